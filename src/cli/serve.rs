@@ -1,0 +1,98 @@
+//! `ftpd`: serve until a signal says stop.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use crossbeam_channel::{Sender, bounded};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+
+use super::{FAILED, complain, load};
+use crate::config::Config;
+use crate::log;
+use crate::server::Server;
+
+/// A session at work holds its control and data connections, its home, a file, and the
+/// directory of a listing.
+const FILES_PER_SESSION: u64 = 5;
+
+/// Listeners, logs, signals and what the libraries open for a moment.
+const OTHER_FILES: u64 = 32;
+
+pub(super) fn run(file: Option<&Path>) -> ExitCode {
+    let (_, config) = match load(file) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&format!("ftpd: {why}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    let (sender, signals) = bounded(2);
+    catch_signals(sender)?;
+    // each file and directory gets its mode with its user's own mask
+    umask(Mode::empty());
+    start_log(&config)?;
+    for warning in &config.warnings {
+        ::log::warn!("{warning}");
+    }
+    allow_files(&config);
+    let server = Server::bind(config)?;
+    server.run(&signals).map_err(|why| format!("cannot start: {why}"))
+}
+
+fn start_log(config: &Config) -> Result<(), String> {
+    let server = &config.server;
+    let (level, file) = match server.enable_logging {
+        true => (server.log_level, server.log_file.as_deref()),
+        false => (::log::LevelFilter::Off, None),
+    };
+    log::start(level, file).map_err(|why| {
+        let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+        format!("cannot open the log {file}: {why}")
+    })
+}
+
+/// Each signal is one message. SIGTERM is blocked before there are other threads, so that
+/// only the one that waits for it gets it.
+fn catch_signals(sender: Sender<()>) -> Result<(), String> {
+    let mut terminate = SigSet::empty();
+    terminate.add(Signal::SIGTERM);
+    terminate.thread_block().map_err(|why| format!("cannot block SIGTERM: {why}"))?;
+    let interrupt = sender.clone();
+    ctrlc::set_handler(move || {
+        // a third signal adds nothing to a second one
+        let _ = interrupt.try_send(());
+    })
+    .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
+    let wait = move || {
+        while terminate.wait().is_ok() {
+            let _ = sender.try_send(());
+        }
+    };
+    let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
+    thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
+}
+
+/// Raises the limit on open files as far as it may be raised, and says if that is too low.
+fn allow_files(config: &Config) {
+    let sessions = u64::try_from(config.server.max_cons).unwrap_or(u64::MAX);
+    let needed = sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let current = maximum.map_or(needed, |maximum| maximum.min(needed));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum });
+    if raised.is_err() || current < needed {
+        ::log::warn!("max_cons may need {needed} open files, but the limit is {current}");
+    }
+}

@@ -1,0 +1,110 @@
+//! What can be wrong with `ftpd.ini`, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One fault of the file, printed in the form that an editor can jump to:
+/// `etc/ftpd.ini:12: [server] max_cons: 'many' is not a whole number`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file as the administrator named it.
+    pub file: PathBuf,
+    /// Where in the file.
+    pub place: Place,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// A place in the file. Line 0 is the file as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line number, from 1.
+    pub line: usize,
+    /// Section name, without brackets.
+    pub section: Option<String>,
+    /// Key, in lower case.
+    pub key: Option<String>,
+}
+
+/// What is wrong. No variant carries a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The file cannot be read; the system's reason.
+    Unreadable(String),
+    /// A line that is neither comment, section nor `key = value`.
+    NotAnEntry,
+    /// A section line without its closing bracket, or with text behind it.
+    BadSectionLine,
+    /// A line that is not UTF-8.
+    NotText,
+    /// A key before the first section.
+    OutsideSection,
+    /// The section was there already, on this line.
+    RepeatedSection(usize),
+    /// The key was there already, on this line.
+    RepeatedKey(usize),
+    /// No such section.
+    UnknownSection(Option<String>),
+    /// No such key; the nearest one that exists.
+    UnknownKey(Option<String>),
+    /// A key of `[server]` in a user's section, or the other way round.
+    Misplaced(&'static str),
+    /// A key that a user must have.
+    Missing,
+    /// The value read, and what was expected instead: "is not a whole number".
+    Value(String, String),
+    /// A value that must not be shown, and what is wrong with it.
+    Secret(&'static str),
+    /// A key of a later version.
+    Unsupported,
+    /// Nobody could log in.
+    NobodyCanLogIn,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.place.line > 0 {
+            write!(f, "{}:", self.place.line)?;
+        }
+        if let Some(section) = &self.place.section {
+            write!(f, " [{}]", section.escape_debug())?;
+        }
+        if let Some(key) = &self.place.key {
+            write!(f, " {}:", key.escape_debug())?;
+        }
+        write!(f, " {}", self.fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            Self::NotAnEntry => f.write_str("expected '[section]', 'key = value' or a comment"),
+            Self::BadSectionLine => f.write_str("expected '[section]' and nothing behind it"),
+            Self::NotText => f.write_str("expected UTF-8 text"),
+            Self::OutsideSection => f.write_str("stands before the first '[section]'"),
+            Self::RepeatedSection(line) => write!(f, "stands already on line {line}"),
+            Self::RepeatedKey(line) => write!(f, "stands already on line {line}"),
+            Self::UnknownSection(near) => {
+                f.write_str("unknown section; expected '[server]' or '[user:NAME]'")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '[{near}]'?"))
+            }
+            Self::UnknownKey(near) => {
+                f.write_str("unknown key")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '{near}'?"))
+            }
+            Self::Misplaced(home) => write!(f, "belongs into {home}"),
+            Self::Missing => f.write_str("is missing"),
+            Self::Value(read, why) => write!(f, "'{}' {why}", read.escape_debug()),
+            Self::Secret(why) => f.write_str(why),
+            Self::Unsupported => {
+                f.write_str("is not supported by this version; leave it empty or off")
+            }
+            Self::NobodyCanLogIn => {
+                f.write_str("no '[user:NAME]' section, and enable_anonymous is off")
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The file as sections, keys and values with their line numbers. Knows no key by name.
+//!
+//! The crate `ini` reads the values. It cannot say where a value stands, it merges what
+//! stands twice without a word, and it gives up at the first fault; so an index of the lines
+//! is made first, which finds those faults and blanks their lines for the reader.
+
+use std::collections::HashMap;
+
+use ini::configparser::ini::{Ini, IniDefault};
+
+use super::error::{Fault, Place};
+
+/// A file, read as far as it could be.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// The sections in their order.
+    pub sections: Vec<Section>,
+    /// What is wrong with the lines themselves.
+    pub faults: Vec<(Place, Fault)>,
+}
+
+/// One section.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name; what stands before a colon is in lower case.
+    pub name: String,
+    /// Line number of its header, from 1.
+    pub line: usize,
+    /// Its keys and values in their order.
+    pub entries: Vec<Entry>,
+}
+
+/// One `key = value`.
+#[derive(Debug)]
+pub struct Entry {
+    /// In lower case.
+    pub key: String,
+    /// Trimmed, and without the double quotes that may stand around it.
+    pub value: String,
+    /// Line number, from 1.
+    pub line: usize,
+}
+
+const COMMENTS: [char; 2] = [';', '#'];
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads a whole file.
+pub fn read(bytes: &[u8]) -> Document {
+    let index = Index::of(bytes);
+    let mut rules = IniDefault::default();
+    rules.comment_symbols = COMMENTS.to_vec();
+    rules.delimiters = vec!['='];
+    rules.case_sensitive = true;
+    rules.enable_inline_comments = false;
+    let mut reader = Ini::new_from_defaults(rules);
+    let mut faults = index.faults;
+    let values = reader.read(index.clean).unwrap_or_else(|why| {
+        faults.push((Place::default(), Fault::Unreadable(why)));
+        HashMap::default()
+    });
+    let value = |section: &str, key: &str| {
+        let text = values.get(section).and_then(|keys| keys.get(key)).cloned().flatten();
+        text.map(|text| unquote(&text).to_owned())
+    };
+    let sections = index.sections.into_iter().map(|found| Section {
+        entries: found
+            .keys
+            .into_iter()
+            .filter_map(|(key, line)| {
+                let value = value(&found.raw, &key)?;
+                Some(Entry { key: key.to_lowercase(), value, line })
+            })
+            .collect(),
+        name: found.name,
+        line: found.line,
+    });
+    Document { sections: sections.collect(), faults }
+}
+
+/// The double quotes that keep outer spaces. Inside, nothing is special.
+fn unquote(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}
+
+/// What stands on which line.
+#[derive(Default)]
+struct Index {
+    sections: Vec<Found>,
+    faults: Vec<(Place, Fault)>,
+    /// The text without its faulty lines, the line numbers kept.
+    clean: String,
+}
+
+struct Found {
+    raw: String,
+    name: String,
+    line: usize,
+    keys: Vec<(String, usize)>,
+}
+
+/// Where the next key belongs.
+enum Within {
+    Nothing,
+    Section(HashMap<String, usize>),
+    Repeated,
+}
+
+impl Index {
+    fn of(bytes: &[u8]) -> Self {
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let mut index = Self::default();
+        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut within = Within::Nothing;
+        for (line, raw) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+            let kept = match std::str::from_utf8(raw).map(str::trim) {
+                Err(_) => {
+                    index.fault(line, None, Fault::NotText);
+                    None
+                }
+                Ok(text) if text.is_empty() || text.starts_with(COMMENTS) => None,
+                Ok(text) if text.starts_with('[') => {
+                    within = index.header(line, text, &mut names);
+                    matches!(within, Within::Section(_)).then_some(text)
+                }
+                Ok(text) => index.entry(line, text, &mut within).then_some(text),
+            };
+            index.clean.push_str(kept.unwrap_or_default());
+            index.clean.push('\n');
+        }
+        index
+    }
+
+    fn header(
+        &mut self,
+        line: usize,
+        text: &str,
+        names: &mut HashMap<String, usize>,
+    ) -> Within {
+        let Some(raw) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+            self.faults.push((Place { line, ..Place::default() }, Fault::BadSectionLine));
+            return Within::Repeated;
+        };
+        let name = plain_name(raw);
+        if let Some(&first) = names.get(&name) {
+            let place = Place { line, section: Some(name), key: None };
+            self.faults.push((place, Fault::RepeatedSection(first)));
+            return Within::Repeated;
+        }
+        names.insert(name.clone(), line);
+        self.sections.push(Found { raw: raw.trim().to_owned(), name, line, keys: Vec::new() });
+        Within::Section(HashMap::new())
+    }
+
+    /// Whether the line is a good entry.
+    fn entry(&mut self, line: usize, text: &str, within: &mut Within) -> bool {
+        let key = text.split_once('=').map_or("", |(key, _)| key.trim());
+        if key.is_empty() {
+            self.fault(line, None, Fault::NotAnEntry);
+            return false;
+        }
+        let lower = key.to_lowercase();
+        match within {
+            Within::Repeated => false,
+            Within::Nothing => {
+                self.fault(line, Some(lower), Fault::OutsideSection);
+                false
+            }
+            Within::Section(seen) => {
+                if let Some(&first) = seen.get(&lower) {
+                    self.fault(line, Some(lower), Fault::RepeatedKey(first));
+                    return false;
+                }
+                seen.insert(lower, line);
+                if let Some(section) = self.sections.last_mut() {
+                    section.keys.push((key.to_owned(), line));
+                }
+                true
+            }
+        }
+    }
+
+    fn fault(&mut self, line: usize, key: Option<String>, fault: Fault) {
+        let section = self.sections.last().map(|section| section.name.clone());
+        self.faults.push((Place { line, section, key }, fault));
+    }
+}
+
+/// `[ User : Bob ]` is `user:Bob`: only the name behind the colon keeps its case.
+fn plain_name(raw: &str) -> String {
+    match raw.split_once(':') {
+        Some((kind, name)) => format!("{}:{}", kind.trim().to_lowercase(), name.trim()),
+        None => raw.trim().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(text: &[u8]) -> Vec<(String, String, String, usize)> {
+        let document = read(text);
+        assert_eq!(document.faults, []);
+        let flat = document.sections.iter().flat_map(|section| {
+            section.entries.iter().map(|entry| {
+                (section.name.clone(), entry.key.clone(), entry.value.clone(), entry.line)
+            })
+        });
+        flat.collect()
+    }
+
+    fn row(
+        section: &str,
+        key: &str,
+        value: &str,
+        line: usize,
+    ) -> (String, String, String, usize) {
+        (section.into(), key.into(), value.into(), line)
+    }
+
+    #[test]
+    fn values_keep_what_other_readers_take_for_comments_or_separators() {
+        for secret in ["a;b", "a#b", "a=b", "a:b", r"a\b", r#"a"b"#, "a b", "=", ";", "[x]"] {
+            let text = format!("[user:Bob]\npassword = {secret}\n");
+            assert_eq!(values(text.as_bytes()), [row("user:Bob", "password", secret, 2)]);
+        }
+    }
+
+    #[test]
+    fn quotes_keep_outer_spaces_and_only_the_outer_pair_goes() {
+        let text = b"[s]\na = \"  x \"\nb = \"\nc = \"\"\nd = \"\"q\"\"\n";
+        let values: Vec<_> = values(text).into_iter().map(|row| row.2).collect();
+        assert_eq!(values, ["  x ", "\"", "", "\"q\""]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_crlf_change_nothing() {
+        let text = b"\xEF\xBB\xBF[Server]\r\nPort = 21\r\n\r\n; note\r\nip=::\r\n";
+        assert_eq!(
+            values(text),
+            [row("server", "port", "21", 2), row("server", "ip", "::", 5)]
+        );
+    }
+
+    #[test]
+    fn every_faulty_line_is_reported_and_the_rest_is_still_read() {
+        let text =
+            b"early = 1\n[s\n[s] x\n[s]\nnonsense\n= 1\nk = \xFF\nk = 1\nK = 2\n[s]\nk = 3\n";
+        let document = read(text);
+        let faults: Vec<_> =
+            document.faults.iter().map(|(place, fault)| (place.line, fault.clone())).collect();
+        assert_eq!(
+            faults,
+            [
+                (1, Fault::OutsideSection),
+                (2, Fault::BadSectionLine),
+                (3, Fault::BadSectionLine),
+                (5, Fault::NotAnEntry),
+                (6, Fault::NotAnEntry),
+                (7, Fault::NotText),
+                (9, Fault::RepeatedKey(8)),
+                (10, Fault::RepeatedSection(4)),
+            ]
+        );
+        assert_eq!(document.sections.len(), 1);
+        assert_eq!(document.sections[0].entries[0].value, "1");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+            read(&bytes);
+        }
+
+        #[test]
+        fn a_quoted_value_comes_back_as_it_was_written(value in "[^\r\n\u{0}]*") {
+            let text = format!("[user:x]\npassword = \"{value}\"\n");
+            prop_assert_eq!(values(text.as_bytes()), [row("user:x", "password", &value, 2)]);
+        }
+    }
+}

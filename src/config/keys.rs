@@ -1,0 +1,427 @@
+//! The key table: all that is known about each key of `ftpd.ini`.
+//!
+//! Parsing, defaults, the sample's comments and the manual page are read off `KEYS`; nothing
+//! else in the tree lists the names.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use log::LevelFilter;
+
+use super::error::Fault;
+use super::perm::PermSet;
+use super::value::{self, Password, Peers, PortRange};
+
+/// What `[server]` says.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Addresses and names to listen on.
+    pub ip: Vec<String>,
+    /// The control port.
+    pub port: u16,
+    /// Text of the greeting.
+    pub welcome_msg: String,
+    /// Bound of the worker pool.
+    pub max_cons: usize,
+    /// Sessions from one address; `None` is no limit.
+    pub max_per_ip: Option<usize>,
+    /// Ports for passive data connections.
+    pub passive_ports: PortRange,
+    /// What PASV replies say instead of the server's own address.
+    pub masquerade_address: Option<String>,
+    /// Peers that are told the server's own address all the same.
+    pub masquerade_except: Vec<Peers>,
+    /// Local port of active data connections; 0 is any.
+    pub active_port: u16,
+    /// Whether data connections may go to and come from third hosts.
+    pub allow_fxp: bool,
+    /// From the connect to a good login.
+    pub login_timeout: Option<Duration>,
+    /// For a data connection to open, and for each progress on it.
+    pub data_timeout: Option<Duration>,
+    /// Wrong passwords before the connection is closed.
+    pub max_login_attempts: u64,
+    /// Whether `anonymous` and `ftp` may log in.
+    pub enable_anonymous: bool,
+    /// Their home.
+    pub anonymous_path: Option<PathBuf>,
+    /// What they may do.
+    pub anonymous_perm: PermSet,
+    /// Whether there is a log.
+    pub enable_logging: bool,
+    /// What is written to it.
+    pub log_level: LevelFilter,
+    /// Where it goes; `None` is standard error.
+    pub log_file: Option<PathBuf>,
+    /// Where the transfer log goes, if there is one.
+    pub transfer_log: Option<PathBuf>,
+    /// How long running transfers may go on after Ctrl-C.
+    pub shutdown_grace: Duration,
+}
+
+/// What may stand in `[server]` for everybody and in `[user:NAME]` for one.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes per second of one transfer, client to server.
+    pub max_upload: Option<NonZeroU64>,
+    /// Bytes per second of one transfer, server to client.
+    pub max_download: Option<NonZeroU64>,
+    /// Sessions of one user; `None` is no limit.
+    pub max_per_user: Option<usize>,
+    /// Without a command for this long, a session ends.
+    pub idle_timeout: Option<Duration>,
+    /// Where logins may come from; empty is anywhere.
+    pub allow_from: Vec<IpNet>,
+    /// Permission bits that new files and directories do not get.
+    pub umask: u32,
+}
+
+impl Limits {
+    /// Whether a login may come from this address.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allow_from.is_empty() || self.allow_from.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// What `[user:NAME]` says.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// `None`: any password will do, as for `anonymous`.
+    pub password: Option<Password>,
+    /// What the user may do.
+    pub perm: PermSet,
+    /// The root of what the user sees.
+    pub home: PathBuf,
+    /// The server's limits, or the user's own.
+    pub limits: Limits,
+}
+
+/// One key.
+pub struct Key {
+    /// In lower case.
+    pub name: &'static str,
+    /// What holds without it, as an administrator would write it. A user's key without a
+    /// default must be there; one that may stand in both sections defaults to the server's.
+    pub default: Option<&'static str>,
+    /// How its value is read, and where it goes.
+    pub kind: Kind,
+    /// For the sample and the manual.
+    pub help: &'static str,
+}
+
+/// Where a value goes, and with that the section in which the key may stand.
+pub enum Set<V> {
+    /// `[server]` alone.
+    Server(fn(&mut Server, V)),
+    /// `[user:NAME]` alone.
+    User(fn(&mut User, V)),
+    /// Either: the server's holds for users that do not have their own.
+    Both(fn(&mut Limits, V)),
+}
+
+/// How a value is read.
+pub enum Kind {
+    /// Any text.
+    Text(Set<String>),
+    /// Comma-separated addresses and names.
+    Hosts(Set<Vec<String>>),
+    /// One address or name, or nothing.
+    Host(Set<Option<String>>),
+    /// A whole number.
+    Number(RangeInclusive<u64>, Set<u64>),
+    /// A number of things, with 0 for no limit.
+    Bound(RangeInclusive<u64>, Set<Option<usize>>),
+    /// Ports.
+    Ports(Set<PortRange>),
+    /// A duration, with 0 for none.
+    Time(Set<Option<Duration>>),
+    /// Bytes per second, with 0 for no limit.
+    Rate(Set<Option<NonZeroU64>>),
+    /// On or off.
+    Switch(Set<bool>),
+    /// A directory that must be there, or nothing.
+    Folder(Set<Option<PathBuf>>),
+    /// A file to write, or nothing; its directory must be there.
+    File(Set<Option<PathBuf>>),
+    /// Permission letters.
+    Perm(Set<PermSet>),
+    /// Addresses and prefixes.
+    Prefixes(Set<Vec<IpNet>>),
+    /// Addresses, prefixes and the word `local`.
+    Peers(Set<Vec<Peers>>),
+    /// Octal permission bits.
+    Umask(Set<u32>),
+    /// How much is logged.
+    Level(Set<LevelFilter>),
+    /// A password.
+    Password(Set<Password>),
+    /// A key that only a later version can obey: anything but empty or off is refused, so
+    /// that nobody believes in protection that is not there.
+    Later(Section),
+}
+
+/// The two kinds of section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `[server]`.
+    Server,
+    /// `[user:NAME]`.
+    User,
+    /// Either.
+    Both,
+}
+
+/// What the setters write to.
+pub(super) enum Target<'a> {
+    Server(&'a mut Server, &'a mut Limits),
+    User(&'a mut User),
+}
+
+use Kind::{
+    Bound, File, Folder, Host, Hosts, Later, Level, Number, Peers as PeerList, Perm, Ports,
+    Prefixes, Rate, Switch, Text, Time, Umask,
+};
+use Set::{Both, Server as InServer, User as InUser};
+
+const fn key(name: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { name, default: Some(default), kind, help }
+}
+
+const fn required(name: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { name, default: None, kind, help }
+}
+
+/// Every key, in the order in which the sample and the manual print them.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("ip", "0.0.0.0", Hosts(InServer(|to, v| to.ip = v)),
+        "Comma-separated addresses and host names to listen on. :: is every address, IPv6 and IPv4."),
+    key("port", "2121", Number(0..=65535, InServer(|to, v| to.port = small(v))),
+        "Control port. 21 is the usual one and needs root; 0 lets the system choose."),
+    key("welcome_msg", "Welcome", Text(InServer(|to, v| to.welcome_msg = v)),
+        "Text of the greeting."),
+    key("max_cons", "150", Number(1..=65535, InServer(|to, v| to.max_cons = wide(v))),
+        "Clients served at once; the bound of the worker pool."),
+    key("max_per_ip", "10", Bound(0..=65535, InServer(|to, v| to.max_per_ip = v)),
+        "Clients served at once from one address."),
+    key("max_per_user", "0", Bound(0..=65535, Both(|to, v| to.max_per_user = v)),
+        "Sessions of one user at once."),
+    key("passive_ports", "50000-50200", Ports(InServer(|to, v| to.passive_ports = v)),
+        "Ports for passive data connections; open them in the firewall. Both ends belong to the range; the control port is skipped."),
+    key("masquerade_address", "", Host(InServer(|to, v| to.masquerade_address = v)),
+        "IPv4 address or host name sent in PASV replies, for a server behind a router. A name is looked up again as it ages."),
+    key("masquerade_except", "", PeerList(InServer(|to, v| to.masquerade_except = v)),
+        "Peers that are sent the server's own address instead: comma-separated addresses and prefixes, or local for loopback, private and link-local peers."),
+    key("active_port", "0", Number(0..=65535, InServer(|to, v| to.active_port = small(v))),
+        "Active data connections leave from this port. 20 is the usual one and needs root; 0 is any port."),
+    key("allow_fxp", "off", Switch(InServer(|to, v| to.allow_fxp = v)),
+        "Let data connections go to and come from other hosts than the client."),
+    key("allow_from", "", Prefixes(Both(|to, v| to.allow_from = v)),
+        "Comma-separated addresses and prefixes that logins may come from. Empty: anywhere."),
+    key("idle_timeout", "300", Time(Both(|to, v| to.idle_timeout = v)),
+        "End a session on which no command arrives for this long."),
+    key("login_timeout", "60", Time(InServer(|to, v| to.login_timeout = v)),
+        "End a session that has not logged in after this long."),
+    key("data_timeout", "60", Time(InServer(|to, v| to.data_timeout = v)),
+        "Give up a data connection that is not opened, or makes no progress, for this long."),
+    key("max_upload", "0", Rate(Both(|to, v| to.max_upload = v)),
+        "Bytes per second of one transfer from client to server (STOR, APPE, STOU)."),
+    key("max_download", "0", Rate(Both(|to, v| to.max_download = v)),
+        "Bytes per second of one transfer from server to client (RETR)."),
+    key("max_login_attempts", "3", Number(1..=100, InServer(|to, v| to.max_login_attempts = v)),
+        "Wrong passwords after which the connection is closed."),
+    key("umask", "022", Umask(Both(|to, v| to.umask = v)),
+        "Permission bits that new files and directories do not get, in octal."),
+    key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
+        "Let anonymous and ftp log in with any password."),
+    key("anonymous_path", "", Folder(InServer(|to, v| to.anonymous_path = v)),
+        "Home of anonymous users."),
+    key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous_perm = v)),
+        "Permission letters of anonymous users."),
+    key("enable_logging", "on", Switch(InServer(|to, v| to.enable_logging = v)),
+        "Write a log."),
+    key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
+        "How much is logged: error, warn, info, debug or trace. The environment variable RUST_LOG goes before it."),
+    key("log_file", "", File(InServer(|to, v| to.log_file = v)),
+        "File that the log is appended to. Empty: standard error."),
+    key("transfer_log", "", File(InServer(|to, v| to.transfer_log = v)),
+        "File that a line in xferlog format is appended to for each transfer. Empty: none."),
+    key("shutdown_grace", "10", Time(InServer(|to, v| to.shutdown_grace = v.unwrap_or_default())),
+        "How long running transfers may go on after Ctrl-C or SIGTERM."),
+    key("user", "", Later(Section::Server),
+        "Not supported by this version: root is given up for this user once the ports are bound."),
+    key("group", "", Later(Section::Server),
+        "Not supported by this version: root is given up for this group once the ports are bound."),
+    key("tls_cert", "", Later(Section::Server),
+        "Not supported by this version: certificate file."),
+    key("tls_key", "", Later(Section::Server),
+        "Not supported by this version: key file."),
+    key("tls_required", "off", Later(Section::Both),
+        "Not supported by this version: refuse sessions without TLS."),
+    required("password", Kind::Password(InUser(|to, v| to.password = Some(v))),
+        "Password in clear text. It may contain any character; put it in double quotes to keep outer spaces."),
+    key("perm", "elr", Perm(InUser(|to, v| to.perm = v)),
+        "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
+    required("home", Folder(InUser(|to, v| to.home = v.unwrap_or_default())),
+        "Directory that is the root of what the user sees."),
+];
+
+/// Setters of keys whose range fits the field.
+fn small(value: u64) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+fn wide(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+impl Key {
+    /// Where the key may stand.
+    pub fn section(&self) -> Section {
+        self.kind.section()
+    }
+
+    /// Reads `text` and writes the value to its field. Relative paths start from `folder`.
+    pub(super) fn set(
+        &self,
+        text: &str,
+        folder: &Path,
+        target: &mut Target<'_>,
+    ) -> Result<(), Fault> {
+        let refused = |why: String| Fault::Value(text.to_owned(), why);
+        match &self.kind {
+            Text(set) => set.put(target, text.to_owned()),
+            Hosts(set) => {
+                let hosts: Vec<_> = value::list(text).map(str::to_owned).collect();
+                if hosts.is_empty() {
+                    return Err(refused("is not a list of addresses or host names".to_owned()));
+                }
+                set.put(target, hosts);
+            }
+            Host(set) => set.put(target, (!text.is_empty()).then(|| text.to_owned())),
+            Number(range, set) => set.put(target, value::number(text, range).map_err(refused)?),
+            Bound(range, set) => {
+                let text = if text.is_empty() { "0" } else { text };
+                let bound = value::number(text, range).map_err(refused)?;
+                set.put(target, (bound > 0).then(|| wide(bound)));
+            }
+            Ports(set) => set.put(target, value::ports(text).map_err(refused)?),
+            Time(set) => set.put(target, value::time(text).map_err(refused)?),
+            Rate(set) => set.put(target, value::rate(text).map_err(refused)?),
+            Switch(set) => set.put(target, value::switch(text).map_err(refused)?),
+            Folder(set) => set.put(target, folder_value(text, folder).map_err(refused)?),
+            File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
+            Perm(set) => set.put(target, value::perm(text).map_err(refused)?),
+            Prefixes(set) => set.put(target, value::prefixes(text).map_err(refused)?),
+            PeerList(set) => set.put(target, value::peers(text).map_err(refused)?),
+            Umask(set) => set.put(target, value::umask(text).map_err(refused)?),
+            Level(set) => {
+                let level = text.parse().map_err(|_| {
+                    refused("is none of error, warn, info, debug and trace".to_owned())
+                })?;
+                set.put(target, level);
+            }
+            Kind::Password(set) => {
+                set.put(target, value::password(text).map_err(Fault::Secret)?);
+            }
+            Later(_) if text.is_empty() || value::switch(text) == Ok(false) => {}
+            Later(_) => return Err(Fault::Unsupported),
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn section(&self) -> Section {
+        match self {
+            Text(set) => set.section(),
+            Hosts(set) => set.section(),
+            Host(set) => set.section(),
+            Number(_, set) => set.section(),
+            Bound(_, set) => set.section(),
+            Ports(set) => set.section(),
+            Time(set) => set.section(),
+            Rate(set) => set.section(),
+            Switch(set) => set.section(),
+            Folder(set) | File(set) => set.section(),
+            Perm(set) => set.section(),
+            Prefixes(set) => set.section(),
+            PeerList(set) => set.section(),
+            Umask(set) => set.section(),
+            Level(set) => set.section(),
+            Kind::Password(set) => set.section(),
+            Later(section) => *section,
+        }
+    }
+
+    /// What a value looks like, for the manual.
+    pub fn describe(&self) -> String {
+        match self {
+            Text(_) => "text".to_owned(),
+            Hosts(_) => "addresses or host names".to_owned(),
+            Host(_) => "address or host name".to_owned(),
+            Number(range, _) => format!("{} to {}", range.start(), range.end()),
+            Bound(range, _) => format!("{} to {}, 0 is no limit", range.start(), range.end()),
+            Ports(_) => "first-last".to_owned(),
+            Time(_) => "duration, 0 is none".to_owned(),
+            Rate(_) => "size per second, 0 is no limit".to_owned(),
+            Switch(_) => "on or off".to_owned(),
+            Folder(_) => "directory".to_owned(),
+            File(_) => "file".to_owned(),
+            Perm(_) => "permission letters".to_owned(),
+            Prefixes(_) | PeerList(_) => "addresses and prefixes".to_owned(),
+            Umask(_) => "octal mask".to_owned(),
+            Level(_) => "log level".to_owned(),
+            Kind::Password(_) => "password".to_owned(),
+            Later(_) => "empty or off".to_owned(),
+        }
+    }
+}
+
+impl<V> Set<V> {
+    fn section(&self) -> Section {
+        match self {
+            InServer(_) => Section::Server,
+            InUser(_) => Section::User,
+            Both(_) => Section::Both,
+        }
+    }
+
+    fn put(&self, target: &mut Target<'_>, value: V) {
+        match (self, target) {
+            (InServer(set), Target::Server(server, _)) => set(server, value),
+            (InUser(set), Target::User(user)) => set(user, value),
+            (Both(set), Target::Server(_, limits)) => set(limits, value),
+            (Both(set), Target::User(user)) => set(&mut user.limits, value),
+            (InServer(_), Target::User(_)) | (InUser(_), Target::Server(..)) => {}
+        }
+    }
+}
+
+fn folder_value(text: &str, folder: &Path) -> Result<Option<PathBuf>, value::Refused> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = folder.join(text);
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() => Ok(Some(path)),
+        Ok(_) => Err("is not a directory".to_owned()),
+        Err(why) => Err(format!("is not a directory: {why}")),
+    }
+}
+
+fn file_value(text: &str, folder: &Path) -> Result<Option<PathBuf>, value::Refused> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = folder.join(text);
+    if path.is_dir() {
+        return Err("is a directory; expected a file".to_owned());
+    }
+    let parent = path.parent().unwrap_or(folder);
+    if parent.is_dir() { Ok(Some(path)) } else { Err("lies in no directory".to_owned()) }
+}

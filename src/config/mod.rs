@@ -1,0 +1,365 @@
+//! The typed settings: what `ftpd.ini` says, checked as a whole before anything is started.
+//!
+//! Uses nothing else of ours. [`load`] reports every fault of a file in one run.
+
+mod error;
+mod ini;
+mod keys;
+mod perm;
+mod value;
+
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::{ConfigError, Fault, Place};
+pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
+pub use perm::{Perm, PermSet};
+pub use value::{Password, Peers, PortRange};
+
+use ini::Document;
+use keys::Target;
+
+/// All that the file says.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[user:NAME]` by name, and the anonymous ones if they may log in.
+    pub users: HashMap<String, Arc<User>>,
+    /// What is allowed but hardly meant, in the form of a fault.
+    pub warnings: Vec<String>,
+}
+
+/// Names under which anonymous users log in.
+pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
+
+/// Reads and checks a file.
+///
+/// # Errors
+///
+/// Every fault that was found, in the order of the lines.
+pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
+    let unreadable = |why: std::io::Error| {
+        let fault = Fault::Unreadable(why.to_string());
+        vec![ConfigError { file: file.to_owned(), place: Place::default(), fault }]
+    };
+    let bytes = std::fs::read(file).map_err(unreadable)?;
+    let mode = std::fs::metadata(file).map_err(unreadable)?.permissions().mode();
+    let mut draft = Draft::new(file);
+    draft.take(ini::read(&bytes));
+    draft.finish(mode)
+}
+
+/// A configuration in the making, with the faults found so far.
+struct Draft<'a> {
+    file: &'a Path,
+    folder: PathBuf,
+    server: Server,
+    limits: Limits,
+    users: Vec<(String, usize, User)>,
+    lines: HashMap<&'static str, usize>,
+    faults: Vec<(Place, Fault)>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(file: &'a Path) -> Self {
+        let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        Self {
+            file,
+            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            server: blank_server(),
+            limits: blank_limits(),
+            users: Vec::new(),
+            lines: HashMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The server's section goes first, for its limits are the users' defaults.
+    fn take(&mut self, document: Document) {
+        self.faults = document.faults;
+        let (server, others): (Vec<_>, Vec<_>) =
+            document.sections.into_iter().partition(|section| section.name == "server");
+        self.server(server.into_iter().next());
+        for section in others {
+            match section.name.strip_prefix("user:") {
+                Some(name) if is_user_name(name) => self.user(name, &section),
+                Some(name) => {
+                    let why = "is not a user name".to_owned();
+                    self.fault(&section, None, Fault::Value(name.to_owned(), why));
+                }
+                None => {
+                    let near = strsim::jaro_winkler(&section.name, "server") > 0.8;
+                    let near = near.then(|| "server".to_owned());
+                    self.fault(&section, None, Fault::UnknownSection(near));
+                }
+            }
+        }
+    }
+
+    fn server(&mut self, section: Option<ini::Section>) {
+        let blank = || ini::Section { name: "server".to_owned(), line: 0, entries: Vec::new() };
+        let section = section.unwrap_or_else(blank);
+        let (mut server, mut limits) = (self.server.clone(), self.limits.clone());
+        let mut target = Target::Server(&mut server, &mut limits);
+        let here = |key: &&Key| key.section() != Section::User;
+        for key in KEYS.iter().filter(here) {
+            let entry = section.entries.iter().find(|entry| entry.key == key.name);
+            let text = entry.map(|entry| entry.value.as_str()).or(key.default);
+            if let Some(entry) = entry {
+                self.lines.insert(key.name, entry.line);
+            }
+            let set = text.map_or(Ok(()), |text| key.set(text, &self.folder, &mut target));
+            if let Err(fault) = set {
+                self.fault(&section, entry, fault);
+            }
+        }
+        self.unknown(&section, Section::User, "[user:NAME]");
+        (self.server, self.limits) = (server, limits);
+    }
+
+    fn user(&mut self, name: &str, section: &ini::Section) {
+        let mut user = User {
+            password: None,
+            perm: PermSet::default(),
+            home: PathBuf::new(),
+            limits: self.limits.clone(),
+        };
+        for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
+            let entry = section.entries.iter().find(|entry| entry.key == key.name);
+            let default = key.default.filter(|_| key.section() == Section::User);
+            let text = entry.map(|entry| entry.value.as_str()).or(default);
+            let missing = key.default.is_none() && text.is_none_or(str::is_empty);
+            let set = match text {
+                _ if missing && entry.is_none() => {
+                    let place = Place {
+                        line: section.line,
+                        section: Some(section.name.clone()),
+                        key: Some(key.name.to_owned()),
+                    };
+                    self.faults.push((place, Fault::Missing));
+                    continue;
+                }
+                Some("") if key.name == "home" => {
+                    Err(Fault::Value(String::new(), "is not a directory".to_owned()))
+                }
+                Some(text) => key.set(text, &self.folder, &mut Target::User(&mut user)),
+                None => Ok(()),
+            };
+            if let Err(fault) = set {
+                self.fault(section, entry, fault);
+            }
+        }
+        self.unknown(section, Section::Server, "[server]");
+        self.users.push((name.to_owned(), section.line, user));
+    }
+
+    /// Keys of `section` that no row knows, or that belong elsewhere.
+    fn unknown(&mut self, section: &ini::Section, foreign: Section, home: &'static str) {
+        for entry in &section.entries {
+            match KEYS.iter().find(|key| key.name == entry.key) {
+                Some(key) if key.section() == foreign => {
+                    self.fault(section, Some(entry), Fault::Misplaced(home));
+                }
+                Some(_) => {}
+                None => {
+                    let likely = KEYS.iter().filter(|key| key.section() != foreign);
+                    let near = nearest(&entry.key, likely.map(|key| key.name));
+                    self.fault(section, Some(entry), Fault::UnknownKey(near));
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, section: &ini::Section, entry: Option<&ini::Entry>, fault: Fault) {
+        let place = Place {
+            line: entry.map_or(section.line, |entry| entry.line),
+            section: Some(section.name.clone()),
+            key: entry.map(|entry| entry.key.clone()),
+        };
+        self.faults.push((place, fault));
+    }
+
+    /// What only the whole file shows.
+    fn finish(mut self, mode: u32) -> Result<Config, Vec<ConfigError>> {
+        let mut warnings = Vec::new();
+        self.ports(&mut warnings);
+        if mode & 0o004 != 0
+            && let Some((name, line, _)) = self.users.first()
+        {
+            let place = self.place_of(*line, &format!("user:{name}"), "password");
+            warnings.push(self.printed(&(
+                place,
+                Fault::Secret("clear text in a file that others can read; chmod o-r it"),
+            )));
+        }
+        self.anonymous();
+        if self.users.is_empty() && !self.server.enable_anonymous && self.faults.is_empty() {
+            self.faults.push((Place::default(), Fault::NobodyCanLogIn));
+        }
+        if !self.faults.is_empty() {
+            self.faults.sort_by_key(|(place, _)| place.line);
+            let file = self.file;
+            let error = |(place, fault)| ConfigError { file: file.to_owned(), place, fault };
+            return Err(self.faults.into_iter().map(error).collect());
+        }
+        let users = self.users.into_iter().map(|(name, _, user)| (name, Arc::new(user)));
+        Ok(Config { users: users.collect(), server: self.server, warnings })
+    }
+
+    fn ports(&mut self, warnings: &mut Vec<String>) {
+        let Server { passive_ports: range, port, max_per_ip, .. } = self.server;
+        let place = |draft: &Self| {
+            let line = draft.lines.get("passive_ports").copied().unwrap_or_default();
+            draft.place_of(line, "server", "passive_ports")
+        };
+        let read = || format!("{}-{}", range.first, range.last);
+        let skipped = range.contains(port);
+        let usable = range.len() - usize::from(skipped);
+        if usable == 0 {
+            let why = "holds only the control port, which is skipped".to_owned();
+            self.faults.push((place(self), Fault::Value(read(), why)));
+            return;
+        }
+        if skipped {
+            let why = format!("holds the control port {port}, which is skipped");
+            warnings.push(self.printed(&(place(self), Fault::Value(read(), why))));
+        }
+        if let Some(most) = max_per_ip.filter(|&most| usable < most) {
+            let why = format!("has {usable} ports, fewer than max_per_ip ({most})");
+            warnings.push(self.printed(&(place(self), Fault::Value(read(), why))));
+        }
+    }
+
+    /// Anonymous users are users without a password.
+    fn anonymous(&mut self) {
+        if !self.server.enable_anonymous {
+            return;
+        }
+        let line = |key: &str| self.lines.get(key).copied().unwrap_or_default();
+        let Some(home) = self.server.anonymous_path.clone() else {
+            let said = line("anonymous_path");
+            let line = if said > 0 { said } else { line("enable_anonymous") };
+            let place = self.place_of(line, "server", "anonymous_path");
+            if !self.faults.iter().any(|(other, _)| other.key == place.key) {
+                self.faults.push((place, Fault::Missing));
+            }
+            return;
+        };
+        for name in ANONYMOUS {
+            if let Some((_, line, _)) = self.users.iter().find(|(taken, ..)| taken == name) {
+                let why = "is an anonymous user already (enable_anonymous)".to_owned();
+                let place = Place { key: None, ..self.place_of(*line, name, "") };
+                self.faults.push((place, Fault::Value(name.to_owned(), why)));
+            }
+            let user = User {
+                password: None,
+                perm: self.server.anonymous_perm,
+                home: home.clone(),
+                limits: self.limits.clone(),
+            };
+            self.users.push((name.to_owned(), 0, user));
+        }
+    }
+
+    fn place_of(&self, line: usize, section: &str, key: &str) -> Place {
+        Place { line, section: Some(section.to_owned()), key: Some(key.to_owned()) }
+    }
+
+    fn printed(&self, (place, fault): &(Place, Fault)) -> String {
+        let (file, place, fault) = (self.file.to_owned(), place.clone(), fault.clone());
+        ConfigError { file, place, fault }.to_string()
+    }
+}
+
+/// What a client can send and a log can show on one line.
+fn is_user_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
+}
+
+/// The nearest of some names, if one is near enough to be meant.
+fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let near = |name: &'n str| (strsim::osa_distance(word, name), name);
+    let best = names.map(near).min()?;
+    (best.0 <= 1 + word.len() / 4).then(|| best.1.to_owned())
+}
+
+/// Overwritten by the defaults of the table, to the last field.
+fn blank_server() -> Server {
+    Server {
+        ip: Vec::new(),
+        port: 0,
+        welcome_msg: String::new(),
+        max_cons: 1,
+        max_per_ip: None,
+        passive_ports: PortRange { first: 1, last: u16::MAX },
+        masquerade_address: None,
+        masquerade_except: Vec::new(),
+        active_port: 0,
+        allow_fxp: false,
+        login_timeout: None,
+        data_timeout: None,
+        max_login_attempts: 1,
+        enable_anonymous: false,
+        anonymous_path: None,
+        anonymous_perm: PermSet::default(),
+        enable_logging: true,
+        log_level: log::LevelFilter::Info,
+        log_file: None,
+        transfer_log: None,
+        shutdown_grace: Duration::ZERO,
+    }
+}
+
+fn blank_limits() -> Limits {
+    Limits {
+        max_upload: None,
+        max_download: None,
+        max_per_user: None,
+        idle_timeout: None,
+        allow_from: Vec::new(),
+        umask: 0o077,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_default_is_accepted_by_its_own_row() {
+        for key in KEYS {
+            let (mut server, mut limits) = (blank_server(), blank_limits());
+            let mut user = User {
+                password: None,
+                perm: PermSet::default(),
+                home: PathBuf::new(),
+                limits: limits.clone(),
+            };
+            let mut target = match key.section() {
+                Section::User => Target::User(&mut user),
+                Section::Server | Section::Both => Target::Server(&mut server, &mut limits),
+            };
+            if let Some(default) = key.default {
+                assert_eq!(
+                    key.set(default, Path::new("/"), &mut target),
+                    Ok(()),
+                    "{}",
+                    key.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn key_names_are_unique_and_lower_case() {
+        for (at, key) in KEYS.iter().enumerate() {
+            assert_eq!(key.name, key.name.to_ascii_lowercase());
+            assert!(KEYS[at + 1..].iter().all(|other| other.name != key.name), "{}", key.name);
+        }
+    }
+}

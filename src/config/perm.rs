@@ -1,0 +1,124 @@
+//! Permission letters: the word that user entries and command rows share.
+//!
+//! The letters are pyftpdlib's, so that an administrator who knows that library can carry
+//! them over.
+
+use std::fmt;
+
+/// One act a user may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Perm {
+    /// `e`: change the working directory.
+    Enter,
+    /// `l`: list directories and ask for sizes and times.
+    List,
+    /// `r`: retrieve files.
+    Retrieve,
+    /// `a`: append to files.
+    Append,
+    /// `d`: delete files and directories.
+    Delete,
+    /// `f`: rename files and directories.
+    Rename,
+    /// `m`: make directories.
+    MakeDir,
+    /// `w`: store files.
+    Store,
+    /// `M`: change modes.
+    Chmod,
+    /// `T`: set modification times.
+    SetTime,
+}
+
+impl Perm {
+    /// Every permission, in the order in which the letters are usually written.
+    pub const ALL: [Self; 10] = [
+        Self::Enter,
+        Self::List,
+        Self::Retrieve,
+        Self::Append,
+        Self::Delete,
+        Self::Rename,
+        Self::MakeDir,
+        Self::Store,
+        Self::Chmod,
+        Self::SetTime,
+    ];
+
+    /// The letter that stands for it in `perm`.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Enter => 'e',
+            Self::List => 'l',
+            Self::Retrieve => 'r',
+            Self::Append => 'a',
+            Self::Delete => 'd',
+            Self::Rename => 'f',
+            Self::MakeDir => 'm',
+            Self::Store => 'w',
+            Self::Chmod => 'M',
+            Self::SetTime => 'T',
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// The permissions of one user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PermSet(u16);
+
+impl PermSet {
+    /// Reads letters such as `elr`.
+    ///
+    /// # Errors
+    ///
+    /// Gives back the first character that is no permission letter.
+    pub fn parse(letters: &str) -> Result<Self, char> {
+        letters.chars().try_fold(Self::default(), |set, letter| {
+            let perm = Perm::ALL.into_iter().find(|perm| perm.letter() == letter);
+            perm.map(|perm| Self(set.0 | perm.bit())).ok_or(letter)
+        })
+    }
+
+    /// Whether the set holds this permission.
+    pub const fn has(self, perm: Perm) -> bool {
+        self.0 & perm.bit() != 0
+    }
+}
+
+impl fmt::Display for PermSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Perm::ALL
+            .into_iter()
+            .filter(|&perm| self.has(perm))
+            .try_for_each(|perm| write!(f, "{}", perm.letter()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_letter_stands_for_one_permission() {
+        for perm in Perm::ALL {
+            let set = PermSet::parse(&perm.letter().to_string()).unwrap();
+            for other in Perm::ALL {
+                assert_eq!(set.has(other), other == perm);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_letter_is_given_back() {
+        assert_eq!(PermSet::parse("elx"), Err('x'));
+    }
+
+    #[test]
+    fn letters_are_printed_in_the_usual_order() {
+        assert_eq!(PermSet::parse("TMwmfdarle").unwrap().to_string(), "elradfmwMT");
+    }
+}

@@ -1,0 +1,278 @@
+//! The kinds of value a key can have: how each is read from text, and how it is described.
+//!
+//! A function here takes the trimmed text and gives the value, or says what is wrong with
+//! the text in words that follow it: `'many' is not a whole number`.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::perm::PermSet;
+
+/// Why a text is not a value, in words that follow the quoted text.
+pub type Refused = String;
+
+/// A clear-text password. Neither `Debug` nor `Display` shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// For the comparison alone.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Ports from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// How many ports that are.
+    pub fn len(self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+
+    /// Never: both ends belong to it.
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+
+    /// Whether a port lies inside.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+/// Peers that `masquerade_except` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peers {
+    /// The word `local`: loopback, private and link-local addresses.
+    Local,
+    /// An address or a prefix.
+    Prefix(IpNet),
+}
+
+impl Peers {
+    /// Whether an address is one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::Prefix(prefix), _) => prefix.contains(&address),
+            (Self::Local, IpAddr::V4(v4)) => {
+                v4.is_loopback() || v4.is_private() || v4.is_link_local()
+            }
+            (Self::Local, IpAddr::V6(v6)) => {
+                v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
+            }
+        }
+    }
+}
+
+pub(super) fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Refused> {
+    let number: u64 = text.parse().map_err(|_| "is not a whole number".to_owned())?;
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("is not between {} and {}", range.start(), range.end()))
+    }
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, Refused> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "true" | "1" => Ok(true),
+        "off" | "no" | "false" | "0" => Ok(false),
+        _ => Err("is neither on nor off".to_owned()),
+    }
+}
+
+/// Bytes per second; 0 or empty is no limit.
+pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, Refused> {
+    let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
+    let lower = text.to_ascii_lowercase();
+    let size = lower.strip_suffix("/s").unwrap_or(&lower).trim_end();
+    let (digits, shift) = match size.as_bytes().last() {
+        None if text.is_empty() => return Ok(None),
+        None => return Err(refused()),
+        Some(b'k') => (&size[..size.len() - 1], 10),
+        Some(b'm') => (&size[..size.len() - 1], 20),
+        Some(b'g') => (&size[..size.len() - 1], 30),
+        Some(_) => (size, 0),
+    };
+    let count: u64 = digits.trim_end().parse().map_err(|_| refused())?;
+    let bytes = count.checked_mul(1 << shift).ok_or_else(refused)?;
+    Ok(NonZeroU64::new(bytes))
+}
+
+/// A duration; 0 or empty is no limit.
+pub(super) fn time(text: &str) -> Result<Option<Duration>, Refused> {
+    let refused = || "is not a duration such as 300, 90s, 5m or 1h".to_owned();
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match lower.as_bytes().last() {
+        None => return Ok(None),
+        Some(b's') => (&lower[..lower.len() - 1], 1),
+        Some(b'm') => (&lower[..lower.len() - 1], 60),
+        Some(b'h') => (&lower[..lower.len() - 1], 3600),
+        Some(_) => (lower.as_str(), 1),
+    };
+    let count: u64 = digits.trim_end().parse().map_err(|_| refused())?;
+    let seconds = count.checked_mul(unit).filter(|&seconds| seconds <= LONGEST);
+    let seconds = seconds.ok_or_else(|| "is longer than a year".to_owned())?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// A year in seconds: deadlines are sums, and this keeps them far from overflow.
+const LONGEST: u64 = 365 * 24 * 3600;
+
+pub(super) fn ports(text: &str) -> Result<PortRange, Refused> {
+    let refused = || "is not a range of ports such as 50000-50200".to_owned();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.trim().parse().ok().filter(|&port| port > 0);
+    let range = PortRange {
+        first: port(first).ok_or_else(refused)?,
+        last: port(last).ok_or_else(refused)?,
+    };
+    if range.first > range.last {
+        return Err("ends before it begins".to_owned());
+    }
+    Ok(range)
+}
+
+pub(super) fn perm(text: &str) -> Result<PermSet, Refused> {
+    PermSet::parse(text).map_err(|letter| {
+        format!("has the unknown permission letter '{}'", letter.escape_debug())
+    })
+}
+
+/// Permission bits to leave out, in octal.
+pub(super) fn umask(text: &str) -> Result<u32, Refused> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);
+    mask.ok_or_else(|| "is not an octal mask between 000 and 777".to_owned())
+}
+
+/// The parts of a comma-separated list.
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+pub(super) fn prefixes(text: &str) -> Result<Vec<IpNet>, Refused> {
+    list(text).map(prefix).collect()
+}
+
+pub(super) fn peers(text: &str) -> Result<Vec<Peers>, Refused> {
+    let peers = |part: &str| match part {
+        word if word.eq_ignore_ascii_case("local") => Ok(Peers::Local),
+        other => prefix(other).map(Peers::Prefix),
+    };
+    list(text).map(peers).collect()
+}
+
+fn prefix(part: &str) -> Result<IpNet, Refused> {
+    let address = || part.parse::<IpAddr>().map(IpNet::from);
+    part.parse().or_else(|_| address()).map_err(|_| {
+        "is not a list of addresses and prefixes such as 192.168.1.0/24, ::1".to_owned()
+    })
+}
+
+/// A password in clear text. What `ftpd passwd` will make is not taken for one.
+pub(super) fn password(text: &str) -> Result<Password, &'static str> {
+    const HASHES: [&str; 6] = ["$argon2", "$y$", "$6$", "$5$", "$2a$", "$2b$"];
+    if text.is_empty() {
+        return Err("is empty; nobody may log in without a password");
+    }
+    if HASHES.iter().any(|prefix| text.starts_with(prefix)) {
+        return Err("is a hash, which this version cannot check; expected clear text");
+    }
+    Ok(Password(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_1024_based_and_may_say_per_second() {
+        for (text, bytes) in [
+            ("300K", 300 << 10),
+            ("300k/s", 300 << 10),
+            ("10M/s", 10 << 20),
+            ("1 G", 1 << 30),
+            ("512", 512),
+        ] {
+            assert_eq!(rate(text), Ok(NonZeroU64::new(bytes)), "{text}");
+        }
+        for text in ["", "0", "0K", "0/s"] {
+            assert_eq!(rate(text), Ok(None), "{text}");
+        }
+        for text in ["K", "/s", "-1", "1.5M", "1T", "99999999999G", "300 K B"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_take_seconds_minutes_and_hours() {
+        assert_eq!(time("90"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(time("90s"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(time("5M"), Ok(Some(Duration::from_secs(300))));
+        assert_eq!(time("1 h"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(time("0m"), Ok(None));
+        assert_eq!(time(""), Ok(None));
+        for text in ["m", "1d", "-1", "1.5h", "18446744073709551615h", "9999h"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn both_ends_belong_to_a_port_range() {
+        let range = ports("2000 - 2002").unwrap();
+        assert_eq!((range.len(), range.contains(2000), range.contains(2002)), (3, true, true));
+        assert_eq!(ports("7").unwrap().len(), 1);
+        for text in ["", "2002-2000", "0-5", "1-65536", "a-b", "1-2-3"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn masks_are_octal() {
+        assert_eq!(umask("022"), Ok(0o022));
+        assert_eq!(umask("77"), Ok(0o077));
+        for text in ["", "8", "+22", "1000", "0x1"] {
+            assert!(umask(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_word_local_means_addresses_that_are_not_routed() {
+        let peers = peers("Local, 203.0.113.0/24").unwrap();
+        let contain = |text: &str| {
+            let address = text.parse().unwrap();
+            peers.iter().any(|peers| peers.contain(address))
+        };
+        for inside in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "::1", "fd00::1", "203.0.113.7"]
+        {
+            assert!(contain(inside), "{inside}");
+        }
+        for outside in ["8.8.8.8", "2001:db8::1", "203.0.114.1"] {
+            assert!(!contain(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        assert_eq!(format!("{:?}", password("secret").unwrap()), "***");
+    }
+}

@@ -1,0 +1,216 @@
+//! Framing: bytes from the control connection to command lines.
+//!
+//! Telnet codes go (RFC 959 §3.3 makes the control connection a Telnet one; RFC 1123
+//! §4.1.2.12 wants them tolerated), lines end with LF, and both a line and the queue of lines
+//! are bounded.
+
+use std::collections::VecDeque;
+
+/// One line, without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// What it says.
+    Text(Vec<u8>),
+    /// It was longer than [`LONGEST`] and is gone.
+    TooLong,
+}
+
+/// A path may have 4,096 bytes on Linux, and a Telnet client may double some of them.
+pub const LONGEST: usize = 8192;
+
+/// Bytes of complete lines that may wait for their turn.
+const QUEUE: usize = 16 << 10;
+
+/// Lines that may wait for their turn.
+const QUEUE_LINES: usize = 256;
+
+/// An overlong line is skipped up to its end, but not for ever.
+const PATIENCE: usize = 1 << 20;
+
+/// Collects bytes until they make lines.
+#[derive(Debug, Default)]
+pub struct Framer {
+    partial: Vec<u8>,
+    /// How much of an overlong line has been thrown away.
+    skipped: usize,
+    telnet: Telnet,
+    lines: VecDeque<Line>,
+    queued: usize,
+}
+
+/// Where a Telnet sequence stands (RFC 854).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Telnet {
+    #[default]
+    Data,
+    /// Behind IAC.
+    Command,
+    /// Behind IAC WILL, WONT, DO or DONT.
+    Option,
+}
+
+const IAC: u8 = 255;
+
+impl Framer {
+    /// Takes in what has been read.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            match (self.telnet, byte) {
+                (Telnet::Data, IAC) => self.telnet = Telnet::Command,
+                (Telnet::Data, _) => self.push(byte),
+                (Telnet::Command, IAC) => {
+                    self.telnet = Telnet::Data;
+                    self.push(IAC);
+                }
+                (Telnet::Command, 251..=254) => self.telnet = Telnet::Option,
+                (Telnet::Command | Telnet::Option, _) => self.telnet = Telnet::Data,
+            }
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        match byte {
+            b'\n' => self.end(),
+            _ if self.skipped > 0 => self.skipped += 1,
+            _ if self.partial.len() == LONGEST => {
+                self.partial = Vec::new();
+                self.skipped = 1;
+            }
+            _ => self.partial.push(byte),
+        }
+    }
+
+    /// Clients end lines with CR LF, LF, or CR CR LF.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.skipped) > 0 {
+            self.lines.push_back(Line::TooLong);
+            return;
+        }
+        let text = self.partial.trim_ascii_end_cr();
+        self.queued += text.len();
+        self.lines.push_back(Line::Text(text.to_vec()));
+        self.partial.clear();
+    }
+
+    /// The next complete line.
+    pub fn pop(&mut self) -> Option<Line> {
+        let line = self.lines.pop_front()?;
+        if let Line::Text(text) = &line {
+            self.queued -= text.len();
+        }
+        Some(line)
+    }
+
+    /// The complete lines, first one first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter()
+    }
+
+    /// Whether more should be read before some lines have been dealt with.
+    pub fn has_room(&self) -> bool {
+        self.queued < QUEUE && self.lines.len() < QUEUE_LINES
+    }
+
+    /// Whether a line without an end has gone on for too long.
+    pub fn is_hopeless(&self) -> bool {
+        self.skipped > PATIENCE
+    }
+
+    /// Gives back memory that a long line had needed.
+    pub fn rest(&mut self) {
+        if self.partial.is_empty() {
+            self.partial.shrink_to(256);
+        }
+    }
+}
+
+trait TrimCr {
+    fn trim_ascii_end_cr(&self) -> &[u8];
+}
+
+impl TrimCr for Vec<u8> {
+    fn trim_ascii_end_cr(&self) -> &[u8] {
+        let end = self.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+        self.get(..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<Line> {
+        let mut framer = Framer::default();
+        for chunk in chunks {
+            framer.feed(chunk);
+        }
+        std::iter::from_fn(|| framer.pop()).collect()
+    }
+
+    fn text(text: &[u8]) -> Line {
+        Line::Text(text.to_vec())
+    }
+
+    #[test]
+    fn lines_end_with_lf_and_any_number_of_cr_before_it() {
+        assert_eq!(
+            lines(&[b"NOOP\r\nPW", b"D\nSYST\r", b"\r\n\r\nQUIT"]),
+            [text(b"NOOP"), text(b"PWD"), text(b"SYST"), text(b"")]
+        );
+    }
+
+    #[test]
+    fn telnet_codes_go_and_a_doubled_iac_is_a_byte() {
+        let synch = b"\xff\xf4\xff\xf2ABOR\r\n";
+        assert_eq!(lines(&[synch]), [text(b"ABOR")]);
+        assert_eq!(lines(&[b"\xff\xf4\xff", b"\xf2ABOR\r\n"]), [text(b"ABOR")]);
+        assert_eq!(lines(&[b"\xff\xfd\x01CWD a\xff\xffb\n"]), [text(b"CWD a\xffb")]);
+    }
+
+    #[test]
+    fn a_long_line_is_reported_once_and_costs_no_memory() {
+        let mut framer = Framer::default();
+        for _ in 0..100 {
+            framer.feed(&[b'a'; 4096]);
+            assert!(framer.partial.capacity() <= 2 * LONGEST);
+        }
+        assert!(!framer.is_hopeless());
+        framer.feed(b"\r\nNOOP\r\n");
+        assert_eq!(framer.pop(), Some(Line::TooLong));
+        assert_eq!(framer.pop(), Some(text(b"NOOP")));
+        framer.feed(&vec![b'a'; 2 << 20]);
+        assert!(framer.is_hopeless());
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut framer = Framer::default();
+        framer.feed(&b"\n".repeat(QUEUE_LINES));
+        assert!(!framer.has_room());
+        while framer.pop().is_some() {}
+        assert!(framer.has_room());
+        framer.feed(&[&[b'a'; LONGEST - 1][..], b"\n"].concat());
+        framer.feed(&[&[b'a'; LONGEST][..], b"\n"].concat());
+        assert!(framer.has_room());
+        framer.feed(b"a\n");
+        assert!(!framer.has_room());
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_reads_were_cut_does_not_matter(bytes: Vec<u8>, cut in 0_usize..64) {
+            let (head, tail) = bytes.split_at(cut.min(bytes.len()));
+            prop_assert_eq!(lines(&[&bytes]), lines(&[head, tail]));
+        }
+
+        #[test]
+        fn no_line_holds_its_own_end(bytes: Vec<u8>) {
+            for line in lines(&[&bytes]) {
+                let Line::Text(text) = line else { continue };
+                prop_assert!(!text.contains(&b'\n') && !text.ends_with(b"\r"));
+            }
+        }
+    }
+}

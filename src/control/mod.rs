@@ -1,0 +1,317 @@
+//! The server-PI: reads a line, looks the command up in one table, checks login and
+//! permission there, calls the command's handler and writes the reply.
+//!
+//! Chooses every reply. Opens no file and moves no bulk bytes itself.
+
+pub mod command;
+pub mod reply;
+
+mod arg;
+mod connection;
+mod line;
+mod refusal;
+mod shared;
+mod state;
+mod verbs;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use shared::{Shared, Stop};
+
+use command::{Command, SyntaxError, Verb};
+use connection::{Connection, Gone, Heard};
+use line::Line;
+use refusal::Refusal;
+use reply::{Code, Reply};
+use state::{Login, Setup, State, User};
+use verbs::{facts, info, listing, login, param, transfer, tree};
+
+use crate::data::{DataError, Interrupt};
+use crate::log::{self, Event, Who};
+
+/// One client, from the greeting to the end. Lives on one thread.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    state: State,
+    began: Instant,
+    /// From when on the time for a login runs.
+    login_since: Instant,
+    failed_logins: u32,
+}
+
+/// Turns a client away with 421, without waiting for it.
+pub fn turn_away(stream: &TcpStream, peer: SocketAddr, why: &str) {
+    log::session(Who { peer, user: None }, &Event::TurnedAway(why));
+    let mut out = Vec::new();
+    Reply::new(Code::Unavailable, "Too many connections, try again later").write(&mut out);
+    // a client whose buffer has no room for one line gets none
+    let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+    let _ = rustix::net::send(stream, &out, flags);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+}
+
+impl Session {
+    /// A session for a client that has just connected.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already.
+    pub fn new(
+        stream: Arc<TcpStream>,
+        peer: SocketAddr,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let local = stream.local_addr()?;
+        let now = Instant::now();
+        Ok(Self {
+            connection: Connection::new(stream)?,
+            shared,
+            peer,
+            local: canonical(local),
+            state: State::default(),
+            began: now,
+            login_since: now,
+            failed_logins: 0,
+        })
+    }
+
+    /// From 220 to the end.
+    pub fn run(&mut self) {
+        self.log(&Event::Connected);
+        let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
+        self.connection.reply(&greeting);
+        let why = self.converse();
+        self.connection.finish();
+        self.log(&Event::Ended(&why, self.began.elapsed()));
+    }
+
+    /// One command after the other; gives the reason for the end.
+    fn converse(&mut self) -> String {
+        loop {
+            let (reply, why) = match self.hear() {
+                Heard::Line(Line::Text(line)) => {
+                    let reply = self.obey(&line);
+                    let why = if reply.code() == Code::Closing { "QUIT" } else { "refused" };
+                    (reply, why)
+                }
+                Heard::Line(Line::TooLong) => (Reply::from(&Refusal::LineTooLong), ""),
+                Heard::TimedOut => {
+                    let out = matches!(self.state.login, Login::Out | Login::Named(_));
+                    let why = if out { "no login in time" } else { "idle timeout" };
+                    (Reply::new(Code::Unavailable, "Timeout"), why)
+                }
+                Heard::Gone if self.shared.stop.is_soon() => {
+                    (Reply::new(Code::Unavailable, "Server is stopping"), "server stopped")
+                }
+                Heard::Gone => return self.farewell(),
+            };
+            self.connection.reply(&reply);
+            if reply.closes() {
+                return why.to_owned();
+            }
+        }
+    }
+
+    fn hear(&mut self) -> Heard {
+        let (idle, login) = match &self.state.login {
+            Login::In(user) => (user.idle_timeout, None),
+            Login::Out | Login::Named(_) => {
+                let server = &self.shared.config.server;
+                (None, server.login_timeout.map(|time| self.login_since + time))
+            }
+        };
+        let until = idle.map(|idle| Instant::now() + idle).or(login);
+        let passive = match &mut self.state.parameters.setup {
+            Setup::Passive(passive) => Some(passive),
+            Setup::None | Setup::Active(_) => None,
+        };
+        let user = match &self.state.login {
+            Login::In(user) => Some(user.account.name.as_str()),
+            Login::Out | Login::Named(_) => None,
+        };
+        self.connection.hear(until, passive, Who { peer: self.peer, user })
+    }
+
+    fn farewell(&mut self) -> String {
+        match self.connection.gone() {
+            Some(Gone::Broken(why)) => format!("connection lost: {why}"),
+            Some(Gone::Endless) => {
+                self.connection.reply(&Reply::from(&Refusal::LineTooLong).closing());
+                "a line without an end".to_owned()
+            }
+            Some(Gone::Closed) | None => "closed by the client".to_owned(),
+        }
+    }
+
+    /// One line in, one final reply out: the return type is the rule (RFC 959 §5.4).
+    fn obey(&mut self, line: &[u8]) -> Reply {
+        ::log::debug!("{} {}", self.peer, command::name_of(line));
+        match self.attempt(line) {
+            Ok(reply) => reply,
+            Err(why) => {
+                self.log_refusal(line, &why);
+                Reply::from(&why)
+            }
+        }
+    }
+
+    fn attempt(&mut self, line: &[u8]) -> Result<Reply, Refusal> {
+        // whatever comes after RNFR takes what it has set
+        let rename_from = self.state.parameters.rename_from.take();
+        let (verb, command) = command::parse(line)?;
+        self.permit(verb)?;
+        match command {
+            Command::Abort => Ok(transfer::abort(self)),
+            Command::Account => Ok(Reply::new(Code::Superfluous, "No account needed")),
+            Command::Allocate(bytes) => transfer::allocate(self.user()?, bytes),
+            Command::Append(path) => transfer::append(self, &path),
+            Command::ChangeDir(path) => {
+                let path = self.user()?.path(&path);
+                tree::change_dir(self.user_mut()?, path)
+            }
+            Command::ChangeDirUp => {
+                let path = self.user()?.cwd.parent();
+                tree::change_dir(self.user_mut()?, path)
+            }
+            Command::Chmod(mode, path) => tree::chmod(self, mode, &path),
+            Command::ClientName => Ok(Reply::ok("Noted")),
+            Command::ClientServerId => Ok(Reply::ok("Name=ftpd;")),
+            Command::Delete(path) => tree::delete(self, &path),
+            Command::EprtPort(to) | Command::Port(to) => param::active(self, to),
+            Command::ExtendedPassive(wanted) => param::extended_passive(self, wanted),
+            Command::Feat => Ok(info::feat(&self.state.parameters)),
+            Command::Help => Ok(info::help()),
+            Command::HelpOn(name) => info::help_on(&name),
+            Command::Host => Ok(Reply::new(Code::ServiceReady, "Host accepted")),
+            Command::Idle => Ok(info::idle(self.user()?)),
+            Command::IdleSet(seconds) => info::set_idle(self.user_mut()?, seconds),
+            Command::List => listing::list(self, None),
+            Command::ListPath(path) => listing::list(self, Some(&path)),
+            Command::MachineList => listing::machine(self, None),
+            Command::MachineListPath(path) => listing::machine(self, Some(&path)),
+            Command::MachineShow => listing::show(self, None),
+            Command::MachineShowPath(path) => listing::show(self, Some(&path)),
+            Command::MakeDir(path) => tree::make_dir(self, &path),
+            Command::Mode(letter) => param::mode(letter),
+            Command::ModifiedTime(path) => facts::modified(self, &path),
+            Command::ModifyTime(at, path) => facts::modify(self, at, &path),
+            Command::ModifyTimeOld(timed) => facts::modify_old(self, &timed),
+            Command::NameList => listing::names(self, None),
+            Command::NameListPath(path) => listing::names(self, Some(&path)),
+            Command::Noop => Ok(Reply::ok("Still here")),
+            Command::OptsMlst(facts) => Ok(param::opts_mlst(&mut self.state.parameters, facts)),
+            Command::OptsUtf8(on) => param::opts_utf8(on),
+            Command::Password(password) => login::password(self, &password),
+            Command::Passive => param::passive(self),
+            Command::PreTransfer => Ok(Reply::ok("Not needed")),
+            Command::PrintDir => Ok(tree::print_dir(self.user()?)),
+            Command::Quit => Ok(login::quit()),
+            Command::Reinitialize => Ok(login::reinitialize(self)),
+            Command::RemoveDir(path) => tree::remove_dir(self, &path),
+            Command::RenameFrom(path) => tree::rename_from(self, &path),
+            Command::RenameTo(path) => tree::rename_to(self, rename_from.as_ref(), &path),
+            Command::Restart(offset) => Ok(param::restart(&mut self.state.parameters, offset)),
+            Command::Retrieve(path) => transfer::retrieve(self, &path),
+            Command::SiteHelp => Ok(info::site_help()),
+            Command::Size(path) => facts::size(self, &path),
+            Command::Stat => Ok(info::stat(self)),
+            Command::StatPath(path) => listing::stat(self, &path),
+            Command::Store(path) => transfer::store(self, &path),
+            Command::StoreUnique => transfer::store_unique(self, None),
+            Command::StoreUniquePath(path) => transfer::store_unique(self, Some(&path)),
+            Command::Structure(letter) => param::structure(letter),
+            Command::StructureMount => Err(Refusal::NotImplemented),
+            Command::System => Ok(info::system()),
+            Command::Type(wanted) => param::transfer_type(&mut self.state.parameters, wanted),
+            Command::Umask => Ok(info::umask(self.user()?)),
+            Command::UmaskSet(mask) => Ok(info::set_umask(self.user_mut()?, mask)),
+            Command::User(name) => Ok(login::user(self, name)),
+        }
+    }
+
+    /// The only login check and the only permission check in the server.
+    fn permit(&self, verb: &Verb) -> Result<(), Refusal> {
+        match (&self.state.login, verb.perm) {
+            (Login::Out | Login::Named(_), _) if verb.before_login => Ok(()),
+            (Login::Out | Login::Named(_), _) => Err(Refusal::NotLoggedIn),
+            (Login::In(user), Some(perm)) if !user.may(perm) => {
+                Err(Refusal::NotPermitted(perm))
+            }
+            (Login::In(_), _) => Ok(()),
+        }
+    }
+
+    fn user(&self) -> Result<&User, Refusal> {
+        match &self.state.login {
+            Login::In(user) => Ok(user),
+            Login::Out | Login::Named(_) => Err(Refusal::NotLoggedIn),
+        }
+    }
+
+    fn user_mut(&mut self) -> Result<&mut User, Refusal> {
+        match &mut self.state.login {
+            Login::In(user) => Ok(user),
+            Login::Out | Login::Named(_) => Err(Refusal::NotLoggedIn),
+        }
+    }
+
+    fn log(&self, event: &Event<'_>) {
+        log::session(who(self.peer, &self.state), event);
+    }
+
+    /// A failed login has its own line, and so has a transfer that had begun.
+    fn log_refusal(&self, line: &[u8], why: &Refusal) {
+        let begun = match why {
+            Refusal::Login(..) => true,
+            Refusal::Data(error) => matches!(
+                error,
+                DataError::Lost(_)
+                    | DataError::Stalled
+                    | DataError::Read(_)
+                    | DataError::Write(_)
+                    | DataError::Interrupted(Interrupt::Abort)
+            ),
+            Refusal::Syntax(SyntaxError::UnknownCommand) => {
+                // it may be a password that went astray: not a word of it
+                self.log(&Event::Refused("a line", None, "unknown command"));
+                true
+            }
+            _ => false,
+        };
+        if begun {
+            return;
+        }
+        let path = self
+            .user()
+            .ok()
+            .zip(command::path_of(line))
+            .map(|(user, pathname)| user.tree.real(&user.path(&pathname)));
+        self.log(&Event::Refused(command::name_of(line), path.as_deref(), &why.to_string()));
+    }
+}
+
+fn who(peer: SocketAddr, state: &State) -> Who<'_> {
+    let user = match &state.login {
+        Login::In(user) => Some(user.account.name.as_str()),
+        Login::Out | Login::Named(_) => None,
+    };
+    Who { peer, user }
+}
+
+/// An IPv4 client of an IPv6 socket is an IPv4 client.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
+}
+
+/// How long sessions may take to say goodbye once their transfers have ended.
+pub const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,225 @@
+//! Every lower room's error, and what the client is told of it.
+//!
+//! The client gets a short generic text; the log gets the cause.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::command::SyntaxError;
+use super::reply::{Code, Reply};
+use crate::auth::AuthError;
+use crate::config::Perm;
+use crate::data::{DataError, Interrupt};
+use crate::vfs::FsError;
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The line is no command.
+    Syntax(SyntaxError),
+    /// A line that was too long to be read.
+    LineTooLong,
+    /// It takes a login.
+    NotLoggedIn,
+    /// It takes a permission that the user does not have.
+    NotPermitted(Perm),
+    /// The login failed; with `true`, for the last time.
+    Login(AuthError, bool),
+    /// The user's home cannot be opened.
+    NoHome(FsError),
+    /// Another command must come first.
+    Sequence(&'static str),
+    /// After EPSV ALL nothing else is taken (RFC 2428 §4).
+    EpsvAll,
+    /// Neither PASV nor PORT came before.
+    NoDataSetup,
+    /// PORT to another host, or to a port that is not for users (RFC 2577 §3).
+    Bounce,
+    /// IPv4 was asked for on IPv6 or the other way round; the protocol that would do.
+    Protocol(u8),
+    /// PASV cannot name an IPv6 address.
+    PassiveOnIpv6,
+    /// A parameter that is defined and that we do not have.
+    NotForThat(&'static str),
+    /// A command that is defined and that we do not have.
+    NotImplemented,
+    /// The restart offset lies beyond the end.
+    BadRestart,
+    /// MLSD of something that is no directory (RFC 3659 §7.2.1).
+    NotADirectory,
+    /// SIZE of something other than a file.
+    NotAFile,
+    /// SIZE in ASCII type of a file that would take too long to read.
+    TooLargeToCount,
+    /// SITE IDLE beyond what the administrator allows.
+    IdleRange(Duration),
+    /// There is no room for that many bytes.
+    NoRoom,
+    /// An action in the user's tree failed.
+    Fs(FsError),
+    /// A data connection or transfer failed.
+    Data(DataError),
+}
+
+impl From<SyntaxError> for Refusal {
+    fn from(error: SyntaxError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+impl From<FsError> for Refusal {
+    fn from(error: FsError) -> Self {
+        Self::Fs(error)
+    }
+}
+
+impl From<DataError> for Refusal {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl From<&Refusal> for Reply {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Syntax(why) => syntax(*why),
+            Refusal::LineTooLong => Self::new(Code::BadCommand, "Line too long"),
+            Refusal::NotLoggedIn => Self::new(Code::NotLoggedIn, "Log in with USER and PASS"),
+            Refusal::NotPermitted(_) => Self::new(Code::NoAccess, "Permission denied"),
+            Refusal::Login(AuthError::TooManySessions, _) => {
+                Self::new(Code::Unavailable, "Too many sessions of this user")
+            }
+            Refusal::Login(_, false) => Self::new(Code::NotLoggedIn, "Login incorrect"),
+            Refusal::Login(_, true) => Self::new(Code::Unavailable, "Too many failed logins"),
+            Refusal::NoHome(_) => {
+                Self::new(Code::NotLoggedIn, "Home directory is not available")
+            }
+            Refusal::Sequence(what) => Self::new(Code::BadSequence, what),
+            Refusal::EpsvAll => Self::new(Code::BadSequence, "Only EPSV after EPSV ALL"),
+            Refusal::NoDataSetup => {
+                Self::new(Code::CannotOpenData, "Use PASV, EPSV, PORT or EPRT first")
+            }
+            Refusal::Bounce => {
+                Self::new(Code::BadArgument, "Only your own address, and ports from 1024 on")
+            }
+            Refusal::Protocol(other) => {
+                let text = format!("Network protocol not supported, use ({other})");
+                Self::new(Code::ProtocolUnknown, text)
+            }
+            Refusal::PassiveOnIpv6 => {
+                Self::new(Code::NotImplemented, "PASV is for IPv4, use EPSV")
+            }
+            Refusal::NotForThat(what) => Self::new(Code::NotForThat, what),
+            Refusal::NotImplemented => Self::new(Code::NotImplemented, "Not implemented"),
+            Refusal::BadRestart => {
+                Self::new(Code::BadRestart, "Restart offset is beyond the end of the file")
+            }
+            Refusal::NotADirectory => Self::new(Code::BadArgument, "Not a directory"),
+            Refusal::NotAFile => Self::new(Code::NoAccess, "Not a plain file"),
+            Refusal::TooLargeToCount => {
+                Self::new(Code::NoAccess, "Too large to count in ASCII type, use TYPE I")
+            }
+            Refusal::IdleRange(most) => {
+                let text = format!("The idle timeout is 1 to {} seconds", most.as_secs());
+                Self::new(Code::BadArgument, text)
+            }
+            Refusal::NoRoom => Self::new(Code::OverAllocation, "Not enough free space"),
+            Refusal::Fs(why) => file_system(why),
+            Refusal::Data(why) => data(why),
+        }
+    }
+}
+
+fn syntax(why: SyntaxError) -> Reply {
+    let (code, text) = match why {
+        SyntaxError::UnknownCommand => (Code::BadCommand, "Unknown command"),
+        SyntaxError::UnknownSite => (Code::NotForThat, "Unknown SITE command"),
+        SyntaxError::UnknownOption => (Code::BadArgument, "Unknown option"),
+        SyntaxError::Http => {
+            return Reply::new(Code::BadCommand, "This is an FTP server").closing();
+        }
+        SyntaxError::MissingArgument => (Code::BadArgument, "Argument needed"),
+        SyntaxError::UnwantedArgument => (Code::BadArgument, "No argument allowed"),
+        SyntaxError::BadArgument => (Code::BadArgument, "Argument not understood"),
+        SyntaxError::BadNumber => (Code::BadArgument, "Not a number, or too large"),
+        SyntaxError::BadTime => (Code::BadArgument, "Not a time of the form YYYYMMDDHHMMSS"),
+        SyntaxError::BadMode => (Code::BadArgument, "Not permission bits from 000 to 777"),
+        SyntaxError::BadPathname => (Code::BadArgument, "Pathname with NUL, CR or LF"),
+        SyntaxError::UnknownProtocol => {
+            (Code::ProtocolUnknown, "Network protocol not supported, use (1,2)")
+        }
+    };
+    Reply::new(code, text)
+}
+
+fn file_system(why: &FsError) -> Reply {
+    let (code, text) = match why {
+        FsError::NotFound => (Code::NoAccess, "No such file or directory"),
+        FsError::Denied(_) | FsError::Outside => (Code::NoAccess, "Permission denied"),
+        FsError::Exists => (Code::NoAccess, "Exists already"),
+        FsError::NotEmpty => (Code::NoAccess, "Directory not empty"),
+        FsError::NotADirectory => (Code::NoAccess, "Not a directory"),
+        FsError::IsADirectory => (Code::NoAccess, "Is a directory"),
+        FsError::NotAFile => (Code::NoAccess, "Not a plain file"),
+        FsError::IsRoot => (Code::NoAccess, "The root stays"),
+        FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
+        FsError::BadName(_) => (Code::BadName, "Name not allowed"),
+        FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),
+        FsError::Other(_) => (Code::NoAccess, "Not possible"),
+    };
+    Reply::new(code, text)
+}
+
+fn data(why: &DataError) -> Reply {
+    let (code, text) = match why {
+        DataError::NoPort => (Code::CannotOpenData, "No passive port is free, try again later"),
+        DataError::NoAddress | DataError::CannotListen(_) => {
+            (Code::CannotOpenData, "Cannot open a passive port")
+        }
+        DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection came in"),
+        DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
+        DataError::Lost(_) => (Code::DataLost, "Data connection lost"),
+        DataError::Stalled => (Code::DataLost, "Data connection made no progress"),
+        // the same codes as without a data connection, but what was sent may be cut short
+        DataError::Read(_) => (Code::LocalError, "Reading failed"),
+        DataError::Write(FsError::NoSpace(_)) => (Code::NoSpace, "No space left"),
+        DataError::Write(_) => (Code::LocalError, "Writing failed"),
+        DataError::Interrupted(Interrupt::Abort) => (Code::DataLost, "Transfer aborted"),
+        DataError::Interrupted(Interrupt::ControlLost | Interrupt::Stopped) => {
+            (Code::DataLost, "Transfer cut off")
+        }
+    };
+    Reply::new(code, text)
+}
+
+/// For the log.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(why) => write!(f, "{why:?}"),
+            Self::LineTooLong => f.write_str("line too long"),
+            Self::NotLoggedIn => f.write_str("not logged in"),
+            Self::NotPermitted(perm) => {
+                write!(f, "the user lacks the permission letter '{}'", perm.letter())
+            }
+            Self::Login(why, _) => why.fmt(f),
+            Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
+            Self::Sequence(what) => f.write_str(what),
+            Self::EpsvAll => f.write_str("EPSV ALL was sent before"),
+            Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),
+            Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
+            Self::Protocol(_) => f.write_str("other network protocol"),
+            Self::PassiveOnIpv6 => f.write_str("PASV on IPv6"),
+            Self::NotForThat(what) => f.write_str(what),
+            Self::NotImplemented => f.write_str("not implemented"),
+            Self::BadRestart => f.write_str("restart offset beyond the end"),
+            Self::NotADirectory => f.write_str("not a directory"),
+            Self::NotAFile => f.write_str("not a plain file"),
+            Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),
+            Self::IdleRange(_) => f.write_str("idle timeout out of range"),
+            Self::NoRoom => f.write_str("not enough free space"),
+            Self::Fs(why) => why.fmt(f),
+            Self::Data(why) => why.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Replies as values: each is made by a constructor that knows its code.
+//!
+//! Text never carries CR, LF or NUL, so no file name can forge a second reply.
+
+use std::net::Ipv4Addr;
+
+use crate::vfs::VirtualPath;
+
+/// A reply code (RFC 959 §4.2), with those that later RFCs add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+#[expect(missing_docs, reason = "the number is the meaning")]
+pub enum Code {
+    Ok = 200,
+    Superfluous = 202,
+    SystemStatus = 211,
+    FileStatus = 213,
+    Help = 214,
+    SystemType = 215,
+    ServiceReady = 220,
+    Closing = 221,
+    DataDone = 226,
+    Passive = 227,
+    ExtendedPassive = 229,
+    LoggedIn = 230,
+    FileActionDone = 250,
+    PathNamed = 257,
+    NeedPassword = 331,
+    NeedMore = 350,
+    Unavailable = 421,
+    CannotOpenData = 425,
+    DataLost = 426,
+    BusyFile = 450,
+    LocalError = 451,
+    NoSpace = 452,
+    BadCommand = 500,
+    BadArgument = 501,
+    NotImplemented = 502,
+    BadSequence = 503,
+    NotForThat = 504,
+    ProtocolUnknown = 522,
+    NotLoggedIn = 530,
+    NoAccess = 550,
+    OverAllocation = 552,
+    BadName = 553,
+    BadRestart = 554,
+}
+
+/// The final reply to a command.
+#[derive(Debug)]
+pub struct Reply {
+    code: Code,
+    /// The first line of several, and those between it and the last.
+    body: Option<(Vec<u8>, Vec<u8>)>,
+    text: Vec<u8>,
+    /// Whether the session ends with it.
+    closes: bool,
+}
+
+/// A preliminary reply (1yz). It is not a [`Reply`], so a handler cannot return it, and it
+/// cannot be the last word.
+#[derive(Debug)]
+pub struct Mark(Vec<u8>);
+
+impl Reply {
+    /// Every reply is made here.
+    pub(super) fn new(code: Code, text: impl AsRef<[u8]>) -> Self {
+        let text = tame(text.as_ref());
+        let closes = matches!(code, Code::Closing | Code::Unavailable);
+        Self { code, body: None, text, closes }
+    }
+
+    /// Several lines; those between the first and the last come as they are to be sent, each
+    /// with its CR LF and without a code (RFC 959 §4.2).
+    pub(super) fn lines(code: Code, first: &str, between: Vec<u8>, last: &str) -> Self {
+        Self { body: Some((tame(first.as_bytes()), between)), ..Self::new(code, last) }
+    }
+
+    /// 200.
+    pub(super) fn ok(text: impl AsRef<[u8]>) -> Self {
+        Self::new(Code::Ok, text)
+    }
+
+    /// 250.
+    pub(super) fn done(text: &str) -> Self {
+        Self::new(Code::FileActionDone, text)
+    }
+
+    /// 213 with nothing but a value (RFC 3659 §3.1, §4.1).
+    pub(super) fn value(value: impl AsRef<[u8]>) -> Self {
+        Self::new(Code::FileStatus, value)
+    }
+
+    /// 257: the path quoted, its own quotes doubled (RFC 959, Appendix II).
+    pub(super) fn path(path: &VirtualPath, remark: &str) -> Self {
+        let parts: Vec<_> = path.as_bytes().split(|&byte| byte == b'"').collect();
+        let quoted = [b"\"", &parts.join(b"\"\"".as_slice())[..], b"\" "].concat();
+        Self::new(Code::PathNamed, [&quoted, remark.as_bytes()].concat())
+    }
+
+    /// 227: address and port in brackets, and no comma outside them (RFC 1123 §4.1.2.6).
+    pub(super) fn passive(address: Ipv4Addr, port: u16) -> Self {
+        let ([a, b, c, d], [high, low]) = (address.octets(), port.to_be_bytes());
+        let text = format!("Entering Passive Mode ({a},{b},{c},{d},{high},{low})");
+        Self::new(Code::Passive, text)
+    }
+
+    /// 229: the port alone, and nothing behind the bracket (RFC 2428 §3).
+    pub(super) fn extended_passive(port: u16) -> Self {
+        let text = format!("Entering Extended Passive Mode (|||{port}|)");
+        Self::new(Code::ExtendedPassive, text)
+    }
+
+    /// The same, and the end of the session.
+    pub(super) fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// Whether the session ends with it.
+    pub(super) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Its code.
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Appends what goes over the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let code = self.code as u16;
+        if let Some((first, between)) = &self.body {
+            out.extend_from_slice(format!("{code}-").as_bytes());
+            push(first, out);
+            out.extend_from_slice(b"\r\n");
+            push(between, out);
+        }
+        out.extend_from_slice(format!("{code} ").as_bytes());
+        push(&self.text, out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Mark {
+    /// 150: the data connection is there, and the transfer begins.
+    pub(super) fn opening(text: impl AsRef<[u8]>) -> Self {
+        Self(tame(text.as_ref()))
+    }
+
+    /// Appends what goes over the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"150 ");
+        push(&self.0, out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What could end a line goes.
+pub(super) fn tame(text: &[u8]) -> Vec<u8> {
+    let tame = |&byte: &u8| if matches!(byte, b'\r' | b'\n' | 0) { b'?' } else { byte };
+    text.iter().map(tame).collect()
+}
+
+/// The control connection is a Telnet connection: a byte 255 goes out twice (RFC 854).
+fn push(text: &[u8], out: &mut Vec<u8>) {
+    for part in text.split_inclusive(|&byte| byte == 255) {
+        out.extend_from_slice(part);
+        if part.last() == Some(&255) {
+            out.push(255);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wire(reply: &Reply) -> Vec<u8> {
+        let mut out = Vec::new();
+        reply.write(&mut out);
+        out
+    }
+
+    #[test]
+    fn replies_have_the_shapes_that_clients_parse() {
+        let path = VirtualPath::root().join(b"a\"b");
+        assert_eq!(wire(&Reply::path(&path, "created")), b"257 \"/a\"\"b\" created\r\n");
+        let address = Ipv4Addr::new(192, 0, 2, 1);
+        assert_eq!(
+            wire(&Reply::passive(address, 50001)),
+            b"227 Entering Passive Mode (192,0,2,1,195,81)\r\n"
+        );
+        assert_eq!(
+            wire(&Reply::extended_passive(50001)),
+            b"229 Entering Extended Passive Mode (|||50001|)\r\n"
+        );
+        let lines = Reply::lines(Code::SystemStatus, "Features", b" SIZE\r\n".to_vec(), "End");
+        assert_eq!(wire(&lines), b"211-Features\r\n SIZE\r\n211 End\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_forges_a_second_line(name: Vec<u8>) {
+            let out = wire(&Reply::path(&VirtualPath::root().join(&name), "x"));
+            let ends = out.iter().filter(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
+            prop_assert_eq!(ends, 2);
+            prop_assert!(out.ends_with(b"\r\n"));
+        }
+
+        #[test]
+        fn a_name_comes_back_from_a_telnet_reader(name in prop::collection::vec(1_u8.., 1..40)) {
+            prop_assume!(!name.contains(&b'\r') && !name.contains(&b'\n'));
+            let mut framer = super::super::line::Framer::default();
+            framer.feed(&wire(&Reply::ok(&name)));
+            let expected = [b"200 ", &name[..]].concat();
+            prop_assert_eq!(framer.pop(), Some(super::super::line::Line::Text(expected)));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What all sessions share, and the signal that ends them.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::auth::Users;
+use crate::config::Config;
+use crate::data::{Masquerade, Owners, Ports};
+use crate::log::TransferLog;
+
+/// Shared by all sessions of a server.
+#[derive(Debug)]
+pub struct Shared {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Ends the sessions.
+    pub stop: Stop,
+    pub(super) users: Arc<Users>,
+    pub(super) ports: Arc<Ports>,
+    pub(super) masquerade: Masquerade,
+    pub(super) owners: Owners,
+    pub(super) transfers: Option<TransferLog>,
+}
+
+impl Shared {
+    /// What sessions need besides a connection. `port` is the control port.
+    ///
+    /// # Errors
+    ///
+    /// When the transfer log cannot be opened, or the system is out of file descriptors.
+    pub fn new(config: Arc<Config>, port: u16) -> io::Result<Self> {
+        let transfers =
+            config.server.transfer_log.as_deref().map(TransferLog::open).transpose()?;
+        Ok(Self {
+            stop: Stop::new()?,
+            users: Arc::new(Users::new(Arc::clone(&config))),
+            ports: Arc::new(Ports::new(config.server.passive_ports, port)),
+            masquerade: Masquerade::new(&config.server),
+            owners: Owners::default(),
+            transfers,
+            config,
+        })
+    }
+}
+
+/// The signal to stop, in two steps: no new commands; and then, no more transfers.
+#[derive(Debug)]
+pub struct Stop {
+    soon: AtomicBool,
+    now: OwnedFd,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self { soon: AtomicBool::new(false), now: eventfd(0, flags)? })
+    }
+
+    /// Sessions end when they have answered their command. Those that wait for one must be
+    /// woken, which a shutdown of the reading side of their connection does.
+    pub fn soon(&self) {
+        self.soon.store(true, Ordering::SeqCst);
+    }
+
+    /// Running transfers end.
+    pub fn now(&self) {
+        self.soon();
+        // cannot fail: the counter is far from its limit
+        let _ = rustix::io::write(&self.now, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether sessions should end.
+    pub fn is_soon(&self) -> bool {
+        self.soon.load(Ordering::SeqCst)
+    }
+}
+
+/// Readable once [`Stop::now`] was called.
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.now.as_fd()
+    }
+}

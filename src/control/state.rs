@@ -1,0 +1,96 @@
+//! What a session remembers between commands. REIN resets all of it, so it is one value.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arg::TransferType;
+use crate::auth::Account;
+use crate::config::{Perm, PermSet};
+use crate::data::Passive;
+use crate::data::listing::Facts;
+use crate::vfs::{Tree, VirtualPath};
+
+/// Login and parameters.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) login: Login,
+    pub(super) parameters: Parameters,
+}
+
+/// Who the client is.
+#[derive(Debug, Default)]
+pub(super) enum Login {
+    /// Nobody yet.
+    #[default]
+    Out,
+    /// USER was sent.
+    Named(Vec<u8>),
+    /// USER and PASS were right.
+    In(Box<User>),
+}
+
+/// A user that has logged in.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) account: Account,
+    pub(super) tree: Arc<Tree>,
+    pub(super) cwd: VirtualPath,
+    pub(super) umask: u32,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+impl User {
+    /// Whether the user has a permission.
+    pub(super) fn may(&self, perm: Perm) -> bool {
+        self.perm().has(perm)
+    }
+
+    pub(super) fn perm(&self) -> PermSet {
+        self.account.user.perm
+    }
+
+    /// Where a pathname leads.
+    pub(super) fn path(&self, pathname: &super::arg::Pathname) -> VirtualPath {
+        self.cwd.join(pathname.as_bytes())
+    }
+}
+
+/// What commands set for later commands.
+#[derive(Debug)]
+pub(super) struct Parameters {
+    pub(super) transfer_type: TransferType,
+    pub(super) facts: Facts,
+    pub(super) epsv_all: bool,
+    pub(super) setup: Setup,
+    /// Where the next transfer begins; taken by it.
+    pub(super) restart: u64,
+    /// What RNFR named; taken by the next command.
+    pub(super) rename_from: Option<VirtualPath>,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            // RFC 959 §3.1.1.1
+            transfer_type: TransferType::Ascii,
+            facts: Facts::default(),
+            epsv_all: false,
+            setup: Setup::None,
+            restart: 0,
+            rename_from: None,
+        }
+    }
+}
+
+/// How the next data connection is made.
+#[derive(Debug, Default)]
+pub(super) enum Setup {
+    /// Not at all.
+    #[default]
+    None,
+    /// The server connects.
+    Active(SocketAddr),
+    /// The client connects.
+    Passive(Passive),
+}

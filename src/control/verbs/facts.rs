@@ -1,0 +1,71 @@
+//! SIZE, MDTM and MFMT (RFC 3659 §3, §4), and the older ways to set a time.
+
+use crate::control::Session;
+use crate::control::arg::{Moment, Pathname, TimedPath, TransferType};
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::verbs::transfer;
+use crate::data::{ascii, listing};
+use crate::log::Event;
+use crate::vfs::{FileKind, VirtualPath};
+
+/// SIZE: what RETR would send in the current type (RFC 3659 §4). In ASCII type that takes
+/// reading the file, so a very large one is not counted.
+pub(crate) fn size(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    let entry = user.tree.stat(&path)?;
+    if entry.kind != FileKind::File {
+        return Err(Refusal::NotAFile);
+    }
+    if session.state.parameters.transfer_type != TransferType::Ascii {
+        return Ok(Reply::value(entry.size.to_string()));
+    }
+    if entry.size > MOST_COUNTED {
+        return Err(Refusal::TooLargeToCount);
+    }
+    let (file, _) = user.tree.read(&path)?;
+    let mut wire = 0;
+    transfer::scan(&file, |chunk| {
+        wire += ascii::wire_len(chunk);
+        true
+    })?;
+    Ok(Reply::value(wire.to_string()))
+}
+
+/// Files up to this size are read for an answer to SIZE in ASCII type.
+const MOST_COUNTED: u64 = 64 << 20;
+
+/// MDTM.
+pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let entry = user.tree.stat(&user.path(path))?;
+    Ok(Reply::value(listing::time_val(entry.modified)))
+}
+
+/// MFMT, and SITE UTIME. The reply tells what the time is now, from the draft that names
+/// MFMT (draft-somers-ftp-mfxx §3.1).
+pub(crate) fn modify(session: &Session, at: Moment, path: &Pathname) -> Result<Reply, Refusal> {
+    set(session, at, &session.user()?.path(path))?;
+    let text = format!("Modify={}; ", listing::time_val(at.0)).into_bytes();
+    Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
+}
+
+/// MDTM with a time. A name may begin with what looks like one: if nothing has the name
+/// behind it and something has the whole, it was a question.
+pub(crate) fn modify_old(session: &Session, timed: &TimedPath) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(&timed.path);
+    if user.tree.stat(&path).is_err() && user.tree.stat(&user.path(&timed.whole)).is_ok() {
+        return modified(session, &timed.whole);
+    }
+    set(session, timed.moment, &path)?;
+    Ok(Reply::value(listing::time_val(timed.moment.0)))
+}
+
+fn set(session: &Session, at: Moment, path: &VirtualPath) -> Result<(), Refusal> {
+    let user = session.user()?;
+    user.tree.set_modified(path, at.0)?;
+    session.log(&Event::Changed("MFMT", &user.tree.real(path)));
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! SYST, FEAT, HELP, STAT and the SITE commands that say or set something of the session.
+
+use std::time::Duration;
+
+use crate::control::Session;
+use crate::control::arg::TransferType;
+use crate::control::command::{Feature, VERBS};
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::state::{Login, Parameters, Setup, User};
+use crate::data::listing::Fact;
+
+/// FEAT: a line for each row that has one, in the order of the alphabet (RFC 2389 §3.2).
+pub(crate) fn feat(parameters: &Parameters) -> Reply {
+    let mut lines: Vec<String> = VERBS
+        .iter()
+        .filter_map(|verb| match verb.feature? {
+            Feature::Line(line) => Some(format!(" {line}\r\n")),
+            Feature::Facts => Some(format!(" MLST {}\r\n", marked_facts(parameters))),
+        })
+        .collect();
+    lines.sort_unstable();
+    Reply::lines(Code::SystemStatus, "Extensions", lines.concat().into_bytes(), "End")
+}
+
+/// All facts, with a mark behind those that are chosen (RFC 3659 §7.8).
+fn marked_facts(parameters: &Parameters) -> String {
+    let mark = |fact| if parameters.facts.has(fact) { "*;" } else { ";" };
+    Fact::ALL.into_iter().flat_map(|fact| [fact.name(), mark(fact)]).collect()
+}
+
+/// HELP.
+pub(crate) fn help() -> Reply {
+    let names = VERBS.iter().map(|verb| verb.name()).filter(|name| !name.starts_with("SITE "));
+    columns("Commands", names, "HELP command explains one")
+}
+
+/// SITE HELP.
+pub(crate) fn site_help() -> Reply {
+    let names = VERBS.iter().filter_map(|verb| verb.name().strip_prefix("SITE "));
+    columns("SITE commands", names, "End")
+}
+
+/// Each name once, eight in a line.
+fn columns(first: &str, names: impl Iterator<Item = &'static str>, last: &str) -> Reply {
+    let mut once: Vec<_> = names.collect();
+    once.dedup();
+    let line = |names: &[&str]| format!(" {}\r\n", names.join(" "));
+    let lines: String = once.chunks(8).map(line).collect();
+    Reply::lines(Code::Help, first, lines.into_bytes(), last)
+}
+
+/// HELP with a command.
+pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
+    let named = |verb: &&crate::control::command::Verb| {
+        verb.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let lines: String = VERBS
+        .iter()
+        .filter(named)
+        .map(|verb| format!(" {} {}: {}\r\n", verb.name(), verb.usage, verb.help))
+        .collect();
+    if lines.is_empty() {
+        return Err(Refusal::NotForThat("No such command"));
+    }
+    Ok(Reply::lines(Code::Help, "Help", lines.into_bytes(), "End"))
+}
+
+/// SYST: what clients must see to read our listings as those of Unix.
+pub(crate) fn system() -> Reply {
+    Reply::new(Code::SystemType, "UNIX Type: L8")
+}
+
+/// STAT without a path (RFC 959 §4.1.3).
+pub(crate) fn stat(session: &Session) -> Reply {
+    let parameters = &session.state.parameters;
+    let kind = match parameters.transfer_type {
+        TransferType::Ascii => "ASCII",
+        TransferType::Image | TransferType::Other => "binary",
+    };
+    let setup = match &parameters.setup {
+        Setup::None => "none",
+        Setup::Active(_) => "active, set up",
+        Setup::Passive(_) => "passive, set up",
+    };
+    let mut lines = format!(" Connected from {}\r\n", session.peer.ip());
+    if let Login::In(user) = &session.state.login {
+        let name: String =
+            user.account.name.chars().filter(|letter| !letter.is_control()).collect();
+        lines += &format!(" Logged in as {name}\r\n");
+    }
+    lines += &format!(" Type {kind}, structure file, mode stream\r\n");
+    lines += &format!(" Data connection: {setup}\r\n");
+    Reply::lines(Code::SystemStatus, "Status", lines.into_bytes(), "No transfer is running")
+}
+
+/// SITE UMASK.
+pub(crate) fn umask(user: &User) -> Reply {
+    Reply::ok(format!("Current UMASK is {:03o}", user.umask))
+}
+
+/// SITE UMASK with a mask.
+pub(crate) fn set_umask(user: &mut User, mask: u32) -> Reply {
+    let old = std::mem::replace(&mut user.umask, mask);
+    Reply::ok(format!("UMASK set to {mask:03o} (was {old:03o})"))
+}
+
+/// SITE IDLE.
+pub(crate) fn idle(user: &User) -> Reply {
+    Reply::ok(match user.idle_timeout {
+        Some(time) => format!("Idle timeout is {} seconds", time.as_secs()),
+        None => "There is no idle timeout".to_owned(),
+    })
+}
+
+/// SITE IDLE with seconds: never longer than the administrator allows.
+pub(crate) fn set_idle(user: &mut User, seconds: u64) -> Result<Reply, Refusal> {
+    let wanted = Duration::from_secs(seconds);
+    let most = user.account.user.limits.idle_timeout.unwrap_or(LONGEST_IDLE);
+    if wanted.is_zero() || wanted > most {
+        return Err(Refusal::IdleRange(most));
+    }
+    user.idle_timeout = Some(wanted);
+    Ok(idle(user))
+}
+
+/// A day, where there is no idle timeout.
+const LONGEST_IDLE: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,202 @@
+//! LIST, NLST, MLSD and MLST (RFC 959 §4.1.3, RFC 3659 §7), and STAT of a path.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::PermSet;
+use crate::control::Session;
+use crate::control::arg::Pathname;
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Mark, Reply, tame};
+use crate::control::shared::Shared;
+use crate::control::state::User;
+use crate::control::verbs::transfer;
+use crate::data::listing::{self, Facts};
+use crate::data::{Source, Throttle};
+use crate::vfs::{Entry, FileKind, FsError, Listing, VirtualPath};
+
+/// STAT of a directory is sent from memory, so it ends after so many lines.
+const STAT_LINES: usize = 1000;
+
+/// LIST.
+pub(crate) fn list(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let (path, _) = named(user, path);
+    let style = Style::Long(LongStyle::new(&session.shared));
+    send(session, &path, style)
+}
+
+/// NLST.
+pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let (path, typed) = named(user, path);
+    let is_dir = user.tree.stat(&path)?.kind == FileKind::Directory;
+    let mut prefix = typed.unwrap_or_default();
+    if is_dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
+        prefix.push(b'/');
+    }
+    if !is_dir {
+        prefix.truncate(prefix.len().saturating_sub(path.name().len()));
+    }
+    send(session, &path, Style::Names(prefix))
+}
+
+/// MLSD: a directory and nothing else (RFC 3659 §7.2.1).
+pub(crate) fn machine(
+    session: &mut Session,
+    path: Option<&Pathname>,
+) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
+    if user.tree.stat(&path)?.kind != FileKind::Directory {
+        return Err(Refusal::NotADirectory);
+    }
+    let style = Style::Machine(session.state.parameters.facts, user.perm());
+    send(session, &path, style)
+}
+
+/// MLST: one line on the control connection, which names the path in full (RFC 3659 §7.2).
+pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
+    let entry = user.tree.entry(&path)?;
+    let mut line = vec![b' '];
+    listing::facts(&entry, session.state.parameters.facts, user.perm(), &mut line);
+    line.extend_from_slice(&tame(path.as_bytes()));
+    line.extend_from_slice(b"\r\n");
+    Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
+}
+
+/// STAT of a path: LIST on the control connection.
+pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let (path, _) = named(user, Some(path));
+    let style = Style::Long(LongStyle::new(&session.shared));
+    let mut lines = Lines::new(user, &path, style)?;
+    let mut text = Vec::new();
+    for _ in 0..STAT_LINES {
+        if !lines.fill(&mut text)? {
+            return Ok(Reply::lines(Code::FileStatus, "Status", text, "End"));
+        }
+    }
+    let last = format!("End of the first {STAT_LINES}; LIST sends all");
+    Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
+}
+
+/// The path that a listing command means, and what of its argument names it. Clients send
+/// options as to `ls`: `-al`, `-a /dir`, `-1`. A leading word with a dash is one, unless a
+/// file has that name.
+fn named(user: &User, path: Option<&Pathname>) -> (VirtualPath, Option<Vec<u8>>) {
+    let Some(path) = path else { return (user.cwd.clone(), None) };
+    let whole = user.path(path);
+    let mut rest = path.as_bytes();
+    if rest.starts_with(b"-") && user.tree.entry(&whole).is_ok() {
+        return (whole, Some(rest.to_vec()));
+    }
+    while rest.starts_with(b"-") {
+        let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
+        rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
+    }
+    let path = user.cwd.join(rest);
+    (path, (!rest.is_empty()).then(|| rest.to_vec()))
+}
+
+/// The path is looked at before the data connection is made, so that one that is not there
+/// costs the client nothing.
+fn send(session: &mut Session, path: &VirtualPath, style: Style) -> Result<Reply, Refusal> {
+    let mut lines = Lines::new(session.user()?, path, style)?;
+    let data = session.connect("LIST")?;
+    session.connection.mark(&Mark::opening("Here comes the listing"));
+    let (_, result) = session.pump("A listing is running", Throttle::new(None), |pump| {
+        pump.send(&data, &mut lines)?;
+        transfer::finish(&data)
+    });
+    result?;
+    Ok(Reply::new(Code::DataDone, "Listing complete"))
+}
+
+/// How an entry becomes a line.
+enum Style {
+    Long(LongStyle),
+    /// With what stands before each name.
+    Names(Vec<u8>),
+    Machine(Facts, PermSet),
+}
+
+/// What LIST needs besides the entry. Neighbours mostly have one owner.
+struct LongStyle {
+    shared: Arc<Shared>,
+    now: i64,
+    owner: Option<(u32, String)>,
+    group: Option<(u32, String)>,
+}
+
+impl LongStyle {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok());
+        let shared = Arc::clone(shared);
+        Self { shared, now: now.unwrap_or_default(), owner: None, group: None }
+    }
+
+    fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        let Self { shared, now, owner, group } = self;
+        let owner = remembered(owner, entry.uid, |uid| shared.owners.user(uid));
+        let group = remembered(group, entry.gid, |gid| shared.owners.group(gid));
+        listing::long(entry, owner, group, *now, out);
+    }
+}
+
+fn remembered(
+    last: &mut Option<(u32, String)>,
+    id: u32,
+    look_up: impl FnOnce(u32) -> String,
+) -> &str {
+    if last.as_ref().is_none_or(|(known, _)| *known != id) {
+        *last = Some((id, look_up(id)));
+    }
+    last.as_ref().map_or("", |(_, name)| name)
+}
+
+/// Lines that are made as they are sent, so that a large directory needs no more memory than
+/// a small one.
+struct Lines {
+    entries: Entries,
+    style: Style,
+}
+
+enum Entries {
+    Directory(Listing),
+    One(Option<Box<Entry>>),
+}
+
+impl Lines {
+    fn new(user: &User, path: &VirtualPath, style: Style) -> Result<Self, FsError> {
+        let entries =
+            if user.tree.stat(path).is_ok_and(|entry| entry.kind == FileKind::Directory) {
+                Entries::Directory(user.tree.list(path)?)
+            } else {
+                Entries::One(Some(Box::new(user.tree.entry(path)?)))
+            };
+        Ok(Self { entries, style })
+    }
+
+    fn next(&mut self) -> Option<Result<Entry, FsError>> {
+        match &mut self.entries {
+            Entries::Directory(listing) => listing.next(),
+            Entries::One(entry) => entry.take().map(|entry| Ok(*entry)),
+        }
+    }
+}
+
+impl Source for Lines {
+    fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
+        let Some(entry) = self.next().transpose()? else { return Ok(false) };
+        match &mut self.style {
+            Style::Long(style) => style.line(&entry, out),
+            Style::Names(prefix) => listing::name(prefix, &entry, out),
+            Style::Machine(facts, perm) => listing::machine(&entry, *facts, *perm, out),
+        }
+        Ok(true)
+    }
+}

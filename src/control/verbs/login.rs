@@ -1,0 +1,92 @@
+//! USER, PASS, ACCT, REIN and QUIT (RFC 959 §4.1.1).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::auth::AuthError;
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::state::{Login, State, User};
+use crate::control::{Session, state};
+use crate::log::Event;
+use crate::vfs::{Tree, VirtualPath};
+
+/// How long a wrong password takes to be refused the first time; each further one takes as
+/// long again. It hides whether there is such a user, and it slows guessing.
+const PENALTY: Duration = Duration::from_millis(500);
+
+/// USER. The answer is the same whether there is such a user or not.
+pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Reply {
+    let anonymous = session.shared.users.is_anonymous(&name);
+    session.log_out();
+    session.state.login = Login::Named(name);
+    let text = if anonymous {
+        "Any password will do; your e-mail address is customary"
+    } else {
+        "Password required"
+    };
+    Reply::new(Code::NeedPassword, text)
+}
+
+/// PASS.
+pub(crate) fn password(session: &mut Session, password: &[u8]) -> Result<Reply, Refusal> {
+    let name = match std::mem::take(&mut session.state.login) {
+        Login::Named(name) => name,
+        Login::Out => return Err(Refusal::Sequence("USER first")),
+        logged_in @ Login::In(_) => {
+            session.state.login = logged_in;
+            return Err(Refusal::Sequence("You are logged in"));
+        }
+    };
+    let asked = Instant::now();
+    match session.shared.users.log_in(&name, password, session.peer.ip()) {
+        Ok(account) => {
+            let user = &account.user;
+            let tree = Tree::open(&user.home).map_err(Refusal::NoHome)?;
+            let home = user.home.clone();
+            session.failed_logins = 0;
+            session.state.login = Login::In(Box::new(User {
+                umask: user.limits.umask,
+                idle_timeout: user.limits.idle_timeout,
+                cwd: VirtualPath::root(),
+                tree: Arc::new(tree),
+                account,
+            }));
+            session.log(&Event::LoggedIn(&home));
+            Ok(Reply::new(Code::LoggedIn, "Logged in"))
+        }
+        Err(why) => Err(refuse(session, &name, why, asked)),
+    }
+}
+
+fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {
+    session.log(&Event::LoginFailed(name, &why.to_string()));
+    session.failed_logins += 1;
+    let delay = PENALTY * session.failed_logins;
+    let left = delay.saturating_sub(asked.elapsed());
+    session.connection.pause(left, &session.shared.stop);
+    let most = session.shared.config.server.max_login_attempts;
+    Refusal::Login(why, u64::from(session.failed_logins) >= most)
+}
+
+/// REIN: as it was after the greeting; the control connection stays.
+pub(crate) fn reinitialize(session: &mut Session) -> Reply {
+    session.log_out();
+    session.state = State::default();
+    Reply::new(Code::ServiceReady, "Ready for a new user")
+}
+
+/// QUIT.
+pub(crate) fn quit() -> Reply {
+    Reply::new(Code::Closing, "Goodbye")
+}
+
+impl Session {
+    /// Who was logged in is so no more, and the time for a login begins again.
+    fn log_out(&mut self) {
+        if let state::Login::In(_) = self.state.login {
+            self.state.login = Login::Out;
+            self.login_since = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The handlers, by family. A handler gets what its command says and gives one reply.
+
+pub(super) mod facts;
+pub(super) mod info;
+pub(super) mod listing;
+pub(super) mod login;
+pub(super) mod param;
+pub(super) mod transfer;
+pub(super) mod tree;

@@ -1,0 +1,137 @@
+//! TYPE, STRU, MODE and the commands that set up a data connection (RFC 959 §4.1.2,
+//! RFC 2428), and those for later transfers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::control::Session;
+use crate::control::arg::{Extended, TransferType};
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::state::{Parameters, Setup};
+use crate::data::Passive;
+use crate::data::listing::{Fact, Facts};
+
+/// Below this, ports belong to services and not to clients (RFC 2577 §3).
+const FIRST_USER_PORT: u16 = 1024;
+
+/// TYPE.
+pub(crate) fn transfer_type(
+    parameters: &mut Parameters,
+    wanted: TransferType,
+) -> Result<Reply, Refusal> {
+    let text = match wanted {
+        TransferType::Ascii => "Type set to A",
+        TransferType::Image => "Type set to I",
+        TransferType::Other => {
+            return Err(Refusal::NotForThat("Types are A, A N, I and L 8"));
+        }
+    };
+    parameters.transfer_type = wanted;
+    Ok(Reply::ok(text))
+}
+
+/// STRU: files only (RFC 959 §3.1.2).
+pub(crate) fn structure(letter: u8) -> Result<Reply, Refusal> {
+    match letter {
+        b'F' => Ok(Reply::ok("Structure set to F")),
+        b'R' | b'P' => Err(Refusal::NotForThat("The structure is F")),
+        _ => Err(crate::control::command::SyntaxError::BadArgument.into()),
+    }
+}
+
+/// MODE: stream only (RFC 959 §3.4).
+pub(crate) fn mode(letter: u8) -> Result<Reply, Refusal> {
+    match letter {
+        b'S' => Ok(Reply::ok("Mode set to S")),
+        b'B' | b'C' | b'Z' => Err(Refusal::NotForThat("The mode is S")),
+        _ => Err(crate::control::command::SyntaxError::BadArgument.into()),
+    }
+}
+
+/// PORT and EPRT: the client's own address alone, unless FXP is allowed.
+pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Refusal> {
+    only_epsv(&session.state.parameters)?;
+    let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+    if to.is_ipv4() != session.peer.is_ipv4() {
+        return Err(Refusal::Protocol(if session.peer.is_ipv4() { 1 } else { 2 }));
+    }
+    let own = to.ip() == session.peer.ip() || session.shared.config.server.allow_fxp;
+    if !own || to.port() < FIRST_USER_PORT {
+        return Err(Refusal::Bounce);
+    }
+    // a link-local address means nothing without the interface it belongs to
+    let to = match (to, session.peer) {
+        (SocketAddr::V6(mut v6), SocketAddr::V6(peer)) => {
+            v6.set_scope_id(peer.scope_id());
+            SocketAddr::V6(v6)
+        }
+        _ => to,
+    };
+    session.state.parameters.setup = Setup::Active(to);
+    Ok(Reply::ok("Will connect to you"))
+}
+
+/// PASV.
+pub(crate) fn passive(session: &mut Session) -> Result<Reply, Refusal> {
+    only_epsv(&session.state.parameters)?;
+    let IpAddr::V4(own) = session.local.ip() else { return Err(Refusal::PassiveOnIpv6) };
+    let address = session.shared.masquerade.address(session.peer.ip(), own)?;
+    let port = listen(session)?;
+    Ok(Reply::passive(address, port))
+}
+
+/// EPSV.
+pub(crate) fn extended_passive(
+    session: &mut Session,
+    wanted: Extended,
+) -> Result<Reply, Refusal> {
+    let ours = if session.local.is_ipv4() { 1 } else { 2 };
+    match wanted {
+        Extended::All => {
+            session.state.parameters.epsv_all = true;
+            return Ok(Reply::ok("Only EPSV from now on"));
+        }
+        Extended::Protocol(Some(other)) if other != ours => {
+            return Err(Refusal::Protocol(ours));
+        }
+        Extended::Protocol(_) => {}
+    }
+    listen(session).map(Reply::extended_passive)
+}
+
+fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
+    if parameters.epsv_all { Err(Refusal::EpsvAll) } else { Ok(()) }
+}
+
+/// The old listener goes first: a session has one port at most.
+fn listen(session: &mut Session) -> Result<u16, Refusal> {
+    session.state.parameters.setup = Setup::None;
+    let owner = (!session.shared.config.server.allow_fxp).then(|| session.peer.ip());
+    let passive = Passive::open(&session.shared.ports, session.local, owner)?;
+    let port = passive.port();
+    session.state.parameters.setup = Setup::Passive(passive);
+    Ok(port)
+}
+
+/// REST: remembered for the next transfer (RFC 3659 §5).
+pub(crate) fn restart(parameters: &mut Parameters, offset: u64) -> Reply {
+    parameters.restart = offset;
+    Reply::new(Code::NeedMore, format!("Next transfer begins at {offset}"))
+}
+
+/// OPTS MLST (RFC 3659 §7.9).
+pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
+    parameters.facts = facts;
+    let chosen = Fact::ALL.into_iter().filter(|&fact| facts.has(fact));
+    let names: String = chosen.flat_map(|fact| [fact.name(), ";"]).collect();
+    Reply::ok(format!("MLST OPTS {names}"))
+}
+
+/// OPTS UTF8: names are bytes, which is UTF-8 to those who send UTF-8.
+pub(crate) fn opts_utf8(on: bool) -> Result<Reply, Refusal> {
+    if on {
+        Ok(Reply::ok("UTF8 is on"))
+    } else {
+        Err(Refusal::NotForThat("UTF8 cannot be switched off"))
+    }
+}

@@ -1,0 +1,81 @@
+//! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD (RFC 959 §4.1.1, §4.1.3).
+
+use crate::control::Session;
+use crate::control::arg::Pathname;
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::state::User;
+use crate::log::Event;
+use crate::vfs::VirtualPath;
+
+/// CWD and, with the parent's path, CDUP.
+pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
+    user.tree.enter(&path)?;
+    user.cwd = path;
+    Ok(Reply::done("Directory changed"))
+}
+
+/// PWD.
+pub(crate) fn print_dir(user: &User) -> Reply {
+    Reply::path(&user.cwd, "is the working directory")
+}
+
+/// MKD. The reply names the new directory from the user's root, whatever the argument was
+/// relative to: clients hand that name straight back to CWD (RFC 959, Appendix II).
+pub(crate) fn make_dir(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.make_dir(&path, 0o777 & !user.umask)?;
+    session.log(&Event::Changed("MKD", &user.tree.real(&path)));
+    Ok(Reply::path(&path, "created"))
+}
+
+/// RMD.
+pub(crate) fn remove_dir(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.remove_dir(&path)?;
+    session.log(&Event::Changed("RMD", &user.tree.real(&path)));
+    Ok(Reply::done("Directory removed"))
+}
+
+/// DELE.
+pub(crate) fn delete(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.remove_file(&path)?;
+    session.log(&Event::Changed("DELE", &user.tree.real(&path)));
+    Ok(Reply::done("File deleted"))
+}
+
+/// RNFR: what is to be renamed must be there. The next command takes what it named.
+pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.entry(&path)?;
+    session.state.parameters.rename_from = Some(path);
+    Ok(Reply::new(Code::NeedMore, "Now RNTO"))
+}
+
+/// RNTO, with what RNFR had named if that was the command before.
+pub(crate) fn rename_to(
+    session: &Session,
+    from: Option<&VirtualPath>,
+    to: &Pathname,
+) -> Result<Reply, Refusal> {
+    let from = from.ok_or(Refusal::Sequence("RNFR first"))?;
+    let user = session.user()?;
+    let to = user.path(to);
+    user.tree.rename(from, &to)?;
+    session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&to)));
+    Ok(Reply::done("Renamed"))
+}
+
+/// SITE CHMOD.
+pub(crate) fn chmod(session: &Session, mode: u32, path: &Pathname) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.set_mode(&path, mode)?;
+    session.log(&Event::Changed("SITE CHMOD", &user.tree.real(&path)));
+    Ok(Reply::ok("Mode changed"))
+}

@@ -1,0 +1,47 @@
+//! PORT and EPRT: the server connects to the client.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+use super::{DataError, Progress, Ready, Watch, wait};
+
+/// Connects to the client's data port, from `local` (its port may be 0).
+///
+/// # Errors
+///
+/// When the client cannot be reached in time, or the transfer must not begin at all.
+pub fn connect(
+    to: SocketAddr,
+    local: SocketAddr,
+    watch: &mut dyn Watch,
+    patience: Option<Duration>,
+) -> Result<TcpStream, DataError> {
+    let socket = begin(to, local).map_err(DataError::CannotConnect)?;
+    let until = patience.map(|patience| Instant::now() + patience);
+    let writable = Some((socket.as_fd(), PollFlags::OUT));
+    match wait(watch, &Progress::start(), writable, until)? {
+        Ready::Yes => match socket.take_error() {
+            Ok(None) => Ok(socket.into()),
+            Ok(Some(why)) | Err(why) => Err(DataError::CannotConnect(why)),
+        },
+        Ready::TimedOut => Err(DataError::CannotConnect(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(to), kind, None)?;
+    // many connections leave from the one port of `active_port`
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())?;
+    match socket.connect(&to.into()) {
+        Err(why) if Errno::from_io_error(&why) == Some(Errno::INPROGRESS) => Ok(socket),
+        other => other.map(|()| socket),
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with a data connection or a transfer.
+
+use std::fmt;
+use std::io;
+
+use super::Interrupt;
+use crate::vfs::FsError;
+
+/// Says what happened, not what to answer.
+#[derive(Debug)]
+pub enum DataError {
+    /// Every passive port is taken.
+    NoPort,
+    /// The masquerade address cannot be found out.
+    NoAddress,
+    /// A passive port could not be opened.
+    CannotListen(io::Error),
+    /// The client did not connect to its passive port.
+    NeverCame(u16),
+    /// The client's port could not be reached.
+    CannotConnect(io::Error),
+    /// The data connection broke.
+    Lost(io::Error),
+    /// Nothing moved for too long.
+    Stalled,
+    /// Our file could not be read.
+    Read(FsError),
+    /// Our file could not be written.
+    Write(FsError),
+    /// Something else ended it.
+    Interrupted(Interrupt),
+}
+
+impl From<Interrupt> for DataError {
+    fn from(interrupt: Interrupt) -> Self {
+        Self::Interrupted(interrupt)
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPort => f.write_str("all passive ports are in use"),
+            Self::NoAddress => f.write_str("masquerade_address cannot be resolved"),
+            Self::CannotListen(why) => write!(f, "no passive port: {why}"),
+            Self::NeverCame(port) => write!(
+                f,
+                "the client never connected to passive port {port}; \
+                 is passive_ports open in the firewall?"
+            ),
+            Self::CannotConnect(why) => write!(f, "cannot connect to the client: {why}"),
+            Self::Lost(why) => write!(f, "data connection lost: {why}"),
+            Self::Stalled => f.write_str("no progress within data_timeout"),
+            Self::Read(why) => write!(f, "reading the file: {why}"),
+            Self::Write(why) => write!(f, "writing the file: {why}"),
+            Self::Interrupted(Interrupt::Abort) => f.write_str("aborted by the client"),
+            Self::Interrupted(Interrupt::ControlLost) => f.write_str("control connection lost"),
+            Self::Interrupted(Interrupt::Stopped) => f.write_str("server is stopping"),
+        }
+    }
+}

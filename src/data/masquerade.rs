@@ -1,0 +1,77 @@
+//! Which address PASV replies name: the server's own, or the one a router shows the world.
+
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::DataError;
+use crate::config::{Peers, Server};
+
+/// `masquerade_address` and `masquerade_except`.
+#[derive(Debug)]
+pub struct Masquerade {
+    name: Option<String>,
+    except: Vec<Peers>,
+    known: Mutex<Option<(Ipv4Addr, Instant)>>,
+}
+
+/// A name is looked up again when its address is older than this: dynamic DNS moves.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+impl Masquerade {
+    /// Nothing is looked up yet.
+    pub fn new(server: &Server) -> Self {
+        Self {
+            name: server.masquerade_address.clone(),
+            except: server.masquerade_except.clone(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The address to tell `peer`, whose control connection came to `own`.
+    ///
+    /// # Errors
+    ///
+    /// When the name has never been resolved.
+    pub fn address(&self, peer: IpAddr, own: Ipv4Addr) -> Result<Ipv4Addr, DataError> {
+        match &self.name {
+            Some(name) if !self.except.iter().any(|peers| peers.contain(peer)) => {
+                self.resolve(name).ok_or(DataError::NoAddress)
+            }
+            _ => Ok(own),
+        }
+    }
+
+    /// An old address is better than none. The lock is not held while a name is looked up.
+    fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
+        if let Ok(address) = name.parse() {
+            return Some(address);
+        }
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((address, since)) = known
+            && since.elapsed() < LIFETIME
+        {
+            return Some(address);
+        }
+        let ipv4 = |address: std::net::SocketAddr| match address.ip() {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
+        };
+        let found = (name, 0).to_socket_addrs().map(|mut all| all.find_map(ipv4));
+        let found = match found {
+            Ok(Some(address)) => Some(address),
+            Ok(None) => {
+                log::warn!("masquerade_address: {name} has no IPv4 address");
+                None
+            }
+            Err(why) => {
+                log::warn!("masquerade_address: {name}: {why}");
+                None
+            }
+        };
+        let address = found.or(known.map(|(address, _)| address))?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((address, Instant::now()));
+        Some(address)
+    }
+}

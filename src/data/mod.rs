@@ -1,0 +1,25 @@
+//! The server-DTP: data connections, and the bytes that go over them.
+//!
+//! Alone has the right to open data sockets, to move bulk bytes and to sleep for a rate. It
+//! chooses no reply: it says what happened, and the server-PI answers.
+
+pub mod ascii;
+pub mod listing;
+
+mod active;
+mod error;
+mod masquerade;
+mod owners;
+mod passive;
+mod ports;
+mod pump;
+mod throttle;
+
+pub use active::connect;
+pub use error::DataError;
+pub use masquerade::Masquerade;
+pub use owners::Owners;
+pub use passive::Passive;
+pub use ports::Ports;
+pub use pump::{Interrupt, Progress, Pump, Ready, Source, Watch, wait};
+pub use throttle::Throttle;

@@ -1,0 +1,52 @@
+//! Names of users and groups for listings, remembered for a while.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::unistd::{Gid, Group, Uid, User};
+
+/// The names that listings have asked for.
+#[derive(Debug, Default)]
+pub struct Owners {
+    users: Mutex<Names>,
+    groups: Mutex<Names>,
+}
+
+type Names = HashMap<u32, (String, Instant)>;
+
+/// Accounts change seldom; a listing that is a minute behind does no harm.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// More owners than this on one machine are looked up each time.
+const MOST: usize = 1024;
+
+impl Owners {
+    /// The name of a user, or its number.
+    pub fn user(&self, uid: u32) -> String {
+        named(&self.users, uid, || {
+            User::from_uid(Uid::from_raw(uid)).ok()?.map(|user| user.name)
+        })
+    }
+
+    /// The name of a group, or its number.
+    pub fn group(&self, gid: u32) -> String {
+        let name = || Group::from_gid(Gid::from_raw(gid)).ok()?.map(|group| group.name);
+        named(&self.groups, gid, name)
+    }
+}
+
+fn named(names: &Mutex<Names>, id: u32, look_up: impl FnOnce() -> Option<String>) -> String {
+    let lock = || names.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((name, since)) = lock().get(&id)
+        && since.elapsed() < LIFETIME
+    {
+        return name.clone();
+    }
+    let name = look_up().unwrap_or_else(|| id.to_string());
+    let mut names = lock();
+    if names.len() < MOST || names.contains_key(&id) {
+        names.insert(id, (name.clone(), Instant::now()));
+    }
+    name
+}

@@ -1,0 +1,133 @@
+//! PASV and EPSV: one listener, one connection, and from the client alone.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Socket, Type};
+
+use super::ports::Lease;
+use super::{DataError, Ports, Progress, Ready, Watch, wait};
+use crate::log::{self, Event, Who};
+
+/// A passive port that waits for the client, or the connection that came in on it.
+///
+/// The listener is closed and its port given back as soon as the client has come, or when
+/// this is dropped.
+#[derive(Debug)]
+pub struct Passive {
+    port: u16,
+    owner: Option<IpAddr>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
+    Came(TcpStream),
+}
+
+/// Room for strangers who connect before the client does.
+const BACKLOG: i32 = 16;
+
+impl Passive {
+    /// Listens on the address that the client's control connection came to. Only `owner` is
+    /// let in; `None` lets anyone in.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn open(
+        ports: &Arc<Ports>,
+        mut local: SocketAddr,
+        owner: Option<IpAddr>,
+    ) -> Result<Self, DataError> {
+        let (listener, lease) = ports.lease(|port| {
+            local.set_port(port);
+            listen(local)
+        })?;
+        Ok(Self { port: lease.port(), owner, state: State::Waiting(listener, lease) })
+    }
+
+    /// The port to tell the client.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The listener, while the client has not come.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Waiting(listener, _) => Some(listener.as_fd()),
+            State::Came(_) => None,
+        }
+    }
+
+    /// Lets the client in if it stands at the door, and sends strangers away.
+    ///
+    /// # Errors
+    ///
+    /// When the listener fails.
+    pub fn admit(&mut self, who: Who<'_>) -> Result<(), DataError> {
+        while let State::Waiting(listener, _) = &self.state {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let (stream, address) = match acceptfrom_with(listener, flags) {
+                Ok(accepted) => accepted,
+                Err(Errno::AGAIN) => return Ok(()),
+                // it was there and has gone again
+                Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                Err(why) => return Err(DataError::CannotListen(why.into())),
+            };
+            let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
+            let peer = peer.map(|peer| peer.ip().to_canonical());
+            if self.owner.is_none() || self.owner == peer {
+                self.state = State::Came(TcpStream::from(stream));
+            } else {
+                let port = self.port;
+                let peer =
+                    peer.map_or_else(|| "a stranger".to_owned(), |peer| peer.to_string());
+                let note = format!("{peer} connected to passive port {port} and was dropped");
+                log::session(who, &Event::Note(&note));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the client to come.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come in time, or the transfer must not begin at all.
+    pub fn connection(
+        mut self,
+        who: Who<'_>,
+        watch: &mut dyn Watch,
+        patience: Option<Duration>,
+    ) -> Result<TcpStream, DataError> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        loop {
+            self.admit(who)?;
+            let listener = match self.state {
+                State::Came(stream) => return Ok(stream),
+                State::Waiting(ref listener, _) => (listener.as_fd(), PollFlags::IN),
+            };
+            match wait(watch, &Progress::start(), Some(listener), until)? {
+                Ready::Yes => {}
+                Ready::TimedOut => return Err(DataError::NeverCame(self.port)),
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

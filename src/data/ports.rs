@@ -1,0 +1,121 @@
+//! The passive allocator: one mutex over the ports in use, and a guard for each.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::DataError;
+use crate::config::PortRange;
+
+/// The passive ports, shared by all sessions.
+#[derive(Debug)]
+pub struct Ports {
+    range: PortRange,
+    skipped: u16,
+    taken: Mutex<HashSet<u16>>,
+}
+
+/// A port in use, given back on drop.
+#[derive(Debug)]
+pub(super) struct Lease {
+    ports: Arc<Ports>,
+    port: u16,
+}
+
+impl Ports {
+    /// All of `range` but the control port.
+    pub fn new(range: PortRange, control_port: u16) -> Self {
+        Self { range, skipped: control_port, taken: Mutex::default() }
+    }
+
+    /// Opens something on a port: `open` is tried on each free one, beginning at a random
+    /// place, until it succeeds or fails for another reason than the port's being in use.
+    pub(super) fn lease<T>(
+        self: &Arc<Self>,
+        mut open: impl FnMut(u16) -> io::Result<T>,
+    ) -> Result<(T, Lease), DataError> {
+        let count = u32::try_from(self.range.len()).unwrap_or(u32::MAX);
+        let start = random() % count;
+        for step in 0..count {
+            let offset = u16::try_from((start + step) % count).unwrap_or_default();
+            let port = self.range.first.saturating_add(offset);
+            let Some(lease) = self.take(port) else { continue };
+            match open(port) {
+                Ok(opened) => return Ok((opened, lease)),
+                Err(why) if why.kind() == io::ErrorKind::AddrInUse => {}
+                Err(why) => return Err(DataError::CannotListen(why)),
+            }
+        }
+        Err(DataError::NoPort)
+    }
+
+    fn take(self: &Arc<Self>, port: u16) -> Option<Lease> {
+        let free = port != self.skipped && self.taken().insert(port);
+        free.then(|| Lease { ports: Arc::clone(self), port })
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, HashSet<u16>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.ports.taken().remove(&self.port);
+    }
+}
+
+/// Not secret, but not to be guessed either: who can guess the port can come first.
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    // without random numbers the range is used from its beginning
+    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
+    u32::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(first: u16, last: u16, control: u16) -> Arc<Ports> {
+        Arc::new(Ports::new(PortRange { first, last }, control))
+    }
+
+    #[test]
+    fn each_port_is_leased_once_and_the_control_port_never() {
+        let ports = ports(2000, 2003, 2002);
+        let leases: Vec<_> = (0..3).map(|_| ports.lease(Ok).unwrap()).collect();
+        let mut numbers: Vec<_> = leases.iter().map(|(port, _)| *port).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [2000, 2001, 2003]);
+        assert!(matches!(ports.lease(Ok), Err(DataError::NoPort)));
+        drop(leases);
+        assert!(ports.lease(Ok).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_another_program_uses_is_passed_over() {
+        let ports = ports(2000, 2001, 0);
+        let busy = |port| {
+            if port == 2000 { Err(io::ErrorKind::AddrInUse.into()) } else { Ok(port) }
+        };
+        for _ in 0..20 {
+            assert_eq!(ports.lease(busy).unwrap().0, 2001);
+        }
+    }
+
+    #[test]
+    fn the_first_port_is_a_different_one_each_time() {
+        let ports = ports(1, 65535, 0);
+        let first = ports.lease(Ok).unwrap().0;
+        assert!((0..10).any(|_| ports.lease(Ok).unwrap().0 != first));
+    }
+}

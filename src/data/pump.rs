@@ -1,0 +1,319 @@
+//! Source to sink, in chunks: with a deadline for each progress, and with a look at the
+//! control connection between chunks and whenever the data connection would block.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::ascii::FromWire;
+use super::{DataError, Throttle};
+use crate::vfs::FsError;
+
+/// Why a transfer must end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The client sent ABOR.
+    Abort,
+    /// The client's control connection is gone.
+    ControlLost,
+    /// The server's grace period is over.
+    Stopped,
+}
+
+/// The server-PI's ear while the server-DTP works.
+pub trait Watch {
+    /// The control connection, while more from it could be taken in.
+    fn control(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Becomes readable when every transfer must end.
+    fn stop(&self) -> BorrowedFd<'_>;
+
+    /// Takes in what has arrived on the control connection.
+    ///
+    /// # Errors
+    ///
+    /// When it says that the transfer must end.
+    fn look(&mut self, progress: &Progress) -> Result<(), Interrupt>;
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Bytes over the data connection.
+    pub bytes: u64,
+    /// When it began.
+    pub since: Instant,
+}
+
+impl Progress {
+    /// Nothing yet.
+    pub fn start() -> Self {
+        Self { bytes: 0, since: Instant::now() }
+    }
+}
+
+/// What a wait ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// The file descriptor is ready.
+    Yes,
+    /// The time is over.
+    TimedOut,
+}
+
+/// Waits until `fd` is ready or the time comes, and listens to the control connection.
+///
+/// # Errors
+///
+/// When something says that the transfer must end.
+pub fn wait(
+    watch: &mut dyn Watch,
+    progress: &Progress,
+    fd: Option<(BorrowedFd<'_>, PollFlags)>,
+    until: Option<Instant>,
+) -> Result<Ready, Interrupt> {
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let (data, stopped, spoke) = ready(watch, fd, left);
+        if stopped {
+            return Err(Interrupt::Stopped);
+        }
+        if spoke {
+            watch.look(progress)?;
+        }
+        if data {
+            return Ok(Ready::Yes);
+        }
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return Ok(Ready::TimedOut);
+        }
+    }
+}
+
+/// Which of the three are ready: data connection, stop, control connection.
+fn ready(
+    watch: &dyn Watch,
+    fd: Option<(BorrowedFd<'_>, PollFlags)>,
+    left: Option<Duration>,
+) -> (bool, bool, bool) {
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    let stop = watch.stop();
+    let unused = (stop, PollFlags::empty());
+    let (data, flags) = fd.unwrap_or(unused);
+    let (control, listen) = watch.control().map_or(unused, |fd| (fd, PollFlags::IN));
+    let mut fds = [
+        PollFd::from_borrowed_fd(stop, PollFlags::IN),
+        PollFd::from_borrowed_fd(data, flags),
+        PollFd::from_borrowed_fd(control, listen),
+    ];
+    // EINTR and ENOMEM come round again
+    if poll(&mut fds, timeout.as_ref()).is_err() {
+        return (false, false, false);
+    }
+    let [stop, data, control] = fds.map(|fd| !fd.revents().is_empty());
+    (fd.is_some() && data, stop, watch.control().is_some() && control)
+}
+
+/// Bytes to send that are made as they go.
+pub trait Source {
+    /// Appends some; `false` when there are no more.
+    ///
+    /// # Errors
+    ///
+    /// When the file system fails.
+    fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError>;
+}
+
+/// One transfer.
+pub struct Pump<'a> {
+    watch: &'a mut dyn Watch,
+    throttle: Throttle,
+    patience: Option<Duration>,
+    looked: Instant,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// `sendfile` is asked for this much at once: long enough to cost nothing, short enough for
+/// a look at the control connection in between.
+const FILE_CHUNK: usize = 1 << 20;
+
+/// Uploads are read in pieces of this size.
+const RECEIVE_CHUNK: usize = 256 << 10;
+
+/// Listings and converted text are sent in pieces of about this size.
+const SEND_CHUNK: usize = 64 << 10;
+
+/// A data connection that never blocks is left for a look at the control connection so often.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl<'a> Pump<'a> {
+    /// A transfer that is given up after `patience` without progress.
+    pub fn new(
+        watch: &'a mut dyn Watch,
+        throttle: Throttle,
+        patience: Option<Duration>,
+    ) -> Self {
+        let progress = Progress::start();
+        Self { watch, throttle, patience, looked: progress.since, progress }
+    }
+
+    /// Sends a file from an offset on, in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// When not all of it could be sent.
+    pub fn send_file(
+        &mut self,
+        to: &TcpStream,
+        file: &File,
+        offset: u64,
+    ) -> Result<(), DataError> {
+        let mut offset = offset;
+        loop {
+            let chunk = self.throttle.chunk(FILE_CHUNK);
+            match sendfile(to, file, Some(&mut offset), chunk) {
+                Ok(0) => return Ok(()),
+                Ok(sent) => self.moved(sent)?,
+                Err(Errno::AGAIN) => self.until_ready(to.as_fd(), PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                // a file system whose files cannot be sent from within the kernel
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    let mut source = FileSource { file, offset };
+                    return self.send(to, &mut source);
+                }
+                Err(why @ (Errno::IO | Errno::NOMEM | Errno::OVERFLOW)) => {
+                    return Err(DataError::Read(why.into()));
+                }
+                Err(why) => return Err(DataError::Lost(why.into())),
+            }
+        }
+    }
+
+    /// Sends what a source makes.
+    ///
+    /// # Errors
+    ///
+    /// When not all of it could be sent.
+    pub fn send(&mut self, to: &TcpStream, source: &mut dyn Source) -> Result<(), DataError> {
+        let mut buffer = Vec::with_capacity(SEND_CHUNK + (SEND_CHUNK >> 2));
+        let mut more = true;
+        while more {
+            buffer.clear();
+            while more && buffer.len() < SEND_CHUNK {
+                more = source.fill(&mut buffer).map_err(DataError::Read)?;
+            }
+            self.send_all(to, &buffer)?;
+        }
+        Ok(())
+    }
+
+    fn send_all(&mut self, to: &TcpStream, bytes: &[u8]) -> Result<(), DataError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let chunk = rest.get(..self.throttle.chunk(rest.len())).unwrap_or(rest);
+            match send(to, chunk, SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    rest = rest.get(sent..).unwrap_or_default();
+                    self.moved(sent)?;
+                }
+                Err(Errno::AGAIN) => self.until_ready(to.as_fd(), PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                Err(why) => return Err(DataError::Lost(why.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to a file what comes until the client closes the data connection; in ASCII
+    /// type, with lines as they are here.
+    ///
+    /// # Errors
+    ///
+    /// When not all of it arrived or could be written.
+    pub fn receive(
+        &mut self,
+        from: &TcpStream,
+        file: &mut File,
+        ascii: bool,
+    ) -> Result<(), DataError> {
+        let mut buffer = Vec::with_capacity(self.throttle.chunk(RECEIVE_CHUNK));
+        let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
+        let mut write =
+            |bytes: &[u8]| file.write_all(bytes).map_err(|why| DataError::Write(why.into()));
+        loop {
+            buffer.clear();
+            match recv(from, spare_capacity(&mut buffer), RecvFlags::empty()) {
+                Ok((0, _)) => break,
+                Ok((received, _)) => {
+                    match &mut lines {
+                        None => write(&buffer)?,
+                        Some((state, local)) => {
+                            local.clear();
+                            state.take(&buffer, local);
+                            write(local)?;
+                        }
+                    }
+                    self.moved(received)?;
+                }
+                Err(Errno::AGAIN) => self.until_ready(from.as_fd(), PollFlags::IN)?,
+                Err(Errno::INTR) => {}
+                Err(why) => return Err(DataError::Lost(why.into())),
+            }
+        }
+        if let Some((mut state, mut local)) = lines {
+            local.clear();
+            state.finish(&mut local);
+            write(&local)?;
+        }
+        Ok(())
+    }
+
+    fn until_ready(&mut self, fd: BorrowedFd<'_>, flags: PollFlags) -> Result<(), DataError> {
+        let until = self.patience.map(|patience| Instant::now() + patience);
+        match wait(self.watch, &self.progress, Some((fd, flags)), until)? {
+            Ready::Yes => Ok(()),
+            Ready::TimedOut => Err(DataError::Stalled),
+        }
+    }
+
+    /// Counts, sleeps for the rate, and looks at the control connection now and then.
+    fn moved(&mut self, bytes: usize) -> Result<(), DataError> {
+        let bytes = bytes as u64;
+        self.progress.bytes += bytes;
+        let now = Instant::now();
+        let sleep = self.throttle.spend(bytes, now);
+        if !sleep.is_zero() || now.duration_since(self.looked) >= LOOK {
+            wait(self.watch, &self.progress, None, Some(now + sleep))?;
+            self.looked = now;
+        }
+        Ok(())
+    }
+}
+
+/// A file that is read, for the few that cannot be sent from within the kernel.
+struct FileSource<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Source for FileSource<'_> {
+    fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
+        let read = loop {
+            match rustix::io::pread(self.file, spare_capacity(out), self.offset) {
+                Err(Errno::INTR) => {}
+                other => break other.map_err(io::Error::from)?,
+            }
+        };
+        self.offset += read as u64;
+        Ok(read > 0)
+    }
+}

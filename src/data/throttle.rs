@@ -1,0 +1,84 @@
+//! The token bucket: bytes and a clock reading in, a time to sleep out.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+/// Holds one transfer to its rate.
+#[derive(Debug)]
+pub struct Throttle {
+    rate: Option<NonZeroU64>,
+    /// When the bytes so far may have taken their time.
+    due: Option<Instant>,
+}
+
+/// How much time a transfer may catch up on: covers sleeps that last too long, and is far too
+/// short for a burst worth the name.
+const SLACK: Duration = Duration::from_millis(200);
+
+/// A second is cut into so many pieces: short enough for a smooth flow and a prompt ABOR.
+const PIECES: u64 = 20;
+
+impl Throttle {
+    /// `None` is no limit; otherwise bytes per second.
+    pub const fn new(rate: Option<NonZeroU64>) -> Self {
+        Self { rate, due: None }
+    }
+
+    /// How many bytes to move at once, at most.
+    pub fn chunk(&self, most: usize) -> usize {
+        let piece = |rate: NonZeroU64| usize::try_from((rate.get() / PIECES).max(1));
+        self.rate.and_then(|rate| piece(rate).ok()).map_or(most, |piece| piece.min(most))
+    }
+
+    /// These bytes have been moved: how long to sleep now.
+    pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
+        let Some(rate) = self.rate else { return Duration::ZERO };
+        let earliest = now.checked_sub(SLACK).unwrap_or(now);
+        let start = self.due.map_or(now, |due| due.max(earliest));
+        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
+        let due = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.due = Some(due);
+        due.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_rate_there_is_no_sleep() {
+        let mut throttle = Throttle::new(None);
+        assert_eq!(throttle.spend(u64::MAX, Instant::now()), Duration::ZERO);
+        assert_eq!(throttle.chunk(4096), 4096);
+    }
+
+    #[test]
+    fn bytes_take_as_long_as_the_rate_says_even_if_each_sleep_is_too_long() {
+        for rate in [1_u64, 1000, 300 << 10, 10 << 20, 1 << 40] {
+            let mut throttle = Throttle::new(NonZeroU64::new(rate));
+            let begin = Instant::now();
+            let (mut now, mut sent) = (begin, 0);
+            while sent < rate * 5 {
+                let chunk = throttle.chunk(usize::MAX) as u64;
+                sent += chunk;
+                let sleep = throttle.spend(chunk, now);
+                if !sleep.is_zero() {
+                    now += sleep + Duration::from_millis(3);
+                }
+            }
+            let took = now.duration_since(begin).as_secs_f64();
+            let ideal = sent as f64 / rate as f64;
+            assert!((took / ideal - 1.0).abs() < 0.005, "{rate}: {took} for {ideal}");
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_client_is_not_made_up_for() {
+        let mut throttle = Throttle::new(NonZeroU64::new(1000));
+        let begin = Instant::now();
+        throttle.spend(1000, begin);
+        let late = begin + Duration::from_secs(60);
+        assert_eq!(throttle.spend(1000, late), Duration::from_secs(1) - SLACK);
+    }
+}

@@ -1,0 +1,148 @@
+//! What the tables print: the sample settings, the generated parts of the manual pages, and
+//! the README's list of commands. `make docs` writes them, and a test compares.
+
+use std::fmt::Write;
+
+use crate::config::{KEYS, Key, Section};
+use crate::control::command::{VERBS, Verb};
+
+/// What the sample sets; it is good for a first try, and nothing else.
+const SAMPLE: [(&str, &str); 7] = [
+    ("ip", "127.0.0.1"),
+    ("port", "2121"),
+    ("welcome_msg", "Welcome to my ftp"),
+    ("passive_ports", "50000-50200"),
+    ("password", "demo"),
+    ("perm", "elradfmwMT"),
+    ("home", "../target/home"),
+];
+
+const HEAD: &str = "\
+; Settings of ftpd. 'ftpd check --config FILE' says what is wrong with a file.
+;
+; Sizes take K, M, G; durations take s, m, h; switches take on and off; 0 or empty means no
+; limit. A line that starts with ; or # is a comment; elsewhere these belong to the value.
+; A value may stand in double quotes to keep outer spaces. Relative paths start from the
+; folder of this file. A key behind a ; is shown with its default.
+";
+
+const SAMPLE_USER: &str = "\
+; One section for each user. Replace this one: its password is known to all.
+[user:demo]
+";
+
+/// `etc/ftpd.ini`.
+pub fn sample_ini() -> String {
+    let mut text = format!("{HEAD}\n[server]\n");
+    for key in KEYS.iter().filter(|key| key.section() != Section::User) {
+        push_sample(key, key.default, &mut text);
+    }
+    let _ = write!(text, "\n{SAMPLE_USER}");
+    for key in KEYS.iter().filter(|key| key.section() == Section::User) {
+        push_sample(key, key.default, &mut text);
+    }
+    text.push_str("; For this user alone, instead of the server's:\n");
+    for key in KEYS.iter().filter(|key| key.section() == Section::Both) {
+        let _ = writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default());
+    }
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn push_sample(key: &Key, default: Option<&str>, text: &mut String) {
+    for line in wrap(key.help, 92) {
+        let _ = writeln!(text, "; {line}");
+    }
+    let sample = SAMPLE.iter().find(|(name, _)| *name == key.name);
+    let _ = match sample {
+        Some((name, value)) => writeln!(text, "{name} = {value}"),
+        None => writeln!(text, ";{} = {}", key.name, default.unwrap_or_default()),
+    };
+}
+
+/// The keys for `ftpd.ini(5)`.
+pub fn keys_roff(section: Section) -> String {
+    let mut text = String::new();
+    for key in KEYS.iter().filter(|key| key.section() == section) {
+        let default = match key.default {
+            None => "must be there".to_owned(),
+            Some("") => "empty".to_owned(),
+            Some(default) => format!("\\fB{}\\fR", roff(default)),
+        };
+        let _ = writeln!(text, ".TP\n.B {}", roff(key.name));
+        let kind = roff(&key.kind.describe());
+        let _ = writeln!(text, "{}\n({kind}; default: {default})", roff(key.help));
+    }
+    text
+}
+
+/// The commands for `ftpd(8)`.
+pub fn commands_roff() -> String {
+    let mut text = String::new();
+    for verb in VERBS {
+        let _ = writeln!(text, ".TP\n.BI \"{}\" \" {}\"", roff(&names(verb)), roff(verb.usage));
+        let _ = writeln!(text, "{}", roff(&sentence(verb)));
+    }
+    text
+}
+
+/// The commands for the README.
+pub fn commands_markdown() -> String {
+    let mut text = String::from("| command | | letter |\n| --- | --- | --- |\n");
+    for verb in VERBS {
+        let usage = verb.usage.replace('|', "\\|");
+        let letter = verb.perm.map(|perm| format!("`{}`", perm.letter())).unwrap_or_default();
+        let call = format!("{} {usage}", names(verb)).trim_end().to_owned();
+        let _ = writeln!(text, "| `{call}` | {} | {letter} |", verb.help);
+    }
+    text
+}
+
+fn names(verb: &Verb) -> String {
+    verb.names.join(", ")
+}
+
+fn sentence(verb: &Verb) -> String {
+    let mut text = verb.help.to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text.push('.');
+    if let Some(perm) = verb.perm {
+        let _ = write!(text, " Takes the permission letter {}.", perm.letter());
+    }
+    if verb.before_login {
+        text.push_str(" May come before the login.");
+    }
+    text
+}
+
+/// Puts `body` between the lines of `text` that begin and end the part called `name`.
+///
+/// Gives nothing back when `text` has no such part.
+pub fn splice(text: &str, name: &str, body: &str) -> Option<String> {
+    let begin = text.find(&format!("begin {name}"))?;
+    let from = begin + text.get(begin..)?.find('\n')? + 1;
+    let end = from + text.get(from..)?.find(&format!("end {name}"))?;
+    let to = text.get(..end)?.rfind('\n')? + 1;
+    Some([text.get(..from)?, body, text.get(to..)?].concat())
+}
+
+/// Text for troff: what it would take for its own is escaped.
+fn roff(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('"', "\\(dq");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

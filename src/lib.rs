@@ -1,0 +1,27 @@
+//! `ftpd`: an FTP server for small Linux boxes. One binary, one ini file, a thread per
+//! connection, no async runtime.
+//!
+//! The rooms, from top to bottom; a room uses rooms below it and never one above or beside:
+//!
+//! | Room | Has the sole right to |
+//! | --- | --- |
+//! | [`cli`], [`docs`] | the command line, standard error, signals; what the tables print |
+//! | [`server`] | listening for clients, starting threads, shutting down |
+//! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
+//! | [`data`] | the server-DTP: data sockets, bulk bytes, sleeping for a rate |
+//! | [`auth`], [`vfs`] | secrets; served files |
+//! | [`config`], [`log`](mod@log) | the ini file; the log |
+//!
+//! Two tables hold what the server knows: [`control::command::VERBS`] and
+//! [`config::KEYS`]. A line of help, a gate, a default or a page of the manual is read off
+//! them and stands nowhere else.
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod data;
+pub mod docs;
+pub mod log;
+pub mod server;
+pub mod vfs;

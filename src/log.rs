@@ -1,0 +1,372 @@
+//! The log: one escaped line for each event, and the transfer log in xferlog form.
+//!
+//! File names and user names come from strangers. They are escaped here and nowhere else, so
+//! that none of them can forge a line. Passwords never get this far.
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use env_logger::{Builder, Target};
+use log::{Level, LevelFilter};
+use time::{OffsetDateTime, UtcOffset};
+
+/// Starts the log. `RUST_LOG` goes before `level`.
+///
+/// # Errors
+///
+/// When the file cannot be opened.
+pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
+    let mut builder = Builder::new();
+    builder.filter_level(level);
+    if let Ok(filters) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&filters);
+    }
+    builder.format(|out, record| {
+        writeln!(out, "{} {:<5} {}", Stamp(now()), record.level(), record.args())
+    });
+    builder.target(match file {
+        Some(path) => Target::Pipe(Box::new(LogFile::open(path)?)),
+        None => Target::Stderr,
+    });
+    // a second start in one process keeps the first log
+    let _ = builder.try_init();
+    Ok(())
+}
+
+/// Something worth a line about one session.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A client has connected.
+    Connected,
+    /// A client was turned away before a session began.
+    TurnedAway(&'a str),
+    /// A good login, and where the user's home is.
+    LoggedIn(&'a Path),
+    /// A login that failed, with the name it was tried for.
+    LoginFailed(&'a [u8], &'a str),
+    /// A command that was refused: its name, its path if it has one, and the cause.
+    Refused(&'a str, Option<&'a Path>, &'a str),
+    /// A transfer has ended, well or not.
+    Transferred(&'a Transfer<'a>),
+    /// Something changed in the user's tree.
+    Changed(&'a str, &'a Path),
+    /// A rename, from and to.
+    Renamed(&'a Path, &'a Path),
+    /// A remark for the administrator.
+    Note(&'a str),
+    /// The session has ended, for this reason.
+    Ended(&'a str, Duration),
+}
+
+/// One transfer, as both logs tell it.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    /// The command: RETR, STOR, APPE or STOU.
+    pub verb: &'a str,
+    /// The file.
+    pub path: &'a Path,
+    /// Bytes over the data connection.
+    pub bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was in ASCII type.
+    pub ascii: bool,
+    /// Whether the client got or sent all of it; if not, why.
+    pub result: Result<(), &'a str>,
+}
+
+impl Transfer<'_> {
+    fn is_upload(&self) -> bool {
+        self.verb != "RETR"
+    }
+}
+
+/// Whose session an event belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    /// The client.
+    pub peer: SocketAddr,
+    /// The user, once logged in.
+    pub user: Option<&'a str>,
+}
+
+/// Writes one line.
+pub fn session(who: Who<'_>, event: &Event<'_>) {
+    let level = event.level();
+    if log::log_enabled!(level) {
+        log::log!(level, "{}", Line(who, event));
+    }
+}
+
+impl Event<'_> {
+    fn level(&self) -> Level {
+        match self {
+            Self::TurnedAway(_) | Self::LoginFailed(..) | Self::Note(_) => Level::Warn,
+            Self::Connected
+            | Self::LoggedIn(_)
+            | Self::Refused(..)
+            | Self::Transferred(_)
+            | Self::Changed(..)
+            | Self::Renamed(..)
+            | Self::Ended(..) => Level::Info,
+        }
+    }
+}
+
+struct Line<'a>(Who<'a>, &'a Event<'a>);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.peer)?;
+        if let Some(user) = self.0.user {
+            write!(f, " [{}]", Escaped(user.as_bytes()))?;
+        }
+        f.write_char(' ')?;
+        match self.1 {
+            Event::Connected => f.write_str("connected"),
+            Event::TurnedAway(why) => write!(f, "turned away: {why}"),
+            Event::LoggedIn(home) => write!(f, "logged in, home {}", path(home)),
+            Event::LoginFailed(name, why) => {
+                write!(f, "login failed for '{}': {why}", Escaped(name))
+            }
+            Event::Refused(verb, None, why) => {
+                write!(f, "{} refused: {}", Escaped(verb.as_bytes()), Escaped(why.as_bytes()))
+            }
+            Event::Refused(verb, Some(file), why) => {
+                let why = Escaped(why.as_bytes());
+                write!(f, "{} {} refused: {why}", Escaped(verb.as_bytes()), path(file))
+            }
+            Event::Transferred(transfer) => transfer.fmt(f),
+            Event::Changed(verb, file) => write!(f, "{verb} {}", path(file)),
+            Event::Renamed(from, to) => write!(f, "RNTO {} -> {}", path(from), path(to)),
+            Event::Note(text) => Escaped(text.as_bytes()).fmt(f),
+            Event::Ended(why, took) => write!(f, "ended after {} s: {why}", took.as_secs()),
+        }
+    }
+}
+
+impl fmt::Display for Transfer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+        let rate = self.bytes as f64 / 1024.0 / seconds.max(1e-6);
+        write!(f, "{} {}: {} bytes", self.verb, path(self.path), self.bytes)?;
+        write!(f, " in {seconds:.3} s, {rate:.1} KiB/s, ")?;
+        match self.result {
+            Ok(()) => f.write_str("complete"),
+            Err(why) => write!(f, "failed: {}", Escaped(why.as_bytes())),
+        }
+    }
+}
+
+/// A path in double quotes, escaped.
+pub fn path(path: &Path) -> impl fmt::Display + '_ {
+    struct Quoted<'a>(&'a Path);
+    impl fmt::Display for Quoted<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "\"{}\"", Escaped(self.0.as_os_str().as_encoded_bytes()))
+        }
+    }
+    Quoted(path)
+}
+
+/// Bytes from a stranger: control characters, `"`, `\` and what is not UTF-8 are escaped.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                match letter {
+                    '"' | '\\' => write!(f, "\\{letter}")?,
+                    _ if letter.is_ascii_control() => {
+                        write!(f, "\\x{:02x}", u32::from(letter))?
+                    }
+                    _ if letter.is_control() => write!(f, "{}", letter.escape_unicode())?,
+                    _ => f.write_char(letter)?,
+                }
+            }
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The transfer log: one line for each transfer, in the form that wu-ftpd's tools read.
+#[derive(Debug)]
+pub struct TransferLog(Mutex<LogFile>);
+
+impl TransferLog {
+    /// Opens the file for appending.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        LogFile::open(path).map(|file| Self(Mutex::new(file)))
+    }
+
+    /// Appends one line.
+    pub fn record(&self, peer: IpAddr, user: &str, anonymous: bool, transfer: &Transfer<'_>) {
+        let line = xferlog(now(), peer, user, anonymous, transfer);
+        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(why) = file.write_all(line.as_bytes()) {
+            log::error!("transfer log: {why}");
+        }
+    }
+}
+
+fn xferlog(
+    at: OffsetDateTime,
+    peer: IpAddr,
+    user: &str,
+    anonymous: bool,
+    transfer: &Transfer<'_>,
+) -> String {
+    let seconds = transfer.took.as_secs() + u64::from(transfer.took.subsec_millis() >= 500);
+    let kind = if transfer.ascii { 'a' } else { 'b' };
+    let way = if transfer.is_upload() { 'i' } else { 'o' };
+    let mode = if anonymous { 'a' } else { 'r' };
+    let done = if transfer.result.is_ok() { 'c' } else { 'i' };
+    let one_word = |bytes: &[u8]| {
+        let tame = |&byte: &u8| {
+            if byte.is_ascii_control() || byte == b' ' { b'_' } else { byte }
+        };
+        let tamed: Vec<u8> = bytes.iter().map(tame).collect();
+        Escaped(&tamed).to_string()
+    };
+    let name = one_word(transfer.path.as_os_str().as_encoded_bytes());
+    let user = one_word(user.as_bytes());
+    let (weekday, month) = (at.weekday().to_string(), at.month().to_string());
+    let (weekday, month) = (weekday.get(..3).unwrap_or_default(), month.get(..3));
+    format!(
+        "{weekday} {} {:2} {:02}:{:02}:{:02} {} {seconds} {peer} {} {name} {kind} _ {way} {mode} {user} ftp 0 * {done}\n",
+        month.unwrap_or_default(),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.year(),
+        transfer.bytes,
+    )
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc())
+}
+
+/// Local time with its distance from UTC, as RFC 3339 writes it.
+struct Stamp(OffsetDateTime);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.0;
+        write!(f, "{:04}-{:02}-{:02}T", at.year(), u8::from(at.month()), at.day())?;
+        write!(f, "{:02}:{:02}:{:02}.", at.hour(), at.minute(), at.second())?;
+        write!(f, "{:03}", at.millisecond())?;
+        if at.offset() == UtcOffset::UTC {
+            return f.write_char('Z');
+        }
+        let (hours, minutes, _) = at.offset().as_hms();
+        let sign = if at.offset().is_negative() { '-' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
+    }
+}
+
+/// A file that is appended to, and opened anew when somebody moved it away.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    looked: Instant,
+}
+
+/// How often the file is looked for under its name.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: append_to(path)?, looked: Instant::now() })
+    }
+
+    fn follow(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let there = std::fs::metadata(&self.path).map(id).ok();
+        if there != self.file.metadata().map(id).ok()
+            && let Ok(file) = append_to(&self.path)
+        {
+            self.file = file;
+        }
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.follow();
+        self.file.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transfer(path: &Path) -> Transfer<'_> {
+        let took = Duration::from_millis(1500);
+        Transfer { verb: "STOR", path, bytes: 3072, took, ascii: false, result: Ok(()) }
+    }
+
+    fn line(user: Option<&str>, event: &Event<'_>) -> String {
+        let who = Who { peer: ([192, 0, 2, 1], 5000).into(), user };
+        Line(who, event).to_string()
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_line() {
+        let name =
+            Event::LoginFailed(b"x\r\n2026 root logged in \x1b[2J\xff", "wrong password");
+        assert_eq!(
+            line(None, &name),
+            "192.0.2.1:5000 login failed for 'x\\x0d\\x0a2026 root logged in \\x1b[2J\\xff': \
+             wrong password"
+        );
+    }
+
+    #[test]
+    fn a_transfer_line_says_path_bytes_seconds_rate_and_result() {
+        let event = transfer(Path::new("/home/bob/a b"));
+        assert_eq!(
+            line(Some("bob"), &Event::Transferred(&event)),
+            "192.0.2.1:5000 [bob] STOR \"/home/bob/a b\": 3072 bytes in 1.500 s, 2.0 KiB/s, \
+             complete"
+        );
+    }
+
+    #[test]
+    fn an_xferlog_line_has_fourteen_words_behind_its_date() {
+        let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        let file = transfer(Path::new("/home/bob/a b\n"));
+        assert_eq!(
+            xferlog(at, [192, 0, 2, 1].into(), "bob", false, &file),
+            "Tue Nov 14 22:13:20 2023 2 192.0.2.1 3072 /home/bob/a_b_ b _ i r bob ftp 0 * c\n"
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! Who is let in: `max_cons` in all and `max_per_ip` from one address, with guards that give
+//! back on drop.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts the clients.
+#[derive(Debug)]
+pub(super) struct Admission {
+    most: usize,
+    most_per_address: Option<usize>,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A client's place, given back on drop.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    Server,
+    Address,
+}
+
+impl Full {
+    /// For the log.
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Server => "max_cons clients are connected",
+            Self::Address => "max_per_ip clients are connected from there",
+        }
+    }
+}
+
+impl Admission {
+    pub(super) fn new(most: usize, most_per_address: Option<usize>) -> Self {
+        Self { most, most_per_address, inside: Mutex::default() }
+    }
+
+    /// A place for a client from this address.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Full> {
+        let mut inside = self.inside();
+        if inside.all >= self.most {
+            return Err(Full::Server);
+        }
+        let count = inside.by_address.get(&address).copied().unwrap_or_default();
+        if self.most_per_address.is_some_and(|most| count >= most) {
+            return Err(Full::Address);
+        }
+        inside.all += 1;
+        inside.by_address.insert(address, count + 1);
+        Ok(Ticket { admission: Arc::clone(self), address })
+    }
+
+    fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut inside = self.admission.inside();
+        inside.all -= 1;
+        if let Some(count) = inside.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                inside.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_ticket_is_dropped() {
+        let admission = Arc::new(Admission::new(2, Some(1)));
+        let (a, b, c) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into());
+        let first = admission.admit(a).unwrap();
+        assert_eq!(admission.admit(a).unwrap_err(), Full::Address);
+        let _second = admission.admit(b).unwrap();
+        assert_eq!(admission.admit(c).unwrap_err(), Full::Server);
+        drop(first);
+        let _third = admission.admit(a).unwrap();
+        assert_eq!(admission.inside().by_address.len(), 2);
+    }
+}

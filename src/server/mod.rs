@@ -1,0 +1,294 @@
+//! Bind, accept, admit, hand over, shut down. Knows no command.
+//!
+//! One thread for each listening address accepts and never waits for anything else; each
+//! client then has a worker of the pool to itself.
+
+mod admission;
+mod pool;
+mod registry;
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::config::Config;
+use crate::control::{self, FAREWELL, Session, Shared};
+use admission::{Admission, Ticket};
+use pool::Pool;
+use registry::{Entry, Registry};
+
+/// A server whose ports are bound.
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    hub: Arc<Hub>,
+}
+
+/// What the accept threads share.
+struct Hub {
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    registry: Arc<Registry>,
+    pool: Pool<Client>,
+}
+
+/// A client on its way to a worker. Dropping it gives back all that it holds.
+struct Client {
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    _entry: Entry,
+    _ticket: Ticket,
+}
+
+/// Connections that wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait when nothing can be accepted at all.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How often the end of all sessions and a second signal are looked for.
+const GLANCE: Duration = Duration::from_millis(20);
+
+impl Server {
+    /// Binds every address of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// In words for the administrator.
+    pub fn bind(config: Config) -> Result<Self, String> {
+        let config = Arc::new(config);
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for address in resolve(&config)? {
+            let listener = listen(address, &listeners)
+                .map_err(|why| format!("cannot listen on {address}: {why}{}", hint(&why)))?;
+            listeners.push(listener);
+        }
+        let port = listeners.first().and_then(|first| first.local_addr().ok());
+        let port = port.map_or(config.server.port, |address| address.port());
+        let shared = Shared::new(Arc::clone(&config), port)
+            .map_err(|why| format!("{why}{}", hint(&why)))?;
+        let shared = Arc::new(shared);
+        let serve = {
+            let shared = Arc::clone(&shared);
+            move |client: Client| serve(&client, &shared)
+        };
+        let server = &config.server;
+        let hub = Hub {
+            admission: Arc::new(Admission::new(server.max_cons, server.max_per_ip)),
+            registry: Arc::default(),
+            pool: Pool::new(server.max_cons, serve),
+            shared,
+        };
+        Ok(Self { listeners, hub: Arc::new(hub) })
+    }
+
+    /// The addresses it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until the first message, then stops: running transfers may go on for the grace
+    /// period, or until a second message.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    pub fn run(self, signals: &Receiver<()>) -> io::Result<()> {
+        self.announce();
+        for listener in &self.listeners {
+            let (listener, hub) = (listener.try_clone()?, Arc::clone(&self.hub));
+            let name = listener.local_addr().map_or_else(
+                |_| "accept".into(),
+                |address| format!("accept-{}", address.port()),
+            );
+            thread::Builder::new().name(name).spawn(move || accept(&listener, &hub))?;
+        }
+        // a sender that is gone is as good as a signal
+        let _ = signals.recv();
+        self.stop(signals);
+        Ok(())
+    }
+
+    fn announce(&self) {
+        let config = &self.hub.shared.config;
+        let server = &config.server;
+        let pid = std::process::id();
+        for address in self.addresses() {
+            log::info!(">>> starting FTP server on {address}, pid={pid} <<<");
+        }
+        log::info!("concurrency model: a thread per connection, {} at most", server.max_cons);
+        let masquerade = server.masquerade_address.as_deref().unwrap_or("none");
+        log::info!("masquerade (NAT) address: {masquerade}");
+        let range = server.passive_ports;
+        log::info!("passive ports: {}->{}", range.first, range.last);
+        let anonymous = if server.enable_anonymous { "on" } else { "off" };
+        let named = config.users.values().filter(|user| user.password.is_some()).count();
+        log::info!("users: {named}, anonymous: {anonymous}");
+    }
+
+    fn stop(&self, signals: &Receiver<()>) {
+        let hub = &self.hub;
+        log::info!(">>> shutting down FTP server <<<");
+        hub.shared.stop.soon();
+        for listener in &self.listeners {
+            // wakes the thread that accepts on it
+            let _ = SockRef::from(listener).shutdown(std::net::Shutdown::Both);
+        }
+        hub.registry.wake_all();
+        let grace = hub.shared.config.server.shutdown_grace;
+        if wait(&hub.pool, signals, grace) {
+            return;
+        }
+        log::info!("ending the transfers that still run");
+        hub.shared.stop.now();
+        wait(&hub.pool, signals, FAREWELL);
+    }
+}
+
+/// Whether it is all over: every session has ended, or a second signal came.
+fn wait(pool: &Pool<Client>, signals: &Receiver<()>, time: Duration) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if pool.wait_idle(left.min(GLANCE)) || signals.try_recv().is_ok() {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
+    }
+}
+
+fn resolve(config: &Config) -> Result<Vec<SocketAddr>, String> {
+    let port = config.server.port;
+    let mut addresses = Vec::new();
+    for host in &config.server.ip {
+        let found = (host.as_str(), port).to_socket_addrs();
+        let found = found.map_err(|why| format!("cannot listen on {host}: {why}"))?;
+        for address in found {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+/// `::` serves IPv4 as well, unless a listener for all of IPv4 is there already or will be.
+fn listen(address: SocketAddr, others: &[TcpListener]) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.cloexec();
+    let bind = |only_v6: bool| {
+        let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(only_v6)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    let beside_ipv4 = others.iter().any(|other| {
+        other.local_addr().is_ok_and(|other| other.is_ipv4() && other.port() == address.port())
+    });
+    bind(beside_ipv4)
+}
+
+fn hint(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+        }
+        io::ErrorKind::AddrInUse => " (is another server running?)",
+        _ => "",
+    }
+}
+
+/// Takes in clients until the server stops.
+fn accept(listener: &TcpListener, hub: &Hub) {
+    let mut reserve = spare();
+    loop {
+        let accepted = listener.accept();
+        if hub.shared.stop.is_soon() {
+            return;
+        }
+        match accepted {
+            Ok((stream, peer)) => hub.admit(stream, control::canonical(peer)),
+            Err(why) => match Errno::from_io_error(&why) {
+                Some(Errno::MFILE | Errno::NFILE) => {
+                    reserve = accept_without_files(listener, hub, reserve);
+                }
+                Some(Errno::NOBUFS | Errno::NOMEM | Errno::INVAL) => {
+                    log::error!("cannot accept: {why}");
+                    thread::sleep(BREATH);
+                }
+                // the client has gone again
+                _ => {}
+            },
+        }
+    }
+}
+
+/// A file descriptor to give up when there are no others.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// The process has no file descriptor left. With the spare one, a client can still be told
+/// so, instead of being left to wait.
+fn accept_without_files(
+    listener: &TcpListener,
+    hub: &Hub,
+    reserve: Option<File>,
+) -> Option<File> {
+    if reserve.is_none() {
+        thread::sleep(BREATH);
+        return spare();
+    }
+    drop(reserve);
+    let Ok((stream, peer)) = listener.accept() else { return spare() };
+    let peer = control::canonical(peer);
+    match spare() {
+        // others have been closed meanwhile
+        Some(file) => {
+            hub.admit(stream, peer);
+            Some(file)
+        }
+        None => {
+            control::turn_away(&stream, peer, "no file descriptor left; raise ulimit -n");
+            drop(stream);
+            spare()
+        }
+    }
+}
+
+impl Hub {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let ticket = match self.admission.admit(peer.ip()) {
+            Ok(ticket) => ticket,
+            Err(full) => return control::turn_away(&stream, peer, full.why()),
+        };
+        let stream = Arc::new(stream);
+        let entry = self.registry.enter(&stream);
+        if self.shared.stop.is_soon() {
+            self.registry.wake_all();
+        }
+        let client = Client { stream, peer, _entry: entry, _ticket: ticket };
+        if let Err(client) = self.pool.submit(client) {
+            control::turn_away(&client.stream, client.peer, "no worker is free");
+        }
+    }
+}
+
+fn serve(client: &Client, shared: &Arc<Shared>) {
+    // an error here means that the client has gone before it was greeted
+    let session = Session::new(Arc::clone(&client.stream), client.peer, Arc::clone(shared));
+    if let Ok(mut session) = session {
+        session.run();
+    }
+}

@@ -1,0 +1,88 @@
+//! What can go wrong in the user's tree, by kind.
+
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+
+/// A file action that failed. Says what happened, not what to answer.
+#[derive(Debug)]
+pub enum FsError {
+    /// No such file or directory.
+    NotFound,
+    /// The system's permissions, or the read-only state of the file system, forbid it.
+    Denied(io::Error),
+    /// The path leads out of the user's root.
+    Outside,
+    /// It is there already.
+    Exists,
+    /// The directory has entries.
+    NotEmpty,
+    /// A directory was needed.
+    NotADirectory,
+    /// Something other than a directory was needed.
+    IsADirectory,
+    /// A FIFO, socket or device.
+    NotAFile,
+    /// The root itself cannot be removed or renamed.
+    IsRoot,
+    /// No room on the disk, or a quota is used up.
+    NoSpace(io::Error),
+    /// The name cannot be used on this file system.
+    BadName(io::Error),
+    /// The process has too many files open.
+    TooManyOpen(io::Error),
+    /// Anything else.
+    Other(io::Error),
+}
+
+impl From<io::Error> for FsError {
+    fn from(error: io::Error) -> Self {
+        // cap-std has its own error for a path that leads outside, without a number
+        let Some(errno) = Errno::from_io_error(&error) else {
+            return match error.kind() {
+                io::ErrorKind::PermissionDenied => Self::Outside,
+                _ => Self::Other(error),
+            };
+        };
+        match errno {
+            Errno::NOENT => Self::NotFound,
+            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY => Self::Denied(error),
+            Errno::EXIST => Self::Exists,
+            Errno::NOTEMPTY => Self::NotEmpty,
+            Errno::NOTDIR => Self::NotADirectory,
+            Errno::ISDIR => Self::IsADirectory,
+            Errno::NXIO | Errno::NODEV => Self::NotAFile,
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::NoSpace(error),
+            Errno::NAMETOOLONG | Errno::ILSEQ => Self::BadName(error),
+            Errno::MFILE | Errno::NFILE => Self::TooManyOpen(error),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl From<Errno> for FsError {
+    fn from(errno: Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+impl fmt::Display for FsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no such file or directory"),
+            Self::Outside => f.write_str("leads out of the user's home"),
+            Self::Exists => f.write_str("exists already"),
+            Self::NotEmpty => f.write_str("directory is not empty"),
+            Self::NotADirectory => f.write_str("not a directory"),
+            Self::IsADirectory => f.write_str("is a directory"),
+            Self::NotAFile => f.write_str("neither a file nor a directory"),
+            Self::IsRoot => f.write_str("is the root"),
+            Self::Denied(why)
+            | Self::NoSpace(why)
+            | Self::BadName(why)
+            | Self::TooManyOpen(why)
+            | Self::Other(why) => why.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A client that says exactly what it is told, and prints the whole transcript when something
+//! else comes back than was expected.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::server::{PATIENCE, Server};
+
+/// One control connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    transcript: String,
+}
+
+impl Client {
+    /// Connects, and takes no greeting.
+    pub(crate) fn silent(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: Vec::new(), transcript: String::new() }
+    }
+
+    /// Connects and takes the greeting.
+    pub(crate) fn connect(server: &Server) -> Self {
+        let mut client = Self::silent(server.address());
+        client.expect(220);
+        client
+    }
+
+    /// Connects and logs in as bob.
+    pub(crate) fn bob(server: &Server) -> Self {
+        Self::login(server, "bob", "secret")
+    }
+
+    /// Connects and logs in, with binary type.
+    pub(crate) fn login(server: &Server, user: &str, password: &str) -> Self {
+        let mut client = Self::connect(server);
+        client.cmd(&format!("USER {user}"), 331);
+        client.cmd(&format!("PASS {password}"), 230);
+        client.cmd("TYPE I", 200);
+        client
+    }
+
+    /// The control connection itself.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.transcript += &format!("> {}\n", bytes.escape_ascii());
+        if let Err(why) = self.stream.write_all(bytes) {
+            self.fail(&format!("sending: {why}"));
+        }
+    }
+
+    /// Sends a line.
+    pub(crate) fn send(&mut self, line: &str) {
+        self.raw(format!("{line}\r\n").as_bytes());
+    }
+
+    /// Takes a whole reply, of one line or several, which must have this code. Gives all of
+    /// its text, lines ended with LF.
+    pub(crate) fn expect(&mut self, code: u16) -> String {
+        String::from_utf8_lossy(&self.expect_bytes(code)).into_owned()
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn expect_bytes(&mut self, code: u16) -> Vec<u8> {
+        let first = self.line();
+        let mut all = first.clone();
+        let digits: Vec<u8> = first.iter().take(3).copied().collect();
+        if first.get(3) == Some(&b'-') {
+            loop {
+                let line = self.line();
+                all.push(b'\n');
+                all.extend_from_slice(&line);
+                if line.starts_with(&digits) && line.get(3) == Some(&b' ') {
+                    break;
+                }
+            }
+        }
+        if digits != code.to_string().as_bytes() {
+            self.fail(&format!("expected {code}"));
+        }
+        all
+    }
+
+    /// Sends a line and takes the reply.
+    pub(crate) fn cmd(&mut self, line: &str, code: u16) -> String {
+        self.send(line);
+        self.expect(code)
+    }
+
+    /// One line without its CR LF.
+    fn line(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|two| two == b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..end + 2).take(end).collect();
+                self.transcript += &format!("< {}\n", line.escape_ascii());
+                return line;
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => self.fail("the server closed the control connection"),
+                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) => self.fail(&format!("no reply: {why}")),
+            }
+        }
+    }
+
+    /// The server must have closed the control connection, and said nothing more.
+    pub(crate) fn expect_close(&mut self) {
+        let mut rest = std::mem::take(&mut self.buffer);
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(why) if why.kind() == ErrorKind::ConnectionReset => {}
+            Err(why) => self.fail(&format!("expected the end: {why}")),
+        }
+        if !rest.is_empty() {
+            self.fail(&format!("expected the end, not: {}", rest.escape_ascii()));
+        }
+    }
+
+    /// Nothing may arrive for this long: for the absence of something there is no event to
+    /// wait for.
+    pub(crate) fn expect_silence(&mut self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut byte = [0];
+        let read = self.stream.read(&mut byte);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        if let Ok(read) = read {
+            self.buffer.extend_from_slice(&byte[..read]);
+            self.fail("expected silence");
+        }
+    }
+
+    /// Stops the test and shows what was said.
+    pub(crate) fn fail(&self, why: &str) -> ! {
+        panic!("{why}\n--- transcript ---\n{}", self.transcript)
+    }
+
+    /// The address of a 227 or 229 reply.
+    pub(crate) fn passive_address(&mut self, command: &str) -> SocketAddr {
+        self.send(command);
+        self.passive_reply(command.to_ascii_uppercase().starts_with("EPSV"))
+    }
+
+    /// The same for a command that was sent already.
+    pub(crate) fn passive_reply(&mut self, extended: bool) -> SocketAddr {
+        let reply = self.expect(if extended { 229 } else { 227 });
+        let inside = reply.split(['(', ')']).nth(1).unwrap();
+        if extended {
+            let port = inside.trim_matches('|').parse().unwrap();
+            return SocketAddr::new(self.stream.peer_addr().unwrap().ip(), port);
+        }
+        let parts: Vec<u8> = inside.split(',').map(|part| part.parse().unwrap()).collect();
+        let [a, b, c, d, high, low] = parts[..] else { panic!("{reply}") };
+        SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))
+    }
+
+    /// EPSV, and the data connection.
+    pub(crate) fn passive(&mut self) -> TcpStream {
+        let address = self.passive_address("EPSV");
+        self.data(address)
+    }
+
+    /// A data connection to a passive port.
+    pub(crate) fn data(&self, address: SocketAddr) -> TcpStream {
+        let data = TcpStream::connect_timeout(&address, PATIENCE);
+        let data = data.unwrap_or_else(|why| self.fail(&format!("data connection: {why}")));
+        data.set_read_timeout(Some(PATIENCE)).unwrap();
+        data.set_write_timeout(Some(PATIENCE)).unwrap();
+        data
+    }
+
+    /// A whole download (RETR, LIST and the like) over EPSV.
+    pub(crate) fn download(&mut self, command: &str) -> Vec<u8> {
+        let mut data = self.passive();
+        self.cmd(command, 150);
+        let mut bytes = Vec::new();
+        if let Err(why) = data.read_to_end(&mut bytes) {
+            self.fail(&format!("reading data: {why}"));
+        }
+        self.expect(226);
+        bytes
+    }
+
+    /// A listing as lines.
+    pub(crate) fn lines(&mut self, command: &str) -> Vec<String> {
+        let bytes = self.download(command);
+        let text = String::from_utf8_lossy(&bytes);
+        text.split_terminator("\r\n").map(str::to_owned).collect()
+    }
+
+    /// A whole upload (STOR, APPE, STOU) over EPSV; gives the text of the 150.
+    pub(crate) fn upload(&mut self, command: &str, bytes: &[u8]) -> String {
+        let mut data = self.passive();
+        let mark = self.cmd(command, 150);
+        if let Err(why) = data.write_all(bytes) {
+            self.fail(&format!("sending data: {why}"));
+        }
+        data.shutdown(Shutdown::Write).unwrap();
+        drop(data);
+        self.expect(226);
+        mark
+    }
+}

@@ -1,0 +1,41 @@
+//! The generated texts in the tree are what the tables print today. `make docs` writes them.
+
+use std::path::Path;
+
+use ftpd::config::Section;
+use ftpd::docs;
+
+fn hold(file: &str, make: impl Fn(&str) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    let wanted = make(&there);
+    if std::env::var_os("FTPD_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap();
+    assert!(there == wanted, "{file} is not what the tables print; run 'make docs'");
+}
+
+fn part(text: &str, name: &str, body: &str) -> String {
+    docs::splice(text, name, body).unwrap_or_else(|| panic!("no part '{name}'"))
+}
+
+#[test]
+fn the_sample_is_printed_from_the_key_table() {
+    hold("etc/ftpd.ini", |_| docs::sample_ini());
+}
+
+#[test]
+fn the_manuals_list_every_key_and_every_command() {
+    hold("etc/ftpd.8", |text| part(text, "commands", &docs::commands_roff()));
+    hold("etc/ftpd.ini.5", |text| {
+        let text = part(text, "server keys", &docs::keys_roff(Section::Server));
+        let text = part(&text, "user keys", &docs::keys_roff(Section::User));
+        part(&text, "keys of both", &docs::keys_roff(Section::Both))
+    });
+}
+
+#[test]
+fn the_readme_lists_every_command() {
+    hold("README.md", |text| part(text, "commands", &docs::commands_markdown()));
+}

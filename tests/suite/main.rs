@@ -1,0 +1,39 @@
+//! The tests that drive the real server over real sockets.
+//!
+//! One file for each family; a new test goes where its subject is:
+//!
+//! | File | What it holds |
+//! | --- | --- |
+//! | `client.rs`, `server.rs` | the harness: a client that prints its transcript, a server on port 0 |
+//! | `login.rs` | USER, PASS, ACCT, REIN, QUIT; users, anonymous, delays, attempts |
+//! | `param.rs` | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, REST, OPTS; data connections |
+//! | `transfer.rs` | RETR, STOR, APPE, STOU, REST, ALLO, ASCII |
+//! | `listing.rs` | LIST, NLST, MLSD, MLST, STAT path |
+//! | `tree.rs` | CWD, MKD, RMD, DELE, RNFR, RNTO, SITE CHMOD; confinement, odd names |
+//! | `facts.rs` | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and the rest that informs |
+//! | `abort.rs` | ABOR, STAT and QUIT during a transfer |
+//! | `limits.rs` | max_cons, max_per_ip, timeouts, throttles, stopping, few file descriptors |
+//! | `hostile.rs` | long lines, NUL, IAC, pipelining, slow and half-closed peers, strangers |
+//! | `config.rs` | ftpd.ini, `ftpd check`, the command line, the logs |
+//! | `rfc959.rs` ... | conformance; one module per section |
+//! | `table.rs` | loops over the two tables; the permission matrix |
+//! | `rooms.rs` | which room may use which |
+//! | `clients.rs` | real clients, whole trees, compared by hash |
+//! | `regress.rs` | a test and a story for each bug |
+//! | `docs.rs` | what the tables print equals what is in the tree |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::missing_panics_doc,
+    reason = "a test that panics has done its work"
+)]
+
+mod client;
+mod docs;
+mod login;
+mod server;
+mod transfer;

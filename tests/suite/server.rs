@@ -1,0 +1,286 @@
+//! The real program on port 0, with a home of its own that goes with it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Nothing that a test waits for may take longer. Far more than it needs, for busy machines.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a test wants to be different.
+pub(crate) struct Setup {
+    ip: String,
+    server: String,
+    user: String,
+    sections: String,
+    files: Option<u64>,
+}
+
+/// A running server. It is killed on drop.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    dir: TempDir,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    text: Mutex<(String, bool)>,
+    grown: Condvar,
+}
+
+impl Setup {
+    /// More lines of `[server]`.
+    pub(crate) fn server(mut self, lines: &str) -> Self {
+        self.server += lines;
+        self.server += "\n";
+        self
+    }
+
+    /// More lines of `[user:bob]`; `perm` and such replace the usual ones.
+    pub(crate) fn user(mut self, lines: &str) -> Self {
+        self.user += lines;
+        self.user += "\n";
+        self
+    }
+
+    /// Whole sections.
+    pub(crate) fn section(mut self, lines: &str) -> Self {
+        self.sections += lines;
+        self.sections += "\n";
+        self
+    }
+
+    /// Where to listen, instead of 127.0.0.1.
+    pub(crate) fn ip(mut self, ip: &str) -> Self {
+        self.ip = ip.to_owned();
+        self
+    }
+
+    /// The limit on open files (`ulimit -n`).
+    pub(crate) fn files(mut self, files: u64) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(self) -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        fs::write(dir.path().join("ftpd.ini"), self.ini()).unwrap();
+        let mut command = match self.files {
+            None => Command::new(env!("CARGO_BIN_EXE_ftpd")),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -n {files} && exec \"$@\"");
+                shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_ftpd")]);
+                shell
+            }
+        };
+        command.arg("--config").arg(dir.path().join("ftpd.ini"));
+        command.env_remove("RUST_LOG").env("TZ", "UTC");
+        // out of reach of a Ctrl-C that is meant for the test run
+        command.process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Log::default());
+        let pipe = child.stderr.take().unwrap();
+        let writer = Arc::clone(&log);
+        thread::spawn(move || writer.follow(BufReader::new(pipe)));
+        let begin = ">>> starting FTP server on ";
+        let line = log.wait(begin);
+        let address = line.split(begin).nth(1).and_then(|rest| rest.split(',').next());
+        let address = address.unwrap().parse().unwrap();
+        Server { child, address, dir, log }
+    }
+
+    fn ini(&self) -> String {
+        let usual = |lines: &str, key: &str, value: &str| {
+            let said = lines
+                .lines()
+                .any(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
+            if said { String::new() } else { format!("{key} = {value}\n") }
+        };
+        let server = [
+            usual(&self.server, "port", "0"),
+            usual(&self.server, "passive_ports", "10000-32000"),
+            usual(&self.server, "max_per_ip", "0"),
+        ];
+        let user = [
+            usual(&self.user, "password", "secret"),
+            usual(&self.user, "perm", "elradfmwMT"),
+            usual(&self.user, "home", "home"),
+        ];
+        format!(
+            "[server]\nip = {}\n{}{}[user:bob]\n{}{}{}",
+            self.ip,
+            server.concat(),
+            self.server,
+            user.concat(),
+            self.user,
+            self.sections
+        )
+    }
+}
+
+impl Server {
+    /// The usual server, with user `bob`, password `secret`, who may do everything.
+    pub(crate) fn start() -> Self {
+        Self::setup().start()
+    }
+
+    /// A server that differs from the usual one.
+    pub(crate) fn setup() -> Setup {
+        Setup {
+            ip: "127.0.0.1".to_owned(),
+            server: String::new(),
+            user: String::new(),
+            sections: String::new(),
+            files: None,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder of its ini file.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Bob's home.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// Puts a file into bob's home.
+    pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.home().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Reads a file of bob's home.
+    pub(crate) fn get(&self, name: &str) -> Vec<u8> {
+        let path = self.home().join(name);
+        fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    }
+
+    /// Whether bob's home has this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.home().join(name).symlink_metadata().is_ok()
+    }
+
+    /// All that it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text.lock().unwrap().0.clone()
+    }
+
+    /// Waits for a line with this text, and gives it.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        self.log.wait(text)
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name, such as `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.pid())])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "still running\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// How many file descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// Names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
+        tasks
+            .filter_map(|task| name(task.unwrap()))
+            .map(|name| name.trim().to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+    }
+}
+
+impl Log {
+    fn follow(&self, lines: impl BufRead) {
+        for line in lines.split(b'\n') {
+            let Ok(line) = line else { break };
+            let mut text = self.text.lock().unwrap();
+            text.0 += &String::from_utf8_lossy(&line);
+            text.0 += "\n";
+            self.grown.notify_all();
+        }
+        self.text.lock().unwrap().1 = true;
+        self.grown.notify_all();
+    }
+
+    fn wait(&self, wanted: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut text = self.text.lock().unwrap();
+        loop {
+            if let Some(line) = text.0.lines().find(|line| line.contains(wanted)) {
+                return line.to_owned();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!text.1 && !left.is_zero(), "no '{wanted}' in the log:\n{}", text.0);
+            text = self.grown.wait_timeout(text, left).unwrap().0;
+        }
+    }
+}
+
+/// Runs the program to its end: exit code, standard output and standard error.
+pub(crate) fn run(arguments: &[&str], dir: &Path) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
