@@ -21,9 +21,9 @@ const HEAD: &str = "\
 ; Settings of ftpd. 'ftpd check --config FILE' says what is wrong with a file.
 ;
 ; Sizes take K, M, G; durations take s, m, h; switches take on and off; 0 or empty means no
-; limit. A line that starts with ; or # is a comment; elsewhere these belong to the value.
-; A value may stand in double quotes to keep outer spaces. Relative paths start from the
-; folder of this file. A key behind a ; is shown with its default.
+; limit, unless the key says otherwise. A line that starts with ; or # is a comment; elsewhere
+; these belong to the value. A value may stand in double quotes to keep outer spaces. Relative
+; paths start from the folder of this file. A key behind a ; is shown with its default.
 ";
 
 const SAMPLE_USER: &str = "\
@@ -35,27 +35,27 @@ const SAMPLE_USER: &str = "\
 pub fn sample_ini() -> String {
     let mut text = format!("{HEAD}\n[server]\n");
     for key in KEYS.iter().filter(|key| key.section() != Section::User) {
-        push_sample(key, key.default, &mut text);
+        push_sample(key, &mut text);
     }
     let _ = write!(text, "\n{SAMPLE_USER}");
     for key in KEYS.iter().filter(|key| key.section() == Section::User) {
-        push_sample(key, key.default, &mut text);
+        push_sample(key, &mut text);
     }
     text.push_str("; For this user alone, instead of the server's:\n");
     for key in KEYS.iter().filter(|key| key.section() == Section::Both) {
         let _ = writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default());
     }
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.replace(" \n", "\n")
 }
 
-fn push_sample(key: &Key, default: Option<&str>, text: &mut String) {
+fn push_sample(key: &Key, text: &mut String) {
     for line in wrap(key.help, 92) {
         let _ = writeln!(text, "; {line}");
     }
     let sample = SAMPLE.iter().find(|(name, _)| *name == key.name);
     let _ = match sample {
         Some((name, value)) => writeln!(text, "{name} = {value}"),
-        None => writeln!(text, ";{} = {}", key.name, default.unwrap_or_default()),
+        None => writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default()),
     };
 }
 

@@ -6,7 +6,7 @@
 //! | Room | Has the sole right to |
 //! | --- | --- |
 //! | [`cli`], [`docs`] | the command line, standard error, signals; what the tables print |
-//! | [`server`] | listening for clients, starting threads, shutting down |
+//! | [`server`] | listening for clients, starting threads (beside the one for signals), shutting down |
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk bytes, sleeping for a rate |
 //! | [`auth`], [`vfs`] | secrets; served files |

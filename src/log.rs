@@ -16,16 +16,16 @@ use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
 use time::{OffsetDateTime, UtcOffset};
 
-/// Starts the log. `RUST_LOG` goes before `level`.
+/// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///
 /// # Errors
 ///
 /// When the file cannot be opened.
-pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
+pub fn start(level: LevelFilter, filters: Option<&str>, file: Option<&Path>) -> io::Result<()> {
     let mut builder = Builder::new();
     builder.filter_level(level);
-    if let Ok(filters) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&filters);
+    if let Some(filters) = filters {
+        builder.parse_filters(filters);
     }
     builder.format(|out, record| {
         writeln!(out, "{} {:<5} {}", Stamp(now()), record.level(), record.args())
@@ -154,8 +154,7 @@ impl fmt::Display for Line<'_> {
 impl fmt::Display for Transfer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-        let rate = self.bytes as f64 / 1024.0 / seconds.max(1e-6);
+        let rate = kib_per_second(self.bytes, self.took);
         write!(f, "{} {}: {} bytes", self.verb, path(self.path), self.bytes)?;
         write!(f, " in {seconds:.3} s, {rate:.1} KiB/s, ")?;
         match self.result {
@@ -165,8 +164,14 @@ impl fmt::Display for Transfer<'_> {
     }
 }
 
+/// A rate for people to read.
+#[expect(clippy::cast_precision_loss, reason = "people do not count so far")]
+pub fn kib_per_second(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / 1024.0 / took.as_secs_f64().max(1e-6)
+}
+
 /// A path in double quotes, escaped.
-pub fn path(path: &Path) -> impl fmt::Display + '_ {
+fn path(path: &Path) -> impl fmt::Display + '_ {
     struct Quoted<'a>(&'a Path);
     impl fmt::Display for Quoted<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,8 +191,10 @@ impl fmt::Display for Escaped<'_> {
                 match letter {
                     '"' | '\\' => write!(f, "\\{letter}")?,
                     _ if letter.is_ascii_control() => {
-                        write!(f, "\\x{:02x}", u32::from(letter))?
+                        write!(f, "\\x{:02x}", u32::from(letter))?;
                     }
+                    // what some readers take for the end of a line
+                    '\u{2028}' | '\u{2029}' => write!(f, "{}", letter.escape_unicode())?,
                     _ if letter.is_control() => write!(f, "{}", letter.escape_unicode())?,
                     _ => f.write_char(letter)?,
                 }

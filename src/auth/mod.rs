@@ -24,7 +24,10 @@ pub struct Account {
     pub name: String,
     /// What `[user:NAME]` says.
     pub user: Arc<User>,
-    users: Arc<Users>,
+    /// The name under which the session is counted.
+    seat: String,
+    /// Until the seat is given back.
+    users: Option<Arc<Users>>,
 }
 
 /// Why a login failed. The client is not told which of the first three it was.
@@ -68,12 +71,19 @@ impl Users {
             return Err(AuthError::NotFromHere);
         }
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = sessions.entry(name.clone()).or_default();
+        // all anonymous names are one user
+        let seat = if user.password.is_none() { "anonymous" } else { name.as_str() };
+        let count = sessions.entry(seat.to_owned()).or_default();
         if user.limits.max_per_user.is_some_and(|most| *count >= most) {
             return Err(AuthError::TooManySessions);
         }
         *count += 1;
-        Ok(Account { name: name.clone(), user: Arc::clone(user), users: Arc::clone(self) })
+        Ok(Account {
+            name: name.clone(),
+            seat: seat.to_owned(),
+            user: Arc::clone(user),
+            users: Some(Arc::clone(self)),
+        })
     }
 
     /// Whether this name logs in without a password of its own.
@@ -93,17 +103,23 @@ impl Account {
     pub fn is_anonymous(&self) -> bool {
         self.user.password.is_none()
     }
+
+    /// Gives the seat back.
+    pub fn leave(&mut self) {
+        let Some(users) = self.users.take() else { return };
+        let mut sessions = users.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = sessions.get_mut(&self.seat) {
+            *count -= 1;
+            if *count == 0 {
+                sessions.remove(&self.seat);
+            }
+        }
+    }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let mut sessions = self.users.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = sessions.get_mut(&self.name) {
-            *count -= 1;
-            if *count == 0 {
-                sessions.remove(&self.name);
-            }
-        }
+        self.leave();
     }
 }
 

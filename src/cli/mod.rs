@@ -4,6 +4,7 @@ mod check;
 mod serve;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,11 +27,13 @@ const BAD_CONFIG: u8 = 78;
 const HELP: &str = "\
 ftpd - a small FTP server
 
-usage: ftpd [--config FILE]          serve until Ctrl-C
+usage: ftpd [serve] [--config FILE]  serve until Ctrl-C
        ftpd check [--config FILE]    check the file and say what is wrong with it
        ftpd --help | --version
 
---config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
+-c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
+-h, --help          this text
+-V, --version       the version
 
 exit status: 0 done, 1 failed, 2 command line not understood, 78 faults in the settings
 manual: ftpd(8), ftpd.ini(5)";
@@ -71,7 +74,7 @@ fn parse(
             Long("version") | Short('V') => return Ok((Action::Version, None)),
             Value(word) if action.is_none() && word == "check" => action = Some(Action::Check),
             Value(word) if action.is_none() && word == "serve" => action = Some(Action::Serve),
-            other => return Err(other.unexpected()),
+            other @ (Long(_) | Short(_) | Value(_)) => return Err(other.unexpected()),
         }
     }
     Ok((action.unwrap_or(Action::Serve), file))
@@ -96,14 +99,13 @@ fn load(file: Option<&Path>) -> Result<(PathBuf, Config), ExitCode> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what a person typed is answered here")]
+/// Prints to standard error; a reader that has gone changes no exit code.
 fn complain(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints to standard output; a reader that has gone is no failure of ours.
 fn say(text: &str) -> ExitCode {
-    use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }

@@ -41,6 +41,9 @@ fn serve(config: Config) -> Result<(), String> {
     // each file and directory gets its mode with its user's own mask
     umask(Mode::empty());
     start_log(&config)?;
+    std::panic::set_hook(Box::new(|panic| {
+        ::log::error!("{}", panic.to_string().replace('\n', " "));
+    }));
     for warning in &config.warnings {
         ::log::warn!("{warning}");
     }
@@ -51,11 +54,13 @@ fn serve(config: Config) -> Result<(), String> {
 
 fn start_log(config: &Config) -> Result<(), String> {
     let server = &config.server;
-    let (level, file) = match server.enable_logging {
-        true => (server.log_level, server.log_file.as_deref()),
-        false => (::log::LevelFilter::Off, None),
+    let (level, file) = if server.enable_logging {
+        (server.log_level, server.log_file.as_deref())
+    } else {
+        (::log::LevelFilter::Off, None)
     };
-    log::start(level, file).map_err(|why| {
+    let filters = std::env::var("RUST_LOG").ok();
+    log::start(level, filters.as_deref(), file).map_err(|why| {
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
         format!("cannot open the log {file}: {why}")
     })

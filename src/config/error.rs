@@ -26,6 +26,13 @@ pub struct Place {
     pub key: Option<String>,
 }
 
+impl Place {
+    /// A key of a section.
+    pub(super) fn of(line: usize, section: &str, key: &str) -> Self {
+        Self { line, section: Some(section.to_owned()), key: Some(key.to_owned()) }
+    }
+}
+
 /// What is wrong. No variant carries a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -85,8 +92,9 @@ impl fmt::Display for Fault {
             Self::BadSectionLine => f.write_str("expected '[section]' and nothing behind it"),
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::OutsideSection => f.write_str("stands before the first '[section]'"),
-            Self::RepeatedSection(line) => write!(f, "stands already on line {line}"),
-            Self::RepeatedKey(line) => write!(f, "stands already on line {line}"),
+            Self::RepeatedSection(line) | Self::RepeatedKey(line) => {
+                write!(f, "stands already on line {line}")
+            }
             Self::UnknownSection(near) => {
                 f.write_str("unknown section; expected '[server]' or '[user:NAME]'")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '[{near}]'?"))

@@ -12,40 +12,40 @@ use super::error::{Fault, Place};
 
 /// A file, read as far as it could be.
 #[derive(Debug, Default)]
-pub struct Document {
+pub(super) struct Document {
     /// The sections in their order.
-    pub sections: Vec<Section>,
+    pub(super) sections: Vec<Section>,
     /// What is wrong with the lines themselves.
-    pub faults: Vec<(Place, Fault)>,
+    pub(super) faults: Vec<(Place, Fault)>,
 }
 
 /// One section.
 #[derive(Debug)]
-pub struct Section {
+pub(super) struct Section {
     /// Its name; what stands before a colon is in lower case.
-    pub name: String,
+    pub(super) name: String,
     /// Line number of its header, from 1.
-    pub line: usize,
+    pub(super) line: usize,
     /// Its keys and values in their order.
-    pub entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
 /// One `key = value`.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// In lower case.
-    pub key: String,
+    pub(super) key: String,
     /// Trimmed, and without the double quotes that may stand around it.
-    pub value: String,
+    pub(super) value: String,
     /// Line number, from 1.
-    pub line: usize,
+    pub(super) line: usize,
 }
 
 const COMMENTS: [char; 2] = [';', '#'];
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads a whole file.
-pub fn read(bytes: &[u8]) -> Document {
+pub(super) fn read(bytes: &[u8]) -> Document {
     let index = Index::of(bytes);
     let mut rules = IniDefault::default();
     rules.comment_symbols = COMMENTS.to_vec();
@@ -87,6 +87,8 @@ fn unquote(value: &str) -> &str {
 struct Index {
     sections: Vec<Found>,
     faults: Vec<(Place, Fault)>,
+    /// The section that the line stands in, if its header could be read.
+    current: Option<String>,
     /// The text without its faulty lines, the line numbers kept.
     clean: String,
 }
@@ -137,10 +139,12 @@ impl Index {
         names: &mut HashMap<String, usize>,
     ) -> Within {
         let Some(raw) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+            self.current = None;
             self.faults.push((Place { line, ..Place::default() }, Fault::BadSectionLine));
             return Within::Repeated;
         };
         let name = plain_name(raw);
+        self.current = Some(name.clone());
         if let Some(&first) = names.get(&name) {
             let place = Place { line, section: Some(name), key: None };
             self.faults.push((place, Fault::RepeatedSection(first)));
@@ -154,7 +158,8 @@ impl Index {
     /// Whether the line is a good entry.
     fn entry(&mut self, line: usize, text: &str, within: &mut Within) -> bool {
         let key = text.split_once('=').map_or("", |(key, _)| key.trim());
-        if key.is_empty() {
+        if !is_key(key) {
+            // not shown: it may be a password behind a colon or a space
             self.fault(line, None, Fault::NotAnEntry);
             return false;
         }
@@ -180,9 +185,14 @@ impl Index {
     }
 
     fn fault(&mut self, line: usize, key: Option<String>, fault: Fault) {
-        let section = self.sections.last().map(|section| section.name.clone());
-        self.faults.push((Place { line, section, key }, fault));
+        self.faults.push((Place { line, section: self.current.clone(), key }, fault));
     }
+}
+
+/// One word, as every key is. What looks otherwise is no key that was mistyped.
+fn is_key(key: &str) -> bool {
+    let in_word = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
+    !key.is_empty() && key.chars().all(in_word)
 }
 
 /// `[ User : Bob ]` is `user:Bob`: only the name behind the colon keeps its case.

@@ -145,6 +145,8 @@ pub enum Kind {
     Switch(Set<bool>),
     /// A directory that must be there, or nothing.
     Folder(Set<Option<PathBuf>>),
+    /// A directory, or nothing. Only who uses it knows whether it must be there.
+    LateFolder(Set<Option<PathBuf>>),
     /// A file to write, or nothing; its directory must be there.
     File(Set<Option<PathBuf>>),
     /// Permission letters.
@@ -182,8 +184,8 @@ pub(super) enum Target<'a> {
 }
 
 use Kind::{
-    Bound, File, Folder, Host, Hosts, Later, Level, Number, Peers as PeerList, Perm, Ports,
-    Prefixes, Rate, Switch, Text, Time, Umask,
+    Bound, File, Folder, Host, Hosts, LateFolder, Later, Level, Number, Peers as PeerList,
+    Perm, Ports, Prefixes, Rate, Switch, Text, Time, Umask,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -238,12 +240,12 @@ pub static KEYS: &[Key] = &[
         "Permission bits that new files and directories do not get, in octal."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
         "Let anonymous and ftp log in with any password."),
-    key("anonymous_path", "", Folder(InServer(|to, v| to.anonymous_path = v)),
+    key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
         "Home of anonymous users."),
     key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous_perm = v)),
         "Permission letters of anonymous users."),
     key("enable_logging", "on", Switch(InServer(|to, v| to.enable_logging = v)),
-        "Write a log."),
+        "Write a log. The environment variable RUST_LOG goes before it."),
     key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
         "How much is logged: error, warn, info, debug or trace. The environment variable RUST_LOG goes before it."),
     key("log_file", "", File(InServer(|to, v| to.log_file = v)),
@@ -251,7 +253,7 @@ pub static KEYS: &[Key] = &[
     key("transfer_log", "", File(InServer(|to, v| to.transfer_log = v)),
         "File that a line in xferlog format is appended to for each transfer. Empty: none."),
     key("shutdown_grace", "10", Time(InServer(|to, v| to.shutdown_grace = v.unwrap_or_default())),
-        "How long running transfers may go on after Ctrl-C or SIGTERM."),
+        "How long running transfers may go on after Ctrl-C or SIGTERM. 0: not at all."),
     key("user", "", Later(Section::Server),
         "Not supported by this version: root is given up for this user once the ports are bound."),
     key("group", "", Later(Section::Server),
@@ -302,7 +304,7 @@ impl Key {
                 }
                 set.put(target, hosts);
             }
-            Host(set) => set.put(target, (!text.is_empty()).then(|| text.to_owned())),
+            Host(set) => set.put(target, value::host(text).map_err(refused)?),
             Number(range, set) => set.put(target, value::number(text, range).map_err(refused)?),
             Bound(range, set) => {
                 let text = if text.is_empty() { "0" } else { text };
@@ -314,6 +316,7 @@ impl Key {
             Rate(set) => set.put(target, value::rate(text).map_err(refused)?),
             Switch(set) => set.put(target, value::switch(text).map_err(refused)?),
             Folder(set) => set.put(target, folder_value(text, folder).map_err(refused)?),
+            LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
             File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
             Perm(set) => set.put(target, value::perm(text).map_err(refused)?),
             Prefixes(set) => set.put(target, value::prefixes(text).map_err(refused)?),
@@ -347,7 +350,7 @@ impl Kind {
             Time(set) => set.section(),
             Rate(set) => set.section(),
             Switch(set) => set.section(),
-            Folder(set) | File(set) => set.section(),
+            Folder(set) | LateFolder(set) | File(set) => set.section(),
             Perm(set) => set.section(),
             Prefixes(set) => set.section(),
             PeerList(set) => set.section(),
@@ -363,14 +366,14 @@ impl Kind {
         match self {
             Text(_) => "text".to_owned(),
             Hosts(_) => "addresses or host names".to_owned(),
-            Host(_) => "address or host name".to_owned(),
+            Host(_) => "IPv4 address or host name".to_owned(),
             Number(range, _) => format!("{} to {}", range.start(), range.end()),
             Bound(range, _) => format!("{} to {}, 0 is no limit", range.start(), range.end()),
             Ports(_) => "first-last".to_owned(),
             Time(_) => "duration, 0 is none".to_owned(),
             Rate(_) => "size per second, 0 is no limit".to_owned(),
             Switch(_) => "on or off".to_owned(),
-            Folder(_) => "directory".to_owned(),
+            Folder(_) | LateFolder(_) => "directory".to_owned(),
             File(_) => "file".to_owned(),
             Perm(_) => "permission letters".to_owned(),
             Prefixes(_) | PeerList(_) => "addresses and prefixes".to_owned(),
@@ -407,8 +410,13 @@ fn folder_value(text: &str, folder: &Path) -> Result<Option<PathBuf>, value::Ref
         return Ok(None);
     }
     let path = folder.join(text);
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => Ok(Some(path)),
+    there(&path).map(|()| Some(path))
+}
+
+/// Whether a path is a directory.
+pub(super) fn there(path: &Path) -> Result<(), value::Refused> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(()),
         Ok(_) => Err("is not a directory".to_owned()),
         Err(why) => Err(format!("is not a directory: {why}")),
     }

@@ -27,6 +27,8 @@ use keys::Target;
 pub struct Config {
     /// `[server]`.
     pub server: Server,
+    /// What holds before a login, and for users who do not have their own.
+    pub limits: Limits,
     /// `[user:NAME]` by name, and the anonymous ones if they may log in.
     pub users: HashMap<String, Arc<User>>,
     /// What is allowed but hardly meant, in the form of a fault.
@@ -131,16 +133,16 @@ impl<'a> Draft<'a> {
         };
         for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
             let entry = section.entries.iter().find(|entry| entry.key == key.name);
+            if let (Section::User, Some(entry)) = (key.section(), entry) {
+                // of the first user, for a warning
+                self.lines.entry(key.name).or_insert(entry.line);
+            }
             let default = key.default.filter(|_| key.section() == Section::User);
             let text = entry.map(|entry| entry.value.as_str()).or(default);
             let missing = key.default.is_none() && text.is_none_or(str::is_empty);
             let set = match text {
                 _ if missing && entry.is_none() => {
-                    let place = Place {
-                        line: section.line,
-                        section: Some(section.name.clone()),
-                        key: Some(key.name.to_owned()),
-                    };
+                    let place = Place::of(section.line, &section.name, key.name);
                     self.faults.push((place, Fault::Missing));
                     continue;
                 }
@@ -189,16 +191,17 @@ impl<'a> Draft<'a> {
         let mut warnings = Vec::new();
         self.ports(&mut warnings);
         if mode & 0o004 != 0
-            && let Some((name, line, _)) = self.users.first()
+            && let Some((name, ..)) = self.users.first()
         {
-            let place = self.place_of(*line, &format!("user:{name}"), "password");
+            let line = self.lines.get("password").copied().unwrap_or_default();
+            let place = Place::of(line, &format!("user:{name}"), "password");
             warnings.push(self.printed(&(
                 place,
                 Fault::Secret("clear text in a file that others can read; chmod o-r it"),
             )));
         }
         self.anonymous();
-        if self.users.is_empty() && !self.server.enable_anonymous && self.faults.is_empty() {
+        if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
         if !self.faults.is_empty() {
@@ -208,18 +211,27 @@ impl<'a> Draft<'a> {
             return Err(self.faults.into_iter().map(error).collect());
         }
         let users = self.users.into_iter().map(|(name, _, user)| (name, Arc::new(user)));
-        Ok(Config { users: users.collect(), server: self.server, warnings })
+        let (server, limits) = (self.server, self.limits);
+        Ok(Config { users: users.collect(), server, limits, warnings })
+    }
+
+    /// Whether one of the faults may have cost a user, or the anonymous ones.
+    fn user_was_meant(&self) -> bool {
+        self.faults.iter().any(|(place, _)| {
+            place.section.as_deref() != Some("server")
+                || place.key.as_deref() == Some("enable_anonymous")
+        })
     }
 
     fn ports(&mut self, warnings: &mut Vec<String>) {
         let Server { passive_ports: range, port, max_per_ip, .. } = self.server;
         let place = |draft: &Self| {
             let line = draft.lines.get("passive_ports").copied().unwrap_or_default();
-            draft.place_of(line, "server", "passive_ports")
+            Place::of(line, "server", "passive_ports")
         };
         let read = || format!("{}-{}", range.first, range.last);
         let skipped = range.contains(port);
-        let usable = range.len() - usize::from(skipped);
+        let usable = range.count() - usize::from(skipped);
         if usable == 0 {
             let why = "holds only the control port, which is skipped".to_owned();
             self.faults.push((place(self), Fault::Value(read(), why)));
@@ -244,16 +256,22 @@ impl<'a> Draft<'a> {
         let Some(home) = self.server.anonymous_path.clone() else {
             let said = line("anonymous_path");
             let line = if said > 0 { said } else { line("enable_anonymous") };
-            let place = self.place_of(line, "server", "anonymous_path");
+            let place = Place::of(line, "server", "anonymous_path");
             if !self.faults.iter().any(|(other, _)| other.key == place.key) {
                 self.faults.push((place, Fault::Missing));
             }
             return;
         };
+        if let Err(why) = keys::there(&home) {
+            let place = Place::of(line("anonymous_path"), "server", "anonymous_path");
+            let read = home.strip_prefix(&self.folder).unwrap_or(&home);
+            self.faults.push((place, Fault::Value(read.display().to_string(), why)));
+        }
         for name in ANONYMOUS {
             if let Some((_, line, _)) = self.users.iter().find(|(taken, ..)| taken == name) {
                 let why = "is an anonymous user already (enable_anonymous)".to_owned();
-                let place = Place { key: None, ..self.place_of(*line, name, "") };
+                let section = Some(format!("user:{name}"));
+                let place = Place { line: *line, section, key: None };
                 self.faults.push((place, Fault::Value(name.to_owned(), why)));
             }
             let user = User {
@@ -264,10 +282,6 @@ impl<'a> Draft<'a> {
             };
             self.users.push((name.to_owned(), 0, user));
         }
-    }
-
-    fn place_of(&self, line: usize, section: &str, key: &str) -> Place {
-        Place { line, section: Some(section.to_owned()), key: Some(key.to_owned()) }
     }
 
     fn printed(&self, (place, fault): &(Place, Fault)) -> String {

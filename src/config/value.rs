@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::perm::PermSet;
 
 /// Why a text is not a value, in words that follow the quoted text.
-pub type Refused = String;
+pub(super) type Refused = String;
 
 /// A clear-text password. Neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,13 +43,8 @@ pub struct PortRange {
 
 impl PortRange {
     /// How many ports that are.
-    pub fn len(self) -> usize {
+    pub fn count(self) -> usize {
         usize::from(self.last - self.first) + 1
-    }
-
-    /// Never: both ends belong to it.
-    pub const fn is_empty(self) -> bool {
-        false
     }
 
     /// Whether a port lies inside.
@@ -83,12 +78,25 @@ impl Peers {
 }
 
 pub(super) fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Refused> {
-    let number: u64 = text.parse().map_err(|_| "is not a whole number".to_owned())?;
+    let number = whole(text).ok_or_else(|| "is not a whole number".to_owned())?;
     if range.contains(&number) {
         Ok(number)
     } else {
         Err(format!("is not between {} and {}", range.start(), range.end()))
     }
+}
+
+/// Digits alone: `parse` would take a sign.
+fn whole(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// The digits of a number with one of three units behind it, and how many ones the unit is.
+fn scaled(text: &str, units: [(char, u64); 3]) -> (&str, u64) {
+    let unit =
+        units.into_iter().find_map(|(unit, says)| Some((text.strip_suffix(unit)?, says)));
+    unit.unwrap_or((text, 1))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Refused> {
@@ -104,16 +112,12 @@ pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, Refused> {
     let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
     let lower = text.to_ascii_lowercase();
     let size = lower.strip_suffix("/s").unwrap_or(&lower).trim_end();
-    let (digits, shift) = match size.as_bytes().last() {
-        None if text.is_empty() => return Ok(None),
-        None => return Err(refused()),
-        Some(b'k') => (&size[..size.len() - 1], 10),
-        Some(b'm') => (&size[..size.len() - 1], 20),
-        Some(b'g') => (&size[..size.len() - 1], 30),
-        Some(_) => (size, 0),
-    };
-    let count: u64 = digits.trim_end().parse().map_err(|_| refused())?;
-    let bytes = count.checked_mul(1 << shift).ok_or_else(refused)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (digits, unit) = scaled(size, [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)]);
+    let count = whole(digits.trim_end()).ok_or_else(refused)?;
+    let bytes = count.checked_mul(unit).ok_or_else(refused)?;
     Ok(NonZeroU64::new(bytes))
 }
 
@@ -121,14 +125,11 @@ pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, Refused> {
 pub(super) fn time(text: &str) -> Result<Option<Duration>, Refused> {
     let refused = || "is not a duration such as 300, 90s, 5m or 1h".to_owned();
     let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match lower.as_bytes().last() {
-        None => return Ok(None),
-        Some(b's') => (&lower[..lower.len() - 1], 1),
-        Some(b'm') => (&lower[..lower.len() - 1], 60),
-        Some(b'h') => (&lower[..lower.len() - 1], 3600),
-        Some(_) => (lower.as_str(), 1),
-    };
-    let count: u64 = digits.trim_end().parse().map_err(|_| refused())?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (digits, unit) = scaled(&lower, [('s', 1), ('m', 60), ('h', 3600)]);
+    let count = whole(digits.trim_end()).ok_or_else(refused)?;
     let seconds = count.checked_mul(unit).filter(|&seconds| seconds <= LONGEST);
     let seconds = seconds.ok_or_else(|| "is longer than a year".to_owned())?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
@@ -140,7 +141,7 @@ const LONGEST: u64 = 365 * 24 * 3600;
 pub(super) fn ports(text: &str) -> Result<PortRange, Refused> {
     let refused = || "is not a range of ports such as 50000-50200".to_owned();
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| text.trim().parse().ok().filter(|&port| port > 0);
+    let port = |text: &str| u16::try_from(whole(text.trim())?).ok().filter(|&port| port > 0);
     let range = PortRange {
         first: port(first).ok_or_else(refused)?,
         last: port(last).ok_or_else(refused)?,
@@ -162,6 +163,16 @@ pub(super) fn umask(text: &str) -> Result<u32, Refused> {
     let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);
     mask.ok_or_else(|| "is not an octal mask between 000 and 777".to_owned())
+}
+
+/// An IPv4 address or a host name; empty is none.
+pub(super) fn host(text: &str) -> Result<Option<String>, Refused> {
+    let in_name = |letter: char| !letter.is_whitespace() && !":/,".contains(letter);
+    if text.chars().all(in_name) {
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    } else {
+        Err("is neither an IPv4 address nor a host name".to_owned())
+    }
 }
 
 /// The parts of a comma-separated list.
@@ -190,7 +201,7 @@ fn prefix(part: &str) -> Result<IpNet, Refused> {
 
 /// A password in clear text. What `ftpd passwd` will make is not taken for one.
 pub(super) fn password(text: &str) -> Result<Password, &'static str> {
-    const HASHES: [&str; 6] = ["$argon2", "$y$", "$6$", "$5$", "$2a$", "$2b$"];
+    const HASHES: [&str; 8] = ["$argon2", "$y$", "$6$", "$5$", "$2a$", "$2b$", "$2y$", "$1$"];
     if text.is_empty() {
         return Err("is empty; nobody may log in without a password");
     }
@@ -239,8 +250,11 @@ mod tests {
     #[test]
     fn both_ends_belong_to_a_port_range() {
         let range = ports("2000 - 2002").unwrap();
-        assert_eq!((range.len(), range.contains(2000), range.contains(2002)), (3, true, true));
-        assert_eq!(ports("7").unwrap().len(), 1);
+        assert_eq!(
+            (range.count(), range.contains(2000), range.contains(2002)),
+            (3, true, true)
+        );
+        assert_eq!(ports("7").unwrap().count(), 1);
         for text in ["", "2002-2000", "0-5", "1-65536", "a-b", "1-2-3"] {
             assert!(ports(text).is_err(), "{text}");
         }

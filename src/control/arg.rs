@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use time::{Date, Month, PrimitiveDateTime, Time};
 
-use super::command::SyntaxError;
+use super::syntax::SyntaxError;
 use crate::data::listing::{Fact, Facts};
 
 /// A pathname as the client typed it. Holds no NUL, CR or LF.
@@ -15,6 +15,26 @@ impl Pathname {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// A password on its way to the check. `Debug` does not show it.
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    pub(super) fn of(text: &[u8]) -> Self {
+        Self(text.to_vec())
+    }
+
+    /// For the check alone.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -31,7 +51,7 @@ pub(super) fn offset(text: &[u8]) -> Result<u64, SyntaxError> {
 }
 
 pub(super) fn number(text: &[u8]) -> Result<u64, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     // `parse` would take a plus sign
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or(SyntaxError::BadNumber)
@@ -39,7 +59,7 @@ pub(super) fn number(text: &[u8]) -> Result<u64, SyntaxError> {
 
 /// The size of ALLO, whose record size does not matter here (RFC 959 §4.1.3).
 pub(super) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     let mut words = text.split_ascii_whitespace();
     let size = number(words.next().unwrap_or_default().as_bytes())?;
     match (words.next(), words.next(), words.next()) {
@@ -51,8 +71,8 @@ pub(super) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
     }
 }
 
-/// Text of one or more words, in ASCII.
-pub(super) fn word(text: &[u8]) -> Result<&str, SyntaxError> {
+/// UTF-8 text of one or more words, without blanks around it.
+pub(super) fn words(text: &[u8]) -> Result<&str, SyntaxError> {
     std::str::from_utf8(text.trim_ascii()).map_err(|_| SyntaxError::BadArgument)
 }
 
@@ -90,7 +110,7 @@ pub(super) fn letter(text: &[u8]) -> Result<u8, SyntaxError> {
 
 /// `h1,h2,h3,h4,p1,p2` (RFC 959 §4.1.2).
 pub(super) fn host_port(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     let mut bytes = [0_u8; 6];
     let mut parts = text.split(',');
     for byte in &mut bytes {
@@ -107,7 +127,7 @@ pub(super) fn host_port(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
 
 /// `|protocol|address|port|` (RFC 2428 §2).
 pub(super) fn extended(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     let delimiter = text.chars().next().filter(char::is_ascii_graphic);
     let delimiter = delimiter.ok_or(SyntaxError::BadArgument)?;
     let parts: Vec<_> = text.split(delimiter).collect();
@@ -117,7 +137,8 @@ pub(super) fn extended(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
     let address = match *protocol {
         "1" => address.parse().map(IpAddr::V4).map_err(|_| SyntaxError::BadArgument)?,
         "2" => address.parse().map(IpAddr::V6).map_err(|_| SyntaxError::BadArgument)?,
-        _ => return Err(SyntaxError::UnknownProtocol),
+        other if number(other.as_bytes()).is_ok() => return Err(SyntaxError::UnknownProtocol),
+        _ => return Err(SyntaxError::BadArgument),
     };
     let port = number(port.as_bytes()).ok().and_then(|port| u16::try_from(port).ok());
     Ok((address, port.ok_or(SyntaxError::BadArgument)?).into())
@@ -128,7 +149,7 @@ pub(super) fn extended(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
 pub enum Extended {
     /// None, or the network protocol: 1 for IPv4 and 2 for IPv6.
     Protocol(Option<u8>),
-    /// No other command for data connections will follow (§4).
+    /// No other command for data connections will follow.
     All,
 }
 
@@ -144,14 +165,14 @@ pub(super) fn extended_passive(text: &[u8]) -> Result<Extended, SyntaxError> {
 
 /// Permission bits in octal. What goes beyond read, write and execute is refused.
 pub(super) fn mode(text: &[u8]) -> Result<u32, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     let octal = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let mode = u32::from_str_radix(text, 8).ok().filter(|&mode| octal && mode <= 0o777);
     mode.ok_or(SyntaxError::BadMode)
 }
 
 pub(super) fn mode_and_path(text: &[u8]) -> Result<(u32, Pathname), SyntaxError> {
-    let (first, rest) = two(text)?;
+    let (first, rest) = word_and_rest(text)?;
     Ok((mode(first)?, pathname(rest)?))
 }
 
@@ -162,7 +183,7 @@ pub struct Moment(pub i64);
 /// `YYYYMMDDHHMMSS`, with a fraction that does not matter (RFC 3659 §2.3). A date that does
 /// not exist is refused.
 pub(super) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
-    let text = word(text)?;
+    let text = words(text)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -173,8 +194,12 @@ pub(super) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
         whole.get(from..to).and_then(|part| part.parse::<u16>().ok()).unwrap_or_default()
     };
     let small = |from| u8::try_from(part(from, from + 2)).unwrap_or_default();
+    let year = part(0, 4);
+    if year < FIRST_YEAR {
+        return Err(SyntaxError::BadTime);
+    }
     let month = Month::try_from(small(4)).map_err(|_| SyntaxError::BadTime)?;
-    let date = Date::from_calendar_date(part(0, 4).into(), month, small(6));
+    let date = Date::from_calendar_date(year.into(), month, small(6));
     // a leap second is the first of the next minute
     let leap = small(12) == 60;
     let time = Time::from_hms(small(8), small(10), if leap { 59 } else { small(12) });
@@ -187,8 +212,11 @@ pub(super) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
     }
 }
 
+/// Earlier ones cannot be written (RFC 3659 §2.3).
+const FIRST_YEAR: u16 = 1000;
+
 pub(super) fn time_and_path(text: &[u8]) -> Result<(Moment, Pathname), SyntaxError> {
-    let (first, rest) = two(text)?;
+    let (first, rest) = word_and_rest(text)?;
     Ok((time_val(first)?, pathname(rest)?))
 }
 
@@ -205,7 +233,7 @@ pub struct TimedPath {
 }
 
 pub(super) fn timed_path(text: &[u8]) -> Result<TimedPath, SyntaxError> {
-    let (first, rest) = two(text)?;
+    let (first, rest) = word_and_rest(text)?;
     let sign = first.iter().position(|byte| matches!(byte, b'+' | b'-'));
     let (time, shift) = first.split_at(sign.unwrap_or(first.len()));
     let Moment(mut at) = time_val(time)?;
@@ -228,7 +256,7 @@ pub(super) fn utime(text: &[u8]) -> Result<(Moment, Pathname), SyntaxError> {
     {
         return Ok((moment, pathname(&path.join(&b' '))?));
     }
-    let (first, rest) = two(text)?;
+    let (first, rest) = word_and_rest(text)?;
     Ok((minute_or_second(first)?, pathname(rest)?))
 }
 
@@ -236,12 +264,19 @@ fn minute_or_second(text: &[u8]) -> Result<Moment, SyntaxError> {
     if text.len() == 12 { time_val(&[text, b"00"].concat()) } else { time_val(text) }
 }
 
-/// The facts of OPTS MLST; those that we do not know are left out (RFC 3659 §7.9).
+/// The facts of OPTS MLST; those that we do not know are left out, and what cannot be the
+/// name of a fact spoils them all (RFC 3659 §7.9). The last semicolon may be missing.
 pub(super) fn facts(text: &[u8]) -> Result<Facts, SyntaxError> {
-    let known = |name: &str| {
-        Fact::ALL.into_iter().find(|fact| fact.name().eq_ignore_ascii_case(name.trim()))
-    };
-    Ok(word(text)?.split(';').filter_map(known).fold(Facts::NONE, Facts::with))
+    let text = words(text)?;
+    let known =
+        |name: &str| Fact::ALL.into_iter().find(|fact| fact.name().eq_ignore_ascii_case(name));
+    let names = || text.split_terminator(';');
+    if names().all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        Ok(names().filter_map(known).fold(Facts::NONE, Facts::with))
+    } else {
+        Err(SyntaxError::BadArgument)
+    }
 }
 
 /// ON or OFF.
@@ -254,7 +289,7 @@ pub(super) fn switch(text: &[u8]) -> Result<bool, SyntaxError> {
 }
 
 /// The first word and what stands behind the space after it.
-fn two(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
+fn word_and_rest(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
     let space =
         text.iter().position(|&byte| byte == b' ').ok_or(SyntaxError::MissingArgument)?;
     let (first, rest) = text.split_at(space);
@@ -309,6 +344,7 @@ mod tests {
             "2024010100000",
             "20240101000000.",
             "2024010100000x",
+            "09991231235959",
         ] {
             assert_eq!(time_val(text.as_bytes()), Err(SyntaxError::BadTime), "{text}");
         }

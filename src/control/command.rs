@@ -3,12 +3,14 @@
 //! HELP, FEAT, both gates, the manual and half the tests must agree on which commands exist.
 //! They agree because all of them read `VERBS`; nothing else in the tree lists their names.
 
-use super::arg::{self, Extended, Moment, Pathname, TimedPath, TransferType};
-use crate::config::Perm;
-use crate::data::listing::Facts;
 use std::net::SocketAddr;
 
-/// One request, fully parsed. Nothing downstream looks at the raw line again.
+use super::arg::{self, Extended, Moment, Pathname, Secret, TimedPath, TransferType};
+use super::syntax::SyntaxError;
+use crate::config::Perm;
+use crate::data::listing::Facts;
+
+/// One request, fully parsed.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each is named after its command")]
 pub enum Command {
@@ -46,7 +48,7 @@ pub enum Command {
     Noop,
     OptsMlst(Facts),
     OptsUtf8(bool),
-    Password(Vec<u8>),
+    Password(Secret),
     Passive,
     Port(SocketAddr),
     PreTransfer,
@@ -59,6 +61,7 @@ pub enum Command {
     Restart(u64),
     Retrieve(Pathname),
     SiteHelp,
+    SiteUtime(Moment, Pathname),
     Size(Pathname),
     Stat,
     StatPath(Pathname),
@@ -74,35 +77,6 @@ pub enum Command {
     User(Vec<u8>),
 }
 
-/// Why a line is no command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyntaxError {
-    /// No row has this name.
-    UnknownCommand,
-    /// No row has this word behind SITE.
-    UnknownSite,
-    /// No row has this word behind OPTS.
-    UnknownOption,
-    /// A browser, or somebody's HTTP request sent here (a cross-protocol attack).
-    Http,
-    /// Something must follow.
-    MissingArgument,
-    /// Nothing may follow.
-    UnwantedArgument,
-    /// Not of the form that is needed.
-    BadArgument,
-    /// Not a number, or too large.
-    BadNumber,
-    /// Not a time of the form `YYYYMMDDHHMMSS`.
-    BadTime,
-    /// Not permission bits from 000 to 777.
-    BadMode,
-    /// A name with NUL, CR or LF in it.
-    BadPathname,
-    /// Neither IPv4 nor IPv6.
-    UnknownProtocol,
-}
-
 /// What may follow a name, with the constructor that consumes it, so that a row cannot promise
 /// a pathname and build something else.
 #[expect(missing_docs, reason = "each is named after what it takes")]
@@ -114,7 +88,7 @@ pub enum Arg {
     Needed(fn() -> Command),
     Bytes(fn(Vec<u8>) -> Command),
     /// Bytes that may be none, and are shown nowhere.
-    Secret(fn(Vec<u8>) -> Command),
+    Secret(fn(arg::Secret) -> Command),
     Word(fn(String) -> Command),
     Path(fn(Pathname) -> Command),
     Offset(fn(u64) -> Command),
@@ -156,6 +130,8 @@ pub struct Verb {
     pub before_login: bool,
     /// The permission letter it takes.
     pub perm: Option<Perm>,
+    /// Whether it is a transfer, which takes what REST has said.
+    pub transfers: bool,
     /// Its line in FEAT.
     pub feature: Option<Feature>,
     /// One line for HELP and the manual.
@@ -169,7 +145,16 @@ const fn verb(
     arg: Arg,
     help: &'static str,
 ) -> Verb {
-    Verb { names, arg, usage, before_login: false, perm: None, feature: None, help }
+    Verb {
+        names,
+        arg,
+        usage,
+        before_login: false,
+        perm: None,
+        transfers: false,
+        feature: None,
+        help,
+    }
 }
 
 impl Verb {
@@ -179,6 +164,10 @@ impl Verb {
 
     const fn needs(self, perm: Perm) -> Self {
         Self { perm: Some(perm), ..self }
+    }
+
+    const fn transfers(self) -> Self {
+        Self { transfers: true, ..self }
     }
 
     const fn feature(self, line: &'static str) -> Self {
@@ -221,14 +210,14 @@ fn after<'l>(name: &[u8], line: &'l [u8]) -> Option<&'l [u8]> {
 
 use Arg::{
     Address, Allocation, Bytes, HostPort, Ignored, Letter, ModeAndPath, Needed, Nothing,
-    Number, Offset, Path, Secret, Switch, TimeAndPath, UtimeAndPath, Word,
+    Number, Offset, Path, Switch, TimeAndPath, UtimeAndPath, Word,
 };
 
 /// Two rows share a name where the argument changes what is needed; the first that fits wins.
 #[rustfmt::skip]
 pub static VERBS: &[Verb] = &[
     verb(&["USER"], "name", Bytes(Command::User), "say who you are").before_login(),
-    verb(&["PASS"], "password", Secret(Command::Password), "prove it").before_login(),
+    verb(&["PASS"], "password", Arg::Secret(Command::Password), "prove it").before_login(),
     verb(&["ACCT"], "account", Needed(|| Command::Account), "accepted and not needed").before_login(),
     verb(&["REIN"], "", Nothing(|| Command::Reinitialize), "start the session anew").before_login(),
     verb(&["QUIT"], "", Ignored(|| Command::Quit), "end the session, after a running transfer").before_login(),
@@ -244,20 +233,20 @@ pub static VERBS: &[Verb] = &[
     verb(&["EPSV"], "", Nothing(|| Command::ExtendedPassive(Extended::Protocol(None))), "open a port for the client to connect to").feature("EPSV"),
     verb(&["EPSV"], "1|2|ALL", Arg::Extended(Command::ExtendedPassive), "the same for one protocol; ALL: and nothing else from now on"),
     verb(&["PRET"], "command", Ignored(|| Command::PreTransfer), "accepted and not needed"),
-    verb(&["RETR"], "path", Path(Command::Retrieve), "send a file to the client").needs(Perm::Retrieve),
-    verb(&["STOR"], "path", Path(Command::Store), "store a file").needs(Perm::Store),
-    verb(&["APPE"], "path", Path(Command::Append), "append to a file, or store it").needs(Perm::Append),
-    verb(&["STOU"], "", Nothing(|| Command::StoreUnique), "store a file under a name of the server's choice").needs(Perm::Store),
-    verb(&["STOU"], "path", Path(Command::StoreUniquePath), "store a file under this name, or one like it if it is taken").needs(Perm::Store),
+    verb(&["RETR"], "path", Path(Command::Retrieve), "send a file to the client").needs(Perm::Retrieve).transfers(),
+    verb(&["STOR"], "path", Path(Command::Store), "store a file").needs(Perm::Store).transfers(),
+    verb(&["APPE"], "path", Path(Command::Append), "append to a file, or store it").needs(Perm::Append).transfers(),
+    verb(&["STOU"], "", Nothing(|| Command::StoreUnique), "store a file under a name of the server's choice").needs(Perm::Store).transfers(),
+    verb(&["STOU"], "path", Path(Command::StoreUniquePath), "store a file under this name, or one like it if it is taken").needs(Perm::Store).transfers(),
     verb(&["REST"], "offset", Offset(Command::Restart), "begin the next transfer at this offset").feature("REST STREAM"),
     verb(&["ALLO"], "bytes [R bytes]", Allocation(Command::Allocate), "ask whether there is room"),
     verb(&["ABOR"], "", Nothing(|| Command::Abort), "abort the running transfer"),
-    verb(&["LIST"], "", Nothing(|| Command::List), "list the working directory for people").needs(Perm::List),
-    verb(&["LIST"], "[-options] [path]", Path(Command::ListPath), "list a directory or file for people; options are ignored").needs(Perm::List),
-    verb(&["NLST"], "", Nothing(|| Command::NameList), "list the names in the working directory").needs(Perm::List),
-    verb(&["NLST"], "[-options] [path]", Path(Command::NameListPath), "list the names in a directory; options are ignored").needs(Perm::List),
-    verb(&["MLSD"], "", Nothing(|| Command::MachineList), "list the working directory for machines").needs(Perm::List),
-    verb(&["MLSD"], "path", Path(Command::MachineListPath), "list a directory for machines").needs(Perm::List),
+    verb(&["LIST"], "", Nothing(|| Command::List), "list the working directory for people").needs(Perm::List).transfers(),
+    verb(&["LIST"], "[-options] [path]", Path(Command::ListPath), "list a directory, a file, or what * and ? match in the last part, for people; options are ignored").needs(Perm::List).transfers(),
+    verb(&["NLST"], "", Nothing(|| Command::NameList), "list the names in the working directory").needs(Perm::List).transfers(),
+    verb(&["NLST"], "[-options] [path]", Path(Command::NameListPath), "list names, likewise").needs(Perm::List).transfers(),
+    verb(&["MLSD"], "", Nothing(|| Command::MachineList), "list the working directory for machines").needs(Perm::List).transfers(),
+    verb(&["MLSD"], "path", Path(Command::MachineListPath), "list a directory for machines").needs(Perm::List).transfers(),
     verb(&["MLST"], "", Nothing(|| Command::MachineShow), "describe the working directory for machines").needs(Perm::List).facts_feature(),
     verb(&["MLST"], "path", Path(Command::MachineShowPath), "describe a file or directory for machines").needs(Perm::List),
     verb(&["STAT"], "", Nothing(|| Command::Stat), "describe this session or the running transfer"),
@@ -272,7 +261,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["RNFR"], "path", Path(Command::RenameFrom), "rename this file or directory").needs(Perm::Rename),
     verb(&["RNTO"], "path", Path(Command::RenameTo), "to this, replacing a file of that name").needs(Perm::Rename),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
-    verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::ModifyTime), "set the modification time").needs(Perm::SetTime),
+    verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
     verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "say the mask for new files"),
     verb(&["SITE UMASK"], "mask", Arg::Mode(Command::UmaskSet), "set the mask for new files").needs(Perm::Chmod),
     verb(&["SITE IDLE"], "", Nothing(|| Command::Idle), "say the idle timeout"),
@@ -308,25 +297,21 @@ pub fn parse(line: &[u8]) -> Result<(&'static Verb, Command), SyntaxError> {
     Err(refusal.unwrap_or_else(|| unknown(line)))
 }
 
-/// The name of a line for the log, without what may be a password.
-pub fn name_of(line: &[u8]) -> &'static str {
-    let named = VERBS.iter().find(|verb| verb.text_after_name(line).is_some());
-    named.map_or("command", Verb::name)
+/// The other meaning that a line may have, for who may not have said the first: `MDTM`, a time
+/// and a path is also `MDTM` and a name that begins like a time.
+pub fn parse_otherwise(verb: &Verb, line: &[u8]) -> Option<(&'static Verb, Command)> {
+    let here = VERBS.iter().position(|row| std::ptr::eq(row, verb))?;
+    VERBS.iter().skip(here + 1).find_map(|row| {
+        let command = row.arg.build(row.text_after_name(line)?).ok()?;
+        Some((row, command))
+    })
 }
 
-/// The path that a line names, for the log.
-pub(super) fn path_of(line: &[u8]) -> Option<Pathname> {
-    let (verb, _) = parse(line).ok()?;
-    let text = verb.text_after_name(line)?;
-    let text = match verb.arg {
-        Path(_) => text,
-        ModeAndPath(_) | TimeAndPath(_) | UtimeAndPath(_) | Arg::TimedPath(_) => {
-            let space = text.iter().position(|&byte| byte == b' ')?;
-            text.get(space + 1..)?
-        }
-        _ => return None,
-    };
-    arg::pathname(text).ok()
+/// The name of a line for the log. An unknown one may be a password that went astray, so not
+/// a word of it is shown.
+pub fn name_of(line: &[u8]) -> &'static str {
+    let named = VERBS.iter().find(|verb| verb.text_after_name(line).is_some());
+    named.map_or("a line", Verb::name)
 }
 
 fn unknown(line: &[u8]) -> SyntaxError {
@@ -341,12 +326,81 @@ fn unknown(line: &[u8]) -> SyntaxError {
     }
 }
 
+impl Command {
+    /// The path that it names, for the log.
+    pub fn path(&self) -> Option<&Pathname> {
+        match self {
+            Self::Append(path)
+            | Self::ChangeDir(path)
+            | Self::Chmod(_, path)
+            | Self::Delete(path)
+            | Self::ListPath(path)
+            | Self::MachineListPath(path)
+            | Self::MachineShowPath(path)
+            | Self::MakeDir(path)
+            | Self::ModifiedTime(path)
+            | Self::ModifyTime(_, path)
+            | Self::ModifyTimeOld(TimedPath { path, .. })
+            | Self::NameListPath(path)
+            | Self::RemoveDir(path)
+            | Self::RenameFrom(path)
+            | Self::RenameTo(path)
+            | Self::Retrieve(path)
+            | Self::SiteUtime(_, path)
+            | Self::Size(path)
+            | Self::StatPath(path)
+            | Self::Store(path)
+            | Self::StoreUniquePath(path) => Some(path),
+            Self::Abort
+            | Self::Account
+            | Self::Allocate(_)
+            | Self::ChangeDirUp
+            | Self::ClientName
+            | Self::ClientServerId
+            | Self::EprtPort(_)
+            | Self::ExtendedPassive(_)
+            | Self::Feat
+            | Self::Help
+            | Self::HelpOn(_)
+            | Self::Host
+            | Self::Idle
+            | Self::IdleSet(_)
+            | Self::List
+            | Self::MachineList
+            | Self::MachineShow
+            | Self::Mode(_)
+            | Self::NameList
+            | Self::Noop
+            | Self::OptsMlst(_)
+            | Self::OptsUtf8(_)
+            | Self::Password(_)
+            | Self::Passive
+            | Self::Port(_)
+            | Self::PreTransfer
+            | Self::PrintDir
+            | Self::Quit
+            | Self::Reinitialize
+            | Self::Restart(_)
+            | Self::SiteHelp
+            | Self::Stat
+            | Self::StoreUnique
+            | Self::Structure(_)
+            | Self::StructureMount
+            | Self::System
+            | Self::Type(_)
+            | Self::Umask
+            | Self::UmaskSet(_)
+            | Self::User(_) => None,
+        }
+    }
+}
+
 impl Arg {
     /// A closed door first: nothing where something is needed, or the other way round.
     fn build(&self, text: &[u8]) -> Result<Command, SyntaxError> {
         match self {
             Ignored(make) => Ok(make()),
-            Secret(make) => Ok(make(text.to_vec())),
+            Self::Secret(make) => Ok(make(arg::Secret::of(text))),
             Nothing(make) if text.trim_ascii().is_empty() => Ok(make()),
             Nothing(_) => Err(SyntaxError::UnwantedArgument),
             Self::Facts(make) => arg::facts(text).map(make),
@@ -354,7 +408,7 @@ impl Arg {
             _ if text.is_empty() => Err(SyntaxError::MissingArgument),
             Needed(make) => Ok(make()),
             Bytes(make) => Ok(make(text.to_vec())),
-            Word(make) => arg::word(text).map(str::to_owned).map(make),
+            Word(make) => arg::words(text).map(str::to_owned).map(make),
             Path(make) => arg::pathname(text).map(make),
             Offset(make) => arg::offset(text).map(make),
             Number(make) => arg::number(text).map(make),

@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::command::{self, Command};
 use super::line::{Framer, Line};
 use super::reply::{Code, Mark, Reply};
 use super::shared::Stop;
 use crate::data::{Interrupt, Passive, Progress, Watch};
-use crate::log::Who;
+use crate::log::{Who, kib_per_second};
 
 /// The stream, and what of it has been read.
 #[derive(Debug)]
@@ -61,15 +62,20 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 const INPUT: usize = 1024;
 
 impl Connection {
-    pub(super) fn new(stream: Arc<TcpStream>) -> io::Result<Self> {
+    /// `login_timeout` also bounds the wait for a stranger to take a reply.
+    pub(super) fn new(
+        stream: &Arc<TcpStream>,
+        login_timeout: Option<Duration>,
+    ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
-        let socket = SockRef::from(&stream);
+        let patience = login_timeout.map_or(WRITE_PATIENCE, |time| time.min(WRITE_PATIENCE));
+        stream.set_write_timeout(Some(patience))?;
+        let socket = SockRef::from(stream);
         // the urgent byte of a Telnet Synch stays where it is in the stream
         socket.set_out_of_band_inline(true)?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok(Self {
-            stream: Arc::clone(&stream),
+            stream: Arc::clone(stream),
             framer: Framer::default(),
             timeout: None,
             input: Vec::new(),
@@ -118,7 +124,7 @@ impl Connection {
                 Err(why) => self.gone = Some(Gone::Broken(why)),
             }
         }
-        self.framer.rest();
+        self.framer.shrink();
         self.read(RecvFlags::empty());
     }
 
@@ -134,8 +140,8 @@ impl Connection {
             return;
         }
         let [spoke, came] = fds.map(|fd| !fd.revents().is_empty());
-        if came && let Err(why) = passive.admit(who) {
-            log::warn!("passive port {}: {why}", passive.port());
+        if came {
+            passive.admit(who);
         }
         if spoke {
             self.read(RecvFlags::DONTWAIT);
@@ -150,6 +156,8 @@ impl Connection {
             Ok((0, _)) => self.gone = Some(Gone::Closed),
             Ok(_) => {
                 self.framer.feed(&self.input);
+                let answers = self.framer.take_answers();
+                self.send(&answers);
                 if self.framer.is_hopeless() {
                     self.gone = Some(Gone::Endless);
                 }
@@ -159,11 +167,26 @@ impl Connection {
         }
     }
 
+    /// The client is no stranger any more, and has longer to take a reply.
+    pub(super) fn trust(&mut self) {
+        if let Err(why) = self.stream.set_write_timeout(Some(WRITE_PATIENCE)) {
+            self.gone = Some(Gone::Broken(why));
+        }
+    }
+
     /// Sends a reply in one write.
     pub(super) fn reply(&mut self, reply: &Reply) {
         let mut out = Vec::with_capacity(128);
         reply.write(&mut out);
         self.send(&out);
+    }
+
+    /// The same for the last one. A client whose buffer has no room for it gets none: the next
+    /// client may wait for this thread already.
+    pub(super) fn last_reply(&mut self, reply: &Reply) {
+        let mut out = Vec::with_capacity(128);
+        reply.write(&mut out);
+        let _ = send(&self.stream, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
     /// Sends a preliminary reply.
@@ -187,18 +210,26 @@ impl Connection {
         }
     }
 
-    /// Sleeps, unless the client goes away or the server stops.
+    /// Sleeps, unless the connection breaks or the server stops. A client that has merely said
+    /// all it will say waits like any other.
     pub(super) fn pause(&self, time: Duration, stop: &Stop) {
         let until = Instant::now() + time;
+        let mut wanted = PollFlags::RDHUP;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Ok(timeout) = Timespec::try_from(left) else { return };
             let mut fds = [
-                PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::RDHUP),
+                PollFd::from_borrowed_fd(self.stream.as_fd(), wanted),
                 PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
             ];
             match poll(&mut fds, Some(&timeout)) {
                 Err(Errno::INTR) => {}
+                Ok(1..) if fds.first().is_some_and(|fd| fd.revents() == PollFlags::RDHUP) => {
+                    if stop.is_soon() {
+                        return;
+                    }
+                    wanted = PollFlags::empty();
+                }
                 _ => return,
             }
         }
@@ -222,21 +253,35 @@ impl Connection {
 pub(super) struct Ear<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) stop: &'a Stop,
-    /// What runs, for STAT.
-    pub(super) what: &'a str,
+    /// The command that runs, for STAT.
+    pub(super) verb: &'static str,
+    /// Whether bytes flow already, so that a client may leave after QUIT and a stopping server
+    /// gives them time.
+    pub(super) flowing: bool,
 }
 
 impl Ear<'_> {
     /// ABOR ends the transfer, and stays in the queue to be answered after it. STAT is
     /// answered at once if nothing before it waits for an answer, so that replies keep the
     /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1).
-    fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        while self.connection.framer.waiting().next().is_some_and(|line| is(line, b"STAT")) {
+    pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
+        while self
+            .connection
+            .framer
+            .waiting()
+            .next()
+            .is_some_and(|line| says(line, |it| matches!(it, Command::Stat)))
+        {
             self.connection.framer.pop();
-            let reply = transfer_status(self.what, progress);
+            let reply = transfer_status(self.verb, progress);
             self.connection.reply(&reply);
         }
-        if self.connection.framer.waiting().any(|line| is(line, b"ABOR")) {
+        if self
+            .connection
+            .framer
+            .waiting()
+            .any(|line| says(line, |it| matches!(it, Command::Abort)))
+        {
             return Err(Interrupt::Abort);
         }
         Ok(())
@@ -244,9 +289,11 @@ impl Ear<'_> {
 }
 
 impl Watch for Ear<'_> {
-    fn control(&self) -> Option<BorrowedFd<'_>> {
-        let listening = self.connection.gone.is_none() && self.connection.framer.has_room();
-        listening.then(|| self.connection.stream.as_fd())
+    fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        // with a full queue nothing is read, but a client that goes away is still noticed
+        let room = self.connection.framer.has_room();
+        let flags = if room { PollFlags::IN } else { PollFlags::RDHUP };
+        self.connection.gone.is_none().then(|| (self.connection.stream.as_fd(), flags))
     }
 
     fn stop(&self) -> BorrowedFd<'_> {
@@ -254,27 +301,35 @@ impl Watch for Ear<'_> {
     }
 
     fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        self.connection.read(RecvFlags::DONTWAIT);
+        if self.connection.framer.has_room() {
+            self.connection.read(RecvFlags::DONTWAIT);
+        } else {
+            self.connection.gone = Some(Gone::Closed);
+        }
         self.obey(progress)?;
-        let quits = || self.connection.framer.waiting().any(|line| is(line, b"QUIT"));
+        let quits = |line| says(line, |it| matches!(it, Command::Quit));
+        let quits = || self.connection.framer.waiting().any(quits);
         match self.connection.gone {
             None => Ok(()),
             // our own shutdown of the reading side, or a client that has said all it will
-            Some(Gone::Closed) if self.stop.is_soon() || quits() => Ok(()),
+            Some(Gone::Closed) if self.flowing && (self.stop.is_soon() || quits()) => Ok(()),
+            Some(_) if self.stop.is_soon() => Err(Interrupt::Stopped),
             Some(_) => Err(Interrupt::ControlLost),
         }
     }
 }
 
-fn is(line: &Line, name: &[u8]) -> bool {
-    matches!(line, Line::Text(text) if text.trim_ascii().eq_ignore_ascii_case(name))
+/// Whether a line that waits for its turn is a certain command.
+fn says(line: &Line, wanted: impl Fn(&Command) -> bool) -> bool {
+    let Line::Text(text) = line else { return false };
+    command::parse(text).is_ok_and(|(_, command)| wanted(&command))
 }
 
-/// 213 for a transfer that runs (RFC 959 §4.1.3).
-fn transfer_status(what: &str, progress: &Progress) -> Reply {
-    let seconds = progress.since.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-    let rate = progress.bytes as f64 / 1024.0 / seconds.max(1e-6);
-    let text = format!("{what}: {} bytes in {seconds:.1} s, {rate:.1} KiB/s", progress.bytes);
-    Reply::new(Code::FileStatus, text)
+/// 211 for a transfer that runs (RFC 959 §4.1.3).
+fn transfer_status(verb: &str, progress: &Progress) -> Reply {
+    let took = progress.since.elapsed();
+    let (bytes, rate) = (progress.bytes, kib_per_second(progress.bytes, took));
+    let seconds = took.as_secs_f64();
+    let text = format!("{verb} is running: {bytes} bytes in {seconds:.1} s, {rate:.1} KiB/s");
+    Reply::new(Code::SystemStatus, text)
 }

@@ -1,14 +1,14 @@
 //! Framing: bytes from the control connection to command lines.
 //!
-//! Telnet codes go (RFC 959 §3.3 makes the control connection a Telnet one; RFC 1123
-//! §4.1.2.12 wants them tolerated), lines end with LF, and both a line and the queue of lines
-//! are bounded.
+//! Telnet codes go (RFC 959 §2.3 makes the control connection a Telnet one) and options are
+//! refused (RFC 1123 §4.1.2.12), lines end with LF, and both a line and the queue of lines are
+//! bounded.
 
 use std::collections::VecDeque;
 
 /// One line, without its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub(super) enum Line {
     /// What it says.
     Text(Vec<u8>),
     /// It was longer than [`LONGEST`] and is gone.
@@ -16,7 +16,7 @@ pub enum Line {
 }
 
 /// A path may have 4,096 bytes on Linux, and a Telnet client may double some of them.
-pub const LONGEST: usize = 8192;
+pub(super) const LONGEST: usize = 8192;
 
 /// Bytes of complete lines that may wait for their turn.
 const QUEUE: usize = 16 << 10;
@@ -29,11 +29,15 @@ const PATIENCE: usize = 1 << 20;
 
 /// Collects bytes until they make lines.
 #[derive(Debug, Default)]
-pub struct Framer {
+pub(super) struct Framer {
     partial: Vec<u8>,
     /// How much of an overlong line has been thrown away.
     skipped: usize,
     telnet: Telnet,
+    /// Behind the first space of a line.
+    in_argument: bool,
+    /// What Telnet wants to be said.
+    answers: Vec<u8>,
     lines: VecDeque<Line>,
     queued: usize,
 }
@@ -45,55 +49,89 @@ enum Telnet {
     Data,
     /// Behind IAC.
     Command,
-    /// Behind IAC WILL, WONT, DO or DONT.
-    Option,
+    /// Behind IAC and WILL, WONT, DO or DONT.
+    Option(u8),
 }
 
 const IAC: u8 = 255;
+const WILL: u8 = 251;
+const WONT: u8 = 252;
+const DO: u8 = 253;
+const DONT: u8 = 254;
 
 impl Framer {
     /// Takes in what has been read.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             match (self.telnet, byte) {
                 (Telnet::Data, IAC) => self.telnet = Telnet::Command,
                 (Telnet::Data, _) => self.push(byte),
+                // a departure on purpose: no client sends codes inside an argument, but many
+                // send names in which a letter is 255 (in Cyrillic and Latin sets) only once
+                (Telnet::Command, _) if self.in_argument && byte != IAC => {
+                    self.telnet = Telnet::Data;
+                    self.push(IAC);
+                    self.push(byte);
+                }
                 (Telnet::Command, IAC) => {
                     self.telnet = Telnet::Data;
                     self.push(IAC);
                 }
-                (Telnet::Command, 251..=254) => self.telnet = Telnet::Option,
-                (Telnet::Command | Telnet::Option, _) => self.telnet = Telnet::Data,
+                (Telnet::Command, WILL..=DONT) => self.telnet = Telnet::Option(byte),
+                (Telnet::Option(asked), option) => {
+                    self.telnet = Telnet::Data;
+                    self.refuse(asked, option);
+                }
+                (Telnet::Command, _) => self.telnet = Telnet::Data,
             }
         }
     }
 
+    /// No option is ever on, so what asks for off needs no answer (RFC 854).
+    fn refuse(&mut self, asked: u8, option: u8) {
+        match asked {
+            WILL => self.answers.extend_from_slice(&[IAC, DONT, option]),
+            DO => self.answers.extend_from_slice(&[IAC, WONT, option]),
+            _ => {}
+        }
+    }
+
+    /// What Telnet wants to be sent to the client now.
+    pub(super) fn take_answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
     fn push(&mut self, byte: u8) {
         match byte {
-            b'\n' => self.end(),
+            b'\n' => {
+                self.in_argument = false;
+                self.end();
+            }
             _ if self.skipped > 0 => self.skipped += 1,
             _ if self.partial.len() == LONGEST => {
                 self.partial = Vec::new();
                 self.skipped = 1;
             }
-            _ => self.partial.push(byte),
+            _ => {
+                self.in_argument |= byte == b' ';
+                self.partial.push(byte);
+            }
         }
     }
 
-    /// Clients end lines with CR LF, LF, or CR CR LF.
     fn end(&mut self) {
         if std::mem::take(&mut self.skipped) > 0 {
             self.lines.push_back(Line::TooLong);
             return;
         }
-        let text = self.partial.trim_ascii_end_cr();
+        let text = without_cr(&self.partial);
         self.queued += text.len();
         self.lines.push_back(Line::Text(text.to_vec()));
         self.partial.clear();
     }
 
     /// The next complete line.
-    pub fn pop(&mut self) -> Option<Line> {
+    pub(super) fn pop(&mut self) -> Option<Line> {
         let line = self.lines.pop_front()?;
         if let Line::Text(text) = &line {
             self.queued -= text.len();
@@ -102,37 +140,32 @@ impl Framer {
     }
 
     /// The complete lines, first one first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Line> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
 
     /// Whether more should be read before some lines have been dealt with.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.queued < QUEUE && self.lines.len() < QUEUE_LINES
     }
 
     /// Whether a line without an end has gone on for too long.
-    pub fn is_hopeless(&self) -> bool {
+    pub(super) fn is_hopeless(&self) -> bool {
         self.skipped > PATIENCE
     }
 
     /// Gives back memory that a long line had needed.
-    pub fn rest(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.partial.is_empty() {
             self.partial.shrink_to(256);
         }
     }
 }
 
-trait TrimCr {
-    fn trim_ascii_end_cr(&self) -> &[u8];
-}
-
-impl TrimCr for Vec<u8> {
-    fn trim_ascii_end_cr(&self) -> &[u8] {
-        let end = self.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
-        self.get(..end).unwrap_or_default()
-    }
+/// Clients end lines with CR LF, LF, or CR CR LF.
+fn without_cr(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -167,6 +200,22 @@ mod tests {
         assert_eq!(lines(&[synch]), [text(b"ABOR")]);
         assert_eq!(lines(&[b"\xff\xf4\xff", b"\xf2ABOR\r\n"]), [text(b"ABOR")]);
         assert_eq!(lines(&[b"\xff\xfd\x01CWD a\xff\xffb\n"]), [text(b"CWD a\xffb")]);
+    }
+
+    #[test]
+    fn a_letter_that_is_255_may_be_sent_once_in_an_argument() {
+        let sent = b"CWD \xff\xe1\xeb \xff\xf2 \xff\nNO\xff\xf4OP\n";
+        assert_eq!(lines(&[sent]), [text(b"CWD \xff\xe1\xeb \xff\xf2 \xff"), text(b"NOOP")]);
+    }
+
+    #[test]
+    fn every_option_is_refused_once() {
+        let mut framer = Framer::default();
+        framer.feed(b"\xff\xfb\x01US\xff\xfd");
+        framer.feed(b"\x03ER\xff\xfc\x01\xff\xfe\x03\n");
+        assert_eq!(framer.take_answers(), b"\xff\xfe\x01\xff\xfc\x03");
+        assert_eq!(framer.take_answers(), b"");
+        assert_eq!(framer.pop(), Some(text(b"USER")));
     }
 
     #[test]

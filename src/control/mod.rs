@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod reply;
+pub mod syntax;
 
 mod arg;
 mod connection;
@@ -17,11 +18,11 @@ mod verbs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use shared::{Shared, Stop};
 
-use command::{Command, SyntaxError, Verb};
+use command::{Command, Verb};
 use connection::{Connection, Gone, Heard};
 use line::Line;
 use refusal::Refusal;
@@ -29,8 +30,8 @@ use reply::{Code, Reply};
 use state::{Login, Setup, State, User};
 use verbs::{facts, info, listing, login, param, transfer, tree};
 
-use crate::data::{DataError, Interrupt};
 use crate::log::{self, Event, Who};
+use crate::vfs::VirtualPath;
 
 /// One client, from the greeting to the end. Lives on one thread.
 #[derive(Debug)]
@@ -46,9 +47,16 @@ pub struct Session {
     failed_logins: u32,
 }
 
+/// How a session ends.
+#[derive(Debug)]
+pub struct Parting {
+    reply: Option<Reply>,
+    /// For the log.
+    why: String,
+}
+
 /// Turns a client away with 421, without waiting for it.
-pub fn turn_away(stream: &TcpStream, peer: SocketAddr, why: &str) {
-    log::session(Who { peer, user: None }, &Event::TurnedAway(why));
+pub fn turn_away(stream: &TcpStream) {
     let mut out = Vec::new();
     Reply::new(Code::Unavailable, "Too many connections, try again later").write(&mut out);
     // a client whose buffer has no room for one line gets none
@@ -64,14 +72,15 @@ impl Session {
     ///
     /// When the connection is gone already.
     pub fn new(
-        stream: Arc<TcpStream>,
+        stream: &Arc<TcpStream>,
         peer: SocketAddr,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
         let local = stream.local_addr()?;
         let now = Instant::now();
+        let login_timeout = shared.config.server.login_timeout;
         Ok(Self {
-            connection: Connection::new(stream)?,
+            connection: Connection::new(stream, login_timeout)?,
             shared,
             peer,
             local: canonical(local),
@@ -82,18 +91,36 @@ impl Session {
         })
     }
 
-    /// From 220 to the end.
-    pub fn run(&mut self) {
+    /// From 220 to the last command. Whoever hears the last word may come again at once, so
+    /// all that others may wait for is given back before [`Session::part`] says it.
+    #[must_use]
+    pub fn run(&mut self) -> Parting {
         self.log(&Event::Connected);
         let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
         self.connection.reply(&greeting);
-        let why = self.converse();
-        self.connection.finish();
-        self.log(&Event::Ended(&why, self.began.elapsed()));
+        let parting = self.converse();
+        // that a stopping server cuts clients off says nothing about their firewall
+        if !self.shared.stop.is_soon() {
+            self.drop_setup();
+        }
+        self.state.parameters.setup = Setup::None;
+        if let Login::In(user) = &mut self.state.login {
+            user.account.leave();
+        }
+        parting
     }
 
-    /// One command after the other; gives the reason for the end.
-    fn converse(&mut self) -> String {
+    /// The last reply and the end.
+    pub fn part(mut self, parting: &Parting) {
+        if let Some(reply) = &parting.reply {
+            self.connection.last_reply(reply);
+        }
+        self.connection.finish();
+        self.log(&Event::Ended(&parting.why, self.began.elapsed()));
+    }
+
+    /// One command after the other, but for the answer to the last one.
+    fn converse(&mut self) -> Parting {
         loop {
             let (reply, why) = match self.hear() {
                 Heard::Line(Line::Text(line)) => {
@@ -101,10 +128,12 @@ impl Session {
                     let why = if reply.code() == Code::Closing { "QUIT" } else { "refused" };
                     (reply, why)
                 }
-                Heard::Line(Line::TooLong) => (Reply::from(&Refusal::LineTooLong), ""),
+                Heard::Line(Line::TooLong) => {
+                    self.log(&Event::Refused("a line", None, "too long"));
+                    (Reply::from(&Refusal::LineTooLong), "")
+                }
                 Heard::TimedOut => {
-                    let out = matches!(self.state.login, Login::Out | Login::Named(_));
-                    let why = if out { "no login in time" } else { "idle timeout" };
+                    let why = if self.user().is_ok() { "idle" } else { "no login in time" };
                     (Reply::new(Code::Unavailable, "Timeout"), why)
                 }
                 Heard::Gone if self.shared.stop.is_soon() => {
@@ -112,42 +141,46 @@ impl Session {
                 }
                 Heard::Gone => return self.farewell(),
             };
-            self.connection.reply(&reply);
             if reply.closes() {
-                return why.to_owned();
+                return Parting { reply: Some(reply), why: why.to_owned() };
             }
+            self.connection.reply(&reply);
         }
     }
 
+    /// The next command, unless the server stops: then what has come already is left alone.
     fn hear(&mut self) -> Heard {
+        if self.shared.stop.is_soon() {
+            return Heard::Gone;
+        }
         let (idle, login) = match &self.state.login {
             Login::In(user) => (user.idle_timeout, None),
             Login::Out | Login::Named(_) => {
-                let server = &self.shared.config.server;
-                (None, server.login_timeout.map(|time| self.login_since + time))
+                let config = &self.shared.config;
+                let login = config.server.login_timeout.map(|time| self.login_since + time);
+                (config.limits.idle_timeout, login)
             }
         };
-        let until = idle.map(|idle| Instant::now() + idle).or(login);
+        let idle = idle.map(|idle| Instant::now() + idle);
+        let until = [idle, login].into_iter().flatten().min();
         let passive = match &mut self.state.parameters.setup {
             Setup::Passive(passive) => Some(passive),
             Setup::None | Setup::Active(_) => None,
         };
-        let user = match &self.state.login {
-            Login::In(user) => Some(user.account.name.as_str()),
-            Login::Out | Login::Named(_) => None,
-        };
-        self.connection.hear(until, passive, Who { peer: self.peer, user })
+        let who = Who { peer: self.peer, user: self.state.login.name() };
+        self.connection.hear(until, passive, who)
     }
 
-    fn farewell(&mut self) -> String {
-        match self.connection.gone() {
-            Some(Gone::Broken(why)) => format!("connection lost: {why}"),
-            Some(Gone::Endless) => {
-                self.connection.reply(&Reply::from(&Refusal::LineTooLong).closing());
-                "a line without an end".to_owned()
-            }
-            Some(Gone::Closed) | None => "closed by the client".to_owned(),
-        }
+    fn farewell(&self) -> Parting {
+        let (reply, why) = match self.connection.gone() {
+            Some(Gone::Broken(why)) => (None, format!("connection lost: {why}")),
+            Some(Gone::Endless) => (
+                Some(Reply::from(&Refusal::LineTooLong).closing()),
+                "a line without an end".to_owned(),
+            ),
+            Some(Gone::Closed) | None => (None, "closed by the client".to_owned()),
+        };
+        Parting { reply, why }
     }
 
     /// One line in, one final reply out: the return type is the rule (RFC 959 §5.4).
@@ -166,7 +199,18 @@ impl Session {
         // whatever comes after RNFR takes what it has set
         let rename_from = self.state.parameters.rename_from.take();
         let (verb, command) = command::parse(line)?;
-        self.permit(verb)?;
+        let restart = if verb.transfers { &mut self.state.parameters.restart } else { &mut 0 };
+        let earlier = Earlier { rename_from, restart: std::mem::take(restart) };
+        let Err(why) = self.permit(verb) else { return self.carry_out(command, &earlier) };
+        match command::parse_otherwise(verb, line) {
+            Some((other, command)) if self.permit(other).is_ok() => {
+                self.carry_out(command, &earlier).map_err(|_| why)
+            }
+            _ => Err(why),
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, earlier: &Earlier) -> Result<Reply, Refusal> {
         match command {
             Command::Abort => Ok(transfer::abort(self)),
             Command::Account => Ok(Reply::new(Code::Superfluous, "No account needed")),
@@ -189,7 +233,7 @@ impl Session {
             Command::Feat => Ok(info::feat(&self.state.parameters)),
             Command::Help => Ok(info::help()),
             Command::HelpOn(name) => info::help_on(&name),
-            Command::Host => Ok(Reply::new(Code::ServiceReady, "Host accepted")),
+            Command::Host => login::host(self),
             Command::Idle => Ok(info::idle(self.user()?)),
             Command::IdleSet(seconds) => info::set_idle(self.user_mut()?, seconds),
             Command::List => listing::list(self, None),
@@ -201,7 +245,8 @@ impl Session {
             Command::MakeDir(path) => tree::make_dir(self, &path),
             Command::Mode(letter) => param::mode(letter),
             Command::ModifiedTime(path) => facts::modified(self, &path),
-            Command::ModifyTime(at, path) => facts::modify(self, at, &path),
+            Command::ModifyTime(at, path) => facts::modify(self, "MFMT", at, &path),
+            Command::SiteUtime(at, path) => facts::modify(self, "SITE UTIME", at, &path),
             Command::ModifyTimeOld(timed) => facts::modify_old(self, &timed),
             Command::NameList => listing::names(self, None),
             Command::NameListPath(path) => listing::names(self, Some(&path)),
@@ -216,14 +261,16 @@ impl Session {
             Command::Reinitialize => Ok(login::reinitialize(self)),
             Command::RemoveDir(path) => tree::remove_dir(self, &path),
             Command::RenameFrom(path) => tree::rename_from(self, &path),
-            Command::RenameTo(path) => tree::rename_to(self, rename_from.as_ref(), &path),
+            Command::RenameTo(path) => {
+                tree::rename_to(self, earlier.rename_from.as_ref(), &path)
+            }
             Command::Restart(offset) => Ok(param::restart(&mut self.state.parameters, offset)),
-            Command::Retrieve(path) => transfer::retrieve(self, &path),
+            Command::Retrieve(path) => transfer::retrieve(self, &path, earlier.restart),
             Command::SiteHelp => Ok(info::site_help()),
             Command::Size(path) => facts::size(self, &path),
             Command::Stat => Ok(info::stat(self)),
             Command::StatPath(path) => listing::stat(self, &path),
-            Command::Store(path) => transfer::store(self, &path),
+            Command::Store(path) => transfer::store(self, &path, earlier.restart),
             Command::StoreUnique => transfer::store_unique(self, None),
             Command::StoreUniquePath(path) => transfer::store_unique(self, Some(&path)),
             Command::Structure(letter) => param::structure(letter),
@@ -249,60 +296,37 @@ impl Session {
     }
 
     fn user(&self) -> Result<&User, Refusal> {
-        match &self.state.login {
-            Login::In(user) => Ok(user),
-            Login::Out | Login::Named(_) => Err(Refusal::NotLoggedIn),
-        }
+        self.state.login.user().ok_or(Refusal::NotLoggedIn)
     }
 
     fn user_mut(&mut self) -> Result<&mut User, Refusal> {
-        match &mut self.state.login {
-            Login::In(user) => Ok(user),
-            Login::Out | Login::Named(_) => Err(Refusal::NotLoggedIn),
-        }
+        self.state.login.user_mut().ok_or(Refusal::NotLoggedIn)
     }
 
     fn log(&self, event: &Event<'_>) {
-        log::session(who(self.peer, &self.state), event);
+        let who = Who { peer: self.peer, user: self.state.login.name() };
+        log::session(who, event);
     }
 
     /// A failed login has its own line, and so has a transfer that had begun.
     fn log_refusal(&self, line: &[u8], why: &Refusal) {
-        let begun = match why {
-            Refusal::Login(..) => true,
-            Refusal::Data(error) => matches!(
-                error,
-                DataError::Lost(_)
-                    | DataError::Stalled
-                    | DataError::Read(_)
-                    | DataError::Write(_)
-                    | DataError::Interrupted(Interrupt::Abort)
-            ),
-            Refusal::Syntax(SyntaxError::UnknownCommand) => {
-                // it may be a password that went astray: not a word of it
-                self.log(&Event::Refused("a line", None, "unknown command"));
-                true
-            }
-            _ => false,
-        };
-        if begun {
+        if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
             return;
         }
-        let path = self
-            .user()
-            .ok()
-            .zip(command::path_of(line))
-            .map(|(user, pathname)| user.tree.real(&user.path(&pathname)));
-        self.log(&Event::Refused(command::name_of(line), path.as_deref(), &why.to_string()));
+        let command = command::parse(line).ok().map(|(_, command)| command);
+        let path =
+            self.user().ok().zip(command.as_ref()).and_then(|(user, command)| {
+                Some(user.tree.real(&listing::meant(user, command)?))
+            });
+        let name = command::name_of(line);
+        self.log(&Event::Refused(name, path.as_deref(), &why.to_string()));
     }
 }
 
-fn who(peer: SocketAddr, state: &State) -> Who<'_> {
-    let user = match &state.login {
-        Login::In(user) => Some(user.account.name.as_str()),
-        Login::Out | Login::Named(_) => None,
-    };
-    Who { peer, user }
+/// What earlier commands have set for this one.
+struct Earlier {
+    rename_from: Option<VirtualPath>,
+    restart: u64,
 }
 
 /// An IPv4 client of an IPv6 socket is an IPv4 client.
@@ -312,6 +336,3 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
         ip => SocketAddr::new(ip, address.port()),
     }
 }
-
-/// How long sessions may take to say goodbye once their transfers have ended.
-pub const FAREWELL: Duration = Duration::from_secs(2);

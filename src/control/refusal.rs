@@ -5,8 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::command::SyntaxError;
 use super::reply::{Code, Reply};
+use super::syntax::SyntaxError;
 use crate::auth::AuthError;
 use crate::config::Perm;
 use crate::data::{DataError, Interrupt};
@@ -29,7 +29,7 @@ pub enum Refusal {
     NoHome(FsError),
     /// Another command must come first.
     Sequence(&'static str),
-    /// After EPSV ALL nothing else is taken (RFC 2428 §4).
+    /// After EPSV ALL nothing else is taken (RFC 2428 §3).
     EpsvAll,
     /// Neither PASV nor PORT came before.
     NoDataSetup,
@@ -57,8 +57,10 @@ pub enum Refusal {
     NoRoom,
     /// An action in the user's tree failed.
     Fs(FsError),
-    /// A data connection or transfer failed.
+    /// A data connection could not be made, or a listing failed.
     Data(DataError),
+    /// A transfer that had begun failed. It has its line in the log already.
+    Transfer(DataError),
 }
 
 impl From<SyntaxError> for Refusal {
@@ -91,6 +93,9 @@ impl From<&Refusal> for Reply {
             }
             Refusal::Login(_, false) => Self::new(Code::NotLoggedIn, "Login incorrect"),
             Refusal::Login(_, true) => Self::new(Code::Unavailable, "Too many failed logins"),
+            Refusal::NoHome(FsError::TooManyOpen(_)) => {
+                Self::new(Code::Unavailable, "Too many open files, try again later")
+            }
             Refusal::NoHome(_) => {
                 Self::new(Code::NotLoggedIn, "Home directory is not available")
             }
@@ -125,31 +130,28 @@ impl From<&Refusal> for Reply {
             }
             Refusal::NoRoom => Self::new(Code::OverAllocation, "Not enough free space"),
             Refusal::Fs(why) => file_system(why),
-            Refusal::Data(why) => data(why),
+            Refusal::Data(why) | Refusal::Transfer(why) => data(why),
         }
     }
 }
 
 fn syntax(why: SyntaxError) -> Reply {
-    let (code, text) = match why {
-        SyntaxError::UnknownCommand => (Code::BadCommand, "Unknown command"),
-        SyntaxError::UnknownSite => (Code::NotForThat, "Unknown SITE command"),
-        SyntaxError::UnknownOption => (Code::BadArgument, "Unknown option"),
-        SyntaxError::Http => {
-            return Reply::new(Code::BadCommand, "This is an FTP server").closing();
+    let code = match why {
+        SyntaxError::UnknownCommand | SyntaxError::UnknownSite | SyntaxError::Http => {
+            Code::BadCommand
         }
-        SyntaxError::MissingArgument => (Code::BadArgument, "Argument needed"),
-        SyntaxError::UnwantedArgument => (Code::BadArgument, "No argument allowed"),
-        SyntaxError::BadArgument => (Code::BadArgument, "Argument not understood"),
-        SyntaxError::BadNumber => (Code::BadArgument, "Not a number, or too large"),
-        SyntaxError::BadTime => (Code::BadArgument, "Not a time of the form YYYYMMDDHHMMSS"),
-        SyntaxError::BadMode => (Code::BadArgument, "Not permission bits from 000 to 777"),
-        SyntaxError::BadPathname => (Code::BadArgument, "Pathname with NUL, CR or LF"),
-        SyntaxError::UnknownProtocol => {
-            (Code::ProtocolUnknown, "Network protocol not supported, use (1,2)")
-        }
+        SyntaxError::UnknownProtocol => Code::ProtocolUnknown,
+        SyntaxError::UnknownOption
+        | SyntaxError::MissingArgument
+        | SyntaxError::UnwantedArgument
+        | SyntaxError::BadArgument
+        | SyntaxError::BadNumber
+        | SyntaxError::BadTime
+        | SyntaxError::BadMode
+        | SyntaxError::BadPathname => Code::BadArgument,
     };
-    Reply::new(code, text)
+    let reply = Reply::new(code, why.to_string());
+    if why == SyntaxError::Http { reply.closing() } else { reply }
 }
 
 fn file_system(why: &FsError) -> Reply {
@@ -180,8 +182,9 @@ fn data(why: &DataError) -> Reply {
         DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
         DataError::Lost(_) => (Code::DataLost, "Data connection lost"),
         DataError::Stalled => (Code::DataLost, "Data connection made no progress"),
-        // the same codes as without a data connection, but what was sent may be cut short
+        // whatever the cause: the transfer had begun, and what arrived may be cut short
         DataError::Read(_) => (Code::LocalError, "Reading failed"),
+        DataError::Shortened => (Code::LocalError, "The file became shorter"),
         DataError::Write(FsError::NoSpace(_)) => (Code::NoSpace, "No space left"),
         DataError::Write(_) => (Code::LocalError, "Writing failed"),
         DataError::Interrupted(Interrupt::Abort) => (Code::DataLost, "Transfer aborted"),
@@ -196,7 +199,7 @@ fn data(why: &DataError) -> Reply {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax(why) => write!(f, "{why:?}"),
+            Self::Syntax(why) => why.fmt(f),
             Self::LineTooLong => f.write_str("line too long"),
             Self::NotLoggedIn => f.write_str("not logged in"),
             Self::NotPermitted(perm) => {
@@ -204,13 +207,12 @@ impl fmt::Display for Refusal {
             }
             Self::Login(why, _) => why.fmt(f),
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
-            Self::Sequence(what) => f.write_str(what),
+            Self::Sequence(what) | Self::NotForThat(what) => f.write_str(what),
             Self::EpsvAll => f.write_str("EPSV ALL was sent before"),
             Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),
             Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
             Self::Protocol(_) => f.write_str("other network protocol"),
             Self::PassiveOnIpv6 => f.write_str("PASV on IPv6"),
-            Self::NotForThat(what) => f.write_str(what),
             Self::NotImplemented => f.write_str("not implemented"),
             Self::BadRestart => f.write_str("restart offset beyond the end"),
             Self::NotADirectory => f.write_str("not a directory"),
@@ -219,7 +221,7 @@ impl fmt::Display for Refusal {
             Self::IdleRange(_) => f.write_str("idle timeout out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
             Self::Fs(why) => why.fmt(f),
-            Self::Data(why) => why.fmt(f),
+            Self::Data(why) | Self::Transfer(why) => why.fmt(f),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::auth::Users;
 use crate::config::Config;
-use crate::data::{Masquerade, Owners, Ports};
+use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::log::TransferLog;
 
 /// Shared by all sessions of a server.
@@ -31,12 +32,19 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// When the transfer log cannot be opened, or the system is out of file descriptors.
-    pub fn new(config: Arc<Config>, port: u16) -> io::Result<Self> {
-        let transfers =
-            config.server.transfer_log.as_deref().map(TransferLog::open).transpose()?;
+    /// In words for the administrator.
+    pub fn new(config: Arc<Config>, port: u16) -> Result<Self, String> {
+        let server = &config.server;
+        let open = |path: &Path| {
+            TransferLog::open(path)
+                .map_err(|why| format!("cannot open transfer_log {}: {why}", path.display()))
+        };
+        let transfers = server.transfer_log.as_deref().map(open).transpose()?;
+        may_leave_from(server.active_port).map_err(|why| {
+            format!("active_port {}: {why} (ports below 1024 are for root)", server.active_port)
+        })?;
         Ok(Self {
-            stop: Stop::new()?,
+            stop: Stop::new().map_err(|why| why.to_string())?,
             users: Arc::new(Users::new(Arc::clone(&config))),
             ports: Arc::new(Ports::new(config.server.passive_ports, port)),
             masquerade: Masquerade::new(&config.server),

@@ -30,6 +30,29 @@ pub(super) enum Login {
     In(Box<User>),
 }
 
+impl Login {
+    /// Who has logged in.
+    pub(super) fn user(&self) -> Option<&User> {
+        match self {
+            Self::In(user) => Some(user),
+            Self::Out | Self::Named(_) => None,
+        }
+    }
+
+    /// Who has logged in, to be changed.
+    pub(super) fn user_mut(&mut self) -> Option<&mut User> {
+        match self {
+            Self::In(user) => Some(user),
+            Self::Out | Self::Named(_) => None,
+        }
+    }
+
+    /// The name of who has logged in.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.user().map(|user| user.account.name.as_str())
+    }
+}
+
 /// A user that has logged in.
 #[derive(Debug)]
 pub(super) struct User {
@@ -63,7 +86,7 @@ pub(super) struct Parameters {
     pub(super) facts: Facts,
     pub(super) epsv_all: bool,
     pub(super) setup: Setup,
-    /// Where the next transfer begins; taken by it.
+    /// Where the next transfer begins; taken by it, whatever comes of it.
     pub(super) restart: u64,
     /// What RNFR named; taken by the next command.
     pub(super) rename_from: Option<VirtualPath>,

@@ -34,6 +34,22 @@ pub fn connect(
     }
 }
 
+/// Whether data connections may leave from this port: those below 1024 are for root.
+///
+/// # Errors
+///
+/// The system's.
+pub fn may_leave_from(port: u16) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    let address = SocketAddr::from(([0, 0, 0, 0], port));
+    match socket.bind(&address.into()) {
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Err(why),
+        // what is in use now may be free later
+        _ => Ok(()),
+    }
+}
+
 fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::for_address(to), kind, None)?;

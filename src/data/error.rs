@@ -25,6 +25,8 @@ pub enum DataError {
     Stalled,
     /// Our file could not be read.
     Read(FsError),
+    /// Our file became shorter while it was sent.
+    Shortened,
     /// Our file could not be written.
     Write(FsError),
     /// Something else ended it.
@@ -52,6 +54,7 @@ impl fmt::Display for DataError {
             Self::Lost(why) => write!(f, "data connection lost: {why}"),
             Self::Stalled => f.write_str("no progress within data_timeout"),
             Self::Read(why) => write!(f, "reading the file: {why}"),
+            Self::Shortened => f.write_str("the file became shorter while it was sent"),
             Self::Write(why) => write!(f, "writing the file: {why}"),
             Self::Interrupted(Interrupt::Abort) => f.write_str("aborted by the client"),
             Self::Interrupted(Interrupt::ControlLost) => f.write_str("control connection lost"),

@@ -1,4 +1,4 @@
-//! LIST, NLST and MLSx lines out of one [`Entry`].
+//! LIST, NLST and `MLSx` lines out of one [`Entry`].
 
 use std::io::Write;
 
@@ -69,7 +69,7 @@ pub fn name(prefix: &[u8], entry: &Entry, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// One fact of MLSx (RFC 3659 §7.5).
+/// One fact of `MLSx` (RFC 3659 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// File, directory or other.
@@ -215,7 +215,7 @@ fn perm_fact(kind: FileKind, perm: PermSet) -> String {
         | FileKind::Fifo
         | FileKind::Socket
         | FileKind::Block
-        | FileKind::Char => &[],
+        | FileKind::Char => &[('d', Perm::Delete), ('f', Perm::Rename)],
     };
     letters.iter().filter(|(_, needed)| perm.has(*needed)).map(|(letter, _)| *letter).collect()
 }

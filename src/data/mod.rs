@@ -5,6 +5,8 @@
 
 pub mod ascii;
 pub mod listing;
+pub mod pattern;
+pub mod text;
 
 mod active;
 mod error;
@@ -15,11 +17,12 @@ mod ports;
 mod pump;
 mod throttle;
 
-pub use active::connect;
+pub use active::{connect, may_leave_from};
 pub use error::DataError;
 pub use masquerade::Masquerade;
 pub use owners::Owners;
 pub use passive::Passive;
 pub use ports::Ports;
-pub use pump::{Interrupt, Progress, Pump, Ready, Source, Watch, wait};
+pub use pump::{Interrupt, Progress, Pump, Source, Watch};
+use pump::{Ready, wait};
 pub use throttle::Throttle;

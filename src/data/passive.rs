@@ -12,7 +12,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Socket, Type};
 
 use super::ports::Lease;
-use super::{DataError, Ports, Progress, Ready, Watch, wait};
+use super::{DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
 
 /// A passive port that waits for the client, or the connection that came in on it.
@@ -30,6 +30,7 @@ pub struct Passive {
 enum State {
     Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
     Came(TcpStream),
+    Failed(io::Error),
 }
 
 /// Room for strangers who connect before the client does.
@@ -63,24 +64,24 @@ impl Passive {
     pub fn listener(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
             State::Waiting(listener, _) => Some(listener.as_fd()),
-            State::Came(_) => None,
+            State::Came(_) | State::Failed(_) => None,
         }
     }
 
-    /// Lets the client in if it stands at the door, and sends strangers away.
-    ///
-    /// # Errors
-    ///
-    /// When the listener fails.
-    pub fn admit(&mut self, who: Who<'_>) -> Result<(), DataError> {
+    /// Lets the client in if it stands at the door, and sends strangers away. What goes wrong
+    /// is told to the transfer that comes for the connection.
+    pub fn admit(&mut self, who: Who<'_>) {
         while let State::Waiting(listener, _) = &self.state {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
                 Ok(accepted) => accepted,
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => return,
                 // it was there and has gone again
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
-                Err(why) => return Err(DataError::CannotListen(why.into())),
+                Err(why) => {
+                    self.state = State::Failed(why.into());
+                    return;
+                }
             };
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
@@ -94,7 +95,6 @@ impl Passive {
                 log::session(who, &Event::Note(&note));
             }
         }
-        Ok(())
     }
 
     /// Waits for the client to come.
@@ -110,15 +110,33 @@ impl Passive {
     ) -> Result<TcpStream, DataError> {
         let until = patience.map(|patience| Instant::now() + patience);
         loop {
-            self.admit(who)?;
+            self.admit(who);
             let listener = match self.state {
                 State::Came(stream) => return Ok(stream),
+                State::Failed(why) => return Err(DataError::CannotListen(why)),
                 State::Waiting(ref listener, _) => (listener.as_fd(), PollFlags::IN),
             };
-            match wait(watch, &Progress::start(), Some(listener), until)? {
-                Ready::Yes => {}
-                Ready::TimedOut => return Err(DataError::NeverCame(self.port)),
+            match wait(watch, &Progress::start(), Some(listener), until) {
+                Ok(Ready::Yes) => {}
+                Ok(Ready::TimedOut) => return Err(DataError::NeverCame(self.port)),
+                Err(why) => {
+                    if why != Interrupt::Stopped {
+                        self.give_up(who);
+                    }
+                    return Err(why.into());
+                }
             }
+        }
+    }
+
+    /// Closes a port that is not needed any more. If the client never came to it, the log
+    /// says so: most clients connect before they send their command, so one that a firewall
+    /// keeps out gives up by itself, and no command of it tells the administrator why.
+    pub fn give_up(mut self, who: Who<'_>) {
+        // it may stand at the door already
+        self.admit(who);
+        if self.listener().is_some() {
+            log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
         }
     }
 }

@@ -36,7 +36,7 @@ impl Ports {
         self: &Arc<Self>,
         mut open: impl FnMut(u16) -> io::Result<T>,
     ) -> Result<(T, Lease), DataError> {
-        let count = u32::try_from(self.range.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.range.count()).unwrap_or(u32::MAX);
         let start = random() % count;
         for step in 0..count {
             let offset = u16::try_from((start + step) % count).unwrap_or_default();

@@ -30,8 +30,8 @@ pub enum Interrupt {
 
 /// The server-PI's ear while the server-DTP works.
 pub trait Watch {
-    /// The control connection, while more from it could be taken in.
-    fn control(&self) -> Option<BorrowedFd<'_>>;
+    /// The control connection and what to wait for on it, unless nothing more can come.
+    fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
 
     /// Becomes readable when every transfer must end.
     fn stop(&self) -> BorrowedFd<'_>;
@@ -62,7 +62,7 @@ impl Progress {
 
 /// What a wait ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ready {
+pub(super) enum Ready {
     /// The file descriptor is ready.
     Yes,
     /// The time is over.
@@ -74,7 +74,7 @@ pub enum Ready {
 /// # Errors
 ///
 /// When something says that the transfer must end.
-pub fn wait(
+pub(super) fn wait(
     watch: &mut dyn Watch,
     progress: &Progress,
     fd: Option<(BorrowedFd<'_>, PollFlags)>,
@@ -108,7 +108,7 @@ fn ready(
     let stop = watch.stop();
     let unused = (stop, PollFlags::empty());
     let (data, flags) = fd.unwrap_or(unused);
-    let (control, listen) = watch.control().map_or(unused, |fd| (fd, PollFlags::IN));
+    let (control, listen) = watch.control().unwrap_or(unused);
     let mut fds = [
         PollFd::from_borrowed_fd(stop, PollFlags::IN),
         PollFd::from_borrowed_fd(data, flags),
@@ -138,6 +138,8 @@ pub struct Pump<'a> {
     throttle: Throttle,
     patience: Option<Duration>,
     looked: Instant,
+    /// Since when nothing has moved, once that was found out.
+    stalled: Option<Instant>,
     /// How far it has come.
     pub progress: Progress,
 }
@@ -163,7 +165,7 @@ impl<'a> Pump<'a> {
         patience: Option<Duration>,
     ) -> Self {
         let progress = Progress::start();
-        Self { watch, throttle, patience, looked: progress.since, progress }
+        Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
     }
 
     /// Sends a file from an offset on, in the kernel.
@@ -277,18 +279,24 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
+    /// Waits for the data connection. The system calls it ready for more only when a good part
+    /// of its buffers is free, which with a slow peer may take longer than `patience`; so
+    /// before a transfer is given up, one more try shows whether there is room for a little.
     fn until_ready(&mut self, fd: BorrowedFd<'_>, flags: PollFlags) -> Result<(), DataError> {
-        let until = self.patience.map(|patience| Instant::now() + patience);
-        match wait(self.watch, &self.progress, Some((fd, flags)), until)? {
-            Ready::Yes => Ok(()),
-            Ready::TimedOut => Err(DataError::Stalled),
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        let until = self.patience.map(|patience| since + patience);
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return Err(DataError::Stalled);
         }
+        wait(self.watch, &self.progress, Some((fd, flags)), until)?;
+        Ok(())
     }
 
     /// Counts, sleeps for the rate, and looks at the control connection now and then.
     fn moved(&mut self, bytes: usize) -> Result<(), DataError> {
         let bytes = bytes as u64;
         self.progress.bytes += bytes;
+        self.stalled = None;
         let now = Instant::now();
         let sleep = self.throttle.spend(bytes, now);
         if !sleep.is_zero() || now.duration_since(self.looked) >= LOOK {

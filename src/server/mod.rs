@@ -4,6 +4,7 @@
 //! client then has a worker of the pool to itself.
 
 mod admission;
+mod muffler;
 mod pool;
 mod registry;
 
@@ -19,8 +20,10 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Config;
-use crate::control::{self, FAREWELL, Session, Shared};
+use crate::control::{self, Session, Shared};
+use crate::log::{Event, Who};
 use admission::{Admission, Ticket};
+use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
 
@@ -36,6 +39,7 @@ struct Hub {
     admission: Arc<Admission>,
     registry: Arc<Registry>,
     pool: Pool<Client>,
+    muffler: Muffler,
 }
 
 /// A client on its way to a worker. Dropping it gives back all that it holds.
@@ -43,7 +47,7 @@ struct Client {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
     _entry: Entry,
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 /// Connections that wait to be accepted; the system may allow fewer.
@@ -54,6 +58,9 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// How often the end of all sessions and a second signal are looked for.
 const GLANCE: Duration = Duration::from_millis(20);
+
+/// How long sessions may take to say goodbye once their transfers have ended.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Binds every address of the configuration.
@@ -71,18 +78,17 @@ impl Server {
         }
         let port = listeners.first().and_then(|first| first.local_addr().ok());
         let port = port.map_or(config.server.port, |address| address.port());
-        let shared = Shared::new(Arc::clone(&config), port)
-            .map_err(|why| format!("{why}{}", hint(&why)))?;
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::new(Arc::clone(&config), port)?);
         let serve = {
             let shared = Arc::clone(&shared);
-            move |client: Client| serve(&client, &shared)
+            move |client: Client| serve(client, &shared)
         };
         let server = &config.server;
         let hub = Hub {
             admission: Arc::new(Admission::new(server.max_cons, server.max_per_ip)),
             registry: Arc::default(),
             pool: Pool::new(server.max_cons, serve),
+            muffler: Muffler::default(),
             shared,
         };
         Ok(Self { listeners, hub: Arc::new(hub) })
@@ -169,7 +175,9 @@ fn resolve(config: &Config) -> Result<Vec<SocketAddr>, String> {
     let port = config.server.port;
     let mut addresses = Vec::new();
     for host in &config.server.ip {
-        let found = (host.as_str(), port).to_socket_addrs();
+        // an IPv6 address may stand in brackets, as in a URL
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let found = (host, port).to_socket_addrs();
         let found = found.map_err(|why| format!("cannot listen on {host}: {why}"))?;
         for address in found {
             if !addresses.contains(&address) {
@@ -177,35 +185,34 @@ fn resolve(config: &Config) -> Result<Vec<SocketAddr>, String> {
             }
         }
     }
+    // `::` must know whether somebody else serves IPv4
+    addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
 
-/// `::` serves IPv4 as well, unless a listener for all of IPv4 is there already or will be.
+/// `::` serves IPv4 as well, unless it stands beside an IPv4 address.
 fn listen(address: SocketAddr, others: &[TcpListener]) -> io::Result<TcpListener> {
-    let kind = Type::STREAM.cloexec();
-    let bind = |only_v6: bool| {
-        let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(only_v6)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
     let beside_ipv4 = others.iter().any(|other| {
         other.local_addr().is_ok_and(|other| other.is_ipv4() && other.port() == address.port())
     });
-    bind(beside_ipv4)
+    let kind = Type::STREAM.cloexec();
+    let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(beside_ipv4)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn hint(why: &io::Error) -> &'static str {
-    match why.kind() {
-        io::ErrorKind::PermissionDenied => {
-            " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
-        }
-        io::ErrorKind::AddrInUse => " (is another server running?)",
-        _ => "",
+    if why.kind() == io::ErrorKind::PermissionDenied {
+        " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+    } else if why.kind() == io::ErrorKind::AddrInUse {
+        " (is another server running?)"
+    } else {
+        ""
     }
 }
 
@@ -235,6 +242,7 @@ fn accept(listener: &TcpListener, hub: &Hub) {
 }
 
 /// A file descriptor to give up when there are no others.
+#[expect(clippy::disallowed_methods, reason = "not a served file")]
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -253,42 +261,52 @@ fn accept_without_files(
     drop(reserve);
     let Ok((stream, peer)) = listener.accept() else { return spare() };
     let peer = control::canonical(peer);
-    match spare() {
+    let again = spare();
+    if again.is_some() {
         // others have been closed meanwhile
-        Some(file) => {
-            hub.admit(stream, peer);
-            Some(file)
-        }
-        None => {
-            control::turn_away(&stream, peer, "no file descriptor left; raise ulimit -n");
-            drop(stream);
-            spare()
-        }
+        hub.admit(stream, peer);
+        return again;
     }
+    hub.turn_away(&stream, peer, "no file descriptor left; raise ulimit -n");
+    drop(stream);
+    spare()
 }
 
 impl Hub {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let ticket = match self.admission.admit(peer.ip()) {
             Ok(ticket) => ticket,
-            Err(full) => return control::turn_away(&stream, peer, full.why()),
+            Err(full) => return self.turn_away(&stream, peer, full.why()),
         };
         let stream = Arc::new(stream);
         let entry = self.registry.enter(&stream);
         if self.shared.stop.is_soon() {
             self.registry.wake_all();
         }
-        let client = Client { stream, peer, _entry: entry, _ticket: ticket };
+        let client = Client { stream, peer, _entry: entry, ticket };
         if let Err(client) = self.pool.submit(client) {
-            control::turn_away(&client.stream, client.peer, "no worker is free");
+            self.turn_away(&client.stream, client.peer, "no worker is free");
+        }
+    }
+
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, why: &str) {
+        control::turn_away(stream);
+        if let Some(unsaid) = self.muffler.speak(Instant::now()) {
+            if unsaid > 0 {
+                log::warn!("{unsaid} more clients were turned away");
+            }
+            crate::log::session(Who { peer, user: None }, &Event::TurnedAway(why));
         }
     }
 }
 
-fn serve(client: &Client, shared: &Arc<Shared>) {
+/// The place is free before the client hears the last word.
+fn serve(client: Client, shared: &Arc<Shared>) {
     // an error here means that the client has gone before it was greeted
-    let session = Session::new(Arc::clone(&client.stream), client.peer, Arc::clone(shared));
+    let session = Session::new(&client.stream, client.peer, Arc::clone(shared));
     if let Ok(mut session) = session {
-        session.run();
+        let parting = session.run();
+        drop(client.ticket);
+        session.part(&parting);
     }
 }

@@ -104,16 +104,15 @@ impl<J: Send + 'static> Inner<J> {
 
     fn serve(&self) {
         loop {
-            match self.receiver.recv_timeout(IDLE) {
-                Ok(job) => self.carry_out(job),
-                Err(_) => {
-                    let mut count = self.count();
-                    // a job may have come since; who hands one over holds the lock
-                    if self.receiver.is_empty() {
-                        count.workers -= 1;
-                        return;
-                    }
-                }
+            if let Ok(job) = self.receiver.recv_timeout(IDLE) {
+                self.carry_out(job);
+                continue;
+            }
+            let mut count = self.count();
+            // a job may have come since; who hands one over holds the lock
+            if self.receiver.is_empty() {
+                count.workers -= 1;
+                return;
             }
         }
     }

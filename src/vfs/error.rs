@@ -40,10 +40,8 @@ impl From<io::Error> for FsError {
     fn from(error: io::Error) -> Self {
         // cap-std has its own error for a path that leads outside, without a number
         let Some(errno) = Errno::from_io_error(&error) else {
-            return match error.kind() {
-                io::ErrorKind::PermissionDenied => Self::Outside,
-                _ => Self::Other(error),
-            };
+            let outside = error.kind() == io::ErrorKind::PermissionDenied;
+            return if outside { Self::Outside } else { Self::Other(error) };
         };
         match errno {
             Errno::NOENT => Self::NotFound,

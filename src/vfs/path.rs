@@ -18,6 +18,7 @@ impl VirtualPath {
     }
 
     /// What a pathname means to a client whose working directory this is.
+    #[must_use]
     pub fn join(&self, pathname: &[u8]) -> Self {
         let mut joined = if pathname.starts_with(b"/") { Vec::new() } else { self.0.clone() };
         if joined == b"/" {

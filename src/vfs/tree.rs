@@ -12,7 +12,6 @@ use cap_std::fs::{
     Permissions, PermissionsExt,
 };
 use rustix::fs::{AtFlags, OFlags, Stat, Timespec, Timestamps};
-use rustix::io::Errno;
 
 use super::{FsError, VirtualPath};
 
@@ -21,6 +20,9 @@ use super::{FsError, VirtualPath};
 pub struct Tree {
     root: Dir,
     home: PathBuf,
+    /// Whether the home's file system counts links: a count of none then tells that the home
+    /// was removed, which the handle itself does not notice.
+    counts_links: bool,
 }
 
 /// What kind of thing an entry is.
@@ -83,7 +85,7 @@ pub enum Store {
 /// A file opened for an upload, not yet changed.
 #[derive(Debug)]
 pub struct Upload {
-    /// The file, at the offset where the upload begins.
+    /// The file; [`Upload::begin`] takes it to where the upload begins.
     pub file: File,
     /// Whether it was made for this upload.
     pub created: bool,
@@ -99,7 +101,8 @@ impl Tree {
     /// When it is not there, not a directory, or not readable.
     pub fn open(home: &Path) -> Result<Self, FsError> {
         let root = Dir::open_ambient_dir(home, ambient_authority())?;
-        Ok(Self { root, home: home.to_owned() })
+        let counts_links = root.dir_metadata()?.nlink() > 0;
+        Ok(Self { root, home: home.to_owned(), counts_links })
     }
 
     /// Where a virtual path lies on the server, for the log alone.
@@ -134,22 +137,27 @@ impl Tree {
         existing.write(true).append(store == Store::Append);
         let mut new = existing.clone();
         new.create_new(true).mode(mode);
-        if store != Store::New {
+        if store == Store::New {
+            let file = self.open_with(path, &mut new)?;
+            return Ok(Upload { file, created: true, size: 0 });
+        }
+        // somebody else may make it between the two, and then it is there the second time
+        for _ in 0..2 {
             match self.open_with(path, &mut existing) {
-                Ok(file) => {
+                Err(FsError::NotFound) => {}
+                opened => {
+                    let file = opened?;
                     let size = regular(&file)?;
                     return Ok(Upload { file, created: false, size });
                 }
-                Err(FsError::NotFound) => {}
-                Err(why) => return Err(why),
+            }
+            match self.open_with(path, &mut new) {
+                Err(FsError::Exists) => {}
+                other => return Ok(Upload { file: other?, created: true, size: 0 }),
             }
         }
-        match self.open_with(path, &mut new) {
-            Ok(file) => Ok(Upload { file, created: true, size: 0 }),
-            // a link that leads to nothing is not followed to make something
-            Err(FsError::Exists) if store != Store::New => Err(FsError::NotFound),
-            Err(why) => Err(why),
-        }
+        // a link that leads to nothing is not followed to make something
+        Err(FsError::NotFound)
     }
 
     /// `O_NONBLOCK` keeps a FIFO from holding the session; regular files do not mind it.
@@ -170,7 +178,7 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.root.metadata(path.below_root())?;
+        let meta = self.still_there(self.root.metadata(path.below_root())?)?;
         Ok(Entry::of_metadata(path.name().to_owned(), &meta))
     }
 
@@ -180,7 +188,7 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.root.symlink_metadata(path.below_root())?;
+        let meta = self.still_there(self.root.symlink_metadata(path.below_root())?)?;
         let mut entry = Entry::of_metadata(path.name().to_owned(), &meta);
         entry.target = self.target(&entry, path);
         Ok(entry)
@@ -203,7 +211,13 @@ impl Tree {
     /// When it is not.
     pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
         // the lookup of `.` asks for the right to search the directory
-        self.root.metadata(path.below_root().join(".")).map(drop).map_err(FsError::from)
+        let meta = self.root.metadata(path.below_root().join("."))?;
+        self.still_there(meta).map(drop)
+    }
+
+    fn still_there(&self, meta: Metadata) -> Result<Metadata, FsError> {
+        let removed = self.counts_links && meta.is_dir() && meta.nlink() == 0;
+        if removed { Err(FsError::NotFound) } else { Ok(meta) }
     }
 
     /// Opens a directory for listing.
@@ -212,9 +226,11 @@ impl Tree {
     ///
     /// When it is not there or not a directory.
     pub fn list(self: &Arc<Self>, path: &VirtualPath) -> Result<Listing, FsError> {
-        let dir = self.root.open_dir(path.below_root())?.into_std_file();
-        let names = rustix::fs::Dir::read_from(&dir)?;
-        Ok(Listing { tree: Arc::clone(self), path: path.clone(), dir, names })
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed());
+        let dir = self.root.open_with(path.below_root(), &options)?.into_std();
+        let names = rustix::fs::Dir::new(dir)?;
+        Ok(Listing { tree: Arc::clone(self), path: path.clone(), names })
     }
 
     /// Makes a directory with `mode`.
@@ -361,17 +377,15 @@ fn regular(file: &File) -> Result<u64, FsError> {
 pub struct Listing {
     tree: Arc<Tree>,
     path: VirtualPath,
-    dir: File,
     names: rustix::fs::Dir,
 }
 
 impl Listing {
-    /// An entry, or nothing when it was removed meanwhile.
+    /// An entry, or nothing when it cannot be looked at: it was removed meanwhile, or it lies
+    /// on a mount that is not for us. The others are listed all the same, as `ls` does.
     fn entry(&self, name: &CStr) -> Result<Option<Entry>, FsError> {
-        let stat = match rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(None),
-            other => other?,
-        };
+        let stat = rustix::fs::statat(self.names.fd()?, name, AtFlags::SYMLINK_NOFOLLOW);
+        let Ok(stat) = stat else { return Ok(None) };
         let mut entry = Entry::of_stat(name.to_bytes().to_owned(), &stat);
         if entry.kind == FileKind::Link {
             entry.target = self.tree.target(&entry, &self.path.join(&entry.name));
@@ -452,7 +466,7 @@ impl FileKind {
             rustix::fs::FileType::Socket => Self::Socket,
             rustix::fs::FileType::BlockDevice => Self::Block,
             rustix::fs::FileType::CharacterDevice => Self::Char,
-            _ => Self::File,
+            rustix::fs::FileType::RegularFile | rustix::fs::FileType::Unknown => Self::File,
         }
     }
 }

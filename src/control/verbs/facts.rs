@@ -1,11 +1,11 @@
 //! SIZE, MDTM and MFMT (RFC 3659 §3, §4), and the older ways to set a time.
 
+use crate::config::Perm;
 use crate::control::Session;
 use crate::control::arg::{Moment, Pathname, TimedPath, TransferType};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::verbs::transfer;
-use crate::data::{ascii, listing};
+use crate::data::{listing, text};
 use crate::log::Event;
 use crate::vfs::{FileKind, VirtualPath};
 
@@ -25,12 +25,7 @@ pub(crate) fn size(session: &Session, path: &Pathname) -> Result<Reply, Refusal>
         return Err(Refusal::TooLargeToCount);
     }
     let (file, _) = user.tree.read(&path)?;
-    let mut wire = 0;
-    transfer::scan(&file, |chunk| {
-        wire += ascii::wire_len(chunk);
-        true
-    })?;
-    Ok(Reply::value(wire.to_string()))
+    Ok(Reply::value(text::wire_size(&file)?.to_string()))
 }
 
 /// Files up to this size are read for an answer to SIZE in ASCII type.
@@ -45,27 +40,39 @@ pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refu
 
 /// MFMT, and SITE UTIME. The reply tells what the time is now, from the draft that names
 /// MFMT (draft-somers-ftp-mfxx §3.1).
-pub(crate) fn modify(session: &Session, at: Moment, path: &Pathname) -> Result<Reply, Refusal> {
-    set(session, at, &session.user()?.path(path))?;
-    let text = format!("Modify={}; ", listing::time_val(at.0)).into_bytes();
+pub(crate) fn modify(
+    session: &Session,
+    verb: &str,
+    at: Moment,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    let kept = set(session, verb, at, &session.user()?.path(path))?;
+    let text = format!("Modify={kept}; ").into_bytes();
     Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
 }
 
 /// MDTM with a time. A name may begin with what looks like one: if nothing has the name
-/// behind it and something has the whole, it was a question.
+/// behind it and something has the whole, it was a question, which takes the question's letter.
 pub(crate) fn modify_old(session: &Session, timed: &TimedPath) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(&timed.path);
-    if user.tree.stat(&path).is_err() && user.tree.stat(&user.path(&timed.whole)).is_ok() {
+    let there = |path: &VirtualPath| user.tree.stat(path).is_ok();
+    if user.may(Perm::List) && !there(&path) && there(&user.path(&timed.whole)) {
         return modified(session, &timed.whole);
     }
-    set(session, timed.moment, &path)?;
-    Ok(Reply::value(listing::time_val(timed.moment.0)))
+    Ok(Reply::value(set(session, "MDTM", timed.moment, &path)?))
 }
 
-fn set(session: &Session, at: Moment, path: &VirtualPath) -> Result<(), Refusal> {
+/// Gives the time that the file system has kept: one that is too far away becomes the nearest
+/// it can hold.
+fn set(
+    session: &Session,
+    verb: &str,
+    at: Moment,
+    path: &VirtualPath,
+) -> Result<String, Refusal> {
     let user = session.user()?;
     user.tree.set_modified(path, at.0)?;
-    session.log(&Event::Changed("MFMT", &user.tree.real(path)));
-    Ok(())
+    session.log(&Event::Changed(verb, &user.tree.real(path)));
+    Ok(listing::time_val(user.tree.stat(path)?.modified))
 }

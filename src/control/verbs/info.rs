@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::control::Session;
 use crate::control::arg::TransferType;
-use crate::control::command::{Feature, VERBS};
+use crate::control::command::{Feature, VERBS, Verb};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, Parameters, Setup, User};
@@ -29,9 +29,9 @@ fn marked_facts(parameters: &Parameters) -> String {
     Fact::ALL.into_iter().flat_map(|fact| [fact.name(), mark(fact)]).collect()
 }
 
-/// HELP.
+/// HELP. SITE and OPTS stand for all that may follow them.
 pub(crate) fn help() -> Reply {
-    let names = VERBS.iter().map(|verb| verb.name()).filter(|name| !name.starts_with("SITE "));
+    let names = VERBS.iter().map(|verb| first_word(verb.name()));
     columns("Commands", names, "HELP command explains one")
 }
 
@@ -46,24 +46,26 @@ fn columns(first: &str, names: impl Iterator<Item = &'static str>, last: &str) -
     let mut once: Vec<_> = names.collect();
     once.dedup();
     let line = |names: &[&str]| format!(" {}\r\n", names.join(" "));
-    let lines: String = once.chunks(8).map(line).collect();
-    Reply::lines(Code::Help, first, lines.into_bytes(), last)
+    let lines: Vec<_> = once.chunks(8).map(line).collect();
+    Reply::lines(Code::Help, first, lines.concat().into_bytes(), last)
 }
 
-/// HELP with a command.
+fn first_word(name: &'static str) -> &'static str {
+    name.split_once(' ').map_or(name, |(first, _)| first)
+}
+
+/// HELP with a command. HELP SITE is where RFC 959 §4.1.3 sends those who ask for the words
+/// behind SITE.
 pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
-    let named = |verb: &&crate::control::command::Verb| {
-        verb.names.iter().any(|known| known.eq_ignore_ascii_case(name))
-    };
-    let lines: String = VERBS
-        .iter()
-        .filter(named)
-        .map(|verb| format!(" {} {}: {}\r\n", verb.name(), verb.usage, verb.help))
-        .collect();
+    let is = |known: &str| known.eq_ignore_ascii_case(name);
+    let named =
+        |verb: &&Verb| verb.names.iter().any(|known| is(known) || is(first_word(known)));
+    let line = |verb: &Verb| format!(" {} {}: {}\r\n", verb.name(), verb.usage, verb.help);
+    let lines: Vec<_> = VERBS.iter().filter(named).map(line).collect();
     if lines.is_empty() {
-        return Err(Refusal::NotForThat("No such command"));
+        return Err(Refusal::NotImplemented);
     }
-    Ok(Reply::lines(Code::Help, "Help", lines.into_bytes(), "End"))
+    Ok(Reply::lines(Code::Help, "Help", lines.concat().into_bytes(), "End"))
 }
 
 /// SYST: what clients must see to read our listings as those of Unix.
@@ -83,14 +85,15 @@ pub(crate) fn stat(session: &Session) -> Reply {
         Setup::Active(_) => "active, set up",
         Setup::Passive(_) => "passive, set up",
     };
-    let mut lines = format!(" Connected from {}\r\n", session.peer.ip());
-    if let Login::In(user) = &session.state.login {
-        let name: String =
-            user.account.name.chars().filter(|letter| !letter.is_control()).collect();
-        lines += &format!(" Logged in as {name}\r\n");
-    }
-    lines += &format!(" Type {kind}, structure file, mode stream\r\n");
-    lines += &format!(" Data connection: {setup}\r\n");
+    let user = match &session.state.login {
+        Login::In(user) => user.account.name.as_str(),
+        Login::Out | Login::Named(_) => "nobody",
+    };
+    let lines = format!(
+        " Connected from {}\r\n Logged in as {user}\r\n Type {kind}, structure file, mode \
+         stream\r\n Data connection: {setup}\r\n",
+        session.peer.ip()
+    );
     Reply::lines(Code::SystemStatus, "Status", lines.into_bytes(), "No transfer is running")
 }
 

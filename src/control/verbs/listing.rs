@@ -6,12 +6,14 @@ use std::time::SystemTime;
 use crate::config::PermSet;
 use crate::control::Session;
 use crate::control::arg::Pathname;
+use crate::control::command::Command;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::shared::Shared;
 use crate::control::state::User;
 use crate::control::verbs::transfer;
 use crate::data::listing::{self, Facts};
+use crate::data::pattern;
 use crate::data::{Source, Throttle};
 use crate::vfs::{Entry, FileKind, FsError, Listing, VirtualPath};
 
@@ -23,22 +25,29 @@ pub(crate) fn list(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     let user = session.user()?;
     let (path, _) = named(user, path);
     let style = Style::Long(LongStyle::new(&session.shared));
-    send(session, &path, style)
+    send(session, "LIST", &path, style)
 }
 
 /// NLST.
 pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let (path, typed) = named(user, path);
-    let is_dir = user.tree.stat(&path)?.kind == FileKind::Directory;
+    let is_dir = match user.tree.stat(&path) {
+        Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
+        other => other?.kind == FileKind::Directory,
+    };
     let mut prefix = typed.unwrap_or_default();
     if is_dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
         prefix.push(b'/');
     }
     if !is_dir {
+        // it may have been typed with a slash or dots behind it
+        if !prefix.ends_with(path.name()) {
+            prefix = path.as_bytes().to_vec();
+        }
         prefix.truncate(prefix.len().saturating_sub(path.name().len()));
     }
-    send(session, &path, Style::Names(prefix))
+    send(session, "NLST", &path, Style::Names(prefix))
 }
 
 /// MLSD: a directory and nothing else (RFC 3659 §7.2.1).
@@ -52,7 +61,7 @@ pub(crate) fn machine(
         return Err(Refusal::NotADirectory);
     }
     let style = Style::Machine(session.state.parameters.facts, user.perm());
-    send(session, &path, style)
+    send(session, "MLSD", &path, style)
 }
 
 /// MLST: one line on the control connection, which names the path in full (RFC 3659 §7.2).
@@ -83,17 +92,23 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
     Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
 }
 
+/// The path that a command means, for the log.
+pub(crate) fn meant(user: &User, command: &Command) -> Option<VirtualPath> {
+    let path = command.path()?;
+    let with_options = matches!(
+        command,
+        Command::ListPath(_) | Command::NameListPath(_) | Command::StatPath(_)
+    );
+    Some(if with_options { named(user, Some(path)).0 } else { user.path(path) })
+}
+
 /// The path that a listing command means, and what of its argument names it. Clients send
-/// options as to `ls`: `-al`, `-a /dir`, `-1`. A leading word with a dash is one, unless a
-/// file has that name.
+/// options as to `ls`: `-al`, `-a /dir`, `-1`. A leading word with a dash is one, unless what
+/// begins with it is the name of a file.
 fn named(user: &User, path: Option<&Pathname>) -> (VirtualPath, Option<Vec<u8>>) {
     let Some(path) = path else { return (user.cwd.clone(), None) };
-    let whole = user.path(path);
     let mut rest = path.as_bytes();
-    if rest.starts_with(b"-") && user.tree.entry(&whole).is_ok() {
-        return (whole, Some(rest.to_vec()));
-    }
-    while rest.starts_with(b"-") {
+    while rest.starts_with(b"-") && user.tree.entry(&user.cwd.join(rest)).is_err() {
         let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
         rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
     }
@@ -103,11 +118,16 @@ fn named(user: &User, path: Option<&Pathname>) -> (VirtualPath, Option<Vec<u8>>)
 
 /// The path is looked at before the data connection is made, so that one that is not there
 /// costs the client nothing.
-fn send(session: &mut Session, path: &VirtualPath, style: Style) -> Result<Reply, Refusal> {
+fn send(
+    session: &mut Session,
+    verb: &'static str,
+    path: &VirtualPath,
+    style: Style,
+) -> Result<Reply, Refusal> {
     let mut lines = Lines::new(session.user()?, path, style)?;
-    let data = session.connect("LIST")?;
+    let data = session.connect(verb)?;
     session.connection.mark(&Mark::opening("Here comes the listing"));
-    let (_, result) = session.pump("A listing is running", Throttle::new(None), |pump| {
+    let (_, result) = session.pump(verb, Throttle::new(None), |pump| {
         pump.send(&data, &mut lines)?;
         transfer::finish(&data)
     });
@@ -167,23 +187,31 @@ struct Lines {
 
 enum Entries {
     Directory(Listing),
+    Fitting(Listing, Vec<u8>),
     One(Option<Box<Entry>>),
 }
 
 impl Lines {
     fn new(user: &User, path: &VirtualPath, style: Style) -> Result<Self, FsError> {
-        let entries =
-            if user.tree.stat(path).is_ok_and(|entry| entry.kind == FileKind::Directory) {
+        let entries = match user.tree.stat(path) {
+            Ok(entry) if entry.kind == FileKind::Directory => {
                 Entries::Directory(user.tree.list(path)?)
-            } else {
-                Entries::One(Some(Box::new(user.tree.entry(path)?)))
-            };
+            }
+            Err(FsError::NotFound) if pattern::is_pattern(path.name()) => {
+                user.tree.enter(&path.parent())?;
+                Entries::Fitting(user.tree.list(&path.parent())?, path.name().to_vec())
+            }
+            _ => Entries::One(Some(Box::new(user.tree.entry(path)?))),
+        };
         Ok(Self { entries, style })
     }
 
     fn next(&mut self) -> Option<Result<Entry, FsError>> {
         match &mut self.entries {
             Entries::Directory(listing) => listing.next(),
+            Entries::Fitting(listing, pattern) => listing.find(|entry| {
+                entry.as_ref().map_or(true, |entry| pattern::fits(pattern, &entry.name))
+            }),
             Entries::One(entry) => entry.take().map(|entry| Ok(*entry)),
         }
     }

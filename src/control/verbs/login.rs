@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::AuthError;
+use crate::control::Session;
+use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
-use crate::control::{Session, state};
 use crate::log::Event;
 use crate::vfs::{Tree, VirtualPath};
 
@@ -29,7 +30,7 @@ pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Reply {
 }
 
 /// PASS.
-pub(crate) fn password(session: &mut Session, password: &[u8]) -> Result<Reply, Refusal> {
+pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply, Refusal> {
     let name = match std::mem::take(&mut session.state.login) {
         Login::Named(name) => name,
         Login::Out => return Err(Refusal::Sequence("USER first")),
@@ -39,12 +40,11 @@ pub(crate) fn password(session: &mut Session, password: &[u8]) -> Result<Reply, 
         }
     };
     let asked = Instant::now();
-    match session.shared.users.log_in(&name, password, session.peer.ip()) {
+    match session.shared.users.log_in(&name, password.expose(), session.peer.ip()) {
         Ok(account) => {
             let user = &account.user;
             let tree = Tree::open(&user.home).map_err(Refusal::NoHome)?;
             let home = user.home.clone();
-            session.failed_logins = 0;
             session.state.login = Login::In(Box::new(User {
                 umask: user.limits.umask,
                 idle_timeout: user.limits.idle_timeout,
@@ -52,6 +52,7 @@ pub(crate) fn password(session: &mut Session, password: &[u8]) -> Result<Reply, 
                 tree: Arc::new(tree),
                 account,
             }));
+            session.connection.trust();
             session.log(&Event::LoggedIn(&home));
             Ok(Reply::new(Code::LoggedIn, "Logged in"))
         }
@@ -71,9 +72,19 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
 
 /// REIN: as it was after the greeting; the control connection stays.
 pub(crate) fn reinitialize(session: &mut Session) -> Reply {
+    session.drop_setup();
     session.log_out();
     session.state = State::default();
     Reply::new(Code::ServiceReady, "Ready for a new user")
+}
+
+/// HOST: there is one host, which has every name; but once somebody has logged in, it is
+/// chosen (RFC 7151 §3.2).
+pub(crate) fn host(session: &Session) -> Result<Reply, Refusal> {
+    match session.state.login {
+        Login::In(_) => Err(Refusal::Sequence("HOST comes before USER")),
+        Login::Out | Login::Named(_) => Ok(Reply::new(Code::ServiceReady, "Host accepted")),
+    }
 }
 
 /// QUIT.
@@ -84,7 +95,7 @@ pub(crate) fn quit() -> Reply {
 impl Session {
     /// Who was logged in is so no more, and the time for a login begins again.
     fn log_out(&mut self) {
-        if let state::Login::In(_) = self.state.login {
+        if let Login::In(_) = self.state.login {
             self.state.login = Login::Out;
             self.login_since = Instant::now();
         }

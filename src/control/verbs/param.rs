@@ -1,13 +1,14 @@
 //! TYPE, STRU, MODE and the commands that set up a data connection (RFC 959 §4.1.2,
 //! RFC 2428), and those for later transfers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::control::Session;
 use crate::control::arg::{Extended, TransferType};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Parameters, Setup};
+use crate::control::syntax::SyntaxError;
 use crate::data::Passive;
 use crate::data::listing::{Fact, Facts};
 
@@ -35,7 +36,7 @@ pub(crate) fn structure(letter: u8) -> Result<Reply, Refusal> {
     match letter {
         b'F' => Ok(Reply::ok("Structure set to F")),
         b'R' | b'P' => Err(Refusal::NotForThat("The structure is F")),
-        _ => Err(crate::control::command::SyntaxError::BadArgument.into()),
+        _ => Err(SyntaxError::BadArgument.into()),
     }
 }
 
@@ -44,14 +45,17 @@ pub(crate) fn mode(letter: u8) -> Result<Reply, Refusal> {
     match letter {
         b'S' => Ok(Reply::ok("Mode set to S")),
         b'B' | b'C' | b'Z' => Err(Refusal::NotForThat("The mode is S")),
-        _ => Err(crate::control::command::SyntaxError::BadArgument.into()),
+        _ => Err(SyntaxError::BadArgument.into()),
     }
 }
 
 /// PORT and EPRT: the client's own address alone, unless FXP is allowed.
 pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
-    let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+    // lftp on ::1 names no address at all, and means its own
+    let own = to.ip() == Ipv6Addr::UNSPECIFIED && session.peer.is_ipv6();
+    let ip = if own { session.peer.ip() } else { to.ip().to_canonical() };
+    let to = SocketAddr::new(ip, to.port());
     if to.is_ipv4() != session.peer.is_ipv4() {
         return Err(Refusal::Protocol(if session.peer.is_ipv4() { 1 } else { 2 }));
     }
@@ -67,6 +71,7 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
         }
         _ => to,
     };
+    session.drop_setup();
     session.state.parameters.setup = Setup::Active(to);
     Ok(Reply::ok("Will connect to you"))
 }
@@ -105,7 +110,7 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 
 /// The old listener goes first: a session has one port at most.
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
-    session.state.parameters.setup = Setup::None;
+    session.drop_setup();
     let owner = (!session.shared.config.server.allow_fxp).then(|| session.peer.ip());
     let passive = Passive::open(&session.shared.ports, session.local, owner)?;
     let port = passive.port();
@@ -124,14 +129,11 @@ pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
     parameters.facts = facts;
     let chosen = Fact::ALL.into_iter().filter(|&fact| facts.has(fact));
     let names: String = chosen.flat_map(|fact| [fact.name(), ";"]).collect();
-    Reply::ok(format!("MLST OPTS {names}"))
+    Reply::ok(format!("MLST OPTS {names}").trim_end())
 }
 
-/// OPTS UTF8: names are bytes, which is UTF-8 to those who send UTF-8.
+/// OPTS UTF8: names are bytes, which is UTF-8 to those who send UTF-8. An option that is
+/// refused for good is 501 (RFC 2389 §4).
 pub(crate) fn opts_utf8(on: bool) -> Result<Reply, Refusal> {
-    if on {
-        Ok(Reply::ok("UTF8 is on"))
-    } else {
-        Err(Refusal::NotForThat("UTF8 cannot be switched off"))
-    }
+    if on { Ok(Reply::ok("UTF8 is on")) } else { Err(SyntaxError::BadArgument.into()) }
 }

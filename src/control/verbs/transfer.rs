@@ -1,7 +1,5 @@
 //! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -11,27 +9,30 @@ use crate::control::connection::Ear;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
-use crate::data::ascii::{self, Offset};
-use crate::data::{self, DataError, Progress, Pump, Source, Throttle};
-use crate::log::{Event, Transfer};
+use crate::data::text::{self, At, TextSource};
+use crate::data::{self, DataError, Progress, Pump, Throttle};
+use crate::log::{Event, Transfer, Who};
 use crate::vfs::{FsError, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
-pub(crate) fn retrieve(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
-    let restart = session.take_restart();
+pub(crate) fn retrieve(
+    session: &mut Session,
+    path: &Pathname,
+    restart: u64,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
     let real = user.tree.real(&path);
     let rate = user.account.user.limits.max_download;
     let ascii = session.is_ascii();
-    let (offset, inside) = if ascii {
-        local_offset(&file, restart)?
+    let at = if ascii {
+        text::local_offset(&file, restart)?.ok_or(Refusal::BadRestart)?
     } else if restart > size {
         return Err(Refusal::BadRestart);
     } else {
-        (restart, false)
+        At { offset: restart, inside: false }
     };
     let job = Job { verb: "RETR", real: &real, ascii };
     let data = session.connect("RETR")?;
@@ -42,29 +43,33 @@ pub(crate) fn retrieve(session: &mut Session, path: &Pathname) -> Result<Reply, 
     }));
     session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
-            let mut source = AsciiSource { file: &file, offset, inside, local: Vec::new() };
+            let mut source = TextSource::new(&file, at);
             pump.send(&data, &mut source)?;
         } else {
-            pump.send_file(&data, &file, offset)?;
+            pump.send_file(&data, &file, at.offset)?;
+            if pump.progress.bytes < size - restart {
+                return Err(DataError::Shortened);
+            }
         }
         finish(&data)
     })
 }
 
 /// STOR, with or without REST before it.
-pub(crate) fn store(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
-    let restart = session.take_restart();
+pub(crate) fn store(
+    session: &mut Session,
+    path: &Pathname,
+    restart: u64,
+) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
     let store = if restart > 0 { Store::At(restart) } else { Store::Replace };
-    let text = "Opening data connection".to_owned();
-    upload(session, "STOR", &path, store, text)
+    upload(session, "STOR", &path, store, "Opening data connection")
 }
 
 /// APPE.
 pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
-    session.take_restart();
     let path = session.user()?.path(path);
-    upload(session, "APPE", &path, Store::Append, "Opening data connection".to_owned())
+    upload(session, "APPE", &path, Store::Append, "Opening data connection")
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
@@ -72,9 +77,11 @@ pub(crate) fn store_unique(
     session: &mut Session,
     wanted: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
-    session.take_restart();
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
+    if wanted.is_root() {
+        return Err(FsError::IsADirectory.into());
+    }
     for attempt in 0..NAMES {
         let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
         let name = [wanted.name(), suffix.as_bytes()].concat();
@@ -140,72 +147,13 @@ fn check_restart(
     let Store::At(restart) = store else { return Ok(()) };
     if ascii {
         let there = if upload.created { None } else { Some(user.tree.read(path)?.0) };
-        *restart = match there.map(|file| local_offset(&file, *restart)).transpose()? {
-            Some((offset, false)) => offset,
-            Some((_, true)) | None => return Err(Refusal::BadRestart),
+        let offset = there.map(|file| text::local_offset(&file, *restart)).transpose()?;
+        *restart = match offset.flatten() {
+            Some(At { offset, inside: false }) => offset,
+            Some(At { inside: true, .. }) | None => return Err(Refusal::BadRestart),
         };
     }
     if *restart > upload.size { Err(Refusal::BadRestart) } else { Ok(()) }
-}
-
-/// Where `wire` bytes of an ASCII transfer end in the file, and whether that is between the
-/// CR and the LF of a line end.
-fn local_offset(file: &File, wire: u64) -> Result<(u64, bool), Refusal> {
-    let (mut left, mut offset) = (wire, 0);
-    let mut result = None;
-    scan(file, |chunk| {
-        match ascii::find(chunk, left) {
-            Offset::Here(at) => result = Some((offset + at as u64, false)),
-            Offset::InsideLineEnd(at) => result = Some((offset + at as u64, true)),
-            Offset::Behind(more) => (left, offset) = (more, offset + chunk.len() as u64),
-        }
-        result.is_none()
-    })?;
-    match result {
-        Some(found) => Ok(found),
-        None if left == 0 => Ok((offset, false)),
-        None => Err(Refusal::BadRestart),
-    }
-}
-
-/// Reads a file from its beginning, until `take` has enough.
-pub(super) fn scan(file: &File, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), FsError> {
-    let mut chunk = vec![0; SCAN];
-    let mut file = file;
-    loop {
-        let read = file.read(&mut chunk)?;
-        match chunk.get(..read) {
-            Some(bytes) if read > 0 && take(bytes) => {}
-            _ => return Ok(()),
-        }
-    }
-}
-
-const SCAN: usize = 64 << 10;
-
-/// A file with lines as they are on the wire.
-struct AsciiSource<'a> {
-    file: &'a File,
-    offset: u64,
-    /// The first LF goes out without its CR, which an earlier transfer has sent.
-    inside: bool,
-    local: Vec<u8>,
-}
-
-impl Source for AsciiSource<'_> {
-    fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
-        self.local.resize(SCAN / 2, 0);
-        let read = rustix::io::pread(self.file, self.local.as_mut_slice(), self.offset)?;
-        let mut local = self.local.get(..read).unwrap_or_default();
-        self.offset += read as u64;
-        if self.inside && read > 0 {
-            self.inside = false;
-            out.push(b'\n');
-            local = local.get(1..).unwrap_or_default();
-        }
-        ascii::to_wire(local, out);
-        Ok(read > 0)
-    }
 }
 
 /// ALLO: whether there is room (RFC 959 §4.1.3).
@@ -219,7 +167,7 @@ pub(crate) fn allocate(user: &User, bytes: u64) -> Result<Reply, Refusal> {
 /// ABOR. One that ended a transfer is answered here as well, after the transfer's 426
 /// (RFC 959 §4.1.3).
 pub(crate) fn abort(session: &mut Session) -> Reply {
-    session.state.parameters.setup = Setup::None;
+    session.drop_setup();
     Reply::new(Code::DataDone, "No transfer is running")
 }
 
@@ -240,18 +188,27 @@ impl Session {
         self.state.parameters.transfer_type == TransferType::Ascii
     }
 
-    /// The restart offset serves one transfer.
-    fn take_restart(&mut self) -> u64 {
-        std::mem::take(&mut self.state.parameters.restart)
+    /// Forgets how the next data connection was to be made.
+    pub(in crate::control) fn drop_setup(&mut self) {
+        if let Setup::Passive(passive) = std::mem::take(&mut self.state.parameters.setup) {
+            passive.give_up(Who { peer: self.peer, user: self.state.login.name() });
+        }
     }
 
     /// Makes the data connection that PASV or PORT has set up.
-    pub(super) fn connect(&mut self, what: &str) -> Result<TcpStream, Refusal> {
+    pub(super) fn connect(&mut self, verb: &'static str) -> Result<TcpStream, Refusal> {
         let patience = self.shared.config.server.data_timeout;
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, state, peer, local, .. } = self;
-        let who = super::super::who(*peer, state);
-        let mut ear = Ear { connection, stop: &shared.stop, what };
+        let who = Who { peer: *peer, user: state.login.name() };
+        let mut ear = Ear { connection, stop: &shared.stop, verb, flowing: false };
+        // an ABOR may have come right behind its command
+        if let Err(interrupt) = ear.obey(&Progress::start()) {
+            if let Setup::Passive(passive) = setup {
+                passive.give_up(who);
+            }
+            return Err(DataError::from(interrupt).into());
+        }
         match setup {
             Setup::None => Err(Refusal::NoDataSetup),
             Setup::Active(to) => {
@@ -270,8 +227,7 @@ impl Session {
         throttle: Throttle,
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
     ) -> Result<Reply, Refusal> {
-        let what = format!("{} is running", job.verb);
-        let (progress, result) = self.pump(&what, throttle, run);
+        let (progress, result) = self.pump(job.verb, throttle, run);
         let why = result.as_ref().err().map(ToString::to_string);
         let transfer = Transfer {
             verb: job.verb,
@@ -286,20 +242,20 @@ impl Session {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
-        result?;
+        result.map_err(Refusal::Transfer)?;
         Ok(Reply::new(Code::DataDone, "Transfer complete"))
     }
 
     /// Runs a transfer with an ear on the control connection.
     pub(super) fn pump(
         &mut self,
-        what: &str,
+        verb: &'static str,
         throttle: Throttle,
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
     ) -> (Progress, Result<(), DataError>) {
         let patience = self.shared.config.server.data_timeout;
         let Self { connection, shared, .. } = self;
-        let mut ear = Ear { connection, stop: &shared.stop, what };
+        let mut ear = Ear { connection, stop: &shared.stop, verb, flowing: true };
         let mut pump = Pump::new(&mut ear, throttle, patience);
         let result = run(&mut pump);
         (pump.progress, result)

@@ -1,0 +1,98 @@
+//! Patterns in file names: `*` for any bytes, `?` for one. Clients that were written for older
+//! servers send them with NLST and LIST, and have nothing else to carry out `mget *.txt`.
+//!
+//! Time is bounded by the lengths of pattern and name multiplied, whatever the pattern; there
+//! are no braces, no sets and no recursion.
+
+/// Whether a name holds what makes it a pattern.
+pub fn is_pattern(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'*' | b'?'))
+}
+
+/// Whether a name fits a pattern. As in a shell, what begins with a dot must be asked for.
+pub fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
+        return false;
+    }
+    let (mut at, mut from) = (0, 0);
+    // where to go on when what follows the last star does not fit
+    let mut back: Option<(usize, usize)> = None;
+    while let Some(byte) = name.get(from) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                back = Some((at, from));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || wanted == byte => {
+                at += 1;
+                from += 1;
+            }
+            _ => match &mut back {
+                None => return false,
+                Some((star, tried)) => {
+                    *tried += 1;
+                    (at, from) = (*star + 1, *tried);
+                }
+            },
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks_fit_as_in_a_shell() {
+        for (pattern, name, wanted) in [
+            ("*.txt", "a.txt", true),
+            ("*.txt", "a.txt.bak", false),
+            ("*", "a", true),
+            ("*", ".hidden", false),
+            (".*", ".hidden", true),
+            ("?", "ab", false),
+            ("a?c*e", "abcde", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("", "", true),
+            ("**", "", true),
+            ("a[b]*", "a[b]c", true),
+        ] {
+            assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_takes_long() {
+        let begin = Instant::now();
+        assert!(!fits(&[&b"*a".repeat(120)[..], b"b"].concat(), &[b'a'; 255]));
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+
+    /// What the two signs mean, without a thought for time.
+    fn simply(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, rest) => rest.is_none(),
+            (Some((b'*', more)), None) => simply(more, name),
+            (Some((b'*', more)), Some((_, rest))) => {
+                simply(more, name) || simply(pattern, rest)
+            }
+            (Some(_), None) => false,
+            (Some((wanted, more)), Some((byte, rest))) => {
+                (*wanted == b'?' || wanted == byte) && simply(more, rest)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_fits_what_the_simple_matcher_fits(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+            let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+            prop_assert_eq!(fits(pattern, name), simply(pattern, name));
+        }
+    }
+}
