@@ -1,9 +1,11 @@
 //! A client that says exactly what it is told, and prints the whole transcript when something
 //! else comes back than was expected.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::server::{PATIENCE, Server};
 
@@ -17,7 +19,11 @@ pub(crate) struct Client {
 impl Client {
     /// Connects, and takes no greeting.
     pub(crate) fn silent(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    }
+
+    /// Speaks over a connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -71,20 +77,8 @@ impl Client {
 
     /// The same, as bytes.
     pub(crate) fn expect_bytes(&mut self, code: u16) -> Vec<u8> {
-        let first = self.line();
-        let mut all = first.clone();
-        let digits: Vec<u8> = first.iter().take(3).copied().collect();
-        if first.get(3) == Some(&b'-') {
-            loop {
-                let line = self.line();
-                all.push(b'\n');
-                all.extend_from_slice(&line);
-                if line.starts_with(&digits) && line.get(3) == Some(&b' ') {
-                    break;
-                }
-            }
-        }
-        if digits != code.to_string().as_bytes() {
+        let (answered, all) = self.answer();
+        if answered != code {
             self.fail(&format!("expected {code}"));
         }
         all
@@ -210,4 +204,156 @@ impl Client {
         self.expect(226);
         mark
     }
+
+    /// Takes a whole reply whose code lies in this range.
+    pub(crate) fn expect_in(&mut self, codes: std::ops::Range<u16>) -> String {
+        let code = self.next_code();
+        if !codes.contains(&code) {
+            self.fail(&format!("{code}: expected one of {codes:?}"));
+        }
+        self.expect(code)
+    }
+
+    /// The code of the next reply, which is not taken.
+    pub(crate) fn next_code(&mut self) -> u16 {
+        let line = self.line();
+        self.buffer.splice(..0, [&line[..], b"\r\n"].concat());
+        let code =
+            line.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        code.unwrap_or_else(|| self.fail("expected a reply"))
+    }
+
+    /// Sends a line and takes a reply of one line, whatever its code.
+    pub(crate) fn read_any(&mut self, line: &str) -> String {
+        self.send(line);
+        self.next_line()
+    }
+
+    /// The next line, whatever it says.
+    pub(crate) fn next_line(&mut self) -> String {
+        String::from_utf8_lossy(&self.next_line_bytes()).into_owned()
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn next_line_bytes(&mut self) -> Vec<u8> {
+        self.line()
+    }
+
+    /// The greeting and bob's login on a connection that is there already.
+    pub(crate) fn bob_over(stream: TcpStream) -> Self {
+        let mut client = Self::over(stream);
+        client.expect(220);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        client.cmd("TYPE I", 200);
+        client
+    }
+
+    /// PORT or EPRT, as the address needs it, for a new listener on the client's own address.
+    pub(crate) fn listener(&mut self) -> TcpListener {
+        let own = self.stream.local_addr().unwrap().ip();
+        let listener = TcpListener::bind((own, 0)).unwrap();
+        let command = port_command(listener.local_addr().unwrap());
+        self.cmd(&command, 200);
+        listener
+    }
+
+    /// Takes a whole reply of whatever code, lines ended with LF.
+    pub(crate) fn answer(&mut self) -> (u16, Vec<u8>) {
+        let first = self.line();
+        let mut all = first.clone();
+        let digits: Vec<u8> = first.iter().take(3).copied().collect();
+        if first.get(3) == Some(&b'-') {
+            loop {
+                let line = self.line();
+                all.push(b'\n');
+                all.extend_from_slice(&line);
+                if line.starts_with(&digits) && line.get(3) == Some(&b' ') {
+                    break;
+                }
+            }
+        }
+        let code = std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok());
+        (code.unwrap_or_else(|| self.fail("a reply without a code")), all)
+    }
+
+    /// Sends a line and takes a reply of whatever code.
+    pub(crate) fn ask(&mut self, line: &str) -> (u16, String) {
+        self.send(line);
+        let (code, text) = self.answer();
+        (code, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Sends a line of any bytes as a Telnet client does, a byte 255 doubled, and takes the
+    /// reply, in which the same is undone.
+    pub(crate) fn tell(&mut self, line: impl AsRef<[u8]>, code: u16) -> Vec<u8> {
+        self.raw(&[&doubled(line.as_ref())[..], b"\r\n"].concat());
+        let mut reply = self.expect_bytes(code);
+        let mut after_iac = false;
+        reply.retain(|&byte| {
+            after_iac = byte == 255 && !after_iac;
+            !after_iac
+        });
+        reply
+    }
+
+    /// Runs a transfer of either direction to its end, if the server begins it: what `sent`
+    /// holds goes up, what comes down is given back with the last reply's code and text.
+    pub(crate) fn exchange(&mut self, line: &str, sent: &[u8]) -> (u16, String, Vec<u8>) {
+        let mut data = self.passive();
+        let (code, text) = self.ask(line);
+        if code != 150 {
+            return (code, text, Vec::new());
+        }
+        data.write_all(sent).unwrap_or_else(|why| self.fail(&format!("sending data: {why}")));
+        data.shutdown(Shutdown::Write).unwrap();
+        let mut bytes = Vec::new();
+        if let Err(why) = data.read_to_end(&mut bytes) {
+            self.fail(&format!("reading data: {why}"));
+        }
+        let (code, text) = self.answer();
+        (code, String::from_utf8_lossy(&text).into_owned(), bytes)
+    }
+}
+
+/// A byte 255 is sent twice on a Telnet connection (RFC 854).
+fn doubled(bytes: &[u8]) -> Vec<u8> {
+    let times = |&byte: &u8| std::iter::repeat_n(byte, if byte == 255 { 2 } else { 1 });
+    bytes.iter().flat_map(times).collect()
+}
+
+/// PORT for IPv4 and EPRT for IPv6.
+pub(crate) fn port_command(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) => {
+            let ([a, b, c, d], [high, low]) = (v4.ip().octets(), v4.port().to_be_bytes());
+            format!("PORT {a},{b},{c},{d},{high},{low}")
+        }
+        SocketAddr::V6(v6) => format!("EPRT |2|{}|{}|", v6.ip(), v6.port()),
+    }
+}
+
+/// A connection from another address of this machine.
+pub(crate) fn connect_from(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(own, 0).into())?;
+    socket.connect_timeout(&to.into(), PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket.into())
+}
+
+/// Everything up to the end, which may be a reset as well.
+pub(crate) fn drain(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Err(why) if why.kind() != ErrorKind::ConnectionReset => panic!("no end: {why}"),
+        _ => bytes,
+    }
+}
+
+/// Closes with a reset instead of an end.
+pub(crate) fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
 }

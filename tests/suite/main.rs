@@ -14,7 +14,10 @@
 //! | `abort.rs` | ABOR, STAT and QUIT during a transfer |
 //! | `limits.rs` | max_cons, max_per_ip, timeouts, throttles, stopping, few file descriptors |
 //! | `hostile.rs` | long lines, NUL, IAC, pipelining, slow and half-closed peers, strangers |
-//! | `config.rs` | ftpd.ini, `ftpd check`, the command line, the logs |
+//! | `config.rs` | ftpd.ini and `ftpd check` |
+//! | `cli.rs` | the command line, exit codes, starting and stopping |
+//! | `logs.rs` | the log and the transfer log |
+//! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
 //! | `rfc959.rs` ... | conformance; one module per section |
 //! | `table.rs` | loops over the two tables; the permission matrix |
 //! | `rooms.rs` | which room may use which |
@@ -29,11 +32,33 @@
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
     clippy::missing_panics_doc,
+    clippy::format_push_string,
+    clippy::assigning_clones,
     reason = "a test that panics has done its work"
 )]
 
+mod abort;
+mod cli;
 mod client;
+mod clients;
+mod config;
 mod docs;
+mod facts;
+mod hostile;
+mod limits;
+mod listing;
 mod login;
+mod logs;
+mod param;
+mod program;
+mod regress;
+mod rfc1123;
+mod rfc2389;
+mod rfc2428;
+mod rfc3659;
+mod rfc959;
+mod rooms;
 mod server;
+mod table;
 mod transfer;
+mod tree;

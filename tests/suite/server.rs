@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     user: String,
     sections: String,
     files: Option<u64>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running server. It is killed on drop.
@@ -72,6 +73,12 @@ impl Setup {
         self
     }
 
+    /// A variable of its environment, such as `RUST_LOG`.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it, and waits until it listens.
     pub(crate) fn start(self) -> Server {
         let dir = tempfile::tempdir().unwrap();
@@ -88,6 +95,7 @@ impl Setup {
         };
         command.arg("--config").arg(dir.path().join("ftpd.ini"));
         command.env_remove("RUST_LOG").env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // out of reach of a Ctrl-C that is meant for the test run
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -146,6 +154,7 @@ impl Server {
             user: String::new(),
             sections: String::new(),
             files: None,
+            environment: Vec::new(),
         }
     }
 
@@ -266,7 +275,10 @@ impl Log {
                 return line.to_owned();
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!text.1 && !left.is_zero(), "no '{wanted}' in the log:\n{}", text.0);
+            if text.1 || left.is_zero() {
+                drop(text);
+                panic!("no '{wanted}' in the log");
+            }
             text = self.grown.wait_timeout(text, left).unwrap().0;
         }
     }
@@ -283,4 +295,13 @@ pub(crate) fn run(arguments: &[&str], dir: &Path) -> (i32, String, String) {
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Waits until something is so that no log line tells of.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }

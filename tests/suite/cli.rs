@@ -1,0 +1,242 @@
+//! The command line, its exit codes, starting and stopping.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{BOB, Program, folder, log_in};
+use crate::server::{Server, run};
+
+#[test]
+fn help_and_version_go_to_standard_output_and_are_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [&["--help"][..], &["-h"], &["check", "--help"]] {
+        let (code, out, err) = run(arguments, dir.path());
+        assert_eq!((code, err.as_str()), (0, ""));
+        for word in ["check", "--config", "ftpd.ini", "/etc/ftpd.ini", "78"] {
+            assert!(out.contains(word), "no {word} in\n{out}");
+        }
+    }
+    for argument in ["--version", "-V"] {
+        let (code, out, err) = run(&[argument], dir.path());
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert_eq!(out, format!("ftpd {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_exit_code_2() {
+    let dir = folder(BOB);
+    for arguments in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &["check", "check"],
+        &["check", "serve"],
+        &["check", "ftpd.ini"],
+        &["--config"],
+        &["check", "--config"],
+        &["-x"],
+        &[""],
+    ] {
+        let (code, out, err) = run(arguments, dir.path());
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.starts_with("ftpd: ") && err.contains("--help"), "{arguments:?}: {err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+#[test]
+fn the_file_is_named_in_any_usual_way() {
+    let dir = folder(BOB);
+    let path = dir.path().join("ftpd.ini");
+    let path = path.to_str().unwrap();
+    for arguments in [
+        &["check", "--config", path][..],
+        &["--config", path, "check"],
+        &["check", &format!("--config={path}")],
+        &["check", "-c", path],
+        &["check", "-c", "ftpd.ini"],
+        &["check", "--config", "./ftpd.ini"],
+    ] {
+        let (code, out, err) = run(arguments, dir.path());
+        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}: {out}");
+        assert!(out.contains("good, 1 user\n"), "{out}");
+    }
+}
+
+#[test]
+fn without_a_name_the_file_is_ftpd_ini_in_the_working_directory() {
+    let (code, out, _) = run(&["check"], folder(BOB).path());
+    assert_eq!((code, out.as_str()), (0, "ftpd.ini: good, 1 user\n"));
+    if Path::new("/etc/ftpd.ini").exists() {
+        eprintln!("not tested: /etc/ftpd.ini is there");
+        return;
+    }
+    let empty = tempfile::tempdir().unwrap();
+    for arguments in [&["check"][..], &[]] {
+        let (code, out, err) = run(arguments, empty.path());
+        assert_eq!((code, out.as_str()), (78, ""));
+        assert!(err.contains("ftpd.ini") && err.contains("/etc/ftpd.ini"), "{err}");
+        assert!(err.contains("--config"), "{err}");
+    }
+}
+
+#[test]
+fn anonymous_is_not_counted_as_a_user() {
+    let dir = folder(format!("[server]\nenable_anonymous = on\nanonymous_path = home\n{BOB}"));
+    let (_, out, _) = run(&["check"], dir.path());
+    assert_eq!(out, "ftpd.ini: good, 1 user and anonymous\n");
+}
+
+#[test]
+fn a_missing_file_a_directory_and_an_unreadable_file_are_exit_code_78() {
+    let dir = folder(BOB);
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    for name in ["missing.ini", "home", "home/ftpd.ini/x"] {
+        for arguments in [&["check", "--config", name][..], &["--config", name]] {
+            let (code, out, err) = run(arguments, dir.path());
+            assert_eq!((code, out.as_str()), (78, ""), "{err}");
+            assert!(err.starts_with(&format!("{name}: cannot be read: ")), "{err}");
+        }
+    }
+    // in the name of somebody who may not read it, even when root runs the tests
+    let program = dir.path().join("ftpd");
+    fs::copy(env!("CARGO_BIN_EXE_ftpd"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["check", "--config", "ftpd.ini"]).current_dir(dir.path());
+    if is_root() {
+        command.uid(65534).gid(65534);
+    } else {
+        let closed = PermissionsExt::from_mode(0o000);
+        fs::set_permissions(dir.path().join("ftpd.ini"), closed).unwrap();
+    }
+    let output = command.output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{err}");
+    assert!(err.starts_with("ftpd.ini: cannot be read: Permission denied"), "{err}");
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    uids.split_whitespace().nth(1) == Some("0")
+}
+
+#[test]
+fn a_port_in_use_is_exit_code_1_and_says_so() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dir = folder(format!("[server]\nip = 127.0.0.1\nport = {port}\n{BOB}"));
+    let (code, out, err) = run(&[], dir.path());
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains(&format!("ftpd: cannot listen on 127.0.0.1:{port}")), "{err}");
+    assert!(err.contains("in use") && !err.contains("panicked"), "{err}");
+    // check does not start anything
+    assert_eq!(run(&["check"], dir.path()).0, 0);
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_exit_code_1_and_is_named() {
+    for ip in ["192.0.2.1", "nowhere.invalid"] {
+        let dir = folder(format!("[server]\nip = 127.0.0.1, {ip}\nport = 0\n{BOB}"));
+        let (code, _, err) = run(&[], dir.path());
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(&format!("ftpd: cannot listen on {ip}")), "{err}");
+    }
+}
+
+#[test]
+fn a_port_below_1024_takes_root() {
+    let least = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if least.map_or(1024, |text| text.trim().parse().unwrap_or(1024)) <= 21 {
+        eprintln!("not tested: this system lets anyone have port 21");
+        return;
+    }
+    let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 21\n{BOB}"));
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let ini = dir.path().join("ftpd.ini");
+    fs::set_permissions(&ini, PermissionsExt::from_mode(0o644)).unwrap();
+    let program = dir.path().join("ftpd");
+    fs::copy(env!("CARGO_BIN_EXE_ftpd"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--config").arg(ini).current_dir(dir.path());
+    if is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("ftpd: cannot listen on 127.0.0.1:21: Permission denied"), "{err}");
+    assert!(err.contains("below 1024 need root or CAP_NET_BIND_SERVICE"), "{err}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_exit_code_1_and_is_named() {
+    // too long a name: not even root can open it
+    let name = "x".repeat(300);
+    for key in ["log_file", "transfer_log"] {
+        let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 0\n{key} = {name}\n{BOB}"));
+        let (code, out, err) = run(&[], dir.path());
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        let last = err.lines().last().unwrap();
+        assert!(last.starts_with("ftpd: cannot open "), "{err}");
+        assert!(last.contains(&name) && last.contains("File name too long"), "{err}");
+        assert!(!last.contains("1024"), "{err}");
+    }
+}
+
+#[test]
+fn the_start_is_logged_with_all_that_matters() {
+    let server = Server::setup()
+        .server(
+            "max_cons = 7\nmasquerade_address = 192.0.2.77\npassive_ports = 10000-32001\n\
+             enable_anonymous = on\nanonymous_path = home",
+        )
+        .section("[user:eve]\npassword = x\nhome = home")
+        .start();
+    server.wait_for_log("users: 2, anonymous: on");
+    let log = server.log();
+    for text in [
+        format!(">>> starting FTP server on {}, pid={} <<<", server.address(), server.pid()),
+        "concurrency model: a thread per connection, 7 at most".to_owned(),
+        "masquerade (NAT) address: 192.0.2.77".to_owned(),
+        "passive ports: 10000->32001".to_owned(),
+    ] {
+        assert_eq!(log.matches(&text).count(), 1, "{text}\n{log}");
+    }
+    for line in log.lines().filter(|line| !line.contains("chmod o-r")) {
+        // 2026-11-22T13:34:20.123Z INFO  text
+        let (stamp, rest) = line.split_once(' ').unwrap();
+        assert!(stamp.len() == 24 && stamp.ends_with('Z') && &stamp[10..11] == "T", "{line}");
+        assert!(rest.starts_with("INFO  "), "{line}");
+    }
+}
+
+#[test]
+fn two_addresses_are_both_served() {
+    let server = Server::setup().ip("127.0.0.1, 127.0.0.2").start();
+    server.wait_for_log("users: 1");
+    let log = server.log();
+    let addresses: Vec<SocketAddr> = log
+        .lines()
+        .filter_map(|line| line.split("FTP server on ").nth(1))
+        .map(|rest| rest.split(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(addresses.len(), 2, "{log}");
+    for address in addresses {
+        log_in(address, "bob", "secret").cmd("QUIT", 221);
+    }
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_with_exit_code_0() {
+    let ini = format!("[server]\nip = 127.0.0.1\nport = 0\n{BOB}");
+    let mut program = Program::start(&ini, &[]);
+    program.address("stderr");
+    program.wait_for("stderr", "users: 1");
+    assert_eq!(program.stop(), 0);
+    assert!(program.text("stderr").contains(">>> shutting down FTP server <<<"));
+}

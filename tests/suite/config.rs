@@ -1,0 +1,873 @@
+//! `ftpd.ini` and `ftpd check`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ftpd::config::{KEYS, Section};
+
+use crate::client::Client;
+use crate::program::{BOB, Program, folder, log_in};
+use crate::server::{PATIENCE, Server, run};
+
+/// What `ftpd check` says of a bad file, line by line.
+fn faults(ini: impl AsRef<[u8]>) -> Vec<String> {
+    let dir = folder(&ini);
+    let (code, out, err) = run(&["check"], dir.path());
+    let ini = String::from_utf8_lossy(ini.as_ref()).into_owned();
+    assert_eq!((code, out.as_str()), (78, ""), "{err}--- of ---\n{ini}");
+    assert!(!err.contains("panicked"), "{err}--- of ---\n{ini}");
+    err.lines().map(str::to_owned).collect()
+}
+
+/// What `ftpd check` says of a good file on standard error.
+fn warnings(ini: impl AsRef<[u8]>) -> String {
+    let dir = folder(&ini);
+    let (code, out, err) = run(&["check"], dir.path());
+    let ini = String::from_utf8_lossy(ini.as_ref()).into_owned();
+    assert_eq!(code, 0, "{err}--- of ---\n{ini}");
+    assert!(out.starts_with("ftpd.ini: good"), "{out}");
+    err
+}
+
+/// The one fault of a `[server]` section with this line.
+fn fault_of(line: &str) -> String {
+    let found = faults(format!("[server]\n{line}\n{BOB}"));
+    let [fault] = &found[..] else { panic!("{line}: {found:?}") };
+    fault.clone()
+}
+
+// good files
+
+/// The example of the design page, its homes replaced by one that is there.
+const EXAMPLE: &str = "\
+[server]
+# comma-separated list; IPv4, IPv6 and host names
+ip = 0.0.0.0
+port = 2121
+welcome_msg = Welcome to my ftp
+# the bound of the worker pool
+max_cons = 150
+max_per_ip = 10
+# both ends belong to the range; the control port is skipped if it lies inside
+passive_ports = 50000-50200
+# IPv4 address or host name sent in PASV replies
+masquerade_address =
+# 20: active data connections leave from port 20
+active_port = 0
+idle_timeout = 300
+login_timeout = 60
+# a data connection that is not opened, or makes no progress
+data_timeout = 60
+# bytes per second of one transfer: client to server, server to client
+max_upload = 300K
+max_download = 300K
+max_login_attempts = 3
+enable_anonymous = off
+anonymous_path = home
+enable_logging = on
+# empty: standard error
+log_file =
+# xferlog format
+transfer_log =
+# root is given up for these once the ports are bound
+user =
+group =
+# PEM files; auto makes a self-signed pair
+tls_cert =
+tls_key =
+# off, control, data, on (both)
+tls_required = off
+
+[user:huangxm]
+# clear text, or a hash made by `ftpd passwd`
+password = 12345
+perm = elradfmwMT
+home = home
+";
+
+#[test]
+fn the_whole_example_of_the_design_is_accepted() {
+    assert_eq!(warnings(EXAMPLE), "");
+    let dotted = EXAMPLE.replace(" = ", "=").replace('\n', "\r\n");
+    assert_eq!(warnings(dotted), "");
+}
+
+#[test]
+fn the_examples_of_the_manual_and_the_readme_are_accepted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = fs::read_to_string(root.join("etc/ftpd.ini.5")).unwrap();
+    let examples = manual.split(".nf\n").skip(1).map(|rest| {
+        let example = rest.split(".fi\n").next().unwrap();
+        example.replace("\\-", "-")
+    });
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let begin = readme.find("    [server]\n").unwrap();
+    let indented = readme[begin..]
+        .lines()
+        .map_while(|line| if line.is_empty() { Some("") } else { line.strip_prefix("    ") });
+    let readme: Vec<_> = indented.collect();
+    let examples = examples.filter(|example| example.starts_with("[server]\n"));
+    let all: Vec<_> = examples.chain([readme.join("\n")]).collect();
+    assert_eq!(all.len(), 4);
+    for example in all {
+        let homes = ["/srv/camera", "/srv/ftp", "/srv/backup"];
+        let here = homes.iter().fold(example, |text, path| text.replace(path, "home"));
+        assert_eq!(warnings(&here), "", "{here}");
+    }
+}
+
+#[test]
+fn every_key_takes_a_good_value_where_it_may_stand() {
+    let values = [
+        ("ip", "127.0.0.1, ::1, localhost"),
+        ("port", "0"),
+        ("welcome_msg", "hello; # there = \u{e4}"),
+        ("max_cons", "65535"),
+        ("max_per_ip", "0"),
+        ("max_per_user", "3"),
+        ("passive_ports", "40000 - 40100"),
+        ("masquerade_address", "ftp.example.org"),
+        ("masquerade_except", "local, 203.0.113.0/24, 2001:db8::1"),
+        ("active_port", "20"),
+        ("allow_fxp", "yes"),
+        ("allow_from", "192.168.0.0/16, ::1"),
+        ("idle_timeout", "15m"),
+        ("login_timeout", "1h"),
+        ("data_timeout", "90s"),
+        ("max_upload", "300K/s"),
+        ("max_download", "10 M"),
+        ("max_login_attempts", "100"),
+        ("umask", "0027"),
+        ("enable_anonymous", "TRUE"),
+        ("anonymous_path", "home"),
+        ("anonymous_perm", "elrw"),
+        ("enable_logging", "1"),
+        ("log_level", "Debug"),
+        ("log_file", "ftpd.log"),
+        ("transfer_log", "home/xferlog"),
+        ("shutdown_grace", "0"),
+        ("user", ""),
+        ("group", ""),
+        ("tls_cert", ""),
+        ("tls_key", ""),
+        ("tls_required", "off"),
+        ("password", "x"),
+        ("perm", "elradfmwMT"),
+        ("home", "home"),
+    ];
+    let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
+    let all = |wanted: Section| {
+        let here = |key: &&ftpd::config::Key| {
+            key.section() == wanted || key.section() == Section::Both
+        };
+        let line = |key: &ftpd::config::Key| {
+            let value = values.iter().find(|(name, _)| *name == key.name);
+            format!("{} = {}\n", key.name, value.unwrap_or_else(|| panic!("{}", key.name)).1)
+        };
+        KEYS.iter().filter(here).map(line).collect::<String>()
+    };
+    assert!(KEYS.iter().all(|key| names.contains(&key.name)));
+    let ini = format!("[server]\n{}[user:bob]\n{}", all(Section::Server), all(Section::User));
+    assert_eq!(warnings(ini), "");
+}
+
+#[test]
+fn a_byte_order_mark_crlf_tabs_and_comments_change_nothing() {
+    let crlf =
+        format!("[server]\nmax_cons = 5\n; a\n# b\n\n\t ; c\n{BOB}").replace('\n', "\r\n");
+    assert_eq!(warnings(&crlf), "");
+    assert_eq!(warnings(format!("\u{feff}{crlf}")), "");
+    assert_eq!(warnings(format!("\t[server]\t\n\tmax_cons\t=\t5\t\n{BOB}")), "");
+    // no end of line behind the last one
+    assert_eq!(warnings(BOB.trim_end()), "");
+    // and the line numbers are still those of the editor
+    let found = faults(format!("\u{feff}[server]\r\n\r\nmax_cons = many\r\n{BOB}"));
+    assert_eq!(found, ["ftpd.ini:3: [server] max_cons: 'many' is not a whole number"]);
+}
+
+#[test]
+fn sections_keys_and_switches_ignore_case_and_user_names_do_not() {
+    let server = Server::setup()
+        .server("MAX_Login_Attempts = 5\nEnable_Logging = ON")
+        .section("[USER:Bob]\nPassword = Other\nHOME = home\nPerm = elr")
+        .start();
+    Client::login(&server, "bob", "secret").cmd("QUIT", 221);
+    let mut client = Client::login(&server, "Bob", "Other");
+    client.cmd("MKD x", 550);
+    client.cmd("QUIT", 221);
+    let mut client = Client::connect(&server);
+    client.cmd("USER BOB", 331);
+    client.cmd("PASS secret", 530);
+    client.cmd("USER Bob", 331);
+    client.cmd("PASS other", 530);
+    let dir = folder("[user:bob]\npassword = x\nhome = Home\n");
+    assert_eq!(run(&["check"], dir.path()).0, 78, "paths keep their case");
+}
+
+#[test]
+fn relative_paths_start_from_the_folder_of_the_file() {
+    let dir = folder(format!("[server]\nlog_file = logs/ftpd.log\n{BOB}"));
+    fs::create_dir(dir.path().join("logs")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ftpd.ini");
+    let (code, out, err) =
+        run(&["check", "--config", path.to_str().unwrap()], elsewhere.path());
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    // the file itself by a relative name
+    let sub = dir.path().join("home");
+    let (code, _, err) = run(&["check", "--config", "../ftpd.ini"], &sub);
+    assert_eq!((code, err.as_str()), (0, ""));
+    // and the home is used from there too
+    let server = Server::start();
+    Client::bob(&server).upload("STOR f", b"x");
+    assert_eq!(server.get("f"), b"x");
+    assert!(server.log().contains(&format!("home \"{}\"", server.home().display())));
+}
+
+#[test]
+fn passwords_of_any_characters_log_in() {
+    let secrets = [
+        "a;b#c",
+        "; x",
+        "# x",
+        "a=b",
+        "=",
+        "a\"b",
+        "\"",
+        "a\\b\\",
+        "a:b",
+        "[x]",
+        "a b  c",
+        "p%20\u{e4}\u{20ac}",
+        "$HOME",
+        "''",
+        "\"\"x",
+        "x\"",
+    ];
+    let mut ini = String::new();
+    for (at, secret) in secrets.iter().enumerate() {
+        ini += &format!("[user:u{at}]\npassword = {secret}\nhome = home\n");
+        ini += &format!("[user:q{at}]\npassword = \"{secret}\"\nhome = home\n");
+        ini += &format!("[user:s{at}]\npassword = \"  {secret} \"\nhome = home\n");
+    }
+    let server = Server::setup().section(&ini).start();
+    let mut client = Client::connect(&server);
+    for (at, secret) in secrets.iter().enumerate() {
+        for (kind, wanted) in [
+            ("u", (*secret).to_owned()),
+            ("q", (*secret).to_owned()),
+            ("s", format!("  {secret} ")),
+        ] {
+            client.cmd(&format!("USER {kind}{at}"), 331);
+            client.cmd(&format!("PASS {wanted}"), 230);
+            client.cmd("REIN", 220);
+        }
+    }
+    let log = server.log();
+    assert!(!log.contains("a;b#c") && !log.contains("p%20"), "a password is in the log");
+}
+
+#[test]
+fn ten_thousand_users_are_checked_and_served_in_a_few_seconds() {
+    let mut ini =
+        String::from("[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n");
+    for at in 0..10_000 {
+        ini += &format!("[user:user{at}]\npassword = pass{at}\nhome = home\n");
+    }
+    let begin = Instant::now();
+    let dir = folder(&ini);
+    let (code, out, err) = run(&["check"], dir.path());
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("good, 10000 users"), "{out}");
+    let mut program = Program::start_in(dir, &[]);
+    let address = program.address("stderr");
+    log_in(address, "user9999", "pass9999").cmd("PWD", 257);
+    program.wait_for("stderr", "users: 10000, anonymous: off");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+// faults
+
+#[test]
+fn every_fault_is_reported_in_one_run_in_the_order_of_the_lines() {
+    let ini = "\
+early = 1
+[server]
+port = 99999
+max_cons = many
+nonsense
+max_per_ip = -1
+pasive_ports = 2000-2100
+passive_ports = 2200-2000
+idle_timeout = soon
+max_upload = fast
+enable_anonymous = maybe
+umask = 9
+allow_from = here
+log_level = loud
+home = home
+[user:bob]
+password =
+perm = elx
+home = nowhere
+port = 21
+[user:eve]
+[users]
+x = 1
+[user:bob]
+[server]
+[broken
+= value
+";
+    let found = faults(ini);
+    let expected = [
+        "1: early: stands before the first '[section]'",
+        "3: [server] port: '99999' is not between 0 and 65535",
+        "4: [server] max_cons: 'many' is not a whole number",
+        "5: [server] expected '[section]', 'key = value' or a comment",
+        "6: [server] max_per_ip: '-1' is not a whole number",
+        "7: [server] pasive_ports: unknown key; did you mean 'passive_ports'?",
+        "8: [server] passive_ports: '2200-2000' ends before it begins",
+        "9: [server] idle_timeout: 'soon' is not a duration such as 300, 90s, 5m or 1h",
+        "10: [server] max_upload: 'fast' is not a size such as 300K, 10M or 1G",
+        "11: [server] enable_anonymous: 'maybe' is neither on nor off",
+        "12: [server] umask: '9' is not an octal mask between 000 and 777",
+        "13: [server] allow_from: 'here' is not a list of addresses and prefixes such as 192.168.1.0/24, ::1",
+        "14: [server] log_level: 'loud' is none of error, warn, info, debug and trace",
+        "15: [server] home: belongs into [user:NAME]",
+        "17: [user:bob] password: is empty; nobody may log in without a password",
+        "18: [user:bob] perm: 'elx' has the unknown permission letter 'x'",
+        "19: [user:bob] home: 'nowhere' is not a directory: No such file or directory (os error 2)",
+        "20: [user:bob] port: belongs into [server]",
+        "21: [user:eve] password: is missing",
+        "21: [user:eve] home: is missing",
+        "22: [users] unknown section; expected '[server]' or '[user:NAME]'",
+        "24: [user:bob] stands already on line 16",
+        "25: [server] stands already on line 2",
+        "26: expected '[section]' and nothing behind it",
+        "27: expected '[section]', 'key = value' or a comment",
+    ];
+    let expected: Vec<_> = expected.iter().map(|line| format!("ftpd.ini:{line}")).collect();
+    assert_eq!(found, expected);
+    // the server says the same, and does not start
+    let dir = folder(ini);
+    let (code, out, err) = run(&["--config", "ftpd.ini"], dir.path());
+    assert_eq!((code, out.as_str(), err.lines().count()), (78, "", expected.len()), "{err}");
+}
+
+#[test]
+fn a_fault_names_the_file_as_it_was_named() {
+    let dir = folder(format!("[server]\nmax_cons = many\n{BOB}"));
+    let path = dir.path().join("ftpd.ini");
+    let path = path.to_str().unwrap();
+    let (_, _, err) = run(&["check", "--config", path], dir.path());
+    assert_eq!(err, format!("{path}:2: [server] max_cons: 'many' is not a whole number\n"));
+}
+
+#[test]
+fn a_typo_is_answered_with_the_key_that_was_meant() {
+    for (typo, meant) in [
+        ("maxcons", "max_cons"),
+        ("max-cons", "max_cons"),
+        ("passive_port", "passive_ports"),
+        ("welcome_message", "welcome_msg"),
+        ("idle_timeuot", "idle_timeout"),
+        ("prot", "port"),
+        ("enable_anonymus", "enable_anonymous"),
+        ("masquerade_adress", "masquerade_address"),
+    ] {
+        let fault = fault_of(&format!("{typo} = 1"));
+        let wanted =
+            format!("ftpd.ini:2: [server] {typo}: unknown key; did you mean '{meant}'?");
+        assert_eq!(fault, wanted);
+    }
+    let found = faults(format!("{BOB}passwd = x\nperms = elr\nmax_uplaod = 1\n"));
+    let meant = ["password", "perm", "max_upload"];
+    assert_eq!(found.len(), 3);
+    for (fault, meant) in found.iter().zip(meant) {
+        assert!(fault.ends_with(&format!("did you mean '{meant}'?")), "{fault}");
+    }
+    let far = fault_of("zzzzzzzzzz = 1");
+    assert_eq!(far, "ftpd.ini:2: [server] zzzzzzzzzz: unknown key");
+    let section = faults(format!("[sever]\nport = 1\n{BOB}"));
+    assert!(section[0].ends_with("did you mean '[server]'?"), "{section:?}");
+}
+
+#[test]
+fn an_unknown_section_is_refused() {
+    for name in ["bob", "user", "user bob", "", "default", "server:x", "users:bob"] {
+        let found = faults(format!("[{name}]\n{BOB}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let section = name.to_lowercase();
+        let begin = format!("ftpd.ini:1: [{section}] unknown section; expected '[server]'");
+        assert!(found[0].starts_with(&begin), "{found:?}");
+    }
+    for name in ["user:", "user: ", "user:a\u{7}b"] {
+        let found = faults(format!("[{name}]\nhome = home\npassword = x\n{BOB}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("ftpd.ini:1:"), "{found:?}");
+        assert!(found[0].contains("is not a user name"), "{found:?}");
+        assert!(!found[0].contains('\u{7}'), "{found:?}");
+    }
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_with_a_value_and_not_ignored() {
+    for line in [
+        "user = ftp",
+        "group = nogroup",
+        "tls_cert = auto",
+        "tls_key = key.pem",
+        "tls_required = on",
+        "tls_required = control",
+        "tls_required = data",
+        "tls_required = yes",
+    ] {
+        let key = line.split(' ').next().unwrap();
+        let wanted = format!(
+            "ftpd.ini:2: [server] {key}: is not supported by this version; leave it empty or off"
+        );
+        assert_eq!(fault_of(line), wanted);
+    }
+    let found = faults(format!("{BOB}tls_required = on\n"));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("ftpd.ini:4: [user:bob] tls_required: is not supported"));
+    assert_eq!(
+        warnings(format!("[server]\ntls_required = Off\nuser=\n{BOB}tls_required = 0\n")),
+        ""
+    );
+}
+
+#[test]
+fn what_stands_twice_is_refused() {
+    let found = faults(format!(
+        "[server]\nport = 1\nPORT = 2\n[Server]\nmax_cons = 1\n{BOB}[user:bob]\npassword = y\n[User: bob ]\n"
+    ));
+    assert_eq!(
+        found,
+        [
+            "ftpd.ini:3: [server] port: stands already on line 2",
+            "ftpd.ini:4: [server] stands already on line 1",
+            "ftpd.ini:9: [user:bob] stands already on line 6",
+            "ftpd.ini:11: [user:bob] stands already on line 6",
+        ]
+    );
+    let found = faults(format!("{BOB}password = again\n"));
+    assert_eq!(found, ["ftpd.ini:4: [user:bob] password: stands already on line 2"]);
+    // names that differ by case are two users
+    let two = format!("{BOB}[user:Bob]\npassword = x\nhome = home\n");
+    assert_eq!(warnings(two), "");
+}
+
+#[test]
+fn bad_values_are_refused_and_good_ones_are_not() {
+    let bad = [
+        ("port", "-1 65536 21x 2.5 0x15"),
+        ("max_cons", "0 65536 1e3 ten 99999999999999999999999"),
+        ("max_per_ip", "-1 65536 few"),
+        ("max_login_attempts", "0 101 none"),
+        ("active_port", "65536 -20"),
+        ("passive_ports", "0 0-10 50000- -50000 a-b 1-65536 2-1 50000:50200 1-2-3"),
+        ("idle_timeout", "-1 1d 5x 1.5m h 99999999h 18446744073709551616"),
+        ("data_timeout", "5mm ms"),
+        ("max_upload", "K 10T 1.5M -5 99999999999999G 10KB 300K/m"),
+        ("max_download", "unlimited /s"),
+        ("umask", "8 1000 rwx -1 0x1"),
+        ("allow_fxp", "2 perhaps onoff"),
+        ("log_level", "loud 3"),
+        ("allow_from", "192.168.1.0/33 localhost 1.2.3 ::1/129"),
+        ("masquerade_except", "lan 10.0.0.0/8,nowhere"),
+        ("masquerade_address", "::1 2001:db8::1 1.2.3.4:21"),
+        ("anonymous_perm", "xyz elr! E"),
+        ("log_file", "home nowhere/log"),
+        ("transfer_log", "home nowhere/log"),
+    ];
+    // one value of each key in a file, until each had its turn
+    let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();
+    for turn in 0..most {
+        let pick = |(key, values): &(&'static str, &'static str)| {
+            values.split(' ').nth(turn).map(|value| (*key, value))
+        };
+        let lines: Vec<_> = bad.iter().filter_map(pick).collect();
+        refused_one_by_one(&lines);
+    }
+    refused_one_by_one(
+        &[
+            "port",
+            "max_cons",
+            "passive_ports",
+            "ip",
+            "umask",
+            "max_login_attempts",
+            "active_port",
+        ]
+        .map(|key| (key, "")),
+    );
+    let good = [
+        ("max_per_ip", ",0,1"),
+        ("passive_ports", "60000,1-65535,50000 - 50200"),
+        ("idle_timeout", ",0,1,30S,5m,8760h"),
+        ("max_upload", ",0,1,300k,300K/s,300 K/S,10M,1G,17179869183G"),
+        ("umask", "0,077,0777"),
+        ("allow_fxp", "on,OFF,yes,No,true,FALSE,1,0"),
+        ("log_level", "error,WARN,info,debug,trace"),
+        ("masquerade_address", ",192.0.2.1,ftp.example.org"),
+        ("anonymous_perm", ",elr"),
+    ];
+    for turn in 0..9 {
+        let mut lines = String::new();
+        for (key, values) in good {
+            let values: Vec<_> = values.split(',').collect();
+            lines += &format!("{key} = {}\n", values[turn % values.len()]);
+        }
+        warnings(format!("[server]\n{lines}{BOB}"));
+    }
+}
+
+/// Each of these lines of `[server]` has a fault, and no other line has.
+fn refused_one_by_one(lines: &[(&str, &str)]) {
+    let mut ini = String::from("[server]\n");
+    for (key, value) in lines {
+        ini += &format!("{key} = {value}\n");
+    }
+    let found = faults(ini + BOB);
+    assert_eq!(found.len(), lines.len(), "{found:#?}");
+    for (line, ((key, value), fault)) in (2..).zip(lines.iter().zip(&found)) {
+        let begin = format!("ftpd.ini:{line}: [server] {key}: '{value}' ");
+        assert!(fault.starts_with(&begin), "expected {begin}...\n{fault}");
+    }
+}
+
+#[test]
+fn a_value_is_shown_on_one_line_and_without_escape_sequences() {
+    for value in ["\u{1b}[2J", "a\rb", "\u{0}x", "x\u{85}y"] {
+        let fault = fault_of(&format!("max_cons = {value}"));
+        assert!(!fault.contains(char::is_control), "{fault:?}");
+    }
+    let found =
+        faults(b"[server]\nwelcome_msg = \xff\xfe\n[user:bob]\npassword=x\nhome=home\n");
+    assert_eq!(found, ["ftpd.ini:2: [server] expected UTF-8 text"]);
+}
+
+#[test]
+fn hashes_are_not_taken_for_passwords() {
+    for hash in [
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",
+        "$6$saltsalt$hashhash",
+        "$5$saltsalt$hashhash",
+        "$y$j9T$saltsalt$hashhash",
+        "$2b$12$abcdefghijklmnopqrstuv",
+        "$2y$10$abcdefghijklmnopqrstuv",
+        "$2a$10$abcdefghijklmnopqrstuv",
+        "$1$saltsalt$hashhash",
+    ] {
+        let found = faults(format!("[user:bob]\npassword = {hash}\nhome = home\n"));
+        assert_eq!(
+            found,
+            [
+                "ftpd.ini:2: [user:bob] password: is a hash, which this version cannot check; expected clear text"
+            ]
+        );
+    }
+    for password in ["$", "$$", "$money$", "$10", "x$6$", "$12$5"] {
+        warnings(format!("[user:bob]\npassword = {password}\nhome = home\n"));
+    }
+}
+
+#[test]
+fn a_file_in_which_nobody_can_log_in_is_refused() {
+    let nobody = "ftpd.ini: no '[user:NAME]' section, and enable_anonymous is off";
+    for ini in ["", "\n\n", "; nothing\n", "[server]\n", "\u{feff}", "[server]\nport = 1\n"] {
+        assert_eq!(faults(ini), [nobody]);
+    }
+    // in the same run as other faults
+    let found = faults("[server]\nmax_cons = many\n");
+    assert_eq!(found, [nobody, "ftpd.ini:2: [server] max_cons: 'many' is not a whole number"]);
+    // but not where a user was meant
+    assert_eq!(faults("[user:bob]\n").len(), 2);
+    assert_eq!(faults("[usr:bob]\npassword = x\nhome = home\n").len(), 1);
+    assert_eq!(faults("[user:bob\npassword = x\nhome = home\n").len(), 1);
+}
+
+#[test]
+fn anonymous_needs_a_path_that_is_a_directory() {
+    assert_eq!(
+        faults(format!("[server]\nenable_anonymous = on\n{BOB}")),
+        ["ftpd.ini:2: [server] anonymous_path: is missing"]
+    );
+    assert_eq!(
+        faults(format!("[server]\nanonymous_path =\nenable_anonymous = on\n{BOB}")),
+        ["ftpd.ini:2: [server] anonymous_path: is missing"]
+    );
+    let found = faults("[server]\nenable_anonymous = on\nanonymous_path = nowhere\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("ftpd.ini:3: [server] anonymous_path: 'nowhere' is not a"));
+    // anonymous alone is enough
+    assert_eq!(warnings("[server]\nenable_anonymous = on\nanonymous_path = home\n"), "");
+    // as long as nobody uses it, it need not be there
+    assert_eq!(warnings(format!("[server]\nanonymous_path = nowhere\n{BOB}")), "");
+}
+
+#[test]
+fn a_user_cannot_have_the_name_of_an_anonymous_one() {
+    for name in ["anonymous", "ftp"] {
+        let user = BOB.replace("bob", name);
+        let found =
+            faults(format!("[server]\nenable_anonymous = on\nanonymous_path = home\n{user}"));
+        let wanted = format!(
+            "ftpd.ini:4: [user:{name}] '{name}' is an anonymous user already (enable_anonymous)"
+        );
+        assert_eq!(found, [wanted]);
+        assert_eq!(warnings(&user), "", "without enable_anonymous it is a name like others");
+    }
+}
+
+#[test]
+fn no_message_shows_a_password() {
+    let secret = "tops3cret";
+    for ini in [
+        format!("[user:bob]\npassword {secret}\nhome = home\n"),
+        format!("[user:bob]\npassword: {secret}\nhome = home\n"),
+        format!("[user:bob]\npassword : {secret}=x\nhome = home\n"),
+        format!("[user:bob]\npassword {secret}=\nhome = home\n"),
+        format!("[user:bob]\n= {secret}\nhome = home\n"),
+        format!("[user:bob]\npasswrd = {secret}\nhome = home\n"),
+        format!("[server]\npassword = {secret}\n{BOB}"),
+        format!("password = {secret}\n{BOB}"),
+        format!("[nobody]\npassword = {secret}\n"),
+        format!("[user:bob]\npassword = x\npassword = {secret}\nhome = home\n"),
+        format!("{BOB}{BOB}"),
+        format!("[user:bob]\npassword = $6${secret}$x\nhome = home\n"),
+        format!("[user:bob\npassword = {secret}\n"),
+        format!("[user:bob]\npassword = {secret}\nhome = nowhere\nperm = ?\n"),
+        format!("[user:bob]\n\"password = {secret}\"\nhome = home\n"),
+    ] {
+        let found = faults(&ini);
+        assert!(!found.is_empty());
+        assert!(!found.concat().contains(secret), "{found:?}");
+    }
+    let found = faults(b"[user:bob]\npassword = tops3cret\xff\nhome = home\n");
+    assert!(!found.concat().contains(secret), "{found:?}");
+}
+
+#[test]
+fn thousands_of_faults_into_a_pipe_that_closes_are_still_exit_code_78() {
+    let mut ini = String::from("[server]\n");
+    for at in 0..2_500 {
+        ini += &format!("nonsense{at} = 1\n");
+    }
+    let dir = folder(ini + BOB);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .arg("check")
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("ftpd.ini:2: [server] nonsense0: unknown key"), "{first}");
+    assert_eq!(child.wait().unwrap().code(), Some(78));
+}
+
+// warnings
+
+#[test]
+fn a_file_that_others_can_read_is_warned_of_and_served() {
+    let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 0\n{BOB}"));
+    let file = dir.path().join("ftpd.ini");
+    for (mode, warned) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+        fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let (code, out, err) = run(&["check"], dir.path());
+        assert_eq!((code, !err.is_empty()), (0, warned), "{mode:o} {out}{err}");
+        if warned {
+            assert!(err.starts_with("warning: ftpd.ini:5: [user:bob] password: "), "{err}");
+            assert!(err.contains("chmod o-r"), "{err}");
+            assert!(!err.contains("tops3cret"), "{err}");
+        }
+    }
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut program = Program::start_in(dir, &[]);
+    program.address("stderr");
+    let line = program.wait_for("stderr", "[user:bob] password");
+    assert!(line.contains(" WARN "), "{line}");
+    assert!(!program.text("stderr").contains("tops3cret"));
+    // without users there is no password to read
+    let dir = folder("[server]\nenable_anonymous = on\nanonymous_path = home\n");
+    let file = dir.path().join("ftpd.ini");
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(run(&["check"], dir.path()).2, "");
+}
+
+#[test]
+fn fewer_passive_ports_than_max_per_ip_are_warned_of() {
+    let check = |lines: &str| warnings(format!("[server]\n{lines}\n{BOB}"));
+    let said = check("max_per_ip = 10\npassive_ports = 50000-50004");
+    assert_eq!(
+        said,
+        "warning: ftpd.ini:3: [server] passive_ports: '50000-50004' has 5 ports, fewer than max_per_ip (10)\n"
+    );
+    assert_eq!(check("max_per_ip = 5\npassive_ports = 50000-50004"), "");
+    assert_eq!(check("max_per_ip = 0\npassive_ports = 50000-50000"), "");
+    // the control port does not count
+    let said = check("port = 50000\nmax_per_ip = 5\npassive_ports = 50000-50004");
+    assert!(said.contains("has 4 ports"), "{said}");
+}
+
+#[test]
+fn the_control_port_in_the_passive_range_is_warned_of() {
+    let said = warnings(format!("[server]\npassive_ports = 2000-2200\n{BOB}"));
+    assert_eq!(
+        said,
+        "warning: ftpd.ini:2: [server] passive_ports: '2000-2200' holds the control port 2121, which is skipped\n"
+    );
+    for port in [2000, 2200] {
+        let said =
+            warnings(format!("[server]\nport = {port}\npassive_ports = 2000-2200\n{BOB}"));
+        assert!(said.contains("is skipped"), "{said}");
+    }
+    for port in [1999, 2201] {
+        let ini = format!("[server]\nport = {port}\npassive_ports = 2000-2200\n{BOB}");
+        assert_eq!(warnings(ini), "");
+    }
+    let found = faults(format!("[server]\nport = 2000\npassive_ports = 2000\n{BOB}"));
+    assert_eq!(
+        found,
+        [
+            "ftpd.ini:3: [server] passive_ports: '2000-2000' holds only the control port, which is skipped"
+        ]
+    );
+}
+
+#[test]
+fn the_control_port_in_the_passive_range_is_never_given_out() {
+    for _ in 0..20 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let Some(next) = port.checked_add(1) else { continue };
+        let Ok(second) = TcpListener::bind(("127.0.0.1", next)) else { continue };
+        drop((first, second));
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = {port}\npassive_ports = {port}-{next}\nmax_per_ip = 0\n{BOB}"
+        );
+        let mut program = Program::start(&ini, &[]);
+        let until = Instant::now() + PATIENCE;
+        let up = loop {
+            if program.text("stderr").contains("users: 1") {
+                break true;
+            }
+            if program.child.try_wait().unwrap().is_some() {
+                break false;
+            }
+            assert!(Instant::now() < until);
+            thread::sleep(Duration::from_millis(5));
+        };
+        if !up {
+            // somebody else took the port meanwhile
+            continue;
+        }
+        assert!(program.text("stderr").contains("which is skipped"));
+        let mut client = log_in(([127, 0, 0, 1], port).into(), "bob", "tops3cret");
+        for _ in 0..8 {
+            assert_eq!(client.passive_address("PASV").port(), next);
+            assert_eq!(client.passive_address("EPSV").port(), next);
+        }
+        return;
+    }
+    panic!("no two ports were free");
+}
+
+// mutations
+
+/// A small generator of numbers, the same each time (Knuth's constants).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound.max(1)
+    }
+}
+
+fn mutate(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    const BITS: [&[u8]; 16] = [
+        b"[",
+        b"]",
+        b"=",
+        b"\n",
+        b"\r",
+        b"\"",
+        b";",
+        b"\0",
+        b"\xff",
+        b"\xc3",
+        b":",
+        b" ",
+        b"-",
+        b"99999999999999999999",
+        b"[user:",
+        "\u{feff}\u{2028}\u{130}".as_bytes(),
+    ];
+    let mut text = good.to_vec();
+    for _ in 0..=numbers.below(6) {
+        let at = numbers.below(text.len());
+        let end = (at + numbers.below(40)).min(text.len());
+        match numbers.below(5) {
+            0 => drop(text.drain(at..end)),
+            1 => drop(text.splice(at..at, BITS[numbers.below(BITS.len())].iter().copied())),
+            2 => {
+                let piece = text[at..end].to_vec();
+                let to = numbers.below(text.len());
+                drop(text.splice(to..to, piece));
+            }
+            3 if at < text.len() => text[at] = u8::try_from(numbers.below(256)).unwrap(),
+            _ => text.truncate(text.len() - numbers.below(text.len() / 8)),
+        }
+    }
+    text
+}
+
+#[test]
+fn mutations_of_a_good_file_are_accepted_or_refused_and_never_a_panic() {
+    let dir = folder("");
+    let file = dir.path().join("ftpd.ini");
+    let mut numbers = Numbers(42);
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..1500 {
+        let text = mutate(EXAMPLE.as_bytes(), &mut numbers);
+        fs::write(&file, &text).unwrap();
+        let shown = || text.escape_ascii().to_string();
+        match ftpd::config::load(&file) {
+            Ok(config) => {
+                good += 1;
+                assert!(!config.users.is_empty(), "{}", shown());
+            }
+            Err(faults) => {
+                bad += 1;
+                assert!(!faults.is_empty(), "{}", shown());
+                assert!(faults.is_sorted_by_key(|fault| fault.place.line), "{}", shown());
+                let lines = text.split(|&byte| byte == b'\n').count();
+                for fault in &faults {
+                    assert!(fault.place.line <= lines, "{fault}\n{}", shown());
+                    assert!(!fault.to_string().contains(['\n', '\r', '\u{1b}']), "{fault}");
+                }
+            }
+        }
+        if round % 75 == 0 {
+            let (code, out, err) = run(&["check"], dir.path());
+            assert!([0, 78].contains(&code), "{code} {out}{err}\n{}", shown());
+            assert!(!err.contains("panicked"), "{err}\n{}", shown());
+        }
+    }
+    assert!(good > 20 && bad > 20, "{good} good, {bad} bad");
+}

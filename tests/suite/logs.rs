@@ -1,0 +1,330 @@
+//! The log and the transfer log.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::program::{BOB, Program, folder, log_in, start_unheard};
+use crate::server::{PATIENCE, Server};
+
+fn start_logging(lines: &str, environment: &[(&str, &str)]) -> (Program, SocketAddr) {
+    let ini = format!(
+        "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nlog_file = ftpd.log\n{lines}\n{BOB}perm = elradfmwMT\n"
+    );
+    let mut program = Program::start(&ini, environment);
+    let address = program.address("ftpd.log");
+    (program, address)
+}
+
+#[test]
+fn a_log_file_is_appended_to_and_holds_all_of_it() {
+    let (mut program, address) = start_logging("", &[]);
+    log_in(address, "bob", "tops3cret").cmd("QUIT", 221);
+    program.wait_for("ftpd.log", "ended after");
+    assert_eq!(program.stop(), 0);
+    assert_eq!(program.text("stderr"), "", "the log goes to the file alone");
+    let first = program.text("ftpd.log");
+    assert!(!first.contains("tops3cret"));
+    let mode = fs::metadata(program.dir().join("ftpd.log")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, 0, "others cannot read it: {mode:o}");
+    // a second start goes on behind the first
+    let ini = fs::read(program.dir().join("ftpd.ini")).unwrap();
+    let dir = folder(ini);
+    fs::write(dir.path().join("ftpd.log"), &first).unwrap();
+    let mut again = Program::start_in(dir, &[]);
+    let until = Instant::now() + PATIENCE;
+    while again.text("ftpd.log").matches("users: 1").count() < 2 {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(again.text("ftpd.log").starts_with(&first));
+    assert_eq!(again.stop(), 0);
+}
+
+#[test]
+fn a_log_file_that_was_moved_away_is_opened_anew() {
+    let (mut program, address) = start_logging("transfer_log = xferlog", &[]);
+    for file in ["ftpd.log", "xferlog"] {
+        fs::rename(program.dir().join(file), program.dir().join(format!("{file}.1"))).unwrap();
+    }
+    let old = program.text("ftpd.log.1");
+    // each round writes to both; sooner or later they look for their names
+    let until = Instant::now() + PATIENCE;
+    let mut client = log_in(address, "bob", "tops3cret");
+    let mut rounds = 0;
+    while program.text("ftpd.log").is_empty() || program.text("xferlog").is_empty() {
+        assert!(Instant::now() < until);
+        rounds += 1;
+        client.upload(&format!("STOR f{rounds}"), b"x");
+        thread::sleep(Duration::from_millis(20));
+    }
+    program.wait_for("ftpd.log", &format!("f{rounds}\": 1 bytes"));
+    // not a line is lost
+    let both = program.text("ftpd.log.1") + &program.text("ftpd.log");
+    assert!(both.starts_with(&old));
+    let both_xfer = program.text("xferlog.1") + &program.text("xferlog");
+    for round in 1..=rounds {
+        assert_eq!(both.matches(&format!("/f{round}\": 1 bytes")).count(), 1, "{both}");
+        assert_eq!(both_xfer.matches(&format!("/f{round} b _ i")).count(), 1, "{both_xfer}");
+    }
+}
+
+#[test]
+fn log_level_says_how_much_is_logged() {
+    for (level, connects, failures) in
+        [("error", false, false), ("warn", false, true), ("info", true, true)]
+    {
+        let (mut program, mut client) =
+            start_unheard(&format!("log_file = ftpd.log\nlog_level = {level}\n"), &[]);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS wrong", 530);
+        client.cmd("QUIT", 221);
+        assert_eq!(program.stop(), 0);
+        let log = program.text("ftpd.log");
+        assert_eq!(log.contains(" connected"), connects, "{level}\n{log}");
+        assert_eq!(log.contains("login failed for 'bob'"), failures, "{level}\n{log}");
+        assert_eq!(log.is_empty(), !failures, "{level}\n{log}");
+    }
+}
+
+#[test]
+fn rust_log_goes_before_log_level() {
+    for (variable, connects, failures) in [
+        ("warn", false, true),
+        ("off", false, false),
+        ("", true, true),
+        ("ftpd=error", false, false),
+    ] {
+        let (mut program, mut client) =
+            start_unheard("log_file = ftpd.log\nlog_level = info\n", &[("RUST_LOG", variable)]);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS wrong", 530);
+        client.cmd("QUIT", 221);
+        assert_eq!(program.stop(), 0);
+        let log = program.text("ftpd.log");
+        assert_eq!(log.contains(" connected"), connects, "'{variable}'\n{log}");
+        assert_eq!(log.contains("login failed"), failures, "'{variable}'\n{log}");
+    }
+    let (mut program, mut client) =
+        start_unheard("log_file = ftpd.log\nlog_level = error\n", &[("RUST_LOG", "info")]);
+    client.cmd("QUIT", 221);
+    assert_eq!(program.stop(), 0);
+    assert!(program.text("ftpd.log").contains(" connected"));
+}
+
+#[test]
+fn without_enable_logging_nothing_is_logged_and_no_file_is_made() {
+    let (mut program, mut client) =
+        start_unheard("enable_logging = off\nlog_file = ftpd.log\n", &[]);
+    client.upload("STOR f", b"x");
+    client.cmd("RETR missing", 550);
+    client.cmd("QUIT", 221);
+    assert_eq!(program.stop(), 0);
+    assert_eq!(program.text("stderr"), "");
+    assert!(!program.dir().join("ftpd.log").exists());
+    assert_eq!(fs::read(program.dir().join("home/f")).unwrap(), b"x");
+}
+
+#[test]
+fn each_event_is_one_line_with_who_and_what() {
+    let server = Server::start();
+    server.put("old", "12345");
+    let mut client = Client::bob(&server);
+    let local = client.stream().local_addr().unwrap();
+    client.upload("STOR new", b"abc");
+    client.download("RETR old");
+    client.cmd("RETR missing", 550);
+    client.cmd("MKD dir", 257);
+    client.cmd("RNFR new", 350);
+    client.cmd("RNTO dir/new", 250);
+    client.cmd("DELE dir/new", 250);
+    client.cmd("RMD dir", 250);
+    client.cmd("SITE CHMOD 600 old", 200);
+    client.cmd("MFMT 20200102030405 old", 213);
+    client.cmd("PASS tops3cret", 503);
+    client.cmd("tops3cret", 500);
+    client.cmd("QUIT", 221);
+    server.wait_for_log("ended after");
+    let log = server.log();
+    let home = server.home();
+    let home = home.display();
+    let who = format!("{local} [bob] ");
+    for (begin, parts) in [
+        (format!("{local} connected"), vec![]),
+        (format!("{who}logged in, home \"{home}\""), vec![]),
+        (format!("{who}STOR \"{home}/new\": 3 bytes in "), vec![" s, ", " KiB/s, complete"]),
+        (format!("{who}RETR \"{home}/old\": 5 bytes in "), vec![" s, ", " KiB/s, complete"]),
+        (format!("{who}RETR \"{home}/missing\" refused: "), vec![]),
+        (format!("{who}MKD \"{home}/dir\""), vec![]),
+        (format!("{who}RNTO \"{home}/new\" -> \"{home}/dir/new\""), vec![]),
+        (format!("{who}DELE \"{home}/dir/new\""), vec![]),
+        (format!("{who}RMD \"{home}/dir\""), vec![]),
+        (format!("{who}SITE CHMOD \"{home}/old\""), vec![]),
+        (format!("{who}MFMT \"{home}/old\""), vec![]),
+        (format!("{who}PASS refused: "), vec![]),
+        (format!("{who}a line refused: Unknown command"), vec![]),
+        (format!("{who}ended after "), vec![" s: QUIT"]),
+    ] {
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(&begin)).collect();
+        assert_eq!(lines.len(), 1, "{begin}\n{log}");
+        assert!(parts.iter().all(|part| lines[0].contains(part)), "{}", lines[0]);
+    }
+    assert!(!log.contains("tops3cret"), "{log}");
+}
+
+#[test]
+fn refusals_name_the_permission_that_is_missing() {
+    let server = Server::setup().user("perm = elr").start();
+    let mut client = Client::bob(&server);
+    client.cmd("MKD dir", 550);
+    let line = server.wait_for_log("MKD ");
+    let path = format!("MKD \"{}\" refused: ", server.home().join("dir").display());
+    assert!(line.contains(&path) && line.contains("permission letter 'm'"), "{line}");
+    assert!(!server.has("dir"));
+}
+
+#[test]
+fn names_from_strangers_cannot_forge_a_line() {
+    let server = Server::setup().server("enable_anonymous = on\nanonymous_path = home").start();
+    let mut client = Client::bob(&server);
+    let evil = b"a\x1b[2J\xfe\"\\ \xc2\x85b";
+    for (verb, code) in [(&b"MKD "[..], 257), (b"RMD ", 250), (b"DELE ", 550)] {
+        client.raw(&[verb, evil, b"\r\n"].concat());
+        client.expect(code);
+    }
+    client.raw(b"USER x\x1b]0;owned\x07\xfe\r\n");
+    client.expect(331);
+    client.cmd("PASS x", 530);
+    client.raw(b"NO\x1bSUCH\x07 thing\r\n");
+    client.expect(500);
+    client.cmd("QUIT", 221);
+    server.wait_for_log("ended after");
+    let log = server.log();
+    for line in log.lines() {
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(line.starts_with("20") && line.contains("Z "), "{line:?}");
+    }
+    assert!(log.contains(r#"/a\x1b[2J\xfe\"\\ "#), "{log}");
+    assert!(log.contains(r"login failed for 'x\x1b]0;owned\x07\xfe'"), "{log}");
+    assert!(!log.contains('\u{fffd}'), "what is not UTF-8 is escaped");
+}
+
+// the transfer log
+
+/// The fields of an xferlog line, the date as one.
+fn fields(line: &str) -> Vec<String> {
+    assert!(line.is_char_boundary(24) && line.as_bytes()[24] == b' ', "{line}");
+    let (date, rest) = line.split_at(24);
+    let words = rest.split(' ').skip(1).map(str::to_owned);
+    let all: Vec<_> = std::iter::once(date.to_owned()).chain(words).collect();
+    assert_eq!(all.len(), 14, "{line}");
+    all
+}
+
+#[test]
+fn the_transfer_log_has_a_line_for_each_transfer_that_others_can_read() {
+    let server = Server::setup()
+        .server("transfer_log = xferlog\nenable_anonymous = on\nanonymous_path = home\nanonymous_perm = elrw")
+        .start();
+    server.put("old file", "line\nline\n");
+    let mut client = Client::bob(&server);
+    client.upload("STOR a b", b"12345");
+    client.download("RETR old file");
+    client.upload("APPE a b", b"678");
+    client.cmd("TYPE A", 200);
+    client.download("RETR old file");
+    client.lines("NLST");
+    client.cmd("TYPE I", 200);
+    client.cmd("RETR missing", 550);
+    client.raw(b"STOR \x1b\xfe\r\n");
+    client.expect(425);
+    let mut guest = Client::login(&server, "anonymous", "me@example.org");
+    guest.download("RETR old file");
+    guest.cmd("QUIT", 221);
+    client.cmd("QUIT", 221);
+    let text = fs::read_to_string(server.dir().join("xferlog")).unwrap();
+    let lines: Vec<_> = text.lines().map(fields).collect();
+    let home = server.home();
+    let home = home.display();
+    let expected = [
+        ("5", format!("{home}/a_b"), "b", "i", "r", "bob"),
+        ("10", format!("{home}/old_file"), "b", "o", "r", "bob"),
+        ("3", format!("{home}/a_b"), "b", "i", "r", "bob"),
+        ("12", format!("{home}/old_file"), "a", "o", "r", "bob"),
+        ("10", format!("{home}/old_file"), "b", "o", "a", "anonymous"),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{text}");
+    for (line, (bytes, path, kind, way, mode, user)) in lines.iter().zip(expected) {
+        let [
+            date,
+            seconds,
+            host,
+            size,
+            file,
+            kind_,
+            action,
+            way_,
+            mode_,
+            user_,
+            service,
+            method,
+            id,
+            done,
+        ] = &line[..]
+        else {
+            panic!("{text}")
+        };
+        // Sun Nov 22 13:34:20 2026
+        let parts: Vec<_> = date.split_whitespace().collect();
+        assert_eq!((parts.len(), parts[0].len(), parts[1].len()), (5, 3, 3), "{date}");
+        assert!(parts[4].starts_with("20") && parts[3].len() == 8, "{date}");
+        assert!(seconds.parse::<u64>().unwrap() < 60);
+        assert_eq!((host.as_str(), size.as_str()), ("127.0.0.1", bytes));
+        assert_eq!((file, kind_.as_str(), action.as_str()), (&path, kind, "_"));
+        assert_eq!((way_.as_str(), mode_.as_str(), user_.as_str()), (way, mode, user));
+        assert_eq!((service.as_str(), method.as_str(), id.as_str()), ("ftp", "0", "*"));
+        assert_eq!(done, "c");
+    }
+}
+
+#[test]
+fn a_failed_transfer_is_marked_incomplete_in_the_transfer_log() {
+    let server = Server::setup().server("transfer_log = xferlog\nmax_download = 64K").start();
+    server.put("big", vec![b'x'; 4 << 20]);
+    let mut client = Client::bob(&server);
+    let mut data = client.passive();
+    client.cmd("RETR big", 150);
+    data.read_exact(&mut [0; 1000]).unwrap();
+    client.send("ABOR");
+    client.expect(426);
+    client.expect(226);
+    let mut data = client.passive();
+    client.cmd("STOR part\u{1b}\"x", 150);
+    data.write_all(b"12345").unwrap();
+    // the server has them once they are in the file
+    let until = Instant::now() + PATIENCE;
+    while !server.has("part\u{1b}\"x") || server.get("part\u{1b}\"x").len() < 5 {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.send("ABOR");
+    client.expect(426);
+    client.expect(226);
+    client.cmd("QUIT", 221);
+    let text = fs::read_to_string(server.dir().join("xferlog")).unwrap();
+    let lines: Vec<_> = text.lines().map(fields).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    let sent: u64 = lines[0][3].parse().unwrap();
+    assert!((1000..4 << 20).contains(&sent), "{text}");
+    assert_eq!((lines[0][7].as_str(), lines[0][13].as_str()), ("o", "i"), "{text}");
+    assert_eq!(lines[1][3], "5", "{text}");
+    assert!(lines[1][4].ends_with("/part_\\\"x"), "{text}");
+    assert_eq!((lines[1][7].as_str(), lines[1][13].as_str()), ("i", "i"), "{text}");
+    let line = server.wait_for_log("RETR ");
+    assert!(line.contains(&format!("{sent} bytes")) && line.contains("failed: "), "{line}");
+    server.wait_for_log("STOR ");
+}

@@ -1,0 +1,152 @@
+//! A test and a story for each bug.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+
+use crate::client::{Client, drain};
+use crate::server::Server;
+
+/// The directory handle was opened for lookups alone, so every listing of a directory failed
+/// with 426, and clients showed an empty folder.
+#[test]
+fn a_directory_is_listed() {
+    let server = Server::start();
+    server.put("a", "1");
+    server.put("sub/b", "2");
+    let mut client = Client::bob(&server);
+    assert_eq!(client.lines("LIST").len(), 2);
+    assert_eq!(client.lines("NLST sub"), ["sub/b"]);
+    assert!(client.cmd("STAT -la /sub", 213).contains(" b\n"));
+}
+
+/// `mget *.txt` of older clients sends the pattern with NLST, and got 550.
+#[test]
+fn nlst_and_list_match_patterns_in_the_last_part() {
+    let server = Server::start();
+    for name in ["sub/a.txt", "sub/b.txt", "sub/c.bin", "sub/.d.txt", "x*y"] {
+        server.put(name, "");
+    }
+    let mut client = Client::bob(&server);
+    let mut names = client.lines("NLST sub/*.txt");
+    names.sort();
+    assert_eq!(names, ["sub/a.txt", "sub/b.txt"]);
+    assert_eq!(client.lines("LIST sub/?.bin").len(), 1);
+    assert_eq!(client.lines("NLST sub/*.none"), [""; 0]);
+    // a file that has the name of a pattern is that file
+    assert_eq!(client.lines("NLST x*y"), ["x*y"]);
+    client.cmd("NLST s*/a.txt", 550);
+    client.cmd("NLST none/*", 550);
+}
+
+/// lftp on `::1` sends `EPRT |2|::|port|`, was refused, and waited for half a minute.
+#[test]
+fn eprt_with_no_address_means_the_client_s_own_on_ipv6() {
+    let server = Server::setup().ip("::1").start();
+    server.put("a", "text");
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let mut client = Client::bob(&server);
+    client.cmd(&format!("EPRT |2|::|{}|", listener.local_addr().unwrap().port()), 200);
+    client.send("RETR a");
+    let mut text = String::new();
+    listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "text");
+    client.expect(150);
+    client.expect(226);
+}
+
+/// A log that was cut back while it was fetched was reported as complete.
+#[test]
+fn a_file_that_becomes_shorter_while_it_is_sent_is_451() {
+    let server = Server::start();
+    let path = server.home().join("log");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let mut client = Client::bob(&server);
+    let mut data = client.passive();
+    client.cmd("RETR log", 150);
+    data.read_exact(&mut [0; 1000]).unwrap();
+    file.set_len(1000).unwrap();
+    drain(&mut data);
+    client.expect(451);
+    assert!(server.wait_for_log("RETR \"").contains("became shorter"));
+}
+
+/// `anonymous` and `ftp` are two names of one user, but were counted apart.
+#[test]
+fn all_anonymous_names_share_their_seats() {
+    let server = Server::setup()
+        .server("enable_anonymous = on\nanonymous_path = home\nmax_per_user = 1")
+        .start();
+    let first = Client::login(&server, "anonymous", "a@b");
+    let mut second = Client::connect(&server);
+    second.cmd("USER ftp", 331);
+    second.cmd("PASS a@b", 421);
+    drop(first);
+}
+
+/// A client that had said QUIT and gone kept its passive port until `data_timeout`.
+#[test]
+fn a_client_that_quits_and_goes_before_its_data_connection_is_let_go() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    client.passive_address("EPSV");
+    client.raw(b"STOR new\r\nQUIT\r\n");
+    drop(client);
+    server.wait_for_log("ended");
+    assert!(!server.has("new"));
+}
+
+/// `ip = ::, 0.0.0.0` bound IPv6 for both families, and then found IPv4 taken.
+#[test]
+fn all_of_ipv6_and_all_of_ipv4_may_be_listened_on_together() {
+    for order in ["::, 127.0.0.1", "127.0.0.1, ::"] {
+        // with a fixed port, which both need; another program may take it first
+        let free = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        let server = Server::setup().ip(order).server(&format!("port = {free}")).start();
+        Client::bob(&server);
+        Client::silent(format!("[::1]:{free}").parse().unwrap()).expect(220);
+    }
+}
+
+/// REST outlived a listing that was refused before its data connection.
+#[test]
+fn a_restart_offset_ends_with_the_next_transfer_command_whatever_comes_of_it() {
+    let server = Server::start();
+    server.put("f", "0123456789");
+    for command in ["NLST none", "MLSD f", "LIST none", "RETR none", "STOU /"] {
+        let mut client = Client::bob(&server);
+        client.cmd("REST 3", 350);
+        client.send(command);
+        client.expect_in(500..600);
+        assert_eq!(client.download("RETR f"), b"0123456789", "{command}");
+    }
+}
+
+/// QUIT takes any text, but only a bare one was heard during a transfer.
+#[test]
+fn a_client_may_leave_after_any_quit_while_its_download_runs() {
+    let server = Server::start();
+    server.put("large", vec![7; 8 << 20]);
+    let mut client = Client::bob(&server);
+    let mut data = client.passive();
+    client.cmd("RETR large", 150);
+    client.send("QUIT now");
+    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(drain(&mut data).len(), 8 << 20);
+    client.expect(226);
+    client.expect(221);
+}
+
+/// The log of a refusal named what stood behind the first word as the path.
+#[test]
+fn a_refusal_is_logged_with_the_path_that_was_meant() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    client.cmd("SITE UTIME no such 20200101000000 20200101000000 20200101000000 UTC", 550);
+    client.send("LIST -al /none");
+    client.expect(550);
+    let real = |name: &str| format!("\"{}\" refused", server.home().join(name).display());
+    server.wait_for_log(&format!("SITE UTIME {}", real("no such")));
+    server.wait_for_log(&format!("LIST {}", real("none")));
+}

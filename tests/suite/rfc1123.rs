@@ -1,0 +1,333 @@
+//! RFC 1123, what it mends in RFC 959; one module for each section.
+
+use crate::client::Client;
+use crate::server::Server;
+
+/// LOCAL type.
+mod section_4_1_2_1 {
+    use super::*;
+
+    #[test]
+    fn image_and_local_8_are_the_same() {
+        let server = Server::start();
+        server.put("a", "x\r\n\n");
+        let mut client = Client::bob(&server);
+        let image = client.download("RETR a");
+        client.cmd("TYPE A", 200);
+        client.cmd("TYPE L 8", 200);
+        assert_eq!(client.download("RETR a"), image);
+    }
+}
+
+/// Data connection management.
+mod section_4_1_2_5 {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_port_before_each_transfer_is_enough_for_many() {
+        let server = Server::start();
+        server.put("a", "x");
+        let mut client = Client::bob(&server);
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            client.cmd(&format!("PORT 127,0,0,1,{},{}", port >> 8, port & 255), 200);
+            client.cmd("RETR a", 150);
+            let mut bytes = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, b"x");
+            client.expect(226);
+        }
+    }
+}
+
+/// PASV.
+mod section_4_1_2_6 {
+    use super::*;
+
+    #[test]
+    fn the_first_six_numbers_of_a_227_are_the_address() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        let reply = client.cmd("PASV", 227);
+        let text = reply.strip_prefix("227 ").unwrap();
+        let from = text.find(|letter: char| letter.is_ascii_digit()).unwrap();
+        let numbers: Vec<_> = text[from..]
+            .split(|letter: char| !letter.is_ascii_digit())
+            .filter(|part| !part.is_empty())
+            .collect();
+        assert_eq!(numbers.len(), 6, "{reply}");
+        assert_eq!(numbers[..4], ["127", "0", "0", "1"]);
+    }
+
+    #[test]
+    fn each_transfer_takes_a_pasv_of_its_own() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        let address = client.passive_address("PASV");
+        let data = client.data(address);
+        client.cmd("NLST", 150);
+        client.expect(226);
+        drop(data);
+        client.cmd("NLST", 425);
+        client.cmd("PASV", 227);
+    }
+}
+
+/// LIST and NLST.
+mod section_4_1_2_7 {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_cr_lf_whatever_the_type() {
+        let server = Server::start();
+        server.put("a", "");
+        server.put("b", "");
+        let mut client = Client::bob(&server);
+        for kind in ["TYPE A", "TYPE I"] {
+            client.cmd(kind, 200);
+            let mut names = client.lines("NLST");
+            names.sort();
+            assert_eq!(names, ["a", "b"]);
+            let list = client.download("LIST");
+            let list = String::from_utf8(list).unwrap();
+            assert!(list.ends_with("\r\n") && list.matches("\r\n").count() == 2);
+            assert!(list.matches(['\r', '\n']).count() == 4);
+        }
+        // the type that was set is still the type
+        client.cmd("TYPE A", 200);
+        server.put("c", "x\n");
+        client.lines("NLST");
+        assert_eq!(client.download("RETR c"), b"x\r\n");
+    }
+
+    #[test]
+    fn what_nlst_says_can_be_retrieved_as_it_stands() {
+        let server = Server::start();
+        for name in ["d/a", "d/b c", "d/-dash", "d/\u{e4}", "d/e/f"] {
+            server.put(name, name);
+        }
+        let mut client = Client::bob(&server);
+        for (directory, argument) in
+            [("/", "d"), ("/", "d/"), ("/", "/d"), ("/d", ""), ("/d/e", ".."), ("/d/e", "/d")]
+        {
+            client.cmd(&format!("CWD {directory}"), 250);
+            let names = client.lines(format!("NLST {argument}").trim_end());
+            assert_eq!(names.len(), 5, "{names:?}");
+            for name in names.iter().filter(|name| !name.ends_with('e')) {
+                let content = client.download(&format!("RETR {name}"));
+                assert!(String::from_utf8(content).unwrap().starts_with("d/"));
+            }
+        }
+        client.cmd("CWD /", 250);
+        assert_eq!(client.lines("NLST d/a"), ["d/a"]);
+    }
+
+    #[test]
+    fn nlst_has_names_and_nothing_else() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        assert_eq!(client.download("NLST"), b"");
+        server.put("only", "");
+        assert_eq!(client.download("NLST"), b"only\r\n");
+    }
+}
+
+/// STOU.
+mod section_4_1_2_9 {
+    use super::*;
+
+    #[test]
+    fn the_150_of_stou_names_the_file_in_the_exact_form() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        let mark = client.upload("STOU", b"x");
+        let name = mark.strip_prefix("150 FILE: ").unwrap();
+        assert_eq!(server.get(name), b"x");
+        assert_eq!(client.download(&format!("RETR {name}")), b"x");
+    }
+}
+
+/// The end of a line has nothing to do with the ends of reads.
+mod section_4_1_2_10 {
+    use super::*;
+
+    #[test]
+    fn a_command_may_come_byte_by_byte_and_several_may_come_at_once() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        for byte in b"NOOP\r\n" {
+            client.raw(&[*byte]);
+        }
+        client.expect(200);
+        client.raw(b"NOOP\r\nPWD\r\nSY");
+        client.expect(200);
+        client.expect(257);
+        client.raw(b"ST\r");
+        client.raw(b"\nNOOP\r\n");
+        client.expect(215);
+        client.expect(200);
+    }
+}
+
+/// Replies.
+mod section_4_1_2_11 {
+    use super::*;
+
+    #[test]
+    fn every_line_of_every_reply_ends_with_cr_lf_and_begins_with_a_code_or_a_space() {
+        let server = Server::start();
+        server.put("a", "");
+        let mut client = Client::bob(&server);
+        for (command, code) in [("HELP", 214), ("FEAT", 211), ("STAT", 211), ("MLST a", 250)] {
+            let reply = client.cmd(command, code);
+            assert!(!reply.contains('\r'), "{reply}");
+            for line in reply.lines() {
+                assert!(line.starts_with(' ') || line.starts_with(&code.to_string()));
+            }
+        }
+    }
+}
+
+/// The control connection is a Telnet connection.
+mod section_4_1_2_12 {
+    use std::io::Read;
+
+    use super::*;
+
+    const NEGOTIATIONS: [(&[u8], &[u8]); 4] = [
+        // WILL is refused with DONT, DO with WONT
+        (b"\xff\xfb\x01", b"\xff\xfe\x01"),
+        (b"\xff\xfd\x03", b"\xff\xfc\x03"),
+        // what is off already needs no answer, or there would be no end of answers
+        (b"\xff\xfc\x01", b""),
+        (b"\xff\xfe\x03", b""),
+    ];
+
+    #[test]
+    fn telnet_options_are_refused_and_the_session_goes_on() {
+        let server = Server::start();
+        let client = Client::connect(&server);
+        for (ask, answer) in NEGOTIATIONS {
+            let mut stream = client.stream();
+            std::io::Write::write_all(&mut stream, &[ask, b"SYST\r\n"].concat()).unwrap();
+            let expected = [answer, b"215 "].concat();
+            let mut heard = vec![0; expected.len()];
+            stream.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, expected);
+            while heard.last() != Some(&b'\n') {
+                heard = vec![0];
+                stream.read_exact(&mut heard).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn interrupt_process_and_synch_before_a_command_have_no_unusual_effect() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        client.raw(b"\xff\xf4\xff\xf2ABOR\r\n");
+        client.expect(226);
+        client.raw(b"\xff\xf4\xff\xf2STAT\r\n");
+        client.expect(211);
+    }
+
+    #[test]
+    fn the_data_connection_leaves_from_the_address_of_the_control_connection() {
+        let server = Server::setup().ip("0.0.0.0").start();
+        server.put("a", "x");
+        let address = (std::net::Ipv4Addr::new(127, 0, 0, 3), server.address().port());
+        let mut client = Client::silent(address.into());
+        client.expect(220);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        let own = client.stream().local_addr().unwrap().ip();
+        let listener = std::net::TcpListener::bind((own, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        client.cmd(&format!("EPRT |1|{own}|{port}|"), 200);
+        client.cmd("RETR a", 150);
+        let (_data, from) = listener.accept().unwrap();
+        client.expect(226);
+        assert_eq!(from.ip().to_string(), "127.0.0.3");
+        let passive = client.passive_address("PASV");
+        assert_eq!(passive.ip().to_string(), "127.0.0.3");
+    }
+}
+
+/// Minimum implementation.
+mod section_4_1_2_13 {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_minimum_is_known() {
+        let server = Server::start();
+        let help = Client::connect(&server).cmd("HELP", 214);
+        let words: Vec<_> = help.split_ascii_whitespace().collect();
+        for name in [
+            "USER", "PASS", "ACCT", "PORT", "PASV", "TYPE", "MODE", "STRU", "RETR", "STOR",
+            "APPE", "RNFR", "RNTO", "DELE", "CWD", "CDUP", "RMD", "MKD", "PWD", "LIST", "NLST",
+            "SYST", "STAT", "HELP", "NOOP", "QUIT",
+        ] {
+            assert!(words.contains(&name), "{name}: {help}");
+        }
+    }
+}
+
+/// Idle timeout.
+mod section_4_1_3_2 {
+    use super::*;
+
+    #[test]
+    fn the_default_idle_timeout_is_five_minutes() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        assert!(client.cmd("SITE IDLE", 200).contains("300"));
+    }
+}
+
+/// Control and data at the same time.
+mod section_4_1_3_3 {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn stat_and_abor_are_obeyed_while_data_is_under_way() {
+        let server = Server::start();
+        server.put("a", vec![7; 64 << 20]);
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("RETR a", 150);
+        client.cmd("STAT", 211);
+        client.send("ABOR");
+        client.expect(426);
+        client.expect(226);
+        let mut bytes = Vec::new();
+        let _ = data.read_to_end(&mut bytes);
+        assert!(bytes.len() < 64 << 20);
+    }
+}
+
+/// Restart: the codes it adds.
+mod section_4_1_3_4 {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_restarted_there_is_554() {
+        let server = Server::start();
+        server.put("a", "12345");
+        let mut client = Client::bob(&server);
+        let _data = client.passive();
+        client.cmd("REST 6", 350);
+        client.cmd("RETR a", 554);
+        client.cmd("REST 6", 350);
+        client.cmd("STOR a", 554);
+        client.cmd("REST 1", 350);
+        client.cmd("STOR new", 554);
+        assert_eq!(server.get("a"), b"12345");
+        assert!(!server.has("new"));
+    }
+}
