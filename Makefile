@@ -9,7 +9,7 @@ run:
 	@echo 'address:  ftp://127.0.0.1:2121   user: demo   password: demo   files: target/home'
 	@echo 'try:      curl -T README.md ftp://demo:demo@127.0.0.1:2121/ && curl ftp://demo:demo@127.0.0.1:2121/'
 	@echo 'stop:     Ctrl-C'
-	@exec ./target/release/ftpd --config etc/ftpd.ini
+	@exec cargo run --release --quiet -- --config etc/ftpd.ini
 
 test: clients
 	cargo test
@@ -25,7 +25,7 @@ docs:
 
 # The FTP clients that the tests drive. Without the right to install, a test names the
 # client it has to do without.
-CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone
+CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; *) tool=$$name;; esac; \

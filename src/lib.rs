@@ -24,4 +24,5 @@ pub mod data;
 pub mod docs;
 pub mod log;
 pub mod server;
+pub mod tls;
 pub mod vfs;

@@ -46,6 +46,10 @@ pub enum Event<'a> {
     Connected,
     /// A client was turned away before a session began.
     TurnedAway(&'a str),
+    /// TLS has begun: how, and whom the client's certificate names.
+    Secured(&'a str, Option<&'a str>),
+    /// Data connections are protected, and resume the TLS session or not.
+    DataSecured(bool),
     /// A good login, and where the user's home is.
     LoggedIn(&'a Path),
     /// A login that failed, with the name it was tried for.
@@ -109,6 +113,8 @@ impl Event<'_> {
         match self {
             Self::TurnedAway(_) | Self::LoginFailed(..) | Self::Note(_) => Level::Warn,
             Self::Connected
+            | Self::Secured(..)
+            | Self::DataSecured(_)
             | Self::LoggedIn(_)
             | Self::Refused(..)
             | Self::Transferred(_)
@@ -130,6 +136,14 @@ impl fmt::Display for Line<'_> {
         f.write_char(' ')?;
         match self.1 {
             Event::Connected => f.write_str("connected"),
+            Event::DataSecured(true) => f.write_str("TLS data connections resume the session"),
+            Event::DataSecured(false) => {
+                f.write_str("TLS data connections do not resume the session")
+            }
+            Event::Secured(how, None) => f.write_str(how),
+            Event::Secured(how, Some(subject)) => {
+                write!(f, "{how}, certificate of '{}'", Escaped(subject.as_bytes()))
+            }
             Event::TurnedAway(why) => write!(f, "turned away: {why}"),
             Event::LoggedIn(home) => write!(f, "logged in, home {}", path(home)),
             Event::LoginFailed(name, why) => {
@@ -317,6 +331,7 @@ impl LogFile {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the logs are this room's")]
 fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }

@@ -37,6 +37,8 @@ pub enum AuthError {
     UnknownUser,
     /// The password is another.
     WrongPassword,
+    /// The client's certificate is not the user's.
+    NoCertificate,
     /// The client's address is not in `allow_from`.
     NotFromHere,
     /// The user has `max_per_user` sessions.
@@ -128,6 +130,7 @@ impl fmt::Display for AuthError {
         f.write_str(match self {
             Self::UnknownUser => "no such user",
             Self::WrongPassword => "wrong password",
+            Self::NoCertificate => "not the certificate of tls_client",
             Self::NotFromHere => "address is not in allow_from",
             Self::TooManySessions => "max_per_user sessions are open",
         })

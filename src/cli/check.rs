@@ -11,7 +11,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
             for warning in &config.warnings {
                 complain(&format!("warning: {warning}"));
             }
-            let named = config.users.values().filter(|user| user.password.is_some()).count();
+            let named = config.named_users();
             let users = if named == 1 { "user" } else { "users" };
             let anonymous = if config.server.enable_anonymous { " and anonymous" } else { "" };
             say(&format!("{}: good, {named} {users}{anonymous}", file.display()))

@@ -1,5 +1,6 @@
 //! What a person types: one file for each subcommand.
 
+mod cert;
 mod check;
 mod serve;
 
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{self, Config};
+use crate::tls;
 
 /// Where the settings are looked for when no file is named.
 const FILES: [&str; 2] = ["ftpd.ini", "/etc/ftpd.ini"];
@@ -29,6 +31,7 @@ ftpd - a small FTP server
 
 usage: ftpd [serve] [--config FILE]  serve until Ctrl-C
        ftpd check [--config FILE]    check the file and say what is wrong with it
+       ftpd cert [--config FILE]     show the certificate that clients are shown
        ftpd --help | --version
 
 -c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
@@ -41,6 +44,7 @@ manual: ftpd(8), ftpd.ini(5)";
 enum Action {
     Serve,
     Check,
+    Cert,
     Help,
     Version,
 }
@@ -57,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match action {
         Action::Serve => serve::run(file.as_deref()),
         Action::Check => check::run(file.as_deref()),
+        Action::Cert => cert::run(file.as_deref()),
         Action::Help => say(HELP),
         Action::Version => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
     }
@@ -73,6 +78,7 @@ fn parse(
             Long("help") | Short('h') => return Ok((Action::Help, None)),
             Long("version") | Short('V') => return Ok((Action::Version, None)),
             Value(word) if action.is_none() && word == "check" => action = Some(Action::Check),
+            Value(word) if action.is_none() && word == "cert" => action = Some(Action::Cert),
             Value(word) if action.is_none() && word == "serve" => action = Some(Action::Serve),
             other @ (Long(_) | Short(_) | Value(_)) => return Err(other.unexpected()),
         }
@@ -88,12 +94,23 @@ fn load(file: Option<&Path>) -> Result<(PathBuf, Config), ExitCode> {
         complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
         return Err(ExitCode::from(BAD_CONFIG));
     };
-    match config::load(file) {
-        Ok(config) => Ok((file.to_owned(), config)),
+    let mut config = match config::load(file) {
+        Ok(config) => config,
         Err(faults) => {
             for fault in faults {
                 complain(&fault.to_string());
             }
+            return Err(ExitCode::from(BAD_CONFIG));
+        }
+    };
+    match config.tls.as_ref().map(tls::check).transpose() {
+        Ok(warnings) => {
+            let place = |warning| format!("{}: [server] {warning}", file.display());
+            config.warnings.extend(warnings.into_iter().flatten().map(place));
+            Ok((file.to_owned(), config))
+        }
+        Err(why) => {
+            complain(&format!("{}: [server] {why}", file.display()));
             Err(ExitCode::from(BAD_CONFIG))
         }
     }

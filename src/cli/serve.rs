@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
@@ -36,7 +38,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    let (sender, signals) = bounded(2);
+    let (sender, signals) = bounded(1);
     catch_signals(sender)?;
     // each file and directory gets its mode with its user's own mask
     umask(Mode::empty());
@@ -52,6 +54,7 @@ fn serve(config: Config) -> Result<(), String> {
     server.run(&signals).map_err(|why| format!("cannot start: {why}"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
 fn start_log(config: &Config) -> Result<(), String> {
     let server = &config.server;
     let (level, file) = if server.enable_logging {
@@ -66,25 +69,47 @@ fn start_log(config: &Config) -> Result<(), String> {
     })
 }
 
-/// Each signal is one message. SIGTERM is blocked before there are other threads, so that
-/// only the one that waits for it gets it.
+/// The first signal is a message to the server, the second one ends the process at once,
+/// whatever holds up the server.
+///
+/// SIGTERM is blocked before there are other threads, so that only the one that waits for it
+/// gets it. SIGXFSZ is blocked and never waited for: a file that outgrows its limit is then an
+/// error of one upload and not the end of all.
+#[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
 fn catch_signals(sender: Sender<()>) -> Result<(), String> {
     let mut terminate = SigSet::empty();
     terminate.add(Signal::SIGTERM);
-    terminate.thread_block().map_err(|why| format!("cannot block SIGTERM: {why}"))?;
-    let interrupt = sender.clone();
-    ctrlc::set_handler(move || {
-        // a third signal adds nothing to a second one
-        let _ = interrupt.try_send(());
-    })
-    .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
+    let mut blocked = terminate;
+    blocked.add(Signal::SIGXFSZ);
+    blocked.thread_block().map_err(|why| format!("cannot block signals: {why}"))?;
+    let stop = Arc::new(StopSignal { sender, seen: AtomicBool::new(false) });
+    let interrupt = Arc::clone(&stop);
+    ctrlc::set_handler(move || interrupt.take())
+        .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let wait = move || {
         while terminate.wait().is_ok() {
-            let _ = sender.try_send(());
+            stop.take();
         }
     };
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
+}
+
+/// What SIGINT and SIGTERM do alike.
+struct StopSignal {
+    sender: Sender<()>,
+    seen: AtomicBool,
+}
+
+impl StopSignal {
+    #[expect(clippy::disallowed_methods, reason = "the second signal ends the process")]
+    fn take(&self) {
+        if self.seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(0);
+        }
+        // a server that has stopped by itself needs no message
+        let _ = self.sender.try_send(());
+    }
 }
 
 /// Raises the limit on open files as far as it may be raised, and says if that is too low.

@@ -64,6 +64,8 @@ pub enum Fault {
     Secret(&'static str),
     /// A key of a later version.
     Unsupported,
+    /// TLS is asked for, and there is no certificate.
+    NeedsCertificate,
     /// Nobody could log in.
     NobodyCanLogIn,
 }
@@ -110,6 +112,7 @@ impl fmt::Display for Fault {
             Self::Unsupported => {
                 f.write_str("is not supported by this version; leave it empty or off")
             }
+            Self::NeedsCertificate => f.write_str("needs a tls_cert"),
             Self::NobodyCanLogIn => {
                 f.write_str("no '[user:NAME]' section, and enable_anonymous is off")
             }

@@ -14,6 +14,7 @@ use log::LevelFilter;
 
 use super::error::Fault;
 use super::perm::PermSet;
+use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
 use super::value::{self, Password, Peers, PortRange};
 
 /// What `[server]` says.
@@ -61,6 +62,22 @@ pub struct Server {
     pub transfer_log: Option<PathBuf>,
     /// How long running transfers may go on after Ctrl-C.
     pub shutdown_grace: Duration,
+    /// Where the certificate comes from, if there is one.
+    pub tls_cert: CertificateSource,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// Where a certificate that is made here is kept.
+    pub tls_dir: Option<PathBuf>,
+    /// The port on which TLS begins at once; 0 is none.
+    pub tls_implicit_port: u16,
+    /// The lowest version of TLS.
+    pub tls_min_version: TlsVersion,
+    /// Whether data connections must resume the control connection's session.
+    pub tls_resume: Resume,
+    /// Who signs the clients' certificates.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Whether a client must have one.
+    pub tls_client_cert: ClientCertificate,
 }
 
 /// What may stand in `[server]` for everybody and in `[user:NAME]` for one.
@@ -78,6 +95,10 @@ pub struct Limits {
     pub allow_from: Vec<IpNet>,
     /// Permission bits that new files and directories do not get.
     pub umask: u32,
+    /// Where TLS is a must.
+    pub tls_required: TlsRequired,
+    /// Whether an upload over TLS must end as TLS asks for.
+    pub tls_require_close_notify: bool,
 }
 
 impl Limits {
@@ -98,6 +119,8 @@ pub struct User {
     pub home: PathBuf,
     /// The server's limits, or the user's own.
     pub limits: Limits,
+    /// The subject or fingerprint of the certificate that the user must show.
+    pub tls_client: Option<String>,
 }
 
 /// One key.
@@ -143,8 +166,8 @@ pub enum Kind {
     Rate(Set<Option<NonZeroU64>>),
     /// On or off.
     Switch(Set<bool>),
-    /// A directory that must be there, or nothing.
-    Folder(Set<Option<PathBuf>>),
+    /// A directory that must be there.
+    Folder(Set<PathBuf>),
     /// A directory, or nothing. Only who uses it knows whether it must be there.
     LateFolder(Set<Option<PathBuf>>),
     /// A file to write, or nothing; its directory must be there.
@@ -161,6 +184,12 @@ pub enum Kind {
     Level(Set<LevelFilter>),
     /// A password.
     Password(Set<Password>),
+    /// One of some words.
+    Word(&'static [&'static str], Set<&'static str>),
+    /// A PEM file, the word `auto`, or nothing.
+    Certificate(Set<CertificateSource>),
+    /// A file to read, or nothing.
+    Readable(Set<Option<PathBuf>>),
     /// A key that only a later version can obey: anything but empty or off is refused, so
     /// that nobody believes in protection that is not there.
     Later(Section),
@@ -184,8 +213,8 @@ pub(super) enum Target<'a> {
 }
 
 use Kind::{
-    Bound, File, Folder, Host, Hosts, LateFolder, Later, Level, Number, Peers as PeerList,
-    Perm, Ports, Prefixes, Rate, Switch, Text, Time, Umask,
+    Bound, Certificate, File, Folder, Host, Hosts, LateFolder, Later, Level, Number,
+    Peers as PeerList, Perm, Ports, Prefixes, Rate, Readable, Switch, Text, Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -258,17 +287,33 @@ pub static KEYS: &[Key] = &[
         "Not supported by this version: root is given up for this user once the ports are bound."),
     key("group", "", Later(Section::Server),
         "Not supported by this version: root is given up for this group once the ports are bound."),
-    key("tls_cert", "", Later(Section::Server),
-        "Not supported by this version: certificate file."),
-    key("tls_key", "", Later(Section::Server),
-        "Not supported by this version: key file."),
-    key("tls_required", "off", Later(Section::Both),
-        "Not supported by this version: refuse sessions without TLS."),
+    key("tls_cert", "", Certificate(InServer(|to, v| to.tls_cert = v)),
+        "PEM file with the certificate and its chain, or auto for one that is made and renewed here. Empty: no TLS. A changed file is taken for new connections."),
+    key("tls_key", "", Readable(InServer(|to, v| to.tls_key = v)),
+        "PEM file with the key of tls_cert."),
+    key("tls_dir", "ftpd-tls", LateFolder(InServer(|to, v| to.tls_dir = v)),
+        "Directory for the certificate of tls_cert = auto."),
+    key("tls_implicit_port", "0", Number(0..=65535, InServer(|to, v| to.tls_implicit_port = small(v))),
+        "Port on which TLS begins at once, for old clients; 990 is the usual one. 0: none."),
+    key("tls_required", "off", Word(&TlsRequired::WORDS, Both(|to, v| to.tls_required = TlsRequired::of(v))),
+        "Where TLS is a must: control refuses logins without it, data refuses transfers without it, on refuses both."),
+    key("tls_min_version", "1.2", Word(&TlsVersion::WORDS, InServer(|to, v| to.tls_min_version = TlsVersion::of(v))),
+        "Lowest version of TLS."),
+    key("tls_resume", "prefer", Word(&Resume::WORDS, InServer(|to, v| to.tls_resume = Resume::of(v))),
+        "Whether data connections must resume the TLS session of their control connection, which proves that they are the client's. prefer: they may, and the log says whether they do."),
+    key("tls_client_ca", "", Readable(InServer(|to, v| to.tls_client_ca = v)),
+        "PEM file with the authorities that sign clients' certificates. Empty: none is asked for."),
+    key("tls_client_cert", "required", Word(&ClientCertificate::WORDS, InServer(|to, v| to.tls_client_cert = ClientCertificate::of(v))),
+        "Whether a client must show a certificate, if tls_client_ca is set."),
+    key("tls_require_close_notify", "on", Switch(Both(|to, v| to.tls_require_close_notify = v)),
+        "Take an upload over TLS for whole only if the client ends it as TLS asks for. Off for clients that do not."),
     required("password", Kind::Password(InUser(|to, v| to.password = Some(v))),
         "Password in clear text. It may contain any character; put it in double quotes to keep outer spaces."),
     key("perm", "elr", Perm(InUser(|to, v| to.perm = v)),
         "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
-    required("home", Folder(InUser(|to, v| to.home = v.unwrap_or_default())),
+    key("tls_client", "", Text(InUser(|to, v| to.tls_client = (!v.is_empty()).then_some(v))),
+        "Subject or SHA-256 fingerprint of the client certificate that this user must show besides the password."),
+    required("home", Folder(InUser(|to, v| to.home = v)),
         "Directory that is the root of what the user sees."),
 ];
 
@@ -331,6 +376,24 @@ impl Key {
             Kind::Password(set) => {
                 set.put(target, value::password(text).map_err(Fault::Secret)?);
             }
+            Word(words, set) => {
+                let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+                let word = word.or_else(|| switch_word(words, text));
+                let why = || refused(format!("is none of {}", words.join(", ")));
+                set.put(target, word.ok_or_else(why)?);
+            }
+            Certificate(set) => set.put(
+                target,
+                match text {
+                    "" => CertificateSource::None,
+                    auto if auto.eq_ignore_ascii_case("auto") => CertificateSource::Auto,
+                    file => CertificateSource::File(readable(file, folder).map_err(refused)?),
+                },
+            ),
+            Readable(set) => {
+                let file = (!text.is_empty()).then(|| readable(text, folder)).transpose();
+                set.put(target, file.map_err(refused)?);
+            }
             Later(_) if text.is_empty() || value::switch(text) == Ok(false) => {}
             Later(_) => return Err(Fault::Unsupported),
         }
@@ -350,7 +413,10 @@ impl Kind {
             Time(set) => set.section(),
             Rate(set) => set.section(),
             Switch(set) => set.section(),
-            Folder(set) | LateFolder(set) | File(set) => set.section(),
+            Folder(set) => set.section(),
+            LateFolder(set) | File(set) | Readable(set) => set.section(),
+            Word(_, set) => set.section(),
+            Certificate(set) => set.section(),
             Perm(set) => set.section(),
             Prefixes(set) => set.section(),
             PeerList(set) => set.section(),
@@ -374,7 +440,9 @@ impl Kind {
             Rate(_) => "size per second, 0 is no limit".to_owned(),
             Switch(_) => "on or off".to_owned(),
             Folder(_) | LateFolder(_) => "directory".to_owned(),
-            File(_) => "file".to_owned(),
+            File(_) | Readable(_) => "file".to_owned(),
+            Word(words, _) => words.join(", "),
+            Certificate(_) => "file or auto".to_owned(),
             Perm(_) => "permission letters".to_owned(),
             Prefixes(_) | PeerList(_) => "addresses and prefixes".to_owned(),
             Umask(_) => "octal mask".to_owned(),
@@ -405,12 +473,28 @@ impl<V> Set<V> {
     }
 }
 
-fn folder_value(text: &str, folder: &Path) -> Result<Option<PathBuf>, value::Refused> {
+/// Switches have more than one spelling, where the words are those of a switch as well.
+fn switch_word<'w>(words: &'static [&'static str], text: &str) -> Option<&'w &'static str> {
+    let usual = if value::switch(text).ok()? { "on" } else { "off" };
+    words.iter().find(|word| **word == usual)
+}
+
+#[expect(clippy::disallowed_methods, reason = "only to see whether it can be read")]
+fn readable(text: &str, folder: &Path) -> Result<PathBuf, value::Refused> {
+    let path = folder.join(text);
+    match std::fs::File::open(&path).and_then(|file| file.metadata()) {
+        Ok(meta) if meta.is_file() => Ok(path),
+        Ok(_) => Err("is not a file".to_owned()),
+        Err(why) => Err(format!("cannot be read: {why}")),
+    }
+}
+
+fn folder_value(text: &str, folder: &Path) -> Result<PathBuf, value::Refused> {
     if text.is_empty() {
-        return Ok(None);
+        return Err("is not a directory".to_owned());
     }
     let path = folder.join(text);
-    there(&path).map(|()| Some(path))
+    there(&path).map(|()| path)
 }
 
 /// Whether a path is a directory.

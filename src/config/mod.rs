@@ -6,6 +6,7 @@ mod error;
 mod ini;
 mod keys;
 mod perm;
+mod tls;
 mod value;
 
 use std::collections::HashMap;
@@ -17,6 +18,9 @@ use std::time::Duration;
 pub use error::{ConfigError, Fault, Place};
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};
+pub use tls::{
+    CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
+};
 pub use value::{Password, Peers, PortRange};
 
 use ini::Document;
@@ -31,8 +35,17 @@ pub struct Config {
     pub limits: Limits,
     /// `[user:NAME]` by name, and the anonymous ones if they may log in.
     pub users: HashMap<String, Arc<User>>,
+    /// What it says of TLS, if there is a certificate.
+    pub tls: Option<TlsSettings>,
     /// What is allowed but hardly meant, in the form of a fault.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// How many users have a section of their own.
+    pub fn named_users(&self) -> usize {
+        self.users.values().filter(|user| user.password.is_some()).count()
+    }
 }
 
 /// Names under which anonymous users log in.
@@ -43,6 +56,7 @@ pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
 /// # Errors
 ///
 /// Every fault that was found, in the order of the lines.
+#[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
 pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
     let unreadable = |why: std::io::Error| {
         let fault = Fault::Unreadable(why.to_string());
@@ -130,6 +144,7 @@ impl<'a> Draft<'a> {
             perm: PermSet::default(),
             home: PathBuf::new(),
             limits: self.limits.clone(),
+            tls_client: None,
         };
         for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
             let entry = section.entries.iter().find(|entry| entry.key == key.name);
@@ -139,20 +154,14 @@ impl<'a> Draft<'a> {
             }
             let default = key.default.filter(|_| key.section() == Section::User);
             let text = entry.map(|entry| entry.value.as_str()).or(default);
-            let missing = key.default.is_none() && text.is_none_or(str::is_empty);
-            let set = match text {
-                _ if missing && entry.is_none() => {
+            let Some(text) = text else {
+                if key.default.is_none() {
                     let place = Place::of(section.line, &section.name, key.name);
                     self.faults.push((place, Fault::Missing));
-                    continue;
                 }
-                Some("") if key.name == "home" => {
-                    Err(Fault::Value(String::new(), "is not a directory".to_owned()))
-                }
-                Some(text) => key.set(text, &self.folder, &mut Target::User(&mut user)),
-                None => Ok(()),
+                continue;
             };
-            if let Err(fault) = set {
+            if let Err(fault) = key.set(text, &self.folder, &mut Target::User(&mut user)) {
                 self.fault(section, entry, fault);
             }
         }
@@ -201,6 +210,7 @@ impl<'a> Draft<'a> {
             )));
         }
         self.anonymous();
+        self.tls();
         if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
@@ -212,7 +222,8 @@ impl<'a> Draft<'a> {
         }
         let users = self.users.into_iter().map(|(name, _, user)| (name, Arc::new(user)));
         let (server, limits) = (self.server, self.limits);
-        Ok(Config { users: users.collect(), server, limits, warnings })
+        let tls = tls_settings(&server);
+        Ok(Config { users: users.collect(), server, limits, tls, warnings })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.
@@ -244,6 +255,88 @@ impl<'a> Draft<'a> {
         if let Some(most) = max_per_ip.filter(|&most| usable < most) {
             let why = format!("has {usable} ports, fewer than max_per_ip ({most})");
             warnings.push(self.printed(&(place(self), Fault::Value(read(), why))));
+        }
+    }
+
+    /// Protection that is asked for must be possible.
+    fn tls(&mut self) {
+        let line = |draft: &Self, key: &str| draft.lines.get(key).copied().unwrap_or_default();
+        let has_key = self.server.tls_key.is_some();
+        let without = match &self.server.tls_cert {
+            CertificateSource::None => line(self, "tls_cert"),
+            source @ (CertificateSource::File(_) | CertificateSource::Auto) => {
+                let is_auto = *source == CertificateSource::Auto;
+                return self.tls_with_certificate(is_auto);
+            }
+        };
+        // a certificate that was refused has its fault already
+        if self.faults.iter().any(|(place, _)| place.line == without && without > 0) {
+            return;
+        }
+        let none = TlsRequired::default();
+        let asked = [
+            ("tls_required", self.limits.tls_required != none),
+            ("tls_implicit_port", self.server.tls_implicit_port != 0),
+            ("tls_key", has_key),
+            ("tls_client_ca", self.server.tls_client_ca.is_some()),
+        ];
+        for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+            let place = Place::of(line(self, key), "server", key);
+            // a value that was refused has its fault already, and the strictest one in its place
+            if !self.faults.iter().any(|(other, _)| other.line == place.line) {
+                self.faults.push((place, Fault::NeedsCertificate));
+            }
+        }
+        for (name, line, user) in &self.users {
+            let own = user.limits.tls_required != self.limits.tls_required;
+            let asked = [
+                ("tls_required", own && user.limits.tls_required != none),
+                ("tls_client", user.tls_client.is_some()),
+            ];
+            for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+                let place = Place::of(*line, &format!("user:{name}"), key);
+                self.faults.push((place, Fault::NeedsCertificate));
+            }
+        }
+    }
+
+    /// What is asked for beside a certificate must fit it.
+    fn tls_with_certificate(&mut self, is_auto: bool) {
+        let line = |draft: &Self, key: &str| draft.lines.get(key).copied().unwrap_or_default();
+        let (key, cert) = (line(self, "tls_key"), line(self, "tls_cert"));
+        let refused = |draft: &Self, line: usize| {
+            line > 0 && draft.faults.iter().any(|(place, _)| place.line == line)
+        };
+        match &self.server.tls_key {
+            Some(file) if is_auto => {
+                let read = file.strip_prefix(&self.folder).unwrap_or(file);
+                let why = "is of no use with tls_cert = auto, which makes its own key";
+                let fault = Fault::Value(read.display().to_string(), why.to_owned());
+                self.faults.push((Place::of(key, "server", "tls_key"), fault));
+            }
+            None if !is_auto && !refused(self, key) => {
+                let place = Place::of(key.max(cert), "server", "tls_key");
+                self.faults.push((place, Fault::Missing));
+            }
+            Some(_) | None => {}
+        }
+        let Server { port, tls_implicit_port: implicit, .. } = self.server;
+        if implicit != 0 && implicit == port {
+            let place =
+                Place::of(line(self, "tls_implicit_port"), "server", "tls_implicit_port");
+            let why = "is the control port, on which TLS begins with AUTH".to_owned();
+            self.faults.push((place, Fault::Value(implicit.to_string(), why)));
+        }
+        let has_authority = self.server.tls_client_ca.is_some();
+        if has_authority || refused(self, line(self, "tls_client_ca")) {
+            return;
+        }
+        for (name, line, user) in &self.users {
+            if let Some(client) = &user.tls_client {
+                let place = Place::of(*line, &format!("user:{name}"), "tls_client");
+                let why = "needs a tls_client_ca in [server]".to_owned();
+                self.faults.push((place, Fault::Value(client.clone(), why)));
+            }
         }
     }
 
@@ -279,6 +372,7 @@ impl<'a> Draft<'a> {
                 perm: self.server.anonymous_perm,
                 home: home.clone(),
                 limits: self.limits.clone(),
+                tls_client: None,
             };
             self.users.push((name.to_owned(), 0, user));
         }
@@ -288,6 +382,25 @@ impl<'a> Draft<'a> {
         let (file, place, fault) = (self.file.to_owned(), place.clone(), fault.clone());
         ConfigError { file, place, fault }.to_string()
     }
+}
+
+/// Everything about TLS in one value.
+fn tls_settings(server: &Server) -> Option<TlsSettings> {
+    let wild = |host: &str| matches!(host, "0.0.0.0" | "::");
+    let hosts = server.masquerade_address.iter().chain(&server.ip);
+    let mut names: Vec<_> = hosts.filter(|host| !wild(host)).cloned().collect();
+    names.push("localhost".to_owned());
+    let settings = TlsSettings {
+        certificate: server.tls_cert.clone(),
+        key: server.tls_key.clone(),
+        dir: server.tls_dir.clone().unwrap_or_default(),
+        names,
+        min_version: server.tls_min_version,
+        resume: server.tls_resume,
+        client_ca: server.tls_client_ca.clone(),
+        client_cert: server.tls_client_cert,
+    };
+    (settings.certificate != CertificateSource::None).then_some(settings)
 }
 
 /// What a client can send and a log can show on one line.
@@ -326,6 +439,14 @@ fn blank_server() -> Server {
         log_file: None,
         transfer_log: None,
         shutdown_grace: Duration::ZERO,
+        tls_cert: CertificateSource::None,
+        tls_key: None,
+        tls_dir: None,
+        tls_implicit_port: 0,
+        tls_min_version: TlsVersion::V1_3,
+        tls_resume: Resume::Require,
+        tls_client_ca: None,
+        tls_client_cert: ClientCertificate::Required,
     }
 }
 
@@ -337,6 +458,8 @@ fn blank_limits() -> Limits {
         idle_timeout: None,
         allow_from: Vec::new(),
         umask: 0o077,
+        tls_required: TlsRequired { control: true, data: true },
+        tls_require_close_notify: true,
     }
 }
 
@@ -353,6 +476,7 @@ mod tests {
                 perm: PermSet::default(),
                 home: PathBuf::new(),
                 limits: limits.clone(),
+                tls_client: None,
             };
             let mut target = match key.section() {
                 Section::User => Target::User(&mut user),

@@ -18,9 +18,12 @@ pub enum Command {
     Account,
     Allocate(u64),
     Append(Pathname),
+    Auth(String),
+    BufferSize(u64),
     ChangeDir(Pathname),
     ChangeDirUp,
     Chmod(u32, Pathname),
+    ClearControl,
     ClientName,
     ClientServerId,
     Delete(Pathname),
@@ -53,6 +56,7 @@ pub enum Command {
     Port(SocketAddr),
     PreTransfer,
     PrintDir,
+    Protect(u8),
     Quit,
     Reinitialize,
     RemoveDir(Pathname),
@@ -114,6 +118,8 @@ pub enum Arg {
 pub enum Feature {
     /// A line of its own.
     Line(&'static str),
+    /// A line of its own, where there is a certificate.
+    Tls(&'static str),
     /// MLST and its facts, with a mark for those that are chosen.
     Facts,
 }
@@ -174,6 +180,10 @@ impl Verb {
         Self { feature: Some(Feature::Line(line)), ..self }
     }
 
+    const fn tls_feature(self, line: &'static str) -> Self {
+        Self { feature: Some(Feature::Tls(line)), ..self }
+    }
+
     const fn facts_feature(self) -> Self {
         Self { feature: Some(Feature::Facts), ..self }
     }
@@ -221,6 +231,10 @@ pub static VERBS: &[Verb] = &[
     verb(&["ACCT"], "account", Needed(|| Command::Account), "accepted and not needed").before_login(),
     verb(&["REIN"], "", Nothing(|| Command::Reinitialize), "start the session anew").before_login(),
     verb(&["QUIT"], "", Ignored(|| Command::Quit), "end the session, after a running transfer").before_login(),
+    verb(&["AUTH"], "TLS", Word(Command::Auth), "begin TLS").before_login().tls_feature("AUTH TLS"),
+    verb(&["PBSZ"], "0", Number(Command::BufferSize), "must come before PROT").before_login().tls_feature("PBSZ"),
+    verb(&["PROT"], "P|C", Letter(Command::Protect), "choose TLS or clear text for data connections").before_login().tls_feature("PROT"),
+    verb(&["CCC"], "", Nothing(|| Command::ClearControl), "refused: TLS stays"),
     verb(&["CWD", "XCWD"], "path", Path(Command::ChangeDir), "change the working directory").needs(Perm::Enter).feature("TVFS"),
     verb(&["CDUP", "XCUP"], "", Nothing(|| Command::ChangeDirUp), "change to the parent directory").needs(Perm::Enter),
     verb(&["PWD", "XPWD"], "", Nothing(|| Command::PrintDir), "say the working directory"),
@@ -354,6 +368,10 @@ impl Command {
             Self::Abort
             | Self::Account
             | Self::Allocate(_)
+            | Self::Auth(_)
+            | Self::BufferSize(_)
+            | Self::ClearControl
+            | Self::Protect(_)
             | Self::ChangeDirUp
             | Self::ClientName
             | Self::ClientServerId

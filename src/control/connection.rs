@@ -19,6 +19,7 @@ use super::reply::{Code, Mark, Reply};
 use super::shared::Stop;
 use crate::data::{Interrupt, Passive, Progress, Watch};
 use crate::log::{Who, kib_per_second};
+use crate::tls::{Got, Layer, Peer, SessionTls, Want};
 
 /// The stream, and what of it has been read.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(super) struct Connection {
     timeout: Option<Duration>,
     /// What has arrived; empty and small between two reads.
     input: Vec<u8>,
+    tls: Option<Box<Layer>>,
     /// Why nothing more will come, once that is known.
     gone: Option<Gone>,
 }
@@ -79,6 +81,7 @@ impl Connection {
             framer: Framer::default(),
             timeout: None,
             input: Vec::new(),
+            tls: None,
             gone: None,
         })
     }
@@ -97,17 +100,18 @@ impl Connection {
         who: Who<'_>,
     ) -> Heard {
         loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            // before the queue, which a stranger could keep full
+            if left.is_some_and(|left| left.is_zero()) {
+                return Heard::TimedOut;
+            }
             if let Some(line) = self.framer.pop() {
                 return Heard::Line(line);
             }
             if self.gone.is_some() {
                 return Heard::Gone;
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Heard::TimedOut;
-            }
-            let at_door = passive.as_deref_mut().filter(|passive| passive.listener().is_some());
+            let at_door = passive.as_deref_mut().filter(|passive| passive.door().is_some());
             match at_door {
                 Some(passive) => self.wait_at_door(left, passive, who),
                 None => self.wait(left),
@@ -130,10 +134,10 @@ impl Connection {
 
     fn wait_at_door(&mut self, left: Option<Duration>, passive: &mut Passive, who: Who<'_>) {
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let Some(listener) = passive.listener() else { return };
+        let Some(door) = passive.door() else { return };
         let mut fds = [
             PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(listener, PollFlags::IN),
+            PollFd::from_borrowed_fd(door, PollFlags::IN),
         ];
         // EINTR comes round again
         if poll(&mut fds, timeout.as_ref()).is_err() {
@@ -141,7 +145,7 @@ impl Connection {
         }
         let [spoke, came] = fds.map(|fd| !fd.revents().is_empty());
         if came {
-            passive.admit(who);
+            passive.attend(who);
         }
         if spoke {
             self.read(RecvFlags::DONTWAIT);
@@ -150,21 +154,90 @@ impl Connection {
 
     /// One read, and what it says.
     fn read(&mut self, flags: RecvFlags) {
-        self.input.clear();
-        self.input.reserve(INPUT);
-        match recv(&self.stream, spare_capacity(&mut self.input), flags) {
-            Ok((0, _)) => self.gone = Some(Gone::Closed),
-            Ok(_) => {
-                self.framer.feed(&self.input);
-                let answers = self.framer.take_answers();
-                self.send(&answers);
-                if self.framer.is_hopeless() {
-                    self.gone = Some(Gone::Endless);
+        let mut flags = flags;
+        loop {
+            self.input.clear();
+            self.input.reserve(INPUT);
+            match self.receive(flags) {
+                Ok(Got::Some) => {
+                    self.framer.feed(&self.input);
+                    let answers = self.framer.take_answers();
+                    self.send(&answers);
                 }
+                Ok(Got::Nothing) => return,
+                Ok(Got::Closed | Got::Truncated) => self.gone = Some(Gone::Closed),
+                Err(why) => self.gone = Some(Gone::Broken(why)),
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(why) => self.gone = Some(Gone::Broken(why.into())),
+            if self.framer.is_hopeless() {
+                self.gone = Some(Gone::Endless);
+            }
+            let more = self.tls.as_ref().is_some_and(|layer| layer.has_more());
+            if self.gone.is_some() || !more {
+                return;
+            }
+            flags = RecvFlags::DONTWAIT;
         }
+    }
+
+    fn receive(&mut self, flags: RecvFlags) -> io::Result<Got> {
+        if let Some(layer) = &mut self.tls {
+            return layer.receive(&self.stream, flags, &mut self.input);
+        }
+        match recv(&self.stream, spare_capacity(&mut self.input), flags) {
+            Ok((0, _)) => Ok(Got::Closed),
+            Ok(_) => Ok(Got::Some),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Got::Nothing),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Whether the client has sent something that nobody has looked at yet.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.framer.is_idle()
+    }
+
+    /// Whether TLS protects it.
+    pub(super) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Version and cipher suite, and whom the client's certificate names.
+    pub(super) fn security(&self) -> Option<(String, Option<Peer>)> {
+        self.tls.as_ref().map(|layer| (layer.describe(), layer.peer()))
+    }
+
+    /// Turns to TLS, which takes until then at the most.
+    pub(super) fn start_tls(
+        &mut self,
+        tls: &SessionTls,
+        until: Instant,
+        stop: &Stop,
+    ) -> Result<(), String> {
+        let mut layer = Layer::control(tls).map_err(|why| why.to_string())?;
+        loop {
+            let want = layer.shake(&self.stream, RecvFlags::DONTWAIT);
+            let flags = match want.map_err(|why| why.to_string())? {
+                None => break,
+                Some(Want::Read) => PollFlags::IN,
+                Some(Want::Write) => PollFlags::OUT,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err("timeout".to_owned());
+            }
+            if stop.is_soon() {
+                return Err("server is stopping".to_owned());
+            }
+            let timeout = Timespec::try_from(left).ok();
+            let mut fds = [
+                PollFd::from_borrowed_fd(self.stream.as_fd(), flags),
+                PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
+            ];
+            // EINTR comes round again
+            let _ = poll(&mut fds, timeout.as_ref());
+        }
+        self.tls = Some(Box::new(layer));
+        Ok(())
     }
 
     /// The client is no stranger any more, and has longer to take a reply.
@@ -186,7 +259,13 @@ impl Connection {
     pub(super) fn last_reply(&mut self, reply: &Reply) {
         let mut out = Vec::with_capacity(128);
         reply.write(&mut out);
-        let _ = send(&self.stream, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let Some(layer) = &mut self.tls else {
+            let _ = send(&self.stream, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            return;
+        };
+        // whatever follows must not wait either
+        let _ = self.stream.set_nonblocking(true);
+        let _ = layer.queue(&out);
     }
 
     /// Sends a preliminary reply.
@@ -197,16 +276,18 @@ impl Connection {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL) {
-                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
-                Err(Errno::INTR) => {}
-                Err(why) => {
-                    self.gone = Some(Gone::Broken(why.into()));
-                    return;
-                }
-            }
+        if bytes.is_empty() {
+            return;
+        }
+        let sent = match &mut self.tls {
+            None => send_all(&self.stream, bytes),
+            Some(layer) => layer.queue(bytes).and_then(|()| {
+                let all = layer.flush(&self.stream)?;
+                if all { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+            }),
+        };
+        if let Err(why) = sent {
+            self.gone = Some(Gone::Broken(why));
         }
     }
 
@@ -238,6 +319,10 @@ impl Connection {
     /// Lets the last reply reach the client: what it may have sent meanwhile is read and
     /// dropped, because a close with unread bytes would throw the reply away.
     pub(super) fn finish(&mut self) {
+        if let Some(layer) = &mut self.tls {
+            layer.close();
+            let _ = layer.flush(&self.stream);
+        }
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
         let mut rest = [0; 256];
         for _ in 0..64 {
@@ -247,6 +332,18 @@ impl Connection {
             }
         }
     }
+}
+
+fn send_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match send(stream, rest, SendFlags::NOSIGNAL) {
+            Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Ok(())
 }
 
 /// A session's ear on the control connection while it transfers.

@@ -21,8 +21,9 @@ pub(super) const LONGEST: usize = 8192;
 /// Bytes of complete lines that may wait for their turn.
 const QUEUE: usize = 16 << 10;
 
-/// Lines that may wait for their turn.
-const QUEUE_LINES: usize = 256;
+/// Lines that may wait for their turn. A client that says NOOP every half minute to keep a long
+/// transfer company can still say ABOR after half a day.
+const QUEUE_LINES: usize = 2048;
 
 /// An overlong line is skipped up to its end, but not for ever.
 const PATIENCE: usize = 1 << 20;
@@ -142,6 +143,12 @@ impl Framer {
     /// The complete lines, first one first.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
+    }
+
+    /// Whether all that came has been taken.
+    pub(super) fn is_idle(&self) -> bool {
+        let nothing = self.partial.is_empty() && self.skipped == 0 && self.lines.is_empty();
+        nothing && self.telnet == Telnet::Data
     }
 
     /// Whether more should be read before some lines have been dealt with.

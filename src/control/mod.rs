@@ -18,7 +18,7 @@ mod verbs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use shared::{Shared, Stop};
 
@@ -28,9 +28,10 @@ use line::Line;
 use refusal::Refusal;
 use reply::{Code, Reply};
 use state::{Login, Setup, State, User};
-use verbs::{facts, info, listing, login, param, transfer, tree};
+use verbs::{facts, info, listing, login, param, security, transfer, tree};
 
 use crate::log::{self, Event, Who};
+use crate::tls::SessionTls;
 use crate::vfs::VirtualPath;
 
 /// One client, from the greeting to the end. Lives on one thread.
@@ -45,6 +46,16 @@ pub struct Session {
     /// From when on the time for a login runs.
     login_since: Instant,
     failed_logins: u32,
+    /// Refused commands of a stranger.
+    refused: u32,
+    /// TLS begins before the greeting.
+    implicit: bool,
+    /// TLS begins when AUTH has been answered.
+    upgrade: Option<SessionTls>,
+    /// The settings of this connection, once TLS has begun.
+    tls: Option<SessionTls>,
+    /// Whether the last data connection did, for the log.
+    data_resumed: Option<bool>,
 }
 
 /// How a session ends.
@@ -75,6 +86,7 @@ impl Session {
         stream: &Arc<TcpStream>,
         peer: SocketAddr,
         shared: Arc<Shared>,
+        implicit: bool,
     ) -> io::Result<Self> {
         let local = stream.local_addr()?;
         let now = Instant::now();
@@ -88,6 +100,11 @@ impl Session {
             began: now,
             login_since: now,
             failed_logins: 0,
+            refused: 0,
+            implicit,
+            upgrade: None,
+            tls: None,
+            data_resumed: None,
         })
     }
 
@@ -96,6 +113,11 @@ impl Session {
     #[must_use]
     pub fn run(&mut self) -> Parting {
         self.log(&Event::Connected);
+        if self.implicit
+            && let Err(why) = self.begin_implicit_tls()
+        {
+            return Parting { reply: None, why };
+        }
         let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
         self.connection.reply(&greeting);
         let parting = self.converse();
@@ -145,7 +167,34 @@ impl Session {
                 return Parting { reply: Some(reply), why: why.to_owned() };
             }
             self.connection.reply(&reply);
+            if let Some(tls) = self.upgrade.take()
+                && let Err(why) = self.begin_tls(tls)
+            {
+                return Parting { reply: None, why };
+            }
         }
+    }
+
+    fn begin_implicit_tls(&mut self) -> Result<(), String> {
+        let tls = self.shared.tls.as_ref().ok_or("no certificate")?;
+        let own = tls.session().map_err(|why| why.to_string())?;
+        self.begin_tls(own)
+    }
+
+    /// Shakes hands. What was said in clear text is forgotten (RFC 4217 §4).
+    fn begin_tls(&mut self, tls: SessionTls) -> Result<(), String> {
+        self.log_out();
+        let login_timeout = self.shared.config.server.login_timeout;
+        let until = login_timeout
+            .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
+        let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
+        shaken.map_err(|why| format!("TLS handshake failed: {why}"))?;
+        self.state = State::default();
+        self.tls = Some(tls);
+        if let Some((how, peer)) = self.connection.security() {
+            self.log(&Event::Secured(&how, peer.as_ref().map(|peer| peer.subject.as_str())));
+        }
+        Ok(())
     }
 
     /// The next command, unless the server stops: then what has come already is left alone.
@@ -190,7 +239,9 @@ impl Session {
             Ok(reply) => reply,
             Err(why) => {
                 self.log_refusal(line, &why);
-                Reply::from(&why)
+                self.refused += u32::from(self.state.login.user().is_none());
+                let reply = Reply::from(&why);
+                if self.refused < MOST_REFUSED { reply } else { reply.closing() }
             }
         }
     }
@@ -215,6 +266,10 @@ impl Session {
             Command::Abort => Ok(transfer::abort(self)),
             Command::Account => Ok(Reply::new(Code::Superfluous, "No account needed")),
             Command::Allocate(bytes) => transfer::allocate(self.user()?, bytes),
+            Command::Auth(mechanism) => security::auth(self, &mechanism),
+            Command::BufferSize(size) => security::buffer_size(self, size),
+            Command::ClearControl => security::clear_control(),
+            Command::Protect(level) => security::protect(self, level),
             Command::Append(path) => transfer::append(self, &path),
             Command::ChangeDir(path) => {
                 let path = self.user()?.path(&path);
@@ -230,7 +285,7 @@ impl Session {
             Command::Delete(path) => tree::delete(self, &path),
             Command::EprtPort(to) | Command::Port(to) => param::active(self, to),
             Command::ExtendedPassive(wanted) => param::extended_passive(self, wanted),
-            Command::Feat => Ok(info::feat(&self.state.parameters)),
+            Command::Feat => Ok(info::feat(&self.state.parameters, self.shared.tls.is_some())),
             Command::Help => Ok(info::help()),
             Command::HelpOn(name) => info::help_on(&name),
             Command::Host => login::host(self),
@@ -279,7 +334,7 @@ impl Session {
             Command::Type(wanted) => param::transfer_type(&mut self.state.parameters, wanted),
             Command::Umask => Ok(info::umask(self.user()?)),
             Command::UmaskSet(mask) => Ok(info::set_umask(self.user_mut()?, mask)),
-            Command::User(name) => Ok(login::user(self, name)),
+            Command::User(name) => login::user(self, name),
         }
     }
 
@@ -322,6 +377,13 @@ impl Session {
         self.log(&Event::Refused(name, path.as_deref(), &why.to_string()));
     }
 }
+
+/// A stranger's refused commands after which the connection is closed: each of them is a line
+/// in the log.
+const MOST_REFUSED: u32 = 250;
+
+/// How long a handshake may take where there is no `login_timeout`.
+const SHAKING: Duration = Duration::from_secs(60);
 
 /// What earlier commands have set for this one.
 struct Earlier {

@@ -27,6 +27,18 @@ pub enum Refusal {
     Login(AuthError, bool),
     /// The user's home cannot be opened.
     NoHome(FsError),
+    /// There is no certificate.
+    NoTls,
+    /// It takes TLS.
+    TlsNeeded,
+    /// Data connections must be protected (RFC 4217 §10).
+    ProtectionNeeded,
+    /// A level of protection that TLS does not have.
+    ProtectionUnknown,
+    /// What is protected stays so.
+    ProtectionStays,
+    /// Bytes in clear text stood behind AUTH: somebody tries to have them taken for protected.
+    Injected,
     /// Another command must come first.
     Sequence(&'static str),
     /// After EPSV ALL nothing else is taken (RFC 2428 §3).
@@ -98,6 +110,16 @@ impl From<&Refusal> for Reply {
             }
             Refusal::NoHome(_) => {
                 Self::new(Code::NotLoggedIn, "Home directory is not available")
+            }
+            Refusal::NoTls => Self::new(Code::NotImplemented, "TLS is not set up"),
+            Refusal::TlsNeeded => Self::new(Code::NotLoggedIn, "Use AUTH TLS first"),
+            Refusal::ProtectionNeeded => {
+                Self::new(Code::DataInsecure, "Data connections take PROT P")
+            }
+            Refusal::ProtectionUnknown => Self::new(Code::ProtectionUnknown, "Use PROT P"),
+            Refusal::ProtectionStays => Self::new(Code::PolicyForbids, "The protection stays"),
+            Refusal::Injected => {
+                Self::new(Code::Unavailable, "Nothing may follow AUTH before its reply")
             }
             Refusal::Sequence(what) => Self::new(Code::BadSequence, what),
             Refusal::EpsvAll => Self::new(Code::BadSequence, "Only EPSV after EPSV ALL"),
@@ -180,6 +202,10 @@ fn data(why: &DataError) -> Reply {
         }
         DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection came in"),
         DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
+        DataError::Handshake(_) => (Code::ProtocolUnknown, "TLS handshake failed"),
+        DataError::NotResumed => {
+            (Code::ProtocolUnknown, "Resume the TLS session of the control connection")
+        }
         DataError::Lost(_) => (Code::DataLost, "Data connection lost"),
         DataError::Stalled => (Code::DataLost, "Data connection made no progress"),
         // whatever the cause: the transfer had begun, and what arrived may be cut short
@@ -207,6 +233,11 @@ impl fmt::Display for Refusal {
             }
             Self::Login(why, _) => why.fmt(f),
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
+            Self::NoTls => f.write_str("tls_cert is empty"),
+            Self::TlsNeeded | Self::ProtectionNeeded => f.write_str("tls_required"),
+            Self::ProtectionUnknown => f.write_str("unknown protection level"),
+            Self::ProtectionStays => f.write_str("the protection stays"),
+            Self::Injected => f.write_str("bytes in clear text behind AUTH, thrown away"),
             Self::Sequence(what) | Self::NotForThat(what) => f.write_str(what),
             Self::EpsvAll => f.write_str("EPSV ALL was sent before"),
             Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),

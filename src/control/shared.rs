@@ -12,6 +12,7 @@ use crate::auth::Users;
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::log::TransferLog;
+use crate::tls::Tls;
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -24,16 +25,17 @@ pub struct Shared {
     pub(super) ports: Arc<Ports>,
     pub(super) masquerade: Masquerade,
     pub(super) owners: Owners,
+    pub(super) tls: Option<Tls>,
     pub(super) transfers: Option<TransferLog>,
 }
 
 impl Shared {
-    /// What sessions need besides a connection. `port` is the control port.
+    /// What sessions need besides a connection. `ports` are the control ports.
     ///
     /// # Errors
     ///
     /// In words for the administrator.
-    pub fn new(config: Arc<Config>, port: u16) -> Result<Self, String> {
+    pub fn new(config: Arc<Config>, ports: Vec<u16>) -> Result<Self, String> {
         let server = &config.server;
         let open = |path: &Path| {
             TransferLog::open(path)
@@ -43,15 +45,24 @@ impl Shared {
         may_leave_from(server.active_port).map_err(|why| {
             format!("active_port {}: {why} (ports below 1024 are for root)", server.active_port)
         })?;
+        let tls = config.tls.as_ref().map(Tls::start).transpose();
         Ok(Self {
             stop: Stop::new().map_err(|why| why.to_string())?,
+            tls: tls.map_err(|why| why.to_string())?,
             users: Arc::new(Users::new(Arc::clone(&config))),
-            ports: Arc::new(Ports::new(config.server.passive_ports, port)),
+            ports: Arc::new(Ports::new(config.server.passive_ports, ports)),
             masquerade: Masquerade::new(&config.server),
             owners: Owners::default(),
             transfers,
             config,
         })
+    }
+}
+
+impl Shared {
+    /// SHA-256 of the certificate, if there is one.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.tls.as_ref().map(Tls::fingerprint)
     }
 }
 

@@ -85,6 +85,7 @@ pub(super) struct Parameters {
     pub(super) transfer_type: TransferType,
     pub(super) facts: Facts,
     pub(super) epsv_all: bool,
+    pub(super) protection: Protection,
     pub(super) setup: Setup,
     /// Where the next transfer begins; taken by it, whatever comes of it.
     pub(super) restart: u64,
@@ -99,11 +100,24 @@ impl Default for Parameters {
             transfer_type: TransferType::Ascii,
             facts: Facts::default(),
             epsv_all: false,
+            protection: Protection::default(),
             setup: Setup::None,
             restart: 0,
             rename_from: None,
         }
     }
+}
+
+/// What PBSZ and PROT have said (RFC 4217 §8, §9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Protection {
+    /// Nothing.
+    #[default]
+    Clear,
+    /// PBSZ, so that PROT may come.
+    Sized,
+    /// PROT P.
+    Private,
 }
 
 /// How the next data connection is made.

@@ -1,7 +1,7 @@
 //! PORT and EPRT: the server connects to the client.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-use super::{DataError, Progress, Ready, Watch, wait};
+use super::{DataConnection, DataError, Progress, Ready, Watch, wait};
 
 /// Connects to the client's data port, from `local` (its port may be 0).
 ///
@@ -21,13 +21,13 @@ pub fn connect(
     local: SocketAddr,
     watch: &mut dyn Watch,
     patience: Option<Duration>,
-) -> Result<TcpStream, DataError> {
+) -> Result<DataConnection, DataError> {
     let socket = begin(to, local).map_err(DataError::CannotConnect)?;
     let until = patience.map(|patience| Instant::now() + patience);
     let writable = Some((socket.as_fd(), PollFlags::OUT));
     match wait(watch, &Progress::start(), writable, until)? {
         Ready::Yes => match socket.take_error() {
-            Ok(None) => Ok(socket.into()),
+            Ok(None) => Ok(DataConnection::new(socket.into())),
             Ok(Some(why)) | Err(why) => Err(DataError::CannotConnect(why)),
         },
         Ready::TimedOut => Err(DataError::CannotConnect(io::ErrorKind::TimedOut.into())),
@@ -50,6 +50,7 @@ pub fn may_leave_from(port: u16) -> io::Result<()> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "data sockets are this room's")]
 fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::for_address(to), kind, None)?;

@@ -21,6 +21,10 @@ pub enum DataError {
     CannotConnect(io::Error),
     /// The data connection broke.
     Lost(io::Error),
+    /// The handshake of TLS failed.
+    Handshake(String),
+    /// The client did not resume the TLS session of its control connection.
+    NotResumed,
     /// Nothing moved for too long.
     Stalled,
     /// Our file could not be read.
@@ -52,6 +56,10 @@ impl fmt::Display for DataError {
             ),
             Self::CannotConnect(why) => write!(f, "cannot connect to the client: {why}"),
             Self::Lost(why) => write!(f, "data connection lost: {why}"),
+            Self::Handshake(why) => write!(f, "TLS handshake of the data connection: {why}"),
+            Self::NotResumed => {
+                f.write_str("the data connection did not resume the TLS session")
+            }
             Self::Stalled => f.write_str("no progress within data_timeout"),
             Self::Read(why) => write!(f, "reading the file: {why}"),
             Self::Shortened => f.write_str("the file became shorter while it was sent"),

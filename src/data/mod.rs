@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod text;
 
 mod active;
+mod connection;
 mod error;
 mod masquerade;
 mod owners;
@@ -18,6 +19,7 @@ mod pump;
 mod throttle;
 
 pub use active::{connect, may_leave_from};
+pub use connection::DataConnection;
 pub use error::DataError;
 pub use masquerade::Masquerade;
 pub use owners::Owners;

@@ -12,8 +12,9 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Socket, Type};
 
 use super::ports::Lease;
-use super::{DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
+use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
+use crate::tls::SessionTls;
 
 /// A passive port that waits for the client, or the connection that came in on it.
 ///
@@ -23,13 +24,14 @@ use crate::log::{self, Event, Who};
 pub struct Passive {
     port: u16,
     owner: Option<IpAddr>,
+    tls: Option<SessionTls>,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
-    Came(TcpStream),
+    Came(DataConnection),
     Failed(io::Error),
 }
 
@@ -38,7 +40,7 @@ const BACKLOG: i32 = 16;
 
 impl Passive {
     /// Listens on the address that the client's control connection came to. Only `owner` is
-    /// let in; `None` lets anyone in.
+    /// let in; `None` lets anyone in. With `tls`, a handshake is answered at once.
     ///
     /// # Errors
     ///
@@ -47,12 +49,13 @@ impl Passive {
         ports: &Arc<Ports>,
         mut local: SocketAddr,
         owner: Option<IpAddr>,
+        tls: Option<SessionTls>,
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
             listen(local)
         })?;
-        Ok(Self { port: lease.port(), owner, state: State::Waiting(listener, lease) })
+        Ok(Self { port: lease.port(), owner, tls, state: State::Waiting(listener, lease) })
     }
 
     /// The port to tell the client.
@@ -60,17 +63,33 @@ impl Passive {
         self.port
     }
 
-    /// The listener, while the client has not come.
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+    /// What to listen to while no command has come: the port, while the client has not come
+    /// to it, and then its handshake.
+    pub fn door(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
             State::Waiting(listener, _) => Some(listener.as_fd()),
+            State::Came(connection) if self.tls.is_some() && connection.may_shake() => {
+                Some(connection.as_fd())
+            }
             State::Came(_) | State::Failed(_) => None,
         }
     }
 
+    /// Answers whoever stands at the door.
+    pub fn attend(&mut self, who: Who<'_>) {
+        if let (State::Came(connection), Some(tls)) = (&mut self.state, &self.tls) {
+            // it may become an upload; a failure is met again by the transfer
+            if connection.begin_tls(tls).is_ok() {
+                connection.shake();
+            }
+            return;
+        }
+        self.admit(who);
+    }
+
     /// Lets the client in if it stands at the door, and sends strangers away. What goes wrong
     /// is told to the transfer that comes for the connection.
-    pub fn admit(&mut self, who: Who<'_>) {
+    fn admit(&mut self, who: Who<'_>) {
         while let State::Waiting(listener, _) = &self.state {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
@@ -86,7 +105,7 @@ impl Passive {
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
             if self.owner.is_none() || self.owner == peer {
-                self.state = State::Came(TcpStream::from(stream));
+                self.state = State::Came(DataConnection::new(TcpStream::from(stream)));
             } else {
                 let port = self.port;
                 let peer =
@@ -107,12 +126,12 @@ impl Passive {
         who: Who<'_>,
         watch: &mut dyn Watch,
         patience: Option<Duration>,
-    ) -> Result<TcpStream, DataError> {
+    ) -> Result<DataConnection, DataError> {
         let until = patience.map(|patience| Instant::now() + patience);
         loop {
             self.admit(who);
             let listener = match self.state {
-                State::Came(stream) => return Ok(stream),
+                State::Came(connection) => return Ok(connection),
                 State::Failed(why) => return Err(DataError::CannotListen(why)),
                 State::Waiting(ref listener, _) => (listener.as_fd(), PollFlags::IN),
             };
@@ -135,7 +154,7 @@ impl Passive {
     pub fn give_up(mut self, who: Who<'_>) {
         // it may stand at the door already
         self.admit(who);
-        if self.listener().is_some() {
+        if let State::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
         }
     }

@@ -13,7 +13,7 @@ use crate::config::PortRange;
 #[derive(Debug)]
 pub struct Ports {
     range: PortRange,
-    skipped: u16,
+    skipped: Vec<u16>,
     taken: Mutex<HashSet<u16>>,
 }
 
@@ -25,9 +25,9 @@ pub(super) struct Lease {
 }
 
 impl Ports {
-    /// All of `range` but the control port.
-    pub fn new(range: PortRange, control_port: u16) -> Self {
-        Self { range, skipped: control_port, taken: Mutex::default() }
+    /// All of `range` but the control ports.
+    pub fn new(range: PortRange, control_ports: Vec<u16>) -> Self {
+        Self { range, skipped: control_ports, taken: Mutex::default() }
     }
 
     /// Opens something on a port: `open` is tried on each free one, beginning at a random
@@ -52,7 +52,7 @@ impl Ports {
     }
 
     fn take(self: &Arc<Self>, port: u16) -> Option<Lease> {
-        let free = port != self.skipped && self.taken().insert(port);
+        let free = !self.skipped.contains(&port) && self.taken().insert(port);
         free.then(|| Lease { ports: Arc::clone(self), port })
     }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn ports(first: u16, last: u16, control: u16) -> Arc<Ports> {
-        Arc::new(Ports::new(PortRange { first, last }, control))
+        Arc::new(Ports::new(PortRange { first, last }, vec![control]))
     }
 
     #[test]

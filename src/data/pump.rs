@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::ascii::FromWire;
-use super::{DataError, Throttle};
+use super::connection::Read;
+use super::{DataConnection, DataError, Throttle};
 use crate::vfs::FsError;
 
 /// Why a transfer must end before its time.
@@ -168,36 +167,34 @@ impl<'a> Pump<'a> {
         Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
     }
 
-    /// Sends a file from an offset on, in the kernel.
+    /// Sends a file from an offset on, in the kernel where that is possible.
     ///
     /// # Errors
     ///
     /// When not all of it could be sent.
     pub fn send_file(
         &mut self,
-        to: &TcpStream,
+        to: &mut DataConnection,
         file: &File,
         offset: u64,
     ) -> Result<(), DataError> {
         let mut offset = offset;
-        loop {
+        while let Some(stream) = to.plain() {
             let chunk = self.throttle.chunk(FILE_CHUNK);
-            match sendfile(to, file, Some(&mut offset), chunk) {
+            match sendfile(stream, file, Some(&mut offset), chunk) {
                 Ok(0) => return Ok(()),
                 Ok(sent) => self.moved(sent)?,
-                Err(Errno::AGAIN) => self.until_ready(to.as_fd(), PollFlags::OUT)?,
+                Err(Errno::AGAIN) => self.until_ready(to, PollFlags::OUT)?,
                 Err(Errno::INTR) => {}
                 // a file system whose files cannot be sent from within the kernel
-                Err(Errno::INVAL | Errno::NOSYS) => {
-                    let mut source = FileSource { file, offset };
-                    return self.send(to, &mut source);
-                }
+                Err(Errno::INVAL | Errno::NOSYS) => break,
                 Err(why @ (Errno::IO | Errno::NOMEM | Errno::OVERFLOW)) => {
                     return Err(DataError::Read(why.into()));
                 }
                 Err(why) => return Err(DataError::Lost(why.into())),
             }
         }
+        self.send(to, &mut FileSource { file, offset })
     }
 
     /// Sends what a source makes.
@@ -205,7 +202,11 @@ impl<'a> Pump<'a> {
     /// # Errors
     ///
     /// When not all of it could be sent.
-    pub fn send(&mut self, to: &TcpStream, source: &mut dyn Source) -> Result<(), DataError> {
+    pub fn send(
+        &mut self,
+        to: &mut DataConnection,
+        source: &mut dyn Source,
+    ) -> Result<(), DataError> {
         let mut buffer = Vec::with_capacity(SEND_CHUNK + (SEND_CHUNK >> 2));
         let mut more = true;
         while more {
@@ -218,19 +219,29 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    fn send_all(&mut self, to: &TcpStream, bytes: &[u8]) -> Result<(), DataError> {
+    /// All has been sent: the client is told so.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot have got all of it.
+    pub fn finish(&mut self, to: &mut DataConnection) -> Result<(), DataError> {
+        to.end_sending(self.watch)
+    }
+
+    fn send_all(&mut self, to: &mut DataConnection, bytes: &[u8]) -> Result<(), DataError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let chunk = rest.get(..self.throttle.chunk(rest.len())).unwrap_or(rest);
-            match send(to, chunk, SendFlags::NOSIGNAL) {
-                Ok(sent) => {
-                    rest = rest.get(sent..).unwrap_or_default();
-                    self.moved(sent)?;
-                }
-                Err(Errno::AGAIN) => self.until_ready(to.as_fd(), PollFlags::OUT)?,
-                Err(Errno::INTR) => {}
-                Err(why) => return Err(DataError::Lost(why.into())),
+            let sent = to.write(chunk).map_err(DataError::Lost)?;
+            rest = rest.get(sent..).unwrap_or_default();
+            if sent == 0 {
+                self.until_ready(to, PollFlags::OUT)?;
+                continue;
             }
+            while !to.flush().map_err(DataError::Lost)? {
+                self.until_ready(to, PollFlags::OUT)?;
+            }
+            self.moved(sent)?;
         }
         Ok(())
     }
@@ -243,7 +254,7 @@ impl<'a> Pump<'a> {
     /// When not all of it arrived or could be written.
     pub fn receive(
         &mut self,
-        from: &TcpStream,
+        from: &mut DataConnection,
         file: &mut File,
         ascii: bool,
     ) -> Result<(), DataError> {
@@ -253,9 +264,10 @@ impl<'a> Pump<'a> {
             |bytes: &[u8]| file.write_all(bytes).map_err(|why| DataError::Write(why.into()));
         loop {
             buffer.clear();
-            match recv(from, spare_capacity(&mut buffer), RecvFlags::empty()) {
-                Ok((0, _)) => break,
-                Ok((received, _)) => {
+            match from.read(&mut buffer).map_err(DataError::Lost)? {
+                Read::End => break,
+                Read::Nothing => self.until_ready(from, PollFlags::IN)?,
+                Read::Some => {
                     match &mut lines {
                         None => write(&buffer)?,
                         Some((state, local)) => {
@@ -264,11 +276,8 @@ impl<'a> Pump<'a> {
                             write(local)?;
                         }
                     }
-                    self.moved(received)?;
+                    self.moved(buffer.len())?;
                 }
-                Err(Errno::AGAIN) => self.until_ready(from.as_fd(), PollFlags::IN)?,
-                Err(Errno::INTR) => {}
-                Err(why) => return Err(DataError::Lost(why.into())),
             }
         }
         if let Some((mut state, mut local)) = lines {
@@ -276,19 +285,25 @@ impl<'a> Pump<'a> {
             state.finish(&mut local);
             write(&local)?;
         }
+        from.end_receiving();
         Ok(())
     }
 
     /// Waits for the data connection. The system calls it ready for more only when a good part
     /// of its buffers is free, which with a slow peer may take longer than `patience`; so
     /// before a transfer is given up, one more try shows whether there is room for a little.
-    fn until_ready(&mut self, fd: BorrowedFd<'_>, flags: PollFlags) -> Result<(), DataError> {
+    fn until_ready(
+        &mut self,
+        connection: &DataConnection,
+        flags: PollFlags,
+    ) -> Result<(), DataError> {
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let until = self.patience.map(|patience| since + patience);
         if until.is_some_and(|until| until <= Instant::now()) {
             return Err(DataError::Stalled);
         }
-        wait(self.watch, &self.progress, Some((fd, flags)), until)?;
+        let stream = Some((connection.as_fd(), flags));
+        wait(self.watch, &self.progress, stream, until)?;
         Ok(())
     }
 

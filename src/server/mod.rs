@@ -29,8 +29,15 @@ use registry::{Entry, Registry};
 
 /// A server whose ports are bound.
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    doors: Vec<Door>,
     hub: Arc<Hub>,
+}
+
+/// An address that is listened on.
+struct Door {
+    listener: TcpListener,
+    /// Whether TLS begins there before the greeting.
+    implicit_tls: bool,
 }
 
 /// What the accept threads share.
@@ -46,6 +53,7 @@ struct Hub {
 struct Client {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
+    implicit_tls: bool,
     _entry: Entry,
     ticket: Ticket,
 }
@@ -55,9 +63,6 @@ const BACKLOG: i32 = 1024;
 
 /// How long to wait when nothing can be accepted at all.
 const BREATH: Duration = Duration::from_millis(100);
-
-/// How often the end of all sessions and a second signal are looked for.
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// How long sessions may take to say goodbye once their transfers have ended.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -70,15 +75,20 @@ impl Server {
     /// In words for the administrator.
     pub fn bind(config: Config) -> Result<Self, String> {
         let config = Arc::new(config);
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        for address in resolve(&config)? {
-            let listener = listen(address, &listeners)
-                .map_err(|why| format!("cannot listen on {address}: {why}{}", hint(&why)))?;
-            listeners.push(listener);
+        let server = &config.server;
+        let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
+        let ports = [(Some(server.port), false), (implicit, true)];
+        let mut doors: Vec<Door> = Vec::new();
+        for (port, implicit_tls) in ports {
+            for address in port.map_or(Ok(Vec::new()), |port| resolve(&config, port))? {
+                let listener = listen(address, &doors).map_err(|why| {
+                    format!("cannot listen on {address}: {why}{}", hint(&why))
+                })?;
+                doors.push(Door { listener, implicit_tls });
+            }
         }
-        let port = listeners.first().and_then(|first| first.local_addr().ok());
-        let port = port.map_or(config.server.port, |address| address.port());
-        let shared = Arc::new(Shared::new(Arc::clone(&config), port)?);
+        let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
+        let shared = Arc::new(Shared::new(Arc::clone(&config), ports.collect())?);
         let serve = {
             let shared = Arc::clone(&shared);
             move |client: Client| serve(client, &shared)
@@ -91,33 +101,33 @@ impl Server {
             muffler: Muffler::default(),
             shared,
         };
-        Ok(Self { listeners, hub: Arc::new(hub) })
+        Ok(Self { doors, hub: Arc::new(hub) })
     }
 
     /// The addresses it listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.doors.iter().filter_map(Door::address).collect()
     }
 
     /// Serves until the first message, then stops: running transfers may go on for the grace
-    /// period, or until a second message.
+    /// period.
     ///
     /// # Errors
     ///
     /// When a thread cannot be started.
+    #[expect(clippy::disallowed_methods, reason = "the accept threads are started here")]
     pub fn run(self, signals: &Receiver<()>) -> io::Result<()> {
         self.announce();
-        for listener in &self.listeners {
-            let (listener, hub) = (listener.try_clone()?, Arc::clone(&self.hub));
-            let name = listener.local_addr().map_or_else(
-                |_| "accept".into(),
-                |address| format!("accept-{}", address.port()),
-            );
-            thread::Builder::new().name(name).spawn(move || accept(&listener, &hub))?;
+        for door in &self.doors {
+            let (listener, hub) = (door.listener.try_clone()?, Arc::clone(&self.hub));
+            let door = Door { listener, implicit_tls: door.implicit_tls };
+            let port = door.address().map_or(0, |address| address.port());
+            let builder = thread::Builder::new().name(format!("accept-{port}"));
+            builder.spawn(move || accept(&door, &hub))?;
         }
         // a sender that is gone is as good as a signal
         let _ = signals.recv();
-        self.stop(signals);
+        self.stop();
         Ok(())
     }
 
@@ -125,54 +135,64 @@ impl Server {
         let config = &self.hub.shared.config;
         let server = &config.server;
         let pid = std::process::id();
-        for address in self.addresses() {
-            log::info!(">>> starting FTP server on {address}, pid={pid} <<<");
+        for door in &self.doors {
+            let Some(address) = door.address() else { continue };
+            let tls = if door.implicit_tls { ", TLS at once" } else { "" };
+            log::info!(">>> starting FTP server on {address}, pid={pid}{tls} <<<");
         }
         log::info!("concurrency model: a thread per connection, {} at most", server.max_cons);
         let masquerade = server.masquerade_address.as_deref().unwrap_or("none");
         log::info!("masquerade (NAT) address: {masquerade}");
         let range = server.passive_ports;
         log::info!("passive ports: {}->{}", range.first, range.last);
+        if let Some(fingerprint) = self.hub.shared.fingerprint() {
+            let required = server_requires(config);
+            log::info!("TLS: {required}, certificate SHA-256 {fingerprint}");
+        } else {
+            log::info!("TLS: off");
+        }
         let anonymous = if server.enable_anonymous { "on" } else { "off" };
-        let named = config.users.values().filter(|user| user.password.is_some()).count();
+        let named = config.named_users();
         log::info!("users: {named}, anonymous: {anonymous}");
     }
 
-    fn stop(&self, signals: &Receiver<()>) {
+    fn stop(&self) {
         let hub = &self.hub;
         log::info!(">>> shutting down FTP server <<<");
         hub.shared.stop.soon();
-        for listener in &self.listeners {
+        for door in &self.doors {
             // wakes the thread that accepts on it
-            let _ = SockRef::from(listener).shutdown(std::net::Shutdown::Both);
+            let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
         hub.registry.wake_all();
         let grace = hub.shared.config.server.shutdown_grace;
-        if wait(&hub.pool, signals, grace) {
+        if hub.pool.wait_idle(grace) {
             return;
         }
         log::info!("ending the transfers that still run");
         hub.shared.stop.now();
-        wait(&hub.pool, signals, FAREWELL);
+        hub.pool.wait_idle(FAREWELL);
     }
 }
 
-/// Whether it is all over: every session has ended, or a second signal came.
-fn wait(pool: &Pool<Client>, signals: &Receiver<()>, time: Duration) -> bool {
-    let until = Instant::now() + time;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if pool.wait_idle(left.min(GLANCE)) || signals.try_recv().is_ok() {
-            return true;
-        }
-        if left.is_zero() {
-            return false;
-        }
+/// For the log: what TLS is asked of everybody.
+fn server_requires(config: &Config) -> &'static str {
+    let required = config.limits.tls_required;
+    match (required.control, required.data) {
+        (false, false) => "on offer",
+        (true, false) => "required for logins",
+        (false, true) => "required for transfers",
+        (true, true) => "required",
     }
 }
 
-fn resolve(config: &Config) -> Result<Vec<SocketAddr>, String> {
-    let port = config.server.port;
+impl Door {
+    fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+}
+
+fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
     for host in &config.server.ip {
         // an IPv6 address may stand in brackets, as in a URL
@@ -191,10 +211,10 @@ fn resolve(config: &Config) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// `::` serves IPv4 as well, unless it stands beside an IPv4 address.
-fn listen(address: SocketAddr, others: &[TcpListener]) -> io::Result<TcpListener> {
-    let beside_ipv4 = others.iter().any(|other| {
-        other.local_addr().is_ok_and(|other| other.is_ipv4() && other.port() == address.port())
-    });
+fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpListener> {
+    let others = others.iter().filter_map(Door::address);
+    let beside_ipv4 =
+        others.clone().any(|other| other.is_ipv4() && other.port() == address.port());
     let kind = Type::STREAM.cloexec();
     let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
     socket.set_reuse_address(true)?;
@@ -217,18 +237,18 @@ fn hint(why: &io::Error) -> &'static str {
 }
 
 /// Takes in clients until the server stops.
-fn accept(listener: &TcpListener, hub: &Hub) {
+fn accept(door: &Door, hub: &Hub) {
     let mut reserve = spare();
     loop {
-        let accepted = listener.accept();
+        let accepted = door.listener.accept();
         if hub.shared.stop.is_soon() {
             return;
         }
         match accepted {
-            Ok((stream, peer)) => hub.admit(stream, control::canonical(peer)),
+            Ok((stream, peer)) => hub.admit(stream, control::canonical(peer), door),
             Err(why) => match Errno::from_io_error(&why) {
                 Some(Errno::MFILE | Errno::NFILE) => {
-                    reserve = accept_without_files(listener, hub, reserve);
+                    reserve = accept_without_files(door, hub, reserve);
                 }
                 Some(Errno::NOBUFS | Errno::NOMEM | Errno::INVAL) => {
                     log::error!("cannot accept: {why}");
@@ -249,22 +269,18 @@ fn spare() -> Option<File> {
 
 /// The process has no file descriptor left. With the spare one, a client can still be told
 /// so, instead of being left to wait.
-fn accept_without_files(
-    listener: &TcpListener,
-    hub: &Hub,
-    reserve: Option<File>,
-) -> Option<File> {
+fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option<File> {
     if reserve.is_none() {
         thread::sleep(BREATH);
         return spare();
     }
     drop(reserve);
-    let Ok((stream, peer)) = listener.accept() else { return spare() };
+    let Ok((stream, peer)) = door.listener.accept() else { return spare() };
     let peer = control::canonical(peer);
     let again = spare();
     if again.is_some() {
         // others have been closed meanwhile
-        hub.admit(stream, peer);
+        hub.admit(stream, peer, door);
         return again;
     }
     hub.turn_away(&stream, peer, "no file descriptor left; raise ulimit -n");
@@ -273,7 +289,7 @@ fn accept_without_files(
 }
 
 impl Hub {
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, door: &Door) {
         let ticket = match self.admission.admit(peer.ip()) {
             Ok(ticket) => ticket,
             Err(full) => return self.turn_away(&stream, peer, full.why()),
@@ -283,7 +299,8 @@ impl Hub {
         if self.shared.stop.is_soon() {
             self.registry.wake_all();
         }
-        let client = Client { stream, peer, _entry: entry, ticket };
+        let implicit_tls = door.implicit_tls;
+        let client = Client { stream, peer, implicit_tls, _entry: entry, ticket };
         if let Err(client) = self.pool.submit(client) {
             self.turn_away(&client.stream, client.peer, "no worker is free");
         }
@@ -303,7 +320,8 @@ impl Hub {
 /// The place is free before the client hears the last word.
 fn serve(client: Client, shared: &Arc<Shared>) {
     // an error here means that the client has gone before it was greeted
-    let session = Session::new(&client.stream, client.peer, Arc::clone(shared));
+    let session =
+        Session::new(&client.stream, client.peer, Arc::clone(shared), client.implicit_tls);
     if let Ok(mut session) = session {
         let parting = session.run();
         drop(client.ticket);

@@ -96,6 +96,7 @@ impl<J: Send + 'static> Pool<J> {
 }
 
 impl<J: Send + 'static> Inner<J> {
+    #[expect(clippy::disallowed_methods, reason = "the workers are started here")]
     fn start(inner: &Arc<Self>, name: String) -> io::Result<()> {
         let inner = Arc::clone(inner);
         let builder = thread::Builder::new().name(name).stack_size(STACK);

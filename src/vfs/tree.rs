@@ -11,7 +11,7 @@ use cap_std::fs::{
     Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt,
     Permissions, PermissionsExt,
 };
-use rustix::fs::{AtFlags, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps};
 
 use super::{FsError, VirtualPath};
 
@@ -87,8 +87,6 @@ pub enum Store {
 pub struct Upload {
     /// The file; [`Upload::begin`] takes it to where the upload begins.
     pub file: File,
-    /// Whether it was made for this upload.
-    pub created: bool,
     /// How many bytes were there.
     pub size: u64,
 }
@@ -99,6 +97,7 @@ impl Tree {
     /// # Errors
     ///
     /// When it is not there, not a directory, or not readable.
+    #[expect(clippy::disallowed_methods, reason = "the one door to served files")]
     pub fn open(home: &Path) -> Result<Self, FsError> {
         let root = Dir::open_ambient_dir(home, ambient_authority())?;
         let counts_links = root.dir_metadata()?.nlink() > 0;
@@ -121,8 +120,40 @@ impl Tree {
         Ok((file, size))
     }
 
-    /// Opens a regular file for writing and makes it if it is not there, with `mode`. What
-    /// is there is not touched before [`Upload::begin`].
+    /// Whether an upload could begin, and how many bytes are there. Makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::write`] would give them, as far as can be told without making the file.
+    pub fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
+        match self.open_with(path, OpenOptions::new().write(true)) {
+            Err(FsError::NotFound) => {}
+            opened => return regular(&opened?),
+        }
+        self.check_new(path)?;
+        // a link that leads to nothing is not followed to make something
+        if self.entry(path).is_ok() { Err(FsError::NotFound) } else { Ok(0) }
+    }
+
+    /// Whether something could be made in the directory of a path.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn check_new(&self, path: &VirtualPath) -> Result<(), FsError> {
+        if path.is_root() {
+            return Err(FsError::IsADirectory);
+        }
+        let parent = path.parent();
+        self.enter(&parent)?;
+        let dir = self.root.open_dir(parent.below_root())?.into_std_file();
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        Ok(rustix::fs::accessat(&dir, ".", wanted, AtFlags::EACCESS)?)
+    }
+
+    /// Opens a regular file for writing. Makes it with `mode` if it is not there, unless the
+    /// upload begins behind bytes that should be. What is there is not touched before
+    /// [`Upload::begin`].
     ///
     /// # Errors
     ///
@@ -139,25 +170,40 @@ impl Tree {
         new.create_new(true).mode(mode);
         if store == Store::New {
             let file = self.open_with(path, &mut new)?;
-            return Ok(Upload { file, created: true, size: 0 });
+            return Ok(Upload { file, size: 0 });
         }
         // somebody else may make it between the two, and then it is there the second time
         for _ in 0..2 {
             match self.open_with(path, &mut existing) {
-                Err(FsError::NotFound) => {}
+                Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
                 opened => {
                     let file = opened?;
                     let size = regular(&file)?;
-                    return Ok(Upload { file, created: false, size });
+                    return Ok(Upload { file, size });
                 }
             }
             match self.open_with(path, &mut new) {
                 Err(FsError::Exists) => {}
-                other => return Ok(Upload { file: other?, created: true, size: 0 }),
+                other => return Ok(Upload { file: other?, size: 0 }),
             }
         }
-        // a link that leads to nothing is not followed to make something
+        // a link that leads to nothing
         Err(FsError::NotFound)
+    }
+
+    /// Takes back a file that was made for an upload that could not begin, unless somebody
+    /// has put another in its place or written to it.
+    pub fn remove_untouched(&self, path: &VirtualPath, upload: &Upload) {
+        let ours = rustix::fs::fstat(&upload.file);
+        let ours = ours.map(|stat| Entry::of_stat(Vec::new(), &stat).id);
+        let there = self.entry(path);
+        if let (Ok(ours), Ok(there)) = (ours, there)
+            && there.id == ours
+            && there.size == 0
+        {
+            // whether it stays empty or goes is all that could fail
+            let _ = self.remove_file(path);
+        }
     }
 
     /// `O_NONBLOCK` keeps a FIFO from holding the session; regular files do not mind it.

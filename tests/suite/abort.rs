@@ -280,7 +280,7 @@ fn many_aborted_transfers_leave_nothing_behind() {
         client.expect(226);
         drop(data);
     }
-    eventually("all files are closed", || server.open_files() == before);
+    eventually("all files are closed", || server.open_files() <= before);
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn a_download_whose_client_is_gone_is_logged_and_lets_go_of_everything() {
             assert!(lines.iter().all(|line| !line.contains(": 0 bytes")), "{log}");
             lines.len() == round + 1
         });
-        eventually("all files are closed", || server.open_files() == before);
+        eventually("all files are closed", || server.open_files() <= before);
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use rustls::ClientConnection;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::server::{PATIENCE, Server};
@@ -14,6 +15,17 @@ pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
     transcript: String,
+    /// Set by [`Client::start_tls`].
+    pub(crate) tls: Option<Box<ClientConnection>>,
+}
+
+impl Read for Client {
+    fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.read(chunk),
+            Some(tls) => rustls::Stream::new(tls.as_mut(), &mut self.stream).read(chunk),
+        }
+    }
 }
 
 impl Client {
@@ -27,7 +39,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), transcript: String::new() }
+        Self { stream, buffer: Vec::new(), transcript: String::new(), tls: None }
     }
 
     /// Connects and takes the greeting.
@@ -59,7 +71,14 @@ impl Client {
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.transcript += &format!("> {}\n", bytes.escape_ascii());
-        if let Err(why) = self.stream.write_all(bytes) {
+        let sent = match &mut self.tls {
+            None => self.stream.write_all(bytes),
+            Some(tls) => {
+                let mut stream = rustls::Stream::new(tls.as_mut(), &mut self.stream);
+                stream.write_all(bytes).and_then(|()| stream.flush())
+            }
+        };
+        if let Err(why) = sent {
             self.fail(&format!("sending: {why}"));
         }
     }
@@ -99,7 +118,7 @@ impl Client {
                 return line;
             }
             let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
+            match self.read(&mut chunk) {
                 Ok(0) => self.fail("the server closed the control connection"),
                 Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
@@ -111,7 +130,7 @@ impl Client {
     /// The server must have closed the control connection, and said nothing more.
     pub(crate) fn expect_close(&mut self) {
         let mut rest = std::mem::take(&mut self.buffer);
-        match self.stream.read_to_end(&mut rest) {
+        match self.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(why) if why.kind() == ErrorKind::ConnectionReset => {}
             Err(why) => self.fail(&format!("expected the end: {why}")),
@@ -126,7 +145,7 @@ impl Client {
     pub(crate) fn expect_silence(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut byte = [0];
-        let read = self.stream.read(&mut byte);
+        let read = self.read(&mut byte);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         if let Ok(read) = read {
             self.buffer.extend_from_slice(&byte[..read]);

@@ -28,13 +28,13 @@ use crate::server::Server;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A client, and the folder where it lives and works.
-struct Tool {
+pub(crate) struct Tool {
     name: &'static str,
     dir: TempDir,
 }
 
 /// How a client ended, and all that it said.
-struct Outcome {
+pub(crate) struct Outcome {
     code: i32,
     text: String,
     /// The command line, for the failure's message.
@@ -43,7 +43,7 @@ struct Outcome {
 
 impl Tool {
     /// The client, if it is installed.
-    fn find(name: &'static str) -> Option<Self> {
+    pub(crate) fn find(name: &'static str) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let there = std::env::split_paths(&path).any(|dir| {
             dir.join(name).metadata().is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0)
@@ -57,17 +57,17 @@ impl Tool {
     }
 
     /// A path in its home, which is its working folder as well.
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Reads a file of its home.
-    fn get(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn get(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|why| panic!("{}: {name}: {why}", self.name))
     }
 
     /// Puts a file into its home.
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -75,12 +75,15 @@ impl Tool {
     }
 
     /// Runs it to its end, whatever that is.
-    fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome {
+    pub(crate) fn run<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Outcome {
         self.run_as(self.name, arguments)
     }
 
     /// The same for another program of its package.
-    fn run_as<A: AsRef<OsStr>>(
+    pub(crate) fn run_as<A: AsRef<OsStr>>(
         &self,
         name: &str,
         arguments: impl IntoIterator<Item = A>,
@@ -122,13 +125,21 @@ impl Tool {
 impl Outcome {
     /// It must have ended well. Gives what it said.
     #[track_caller]
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         self.code(0)
+    }
+
+    /// It must have failed. Gives what it said.
+    #[track_caller]
+    pub(crate) fn failed(self) -> String {
+        let Self { line, text, .. } = &self;
+        assert!(self.code != 0, "{line}\nended well\n{text}");
+        self.text
     }
 
     /// It must have ended with this code.
     #[track_caller]
-    fn code(self, code: i32) -> String {
+    pub(crate) fn code(self, code: i32) -> String {
         let Self { line, text, .. } = &self;
         assert!(self.code == code, "{line}\nended with {}\n{text}", self.code);
         self.text
@@ -136,9 +147,9 @@ impl Outcome {
 }
 
 /// A tree as it is on disk: `None` is a directory, a file is its length and hash.
-type Tree = BTreeMap<OsString, Option<(u64, u64)>>;
+pub(crate) type Tree = BTreeMap<OsString, Option<(u64, u64)>>;
 
-fn tree(root: &Path) -> Tree {
+pub(crate) fn tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut open = vec![PathBuf::new()];
     while let Some(dir) = open.pop() {
@@ -160,7 +171,7 @@ fn tree(root: &Path) -> Tree {
 }
 
 #[track_caller]
-fn same(what: &str, left: &Tree, right: &Tree) {
+pub(crate) fn same(what: &str, left: &Tree, right: &Tree) {
     let missing: Vec<_> = left.iter().filter(|(k, v)| right.get(*k) != Some(v)).collect();
     let surplus: Vec<_> = right.iter().filter(|(k, v)| left.get(*k) != Some(v)).collect();
     assert!(
@@ -170,7 +181,7 @@ fn same(what: &str, left: &Tree, right: &Tree) {
 }
 
 /// Bytes that no two places have in common, from a seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

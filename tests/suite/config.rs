@@ -7,13 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ftpd::config::{KEYS, Section};
 
 use crate::client::Client;
 use crate::program::{BOB, Program, folder, log_in};
 use crate::server::{PATIENCE, Server, run};
+use crate::tls_client::{Pair, named};
 
 /// What `ftpd check` says of a bad file, line by line.
 fn faults(ini: impl AsRef<[u8]>) -> Vec<String> {
@@ -114,10 +115,14 @@ fn the_examples_of_the_manual_and_the_readme_are_accepted() {
     let readme: Vec<_> = indented.collect();
     let examples = examples.filter(|example| example.starts_with("[server]\n"));
     let all: Vec<_> = examples.chain([readme.join("\n")]).collect();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 6);
+    let dir = tempfile::tempdir().unwrap();
+    let authority = dir.path().join("ca.pem");
+    fs::write(&authority, rcgen::generate_simple_self_signed([]).unwrap().cert.pem()).unwrap();
     for example in all {
-        let homes = ["/srv/camera", "/srv/ftp", "/srv/backup"];
+        let homes = ["/srv/camera", "/srv/oldcamera", "/srv/ftp", "/srv/backup"];
         let here = homes.iter().fold(example, |text, path| text.replace(path, "home"));
+        let here = here.replace("ca.pem", authority.to_str().unwrap());
         assert_eq!(warnings(&here), "", "{here}");
     }
 }
@@ -154,9 +159,17 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("shutdown_grace", "0"),
         ("user", ""),
         ("group", ""),
-        ("tls_cert", ""),
+        ("tls_cert", "auto"),
         ("tls_key", ""),
-        ("tls_required", "off"),
+        ("tls_dir", "certificates"),
+        ("tls_implicit_port", "990"),
+        ("tls_required", "Control"),
+        ("tls_min_version", "1.3"),
+        ("tls_resume", "require"),
+        ("tls_client_ca", ""),
+        ("tls_client_cert", "optional"),
+        ("tls_require_close_notify", "off"),
+        ("tls_client", ""),
         ("password", "x"),
         ("perm", "elradfmwMT"),
         ("home", "home"),
@@ -419,29 +432,146 @@ fn an_unknown_section_is_refused() {
 
 #[test]
 fn keys_of_later_versions_are_refused_with_a_value_and_not_ignored() {
-    for line in [
-        "user = ftp",
-        "group = nogroup",
-        "tls_cert = auto",
-        "tls_key = key.pem",
-        "tls_required = on",
-        "tls_required = control",
-        "tls_required = data",
-        "tls_required = yes",
-    ] {
+    for line in ["user = ftp", "group = nogroup"] {
         let key = line.split(' ').next().unwrap();
         let wanted = format!(
             "ftpd.ini:2: [server] {key}: is not supported by this version; leave it empty or off"
         );
         assert_eq!(fault_of(line), wanted);
     }
+    assert_eq!(warnings(format!("[server]\nuser=\ngroup =\n{BOB}")), "");
+}
+
+#[test]
+fn tls_that_is_asked_for_takes_a_certificate() {
+    for line in ["tls_required = on", "tls_required = Control", "tls_required = data"] {
+        assert_eq!(fault_of(line), "ftpd.ini:2: [server] tls_required: needs a tls_cert");
+    }
+    assert_eq!(
+        fault_of("tls_required = perhaps"),
+        "ftpd.ini:2: [server] tls_required: 'perhaps' is none of off, control, data, on"
+    );
     let found = faults(format!("{BOB}tls_required = on\n"));
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("ftpd.ini:4: [user:bob] tls_required: is not supported"));
-    assert_eq!(
-        warnings(format!("[server]\ntls_required = Off\nuser=\n{BOB}tls_required = 0\n")),
-        ""
-    );
+    assert!(found[0].ends_with(": [user:bob] tls_required: needs a tls_cert"), "{found:?}");
+    let off = format!("[server]\ntls_required = Off\ntls_cert=\n{BOB}tls_required = off\n");
+    assert_eq!(warnings(off), "");
+}
+
+/// What `ftpd check` says where `cert.pem` and `key.pem` are these: exit code, and standard
+/// error.
+fn check_pair(certificate: &str, key: &str, mode: u32) -> (i32, String) {
+    let lines = "tls_cert = cert.pem\ntls_key = key.pem";
+    let dir = folder(format!("[server]\n{lines}\n{BOB}"));
+    fs::write(dir.path().join("cert.pem"), certificate).unwrap();
+    fs::write(dir.path().join("key.pem"), key).unwrap();
+    let mode = PermissionsExt::from_mode(mode);
+    fs::set_permissions(dir.path().join("key.pem"), mode).unwrap();
+    let (code, out, err) = run(&["check"], dir.path());
+    assert_eq!(out.is_empty(), code != 0, "{out}{err}");
+    (code, err)
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_and_its_key_is_said_with_the_path() {
+    let [pair, other] = ["one", "other"].map(|name| Pair::own(&named(name)));
+    assert_eq!(check_pair(&pair.certificate, &pair.key, 0o600), (0, String::new()));
+    assert_eq!(check_pair(&pair.certificate, &pair.key, 0o640), (0, String::new()));
+    let both = format!("{}{}", pair.certificate, pair.key);
+    assert_eq!(check_pair(&both, &both, 0o600), (0, String::new()));
+
+    let (code, said) = check_pair(&pair.certificate, &pair.key, 0o644);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("key.pem: others can read it"), "{said}");
+
+    let mut params = named("old");
+    params.not_after = (SystemTime::now() - Duration::from_secs(60)).into();
+    let old = Pair::own(&params);
+    let (code, said) = check_pair(&old.certificate, &old.key, 0o600);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("cert.pem: has expired"), "{said}");
+
+    for (certificate, key, path) in [
+        (pair.certificate.as_str(), other.key.as_str(), "key.pem"),
+        (&pair.certificate, "", "key.pem"),
+        (&pair.certificate, "nonsense", "key.pem"),
+        (&pair.certificate, &pair.certificate, "key.pem"),
+        ("", &pair.key, "cert.pem"),
+        ("nonsense", &pair.key, "cert.pem"),
+        (&pair.key, &pair.key, "cert.pem"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            &pair.key,
+            "cert.pem",
+        ),
+    ] {
+        let (code, said) = check_pair(certificate, key, 0o600);
+        assert_eq!(code, 78, "{path}: {said}");
+        assert!(said.contains(path) && said.lines().count() == 1, "{path}: {said}");
+        assert!(said.starts_with("ftpd.ini: [server] tls_"), "{said}");
+        assert!(!said.contains("PRIVATE"), "{said}");
+    }
+}
+
+#[test]
+fn keys_of_all_usual_forms_are_taken() {
+    for make in [
+        "ecparam -name prime256v1 -genkey -noout",
+        "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048",
+        "genrsa -traditional 2048",
+        "genpkey -algorithm ed25519",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let openssl = |line: &str| {
+            let words = line.split(' ');
+            Command::new("openssl").args(words).current_dir(dir.path()).output()
+        };
+        let Ok(output) = openssl(&format!("{make} -out key.pem")) else {
+            eprintln!("config: openssl is not installed, nothing tested");
+            return;
+        };
+        if !output.status.success() {
+            eprintln!("config: this openssl does not know: {make}");
+            continue;
+        }
+        let line = "req -x509 -key key.pem -subj /CN=localhost -days 2 -out cert.pem";
+        assert!(openssl(line).unwrap().status.success());
+        let read = |name| fs::read_to_string(dir.path().join(name)).unwrap();
+        let found = check_pair(&read("cert.pem"), &read("key.pem"), 0o600);
+        assert_eq!(found, (0, String::new()), "{make}");
+    }
+}
+
+#[test]
+fn certificate_files_that_are_not_there_are_refused_at_their_line() {
+    for line in ["tls_cert = none.pem", "tls_cert = auto\ntls_client_ca = none.pem"] {
+        let fault = fault_of(line);
+        assert!(fault.contains("none.pem"), "{fault}");
+        assert!(!fault.starts_with("ftpd.ini:0"), "{fault}");
+    }
+    // a file without its key
+    let fault = fault_of("tls_cert = ftpd.ini");
+    assert_eq!(fault, "ftpd.ini:2: [server] tls_key: is missing");
+    let fault = fault_of("tls_cert = ftpd.ini\ntls_key =");
+    assert!(fault.contains("tls_key"), "{fault}");
+    // a directory, and an authority that is none
+    assert!(fault_of("tls_cert = home\ntls_key = ftpd.ini").contains("home"));
+    let fault = fault_of("tls_cert = auto\ntls_client_ca = ftpd.ini");
+    assert!(fault.contains("ftpd.ini"), "{fault}");
+}
+
+#[test]
+fn check_makes_no_certificate_and_cert_does() {
+    let dir = folder(format!("[server]\ntls_cert = auto\n{BOB}"));
+    let (code, _, err) = run(&["check"], dir.path());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(!dir.path().join("ftpd-tls").exists());
+    let (code, out, err) = run(&["cert"], dir.path());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("SHA-256 ") && dir.path().join("ftpd-tls/key.pem").exists(), "{out}");
+    let (code, _, err) = run(&["cert"], folder(BOB).path());
+    assert_eq!(code, 1);
+    assert!(err.contains("tls_cert"), "{err}");
 }
 
 #[test]

@@ -719,8 +719,10 @@ mod stopping {
         for (client, line) in clients.iter_mut().zip(["STOR new", "STOR old"]) {
             client.passive_address("EPSV");
             client.send(line);
+            // answered during the wait for the data connection, so the wait has begun
+            client.send("STAT");
+            client.expect(211);
         }
-        eventually("STOR has begun", || server.has("new"));
         server.signal("TERM");
         for mut client in clients {
             client.expect_in(421..452);

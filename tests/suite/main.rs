@@ -17,11 +17,15 @@
 //! | `config.rs` | ftpd.ini and `ftpd check` |
 //! | `cli.rs` | the command line, exit codes, starting and stopping |
 //! | `logs.rs` | the log and the transfer log |
+//! | `tls_keys.rs` | certificates and keys: forms, chains, faults and warnings |
 //! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
 //! | `rfc959.rs` ... | conformance; one module per section |
+//! | `tls.rs` | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS |
+//! | `tls_client.rs` | the harness of these: a TLS client, and an authority that issues certificates |
 //! | `table.rs` | loops over the two tables; the permission matrix |
 //! | `rooms.rs` | which room may use which |
 //! | `clients.rs` | real clients, whole trees, compared by hash |
+//! | `clients_tls.rs` | the same over TLS, with their certificate checks on |
 //! | `regress.rs` | a test and a story for each bug |
 //! | `docs.rs` | what the tables print equals what is in the tree |
 
@@ -41,6 +45,7 @@ mod abort;
 mod cli;
 mod client;
 mod clients;
+mod clients_tls;
 mod config;
 mod docs;
 mod facts;
@@ -60,5 +65,8 @@ mod rfc959;
 mod rooms;
 mod server;
 mod table;
+mod tls;
+mod tls_client;
+mod tls_keys;
 mod transfer;
 mod tree;

@@ -663,13 +663,13 @@ fn nothing_leaks_on_any_path() {
         }
     }
     client.cmd("ABOR", 226);
-    eventually("all files are closed", || server.open_files() == before);
+    eventually("all files are closed", || server.open_files() <= before);
     let mut others: Vec<_> = (0..3).map(|_| Client::bob(&server)).collect();
     for other in &mut others {
         other.passive_address("EPSV");
     }
     drop(others);
-    eventually("sessions are closed", || server.open_files() == before);
+    eventually("sessions are closed", || server.open_files() <= before);
 }
 
 #[test]

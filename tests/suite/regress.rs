@@ -150,3 +150,66 @@ fn a_refusal_is_logged_with_the_path_that_was_meant() {
     server.wait_for_log(&format!("SITE UTIME {}", real("no such")));
     server.wait_for_log(&format!("LIST {}", real("none")));
 }
+
+/// An upload that waited for its data connection had made its file already, and removed it
+/// when it gave up, though another session had stored it meanwhile.
+#[test]
+fn an_upload_that_never_began_takes_nobody_s_file_away() {
+    let server = Server::setup().server("data_timeout = 1").start();
+    for command in ["STOR", "APPE"] {
+        for end in ["timeout", "ABOR", "lost"] {
+            let name = format!("{command}-{end}");
+            let mut waiting = Client::bob(&server);
+            waiting.passive_address("EPSV");
+            waiting.send(&format!("{command} {name}"));
+            // what it has to say is read before the wait begins, so the wait has begun
+            waiting.send("STAT");
+            waiting.expect(211);
+            assert!(!server.has(&name), "{name} is made before there is anything to store");
+            Client::bob(&server).upload(&format!("STOR {name}"), b"whole");
+            match end {
+                "timeout" => drop(waiting.expect(425)),
+                "ABOR" => {
+                    waiting.send("ABOR");
+                    waiting.expect(426);
+                    waiting.expect(226);
+                }
+                _ => drop(waiting),
+            }
+            let mut other = Client::bob(&server);
+            assert_eq!(other.download(&format!("RETR {name}")), b"whole", "{name}");
+        }
+    }
+}
+
+/// A file that outgrew the limit on file sizes ended the whole process with SIGXFSZ.
+#[test]
+fn a_file_beyond_the_limit_on_file_sizes_is_452_and_the_server_goes_on() {
+    let server = Server::start();
+    let limit = format!("prlimit --fsize=100000 --pid {}", server.pid());
+    let set = std::process::Command::new("sh").args(["-c", &limit]).status().unwrap();
+    if !set.success() {
+        println!("skipped: prlimit is missing");
+        return;
+    }
+    let mut client = Client::bob(&server);
+    let mut data = client.passive();
+    client.cmd("STOR large", 150);
+    // the server may close the connection before it has taken all
+    let _ = std::io::Write::write_all(&mut data, &vec![0; 300_000]);
+    drop(data);
+    client.expect(452);
+    client.cmd("NOOP", 200);
+}
+
+/// Garbage before a login filled the log as fast as the network would carry it.
+#[test]
+fn a_stranger_s_refused_commands_are_counted() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.raw(&b"X\r\n".repeat(300));
+    for _ in 0..250 {
+        client.expect(500);
+    }
+    client.expect_close();
+}

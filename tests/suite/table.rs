@@ -21,6 +21,8 @@ fn example(verb: &Verb) -> String {
         "PASS" => "secret",
         "ACCT" => "main",
         "CWD" | "MLSD" | "SMNT" => "dir",
+        "AUTH" => "TLS",
+        "PROT" => "P",
         "TYPE" => "I",
         "STRU" => "F",
         "MODE" => "S",
@@ -30,7 +32,7 @@ fn example(verb: &Verb) -> String {
         "PRET" => "RETR file",
         "RETR" | "STOR" | "APPE" | "STOU" | "DELE" | "RNFR" | "SIZE" | "LIST" | "NLST"
         | "MLST" | "STAT" => "file",
-        "REST" | "ALLO" => "0",
+        "REST" | "ALLO" | "PBSZ" => "0",
         "MDTM" if matches!(verb.arg, Arg::Path(_)) => "file",
         "MDTM" | "MFMT" | "SITE UTIME" => "20240229120000 file",
         "RMD" => "empty",
@@ -108,7 +110,7 @@ fn say(client: &mut Client, line: &str) -> (u16, String) {
 
 #[test]
 fn each_verb_before_the_login_is_530_unless_its_row_says_otherwise() {
-    let server = Server::start();
+    let server = Server::setup().server("tls_cert = auto").start();
     furnish(&server.home());
     let before = snapshot(&server.home());
     for named in [false, true] {
@@ -120,8 +122,19 @@ fn each_verb_before_the_login_is_530_unless_its_row_says_otherwise() {
             let line = example(verb);
             let (code, text) = client.ask(&line);
             assert_eq!(code == 530, !verb.before_login, "{line}: {text}");
-            if verb.before_login {
-                assert!(code < 500, "{line}: {text}");
+            match verb.name() {
+                // what only TLS gives a meaning to
+                "PBSZ" | "PROT" => assert_eq!(code, 503, "{line}: {text}"),
+                // the next row speaks in clear text again
+                "AUTH" => {
+                    assert_eq!(code, 234, "{line}: {text}");
+                    client = Client::connect(&server);
+                    if named {
+                        client.cmd("USER bob", 331);
+                    }
+                }
+                _ if verb.before_login => assert!(code < 500, "{line}: {text}"),
+                _ => {}
             }
         }
         // ACCT and the like have not opened a door
@@ -240,7 +253,8 @@ fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
             let (code, text) = say(&mut client, &line);
             asked += 1;
             if allowed {
-                let fine = code < 400 || verb.perm.is_none() && [425, 502, 503].contains(&code);
+                let fine =
+                    code < 400 || verb.perm.is_none() && [425, 502, 503, 534].contains(&code);
                 assert!(fine, "{name}: {line}: {text}");
                 if snapshot(&home) != before {
                     assert!(verb.perm.is_some(), "{name}: {line} changes something");
@@ -326,14 +340,21 @@ fn help_the_readme_and_the_manual_name_each_command() {
 
 #[test]
 fn feat_says_what_the_table_says_and_nothing_else() {
-    let server = Server::start();
-    let feat = Client::connect(&server).cmd("FEAT", 211);
+    for tls in [false, true] {
+        let setup = Server::setup().server(if tls { "tls_cert = auto" } else { "" });
+        hold_feat_to_the_table(&setup.start(), tls);
+    }
+}
+
+fn hold_feat_to_the_table(server: &Server, tls: bool) {
+    let feat = Client::connect(server).cmd("FEAT", 211);
     let mut said: Vec<_> =
         feat.lines().filter_map(|line| line.strip_prefix(' ')).map(str::to_owned).collect();
     let mut wanted: Vec<_> = VERBS
         .iter()
         .filter_map(|verb| match verb.feature? {
             Feature::Line(line) => Some(line.to_owned()),
+            Feature::Tls(line) => tls.then(|| line.to_owned()),
             Feature::Facts => Some("MLST".to_owned()),
         })
         .collect();

@@ -11,11 +11,12 @@ use crate::control::state::{Login, Parameters, Setup, User};
 use crate::data::listing::Fact;
 
 /// FEAT: a line for each row that has one, in the order of the alphabet (RFC 2389 §3.2).
-pub(crate) fn feat(parameters: &Parameters) -> Reply {
+pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
     let mut lines: Vec<String> = VERBS
         .iter()
         .filter_map(|verb| match verb.feature? {
             Feature::Line(line) => Some(format!(" {line}\r\n")),
+            Feature::Tls(line) => tls.then(|| format!(" {line}\r\n")),
             Feature::Facts => Some(format!(" MLST {}\r\n", marked_facts(parameters))),
         })
         .collect();

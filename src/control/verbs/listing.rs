@@ -11,7 +11,6 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::shared::Shared;
 use crate::control::state::User;
-use crate::control::verbs::transfer;
 use crate::data::listing::{self, Facts};
 use crate::data::pattern;
 use crate::data::{Source, Throttle};
@@ -125,11 +124,12 @@ fn send(
     style: Style,
 ) -> Result<Reply, Refusal> {
     let mut lines = Lines::new(session.user()?, path, style)?;
-    let data = session.connect(verb)?;
+    let mut data = session.connect(verb)?;
     session.connection.mark(&Mark::opening("Here comes the listing"));
+    session.secure(verb, &mut data)?;
     let (_, result) = session.pump(verb, Throttle::new(None), |pump| {
-        pump.send(&data, &mut lines)?;
-        transfer::finish(&data)
+        pump.send(&mut data, &mut lines)?;
+        pump.finish(&mut data)
     });
     result?;
     Ok(Reply::new(Code::DataDone, "Listing complete"))

@@ -9,6 +9,7 @@ use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
+use crate::control::verbs::security;
 use crate::log::Event;
 use crate::vfs::{Tree, VirtualPath};
 
@@ -17,7 +18,8 @@ use crate::vfs::{Tree, VirtualPath};
 const PENALTY: Duration = Duration::from_millis(500);
 
 /// USER. The answer is the same whether there is such a user or not.
-pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Reply {
+pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusal> {
+    security::may_name(session, &name)?;
     let anonymous = session.shared.users.is_anonymous(&name);
     session.log_out();
     session.state.login = Login::Named(name);
@@ -26,7 +28,7 @@ pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Reply {
     } else {
         "Password required"
     };
-    Reply::new(Code::NeedPassword, text)
+    Ok(Reply::new(Code::NeedPassword, text))
 }
 
 /// PASS.
@@ -41,6 +43,9 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     };
     let asked = Instant::now();
     match session.shared.users.log_in(&name, password.expose(), session.peer.ip()) {
+        Ok(account) if !security::has_certificate(session, &account) => {
+            Err(refuse(session, &name, AuthError::NoCertificate, asked))
+        }
         Ok(account) => {
             let user = &account.user;
             let tree = Tree::open(&user.home).map_err(Refusal::NoHome)?;
@@ -70,7 +75,8 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
     Refusal::Login(why, u64::from(session.failed_logins) >= most)
 }
 
-/// REIN: as it was after the greeting; the control connection stays.
+/// REIN: as it was after the greeting; the control connection stays. So does its TLS, on
+/// purpose: RFC 4217 §11 would go back to clear text, and the next password with it.
 pub(crate) fn reinitialize(session: &mut Session) -> Reply {
     session.drop_setup();
     session.log_out();
@@ -94,7 +100,7 @@ pub(crate) fn quit() -> Reply {
 
 impl Session {
     /// Who was logged in is so no more, and the time for a login begins again.
-    fn log_out(&mut self) {
+    pub(in crate::control) fn log_out(&mut self) {
         if let Login::In(_) = self.state.login {
             self.state.login = Login::Out;
             self.login_since = Instant::now();

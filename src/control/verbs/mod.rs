@@ -5,5 +5,6 @@ pub(super) mod info;
 pub(super) mod listing;
 pub(super) mod login;
 pub(super) mod param;
+pub(super) mod security;
 pub(super) mod transfer;
 pub(super) mod tree;

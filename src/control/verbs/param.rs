@@ -112,7 +112,8 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
     let owner = (!session.shared.config.server.allow_fxp).then(|| session.peer.ip());
-    let passive = Passive::open(&session.shared.ports, session.local, owner)?;
+    let tls = session.private();
+    let passive = Passive::open(&session.shared.ports, session.local, owner, tls)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)

@@ -1,6 +1,5 @@
 //! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
 
-use std::net::TcpStream;
 use std::path::Path;
 
 use crate::control::Session;
@@ -10,7 +9,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
 use crate::data::text::{self, At, TextSource};
-use crate::data::{self, DataError, Progress, Pump, Throttle};
+use crate::data::{self, DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer, Who};
 use crate::vfs::{FsError, Store, Upload, VirtualPath};
 
@@ -35,23 +34,24 @@ pub(crate) fn retrieve(
         At { offset: restart, inside: false }
     };
     let job = Job { verb: "RETR", real: &real, ascii };
-    let data = session.connect("RETR")?;
+    let mut data = session.connect("RETR")?;
     session.connection.mark(&Mark::opening(if ascii {
         "Opening ASCII data connection".to_owned()
     } else {
         format!("Opening BINARY data connection ({} bytes)", size - restart)
     }));
+    session.secure("RETR", &mut data)?;
     session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
             let mut source = TextSource::new(&file, at);
-            pump.send(&data, &mut source)?;
+            pump.send(&mut data, &mut source)?;
         } else {
-            pump.send_file(&data, &file, at.offset)?;
+            pump.send_file(&mut data, &file, at.offset)?;
             if pump.progress.bytes < size - restart {
                 return Err(DataError::Shortened);
             }
         }
-        finish(&data)
+        pump.finish(&mut data)
     })
 }
 
@@ -63,13 +63,13 @@ pub(crate) fn store(
 ) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
     let store = if restart > 0 { Store::At(restart) } else { Store::Replace };
-    upload(session, "STOR", &path, store, "Opening data connection")
+    upload(session, "STOR", &path, store)
 }
 
 /// APPE.
 pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
-    upload(session, "APPE", &path, Store::Append, "Opening data connection")
+    upload(session, "APPE", &path, Store::Append)
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
@@ -79,81 +79,104 @@ pub(crate) fn store_unique(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
-    if wanted.is_root() {
-        return Err(FsError::IsADirectory.into());
+    user.tree.check_new(&wanted)?;
+    let mut data = session.connect("STOU")?;
+    let user = session.user()?;
+    let (path, upload) = make_unique(user, &wanted)?;
+    let name = if path.parent() == user.cwd { path.name() } else { path.as_bytes() };
+    let mark = Mark::opening([b"FILE: ", name].concat());
+    session.connection.mark(&mark);
+    if let Err(why) = session.secure("STOU", &mut data) {
+        session.user()?.tree.remove_untouched(&path, &upload);
+        return Err(why);
     }
+    receive(session, "STOU", &path, upload, Store::New, &mut data)
+}
+
+fn make_unique(user: &User, wanted: &VirtualPath) -> Result<(VirtualPath, Upload), FsError> {
     for attempt in 0..NAMES {
         let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
-        let name = [wanted.name(), suffix.as_bytes()].concat();
-        let path = wanted.parent().join(&name);
-        let user = session.user()?;
-        let text = if path.parent() == user.cwd { path.name() } else { path.as_bytes() };
-        let text = [b"FILE: ", text].concat();
-        match upload(session, "STOU", &path, Store::New, text) {
-            Err(Refusal::Fs(FsError::Exists)) => {}
-            other => return other,
+        let path = wanted.parent().join(&[wanted.name(), suffix.as_bytes()].concat());
+        match user.tree.write(&path, Store::New, 0o666 & !user.umask) {
+            Err(FsError::Exists) => {}
+            other => return other.map(|upload| (path, upload)),
         }
     }
-    Err(FsError::Exists.into())
+    Err(FsError::Exists)
 }
 
 /// STOU tries so many names: `upload`, `upload.1`, ...
 const NAMES: u32 = 10_000;
 
+/// The file is looked at before the data connection is made, so that one that cannot be
+/// written costs the client nothing. It is made or opened only when nothing more can keep the
+/// transfer from beginning: what another session stores meanwhile under the same name is not
+/// ours to remove. With TLS that is after the handshake, and so after the 150.
 fn upload(
     session: &mut Session,
     verb: &'static str,
     path: &VirtualPath,
-    mut store: Store,
-    text: impl AsRef<[u8]>,
+    store: Store,
+) -> Result<Reply, Refusal> {
+    let ascii = session.is_ascii();
+    let user = session.user()?;
+    let size = user.tree.check_write(path)?;
+    local_store(user, path, store, size, ascii)?;
+    let mut data = session.connect(verb)?;
+    let open = |session: &Session| {
+        let user = session.user()?;
+        let upload = user.tree.write(path, store, 0o666 & !user.umask)?;
+        let store = local_store(user, path, store, upload.size, ascii)?;
+        Ok::<_, Refusal>((upload, store))
+    };
+    let plain = session.private().is_none();
+    let opened = if plain { Some(open(session)?) } else { None };
+    session.connection.mark(&Mark::opening("Opening data connection"));
+    session.secure(verb, &mut data)?;
+    let (upload, store) = opened.map_or_else(|| open(session), Ok)?;
+    receive(session, verb, path, upload, store, &mut data)
+}
+
+fn receive(
+    session: &mut Session,
+    verb: &'static str,
+    path: &VirtualPath,
+    mut upload: Upload,
+    store: Store,
+    data: &mut DataConnection,
 ) -> Result<Reply, Refusal> {
     let ascii = session.is_ascii();
     let user = session.user()?;
     let real = user.tree.real(path);
     let rate = user.account.user.limits.max_upload;
-    let mut upload = user.tree.write(path, store, 0o666 & !user.umask)?;
-    let begun = check_restart(user, path, &mut store, &upload, ascii)
-        .and_then(|()| session.connect(verb));
-    let data = match begun {
-        Ok(data) => data,
-        Err(why) => {
-            // nothing was sent, so nothing may be left
-            if upload.created
-                && let Ok(user) = session.user()
-            {
-                let _ = user.tree.remove_file(path);
-            }
-            return Err(why);
-        }
-    };
-    session.connection.mark(&Mark::opening(text));
     let job = Job { verb, real: &real, ascii };
     session.transfer(&job, Throttle::new(rate), |pump| {
         upload.begin(store).map_err(DataError::Write)?;
-        pump.receive(&data, &mut upload.file, ascii)?;
+        pump.receive(data, &mut upload.file, ascii)?;
         upload.close().map_err(DataError::Write)
     })
 }
 
 /// A restart must not leave a hole. In ASCII type the offset counts the bytes of the transfer
 /// (RFC 3659 §5.3), and is turned into one of the file.
-fn check_restart(
+fn local_store(
     user: &User,
     path: &VirtualPath,
-    store: &mut Store,
-    upload: &Upload,
+    store: Store,
+    size: u64,
     ascii: bool,
-) -> Result<(), Refusal> {
-    let Store::At(restart) = store else { return Ok(()) };
-    if ascii {
-        let there = if upload.created { None } else { Some(user.tree.read(path)?.0) };
-        let offset = there.map(|file| text::local_offset(&file, *restart)).transpose()?;
-        *restart = match offset.flatten() {
+) -> Result<Store, Refusal> {
+    let Store::At(restart) = store else { return Ok(store) };
+    let offset = if ascii && size > 0 {
+        let (file, _) = user.tree.read(path)?;
+        match text::local_offset(&file, restart)? {
             Some(At { offset, inside: false }) => offset,
             Some(At { inside: true, .. }) | None => return Err(Refusal::BadRestart),
-        };
-    }
-    if *restart > upload.size { Err(Refusal::BadRestart) } else { Ok(()) }
+        }
+    } else {
+        restart
+    };
+    if offset > size { Err(Refusal::BadRestart) } else { Ok(Store::At(offset)) }
 }
 
 /// ALLO: whether there is room (RFC 959 §4.1.3).
@@ -169,11 +192,6 @@ pub(crate) fn allocate(user: &User, bytes: u64) -> Result<Reply, Refusal> {
 pub(crate) fn abort(session: &mut Session) -> Reply {
     session.drop_setup();
     Reply::new(Code::DataDone, "No transfer is running")
-}
-
-/// All has been sent: the client may see the end of it.
-pub(super) fn finish(data: &TcpStream) -> Result<(), DataError> {
-    data.shutdown(std::net::Shutdown::Write).map_err(DataError::Lost)
 }
 
 /// A transfer of a file, for the logs.
@@ -196,7 +214,10 @@ impl Session {
     }
 
     /// Makes the data connection that PASV or PORT has set up.
-    pub(super) fn connect(&mut self, verb: &'static str) -> Result<TcpStream, Refusal> {
+    pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
+        if self.required().data && self.private().is_none() {
+            return Err(Refusal::ProtectionNeeded);
+        }
         let patience = self.shared.config.server.data_timeout;
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, state, peer, local, .. } = self;

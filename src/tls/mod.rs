@@ -1,0 +1,227 @@
+//! TLS: the certificate and its renewal, the settings of a session, and the layer between a
+//! TCP stream and its bytes. Alone knows `rustls`.
+//!
+//! Each control connection gets settings of its own, with a key of its own for tickets. So a
+//! data connection that resumes can only have been opened by who holds that control
+//! connection, in TLS 1.2 and 1.3 alike, however often a client uses one ticket.
+
+mod identity;
+mod layer;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustls::crypto::ring;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, version};
+
+use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
+pub use identity::Identity;
+pub use layer::{Got, Layer, Peer, Want};
+
+/// The server's side of TLS.
+pub struct Tls {
+    settings: TlsSettings,
+    state: Mutex<State>,
+}
+
+struct State {
+    looked: Instant,
+    stamp: identity::Stamp,
+    config: Arc<ServerConfig>,
+    fingerprint: String,
+}
+
+/// What is wrong with the certificate and its key, without making any: warnings, or an error
+/// with which the server would not start.
+///
+/// # Errors
+///
+/// When the files cannot be used.
+pub fn check(settings: &TlsSettings) -> Result<Vec<String>, TlsError> {
+    if settings.is_auto() && Identity::is_stale(settings) {
+        Identity::can_be_made(settings)?;
+        return verifier(settings).map(|_| Vec::new());
+    }
+    let identity = Identity::load(settings)?;
+    let warnings = identity.warnings(SystemTime::now());
+    build(settings, identity).map(|_| warnings)
+}
+
+/// The settings of one control connection and its data connections. They differ in the number
+/// of tickets behind a handshake of TLS 1.3: many clients use each ticket once.
+#[derive(Clone)]
+pub struct SessionTls {
+    control: Arc<ServerConfig>,
+    data: Arc<ServerConfig>,
+}
+
+/// What went wrong, in words.
+#[derive(Debug)]
+pub struct TlsError(pub(crate) String);
+
+/// How often the certificate's files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sessions that a control connection's own cache holds, for clients that know no tickets.
+const CACHE: usize = 8;
+
+/// Tickets on a control connection: clients that keep them keep no more than eight.
+const MANY: usize = 8;
+
+/// Tickets on a data connection: more than it used.
+const FEW: usize = 2;
+
+/// What FTP is called in ALPN. A browser that was led here offers other names, and is refused.
+const NAMES: [&[u8]; 3] = [b"ftp", b"ftp-data", b"x-filezilla-ftp"];
+
+impl Tls {
+    /// Reads the certificate, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files.
+    pub fn start(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let stamp = identity::Stamp::of(settings);
+        let identity = Identity::load(settings)?;
+        let state = State {
+            looked: Instant::now(),
+            // files that were just made have a stamp that is newer
+            stamp: if settings.is_auto() { identity::Stamp::of(settings) } else { stamp },
+            fingerprint: identity.fingerprint(),
+            config: build(settings, identity)?,
+        };
+        Ok(Self { settings: settings.clone(), state: Mutex::new(state) })
+    }
+
+    /// SHA-256 of the certificate.
+    pub fn fingerprint(&self) -> String {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.clone()
+    }
+
+    /// Settings for a new control connection. A certificate whose file has changed is taken;
+    /// one that cannot be used is reported, and the old one stays.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn session(&self) -> Result<SessionTls, TlsError> {
+        let shared = self.current();
+        if self.settings.resume == Resume::Off {
+            return Ok(SessionTls { control: Arc::clone(&shared), data: shared });
+        }
+        let mut data = ServerConfig::clone(&shared);
+        data.ticketer = ring::Ticketer::new().map_err(TlsError::of)?;
+        data.session_storage = ServerSessionMemoryCache::new(CACHE);
+        data.send_tls13_tickets = FEW;
+        let mut control = data.clone();
+        control.send_tls13_tickets = MANY;
+        Ok(SessionTls { control: Arc::new(control), data: Arc::new(data) })
+    }
+
+    /// The lock is not held while files are read.
+    fn current(&self) -> Arc<ServerConfig> {
+        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = {
+            let mut state = lock();
+            if state.looked.elapsed() < LOOK {
+                return Arc::clone(&state.config);
+            }
+            state.looked = Instant::now();
+            state.stamp.clone()
+        };
+        let stamp = identity::Stamp::of(&self.settings);
+        if stamp != old || self.settings.is_auto() && Identity::is_stale(&self.settings) {
+            let loaded = Identity::load(&self.settings).and_then(|identity| {
+                let fingerprint = identity.fingerprint();
+                for warning in identity.warnings(SystemTime::now()) {
+                    log::warn!("{warning}");
+                }
+                Ok((build(&self.settings, identity)?, fingerprint))
+            });
+            // files that were just made have a stamp that is newer
+            let is_auto = self.settings.is_auto();
+            let stamp = if is_auto { identity::Stamp::of(&self.settings) } else { stamp };
+            let mut state = lock();
+            state.stamp = stamp;
+            match loaded {
+                Ok((config, fingerprint)) => {
+                    log::info!("new certificate, SHA-256 {fingerprint}");
+                    (state.config, state.fingerprint) = (config, fingerprint);
+                }
+                Err(why) => log::error!("the certificate stays as it was: {why}"),
+            }
+        }
+        Arc::clone(&lock().config)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl fmt::Debug for SessionTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionTls")
+    }
+}
+
+fn build(settings: &TlsSettings, identity: Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    let versions: &[_] = match settings.min_version {
+        TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V1_3 => &[&version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .map_err(TlsError::of)?;
+    let verifier = verifier(settings)?;
+    let (certificate, key) = settings.files();
+    let mut config = builder
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(|why| Identity::explain(&certificate, &key, &why))?;
+    config.alpn_protocols = NAMES.iter().map(|name| name.to_vec()).collect();
+    if settings.resume == Resume::Off {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok(Arc::new(config))
+}
+
+/// Who judges clients' certificates, if any are asked for.
+fn verifier(settings: &TlsSettings) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(file) = &settings.client_ca else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let bad = |why: String| TlsError(format!("tls_client_ca {}: {why}", file.display()));
+    let mut roots = RootCertStore::empty();
+    for root in identity::certificates("tls_client_ca", file)? {
+        roots.add(root).map_err(|why| bad(why.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(bad("no certificate in it".to_owned()));
+    }
+    let provider = Arc::new(ring::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = match settings.client_cert {
+        ClientCertificate::Required => builder,
+        ClientCertificate::Optional => builder.allow_unauthenticated(),
+    };
+    builder.build().map_err(|why| bad(why.to_string()))
+}
+
+impl TlsError {
+    fn of(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
