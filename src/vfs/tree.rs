@@ -131,8 +131,13 @@ impl Tree {
             opened => return regular(&opened?),
         }
         self.check_new(path)?;
-        // a link that leads to nothing is not followed to make something
-        if self.entry(path).is_ok() { Err(FsError::NotFound) } else { Ok(0) }
+        match self.entry(path) {
+            // it leads to nothing, and is not followed to make something
+            Ok(entry) if entry.kind == FileKind::Link => Err(FsError::NotFound),
+            // somebody else has made it meanwhile
+            Ok(entry) => Ok(entry.size),
+            Err(_) => Ok(0),
+        }
     }
 
     /// Whether something could be made in the directory of a path.
