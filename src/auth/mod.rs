@@ -24,8 +24,6 @@ pub struct Account {
     pub name: String,
     /// What `[user:NAME]` says.
     pub user: Arc<User>,
-    /// The name under which the session is counted.
-    seat: String,
     /// Until the seat is given back.
     users: Option<Arc<Users>>,
 }
@@ -73,16 +71,13 @@ impl Users {
             return Err(AuthError::NotFromHere);
         }
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        // all anonymous names are one user
-        let seat = if user.password.is_none() { "anonymous" } else { name.as_str() };
-        let count = sessions.entry(seat.to_owned()).or_default();
+        let count = sessions.entry(seat(name, user).to_owned()).or_default();
         if user.limits.max_per_user.is_some_and(|most| *count >= most) {
             return Err(AuthError::TooManySessions);
         }
         *count += 1;
         Ok(Account {
             name: name.clone(),
-            seat: seat.to_owned(),
             user: Arc::clone(user),
             users: Some(Arc::clone(self)),
         })
@@ -93,6 +88,11 @@ impl Users {
         self.config.server.enable_anonymous
             && ANONYMOUS.iter().any(|anonymous| anonymous.as_bytes() == name)
     }
+}
+
+/// The name under which a session is counted: all anonymous names are one user.
+fn seat<'a>(name: &'a str, user: &User) -> &'a str {
+    if user.password.is_none() { "anonymous" } else { name }
 }
 
 /// In a time that tells nothing about where the two differ.
@@ -110,10 +110,11 @@ impl Account {
     pub fn leave(&mut self) {
         let Some(users) = self.users.take() else { return };
         let mut sessions = users.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = sessions.get_mut(&self.seat) {
+        let seat = seat(&self.name, &self.user);
+        if let Some(count) = sessions.get_mut(seat) {
             *count -= 1;
             if *count == 0 {
-                sessions.remove(&self.seat);
+                sessions.remove(seat);
             }
         }
     }

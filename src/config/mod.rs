@@ -202,7 +202,7 @@ impl<'a> Draft<'a> {
         if mode & 0o004 != 0
             && let Some((name, ..)) = self.users.first()
         {
-            let line = self.lines.get("password").copied().unwrap_or_default();
+            let line = self.line("password");
             let place = Place::of(line, &format!("user:{name}"), "password");
             warnings.push(self.printed(&(
                 place,
@@ -236,10 +236,8 @@ impl<'a> Draft<'a> {
 
     fn ports(&mut self, warnings: &mut Vec<String>) {
         let Server { passive_ports: range, port, max_per_ip, .. } = self.server;
-        let place = |draft: &Self| {
-            let line = draft.lines.get("passive_ports").copied().unwrap_or_default();
-            Place::of(line, "server", "passive_ports")
-        };
+        let place =
+            |draft: &Self| Place::of(draft.line("passive_ports"), "server", "passive_ports");
         let read = || format!("{}-{}", range.first, range.last);
         let skipped = range.contains(port);
         let usable = range.count() - usize::from(skipped);
@@ -260,17 +258,16 @@ impl<'a> Draft<'a> {
 
     /// Protection that is asked for must be possible.
     fn tls(&mut self) {
-        let line = |draft: &Self, key: &str| draft.lines.get(key).copied().unwrap_or_default();
         let has_key = self.server.tls_key.is_some();
         let without = match &self.server.tls_cert {
-            CertificateSource::None => line(self, "tls_cert"),
+            CertificateSource::None => self.line("tls_cert"),
             source @ (CertificateSource::File(_) | CertificateSource::Auto) => {
                 let is_auto = *source == CertificateSource::Auto;
                 return self.tls_with_certificate(is_auto);
             }
         };
         // a certificate that was refused has its fault already
-        if self.faults.iter().any(|(place, _)| place.line == without && without > 0) {
+        if self.is_faulty(without) {
             return;
         }
         let none = TlsRequired::default();
@@ -281,7 +278,7 @@ impl<'a> Draft<'a> {
             ("tls_client_ca", self.server.tls_client_ca.is_some()),
         ];
         for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
-            let place = Place::of(line(self, key), "server", key);
+            let place = Place::of(self.line(key), "server", key);
             // a value that was refused has its fault already, and the strictest one in its place
             if !self.faults.iter().any(|(other, _)| other.line == place.line) {
                 self.faults.push((place, Fault::NeedsCertificate));
@@ -302,11 +299,7 @@ impl<'a> Draft<'a> {
 
     /// What is asked for beside a certificate must fit it.
     fn tls_with_certificate(&mut self, is_auto: bool) {
-        let line = |draft: &Self, key: &str| draft.lines.get(key).copied().unwrap_or_default();
-        let (key, cert) = (line(self, "tls_key"), line(self, "tls_cert"));
-        let refused = |draft: &Self, line: usize| {
-            line > 0 && draft.faults.iter().any(|(place, _)| place.line == line)
-        };
+        let (key, cert) = (self.line("tls_key"), self.line("tls_cert"));
         match &self.server.tls_key {
             Some(file) if is_auto => {
                 let read = file.strip_prefix(&self.folder).unwrap_or(file);
@@ -314,7 +307,7 @@ impl<'a> Draft<'a> {
                 let fault = Fault::Value(read.display().to_string(), why.to_owned());
                 self.faults.push((Place::of(key, "server", "tls_key"), fault));
             }
-            None if !is_auto && !refused(self, key) => {
+            None if !is_auto && !self.is_faulty(key) => {
                 let place = Place::of(key.max(cert), "server", "tls_key");
                 self.faults.push((place, Fault::Missing));
             }
@@ -323,12 +316,12 @@ impl<'a> Draft<'a> {
         let Server { port, tls_implicit_port: implicit, .. } = self.server;
         if implicit != 0 && implicit == port {
             let place =
-                Place::of(line(self, "tls_implicit_port"), "server", "tls_implicit_port");
+                Place::of(self.line("tls_implicit_port"), "server", "tls_implicit_port");
             let why = "is the control port, on which TLS begins with AUTH".to_owned();
             self.faults.push((place, Fault::Value(implicit.to_string(), why)));
         }
         let has_authority = self.server.tls_client_ca.is_some();
-        if has_authority || refused(self, line(self, "tls_client_ca")) {
+        if has_authority || self.is_faulty(self.line("tls_client_ca")) {
             return;
         }
         for (name, line, user) in &self.users {
@@ -345,10 +338,9 @@ impl<'a> Draft<'a> {
         if !self.server.enable_anonymous {
             return;
         }
-        let line = |key: &str| self.lines.get(key).copied().unwrap_or_default();
         let Some(home) = self.server.anonymous_path.clone() else {
-            let said = line("anonymous_path");
-            let line = if said > 0 { said } else { line("enable_anonymous") };
+            let said = self.line("anonymous_path");
+            let line = if said > 0 { said } else { self.line("enable_anonymous") };
             let place = Place::of(line, "server", "anonymous_path");
             if !self.faults.iter().any(|(other, _)| other.key == place.key) {
                 self.faults.push((place, Fault::Missing));
@@ -356,7 +348,7 @@ impl<'a> Draft<'a> {
             return;
         };
         if let Err(why) = keys::there(&home) {
-            let place = Place::of(line("anonymous_path"), "server", "anonymous_path");
+            let place = Place::of(self.line("anonymous_path"), "server", "anonymous_path");
             let read = home.strip_prefix(&self.folder).unwrap_or(&home);
             self.faults.push((place, Fault::Value(read.display().to_string(), why)));
         }
@@ -376,6 +368,16 @@ impl<'a> Draft<'a> {
             };
             self.users.push((name.to_owned(), 0, user));
         }
+    }
+
+    /// The line of a key of `[server]`, or of a key of the first user that has it; 0 if none.
+    fn line(&self, key: &str) -> usize {
+        self.lines.get(key).copied().unwrap_or_default()
+    }
+
+    /// Whether a line has its fault already.
+    fn is_faulty(&self, line: usize) -> bool {
+        line > 0 && self.faults.iter().any(|(place, _)| place.line == line)
     }
 
     fn printed(&self, (place, fault): &(Place, Fault)) -> String {

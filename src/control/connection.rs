@@ -249,30 +249,21 @@ impl Connection {
 
     /// Sends a reply in one write.
     pub(super) fn reply(&mut self, reply: &Reply) {
-        let mut out = Vec::with_capacity(128);
-        reply.write(&mut out);
-        self.send(&out);
+        self.send(&reply.wire());
     }
 
     /// The same for the last one. A client whose buffer has no room for it gets none: the next
     /// client may wait for this thread already.
     pub(super) fn last_reply(&mut self, reply: &Reply) {
-        let mut out = Vec::with_capacity(128);
-        reply.write(&mut out);
-        let Some(layer) = &mut self.tls else {
-            let _ = send(&self.stream, &out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-            return;
-        };
+        let Some(layer) = &mut self.tls else { return send_at_once(&self.stream, reply) };
         // whatever follows must not wait either
         let _ = self.stream.set_nonblocking(true);
-        let _ = layer.queue(&out);
+        let _ = layer.queue(&reply.wire());
     }
 
     /// Sends a preliminary reply.
     pub(super) fn mark(&mut self, mark: &Mark) {
-        let mut out = Vec::with_capacity(128);
-        mark.write(&mut out);
-        self.send(&out);
+        self.send(&mark.wire());
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -334,6 +325,11 @@ impl Connection {
     }
 }
 
+/// Sends a reply to a client that has room for it, and to no other.
+pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
+    let _ = send(stream, &reply.wire(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+}
+
 fn send_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -362,26 +358,15 @@ impl Ear<'_> {
     /// answered at once if nothing before it waits for an answer, so that replies keep the
     /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1).
     pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        while self
-            .connection
-            .framer
-            .waiting()
-            .next()
-            .is_some_and(|line| says(line, |it| matches!(it, Command::Stat)))
-        {
+        let stat = |line: &Line| says(line, |it| matches!(it, Command::Stat));
+        let abor = |line: &Line| says(line, |it| matches!(it, Command::Abort));
+        while self.connection.framer.waiting().next().is_some_and(stat) {
             self.connection.framer.pop();
             let reply = transfer_status(self.verb, progress);
             self.connection.reply(&reply);
         }
-        if self
-            .connection
-            .framer
-            .waiting()
-            .any(|line| says(line, |it| matches!(it, Command::Abort)))
-        {
-            return Err(Interrupt::Abort);
-        }
-        Ok(())
+        let aborted = self.connection.framer.waiting().any(abor);
+        if aborted { Err(Interrupt::Abort) } else { Ok(()) }
     }
 }
 

@@ -68,11 +68,8 @@ pub struct Parting {
 
 /// Turns a client away with 421, without waiting for it.
 pub fn turn_away(stream: &TcpStream) {
-    let mut out = Vec::new();
-    Reply::new(Code::Unavailable, "Too many connections, try again later").write(&mut out);
-    // a client whose buffer has no room for one line gets none
-    let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-    let _ = rustix::net::send(stream, &out, flags);
+    let reply = Reply::new(Code::Unavailable, "Too many connections, try again later");
+    connection::send_at_once(stream, &reply);
     let _ = stream.shutdown(std::net::Shutdown::Write);
 }
 

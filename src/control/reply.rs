@@ -130,18 +130,20 @@ impl Reply {
         self.code
     }
 
-    /// Appends what goes over the wire.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// What goes over the wire.
+    pub(super) fn wire(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(LINE);
         let code = self.code as u16;
         if let Some((first, between)) = &self.body {
             out.extend_from_slice(format!("{code}-").as_bytes());
-            push(first, out);
+            push(first, &mut out);
             out.extend_from_slice(b"\r\n");
-            push(between, out);
+            push(between, &mut out);
         }
         out.extend_from_slice(format!("{code} ").as_bytes());
-        push(&self.text, out);
+        push(&self.text, &mut out);
         out.extend_from_slice(b"\r\n");
+        out
     }
 }
 
@@ -151,13 +153,18 @@ impl Mark {
         Self(tame(text.as_ref()))
     }
 
-    /// Appends what goes over the wire.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// What goes over the wire.
+    pub(super) fn wire(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(LINE);
         out.extend_from_slice(b"150 ");
-        push(&self.0, out);
+        push(&self.0, &mut out);
         out.extend_from_slice(b"\r\n");
+        out
     }
 }
+
+/// Room for most replies.
+const LINE: usize = 128;
 
 /// What could end a line goes.
 pub(super) fn tame(text: &[u8]) -> Vec<u8> {
@@ -182,9 +189,7 @@ mod tests {
     use super::*;
 
     fn wire(reply: &Reply) -> Vec<u8> {
-        let mut out = Vec::new();
-        reply.write(&mut out);
-        out
+        reply.wire()
     }
 
     #[test]

@@ -40,10 +40,7 @@ pub fn connect(
 ///
 /// The system's.
 pub fn may_leave_from(port: u16) -> io::Result<()> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    let address = SocketAddr::from(([0, 0, 0, 0], port));
-    match socket.bind(&address.into()) {
+    match bound(SocketAddr::from(([0, 0, 0, 0], port))) {
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Err(why),
         // what is in use now may be free later
         _ => Ok(()),
@@ -52,13 +49,19 @@ pub fn may_leave_from(port: u16) -> io::Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "data sockets are this room's")]
 fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new_raw(Domain::for_address(to), kind, None)?;
-    // many connections leave from the one port of `active_port`
-    socket.set_reuse_address(true)?;
-    socket.bind(&local.into())?;
+    let socket = bound(local)?;
     match socket.connect(&to.into()) {
         Err(why) if Errno::from_io_error(&why) == Some(Errno::INPROGRESS) => Ok(socket),
         other => other.map(|()| socket),
     }
+}
+
+/// A socket that does not block, on an address of ours. Many connections leave from the one
+/// port of `active_port`, and a passive port may have served another connection just now.
+pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(local), kind, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())?;
+    Ok(socket)
 }

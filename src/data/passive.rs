@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Socket, Type};
 
+use super::active::bound;
 use super::ports::Lease;
 use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
@@ -78,7 +78,7 @@ impl Passive {
     /// Answers whoever stands at the door.
     pub fn attend(&mut self, who: Who<'_>) {
         if let (State::Came(connection), Some(tls)) = (&mut self.state, &self.tls) {
-            // it may become an upload; a failure is met again by the transfer
+            // a failure is met again by the transfer
             if connection.begin_tls(tls).is_ok() {
                 connection.shake();
             }
@@ -161,10 +161,7 @@ impl Passive {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
+    let socket = bound(address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

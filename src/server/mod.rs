@@ -93,7 +93,6 @@ impl Server {
             let shared = Arc::clone(&shared);
             move |client: Client| serve(client, &shared)
         };
-        let server = &config.server;
         let hub = Hub {
             admission: Arc::new(Admission::new(server.max_cons, server.max_per_ip)),
             registry: Arc::default(),
@@ -102,11 +101,6 @@ impl Server {
             shared,
         };
         Ok(Self { doors, hub: Arc::new(hub) })
-    }
-
-    /// The addresses it listens on.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.doors.iter().filter_map(Door::address).collect()
     }
 
     /// Serves until the first message, then stops: running transfers may go on for the grace

@@ -6,7 +6,7 @@ use crate::control::Session;
 use crate::control::connection::Ear;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::state::{Login, Parameters, Protection};
+use crate::control::state::Protection;
 use crate::data::{DataConnection, DataError};
 use crate::log::Event;
 use crate::tls::{Peer, SessionTls};
@@ -102,7 +102,8 @@ impl Session {
 
     /// The settings for data connections, if they are protected.
     pub(super) fn private(&self) -> Option<SessionTls> {
-        private(&self.state.parameters, self.tls.as_ref())
+        let private = self.state.parameters.protection == Protection::Private;
+        self.tls.clone().filter(|_| private)
     }
 
     /// Shakes hands on a data connection, if PROT P was sent. It must resume the session of
@@ -113,10 +114,7 @@ impl Session {
         data: &mut DataConnection,
     ) -> Result<(), Refusal> {
         let Some(tls) = self.private() else { return Ok(()) };
-        let strict = match &self.state.login {
-            Login::In(user) => user.account.user.limits.tls_require_close_notify,
-            Login::Out | Login::Named(_) => true,
-        };
+        let strict = self.user()?.account.user.limits.tls_require_close_notify;
         let server = &self.shared.config.server;
         let (patience, resume) = (server.data_timeout, server.tls_resume);
         let Self { connection, shared, .. } = self;
@@ -132,19 +130,13 @@ impl Session {
         self.log_resumption(data.is_resumed());
         Ok(())
     }
-}
 
-impl Session {
     /// Says whether data connections resume: at once, and when that changes.
     fn log_resumption(&mut self, resumed: bool) {
         if self.data_resumed.replace(resumed) != Some(resumed) {
             self.log(&Event::DataSecured(resumed));
         }
     }
-}
-
-fn private(parameters: &Parameters, tls: Option<&SessionTls>) -> Option<SessionTls> {
-    tls.filter(|_| parameters.protection == Protection::Private).cloned()
 }
 
 /// CCC: back to clear text is a way to be robbed of what follows.
