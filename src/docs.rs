@@ -7,11 +7,12 @@ use crate::config::{KEYS, Key, Section};
 use crate::control::command::{VERBS, Verb};
 
 /// What the sample sets; it is good for a first try, and nothing else.
-const SAMPLE: [(&str, &str); 7] = [
+const SAMPLE: [(&str, &str); 8] = [
     ("ip", "127.0.0.1"),
     ("port", "2121"),
     ("welcome_msg", "Welcome to my ftp"),
     ("passive_ports", "50000-50200"),
+    ("state_dir", "../target/state"),
     ("password", "demo"),
     ("perm", "elradfmwMT"),
     ("home", "../target/home"),
@@ -20,7 +21,7 @@ const SAMPLE: [(&str, &str); 7] = [
 const HEAD: &str = "\
 ; Settings of ftpd. 'ftpd check --config FILE' says what is wrong with a file.
 ;
-; Sizes take K, M, G; durations take s, m, h; switches take on and off; 0 or empty means no
+; Sizes take K, M, G; durations take s, m, h, d; switches take on and off; 0 or empty means no
 ; limit, unless the key says otherwise. A line that starts with ; or # is a comment; elsewhere
 ; these belong to the value. A value may stand in double quotes to keep outer spaces. Relative
 ; paths start from the folder of this file. A key behind a ; is shown with its default.

@@ -62,6 +62,8 @@ pub enum Event<'a> {
     Changed(&'a str, &'a Path),
     /// A rename, from and to.
     Renamed(&'a Path, &'a Path),
+    /// An upload writes to the file in place, for this reason.
+    InPlace(&'a Path, &'a str),
     /// A remark for the administrator.
     Note(&'a str),
     /// The session has ended, for this reason.
@@ -111,7 +113,9 @@ pub fn session(who: Who<'_>, event: &Event<'_>) {
 impl Event<'_> {
     fn level(&self) -> Level {
         match self {
-            Self::TurnedAway(_) | Self::LoginFailed(..) | Self::Note(_) => Level::Warn,
+            Self::TurnedAway(_) | Self::LoginFailed(..) | Self::Note(_) | Self::InPlace(..) => {
+                Level::Warn
+            }
             Self::Connected
             | Self::Secured(..)
             | Self::DataSecured(_)
@@ -159,6 +163,9 @@ impl fmt::Display for Line<'_> {
             Event::Transferred(transfer) => transfer.fmt(f),
             Event::Changed(verb, file) => write!(f, "{verb} {}", path(file)),
             Event::Renamed(from, to) => write!(f, "RNTO {} -> {}", path(from), path(to)),
+            Event::InPlace(file, why) => {
+                write!(f, "{} is written to in place: {}", path(file), Escaped(why.as_bytes()))
+            }
             Event::Note(text) => Escaped(text.as_bytes()).fmt(f),
             Event::Ended(why, took) => write!(f, "ended after {} s: {why}", took.as_secs()),
         }
@@ -185,7 +192,7 @@ pub fn kib_per_second(bytes: u64, took: Duration) -> f64 {
 }
 
 /// A path in double quotes, escaped.
-fn path(path: &Path) -> impl fmt::Display + '_ {
+pub fn path(path: &Path) -> impl fmt::Display + '_ {
     struct Quoted<'a>(&'a Path);
     impl fmt::Display for Quoted<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

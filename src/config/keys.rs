@@ -62,6 +62,11 @@ pub struct Server {
     pub transfer_log: Option<PathBuf>,
     /// How long running transfers may go on after Ctrl-C.
     pub shutdown_grace: Duration,
+    /// How long what is left of a failed upload waits for its client to go on with it; `None`
+    /// is not at all.
+    pub keep_parts: Option<Duration>,
+    /// Where the server writes down what it must know after a crash.
+    pub state_dir: Option<PathBuf>,
     /// Where the certificate comes from, if there is one.
     pub tls_cert: CertificateSource,
     /// Its key.
@@ -95,6 +100,12 @@ pub struct Limits {
     pub allow_from: Vec<IpNet>,
     /// Permission bits that new files and directories do not get.
     pub umask: u32,
+    /// Whether an upload stays out of sight until it is whole.
+    pub atomic_uploads: bool,
+    /// Whether an upload is on the disk before it is called whole.
+    pub sync_uploads: bool,
+    /// Permission bits that SITE CHMOD may set.
+    pub chmod_mask: u32,
     /// Where TLS is a must.
     pub tls_required: TlsRequired,
     /// Whether an upload over TLS must end as TLS asks for.
@@ -267,6 +278,16 @@ pub static KEYS: &[Key] = &[
         "Wrong passwords after which the connection is closed."),
     key("umask", "022", Umask(Both(|to, v| to.umask = v)),
         "Permission bits that new files and directories do not get, in octal."),
+    key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),
+        "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set."),
+    key("atomic_uploads", "on", Switch(Both(|to, v| to.atomic_uploads = v)),
+        "Write an upload to a hidden part file and put it in place when it is whole; until then, and if it fails, the old version stays. off: write to the file itself, as other servers do."),
+    key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),
+        "Write an upload through to the disk before it is put in place and the client is told that it is whole. Slow; see UPLOADS in ftpd.ini(5) for what it protects from."),
+    key("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
+        "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all."),
+    key("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
+        "Directory in which the server writes down where it has part files, to find them after a crash. It is made when it is needed. Empty: nowhere."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
         "Let anonymous and ftp log in with any password."),
     key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),

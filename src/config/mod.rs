@@ -42,6 +42,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where to write down what must be known after a crash, if there is anything to.
+    pub fn state_dir(&self) -> Option<&Path> {
+        let uploads = |user: &User| {
+            user.limits.atomic_uploads
+                && [Perm::Store, Perm::Append].into_iter().any(|perm| user.perm.has(perm))
+        };
+        let needed = self.users.values().any(|user| uploads(user));
+        self.server.state_dir.as_deref().filter(|_| needed)
+    }
+
     /// How many users have a section of their own.
     pub fn named_users(&self) -> usize {
         self.users.values().filter(|user| user.password.is_some()).count()
@@ -441,6 +451,8 @@ fn blank_server() -> Server {
         log_file: None,
         transfer_log: None,
         shutdown_grace: Duration::ZERO,
+        keep_parts: None,
+        state_dir: None,
         tls_cert: CertificateSource::None,
         tls_key: None,
         tls_dir: None,
@@ -460,6 +472,9 @@ fn blank_limits() -> Limits {
         idle_timeout: None,
         allow_from: Vec::new(),
         umask: 0o077,
+        atomic_uploads: true,
+        sync_uploads: true,
+        chmod_mask: 0,
         tls_required: TlsRequired { control: true, data: true },
         tls_require_close_notify: true,
     }

@@ -92,10 +92,9 @@ fn whole(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| digits)
 }
 
-/// The digits of a number with one of three units behind it, and how many ones the unit is.
-fn scaled(text: &str, units: [(char, u64); 3]) -> (&str, u64) {
-    let unit =
-        units.into_iter().find_map(|(unit, says)| Some((text.strip_suffix(unit)?, says)));
+/// The digits of a number with one of some units behind it, and how many ones the unit is.
+fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
+    let unit = units.iter().find_map(|(unit, says)| Some((text.strip_suffix(*unit)?, *says)));
     unit.unwrap_or((text, 1))
 }
 
@@ -115,7 +114,7 @@ pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, Refused> {
     if text.is_empty() {
         return Ok(None);
     }
-    let (digits, unit) = scaled(size, [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)]);
+    let (digits, unit) = scaled(size, &[('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)]);
     let count = whole(digits.trim_end()).ok_or_else(refused)?;
     let bytes = count.checked_mul(unit).ok_or_else(refused)?;
     Ok(NonZeroU64::new(bytes))
@@ -123,12 +122,12 @@ pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, Refused> {
 
 /// A duration; 0 or empty is no limit.
 pub(super) fn time(text: &str) -> Result<Option<Duration>, Refused> {
-    let refused = || "is not a duration such as 300, 90s, 5m or 1h".to_owned();
+    let refused = || "is not a duration such as 300, 90s, 5m, 1h or 1d".to_owned();
     let lower = text.to_ascii_lowercase();
     if text.is_empty() {
         return Ok(None);
     }
-    let (digits, unit) = scaled(&lower, [('s', 1), ('m', 60), ('h', 3600)]);
+    let (digits, unit) = scaled(&lower, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)]);
     let count = whole(digits.trim_end()).ok_or_else(refused)?;
     let seconds = count.checked_mul(unit).filter(|&seconds| seconds <= LONGEST);
     let seconds = seconds.ok_or_else(|| "is longer than a year".to_owned())?;
@@ -235,14 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn durations_take_seconds_minutes_and_hours() {
+    fn durations_take_seconds_minutes_hours_and_days() {
         assert_eq!(time("90"), Ok(Some(Duration::from_secs(90))));
         assert_eq!(time("90s"), Ok(Some(Duration::from_secs(90))));
         assert_eq!(time("5M"), Ok(Some(Duration::from_secs(300))));
         assert_eq!(time("1 h"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(time("1d"), Ok(Some(Duration::from_secs(86_400))));
         assert_eq!(time("0m"), Ok(None));
         assert_eq!(time(""), Ok(None));
-        for text in ["m", "1d", "-1", "1.5h", "18446744073709551615h", "9999h"] {
+        for text in ["m", "1w", "-1", "1.5h", "18446744073709551615h", "9999h"] {
             assert!(time(text).is_err(), "{text}");
         }
     }

@@ -177,6 +177,10 @@ fn syntax(why: SyntaxError) -> Reply {
 }
 
 fn file_system(why: &FsError) -> Reply {
+    if let FsError::BadOffset(fits) = why {
+        let text = format!("Restart offset does not fit, {fits} would");
+        return Reply::new(Code::BadRestart, text);
+    }
     let (code, text) = match why {
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),
         FsError::Denied(_) | FsError::Outside => (Code::NoAccess, "Permission denied"),
@@ -187,7 +191,12 @@ fn file_system(why: &FsError) -> Reply {
         FsError::NotAFile => (Code::NoAccess, "Not a plain file"),
         FsError::IsRoot => (Code::NoAccess, "The root stays"),
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
-        FsError::BadName(_) => (Code::BadName, "Name not allowed"),
+        FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
+        FsError::BadName(_) | FsError::Reserved => (Code::BadName, "Name not allowed"),
+        FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
+        FsError::BadOffset(_) => (Code::BadRestart, "Restart offset does not fit"),
+        FsError::TakenOver => (Code::DataLost, "Another session goes on with this upload"),
+        FsError::Replaced => (Code::LocalError, "It was removed or replaced meanwhile"),
         FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),
         FsError::Other(_) => (Code::NoAccess, "Not possible"),
     };
@@ -211,7 +220,14 @@ fn data(why: &DataError) -> Reply {
         // whatever the cause: the transfer had begun, and what arrived may be cut short
         DataError::Read(_) => (Code::LocalError, "Reading failed"),
         DataError::Shortened => (Code::LocalError, "The file became shorter"),
-        DataError::Write(FsError::NoSpace(_)) => (Code::NoSpace, "No space left"),
+        DataError::Write(
+            why @ (FsError::NoSpace(_)
+            | FsError::OverQuota(_)
+            | FsError::BadOffset(_)
+            | FsError::Busy
+            | FsError::TakenOver
+            | FsError::Replaced),
+        ) => return file_system(why),
         DataError::Write(_) => (Code::LocalError, "Writing failed"),
         DataError::Interrupted(Interrupt::Abort) => (Code::DataLost, "Transfer aborted"),
         DataError::Interrupted(Interrupt::ControlLost | Interrupt::Stopped) => {

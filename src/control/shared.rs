@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::log::TransferLog;
 use crate::tls::Tls;
+use crate::vfs::Parts;
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Shared {
     pub(super) owners: Owners,
     pub(super) tls: Option<Tls>,
     pub(super) transfers: Option<TransferLog>,
+    /// What uploads that are not whole are written to.
+    pub parts: Arc<Parts>,
 }
 
 impl Shared {
@@ -53,6 +56,7 @@ impl Shared {
             ports: Arc::new(Ports::new(config.server.passive_ports, ports)),
             masquerade: Masquerade::new(&config.server),
             owners: Owners::default(),
+            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
             transfers,
             config,
         })

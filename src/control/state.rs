@@ -89,6 +89,8 @@ pub(super) struct Parameters {
     pub(super) setup: Setup,
     /// Where the next transfer begins; taken by it, whatever comes of it.
     pub(super) restart: u64,
+    /// What SIZE has told of a file; taken by the next upload.
+    pub(super) told_size: Option<(VirtualPath, u64)>,
     /// What RNFR named; taken by the next command.
     pub(super) rename_from: Option<VirtualPath>,
 }
@@ -103,6 +105,7 @@ impl Default for Parameters {
             protection: Protection::default(),
             setup: Setup::None,
             restart: 0,
+            told_size: None,
             rename_from: None,
         }
     }

@@ -2,7 +2,8 @@
 //! control connection between chunks and whenever the data connection would block.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use super::ascii::FromWire;
 use super::connection::Read;
 use super::{DataConnection, DataError, Throttle};
-use crate::vfs::FsError;
+use crate::vfs::{FsError, Upload};
 
 /// Why a transfer must end before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +168,8 @@ impl<'a> Pump<'a> {
         Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
     }
 
-    /// Sends a file from an offset on, in the kernel where that is possible.
+    /// Sends a part of a file, in the kernel where that is possible. What is added behind it
+    /// meanwhile is not sent.
     ///
     /// # Errors
     ///
@@ -176,13 +178,17 @@ impl<'a> Pump<'a> {
         &mut self,
         to: &mut DataConnection,
         file: &File,
-        offset: u64,
+        part: Range<u64>,
     ) -> Result<(), DataError> {
-        let mut offset = offset;
+        let Range { start: mut offset, end } = part;
         while let Some(stream) = to.plain() {
-            let chunk = self.throttle.chunk(FILE_CHUNK);
+            let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let chunk = self.throttle.chunk(FILE_CHUNK).min(left);
+            if chunk == 0 {
+                return Ok(());
+            }
             match sendfile(stream, file, Some(&mut offset), chunk) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Err(DataError::Shortened),
                 Ok(sent) => self.moved(sent)?,
                 Err(Errno::AGAIN) => self.until_ready(to, PollFlags::OUT)?,
                 Err(Errno::INTR) => {}
@@ -194,7 +200,9 @@ impl<'a> Pump<'a> {
                 Err(why) => return Err(DataError::Lost(why.into())),
             }
         }
-        self.send(to, &mut FileSource { file, offset })
+        let mut source = FileSource { file, offset, end };
+        self.send(to, &mut source)?;
+        if source.offset < end { Err(DataError::Shortened) } else { Ok(()) }
     }
 
     /// Sends what a source makes.
@@ -246,7 +254,7 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Writes to a file what comes until the client closes the data connection; in ASCII
+    /// Gives to an upload what comes until the client closes the data connection; in ASCII
     /// type, with lines as they are here.
     ///
     /// # Errors
@@ -255,13 +263,12 @@ impl<'a> Pump<'a> {
     pub fn receive(
         &mut self,
         from: &mut DataConnection,
-        file: &mut File,
+        upload: &mut Upload,
         ascii: bool,
     ) -> Result<(), DataError> {
         let mut buffer = Vec::with_capacity(self.throttle.chunk(RECEIVE_CHUNK));
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
-        let mut write =
-            |bytes: &[u8]| file.write_all(bytes).map_err(|why| DataError::Write(why.into()));
+        let mut write = |bytes: &[u8]| upload.write_all(bytes).map_err(DataError::Write);
         loop {
             buffer.clear();
             match from.read(&mut buffer).map_err(DataError::Lost)? {
@@ -326,16 +333,21 @@ impl<'a> Pump<'a> {
 struct FileSource<'a> {
     file: &'a File,
     offset: u64,
+    end: u64,
 }
 
 impl Source for FileSource<'_> {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
+        let left = usize::try_from(self.end.saturating_sub(self.offset));
+        let before = out.len();
         let read = loop {
             match rustix::io::pread(self.file, spare_capacity(out), self.offset) {
                 Err(Errno::INTR) => {}
                 other => break other.map_err(io::Error::from)?,
             }
         };
+        let read = read.min(left.unwrap_or(usize::MAX));
+        out.truncate(before + read);
         self.offset += read as u64;
         Ok(read > 0)
     }

@@ -73,19 +73,21 @@ fn scan(mut file: &File, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), FsEr
 pub struct TextSource<'a> {
     file: &'a File,
     at: At,
+    end: u64,
     local: Vec<u8>,
 }
 
 impl<'a> TextSource<'a> {
-    /// From a place on.
-    pub fn new(file: &'a File, at: At) -> Self {
-        Self { file, at, local: Vec::new() }
+    /// From a place on, up to where the file ends now.
+    pub fn new(file: &'a File, at: At, end: u64) -> Self {
+        Self { file, at, end, local: Vec::new() }
     }
 }
 
 impl Source for TextSource<'_> {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
-        self.local.resize(CHUNK, 0);
+        let left = usize::try_from(self.end.saturating_sub(self.at.offset));
+        self.local.resize(left.unwrap_or(usize::MAX).min(CHUNK), 0);
         let read = match pread(self.file, self.local.as_mut_slice(), self.at.offset) {
             Err(Errno::INTR) => return Ok(true),
             other => other?,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -120,7 +120,10 @@ impl Server {
             builder.spawn(move || accept(&door, &hub))?;
         }
         // a sender that is gone is as good as a signal
-        let _ = signals.recv();
+        let parts = &self.hub.shared.parts;
+        while signals.recv_timeout(parts.sweep_every()) == Err(RecvTimeoutError::Timeout) {
+            parts.sweep();
+        }
         self.stop();
         Ok(())
     }

@@ -26,8 +26,20 @@ pub enum FsError {
     NotAFile,
     /// The root itself cannot be removed or renamed.
     IsRoot,
-    /// No room on the disk, or a quota is used up.
+    /// No room on the disk, or the file would be longer than it may be.
     NoSpace(io::Error),
+    /// A quota is used up.
+    OverQuota(io::Error),
+    /// Another upload is changing the file, or is still to be ended.
+    Busy,
+    /// An upload cannot begin at this offset; it could at the other one.
+    BadOffset(u64),
+    /// Another session of the user goes on with this upload.
+    TakenOver,
+    /// Somebody has removed or replaced the file meanwhile.
+    Replaced,
+    /// A name that is kept for parts.
+    Reserved,
     /// The name cannot be used on this file system.
     BadName(io::Error),
     /// The process has too many files open.
@@ -51,7 +63,8 @@ impl From<io::Error> for FsError {
             Errno::NOTDIR => Self::NotADirectory,
             Errno::ISDIR => Self::IsADirectory,
             Errno::NXIO | Errno::NODEV => Self::NotAFile,
-            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::NoSpace(error),
+            Errno::NOSPC | Errno::FBIG => Self::NoSpace(error),
+            Errno::DQUOT => Self::OverQuota(error),
             Errno::NAMETOOLONG | Errno::ILSEQ => Self::BadName(error),
             Errno::MFILE | Errno::NFILE => Self::TooManyOpen(error),
             _ => Self::Other(error),
@@ -76,8 +89,16 @@ impl fmt::Display for FsError {
             Self::IsADirectory => f.write_str("is a directory"),
             Self::NotAFile => f.write_str("neither a file nor a directory"),
             Self::IsRoot => f.write_str("is the root"),
+            Self::Busy => f.write_str("another upload is changing it"),
+            Self::BadOffset(fits) => {
+                write!(f, "the restart offset does not fit; {fits} would")
+            }
+            Self::TakenOver => f.write_str("another session goes on with the upload"),
+            Self::Replaced => f.write_str("it was removed or replaced meanwhile"),
+            Self::Reserved => f.write_str("the name is kept for parts of uploads"),
             Self::Denied(why)
             | Self::NoSpace(why)
+            | Self::OverQuota(why)
             | Self::BadName(why)
             | Self::TooManyOpen(why)
             | Self::Other(why) => why.fmt(f),

@@ -4,10 +4,21 @@
 //! a directory handle of the user's root and is refused when it leads out of it, so a
 //! symlink that is swapped in between a check and a use gains nothing.
 
+//!
+//! An upload stays out of sight in a part file until it is whole. Clients never see the parts
+//! themselves: the names that they have are not there for them.
+
+mod attributes;
 mod error;
+mod journal;
+mod part_name;
+mod parts;
 mod path;
 mod tree;
+mod upload;
 
 pub use error::FsError;
+pub use parts::Parts;
 pub use path::VirtualPath;
-pub use tree::{Entry, FileKind, Listing, Store, Tree, Upload};
+pub use tree::{Entry, FileKind, Listing, Tree};
+pub use upload::{Store, Upload, Uploads};

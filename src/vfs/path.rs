@@ -54,6 +54,11 @@ impl VirtualPath {
         self.0.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
+    /// Its parts, from the root on.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&byte| byte == b'/').skip(1)
+    }
+
     /// Whether it is `/`.
     pub fn is_root(&self) -> bool {
         self.0 == b"/"

@@ -1,8 +1,10 @@
 //! One method for each file action, all below one directory handle.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,15 +13,19 @@ use cap_std::fs::{
     Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt,
     Permissions, PermissionsExt,
 };
-use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps, fstat};
 
-use super::{FsError, VirtualPath};
+use super::part_name::{Mark, PartName, is_reserved};
+use super::parts::{FileId, id_of, modified, part_names};
+use super::upload::Uploads;
+use super::{FsError, Store, VirtualPath};
 
 /// A user's home, seen as the root of all there is.
 #[derive(Debug)]
 pub struct Tree {
     root: Dir,
-    home: PathBuf,
+    pub(super) home: PathBuf,
+    pub(super) uploads: Uploads,
     /// Whether the home's file system counts links: a count of none then tells that the home
     /// was removed, which the handle itself does not notice.
     counts_links: bool,
@@ -69,28 +75,6 @@ pub struct Entry {
     pub target: Option<(Vec<u8>, Box<Entry>)>,
 }
 
-/// How an upload meets what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// Begin at 0; what was there goes.
-    Replace,
-    /// Begin at this offset, which must not lie beyond the end.
-    At(u64),
-    /// Begin at the end.
-    Append,
-    /// There must be nothing of this name.
-    New,
-}
-
-/// A file opened for an upload, not yet changed.
-#[derive(Debug)]
-pub struct Upload {
-    /// The file; [`Upload::begin`] takes it to where the upload begins.
-    pub file: File,
-    /// How many bytes were there.
-    pub size: u64,
-}
-
 impl Tree {
     /// Takes hold of a home.
     ///
@@ -98,10 +82,48 @@ impl Tree {
     ///
     /// When it is not there, not a directory, or not readable.
     #[expect(clippy::disallowed_methods, reason = "the one door to served files")]
-    pub fn open(home: &Path) -> Result<Self, FsError> {
+    pub fn open(home: &Path, uploads: Uploads) -> Result<Self, FsError> {
         let root = Dir::open_ambient_dir(home, ambient_authority())?;
         let counts_links = root.dir_metadata()?.nlink() > 0;
-        Ok(Self { root, home: home.to_owned(), counts_links })
+        Ok(Self { root, home: home.to_owned(), uploads, counts_links })
+    }
+
+    /// The path below the root of something that may be there; parts are not there for clients.
+    #[expect(clippy::unused_self, reason = "a right that a user may get")]
+    fn below<'p>(&self, path: &'p VirtualPath) -> Result<&'p Path, FsError> {
+        if path.parts().any(is_reserved) {
+            Err(FsError::NotFound)
+        } else {
+            Ok(path.below_root())
+        }
+    }
+
+    /// Whether clients may give something this path.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Reserved`] for the names of parts.
+    pub fn may_make(&self, path: &VirtualPath) -> Result<(), FsError> {
+        if path.parts().any(is_reserved) { Err(FsError::Reserved) } else { Ok(()) }
+    }
+
+    /// A path without links, below the root.
+    pub(super) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
+        let real = self.root.canonicalize(self.below(path)?)?;
+        Ok(VirtualPath::root().join(real.as_os_str().as_bytes()))
+    }
+
+    /// Holds a directory, for what is to be done with its entries.
+    pub(super) fn hold(&self, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
+        let mut options = OpenOptions::new();
+        let flags = OFlags::DIRECTORY | OFlags::PATH;
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        let dir: OwnedFd = self.root.open_with(self.below(path)?, &options)?.into_std().into();
+        let stat = fstat(&dir)?;
+        if self.counts_links && stat.st_nlink == 0 {
+            return Err(FsError::NotFound);
+        }
+        Ok((dir, stat))
     }
 
     /// Where a virtual path lies on the server, for the log alone.
@@ -116,19 +138,31 @@ impl Tree {
     /// FIFOs, sockets and devices are refused at once.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         let file = self.open_with(path, OpenOptions::new().read(true))?;
-        let size = regular(&file)?;
+        let size = regular(&fstat(&file)?)?;
         Ok((file, size))
     }
 
-    /// Whether an upload could begin, and how many bytes are there. Makes nothing.
+    /// Opens what the user is shown under a name: the part of an own upload that has failed,
+    /// or the file in place.
     ///
     /// # Errors
     ///
-    /// As [`Tree::write`] would give them, as far as can be told without making the file.
-    pub fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
+    /// As for [`Tree::read`].
+    pub fn read_shown(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
+        match self.read_own_part(path) {
+            Some(file) => {
+                let size = regular(&fstat(&file)?)?;
+                Ok((file, size))
+            }
+            None => self.read(path),
+        }
+    }
+
+    /// Whether a classic upload could begin, and how many bytes are there. Makes nothing.
+    pub(super) fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
         match self.open_with(path, OpenOptions::new().write(true)) {
             Err(FsError::NotFound) => {}
-            opened => return regular(&opened?),
+            opened => return regular(&fstat(&opened?)?),
         }
         self.check_new(path)?;
         match self.entry(path) {
@@ -141,73 +175,63 @@ impl Tree {
     }
 
     /// Whether something could be made in the directory of a path.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn check_new(&self, path: &VirtualPath) -> Result<(), FsError> {
+    fn check_new(&self, path: &VirtualPath) -> Result<(), FsError> {
         if path.is_root() {
             return Err(FsError::IsADirectory);
         }
-        let parent = path.parent();
-        self.enter(&parent)?;
-        let dir = self.root.open_dir(parent.below_root())?.into_std_file();
+        let (dir, _) = self.hold(&path.parent())?;
         let wanted = Access::WRITE_OK | Access::EXEC_OK;
         Ok(rustix::fs::accessat(&dir, ".", wanted, AtFlags::EACCESS)?)
     }
 
-    /// Opens a regular file for writing. Makes it with `mode` if it is not there, unless the
-    /// upload begins behind bytes that should be. What is there is not touched before
-    /// [`Upload::begin`].
-    ///
-    /// # Errors
-    ///
-    /// As for reading; and [`FsError::Exists`] when it must be new.
-    pub fn write(
+    /// Opens a regular file for a classic upload. Makes it with `mode` if it is not there,
+    /// unless the upload begins behind bytes that should be. Gives the file, how many bytes
+    /// are there, and whether it was made.
+    pub(super) fn write(
         &self,
         path: &VirtualPath,
         store: Store,
         mode: u32,
-    ) -> Result<Upload, FsError> {
+    ) -> Result<(File, u64, bool), FsError> {
         let mut existing = OpenOptions::new();
-        existing.write(true).append(store == Store::Append);
+        existing.write(true).append(matches!(store, Store::Append(_)));
         let mut new = existing.clone();
         new.create_new(true).mode(mode);
-        if store == Store::New {
-            let file = self.open_with(path, &mut new)?;
-            return Ok(Upload { file, size: 0 });
-        }
         // somebody else may make it between the two, and then it is there the second time
         for _ in 0..2 {
             match self.open_with(path, &mut existing) {
                 Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
                 opened => {
                     let file = opened?;
-                    let size = regular(&file)?;
-                    return Ok(Upload { file, size });
+                    let size = regular(&fstat(&file)?)?;
+                    return Ok((file, size, false));
                 }
             }
             match self.open_with(path, &mut new) {
                 Err(FsError::Exists) => {}
-                other => return Ok(Upload { file: other?, size: 0 }),
+                other => return Ok((other?, 0, true)),
             }
         }
         // a link that leads to nothing
         Err(FsError::NotFound)
     }
 
+    /// Makes a file that must be new.
+    pub(super) fn create(&self, path: &VirtualPath, mode: u32) -> Result<File, FsError> {
+        self.open_with(path, OpenOptions::new().write(true).create_new(true).mode(mode))
+    }
+
     /// Takes back a file that was made for an upload that could not begin, unless somebody
     /// has put another in its place or written to it.
-    pub fn remove_untouched(&self, path: &VirtualPath, upload: &Upload) {
-        let ours = rustix::fs::fstat(&upload.file);
-        let ours = ours.map(|stat| Entry::of_stat(Vec::new(), &stat).id);
+    pub(super) fn remove_untouched(&self, path: &VirtualPath, file: &File) {
+        let ours = fstat(file).map(|stat| id_of(&stat));
         let there = self.entry(path);
         if let (Ok(ours), Ok(there)) = (ours, there)
             && there.id == ours
             && there.size == 0
         {
             // whether it stays empty or goes is all that could fail
-            let _ = self.remove_file(path);
+            let _ = self.root.remove_file(path.below_root());
         }
     }
 
@@ -219,7 +243,7 @@ impl Tree {
     ) -> Result<File, FsError> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         options.custom_flags(flags.bits().cast_signed());
-        let file = self.root.open_with(path.below_root(), options)?;
+        let file = self.root.open_with(self.below(path)?, options)?;
         Ok(file.into_std())
     }
 
@@ -229,8 +253,48 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.still_there(self.root.metadata(path.below_root())?)?;
+        let meta = self.still_there(self.root.metadata(self.below(path)?)?)?;
         Ok(Entry::of_metadata(path.name().to_owned(), &meta))
+    }
+
+    /// The same as the user is shown it: with the size of the part of an own upload that is
+    /// not whole, so that it can be gone on with.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tree::stat`].
+    pub fn shown(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        self.with_part(path, self.stat(path))
+    }
+
+    /// What [`Tree::entry`] gives, as the user is shown it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tree::entry`].
+    pub fn shown_entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        self.with_part(path, self.entry(path))
+    }
+
+    fn with_part(
+        &self,
+        path: &VirtualPath,
+        there: Result<Entry, FsError>,
+    ) -> Result<Entry, FsError> {
+        match there {
+            Ok(entry) if entry.followed().kind != FileKind::File => Ok(entry),
+            Ok(mut entry) => {
+                if let Some(stat) = self.own_part(path) {
+                    entry.show_part(&stat);
+                }
+                Ok(entry)
+            }
+            Err(FsError::NotFound) => match self.own_part(path) {
+                Some(stat) => Ok(Entry::of_stat(path.name().to_owned(), &stat)),
+                None => Err(FsError::NotFound),
+            },
+            Err(why) => Err(why),
+        }
     }
 
     /// What is at a path as its directory lists it: a link is shown as a link.
@@ -239,7 +303,7 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.still_there(self.root.symlink_metadata(path.below_root())?)?;
+        let meta = self.still_there(self.root.symlink_metadata(self.below(path)?)?)?;
         let mut entry = Entry::of_metadata(path.name().to_owned(), &meta);
         entry.target = self.target(&entry, path);
         Ok(entry)
@@ -262,7 +326,7 @@ impl Tree {
     /// When it is not.
     pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
         // the lookup of `.` asks for the right to search the directory
-        let meta = self.root.metadata(path.below_root().join("."))?;
+        let meta = self.root.metadata(self.below(path)?.join("."))?;
         self.still_there(meta).map(drop)
     }
 
@@ -279,9 +343,31 @@ impl Tree {
     pub fn list(self: &Arc<Self>, path: &VirtualPath) -> Result<Listing, FsError> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed());
-        let dir = self.root.open_with(path.below_root(), &options)?.into_std();
+        let dir = self.root.open_with(self.below(path)?, &options)?.into_std();
+        let id = id_of(&fstat(&dir)?);
+        let own = self.own_parts(&dir, id);
         let names = rustix::fs::Dir::new(dir)?;
-        Ok(Listing { tree: Arc::clone(self), path: path.clone(), names })
+        Ok(Listing { tree: Arc::clone(self), path: path.clone(), names, id, own })
+    }
+
+    /// The parts of the user's own in a directory.
+    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Vec<u8>, Stat> {
+        let mut own: HashMap<_, Stat> = HashMap::new();
+        if !self.uploads.atomic || !self.uploads.parts.are_in(id) {
+            return own;
+        }
+        for part in part_names(dir) {
+            let is_own = part.mark == Mark::new(&self.uploads.owner, &part.name);
+            if !is_own || part.name.is_empty() {
+                continue;
+            }
+            let Ok(stat) = super::parts::lstat(dir, &part.bytes()) else { continue };
+            let younger = |other: &Stat| modified(other) < modified(&stat);
+            if own.get(&part.name).is_none_or(younger) {
+                own.insert(part.name, stat);
+            }
+        }
+        own
     }
 
     /// Makes a directory with `mode`.
@@ -293,12 +379,13 @@ impl Tree {
         if path.is_root() {
             return Err(FsError::Exists);
         }
+        self.may_make(path)?;
         let mut builder = DirBuilder::new();
         builder.mode(mode);
         Ok(self.root.create_dir_with(path.below_root(), &builder)?)
     }
 
-    /// Removes a file, or a link, but no directory.
+    /// Removes a file, or a link, but no directory; and what is left of an own upload of it.
     ///
     /// # Errors
     ///
@@ -307,10 +394,23 @@ impl Tree {
         if path.is_root() {
             return Err(FsError::IsADirectory);
         }
-        Ok(self.root.remove_file(path.below_root())?)
+        let removed = self.root.remove_file(self.below(path)?).map_err(FsError::from);
+        match removed {
+            Err(FsError::NotFound) => match self.forget_part(path) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(FsError::NotFound),
+                Err(why) => Err(why),
+            },
+            Ok(()) => {
+                // an upload that is running goes on, and stands under the name when it ends
+                let _ = self.forget_part(path);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
-    /// Removes an empty directory.
+    /// Removes an empty directory; parts of failed uploads do not count.
     ///
     /// # Errors
     ///
@@ -319,7 +419,27 @@ impl Tree {
         if path.is_root() {
             return Err(FsError::IsRoot);
         }
-        Ok(self.root.remove_dir(path.below_root())?)
+        let below = self.below(path)?;
+        match self.root.remove_dir(below).map_err(FsError::from) {
+            Err(FsError::NotEmpty) if self.clear(path) => Ok(self.root.remove_dir(below)?),
+            other => other,
+        }
+    }
+
+    /// Empties a directory that holds nothing but parts of failed uploads.
+    fn clear(&self, path: &VirtualPath) -> bool {
+        let Ok((dir, stat)) = self.hold(path) else { return false };
+        let Ok(names) = rustix::fs::Dir::read_from(&dir) else { return false };
+        let mut parts = Vec::new();
+        for name in names {
+            let Ok(name) = name else { return false };
+            match (name.file_name().to_bytes(), PartName::parse(name.file_name().to_bytes())) {
+                (b"." | b"..", _) => {}
+                (_, Some(part)) => parts.push(part),
+                (_, None) => return false,
+            }
+        }
+        self.uploads.parts.clear(&dir, id_of(&stat), &parts)
     }
 
     /// Renames; a file that has the new name is replaced at once.
@@ -331,17 +451,26 @@ impl Tree {
         if from.is_root() || to.is_root() {
             return Err(FsError::IsRoot);
         }
-        Ok(self.root.rename(from.below_root(), &self.root, to.below_root())?)
+        self.may_make(to)?;
+        self.root.rename(self.below(from)?, &self.root, to.below_root())?;
+        // what is left of failed uploads under these names has lost its sense
+        let _ = self.forget_part(from);
+        let _ = self.forget_part(to);
+        Ok(())
     }
 
-    /// Sets the permission bits of a file or directory.
+    /// Sets those permission bits of a file or directory that `mask` has, and gives the mode
+    /// that it has then. A directory keeps its others; a file has no more than these.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn set_mode(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
-        self.file_or_directory(path)?;
-        Ok(self.root.set_permissions(path.below_root(), Permissions::from_mode(mode))?)
+    pub fn set_mode(&self, path: &VirtualPath, mode: u32, mask: u32) -> Result<u32, FsError> {
+        let there = self.file_or_directory(path)?;
+        let kept = if there.kind == FileKind::Directory { there.mode & !mask } else { 0 };
+        let mode = mode & mask | kept;
+        self.root.set_permissions(self.below(path)?, Permissions::from_mode(mode))?;
+        Ok(mode)
     }
 
     /// Sets the modification time, in seconds since 1970 in UTC.
@@ -362,9 +491,10 @@ impl Tree {
         Ok(rustix::fs::futimens(&file, &times)?)
     }
 
-    fn file_or_directory(&self, path: &VirtualPath) -> Result<(), FsError> {
-        match self.stat(path)?.kind {
-            FileKind::File | FileKind::Directory => Ok(()),
+    fn file_or_directory(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        let there = self.stat(path)?;
+        match there.kind {
+            FileKind::File | FileKind::Directory => Ok(there),
             FileKind::Link
             | FileKind::Fifo
             | FileKind::Socket
@@ -379,48 +509,32 @@ impl Tree {
     ///
     /// The system's.
     pub fn free_space(&self, path: &VirtualPath) -> Result<u64, FsError> {
-        let dir = self.root.open_dir(path.below_root())?;
-        let stat = rustix::fs::fstatvfs(dir.into_std_file())?;
+        let (dir, _) = self.hold(path)?;
+        let stat = rustix::fs::fstatvfs(dir)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
-impl Upload {
-    /// Makes the file ready for the first byte: cut back to where the upload begins.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn begin(&mut self, store: Store) -> Result<(), FsError> {
-        let offset = match store {
-            Store::Append => return Ok(()),
-            Store::Replace | Store::New => 0,
-            Store::At(offset) => offset,
-        };
-        if self.size > offset {
-            self.file.set_len(offset)?;
-        }
-        io::Seek::seek(&mut self.file, io::SeekFrom::Start(offset))?;
-        Ok(())
-    }
-
-    /// Closes the file, and says whether all of it got there.
-    ///
-    /// # Errors
-    ///
-    /// What the file system had not said before: quotas and networks may refuse this late.
-    pub fn close(self) -> Result<(), FsError> {
-        nix::unistd::close(self.file).map_err(|errno| io::Error::from(errno).into())
+/// The size of a regular file, and nothing else.
+pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
+    match FileKind::of_mode(stat.st_mode) {
+        FileKind::File => Ok(u64::try_from(stat.st_size).unwrap_or_default()),
+        FileKind::Directory => Err(FsError::IsADirectory),
+        FileKind::Link
+        | FileKind::Fifo
+        | FileKind::Socket
+        | FileKind::Block
+        | FileKind::Char => Err(FsError::NotAFile),
     }
 }
 
-fn regular(file: &File) -> Result<u64, FsError> {
-    let meta = file.metadata()?;
-    match (meta.is_file(), meta.is_dir()) {
-        (true, _) => Ok(meta.len()),
-        (_, true) => Err(FsError::IsADirectory),
-        _ => Err(FsError::NotAFile),
-    }
+/// A directory of a home that need not be anybody's now.
+#[expect(clippy::disallowed_methods, reason = "the one door to served files")]
+pub(super) fn open_folder(home: &Path, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
+    let root = Dir::open_ambient_dir(home, ambient_authority())?;
+    let dir: OwnedFd = root.open_dir(path.below_root())?.into_std_file().into();
+    let stat = fstat(&dir)?;
+    Ok((dir, stat))
 }
 
 /// The entries of one directory, one at a time.
@@ -429,19 +543,37 @@ pub struct Listing {
     tree: Arc<Tree>,
     path: VirtualPath,
     names: rustix::fs::Dir,
+    id: FileId,
+    /// The user's own parts, of those names that have not come yet.
+    own: HashMap<Vec<u8>, Stat>,
 }
 
 impl Listing {
     /// An entry, or nothing when it cannot be looked at: it was removed meanwhile, or it lies
     /// on a mount that is not for us. The others are listed all the same, as `ls` does.
-    fn entry(&self, name: &CStr) -> Result<Option<Entry>, FsError> {
+    fn entry(&mut self, name: &CStr) -> Result<Option<Entry>, FsError> {
         let stat = rustix::fs::statat(self.names.fd()?, name, AtFlags::SYMLINK_NOFOLLOW);
         let Ok(stat) = stat else { return Ok(None) };
         let mut entry = Entry::of_stat(name.to_bytes().to_owned(), &stat);
+        if !self.own.is_empty()
+            && let Some(part) = self.own.remove(&entry.name)
+            && entry.kind == FileKind::File
+        {
+            entry.show_part(&part);
+        }
         if entry.kind == FileKind::Link {
             entry.target = self.tree.target(&entry, &self.path.join(&entry.name));
         }
         Ok(Some(entry))
+    }
+}
+
+impl Listing {
+    /// A part of the user's own of which there is no other version.
+    fn own_alone(&mut self) -> Option<Entry> {
+        let name = self.own.keys().next()?.clone();
+        let stat = self.own.remove(&name)?;
+        Some(Entry::of_stat(name, &stat))
     }
 }
 
@@ -450,11 +582,19 @@ impl Iterator for Listing {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let found = match self.names.read()? {
-                Ok(found) => found,
-                Err(why) => return Some(Err(why.into())),
+            let found = match self.names.read() {
+                Some(Ok(found)) => found,
+                Some(Err(why)) => return Some(Err(why.into())),
+                None => return self.own_alone().map(Ok),
             };
-            if matches!(found.file_name().to_bytes(), b"." | b"..") {
+            let name = found.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if is_reserved(name) {
+                if let (Some(part), Ok(dir)) = (PartName::parse(name), self.names.fd()) {
+                    self.tree.uploads.parts.meet(dir, self.id, &part);
+                }
                 continue;
             }
             match self.entry(found.file_name()) {
@@ -500,6 +640,21 @@ impl Entry {
             id: (stat.st_dev as u64, stat.st_ino as u64),
             target: None,
         }
+    }
+
+    /// With the size and the time of the part that is shown instead.
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        reason = "widths differ by target"
+    )]
+    fn show_part(&mut self, part: &Stat) {
+        let there = match &mut self.target {
+            Some((_, there)) => there,
+            None => self,
+        };
+        there.size = u64::try_from(part.st_size).unwrap_or_default();
+        there.modified = part.st_mtime as i64;
     }
 
     /// What a client gets when it uses the name: the target of a link that can be followed.

@@ -75,8 +75,8 @@ fn abor_ends_a_download_with_426_and_then_226() {
 }
 
 #[test]
-fn abor_ends_an_upload_and_what_came_before_it_stays() {
-    let server = Server::start();
+fn abor_ends_a_classic_upload_and_what_came_before_it_stays() {
+    let server = Server::setup().user("atomic_uploads = off").start();
     let mut client = Client::bob(&server);
     let mut data = client.passive();
     client.cmd("STOR a", 150);
@@ -488,8 +488,8 @@ fn settled(server: &Server) -> usize {
 }
 
 #[test]
-fn an_upload_whose_client_is_gone_is_logged_and_keeps_what_came() {
-    let server = Server::start();
+fn a_classic_upload_whose_client_is_gone_is_logged_and_keeps_what_came() {
+    let server = Server::setup().user("atomic_uploads = off").start();
     let mut client = Client::bob(&server);
     let mut data = client.passive();
     client.cmd("STOR a", 150);
@@ -577,7 +577,8 @@ fn a_transfer_without_progress_is_given_up_after_data_timeout() {
     client.cmd("STOR a", 150);
     data.write_all(b"text").unwrap();
     client.expect(426);
-    assert_eq!(server.get("a"), b"text");
+    assert!(!server.has("a"));
+    assert_eq!(client.cmd("SIZE a", 213), "213 4");
     goes_on(&server, &mut client);
 }
 

@@ -565,7 +565,8 @@ fn a_full_disk_is_452_for_the_upload_and_nothing_for_the_others() {
         let reply = client.next_line();
         assert!(reply.starts_with("452"), "{command}: {reply}, {sent:?}");
         others_go_on(&server);
-        client.cmd(&format!("DELE {}", &command[5..]), 250);
+        // and nothing is left of it
+        client.cmd(&format!("DELE {}", &command[5..]), 550);
     }
     let line = server.wait_for_log("failed: ");
     assert!(line.contains("STOR \"") && line.contains("/big\""), "{line}");
@@ -586,6 +587,11 @@ fn a_full_disk_refuses_names_as_well() {
     let _ = data.write_all(&vec![b'x'; 4 << 20]);
     drop(data);
     client.expect(452);
+    let mut data = client.passive();
+    client.cmd("STOR most", 150);
+    data.write_all(&vec![b'x'; 1000 << 10]).unwrap();
+    drop(data);
+    client.expect(226);
     // a directory takes a page as well, sooner or later
     let mut last = String::new();
     for number in 0..2000 {
@@ -595,7 +601,7 @@ fn a_full_disk_refuses_names_as_well() {
         }
     }
     assert!(last.starts_with("452") || last.starts_with("257"), "{last}");
-    client.cmd("DELE big", 250);
+    client.cmd("DELE most", 250);
     client.upload("STOR small", b"text");
 }
 

@@ -516,8 +516,8 @@ fn allo_says_whether_there_is_room() {
 }
 
 #[test]
-fn a_file_can_be_read_while_it_is_written() {
-    let server = Server::start();
+fn a_file_can_be_read_while_a_classic_upload_writes_it() {
+    let server = Server::setup().user("atomic_uploads = off").start();
     let (mut one, mut two) = (Client::bob(&server), Client::bob(&server));
     let mut data = one.passive();
     one.cmd("STOR a", 150);

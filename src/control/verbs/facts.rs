@@ -11,20 +11,21 @@ use crate::vfs::{FileKind, VirtualPath};
 
 /// SIZE: what RETR would send in the current type (RFC 3659 §4). In ASCII type that takes
 /// reading the file, so a very large one is not counted.
-pub(crate) fn size(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    let entry = user.tree.stat(&path)?;
+    let entry = user.tree.shown(&path)?;
     if entry.kind != FileKind::File {
         return Err(Refusal::NotAFile);
     }
     if session.state.parameters.transfer_type != TransferType::Ascii {
+        session.state.parameters.told_size = Some((path, entry.size));
         return Ok(Reply::value(entry.size.to_string()));
     }
     if entry.size > MOST_COUNTED {
         return Err(Refusal::TooLargeToCount);
     }
-    let (file, _) = user.tree.read(&path)?;
+    let (file, _) = user.tree.read_shown(&path)?;
     Ok(Reply::value(text::wire_size(&file)?.to_string()))
 }
 
@@ -34,7 +35,7 @@ const MOST_COUNTED: u64 = 64 << 20;
 /// MDTM.
 pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let entry = user.tree.stat(&user.path(path))?;
+    let entry = user.tree.shown(&user.path(path))?;
     Ok(Reply::value(listing::time_val(entry.modified)))
 }
 

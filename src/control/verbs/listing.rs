@@ -31,7 +31,7 @@ pub(crate) fn list(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
 pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let (path, typed) = named(user, path);
-    let is_dir = match user.tree.stat(&path) {
+    let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
         other => other?.kind == FileKind::Directory,
     };
@@ -67,7 +67,7 @@ pub(crate) fn machine(
 pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
-    let entry = user.tree.entry(&path)?;
+    let entry = user.tree.shown_entry(&path)?;
     let mut line = vec![b' '];
     listing::facts(&entry, session.state.parameters.facts, user.perm(), &mut line);
     line.extend_from_slice(&tame(path.as_bytes()));
@@ -193,7 +193,7 @@ enum Entries {
 
 impl Lines {
     fn new(user: &User, path: &VirtualPath, style: Style) -> Result<Self, FsError> {
-        let entries = match user.tree.stat(path) {
+        let entries = match user.tree.shown(path) {
             Ok(entry) if entry.kind == FileKind::Directory => {
                 Entries::Directory(user.tree.list(path)?)
             }
@@ -201,7 +201,7 @@ impl Lines {
                 user.tree.enter(&path.parent())?;
                 Entries::Fitting(user.tree.list(&path.parent())?, path.name().to_vec())
             }
-            _ => Entries::One(Some(Box::new(user.tree.entry(path)?))),
+            _ => Entries::One(Some(Box::new(user.tree.shown_entry(path)?))),
         };
         Ok(Self { entries, style })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::auth::AuthError;
+use crate::auth::{Account, AuthError};
 use crate::control::Session;
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
 use crate::log::Event;
-use crate::vfs::{Tree, VirtualPath};
+use crate::vfs::{Tree, Uploads, VirtualPath};
 
 /// How long a wrong password takes to be refused the first time; each further one takes as
 /// long again. It hides whether there is such a user, and it slows guessing.
@@ -48,7 +48,8 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
         }
         Ok(account) => {
             let user = &account.user;
-            let tree = Tree::open(&user.home).map_err(Refusal::NoHome)?;
+            let tree = Tree::open(&user.home, uploads(session, &account));
+            let tree = tree.map_err(Refusal::NoHome)?;
             let home = user.home.clone();
             session.state.login = Login::In(Box::new(User {
                 umask: user.limits.umask,
@@ -63,6 +64,17 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
         }
         Err(why) => Err(refuse(session, &name, why, asked)),
     }
+}
+
+/// Anonymous users are told apart by their addresses: none goes on with another one's upload.
+fn uploads(session: &Session, account: &Account) -> Uploads {
+    let limits = &account.user.limits;
+    let mut owner = account.name.clone().into_bytes();
+    if account.is_anonymous() {
+        owner = format!("anonymous\0{}", session.peer.ip()).into_bytes();
+    }
+    let parts = Arc::clone(&session.shared.parts);
+    Uploads { parts, owner, atomic: limits.atomic_uploads, sync: limits.sync_uploads }
 }
 
 fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {

@@ -11,7 +11,7 @@ use crate::control::state::{Setup, User};
 use crate::data::text::{self, At, TextSource};
 use crate::data::{self, DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer, Who};
-use crate::vfs::{FsError, Store, Upload, VirtualPath};
+use crate::vfs::{Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
@@ -43,13 +43,10 @@ pub(crate) fn retrieve(
     session.secure("RETR", &mut data)?;
     session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
-            let mut source = TextSource::new(&file, at);
+            let mut source = TextSource::new(&file, at, size);
             pump.send(&mut data, &mut source)?;
         } else {
-            pump.send_file(&mut data, &file, at.offset)?;
-            if pump.progress.bytes < size - restart {
-                return Err(DataError::Shortened);
-            }
+            pump.send_file(&mut data, &file, at.offset..size)?;
         }
         pump.finish(&mut data)
     })
@@ -63,13 +60,16 @@ pub(crate) fn store(
 ) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
     let store = if restart > 0 { Store::At(restart) } else { Store::Replace };
+    let store = local_store(session.user()?, &path, store, session.is_ascii())?;
     upload(session, "STOR", &path, store)
 }
 
-/// APPE.
+/// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
 pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
-    upload(session, "APPE", &path, Store::Append)
+    let told = session.state.parameters.told_size.take();
+    let told = told.filter(|(of, _)| *of == path).map(|(_, size)| size);
+    upload(session, "APPE", &path, Store::Append(told))
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
@@ -79,104 +79,107 @@ pub(crate) fn store_unique(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
-    user.tree.check_new(&wanted)?;
-    let mut data = session.connect("STOU")?;
-    let user = session.user()?;
-    let (path, upload) = make_unique(user, &wanted)?;
-    let name = if path.parent() == user.cwd { path.name() } else { path.as_bytes() };
-    let mark = Mark::opening([b"FILE: ", name].concat());
-    session.connection.mark(&mark);
-    if let Err(why) = session.secure("STOU", &mut data) {
-        session.user()?.tree.remove_untouched(&path, &upload);
-        return Err(why);
-    }
-    receive(session, "STOU", &path, upload, Store::New, &mut data)
+    let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
+    let mark = Mark::opening([b"FILE: ", named(user, upload.path())].concat());
+    begin(session, "STOU", upload, &mark)
 }
 
-fn make_unique(user: &User, wanted: &VirtualPath) -> Result<(VirtualPath, Upload), FsError> {
-    for attempt in 0..NAMES {
-        let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
-        let path = wanted.parent().join(&[wanted.name(), suffix.as_bytes()].concat());
-        match user.tree.write(&path, Store::New, 0o666 & !user.umask) {
-            Err(FsError::Exists) => {}
-            other => return other.map(|upload| (path, upload)),
-        }
-    }
-    Err(FsError::Exists)
+/// A path as it can be used from the working directory.
+fn named<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
+    if path.parent() == user.cwd { path.name() } else { path.as_bytes() }
 }
 
-/// STOU tries so many names: `upload`, `upload.1`, ...
-const NAMES: u32 = 10_000;
-
-/// The file is looked at before the data connection is made, so that one that cannot be
-/// written costs the client nothing. It is made or opened only when nothing more can keep the
-/// transfer from beginning: what another session stores meanwhile under the same name is not
-/// ours to remove. With TLS that is after the handshake, and so after the 150.
 fn upload(
     session: &mut Session,
     verb: &'static str,
     path: &VirtualPath,
     store: Store,
 ) -> Result<Reply, Refusal> {
-    let ascii = session.is_ascii();
+    session.state.parameters.told_size = None;
     let user = session.user()?;
-    let size = user.tree.check_write(path)?;
-    local_store(user, path, store, size, ascii)?;
+    let upload = user.tree.upload(path, store, 0o666 & !user.umask)?;
+    begin(session, verb, upload, &Mark::opening("Opening data connection"))
+}
+
+/// Makes the data connection and receives the file. An upload that cannot be made costs the
+/// client no data connection, and one without a data connection leaves nothing behind. A file
+/// that is written to in place is opened only when nothing more can keep the transfer from
+/// beginning: what another session stores meanwhile under the same name is not ours to remove.
+/// With TLS that is after the handshake, and so after the 150.
+fn begin(
+    session: &mut Session,
+    verb: &'static str,
+    mut upload: Upload,
+    mark: &Mark,
+) -> Result<Reply, Refusal> {
+    if let Some(remark) = upload.remark() {
+        let real = session.user()?.tree.real(upload.path());
+        session.log(&Event::InPlace(&real, remark));
+    }
     let mut data = session.connect(verb)?;
-    let open = |session: &Session| {
-        let user = session.user()?;
-        let upload = user.tree.write(path, store, 0o666 & !user.umask)?;
-        let store = local_store(user, path, store, upload.size, ascii)?;
-        Ok::<_, Refusal>((upload, store))
-    };
-    let plain = session.private().is_none();
-    let opened = if plain { Some(open(session)?) } else { None };
-    session.connection.mark(&Mark::opening("Opening data connection"));
+    if session.private().is_none() {
+        upload.ready()?;
+    }
+    session.connection.mark(mark);
     session.secure(verb, &mut data)?;
-    let (upload, store) = opened.map_or_else(|| open(session), Ok)?;
-    receive(session, verb, path, upload, store, &mut data)
+    upload.ready()?;
+    receive(session, verb, upload, &mut data)
 }
 
 fn receive(
     session: &mut Session,
     verb: &'static str,
-    path: &VirtualPath,
     mut upload: Upload,
-    store: Store,
     data: &mut DataConnection,
 ) -> Result<Reply, Refusal> {
     let ascii = session.is_ascii();
     let user = session.user()?;
-    let real = user.tree.real(path);
+    let announced = upload.path().clone();
+    let real = user.tree.real(&announced);
     let rate = user.account.user.limits.max_upload;
     let job = Job { verb, real: &real, ascii };
-    session.transfer(&job, Throttle::new(rate), |pump| {
-        upload.begin(store).map_err(DataError::Write)?;
-        pump.receive(data, &mut upload.file, ascii)?;
-        upload.close().map_err(DataError::Write)
-    })
+    let mut placed = None;
+    let reply = session.transfer(&job, Throttle::new(rate), |pump| {
+        let begun = upload.begin().map_err(DataError::Write);
+        match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
+            Ok(()) => {
+                placed = Some(upload.finish().map_err(DataError::Write)?);
+                Ok(())
+            }
+            Err(why) => {
+                // what our disk could not take is of no use to anybody
+                upload.fail(!matches!(why, DataError::Write(_)));
+                Err(why)
+            }
+        }
+    })?;
+    match placed {
+        Some((_, path)) if path != announced => {
+            let name = named(session.user()?, &path);
+            let text = [b"Transfer complete, FILE: ", name].concat();
+            Ok(Reply::new(Code::DataDone, text))
+        }
+        _ => Ok(reply),
+    }
 }
 
-/// A restart must not leave a hole. In ASCII type the offset counts the bytes of the transfer
-/// (RFC 3659 §5.3), and is turned into one of the file.
+/// In ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3), and
+/// is turned into one of the file.
 fn local_store(
     user: &User,
     path: &VirtualPath,
     store: Store,
-    size: u64,
     ascii: bool,
 ) -> Result<Store, Refusal> {
     let Store::At(restart) = store else { return Ok(store) };
-    let offset = if ascii && size > 0 {
-        let (file, _) = user.tree.read(path)?;
-        match text::local_offset(&file, restart)? {
-            Some(At { offset, inside: false }) => offset,
-            Some(At { inside: true, .. }) | None => return Err(Refusal::BadRestart),
-        }
-    } else {
-        restart
-    };
-    if offset > size { Err(Refusal::BadRestart) } else { Ok(Store::At(offset)) }
+    if !ascii {
+        return Ok(store);
+    }
+    let (file, _) = user.tree.read_shown(path)?;
+    match text::local_offset(&file, restart)? {
+        Some(At { offset, inside: false }) => Ok(Store::At(offset)),
+        Some(At { inside: true, .. }) | None => Err(Refusal::BadRestart),
+    }
 }
 
 /// ALLO: whether there is room (RFC 959 §4.1.3).

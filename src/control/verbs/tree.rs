@@ -75,7 +75,7 @@ pub(crate) fn rename_to(
 pub(crate) fn chmod(session: &Session, mode: u32, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    user.tree.set_mode(&path, mode)?;
+    let mode = user.tree.set_mode(&path, mode, user.account.user.limits.chmod_mask)?;
     session.log(&Event::Changed("SITE CHMOD", &user.tree.real(&path)));
-    Ok(Reply::ok("Mode changed"))
+    Ok(Reply::ok(format!("Mode is now {mode:03o}")))
 }

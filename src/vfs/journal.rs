@@ -1,0 +1,251 @@
+//! The journal: in which directories there may be parts, for a start after a crash.
+//!
+//! A directory is written down before the first part is made in it, once, and all lines are
+//! written anew when the server starts, or when there are too many of them. Nothing is read
+//! while the server runs, which holds the file and its lock. The first line has the server's number, which is in the names of its
+//! parts, and names the boot: what is in parts from an earlier one cannot be trusted.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::VirtualPath;
+
+/// A directory of a home.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Folder {
+    pub(super) home: PathBuf,
+    pub(super) path: VirtualPath,
+}
+
+/// What an earlier server has left behind.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    /// The number in the names of its parts.
+    pub(super) server: Option<u32>,
+    /// Whether the system has not been started anew since.
+    pub(super) same_boot: bool,
+    pub(super) folders: Vec<Folder>,
+}
+
+/// The file, and what it says.
+#[derive(Debug)]
+pub(super) struct Journal {
+    server: u32,
+    /// Nothing: there is nowhere to write to.
+    file: Option<File>,
+    noted: HashSet<Folder>,
+}
+
+/// So many lines are kept before those without a part are left out.
+const MOST: usize = 4096;
+
+const NAME: &str = "parts";
+
+impl Journal {
+    /// Takes hold of the file in a directory, both made if need be, and reads what is there.
+    pub(super) fn open(dir: Option<&Path>, server: u32) -> (Self, Legacy) {
+        let opened = dir.map_or(Ok((None, Legacy::default())), |dir| {
+            let (file, legacy) = open(dir)?;
+            Ok((Some(file), legacy))
+        });
+        let (file, legacy) = opened.unwrap_or_else(|why: io::Error| {
+            let dir = dir.unwrap_or(Path::new("")).display();
+            log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
+            (None, Legacy::default())
+        });
+        (Self { server, file, noted: HashSet::new() }, legacy)
+    }
+
+    /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
+    pub(super) fn note(&mut self, folder: &Folder, busy: impl FnOnce() -> HashSet<Folder>) {
+        if self.file.is_none() || self.noted.contains(folder) {
+            return;
+        }
+        if self.noted.len() >= MOST {
+            self.rewrite(busy());
+        }
+        if let Some(file) = &mut self.file {
+            let written = file.write_all(&line(folder));
+            self.noted.insert(folder.clone());
+            self.check(written);
+        }
+    }
+
+    /// Begins anew, with these directories.
+    pub(super) fn rewrite(&mut self, folders: HashSet<Folder>) {
+        let Some(file) = &mut self.file else { return };
+        let mut text = format!("ftpd-parts {:08x} {}\n", self.server, boot()).into_bytes();
+        for folder in &folders {
+            text.extend_from_slice(&line(folder));
+        }
+        // the lines that are cut off here say nothing that the new ones do not
+        let written = file.set_len(0).and_then(|()| file.write_all(&text));
+        self.noted = folders;
+        self.check(written);
+    }
+
+    fn check(&mut self, written: io::Result<()>) {
+        if let Err(why) = written {
+            log::warn!("state_dir: {why}; parts that a crash leaves behind may stay");
+            self.file = None;
+        }
+    }
+}
+
+fn open(dir: &Path) -> io::Result<(File, Legacy)> {
+    if !dir.is_dir() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    let mut file = held(&dir.join(NAME))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((file, parse(&bytes)))
+}
+
+/// Opened for appending, and locked against a second server.
+#[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
+fn held(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+        match io::Error::from(errno) {
+            busy if busy.kind() == io::ErrorKind::WouldBlock => {
+                io::Error::new(busy.kind(), "another server uses it")
+            }
+            other => other,
+        }
+    })?;
+    Ok(file)
+}
+
+/// The kernel's name for the time since it was started.
+#[expect(clippy::disallowed_methods, reason = "not a served file")]
+fn boot() -> String {
+    let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    String::from_utf8_lossy(&id).trim().to_owned()
+}
+
+fn line(folder: &Folder) -> Vec<u8> {
+    let mut out = escaped(folder.home.as_os_str().as_bytes());
+    out.push(b' ');
+    out.extend(escaped(folder.path.as_bytes()));
+    out.push(b'\n');
+    out
+}
+
+/// What would end a word becomes `%XX`.
+fn escaped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte <= b' ' || byte == b'%' {
+            out.extend_from_slice(format!("%{byte:02x}").as_bytes());
+        } else {
+            out.push(byte);
+        }
+    }
+    out
+}
+
+fn unescaped(word: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let (digits, after) = rest.split_at_checked(2)?;
+            out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            out.push(byte);
+        }
+    }
+    Some(out)
+}
+
+/// A line that cannot be read is left out: a crash may have cut the last one short.
+fn parse(bytes: &[u8]) -> Legacy {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let head = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let mut words = head.split(' ');
+    let (kind, server, booted) = (words.next(), words.next(), words.next());
+    if kind != Some("ftpd-parts") {
+        return Legacy::default();
+    }
+    let server = server.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let same_boot = booted.is_some_and(|booted| !booted.is_empty() && booted == boot());
+    let folders = lines.filter_map(|line| {
+        let space = line.iter().position(|&byte| byte == b' ')?;
+        let home = unescaped(line.get(..space)?)?;
+        let path = unescaped(line.get(space + 1..)?)?;
+        let home = PathBuf::from(OsStr::from_bytes(&home));
+        Some(Folder { home, path: VirtualPath::root().join(&path) })
+    });
+    Legacy { server, same_boot, folders: folders.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(home: &str, path: &[u8]) -> Folder {
+        Folder { home: home.into(), path: VirtualPath::root().join(path) }
+    }
+
+    #[test]
+    fn directories_are_read_back_whatever_they_are_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let folders = [folder("/srv/a b", b"x\n\xff%20"), folder("/srv/%", b"/")];
+        let (mut journal, legacy) = Journal::open(Some(&state), 7);
+        assert!(legacy.folders.is_empty());
+        journal.rewrite(HashSet::new());
+        for folder in folders.iter().chain(&folders) {
+            journal.note(folder, HashSet::new);
+        }
+        drop(journal);
+        let (_, legacy) = Journal::open(Some(&state), 8);
+        assert_eq!((legacy.server, &legacy.folders[..]), (Some(7), &folders[..]));
+        assert!(legacy.same_boot);
+    }
+
+    #[test]
+    fn a_journal_tells_another_boot_and_a_torn_line_is_left_out() {
+        let legacy = parse(b"ftpd-parts 00000007 other\n/srv /a\n/srv%2");
+        assert_eq!((legacy.server, legacy.folders), (Some(7), vec![folder("/srv", b"a")]));
+        assert!(!legacy.same_boot);
+        assert!(parse(b"\x00\xff").folders.is_empty());
+    }
+
+    #[test]
+    fn a_second_server_leaves_the_first_one_s_journal_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut first, _) = Journal::open(Some(dir.path()), 1);
+        first.note(&folder("/srv", b"a"), HashSet::new);
+        let (mut second, legacy) = Journal::open(Some(dir.path()), 2);
+        assert!(legacy.folders.is_empty());
+        second.note(&folder("/srv", b"b"), HashSet::new);
+        let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
+        assert!(text.contains("/srv /a") && !text.contains("/srv /b"));
+    }
+
+    #[test]
+    fn a_journal_that_has_grown_too_long_keeps_what_has_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(Some(dir.path()), 1);
+        let busy = folder("/srv", b"busy");
+        for n in 0..=MOST {
+            let next = folder("/srv", n.to_string().as_bytes());
+            journal.note(&next, || HashSet::from([busy.clone()]));
+        }
+        assert_eq!(journal.noted.len(), 2);
+        let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+}

@@ -1,0 +1,154 @@
+//! Names of part files. A name tells by itself whose upload of which file it is, so that a
+//! part is found again by looking for it, after a restart as well.
+//!
+//! `.ftpd-part-MARK-TAG.NAME~`: the mark is a hash of the user and the file's name, the tag says
+//! whether an upload writes to it, and the file's own name follows if there is room. The tilde
+//! keeps programs that wait for `*.jpg` from taking a part for one.
+
+use ring::digest::{Context, SHA256};
+
+/// What every part's name begins with, and no client's name may, whatever the case of its
+/// letters: there are file systems that do not tell them apart.
+const PREFIX: &[u8] = b".ftpd-part-";
+
+/// Of 255 bytes, what the rest of a part's name leaves for the file's own.
+const ROOM: usize = 190;
+
+/// Whose upload, and of which name in its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Mark([u8; 12]);
+
+impl Mark {
+    /// The mark of a user's uploads under a name.
+    pub(super) fn new(owner: &[u8], name: &[u8]) -> Self {
+        let mut hash = Context::new(&SHA256);
+        for part in [owner, name] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let mut mark = [0; 12];
+        mark.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(mark)
+    }
+}
+
+/// Who writes to a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// Nobody: its upload has failed, and may be resumed.
+    Dead,
+    /// An upload of the server with this number, or nobody if that server is gone.
+    Active(u32, u64),
+}
+
+/// A part's name, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PartName {
+    pub(super) mark: Mark,
+    pub(super) tag: Tag,
+    /// The file's own name; empty where it is too long.
+    pub(super) name: Vec<u8>,
+}
+
+/// Whether a name, or a part of a path, is kept for parts.
+pub(super) fn is_reserved(name: &[u8]) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+impl PartName {
+    /// Of a file with this name.
+    pub(super) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
+        let name = if name.len() > ROOM { Vec::new() } else { name.to_owned() };
+        Self { mark, tag, name }
+    }
+
+    /// The same part with another tag.
+    pub(super) fn tagged(&self, tag: Tag) -> Self {
+        Self { tag, ..self.clone() }
+    }
+
+    /// The name in the directory.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        use std::io::Write;
+        let mut out = PREFIX.to_vec();
+        // a Vec takes whatever is written to it
+        self.mark.0.iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
+        let _ = match self.tag {
+            Tag::Dead => write!(out, "-0."),
+            Tag::Active(server, upload) => write!(out, "-{server:08x}{upload:x}."),
+        };
+        out.extend_from_slice(&self.name);
+        out.push(b'~');
+        out
+    }
+
+    /// Reads a name in a directory.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(PREFIX)?.strip_suffix(b"~")?;
+        let (mark, rest) = rest.split_at_checked(24)?;
+        let rest = rest.strip_prefix(b"-")?;
+        let dot = rest.iter().position(|&byte| byte == b'.')?;
+        let (tag, name) = (rest.get(..dot)?, rest.get(dot + 1..)?.to_owned());
+        let digits =
+            |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
+        let mut bytes = [0; 12];
+        for (byte, pair) in bytes.iter_mut().zip(mark.chunks(2)) {
+            *byte = u8::try_from(digits(pair)?).ok()?;
+        }
+        let tag = if tag == b"0" {
+            Tag::Dead
+        } else {
+            let (server, upload) = tag.split_at_checked(8)?;
+            Tag::Active(u32::try_from(digits(server)?).ok()?, digits(upload)?)
+        };
+        Some(Self { mark: Mark(bytes), tag, name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn long_names_stay_out_and_the_part_fits_a_directory() {
+        let mark = Mark::new(b"bob", b"x");
+        for (len, kept) in [(190, 190), (191, 0), (255, 0)] {
+            let part = PartName::new(mark, Tag::Active(u32::MAX, u64::MAX), &vec![b'x'; len]);
+            assert_eq!(part.name.len(), kept);
+            assert!(part.bytes().len() <= 255);
+        }
+    }
+
+    #[test]
+    fn a_mark_binds_user_and_name() {
+        let mark = Mark::new(b"bob", b"photo");
+        assert_ne!(mark, Mark::new(b"bobp", b"hoto"));
+        assert_ne!(mark, Mark::new(b"ann", b"photo"));
+        assert_eq!(mark, Mark::new(b"bob", b"photo"));
+    }
+
+    #[test]
+    fn reserved_names_are_so_in_any_case() {
+        assert!(is_reserved(b".ftpd-part-x") && is_reserved(b".FTPD-Part-"));
+        assert!(!is_reserved(b".ftpd-part") && !is_reserved(b"x.ftpd-part-"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_read_back(name in prop::collection::vec(any::<u8>(), 0..190), n: u64) {
+            let mark = Mark::new(b"bob", &name);
+            for tag in [Tag::Dead, Tag::Active(7, n)] {
+                let part = PartName::new(mark, tag, &name);
+                prop_assert!(is_reserved(&part.bytes()));
+                prop_assert_eq!(PartName::parse(&part.bytes()), Some(part));
+            }
+        }
+
+        #[test]
+        fn no_bytes_break_the_reader(bytes: Vec<u8>) {
+            let _ = PartName::parse(&[PREFIX, &bytes].concat());
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! The parts of all uploads of the server: which are being written, which are left of failed
+//! ones, and which files are changed in place, one upload at a time.
+//!
+//! The part files lie in the directories of their targets. What is known of them here is found
+//! again after a crash by way of the journal; a part that nobody knows is met when its directory
+//! is listed.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{AtFlags, RenameFlags, Stat, renameat, renameat_with, statat, unlinkat};
+
+use super::FsError;
+use super::journal::{Folder, Journal, Legacy};
+use super::part_name::{Mark, PartName, Tag};
+use super::tree::open_folder;
+
+/// Shared by all sessions of a server.
+#[derive(Debug)]
+pub struct Parts {
+    /// How long a part waits to be resumed; not at all without.
+    keep: Option<Duration>,
+    /// The server's number, in the names of the parts it writes.
+    server: u32,
+    next: AtomicU64,
+    /// How many there are, so that nothing is looked for while there are none.
+    count: AtomicUsize,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    active: HashMap<Spot, Vec<Arc<Active>>>,
+    dead: HashMap<Spot, Dead>,
+    /// How many parts a directory has, active and dead.
+    folders: HashMap<FileId, usize>,
+    /// What only one upload at a time may change.
+    claimed: HashSet<Turn>,
+    /// Names that a STOU has promised.
+    promised: HashSet<(FileId, Vec<u8>)>,
+    /// Devices whose files cannot be cloned.
+    no_clones: HashSet<u64>,
+    journal: Journal,
+}
+
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "widths differ by target")]
+pub(super) fn id_of(stat: &Stat) -> FileId {
+    (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+/// A directory, and whose upload of which name in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Spot {
+    pub(super) dir: FileId,
+    pub(super) mark: Mark,
+}
+
+/// A part that is being written.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) name: PartName,
+    pub(super) folder: Folder,
+    /// Set once another session of the user goes on with the part. Whoever writes to the part
+    /// or puts it in place holds this lock meanwhile, which nobody else waits for but a session
+    /// that takes the part over: what two sessions write never mixes.
+    pub(super) taken: Mutex<bool>,
+}
+
+/// A part that is left of a failed upload.
+#[derive(Debug, Clone)]
+struct Dead {
+    folder: Folder,
+    name: PartName,
+    /// When it was last written to.
+    since: SystemTime,
+}
+
+/// What uploads take turns at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Turn {
+    /// A file that is changed in place, whatever its names.
+    File(FileId),
+    /// What has a name in a directory, for uploads that begin with it.
+    Name(FileId, Vec<u8>),
+}
+
+/// The right to do so; given back on drop.
+#[derive(Debug)]
+pub(super) struct Claim {
+    parts: Arc<Parts>,
+    turn: Turn,
+}
+
+/// A name that nobody else's STOU gets; given back on drop.
+#[derive(Debug)]
+pub(super) struct Promise {
+    parts: Arc<Parts>,
+    name: (FileId, Vec<u8>),
+}
+
+/// How long an upload waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Parts {
+    /// Takes over what an earlier server has left: `state_dir` says where its journal is.
+    pub fn start(state_dir: Option<&Path>, keep: Option<Duration>) -> Self {
+        let mut number = [0; 4];
+        // without randomness it is 0, and only two servers at once could mind
+        let _ = rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty());
+        let server = u32::from_ne_bytes(number);
+        let (journal, legacy) = Journal::open(state_dir, server);
+        let state = State {
+            active: HashMap::new(),
+            dead: HashMap::new(),
+            folders: HashMap::new(),
+            claimed: HashSet::new(),
+            promised: HashSet::new(),
+            no_clones: HashSet::new(),
+            journal,
+        };
+        let parts = Self {
+            keep,
+            server,
+            next: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            freed: Condvar::new(),
+        };
+        parts.inherit(&legacy);
+        parts
+    }
+
+    /// Parts of the earlier server's uploads become dead ones, or go if they are of no use:
+    /// when the system was started anew since, what is in them may be anything.
+    fn inherit(&self, legacy: &Legacy) {
+        let mut removed = 0;
+        for folder in &legacy.folders {
+            let Ok((dir, stat)) = open_folder(&folder.home, &folder.path) else { continue };
+            for name in part_names(&dir) {
+                let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
+                let ours = match name.tag {
+                    Tag::Dead => true,
+                    Tag::Active(server, _) => legacy.server == Some(server),
+                };
+                let of_use = legacy.same_boot && part.st_size > 0;
+                if (ours && !of_use) || self.is_due(modified(&part)) {
+                    remove(&dir, &name.bytes());
+                    removed += 1;
+                } else if ours {
+                    let spot = Spot { dir: id_of(&stat), mark: name.mark };
+                    self.inherit_one(spot, folder, &dir, &name, modified(&part));
+                }
+            }
+        }
+        let mut state = self.state();
+        let kept = state.dead.len();
+        if removed + kept > 0 {
+            log::info!("parts of uploads that have failed: {kept} kept, {removed} removed");
+        }
+        let busy = busy(&state.active, &state.dead);
+        state.journal.rewrite(busy);
+    }
+
+    /// Of two parts of one user for one name, the younger one stays.
+    fn inherit_one(
+        &self,
+        spot: Spot,
+        folder: &Folder,
+        dir: &OwnedFd,
+        name: &PartName,
+        since: SystemTime,
+    ) {
+        let dead = name.tagged(Tag::Dead);
+        if name.tag != Tag::Dead {
+            let other = lstat(dir, &dead.bytes()).map(|stat| modified(&stat));
+            if other.is_ok_and(|other| other >= since) {
+                return remove(dir, &name.bytes());
+            }
+            if renameat(dir, os(&name.bytes()), dir, os(&dead.bytes())).is_err() {
+                return;
+            }
+        }
+        self.bury(spot, folder, &dead, since);
+    }
+
+    /// Ends the dead parts whose time has come.
+    pub fn sweep(&self) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let due: Vec<(Spot, Dead)> = {
+            let state = self.state();
+            let due = state.dead.iter().filter(|(_, dead)| self.is_due(dead.since));
+            due.map(|(spot, dead)| (*spot, dead.clone())).collect()
+        };
+        for (spot, dead) in due {
+            let Dead { folder, name, .. } = &dead;
+            // a directory that has moved is met again when somebody lists it
+            let there = open_folder(&folder.home, &folder.path);
+            if let Ok((dir, stat)) = there
+                && id_of(&stat) == spot.dir
+                && self.unbury(spot)
+            {
+                let name = name.bytes();
+                match lstat(&dir, &name) {
+                    // somebody has just resumed it and failed again
+                    Ok(stat) if !self.is_due(modified(&stat)) => {
+                        self.bury(spot, folder, &dead.name, modified(&stat));
+                    }
+                    _ => remove(&dir, &name),
+                }
+            } else {
+                self.unbury(spot);
+            }
+        }
+    }
+
+    /// How often [`Parts::sweep`] should be called.
+    pub fn sweep_every(&self) -> Duration {
+        const OFTEN: Duration = Duration::from_millis(500);
+        const SELDOM: Duration = Duration::from_secs(60);
+        self.keep.map_or(SELDOM, |keep| (keep / 4).clamp(OFTEN, SELDOM))
+    }
+
+    fn is_due(&self, since: SystemTime) -> bool {
+        let age = SystemTime::now().duration_since(since).unwrap_or_default();
+        self.keep.is_none_or(|keep| age >= keep)
+    }
+
+    /// Whether parts of failed uploads are kept at all.
+    pub(super) fn are_kept(&self) -> bool {
+        self.keep.is_some()
+    }
+
+    /// Whether there is any part, so that looking for one may be worth it.
+    pub(super) fn are_there(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether there is a part in a directory.
+    pub(super) fn are_in(&self, dir: FileId) -> bool {
+        self.are_there() && self.state().folders.contains_key(&dir)
+    }
+
+    /// A name for a new part.
+    pub(super) fn name(&self, mark: Mark, name: &[u8]) -> PartName {
+        let upload = self.next.fetch_add(1, Ordering::Relaxed);
+        PartName::new(mark, Tag::Active(self.server, upload), name)
+    }
+
+    /// Writes down that a part will be made in a directory.
+    pub(super) fn note(&self, folder: &Folder) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let (active, dead) = (&state.active, &state.dead);
+        state.journal.note(folder, || busy(active, dead));
+    }
+
+    /// A part is being written from now on.
+    pub(super) fn enter(&self, spot: Spot, folder: Folder, name: PartName) -> Arc<Active> {
+        let active = Arc::new(Active { name, folder, taken: Mutex::new(false) });
+        let mut state = self.state();
+        state.active.entry(spot).or_default().push(Arc::clone(&active));
+        self.more(&mut state, spot.dir);
+        active
+    }
+
+    /// It is not any more.
+    pub(super) fn leave(&self, spot: Spot, active: &Arc<Active>) {
+        let mut state = self.state();
+        let Some(here) = state.active.get_mut(&spot) else { return };
+        let before = here.len();
+        here.retain(|other| !Arc::ptr_eq(other, active));
+        let (left, gone) = (here.len(), before > here.len());
+        if left == 0 {
+            state.active.remove(&spot);
+        }
+        if gone {
+            self.fewer(&mut state, spot.dir);
+        }
+    }
+
+    /// The parts of one user for one name that are being written.
+    pub(super) fn active(&self, spot: Spot) -> Vec<Arc<Active>> {
+        if !self.are_there() {
+            return Vec::new();
+        }
+        self.state().active.get(&spot).cloned().unwrap_or_default()
+    }
+
+    /// A part is left of a failed upload.
+    pub(super) fn bury(&self, spot: Spot, folder: &Folder, name: &PartName, since: SystemTime) {
+        let dead = Dead { folder: folder.clone(), name: name.clone(), since };
+        let mut state = self.state();
+        if state.dead.insert(spot, dead).is_none() {
+            self.more(&mut state, spot.dir);
+        }
+    }
+
+    /// A dead part is resumed or removed; says whether it was known.
+    pub(super) fn unbury(&self, spot: Spot) -> bool {
+        let mut state = self.state();
+        let known = state.dead.remove(&spot).is_some();
+        if known {
+            self.fewer(&mut state, spot.dir);
+        }
+        known
+    }
+
+    /// The name of the dead part of one user for one name.
+    pub(super) fn dead(&self, spot: Spot) -> Option<PartName> {
+        if !self.are_there() {
+            return None;
+        }
+        self.state().dead.get(&spot).map(|dead| dead.name.clone())
+    }
+
+    /// A part was seen in a directory. One that nobody knows may be another server's; it goes
+    /// when its time is over.
+    pub(super) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
+        let spot = Spot { dir: dir_id, mark: name.mark };
+        let known = {
+            let state = self.state();
+            let is_it = |active: &Arc<Active>| active.name.tag == name.tag;
+            state.active.get(&spot).is_some_and(|active| active.iter().any(is_it))
+                || (name.tag == Tag::Dead && state.dead.contains_key(&spot))
+        };
+        let name = name.bytes();
+        if !known && lstat(dir, &name).is_ok_and(|stat| self.is_due(modified(&stat))) {
+            remove(dir, &name);
+        }
+    }
+
+    /// Waits for one's turn.
+    pub(super) fn claim(self: &Arc<Self>, turn: Turn) -> Result<Claim, FsError> {
+        let until = Instant::now() + PATIENCE;
+        let mut state = self.state();
+        while !state.claimed.insert(turn.clone()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(FsError::Busy);
+            }
+            let waited = self.freed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(Claim { parts: Arc::clone(self), turn })
+    }
+
+    /// Takes a name for a STOU, unless another one has it.
+    pub(super) fn promise(self: &Arc<Self>, dir: FileId, name: &[u8]) -> Option<Promise> {
+        let name = (dir, name.to_owned());
+        let free = self.state().promised.insert(name.clone());
+        free.then(|| Promise { parts: Arc::clone(self), name })
+    }
+
+    /// Whether files of a device may be cloned, as far as is known.
+    pub(super) fn may_clone(&self, device: u64) -> bool {
+        !self.state().no_clones.contains(&device)
+    }
+
+    /// They cannot.
+    pub(super) fn cannot_clone(&self, device: u64) {
+        self.state().no_clones.insert(device);
+    }
+
+    /// Removes the dead parts of a directory that holds nothing else, and says whether that is
+    /// so.
+    pub(super) fn clear(&self, dir: &OwnedFd, dir_id: FileId, names: &[PartName]) -> bool {
+        let is_dead = |name: &&PartName| match name.tag {
+            Tag::Dead => true,
+            Tag::Active(..) => {
+                let there = lstat(dir, &name.bytes());
+                there.is_ok_and(|stat| self.is_due(modified(&stat)))
+            }
+        };
+        if !names.iter().all(|name| is_dead(&name)) {
+            return false;
+        }
+        for name in names {
+            self.unbury(Spot { dir: dir_id, mark: name.mark });
+            remove(dir, &name.bytes());
+        }
+        true
+    }
+
+    fn more(&self, state: &mut State, dir: FileId) {
+        *state.folders.entry(dir).or_default() += 1;
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn fewer(&self, state: &mut State, dir: FileId) {
+        if let Some(count) = state.folders.get_mut(&dir) {
+            *count -= 1;
+            if *count == 0 {
+                state.folders.remove(&dir);
+            }
+        }
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The directories that have parts.
+fn busy(
+    active: &HashMap<Spot, Vec<Arc<Active>>>,
+    dead: &HashMap<Spot, Dead>,
+) -> HashSet<Folder> {
+    let active = active.values().flatten().map(|active| &active.folder);
+    active.chain(dead.values().map(|dead| &dead.folder)).cloned().collect()
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.parts.state().claimed.remove(&self.turn);
+        self.parts.freed.notify_all();
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.parts.state().promised.remove(&self.name);
+    }
+}
+
+/// When a file was last written to.
+#[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+pub(super) fn modified(stat: &Stat) -> SystemTime {
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
+    let nanos = u32::try_from(stat.st_mtime_nsec as u64).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
+/// What has a name in a directory, links not followed.
+pub(super) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
+    Ok(statat(dir, os(name), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Removes a part. One that cannot be removed now is met again.
+pub(super) fn remove(dir: impl AsFd, name: &[u8]) {
+    if let Err(why) = unlinkat(dir, os(name), AtFlags::empty())
+        && why != rustix::io::Errno::NOENT
+    {
+        log::warn!("the part {} cannot be removed: {why}", name.escape_ascii());
+    }
+}
+
+/// A name as the system's calls take it.
+pub(super) fn os(name: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(name))
+}
+
+/// The parts in a directory, whoever's.
+pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
+    let Ok(entries) = rustix::fs::Dir::read_from(dir) else { return Vec::new() };
+    let names = entries.filter_map(Result::ok);
+    names.filter_map(|entry| PartName::parse(entry.file_name().to_bytes())).collect()
+}
+
+/// Gives a part its file's name, which nothing else may have.
+pub(super) fn rename_new(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> Result<(), FsError> {
+    match renameat_with(dir, os(from), dir, os(to), RenameFlags::NOREPLACE) {
+        // a file system that cannot promise it
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            if lstat(dir, to).is_ok() {
+                return Err(FsError::Exists);
+            }
+            Ok(renameat(dir, os(from), dir, os(to))?)
+        }
+        other => Ok(other?),
+    }
+}
