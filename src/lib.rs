@@ -9,7 +9,7 @@
 //! | [`server`] | listening for clients, starting threads (beside the one for signals), shutting down |
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk bytes, sleeping for a rate |
-//! | [`auth`], [`vfs`] | secrets; served files |
+//! | [`auth`], [`vfs`], [`hook`] | secrets; served files; starting programs |
 //! | [`config`], [`log`](mod@log) | the ini file; the log |
 //!
 //! Two tables hold what the server knows: [`control::command::VERBS`] and
@@ -22,6 +22,7 @@ pub mod config;
 pub mod control;
 pub mod data;
 pub mod docs;
+pub mod hook;
 pub mod log;
 pub mod server;
 pub mod tls;

@@ -202,6 +202,11 @@ pub fn path(path: &Path) -> impl fmt::Display + '_ {
     Quoted(path)
 }
 
+/// Bytes for a line of the log.
+pub fn escaped(bytes: &[u8]) -> impl fmt::Display + '_ {
+    Escaped(bytes)
+}
+
 /// Bytes from a stranger: control characters, `"`, `\` and what is not UTF-8 are escaped.
 struct Escaped<'a>(&'a [u8]);
 

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
-use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use signal_hook::consts::{SIGTERM, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::{FAILED, complain, load};
 use crate::config::Config;
@@ -72,25 +74,18 @@ fn start_log(config: &Config) -> Result<(), String> {
 /// The first signal is a message to the server, the second one ends the process at once,
 /// whatever holds up the server.
 ///
-/// SIGTERM is blocked before there are other threads, so that only the one that waits for it
-/// gets it. SIGXFSZ is blocked and never waited for: a file that outgrows its limit is then an
-/// error of one upload and not the end of all.
+/// SIGXFSZ has a handler that nobody asks: a file that outgrows its limit is then an error of
+/// one upload and not the end of all.
 #[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
 fn catch_signals(sender: Sender<()>) -> Result<(), String> {
-    let mut terminate = SigSet::empty();
-    terminate.add(Signal::SIGTERM);
-    let mut blocked = terminate;
-    blocked.add(Signal::SIGXFSZ);
-    blocked.thread_block().map_err(|why| format!("cannot block signals: {why}"))?;
     let stop = Arc::new(StopSignal { sender, seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
-    let wait = move || {
-        while terminate.wait().is_ok() {
-            stop.take();
-        }
-    };
+    let cannot = |why| format!("cannot catch signals: {why}");
+    flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
+    let mut terminate = Signals::new([SIGTERM]).map_err(cannot)?;
+    let wait = move || terminate.forever().for_each(|_| stop.take());
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
 }

@@ -6,13 +6,16 @@
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::error::Fault;
+use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
 use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
 use super::value::{self, Password, Peers, PortRange};
@@ -67,6 +70,10 @@ pub struct Server {
     pub keep_parts: Option<Duration>,
     /// Where the server writes down what it must know after a crash.
     pub state_dir: Option<PathBuf>,
+    /// How many programs of hooks run at once.
+    pub hook_workers: usize,
+    /// How long one may run.
+    pub hook_timeout: Option<Duration>,
     /// Where the certificate comes from, if there is one.
     pub tls_cert: CertificateSource,
     /// Its key.
@@ -106,6 +113,8 @@ pub struct Limits {
     pub sync_uploads: bool,
     /// Permission bits that SITE CHMOD may set.
     pub chmod_mask: u32,
+    /// Programs to start when something has happened.
+    pub hooks: Programs,
     /// Where TLS is a must.
     pub tls_required: TlsRequired,
     /// Whether an upload over TLS must end as TLS asks for.
@@ -201,6 +210,8 @@ pub enum Kind {
     Certificate(Set<CertificateSource>),
     /// A file to read, or nothing.
     Readable(Set<Option<PathBuf>>),
+    /// A program with its arguments, or nothing.
+    Program(Set<Option<Arc<Program>>>),
     /// A key that only a later version can obey: anything but empty or off is refused, so
     /// that nobody believes in protection that is not there.
     Later(Section),
@@ -225,7 +236,8 @@ pub(super) enum Target<'a> {
 
 use Kind::{
     Bound, Certificate, File, Folder, Host, Hosts, LateFolder, Later, Level, Number,
-    Peers as PeerList, Perm, Ports, Prefixes, Rate, Readable, Switch, Text, Time, Umask, Word,
+    Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable, Switch, Text,
+    Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -288,6 +300,20 @@ pub static KEYS: &[Key] = &[
         "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all."),
     key("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
         "Directory in which the server writes down where it has part files, to find them after a crash. It is made when it is needed. Empty: nowhere."),
+    key("on_upload", "", Prog(Both(|to, v| to.hooks.set(Occasion::Upload, v))),
+        "Program that is started, with these arguments and without a shell, when an upload is in place; see HOOKS in ftpd.ini(5). Empty: none."),
+    key("on_download", "", Prog(Both(|to, v| to.hooks.set(Occasion::Download, v))),
+        "The same when a download has ended, well or not."),
+    key("on_delete", "", Prog(Both(|to, v| to.hooks.set(Occasion::Delete, v))),
+        "The same when a file was deleted."),
+    key("on_rename", "", Prog(Both(|to, v| to.hooks.set(Occasion::Rename, v))),
+        "The same when a file or directory was renamed."),
+    key("on_login", "", Prog(Both(|to, v| to.hooks.set(Occasion::Login, v))),
+        "The same when a user has logged in."),
+    key("hook_workers", "2", Number(1..=64, InServer(|to, v| to.hook_workers = wide(v))),
+        "So many of these programs run at once; others wait."),
+    key("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
+        "End one of these programs that runs for longer than this."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
         "Let anonymous and ftp log in with any password."),
     key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
@@ -415,6 +441,10 @@ impl Key {
                 let file = (!text.is_empty()).then(|| readable(text, folder)).transpose();
                 set.put(target, file.map_err(refused)?);
             }
+            Prog(set) => {
+                let program = (!text.is_empty()).then(|| program(text, folder)).transpose();
+                set.put(target, program.map_err(refused)?.map(Arc::new));
+            }
             Later(_) if text.is_empty() || value::switch(text) == Ok(false) => {}
             Later(_) => return Err(Fault::Unsupported),
         }
@@ -438,6 +468,7 @@ impl Kind {
             LateFolder(set) | File(set) | Readable(set) => set.section(),
             Word(_, set) => set.section(),
             Certificate(set) => set.section(),
+            Prog(set) => set.section(),
             Perm(set) => set.section(),
             Prefixes(set) => set.section(),
             PeerList(set) => set.section(),
@@ -462,6 +493,7 @@ impl Kind {
             Switch(_) => "on or off".to_owned(),
             Folder(_) | LateFolder(_) => "directory".to_owned(),
             File(_) | Readable(_) => "file".to_owned(),
+            Prog(_) => "program and arguments".to_owned(),
             Word(words, _) => words.join(", "),
             Certificate(_) => "file or auto".to_owned(),
             Perm(_) => "permission letters".to_owned(),
@@ -507,6 +539,19 @@ fn readable(text: &str, folder: &Path) -> Result<PathBuf, value::Refused> {
         Ok(meta) if meta.is_file() => Ok(path),
         Ok(_) => Err("is not a file".to_owned()),
         Err(why) => Err(format!("cannot be read: {why}")),
+    }
+}
+
+/// A program must be there and be executable, so that a typo shows before it is needed.
+fn program(text: &str, folder: &Path) -> Result<Program, value::Refused> {
+    let mut words = value::words(text)?.into_iter();
+    let path = folder.join(words.next().unwrap_or_default());
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
+            Ok(Program { path, args: words.collect() })
+        }
+        Ok(_) => Err("is not an executable file".to_owned()),
+        Err(why) => Err(format!("is not a program: {why}")),
     }
 }
 

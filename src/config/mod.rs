@@ -3,6 +3,7 @@
 //! Uses nothing else of ours. [`load`] reports every fault of a file in one run.
 
 mod error;
+mod hook;
 mod ini;
 mod keys;
 mod perm;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Place};
+pub use hook::{Occasion, Program, Programs};
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};
 pub use tls::{
@@ -50,6 +52,12 @@ impl Config {
         };
         let needed = self.users.values().any(|user| uploads(user));
         self.server.state_dir.as_deref().filter(|_| needed)
+    }
+
+    /// How many threads must run programs of hooks.
+    pub fn hook_workers(&self) -> usize {
+        let any = self.users.values().any(|user| user.limits.hooks.any());
+        if any { self.server.hook_workers } else { 0 }
     }
 
     /// How many users have a section of their own.
@@ -453,6 +461,8 @@ fn blank_server() -> Server {
         shutdown_grace: Duration::ZERO,
         keep_parts: None,
         state_dir: None,
+        hook_workers: 1,
+        hook_timeout: None,
         tls_cert: CertificateSource::None,
         tls_key: None,
         tls_dir: None,
@@ -474,6 +484,7 @@ fn blank_limits() -> Limits {
         umask: 0o077,
         atomic_uploads: true,
         sync_uploads: true,
+        hooks: Programs::default(),
         chmod_mask: 0,
         tls_required: TlsRequired { control: true, data: true },
         tls_require_close_notify: true,

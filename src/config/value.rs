@@ -179,6 +179,28 @@ pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
+/// The words of a command. Double quotes keep the spaces between them.
+pub(super) fn words(text: &str) -> Result<Vec<String>, Refused> {
+    let mut words = Vec::new();
+    let (mut word, mut quoted) = (None::<String>, false);
+    for letter in text.chars() {
+        match letter {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            _ if letter.is_whitespace() && !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    if quoted {
+        Err("has a quotation mark without its other one".to_owned())
+    } else {
+        Ok(words)
+    }
+}
+
 pub(super) fn prefixes(text: &str) -> Result<Vec<IpNet>, Refused> {
     list(text).map(prefix).collect()
 }
@@ -245,6 +267,14 @@ mod tests {
         for text in ["m", "1w", "-1", "1.5h", "18446744073709551615h", "9999h"] {
             assert!(time(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn quotes_keep_the_spaces_of_an_argument() {
+        let words = |text| words(text).unwrap();
+        assert_eq!(words("/bin/x -a  b"), ["/bin/x", "-a", "b"]);
+        assert_eq!(words("x \"a b\" \"\" c\" \"d"), ["x", "a b", "", "c d"]);
+        assert!(super::words("x \"a").is_err());
     }
 
     #[test]

@@ -30,6 +30,8 @@ use reply::{Code, Reply};
 use state::{Login, Setup, State, User};
 use verbs::{facts, info, listing, login, param, security, transfer, tree};
 
+use crate::config::Occasion;
+use crate::hook::Happening;
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
 use crate::vfs::VirtualPath;
@@ -358,6 +360,29 @@ impl Session {
     fn log(&self, event: &Event<'_>) {
         let who = Who { peer: self.peer, user: self.state.login.name() };
         log::session(who, event);
+    }
+
+    /// Starts the program that the administrator wants for this.
+    fn happened(
+        &self,
+        occasion: Occasion,
+        path: &VirtualPath,
+        from: Option<&VirtualPath>,
+        transfer: Option<(u64, Duration, Option<&str>)>,
+    ) {
+        let Ok(user) = self.user() else { return };
+        let Some(program) = user.account.user.limits.hooks.of(occasion) else { return };
+        let real = |path| user.tree.real(path);
+        let (here, before) = (real(path), from.map(real));
+        let happening = Happening {
+            occasion,
+            user: &user.account.name,
+            address: self.peer.ip(),
+            path: (&here, path.as_bytes()),
+            from: before.as_deref().zip(from.map(VirtualPath::as_bytes)),
+            transfer,
+        };
+        self.shared.hooks.start(program, &happening);
     }
 
     /// A failed login has its own line, and so has a transfer that had begun.

@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::auth::Users;
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
+use crate::hook::Hooks;
 use crate::log::TransferLog;
 use crate::tls::Tls;
 use crate::vfs::Parts;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub(super) owners: Owners,
     pub(super) tls: Option<Tls>,
     pub(super) transfers: Option<TransferLog>,
+    /// Programs to start when something has happened.
+    pub hooks: Hooks,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
 }
@@ -56,6 +59,7 @@ impl Shared {
             ports: Arc::new(Ports::new(config.server.passive_ports, ports)),
             masquerade: Masquerade::new(&config.server),
             owners: Owners::default(),
+            hooks: Hooks::new(server.hook_timeout),
             parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
             transfers,
             config,

@@ -109,7 +109,7 @@ impl Server {
     /// # Errors
     ///
     /// When a thread cannot be started.
-    #[expect(clippy::disallowed_methods, reason = "the accept threads are started here")]
+    #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self, signals: &Receiver<()>) -> io::Result<()> {
         self.announce();
         for door in &self.doors {
@@ -118,6 +118,11 @@ impl Server {
             let port = door.address().map_or(0, |address| address.port());
             let builder = thread::Builder::new().name(format!("accept-{port}"));
             builder.spawn(move || accept(&door, &hub))?;
+        }
+        for number in 1..=self.hub.shared.config.hook_workers() {
+            let hub = Arc::clone(&self.hub);
+            let builder = thread::Builder::new().name(format!("hook-{number}"));
+            builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
         }
         // a sender that is gone is as good as a signal
         let parts = &self.hub.shared.parts;
@@ -162,13 +167,13 @@ impl Server {
             let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
         hub.registry.wake_all();
-        let grace = hub.shared.config.server.shutdown_grace;
-        if hub.pool.wait_idle(grace) {
-            return;
+        let until = Instant::now() + hub.shared.config.server.shutdown_grace;
+        if !hub.pool.wait_idle(until.saturating_duration_since(Instant::now())) {
+            log::info!("ending the transfers that still run");
+            hub.shared.stop.now();
+            hub.pool.wait_idle(FAREWELL);
         }
-        log::info!("ending the transfers that still run");
-        hub.shared.stop.now();
-        hub.pool.wait_idle(FAREWELL);
+        hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -35,7 +35,7 @@ struct Count {
 
 /// What a session needs of its stack: deep enough for a name lookup by the system's
 /// libraries. Only what is touched costs memory.
-const STACK: usize = 256 << 10;
+pub(super) const STACK: usize = 256 << 10;
 
 /// A worker without work for this long ends, so that a busy hour leaves no threads behind.
 const IDLE: Duration = Duration::from_secs(30);

@@ -162,6 +162,13 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("sync_uploads", "On"),
         ("keep_parts", "2d"),
         ("state_dir", "home/state"),
+        ("on_upload", "/bin/true \"a b\" c"),
+        ("on_download", ""),
+        ("on_delete", "/bin/true"),
+        ("on_rename", "/bin/true"),
+        ("on_login", "/bin/true"),
+        ("hook_workers", "64"),
+        ("hook_timeout", "0"),
         ("user", ""),
         ("group", ""),
         ("tls_cert", "auto"),
@@ -622,6 +629,11 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("anonymous_perm", "xyz elr! E"),
         ("log_file", "home nowhere/log"),
         ("transfer_log", "home nowhere/log"),
+        ("chmod_mask", "1777 rwx"),
+        ("keep_parts", "1w forever"),
+        ("atomic_uploads", "2 perhaps"),
+        ("on_upload", "home /nowhere/program /etc/passwd"),
+        ("hook_workers", "0 65"),
     ];
     // one value of each key in a file, until each had its turn
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();

@@ -534,9 +534,7 @@ mod throttles {
         let mut data = client.passive();
         client.cmd("STOR file", 150);
         data.write_all(b"x").unwrap();
-        eventually("the first byte is there", || {
-            client.cmd("STAT", 211).contains(" 1 bytes")
-        });
+        eventually("the first byte is there", || client.cmd("STAT", 211).contains(" 1 bytes"));
         thread::sleep(Duration::from_secs(1));
         let began = Instant::now();
         data.write_all(&vec![0; 150 << 10]).unwrap();

@@ -14,6 +14,7 @@
 //! | `abort.rs` | ABOR, STAT and QUIT during a transfer |
 //! | `limits.rs` | max_cons, max_per_ip, timeouts, throttles, stopping, few file descriptors |
 //! | `hostile.rs` | long lines, NUL, IAC, pipelining, slow and half-closed peers, strangers |
+//! | `hooks.rs` | on_upload and its like
 //! | `config.rs` | ftpd.ini and `ftpd check` |
 //! | `cli.rs` | the command line, exit codes, starting and stopping |
 //! | `logs.rs` | the log and the transfer log |
@@ -49,6 +50,7 @@ mod clients_tls;
 mod config;
 mod docs;
 mod facts;
+mod hooks;
 mod hostile;
 mod limits;
 mod listing;

@@ -10,17 +10,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", EVERY),
     ("docs", EVERY),
     ("server", &["control", "config", "log"]),
-    ("control", &["data", "auth", "vfs", "tls", "config", "log"]),
+    ("control", &["data", "auth", "vfs", "hook", "tls", "config", "log"]),
     ("data", &["vfs", "tls", "config", "log"]),
     ("auth", &["config", "log"]),
     ("vfs", &["config", "log"]),
+    ("hook", &["config", "log"]),
     ("tls", &["config", "log"]),
     ("config", &[]),
     ("log", &[]),
 ];
 
-const EVERY: &[&str] =
-    &["cli", "docs", "server", "control", "data", "auth", "vfs", "tls", "config", "log"];
+const EVERY: &[&str] = &[
+    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "tls", "config", "log",
+];
 
 fn is_room(name: &str) -> bool {
     ROOMS.iter().any(|(room, _)| *room == name)

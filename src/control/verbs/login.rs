@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::{Account, AuthError};
+use crate::config::Occasion;
 use crate::control::Session;
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
@@ -60,6 +61,7 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
             }));
             session.connection.trust();
             session.log(&Event::LoggedIn(&home));
+            session.happened(Occasion::Login, &VirtualPath::root(), None, None);
             Ok(Reply::new(Code::LoggedIn, "Logged in"))
         }
         Err(why) => Err(refuse(session, &name, why, asked)),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::Occasion;
 use crate::control::Session;
 use crate::control::arg::{Pathname, TransferType};
 use crate::control::connection::Ear;
@@ -41,7 +42,7 @@ pub(crate) fn retrieve(
         format!("Opening BINARY data connection ({} bytes)", size - restart)
     }));
     session.secure("RETR", &mut data)?;
-    session.transfer(&job, Throttle::new(rate), |pump| {
+    let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
             let mut source = TextSource::new(&file, at, size);
             pump.send(&mut data, &mut source)?;
@@ -49,7 +50,17 @@ pub(crate) fn retrieve(
             pump.send_file(&mut data, &file, at.offset..size)?;
         }
         pump.finish(&mut data)
-    })
+    });
+    let why = result.as_ref().err().map(ToString::to_string);
+    let took = progress.since.elapsed();
+    let transfer = Some((progress.bytes, took, why.as_deref()));
+    session.happened(Occasion::Download, &path, None, transfer);
+    result?;
+    Ok(complete())
+}
+
+fn complete() -> Reply {
+    Reply::new(Code::DataDone, "Transfer complete")
 }
 
 /// STOR, with or without REST before it.
@@ -139,7 +150,7 @@ fn receive(
     let rate = user.account.user.limits.max_upload;
     let job = Job { verb, real: &real, ascii };
     let mut placed = None;
-    let reply = session.transfer(&job, Throttle::new(rate), |pump| {
+    let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
         match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
             Ok(()) => {
@@ -152,15 +163,16 @@ fn receive(
                 Err(why)
             }
         }
-    })?;
-    match placed {
-        Some((_, path)) if path != announced => {
-            let name = named(session.user()?, &path);
-            let text = [b"Transfer complete, FILE: ", name].concat();
-            Ok(Reply::new(Code::DataDone, text))
-        }
-        _ => Ok(reply),
+    });
+    result?;
+    let Some((size, path)) = placed else { return Ok(complete()) };
+    let took = progress.since.elapsed();
+    session.happened(Occasion::Upload, &path, None, Some((size, took, None)));
+    if path == announced {
+        return Ok(complete());
     }
+    let name = named(session.user()?, &path);
+    Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
 }
 
 /// In ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3), and
@@ -250,7 +262,7 @@ impl Session {
         job: &Job<'_>,
         throttle: Throttle,
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
-    ) -> Result<Reply, Refusal> {
+    ) -> (Progress, Result<(), Refusal>) {
         let (progress, result) = self.pump(job.verb, throttle, run);
         let why = result.as_ref().err().map(ToString::to_string);
         let transfer = Transfer {
@@ -266,8 +278,7 @@ impl Session {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
-        result.map_err(Refusal::Transfer)?;
-        Ok(Reply::new(Code::DataDone, "Transfer complete"))
+        (progress, result.map_err(Refusal::Transfer))
     }
 
     /// Runs a transfer with an ear on the control connection.

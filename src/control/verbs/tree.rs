@@ -1,5 +1,6 @@
 //! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD (RFC 959 §4.1.1, §4.1.3).
 
+use crate::config::Occasion;
 use crate::control::Session;
 use crate::control::arg::Pathname;
 use crate::control::refusal::Refusal;
@@ -45,6 +46,7 @@ pub(crate) fn delete(session: &Session, path: &Pathname) -> Result<Reply, Refusa
     let path = user.path(path);
     user.tree.remove_file(&path)?;
     session.log(&Event::Changed("DELE", &user.tree.real(&path)));
+    session.happened(Occasion::Delete, &path, None, None);
     Ok(Reply::done("File deleted"))
 }
 
@@ -68,6 +70,7 @@ pub(crate) fn rename_to(
     let to = user.path(to);
     user.tree.rename(from, &to)?;
     session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&to)));
+    session.happened(Occasion::Rename, &to, Some(from), None);
     Ok(Reply::done("Renamed"))
 }
 

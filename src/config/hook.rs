@@ -1,0 +1,63 @@
+//! The programs that are started when something has happened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// An upload is in place.
+    Upload,
+    /// A download has ended, well or not.
+    Download,
+    /// A file was deleted.
+    Delete,
+    /// A file or directory was renamed.
+    Rename,
+    /// A user has logged in.
+    Login,
+}
+
+impl Occasion {
+    /// The key that names its program is this behind `on_`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Download => "download",
+            Self::Delete => "delete",
+            Self::Rename => "rename",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// A program to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it is told.
+    pub args: Vec<String>,
+}
+
+/// One for each occasion, if there is one.
+#[derive(Debug, Clone, Default)]
+pub struct Programs([Option<Arc<Program>>; 5]);
+
+impl Programs {
+    /// The program for an occasion.
+    pub fn of(&self, occasion: Occasion) -> Option<&Arc<Program>> {
+        self.0.get(occasion as usize).and_then(Option::as_ref)
+    }
+
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
+    pub(super) fn set(&mut self, occasion: Occasion, program: Option<Arc<Program>>) {
+        if let Some(place) = self.0.get_mut(occasion as usize) {
+            *place = program;
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! `on_upload` and its like: programs that are started when something has happened.
+
+use std::io::Write;
+use std::thread;
+
+use crate::client::{Client, reset};
+use crate::server::Server;
+
+/// A server on which each upload starts this.
+fn on_upload(program: &str) -> Server {
+    Server::setup().server(&format!("on_upload = {program}")).start()
+}
+
+/// What `env` has printed to the log.
+fn variable(server: &Server, hook: &str, name: &str) -> String {
+    let line = server.wait_for_log(&format!("]: {name}="));
+    assert!(line.contains(&format!(" {hook}[")), "{line}");
+    line.split_once(&format!("{name}=")).unwrap().1.to_owned()
+}
+
+#[test]
+fn a_hook_is_told_all_about_the_upload_and_finds_it_in_place() {
+    let server = on_upload("/usr/bin/env");
+    server.put("dir/x", "");
+    let mut client = Client::bob(&server);
+    client.cmd("CWD dir", 250);
+    client.upload("STOR a b", b"12345");
+    let told = |name: &str| variable(&server, "on_upload", name);
+    assert_eq!(told("FTPD_PATH"), server.home().join("dir/a b").display().to_string());
+    assert_eq!(told("FTPD_VIRTUAL_PATH"), "/dir/a b");
+    assert_eq!(told("FTPD_USER"), "bob");
+    assert_eq!(told("FTPD_ADDRESS"), "127.0.0.1");
+    assert_eq!(told("FTPD_SIZE"), "5");
+    assert!(told("FTPD_SECONDS").parse::<f64>().unwrap() < 30.0);
+    assert_eq!(told("FTPD_RESULT"), "complete");
+    assert_eq!(told("FTPD_EVENT"), "upload");
+    let line = server.wait_for_log("STOR \"");
+    assert!(line.contains("complete"), "{line}");
+}
+
+#[test]
+fn the_size_of_a_resumed_or_appended_file_is_its_whole_size() {
+    let server = on_upload("/usr/bin/env");
+    server.put("a", "12345");
+    Client::bob(&server).upload("APPE a", b"67");
+    assert_eq!(variable(&server, "on_upload", "FTPD_SIZE"), "7");
+}
+
+#[test]
+fn a_hook_gets_nothing_of_the_server_s_environment() {
+    let server = Server::setup()
+        .env("FTPD_TEST_SECRET", "hidden")
+        .server("on_upload = /bin/sh -c \"env; umask; pwd; echo over\"")
+        .start();
+    Client::bob(&server).upload("STOR a", b"x");
+    server.wait_for_log("]: over");
+    let log = server.log();
+    assert!(!log.contains("hidden") && log.contains("]: PATH="), "{log}");
+    assert!(log.contains("]: 0022") && log.contains("]: /\n"), "{log}");
+}
+
+#[test]
+fn arguments_are_words_and_no_shell_reads_them_or_the_name() {
+    let server = on_upload("/bin/echo \"two  words\" $FTPD_PATH `id` \"\" end");
+    let mut client = Client::bob(&server);
+    client.upload("STOR $(touch x);`touch y` 'z\"", b"x");
+    let line = server.wait_for_log("on_upload[");
+    assert!(line.ends_with("]: two  words $FTPD_PATH `id`  end"), "{line}");
+    assert!(!server.has("x") && !server.has("y"));
+    let server = on_upload("/usr/bin/env");
+    Client::bob(&server).upload("STOR \u{1b}[2J\u{e4}\"", b"x");
+    let line = variable(&server, "on_upload", "FTPD_VIRTUAL_PATH");
+    assert_eq!(line, "/\\x1b[2J\u{e4}\\\"", "escaped in the log");
+}
+
+#[test]
+fn a_failed_upload_starts_nothing() {
+    let server = on_upload("/bin/echo ran");
+    let mut client = Client::bob(&server);
+    let mut data = client.passive();
+    client.cmd("STOR a", 150);
+    data.write_all(b"x").unwrap();
+    reset(data);
+    client.expect(426);
+    client.cmd("REST 9", 350);
+    client.passive_address("EPSV");
+    client.cmd("STOR a", 554);
+    // one that is whole comes after it
+    client.upload("STOR b", b"x");
+    server.wait_for_log("]: ran");
+    client.cmd("QUIT", 221);
+    assert_eq!(server.log().matches("]: ran").count(), 1);
+}
+
+#[test]
+fn every_occasion_starts_its_own_program() {
+    let keys = ["on_download", "on_delete", "on_rename", "on_login"];
+    let lines: Vec<_> = keys.iter().map(|key| format!("{key} = /usr/bin/env")).collect();
+    let server = Server::setup().user(&lines.join("\n")).start();
+    server.put("a", "123");
+    let mut client = Client::bob(&server);
+    let told = |hook: &str, name: &str, value: &str| {
+        let wanted = format!("]: {name}={value}");
+        let line = server.wait_for_log(&wanted);
+        assert!(line.contains(&format!(" {hook}[")) && line.ends_with(&wanted), "{line}");
+    };
+    told("on_login", "FTPD_EVENT", "login");
+    told("on_login", "FTPD_PATH", server.home().to_str().unwrap());
+    client.download("RETR a");
+    told("on_download", "FTPD_EVENT", "download");
+    told("on_download", "FTPD_SIZE", "3");
+    told("on_download", "FTPD_RESULT", "complete");
+    client.cmd("RNFR a", 350);
+    client.cmd("RNTO b", 250);
+    told("on_rename", "FTPD_EVENT", "rename");
+    told("on_rename", "FTPD_VIRTUAL_FROM", "/a");
+    told("on_rename", "FTPD_VIRTUAL_PATH", "/b");
+    told("on_rename", "FTPD_FROM", server.home().join("a").to_str().unwrap());
+    client.cmd("DELE b", 250);
+    told("on_delete", "FTPD_EVENT", "delete");
+    client.upload("STOR c", b"x");
+    assert!(!server.log().contains("on_upload["));
+}
+
+#[test]
+fn a_download_that_fails_is_told_as_failed() {
+    let server = Server::setup().server("on_download = /usr/bin/env").start();
+    server.put("a", vec![0; 32 << 20]);
+    let mut client = Client::bob(&server);
+    let data = client.passive();
+    client.cmd("RETR a", 150);
+    client.cmd("ABOR", 426);
+    client.expect(226);
+    drop(data);
+    let result = variable(&server, "on_download", "FTPD_RESULT");
+    assert_eq!(result, "failed: aborted by the client");
+}
+
+#[test]
+fn no_more_run_at_once_than_hook_workers_and_none_is_lost_or_delays_a_reply() {
+    let server = Server::setup()
+        .server("hook_workers = 1\nhook_timeout = 0")
+        .server("on_upload = /bin/sh -c \"echo begin; sleep 0.05; echo end\"")
+        .start();
+    let mut client = Client::bob(&server);
+    for number in 0..10 {
+        client.upload(&format!("STOR {number}"), b"x");
+    }
+    let ends = || server.log().matches("]: end").count();
+    assert!(ends() < 10, "the replies did not wait for the programs");
+    crate::server::eventually("all have run", || ends() == 10);
+    let log = server.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("on_upload[")).collect();
+    for (at, line) in said.iter().enumerate() {
+        assert!(line.ends_with(["]: begin", "]: end"][at % 2]), "{log}");
+    }
+}
+
+#[test]
+fn a_program_that_runs_for_too_long_is_ended_with_all_that_it_has_started() {
+    let server = Server::setup()
+        .server("hook_timeout = 1")
+        .server("on_upload = /bin/sh -c \"sleep 77 & echo child $!; wait; exit 0\"")
+        .start();
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("]: child ");
+    let child = line.split("child ").nth(1).unwrap().to_owned();
+    server.wait_for_log("runs for too long and is ended");
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("signal: 15"), "{line}");
+    crate::server::eventually("its child is gone", || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
+#[test]
+fn a_program_that_does_not_heed_the_signal_is_killed() {
+    let server = Server::setup()
+        .server("hook_timeout = 1")
+        .server("on_upload = /bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"")
+        .start();
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("signal: 9"), "{line}");
+}
+
+#[test]
+fn a_program_that_leaves_something_behind_in_the_background_is_done_all_the_same() {
+    let server = on_upload("/bin/sh -c \"sleep 20 & echo left; exit 3\"");
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("exit status: 3"), "{line}");
+    assert!(server.log().contains("]: left"));
+}
+
+#[test]
+fn what_a_program_prints_without_end_is_bounded() {
+    let server = on_upload("/bin/sh -c \"yes | head -n 3000; head -c 5000 /dev/zero\"");
+    Client::bob(&server).upload("STOR a", b"x");
+    server.wait_for_log("prints more than 1000 lines");
+    let mut client = Client::bob(&server);
+    client.upload("STOR b", b"x");
+    client.cmd("QUIT", 221);
+}
+
+#[test]
+fn a_program_that_was_removed_is_named_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gone");
+    std::fs::copy("/bin/true", &path).unwrap();
+    let server = on_upload(path.to_str().unwrap());
+    std::fs::remove_file(&path).unwrap();
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("cannot be started");
+    assert!(line.contains("on_upload") && line.contains("/gone\""), "{line}");
+}
+
+#[test]
+fn a_stopping_server_lets_its_programs_end_within_the_grace() {
+    let mut server = Server::setup()
+        .server("hook_workers = 1")
+        .server("on_upload = /bin/sh -c \"sleep 0.2; echo end\"")
+        .start();
+    let mut client = Client::bob(&server);
+    client.upload("STOR a", b"x");
+    client.upload("STOR b", b"x");
+    server.signal("TERM");
+    assert!(server.wait_for_exit().success());
+    crate::server::eventually("both have run", || server.log().matches("]: end").count() == 2);
+
+    let mut server = Server::setup()
+        .server("hook_workers = 1\nshutdown_grace = 0\nhook_timeout = 0")
+        .server("on_upload = /bin/sleep 60")
+        .start();
+    let mut client = Client::bob(&server);
+    client.upload("STOR a", b"x");
+    client.upload("STOR b", b"x");
+    server.signal("TERM");
+    assert!(server.wait_for_exit().success());
+    server.wait_for_log("programs of hooks are not run");
+}
+
+#[test]
+fn many_uploads_from_many_sessions_run_their_programs_all() {
+    let server = on_upload("/bin/echo ran");
+    thread::scope(|scope| {
+        for session in 0..4 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut client = Client::bob(server);
+                for number in 0..10 {
+                    client.upload(&format!("STOR {session}-{number}"), b"x");
+                }
+            });
+        }
+    });
+    crate::server::eventually("all have run", || server.log().matches("]: ran").count() == 40);
+}
