@@ -41,6 +41,8 @@ pub(super) struct Journal {
     /// Nothing: there is nowhere to write to.
     file: Option<File>,
     noted: HashSet<Folder>,
+    /// The last line may be cut short.
+    torn: bool,
 }
 
 /// So many lines are kept before those without a part are left out.
@@ -60,7 +62,7 @@ impl Journal {
             log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
             (None, Legacy::default())
         });
-        (Self { server, file, noted: HashSet::new() }, legacy)
+        (Self { server, file, noted: HashSet::new(), torn: false }, legacy)
     }
 
     /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
@@ -72,8 +74,13 @@ impl Journal {
             self.rewrite(busy());
         }
         if let Some(file) = &mut self.file {
-            let written = file.write_all(&line(folder));
-            self.noted.insert(folder.clone());
+            // what a full disk has cut short ends here
+            let line =
+                if self.torn { [b"\n", &line(folder)[..]].concat() } else { line(folder) };
+            let written = file.write_all(&line);
+            if written.is_ok() {
+                self.noted.insert(folder.clone());
+            }
             self.check(written);
         }
     }
@@ -91,10 +98,13 @@ impl Journal {
         self.check(written);
     }
 
+    /// Says it once when the journal cannot be written.
     fn check(&mut self, written: io::Result<()>) {
-        if let Err(why) = written {
+        let torn = std::mem::replace(&mut self.torn, written.is_err());
+        if let Err(why) = written
+            && !torn
+        {
             log::warn!("state_dir: {why}; parts that a crash leaves behind may stay");
-            self.file = None;
         }
     }
 }

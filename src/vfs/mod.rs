@@ -11,9 +11,12 @@
 mod attributes;
 mod error;
 mod journal;
+mod part;
 mod part_name;
 mod parts;
 mod path;
+mod prepare;
+mod resume;
 mod tree;
 mod upload;
 

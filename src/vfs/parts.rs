@@ -383,7 +383,8 @@ impl Parts {
                 there.is_ok_and(|stat| self.is_due(modified(&stat)))
             }
         };
-        if !names.iter().all(|name| is_dead(&name)) {
+        let written = self.state().active.keys().any(|spot| spot.dir == dir_id);
+        if written || !names.iter().all(|name| is_dead(&name)) {
             return false;
         }
         for name in names {

@@ -1,0 +1,95 @@
+//! One part file while an upload writes to it: taken over, put in place, or left behind.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rustix::fs::renameat;
+
+use super::FsError;
+use super::part_name::Tag;
+use super::parts::{
+    Active, Claim, Parts, Promise, Spot, lstat, modified, os, remove, rename_new,
+};
+use super::prepare::{Place, new_names};
+
+/// A part, and where it is to be put.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) place: Place,
+    pub(super) spot: Spot,
+    pub(super) active: Arc<Active>,
+    /// Whether it may be resumed when it fails.
+    pub(super) resumable: bool,
+    /// Whether it goes on with a part that was left of another one.
+    pub(super) resumed: bool,
+    /// STOU: the name must still be new at the end.
+    pub(super) promise: Option<Promise>,
+    /// For one that began with what is in place: nobody else changes that meanwhile.
+    pub(super) claim: Option<Claim>,
+}
+
+impl Part {
+    pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
+        let (promise, claim) = (None, None);
+        let (resumable, resumed) = (true, false);
+        Self { place, spot, active, resumable, resumed, promise, claim }
+    }
+
+    /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
+    pub(super) fn rename(&self) -> Result<Option<Vec<u8>>, FsError> {
+        let Place { dir, name, folder, .. } = &self.place;
+        let part = self.active.name.bytes();
+        if self.promise.is_none() {
+            renameat(dir, os(&part), dir, os(name))?;
+            return Ok(None);
+        }
+        for path in new_names(&folder.path.join(name)) {
+            match rename_new(dir.as_fd(), &part, path.name()) {
+                Err(FsError::Exists) => {}
+                other => {
+                    let other = other.map(|()| path.name());
+                    return other.map(|made| (made != name).then(|| made.to_owned()));
+                }
+            }
+        }
+        Err(FsError::Exists)
+    }
+
+    /// The upload has failed.
+    pub(super) fn end(self, parts: &Parts, keep: bool) {
+        let taken = self.active.taken();
+        if *taken {
+            // whoever has taken it sees to it
+            return;
+        }
+        let dir = &self.place.dir;
+        let name = self.active.name.bytes();
+        let dead = self.active.name.tagged(Tag::Dead);
+        let kept = keep
+            && self.resumable
+            && parts.are_kept()
+            && renameat(dir, os(&name), dir, os(&dead.bytes())).is_ok();
+        if kept {
+            let since = lstat(dir, &dead.bytes());
+            let since = since.map_or_else(|_| SystemTime::now(), |s| modified(&s));
+            parts.bury(self.spot, &self.place.folder, &dead, since);
+        } else {
+            remove(dir, &name);
+        }
+        drop(taken);
+        parts.leave(self.spot, &self.active);
+    }
+}
+
+impl Active {
+    /// Nobody may take the part over while this is held.
+    pub(super) fn writing(&self) -> Result<MutexGuard<'_, bool>, FsError> {
+        let taken = self.taken();
+        if *taken { Err(FsError::TakenOver) } else { Ok(taken) }
+    }
+
+    pub(super) fn taken(&self) -> MutexGuard<'_, bool> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

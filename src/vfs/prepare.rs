@@ -1,0 +1,461 @@
+//! What an upload begins with: a new part, a clone of what is in place, or the file in place
+//! itself where that is all there is.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{
+    Mode, OFlags, Stat, copy_file_range, fcntl_setfl, fstat, fstatvfs, ioctl_ficlone, openat,
+};
+use rustix::io::Errno;
+
+use super::attributes::carry_over;
+use super::journal::Folder;
+use super::part::Part;
+use super::part_name::{Mark, PartName};
+use super::parts::{Claim, FileId, Spot, Turn, id_of, lstat, os};
+use super::tree::regular;
+use super::upload::{InPlace, Store, Upload, Way};
+use super::{FsError, Tree, VirtualPath};
+
+/// A name in a directory that is held open.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) dir: OwnedFd,
+    dir_stat: Stat,
+    pub(super) folder: Folder,
+    pub(super) name: Vec<u8>,
+}
+
+/// The file that is in place.
+pub(super) struct There {
+    pub(super) file: File,
+    pub(super) stat: Stat,
+}
+
+/// Why a file cannot be replaced, for the log.
+enum Obstacle {
+    HardLinks(u64),
+    Sticky,
+    NoRoom,
+    Directory(io::Error),
+    TooLong,
+}
+
+/// Files from this size on are not replaced where the file system has no room for a second one
+/// of the same size.
+const LARGE: u64 = 1 << 20;
+
+/// An upload into the middle of a file begins with a copy of what stands before, up to this
+/// size; beyond it the file is changed in place.
+const MOST_COPIED: u64 = 64 << 20;
+
+/// STOU tries so many names: `upload`, `upload.1`, ...
+const NAMES: u32 = 10_000;
+
+/// A link leads to a link so many times.
+const LINKS: u32 = 16;
+
+impl Tree {
+    /// Prepares an upload.
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`FsError::BadOffset`] when it cannot begin where it should;
+    /// [`FsError::Busy`] when another upload changes the file in place.
+    pub fn upload(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        store: Store,
+        mode: u32,
+    ) -> Result<Upload, FsError> {
+        self.may_make(path)?;
+        if !self.uploads.atomic {
+            let size = self.check_write(path)?;
+            let offset = match store {
+                Store::Replace => 0,
+                Store::At(offset) if offset > size => return Err(FsError::BadOffset(size)),
+                Store::At(offset) => offset,
+                Store::Append(_) => size,
+            };
+            let way = Way::Classic { store, mode, made: false };
+            return Ok(self.begun(path, None, way, offset));
+        }
+        let place = self.place(path)?;
+        let (place, there) = self.existing(place, path)?;
+        let offset = match store {
+            Store::Replace => return self.replace(path, place, there, mode),
+            Store::At(offset) => Some(offset),
+            Store::Append(_) => None,
+        };
+        let parts = self.candidates(&place);
+        if parts.is_empty() {
+            self.change(path, place, offset, mode)
+        } else {
+            self.resume(path, place, there.as_ref(), parts, store)
+        }
+    }
+
+    /// Prepares an upload under a name that is new: the one that is wanted, or one made of it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn upload_new(
+        self: &Arc<Self>,
+        wanted: &VirtualPath,
+        mode: u32,
+    ) -> Result<Upload, FsError> {
+        self.may_make(wanted)?;
+        if !self.uploads.atomic {
+            for path in new_names(wanted) {
+                match self.create(&path, mode) {
+                    Err(FsError::Exists) => {}
+                    other => {
+                        let way = Way::Classic { store: Store::Replace, mode, made: true };
+                        return Ok(self.begun(&path, Some(other?), way, 0));
+                    }
+                }
+            }
+            return Err(FsError::Exists);
+        }
+        let place = self.place(wanted)?;
+        for path in new_names(wanted) {
+            if lstat(&place.dir, path.name()).is_ok() {
+                continue;
+            }
+            let dir = place.dir_id();
+            if let Some(promise) = self.uploads.parts.promise(dir, path.name()) {
+                let place = Place { name: path.name().to_owned(), ..place };
+                let mut upload = self.part(&path, place, mode, None)?;
+                if let Way::Part(part) = &mut upload.way {
+                    part.promise = Some(promise);
+                }
+                return Ok(upload);
+            }
+        }
+        Err(FsError::Exists)
+    }
+
+    pub(super) fn begun(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        file: Option<File>,
+        way: Way,
+        offset: u64,
+    ) -> Upload {
+        let (tree, path) = (Arc::clone(self), path.clone());
+        Upload { tree, path, file, way, offset, written: 0, remark: None }
+    }
+
+    /// The directory of a path, held open.
+    pub(super) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
+        if path.is_root() {
+            return Err(FsError::IsADirectory);
+        }
+        let parent = path.parent();
+        let (dir, dir_stat) = self.hold(&parent)?;
+        let folder = Folder { home: self.home.clone(), path: parent };
+        Ok(Place { dir, dir_stat, folder, name: path.name().to_owned() })
+    }
+
+    /// The directory of a path, and what has its name there; links are followed.
+    fn existing(
+        &self,
+        mut place: Place,
+        path: &VirtualPath,
+    ) -> Result<(Place, Option<There>), FsError> {
+        let mut path = path.clone();
+        for _ in 0..LINKS {
+            // FIFOs must not hold the session
+            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+            let opened =
+                openat(&place.dir, os(&place.name), flags | OFlags::CLOEXEC, Mode::empty());
+            match opened {
+                Ok(file) => {
+                    let file = File::from(file);
+                    let stat = fstat(&file)?;
+                    regular(&stat)?;
+                    return Ok((place, Some(There { file, stat })));
+                }
+                Err(Errno::NOENT) => return Ok((place, None)),
+                Err(Errno::LOOP) => {
+                    // one that leads to nothing is not followed to make something
+                    path = self.followed(&path)?;
+                    self.may_make(&path)?;
+                    place = self.place(&path)?;
+                }
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Err(FsError::NotFound)
+    }
+
+    pub(super) fn spot(&self, place: &Place) -> Spot {
+        Spot { dir: place.dir_id(), mark: Mark::new(&self.uploads.owner, &place.name) }
+    }
+
+    /// STOR from the beginning.
+    fn replace(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        place: Place,
+        there: Option<There>,
+        mode: u32,
+    ) -> Result<Upload, FsError> {
+        let Some(there) = there else { return self.part(path, place, mode, None) };
+        if let Some(obstacle) = Self::obstacle(&place, &there) {
+            return self.in_place(path, place, there, None, Some(obstacle), None);
+        }
+        match self.part(path, place.again()?, mode, Some(&there)) {
+            Err(FsError::Denied(why)) => {
+                let obstacle = Some(Obstacle::Directory(why));
+                self.in_place(path, place, there, None, obstacle, None)
+            }
+            other => other,
+        }
+    }
+
+    /// What keeps a file from being replaced by a rename.
+    fn obstacle(place: &Place, there: &There) -> Option<Obstacle> {
+        let (dir, file) = (&place.dir_stat, &there.stat);
+        if file.st_nlink > 1 {
+            #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+            return Some(Obstacle::HardLinks(file.st_nlink as u64));
+        }
+        let own = rustix::process::geteuid();
+        let is_sticky = Mode::from_raw_mode(dir.st_mode).contains(Mode::SVTX);
+        let strange = file.st_uid != own.as_raw() && dir.st_uid != own.as_raw();
+        if is_sticky && strange && !own.is_root() {
+            return Some(Obstacle::Sticky);
+        }
+        let size = u64::try_from(file.st_size).unwrap_or_default();
+        if size >= LARGE
+            && let Ok(room) = fstatvfs(&there.file)
+            && room.f_bavail.saturating_mul(room.f_frsize) < size
+        {
+            return Some(Obstacle::NoRoom);
+        }
+        None
+    }
+
+    /// A new part, with the attributes of what it will replace.
+    fn part(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        place: Place,
+        mode: u32,
+        there: Option<&There>,
+    ) -> Result<Upload, FsError> {
+        let spot = self.spot(&place);
+        let parts = &self.uploads.parts;
+        let mode = there.map_or(mode, |there| there.stat.st_mode & 0o777);
+        parts.note(&place.folder);
+        let make = |name: &PartName| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+            let mode = Mode::from_raw_mode(mode);
+            openat(&place.dir, os(&name.bytes()), flags | OFlags::CLOEXEC, mode)
+        };
+        // known before it is there, so that nobody takes it for a dead one
+        let mut active =
+            parts.enter(spot, place.folder.clone(), parts.name(spot.mark, &place.name));
+        let mut opened = make(&active.name);
+        if matches!(opened, Err(Errno::NAMETOOLONG)) {
+            // a file system with short names
+            parts.leave(spot, &active);
+            active = parts.enter(spot, place.folder.clone(), parts.name(spot.mark, b""));
+            opened = make(&active.name);
+        }
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(why) => {
+                parts.leave(spot, &active);
+                return Err(why.into());
+            }
+        };
+        if let Some(there) = there {
+            carry_over(&there.file, &there.stat, &file, mode);
+        }
+        let part = Part::new(place, spot, active);
+        Ok(self.begun(path, Some(file), Way::Part(Box::new(part)), 0))
+    }
+
+    /// APPE, and STOR from an offset on, of a file that has no part.
+    fn change(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        place: Place,
+        offset: Option<u64>,
+        mode: u32,
+    ) -> Result<Upload, FsError> {
+        let turn = Turn::Name(place.dir_id(), place.name.clone());
+        let claim = self.uploads.parts.claim(turn)?;
+        // who had the claim before may have put another file in its place
+        let (place, there) = self.existing(place, path)?;
+        let Some(there) = there else {
+            if offset.is_some() {
+                return Err(FsError::BadOffset(0));
+            }
+            let mut upload = self.part(path, place, mode, None)?;
+            if let Way::Part(part) = &mut upload.way {
+                part.claim = Some(claim);
+                part.resumable = false;
+            }
+            return Ok(upload);
+        };
+        let size = u64::try_from(there.stat.st_size).unwrap_or_default();
+        let from = offset.unwrap_or(size);
+        if from > size {
+            return Err(FsError::BadOffset(size));
+        }
+        let mut obstacle = Self::obstacle(&place, &there);
+        if obstacle.is_none()
+            && let Some(mut upload) = self.part_from(path, &place, &there, from, from < size)?
+        {
+            if let Way::Part(part) = &mut upload.way {
+                part.claim = Some(claim);
+                part.resumable = offset.is_some();
+            }
+            return Ok(upload);
+        }
+        if from == size {
+            // what is there stays as it is, and the rest is cut off when the upload fails
+            obstacle = None;
+        } else if obstacle.is_none() {
+            obstacle = Some(Obstacle::TooLong);
+        }
+        self.in_place(path, place, there, Some(from), obstacle, Some(claim))
+    }
+
+    /// A part that begins with what is in place: by a clone, which costs nothing, or for what
+    /// would be overwritten by a copy.
+    fn part_from(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        place: &Place,
+        there: &There,
+        from: u64,
+        may_copy: bool,
+    ) -> Result<Option<Upload>, FsError> {
+        let parts = &self.uploads.parts;
+        let device = id_of(&there.stat).0;
+        let may_copy = may_copy && from <= MOST_COPIED;
+        if !may_copy && !parts.may_clone(device) {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let source = openat(&place.dir, os(&place.name), flags, Mode::empty());
+        let Ok(source) = source else { return Ok(None) };
+        let mut upload = match self.part(path, place.again()?, 0, Some(there)) {
+            Err(FsError::Denied(_)) => return Ok(None),
+            other => other?,
+        };
+        let Some(file) = &mut upload.file else { return Ok(None) };
+        let cloned = parts.may_clone(device) && {
+            let result = ioctl_ficlone(&*file, &source);
+            if result.is_err() {
+                parts.cannot_clone(device);
+            }
+            result.is_ok()
+        };
+        if cloned {
+            file.set_len(from)?;
+        } else if may_copy {
+            copy(&source, file, from)?;
+        } else {
+            // dropping the upload removes its part
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(from))?;
+        upload.offset = from;
+        Ok(Some(upload))
+    }
+
+    /// Changes the file in place, from an offset on or from the beginning.
+    fn in_place(
+        self: &Arc<Self>,
+        path: &VirtualPath,
+        place: Place,
+        there: There,
+        from: Option<u64>,
+        obstacle: Option<Obstacle>,
+        name: Option<Claim>,
+    ) -> Result<Upload, FsError> {
+        let claim = self.uploads.parts.claim(Turn::File(id_of(&there.stat)))?;
+        // another upload may have replaced it meanwhile
+        if !place.holds(&there.file) {
+            return Err(FsError::Busy);
+        }
+        let former = there.file.metadata()?.len();
+        let offset = from.unwrap_or(0);
+        let append = from == Some(former);
+        if append {
+            // with what others than this server may append meanwhile nothing is lost
+            fcntl_setfl(&there.file, OFlags::APPEND | OFlags::NONBLOCK)?;
+        }
+        let way = InPlace { place, former, append, _claims: (claim, name) };
+        let way = Way::InPlace(Box::new(way));
+        let mut upload = self.begun(path, Some(there.file), way, offset);
+        upload.remark = obstacle.map(|obstacle| obstacle.to_string());
+        Ok(upload)
+    }
+}
+
+/// The first bytes of one file into another, within the kernel.
+fn copy(from: &OwnedFd, to: &mut File, len: u64) -> Result<(), FsError> {
+    let mut left = len;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        match copy_file_range(from, None, &*to, None, most) {
+            Ok(0) => return Err(FsError::Replaced),
+            Ok(copied) => left -= copied as u64,
+            Err(Errno::INTR) => {}
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    /// The same, to be held once more.
+    fn again(&self) -> Result<Self, FsError> {
+        let dir = self.dir.try_clone()?;
+        let (folder, name) = (self.folder.clone(), self.name.clone());
+        Ok(Self { dir, dir_stat: self.dir_stat, folder, name })
+    }
+
+    fn dir_id(&self) -> FileId {
+        id_of(&self.dir_stat)
+    }
+
+    /// Whether the name is this file's.
+    pub(super) fn holds(&self, file: &File) -> bool {
+        let ours = fstat(file).map(|stat| id_of(&stat));
+        let there = lstat(&self.dir, &self.name).map(|stat| id_of(&stat));
+        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+    }
+}
+
+/// The names that STOU tries, the wanted one first.
+pub(super) fn new_names(wanted: &VirtualPath) -> impl Iterator<Item = VirtualPath> + '_ {
+    (0..NAMES).map(|attempt| {
+        let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
+        wanted.parent().join(&[wanted.name(), suffix.as_bytes()].concat())
+    })
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::HardLinks(links) => write!(f, "it has {links} hard links"),
+            Self::Sticky => {
+                f.write_str("it belongs to somebody else and its directory is sticky")
+            }
+            Self::NoRoom => f.write_str("there is no room for a second copy"),
+            Self::Directory(why) => write!(f, "no file can be made in its directory: {why}"),
+            Self::TooLong => f.write_str("it is too long to be copied"),
+        }
+    }
+}
