@@ -157,6 +157,9 @@ const SEND_CHUNK: usize = 64 << 10;
 /// A data connection that never blocks is left for a look at the control connection so often.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// After the end of an upload its control connection is watched for no longer than this.
+const MOMENT: Duration = Duration::from_millis(5);
+
 impl<'a> Pump<'a> {
     /// A transfer that is given up after `patience` without progress.
     pub fn new(
@@ -292,7 +295,17 @@ impl<'a> Pump<'a> {
             state.finish(&mut local);
             write(&local)?;
         }
+        self.still_there()?;
         from.end_receiving();
+        Ok(())
+    }
+
+    /// The system of a client that was killed closes both connections, and the data connection
+    /// may come first. What has arrived is the whole file only if the client is still there to
+    /// hear so, or has taken its leave: a moment, in proportion to the transfer, shows that.
+    fn still_there(&mut self) -> Result<(), DataError> {
+        let moment = (self.progress.since.elapsed() / 100).min(MOMENT);
+        wait(self.watch, &self.progress, None, Some(Instant::now() + moment))?;
         Ok(())
     }
 

@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{AtFlags, RenameFlags, Stat, renameat, renameat_with, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, RenameFlags, Stat, openat, renameat, renameat_with, statat,
+    unlinkat,
+};
 
 use super::FsError;
 use super::journal::{Folder, Journal, Legacy};
@@ -463,9 +466,15 @@ pub(super) fn os(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }
 
+/// The entries of a directory that is only held.
+pub(super) fn entries(dir: impl AsFd) -> Result<Dir, FsError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(Dir::new(openat(dir, ".", flags, Mode::empty())?)?)
+}
+
 /// The parts in a directory, whoever's.
 pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
-    let Ok(entries) = rustix::fs::Dir::read_from(dir) else { return Vec::new() };
+    let Ok(entries) = entries(dir) else { return Vec::new() };
     let names = entries.filter_map(Result::ok);
     names.filter_map(|entry| PartName::parse(entry.file_name().to_bytes())).collect()
 }

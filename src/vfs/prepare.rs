@@ -90,7 +90,11 @@ impl Tree {
             Store::At(offset) => Some(offset),
             Store::Append(_) => None,
         };
-        let parts = self.candidates(&place);
+        let mut parts = self.candidates(&place);
+        if store == Store::Append(None) {
+            // where another session's upload will end is anybody's guess
+            parts.retain(|part| part.active.is_none());
+        }
         if parts.is_empty() {
             self.change(path, place, offset, mode)
         } else {

@@ -18,7 +18,8 @@ use super::{FsError, Tree, VirtualPath};
 /// A part that an upload could go on with.
 pub(super) struct Candidate {
     name: PartName,
-    active: Option<Arc<Active>>,
+    /// The upload that writes to it, if there is one.
+    pub(super) active: Option<Arc<Active>>,
     size: u64,
     stat: Stat,
 }
@@ -39,10 +40,6 @@ impl Tree {
         let wanted = match store {
             Store::At(offset) => offset,
             Store::Append(Some(told)) => told,
-            // it cannot be told where the client believes the end to be
-            Store::Append(None) if found.iter().any(|found| found.active.is_some()) => {
-                return Err(FsError::Busy);
-            }
             Store::Append(None) | Store::Replace => shown,
         };
         // the one that ends there, or else the one that the user is shown

@@ -16,7 +16,7 @@ use cap_std::fs::{
 use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps, fstat};
 
 use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, id_of, modified, part_names};
+use super::parts::{FileId, entries, id_of, modified, part_names};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
 
@@ -429,7 +429,7 @@ impl Tree {
     /// Empties a directory that holds nothing but parts of failed uploads.
     fn clear(&self, path: &VirtualPath) -> bool {
         let Ok((dir, stat)) = self.hold(path) else { return false };
-        let Ok(names) = rustix::fs::Dir::read_from(&dir) else { return false };
+        let Ok(names) = entries(&dir) else { return false };
         let mut parts = Vec::new();
         for name in names {
             let Ok(name) = name else { return false };
