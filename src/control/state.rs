@@ -9,7 +9,7 @@ use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::Passive;
 use crate::data::listing::Facts;
-use crate::vfs::{Tree, VirtualPath};
+use crate::vfs::{Told, Tree, VirtualPath};
 
 /// Login and parameters.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ pub(super) struct Parameters {
     /// Where the next transfer begins; taken by it, whatever comes of it.
     pub(super) restart: u64,
     /// What SIZE has told of a file; taken by the next upload.
-    pub(super) told_size: Option<(VirtualPath, u64)>,
+    pub(super) told_size: Option<(VirtualPath, Told)>,
     /// What RNFR named; taken by the next command.
     pub(super) rename_from: Option<VirtualPath>,
 }

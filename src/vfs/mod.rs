@@ -24,4 +24,4 @@ pub use error::FsError;
 pub use parts::Parts;
 pub use path::VirtualPath;
 pub use tree::{Entry, FileKind, Listing, Tree};
-pub use upload::{Store, Upload, Uploads};
+pub use upload::{Store, Told, Upload, Uploads};

@@ -155,13 +155,14 @@ impl Parts {
                     Tag::Dead => true,
                     Tag::Active(server, _) => legacy.server == Some(server),
                 };
-                let of_use = legacy.same_boot && part.st_size > 0;
-                if (ours && !of_use) || self.is_due(modified(&part)) {
+                let since = modified(&part);
+                let of_use = legacy.same_boot && part.st_size > 0 && !self.is_due(since);
+                if (ours && !of_use) || self.is_forgotten(since) {
                     remove(&dir, &name.bytes());
                     removed += 1;
                 } else if ours {
                     let spot = Spot { dir: id_of(&stat), mark: name.mark };
-                    self.inherit_one(spot, folder, &dir, &name, modified(&part));
+                    self.inherit_one(spot, folder, &dir, &name, since);
                 }
             }
         }
@@ -238,6 +239,13 @@ impl Parts {
     fn is_due(&self, since: SystemTime) -> bool {
         let age = SystemTime::now().duration_since(since).unwrap_or_default();
         self.keep.is_none_or(|keep| age >= keep)
+    }
+
+    /// The same for a part that may be another server's, which may keep its parts longer.
+    fn is_forgotten(&self, since: SystemTime) -> bool {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let age = SystemTime::now().duration_since(since).unwrap_or_default();
+        age >= self.keep.map_or(DAY, |keep| keep.max(DAY))
     }
 
     /// Whether parts of failed uploads are kept at all.
@@ -339,7 +347,7 @@ impl Parts {
                 || (name.tag == Tag::Dead && state.dead.contains_key(&spot))
         };
         let name = name.bytes();
-        if !known && lstat(dir, &name).is_ok_and(|stat| self.is_due(modified(&stat))) {
+        if !known && lstat(dir, &name).is_ok_and(|stat| self.is_forgotten(modified(&stat))) {
             remove(dir, &name);
         }
     }
@@ -383,7 +391,7 @@ impl Parts {
             Tag::Dead => true,
             Tag::Active(..) => {
                 let there = lstat(dir, &name.bytes());
-                there.is_ok_and(|stat| self.is_due(modified(&stat)))
+                there.is_ok_and(|stat| self.is_forgotten(modified(&stat)))
             }
         };
         let written = self.state().active.keys().any(|spot| spot.dir == dir_id);

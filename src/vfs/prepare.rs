@@ -17,7 +17,7 @@ use super::part::Part;
 use super::part_name::{Mark, PartName};
 use super::parts::{Claim, FileId, Spot, Turn, id_of, lstat, os};
 use super::tree::regular;
-use super::upload::{InPlace, Store, Upload, Way};
+use super::upload::{InPlace, Store, Told, Upload, Way};
 use super::{FsError, Tree, VirtualPath};
 
 /// A name in a directory that is held open.
@@ -85,20 +85,35 @@ impl Tree {
         }
         let place = self.place(path)?;
         let (place, there) = self.existing(place, path)?;
-        let offset = match store {
-            Store::Replace => return self.replace(path, place, there, mode),
-            Store::At(offset) => Some(offset),
-            Store::Append(_) => None,
-        };
-        let mut parts = self.candidates(&place);
-        if store == Store::Append(None) {
-            // where another session's upload will end is anybody's guess
-            parts.retain(|part| part.active.is_none());
+        if store == Store::Replace {
+            return self.replace(path, place, there, mode);
         }
+        let mut parts = self.candidates(&place);
+        let wanted = match store {
+            Store::At(offset) => Some(offset),
+            Store::Append(Some(Told { size, part: true })) => {
+                if parts.is_empty() {
+                    // its upload has ended meanwhile
+                    let size = there.map_or(0, |there| there.stat.st_size);
+                    return Err(FsError::BadOffset(u64::try_from(size).unwrap_or_default()));
+                }
+                Some(size)
+            }
+            // the client means the file in place, whatever parts there are by now
+            Store::Append(Some(Told { part: false, .. })) => {
+                parts.clear();
+                None
+            }
+            Store::Append(None) | Store::Replace => {
+                // where another session's upload will end is anybody's guess
+                parts.retain(|part| part.active.is_none());
+                None
+            }
+        };
         if parts.is_empty() {
-            self.change(path, place, offset, mode)
+            self.change(path, place, wanted, mode)
         } else {
-            self.resume(path, place, there.as_ref(), parts, store)
+            self.resume(path, place, there.as_ref(), parts, wanted)
         }
     }
 

@@ -12,7 +12,7 @@ use super::part::Part;
 use super::part_name::PartName;
 use super::parts::{Active, Spot, lstat, modified, os, remove};
 use super::prepare::{Place, There};
-use super::upload::{Store, Upload, Way};
+use super::upload::{Upload, Way};
 use super::{FsError, Tree, VirtualPath};
 
 /// A part that an upload could go on with.
@@ -25,23 +25,20 @@ pub(super) struct Candidate {
 }
 
 impl Tree {
-    /// Goes on with a part of the user's own. It replaces what is `there`.
+    /// Goes on with a part of the user's own, from an offset on or from its end. It replaces what
+    /// is `there`.
     pub(super) fn resume(
         self: &Arc<Self>,
         path: &VirtualPath,
         place: Place,
         there: Option<&There>,
         mut found: Vec<Candidate>,
-        store: Store,
+        wanted: Option<u64>,
     ) -> Result<Upload, FsError> {
         let spot = self.spot(&place);
         let parts = &self.uploads.parts;
         let shown = found.first().map_or(0, |found| found.size);
-        let wanted = match store {
-            Store::At(offset) => offset,
-            Store::Append(Some(told)) => told,
-            Store::Append(None) | Store::Replace => shown,
-        };
+        let wanted = wanted.unwrap_or(shown);
         // the one that ends there, or else the one that the user is shown
         found.sort_by_key(|found| found.size != wanted);
         found.retain(|found| found.size >= wanted);

@@ -71,6 +71,8 @@ pub struct Entry {
     pub modified: i64,
     /// Device and inode: the same for two names of one file.
     pub id: (u64, u64),
+    /// Whether size and time are those of the part of an upload that is not whole.
+    pub part: bool,
     /// For a link that leads to something inside the root: its text, and what is there.
     pub target: Option<(Vec<u8>, Box<Entry>)>,
 }
@@ -290,7 +292,7 @@ impl Tree {
                 Ok(entry)
             }
             Err(FsError::NotFound) => match self.own_part(path) {
-                Some(stat) => Ok(Entry::of_stat(path.name().to_owned(), &stat)),
+                Some(stat) => Ok(Entry::of_part(path.name().to_owned(), &stat)),
                 None => Err(FsError::NotFound),
             },
             Err(why) => Err(why),
@@ -573,7 +575,7 @@ impl Listing {
     fn own_alone(&mut self) -> Option<Entry> {
         let name = self.own.keys().next()?.clone();
         let stat = self.own.remove(&name)?;
-        Some(Entry::of_stat(name, &stat))
+        Some(Entry::of_part(name, &stat))
     }
 }
 
@@ -618,6 +620,7 @@ impl Entry {
             size: meta.size(),
             modified: meta.mtime(),
             id: (meta.dev(), meta.ino()),
+            part: false,
             target: None,
         }
     }
@@ -638,8 +641,14 @@ impl Entry {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: stat.st_mtime as i64,
             id: (stat.st_dev as u64, stat.st_ino as u64),
+            part: false,
             target: None,
         }
+    }
+
+    /// Of a part, where there is no other version.
+    fn of_part(name: Vec<u8>, stat: &Stat) -> Self {
+        Self { part: true, ..Self::of_stat(name, stat) }
     }
 
     /// With the size and the time of the part that is shown instead.
@@ -655,6 +664,7 @@ impl Entry {
         };
         there.size = u64::try_from(part.st_size).unwrap_or_default();
         there.modified = part.st_mtime as i64;
+        there.part = true;
     }
 
     /// What a client gets when it uses the name: the target of a link that can be followed.

@@ -23,9 +23,17 @@ pub enum Store {
     Replace,
     /// Begin at this offset, which must not lie beyond the end.
     At(u64),
-    /// Begin at the end. If the user's session was told a size before, it is meant to begin
-    /// there.
-    Append(Option<u64>),
+    /// Begin at the end: of what the client was told the size of, if it was told.
+    Append(Option<Told>),
+}
+
+/// The size that a client was told of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Bytes.
+    pub size: u64,
+    /// Whether it was that of a part.
+    pub part: bool,
 }
 
 /// Whose uploads, and how they are made.

@@ -7,7 +7,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::data::{listing, text};
 use crate::log::Event;
-use crate::vfs::{FileKind, VirtualPath};
+use crate::vfs::{FileKind, Told, VirtualPath};
 
 /// SIZE: what RETR would send in the current type (RFC 3659 §4). In ASCII type that takes
 /// reading the file, so a very large one is not counted.
@@ -19,7 +19,8 @@ pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
         return Err(Refusal::NotAFile);
     }
     if session.state.parameters.transfer_type != TransferType::Ascii {
-        session.state.parameters.told_size = Some((path, entry.size));
+        let told = Told { size: entry.size, part: entry.part };
+        session.state.parameters.told_size = Some((path, told));
         return Ok(Reply::value(entry.size.to_string()));
     }
     if entry.size > MOST_COUNTED {

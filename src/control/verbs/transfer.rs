@@ -79,7 +79,7 @@ pub(crate) fn store(
 pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
-    let told = told.filter(|(of, _)| *of == path).map(|(_, size)| size);
+    let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
     upload(session, "APPE", &path, Store::Append(told))
 }
 
