@@ -177,6 +177,41 @@ impl Client {
         SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))
     }
 
+    /// EPSV to a server that may end at any moment.
+    pub(crate) fn try_passive(&mut self) -> Option<SocketAddr> {
+        if !self.try_send("EPSV") {
+            return None;
+        }
+        let mut reply = Vec::new();
+        let mut chunk = [0; 256];
+        while !reply.ends_with(b"\r\n") {
+            match self.stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => reply.extend_from_slice(&chunk[..read]),
+            }
+        }
+        let reply = String::from_utf8(reply).ok()?;
+        let port = reply.split('|').nth(3)?.parse().ok()?;
+        Some(SocketAddr::new(self.stream.peer_addr().ok()?.ip(), port))
+    }
+
+    /// Sends a line to a server that may have ended.
+    pub(crate) fn try_send(&mut self, line: &str) -> bool {
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).is_ok()
+    }
+
+    /// Takes all that a server says that may end at any moment, up to a 226.
+    pub(crate) fn try_end(&mut self) {
+        let mut said = Vec::new();
+        let mut chunk = [0; 256];
+        while let Ok(read @ 1..) = self.stream.read(&mut chunk) {
+            said.extend_from_slice(&chunk[..read]);
+            if said.windows(4).any(|word| word == b"226 ") {
+                return;
+            }
+        }
+    }
+
     /// EPSV, and the data connection.
     pub(crate) fn passive(&mut self) -> TcpStream {
         let address = self.passive_address("EPSV");

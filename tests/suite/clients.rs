@@ -82,11 +82,37 @@ impl Tool {
         self.run_as(self.name, arguments)
     }
 
+    /// Runs it until something is so, and then kills it and what it has started.
+    pub(crate) fn cut<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+        when: impl FnMut() -> bool,
+    ) {
+        let outcome = self.run_until(name, arguments, when);
+        assert!(
+            outcome.code == -1,
+            "{}\nended with {}\n{}",
+            outcome.line,
+            outcome.code,
+            outcome.text
+        );
+    }
+
     /// The same for another program of its package.
     pub(crate) fn run_as<A: AsRef<OsStr>>(
         &self,
         name: &str,
         arguments: impl IntoIterator<Item = A>,
+    ) -> Outcome {
+        self.run_until(name, arguments, || false)
+    }
+
+    fn run_until<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+        mut enough: impl FnMut() -> bool,
     ) -> Outcome {
         let said = tempfile::NamedTempFile::new().unwrap();
         let file = fs::OpenOptions::new().append(true).open(said.path()).unwrap();
@@ -111,10 +137,14 @@ impl Tool {
             if let Some(status) = child.try_wait().unwrap() {
                 return Outcome { code: status.code().unwrap_or(-1), text: text(), line };
             }
-            if Instant::now() > until {
+            let late = Instant::now() > until;
+            if late || enough() {
                 let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
                 let _ = killpg(group, Signal::SIGKILL);
                 let _ = child.wait();
+                if !late {
+                    return Outcome { code: -1, text: text(), line };
+                }
                 panic!("{line}\nstill ran after {BOUND:?} and was killed\n{}", text());
             }
             thread::sleep(Duration::from_millis(5));
@@ -1136,5 +1166,210 @@ mod rclone {
         assert!(server.get("big") == big());
         rclone(&tool, &server, "", &["copy", "s:", "down"]).ok();
         assert!(tool.get("down/big") == big());
+    }
+}
+
+/// Uploads that are cut off half-way by the client's sudden death, and what each client has to
+/// go on with them: the old version stands until the new one is whole.
+mod resumption {
+    use super::*;
+    use crate::client::Client;
+    use crate::server::eventually;
+    use crate::uploads::parts;
+
+    const SIZE: usize = 1_500_000;
+
+    /// Slow enough to be cut off at half of it, quick enough to be waited for.
+    fn slow() -> Server {
+        let ann = "[user:ann]\npassword = secret\nperm = elradfmwMT\nhome = home";
+        Server::setup().user("max_upload = 3M").section(ann).start()
+    }
+
+    /// What the file was before: nothing, shorter than what arrives, longer than the whole.
+    fn olds() -> [Option<Vec<u8>>; 3] {
+        [None, Some(noise(8, 1000)), Some(noise(9, SIZE + 500_000))]
+    }
+
+    fn url(server: &Server, path: &str) -> String {
+        format!("ftp://bob:secret@{}/{path}", server.address())
+    }
+
+    fn ip_and_port(server: &Server) -> (String, String) {
+        (server.address().ip().to_string(), server.address().port().to_string())
+    }
+
+    /// A client that is killed half-way by `begin`, and goes on by `go_on`, with each older
+    /// version.
+    fn cut_and_go_on(
+        tool: &Tool,
+        begin: impl Fn(&Server) -> (&'static str, Vec<String>),
+        go_on: impl Fn(&Server) -> String,
+    ) {
+        let new = noise(1, SIZE);
+        let hours_ago = |path: &Path, hours: u64| {
+            let at = SystemTime::now() - Duration::from_secs(hours * 3600);
+            fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+        };
+        // lftp's mirror goes on only with what is younger than its own file
+        hours_ago(&tool.put("t/big", &new), 1);
+        for old in olds() {
+            let server = slow();
+            let home = server.home().join("t");
+            fs::create_dir(&home).unwrap();
+            if let Some(old) = &old {
+                hours_ago(&server.put("t/big", old), 24);
+            }
+            let (name, line) = begin(&server);
+            tool.cut(name, line, || parts(&home).iter().any(|part| part.1 > 500_000));
+            eventually("the session has ended", || server.log().contains("failed:"));
+            let before = old.as_ref().map(Vec::len);
+            assert!(fs::read(home.join("big")).ok() == old, "{before:?} bytes before");
+            let mut ann = Client::login(&server, "ann", "secret");
+            match before {
+                None => drop(ann.cmd("SIZE t/big", 550)),
+                Some(len) => assert_eq!(ann.cmd("SIZE t/big", 213), format!("213 {len}")),
+            }
+            let left: usize =
+                parts(&home).iter().map(|part| usize::try_from(part.1).unwrap()).sum();
+            let said = go_on(&server);
+            assert!(
+                server.get("t/big") == new,
+                "{before:?} bytes before\n{said}\n{}",
+                server.log()
+            );
+            assert_eq!(parts(&home), [], "{said}");
+            // it did go on, and did not begin anew
+            let rest = format!(": {} bytes", SIZE - left);
+            let log = server.log();
+            let went_on =
+                log.lines().any(|line| line.contains(&rest) && line.contains("complete"));
+            assert!(went_on, "no{rest}\n{said}\n{log}");
+        }
+    }
+
+    #[test]
+    fn curl_goes_on_with_what_it_had_to_leave() {
+        let Some(tool) = Tool::find("curl") else { return };
+        cut_and_go_on(
+            &tool,
+            |server| {
+                (
+                    "curl",
+                    ["-sS", "-T", "t/big", &url(server, "t/big")].map(str::to_owned).into(),
+                )
+            },
+            |server| tool.run(["-sSv", "-C", "-", "-T", "t/big", &url(server, "t/big")]).ok(),
+        );
+    }
+
+    fn lftp(server: &Server, commands: &str) -> Vec<String> {
+        let (ip, port) = ip_and_port(server);
+        let script = format!(
+            "set cmd:fail-exit on; set net:max-retries 2; set net:timeout 20; set xfer:clobber on; \
+             open -u bob,secret -p {port} {ip}; {commands}"
+        );
+        vec!["--norc".to_owned(), "-c".to_owned(), script]
+    }
+
+    #[test]
+    fn lftp_put_goes_on_with_what_it_had_to_leave() {
+        let Some(tool) = Tool::find("lftp") else { return };
+        cut_and_go_on(
+            &tool,
+            |server| ("lftp", lftp(server, "put t/big -o t/big")),
+            |server| tool.run(lftp(server, "put -c t/big -o t/big")).ok(),
+        );
+    }
+
+    #[test]
+    fn lftp_mirror_goes_on_with_what_it_had_to_leave() {
+        let Some(tool) = Tool::find("lftp") else { return };
+        for settings in ["", "set ftp:use-mlsd off; "] {
+            cut_and_go_on(
+                &tool,
+                |server| {
+                    ("lftp", lftp(server, &format!("{settings}mirror -R --overwrite t t")))
+                },
+                |server| tool.run(lftp(server, &format!("{settings}mirror -R -c t t"))).ok(),
+            );
+        }
+    }
+
+    /// ncftpput 3.2.6 asks for the right place, and sends the whole file behind it: its
+    /// `sendfile` begins at 0. Without `-z` it has no part in that.
+    #[test]
+    fn ncftpput_is_led_to_the_right_place_and_without_z_begins_anew() {
+        let Some(tool) = Tool::find("ncftpput") else { return };
+        let new = noise(1, SIZE);
+        tool.put("t/big", &new);
+        let line = |server: &Server, option: &str| {
+            let (ip, port) = ip_and_port(server);
+            let words =
+                ["-V", option, "-u", "bob", "-p", "secret", "-P", &port, &ip, "/", "t/big"];
+            words.map(str::to_owned).to_vec()
+        };
+        for (old, option) in
+            olds().into_iter().flat_map(|old| [(old.clone(), "-Z"), (old, "-z")])
+        {
+            let server = slow();
+            if let Some(old) = &old {
+                server.put("big", old);
+            }
+            let home = server.home();
+            let there = || parts(&home).iter().any(|part| part.1 > 500_000);
+            tool.cut("ncftpput", line(&server, "-Z"), there);
+            eventually("the session has ended", || server.log().contains("failed:"));
+            assert_eq!(fs::read(home.join("big")).ok(), old);
+            let left = usize::try_from(parts(&home)[0].1).unwrap();
+            let said = tool.run(line(&server, option)).ok();
+            let got = server.get("big");
+            let doubled = option == "-z" && got == [&new[..left], &new].concat();
+            assert!(got == new || doubled, "{option}: {} bytes\n{said}", got.len());
+            assert_eq!(parts(&home), []);
+        }
+    }
+
+    /// Asks for the size, and goes on from there with REST and STOR.
+    const SCRIPT: &str = r#"
+import ftplib, os, sys
+ftp = ftplib.FTP()
+ftp.connect(sys.argv[1], int(sys.argv[2]), timeout=30)
+ftp.login("bob", "secret")
+with open("t/big", "rb") as file:
+    rest = None
+    if sys.argv[3] == "resume":
+        ftp.voidcmd("TYPE I")
+        rest = ftp.size("t/big")
+        file.seek(rest)
+    print(rest, ftp.storbinary("STOR t/big", file, rest=rest))
+"#;
+
+    #[test]
+    fn ftplib_goes_on_with_what_it_had_to_leave() {
+        let Some(tool) = Tool::find("python3") else { return };
+        let line = |server: &Server, how: &str| {
+            let (ip, port) = ip_and_port(server);
+            ["-c", SCRIPT, &ip, &port, how].map(str::to_owned).to_vec()
+        };
+        cut_and_go_on(
+            &tool,
+            |server| ("python3", line(server, "begin")),
+            |server| tool.run(line(server, "resume")).ok(),
+        );
+    }
+
+    #[test]
+    fn a_client_that_begins_anew_has_its_file_in_place_whole() {
+        let Some(tool) = Tool::find("curl") else { return };
+        let new = noise(1, SIZE);
+        tool.put("t/big", &new);
+        let server = slow();
+        server.put("big", "old");
+        let line = ["-sS", "-T", "t/big", &url(&server, "big")].map(str::to_owned);
+        tool.cut("curl", &line, || parts(&server.home()).iter().any(|part| part.1 > 500_000));
+        assert_eq!(server.get("big"), b"old");
+        tool.run(&line).ok();
+        assert!(server.get("big") == new);
+        assert_eq!(parts(&server.home()), []);
     }
 }

@@ -520,10 +520,10 @@ fn a_fifo_with_somebody_at_the_other_end_is_550_all_the_same() {
 }
 
 /// A file system of 1 MiB, or nothing where this user may not mount.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m", "ftpd-test"])
@@ -536,9 +536,19 @@ impl SmallDisk {
         mounted.then_some(Self(dir))
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Changes how it is mounted.
+    pub(crate) fn remount(&self, options: &str) {
+        let done = Command::new("mount").args(["-o", options]).arg(self.path()).status();
+        assert!(done.unwrap().success(), "{options}");
+    }
+
     /// The section of a user who lives there.
-    fn user(&self) -> String {
-        let home = self.0.path().display();
+    pub(crate) fn user(&self) -> String {
+        let home = self.path().display();
         format!("[user:eve]\npassword = e\nperm = elradfmwMT\nhome = {home}")
     }
 }

@@ -27,6 +27,8 @@
 //! | `rooms.rs` | which room may use which |
 //! | `clients.rs` | real clients, whole trees, compared by hash |
 //! | `clients_tls.rs` | the same over TLS, with their certificate checks on |
+//! | `uploads.rs` | uploads that are whole or not there, resumption, what others see of them |
+//! | `faults.rs` | uploads and kill -9, full disks, races, restarts, odd file systems |
 //! | `regress.rs` | a test and a story for each bug |
 //! | `docs.rs` | what the tables print equals what is in the tree |
 
@@ -50,6 +52,7 @@ mod clients_tls;
 mod config;
 mod docs;
 mod facts;
+mod faults;
 mod hooks;
 mod hostile;
 mod limits;
@@ -72,3 +75,4 @@ mod tls_client;
 mod tls_keys;
 mod transfer;
 mod tree;
+mod uploads;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,7 +22,14 @@ pub(crate) struct Setup {
     server: String,
     user: String,
     sections: String,
+    launch: Launch,
+}
+
+/// How the program is started.
+#[derive(Clone, Default)]
+struct Launch {
     files: Option<u64>,
+    user: Option<u32>,
     environment: Vec<(String, String)>,
 }
 
@@ -31,6 +39,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     dir: TempDir,
     log: Arc<Log>,
+    launch: Launch,
 }
 
 #[derive(Default)]
@@ -69,13 +78,19 @@ impl Setup {
 
     /// The limit on open files (`ulimit -n`).
     pub(crate) fn files(mut self, files: u64) -> Self {
-        self.files = Some(files);
+        self.launch.files = Some(files);
         self
     }
 
     /// A variable of its environment, such as `RUST_LOG`.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+        self.launch.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The user number that it runs as, where the test run is root's.
+    pub(crate) fn run_as(mut self, user: u32) -> Self {
+        self.launch.user = Some(user);
         self
     }
 
@@ -84,31 +99,13 @@ impl Setup {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("home")).unwrap();
         fs::write(dir.path().join("ftpd.ini"), self.ini()).unwrap();
-        let mut command = match self.files {
-            None => Command::new(env!("CARGO_BIN_EXE_ftpd")),
-            Some(files) => {
-                let mut shell = Command::new("sh");
-                let script = format!("ulimit -n {files} && exec \"$@\"");
-                shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_ftpd")]);
-                shell
+        if let Some(user) = self.launch.user {
+            for path in ["", "home", "ftpd.ini"] {
+                chown(dir.path().join(path), Some(user), Some(user)).unwrap();
             }
-        };
-        command.arg("--config").arg(dir.path().join("ftpd.ini"));
-        command.env_remove("RUST_LOG").env("TZ", "UTC");
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        // out of reach of a Ctrl-C that is meant for the test run
-        command.process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let log = Arc::new(Log::default());
-        let pipe = child.stderr.take().unwrap();
-        let writer = Arc::clone(&log);
-        thread::spawn(move || writer.follow(BufReader::new(pipe)));
-        let begin = ">>> starting FTP server on ";
-        let line = log.wait(begin);
-        let address = line.split(begin).nth(1).and_then(|rest| rest.split(',').next());
-        let address = address.unwrap().parse().unwrap();
-        Server { child, address, dir, log }
+        }
+        let (child, address, log) = self.launch.run(dir.path());
+        Server { child, address, dir, log, launch: self.launch }
     }
 
     fn ini(&self) -> String {
@@ -140,6 +137,44 @@ impl Setup {
     }
 }
 
+impl Launch {
+    /// Starts the program on the ini file of a folder, and waits until it listens.
+    fn run(&self, dir: &Path) -> (Child, SocketAddr, Arc<Log>) {
+        let program = env!("CARGO_BIN_EXE_ftpd");
+        let mut command = match (self.files, self.user) {
+            (None, None) => Command::new(program),
+            (Some(files), _) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -n {files} && exec \"$@\"");
+                shell.args(["-c", &script, "sh", program]);
+                shell
+            }
+            (None, Some(user)) => {
+                let mut other = Command::new("setpriv");
+                let user = user.to_string();
+                other.args(["--reuid", &user, "--regid", &user, "--clear-groups", program]);
+                other
+            }
+        };
+        command.arg("--config").arg(dir.join("ftpd.ini"));
+        command.env_remove("RUST_LOG").env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // out of reach of a Ctrl-C that is meant for the test run
+        command.process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Log::default());
+        let pipe = child.stderr.take().unwrap();
+        let writer = Arc::clone(&log);
+        thread::spawn(move || writer.follow(BufReader::new(pipe)));
+        let begin = ">>> starting FTP server on ";
+        let line = log.wait(begin);
+        let address = line.split(begin).nth(1).and_then(|rest| rest.split(',').next());
+        let address = address.unwrap().parse().unwrap();
+        (child, address, log)
+    }
+}
+
 impl Server {
     /// The usual server, with user `bob`, password `secret`, who may do everything.
     pub(crate) fn start() -> Self {
@@ -153,9 +188,26 @@ impl Server {
             server: String::new(),
             user: String::new(),
             sections: String::new(),
-            files: None,
-            environment: Vec::new(),
+            launch: Launch::default(),
         }
+    }
+
+    /// Ends it by a signal such as `KILL`, and starts another one in its place.
+    pub(crate) fn restart(&mut self, signal: &str) {
+        self.signal(signal);
+        self.wait_for_exit();
+        self.start_again();
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it after its end, in the same folder.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.address, self.log) = self.launch.run(self.dir.path());
     }
 
     /// Where it listens.
