@@ -352,21 +352,22 @@ impl Tree {
         Ok(Listing { tree: Arc::clone(self), path: path.clone(), names, id, own })
     }
 
-    /// The parts of the user's own in a directory.
-    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Vec<u8>, Stat> {
-        let mut own: HashMap<_, Stat> = HashMap::new();
+    /// The parts of the user's own in a directory, and those that do not say whose they are:
+    /// their marks do when a file has its name.
+    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Mark, (Vec<u8>, Stat)> {
+        let mut own: HashMap<_, (Vec<u8>, Stat)> = HashMap::new();
         if !self.uploads.atomic || !self.uploads.parts.are_in(id) {
             return own;
         }
         for part in part_names(dir) {
             let is_own = part.mark == Mark::new(&self.uploads.owner, &part.name);
-            if !is_own || part.name.is_empty() {
+            if !is_own && !part.name.is_empty() {
                 continue;
             }
             let Ok(stat) = super::parts::lstat(dir, &part.bytes()) else { continue };
-            let younger = |other: &Stat| modified(other) < modified(&stat);
-            if own.get(&part.name).is_none_or(younger) {
-                own.insert(part.name, stat);
+            let younger = |other: &(_, Stat)| modified(&other.1) < modified(&stat);
+            if own.get(&part.mark).is_none_or(younger) {
+                own.insert(part.mark, (part.name, stat));
             }
         }
         own
@@ -547,7 +548,7 @@ pub struct Listing {
     names: rustix::fs::Dir,
     id: FileId,
     /// The user's own parts, of those names that have not come yet.
-    own: HashMap<Vec<u8>, Stat>,
+    own: HashMap<Mark, (Vec<u8>, Stat)>,
 }
 
 impl Listing {
@@ -558,7 +559,8 @@ impl Listing {
         let Ok(stat) = stat else { return Ok(None) };
         let mut entry = Entry::of_stat(name.to_bytes().to_owned(), &stat);
         if !self.own.is_empty()
-            && let Some(part) = self.own.remove(&entry.name)
+            && let mark = Mark::new(&self.tree.uploads.owner, &entry.name)
+            && let Some((_, part)) = self.own.remove(&mark)
             && entry.kind == FileKind::File
         {
             entry.show_part(&part);
@@ -571,10 +573,12 @@ impl Listing {
 }
 
 impl Listing {
-    /// A part of the user's own of which there is no other version.
+    /// A part of the user's own of which there is no other version. One whose name is too long
+    /// to be kept cannot be told.
     fn own_alone(&mut self) -> Option<Entry> {
-        let name = self.own.keys().next()?.clone();
-        let stat = self.own.remove(&name)?;
+        self.own.retain(|_, (name, _)| !name.is_empty());
+        let mark = *self.own.keys().next()?;
+        let (name, stat) = self.own.remove(&mark)?;
         Some(Entry::of_part(name, &stat))
     }
 }

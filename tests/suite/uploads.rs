@@ -516,6 +516,53 @@ fn an_upload_through_a_link_replaces_its_target_and_the_link_stays() {
 }
 
 #[test]
+fn names_of_any_length_and_of_any_bytes_can_be_gone_on_with() {
+    let server = Server::start();
+    let home = server.home();
+    let mut names: Vec<Vec<u8>> =
+        [189, 190, 191, 200, 254, 255].iter().map(|&len| vec![b'L'; len]).collect();
+    names.extend([
+        b"latin1-\xe9\xfc".to_vec(),
+        b"iac-\xff\xf4-\xff".to_vec(),
+        b"new\x01line".to_vec(),
+        b" leading and trailing ".to_vec(),
+        b"percent%20%".to_vec(),
+        b"~".to_vec(),
+        [b"\xff".repeat(255)].concat(),
+    ]);
+    let mut client = Client::bob(&server);
+    for name in names {
+        let line = |verb: &str| [verb.as_bytes(), b" ", &name].concat();
+        let path = home.join(OsStr::from_bytes(&name));
+        for old in [None, Some(b"the old one")] {
+            if let Some(old) = old {
+                fs::write(&path, old).unwrap();
+            }
+            break_off(&mut client, line("STOR"), b"first", &home);
+            assert_eq!(client.tell(line("SIZE"), 213), b"213 5");
+            assert_eq!(fs::read(&path).ok().as_deref(), old.map(|old| &old[..]));
+            let data = client.download("MLSD");
+            let lines: Vec<_> = data.split(|&byte| byte == b'\n').collect();
+            if old.is_some() || name.len() <= 190 {
+                let own = lines.iter().find(|line| line.windows(name.len()).any(|w| w == name));
+                let own = own.unwrap_or_else(|| panic!("{}", data.escape_ascii()));
+                let size = own.windows(7).any(|word| word == b"size=5;");
+                assert!(size, "{}", own.escape_ascii());
+            }
+            client.tell("REST 5", 350);
+            let mut data = client.passive();
+            client.tell(line("STOR"), 150);
+            data.write_all(b" second").unwrap();
+            drop(data);
+            client.expect(226);
+            assert_eq!(fs::read(&path).unwrap(), b"first second");
+            assert_eq!(parts(&home), []);
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[test]
 fn another_session_takes_over_from_one_that_hangs() {
     let server = Server::start();
     let home = server.home();
