@@ -23,12 +23,12 @@ check:
 docs:
 	FTPD_WRITE_DOCS=1 cargo test --test suite docs::
 
-# The FTP clients that the tests drive. Without the right to install, a test names the
-# client it has to do without.
-CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl
+# The FTP clients that the tests drive, and the tools of a file system whose files can be
+# cloned. Without the right to install, a test names what it has to do without.
+CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs
 clients:
 	@missing=; for name in $(CLIENTS); do \
-	  case $$name in ncftp) tool=ncftpput;; *) tool=$$name;; esac; \
+	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \
 	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \

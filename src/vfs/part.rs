@@ -19,8 +19,6 @@ pub(super) struct Part {
     pub(super) place: Place,
     pub(super) spot: Spot,
     pub(super) active: Arc<Active>,
-    /// Whether it may be resumed when it fails.
-    pub(super) resumable: bool,
     /// Whether it goes on with a part that was left of another one.
     pub(super) resumed: bool,
     /// STOU: the name must still be new at the end.
@@ -32,8 +30,7 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
         let (promise, claim) = (None, None);
-        let (resumable, resumed) = (true, false);
-        Self { place, spot, active, resumable, resumed, promise, claim }
+        Self { place, spot, active, resumed: false, promise, claim }
     }
 
     /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
@@ -67,7 +64,7 @@ impl Part {
         let name = self.active.name.bytes();
         let dead = self.active.name.tagged(Tag::Dead);
         let kept = keep
-            && self.resumable
+            && !self.active.name.is_lone()
             && parts.are_kept()
             && renameat(dir, os(&name), dir, os(&dead.bytes())).is_ok();
         if kept {

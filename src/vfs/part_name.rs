@@ -37,7 +37,8 @@ impl Mark {
 pub(super) enum Tag {
     /// Nobody: its upload has failed, and may be resumed.
     Dead,
-    /// An upload of the server with this number, or nobody if that server is gone.
+    /// An upload of the server with this number, or nobody if that server is gone. Odd numbers
+    /// are of those that append.
     Active(u32, u64),
 }
 
@@ -65,6 +66,12 @@ impl PartName {
     /// The same part with another tag.
     pub(super) fn tagged(&self, tag: Tag) -> Self {
         Self { tag, ..self.clone() }
+    }
+
+    /// Whether nobody may go on with it: it has what an append has found, which would be joined
+    /// with what another one brings.
+    pub(super) fn is_lone(&self) -> bool {
+        matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }
 
     /// The name in the directory.

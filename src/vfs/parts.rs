@@ -156,7 +156,10 @@ impl Parts {
                     Tag::Active(server, _) => legacy.server == Some(server),
                 };
                 let since = modified(&part);
-                let of_use = legacy.same_boot && part.st_size > 0 && !self.is_due(since);
+                let of_use = legacy.same_boot
+                    && part.st_size > 0
+                    && !name.is_lone()
+                    && !self.is_due(since);
                 if (ours && !of_use) || self.is_forgotten(since) {
                     remove(&dir, &name.bytes());
                     removed += 1;
@@ -263,9 +266,9 @@ impl Parts {
         self.are_there() && self.state().folders.contains_key(&dir)
     }
 
-    /// A name for a new part.
-    pub(super) fn name(&self, mark: Mark, name: &[u8]) -> PartName {
-        let upload = self.next.fetch_add(1, Ordering::Relaxed);
+    /// A name for a new part; a lone one is never gone on with.
+    pub(super) fn name(&self, mark: Mark, name: &[u8], lone: bool) -> PartName {
+        let upload = 2 * self.next.fetch_add(1, Ordering::Relaxed) + u64::from(lone);
         PartName::new(mark, Tag::Active(self.server, upload), name)
     }
 

@@ -148,7 +148,7 @@ impl Tree {
             let dir = place.dir_id();
             if let Some(promise) = self.uploads.parts.promise(dir, path.name()) {
                 let place = Place { name: path.name().to_owned(), ..place };
-                let mut upload = self.part(&path, place, mode, None)?;
+                let mut upload = self.part(&path, place, mode, None, false)?;
                 if let Way::Part(part) = &mut upload.way {
                     part.promise = Some(promise);
                 }
@@ -224,11 +224,11 @@ impl Tree {
         there: Option<There>,
         mode: u32,
     ) -> Result<Upload, FsError> {
-        let Some(there) = there else { return self.part(path, place, mode, None) };
+        let Some(there) = there else { return self.part(path, place, mode, None, false) };
         if let Some(obstacle) = Self::obstacle(&place, &there) {
             return self.in_place(path, place, there, None, Some(obstacle), None);
         }
-        match self.part(path, place.again()?, mode, Some(&there)) {
+        match self.part(path, place.again()?, mode, Some(&there), false) {
             Err(FsError::Denied(why)) => {
                 let obstacle = Some(Obstacle::Directory(why));
                 self.in_place(path, place, there, None, obstacle, None)
@@ -267,6 +267,7 @@ impl Tree {
         place: Place,
         mode: u32,
         there: Option<&There>,
+        lone: bool,
     ) -> Result<Upload, FsError> {
         let spot = self.spot(&place);
         let parts = &self.uploads.parts;
@@ -279,12 +280,12 @@ impl Tree {
         };
         // known before it is there, so that nobody takes it for a dead one
         let mut active =
-            parts.enter(spot, place.folder.clone(), parts.name(spot.mark, &place.name));
+            parts.enter(spot, place.folder.clone(), parts.name(spot.mark, &place.name, lone));
         let mut opened = make(&active.name);
         if matches!(opened, Err(Errno::NAMETOOLONG)) {
             // a file system with short names
             parts.leave(spot, &active);
-            active = parts.enter(spot, place.folder.clone(), parts.name(spot.mark, b""));
+            active = parts.enter(spot, place.folder.clone(), parts.name(spot.mark, b"", lone));
             opened = make(&active.name);
         }
         let file = match opened {
@@ -317,10 +318,9 @@ impl Tree {
             if offset.is_some() {
                 return Err(FsError::BadOffset(0));
             }
-            let mut upload = self.part(path, place, mode, None)?;
+            let mut upload = self.part(path, place, mode, None, true)?;
             if let Way::Part(part) = &mut upload.way {
                 part.claim = Some(claim);
-                part.resumable = false;
             }
             return Ok(upload);
         };
@@ -331,11 +331,11 @@ impl Tree {
         }
         let mut obstacle = Self::obstacle(&place, &there);
         if obstacle.is_none()
-            && let Some(mut upload) = self.part_from(path, &place, &there, from, from < size)?
+            && let Some(mut upload) =
+                self.part_from(path, &place, &there, from, (from < size, offset.is_none()))?
         {
             if let Way::Part(part) = &mut upload.way {
                 part.claim = Some(claim);
-                part.resumable = offset.is_some();
             }
             return Ok(upload);
         }
@@ -356,7 +356,7 @@ impl Tree {
         place: &Place,
         there: &There,
         from: u64,
-        may_copy: bool,
+        (may_copy, lone): (bool, bool),
     ) -> Result<Option<Upload>, FsError> {
         let parts = &self.uploads.parts;
         let device = id_of(&there.stat).0;
@@ -367,7 +367,7 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = openat(&place.dir, os(&place.name), flags, Mode::empty());
         let Ok(source) = source else { return Ok(None) };
-        let mut upload = match self.part(path, place.again()?, 0, Some(there)) {
+        let mut upload = match self.part(path, place.again()?, 0, Some(there), lone) {
             Err(FsError::Denied(_)) => return Ok(None),
             other => other?,
         };

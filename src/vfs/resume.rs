@@ -74,7 +74,7 @@ impl Tree {
             let size = u64::try_from(stat.st_size).ok()?;
             Some(Candidate { name: name.clone(), active, size, stat })
         };
-        let active = parts.active(spot).into_iter();
+        let active = parts.active(spot).into_iter().filter(|active| !active.name.is_lone());
         let active = active.filter_map(|active| candidate(&active.name, Some(active.clone())));
         let dead = parts.dead(spot).and_then(|name| candidate(&name, None));
         let mut all: Vec<_> = active.chain(dead).collect();
@@ -91,7 +91,7 @@ impl Tree {
         wanted: u64,
     ) -> Option<PartName> {
         let parts = &self.uploads.parts;
-        let own = parts.name(spot.mark, &found.name.name);
+        let own = parts.name(spot.mark, &found.name.name, false);
         if let Some(active) = &found.active {
             let mut taken = active.taken();
             let stat = lstat(dir, &found.name.bytes()).ok()?;

@@ -361,7 +361,7 @@ impl Tree {
         }
         for part in part_names(dir) {
             let is_own = part.mark == Mark::new(&self.uploads.owner, &part.name);
-            if !is_own && !part.name.is_empty() {
+            if part.is_lone() || !is_own && !part.name.is_empty() {
                 continue;
             }
             let Ok(stat) = super::parts::lstat(dir, &part.bytes()) else { continue };

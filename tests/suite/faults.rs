@@ -6,19 +6,19 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, reset};
 use crate::clients::noise;
 use crate::hostile::SmallDisk;
 use crate::server::Server;
 use crate::tls_client::{Tls, VERSIONS};
-use crate::uploads::{PART, break_off, hang, make_old, parts, resume};
+use crate::uploads::{PART, arrived, break_off, hang, make_old, parts, resume};
 
 #[test]
 fn a_full_disk_takes_back_what_was_appended_in_place() {
@@ -152,6 +152,21 @@ fn an_upload_goes_on_after_the_server_s_end_by_sigterm_and_by_kill_9() {
         assert_eq!(parts(&home), []);
         assert_eq!(parts(&deep), []);
     }
+}
+
+#[test]
+fn an_append_that_the_server_s_end_cuts_off_is_not_gone_on_with() {
+    let mut server = Server::start();
+    let home = server.home();
+    let mut client = Client::bob(&server);
+    let _data = hang(&mut client, "APPE log", b"half a li", &home, 9);
+    server.restart("KILL");
+    assert!(!server.has("log"));
+    let mut client = Client::bob(&server);
+    client.cmd("SIZE log", 550);
+    client.upload("APPE log", b"a line\n");
+    assert_eq!(server.get("log"), b"a line\n");
+    assert_eq!(parts(&home), []);
 }
 
 #[test]
@@ -512,4 +527,110 @@ fn the_group_of_a_replaced_file_of_somebody_else_does_not_open_it() {
     client.upload("STOR a", b"new");
     let meta = path.metadata().unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (NOBODY, 0o606));
+}
+
+/// A file system of this kind in a file, mounted.
+struct LoopDisk {
+    dir: tempfile::TempDir,
+}
+
+impl LoopDisk {
+    fn mount(kind: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("image");
+        let mounted = dir.path().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        fs::File::create(&image).unwrap().set_len(512 << 20).unwrap();
+        let run =
+            |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
+        let made = run(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))
+            && run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted));
+        if !made {
+            eprintln!("skipped: no {kind} to be had");
+        }
+        made.then_some(Self { dir })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+}
+
+impl Drop for LoopDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn where_files_can_be_cloned_an_append_is_whole_or_not_there() {
+    for kind in ["btrfs", "xfs"] {
+        let Some(disk) = LoopDisk::mount(kind) else { continue };
+        let home = disk.path();
+        let eve =
+            format!("[user:eve]\npassword = e\nperm = elradfmwMT\nhome = {}", home.display());
+        let ann = eve.replace("eve", "ann");
+        let mut server = Server::setup().section(&eve).section(&ann).start();
+        let path = home.join("log");
+        let old = noise(1, 30_000_001);
+        fs::write(&path, &old).unwrap();
+        set_mode(&path, 0o640);
+        let mut client = Client::login(&server, "eve", "e");
+        let inode = path.metadata().unwrap().ino();
+        let mut data = client.passive();
+        let began = Instant::now();
+        client.cmd("APPE log", 150);
+        data.write_all(b"one ").unwrap();
+        arrived(&home, old.len() + 4);
+        assert!(fs::read(&path).unwrap() == old, "not seen before the end");
+        // another one waits for its turn, whoever's it is, and sees nothing
+        let mut turns = Vec::new();
+        for user in ["eve", "ann"] {
+            let mut other = Client::login(&server, user, "e");
+            assert_eq!(other.cmd("SIZE log", 213), "213 30000001");
+            let data = other.passive();
+            other.send("APPE log");
+            turns.push((other, data));
+        }
+        turns[0].0.expect_silence(Duration::from_millis(200));
+        drop(data);
+        client.expect(226);
+        // in whatever order
+        thread::scope(|scope| {
+            for (mut other, mut data) in turns {
+                scope.spawn(move || {
+                    other.expect(150);
+                    data.write_all(b"two ").unwrap();
+                    drop(data);
+                    other.expect(226);
+                });
+            }
+        });
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let now = [&old[..], b"one two two "].concat();
+        assert!(fs::read(&path).unwrap() == now);
+        let meta = path.metadata().unwrap();
+        assert_ne!(meta.ino(), inode);
+        assert_eq!(meta.mode() & 0o7777, 0o640);
+        // one that fails, and one that the server's end cuts off
+        let data = hang(&mut client, "APPE log", b"broken", &home, now.len() + 6);
+        reset(data);
+        client.expect(426);
+        assert_eq!(parts(&home), []);
+        let _data = hang(&mut client, "APPE log", b"broken", &home, now.len() + 6);
+        server.restart("KILL");
+        assert!(fs::read(&path).unwrap() == now);
+        let mut client = Client::login(&server, "eve", "e");
+        assert_eq!(client.cmd("SIZE log", 213), format!("213 {}", now.len()));
+        client.upload("APPE log", b"three");
+        assert!(fs::read(&path).unwrap() == [&now[..], b"three"].concat());
+        // into the middle, and beyond what is copied elsewhere
+        client.cmd("REST 20000000", 350);
+        let data = hang(&mut client, "STOR log", b"middle", &home, 20_000_006);
+        assert!(fs::read(&path).unwrap() == [&now[..], b"three"].concat());
+        drop(data);
+        client.expect(226);
+        assert!(fs::read(&path).unwrap() == [&old[..20_000_000], b"middle"].concat());
+        assert_eq!(parts(&home), []);
+    }
 }
