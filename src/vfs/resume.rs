@@ -1,7 +1,6 @@
 //! Parts of failed uploads: what their user is shown of them, and how one is gone on with.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -52,12 +51,10 @@ impl Tree {
         let part = Part { resumed: true, ..Part::new(place, spot, active) };
         // an error from here on leaves the part as it was
         let mut upload = self.begun(path, None, Way::Part(Box::new(part)), wanted);
-        let mut file = File::from(file?);
+        let file = File::from(file?);
         if let Some(there) = there {
             carry_over(&there.file, &there.stat, &file, there.stat.st_mode & 0o777);
         }
-        file.set_len(wanted)?;
-        file.seek(SeekFrom::Start(wanted))?;
         upload.file = Some(file);
         Ok(upload)
     }

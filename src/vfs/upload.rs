@@ -140,7 +140,12 @@ impl Upload {
                 self.offset
             }
             Way::InPlace(file) if !file.append => self.offset,
+            Way::Part(part) if part.resumed => self.offset,
             Way::InPlace(_) | Way::Part(_) | Way::Over => return Ok(()),
+        };
+        let _writing = match &self.way {
+            Way::Part(part) => Some(part.active.writing()?),
+            Way::Classic { .. } | Way::InPlace(_) | Way::Over => None,
         };
         if let Some(file) = &mut self.file {
             if file.metadata()?.len() > offset {

@@ -419,6 +419,26 @@ fn a_new_upload_from_the_beginning_ends_the_part_only_when_it_succeeds() {
 }
 
 #[test]
+fn going_on_without_a_data_connection_costs_nothing_of_what_has_arrived() {
+    let server = Server::setup().server("data_timeout = 1").start();
+    let new = noise(1, 5000);
+    let mut client = Client::bob(&server);
+    break_off(&mut client, "STOR a", &new[..3000], &server.home());
+    // none is set up, and none comes in
+    for setup in [false, true] {
+        client.cmd("REST 1000", 350);
+        if setup {
+            client.passive_address("EPSV");
+        }
+        client.cmd("STOR a", 425);
+        assert_eq!(sizes(&mut client, "a"), Some(3000));
+    }
+    resume(&mut client, 1000, "STOR a", &new[1000..2000]);
+    assert!(server.get("a") == new[..2000]);
+    assert_eq!(parts(&server.home()), []);
+}
+
+#[test]
 fn each_user_has_a_part_of_its_own() {
     let server = two_users();
     let home = server.home();
