@@ -304,8 +304,11 @@ impl<'a> Pump<'a> {
     /// may come first. What has arrived is the whole file only if the client is still there to
     /// hear so, or has taken its leave: a moment, in proportion to the transfer, shows that.
     fn still_there(&mut self) -> Result<(), DataError> {
-        let moment = (self.progress.since.elapsed() / 100).min(MOMENT);
-        wait(self.watch, &self.progress, None, Some(Instant::now() + moment))?;
+        let now = Instant::now();
+        let moment = (now.duration_since(self.progress.since) / 100).min(MOMENT);
+        // the system's timers are too coarse for less
+        let moment = if moment < Duration::from_millis(1) { Duration::ZERO } else { moment };
+        wait(self.watch, &self.progress, None, Some(now + moment))?;
         Ok(())
     }
 

@@ -38,6 +38,7 @@ pub(super) struct Legacy {
 #[derive(Debug)]
 pub(super) struct Journal {
     server: u32,
+    dir: PathBuf,
     /// Nothing: there is nowhere to write to.
     file: Option<File>,
     noted: HashSet<Folder>,
@@ -49,6 +50,7 @@ pub(super) struct Journal {
 const MOST: usize = 4096;
 
 const NAME: &str = "parts";
+const NEW: &str = "parts.new";
 
 impl Journal {
     /// Takes hold of the file in a directory, both made if need be, and reads what is there.
@@ -62,7 +64,8 @@ impl Journal {
             log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
             (None, Legacy::default())
         });
-        (Self { server, file, noted: HashSet::new(), torn: false }, legacy)
+        let dir = dir.unwrap_or(Path::new("")).to_owned();
+        (Self { server, dir, file, noted: HashSet::new(), torn: false }, legacy)
     }
 
     /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
@@ -86,16 +89,31 @@ impl Journal {
     }
 
     /// Begins anew, with these directories.
+    #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
     pub(super) fn rewrite(&mut self, folders: HashSet<Folder>) {
-        let Some(file) = &mut self.file else { return };
+        if self.file.is_none() {
+            return;
+        }
         let mut text = format!("ftpd-parts {:08x} {}\n", self.server, boot()).into_bytes();
         for folder in &folders {
             text.extend_from_slice(&line(folder));
         }
-        // the lines that are cut off here say nothing that the new ones do not
-        let written = file.set_len(0).and_then(|()| file.write_all(&text));
-        self.noted = folders;
-        self.check(written);
+        // a new file, put in place when it is whole; until then the old one holds the lock
+        let (new, name) = (self.dir.join(NEW), self.dir.join(NAME));
+        let written = held(&new).and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(&text)?;
+            fs::rename(&new, &name)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => {
+                self.file = Some(file);
+                self.noted = folders;
+                self.check(Ok(()));
+            }
+            Err(why) => self.check(Err(why)),
+        }
     }
 
     /// Says it once when the journal cannot be written.

@@ -2,13 +2,11 @@
 //! itself where that is all there is.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::fs::{
-    Mode, OFlags, Stat, copy_file_range, fcntl_setfl, fstat, fstatvfs, ioctl_ficlone, openat,
-};
+use rustix::fs::{Mode, OFlags, Stat, fcntl_setfl, fstat, fstatvfs, ioctl_ficlone, openat};
 use rustix::io::Errno;
 
 use super::attributes::carry_over;
@@ -84,7 +82,8 @@ impl Tree {
             return Ok(self.begun(path, None, way, offset));
         }
         let place = self.place(path)?;
-        let (place, there) = self.existing(place, path)?;
+        let append = matches!(store, Store::Append(_));
+        let (place, there) = self.existing(place, path, append)?;
         if store == Store::Replace {
             return self.replace(path, place, there, mode);
         }
@@ -180,16 +179,20 @@ impl Tree {
         Ok(Place { dir, dir_stat, folder, name: path.name().to_owned() })
     }
 
-    /// The directory of a path, and what has its name there; links are followed.
+    /// The directory of a path, and what has its name there, opened for writing or for
+    /// appending alone; links are followed.
     fn existing(
         &self,
         mut place: Place,
         path: &VirtualPath,
+        append: bool,
     ) -> Result<(Place, Option<There>), FsError> {
         let mut path = path.clone();
         for _ in 0..LINKS {
             // FIFOs must not hold the session
             let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+            // all that a file with the attribute +a lets anybody do
+            let flags = if append { flags | OFlags::APPEND } else { flags };
             let opened =
                 openat(&place.dir, os(&place.name), flags | OFlags::CLOEXEC, Mode::empty());
             match opened {
@@ -313,7 +316,7 @@ impl Tree {
         let turn = Turn::Name(place.dir_id(), place.name.clone());
         let claim = self.uploads.parts.claim(turn)?;
         // who had the claim before may have put another file in its place
-        let (place, there) = self.existing(place, path)?;
+        let (place, there) = self.existing(place, path, offset.is_none())?;
         let Some(there) = there else {
             if offset.is_some() {
                 return Err(FsError::BadOffset(0));
@@ -382,7 +385,7 @@ impl Tree {
         if cloned {
             file.set_len(from)?;
         } else if may_copy {
-            copy(&source, file, from)?;
+            io::copy(&mut File::from(source).take(from), file)?;
         } else {
             // dropping the upload removes its part
             return Ok(None);
@@ -420,21 +423,6 @@ impl Tree {
         upload.remark = obstacle.map(|obstacle| obstacle.to_string());
         Ok(upload)
     }
-}
-
-/// The first bytes of one file into another, within the kernel.
-fn copy(from: &OwnedFd, to: &mut File, len: u64) -> Result<(), FsError> {
-    let mut left = len;
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        match copy_file_range(from, None, &*to, None, most) {
-            Ok(0) => return Err(FsError::Replaced),
-            Ok(copied) => left -= copied as u64,
-            Err(Errno::INTR) => {}
-            Err(why) => return Err(why.into()),
-        }
-    }
-    Ok(())
 }
 
 impl Place {

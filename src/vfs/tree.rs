@@ -316,7 +316,7 @@ impl Tree {
         if entry.kind != FileKind::Link {
             return None;
         }
-        let there = self.stat(path).ok()?;
+        let there = self.shown(path).ok()?;
         let text = self.root.read_link(path.below_root()).ok()?;
         Some((text.into_os_string().into_encoded_bytes(), Box::new(there)))
     }

@@ -1374,3 +1374,38 @@ fn sync_uploads_brings_file_and_directory_to_the_disk_before_the_226() {
     assert!(text[dir..].lines().next().unwrap().contains("/home>"), "{text}");
     at(dir, "226 ");
 }
+
+#[test]
+fn machines_are_shown_the_part_behind_a_link_as_well() {
+    let server = Server::start();
+    server.put("a", "old");
+    std::os::unix::fs::symlink("a", server.home().join("link")).unwrap();
+    let mut client = Client::bob(&server);
+    break_off(&mut client, "STOR a", b"1234567", &server.home());
+    client.cmd("OPTS MLST size;", 200);
+    let mut lines = client.lines("MLSD");
+    lines.sort();
+    assert_eq!(lines, ["size=7; a", "size=7; link"]);
+    assert_eq!(client.cmd("SIZE link", 213), "213 7");
+}
+
+#[test]
+fn a_file_that_can_only_be_appended_to_is_appended_to() {
+    let server = Server::start();
+    let path = server.put("log", "one ");
+    let attribute = |value: &str| {
+        let done = std::process::Command::new("chattr").arg(value).arg(&path).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    if !attribute("+a") {
+        eprintln!("skipped: this user or file system has no attribute +a");
+        return;
+    }
+    let mut client = Client::bob(&server);
+    let appended = client.exchange("APPE log", b"two");
+    let stored = client.ask("STOR log");
+    attribute("-a");
+    assert_eq!(appended.0, 226, "{}", appended.1);
+    assert_eq!(stored.0, 550, "{}", stored.1);
+    assert_eq!(server.get("log"), b"one two");
+}
