@@ -1,6 +1,6 @@
 # Two commands matter: 'make run' and 'make test'. Both do all set-up themselves.
 
-.PHONY: run test check docs clients
+.PHONY: run test check docs bench clients
 
 run:
 	@mkdir -p target/home
@@ -18,6 +18,10 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+
+# The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it.
+bench:
+	cargo bench --bench rivals
 
 # Prints the generated parts of etc/ and README.md anew.
 docs:

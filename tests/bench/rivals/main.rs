@@ -1,0 +1,89 @@
+//! ftpd beside its rivals: the same workloads on equal settings, in one run and interleaved round
+//! by round, so that the machine's noise hits all alike. `make bench`, narrowed by `ONLY=`,
+//! `SERVERS=` and `ROUNDS=`.
+//!
+//! | File | What it holds |
+//! | --- | --- |
+//! | `servers.rs` | where each server comes from and how it is set up |
+//! | `tree.rs` | processor time and memory of a server's whole process tree |
+//! | `client.rs` | a client that costs as little as it can |
+//! | `workloads.rs` | the table of workloads and goals |
+//! | `raw.rs` | the same work over sockets without FTP: what the kernel allows |
+//! | `report.rs` | medians, ratios, the table and the JSON |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    unreachable_pub,
+    missing_docs,
+    reason = "a measurement prints, and ends when something is wrong"
+)]
+
+mod client;
+mod raw;
+mod report;
+mod servers;
+mod tree;
+mod workloads;
+
+use std::env;
+use std::process::exit;
+
+use report::Report;
+use servers::Server;
+use workloads::{WORKLOADS, Workload};
+
+fn main() {
+    let rounds = env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let workloads: Vec<&Workload> = chosen("ONLY", WORKLOADS, |workload| workload.name);
+    let kinds = chosen("SERVERS", servers::KINDS, |kind| kind.name);
+    let place = servers::Place::make();
+    let mut servers: Vec<Server> = Vec::new();
+    for kind in kinds {
+        match kind.start(&place) {
+            Ok(server) => servers.push(server),
+            Err(why) => eprintln!("{} is left out: {why}", kind.name),
+        }
+    }
+    let mut report = Report::new(rounds);
+    for workload in workloads {
+        for round in 0..rounds {
+            // whoever comes first meets colder caches, so they take turns
+            for at in 0..servers.len() {
+                let server = &servers[(at + round) % servers.len()];
+                let figure = workload.measure(server, &place);
+                report.add(workload, server.name, figure);
+            }
+            if let Some(raw) = workload.raw {
+                report.add(workload, "raw", raw(&place, workload));
+            }
+        }
+        report.print(workload);
+    }
+    report.finish(&servers, &place);
+}
+
+/// Those that a variable names, or all.
+fn chosen<T>(
+    variable: &str,
+    all: &'static [T],
+    name: fn(&T) -> &'static str,
+) -> Vec<&'static T> {
+    let Ok(wanted) = env::var(variable) else { return all.iter().collect() };
+    let wanted: Vec<_> = wanted.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+    for word in &wanted {
+        if !all.iter().any(|one| name(one) == *word) {
+            let known: Vec<_> = all.iter().map(name).collect();
+            eprintln!("{variable}: '{word}' is none of {}", known.join(", "));
+            exit(2);
+        }
+    }
+    all.iter().filter(|one| wanted.is_empty() || wanted.contains(&name(one))).collect()
+}

@@ -1,0 +1,116 @@
+//! Medians, ratios, the table and the JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+
+use crate::servers::{Place, Server};
+use crate::tree;
+use crate::workloads::{Figure, Workload};
+
+/// All figures of a run.
+pub struct Report {
+    rounds: usize,
+    figures: BTreeMap<(&'static str, &'static str), Vec<Figure>>,
+    json: Vec<String>,
+}
+
+impl Report {
+    pub fn new(rounds: usize) -> Self {
+        Self { rounds, figures: BTreeMap::new(), json: Vec::new() }
+    }
+
+    pub fn add(&mut self, workload: &Workload, server: &'static str, figure: Figure) {
+        self.figures.entry((workload.name, server)).or_default().push(figure);
+    }
+
+    /// The lines of one workload.
+    pub fn print(&mut self, workload: &Workload) {
+        let all: Vec<_> = self
+            .figures
+            .iter()
+            .filter(|((name, _), _)| *name == workload.name)
+            .map(|((_, server), figures)| (*server, figures))
+            .collect();
+        let rate = |figures: &[Figure]| median(figures, |figure| figure.rate);
+        let rivals = all.iter().filter(|(server, _)| !matches!(*server, "ftpd" | "raw"));
+        let best = rivals.map(|(server, figures)| (rate(figures), *server, *figures));
+        let best = best.max_by(|one, other| one.0.total_cmp(&other.0));
+        let of = |name: &str| all.iter().find(|(server, _)| *server == name).map(|(_, f)| *f);
+        println!("\n{} ({}, median of {})", workload.name, workload.unit, self.rounds);
+        println!(
+            "  {:<10} {:>12} {:>10} {:>10} {:>10} {:>10}",
+            "server", "rate", "of best", "of raw", "server cpu", "client cpu"
+        );
+        for (server, figures) in &all {
+            let own = rate(figures);
+            let best = best.map_or(f64::NAN, |(best, ..)| own / best);
+            let raw = of("raw").map_or(f64::NAN, |raw| own / rate(raw));
+            let cpu = median(figures, |figure| figure.cpu);
+            let client = median(figures, |figure| figure.client_cpu);
+            println!(
+                "  {server:<10} {own:>12.3} {best:>10.2} {raw:>10.2} {cpu:>10.3} {client:>10.3}"
+            );
+            self.json.push(format!(
+                "{{\"workload\":\"{}\",\"server\":\"{server}\",\"unit\":\"{}\",\"rate\":{own},\
+                 \"server_cpu\":{cpu},\"client_cpu\":{client},\"rounds\":{}}}",
+                workload.name, workload.unit, self.rounds
+            ));
+        }
+        let Some(ours) = of("ftpd") else { return };
+        let mut goals = String::new();
+        if let Some((best, rival, figures)) = best {
+            let ratio = rate(ours) / best;
+            let _ = write!(
+                goals,
+                "{:.2} x {rival}, goal {} {}",
+                ratio,
+                workload.goal,
+                met(ratio >= workload.goal)
+            );
+            if let Some(goal) = workload.goal_cpu {
+                let cpu = |figures: &[Figure]| median(figures, |figure| figure.cpu);
+                let ratio = cpu(ours) / cpu(figures);
+                let _ = write!(
+                    goals,
+                    "; {ratio:.2} of its cpu, goal {goal} {}",
+                    met(ratio <= goal)
+                );
+            }
+        }
+        if let (Some(goal), Some(raw)) = (workload.goal_raw, of("raw")) {
+            let ratio = rate(ours) / rate(raw);
+            let _ = write!(goals, "; {ratio:.2} of raw, goal {goal} {}", met(ratio >= goal));
+        }
+        println!("  ftpd: {goals}");
+    }
+
+    /// What does not depend on a workload, and the file.
+    pub fn finish(self, servers: &[Server], _place: &Place) {
+        println!("\nresident set, proportional set size, threads at the end");
+        for server in servers {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let pid = server.pid();
+            let (resident, share) =
+                (mib(tree::resident(pid)), mib(tree::proportional_size(pid)));
+            println!(
+                "  {:<10} {resident:>8.1} MiB {share:>8.1} MiB {:>4}",
+                server.name,
+                tree::threads(pid)
+            );
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/results.json");
+        fs::write(path, format!("[\n{}\n]\n", self.json.join(",\n"))).expect("results");
+        println!("\nwritten to target/bench/results.json");
+    }
+}
+
+fn met(is: bool) -> &'static str {
+    if is { "(met)" } else { "(missed)" }
+}
+
+fn median(figures: &[Figure], of: impl Fn(&Figure) -> f64) -> f64 {
+    let mut all: Vec<_> = figures.iter().map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,215 @@
+//! The table of workloads, what each must reach, and how it is measured.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::client::{Client, Reader};
+use crate::raw;
+use crate::servers::{Place, Server};
+use crate::tree;
+
+/// One workload. A figure is a rate: the more the better.
+pub struct Workload {
+    pub name: &'static str,
+    /// What a figure counts each second.
+    pub unit: &'static str,
+    /// How many of the unit one run makes.
+    work: f64,
+    /// How many clients at once.
+    clients: usize,
+    /// Whether client and server share one processor.
+    one_cpu: bool,
+    run: fn(&Server, usize),
+    /// The same without FTP.
+    pub raw: Option<fn(&Place, &Workload) -> Figure>,
+    /// At least this, of the best rival.
+    pub goal: f64,
+    /// At most this, of the processor time of the fastest rival.
+    pub goal_cpu: Option<f64>,
+    /// At least this, of the raw loop.
+    pub goal_raw: Option<f64>,
+}
+
+/// What one run gave.
+#[derive(Clone, Copy)]
+pub struct Figure {
+    /// Of the workload's unit.
+    pub rate: f64,
+    /// Processor seconds of the server.
+    pub cpu: f64,
+    /// Processor seconds of the client.
+    pub client_cpu: f64,
+    /// Seconds.
+    pub took: f64,
+}
+
+pub const GIB: u64 = 1 << 30;
+pub const SMALL: u64 = 4096;
+const FILES: usize = 2000;
+
+const fn workload(
+    name: &'static str,
+    unit: &'static str,
+    work: f64,
+    run: fn(&Server, usize),
+    goal: f64,
+) -> Workload {
+    let (clients, one_cpu, raw, goal_cpu, goal_raw) = (1, false, None, None, None);
+    Workload { name, unit, work, clients, one_cpu, run, raw, goal, goal_cpu, goal_raw }
+}
+
+impl Workload {
+    const fn clients(self, clients: usize) -> Self {
+        Self { clients, ..self }
+    }
+
+    const fn on_one_cpu(self) -> Self {
+        Self { one_cpu: true, ..self }
+    }
+
+    const fn beside(self, raw: fn(&Place, &Workload) -> Figure, goal: Option<f64>) -> Self {
+        Self { raw: Some(raw), goal_raw: goal, ..self }
+    }
+
+    const fn with_cpu(self, goal: f64) -> Self {
+        Self { goal_cpu: Some(goal), ..self }
+    }
+
+    /// One run against a server.
+    pub fn measure(&self, server: &Server, place: &Place) -> Figure {
+        tree::pin(Some(server.pid()), self.one_cpu);
+        let figure = self.timed(Some(server.pid()), || (self.run)(server, self.clients));
+        tree::pin(Some(server.pid()), false);
+        place.clear();
+        figure
+    }
+
+    /// How many units of work one client does.
+    pub fn count(&self) -> usize {
+        self.work as usize
+    }
+
+    /// One run of anything.
+    pub fn timed(&self, server: Option<u32>, run: impl FnOnce()) -> Figure {
+        let cpu = || server.map_or(0.0, tree::cpu);
+        let (before, client_before) = (cpu(), client_cpu());
+        let began = Instant::now();
+        run();
+        let took = began.elapsed().as_secs_f64();
+        let (cpu, client_cpu) = (cpu() - before, client_cpu() - client_before);
+        Figure { rate: self.work / took, cpu, client_cpu, took }
+    }
+}
+
+fn client_cpu() -> f64 {
+    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9
+}
+
+/// Every workload, with the goals.
+#[rustfmt::skip]
+pub static WORKLOADS: &[Workload] = &[
+    workload("retr_discard", "GB/s", GIB as f64 / 1e9, |s, n| big(s, n, Reader::Discard), 1.3)
+        .with_cpu(0.75).beside(raw::sendfile_discard, Some(0.9)),
+    workload("retr_copy", "GB/s", GIB as f64 / 1e9, |s, n| big(s, n, Reader::Copy), 1.2)
+        .beside(raw::sendfile_copy, None),
+    workload("retr_8", "GB/s", 8.0 * GIB as f64 / 1e9, |s, n| big(s, n, Reader::Discard), 1.3)
+        .clients(8).beside(raw::sendfile_discard, None),
+    workload("stor_1", "GB/s", GIB as f64 / 1e9, big_up, 1.15)
+        .beside(raw::splice_up, Some(0.95)),
+    workload("stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, big_up_8, 1.15)
+        .clients(8).beside(raw::splice_up, Some(0.95)),
+    workload("small_down", "files/s", FILES as f64, small_down, 1.5)
+        .on_one_cpu().beside(raw::small_down, None),
+    workload("small_up", "files/s", FILES as f64, small_up, 1.4)
+        .on_one_cpu().beside(raw::small_up, None),
+    workload("small_down_8", "files/s", 8.0 * FILES as f64, small_down, 1.4).clients(8),
+    workload("small_up_8", "files/s", 8.0 * FILES as f64, small_up, 1.4).clients(8),
+    workload("login_1", "logins/s", 1000.0, |s, _| logins(s, 1, 1000), 1.2)
+        .on_one_cpu().beside(raw::logins, None),
+    workload("login_16", "logins/s", 1600.0, |s, _| logins(s, 16, 100), 1.0),
+    workload("list_10k", "listings/s", 5.0, |s, _| listing(s, "LIST list10000", 5), 1.67),
+    workload("list_100k", "listings/s", 1.0, |s, _| listing(s, "LIST list100000", 1), 1.67),
+    workload("mlsd_100k", "listings/s", 1.0, |s, _| listing(s, "MLSD list100000", 1), 1.67),
+    workload("noop", "replies/s", 20_000.0, noop, 1.0).on_one_cpu(),
+];
+
+/// Clients at once, each logged in before the work begins.
+fn together(server: &Server, clients: usize, work: impl Fn(&mut Client, usize) + Sync) {
+    if clients == 1 {
+        work(&mut server.client(), 0);
+        return;
+    }
+    thread::scope(|scope| {
+        for number in 0..clients {
+            let work = &work;
+            scope.spawn(move || work(&mut server.client(), number));
+        }
+    });
+}
+
+fn big(server: &Server, clients: usize, reader: Reader) {
+    together(server, clients, |client, _| {
+        assert_eq!(client.download("RETR ", "big", reader), GIB);
+    });
+}
+
+fn big_up(server: &Server, clients: usize) {
+    let chunk = vec![b'x'; 256 << 10];
+    together(server, clients, |client, number| {
+        client.upload(&format!("up/big{number}"), &chunk, GIB);
+    });
+}
+
+fn big_up_8(server: &Server, clients: usize) {
+    let chunk = vec![b'x'; 256 << 10];
+    together(server, clients, |client, number| {
+        client.upload(&format!("up/big{number}"), &chunk, GIB / 2);
+    });
+}
+
+fn small_down(server: &Server, clients: usize) {
+    together(server, clients, |client, _| {
+        client.enter("small");
+        for name in names() {
+            assert_eq!(client.download("RETR ", &name, Reader::Copy), SMALL);
+        }
+    });
+}
+
+/// New files; they are removed after the run.
+fn small_up(server: &Server, clients: usize) {
+    let chunk = [b'x'; SMALL as usize];
+    together(server, clients, |client, number| {
+        client.enter("up");
+        for name in names() {
+            client.upload(&format!("{number}{name}"), &chunk, SMALL);
+        }
+    });
+}
+
+fn names() -> impl Iterator<Item = String> {
+    (0..FILES).map(|number| format!("f{number:04}"))
+}
+
+fn logins(server: &Server, clients: usize, each: usize) {
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| (0..each).for_each(|_| server.login().quit()));
+        }
+    });
+}
+
+fn listing(server: &Server, line: &str, times: usize) {
+    let mut client = server.client();
+    let (command, path) = line.split_once(' ').expect("a path");
+    for _ in 0..times {
+        let bytes = client.download(&format!("{command} "), path, Reader::Discard);
+        assert!(bytes > 100_000, "{bytes}");
+    }
+}
+
+fn noop(server: &Server, _: usize) {
+    let mut client = server.client();
+    (0..20_000).for_each(|_| client.say("NOOP", "", b'2'));
+}
