@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{self, Config};
+use crate::hook;
+use crate::log::escaped;
 use crate::tls;
 
 /// Where the settings are looked for when no file is named.
@@ -22,6 +24,9 @@ const FAILED: u8 = 1;
 
 /// The command line is not understood.
 const USAGE: u8 = 2;
+
+/// What shells say of a program that cannot be started.
+const CANNOT_START: u8 = 127;
 
 /// The configuration is at fault (`EX_CONFIG` of sysexits.h).
 const BAD_CONFIG: u8 = 78;
@@ -47,6 +52,8 @@ enum Action {
     Cert,
     Help,
     Version,
+    /// Become a program of a hook; for the server alone.
+    Hook(Vec<OsString>),
 }
 
 /// Carries out the command line.
@@ -63,6 +70,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Action::Check => check::run(file.as_deref()),
         Action::Cert => cert::run(file.as_deref()),
         Action::Help => say(HELP),
+        Action::Hook(words) => {
+            let why = hook::launch(&words);
+            let program = words.first().map(|word| word.as_encoded_bytes());
+            let program = escaped(program.unwrap_or_default());
+            complain(&format!("{program} cannot be started: {why}"));
+            ExitCode::from(CANNOT_START)
+        }
         Action::Version => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
     }
 }
@@ -77,6 +91,9 @@ fn parse(
             Long("config") | Short('c') => file = Some(PathBuf::from(parser.value()?)),
             Long("help") | Short('h') => return Ok((Action::Help, None)),
             Long("version") | Short('V') => return Ok((Action::Version, None)),
+            Value(word) if action.is_none() && word == hook::LAUNCH => {
+                return Ok((Action::Hook(parser.raw_args()?.collect()), None));
+            }
             Value(word) if action.is_none() && word == "check" => action = Some(Action::Check),
             Value(word) if action.is_none() && word == "cert" => action = Some(Action::Cert),
             Value(word) if action.is_none() && word == "serve" => action = Some(Action::Serve),

@@ -16,7 +16,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, unshare};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::process::{Pid, Signal, kill_process_group, umask};
@@ -83,6 +82,18 @@ const LONGEST_LINE: usize = 1000;
 /// server's own is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
+/// The server's own program, when this is its first word, becomes the one that follows.
+pub const LAUNCH: &str = "launch-hook";
+
+/// Becomes a program, with a mask of its own: between a server of many threads and a program
+/// nothing else could set it. Gives back why it could not.
+pub fn launch(words: &[OsString]) -> std::io::Error {
+    umask(UMASK);
+    let (program, arguments) = words.split_first().unzip();
+    let mut command = Command::new(program.map_or(OsStr::new(""), OsString::as_os_str));
+    command.args(arguments.unwrap_or_default()).exec()
+}
+
 impl Hooks {
     /// None wait yet.
     pub fn new(timeout: Option<Duration>) -> Self {
@@ -107,10 +118,6 @@ impl Hooks {
 
     /// Runs programs, one after the other, as long as the server lives.
     pub fn work(&self) {
-        // the mask is then this thread's own; where that is not possible, it stays empty
-        if unshare(CloneFlags::CLONE_FS).is_ok() {
-            umask(UMASK);
-        }
         let mut state = self.state();
         loop {
             match state.waiting.pop_front() {
@@ -225,8 +232,8 @@ fn signal(child: &Child, signal: Signal) {
 impl Job {
     fn spawn(&self) -> std::io::Result<(Child, PipeReader)> {
         let (reader, writer) = pipe()?;
-        let mut command = Command::new(&self.program.path);
-        command.args(&self.program.args);
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(LAUNCH).arg(&self.program.path).args(&self.program.args);
         // nothing of the server's own
         command.env_clear().env("PATH", PATH);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

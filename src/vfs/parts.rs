@@ -111,6 +111,10 @@ pub(super) struct Promise {
     name: (FileId, Vec<u8>),
 }
 
+/// So many parts of failed uploads are kept; a client that breaks off without end must not take
+/// the server's memory.
+const MOST_DEAD: usize = 50_000;
+
 /// How long an upload waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -251,9 +255,9 @@ impl Parts {
         age >= self.keep.map_or(DAY, |keep| keep.max(DAY))
     }
 
-    /// Whether parts of failed uploads are kept at all.
+    /// Whether a part of a failed upload may be kept.
     pub(super) fn are_kept(&self) -> bool {
-        self.keep.is_some()
+        self.keep.is_some() && self.state().dead.len() < MOST_DEAD
     }
 
     /// Whether there is any part, so that looking for one may be worth it.
