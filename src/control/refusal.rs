@@ -177,11 +177,11 @@ fn syntax(why: SyntaxError) -> Reply {
 }
 
 fn file_system(why: &FsError) -> Reply {
-    if let FsError::BadOffset(fits) = why {
-        let text = format!("Restart offset does not fit, {fits} would");
-        return Reply::new(Code::BadRestart, text);
-    }
     let (code, text) = match why {
+        FsError::BadOffset(fits) => {
+            let text = format!("Restart offset does not fit, {fits} would");
+            return Reply::new(Code::BadRestart, text);
+        }
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),
         FsError::Denied(_) | FsError::Outside => (Code::NoAccess, "Permission denied"),
         FsError::Exists => (Code::NoAccess, "Exists already"),
@@ -194,7 +194,6 @@ fn file_system(why: &FsError) -> Reply {
         FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
         FsError::BadName(_) | FsError::Reserved => (Code::BadName, "Name not allowed"),
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
-        FsError::BadOffset(_) => (Code::BadRestart, "Restart offset does not fit"),
         FsError::TakenOver => (Code::DataLost, "Another session goes on with this upload"),
         FsError::Replaced => (Code::LocalError, "It was removed or replaced meanwhile"),
         FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),

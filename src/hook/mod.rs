@@ -60,7 +60,8 @@ pub struct Happening<'a> {
     pub path: (&'a Path, &'a [u8]),
     /// For a rename, the same for what it was before.
     pub from: Option<(&'a Path, &'a [u8])>,
-    /// For a transfer: bytes, how long it took, and why it failed if it did.
+    /// For a transfer: the size of an upload or the bytes sent of a download, how long it took,
+    /// and why it failed if it did.
     pub transfer: Option<(u64, Duration, Option<&'a str>)>,
 }
 
@@ -77,6 +78,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Of one program, so many lines go to the log, each up to this length.
 const MOST_LINES: usize = 1000;
 const LONGEST_LINE: usize = 1000;
+
+/// So many pieces of output are read before the program is looked after again.
+const CHUNKS: usize = 16;
 
 /// New files of a program, and of whatever it starts, get their modes with this mask; the
 /// server's own is empty.
@@ -179,7 +183,8 @@ impl Hooks {
         let mut asked: Option<Instant> = None;
         loop {
             output.take(LOOK);
-            if let Some(status) = child.try_wait()? {
+            let ended = child.try_wait().inspect_err(|_| signal(&child, Signal::KILL));
+            if let Some(status) = ended? {
                 // what it has left behind in the background may hold the pipe open
                 output.take(Duration::ZERO);
                 output.end();
@@ -286,12 +291,13 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Takes what is there, and waits for it up to this long.
+    /// Takes what is there, and waits for it up to this long. A program that prints without
+    /// end is left in between, so that its time can run out.
     fn take(&mut self, time: Duration) {
         let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };
         let mut wait = time;
         let mut chunk = [0; 4096];
-        loop {
+        for _ in 0..CHUNKS {
             let timeout = Timespec::try_from(wait).ok();
             let mut fds = [PollFd::new(&*pipe, PollFlags::IN)];
             if !matches!(poll(&mut fds, timeout.as_ref()), Ok(1..)) {
@@ -308,11 +314,13 @@ impl Output<'_> {
                         }
                     }
                 }
-                Ok(_) | Err(_) => break,
+                Ok(_) | Err(_) => {
+                    self.pipe = None;
+                    return;
+                }
             }
             wait = Duration::ZERO;
         }
-        self.pipe = None;
     }
 
     fn end(&mut self) {

@@ -2,8 +2,9 @@
 //!
 //! A directory is written down before the first part is made in it, once, and all lines are
 //! written anew when the server starts, or when there are too many of them. Nothing is read
-//! while the server runs, which holds the file and its lock. The first line has the server's number, which is in the names of its
-//! parts, and names the boot: what is in parts from an earlier one cannot be trusted.
+//! while the server runs, which holds the file and its lock. The first line has the server's
+//! number, which is in the names of its parts, and names the boot: what is in parts from an
+//! earlier one cannot be trusted.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -42,11 +43,13 @@ pub(super) struct Journal {
     /// Nothing: there is nowhere to write to.
     file: Option<File>,
     noted: HashSet<Folder>,
+    /// From so many on, those without a part are left out.
+    most: usize,
     /// The last line may be cut short.
     torn: bool,
 }
 
-/// So many lines are kept before those without a part are left out.
+/// So many lines are always kept.
 const MOST: usize = 4096;
 
 const NAME: &str = "parts";
@@ -65,7 +68,9 @@ impl Journal {
             (None, Legacy::default())
         });
         let dir = dir.unwrap_or(Path::new("")).to_owned();
-        (Self { server, dir, file, noted: HashSet::new(), torn: false }, legacy)
+        let journal =
+            Self { server, dir, file, noted: HashSet::new(), most: MOST, torn: false };
+        (journal, legacy)
     }
 
     /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
@@ -73,8 +78,13 @@ impl Journal {
         if self.file.is_none() || self.noted.contains(folder) {
             return;
         }
-        if self.noted.len() >= MOST {
+        if self.noted.len() >= self.most {
             self.rewrite(busy());
+            // if nothing came of it, the next attempt is as far away
+            self.most = MOST.max(2 * self.noted.len());
+            if self.noted.contains(folder) {
+                return;
+            }
         }
         if let Some(file) = &mut self.file {
             // what a full disk has cut short ends here

@@ -9,7 +9,7 @@ use rustix::fs::renameat;
 use super::FsError;
 use super::part_name::Tag;
 use super::parts::{
-    Active, Claim, Parts, Promise, Spot, lstat, modified, os, remove, rename_new,
+    Active, Claim, FileId, Parts, Promise, Spot, id_of, lstat, modified, os, remove, rename_new,
 };
 use super::prepare::{Place, new_names};
 
@@ -23,20 +23,35 @@ pub(super) struct Part {
     pub(super) resumed: bool,
     /// STOU: the name must still be new at the end.
     pub(super) promise: Option<Promise>,
-    /// For one that began with what is in place: nobody else changes that meanwhile.
-    pub(super) claim: Option<Claim>,
+    /// For one that began with what was in place.
+    pub(super) base: Option<Base>,
+}
+
+/// What a part began with.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// The file, or nothing.
+    pub(super) file: Option<FileId>,
+    /// No other upload begins with it meanwhile.
+    pub(super) _claim: Claim,
 }
 
 impl Part {
     pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
-        let (promise, claim) = (None, None);
-        Self { place, spot, active, resumed: false, promise, claim }
+        Self { place, spot, active, resumed: false, promise: None, base: None }
     }
 
     /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
     pub(super) fn rename(&self) -> Result<Option<Vec<u8>>, FsError> {
         let Place { dir, name, folder, .. } = &self.place;
         let part = self.active.name.bytes();
+        if let Some(base) = &self.base {
+            let now = lstat(dir, name).ok().map(|stat| id_of(&stat));
+            // a newer version must not give way to one made of an older one
+            if now != base.file {
+                return Err(FsError::Replaced);
+            }
+        }
         if self.promise.is_none() {
             renameat(dir, os(&part), dir, os(name))?;
             return Ok(None);

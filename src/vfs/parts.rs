@@ -335,6 +335,16 @@ impl Parts {
         known
     }
 
+    /// Removes the dead part of one user for one name; says whether there was one.
+    pub(super) fn forget(&self, spot: Spot, dir: impl AsFd) -> bool {
+        let Some(name) = self.dead(spot) else { return false };
+        let known = self.unbury(spot);
+        if known {
+            remove(dir, &name.bytes());
+        }
+        known
+    }
+
     /// The name of the dead part of one user for one name.
     pub(super) fn dead(&self, spot: Spot) -> Option<PartName> {
         if !self.are_there() {

@@ -28,6 +28,7 @@ pub(super) struct Place {
 }
 
 /// The file that is in place.
+#[derive(Debug)]
 pub(super) struct There {
     pub(super) file: File,
     pub(super) stat: Stat,
@@ -35,11 +36,13 @@ pub(super) struct There {
 
 /// Why a file cannot be replaced, for the log.
 enum Obstacle {
+    MountPoint,
     HardLinks(u64),
     Sticky,
     NoRoom,
     Directory(io::Error),
     TooLong,
+    Unreadable(io::Error),
 }
 
 /// Files from this size on are not replaced where the file system has no room for a second one
@@ -112,7 +115,7 @@ impl Tree {
         if parts.is_empty() {
             self.change(path, place, wanted, mode)
         } else {
-            self.resume(path, place, there.as_ref(), parts, wanted)
+            self.resume(path, place, there, parts, wanted)
         }
     }
 
@@ -229,12 +232,12 @@ impl Tree {
     ) -> Result<Upload, FsError> {
         let Some(there) = there else { return self.part(path, place, mode, None, false) };
         if let Some(obstacle) = Self::obstacle(&place, &there) {
-            return self.in_place(path, place, there, None, Some(obstacle), None);
+            return self.in_place(path, place, there, Store::Replace, Some(obstacle), None);
         }
         match self.part(path, place.again()?, mode, Some(&there), false) {
             Err(FsError::Denied(why)) => {
                 let obstacle = Some(Obstacle::Directory(why));
-                self.in_place(path, place, there, None, obstacle, None)
+                self.in_place(path, place, there, Store::Replace, obstacle, None)
             }
             other => other,
         }
@@ -243,6 +246,9 @@ impl Tree {
     /// What keeps a file from being replaced by a rename.
     fn obstacle(place: &Place, there: &There) -> Option<Obstacle> {
         let (dir, file) = (&place.dir_stat, &there.stat);
+        if file.st_dev != dir.st_dev {
+            return Some(Obstacle::MountPoint);
+        }
         if file.st_nlink > 1 {
             #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
             return Some(Obstacle::HardLinks(file.st_nlink as u64));
@@ -275,7 +281,6 @@ impl Tree {
         let spot = self.spot(&place);
         let parts = &self.uploads.parts;
         let mode = there.map_or(mode, |there| there.stat.st_mode & 0o777);
-        parts.note(&place.folder);
         let make = |name: &PartName| {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
             let mode = Mode::from_raw_mode(mode);
@@ -284,6 +289,7 @@ impl Tree {
         // known before it is there, so that nobody takes it for a dead one
         let mut active =
             parts.enter(spot, place.folder.clone(), parts.name(spot.mark, &place.name, lone));
+        parts.note(&place.folder);
         let mut opened = make(&active.name);
         if matches!(opened, Err(Errno::NAMETOOLONG)) {
             // a file system with short names
@@ -321,34 +327,27 @@ impl Tree {
             if offset.is_some() {
                 return Err(FsError::BadOffset(0));
             }
-            let mut upload = self.part(path, place, mode, None, true)?;
-            if let Way::Part(part) = &mut upload.way {
-                part.claim = Some(claim);
-            }
-            return Ok(upload);
+            let upload = self.part(path, place, mode, None, true)?;
+            return Ok(upload.based_on(None, claim));
         };
         let size = u64::try_from(there.stat.st_size).unwrap_or_default();
         let from = offset.unwrap_or(size);
         if from > size {
             return Err(FsError::BadOffset(size));
         }
-        let mut obstacle = Self::obstacle(&place, &there);
-        if obstacle.is_none()
-            && let Some(mut upload) =
-                self.part_from(path, &place, &there, from, (from < size, offset.is_none()))?
-        {
-            if let Way::Part(part) = &mut upload.way {
-                part.claim = Some(claim);
+        let store = offset.map_or(Store::Append(None), Store::At);
+        let begun = match Self::obstacle(&place, &there) {
+            Some(obstacle) => Err(obstacle),
+            None => self.part_from(path, &place, &there, store)?,
+        };
+        match begun {
+            Ok(upload) => Ok(upload.based_on(Some(id_of(&there.stat)), claim)),
+            Err(obstacle) => {
+                // what is only added to stays as it is: the rest is cut off if the upload fails
+                let obstacle = (from < size).then_some(obstacle);
+                self.in_place(path, place, there, store, obstacle, Some(claim))
             }
-            return Ok(upload);
         }
-        if from == size {
-            // what is there stays as it is, and the rest is cut off when the upload fails
-            obstacle = None;
-        } else if obstacle.is_none() {
-            obstacle = Some(Obstacle::TooLong);
-        }
-        self.in_place(path, place, there, Some(from), obstacle, Some(claim))
     }
 
     /// A part that begins with what is in place: by a clone, which costs nothing, or for what
@@ -358,41 +357,49 @@ impl Tree {
         path: &VirtualPath,
         place: &Place,
         there: &There,
-        from: u64,
-        (may_copy, lone): (bool, bool),
-    ) -> Result<Option<Upload>, FsError> {
+        store: Store,
+    ) -> Result<Result<Upload, Obstacle>, FsError> {
         let parts = &self.uploads.parts;
         let device = id_of(&there.stat).0;
-        let may_copy = may_copy && from <= MOST_COPIED;
+        let size = u64::try_from(there.stat.st_size).unwrap_or_default();
+        let (from, lone) = match store {
+            Store::At(offset) => (offset, false),
+            Store::Append(_) | Store::Replace => (size, true),
+        };
+        let may_copy = from < size && from <= MOST_COPIED;
         if !may_copy && !parts.may_clone(device) {
-            return Ok(None);
+            return Ok(Err(Obstacle::TooLong));
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = openat(&place.dir, os(&place.name), flags, Mode::empty());
-        let Ok(source) = source else { return Ok(None) };
+        let source = match source {
+            Ok(source) => File::from(source),
+            Err(why) => return Ok(Err(Obstacle::Unreadable(why.into()))),
+        };
         let mut upload = match self.part(path, place.again()?, 0, Some(there), lone) {
-            Err(FsError::Denied(_)) => return Ok(None),
+            Err(FsError::Denied(why)) => return Ok(Err(Obstacle::Directory(why))),
             other => other?,
         };
-        let Some(file) = &mut upload.file else { return Ok(None) };
+        let Some(file) = &mut upload.file else { return Err(FsError::NotFound) };
         let cloned = parts.may_clone(device) && {
             let result = ioctl_ficlone(&*file, &source);
-            if result.is_err() {
+            if let Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) = result {
                 parts.cannot_clone(device);
             }
             result.is_ok()
         };
+        // whoever drops the upload removes its part
         if cloned {
             file.set_len(from)?;
-        } else if may_copy {
-            io::copy(&mut File::from(source).take(from), file)?;
-        } else {
-            // dropping the upload removes its part
-            return Ok(None);
+        } else if !may_copy {
+            return Ok(Err(Obstacle::TooLong));
+        } else if io::copy(&mut source.take(from), file)? < from {
+            // somebody has cut it short meanwhile
+            return Err(FsError::Busy);
         }
         file.seek(SeekFrom::Start(from))?;
         upload.offset = from;
-        Ok(Some(upload))
+        Ok(Ok(upload))
     }
 
     /// Changes the file in place, from an offset on or from the beginning.
@@ -401,7 +408,7 @@ impl Tree {
         path: &VirtualPath,
         place: Place,
         there: There,
-        from: Option<u64>,
+        store: Store,
         obstacle: Option<Obstacle>,
         name: Option<Claim>,
     ) -> Result<Upload, FsError> {
@@ -411,8 +418,16 @@ impl Tree {
             return Err(FsError::Busy);
         }
         let former = there.file.metadata()?.len();
-        let offset = from.unwrap_or(0);
-        let append = from == Some(former);
+        let offset = match store {
+            Store::Replace => 0,
+            Store::Append(_) => former,
+            // another upload has added to it meanwhile, or cut it short
+            Store::At(_) if u64::try_from(there.stat.st_size) != Ok(former) => {
+                return Err(FsError::Busy);
+            }
+            Store::At(offset) => offset,
+        };
+        let append = store != Store::Replace && offset == former;
         if append {
             // with what others than this server may append meanwhile nothing is lost
             fcntl_setfl(&there.file, OFlags::APPEND | OFlags::NONBLOCK)?;
@@ -426,8 +441,14 @@ impl Tree {
 }
 
 impl Place {
+    /// The directory, opened for more than to be held.
+    pub(super) fn open(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.dir, ".", flags, Mode::empty())
+    }
+
     /// The same, to be held once more.
-    fn again(&self) -> Result<Self, FsError> {
+    pub(super) fn again(&self) -> Result<Self, FsError> {
         let dir = self.dir.try_clone()?;
         let (folder, name) = (self.folder.clone(), self.name.clone());
         Ok(Self { dir, dir_stat: self.dir_stat, folder, name })
@@ -456,12 +477,14 @@ pub(super) fn new_names(wanted: &VirtualPath) -> impl Iterator<Item = VirtualPat
 impl std::fmt::Display for Obstacle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::MountPoint => f.write_str("it is a mount point"),
             Self::HardLinks(links) => write!(f, "it has {links} hard links"),
             Self::Sticky => {
                 f.write_str("it belongs to somebody else and its directory is sticky")
             }
             Self::NoRoom => f.write_str("there is no room for a second copy"),
             Self::Directory(why) => write!(f, "no file can be made in its directory: {why}"),
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
             Self::TooLong => f.write_str("it is too long to be copied"),
         }
     }

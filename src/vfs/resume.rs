@@ -1,20 +1,20 @@
 //! Parts of failed uploads: what their user is shown of them, and how one is gone on with.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, Stat, openat, renameat};
+use rustix::fs::{Mode, OFlags, Stat, fstat, openat, renameat};
 
 use super::attributes::carry_over;
 use super::part::Part;
 use super::part_name::PartName;
-use super::parts::{Active, Spot, lstat, modified, os, remove};
+use super::parts::{Active, id_of, lstat, modified, os};
 use super::prepare::{Place, There};
 use super::upload::{Upload, Way};
 use super::{FsError, Tree, VirtualPath};
 
 /// A part that an upload could go on with.
+#[derive(Debug)]
 pub(super) struct Candidate {
     name: PartName,
     /// The upload that writes to it, if there is one.
@@ -23,40 +23,71 @@ pub(super) struct Candidate {
     stat: Stat,
 }
 
+/// Parts that an upload is going to go on with, if it begins, and what it will replace.
+#[derive(Debug)]
+pub(super) struct Left {
+    place: Place,
+    there: Option<There>,
+    /// One of these, the best first.
+    found: Vec<Candidate>,
+    /// The size of what the user is shown.
+    shown: u64,
+}
+
 impl Tree {
     /// Goes on with a part of the user's own, from an offset on or from its end. It replaces what
-    /// is `there`.
+    /// is `there`. Until the upload begins, the part stays whose it is.
     pub(super) fn resume(
         self: &Arc<Self>,
         path: &VirtualPath,
         place: Place,
-        there: Option<&There>,
+        there: Option<There>,
         mut found: Vec<Candidate>,
         wanted: Option<u64>,
     ) -> Result<Upload, FsError> {
-        let spot = self.spot(&place);
-        let parts = &self.uploads.parts;
         let shown = found.first().map_or(0, |found| found.size);
         let wanted = wanted.unwrap_or(shown);
         // the one that ends there, or else the one that the user is shown
         found.sort_by_key(|found| found.size != wanted);
         found.retain(|found| found.size >= wanted);
-        let mut taken = found.iter().map(|found| self.take(&place.dir, spot, found, wanted));
-        let Some(name) = taken.find_map(|name| name) else {
+        if found.is_empty() {
             return Err(FsError::BadOffset(shown));
+        }
+        let left = Left { place, there, found, shown };
+        Ok(self.begun(path, None, Way::Left(Box::new(left)), wanted))
+    }
+
+    /// Takes one of the parts over, to go on with it from an offset on. Also without its file
+    /// it is the upload's from then on, to be left behind as it was.
+    pub(super) fn take_over(
+        &self,
+        left: &Left,
+        offset: u64,
+    ) -> Result<(Part, Result<File, FsError>), FsError> {
+        let Left { place, there, found, shown } = left;
+        let place = place.again()?;
+        let mut taken = found.iter().map(|found| self.take(&place, found, offset));
+        let Some((active, found)) = taken.find_map(|taken| taken) else {
+            return Err(FsError::BadOffset(*shown));
         };
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&place.dir, os(&name.bytes()), flags, Mode::empty());
-        let active = parts.enter(spot, place.folder.clone(), name);
+        let file = openat(&place.dir, os(&active.name.bytes()), flags, Mode::empty());
+        let file = file.map_err(FsError::from).and_then(|file| {
+            let stat = fstat(&file)?;
+            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            // another upload may have failed meanwhile and have left its part there
+            if id_of(&stat) != id_of(&found.stat) || size < offset {
+                return Err(FsError::BadOffset(size));
+            }
+            let file = File::from(file);
+            if let Some(there) = there {
+                carry_over(&there.file, &there.stat, &file, there.stat.st_mode & 0o777);
+            }
+            Ok(file)
+        });
+        let spot = self.spot(&place);
         let part = Part { resumed: true, ..Part::new(place, spot, active) };
-        // an error from here on leaves the part as it was
-        let mut upload = self.begun(path, None, Way::Part(Box::new(part)), wanted);
-        let file = File::from(file?);
-        if let Some(there) = there {
-            carry_over(&there.file, &there.stat, &file, there.stat.st_mode & 0o777);
-        }
-        upload.file = Some(file);
-        Ok(upload)
+        Ok((part, file))
     }
 
     /// The user's own parts for one name, the youngest first.
@@ -80,29 +111,42 @@ impl Tree {
     }
 
     /// Makes a part one's own, under a name that nobody else writes to.
-    fn take(
+    fn take<'f>(
         &self,
-        dir: &OwnedFd,
-        spot: Spot,
-        found: &Candidate,
-        wanted: u64,
-    ) -> Option<PartName> {
+        place: &Place,
+        found: &'f Candidate,
+        offset: u64,
+    ) -> Option<(Arc<Active>, &'f Candidate)> {
         let parts = &self.uploads.parts;
-        let own = parts.name(spot.mark, &found.name.name, false);
-        if let Some(active) = &found.active {
-            let mut taken = active.taken();
+        let (dir, spot) = (&place.dir, self.spot(place));
+        // whoever writes to it waits meanwhile
+        let mut taken = found.active.as_ref().map(|active| active.taken());
+        if let Some(taken) = &taken {
             let stat = lstat(dir, &found.name.bytes()).ok()?;
-            if *taken || u64::try_from(stat.st_size).ok()? < wanted {
+            if **taken || u64::try_from(stat.st_size).ok()? < offset {
                 return None;
             }
-            *taken = true;
-            drop(taken);
-            parts.leave(spot, active);
-        } else if !parts.unbury(spot) {
+        }
+        let own = parts.name(spot.mark, &found.name.name, false);
+        // its directory has a part at any time, for the journal
+        let own = parts.enter(spot, place.folder.clone(), own);
+        let dead = found.active.is_none() && parts.unbury(spot);
+        let may = dead || found.active.is_some();
+        if !may || renameat(dir, os(&found.name.bytes()), dir, os(&own.name.bytes())).is_err() {
+            if dead && lstat(dir, &found.name.bytes()).is_ok() {
+                parts.bury(spot, &place.folder, &found.name, modified(&found.stat));
+            }
+            parts.leave(spot, &own);
             return None;
         }
-        renameat(dir, os(&found.name.bytes()), dir, os(&own.bytes())).ok()?;
-        Some(own)
+        if let Some(taken) = &mut taken {
+            **taken = true;
+        }
+        drop(taken);
+        if let Some(active) = &found.active {
+            parts.leave(spot, active);
+        }
+        Some((own, found))
     }
 
     /// The youngest part of the user's own for a name.
@@ -137,10 +181,7 @@ impl Tree {
         }
         let Ok(place) = self.place(path) else { return Ok(false) };
         let spot = self.spot(&place);
-        if let Some(name) = parts.dead(spot)
-            && parts.unbury(spot)
-        {
-            remove(&place.dir, &name.bytes());
+        if parts.forget(spot, &place.dir) {
             return Ok(true);
         }
         if parts.active(spot).is_empty() { Ok(false) } else { Err(FsError::Busy) }

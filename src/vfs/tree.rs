@@ -128,7 +128,8 @@ impl Tree {
         Ok((dir, stat))
     }
 
-    /// Where a virtual path lies on the server, for the log alone.
+    /// Where a virtual path lies on the server, for the log and for hooks: nothing is
+    /// opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
         if path.is_root() { self.home.clone() } else { self.home.join(path.below_root()) }
     }

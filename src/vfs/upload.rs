@@ -7,13 +7,15 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-use rustix::fs::{Mode, OFlags, fsync, openat};
+use rustix::fs::fsync;
+use rustix::io::Errno;
 
-use super::part::Part;
-use super::parts::{Claim, Parts, remove};
+use super::part::{Base, Part};
+use super::parts::{Claim, FileId, Parts};
 use super::prepare::Place;
+use super::resume::Left;
 use super::{FsError, Tree, VirtualPath};
 
 /// How an upload meets what is there.
@@ -71,6 +73,8 @@ pub(super) enum Way {
     Classic { store: Store, mode: u32, made: bool },
     /// The file in place is changed, by this upload alone.
     InPlace(Box<InPlace>),
+    /// A part of an earlier upload, still to be taken over.
+    Left(Box<Left>),
     /// A part, which is put in place at the end.
     Part(Box<Part>),
     /// It has ended, well or not.
@@ -89,6 +93,16 @@ pub(super) struct InPlace {
     pub(super) _claims: (Claim, Option<Claim>),
 }
 
+impl Way {
+    /// Of a part: nobody takes it over while this is held.
+    fn writing(&self) -> Result<Option<MutexGuard<'_, bool>>, FsError> {
+        match self {
+            Self::Part(part) => part.active.writing().map(Some),
+            Self::Classic { .. } | Self::InPlace(_) | Self::Left(_) | Self::Over => Ok(None),
+        }
+    }
+}
+
 impl Upload {
     /// The file's path, which STOU has made up.
     pub fn path(&self) -> &VirtualPath {
@@ -101,12 +115,18 @@ impl Upload {
     }
 
     /// Opens the file, where that was put off until nothing more can keep the upload from
-    /// beginning. In the classic way the file may be somebody else's by now.
+    /// beginning. In the classic way the file may be somebody else's by now, and a part may be
+    /// taken from another session's hands.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's, and [`FsError::BadOffset`].
     pub fn ready(&mut self) -> Result<(), FsError> {
+        if let Way::Left(left) = &self.way {
+            let (part, file) = self.tree.take_over(left, self.offset)?;
+            self.way = Way::Part(Box::new(part));
+            self.file = Some(file?);
+        }
         if let Way::Classic { store, mode, made } = &mut self.way
             && self.file.is_none()
         {
@@ -141,12 +161,9 @@ impl Upload {
             }
             Way::InPlace(file) if !file.append => self.offset,
             Way::Part(part) if part.resumed => self.offset,
-            Way::InPlace(_) | Way::Part(_) | Way::Over => return Ok(()),
+            Way::InPlace(_) | Way::Left(_) | Way::Part(_) | Way::Over => return Ok(()),
         };
-        let _writing = match &self.way {
-            Way::Part(part) => Some(part.active.writing()?),
-            Way::Classic { .. } | Way::InPlace(_) | Way::Over => None,
-        };
+        let _writing = self.way.writing()?;
         if let Some(file) = &mut self.file {
             if file.metadata()?.len() > offset {
                 file.set_len(offset)?;
@@ -163,10 +180,7 @@ impl Upload {
     /// The system's; and [`FsError::TakenOver`] when another session goes on with the upload.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         let Some(file) = &mut self.file else { return Err(FsError::NotFound) };
-        let _writing = match &self.way {
-            Way::Part(part) => Some(part.active.writing()?),
-            Way::Classic { .. } | Way::InPlace(_) | Way::Over => None,
-        };
+        let _writing = self.way.writing()?;
         let mut rest = bytes;
         while !rest.is_empty() {
             // what a full disk has taken of it counts as well
@@ -181,6 +195,14 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// Of a part that began with a file in place, or with nothing there.
+    pub(super) fn based_on(mut self, file: Option<FileId>, claim: Claim) -> Self {
+        if let Way::Part(part) = &mut self.way {
+            part.base = Some(Base { file, _claim: claim });
+        }
+        self
     }
 
     /// Puts the file in place. Only then is the upload whole. Gives its size, and its path,
@@ -206,20 +228,29 @@ impl Upload {
 
     /// All bytes are in the file.
     fn seal(&mut self) -> Result<(), FsError> {
-        let Some(file) = self.file.take() else { return Err(FsError::NotFound) };
+        let Some(file) = &self.file else { return Err(FsError::NotFound) };
         if self.tree.uploads.sync {
-            fsync(&file)?;
+            fsync(file)?;
         }
-        if let Way::InPlace(there) = &self.way
-            && !there.place.holds(&file)
-        {
-            return Err(FsError::Replaced);
+        let mut again = None;
+        if let Way::InPlace(there) = &self.way {
+            if !there.place.holds(file) {
+                return Err(FsError::Replaced);
+            }
+            // to cut it back if closing fails
+            again = Some(file.try_clone()?);
         }
-        nix::unistd::close(file).map_err(|errno| io::Error::from(errno).into())
+        let Some(file) = self.file.take() else { return Err(FsError::NotFound) };
+        nix::unistd::close(file).map_err(|errno| {
+            self.file = again;
+            io::Error::from(errno).into()
+        })
     }
 
     fn put_in_place(&mut self) -> Result<(), FsError> {
         let Way::Part(part) = &mut self.way else { return Ok(()) };
+        let sync = self.tree.uploads.sync;
+        let dir = sync.then(|| part.place.open());
         let active = Arc::clone(&part.active);
         let mut taken = active.writing()?;
         if let Some(name) = part.rename()? {
@@ -230,14 +261,18 @@ impl Upload {
         drop(taken);
         let parts = &self.tree.uploads.parts;
         parts.leave(part.spot, &active);
-        if let Some(dead) = parts.dead(part.spot)
-            && parts.unbury(part.spot)
-        {
-            remove(&part.place.dir, &dead.bytes());
-        }
-        if self.tree.uploads.sync {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            fsync(openat(&part.place.dir, ".", flags, Mode::empty())?)?;
+        parts.forget(part.spot, &part.place.dir);
+        match dir.map(|dir| fsync(dir?)) {
+            None | Some(Ok(())) => {}
+            // some directories cannot be opened for it, and some file systems know nothing of it
+            Some(Err(
+                why @ (Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP),
+            )) => {
+                let real = self.tree.real(&self.path);
+                let file = crate::log::path(&real);
+                log::warn!("the directory of {file} cannot be synced: {why}");
+            }
+            Some(Err(why)) => return Err(why.into()),
         }
         Ok(())
     }
@@ -250,7 +285,8 @@ impl Upload {
 
     fn end(&mut self, keep: bool) {
         match std::mem::replace(&mut self.way, Way::Over) {
-            Way::Over => {}
+            // nothing has been taken over yet
+            Way::Left(_) | Way::Over => {}
             Way::Classic { made, .. } => {
                 if made && let Some(file) = &self.file {
                     self.tree.remove_untouched(&self.path, file);

@@ -492,6 +492,22 @@ fn without_the_right_to_make_files_the_one_in_place_is_written_to() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_is_not_synced_and_costs_no_upload() {
+    if !may_be_nobody() {
+        return;
+    }
+    let server = Server::setup().run_as(NOBODY).server("sync_uploads = on").start();
+    let dir = server.home().join("inbox");
+    fs::create_dir(&dir).unwrap();
+    chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    set_mode(&dir, 0o333);
+    Client::bob(&server).upload("STOR inbox/a", b"new");
+    assert_eq!(server.get("inbox/a"), b"new");
+    let line = server.wait_for_log("cannot be synced");
+    assert!(line.contains("/inbox/a"), "{line}");
+}
+
+#[test]
 fn in_a_sticky_directory_the_file_of_somebody_else_is_written_to_in_place() {
     if !may_be_nobody() {
         return;

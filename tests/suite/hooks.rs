@@ -205,6 +205,23 @@ fn what_a_program_prints_without_end_is_bounded() {
 }
 
 #[test]
+fn a_program_that_prints_without_end_is_ended_when_its_time_is_over() {
+    let server =
+        Server::setup().server("hook_timeout = 1").server("on_upload = /usr/bin/yes").start();
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("on_upload \"/usr/bin/yes\": ");
+    assert!(line.contains("signal: 15"), "{line}");
+}
+
+#[test]
+fn what_is_left_behind_in_the_background_may_print_without_end() {
+    let server = on_upload("/bin/sh -c \"yes & exit 3\"");
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("exit status: 3"), "{line}");
+}
+
+#[test]
 fn a_program_that_was_removed_is_named_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gone");

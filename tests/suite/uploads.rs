@@ -439,6 +439,72 @@ fn going_on_without_a_data_connection_costs_nothing_of_what_has_arrived() {
 }
 
 #[test]
+fn who_has_no_data_connection_takes_nothing_over() {
+    let server = Server::start();
+    let new = noise(1, 5000);
+    let mut first = Client::bob(&server);
+    let mut data = hang(&mut first, "STOR a", &new[..3000], &server.home(), 3000);
+    let mut second = Client::bob(&server);
+    second.cmd("REST 3000", 350);
+    second.cmd("STOR a", 425);
+    data.write_all(&new[3000..]).unwrap();
+    drop(data);
+    first.expect(226);
+    assert!(server.get("a") == new);
+    assert_eq!(parts(&server.home()), []);
+}
+
+#[test]
+fn appends_to_two_names_of_one_file_both_stay() {
+    let server = two_users();
+    let path = server.put("a", b"old ");
+    fs::hard_link(&path, server.home().join("b")).unwrap();
+    let mut first = Client::bob(&server);
+    let mut data = first.passive();
+    first.cmd("APPE a", 150);
+    data.write_all(b"one ").unwrap();
+    eventually("it has arrived", || server.get("a") == b"old one ");
+    let mut second = Client::login(&server, "ann", "secret");
+    let mut other = second.passive();
+    second.send("APPE b");
+    second.expect_silence(Duration::from_millis(300));
+    data.write_all(b"more ").unwrap();
+    drop(data);
+    first.expect(226);
+    second.expect(150);
+    other.write_all(b"two").unwrap();
+    drop(other);
+    second.expect(226);
+    assert_eq!(server.get("a"), b"old one more two");
+    assert_eq!(server.get("b"), b"old one more two");
+}
+
+#[test]
+fn what_began_with_nothing_does_not_replace_what_has_come_meanwhile() {
+    let server = two_users();
+    let mut first = Client::bob(&server);
+    let data = hang(&mut first, "APPE a", b"a line", &server.home(), 6);
+    Client::login(&server, "ann", "secret").upload("STOR a", b"whole");
+    drop(data);
+    first.expect(451);
+    assert_eq!(server.get("a"), b"whole");
+    assert_eq!(parts(&server.home()), []);
+}
+
+#[test]
+fn what_began_with_a_copy_does_not_replace_what_has_come_meanwhile() {
+    let server = two_users();
+    server.put("a", b"0123456789");
+    let mut first = Client::bob(&server);
+    first.cmd("REST 5", 350);
+    let data = hang(&mut first, "STOR a", b"new", &server.home(), 8);
+    Client::login(&server, "ann", "secret").upload("STOR a", b"whole");
+    drop(data);
+    first.expect(451);
+    assert_eq!(server.get("a"), b"whole");
+}
+
+#[test]
 fn each_user_has_a_part_of_its_own() {
     let server = two_users();
     let home = server.home();
@@ -988,6 +1054,8 @@ fn stou_replaces_nothing_that_another_program_has_made_meanwhile() {
     assert!(reply.contains("FILE: upload.3"), "{reply}");
     assert_eq!(server.get("upload"), b"theirs");
     assert_eq!(server.get("upload.3"), b"ours");
+    let line = server.wait_for_log("STOU ");
+    assert!(line.contains("/upload.3"), "{line}");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::data::{listing, text};
 use crate::log::Event;
 use crate::vfs::{FileKind, Told, VirtualPath};
 
-/// SIZE: what RETR would send in the current type (RFC 3659 §4). In ASCII type that takes
+/// SIZE: what RETR would send in the current type (RFC 3659 §4), or of an upload of the user's
+/// own that has failed, how much of it is here. In ASCII type that takes
 /// reading the file, so a very large one is not counted.
 pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;

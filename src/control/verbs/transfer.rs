@@ -1,6 +1,7 @@
 //! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::Occasion;
 use crate::control::Session;
@@ -113,10 +114,10 @@ fn upload(
 }
 
 /// Makes the data connection and receives the file. An upload that cannot be made costs the
-/// client no data connection, and one without a data connection leaves nothing behind. A file
-/// that is written to in place is opened only when nothing more can keep the transfer from
-/// beginning: what another session stores meanwhile under the same name is not ours to remove.
-/// With TLS that is after the handshake, and so after the 150.
+/// client no data connection, and one without a data connection leaves nothing behind and takes
+/// nothing over. In the classic way the file is opened only when nothing more can keep the
+/// transfer from beginning: what another session stores meanwhile under the same name is not ours
+/// to remove. With TLS that is after the handshake, and so after the 150.
 fn begin(
     session: &mut Session,
     verb: &'static str,
@@ -146,11 +147,10 @@ fn receive(
     let ascii = session.is_ascii();
     let user = session.user()?;
     let announced = upload.path().clone();
-    let real = user.tree.real(&announced);
+    let tree = Arc::clone(&user.tree);
     let rate = user.account.user.limits.max_upload;
-    let job = Job { verb, real: &real, ascii };
     let mut placed = None;
-    let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
+    let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
         match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
             Ok(()) => {
@@ -164,7 +164,9 @@ fn receive(
             }
         }
     });
-    result?;
+    let path = placed.as_ref().map_or(&announced, |(_, path)| path);
+    session.record(&Job { verb, real: &tree.real(path), ascii }, &progress, &result);
+    result.map_err(Refusal::Transfer)?;
     let Some((size, path)) = placed else { return Ok(complete()) };
     let took = progress.since.elapsed();
     session.happened(Occasion::Upload, &path, None, Some((size, took, None)));
@@ -264,6 +266,12 @@ impl Session {
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
     ) -> (Progress, Result<(), Refusal>) {
         let (progress, result) = self.pump(job.verb, throttle, run);
+        self.record(job, &progress, &result);
+        (progress, result.map_err(Refusal::Transfer))
+    }
+
+    /// Logs how a transfer went.
+    fn record(&self, job: &Job<'_>, progress: &Progress, result: &Result<(), DataError>) {
         let why = result.as_ref().err().map(ToString::to_string);
         let transfer = Transfer {
             verb: job.verb,
@@ -278,7 +286,6 @@ impl Session {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
-        (progress, result.map_err(Refusal::Transfer))
     }
 
     /// Runs a transfer with an ear on the control connection.
