@@ -31,6 +31,8 @@ pub(super) struct Connection {
     /// What has arrived; empty and small between two reads.
     input: Vec<u8>,
     tls: Option<Box<Layer>>,
+    /// A preliminary reply that may go out with the next one.
+    held: Vec<u8>,
     /// Why nothing more will come, once that is known.
     gone: Option<Gone>,
 }
@@ -60,6 +62,9 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// A silent peer is asked for a sign of life after this long.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
+/// A client that has been told a passive port mostly speaks within this time.
+const PROMPT: Duration = Duration::from_millis(10);
+
 /// One read: commands are short.
 const INPUT: usize = 1024;
 
@@ -82,6 +87,7 @@ impl Connection {
             timeout: None,
             input: Vec::new(),
             tls: None,
+            held: Vec::new(),
             gone: None,
         })
     }
@@ -133,6 +139,14 @@ impl Connection {
     }
 
     fn wait_at_door(&mut self, left: Option<Duration>, passive: &mut Passive, who: Who<'_>) {
+        // as a rule the command comes right behind the client
+        if passive.is_patient() && left.is_none_or(|left| left > PROMPT) {
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            let timeout = Timespec::try_from(PROMPT).ok();
+            if matches!(poll(&mut fds, timeout.as_ref()), Ok(1..)) {
+                return self.read(RecvFlags::DONTWAIT);
+            }
+        }
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let Some(door) = passive.door() else { return };
         let mut fds = [
@@ -266,7 +280,18 @@ impl Connection {
         self.send(&mark.wire());
     }
 
+    /// The same where the client need not have it before its data: it goes out with the next
+    /// reply, or before anything is waited for.
+    pub(super) fn hold(&mut self, mark: &Mark) {
+        self.held = mark.wire();
+    }
+
     fn send(&mut self, bytes: &[u8]) {
+        if !self.held.is_empty() {
+            let mut both = std::mem::take(&mut self.held);
+            both.extend_from_slice(bytes);
+            return self.send(&both);
+        }
         if bytes.is_empty() {
             return;
         }
@@ -371,6 +396,10 @@ impl Ear<'_> {
 }
 
 impl Watch for Ear<'_> {
+    fn speak(&mut self) {
+        self.connection.send(&[]);
+    }
+
     fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         // with a full queue nothing is read, but a client that goes away is still noticed
         let room = self.connection.framer.has_room();

@@ -154,10 +154,12 @@ impl DataConnection {
     }
 
     /// Takes some bytes, or none while the stream has no room. With TLS all are taken, and
-    /// wait until [`DataConnection::flush`] has sent them.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// wait until [`DataConnection::flush`] has sent them. The `last` ones may wait for the end of
+    /// the stream.
+    pub(super) fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<usize> {
+        let more = if last { SendFlags::MORE } else { SendFlags::empty() };
         match &mut self.tls {
-            None => match send(&self.stream, bytes, SendFlags::NOSIGNAL) {
+            None => match send(&self.stream, bytes, SendFlags::NOSIGNAL | more) {
                 Err(Errno::AGAIN | Errno::INTR) => Ok(0),
                 other => Ok(other?),
             },
@@ -176,13 +178,14 @@ impl DataConnection {
         }
     }
 
-    /// The client has sent all: it is told that we have seen it. It may have gone already.
+    /// The client has sent all: with TLS it is told that we have seen it. It may have gone
+    /// already.
     pub(super) fn end_receiving(&mut self) {
         if let Some(layer) = &mut self.tls {
             layer.close();
             let _ = layer.flush(&self.stream);
+            let _ = self.stream.shutdown(Shutdown::Write);
         }
-        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// All has been sent: the client is told so, and with TLS it is waited for a while until

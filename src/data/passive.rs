@@ -75,6 +75,12 @@ impl Passive {
         }
     }
 
+    /// Whether who stands at the door may wait a moment: without TLS nothing happens there before
+    /// the command.
+    pub fn is_patient(&self) -> bool {
+        self.tls.is_none()
+    }
+
     /// Answers whoever stands at the door.
     pub fn attend(&mut self, who: Who<'_>) {
         if let (State::Came(connection), Some(tls)) = (&mut self.state, &self.tls) {

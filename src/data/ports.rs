@@ -15,6 +15,7 @@ pub struct Ports {
     range: PortRange,
     skipped: Vec<u16>,
     taken: Mutex<HashSet<u16>>,
+    random: Mutex<Random>,
 }
 
 /// A port in use, given back on drop.
@@ -27,7 +28,8 @@ pub(super) struct Lease {
 impl Ports {
     /// All of `range` but the control ports.
     pub fn new(range: PortRange, control_ports: Vec<u16>) -> Self {
-        Self { range, skipped: control_ports, taken: Mutex::default() }
+        let (taken, random) = (Mutex::default(), Mutex::default());
+        Self { range, skipped: control_ports, taken, random }
     }
 
     /// Opens something on a port: `open` is tried on each free one, beginning at a random
@@ -37,7 +39,8 @@ impl Ports {
         mut open: impl FnMut(u16) -> io::Result<T>,
     ) -> Result<(T, Lease), DataError> {
         let count = u32::try_from(self.range.count()).unwrap_or(u32::MAX);
-        let start = random() % count;
+        let random = self.random.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let start = random % count;
         for step in 0..count {
             let offset = u16::try_from((start + step) % count).unwrap_or_default();
             let port = self.range.first.saturating_add(offset);
@@ -73,12 +76,25 @@ impl Drop for Lease {
     }
 }
 
-/// Not secret, but not to be guessed either: who can guess the port can come first.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    // without random numbers the range is used from its beginning
-    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
-    u32::from_ne_bytes(bytes)
+/// Not secret, but not to be guessed either: who can guess the port can come first. The system is
+/// asked for many numbers at once.
+#[derive(Debug, Default)]
+struct Random {
+    bytes: [u8; 32],
+    left: usize,
+}
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        if self.left == 0 {
+            // without random numbers the range is used from its beginning
+            let _ = getrandom(&mut self.bytes, GetRandomFlags::empty());
+            self.left = self.bytes.len();
+        }
+        self.left -= size_of::<u32>();
+        let chunk = self.bytes.get(self.left..).and_then(|rest| rest.first_chunk());
+        chunk.map_or(0, |chunk| u32::from_ne_bytes(*chunk))
+    }
 }
 
 #[cfg(test)]

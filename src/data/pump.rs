@@ -30,6 +30,9 @@ pub enum Interrupt {
 
 /// The server-PI's ear while the server-DTP works.
 pub trait Watch {
+    /// Says what has been held back, for something is going to be waited for.
+    fn speak(&mut self);
+
     /// The control connection and what to wait for on it, unless nothing more can come.
     fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
 
@@ -80,6 +83,7 @@ pub(super) fn wait(
     fd: Option<(BorrowedFd<'_>, PollFlags)>,
     until: Option<Instant>,
 ) -> Result<Ready, Interrupt> {
+    watch.speak();
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let (data, stopped, spoke) = ready(watch, fd, left);
@@ -154,6 +158,10 @@ const RECEIVE_CHUNK: usize = 256 << 10;
 /// Listings and converted text are sent in pieces of about this size.
 const SEND_CHUNK: usize = 64 << 10;
 
+/// Files up to this size are read and sent at once: together with the end of the stream they are
+/// one packet, or few.
+const SMALL: u64 = 32 << 10;
+
 /// A data connection that never blocks is left for a look at the control connection so often.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -184,7 +192,8 @@ impl<'a> Pump<'a> {
         part: Range<u64>,
     ) -> Result<(), DataError> {
         let Range { start: mut offset, end } = part;
-        while let Some(stream) = to.plain() {
+        let small = end.saturating_sub(offset) <= SMALL;
+        while !small && let Some(stream) = to.plain() {
             let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
             let chunk = self.throttle.chunk(FILE_CHUNK).min(left);
             if chunk == 0 {
@@ -225,7 +234,7 @@ impl<'a> Pump<'a> {
             while more && buffer.len() < SEND_CHUNK {
                 more = source.fill(&mut buffer).map_err(DataError::Read)?;
             }
-            self.send_all(to, &buffer)?;
+            self.send_all(to, &buffer, !more)?;
         }
         Ok(())
     }
@@ -239,11 +248,18 @@ impl<'a> Pump<'a> {
         to.end_sending(self.watch)
     }
 
-    fn send_all(&mut self, to: &mut DataConnection, bytes: &[u8]) -> Result<(), DataError> {
+    /// What is the last of it may go out with the end of the stream.
+    fn send_all(
+        &mut self,
+        to: &mut DataConnection,
+        bytes: &[u8],
+        last: bool,
+    ) -> Result<(), DataError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let chunk = rest.get(..self.throttle.chunk(rest.len())).unwrap_or(rest);
-            let sent = to.write(chunk).map_err(DataError::Lost)?;
+            let last = last && chunk.len() == rest.len();
+            let sent = to.write(chunk, last).map_err(DataError::Lost)?;
             rest = rest.get(sent..).unwrap_or_default();
             if sent == 0 {
                 self.until_ready(to, PollFlags::OUT)?;
@@ -272,6 +288,8 @@ impl<'a> Pump<'a> {
         let mut buffer = Vec::with_capacity(self.throttle.chunk(RECEIVE_CHUNK));
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
         let mut write = |bytes: &[u8]| upload.write_all(bytes).map_err(DataError::Write);
+        // most clients send nothing before the 150 has come
+        self.until_ready(from, PollFlags::IN)?;
         loop {
             buffer.clear();
             match from.read(&mut buffer).map_err(DataError::Lost)? {
@@ -365,6 +383,6 @@ impl Source for FileSource<'_> {
         let read = read.min(left.unwrap_or(usize::MAX));
         out.truncate(before + read);
         self.offset += read as u64;
-        Ok(read > 0)
+        Ok(read > 0 && self.offset < self.end)
     }
 }

@@ -125,7 +125,7 @@ fn send(
 ) -> Result<Reply, Refusal> {
     let mut lines = Lines::new(session.user()?, path, style)?;
     let mut data = session.connect(verb)?;
-    session.connection.mark(&Mark::opening("Here comes the listing"));
+    session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
     let (_, result) = session.pump(verb, Throttle::new(None), |pump| {
         pump.send(&mut data, &mut lines)?;

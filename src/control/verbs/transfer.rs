@@ -37,7 +37,7 @@ pub(crate) fn retrieve(
     };
     let job = Job { verb: "RETR", real: &real, ascii };
     let mut data = session.connect("RETR")?;
-    session.connection.mark(&Mark::opening(if ascii {
+    session.connection.hold(&Mark::opening(if ascii {
         "Opening ASCII data connection".to_owned()
     } else {
         format!("Opening BINARY data connection ({} bytes)", size - restart)
