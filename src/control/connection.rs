@@ -373,8 +373,7 @@ pub(super) struct Ear<'a> {
     pub(super) stop: &'a Stop,
     /// The command that runs, for STAT.
     pub(super) verb: &'static str,
-    /// Whether bytes flow already, so that a client may leave after QUIT and a stopping server
-    /// gives them time.
+    /// Whether bytes flow already, so that a client may leave after QUIT.
     pub(super) flowing: bool,
 }
 
@@ -422,9 +421,8 @@ impl Watch for Ear<'_> {
         let quits = || self.connection.framer.waiting().any(quits);
         match self.connection.gone {
             None => Ok(()),
-            // our own shutdown of the reading side, or a client that has said all it will
-            Some(Gone::Closed) if self.flowing && (self.stop.is_soon() || quits()) => Ok(()),
-            Some(_) if self.stop.is_soon() => Err(Interrupt::Stopped),
+            // a client that has said all it will
+            Some(Gone::Closed) if self.flowing && quits() => Ok(()),
             Some(_) => Err(Interrupt::ControlLost),
         }
     }

@@ -18,6 +18,7 @@ mod verbs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use shared::{Shared, Stop};
@@ -58,6 +59,8 @@ pub struct Session {
     tls: Option<SessionTls>,
     /// Whether the last data connection did, for the log.
     data_resumed: Option<bool>,
+    /// Whether a transfer runs, for who ends sessions from outside.
+    at_work: Arc<AtomicBool>,
 }
 
 /// How a session ends.
@@ -104,7 +107,13 @@ impl Session {
             upgrade: None,
             tls: None,
             data_resumed: None,
+            at_work: Arc::default(),
         })
+    }
+
+    /// Where the session says that a transfer runs, which wants to hear its client to the end.
+    pub fn tell_work(&mut self, at_work: &Arc<AtomicBool>) {
+        self.at_work = Arc::clone(at_work);
     }
 
     /// From 220 to the last command. Whoever hears the last word may come again at once, so
@@ -198,6 +207,7 @@ impl Session {
 
     /// The next command, unless the server stops: then what has come already is left alone.
     fn hear(&mut self) -> Heard {
+        self.at_work.store(false, Ordering::SeqCst);
         if self.shared.stop.is_soon() {
             return Heard::Gone;
         }

@@ -264,7 +264,7 @@ mod tests {
             size: 12345,
             modified: NOW,
             id: (0x10, 0xab),
-            part: false,
+            part: None,
             target: None,
         }
     }

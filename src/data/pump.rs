@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -168,6 +169,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// After the end of an upload its control connection is watched for no longer than this.
 const MOMENT: Duration = Duration::from_millis(5);
 
+/// After the end of one that took next to no time it is looked at so often.
+const TURNS: usize = 2;
+
 impl<'a> Pump<'a> {
     /// A transfer that is given up after `patience` without progress.
     pub fn new(
@@ -323,10 +327,17 @@ impl<'a> Pump<'a> {
     /// hear so, or has taken its leave: a moment, in proportion to the transfer, shows that.
     fn still_there(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
-        let moment = (now.duration_since(self.progress.since) / 100).min(MOMENT);
+        let moment = (now.duration_since(self.progress.since) / 10).min(MOMENT);
         // the system's timers are too coarse for less
-        let moment = if moment < Duration::from_millis(1) { Duration::ZERO } else { moment };
-        wait(self.watch, &self.progress, None, Some(now + moment))?;
+        if moment >= Duration::from_millis(1) {
+            wait(self.watch, &self.progress, None, Some(now + moment))?;
+            return Ok(());
+        }
+        for _ in 0..TURNS {
+            // a client on this machine that is being ended gets on with it
+            thread::yield_now();
+            wait(self.watch, &self.progress, None, Some(now))?;
+        }
         Ok(())
     }
 

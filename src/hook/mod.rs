@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
-use rustix::process::{Pid, Signal, kill_process_group, umask};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group, umask};
 
 use crate::config::{Occasion, Program};
 use crate::log::escaped;
@@ -184,7 +184,13 @@ impl Hooks {
         loop {
             output.take(LOOK);
             let ended = child.try_wait().inspect_err(|_| signal(&child, Signal::KILL));
-            if let Some(status) = ended? {
+            let since = asked.map(|asked| asked.elapsed());
+            if let Some(status) = ended?
+                && since.is_none_or(|since| since >= LAST_WORDS || !lives(&child))
+            {
+                if asked.is_some() {
+                    signal(&child, Signal::KILL);
+                }
                 // what it has left behind in the background may hold the pipe open
                 output.take(Duration::ZERO);
                 output.end();
@@ -224,6 +230,12 @@ impl Hooks {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the program, or anything that it has started, is still there.
+fn lives(child: &Child) -> bool {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    group.is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
 /// To the program and all that it has started.

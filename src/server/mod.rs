@@ -54,7 +54,7 @@ struct Client {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
     implicit_tls: bool,
-    _entry: Entry,
+    entry: Entry,
     ticket: Ticket,
 }
 
@@ -302,7 +302,7 @@ impl Hub {
             self.registry.wake_all();
         }
         let implicit_tls = door.implicit_tls;
-        let client = Client { stream, peer, implicit_tls, _entry: entry, ticket };
+        let client = Client { stream, peer, implicit_tls, entry, ticket };
         if let Err(client) = self.pool.submit(client) {
             self.turn_away(&client.stream, client.peer, "no worker is free");
         }
@@ -325,6 +325,7 @@ fn serve(client: Client, shared: &Arc<Shared>) {
     let session =
         Session::new(&client.stream, client.peer, Arc::clone(shared), client.implicit_tls);
     if let Ok(mut session) = session {
+        session.tell_work(&client.entry.at_work);
         let parting = session.run();
         drop(client.ticket);
         session.part(&parting);

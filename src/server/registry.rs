@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Every session's control connection, by a number of its own.
@@ -13,7 +14,7 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Live {
     last: u64,
-    streams: HashMap<u64, Arc<TcpStream>>,
+    sessions: HashMap<u64, (Arc<TcpStream>, Arc<AtomicBool>)>,
 }
 
 /// A session's entry, taken out on drop.
@@ -21,6 +22,8 @@ struct Live {
 pub(super) struct Entry {
     registry: Arc<Registry>,
     id: u64,
+    /// Set by the session while it transfers.
+    pub(super) at_work: Arc<AtomicBool>,
 }
 
 impl Registry {
@@ -29,16 +32,20 @@ impl Registry {
         let mut live = self.live();
         live.last += 1;
         let id = live.last;
-        live.streams.insert(id, Arc::clone(stream));
-        Entry { registry: Arc::clone(self), id }
+        let at_work = Arc::new(AtomicBool::new(false));
+        live.sessions.insert(id, (Arc::clone(stream), Arc::clone(&at_work)));
+        Entry { registry: Arc::clone(self), id, at_work }
     }
 
-    /// Wakes every session that waits for a command: nothing more will come. Replies still
-    /// go out, and so do transfers.
+    /// Wakes every session that waits for a command: nothing more will come, and replies still
+    /// go out. One that transfers goes on, and still hears its client: an upload whose client
+    /// is gone must not be taken for whole.
     pub(super) fn wake_all(&self) {
-        for stream in self.live().streams.values() {
-            // one that is gone already needs no waking
-            let _ = stream.shutdown(Shutdown::Read);
+        for (stream, at_work) in self.live().sessions.values() {
+            if !at_work.load(Ordering::SeqCst) {
+                // one that is gone already needs no waking
+                let _ = stream.shutdown(Shutdown::Read);
+            }
         }
     }
 
@@ -49,6 +56,6 @@ impl Registry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.registry.live().streams.remove(&self.id);
+        self.registry.live().sessions.remove(&self.id);
     }
 }

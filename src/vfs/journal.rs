@@ -25,6 +25,13 @@ pub(super) struct Folder {
     pub(super) path: VirtualPath,
 }
 
+impl Folder {
+    /// Where it is.
+    pub(super) fn real(&self) -> PathBuf {
+        self.home.join(self.path.below_root())
+    }
+}
+
 /// What an earlier server has left behind.
 #[derive(Debug, Default)]
 pub(super) struct Legacy {

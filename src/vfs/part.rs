@@ -4,12 +4,12 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use rustix::fs::renameat;
+use rustix::fs::{AtFlags, FileType, Mode, chmodat, renameat};
 
 use super::FsError;
 use super::part_name::Tag;
 use super::parts::{
-    Active, Claim, FileId, Parts, Promise, Spot, id_of, lstat, modified, os, remove, rename_new,
+    Active, Claim, Dead, Parts, Promise, Spot, Version, lstat, modified, os, remove, rename_new,
 };
 use super::prepare::{Place, new_names};
 
@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub(super) active: Arc<Active>,
     /// Whether it goes on with a part that was left of another one.
     pub(super) resumed: bool,
+    /// The mode that it has from the file it replaces.
+    pub(super) mode: Option<u32>,
     /// STOU: the name must still be new at the end.
     pub(super) promise: Option<Promise>,
     /// For one that began with what was in place.
@@ -30,15 +32,15 @@ pub(super) struct Part {
 /// What a part began with.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// The file, or nothing.
-    pub(super) file: Option<FileId>,
+    /// The version, or nothing.
+    pub(super) version: Option<Version>,
     /// No other upload begins with it meanwhile.
-    pub(super) _claim: Claim,
+    pub(super) _claim: Option<Claim>,
 }
 
 impl Part {
     pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
-        Self { place, spot, active, resumed: false, promise: None, base: None }
+        Self { place, spot, active, resumed: false, mode: None, promise: None, base: None }
     }
 
     /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
@@ -46,11 +48,20 @@ impl Part {
         let Place { dir, name, folder, .. } = &self.place;
         let part = self.active.name.bytes();
         if let Some(base) = &self.base {
-            let now = lstat(dir, name).ok().map(|stat| id_of(&stat));
+            let now = lstat(dir, name).ok().map(|stat| Version::of(&stat));
             // a newer version must not give way to one made of an older one
-            if now != base.file {
+            if now != base.version {
                 return Err(FsError::Replaced);
             }
+        }
+        if let Some(mode) = self.mode
+            && let Ok(now) = lstat(dir, name)
+            && now.st_mode & 0o777 != mode
+            && FileType::from_raw_mode(now.st_mode).is_file()
+        {
+            // it was changed meanwhile
+            let now = Mode::from_raw_mode(now.st_mode & 0o777);
+            let _ = chmodat(dir, os(&part), now, AtFlags::empty());
         }
         if self.promise.is_none() {
             renameat(dir, os(&part), dir, os(name))?;
@@ -85,7 +96,10 @@ impl Part {
         if kept {
             let since = lstat(dir, &dead.bytes());
             let since = since.map_or_else(|_| SystemTime::now(), |s| modified(&s));
-            parts.bury(self.spot, &self.place.folder, &dead, since);
+            let (folder, upload) = (self.active.folder(), self.active.name.upload());
+            let base = self.active.base.get().copied();
+            let dead = Dead { folder, name: dead, upload, since, base, shown: false };
+            parts.bury(self.spot, dead);
         } else {
             remove(dir, &name);
         }

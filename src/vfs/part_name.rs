@@ -74,6 +74,14 @@ impl PartName {
         matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }
 
+    /// The number of its upload, while there is one.
+    pub(super) fn upload(&self) -> u64 {
+        match self.tag {
+            Tag::Dead => 0,
+            Tag::Active(_, upload) => upload,
+        }
+    }
+
     /// The name in the directory.
     pub(super) fn bytes(&self) -> Vec<u8> {
         use std::io::Write;

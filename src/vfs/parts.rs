@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{
@@ -20,6 +20,7 @@ use rustix::fs::{
 };
 
 use super::FsError;
+use super::VirtualPath;
 use super::journal::{Folder, Journal, Legacy};
 use super::part_name::{Mark, PartName, Tag};
 use super::tree::open_folder;
@@ -72,7 +73,9 @@ pub(super) struct Spot {
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) name: PartName,
-    pub(super) folder: Folder,
+    folder: Mutex<Folder>,
+    /// The version that it began with a copy of, if it did.
+    pub(super) base: OnceLock<Version>,
     /// Set once another session of the user goes on with the part. Whoever writes to the part
     /// or puts it in place holds this lock meanwhile, which nobody else waits for but a session
     /// that takes the part over: what two sessions write never mixes.
@@ -81,11 +84,32 @@ pub(super) struct Active {
 
 /// A part that is left of a failed upload.
 #[derive(Debug, Clone)]
-struct Dead {
-    folder: Folder,
-    name: PartName,
+pub(super) struct Dead {
+    pub(super) folder: Folder,
+    pub(super) name: PartName,
+    /// The number of the upload, by which it is told from a later one of the same name.
+    pub(super) upload: u64,
     /// When it was last written to.
-    since: SystemTime,
+    pub(super) since: SystemTime,
+    /// The version that it began with a copy of, if it did.
+    pub(super) base: Option<Version>,
+    /// Whether its user has been shown it since.
+    pub(super) shown: bool,
+}
+
+/// A version of a file: which it is, its length and when it was last written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Version {
+    id: FileId,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Version {
+    pub(super) fn of(stat: &Stat) -> Self {
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        Self { id: id_of(stat), size, modified: modified(stat) }
+    }
 }
 
 /// What uploads take turns at.
@@ -201,7 +225,10 @@ impl Parts {
                 return;
             }
         }
-        self.bury(spot, folder, &dead, since);
+        let upload = self.next.fetch_add(1, Ordering::Relaxed);
+        let folder = folder.clone();
+        let dead = Dead { folder, name: dead, upload, since, base: None, shown: false };
+        self.bury(spot, dead);
     }
 
     /// Ends the dead parts whose time has come.
@@ -220,18 +247,18 @@ impl Parts {
             let there = open_folder(&folder.home, &folder.path);
             if let Ok((dir, stat)) = there
                 && id_of(&stat) == spot.dir
-                && self.unbury(spot)
+                && self.unbury(spot, dead.upload)
             {
                 let name = name.bytes();
                 match lstat(&dir, &name) {
                     // somebody has just resumed it and failed again
                     Ok(stat) if !self.is_due(modified(&stat)) => {
-                        self.bury(spot, folder, &dead.name, modified(&stat));
+                        self.bury(spot, Dead { since: modified(&stat), ..dead });
                     }
                     _ => remove(&dir, &name),
                 }
             } else {
-                self.unbury(spot);
+                self.unbury(spot, dead.upload);
             }
         }
     }
@@ -286,7 +313,8 @@ impl Parts {
 
     /// A part is being written from now on.
     pub(super) fn enter(&self, spot: Spot, folder: Folder, name: PartName) -> Arc<Active> {
-        let active = Arc::new(Active { name, folder, taken: Mutex::new(false) });
+        let (folder, taken) = (Mutex::new(folder), Mutex::new(false));
+        let active = Arc::new(Active { name, folder, taken, base: OnceLock::new() });
         let mut state = self.state();
         state.active.entry(spot).or_default().push(Arc::clone(&active));
         self.more(&mut state, spot.dir);
@@ -317,8 +345,7 @@ impl Parts {
     }
 
     /// A part is left of a failed upload.
-    pub(super) fn bury(&self, spot: Spot, folder: &Folder, name: &PartName, since: SystemTime) {
-        let dead = Dead { folder: folder.clone(), name: name.clone(), since };
+    pub(super) fn bury(&self, spot: Spot, dead: Dead) {
         let mut state = self.state();
         if state.dead.insert(spot, dead).is_none() {
             self.more(&mut state, spot.dir);
@@ -326,31 +353,65 @@ impl Parts {
     }
 
     /// A dead part is resumed or removed; says whether it was known.
-    pub(super) fn unbury(&self, spot: Spot) -> bool {
+    pub(super) fn unbury(&self, spot: Spot, upload: u64) -> bool {
         let mut state = self.state();
-        let known = state.dead.remove(&spot).is_some();
+        let known = state.dead.get(&spot).is_some_and(|dead| dead.upload == upload);
         if known {
+            state.dead.remove(&spot);
             self.fewer(&mut state, spot.dir);
         }
         known
     }
 
+    /// Its user is shown a dead part.
+    pub(super) fn show(&self, spot: Spot) {
+        if let Some(dead) = self.state().dead.get_mut(&spot) {
+            dead.shown = true;
+        }
+    }
+
+    /// A directory has been renamed, from one real path to another: its parts are found under
+    /// the new one, after a crash as well.
+    pub(super) fn moved(&self, from: &Path, to: &Path) {
+        if !self.are_there() {
+            return;
+        }
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut moved = HashSet::new();
+        let mut follow = |folder: &mut Folder| {
+            let Ok(rest) = folder.real().strip_prefix(from).map(Path::to_owned) else { return };
+            let now = to.join(rest);
+            if let Ok(path) = now.strip_prefix(&folder.home) {
+                folder.path = VirtualPath::root().join(path.as_os_str().as_bytes());
+                moved.insert(folder.clone());
+            }
+        };
+        state.dead.values_mut().for_each(|dead| follow(&mut dead.folder));
+        for active in state.active.values().flatten() {
+            follow(&mut active.folder.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        for folder in &moved {
+            state.journal.note(folder, || busy(&state.active, &state.dead));
+        }
+    }
+
     /// Removes the dead part of one user for one name; says whether there was one.
     pub(super) fn forget(&self, spot: Spot, dir: impl AsFd) -> bool {
-        let Some(name) = self.dead(spot) else { return false };
-        let known = self.unbury(spot);
+        let Some(dead) = self.dead(spot) else { return false };
+        let known = self.unbury(spot, dead.upload);
         if known {
-            remove(dir, &name.bytes());
+            remove(dir, &dead.name.bytes());
         }
         known
     }
 
-    /// The name of the dead part of one user for one name.
-    pub(super) fn dead(&self, spot: Spot) -> Option<PartName> {
+    /// The dead part of one user for one name.
+    pub(super) fn dead(&self, spot: Spot) -> Option<Dead> {
         if !self.are_there() {
             return None;
         }
-        self.state().dead.get(&spot).map(|dead| dead.name.clone())
+        self.state().dead.get(&spot).cloned()
     }
 
     /// A part was seen in a directory. One that nobody knows may be another server's; it goes
@@ -416,7 +477,9 @@ impl Parts {
             return false;
         }
         for name in names {
-            self.unbury(Spot { dir: dir_id, mark: name.mark });
+            if name.tag == Tag::Dead {
+                self.forget(Spot { dir: dir_id, mark: name.mark }, dir);
+            }
             remove(dir, &name.bytes());
         }
         true
@@ -447,8 +510,15 @@ fn busy(
     active: &HashMap<Spot, Vec<Arc<Active>>>,
     dead: &HashMap<Spot, Dead>,
 ) -> HashSet<Folder> {
-    let active = active.values().flatten().map(|active| &active.folder);
-    active.chain(dead.values().map(|dead| &dead.folder)).cloned().collect()
+    let active = active.values().flatten().map(|active| active.folder());
+    active.chain(dead.values().map(|dead| dead.folder.clone())).collect()
+}
+
+impl Active {
+    /// Where the part lies, whatever its directory was called when it was made.
+    pub(super) fn folder(&self) -> Folder {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Drop for Claim {

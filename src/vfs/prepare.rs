@@ -13,7 +13,7 @@ use super::attributes::carry_over;
 use super::journal::Folder;
 use super::part::Part;
 use super::part_name::{Mark, PartName};
-use super::parts::{Claim, FileId, Spot, Turn, id_of, lstat, os};
+use super::parts::{Claim, FileId, Spot, Turn, Version, id_of, lstat, os};
 use super::tree::regular;
 use super::upload::{InPlace, Store, Told, Upload, Way};
 use super::{FsError, Tree, VirtualPath};
@@ -93,7 +93,8 @@ impl Tree {
         let mut parts = self.candidates(&place);
         let wanted = match store {
             Store::At(offset) => Some(offset),
-            Store::Append(Some(Told { size, part: true })) => {
+            Store::Append(Some(Told { size, part: Some(upload) })) => {
+                parts.retain(|part| part.upload == upload);
                 if parts.is_empty() {
                     // its upload has ended meanwhile
                     let size = there.map_or(0, |there| there.stat.st_size);
@@ -102,13 +103,14 @@ impl Tree {
                 Some(size)
             }
             // the client means the file in place, whatever parts there are by now
-            Store::Append(Some(Told { part: false, .. })) => {
+            Store::Append(Some(Told { part: None, .. })) => {
                 parts.clear();
                 None
             }
             Store::Append(None) | Store::Replace => {
-                // where another session's upload will end is anybody's guess
-                parts.retain(|part| part.active.is_none());
+                // where another session's upload will end is anybody's guess, and of a part that
+                // the user was not shown the client knows nothing
+                parts.retain(|part| part.shown);
                 None
             }
         };
@@ -262,6 +264,8 @@ impl Tree {
         let size = u64::try_from(file.st_size).unwrap_or_default();
         if size >= LARGE
             && let Ok(room) = fstatvfs(&there.file)
+            // some file systems do not know how large they are
+            && room.f_blocks > 0
             && room.f_bavail.saturating_mul(room.f_frsize) < size
         {
             return Some(Obstacle::NoRoom);
@@ -307,7 +311,8 @@ impl Tree {
         if let Some(there) = there {
             carry_over(&there.file, &there.stat, &file, mode);
         }
-        let part = Part::new(place, spot, active);
+        let carried = there.map(|_| mode);
+        let part = Part { mode: carried, ..Part::new(place, spot, active) };
         Ok(self.begun(path, Some(file), Way::Part(Box::new(part)), 0))
     }
 
@@ -341,7 +346,9 @@ impl Tree {
             None => self.part_from(path, &place, &there, store)?,
         };
         match begun {
-            Ok(upload) => Ok(upload.based_on(Some(id_of(&there.stat)), claim)),
+            Ok(upload) => Ok(upload.based_on(Some(Version::of(&there.stat)), claim)),
+            // the rest of the file would be lost if the transfer failed
+            Err(Obstacle::TooLong) if from < size => Err(FsError::BadOffset(size)),
             Err(obstacle) => {
                 // what is only added to stays as it is: the rest is cut off if the upload fails
                 let obstacle = (from < size).then_some(obstacle);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, Stat, fstat, openat, renameat};
 
 use super::attributes::carry_over;
-use super::part::Part;
+use super::part::{Base, Part};
 use super::part_name::PartName;
-use super::parts::{Active, id_of, lstat, modified, os};
+use super::parts::{Active, Dead, Version, id_of, lstat, modified, os};
 use super::prepare::{Place, There};
 use super::upload::{Upload, Way};
 use super::{FsError, Tree, VirtualPath};
@@ -19,6 +19,11 @@ pub(super) struct Candidate {
     name: PartName,
     /// The upload that writes to it, if there is one.
     pub(super) active: Option<Arc<Active>>,
+    /// The number of its upload.
+    pub(super) upload: u64,
+    /// Whether it waits, and its user knows of it.
+    pub(super) shown: bool,
+    base: Option<Version>,
     size: u64,
     stat: Stat,
 }
@@ -32,6 +37,16 @@ pub(super) struct Left {
     found: Vec<Candidate>,
     /// The size of what the user is shown.
     shown: u64,
+}
+
+impl Candidate {
+    /// As it was before somebody tried to take it.
+    fn dead(&self, place: &Place) -> Dead {
+        let (folder, name) = (place.folder.clone(), self.name.clone());
+        let since = modified(&self.stat);
+        let Self { upload, shown, base, .. } = *self;
+        Dead { folder, name, upload, since, base, shown }
+    }
 }
 
 impl Tree {
@@ -85,8 +100,13 @@ impl Tree {
             }
             Ok(file)
         });
+        let base = found.base.map(|version| {
+            let _ = active.base.set(version);
+            Base { version: Some(version), _claim: None }
+        });
         let spot = self.spot(&place);
-        let part = Part { resumed: true, ..Part::new(place, spot, active) };
+        let mode = there.as_ref().map(|there| there.stat.st_mode & 0o777);
+        let part = Part { resumed: true, mode, base, ..Part::new(place, spot, active) };
         Ok((part, file))
     }
 
@@ -97,15 +117,36 @@ impl Tree {
             return Vec::new();
         }
         let (dir, spot) = (&place.dir, self.spot(place));
-        let candidate = |name: &PartName, active: Option<Arc<Active>>| {
+        let look = |name: &PartName| {
             let stat = lstat(dir, &name.bytes()).ok()?;
-            let size = u64::try_from(stat.st_size).ok()?;
-            Some(Candidate { name: name.clone(), active, size, stat })
+            Some((u64::try_from(stat.st_size).ok()?, stat))
         };
         let active = parts.active(spot).into_iter().filter(|active| !active.name.is_lone());
-        let active = active.filter_map(|active| candidate(&active.name, Some(active.clone())));
-        let dead = parts.dead(spot).and_then(|name| candidate(&name, None));
+        let active = active.filter_map(|active| {
+            let (size, stat) = look(&active.name)?;
+            let (name, base) = (active.name.clone(), active.base.get().copied());
+            let upload = name.upload();
+            Some(Candidate {
+                name,
+                active: Some(active),
+                upload,
+                shown: false,
+                base,
+                size,
+                stat,
+            })
+        });
+        let dead = parts.dead(spot).and_then(|dead| {
+            let (size, stat) = look(&dead.name)?;
+            let Dead { name, upload, shown, base, .. } = dead;
+            Some(Candidate { name, active: None, upload, shown, base, size, stat })
+        });
         let mut all: Vec<_> = active.chain(dead).collect();
+        if all.iter().any(|found| found.base.is_some()) {
+            // the copy of a version that was replaced since is joined with nothing
+            let now = lstat(dir, &place.name).ok().map(|stat| Version::of(&stat));
+            all.retain(|found| found.base.is_none() || found.base == now);
+        }
         all.sort_by_key(|found| std::cmp::Reverse(modified(&found.stat)));
         all
     }
@@ -130,11 +171,11 @@ impl Tree {
         let own = parts.name(spot.mark, &found.name.name, false);
         // its directory has a part at any time, for the journal
         let own = parts.enter(spot, place.folder.clone(), own);
-        let dead = found.active.is_none() && parts.unbury(spot);
+        let dead = found.active.is_none() && parts.unbury(spot, found.upload);
         let may = dead || found.active.is_some();
         if !may || renameat(dir, os(&found.name.bytes()), dir, os(&own.name.bytes())).is_err() {
             if dead && lstat(dir, &found.name.bytes()).is_ok() {
-                parts.bury(spot, &place.folder, &found.name, modified(&found.stat));
+                parts.bury(spot, found.dead(place));
             }
             parts.leave(spot, &own);
             return None;
@@ -150,8 +191,8 @@ impl Tree {
     }
 
     /// The youngest part of the user's own for a name.
-    pub(super) fn own_part(&self, path: &VirtualPath) -> Option<Stat> {
-        self.find_own_part(path).map(|(_, found)| found.stat)
+    pub(super) fn own_part(&self, path: &VirtualPath) -> Option<(Stat, u64)> {
+        self.find_own_part(path).map(|(_, found)| (found.stat, found.upload))
     }
 
     /// The same, opened for reading.
@@ -169,6 +210,9 @@ impl Tree {
         // where the name is a link, the part is its target's
         let place = self.place(&self.followed(path).unwrap_or_else(|_| path.clone())).ok()?;
         let found = self.candidates(&place).into_iter().next()?;
+        if found.active.is_none() {
+            self.uploads.parts.show(self.spot(&place));
+        }
         Some((place, found))
     }
 

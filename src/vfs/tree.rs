@@ -16,7 +16,7 @@ use cap_std::fs::{
 use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps, fstat};
 
 use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, entries, id_of, modified, part_names};
+use super::parts::{FileId, entries, id_of, part_names};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
 
@@ -71,8 +71,8 @@ pub struct Entry {
     pub modified: i64,
     /// Device and inode: the same for two names of one file.
     pub id: (u64, u64),
-    /// Whether size and time are those of the part of an upload that is not whole.
-    pub part: bool,
+    /// Whether size and time are those of the part of an upload that is not whole: its number.
+    pub part: Option<u64>,
     /// For a link that leads to something inside the root: its text, and what is there.
     pub target: Option<(Vec<u8>, Box<Entry>)>,
 }
@@ -287,13 +287,13 @@ impl Tree {
         match there {
             Ok(entry) if entry.followed().kind != FileKind::File => Ok(entry),
             Ok(mut entry) => {
-                if let Some(stat) = self.own_part(path) {
-                    entry.show_part(&stat);
+                if let Some(part) = self.own_part(path) {
+                    entry.show_part(&part);
                 }
                 Ok(entry)
             }
             Err(FsError::NotFound) => match self.own_part(path) {
-                Some(stat) => Ok(Entry::of_part(path.name().to_owned(), &stat)),
+                Some(part) => Ok(Entry::of_part(path.name().to_owned(), &part)),
                 None => Err(FsError::NotFound),
             },
             Err(why) => Err(why),
@@ -355,8 +355,8 @@ impl Tree {
 
     /// The parts of the user's own in a directory, and those that do not say whose they are:
     /// their marks do when a file has its name.
-    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Mark, (Vec<u8>, Stat)> {
-        let mut own: HashMap<_, (Vec<u8>, Stat)> = HashMap::new();
+    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Mark, Vec<u8>> {
+        let mut own = HashMap::new();
         if !self.uploads.atomic || !self.uploads.parts.are_in(id) {
             return own;
         }
@@ -365,11 +365,7 @@ impl Tree {
             if part.is_lone() || !is_own && !part.name.is_empty() {
                 continue;
             }
-            let Ok(stat) = super::parts::lstat(dir, &part.bytes()) else { continue };
-            let younger = |other: &(_, Stat)| modified(&other.1) < modified(&stat);
-            if own.get(&part.mark).is_none_or(younger) {
-                own.insert(part.mark, (part.name, stat));
-            }
+            own.insert(part.mark, part.name);
         }
         own
     }
@@ -457,6 +453,7 @@ impl Tree {
         }
         self.may_make(to)?;
         self.root.rename(self.below(from)?, &self.root, to.below_root())?;
+        self.uploads.parts.moved(&self.real(from), &self.real(to));
         // what is left of failed uploads under these names has lost its sense
         let _ = self.forget_part(from);
         let _ = self.forget_part(to);
@@ -549,7 +546,7 @@ pub struct Listing {
     names: rustix::fs::Dir,
     id: FileId,
     /// The user's own parts, of those names that have not come yet.
-    own: HashMap<Mark, (Vec<u8>, Stat)>,
+    own: HashMap<Mark, Vec<u8>>,
 }
 
 impl Listing {
@@ -561,8 +558,9 @@ impl Listing {
         let mut entry = Entry::of_stat(name.to_bytes().to_owned(), &stat);
         if !self.own.is_empty()
             && let mark = Mark::new(&self.tree.uploads.owner, &entry.name)
-            && let Some((_, part)) = self.own.remove(&mark)
+            && self.own.remove(&mark).is_some()
             && entry.kind == FileKind::File
+            && let Some(part) = self.tree.own_part(&self.path.join(&entry.name))
         {
             entry.show_part(&part);
         }
@@ -577,10 +575,14 @@ impl Listing {
     /// A part of the user's own of which there is no other version. One whose name is too long
     /// to be kept cannot be told.
     fn own_alone(&mut self) -> Option<Entry> {
-        self.own.retain(|_, (name, _)| !name.is_empty());
-        let mark = *self.own.keys().next()?;
-        let (name, stat) = self.own.remove(&mark)?;
-        Some(Entry::of_part(name, &stat))
+        self.own.retain(|_, name| !name.is_empty());
+        loop {
+            let mark = *self.own.keys().next()?;
+            let name = self.own.remove(&mark)?;
+            if let Some(part) = self.tree.own_part(&self.path.join(&name)) {
+                return Some(Entry::of_part(name, &part));
+            }
+        }
     }
 }
 
@@ -625,7 +627,7 @@ impl Entry {
             size: meta.size(),
             modified: meta.mtime(),
             id: (meta.dev(), meta.ino()),
-            part: false,
+            part: None,
             target: None,
         }
     }
@@ -646,14 +648,14 @@ impl Entry {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: stat.st_mtime as i64,
             id: (stat.st_dev as u64, stat.st_ino as u64),
-            part: false,
+            part: None,
             target: None,
         }
     }
 
     /// Of a part, where there is no other version.
-    fn of_part(name: Vec<u8>, stat: &Stat) -> Self {
-        Self { part: true, ..Self::of_stat(name, stat) }
+    fn of_part(name: Vec<u8>, (stat, upload): &(Stat, u64)) -> Self {
+        Self { part: Some(*upload), ..Self::of_stat(name, stat) }
     }
 
     /// With the size and the time of the part that is shown instead.
@@ -662,14 +664,14 @@ impl Entry {
         clippy::cast_lossless,
         reason = "widths differ by target"
     )]
-    fn show_part(&mut self, part: &Stat) {
+    fn show_part(&mut self, (part, upload): &(Stat, u64)) {
         let there = match &mut self.target {
             Some((_, there)) => there,
             None => self,
         };
         there.size = u64::try_from(part.st_size).unwrap_or_default();
         there.modified = part.st_mtime as i64;
-        there.part = true;
+        there.part = Some(*upload);
     }
 
     /// What a client gets when it uses the name: the target of a link that can be followed.

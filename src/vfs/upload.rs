@@ -13,7 +13,7 @@ use rustix::fs::fsync;
 use rustix::io::Errno;
 
 use super::part::{Base, Part};
-use super::parts::{Claim, FileId, Parts};
+use super::parts::{Claim, Parts, Version};
 use super::prepare::Place;
 use super::resume::Left;
 use super::{FsError, Tree, VirtualPath};
@@ -34,8 +34,8 @@ pub enum Store {
 pub struct Told {
     /// Bytes.
     pub size: u64,
-    /// Whether it was that of a part.
-    pub part: bool,
+    /// For that of a part, the number of its upload.
+    pub part: Option<u64>,
 }
 
 /// Whose uploads, and how they are made.
@@ -198,9 +198,12 @@ impl Upload {
     }
 
     /// Of a part that began with a file in place, or with nothing there.
-    pub(super) fn based_on(mut self, file: Option<FileId>, claim: Claim) -> Self {
+    pub(super) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
         if let Way::Part(part) = &mut self.way {
-            part.base = Some(Base { file, _claim: claim });
+            if let Some(version) = version {
+                let _ = part.active.base.set(version);
+            }
+            part.base = Some(Base { version, _claim: Some(claim) });
         }
         self
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, reset};
 use crate::clients::noise;
 use crate::hostile::SmallDisk;
-use crate::server::Server;
+use crate::server::{Server, eventually};
 use crate::tls_client::{Tls, VERSIONS};
 use crate::uploads::{PART, arrived, break_off, hang, make_old, parts, resume};
 
@@ -152,6 +152,68 @@ fn an_upload_goes_on_after_the_server_s_end_by_sigterm_and_by_kill_9() {
         assert_eq!(parts(&home), []);
         assert_eq!(parts(&deep), []);
     }
+}
+
+#[test]
+fn a_server_that_stops_still_hears_that_its_client_is_gone() {
+    for way in ["abor", "close", "reset"] {
+        for command in ["STOR a", "APPE a"] {
+            let mut server = Server::setup().server("shutdown_grace = 20").start();
+            server.put("a", "old");
+            let mut client = Client::bob(&server);
+            let mut data = client.passive();
+            client.cmd(command, 150);
+            data.write_all(b"half").unwrap();
+            eventually("it has arrived", || {
+                server.get("a") == b"oldhalf"
+                    || parts(&server.home()).iter().any(|part| part.1 >= 4)
+            });
+            server.signal("TERM");
+            server.wait_for_log("shutting down");
+            match way {
+                "abor" => {
+                    client.raw(b"ABOR\r\n");
+                    drop(data);
+                    client.expect(426);
+                }
+                "close" => {
+                    drop(client);
+                    server.wait_for_log("control connection lost");
+                    drop(data);
+                }
+                _ => {
+                    reset(client.stream().try_clone().unwrap());
+                    drop(client);
+                    server.wait_for_log("control connection lost");
+                    drop(data);
+                }
+            }
+            server.wait_for_exit();
+            assert_eq!(server.get("a"), b"old", "{way} {command}");
+        }
+    }
+}
+
+#[test]
+fn an_upload_in_a_directory_that_is_renamed_goes_on_after_a_crash() {
+    let mut server = Server::setup().server("keep_parts = 1h").start();
+    let home = server.home();
+    fs::create_dir(home.join("d")).unwrap();
+    let mut dead = Client::bob(&server);
+    break_off(&mut dead, "STOR d/dead", b"12345", &home.join("d"));
+    let mut client = Client::bob(&server);
+    let _data = hang(&mut client, "STOR d/a", b"123", &home.join("d"), 3);
+    dead.cmd("RNFR d", 350);
+    dead.cmd("RNTO e", 250);
+    assert_eq!(dead.cmd("SIZE e/dead", 213), "213 5");
+    server.restart("KILL");
+    let mut client = Client::bob(&server);
+    assert_eq!(client.cmd("SIZE e/dead", 213), "213 5");
+    assert_eq!(client.cmd("SIZE e/a", 213), "213 3");
+    resume(&mut client, 3, "STOR e/a", b"45");
+    assert_eq!(server.get("e/a"), b"12345");
+    client.cmd("DELE e/dead", 250);
+    assert_eq!(parts(&home.join("e")), []);
 }
 
 #[test]

@@ -205,6 +205,25 @@ fn what_a_program_prints_without_end_is_bounded() {
 }
 
 #[test]
+fn what_a_program_has_started_is_ended_even_if_it_does_not_heed_the_signal() {
+    let stubborn =
+        "(trap '' TERM; echo child $(sh -c 'echo $PPID'); while :; do sleep 1; done)";
+    let server = Server::setup()
+        .server("hook_timeout = 1")
+        .server(&format!("on_upload = /bin/sh -c \"{stubborn} & wait\""))
+        .start();
+    Client::bob(&server).upload("STOR a", b"x");
+    let line = server.wait_for_log("]: child ");
+    let child = line.split("child ").nth(1).unwrap().to_owned();
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("signal: 15"), "{line}");
+    crate::server::eventually("its child is gone", || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
+#[test]
 fn a_program_that_prints_without_end_is_ended_when_its_time_is_over() {
     let server =
         Server::setup().server("hook_timeout = 1").server("on_upload = /usr/bin/yes").start();

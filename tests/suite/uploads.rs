@@ -505,6 +505,105 @@ fn what_began_with_a_copy_does_not_replace_what_has_come_meanwhile() {
 }
 
 #[test]
+fn appe_goes_on_with_a_part_only_if_its_user_was_shown_it() {
+    for shown in ["", "LIST", "MLSD", "MLST log", "SIZE log"] {
+        let server = Server::start();
+        server.put("log", "line1\n");
+        break_off(&mut Client::bob(&server), "STOR log", b"half", &server.home());
+        let mut viewer = Client::bob(&server);
+        match shown {
+            "" => {}
+            "LIST" | "MLSD" => drop(viewer.lines(shown)),
+            _ => drop(viewer.ask(shown)),
+        }
+        Client::bob(&server).upload("APPE log", b"more\n");
+        let expected = if shown.is_empty() { "line1\nmore\n" } else { "halfmore\n" };
+        assert_eq!(server.get("log"), expected.as_bytes(), "{shown}");
+    }
+}
+
+#[test]
+fn appe_after_size_goes_on_with_that_part_and_no_other() {
+    let server = Server::start();
+    let home = server.home();
+    let mut first = Client::bob(&server);
+    break_off(&mut first, "STOR a", &b"1".repeat(500), &home);
+    assert_eq!(first.cmd("SIZE a", 213), "213 500");
+    break_off(&mut Client::bob(&server), "STOR a", &b"2".repeat(700), &home);
+    let reply = refused(&mut first, "APPE a", 554);
+    assert!(reply.contains(" 0 "), "{reply}");
+    assert_eq!(first.cmd("SIZE a", 213), "213 700");
+    first.upload("APPE a", b"2");
+    assert_eq!(server.get("a"), b"2".repeat(701));
+    // what was told is forgotten with the file
+    break_off(&mut first, "STOR b", b"123", &home);
+    first.cmd("SIZE b", 213);
+    first.cmd("DELE b", 250);
+    first.cmd("SIZE b", 550);
+    first.upload("APPE b", b"new");
+    assert_eq!(server.get("b"), b"new");
+}
+
+#[test]
+fn a_part_that_began_with_a_version_ends_with_it() {
+    let server = two_users();
+    server.put("a", b"1".repeat(1000));
+    let mut first = Client::bob(&server);
+    first.cmd("REST 500", 350);
+    let data = hang(&mut first, "STOR a", b"new", &server.home(), 503);
+    reset(data);
+    first.expect(426);
+    assert_eq!(sizes(&mut first, "a"), Some(503));
+    // the same version: it goes on, and is begun once more
+    first.cmd("REST 503", 350);
+    let data = hang(&mut first, "STOR a", b"er", &server.home(), 505);
+    reset(data);
+    first.expect(426);
+    assert_eq!(sizes(&mut first, "a"), Some(505));
+    Client::login(&server, "ann", "secret").upload("STOR a", b"whole");
+    assert_eq!(sizes(&mut first, "a"), Some(5));
+    first.cmd("REST 505", 350);
+    assert!(refused(&mut first, "STOR a", 554).contains(" 5 "));
+    assert_eq!(server.get("a"), b"whole");
+}
+
+#[test]
+fn the_tail_of_a_large_file_is_not_put_at_risk() {
+    let server = Server::start();
+    let size = 100 << 20;
+    let path = server.home().join("a");
+    fs::File::create(&path).unwrap().set_len(size).unwrap();
+    let mut client = Client::bob(&server);
+    client.cmd(&format!("REST {}", 70 << 20), 350);
+    let mut data = client.passive();
+    let (code, text) = client.ask("STOR a");
+    if code == 150 {
+        // a clone
+        data.write_all(b"new").unwrap();
+        reset(data);
+        client.expect(426);
+    } else {
+        assert_eq!(code, 554, "{text}");
+        assert!(text.contains(&size.to_string()), "{text}");
+    }
+    assert_eq!(path.metadata().unwrap().len(), size);
+}
+
+#[test]
+fn a_mode_that_is_changed_during_the_upload_stays() {
+    let server = Server::start();
+    let path = server.put("a", "old");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut client = Client::bob(&server);
+    let data = hang(&mut client, "STOR a", b"new", &server.home(), 3);
+    Client::bob(&server).cmd("SITE CHMOD 600 a", 200);
+    drop(data);
+    client.expect(226);
+    assert_eq!(server.get("a"), b"new");
+    assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
 fn each_user_has_a_part_of_its_own() {
     let server = two_users();
     let home = server.home();

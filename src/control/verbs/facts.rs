@@ -13,6 +13,7 @@ use crate::vfs::{FileKind, Told, VirtualPath};
 /// own that has failed, how much of it is here. In ASCII type that takes
 /// reading the file, so a very large one is not counted.
 pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    session.state.parameters.told_size = None;
     let user = session.user()?;
     let path = user.path(path);
     let entry = user.tree.shown(&path)?;

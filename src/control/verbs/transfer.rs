@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::config::Occasion;
 use crate::control::Session;
@@ -11,7 +12,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
 use crate::data::text::{self, At, TextSource};
-use crate::data::{self, DataConnection, DataError, Progress, Pump, Throttle};
+use crate::data::{self, DataConnection, DataError, Interrupt, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer, Who};
 use crate::vfs::{Store, Upload, VirtualPath};
 
@@ -234,6 +235,11 @@ impl Session {
     pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
         if self.required().data && self.private().is_none() {
             return Err(Refusal::ProtectionNeeded);
+        }
+        // before the look at the signal: whoever gives it looks at this behind it
+        self.at_work.store(true, Ordering::SeqCst);
+        if self.shared.stop.is_soon() {
+            return Err(DataError::from(Interrupt::Stopped).into());
         }
         let patience = self.shared.config.server.data_timeout;
         let setup = std::mem::take(&mut self.state.parameters.setup);
