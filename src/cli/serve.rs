@@ -19,8 +19,8 @@ use crate::log;
 use crate::server::Server;
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
-/// the file in place and the one to replace it, and for a moment two more.
-const FILES_PER_SESSION: u64 = 8;
+/// the file in place and the one to replace it, a pipe, and for a moment two more.
+const FILES_PER_SESSION: u64 = 10;
 
 /// Listeners, logs, signals and what the libraries open for a moment.
 const OTHER_FILES: u64 = 32;

@@ -17,6 +17,7 @@ mod passive;
 mod ports;
 mod pump;
 mod throttle;
+mod tube;
 
 pub use active::{connect, may_leave_from};
 pub use connection::DataConnection;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::ascii::FromWire;
 use super::connection::Read;
+use super::tube::Tube;
 use super::{DataConnection, DataError, Throttle};
 use crate::vfs::{FsError, Upload};
 
@@ -149,12 +150,15 @@ pub struct Pump<'a> {
     pub progress: Progress,
 }
 
-/// `sendfile` is asked for this much at once: long enough to cost nothing, short enough for
-/// a look at the control connection in between.
-const FILE_CHUNK: usize = 1 << 20;
+/// `sendfile` is asked for this much at once. Longer steps cost fewer calls, and leave so much on
+/// its way to a client on this machine that what it copies is in no cache any more.
+const FILE_CHUNK: usize = 256 << 10;
 
 /// Uploads are read in pieces of this size.
-const RECEIVE_CHUNK: usize = 256 << 10;
+const RECEIVE_CHUNK: usize = 64 << 10;
+
+/// One that has come so far is worth a pipe.
+const LARGE: u64 = 256 << 10;
 
 /// Listings and converted text are sent in pieces of about this size.
 const SEND_CHUNK: usize = 64 << 10;
@@ -291,10 +295,19 @@ impl<'a> Pump<'a> {
     ) -> Result<(), DataError> {
         let mut buffer = Vec::with_capacity(self.throttle.chunk(RECEIVE_CHUNK));
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
-        let mut write = |bytes: &[u8]| upload.write_all(bytes).map_err(DataError::Write);
+        let mut may_splice = !ascii && from.plain().is_some() && self.throttle.is_off();
         // most clients send nothing before the 150 has come
         self.until_ready(from, PollFlags::IN)?;
         loop {
+            if may_splice && self.progress.bytes >= LARGE {
+                may_splice = false;
+                if let Some(tube) = Tube::open()
+                    && self.receive_through(&tube, from, upload)?
+                {
+                    break;
+                }
+            }
+            let mut write = |bytes: &[u8]| upload.write_all(bytes).map_err(DataError::Write);
             buffer.clear();
             match from.read(&mut buffer).map_err(DataError::Lost)? {
                 Read::End => break,
@@ -315,11 +328,35 @@ impl<'a> Pump<'a> {
         if let Some((mut state, mut local)) = lines {
             local.clear();
             state.finish(&mut local);
-            write(&local)?;
+            upload.write_all(&local).map_err(DataError::Write)?;
         }
         self.still_there()?;
         from.end_receiving();
         Ok(())
+    }
+
+    /// The same within the kernel; says whether it has come to the end, or the file system wants
+    /// to be written to.
+    fn receive_through(
+        &mut self,
+        tube: &Tube,
+        from: &mut DataConnection,
+        upload: &mut Upload,
+    ) -> Result<bool, DataError> {
+        while let Some(stream) = from.plain() {
+            match tube.fill(stream).map_err(DataError::Lost)? {
+                Some(0) => return Ok(true),
+                None => self.until_ready(from, PollFlags::IN)?,
+                Some(bytes) => {
+                    let spliced = upload.splice_all(tube.outlet(), bytes);
+                    self.moved(bytes)?;
+                    if !spliced.map_err(DataError::Write)? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The system of a client that was killed closes both connections, and the data connection

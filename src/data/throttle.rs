@@ -24,6 +24,11 @@ impl Throttle {
         Self { rate, due: None }
     }
 
+    /// Whether there is no limit.
+    pub fn is_off(&self) -> bool {
+        self.rate.is_none()
+    }
+
     /// How many bytes to move at once, at most.
     pub fn chunk(&self, most: usize) -> usize {
         let piece = |rate: NonZeroU64| usize::try_from((rate.get() / PIECES).max(1));

@@ -7,10 +7,12 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, MutexGuard};
 
 use rustix::fs::fsync;
 use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
 
 use super::part::{Base, Part};
 use super::parts::{Claim, Parts, Version};
@@ -195,6 +197,41 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// Writes so many bytes that wait in a pipe; says whether the file takes them from there, or
+    /// they had to be read first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Upload::write_all`]. What the file has not taken is lost.
+    pub fn splice_all(&mut self, pipe: BorrowedFd<'_>, bytes: usize) -> Result<bool, FsError> {
+        let mut left = bytes;
+        while left > 0 {
+            let Some(file) = &self.file else { return Err(FsError::NotFound) };
+            let writing = self.way.writing()?;
+            match splice(pipe, None, file, None, left, SpliceFlags::MOVE) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(moved) => {
+                    self.written += moved as u64;
+                    left -= moved;
+                }
+                Err(Errno::INTR) => {}
+                // it was opened for appending, or its file system cannot do it
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    drop(writing);
+                    let mut rest = vec![0; left];
+                    let read = rustix::io::read(pipe, &mut rest[..])?;
+                    self.write_all(rest.get(..read).unwrap_or_default())?;
+                    left -= read;
+                    if left == 0 || read == 0 {
+                        return Ok(false);
+                    }
+                }
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// Of a part that began with a file in place, or with nothing there.
