@@ -14,19 +14,40 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// One line of LIST, as `ls -l` prints it, in UTC.
-pub fn long(entry: &Entry, owner: &str, group: &str, now: i64, out: &mut Vec<u8>) {
-    let mode = mode_text(entry);
-    let at = moment(entry.modified);
-    let month = MONTHS.get(usize::from(u8::from(at.month())) - 1).unwrap_or(&"Jan");
+pub fn long(
+    entry: &Entry,
+    owner: &str,
+    group: &str,
+    now: i64,
+    days: &mut Days,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(&mode_text(entry));
+    out.push(b' ');
+    push_number(entry.links, 3, b' ', out);
+    for name in [owner, group] {
+        out.push(b' ');
+        out.extend_from_slice(name.as_bytes());
+        out.extend(std::iter::repeat_n(b' ', 8_usize.saturating_sub(name.chars().count())));
+    }
+    out.push(b' ');
+    push_number(entry.size, 8, b' ', out);
+    out.push(b' ');
+    let (day, time) = days.of(entry.modified);
+    out.extend_from_slice(day.name.as_bytes());
+    out.push(b' ');
+    push_number(u64::from(day.of_month), 2, b' ', out);
+    out.push(b' ');
     let age = now.saturating_sub(entry.modified);
-    // a Vec takes whatever is written to it
-    let _ = write!(out, "{mode} {:>3} {owner:<8} {group:<8}", entry.links);
-    let _ = write!(out, " {:>8} {month} {:>2} ", entry.size, at.day());
-    let _ = if (0..SIX_MONTHS).contains(&age) {
-        write!(out, "{:02}:{:02} ", at.hour(), at.minute())
+    if (0..SIX_MONTHS).contains(&age) {
+        push_number(time / 3600, 2, b'0', out);
+        out.push(b':');
+        push_number(time / 60 % 60, 2, b'0', out);
     } else {
-        write!(out, "{:>5} ", at.year())
-    };
+        // a Vec takes whatever is written to it
+        let _ = write!(out, "{:>5}", day.year);
+    }
+    out.push(b' ');
     push_name(&entry.name, out);
     if let Some((text, _)) = &entry.target {
         out.extend_from_slice(b" -> ");
@@ -35,25 +56,82 @@ pub fn long(entry: &Entry, owner: &str, group: &str, now: i64, out: &mut Vec<u8>
     out.extend_from_slice(b"\r\n");
 }
 
-fn mode_text(entry: &Entry) -> String {
+/// The day of the last entry: neighbours often have the same.
+#[derive(Debug, Default)]
+pub struct Days {
+    last: Option<(i64, Day)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Day {
+    year: i32,
+    month: u8,
+    name: &'static str,
+    of_month: u8,
+}
+
+const DAY: i64 = 24 * 3600;
+
+impl Days {
+    /// The day, and the second of it.
+    fn of(&mut self, seconds: i64) -> (Day, u64) {
+        // what no calendar has is the beginning
+        let known = OffsetDateTime::from_unix_timestamp(seconds).is_ok();
+        let seconds = if known { seconds } else { 0 };
+        let (number, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+        let time = u64::try_from(time).unwrap_or_default();
+        match self.last {
+            Some((last, day)) if last == number => (day, time),
+            _ => {
+                let at = moment(seconds);
+                let month = u8::from(at.month());
+                let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or("Jan");
+                let day = Day { year: at.year(), month, name, of_month: at.day() };
+                self.last = Some((number, day));
+                (day, time)
+            }
+        }
+    }
+}
+
+/// A number, with something in front of it up to a width.
+fn push_number(number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(left % 10).unwrap_or_default();
+        left /= 10;
+        at -= 1;
+        if left == 0 {
+            break;
+        }
+    }
+    let digits = digits.get(at..).unwrap_or_default();
+    out.extend(std::iter::repeat_n(fill, width.saturating_sub(digits.len())));
+    out.extend_from_slice(digits);
+}
+
+fn mode_text(entry: &Entry) -> [u8; 10] {
     let kind = match entry.kind {
-        FileKind::File => '-',
-        FileKind::Directory => 'd',
-        FileKind::Link => 'l',
-        FileKind::Fifo => 'p',
-        FileKind::Socket => 's',
-        FileKind::Block => 'b',
-        FileKind::Char => 'c',
+        FileKind::File => b'-',
+        FileKind::Directory => b'd',
+        FileKind::Link => b'l',
+        FileKind::Fifo => b'p',
+        FileKind::Socket => b's',
+        FileKind::Block => b'b',
+        FileKind::Char => b'c',
     };
-    let mut text = String::with_capacity(10);
-    text.push(kind);
-    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+    let mut text = [kind; 10];
+    let mut letters = text.iter_mut().skip(1);
+    let mut push = |letter| letters.next().into_iter().for_each(|place| *place = letter);
+    for (shift, special, letter) in [(6, 0o4000, b's'), (3, 0o2000, b's'), (0, 0o1000, b't')] {
         let bits = entry.mode >> shift;
-        text.push(if bits & 4 != 0 { 'r' } else { '-' });
-        text.push(if bits & 2 != 0 { 'w' } else { '-' });
-        text.push(match (entry.mode & special != 0, bits & 1 != 0) {
-            (false, false) => '-',
-            (false, true) => 'x',
+        push(if bits & 4 != 0 { b'r' } else { b'-' });
+        push(if bits & 2 != 0 { b'w' } else { b'-' });
+        push(match (entry.mode & special != 0, bits & 1 != 0) {
+            (false, false) => b'-',
+            (false, true) => b'x',
             (true, true) => letter,
             (true, false) => letter.to_ascii_uppercase(),
         });
@@ -149,7 +227,7 @@ impl Facts {
 }
 
 /// The facts of one entry, each with its semicolon, and then a space (RFC 3659 §7.2).
-pub fn facts(entry: &Entry, wanted: Facts, perm: PermSet, out: &mut Vec<u8>) {
+pub fn facts(entry: &Entry, wanted: Facts, perm: PermSet, days: &mut Days, out: &mut Vec<u8>) {
     let there = entry.followed();
     for fact in Fact::ALL.into_iter().filter(|&fact| wanted.has(fact)) {
         // a directory has no size that a client could use
@@ -158,24 +236,44 @@ pub fn facts(entry: &Entry, wanted: Facts, perm: PermSet, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(fact.name().as_bytes());
         out.push(b'=');
-        let _ = match fact {
-            Fact::Type => write!(out, "{}", type_fact(there.kind)),
-            Fact::Size => write!(out, "{}", there.size),
-            Fact::Modify => write!(out, "{}", time_val(there.modified)),
-            Fact::Perm => write!(out, "{}", perm_fact(there.kind, perm)),
-            Fact::Unique => write!(out, "{:x}g{:x}", there.id.0, there.id.1),
-            Fact::Mode => write!(out, "{:04o}", there.mode),
-            Fact::Uid => write!(out, "{}", there.uid),
-            Fact::Gid => write!(out, "{}", there.gid),
-        };
+        match fact {
+            Fact::Type => out.extend_from_slice(type_fact(there.kind).as_bytes()),
+            Fact::Size => push_number(there.size, 0, b' ', out),
+            Fact::Modify => push_time(there.modified, days, out),
+            Fact::Perm => push_perm(there.kind, perm, out),
+            Fact::Unique => {
+                push_digits::<4>(there.id.0, 0, out);
+                out.push(b'g');
+                push_digits::<4>(there.id.1, 0, out);
+            }
+            Fact::Mode => push_digits::<3>(u64::from(there.mode), 4, out),
+            Fact::Uid => push_number(u64::from(there.uid), 0, b' ', out),
+            Fact::Gid => push_number(u64::from(there.gid), 0, b' ', out),
+        }
         out.push(b';');
     }
     out.push(b' ');
 }
 
+/// A number in base 16 (4 bits to a digit) or 8 (3 bits), with zeros in front up to a width.
+fn push_digits<const BITS: u32>(number: u64, width: u32, out: &mut Vec<u8>) {
+    let needed = (u64::BITS - number.leading_zeros()).div_ceil(BITS).max(1);
+    for at in (0..needed.max(width)).rev() {
+        let shifted = number.checked_shr(at * BITS).unwrap_or_default();
+        let digit = usize::try_from(shifted & ((1 << BITS) - 1)).unwrap_or_default();
+        out.push(b"0123456789abcdef".get(digit).copied().unwrap_or(b'0'));
+    }
+}
+
 /// One line of MLSD.
-pub fn machine(entry: &Entry, wanted: Facts, perm: PermSet, out: &mut Vec<u8>) {
-    facts(entry, wanted, perm, out);
+pub fn machine(
+    entry: &Entry,
+    wanted: Facts,
+    perm: PermSet,
+    days: &mut Days,
+    out: &mut Vec<u8>,
+) {
+    facts(entry, wanted, perm, days, out);
     push_name(&entry.name, out);
     out.extend_from_slice(b"\r\n");
 }
@@ -193,45 +291,52 @@ fn type_fact(kind: FileKind) -> &'static str {
 }
 
 /// What the user's letters allow (RFC 3659 §7.5.5).
-fn perm_fact(kind: FileKind, perm: PermSet) -> String {
-    let letters: &[(char, Perm)] = match kind {
+fn push_perm(kind: FileKind, perm: PermSet, out: &mut Vec<u8>) {
+    let letters: &[(u8, Perm)] = match kind {
         FileKind::File => &[
-            ('a', Perm::Append),
-            ('d', Perm::Delete),
-            ('f', Perm::Rename),
-            ('r', Perm::Retrieve),
-            ('w', Perm::Store),
+            (b'a', Perm::Append),
+            (b'd', Perm::Delete),
+            (b'f', Perm::Rename),
+            (b'r', Perm::Retrieve),
+            (b'w', Perm::Store),
         ],
         FileKind::Directory => &[
-            ('c', Perm::Store),
-            ('d', Perm::Delete),
-            ('e', Perm::Enter),
-            ('f', Perm::Rename),
-            ('l', Perm::List),
-            ('m', Perm::MakeDir),
-            ('p', Perm::Delete),
+            (b'c', Perm::Store),
+            (b'd', Perm::Delete),
+            (b'e', Perm::Enter),
+            (b'f', Perm::Rename),
+            (b'l', Perm::List),
+            (b'm', Perm::MakeDir),
+            (b'p', Perm::Delete),
         ],
         FileKind::Link
         | FileKind::Fifo
         | FileKind::Socket
         | FileKind::Block
-        | FileKind::Char => &[('d', Perm::Delete), ('f', Perm::Rename)],
+        | FileKind::Char => &[(b'd', Perm::Delete), (b'f', Perm::Rename)],
     };
-    letters.iter().filter(|(_, needed)| perm.has(*needed)).map(|(letter, _)| *letter).collect()
+    let allowed = letters.iter().filter(|(_, needed)| perm.has(*needed));
+    out.extend(allowed.map(|(letter, _)| *letter));
 }
 
 /// A time as RFC 3659 §2.3 writes it: `YYYYMMDDHHMMSS` in UTC.
 pub fn time_val(seconds: i64) -> String {
-    let at = moment(seconds);
-    format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    let mut out = Vec::with_capacity(14);
+    push_time(seconds, &mut Days::default(), &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn push_time(seconds: i64, days: &mut Days, out: &mut Vec<u8>) {
+    let (day, time) = days.of(seconds);
+    // a Vec takes whatever is written to it
+    match u64::try_from(day.year) {
+        Ok(year) => push_number(year, 4, b'0', out),
+        Err(_) => drop(write!(out, "{:04}", day.year)),
+    }
+    let (month, day) = (u64::from(day.month), u64::from(day.of_month));
+    for part in [month, day, time / 3600, time / 60 % 60, time % 60] {
+        push_number(part, 2, b'0', out);
+    }
 }
 
 fn moment(seconds: i64) -> OffsetDateTime {
@@ -271,13 +376,14 @@ mod tests {
 
     fn long_line(entry: &Entry) -> String {
         let mut out = Vec::new();
-        long(entry, "bob", "users", NOW, &mut out);
+        long(entry, "bob", "users", NOW, &mut Days::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
     fn machine_line(entry: &Entry, wanted: Facts, perm: &str) -> String {
         let mut out = Vec::new();
-        machine(entry, wanted, PermSet::parse(perm).unwrap(), &mut out);
+        let perm = PermSet::parse(perm).unwrap();
+        machine(entry, wanted, perm, &mut Days::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -301,7 +407,10 @@ mod tests {
 
     #[test]
     fn special_bits_and_kinds_have_their_letters() {
-        let text = |kind, mode| mode_text(&Entry { kind, mode, ..entry("x") });
+        let text = |kind, mode| {
+            let text = mode_text(&Entry { kind, mode, ..entry("x") });
+            String::from_utf8(text.to_vec()).unwrap()
+        };
         assert_eq!(text(FileKind::Directory, 0o1777), "drwxrwxrwt");
         assert_eq!(text(FileKind::File, 0o6750), "-rwsr-s---");
         assert_eq!(text(FileKind::Fifo, 0o7000), "p--S--S--T");

@@ -174,7 +174,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// After the end of one that took next to no time it is looked at so often.
-const TURNS: usize = 2;
+const TURNS: usize = 1;
 
 impl<'a> Pump<'a> {
     /// A transfer that is given up after `patience` without progress.

@@ -11,6 +11,7 @@
 mod attributes;
 mod error;
 mod journal;
+mod names;
 mod part;
 mod part_name;
 mod parts;

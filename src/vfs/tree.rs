@@ -15,6 +15,7 @@ use cap_std::fs::{
 };
 use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps, fstat};
 
+use super::names::Names;
 use super::part_name::{Mark, PartName, is_reserved};
 use super::parts::{FileId, entries, id_of, part_names};
 use super::upload::Uploads;
@@ -347,10 +348,12 @@ impl Tree {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed());
         let dir = self.root.open_with(self.below(path)?, &options)?.into_std();
-        let id = id_of(&fstat(&dir)?);
+        let stat = fstat(&dir)?;
+        let id = id_of(&stat);
         let own = self.own_parts(&dir, id);
-        let names = rustix::fs::Dir::new(dir)?;
-        Ok(Listing { tree: Arc::clone(self), path: path.clone(), names, id, own })
+        let (tree, path) = (Arc::clone(self), path.clone());
+        let (names, entry) = (Names::new(dir.into()), Entry::of_stat(Vec::new(), &stat));
+        Ok(Listing { tree, path, names, id, own, name: Vec::new(), entry })
     }
 
     /// The parts of the user's own in a directory, and those that do not say whose they are:
@@ -543,19 +546,54 @@ pub(super) fn open_folder(home: &Path, path: &VirtualPath) -> Result<(OwnedFd, S
 pub struct Listing {
     tree: Arc<Tree>,
     path: VirtualPath,
-    names: rustix::fs::Dir,
+    names: Names,
     id: FileId,
     /// The user's own parts, of those names that have not come yet.
     own: HashMap<Mark, Vec<u8>>,
+    /// The name that is being looked at.
+    name: Vec<u8>,
+    entry: Entry,
 }
 
 impl Listing {
-    /// An entry, or nothing when it cannot be looked at: it was removed meanwhile, or it lies
-    /// on a mount that is not for us. The others are listed all the same, as `ls` does.
-    fn entry(&mut self, name: &CStr) -> Result<Option<Entry>, FsError> {
-        let stat = rustix::fs::statat(self.names.fd()?, name, AtFlags::SYMLINK_NOFOLLOW);
-        let Ok(stat) = stat else { return Ok(None) };
-        let mut entry = Entry::of_stat(name.to_bytes().to_owned(), &stat);
+    /// The next entry. One that cannot be looked at is left out: it was removed meanwhile, or it
+    /// lies on a mount that is not for us; the others are listed all the same, as `ls` does.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when the directory cannot be read.
+    pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
+        while self.names.take(&mut self.name)? {
+            if self.look() {
+                return Ok(Some(&self.entry));
+            }
+        }
+        Ok(self.own_alone().then_some(&self.entry))
+    }
+
+    /// What was given out last.
+    pub fn current(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Looks at what has the name; says whether it is to be listed.
+    fn look(&mut self) -> bool {
+        let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
+        let dir = self.names.dir();
+        if is_reserved(name.to_bytes()) {
+            if let Some(part) = PartName::parse(name.to_bytes()) {
+                self.tree.uploads.parts.meet(dir, self.id, &part);
+            }
+            return false;
+        }
+        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        let mut text = std::mem::take(&mut self.entry.name);
+        text.clear();
+        text.extend_from_slice(name.to_bytes());
+        self.entry = Entry::of_stat(text, &stat);
+        let entry = &mut self.entry;
         if !self.own.is_empty()
             && let mark = Mark::new(&self.tree.uploads.owner, &entry.name)
             && self.own.remove(&mark).is_some()
@@ -565,53 +603,23 @@ impl Listing {
             entry.show_part(&part);
         }
         if entry.kind == FileKind::Link {
-            entry.target = self.tree.target(&entry, &self.path.join(&entry.name));
+            entry.target = self.tree.target(entry, &self.path.join(&entry.name));
         }
-        Ok(Some(entry))
+        true
     }
-}
 
-impl Listing {
     /// A part of the user's own of which there is no other version. One whose name is too long
     /// to be kept cannot be told.
-    fn own_alone(&mut self) -> Option<Entry> {
+    fn own_alone(&mut self) -> bool {
         self.own.retain(|_, name| !name.is_empty());
-        loop {
-            let mark = *self.own.keys().next()?;
-            let name = self.own.remove(&mark)?;
+        while let Some(mark) = self.own.keys().next().copied() {
+            let Some(name) = self.own.remove(&mark) else { return false };
             if let Some(part) = self.tree.own_part(&self.path.join(&name)) {
-                return Some(Entry::of_part(name, &part));
+                self.entry = Entry::of_part(name, &part);
+                return true;
             }
         }
-    }
-}
-
-impl Iterator for Listing {
-    type Item = Result<Entry, FsError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let found = match self.names.read() {
-                Some(Ok(found)) => found,
-                Some(Err(why)) => return Some(Err(why.into())),
-                None => return self.own_alone().map(Ok),
-            };
-            let name = found.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
-            }
-            if is_reserved(name) {
-                if let (Some(part), Ok(dir)) = (PartName::parse(name), self.names.fd()) {
-                    self.tree.uploads.parts.meet(dir, self.id, &part);
-                }
-                continue;
-            }
-            match self.entry(found.file_name()) {
-                Ok(None) => {}
-                Ok(Some(entry)) => return Some(Ok(entry)),
-                Err(why) => return Some(Err(why)),
-            }
-        }
+        false
     }
 }
 

@@ -11,7 +11,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::shared::Shared;
 use crate::control::state::User;
-use crate::data::listing::{self, Facts};
+use crate::data::listing::{self, Days, Facts};
 use crate::data::pattern;
 use crate::data::{Source, Throttle};
 use crate::vfs::{Entry, FileKind, FsError, Listing, VirtualPath};
@@ -59,7 +59,7 @@ pub(crate) fn machine(
     if user.tree.stat(&path)?.kind != FileKind::Directory {
         return Err(Refusal::NotADirectory);
     }
-    let style = Style::Machine(session.state.parameters.facts, user.perm());
+    let style = Style::Machine(session.state.parameters.facts, user.perm(), Days::default());
     send(session, "MLSD", &path, style)
 }
 
@@ -69,7 +69,8 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
     let entry = user.tree.shown_entry(&path)?;
     let mut line = vec![b' '];
-    listing::facts(&entry, session.state.parameters.facts, user.perm(), &mut line);
+    let (facts, mut days) = (session.state.parameters.facts, Days::default());
+    listing::facts(&entry, facts, user.perm(), &mut days, &mut line);
     line.extend_from_slice(&tame(path.as_bytes()));
     line.extend_from_slice(b"\r\n");
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
@@ -140,13 +141,14 @@ enum Style {
     Long(LongStyle),
     /// With what stands before each name.
     Names(Vec<u8>),
-    Machine(Facts, PermSet),
+    Machine(Facts, PermSet, Days),
 }
 
 /// What LIST needs besides the entry. Neighbours mostly have one owner.
 struct LongStyle {
     shared: Arc<Shared>,
     now: i64,
+    days: Days,
     owner: Option<(u32, String)>,
     group: Option<(u32, String)>,
 }
@@ -156,14 +158,15 @@ impl LongStyle {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok());
         let shared = Arc::clone(shared);
-        Self { shared, now: now.unwrap_or_default(), owner: None, group: None }
+        let (now, days) = (now.unwrap_or_default(), Days::default());
+        Self { shared, now, days, owner: None, group: None }
     }
 
     fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let Self { shared, now, owner, group } = self;
+        let Self { shared, now, days, owner, group } = self;
         let owner = remembered(owner, entry.uid, |uid| shared.owners.user(uid));
         let group = remembered(group, entry.gid, |gid| shared.owners.group(gid));
-        listing::long(entry, owner, group, *now, out);
+        listing::long(entry, owner, group, *now, days, out);
     }
 }
 
@@ -188,7 +191,8 @@ struct Lines {
 enum Entries {
     Directory(Listing),
     Fitting(Listing, Vec<u8>),
-    One(Option<Box<Entry>>),
+    /// Whether it has been given out.
+    One(Box<Entry>, bool),
 }
 
 impl Lines {
@@ -201,29 +205,40 @@ impl Lines {
                 user.tree.enter(&path.parent())?;
                 Entries::Fitting(user.tree.list(&path.parent())?, path.name().to_vec())
             }
-            _ => Entries::One(Some(Box::new(user.tree.shown_entry(path)?))),
+            _ => Entries::One(Box::new(user.tree.shown_entry(path)?), false),
         };
         Ok(Self { entries, style })
     }
+}
 
-    fn next(&mut self) -> Option<Result<Entry, FsError>> {
-        match &mut self.entries {
-            Entries::Directory(listing) => listing.next(),
-            Entries::Fitting(listing, pattern) => listing.find(|entry| {
-                entry.as_ref().map_or(true, |entry| pattern::fits(pattern, &entry.name))
-            }),
-            Entries::One(entry) => entry.take().map(|entry| Ok(*entry)),
+impl Entries {
+    fn next(&mut self) -> Result<Option<&Entry>, FsError> {
+        match self {
+            Self::Directory(listing) => listing.advance(),
+            Self::Fitting(listing, pattern) => {
+                while let Some(entry) = listing.advance()? {
+                    if pattern::fits(pattern, &entry.name) {
+                        return Ok(Some(listing.current()));
+                    }
+                }
+                Ok(None)
+            }
+            Self::One(entry, given) => {
+                Ok((!std::mem::replace(given, true)).then_some(&**entry))
+            }
         }
     }
 }
 
 impl Source for Lines {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
-        let Some(entry) = self.next().transpose()? else { return Ok(false) };
+        let Some(entry) = self.entries.next()? else { return Ok(false) };
         match &mut self.style {
-            Style::Long(style) => style.line(&entry, out),
-            Style::Names(prefix) => listing::name(prefix, &entry, out),
-            Style::Machine(facts, perm) => listing::machine(&entry, *facts, *perm, out),
+            Style::Long(style) => style.line(entry, out),
+            Style::Names(prefix) => listing::name(prefix, entry, out),
+            Style::Machine(facts, perm, days) => {
+                listing::machine(entry, *facts, *perm, days, out);
+            }
         }
         Ok(true)
     }

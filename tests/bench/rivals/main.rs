@@ -8,6 +8,7 @@
 //! | `tree.rs` | processor time and memory of a server's whole process tree |
 //! | `client.rs` | a client that costs as little as it can |
 //! | `workloads.rs` | the table of workloads and goals |
+//! | `floor.rs` | small files with the replies of FTP and nothing more: what no server goes below |
 //! | `raw.rs` | the same work over sockets without FTP: what the kernel allows |
 //! | `report.rs` | medians, ratios, the table and the JSON |
 
@@ -27,6 +28,7 @@
 )]
 
 mod client;
+mod floor;
 mod raw;
 mod report;
 mod servers;
@@ -63,6 +65,9 @@ fn main() {
             }
             if let Some(raw) = workload.raw {
                 report.add(workload, "raw", raw(&place, workload));
+            }
+            if let Some(floor) = workload.floor {
+                report.add(workload, "floor", floor(&place, workload));
             }
         }
         report.print(workload);

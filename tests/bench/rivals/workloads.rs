@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::client::{Client, Reader};
+use crate::floor;
 use crate::raw;
 use crate::servers::{Place, Server};
 use crate::tree;
@@ -22,6 +23,8 @@ pub struct Workload {
     run: fn(&Server, usize),
     /// The same without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
+    /// The same with its replies and nothing else.
+    pub floor: Option<fn(&Place, &Workload) -> Figure>,
     /// At least this, of the best rival.
     pub goal: f64,
     /// At most this, of the processor time of the fastest rival.
@@ -54,8 +57,8 @@ const fn workload(
     run: fn(&Server, usize),
     goal: f64,
 ) -> Workload {
-    let (clients, one_cpu, raw, goal_cpu, goal_raw) = (1, false, None, None, None);
-    Workload { name, unit, work, clients, one_cpu, run, raw, goal, goal_cpu, goal_raw }
+    let (clients, one_cpu, raw, floor, goal_cpu, goal_raw) = (1, false, None, None, None, None);
+    Workload { name, unit, work, clients, one_cpu, run, raw, floor, goal, goal_cpu, goal_raw }
 }
 
 impl Workload {
@@ -69,6 +72,10 @@ impl Workload {
 
     const fn beside(self, raw: fn(&Place, &Workload) -> Figure, goal: Option<f64>) -> Self {
         Self { raw: Some(raw), goal_raw: goal, ..self }
+    }
+
+    const fn above(self, floor: fn(&Place, &Workload) -> Figure) -> Self {
+        Self { floor: Some(floor), ..self }
     }
 
     const fn with_cpu(self, goal: f64) -> Self {
@@ -120,9 +127,9 @@ pub static WORKLOADS: &[Workload] = &[
     workload("stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, big_up_8, 1.15)
         .clients(8).beside(raw::splice_up, Some(0.95)),
     workload("small_down", "files/s", FILES as f64, small_down, 1.5)
-        .on_one_cpu().beside(raw::small_down, None),
+        .on_one_cpu().beside(raw::small_down, None).above(floor::small_down),
     workload("small_up", "files/s", FILES as f64, small_up, 1.4)
-        .on_one_cpu().beside(raw::small_up, None),
+        .on_one_cpu().beside(raw::small_up, None).above(floor::small_up),
     workload("small_down_8", "files/s", 8.0 * FILES as f64, small_down, 1.4).clients(8),
     workload("small_up_8", "files/s", 8.0 * FILES as f64, small_up, 1.4).clients(8),
     workload("login_1", "logins/s", 1000.0, |s, _| logins(s, 1, 1000), 1.2)
@@ -188,7 +195,7 @@ fn small_up(server: &Server, clients: usize) {
     });
 }
 
-fn names() -> impl Iterator<Item = String> {
+pub fn names() -> impl Iterator<Item = String> {
     (0..FILES).map(|number| format!("f{number:04}"))
 }
 

@@ -1,0 +1,114 @@
+//! The least that an FTP server can do for small files: the replies that the protocol asks for,
+//! the calls that the kernel asks for, and no check at all. What no server can go below.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::thread;
+
+use rustix::fs::{Mode, OFlags, openat, renameat};
+use rustix::net::{SendFlags, send};
+
+use crate::client::{Client, Reader};
+use crate::servers::Place;
+use crate::tree;
+use crate::workloads::{Figure, SMALL, Workload, names};
+
+pub fn small_down(place: &Place, workload: &Workload) -> Figure {
+    beside(place, workload, |client| {
+        client.enter("small");
+        for name in names() {
+            assert_eq!(client.download("RETR ", &name, Reader::Copy), SMALL);
+        }
+    })
+}
+
+pub fn small_up(place: &Place, workload: &Workload) -> Figure {
+    let chunk = [b'x'; SMALL as usize];
+    beside(place, workload, |client| {
+        client.enter("up");
+        names().for_each(|name| client.upload(&name, &chunk, SMALL));
+    })
+}
+
+fn beside(place: &Place, workload: &Workload, work: impl Fn(&mut Client)) -> Figure {
+    let data = place.home().join("data");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
+    let port = listener.local_addr().expect("address").port();
+    tree::pin(None, true);
+    let figure = workload.timed(None, || {
+        thread::scope(|scope| {
+            scope.spawn(|| serve(listener.accept().expect("accept").0, &data));
+            work(&mut Client::login(port, "x", "y"));
+        });
+    });
+    tree::pin(None, false);
+    place.clear();
+    figure
+}
+
+fn serve(mut control: TcpStream, data: &Path) {
+    let mut dir = File::open(data).expect("data");
+    control.set_nodelay(true).expect("nodelay");
+    control.write_all(b"220 \r\n").expect("greeting");
+    let (mut line, mut passive, mut port) = ([0; 256], None, 10_000);
+    loop {
+        let read = control.read(&mut line).expect("line");
+        let text = std::str::from_utf8(&line[..read]).expect("text").trim_end();
+        let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
+        match verb {
+            "" => return,
+            "EPSV" => {
+                port = 10_000 + (port - 9_999) % 22_000;
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("passive");
+                passive = Some(listener);
+                let reply = format!("229 Entering Extended Passive Mode (|||{port}|)\r\n");
+                control.write_all(reply.as_bytes()).expect("reply");
+            }
+            "RETR" => {
+                let stream = passive.take().expect("EPSV").accept().expect("client").0;
+                let mut chunk = [0; SMALL as usize];
+                let flags = OFlags::RDONLY;
+                let file = openat(&dir, argument, flags, Mode::empty()).expect("file");
+                File::from(file).read_exact(&mut chunk).expect("read");
+                send(stream.as_fd(), &chunk, SendFlags::MORE).expect("send");
+                drop(stream);
+                control.write_all(b"150 \r\n226 \r\n").expect("reply");
+            }
+            "STOR" => {
+                let stream = passive.take().expect("EPSV").accept().expect("client").0;
+                control.write_all(b"150 \r\n").expect("reply");
+                store(&dir, argument, stream);
+                control.write_all(b"226 \r\n").expect("reply");
+            }
+            "CWD" => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+                if let Ok(inner) = openat(&dir, argument, flags, Mode::empty()) {
+                    dir = File::from(inner);
+                }
+                control.write_all(b"250 \r\n").expect("reply");
+            }
+            "USER" => control.write_all(b"331 \r\n").expect("reply"),
+            _ => control.write_all(b"200 \r\n").expect("reply"),
+        }
+    }
+}
+
+/// Into place by a rename.
+fn store(dir: &File, name: &str, mut stream: TcpStream) {
+    let part = format!(".{name}");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = openat(dir, &part, flags, Mode::from_raw_mode(0o644)).expect("part");
+    let (mut file, mut chunk) = (File::from(file), [0; 2 * SMALL as usize]);
+    loop {
+        match stream.read(&mut chunk).expect("data") {
+            0 => break,
+            read => file.write_all(&chunk[..read]).expect("write"),
+        }
+    }
+    drop(file);
+    renameat(dir, &part, dir, name).expect("rename");
+    let _ = stream.shutdown(Shutdown::Write);
+}
