@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -28,7 +27,7 @@ pub(super) struct Connection {
     framer: Framer,
     /// The read timeout that the socket has now.
     timeout: Option<Duration>,
-    /// What has arrived; empty and small between two reads.
+    /// What TLS has given out; small.
     input: Vec<u8>,
     tls: Option<Box<Layer>>,
     /// A preliminary reply that may go out with the next one.
@@ -66,7 +65,7 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 const PROMPT: Duration = Duration::from_millis(10);
 
 /// One read: commands are short.
-const INPUT: usize = 1024;
+const INPUT: usize = 512;
 
 impl Connection {
     /// `login_timeout` also bounds the wait for a stranger to take a reply.
@@ -170,11 +169,8 @@ impl Connection {
     fn read(&mut self, flags: RecvFlags) {
         let mut flags = flags;
         loop {
-            self.input.clear();
-            self.input.reserve(INPUT);
             match self.receive(flags) {
                 Ok(Got::Some) => {
-                    self.framer.feed(&self.input);
                     let answers = self.framer.take_answers();
                     self.send(&answers);
                 }
@@ -195,11 +191,22 @@ impl Connection {
 
     fn receive(&mut self, flags: RecvFlags) -> io::Result<Got> {
         if let Some(layer) = &mut self.tls {
-            return layer.receive(&self.stream, flags, &mut self.input);
+            self.input.clear();
+            self.input.reserve(INPUT);
+            let got = layer.receive(&self.stream, flags, &mut self.input);
+            if matches!(got, Ok(Got::Some)) {
+                self.framer.feed(&self.input);
+            }
+            return got;
         }
-        match recv(&self.stream, spare_capacity(&mut self.input), flags) {
+        // on the stack, which an idle session has anyway
+        let mut input = [0; INPUT];
+        match recv(&self.stream, &mut input, flags) {
             Ok((0, _)) => Ok(Got::Closed),
-            Ok(_) => Ok(Got::Some),
+            Ok((read, _)) => {
+                self.framer.feed(input.get(..read).unwrap_or_default());
+                Ok(Got::Some)
+            }
             Err(Errno::AGAIN | Errno::INTR) => Ok(Got::Nothing),
             Err(why) => Err(why.into()),
         }

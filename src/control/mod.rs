@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// The last reply and the end.
-    pub fn part(mut self, parting: &Parting) {
+    pub fn part(&mut self, parting: &Parting) {
         if let Some(reply) = &parting.reply {
             self.connection.last_reply(reply);
         }
@@ -150,6 +150,7 @@ impl Session {
     }
 
     /// One command after the other, but for the answer to the last one.
+    #[inline(never)]
     fn converse(&mut self) -> Parting {
         loop {
             let (reply, why) = match self.hear() {

@@ -322,12 +322,17 @@ impl Hub {
 /// The place is free before the client hears the last word.
 fn serve(client: Client, shared: &Arc<Shared>) {
     // an error here means that the client has gone before it was greeted
-    let session =
-        Session::new(&client.stream, client.peer, Arc::clone(shared), client.implicit_tls);
-    if let Ok(mut session) = session {
+    if let Ok(mut session) = begin(&client, shared) {
         session.tell_work(&client.entry.at_work);
         let parting = session.run();
         drop(client.ticket);
         session.part(&parting);
     }
+}
+
+/// On the heap: each page that a thread's stack has touched stays its own.
+#[inline(never)]
+fn begin(client: &Client, shared: &Arc<Shared>) -> io::Result<Box<Session>> {
+    let shared = Arc::clone(shared);
+    Session::new(&client.stream, client.peer, shared, client.implicit_tls).map(Box::new)
 }

@@ -48,24 +48,31 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
             Err(refuse(session, &name, AuthError::NoCertificate, asked))
         }
         Ok(account) => {
-            let user = &account.user;
-            let tree = Tree::open(&user.home, uploads(session, &account));
-            let tree = tree.map_err(Refusal::NoHome)?;
-            let home = user.home.clone();
-            session.state.login = Login::In(Box::new(User {
-                umask: user.limits.umask,
-                idle_timeout: user.limits.idle_timeout,
-                cwd: VirtualPath::root(),
-                tree: Arc::new(tree),
-                account,
-            }));
+            let user = enter(session, account)?;
+            let account = Arc::clone(&user.account.user);
+            session.state.login = Login::In(user);
             session.connection.trust();
-            session.log(&Event::LoggedIn(&home));
+            session.log(&Event::LoggedIn(&account.home));
             session.happened(Occasion::Login, &VirtualPath::root(), None, None);
             Ok(Reply::new(Code::LoggedIn, "Logged in"))
         }
         Err(why) => Err(refuse(session, &name, why, asked)),
     }
+}
+
+/// Opens the home. Apart, for what a thread's stack has held stays its own.
+#[inline(never)]
+fn enter(session: &Session, account: Account) -> Result<Box<User>, Refusal> {
+    let user = &account.user;
+    let tree = Tree::open(&user.home, uploads(session, &account)).map_err(Refusal::NoHome)?;
+    let limits = &user.limits;
+    Ok(Box::new(User {
+        umask: limits.umask,
+        idle_timeout: limits.idle_timeout,
+        cwd: VirtualPath::root(),
+        tree: Arc::new(tree),
+        account,
+    }))
 }
 
 /// Anonymous users are told apart by their addresses: none goes on with another one's upload.

@@ -1,16 +1,24 @@
 //! A client that costs as little as it can: it allocates nothing for a command, and reads and
 //! writes with as few system calls as the protocol lets it.
 
-use std::io::{Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
+};
 
 /// A control connection.
 pub struct Client {
-    control: TcpStream,
+    control: Link,
+    /// Of TLS, if it was begun.
+    tls: Option<Arc<ClientConfig>>,
     buffer: Vec<u8>,
     line: Vec<u8>,
 }
@@ -24,6 +32,143 @@ pub enum Reader {
     Copy,
 }
 
+/// A connection, with TLS or without.
+pub enum Link {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, Buffered>>),
+}
+
+/// A stream that is read in large pieces, whatever rustls asks for.
+pub struct Buffered(BufReader<TcpStream>);
+
+impl Read for Buffered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.get_mut().write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Link {
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => tls.sock.0.get_ref(),
+        }
+    }
+
+    fn secured(stream: TcpStream, config: &Arc<ClientConfig>) -> Self {
+        let name = "localhost".try_into().expect("name");
+        let connection = ClientConnection::new(Arc::clone(config), name).expect("TLS");
+        Self::Tls(Box::new(StreamOwned::new(
+            connection,
+            Buffered(BufReader::with_capacity(256 << 10, stream)),
+        )))
+    }
+
+    /// All has been sent.
+    fn end(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.conn.send_close_notify();
+            while tls.conn.wants_write() {
+                tls.conn.write_tls(&mut tls.sock).expect("end of TLS");
+            }
+        }
+        self.stream().shutdown(Shutdown::Write).expect("end of data");
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(tls) => match tls.read(buffer) {
+                // some servers end without saying so
+                Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                other => other,
+            },
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+/// TLS 1.3 with AES-GCM, and any certificate.
+fn config() -> Arc<ClientConfig> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = vec![rustls::crypto::ring::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions");
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone));
+    Arc::new(builder.with_no_client_auth())
+}
+
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let provider = rustls::crypto::ring::default_provider();
+        provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 /// A server that hangs must not hold up the run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,7 +178,9 @@ impl Client {
         let control = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
         control.set_nodelay(true).expect("nodelay");
         control.set_read_timeout(Some(PATIENCE)).expect("timeout");
-        let mut client = Self { control, buffer: Vec::new(), line: Vec::with_capacity(128) };
+        let (control, tls) = (Link::Plain(control), None);
+        let mut client =
+            Self { control, tls, buffer: Vec::new(), line: Vec::with_capacity(128) };
         client.expect(b'2');
         client
     }
@@ -43,6 +190,22 @@ impl Client {
         let mut client = Self::connect(port);
         client.say("USER ", user, b'3');
         client.say("PASS ", password, b'2');
+        client.say("TYPE I", "", b'2');
+        client
+    }
+
+    /// The same over TLS, data connections as well.
+    pub fn secure_login(port: u16, user: &str, password: &str) -> Self {
+        let mut client = Self::connect(port);
+        client.say("AUTH TLS", "", b'2');
+        let config = config();
+        let Link::Plain(stream) = client.control else { unreachable!("it was just made") };
+        client.control = Link::secured(stream, &config);
+        client.tls = Some(config);
+        client.say("USER ", user, b'3');
+        client.say("PASS ", password, b'2');
+        client.say("PBSZ 0", "", b'2');
+        client.say("PROT P", "", b'2');
         client.say("TYPE I", "", b'2');
         client
     }
@@ -63,6 +226,7 @@ impl Client {
         self.line.extend_from_slice(argument.as_bytes());
         self.line.extend_from_slice(b"\r\n");
         self.control.write_all(&self.line).expect("send");
+        self.control.flush().expect("send");
     }
 
     /// Takes a reply, of one line or of several.
@@ -84,7 +248,7 @@ impl Client {
     /// Servers that send 150 and 226 without `TCP_NODELAY` wait for the acknowledgement of the
     /// first, which the system would put off by 40 ms.
     fn acknowledge(&self) {
-        rustix::net::sockopt::set_tcp_quickack(&self.control, true).expect("quickack");
+        rustix::net::sockopt::set_tcp_quickack(self.control.stream(), true).expect("quickack");
     }
 
     /// EPSV, and the data connection.
@@ -104,7 +268,19 @@ impl Client {
         let mut data = self.data();
         self.send(command, path);
         self.acknowledge();
-        let bytes = drain(&mut data, reader);
+        let bytes = match &self.tls {
+            None => drain(&mut data, reader),
+            Some(config) => {
+                let mut data = Link::secured(data.try_clone().expect("data"), config);
+                let (mut chunk, mut bytes) = (vec![0; 1 << 16], 0);
+                loop {
+                    match data.read(&mut chunk).expect("data") {
+                        0 => break bytes,
+                        read => bytes += read as u64,
+                    }
+                }
+            }
+        };
         // ProFTPD waits for this end as well
         drop(data);
         self.expect(b'1');
@@ -114,17 +290,21 @@ impl Client {
 
     /// An upload of so many bytes.
     pub fn upload(&mut self, path: &str, chunk: &[u8], bytes: u64) {
-        let mut data = self.data();
+        let data = self.data();
         self.send("STOR ", path);
         self.acknowledge();
         self.expect(b'1');
+        let mut data = match &self.tls {
+            None => Link::Plain(data),
+            Some(config) => Link::secured(data, config),
+        };
         let mut left = bytes;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
             data.write_all(&chunk[..most]).expect("send data");
             left -= most as u64;
         }
-        data.shutdown(Shutdown::Write).expect("end of data");
+        data.end();
         drop(data);
         self.expect(b'2');
     }

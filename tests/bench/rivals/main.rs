@@ -10,6 +10,8 @@
 //! | `workloads.rs` | the table of workloads and goals |
 //! | `floor.rs` | small files with the replies of FTP and nothing more: what no server goes below |
 //! | `raw.rs` | the same work over sockets without FTP: what the kernel allows |
+//! | `idle.rs` | sessions that do nothing |
+//! | `throttle.rs` | limits on speed |
 //! | `report.rs` | medians, ratios, the table and the JSON |
 
 #![allow(
@@ -29,9 +31,11 @@
 
 mod client;
 mod floor;
+mod idle;
 mod raw;
 mod report;
 mod servers;
+mod throttle;
 mod tree;
 mod workloads;
 
@@ -60,6 +64,9 @@ fn main() {
             // whoever comes first meets colder caches, so they take turns
             for at in 0..servers.len() {
                 let server = &servers[(at + round) % servers.len()];
+                if workload.tls && !server.tls {
+                    continue;
+                }
                 let figure = workload.measure(server, &place);
                 report.add(workload, server.name, figure);
             }
@@ -72,7 +79,23 @@ fn main() {
         }
         report.print(workload);
     }
-    report.finish(&servers, &place);
+    if wants("idle") {
+        idle::run(&servers, &mut report);
+    }
+    if wants("throttle") {
+        let ours = servers.iter().filter(|server| server.name == "ftpd");
+        ours.for_each(|server| throttle::run(server, &mut report));
+    }
+    report.finish(&servers);
+}
+
+/// What is no row of the table of workloads.
+const OTHERS: [&str; 2] = ["idle", "throttle"];
+
+/// Whether one of these is to be measured.
+fn wants(name: &str) -> bool {
+    let Ok(wanted) = env::var("ONLY") else { return true };
+    wanted.split([',', ' ']).any(|word| word == name)
 }
 
 /// Those that a variable names, or all.
@@ -84,8 +107,9 @@ fn chosen<T>(
     let Ok(wanted) = env::var(variable) else { return all.iter().collect() };
     let wanted: Vec<_> = wanted.split([',', ' ']).filter(|word| !word.is_empty()).collect();
     for word in &wanted {
-        if !all.iter().any(|one| name(one) == *word) {
-            let known: Vec<_> = all.iter().map(name).collect();
+        let other = variable == "ONLY" && OTHERS.contains(word);
+        if !other && !all.iter().any(|one| name(one) == *word) {
+            let known: Vec<_> = all.iter().map(name).chain(OTHERS).collect();
             eprintln!("{variable}: '{word}' is none of {}", known.join(", "));
             exit(2);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
-use crate::servers::{Place, Server};
+use crate::servers::Server;
 use crate::tree;
 use crate::workloads::{Figure, Workload};
 
@@ -22,6 +22,11 @@ impl Report {
 
     pub fn add(&mut self, workload: &Workload, server: &'static str, figure: Figure) {
         self.figures.entry((workload.name, server)).or_default().push(figure);
+    }
+
+    /// A line of the file for what is no workload.
+    pub fn note(&mut self, json: &str) {
+        self.json.push(json.to_owned());
     }
 
     /// The lines of one workload.
@@ -87,7 +92,7 @@ impl Report {
     }
 
     /// What does not depend on a workload, and the file.
-    pub fn finish(self, servers: &[Server], _place: &Place) {
+    pub fn finish(self, servers: &[Server]) {
         println!("\nresident set, proportional set size, threads at the end");
         for server in servers {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

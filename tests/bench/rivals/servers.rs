@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::tree;
+use crate::{throttle, tree};
 
 /// The files that all serve, in memory, and what each server needs for itself.
 pub struct Place {
@@ -27,25 +27,41 @@ pub struct Kind {
     start: fn(&Place, u16) -> Result<Command, String>,
     /// User and password.
     login: (&'static str, &'static str),
+    /// Whether it is set up with TLS here.
+    pub tls: bool,
+    /// Whether each session has processes of its own.
+    forks: bool,
 }
 
 /// A server that runs. It is ended on drop.
 pub struct Server {
     pub name: &'static str,
     pub port: u16,
+    pub tls: bool,
+    pub forks: bool,
     login: (&'static str, &'static str),
     child: Child,
 }
 
 pub static KINDS: &[Kind] = &[
-    Kind { name: "ftpd", packages: &[], start: ftpd, login: USER },
+    Kind { name: "ftpd", packages: &[], start: ftpd, login: USER, tls: true, forks: false },
     Kind {
         name: "vsftpd",
         packages: &["vsftpd", "libwrap0"],
         start: vsftpd,
         login: ("ftp", "x@y"),
+        // it takes the end of TLS for a failure
+        tls: false,
+        forks: true,
     },
-    Kind { name: "pure-ftpd", packages: &["pure-ftpd"], start: pure_ftpd, login: USER },
+    Kind {
+        name: "pure-ftpd",
+        packages: &["pure-ftpd"],
+        start: pure_ftpd,
+        login: USER,
+        tls: true,
+        forks: true,
+    },
     Kind {
         name: "proftpd",
         packages: &[
@@ -58,8 +74,17 @@ pub static KINDS: &[Kind] = &[
         ],
         start: proftpd,
         login: USER,
+        tls: false,
+        forks: true,
     },
-    Kind { name: "pyftpdlib", packages: &[], start: pyftpdlib, login: USER },
+    Kind {
+        name: "pyftpdlib",
+        packages: &[],
+        start: pyftpdlib,
+        login: USER,
+        tls: false,
+        forks: false,
+    },
 ];
 
 const USER: (&str, &str) = ("bench", "secret");
@@ -91,6 +116,10 @@ impl Place {
         for _ in 0..1024 {
             std::io::Write::write_all(&mut &big, &chunk).expect("big");
         }
+        let half = fs::File::create(data.join("half")).expect("half");
+        for _ in 0..512 {
+            std::io::Write::write_all(&mut &half, &chunk).expect("half");
+        }
         let small = data.join("small");
         fs::create_dir(&small).expect("small");
         for number in 0..2000 {
@@ -107,6 +136,17 @@ impl Place {
         for path in [data.clone(), data.join("up")] {
             std::os::unix::fs::chown(&path, Some(UID), Some(UID)).expect("run this as root");
             mode(&path, 0o777);
+        }
+        let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+        let pair = pair.expect("certificate");
+        let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        for (name, text) in [
+            ("cert.pem", cert.clone()),
+            ("key.pem", key.clone()),
+            ("both.pem", format!("{key}{cert}")),
+        ] {
+            fs::write(root.join(name), text).expect("certificate");
+            mode(&root.join(name), 0o600);
         }
         Self { rivals, root }
     }
@@ -151,7 +191,14 @@ impl Kind {
         let log = fs::File::create(place.root.join(format!("{}.log", self.name))).expect("log");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("log")).stderr(log);
         let child = command.spawn().map_err(|why| why.to_string())?;
-        let mut server = Server { name: self.name, port, login: self.login, child };
+        let mut server = Server {
+            name: self.name,
+            port,
+            tls: self.tls,
+            forks: self.forks,
+            login: self.login,
+            child,
+        };
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Ok(Some(status)) = server.child.try_wait() {
@@ -176,6 +223,10 @@ impl Server {
 
     pub fn login(&self) -> crate::client::Client {
         crate::client::Client::login(self.port, self.login.0, self.login.1)
+    }
+
+    pub fn secure_login(&self) -> crate::client::Client {
+        crate::client::Client::secure_login(self.port, self.login.0, self.login.1)
     }
 
     pub fn pid(&self) -> u32 {
@@ -231,13 +282,22 @@ fn fetch(place: &Place, package: &str) -> Result<(), String> {
 
 fn ftpd(place: &Place, port: u16) -> Result<Command, String> {
     let program = Path::new(env!("CARGO_BIN_EXE_ftpd"));
+    let limited = throttle::RATES.map(|(user, rate)| {
+        format!(
+            "[user:{user}]\npassword = secret\nperm = elradfmwMT\nhome = {}\n\
+             max_upload = {rate}\nmax_download = {rate}\n",
+            place.home().display()
+        )
+    });
+    let root = place.root.display();
     let text = format!(
         "[server]\nip = 127.0.0.1\nport = {port}\nmax_cons = 20000\nmax_per_ip = 0\n\
          passive_ports = 10000-32000\nidle_timeout = 0\nlogin_timeout = 0\nenable_logging = off\n\
-         state_dir = state\n[user:bench]\npassword = secret\nperm = elradfmwMT\nhome = {}\n",
+         state_dir = state\ntls_cert = {root}/cert.pem\ntls_key = {root}/key.pem\n\
+         [user:bench]\npassword = secret\nperm = elradfmwMT\nhome = {}\n",
         place.home().display()
     );
-    let ini = place.write("ftpd.ini", &text);
+    let ini = place.write("ftpd.ini", &(text + &limited.concat()));
     fs::set_permissions(&ini, fs::Permissions::from_mode(0o600)).expect("mode");
     let mut command = Command::new(program);
     command.arg("--config").arg(ini);
@@ -283,6 +343,7 @@ fn pure_ftpd(place: &Place, port: u16) -> Result<Command, String> {
     command.args(["-S", &format!("127.0.0.1,{port}"), "-c", "20000", "-H", "-E"]);
     command.args(["-l", &format!("puredb:{}", database.display()), "-u", "1", "-U", "022:022"]);
     command.args(["-p", "10000:32000", "-L", "200000:8", "-I", "60", "-f", "none", "-A"]);
+    command.args(["-Y", "1", "-2", &place.root.join("both.pem").to_string_lossy()]);
     command.args(["-g", &place.root.join("pure.pid").to_string_lossy()]);
     Ok(command)
 }

@@ -20,6 +20,8 @@ pub struct Workload {
     clients: usize,
     /// Whether client and server share one processor.
     one_cpu: bool,
+    /// Whether it takes TLS.
+    pub tls: bool,
     run: fn(&Server, usize),
     /// The same without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
@@ -58,12 +60,30 @@ const fn workload(
     goal: f64,
 ) -> Workload {
     let (clients, one_cpu, raw, floor, goal_cpu, goal_raw) = (1, false, None, None, None, None);
-    Workload { name, unit, work, clients, one_cpu, run, raw, floor, goal, goal_cpu, goal_raw }
+    let tls = false;
+    Workload {
+        name,
+        unit,
+        work,
+        clients,
+        one_cpu,
+        tls,
+        run,
+        raw,
+        floor,
+        goal,
+        goal_cpu,
+        goal_raw,
+    }
 }
 
 impl Workload {
     const fn clients(self, clients: usize) -> Self {
         Self { clients, ..self }
+    }
+
+    const fn over_tls(self) -> Self {
+        Self { tls: true, ..self }
     }
 
     const fn on_one_cpu(self) -> Self {
@@ -138,6 +158,13 @@ pub static WORKLOADS: &[Workload] = &[
     workload("list_10k", "listings/s", 5.0, |s, _| listing(s, "LIST list10000", 5), 1.67),
     workload("list_100k", "listings/s", 1.0, |s, _| listing(s, "LIST list100000", 1), 1.67),
     workload("mlsd_100k", "listings/s", 1.0, |s, _| listing(s, "MLSD list100000", 1), 1.67),
+    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, tls_down, 1.2).over_tls(),
+    workload("tls_retr_8", "GB/s", 4.0 * GIB as f64 / 1e9, tls_down_8, 1.2).clients(8).over_tls(),
+    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, tls_up, 1.3).over_tls(),
+    workload("tls_stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, tls_up_8, 1.3).clients(8).over_tls(),
+    workload("tls_list_10k", "listings/s", 5.0, tls_listing, 1.67).over_tls(),
+    workload("tls_login_1", "logins/s", 300.0, |s, _| tls_logins(s, 1, 300), 1.1).over_tls(),
+    workload("tls_login_16", "logins/s", 800.0, |s, _| tls_logins(s, 16, 50), 1.1).over_tls(),
     workload("noop", "replies/s", 20_000.0, noop, 1.0).on_one_cpu(),
 ];
 
@@ -172,6 +199,63 @@ fn big_up_8(server: &Server, clients: usize) {
     let chunk = vec![b'x'; 256 << 10];
     together(server, clients, |client, number| {
         client.upload(&format!("up/big{number}"), &chunk, GIB / 2);
+    });
+}
+
+/// The same over TLS.
+fn privately(server: &Server, clients: usize, work: impl Fn(&mut Client, usize) + Sync) {
+    thread::scope(|scope| {
+        for number in 0..clients {
+            let work = &work;
+            scope.spawn(move || {
+                let mut client = server.secure_login();
+                client.enter("data");
+                work(&mut client, number);
+            });
+        }
+    });
+}
+
+fn tls_down(server: &Server, clients: usize) {
+    privately(server, clients, |client, _| {
+        assert_eq!(client.download("RETR ", "big", Reader::Copy), GIB);
+    });
+}
+
+/// Files of half the size, as with uploads.
+fn tls_down_8(server: &Server, clients: usize) {
+    privately(server, clients, |client, _| {
+        assert_eq!(client.download("RETR ", "half", Reader::Copy), GIB / 2);
+    });
+}
+
+fn tls_up(server: &Server, clients: usize) {
+    let chunk = vec![b'x'; 256 << 10];
+    privately(server, clients, |client, number| {
+        client.upload(&format!("up/big{number}"), &chunk, GIB);
+    });
+}
+
+fn tls_up_8(server: &Server, clients: usize) {
+    let chunk = vec![b'x'; 256 << 10];
+    privately(server, clients, |client, number| {
+        client.upload(&format!("up/big{number}"), &chunk, GIB / 2);
+    });
+}
+
+fn tls_listing(server: &Server, _: usize) {
+    privately(server, 1, |client, _| {
+        for _ in 0..5 {
+            assert!(client.download("LIST ", "list10000", Reader::Copy) > 100_000);
+        }
+    });
+}
+
+fn tls_logins(server: &Server, clients: usize, each: usize) {
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| (0..each).for_each(|_| server.secure_login().quit()));
+        }
     });
 }
 
