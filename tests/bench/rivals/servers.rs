@@ -78,6 +78,14 @@ pub static KINDS: &[Kind] = &[
         forks: true,
     },
     Kind {
+        name: "unftp",
+        packages: &[],
+        start: unftp,
+        login: ("anonymous", "x@y"),
+        tls: true,
+        forks: false,
+    },
+    Kind {
         name: "pyftpdlib",
         packages: &[],
         start: pyftpdlib,
@@ -366,6 +374,30 @@ fn proftpd(place: &Place, port: u16) -> Result<Command, String> {
     let settings = place.write("proftpd.conf", &text);
     let mut command = Command::new(place.rivals.join("root/usr/sbin/proftpd"));
     command.arg("-n").arg("-c").arg(settings);
+    Ok(command)
+}
+
+/// Built by `cargo install`, which takes its time: only when it is asked for with `UNFTP=1`, or was
+/// built before.
+fn unftp(place: &Place, port: u16) -> Result<Command, String> {
+    let root = place.rivals.join("unftp");
+    let program = root.join("bin/unftp");
+    if !program.exists() {
+        if std::env::var_os("UNFTP").is_none() {
+            return Err("not built; UNFTP=1 builds it".to_owned());
+        }
+        let built =
+            Command::new("cargo").args(["install", "unftp", "--root"]).arg(&root).status();
+        if !built.is_ok_and(|status| status.success()) {
+            return Err("cargo install has failed".to_owned());
+        }
+    }
+    let mut command = Command::new(program);
+    command.arg("--root-dir").arg(place.home()).args(["--passive-ports", "10000-32000"]);
+    command.args(["--bind-address", &format!("127.0.0.1:{port}"), "--log-level", "error"]);
+    command.args(["--bind-address-http", "127.0.0.1:0", "--idle-session-timeout", "3600"]);
+    command.arg("--ftps-certs-file").arg(place.root.join("cert.pem"));
+    command.arg("--ftps-key-file").arg(place.root.join("key.pem"));
     Ok(command)
 }
 
