@@ -152,9 +152,9 @@ pub static WORKLOADS: &[Workload] = &[
         .on_one_cpu().beside(raw::small_up, None).above(floor::small_up),
     workload("small_down_8", "files/s", 8.0 * FILES as f64, small_down, 1.4).clients(8),
     workload("small_up_8", "files/s", 8.0 * FILES as f64, small_up, 1.4).clients(8),
-    workload("login_1", "logins/s", 1000.0, |s, _| logins(s, 1, 1000), 1.2)
+    workload("login_1", "logins/s", 200.0, |s, _| logins(s, 1, 200), 1.2)
         .on_one_cpu().beside(raw::logins, None),
-    workload("login_16", "logins/s", 1600.0, |s, _| logins(s, 16, 100), 1.0),
+    workload("login_16", "logins/s", 320.0, |s, _| logins(s, 16, 20), 1.0),
     workload("list_10k", "listings/s", 5.0, |s, _| listing(s, "LIST list10000", 5), 1.67),
     workload("list_100k", "listings/s", 1.0, |s, _| listing(s, "LIST list100000", 1), 1.67),
     workload("mlsd_100k", "listings/s", 1.0, |s, _| listing(s, "MLSD list100000", 1), 1.67),
