@@ -120,14 +120,9 @@ impl Session {
     /// all that others may wait for is given back before [`Session::part`] says it.
     #[must_use]
     pub fn run(&mut self) -> Parting {
-        self.log(&Event::Connected);
-        if self.implicit
-            && let Err(why) = self.begin_implicit_tls()
-        {
+        if let Err(why) = self.greet() {
             return Parting { reply: None, why };
         }
-        let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
-        self.connection.reply(&greeting);
         let parting = self.converse();
         // that a stopping server cuts clients off says nothing about their firewall
         if !self.shared.stop.is_soon() {
@@ -140,7 +135,19 @@ impl Session {
         parting
     }
 
+    #[inline(never)]
+    fn greet(&mut self) -> Result<(), String> {
+        self.log(&Event::Connected);
+        if self.implicit {
+            self.begin_implicit_tls()?;
+        }
+        let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
+        self.connection.reply(&greeting);
+        Ok(())
+    }
+
     /// The last reply and the end.
+    #[inline(never)]
     pub fn part(&mut self, parting: &Parting) {
         if let Some(reply) = &parting.reply {
             self.connection.last_reply(reply);
@@ -156,6 +163,9 @@ impl Session {
             let (reply, why) = match self.hear() {
                 Heard::Line(Line::Text(line)) => {
                     let reply = self.obey(&line);
+                    if reply.code() == Code::LoggedIn {
+                        login::told(self);
+                    }
                     let why = if reply.code() == Code::Closing { "QUIT" } else { "refused" };
                     (reply, why)
                 }
@@ -243,6 +253,7 @@ impl Session {
     }
 
     /// One line in, one final reply out: the return type is the rule (RFC 959 §5.4).
+    #[inline(never)]
     fn obey(&mut self, line: &[u8]) -> Reply {
         ::log::debug!("{} {}", self.peer, command::name_of(line));
         match self.attempt(line) {
@@ -397,6 +408,7 @@ impl Session {
     }
 
     /// A failed login has its own line, and so has a transfer that had begun.
+    #[inline(never)]
     fn log_refusal(&self, line: &[u8], why: &Refusal) {
         if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
             return;

@@ -24,5 +24,5 @@ mod upload;
 pub use error::FsError;
 pub use parts::Parts;
 pub use path::VirtualPath;
-pub use tree::{Entry, FileKind, Listing, Tree};
+pub use tree::{Entry, FileKind, Home, Listing, Tree};
 pub use upload::{Store, Told, Upload, Uploads};

@@ -78,17 +78,34 @@ pub struct Entry {
     pub target: Option<(Vec<u8>, Box<Entry>)>,
 }
 
-impl Tree {
-    /// Takes hold of a home.
+/// A home, held.
+#[derive(Debug)]
+pub struct Home {
+    root: Dir,
+    counts_links: bool,
+}
+
+impl Home {
+    /// Takes hold of it.
     ///
     /// # Errors
     ///
     /// When it is not there, not a directory, or not readable.
     #[expect(clippy::disallowed_methods, reason = "the one door to served files")]
-    pub fn open(home: &Path, uploads: Uploads) -> Result<Self, FsError> {
-        let root = Dir::open_ambient_dir(home, ambient_authority())?;
+    #[inline(never)]
+    pub fn open(path: &Path) -> Result<Self, FsError> {
+        let root = Dir::open_ambient_dir(path, ambient_authority())?;
         let counts_links = root.dir_metadata()?.nlink() > 0;
-        Ok(Self { root, home: home.to_owned(), uploads, counts_links })
+        Ok(Self { root, counts_links })
+    }
+}
+
+impl Tree {
+    /// What is below a home.
+    #[inline(never)]
+    pub fn new(home: Home, path: &Path, uploads: Uploads) -> Arc<Self> {
+        let Home { root, counts_links } = home;
+        Arc::new(Self { root, home: path.to_owned(), uploads, counts_links })
     }
 
     /// The path below the root of something that may be there; parts are not there for clients.

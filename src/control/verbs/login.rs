@@ -12,7 +12,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
 use crate::log::Event;
-use crate::vfs::{Tree, Uploads, VirtualPath};
+use crate::vfs::{Home, Tree, Uploads, VirtualPath};
 
 /// How long a wrong password takes to be refused the first time; each further one takes as
 /// long again. It hides whether there is such a user, and it slows guessing.
@@ -42,37 +42,46 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
             return Err(Refusal::Sequence("You are logged in"));
         }
     };
+    let account = check(session, &name, password)?;
+    let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
+    enter(session, account, home);
+    session.connection.trust();
+    Ok(Reply::new(Code::LoggedIn, "Logged in"))
+}
+
+// Steps of a login, one after the other and not one in the other: each page that a thread's stack
+// has touched stays its own, and an idle session should have few.
+
+#[inline(never)]
+fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
     let asked = Instant::now();
-    match session.shared.users.log_in(&name, password.expose(), session.peer.ip()) {
-        Ok(account) if !security::has_certificate(session, &account) => {
-            Err(refuse(session, &name, AuthError::NoCertificate, asked))
-        }
-        Ok(account) => {
-            let user = enter(session, account)?;
-            let account = Arc::clone(&user.account.user);
-            session.state.login = Login::In(user);
-            session.connection.trust();
-            session.log(&Event::LoggedIn(&account.home));
-            session.happened(Occasion::Login, &VirtualPath::root(), None, None);
-            Ok(Reply::new(Code::LoggedIn, "Logged in"))
-        }
-        Err(why) => Err(refuse(session, &name, why, asked)),
+    match session.shared.users.log_in(name, password.expose(), session.peer.ip()) {
+        Ok(account) if security::has_certificate(session, &account) => Ok(account),
+        Ok(_) => Err(refuse(session, name, AuthError::NoCertificate, asked)),
+        Err(why) => Err(refuse(session, name, why, asked)),
     }
 }
 
-/// Opens the home. Apart, for what a thread's stack has held stays its own.
 #[inline(never)]
-fn enter(session: &Session, account: Account) -> Result<Box<User>, Refusal> {
-    let user = &account.user;
-    let tree = Tree::open(&user.home, uploads(session, &account)).map_err(Refusal::NoHome)?;
-    let limits = &user.limits;
-    Ok(Box::new(User {
+fn enter(session: &mut Session, account: Account, home: Home) {
+    let tree = Tree::new(home, &account.user.home, uploads(session, &account));
+    let limits = &account.user.limits;
+    session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
         idle_timeout: limits.idle_timeout,
         cwd: VirtualPath::root(),
-        tree: Arc::new(tree),
+        tree,
         account,
-    }))
+    }));
+}
+
+/// What there is to do behind a login, whoever it was.
+#[inline(never)]
+pub(crate) fn told(session: &Session) {
+    if let Login::In(user) = &session.state.login {
+        session.log(&Event::LoggedIn(&user.account.user.home));
+    }
+    session.happened(Occasion::Login, &VirtualPath::root(), None, None);
 }
 
 /// Anonymous users are told apart by their addresses: none goes on with another one's upload.

@@ -23,11 +23,18 @@ pub fn run(servers: &[Server], report: &mut Report) {
         "  {:<10} {:>6} {:>12} {:>12} {:>8} {:>9} {:>10}",
         "server", "count", "PSS each", "kernel each", "threads", "log in", "download"
     );
+    // threads that wait for the next session count as well
+    let before: Vec<_> = servers
+        .iter()
+        .map(|server| (tree::proportional_size(server.pid()), tree::threads(server.pid())))
+        .collect();
     for count in COUNTS {
-        for server in servers.iter().filter(|server| count < 5000 || !server.forks) {
+        for (server, &(pss, threads)) in servers.iter().zip(&before) {
+            if count >= 5000 && server.forks {
+                continue;
+            }
             let alone = (0..3).map(|_| rate(server)).fold(0.0, f64::max);
-            let (pss, kernel) = (tree::proportional_size(server.pid()), kernel());
-            let threads = tree::threads(server.pid());
+            let kernel = kernel();
             let began = Instant::now();
             let sessions: Vec<_> = (0..count).map(|_| server.login()).collect();
             let took = began.elapsed().as_secs_f64();
