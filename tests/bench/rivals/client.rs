@@ -8,11 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
-};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// A control connection.
 pub struct Client {
@@ -119,58 +116,20 @@ impl Write for Link {
     }
 }
 
-/// TLS 1.3 with AES-GCM, or 1.2 for a server that has no other; and any certificate.
-fn config() -> Arc<ClientConfig> {
+/// TLS 1.3 with AES-GCM, or 1.2 for a server that has no other; and this certificate.
+fn config(trusted: &CertificateDer<'static>) -> Arc<ClientConfig> {
     use rustls::crypto::ring::cipher_suite::{
         TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS13_AES_256_GCM_SHA384,
     };
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites =
         vec![TLS13_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384];
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).expect("certificate");
     let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .expect("versions");
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone));
-    Arc::new(builder.with_no_client_auth())
-}
-
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = rustls::crypto::ring::default_provider();
-        provider.signature_verification_algorithms.supported_schemes()
-    }
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// A server that hangs must not hold up the run.
@@ -192,26 +151,33 @@ impl Client {
     /// Logs in, in binary type.
     pub fn login(port: u16, user: &str, password: &str) -> Self {
         let mut client = Self::connect(port);
-        client.say("USER ", user, b'3');
-        client.say("PASS ", password, b'2');
-        client.say("TYPE I", "", b'2');
+        client.log_in(user, password);
         client
     }
 
     /// The same over TLS, data connections as well.
-    pub fn secure_login(port: u16, user: &str, password: &str) -> Self {
+    pub fn secure_login(
+        port: u16,
+        user: &str,
+        password: &str,
+        trusted: &CertificateDer<'static>,
+    ) -> Self {
         let mut client = Self::connect(port);
         client.say("AUTH TLS", "", b'2');
-        let config = config();
+        let config = config(trusted);
         let Link::Plain(stream) = client.control else { unreachable!("it was just made") };
         client.control = Link::secured(stream, &config);
         client.tls = Some(config);
-        client.say("USER ", user, b'3');
-        client.say("PASS ", password, b'2');
+        client.log_in(user, password);
         client.say("PBSZ 0", "", b'2');
         client.say("PROT P", "", b'2');
-        client.say("TYPE I", "", b'2');
         client
+    }
+
+    fn log_in(&mut self, user: &str, password: &str) {
+        self.say("USER ", user, b'3');
+        self.say("PASS ", password, b'2');
+        self.say("TYPE I", "", b'2');
     }
 
     pub fn enter(&mut self, directory: &str) {

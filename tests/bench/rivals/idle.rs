@@ -36,7 +36,7 @@ pub fn run(servers: &[Server], report: &mut Report) {
             let alone = (0..3).map(|_| rate(server)).fold(0.0, f64::max);
             let kernel = kernel();
             let began = Instant::now();
-            let sessions: Vec<_> = (0..count).map(|_| server.login()).collect();
+            let sessions: Vec<_> = (0..count).map(|_| server.login(false)).collect();
             let took = began.elapsed().as_secs_f64();
             let each = |before: u64, after: u64| {
                 after.saturating_sub(before) as f64 / 1024.0 / count as f64
@@ -44,7 +44,7 @@ pub fn run(servers: &[Server], report: &mut Report) {
             let own = each(pss, tree::proportional_size(server.pid()));
             // the client's sockets are in it as well
             let system = each(kernel, self::kernel());
-            let threads = tree::threads(server.pid()) - threads;
+            let threads = tree::threads(server.pid()).saturating_sub(threads);
             let meanwhile = (0..3).map(|_| rate(server)).fold(0.0, f64::max) / alone;
             println!(
                 "  {:<10} {count:>6} {own:>8.1} KiB {system:>8.1} KiB {threads:>8} {took:>7.2} s \
@@ -64,7 +64,7 @@ pub fn run(servers: &[Server], report: &mut Report) {
 
 /// Of a download in GB/s.
 fn rate(server: &Server) -> f64 {
-    let mut client = server.client();
+    let mut client = server.client(false);
     let began = Instant::now();
     assert_eq!(client.download("RETR ", "big", Reader::Discard), GIB);
     GIB as f64 / 1e9 / began.elapsed().as_secs_f64()

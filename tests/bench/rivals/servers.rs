@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+
+use crate::client::Client;
 use crate::{throttle, tree};
 
 /// The files that all serve, in memory, and what each server needs for itself.
@@ -17,6 +20,8 @@ pub struct Place {
     pub rivals: PathBuf,
     /// Removed at the end.
     pub root: PathBuf,
+    /// What all servers show.
+    certificate: CertificateDer<'static>,
 }
 
 /// One server that can be measured.
@@ -40,6 +45,7 @@ pub struct Server {
     pub tls: bool,
     pub forks: bool,
     login: (&'static str, &'static str),
+    certificate: CertificateDer<'static>,
     child: Child,
 }
 
@@ -156,7 +162,7 @@ impl Place {
             fs::write(root.join(name), text).expect("certificate");
             mode(&root.join(name), 0o600);
         }
-        Self { rivals, root }
+        Self { rivals, root, certificate: pair.cert.der().clone() }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -205,6 +211,7 @@ impl Kind {
             tls: self.tls,
             forks: self.forks,
             login: self.login,
+            certificate: place.certificate.clone(),
             child,
         };
         let until = Instant::now() + Duration::from_secs(10);
@@ -223,18 +230,20 @@ impl Kind {
 }
 
 impl Server {
-    pub fn client(&self) -> crate::client::Client {
-        let mut client = crate::client::Client::login(self.port, self.login.0, self.login.1);
+    /// Logs in, and enters the files.
+    pub fn client(&self, tls: bool) -> Client {
+        let mut client = self.login(tls);
         client.enter("data");
         client
     }
 
-    pub fn login(&self) -> crate::client::Client {
-        crate::client::Client::login(self.port, self.login.0, self.login.1)
-    }
-
-    pub fn secure_login(&self) -> crate::client::Client {
-        crate::client::Client::secure_login(self.port, self.login.0, self.login.1)
+    pub fn login(&self, tls: bool) -> Client {
+        let (user, password) = self.login;
+        if tls {
+            Client::secure_login(self.port, user, password, &self.certificate)
+        } else {
+            Client::login(self.port, user, password)
+        }
     }
 
     pub fn pid(&self) -> u32 {

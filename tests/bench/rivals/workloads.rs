@@ -22,7 +22,7 @@ pub struct Workload {
     one_cpu: bool,
     /// Whether it takes TLS.
     pub tls: bool,
-    run: fn(&Server, usize),
+    run: fn(&Clients<'_>),
     /// The same without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
     /// The same with its replies and nothing else.
@@ -56,7 +56,7 @@ const fn workload(
     name: &'static str,
     unit: &'static str,
     work: f64,
-    run: fn(&Server, usize),
+    run: fn(&Clients<'_>),
     goal: f64,
 ) -> Workload {
     let (clients, one_cpu, raw, floor, goal_cpu, goal_raw) = (1, false, None, None, None, None);
@@ -105,7 +105,8 @@ impl Workload {
     /// One run against a server.
     pub fn measure(&self, server: &Server, place: &Place) -> Figure {
         tree::pin(Some(server.pid()), self.one_cpu);
-        let figure = self.timed(Some(server.pid()), || (self.run)(server, self.clients));
+        let clients = Clients { server, count: self.clients, tls: self.tls };
+        let figure = self.timed(Some(server.pid()), || (self.run)(&clients));
         tree::pin(Some(server.pid()), false);
         place.clear();
         figure
@@ -133,18 +134,27 @@ fn client_cpu() -> f64 {
     usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9
 }
 
+/// Who does the work.
+struct Clients<'a> {
+    server: &'a Server,
+    count: usize,
+    tls: bool,
+}
+
+const HALF: u64 = GIB / 2;
+
 /// Every workload, with the goals.
 #[rustfmt::skip]
 pub static WORKLOADS: &[Workload] = &[
-    workload("retr_discard", "GB/s", GIB as f64 / 1e9, |s, n| big(s, n, Reader::Discard), 1.3)
+    workload("retr_discard", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Discard), 1.3)
         .with_cpu(0.75).beside(raw::sendfile_discard, Some(0.9)),
-    workload("retr_copy", "GB/s", GIB as f64 / 1e9, |s, n| big(s, n, Reader::Copy), 1.2)
+    workload("retr_copy", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2)
         .beside(raw::sendfile_copy, None),
-    workload("retr_8", "GB/s", 8.0 * GIB as f64 / 1e9, |s, n| big(s, n, Reader::Discard), 1.3)
+    workload("retr_8", "GB/s", 8.0 * GIB as f64 / 1e9, |c| big(c, GIB, Reader::Discard), 1.3)
         .clients(8).beside(raw::sendfile_discard, None),
-    workload("stor_1", "GB/s", GIB as f64 / 1e9, big_up, 1.15)
+    workload("stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.15)
         .beside(raw::splice_up, Some(0.95)),
-    workload("stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, big_up_8, 1.15)
+    workload("stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big_up(c, HALF), 1.15)
         .clients(8).beside(raw::splice_up, Some(0.95)),
     workload("small_down", "files/s", FILES as f64, small_down, 1.5)
         .on_one_cpu().beside(raw::small_down, None).above(floor::small_down),
@@ -152,115 +162,67 @@ pub static WORKLOADS: &[Workload] = &[
         .on_one_cpu().beside(raw::small_up, None).above(floor::small_up),
     workload("small_down_8", "files/s", 8.0 * FILES as f64, small_down, 1.4).clients(8),
     workload("small_up_8", "files/s", 8.0 * FILES as f64, small_up, 1.4).clients(8),
-    workload("login_1", "logins/s", 200.0, |s, _| logins(s, 1, 200), 1.2)
+    workload("login_1", "logins/s", 200.0, |c| logins(c, 200), 1.2)
         .on_one_cpu().beside(raw::logins, None),
-    workload("login_16", "logins/s", 320.0, |s, _| logins(s, 16, 20), 1.0),
-    workload("list_10k", "listings/s", 5.0, |s, _| listing(s, "LIST list10000", 5), 1.67),
-    workload("list_100k", "listings/s", 1.0, |s, _| listing(s, "LIST list100000", 1), 1.67),
-    workload("mlsd_100k", "listings/s", 1.0, |s, _| listing(s, "MLSD list100000", 1), 1.67),
-    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, tls_down, 1.2).over_tls(),
-    workload("tls_retr_8", "GB/s", 4.0 * GIB as f64 / 1e9, tls_down_8, 1.2).clients(8).over_tls(),
-    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, tls_up, 1.3).over_tls(),
-    workload("tls_stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, tls_up_8, 1.3).clients(8).over_tls(),
-    workload("tls_list_10k", "listings/s", 5.0, tls_listing, 1.67).over_tls(),
-    workload("tls_login_1", "logins/s", 300.0, |s, _| tls_logins(s, 1, 300), 1.1).over_tls(),
-    workload("tls_login_16", "logins/s", 800.0, |s, _| tls_logins(s, 16, 50), 1.1).over_tls(),
+    workload("login_16", "logins/s", 320.0, |c| logins(c, 20), 1.0).clients(16),
+    workload("list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67),
+    workload("list_100k", "listings/s", 1.0, |c| listing(c, "LIST list100000", 1), 1.67),
+    workload("mlsd_100k", "listings/s", 1.0, |c| listing(c, "MLSD list100000", 1), 1.67),
+    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2).over_tls(),
+    workload("tls_retr_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big(c, HALF, Reader::Copy), 1.2)
+        .clients(8).over_tls(),
+    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.3).over_tls(),
+    workload("tls_stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big_up(c, HALF), 1.3)
+        .clients(8).over_tls(),
+    workload("tls_list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67)
+        .over_tls(),
+    workload("tls_login_1", "logins/s", 300.0, |c| logins(c, 300), 1.1).over_tls(),
+    workload("tls_login_16", "logins/s", 800.0, |c| logins(c, 50), 1.1).clients(16).over_tls(),
     workload("noop", "replies/s", 20_000.0, noop, 1.0).on_one_cpu(),
 ];
 
-/// Clients at once, each logged in before the work begins.
-fn together(server: &Server, clients: usize, work: impl Fn(&mut Client, usize) + Sync) {
-    if clients == 1 {
-        work(&mut server.client(), 0);
-        return;
+impl Clients<'_> {
+    /// Logged in, and in the directory of the files.
+    fn one(&self) -> Client {
+        self.server.client(self.tls)
     }
-    thread::scope(|scope| {
-        for number in 0..clients {
-            let work = &work;
-            scope.spawn(move || work(&mut server.client(), number));
+
+    /// All at once.
+    fn each(&self, work: impl Fn(usize) + Sync) {
+        if self.count == 1 {
+            return work(0);
         }
+        thread::scope(|scope| {
+            for number in 0..self.count {
+                let work = &work;
+                scope.spawn(move || work(number));
+            }
+        });
+    }
+
+    /// All at once, each logged in before the work begins.
+    fn together(&self, work: impl Fn(&mut Client, usize) + Sync) {
+        self.each(|number| work(&mut self.one(), number));
+    }
+}
+
+/// A file of this size down.
+fn big(clients: &Clients<'_>, bytes: u64, reader: Reader) {
+    let name = if bytes == GIB { "big" } else { "half" };
+    clients.together(|client, _| {
+        assert_eq!(client.download("RETR ", name, reader), bytes);
     });
 }
 
-fn big(server: &Server, clients: usize, reader: Reader) {
-    together(server, clients, |client, _| {
-        assert_eq!(client.download("RETR ", "big", reader), GIB);
-    });
-}
-
-fn big_up(server: &Server, clients: usize) {
+fn big_up(clients: &Clients<'_>, bytes: u64) {
     let chunk = vec![b'x'; 256 << 10];
-    together(server, clients, |client, number| {
-        client.upload(&format!("up/big{number}"), &chunk, GIB);
+    clients.together(|client, number| {
+        client.upload(&format!("up/big{number}"), &chunk, bytes);
     });
 }
 
-fn big_up_8(server: &Server, clients: usize) {
-    let chunk = vec![b'x'; 256 << 10];
-    together(server, clients, |client, number| {
-        client.upload(&format!("up/big{number}"), &chunk, GIB / 2);
-    });
-}
-
-/// The same over TLS.
-fn privately(server: &Server, clients: usize, work: impl Fn(&mut Client, usize) + Sync) {
-    thread::scope(|scope| {
-        for number in 0..clients {
-            let work = &work;
-            scope.spawn(move || {
-                let mut client = server.secure_login();
-                client.enter("data");
-                work(&mut client, number);
-            });
-        }
-    });
-}
-
-fn tls_down(server: &Server, clients: usize) {
-    privately(server, clients, |client, _| {
-        assert_eq!(client.download("RETR ", "big", Reader::Copy), GIB);
-    });
-}
-
-/// Files of half the size, as with uploads.
-fn tls_down_8(server: &Server, clients: usize) {
-    privately(server, clients, |client, _| {
-        assert_eq!(client.download("RETR ", "half", Reader::Copy), GIB / 2);
-    });
-}
-
-fn tls_up(server: &Server, clients: usize) {
-    let chunk = vec![b'x'; 256 << 10];
-    privately(server, clients, |client, number| {
-        client.upload(&format!("up/big{number}"), &chunk, GIB);
-    });
-}
-
-fn tls_up_8(server: &Server, clients: usize) {
-    let chunk = vec![b'x'; 256 << 10];
-    privately(server, clients, |client, number| {
-        client.upload(&format!("up/big{number}"), &chunk, GIB / 2);
-    });
-}
-
-fn tls_listing(server: &Server, _: usize) {
-    privately(server, 1, |client, _| {
-        for _ in 0..5 {
-            assert!(client.download("LIST ", "list10000", Reader::Copy) > 100_000);
-        }
-    });
-}
-
-fn tls_logins(server: &Server, clients: usize, each: usize) {
-    thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(|| (0..each).for_each(|_| server.secure_login().quit()));
-        }
-    });
-}
-
-fn small_down(server: &Server, clients: usize) {
-    together(server, clients, |client, _| {
+fn small_down(clients: &Clients<'_>) {
+    clients.together(|client, _| {
         client.enter("small");
         for name in names() {
             assert_eq!(client.download("RETR ", &name, Reader::Copy), SMALL);
@@ -269,9 +231,9 @@ fn small_down(server: &Server, clients: usize) {
 }
 
 /// New files; they are removed after the run.
-fn small_up(server: &Server, clients: usize) {
+fn small_up(clients: &Clients<'_>) {
     let chunk = [b'x'; SMALL as usize];
-    together(server, clients, |client, number| {
+    clients.together(|client, number| {
         client.enter("up");
         for name in names() {
             client.upload(&format!("{number}{name}"), &chunk, SMALL);
@@ -283,16 +245,12 @@ pub fn names() -> impl Iterator<Item = String> {
     (0..FILES).map(|number| format!("f{number:04}"))
 }
 
-fn logins(server: &Server, clients: usize, each: usize) {
-    thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(|| (0..each).for_each(|_| server.login().quit()));
-        }
-    });
+fn logins(clients: &Clients<'_>, each: usize) {
+    clients.each(|_| (0..each).for_each(|_| clients.server.login(clients.tls).quit()));
 }
 
-fn listing(server: &Server, line: &str, times: usize) {
-    let mut client = server.client();
+fn listing(clients: &Clients<'_>, line: &str, times: usize) {
+    let mut client = clients.one();
     let (command, path) = line.split_once(' ').expect("a path");
     for _ in 0..times {
         let bytes = client.download(&format!("{command} "), path, Reader::Discard);
@@ -300,7 +258,7 @@ fn listing(server: &Server, line: &str, times: usize) {
     }
 }
 
-fn noop(server: &Server, _: usize) {
-    let mut client = server.client();
+fn noop(clients: &Clients<'_>) {
+    let mut client = clients.one();
     (0..20_000).for_each(|_| client.say("NOOP", "", b'2'));
 }
