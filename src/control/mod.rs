@@ -79,7 +79,8 @@ pub fn turn_away(stream: &TcpStream) {
 }
 
 impl Session {
-    /// A session for a client that has just connected.
+    /// A session for a client that has just connected. In `at_work` it says that a transfer runs,
+    /// which wants to hear its client to the end.
     ///
     /// # Errors
     ///
@@ -89,6 +90,7 @@ impl Session {
         peer: SocketAddr,
         shared: Arc<Shared>,
         implicit: bool,
+        at_work: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let local = stream.local_addr()?;
         let now = Instant::now();
@@ -107,13 +109,8 @@ impl Session {
             upgrade: None,
             tls: None,
             data_resumed: None,
-            at_work: Arc::default(),
+            at_work,
         })
-    }
-
-    /// Where the session says that a transfer runs, which wants to hear its client to the end.
-    pub fn tell_work(&mut self, at_work: &Arc<AtomicBool>) {
-        self.at_work = Arc::clone(at_work);
     }
 
     /// From 220 to the last command. Whoever hears the last word may come again at once, so
@@ -163,6 +160,7 @@ impl Session {
             let (reply, why) = match self.hear() {
                 Heard::Line(Line::Text(line)) => {
                     let reply = self.obey(&line);
+                    // here and not where it logs in, deeper in the thread's stack
                     if reply.code() == Code::LoggedIn {
                         login::told(self);
                     }

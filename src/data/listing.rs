@@ -75,22 +75,20 @@ const DAY: i64 = 24 * 3600;
 impl Days {
     /// The day, and the second of it.
     fn of(&mut self, seconds: i64) -> (Day, u64) {
-        // what no calendar has is the beginning
-        let known = OffsetDateTime::from_unix_timestamp(seconds).is_ok();
-        let seconds = if known { seconds } else { 0 };
-        let (number, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
-        let time = u64::try_from(time).unwrap_or_default();
-        match self.last {
-            Some((last, day)) if last == number => (day, time),
-            _ => {
-                let at = moment(seconds);
-                let month = u8::from(at.month());
-                let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or("Jan");
-                let day = Day { year: at.year(), month, name, of_month: at.day() };
-                self.last = Some((number, day));
-                (day, time)
-            }
+        let number = seconds.div_euclid(DAY);
+        let time = u64::try_from(seconds.rem_euclid(DAY)).unwrap_or_default();
+        if let Some((last, day)) = self.last
+            && last == number
+        {
+            return (day, time);
         }
+        // what no calendar has is the beginning
+        let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return self.of(0) };
+        let month = u8::from(at.month());
+        let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or("Jan");
+        let day = Day { year: at.year(), month, name, of_month: at.day() };
+        self.last = Some((number, day));
+        (day, time)
     }
 }
 
@@ -337,10 +335,6 @@ fn push_time(seconds: i64, days: &mut Days, out: &mut Vec<u8>) {
     for part in [month, day, time / 3600, time / 60 % 60, time % 60] {
         push_number(part, 2, b'0', out);
     }
-}
-
-fn moment(seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// A name cannot end its line, whatever it holds.

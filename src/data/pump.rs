@@ -173,9 +173,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// After the end of an upload its control connection is watched for no longer than this.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// After the end of one that took next to no time it is looked at so often.
-const TURNS: usize = 1;
-
 impl<'a> Pump<'a> {
     /// A transfer that is given up after `patience` without progress.
     pub fn new(
@@ -370,11 +367,9 @@ impl<'a> Pump<'a> {
             wait(self.watch, &self.progress, None, Some(now + moment))?;
             return Ok(());
         }
-        for _ in 0..TURNS {
-            // a client on this machine that is being ended gets on with it
-            thread::yield_now();
-            wait(self.watch, &self.progress, None, Some(now))?;
-        }
+        // a client on this machine that is being ended gets on with it
+        thread::yield_now();
+        wait(self.watch, &self.progress, None, Some(now))?;
         Ok(())
     }
 

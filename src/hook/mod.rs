@@ -234,13 +234,17 @@ impl Hooks {
 
 /// Whether the program, or anything that it has started, is still there.
 fn lives(child: &Child) -> bool {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    group.is_some_and(|group| test_kill_process_group(group).is_ok())
+    group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
+}
+
+/// A program is the leader of a group of its own.
+fn group(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// To the program and all that it has started.
 fn signal(child: &Child, signal: Signal) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+    if let Some(group) = group(child) {
         // it may have ended by itself
         let _ = kill_process_group(group, signal);
     }

@@ -323,7 +323,6 @@ impl Hub {
 fn serve(client: Client, shared: &Arc<Shared>) {
     // an error here means that the client has gone before it was greeted
     if let Ok(mut session) = begin(&client, shared) {
-        session.tell_work(&client.entry.at_work);
         let parting = session.run();
         drop(client.ticket);
         session.part(&parting);
@@ -333,6 +332,7 @@ fn serve(client: Client, shared: &Arc<Shared>) {
 /// On the heap: each page that a thread's stack has touched stays its own.
 #[inline(never)]
 fn begin(client: &Client, shared: &Arc<Shared>) -> io::Result<Box<Session>> {
-    let shared = Arc::clone(shared);
-    Session::new(&client.stream, client.peer, shared, client.implicit_tls).map(Box::new)
+    let (shared, at_work) = (Arc::clone(shared), Arc::clone(&client.entry.at_work));
+    Session::new(&client.stream, client.peer, shared, client.implicit_tls, at_work)
+        .map(Box::new)
 }

@@ -28,7 +28,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Where it is.
     pub(super) fn real(&self) -> PathBuf {
-        self.home.join(self.path.below_root())
+        self.path.real(&self.home)
     }
 }
 

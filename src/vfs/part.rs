@@ -47,15 +47,15 @@ impl Part {
     pub(super) fn rename(&self) -> Result<Option<Vec<u8>>, FsError> {
         let Place { dir, name, folder, .. } = &self.place;
         let part = self.active.name.bytes();
-        if let Some(base) = &self.base {
-            let now = lstat(dir, name).ok().map(|stat| Version::of(&stat));
-            // a newer version must not give way to one made of an older one
-            if now != base.version {
-                return Err(FsError::Replaced);
-            }
+        let looks = self.base.is_some() || self.mode.is_some();
+        let now = if looks { lstat(dir, name).ok() } else { None };
+        // a newer version must not give way to one made of an older one
+        if let Some(base) = &self.base
+            && now.as_ref().map(Version::of) != base.version
+        {
+            return Err(FsError::Replaced);
         }
-        if let Some(mode) = self.mode
-            && let Ok(now) = lstat(dir, name)
+        if let (Some(mode), Some(now)) = (self.mode, now)
             && now.st_mode & 0o777 != mode
             && FileType::from_raw_mode(now.st_mode).is_file()
         {

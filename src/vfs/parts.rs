@@ -19,11 +19,10 @@ use rustix::fs::{
     unlinkat,
 };
 
-use super::FsError;
-use super::VirtualPath;
 use super::journal::{Folder, Journal, Legacy};
 use super::part_name::{Mark, PartName, Tag};
 use super::tree::open_folder;
+use super::{FsError, VirtualPath};
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -107,8 +106,7 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn of(stat: &Stat) -> Self {
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        Self { id: id_of(stat), size, modified: modified(stat) }
+        Self { id: id_of(stat), size: len_of(stat), modified: modified(stat) }
     }
 }
 
@@ -534,6 +532,11 @@ impl Drop for Promise {
     }
 }
 
+/// Bytes.
+pub(super) fn len_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or_default()
+}
+
 /// When a file was last written to.
 #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
 pub(super) fn modified(stat: &Stat) -> SystemTime {
@@ -561,10 +564,15 @@ pub(super) fn os(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }
 
-/// The entries of a directory that is only held.
-pub(super) fn entries(dir: impl AsFd) -> Result<Dir, FsError> {
+/// A directory that is only held, opened for more.
+pub(super) fn opened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(Dir::new(openat(dir, ".", flags, Mode::empty())?)?)
+    openat(dir, ".", flags, Mode::empty())
+}
+
+/// Its entries.
+pub(super) fn entries(dir: impl AsFd) -> Result<Dir, FsError> {
+    Ok(Dir::new(opened(dir)?)?)
 }
 
 /// The parts in a directory, whoever's.

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A path from the user's root: `/`, or `/a/b` without empty parts, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -75,6 +75,11 @@ impl VirtualPath {
             None | Some(b"") => Path::new("."),
             Some(rest) => Path::new(OsStr::from_bytes(rest)),
         }
+    }
+
+    /// Where it lies on the server, in this home.
+    pub(super) fn real(&self, home: &Path) -> PathBuf {
+        if self.is_root() { home.to_owned() } else { home.join(self.below_root()) }
     }
 }
 

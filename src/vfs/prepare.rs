@@ -13,7 +13,7 @@ use super::attributes::carry_over;
 use super::journal::Folder;
 use super::part::Part;
 use super::part_name::{Mark, PartName};
-use super::parts::{Claim, FileId, Spot, Turn, Version, id_of, lstat, os};
+use super::parts::{Claim, FileId, Spot, Turn, Version, id_of, len_of, lstat, os};
 use super::tree::regular;
 use super::upload::{InPlace, Store, Told, Upload, Way};
 use super::{FsError, Tree, VirtualPath};
@@ -97,8 +97,8 @@ impl Tree {
                 parts.retain(|part| part.upload == upload);
                 if parts.is_empty() {
                     // its upload has ended meanwhile
-                    let size = there.map_or(0, |there| there.stat.st_size);
-                    return Err(FsError::BadOffset(u64::try_from(size).unwrap_or_default()));
+                    let size = there.map_or(0, |there| len_of(&there.stat));
+                    return Err(FsError::BadOffset(size));
                 }
                 Some(size)
             }
@@ -261,7 +261,7 @@ impl Tree {
         if is_sticky && strange && !own.is_root() {
             return Some(Obstacle::Sticky);
         }
-        let size = u64::try_from(file.st_size).unwrap_or_default();
+        let size = len_of(file);
         if size >= LARGE
             && let Ok(room) = fstatvfs(&there.file)
             // some file systems do not know how large they are
@@ -335,7 +335,7 @@ impl Tree {
             let upload = self.part(path, place, mode, None, true)?;
             return Ok(upload.based_on(None, claim));
         };
-        let size = u64::try_from(there.stat.st_size).unwrap_or_default();
+        let size = len_of(&there.stat);
         let from = offset.unwrap_or(size);
         if from > size {
             return Err(FsError::BadOffset(size));
@@ -368,7 +368,7 @@ impl Tree {
     ) -> Result<Result<Upload, Obstacle>, FsError> {
         let parts = &self.uploads.parts;
         let device = id_of(&there.stat).0;
-        let size = u64::try_from(there.stat.st_size).unwrap_or_default();
+        let size = len_of(&there.stat);
         let (from, lone) = match store {
             Store::At(offset) => (offset, false),
             Store::Append(_) | Store::Replace => (size, true),
@@ -429,9 +429,7 @@ impl Tree {
             Store::Replace => 0,
             Store::Append(_) => former,
             // another upload has added to it meanwhile, or cut it short
-            Store::At(_) if u64::try_from(there.stat.st_size) != Ok(former) => {
-                return Err(FsError::Busy);
-            }
+            Store::At(_) if len_of(&there.stat) != former => return Err(FsError::Busy),
             Store::At(offset) => offset,
         };
         let append = store != Store::Replace && offset == former;
@@ -448,14 +446,8 @@ impl Tree {
 }
 
 impl Place {
-    /// The directory, opened for more than to be held.
-    pub(super) fn open(&self) -> rustix::io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(&self.dir, ".", flags, Mode::empty())
-    }
-
     /// The same, to be held once more.
-    pub(super) fn again(&self) -> Result<Self, FsError> {
+    fn again(&self) -> Result<Self, FsError> {
         let dir = self.dir.try_clone()?;
         let (folder, name) = (self.folder.clone(), self.name.clone());
         Ok(Self { dir, dir_stat: self.dir_stat, folder, name })

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, Stat, fstat, openat, renameat};
 use super::attributes::carry_over;
 use super::part::{Base, Part};
 use super::part_name::PartName;
-use super::parts::{Active, Dead, Version, id_of, lstat, modified, os};
+use super::parts::{Active, Dead, Version, id_of, len_of, lstat, modified, os};
 use super::prepare::{Place, There};
 use super::upload::{Upload, Way};
 use super::{FsError, Tree, VirtualPath};
@@ -76,26 +76,25 @@ impl Tree {
     /// it is the upload's from then on, to be left behind as it was.
     pub(super) fn take_over(
         &self,
-        left: &Left,
+        left: Left,
         offset: u64,
     ) -> Result<(Part, Result<File, FsError>), FsError> {
         let Left { place, there, found, shown } = left;
-        let place = place.again()?;
         let mut taken = found.iter().map(|found| self.take(&place, found, offset));
         let Some((active, found)) = taken.find_map(|taken| taken) else {
-            return Err(FsError::BadOffset(*shown));
+            return Err(FsError::BadOffset(shown));
         };
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&place.dir, os(&active.name.bytes()), flags, Mode::empty());
         let file = file.map_err(FsError::from).and_then(|file| {
             let stat = fstat(&file)?;
-            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            let size = len_of(&stat);
             // another upload may have failed meanwhile and have left its part there
             if id_of(&stat) != id_of(&found.stat) || size < offset {
                 return Err(FsError::BadOffset(size));
             }
             let file = File::from(file);
-            if let Some(there) = there {
+            if let Some(there) = &there {
                 carry_over(&there.file, &there.stat, &file, there.stat.st_mode & 0o777);
             }
             Ok(file)
@@ -105,7 +104,7 @@ impl Tree {
             Base { version: Some(version), _claim: None }
         });
         let spot = self.spot(&place);
-        let mode = there.as_ref().map(|there| there.stat.st_mode & 0o777);
+        let mode = there.map(|there| there.stat.st_mode & 0o777);
         let part = Part { resumed: true, mode, base, ..Part::new(place, spot, active) };
         Ok((part, file))
     }
@@ -119,7 +118,7 @@ impl Tree {
         let (dir, spot) = (&place.dir, self.spot(place));
         let look = |name: &PartName| {
             let stat = lstat(dir, &name.bytes()).ok()?;
-            Some((u64::try_from(stat.st_size).ok()?, stat))
+            Some((len_of(&stat), stat))
         };
         let active = parts.active(spot).into_iter().filter(|active| !active.name.is_lone());
         let active = active.filter_map(|active| {
@@ -164,7 +163,7 @@ impl Tree {
         let mut taken = found.active.as_ref().map(|active| active.taken());
         if let Some(taken) = &taken {
             let stat = lstat(dir, &found.name.bytes()).ok()?;
-            if **taken || u64::try_from(stat.st_size).ok()? < offset {
+            if **taken || len_of(&stat) < offset {
                 return None;
             }
         }

@@ -17,7 +17,7 @@ use rustix::fs::{Access, AtFlags, OFlags, Stat, Timespec, Timestamps, fstat};
 
 use super::names::Names;
 use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, entries, id_of, part_names};
+use super::parts::{FileId, entries, id_of, len_of, part_names};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
 
@@ -81,6 +81,7 @@ pub struct Entry {
 /// A home, held.
 #[derive(Debug)]
 pub struct Home {
+    path: PathBuf,
     root: Dir,
     counts_links: bool,
 }
@@ -96,16 +97,16 @@ impl Home {
     pub fn open(path: &Path) -> Result<Self, FsError> {
         let root = Dir::open_ambient_dir(path, ambient_authority())?;
         let counts_links = root.dir_metadata()?.nlink() > 0;
-        Ok(Self { root, counts_links })
+        Ok(Self { path: path.to_owned(), root, counts_links })
     }
 }
 
 impl Tree {
     /// What is below a home.
     #[inline(never)]
-    pub fn new(home: Home, path: &Path, uploads: Uploads) -> Arc<Self> {
-        let Home { root, counts_links } = home;
-        Arc::new(Self { root, home: path.to_owned(), uploads, counts_links })
+    pub fn new(home: Home, uploads: Uploads) -> Arc<Self> {
+        let Home { path: home, root, counts_links } = home;
+        Arc::new(Self { root, home, uploads, counts_links })
     }
 
     /// The path below the root of something that may be there; parts are not there for clients.
@@ -149,7 +150,7 @@ impl Tree {
     /// Where a virtual path lies on the server, for the log and for hooks: nothing is
     /// opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
-        if path.is_root() { self.home.clone() } else { self.home.join(path.below_root()) }
+        path.real(&self.home)
     }
 
     /// Opens a regular file for reading, and says its size.
@@ -539,7 +540,7 @@ impl Tree {
 /// The size of a regular file, and nothing else.
 pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
     match FileKind::of_mode(stat.st_mode) {
-        FileKind::File => Ok(u64::try_from(stat.st_size).unwrap_or_default()),
+        FileKind::File => Ok(len_of(stat)),
         FileKind::Directory => Err(FsError::IsADirectory),
         FileKind::Link
         | FileKind::Fifo
@@ -670,7 +671,7 @@ impl Entry {
             links: stat.st_nlink as u64,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            size: len_of(stat),
             modified: stat.st_mtime as i64,
             id: (stat.st_dev as u64, stat.st_ino as u64),
             part: None,
@@ -694,7 +695,7 @@ impl Entry {
             Some((_, there)) => there,
             None => self,
         };
-        there.size = u64::try_from(part.st_size).unwrap_or_default();
+        there.size = len_of(part);
         there.modified = part.st_mtime as i64;
         there.part = Some(*upload);
     }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
 use super::part::{Base, Part};
-use super::parts::{Claim, Parts, Version};
+use super::parts::{Claim, Parts, Version, opened};
 use super::prepare::Place;
 use super::resume::Left;
 use super::{FsError, Tree, VirtualPath};
@@ -124,10 +124,15 @@ impl Upload {
     ///
     /// The system's, and [`FsError::BadOffset`].
     pub fn ready(&mut self) -> Result<(), FsError> {
-        if let Way::Left(left) = &self.way {
-            let (part, file) = self.tree.take_over(left, self.offset)?;
-            self.way = Way::Part(Box::new(part));
-            self.file = Some(file?);
+        match std::mem::replace(&mut self.way, Way::Over) {
+            Way::Left(left) => {
+                let (part, file) = self.tree.take_over(*left, self.offset)?;
+                self.way = Way::Part(Box::new(part));
+                self.file = Some(file?);
+            }
+            other @ (Way::Classic { .. } | Way::InPlace(_) | Way::Part(_) | Way::Over) => {
+                self.way = other;
+            }
         }
         if let Way::Classic { store, mode, made } = &mut self.way
             && self.file.is_none()
@@ -290,7 +295,7 @@ impl Upload {
     fn put_in_place(&mut self) -> Result<(), FsError> {
         let Way::Part(part) = &mut self.way else { return Ok(()) };
         let sync = self.tree.uploads.sync;
-        let dir = sync.then(|| part.place.open());
+        let dir = sync.then(|| opened(&part.place.dir));
         let active = Arc::clone(&part.active);
         let mut taken = active.writing()?;
         if let Some(name) = part.rename()? {

@@ -156,6 +156,22 @@ fn no_more_run_at_once_than_hook_workers_and_none_is_lost_or_delays_a_reply() {
     }
 }
 
+/// The child that a program has said it has started.
+fn child_of_program(server: &Server) -> String {
+    let line = server.wait_for_log("]: child ");
+    line.split("child ").nth(1).unwrap().to_owned()
+}
+
+/// The program ends by the signal that asks for it, and its child as well.
+fn ended_with(server: &Server, child: &str) {
+    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+    assert!(line.contains("signal: 15"), "{line}");
+    crate::server::eventually("its child is gone", || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
 #[test]
 fn a_program_that_runs_for_too_long_is_ended_with_all_that_it_has_started() {
     let server = Server::setup()
@@ -163,15 +179,9 @@ fn a_program_that_runs_for_too_long_is_ended_with_all_that_it_has_started() {
         .server("on_upload = /bin/sh -c \"sleep 77 & echo child $!; wait; exit 0\"")
         .start();
     Client::bob(&server).upload("STOR a", b"x");
-    let line = server.wait_for_log("]: child ");
-    let child = line.split("child ").nth(1).unwrap().to_owned();
+    let child = child_of_program(&server);
     server.wait_for_log("runs for too long and is ended");
-    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
-    assert!(line.contains("signal: 15"), "{line}");
-    crate::server::eventually("its child is gone", || {
-        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    });
+    ended_with(&server, &child);
 }
 
 #[test]
@@ -213,14 +223,8 @@ fn what_a_program_has_started_is_ended_even_if_it_does_not_heed_the_signal() {
         .server(&format!("on_upload = /bin/sh -c \"{stubborn} & wait\""))
         .start();
     Client::bob(&server).upload("STOR a", b"x");
-    let line = server.wait_for_log("]: child ");
-    let child = line.split("child ").nth(1).unwrap().to_owned();
-    let line = server.wait_for_log("on_upload \"/bin/sh\": ");
-    assert!(line.contains("signal: 15"), "{line}");
-    crate::server::eventually("its child is gone", || {
-        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    });
+    let child = child_of_program(&server);
+    ended_with(&server, &child);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
 
 #[inline(never)]
 fn enter(session: &mut Session, account: Account, home: Home) {
-    let tree = Tree::new(home, &account.user.home, uploads(session, &account));
+    let tree = Tree::new(home, uploads(session, &account));
     let limits = &account.user.limits;
     session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
@@ -75,7 +75,7 @@ fn enter(session: &mut Session, account: Account, home: Home) {
     }));
 }
 
-/// What there is to do behind a login, whoever it was.
+/// Tells the log and the administrator's program of the login.
 #[inline(never)]
 pub(crate) fn told(session: &Session) {
     if let Login::In(user) = &session.state.login {
