@@ -38,6 +38,12 @@ pub enum Link {
 /// A stream that is read in large pieces, whatever rustls asks for.
 pub struct Buffered(BufReader<TcpStream>);
 
+impl Buffered {
+    pub fn of(stream: TcpStream) -> Self {
+        Self(BufReader::with_capacity(256 << 10, stream))
+    }
+}
+
 impl Read for Buffered {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
@@ -66,17 +72,14 @@ impl Link {
         }
     }
 
-    fn secured(stream: TcpStream, config: &Arc<ClientConfig>) -> Self {
+    pub fn secured(stream: TcpStream, config: &Arc<ClientConfig>) -> Self {
         let name = "localhost".try_into().expect("name");
         let connection = ClientConnection::new(Arc::clone(config), name).expect("TLS");
-        Self::Tls(Box::new(StreamOwned::new(
-            connection,
-            Buffered(BufReader::with_capacity(256 << 10, stream)),
-        )))
+        Self::Tls(Box::new(StreamOwned::new(connection, Buffered::of(stream))))
     }
 
     /// All has been sent.
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         if let Self::Tls(tls) = self {
             tls.conn.send_close_notify();
             while tls.conn.wants_write() {
@@ -117,7 +120,7 @@ impl Write for Link {
 }
 
 /// TLS 1.3 with AES-GCM, or 1.2 for a server that has no other; and this certificate.
-fn config(trusted: &CertificateDer<'static>) -> Arc<ClientConfig> {
+pub fn config(trusted: &CertificateDer<'static>) -> Arc<ClientConfig> {
     use rustls::crypto::ring::cipher_suite::{
         TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS13_AES_256_GCM_SHA384,
     };
@@ -240,16 +243,7 @@ impl Client {
         self.acknowledge();
         let bytes = match &self.tls {
             None => drain(&mut data, reader),
-            Some(config) => {
-                let mut data = Link::secured(data.try_clone().expect("data"), config);
-                let (mut chunk, mut bytes) = (vec![0; 1 << 16], 0);
-                loop {
-                    match data.read(&mut chunk).expect("data") {
-                        0 => break bytes,
-                        read => bytes += read as u64,
-                    }
-                }
-            }
+            Some(config) => copy(&mut Link::secured(data.try_clone().expect("data"), config)),
         };
         // ProFTPD waits for this end as well
         drop(data);
@@ -301,14 +295,17 @@ pub fn drain(data: &mut TcpStream, reader: Reader) -> u64 {
                 }
             }
         }
-        Reader::Copy => {
-            let mut chunk = vec![0; 1 << 16];
-            loop {
-                match data.read(&mut chunk).expect("data") {
-                    0 => return bytes,
-                    read => bytes += read as u64,
-                }
-            }
+        Reader::Copy => copy(data),
+    }
+}
+
+/// Reads to the end, 64 KiB at a time.
+pub fn copy(data: &mut impl Read) -> u64 {
+    let (mut chunk, mut bytes) = (vec![0; 1 << 16], 0);
+    loop {
+        match data.read(&mut chunk).expect("data") {
+            0 => return bytes,
+            read => bytes += read as u64,
         }
     }
 }

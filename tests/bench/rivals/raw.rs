@@ -1,13 +1,18 @@
-//! The same work over sockets without FTP: what the kernel allows.
+//! The same work over sockets without FTP: what the kernel and the library of TLS allow.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
 
+use rustix::fs::{AtFlags, RawDir, statat};
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::client::{Reader, drain};
+use crate::client::{self, Link, Reader, copy, drain};
 use crate::servers::Place;
 use crate::tree;
 use crate::workloads::{Figure, GIB, SMALL, Workload};
@@ -76,6 +81,117 @@ pub fn splice_up(place: &Place, workload: &Workload) -> Figure {
     });
     let _ = fs::remove_file(path);
     Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
+}
+
+/// One stream of the big file over TLS, read and sent 256 KiB at a time.
+pub fn tls_down(place: &Place, workload: &Workload) -> Figure {
+    over_tls(
+        place,
+        workload,
+        |place, mut server| {
+            let mut file = File::open(place.home().join("data/big")).expect("big");
+            let mut chunk = vec![0; 256 << 10];
+            server.conn.set_buffer_limit(None);
+            loop {
+                let read = file.read(&mut chunk).expect("read");
+                if read == 0 {
+                    break;
+                }
+                server.write_all(&chunk[..read]).expect("send");
+            }
+            server.conn.send_close_notify();
+            server.flush().expect("end");
+        },
+        |mut client| assert_eq!(copy(&mut client), GIB),
+    )
+}
+
+/// One stream over TLS into a file.
+pub fn tls_up(place: &Place, workload: &Workload) -> Figure {
+    let chunk = vec![b'x'; 256 << 10];
+    let figure = over_tls(
+        place,
+        workload,
+        |place, mut server| {
+            let mut file = File::create(place.home().join("data/up/raw")).expect("raw");
+            let mut chunk = vec![0; 64 << 10];
+            loop {
+                match server.read(&mut chunk).expect("data") {
+                    0 => break,
+                    read => file.write_all(&chunk[..read]).expect("write"),
+                }
+            }
+        },
+        |mut client| {
+            (0..GIB / chunk.len() as u64).for_each(|_| client.write_all(&chunk).expect("send"));
+            client.end();
+            // a close with tickets unread would take back what is on its way
+            assert_eq!(copy(&mut client), 0);
+        },
+    );
+    let _ = fs::remove_file(place.home().join("data/up/raw"));
+    figure
+}
+
+type Secured = StreamOwned<ServerConnection, client::Buffered>;
+
+fn over_tls(
+    place: &Place,
+    workload: &Workload,
+    serve: impl Fn(&Place, Secured) + Sync,
+    ask: impl Fn(Link),
+) -> Figure {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![place.certificate.clone()], place.key.clone_key())
+        .expect("certificate");
+    let config = Arc::new(config);
+    let (client, server) = pair();
+    let one = workload.timed(None, || {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let connection = ServerConnection::new(config).expect("TLS");
+                serve(place, StreamOwned::new(connection, client::Buffered::of(server)));
+            });
+            ask(Link::secured(client, &client::config(&place.certificate)));
+        });
+    });
+    Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
+}
+
+/// What a listing asks of the kernel: the names, each file's attributes, and 64 KiB at a time into
+/// a socket. No line is made: eighty bytes are sent for each name.
+pub fn listing(place: &Place, workload: &Workload) -> Figure {
+    let name = if workload.count() == 1 { "data/list100000" } else { "data/list10000" };
+    let path = place.home().join(name);
+    workload.timed(None, || {
+        for _ in 0..workload.count() {
+            let (mut client, mut server) = pair();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let dir = File::open(&path).expect("list");
+                    let mut entries = vec![MaybeUninit::uninit(); 32 << 10];
+                    let mut entries = RawDir::new(&dir, &mut entries);
+                    let mut lines = Vec::with_capacity(66 << 10);
+                    while let Some(entry) = entries.next() {
+                        let name = entry.expect("entry").file_name().to_owned();
+                        statat(dir.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).expect("stat");
+                        lines.resize(lines.len() + 80, b'x');
+                        if lines.len() > 64 << 10 {
+                            server.write_all(&lines).expect("send");
+                            lines.clear();
+                        }
+                    }
+                    server.write_all(&lines).expect("send");
+                    drop(server);
+                });
+                assert!(drain(&mut client, Reader::Discard) > 100_000);
+            });
+        }
+    })
 }
 
 /// Connect, 4 KiB from a file, close: on one processor.

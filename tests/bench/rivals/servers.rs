@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::client::Client;
 use crate::{throttle, tree};
@@ -21,7 +21,8 @@ pub struct Place {
     /// Removed at the end.
     pub root: PathBuf,
     /// What all servers show.
-    certificate: CertificateDer<'static>,
+    pub certificate: CertificateDer<'static>,
+    pub key: PrivateKeyDer<'static>,
 }
 
 /// One server that can be measured.
@@ -162,7 +163,8 @@ impl Place {
             fs::write(root.join(name), text).expect("certificate");
             mode(&root.join(name), 0o600);
         }
-        Self { rivals, root, certificate: pair.cert.der().clone() }
+        let key = PrivatePkcs8KeyDer::from(pair.signing_key.serialize_der()).into();
+        Self { rivals, root, certificate: pair.cert.der().clone(), key }
     }
 
     pub fn home(&self) -> PathBuf {

@@ -165,13 +165,18 @@ pub static WORKLOADS: &[Workload] = &[
     workload("login_1", "logins/s", 200.0, |c| logins(c, 200), 1.2)
         .on_one_cpu().beside(raw::logins, None),
     workload("login_16", "logins/s", 320.0, |c| logins(c, 20), 1.0).clients(16),
-    workload("list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67),
-    workload("list_100k", "listings/s", 1.0, |c| listing(c, "LIST list100000", 1), 1.67),
-    workload("mlsd_100k", "listings/s", 1.0, |c| listing(c, "MLSD list100000", 1), 1.67),
-    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2).over_tls(),
+    workload("list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67)
+        .beside(raw::listing, None),
+    workload("list_100k", "listings/s", 1.0, |c| listing(c, "LIST list100000", 1), 1.67)
+        .beside(raw::listing, None),
+    workload("mlsd_100k", "listings/s", 1.0, |c| listing(c, "MLSD list100000", 1), 1.67)
+        .beside(raw::listing, None),
+    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2).over_tls()
+        .beside(raw::tls_down, None),
     workload("tls_retr_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big(c, HALF, Reader::Copy), 1.2)
         .clients(8).over_tls(),
-    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.3).over_tls(),
+    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.3).over_tls()
+        .beside(raw::tls_up, None),
     workload("tls_stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big_up(c, HALF), 1.3)
         .clients(8).over_tls(),
     workload("tls_list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67)
