@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::cli::SUBCOMMANDS;
 use crate::config::{KEYS, Key, Section};
 use crate::control::command::{VERBS, Verb};
 
@@ -71,7 +72,30 @@ pub fn keys_roff(section: Section) -> String {
         };
         let _ = writeln!(text, ".TP\n.B {}", roff(key.name));
         let kind = roff(&key.kind.describe());
-        let _ = writeln!(text, "{}\n({kind}; default: {default})", roff(key.help));
+        let restart = if key.restarts { "; a change takes a restart" } else { "" };
+        let _ = writeln!(text, "{}\n({kind}; default: {default}{restart})", roff(key.help));
+    }
+    text
+}
+
+/// The subcommands for `ftpd(8)`.
+pub fn subcommands_roff() -> String {
+    let mut text = String::new();
+    for subcommand in SUBCOMMANDS {
+        let (name, usage) = (roff(subcommand.name), roff(subcommand.usage));
+        let _ = writeln!(text, ".TP\n.BI \"ftpd {name}\" \" {usage}\"");
+        let (help, about) = (roff(&capital(subcommand.help)), roff(subcommand.about));
+        let _ = writeln!(text, "{help}.\n{about}");
+    }
+    text
+}
+
+/// The subcommands for the README.
+pub fn subcommands_markdown() -> String {
+    let mut text = String::from("| | |\n| --- | --- |\n");
+    for subcommand in SUBCOMMANDS {
+        let call = format!("ftpd {} {}", subcommand.name, subcommand.usage.replace('|', "\\|"));
+        let _ = writeln!(text, "| `{}` | {} |", call.trim_end(), subcommand.help);
     }
     text
 }
@@ -103,16 +127,20 @@ fn names(verb: &Verb) -> String {
 }
 
 fn sentence(verb: &Verb) -> String {
-    let mut text = verb.help.to_owned();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text.push('.');
+    let mut text = capital(verb.help) + ".";
     if let Some(perm) = verb.perm {
         let _ = write!(text, " Takes the permission letter {}.", perm.letter());
     }
     if verb.before_login {
         text.push_str(" May come before the login.");
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
     }
     text
 }

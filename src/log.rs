@@ -9,11 +9,11 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use env_logger::{Builder, Target};
-use log::{Level, LevelFilter};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use time::{OffsetDateTime, UtcOffset};
 
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
@@ -21,7 +21,9 @@ use time::{OffsetDateTime, UtcOffset};
 /// # Errors
 ///
 /// When the file cannot be opened.
-pub fn start(level: LevelFilter, filters: Option<&str>, file: Option<&Path>) -> io::Result<()> {
+///
+/// A second start lets the log go on elsewhere.
+pub fn start(level: LevelFilter, filters: Option<&str>, to: Destination<'_>) -> io::Result<()> {
     let mut builder = Builder::new();
     builder.filter_level(level);
     if let Some(filters) = filters {
@@ -30,13 +32,59 @@ pub fn start(level: LevelFilter, filters: Option<&str>, file: Option<&Path>) -> 
     builder.format(|out, record| {
         writeln!(out, "{} {:<5} {}", Stamp(now()), record.level(), record.args())
     });
-    builder.target(match file {
-        Some(path) => Target::Pipe(Box::new(LogFile::open(path)?)),
-        None => Target::Stderr,
+    builder.target(match to {
+        Destination::File(path) => Target::Pipe(Box::new(LogFile::open(path)?)),
+        Destination::Writer(writer) => Target::Pipe(writer),
+        Destination::Stderr => Target::Stderr,
     });
-    // a second start in one process keeps the first log
-    let _ = builder.try_init();
+    let logger = builder.build();
+    log::set_max_level(logger.filter());
+    *LOG.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
+    // it is the same for each start
+    let _ = log::set_logger(&LOG);
     Ok(())
+}
+
+/// Where the log goes.
+pub enum Destination<'a> {
+    /// Standard error.
+    Stderr,
+    /// A file, which is opened anew when somebody moves it away.
+    File(&'a Path),
+    /// Anything else; it gets each line in one piece.
+    Writer(Box<dyn Write + Send>),
+}
+
+/// The log as it is now.
+static LOG: Current = Current(RwLock::new(None));
+
+struct Current(RwLock<Option<env_logger::Logger>>);
+
+impl Current {
+    fn with<T>(&self, work: impl FnOnce(&env_logger::Logger) -> T) -> Option<T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(work)
+    }
+}
+
+impl Log for Current {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.with(|logger| logger.enabled(metadata)).unwrap_or_default()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.with(|logger| logger.log(record));
+    }
+
+    fn flush(&self) {
+        self.with(Log::flush);
+    }
+}
+
+/// A moment, as the log writes it.
+pub fn stamp(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at);
+    let here = UtcOffset::local_offset_at(at).map_or(at, |offset| at.to_offset(offset));
+    Stamp(here).to_string()
 }
 
 /// Something worth a line about one session.
@@ -248,7 +296,7 @@ impl TransferLog {
     /// Appends one line.
     pub fn record(&self, peer: IpAddr, user: &str, anonymous: bool, transfer: &Transfer<'_>) {
         let line = xferlog(now(), peer, user, anonymous, transfer);
-        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(why) = file.write_all(line.as_bytes()) {
             log::error!("transfer log: {why}");
         }

@@ -4,17 +4,28 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{ANONYMOUS, Config, Password, User};
+use crate::config::{ANONYMOUS, Config, Password, Rate, User};
 
 /// The users of the server, and the sessions each of them has.
 #[derive(Debug)]
 pub struct Users {
     config: Arc<Config>,
-    sessions: Mutex<HashMap<String, usize>>,
+    seats: Arc<Seats>,
+}
+
+/// Who is here, by name; it outlives the settings.
+type Seats = Mutex<HashMap<String, Seat>>;
+
+/// What the sessions of one user share.
+#[derive(Debug)]
+struct Seat {
+    sessions: usize,
+    upload: Arc<Rate>,
+    download: Arc<Rate>,
 }
 
 /// A user that has logged in. The seat is given back on drop.
@@ -24,8 +35,12 @@ pub struct Account {
     pub name: String,
     /// What `[user:NAME]` says.
     pub user: Arc<User>,
+    /// What its uploads keep to.
+    pub upload: Arc<Rate>,
+    /// What its downloads keep to.
+    pub download: Arc<Rate>,
     /// Until the seat is given back.
-    users: Option<Arc<Users>>,
+    seats: Option<Arc<Seats>>,
 }
 
 /// Why a login failed. The client is not told which of the first three it was.
@@ -46,7 +61,20 @@ pub enum AuthError {
 impl Users {
     /// The users of a configuration.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, sessions: Mutex::default() }
+        Self { config, seats: Arc::default() }
+    }
+
+    /// The same with other settings: who is here stays, and keeps to the limits on speed that
+    /// there are now.
+    #[must_use]
+    pub fn renewed(&self, config: Arc<Config>) -> Self {
+        for (name, seat) in &*lock(&self.seats) {
+            if let Some(user) = config.users.get(name) {
+                seat.upload.set(user.limits.max_upload);
+                seat.download.set(user.limits.max_download);
+            }
+        }
+        Self { config, seats: Arc::clone(&self.seats) }
     }
 
     /// Checks a name and a password, and takes a seat.
@@ -55,7 +83,7 @@ impl Users {
     ///
     /// When the login is refused.
     pub fn log_in(
-        self: &Arc<Self>,
+        &self,
         name: &[u8],
         password: &[u8],
         from: IpAddr,
@@ -70,16 +98,22 @@ impl Users {
         if !user.limits.allows(from) {
             return Err(AuthError::NotFromHere);
         }
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = sessions.entry(seat(name, user).to_owned()).or_default();
-        if user.limits.max_per_user.is_some_and(|most| *count >= most) {
+        let mut seats = lock(&self.seats);
+        let seat = seats.entry(seat_name(name, user).to_owned()).or_insert_with(|| Seat {
+            sessions: 0,
+            upload: Arc::new(Rate::new(user.limits.max_upload)),
+            download: Arc::new(Rate::new(user.limits.max_download)),
+        });
+        if user.limits.max_per_user.is_some_and(|most| seat.sessions >= most) {
             return Err(AuthError::TooManySessions);
         }
-        *count += 1;
+        seat.sessions += 1;
         Ok(Account {
             name: name.clone(),
             user: Arc::clone(user),
-            users: Some(Arc::clone(self)),
+            upload: Arc::clone(&seat.upload),
+            download: Arc::clone(&seat.download),
+            seats: Some(Arc::clone(&self.seats)),
         })
     }
 
@@ -91,8 +125,12 @@ impl Users {
 }
 
 /// The name under which a session is counted: all anonymous names are one user.
-fn seat<'a>(name: &'a str, user: &User) -> &'a str {
+fn seat_name<'a>(name: &'a str, user: &User) -> &'a str {
     if user.password.is_none() { "anonymous" } else { name }
+}
+
+fn lock(seats: &Seats) -> MutexGuard<'_, HashMap<String, Seat>> {
+    seats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// In a time that tells nothing about where the two differ.
@@ -108,13 +146,13 @@ impl Account {
 
     /// Gives the seat back.
     pub fn leave(&mut self) {
-        let Some(users) = self.users.take() else { return };
-        let mut sessions = users.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let seat = seat(&self.name, &self.user);
-        if let Some(count) = sessions.get_mut(seat) {
-            *count -= 1;
-            if *count == 0 {
-                sessions.remove(seat);
+        let Some(seats) = self.seats.take() else { return };
+        let mut seats = lock(&seats);
+        let name = seat_name(&self.name, &self.user);
+        if let Some(seat) = seats.get_mut(name) {
+            seat.sessions -= 1;
+            if seat.sessions == 0 {
+                seats.remove(name);
             }
         }
     }

@@ -1,17 +1,29 @@
-//! What a person types: one file for each subcommand.
+//! What a person types: one file for each subcommand, and one table of them.
 
+mod admin;
 mod cert;
 mod check;
+mod kick;
+mod reload;
+mod screen;
 mod serve;
+mod share;
+mod stop;
+mod top;
+mod who;
+mod why;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use lexopt::Arg::{Long, Short, Value};
+use lexopt::ValueExt;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::hook;
 use crate::log::escaped;
 use crate::tls;
@@ -31,14 +43,57 @@ const CANNOT_START: u8 = 127;
 /// The configuration is at fault (`EX_CONFIG` of sysexits.h).
 const BAD_CONFIG: u8 = 78;
 
-const HELP: &str = "\
-ftpd - a small FTP server
+/// One thing that the program does.
+pub struct Subcommand {
+    /// What it is called.
+    pub name: &'static str,
+    /// What may stand behind the name, besides `--config FILE`.
+    pub usage: &'static str,
+    /// One line for the list.
+    pub help: &'static str,
+    /// The rest, for its own help and the manual.
+    pub about: &'static str,
+    run: fn(Arguments) -> Result<ExitCode, Stop>,
+}
 
-usage: ftpd [serve] [--config FILE]  serve until Ctrl-C
-       ftpd check [--config FILE]    check the file and say what is wrong with it
-       ftpd cert [--config FILE]     show the certificate that clients are shown
-       ftpd --help | --version
+const fn subcommand(
+    name: &'static str,
+    usage: &'static str,
+    run: fn(Arguments) -> Result<ExitCode, Stop>,
+    help: &'static str,
+    about: &'static str,
+) -> Subcommand {
+    Subcommand { name, usage, help, about, run }
+}
 
+/// Every subcommand, in the order in which the help prints them. `serve` is meant where none is
+/// named.
+#[rustfmt::skip]
+pub static SUBCOMMANDS: &[Subcommand] = &[
+    subcommand("serve", "", serve::run, "serve until Ctrl-C",
+        "The server stays in the foreground, writes its log to standard error or to a file, and serves until a signal says stop. This is what happens without a subcommand."),
+    subcommand("share", "[DIR] [--write] [--tls] [--user NAME] [--anonymous] [--ip ADDRESS] [--port N]", share::run, "serve a folder now, without a settings file",
+        "DIR, or the working directory, is served to one user (guest, unless --user says otherwise) with a password that is made up and printed, together with the URLs under which this machine is found. --anonymous: to everybody, without a password. Clients may only read; --write lets them change everything. --tls: with a certificate that is made for the occasion, and not without. The port is 2121, or any that is free. On a terminal each running transfer has a progress bar. Ctrl-C ends it."),
+    subcommand("check", "", check::run, "check the settings and say what is wrong with them",
+        "Every fault is reported with its file and line; nothing is started."),
+    subcommand("cert", "", cert::run, "show the certificate that clients are shown",
+        "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet; so do this as the server's user, who must be able to read it."),
+    subcommand("who", "[--json]", who::run, "list the sessions of the running server",
+        "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
+    subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",
+        "A line for each session, a progress bar for each transfer, and the totals in front; Ctrl-C ends it. Rates are those since the last picture. --once prints one picture and ends; --json prints lines of JSON."),
+    subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
+        "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. The rights are those of the user who asks, so ask as the server's user. Exit status 1: at least one is refused."),
+    subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
+        "The session of that number, all of that user, or all from that address. Clients are told 421; an upload that runs is not put in place."),
+    subcommand("reload", "", reload::run, "let the running server read its settings again",
+        "Users, passwords, limits, the banner, certificates and logs hold for new logins at once, and limits on speed for all transfers; sessions of users that were removed end. Keys whose change takes a restart are named. With a fault nothing changes, and the fault is printed. A SIGHUP does the same, and tells the log."),
+    subcommand("stop", "[--now]", stop::run, "stop the running server",
+        "As a SIGTERM does: transfers may go on for shutdown_grace. --now: they may not."),
+];
+
+/// What holds for all subcommands.
+const COMMON: &str = "\
 -c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
 -h, --help          this text
 -V, --version       the version
@@ -46,91 +101,196 @@ usage: ftpd [serve] [--config FILE]  serve until Ctrl-C
 exit status: 0 done, 1 failed, 2 command line not understood, 78 faults in the settings
 manual: ftpd(8), ftpd.ini(5)";
 
-enum Action {
-    Serve,
-    Check,
-    Cert,
+/// What stands behind the name of a subcommand.
+struct Arguments {
+    parser: lexopt::Parser,
+    /// The settings that were named.
+    file: Option<PathBuf>,
+}
+
+/// One word of it.
+enum Word {
+    /// `--name` or `-n`, with its dashes.
+    Flag(String),
+    Value(OsString),
+}
+
+/// Why a command line is not carried out.
+enum Stop {
     Help,
     Version,
-    /// Become a program of a hook; for the server alone.
-    Hook(Vec<OsString>),
+    /// It is not understood.
+    Misuse(String),
+    /// It was tried, and this went wrong.
+    Failed(String),
+    /// The settings have faults, which have been reported.
+    BadConfig,
+}
+
+impl From<lexopt::Error> for Stop {
+    fn from(why: lexopt::Error) -> Self {
+        Self::Misuse(why.to_string())
+    }
+}
+
+impl Arguments {
+    /// The next word, unless it is for all subcommands.
+    fn next(&mut self) -> Result<Option<Word>, Stop> {
+        while let Some(argument) = self.parser.next()? {
+            return Ok(Some(match argument {
+                Long("config") | Short('c') => {
+                    self.file = Some(PathBuf::from(self.parser.value()?));
+                    continue;
+                }
+                Long("help") | Short('h') => return Err(Stop::Help),
+                Long("version") | Short('V') => return Err(Stop::Version),
+                Long(name) => Word::Flag(format!("--{name}")),
+                Short(letter) => Word::Flag(format!("-{letter}")),
+                Value(text) => Word::Value(text),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// What belongs to the option before.
+    fn value(&mut self) -> Result<String, Stop> {
+        Ok(self.parser.value()?.string()?)
+    }
+
+    /// The same, where it is more than a text.
+    fn parsed<T: FromStr>(&mut self, what: &str) -> Result<T, Stop> {
+        let text = self.value()?;
+        let cannot = |_| Stop::Misuse(format!("'{}' is not {what}", escaped(text.as_bytes())));
+        text.parse().map_err(cannot)
+    }
+
+    /// There must be no more words; gives the settings that were named.
+    fn end(mut self) -> Result<Option<PathBuf>, Stop> {
+        self.next()?.map_or(Ok(()), |word| Err(word.unexpected()))?;
+        Ok(self.file)
+    }
+}
+
+impl Word {
+    /// It has no business here.
+    fn unexpected(self) -> Stop {
+        Stop::Misuse(match self {
+            Self::Flag(flag) => format!("invalid option '{}'", escaped(flag.as_bytes())),
+            Self::Value(text) => {
+                format!("unexpected argument '{}'", escaped(text.as_encoded_bytes()))
+            }
+        })
+    }
 }
 
 /// Carries out the command line.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let (action, file) = match parse(arguments) {
-        Ok(parsed) => parsed,
-        Err(why) => {
+    let parser = lexopt::Parser::from_iter(arguments);
+    let mut arguments = Arguments { parser, file: None };
+    let mut chosen = None;
+    let done = choose(&mut arguments).and_then(|choice| match choice {
+        Choice::Hook(words) => Ok(launch(&words)),
+        Choice::Subcommand(subcommand) => {
+            chosen = Some(subcommand);
+            (subcommand.run)(arguments)
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(Stop::Help) => say(&chosen.map_or_else(help, help_on)),
+        Err(Stop::Version) => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
+        Err(Stop::Misuse(why)) => {
             complain(&format!("ftpd: {why}\ntry 'ftpd --help'"));
-            return ExitCode::from(USAGE);
+            ExitCode::from(USAGE)
         }
-    };
-    match action {
-        Action::Serve => serve::run(file.as_deref()),
-        Action::Check => check::run(file.as_deref()),
-        Action::Cert => cert::run(file.as_deref()),
-        Action::Help => say(HELP),
-        Action::Hook(words) => {
-            let why = hook::launch(&words);
-            let program = words.first().map(|word| word.as_encoded_bytes());
-            let program = escaped(program.unwrap_or_default());
-            complain(&format!("{program} cannot be started: {why}"));
-            ExitCode::from(CANNOT_START)
+        Err(Stop::Failed(why)) => {
+            complain(&format!("ftpd: {why}"));
+            ExitCode::from(FAILED)
         }
-        Action::Version => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
+        Err(Stop::BadConfig) => ExitCode::from(BAD_CONFIG),
     }
 }
 
-fn parse(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<(Action, Option<PathBuf>), lexopt::Error> {
-    let mut parser = lexopt::Parser::from_iter(arguments);
-    let (mut action, mut file) = (None, None);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("config") | Short('c') => file = Some(PathBuf::from(parser.value()?)),
-            Long("help") | Short('h') => return Ok((Action::Help, None)),
-            Long("version") | Short('V') => return Ok((Action::Version, None)),
-            Value(word) if action.is_none() && word == hook::LAUNCH => {
-                return Ok((Action::Hook(parser.raw_args()?.collect()), None));
-            }
-            Value(word) if action.is_none() && word == "check" => action = Some(Action::Check),
-            Value(word) if action.is_none() && word == "cert" => action = Some(Action::Cert),
-            Value(word) if action.is_none() && word == "serve" => action = Some(Action::Serve),
-            other @ (Long(_) | Short(_) | Value(_)) => return Err(other.unexpected()),
-        }
-    }
-    Ok((action.unwrap_or(Action::Serve), file))
+/// What the first word means.
+enum Choice {
+    Subcommand(&'static Subcommand),
+    /// Become a program of a hook; for the server alone.
+    Hook(Vec<OsString>),
 }
 
-/// Reads the settings. Faults go to standard error, and the exit code comes back.
-fn load(file: Option<&Path>) -> Result<(PathBuf, Config), ExitCode> {
-    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
-    let Some(file) = file.or_else(there) else {
-        let [here, system] = FILES;
-        complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
-        return Err(ExitCode::from(BAD_CONFIG));
+fn choose(arguments: &mut Arguments) -> Result<Choice, Stop> {
+    let name = match arguments.next()? {
+        None => OsString::from("serve"),
+        Some(Word::Value(name)) => name,
+        Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
     };
-    let mut config = match config::load(file) {
-        Ok(config) => config,
+    if name == hook::LAUNCH {
+        return Ok(Choice::Hook(arguments.parser.raw_args()?.collect()));
+    }
+    let known = SUBCOMMANDS.iter().find(|subcommand| name == subcommand.name);
+    known.map(Choice::Subcommand).ok_or_else(|| Word::Value(name).unexpected())
+}
+
+fn launch(words: &[OsString]) -> ExitCode {
+    let why = hook::launch(words);
+    let program = words.first().map(|word| word.as_encoded_bytes());
+    let program = escaped(program.unwrap_or_default());
+    complain(&format!("{program} cannot be started: {why}"));
+    ExitCode::from(CANNOT_START)
+}
+
+/// The list of all subcommands.
+fn help() -> String {
+    let mut text =
+        "ftpd - a small FTP server\n\nusage: ftpd [SUBCOMMAND] [OPTIONS]\n\n".to_owned();
+    for Subcommand { name, help, .. } in SUBCOMMANDS {
+        // a String takes whatever is written to it
+        let _ = writeln!(text, "  {name:<10} {help}");
+    }
+    text + "\n'ftpd SUBCOMMAND --help' says more of one; without any, ftpd serves.\n\n" + COMMON
+}
+
+/// All about one.
+fn help_on(subcommand: &Subcommand) -> String {
+    let Subcommand { name, usage, help, about, .. } = subcommand;
+    let call = format!("ftpd {name} {usage}");
+    format!("usage: {}\n\n{help}\n\n{about}\n\n{COMMON}", call.trim_end())
+}
+
+/// Reads the settings. Faults go to standard error.
+fn load(file: Option<&Path>) -> Result<(PathBuf, Config), Stop> {
+    let file = settings_file(file)?;
+    match read(&file) {
+        Ok(config) => Ok((file, config)),
         Err(faults) => {
             for fault in faults {
-                complain(&fault.to_string());
+                complain(&fault);
             }
-            return Err(ExitCode::from(BAD_CONFIG));
-        }
-    };
-    match config.tls.as_ref().map(tls::check).transpose() {
-        Ok(warnings) => {
-            let place = |warning| format!("{}: [server] {warning}", file.display());
-            config.warnings.extend(warnings.into_iter().flatten().map(place));
-            Ok((file.to_owned(), config))
-        }
-        Err(why) => {
-            complain(&format!("{}: [server] {why}", file.display()));
-            Err(ExitCode::from(BAD_CONFIG))
+            Err(Stop::BadConfig)
         }
     }
+}
+
+/// The file that is named, or the one that is there.
+fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
+    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
+    named.or_else(there).map(Path::to_owned).ok_or_else(|| {
+        let [here, system] = FILES;
+        complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
+        Stop::BadConfig
+    })
+}
+
+/// Reads the settings, with what TLS makes of its own; or gives every fault.
+fn read(file: &Path) -> Result<Config, Vec<String>> {
+    let printed =
+        |faults: Vec<ConfigError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut config = config::load(file).map_err(printed)?;
+    let place = |what: String| format!("{}: [server] {what}", file.display());
+    let checked = config.tls.as_ref().map(tls::check).transpose();
+    let warnings = checked.map_err(|why| vec![place(why.to_string())])?;
+    config.warnings.extend(warnings.into_iter().flatten().map(place));
+    Ok(config)
 }
 
 /// Prints to standard error; a reader that has gone changes no exit code.

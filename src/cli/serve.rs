@@ -1,6 +1,5 @@
 //! `ftpd`: serve until a signal says stop.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +8,14 @@ use std::thread;
 use crossbeam_channel::{Sender, bounded};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
-use signal_hook::consts::{SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::{FAILED, complain, load};
+use super::{Arguments, Stop, load, read};
 use crate::config::Config;
-use crate::log;
-use crate::server::Server;
+use crate::log::{self, Destination};
+use crate::server::{Order, Orders, Server, Source};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
 /// the file in place and the one to replace it, a pipe, and for a moment two more.
@@ -25,26 +24,25 @@ const FILES_PER_SESSION: u64 = 10;
 /// Listeners, logs, signals and what the libraries open for a moment.
 const OTHER_FILES: u64 = 32;
 
-pub(super) fn run(file: Option<&Path>) -> ExitCode {
-    let (_, config) = match load(file) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
-    match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            complain(&format!("ftpd: {why}"));
-            ExitCode::from(FAILED)
-        }
-    }
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
+    let (file, config) = load(arguments.end()?.as_deref())?;
+    let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
+    serve(config, source, |_| ()).map_err(Stop::Failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn serve(config: Config) -> Result<(), String> {
-    let (sender, signals) = bounded(1);
-    catch_signals(sender)?;
+/// Serves until a signal; `ready` sees the server before it begins.
+pub(super) fn serve(
+    config: Config,
+    source: Source,
+    ready: impl FnOnce(&Server),
+) -> Result<(), String> {
+    let (sender, receiver) = bounded(8);
+    catch_signals(sender.clone())?;
+    let orders = Orders { sender, receiver };
     // each file and directory gets its mode with its user's own mask
     umask(Mode::empty());
-    start_log(&config)?;
+    (source.start_log)(&config)?;
     std::panic::set_hook(Box::new(|panic| {
         ::log::error!("{}", panic.to_string().replace('\n', " "));
     }));
@@ -52,8 +50,9 @@ fn serve(config: Config) -> Result<(), String> {
         ::log::warn!("{warning}");
     }
     allow_files(&config);
-    let server = Server::bind(config)?;
-    server.run(&signals).map_err(|why| format!("cannot start: {why}"))
+    let server = Server::bind(config, source, &orders)?;
+    ready(&server);
+    server.run(&orders).map_err(|why| format!("cannot start: {why}"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
@@ -65,34 +64,39 @@ fn start_log(config: &Config) -> Result<(), String> {
         (::log::LevelFilter::Off, None)
     };
     let filters = std::env::var("RUST_LOG").ok();
-    log::start(level, filters.as_deref(), file).map_err(|why| {
+    let to = file.map_or(Destination::Stderr, Destination::File);
+    log::start(level, filters.as_deref(), to).map_err(|why| {
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
         format!("cannot open the log {file}: {why}")
     })
 }
 
-/// The first signal is a message to the server, the second one ends the process at once,
-/// whatever holds up the server.
+/// The first signal to stop is an order to the server, the second one ends the process at once,
+/// whatever holds up the server. SIGHUP is an order to read the settings again.
 ///
 /// SIGXFSZ has a handler that nobody asks: a file that outgrows its limit is then an error of
 /// one upload and not the end of all.
 #[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
-fn catch_signals(sender: Sender<()>) -> Result<(), String> {
+fn catch_signals(sender: Sender<Order>) -> Result<(), String> {
     let stop = Arc::new(StopSignal { sender, seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let cannot = |why| format!("cannot catch signals: {why}");
     flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
-    let mut terminate = Signals::new([SIGTERM]).map_err(cannot)?;
-    let wait = move || terminate.forever().for_each(|_| stop.take());
+    let mut signals = Signals::new([SIGTERM, SIGHUP]).map_err(cannot)?;
+    let wait = move || {
+        signals
+            .forever()
+            .for_each(|signal| if signal == SIGHUP { stop.reload() } else { stop.take() });
+    };
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
 }
 
 /// What SIGINT and SIGTERM do alike.
 struct StopSignal {
-    sender: Sender<()>,
+    sender: Sender<Order>,
     seen: AtomicBool,
 }
 
@@ -103,7 +107,12 @@ impl StopSignal {
             std::process::exit(0);
         }
         // a server that has stopped by itself needs no message
-        let _ = self.sender.try_send(());
+        let _ = self.sender.try_send(Order::Stop);
+    }
+
+    fn reload(&self) {
+        // a full channel has the same order in it
+        let _ = self.sender.try_send(Order::Reload);
     }
 }
 

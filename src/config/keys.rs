@@ -70,6 +70,8 @@ pub struct Server {
     pub keep_parts: Option<Duration>,
     /// Where the server writes down what it must know after a crash.
     pub state_dir: Option<PathBuf>,
+    /// Where administrators are listened to.
+    pub admin_socket: Option<PathBuf>,
     /// How many programs of hooks run at once.
     pub hook_workers: usize,
     /// How long one may run.
@@ -154,6 +156,8 @@ pub struct Key {
     pub kind: Kind,
     /// For the sample and the manual.
     pub help: &'static str,
+    /// Whether a change takes a restart.
+    pub restarts: bool,
 }
 
 /// Where a value goes, and with that the section in which the key may stand.
@@ -242,23 +246,33 @@ use Kind::{
 use Set::{Both, Server as InServer, User as InUser};
 
 const fn key(name: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { name, default: Some(default), kind, help }
+    Key { name, default: Some(default), kind, help, restarts: false }
 }
 
 const fn required(name: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { name, default: None, kind, help }
+    Key { name, default: None, kind, help, restarts: false }
+}
+
+/// A key of `[server]` that is looked at when the server starts, and not again.
+const fn fixed(
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    help: &'static str,
+) -> Key {
+    Key { name, default: Some(default), kind, help, restarts: true }
 }
 
 /// Every key, in the order in which the sample and the manual print them.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
-    key("ip", "0.0.0.0", Hosts(InServer(|to, v| to.ip = v)),
+    fixed("ip", "0.0.0.0", Hosts(InServer(|to, v| to.ip = v)),
         "Comma-separated addresses and host names to listen on. :: is every address, IPv6 and IPv4."),
-    key("port", "2121", Number(0..=65535, InServer(|to, v| to.port = small(v))),
+    fixed("port", "2121", Number(0..=65535, InServer(|to, v| to.port = small(v))),
         "Control port. 21 is the usual one and needs root; 0 lets the system choose."),
     key("welcome_msg", "Welcome", Text(InServer(|to, v| to.welcome_msg = v)),
         "Text of the greeting."),
-    key("max_cons", "150", Number(1..=65535, InServer(|to, v| to.max_cons = wide(v))),
+    fixed("max_cons", "150", Number(1..=65535, InServer(|to, v| to.max_cons = wide(v))),
         "Clients served at once; the bound of the worker pool."),
     key("max_per_ip", "10", Bound(0..=65535, InServer(|to, v| to.max_per_ip = v)),
         "Clients served at once from one address."),
@@ -296,10 +310,12 @@ pub static KEYS: &[Key] = &[
         "Write an upload to a hidden part file and put it in place when it is whole; until then, and if it fails, the old version stays. off: write to the file itself, as other servers do."),
     key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),
         "Write an upload through to the disk before it is put in place and the client is told that it is whole. Slow; see UPLOADS in ftpd.ini(5) for what it protects from."),
-    key("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
+    fixed("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
         "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all."),
-    key("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
+    fixed("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
         "Directory in which the server writes down where it has part files, to find them after a crash. It is made when it is needed. Empty: nowhere."),
+    fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin_socket = v)),
+        "Unix socket that ftpd who, top, kick, reload, stop and the like talk to; its mode lets in the server's user and root. Empty: none."),
     key("on_upload", "", Prog(Both(|to, v| to.hooks.set(Occasion::Upload, v))),
         "Program that is started, with these arguments and without a shell, when an upload is in place; see HOOKS in ftpd.ini(5). Empty: none."),
     key("on_download", "", Prog(Both(|to, v| to.hooks.set(Occasion::Download, v))),
@@ -312,7 +328,7 @@ pub static KEYS: &[Key] = &[
         "The same when a user has logged in."),
     key("hook_workers", "2", Number(1..=64, InServer(|to, v| to.hook_workers = wide(v))),
         "So many of these programs run at once; others wait."),
-    key("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
+    fixed("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
         "End one of these programs that runs for longer than this."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
         "Let anonymous and ftp log in with any password."),
@@ -340,7 +356,7 @@ pub static KEYS: &[Key] = &[
         "PEM file with the key of tls_cert."),
     key("tls_dir", "ftpd-tls", LateFolder(InServer(|to, v| to.tls_dir = v)),
         "Directory for the certificate of tls_cert = auto."),
-    key("tls_implicit_port", "0", Number(0..=65535, InServer(|to, v| to.tls_implicit_port = small(v))),
+    fixed("tls_implicit_port", "0", Number(0..=65535, InServer(|to, v| to.tls_implicit_port = small(v))),
         "Port on which TLS begins at once, for old clients; 990 is the usual one. 0: none."),
     key("tls_required", "off", Word(&TlsRequired::WORDS, Both(|to, v| to.tls_required = TlsRequired::of(v))),
         "Where TLS is a must: control refuses logins without it, data refuses transfers without it, on refuses both."),

@@ -7,6 +7,7 @@ mod hook;
 mod ini;
 mod keys;
 mod perm;
+mod rate;
 mod tls;
 mod value;
 
@@ -20,6 +21,7 @@ pub use error::{ConfigError, Fault, Place};
 pub use hook::{Occasion, Program, Programs};
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};
+pub use rate::Rate;
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
@@ -41,6 +43,8 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// What is allowed but hardly meant, in the form of a fault.
     pub warnings: Vec<String>,
+    /// What `[server]` says of each key, to see what has changed.
+    texts: HashMap<&'static str, String>,
 }
 
 impl Config {
@@ -58,6 +62,16 @@ impl Config {
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.limits.hooks.any());
         if any { self.server.hook_workers } else { 0 }
+    }
+
+    /// Keys that say something else than in an older version of the file, and that a server looks
+    /// at only when it starts.
+    pub fn restart_keys<'a>(
+        &'a self,
+        old: &'a Self,
+    ) -> impl Iterator<Item = &'static str> + 'a {
+        let changed = |key: &&Key| self.texts.get(key.name) != old.texts.get(key.name);
+        KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
     }
 
     /// How many users have a section of their own.
@@ -87,6 +101,34 @@ pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
     draft.finish(mode)
 }
 
+/// Reads and checks settings that stand in no file.
+///
+/// # Errors
+///
+/// Every fault that was found.
+pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
+    let mut draft = Draft::new(Path::new("settings"));
+    draft.take(ini::read(text.as_bytes()));
+    draft.finish(0o600)
+}
+
+/// The admin socket of a file that may have faults elsewhere.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
+pub fn admin_socket(file: &Path) -> std::io::Result<Option<PathBuf>> {
+    let document = ini::read(&std::fs::read(file)?);
+    let name = "admin_socket";
+    let entries = document.sections.iter().filter(|section| section.name == "server");
+    let mut entries = entries.flat_map(|section| &section.entries);
+    let said = entries.find(|entry| entry.key == name).map(|entry| entry.value.as_str());
+    let default = KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
+    let text = said.or(default).filter(|text| !text.is_empty());
+    Ok(text.map(|text| Draft::new(file).folder.join(text)))
+}
+
 /// A configuration in the making, with the faults found so far.
 struct Draft<'a> {
     file: &'a Path,
@@ -95,6 +137,7 @@ struct Draft<'a> {
     limits: Limits,
     users: Vec<(String, usize, User)>,
     lines: HashMap<&'static str, usize>,
+    texts: HashMap<&'static str, String>,
     faults: Vec<(Place, Fault)>,
 }
 
@@ -109,6 +152,7 @@ impl<'a> Draft<'a> {
             limits: blank_limits(),
             users: Vec::new(),
             lines: HashMap::new(),
+            texts: HashMap::new(),
             faults: Vec::new(),
         }
     }
@@ -146,6 +190,9 @@ impl<'a> Draft<'a> {
             let text = entry.map(|entry| entry.value.as_str()).or(key.default);
             if let Some(entry) = entry {
                 self.lines.insert(key.name, entry.line);
+            }
+            if let Some(text) = text {
+                self.texts.insert(key.name, text.to_owned());
             }
             let set = text.map_or(Ok(()), |text| key.set(text, &self.folder, &mut target));
             if let Err(fault) = set {
@@ -241,7 +288,8 @@ impl<'a> Draft<'a> {
         let users = self.users.into_iter().map(|(name, _, user)| (name, Arc::new(user)));
         let (server, limits) = (self.server, self.limits);
         let tls = tls_settings(&server);
-        Ok(Config { users: users.collect(), server, limits, tls, warnings })
+        let texts = self.texts;
+        Ok(Config { users: users.collect(), server, limits, tls, warnings, texts })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.
@@ -461,6 +509,7 @@ fn blank_server() -> Server {
         shutdown_grace: Duration::ZERO,
         keep_parts: None,
         state_dir: None,
+        admin_socket: None,
         hook_workers: 1,
         hook_timeout: None,
         tls_cert: CertificateSource::None,

@@ -61,6 +61,11 @@ impl Perm {
         }
     }
 
+    /// For the log, where somebody lacks it.
+    pub fn lacking(self) -> String {
+        format!("the user lacks the permission letter '{}'", self.letter())
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }

@@ -14,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::command::{self, Command};
 use super::line::{Framer, Line};
+use super::live::Live;
 use super::reply::{Code, Mark, Reply};
 use super::shared::Stop;
 use crate::data::{Interrupt, Passive, Progress, Watch};
@@ -378,6 +379,8 @@ fn send_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
 pub(super) struct Ear<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) stop: &'a Stop,
+    /// Where it is shown how far the transfer has come.
+    pub(super) live: &'a Live,
     /// The command that runs, for STAT.
     pub(super) verb: &'static str,
     /// Whether bytes flow already, so that a client may leave after QUIT.
@@ -402,7 +405,8 @@ impl Ear<'_> {
 }
 
 impl Watch for Ear<'_> {
-    fn speak(&mut self) {
+    fn speak(&mut self, progress: &Progress) {
+        self.live.moved(progress.bytes);
         self.connection.send(&[]);
     }
 

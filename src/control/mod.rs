@@ -10,6 +10,7 @@ pub mod syntax;
 mod arg;
 mod connection;
 mod line;
+mod live;
 mod refusal;
 mod shared;
 mod state;
@@ -18,10 +19,10 @@ mod verbs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub use shared::{Shared, Stop};
+pub use live::{Live, Sight, Underway};
+pub use shared::{Settings, Shared, Stop};
 
 use command::{Command, Verb};
 use connection::{Connection, Gone, Heard};
@@ -35,13 +36,14 @@ use crate::config::Occasion;
 use crate::hook::Happening;
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
-use crate::vfs::VirtualPath;
+use crate::vfs::{FsError, VirtualPath};
 
 /// One client, from the greeting to the end. Lives on one thread.
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
     shared: Arc<Shared>,
+    settings: Arc<Settings>,
     peer: SocketAddr,
     local: SocketAddr,
     state: State,
@@ -59,8 +61,8 @@ pub struct Session {
     tls: Option<SessionTls>,
     /// Whether the last data connection did, for the log.
     data_resumed: Option<bool>,
-    /// Whether a transfer runs, for who ends sessions from outside.
-    at_work: Arc<AtomicBool>,
+    /// What it shows of itself, and whether it must end.
+    live: Arc<Live>,
 }
 
 /// How a session ends.
@@ -79,26 +81,26 @@ pub fn turn_away(stream: &TcpStream) {
 }
 
 impl Session {
-    /// A session for a client that has just connected. In `at_work` it says that a transfer runs,
-    /// which wants to hear its client to the end.
+    /// A session for a client that has just connected.
     ///
     /// # Errors
     ///
     /// When the connection is gone already.
     pub fn new(
         stream: &Arc<TcpStream>,
-        peer: SocketAddr,
         shared: Arc<Shared>,
         implicit: bool,
-        at_work: Arc<AtomicBool>,
+        live: Arc<Live>,
     ) -> io::Result<Self> {
         let local = stream.local_addr()?;
         let now = Instant::now();
-        let login_timeout = shared.config.server.login_timeout;
+        let settings = shared.settings();
+        let login_timeout = settings.config.server.login_timeout;
         Ok(Self {
             connection: Connection::new(stream, login_timeout)?,
             shared,
-            peer,
+            settings,
+            peer: live.peer,
             local: canonical(local),
             state: State::default(),
             began: now,
@@ -109,7 +111,7 @@ impl Session {
             upgrade: None,
             tls: None,
             data_resumed: None,
-            at_work,
+            live,
         })
     }
 
@@ -138,7 +140,7 @@ impl Session {
         if self.implicit {
             self.begin_implicit_tls()?;
         }
-        let greeting = Reply::new(Code::ServiceReady, &self.shared.config.server.welcome_msg);
+        let greeting = Reply::new(Code::ServiceReady, &self.settings.config.server.welcome_msg);
         self.connection.reply(&greeting);
         Ok(())
     }
@@ -178,7 +180,10 @@ impl Session {
                 Heard::Gone if self.shared.stop.is_soon() => {
                     (Reply::new(Code::Unavailable, "Server is stopping"), "server stopped")
                 }
-                Heard::Gone => return self.farewell(),
+                Heard::Gone => match self.live.ended() {
+                    Some(why) => (Reply::new(Code::Unavailable, why), why),
+                    None => return self.farewell(),
+                },
             };
             if reply.closes() {
                 return Parting { reply: Some(reply), why: why.to_owned() };
@@ -193,7 +198,7 @@ impl Session {
     }
 
     fn begin_implicit_tls(&mut self) -> Result<(), String> {
-        let tls = self.shared.tls.as_ref().ok_or("no certificate")?;
+        let tls = self.settings.tls.as_ref().ok_or("no certificate")?;
         let own = tls.session().map_err(|why| why.to_string())?;
         self.begin_tls(own)
     }
@@ -201,13 +206,14 @@ impl Session {
     /// Shakes hands. What was said in clear text is forgotten (RFC 4217 §4).
     fn begin_tls(&mut self, tls: SessionTls) -> Result<(), String> {
         self.log_out();
-        let login_timeout = self.shared.config.server.login_timeout;
+        let login_timeout = self.settings.config.server.login_timeout;
         let until = login_timeout
             .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
         let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
         shaken.map_err(|why| format!("TLS handshake failed: {why}"))?;
         self.state = State::default();
         self.tls = Some(tls);
+        self.live.set_tls();
         if let Some((how, peer)) = self.connection.security() {
             self.log(&Event::Secured(&how, peer.as_ref().map(|peer| peer.subject.as_str())));
         }
@@ -216,14 +222,14 @@ impl Session {
 
     /// The next command, unless the server stops: then what has come already is left alone.
     fn hear(&mut self) -> Heard {
-        self.at_work.store(false, Ordering::SeqCst);
-        if self.shared.stop.is_soon() {
+        self.live.set_at_work(false);
+        if self.shared.stop.is_soon() || self.live.ended().is_some() {
             return Heard::Gone;
         }
         let (idle, login) = match &self.state.login {
             Login::In(user) => (user.idle_timeout, None),
             Login::Out | Login::Named(_) => {
-                let config = &self.shared.config;
+                let config = &self.settings.config;
                 let login = config.server.login_timeout.map(|time| self.login_since + time);
                 (config.limits.idle_timeout, login)
             }
@@ -304,7 +310,9 @@ impl Session {
             Command::Delete(path) => tree::delete(self, &path),
             Command::EprtPort(to) | Command::Port(to) => param::active(self, to),
             Command::ExtendedPassive(wanted) => param::extended_passive(self, wanted),
-            Command::Feat => Ok(info::feat(&self.state.parameters, self.shared.tls.is_some())),
+            Command::Feat => {
+                Ok(info::feat(&self.state.parameters, self.settings.tls.is_some()))
+            }
             Command::Help => Ok(info::help()),
             Command::HelpOn(name) => info::help_on(&name),
             Command::Host => login::host(self),
@@ -411,13 +419,21 @@ impl Session {
         if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
             return;
         }
-        let command = command::parse(line).ok().map(|(_, command)| command);
-        let path =
-            self.user().ok().zip(command.as_ref()).and_then(|(user, command)| {
-                Some(user.tree.real(&listing::meant(user, command)?))
-            });
-        let name = command::name_of(line);
-        self.log(&Event::Refused(name, path.as_deref(), &why.to_string()));
+        let (perm, command) = command::parse(line)
+            .map_or((None, None), |(verb, command)| (verb.perm, Some(command)));
+        let meant = self.user().ok().zip(command.as_ref()).and_then(|(user, command)| {
+            let path = listing::meant(user, command)?;
+            Some((user, path))
+        });
+        let mut why_not = why.to_string();
+        if let (Refusal::Fs(FsError::Denied(_)), Some((user, path)), Some(perm)) =
+            (why, &meant, perm)
+            && let Some(right) = user.tree.missing_right(path, perm)
+        {
+            why_not = right;
+        }
+        let path = meant.map(|(user, path)| user.tree.real(&path));
+        self.log(&Event::Refused(command::name_of(line), path.as_deref(), &why_not));
     }
 }
 

@@ -243,9 +243,7 @@ impl fmt::Display for Refusal {
             Self::Syntax(why) => why.fmt(f),
             Self::LineTooLong => f.write_str("line too long"),
             Self::NotLoggedIn => f.write_str("not logged in"),
-            Self::NotPermitted(perm) => {
-                write!(f, "the user lacks the permission letter '{}'", perm.letter())
-            }
+            Self::NotPermitted(perm) => f.write_str(&perm.lacking()),
             Self::Login(why, _) => why.fmt(f),
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),

@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -19,29 +19,74 @@ use crate::vfs::Parts;
 /// Shared by all sessions of a server.
 #[derive(Debug)]
 pub struct Shared {
-    /// The settings.
-    pub config: Arc<Config>,
+    settings: RwLock<Arc<Settings>>,
     /// Ends the sessions.
     pub stop: Stop,
-    pub(super) users: Arc<Users>,
-    pub(super) ports: Arc<Ports>,
-    pub(super) masquerade: Masquerade,
     pub(super) owners: Owners,
-    pub(super) tls: Option<Tls>,
-    pub(super) transfers: Option<TransferLog>,
     /// Programs to start when something has happened.
     pub hooks: Hooks,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
+    /// They are never given to a data connection.
+    control_ports: Vec<u16>,
+}
+
+/// The settings, and what is made of them. A session keeps to those that there were when it
+/// logged in; others may come while the server runs.
+#[derive(Debug)]
+pub struct Settings {
+    /// As they were read.
+    pub config: Arc<Config>,
+    pub(super) users: Users,
+    pub(super) ports: Arc<Ports>,
+    pub(super) masquerade: Masquerade,
+    pub(super) tls: Option<Tls>,
+    pub(super) transfers: Option<TransferLog>,
 }
 
 impl Shared {
-    /// What sessions need besides a connection. `ports` are the control ports.
+    /// What sessions need besides a connection. `control_ports` are listened on.
     ///
     /// # Errors
     ///
     /// In words for the administrator.
-    pub fn new(config: Arc<Config>, ports: Vec<u16>) -> Result<Self, String> {
+    pub fn new(config: &Arc<Config>, control_ports: Vec<u16>) -> Result<Self, String> {
+        let server = &config.server;
+        let settings = Settings::new(Arc::clone(config), control_ports.clone(), None)?;
+        Ok(Self {
+            settings: RwLock::new(Arc::new(settings)),
+            stop: Stop::new().map_err(|why| why.to_string())?,
+            owners: Owners::default(),
+            hooks: Hooks::new(server.hook_timeout),
+            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
+            control_ports,
+        })
+    }
+
+    /// What holds now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these settings hold for who comes, and their limits on speed for all.
+    ///
+    /// # Errors
+    ///
+    /// In words for the administrator; nothing has changed then.
+    pub fn renew(&self, config: Arc<Config>) -> Result<(), String> {
+        let ports = self.control_ports.clone();
+        let settings = Settings::new(config, ports, Some(&self.settings()))?;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn new(
+        config: Arc<Config>,
+        control_ports: Vec<u16>,
+        old: Option<&Self>,
+    ) -> Result<Self, String> {
         let server = &config.server;
         let open = |path: &Path| {
             TransferLog::open(path)
@@ -52,22 +97,16 @@ impl Shared {
             format!("active_port {}: {why} (ports below 1024 are for root)", server.active_port)
         })?;
         let tls = config.tls.as_ref().map(Tls::start).transpose();
-        Ok(Self {
-            stop: Stop::new().map_err(|why| why.to_string())?,
-            tls: tls.map_err(|why| why.to_string())?,
-            users: Arc::new(Users::new(Arc::clone(&config))),
-            ports: Arc::new(Ports::new(config.server.passive_ports, ports)),
-            masquerade: Masquerade::new(&config.server),
-            owners: Owners::default(),
-            hooks: Hooks::new(server.hook_timeout),
-            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
-            transfers,
-            config,
-        })
+        let tls = tls.map_err(|why| why.to_string())?;
+        let ports = Arc::new(Ports::new(server.passive_ports, control_ports));
+        let masquerade = Masquerade::new(server);
+        // last, for it changes what holds now
+        let of = |users: &Users| users.renewed(Arc::clone(&config));
+        let users = old.map(|old| of(&old.users));
+        let users = users.unwrap_or_else(|| Users::new(Arc::clone(&config)));
+        Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
-}
 
-impl Shared {
     /// SHA-256 of the certificate, if there is one.
     pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref().map(Tls::fingerprint)

@@ -32,8 +32,9 @@ pub enum Interrupt {
 
 /// The server-PI's ear while the server-DTP works.
 pub trait Watch {
-    /// Says what has been held back, for something is going to be waited for.
-    fn speak(&mut self);
+    /// Says what has been held back and how far the transfer has come, for something is going
+    /// to be waited for.
+    fn speak(&mut self, progress: &Progress);
 
     /// The control connection and what to wait for on it, unless nothing more can come.
     fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
@@ -85,7 +86,7 @@ pub(super) fn wait(
     fd: Option<(BorrowedFd<'_>, PollFlags)>,
     until: Option<Instant>,
 ) -> Result<Ready, Interrupt> {
-    watch.speak();
+    watch.speak(progress);
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let (data, stopped, spoke) = ready(watch, fd, left);
@@ -290,22 +291,31 @@ impl<'a> Pump<'a> {
         upload: &mut Upload,
         ascii: bool,
     ) -> Result<(), DataError> {
-        let mut buffer = Vec::with_capacity(self.throttle.chunk(RECEIVE_CHUNK));
+        let mut room = self.throttle.chunk(RECEIVE_CHUNK);
+        let mut buffer = Vec::with_capacity(room);
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
-        let mut may_splice = !ascii && from.plain().is_some() && self.throttle.is_off();
+        let mut may_splice = !ascii && from.plain().is_some();
         // most clients send nothing before the 150 has come
         self.until_ready(from, PollFlags::IN)?;
         loop {
-            if may_splice && self.progress.bytes >= LARGE {
-                may_splice = false;
-                if let Some(tube) = Tube::open()
-                    && self.receive_through(&tube, from, upload)?
-                {
-                    break;
+            if may_splice && self.progress.bytes >= LARGE && self.throttle.is_off() {
+                match Tube::open() {
+                    None => may_splice = false,
+                    Some(tube) => match self.receive_through(&tube, from, upload)? {
+                        Through::End => break,
+                        Through::Slower => {}
+                        Through::Not => may_splice = false,
+                    },
                 }
             }
             let mut write = |bytes: &[u8]| upload.write_all(bytes).map_err(DataError::Write);
             buffer.clear();
+            let wanted = self.throttle.chunk(RECEIVE_CHUNK);
+            if wanted != room {
+                // the limit has changed
+                room = wanted;
+                buffer = Vec::with_capacity(room);
+            }
             match from.read(&mut buffer).map_err(DataError::Lost)? {
                 Read::End => break,
                 Read::Nothing => self.until_ready(from, PollFlags::IN)?,
@@ -332,28 +342,30 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// The same within the kernel; says whether it has come to the end, or the file system wants
-    /// to be written to.
+    /// The same within the kernel.
     fn receive_through(
         &mut self,
         tube: &Tube,
         from: &mut DataConnection,
         upload: &mut Upload,
-    ) -> Result<bool, DataError> {
+    ) -> Result<Through, DataError> {
         while let Some(stream) = from.plain() {
+            if !self.throttle.is_off() {
+                return Ok(Through::Slower);
+            }
             match tube.fill(stream).map_err(DataError::Lost)? {
-                Some(0) => return Ok(true),
+                Some(0) => return Ok(Through::End),
                 None => self.until_ready(from, PollFlags::IN)?,
                 Some(bytes) => {
                     let spliced = upload.splice_all(tube.outlet(), bytes);
                     self.moved(bytes)?;
                     if !spliced.map_err(DataError::Write)? {
-                        return Ok(false);
+                        return Ok(Through::Not);
                     }
                 }
             }
         }
-        Ok(false)
+        Ok(Through::Not)
     }
 
     /// The system of a client that was killed closes both connections, and the data connection
@@ -404,6 +416,16 @@ impl<'a> Pump<'a> {
         }
         Ok(())
     }
+}
+
+/// What an upload through the kernel ended with.
+enum Through {
+    /// The end of the stream.
+    End,
+    /// A limit on its speed, which has come meanwhile.
+    Slower,
+    /// The file system wants to be written to.
+    Not,
 }
 
 /// A file that is read, for the few that cannot be sent from within the kernel.

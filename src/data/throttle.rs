@@ -1,12 +1,15 @@
 //! The token bucket: bytes and a clock reading in, a time to sleep out.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::config::Rate;
 
 /// Holds one transfer to its rate.
 #[derive(Debug)]
 pub struct Throttle {
-    rate: Option<NonZeroU64>,
+    rate: Option<Arc<Rate>>,
     /// When the bytes so far may have taken their time.
     due: Option<Instant>,
 }
@@ -19,25 +22,37 @@ const SLACK: Duration = Duration::from_millis(200);
 const PIECES: u64 = 20;
 
 impl Throttle {
-    /// `None` is no limit; otherwise bytes per second.
-    pub const fn new(rate: Option<NonZeroU64>) -> Self {
-        Self { rate, due: None }
+    /// Whatever the rate is at each moment.
+    pub fn new(rate: Arc<Rate>) -> Self {
+        Self { rate: Some(rate), due: None }
     }
 
-    /// Whether there is no limit.
+    /// No limit, ever.
+    pub const fn none() -> Self {
+        Self { rate: None, due: None }
+    }
+
+    fn limit(&self) -> Option<NonZeroU64> {
+        self.rate.as_ref().and_then(|rate| rate.limit())
+    }
+
+    /// Whether there is no limit now.
     pub fn is_off(&self) -> bool {
-        self.rate.is_none()
+        self.limit().is_none()
     }
 
     /// How many bytes to move at once, at most.
     pub fn chunk(&self, most: usize) -> usize {
         let piece = |rate: NonZeroU64| usize::try_from((rate.get() / PIECES).max(1));
-        self.rate.and_then(|rate| piece(rate).ok()).map_or(most, |piece| piece.min(most))
+        self.limit().and_then(|rate| piece(rate).ok()).map_or(most, |piece| piece.min(most))
     }
 
     /// These bytes have been moved: how long to sleep now.
     pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
+        let Some(rate) = self.limit() else {
+            self.due = None;
+            return Duration::ZERO;
+        };
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
         let start = self.due.map_or(now, |due| due.max(earliest));
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
@@ -51,9 +66,13 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    fn at(rate: u64) -> Throttle {
+        Throttle::new(Arc::new(Rate::new(NonZeroU64::new(rate))))
+    }
+
     #[test]
     fn without_a_rate_there_is_no_sleep() {
-        let mut throttle = Throttle::new(None);
+        let mut throttle = Throttle::none();
         assert_eq!(throttle.spend(u64::MAX, Instant::now()), Duration::ZERO);
         assert_eq!(throttle.chunk(4096), 4096);
     }
@@ -61,7 +80,7 @@ mod tests {
     #[test]
     fn bytes_take_as_long_as_the_rate_says_even_if_each_sleep_is_too_long() {
         for rate in [1_u64, 1000, 300 << 10, 10 << 20, 1 << 30] {
-            let mut throttle = Throttle::new(NonZeroU64::new(rate));
+            let mut throttle = at(rate);
             let begin = Instant::now();
             let (mut now, mut sent) = (begin, 0);
             while sent < rate * 5 {
@@ -80,10 +99,24 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_client_is_not_made_up_for() {
-        let mut throttle = Throttle::new(NonZeroU64::new(1000));
+        let mut throttle = at(1000);
         let begin = Instant::now();
         throttle.spend(1000, begin);
         let late = begin + Duration::from_secs(60);
         assert_eq!(throttle.spend(1000, late), Duration::from_millis(800));
+    }
+
+    #[test]
+    fn a_rate_that_changes_holds_at_once() {
+        let rate = Arc::new(Rate::new(NonZeroU64::new(1000)));
+        let mut throttle = Throttle::new(Arc::clone(&rate));
+        let begin = Instant::now();
+        assert_eq!(throttle.spend(1000, begin), Duration::from_secs(1));
+        let later = begin + Duration::from_secs(1);
+        rate.set(None);
+        assert!(throttle.is_off());
+        assert_eq!(throttle.spend(1 << 40, later), Duration::ZERO);
+        rate.set(NonZeroU64::new(500));
+        assert_eq!(throttle.spend(1000, later), Duration::from_secs(2));
     }
 }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
-    most_per_address: Option<usize>,
     inside: Mutex<Inside>,
 }
 
@@ -44,18 +43,22 @@ impl Full {
 }
 
 impl Admission {
-    pub(super) fn new(most: usize, most_per_address: Option<usize>) -> Self {
-        Self { most, most_per_address, inside: Mutex::default() }
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, inside: Mutex::default() }
     }
 
-    /// A place for a client from this address.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Full> {
+    /// A place for a client from this address, which may have so many.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        most_per_address: Option<usize>,
+    ) -> Result<Ticket, Full> {
         let mut inside = self.inside();
         if inside.all >= self.most {
             return Err(Full::Server);
         }
         let count = inside.by_address.get(&address).copied().unwrap_or_default();
-        if self.most_per_address.is_some_and(|most| count >= most) {
+        if most_per_address.is_some_and(|most| count >= most) {
             return Err(Full::Address);
         }
         inside.all += 1;
@@ -87,14 +90,14 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_ticket_is_dropped() {
-        let admission = Arc::new(Admission::new(2, Some(1)));
+        let admission = Arc::new(Admission::new(2));
         let (a, b, c) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into());
-        let first = admission.admit(a).unwrap();
-        assert_eq!(admission.admit(a).unwrap_err(), Full::Address);
-        let _second = admission.admit(b).unwrap();
-        assert_eq!(admission.admit(c).unwrap_err(), Full::Server);
+        let first = admission.admit(a, Some(1)).unwrap();
+        assert_eq!(admission.admit(a, Some(1)).unwrap_err(), Full::Address);
+        let _second = admission.admit(b, Some(1)).unwrap();
+        assert_eq!(admission.admit(c, Some(1)).unwrap_err(), Full::Server);
         drop(first);
-        let _third = admission.admit(a).unwrap();
+        let _third = admission.admit(a, Some(1)).unwrap();
         assert_eq!(admission.inside().by_address.len(), 2);
     }
 }

@@ -3,19 +3,22 @@
 //! One thread for each listening address accepts and never waits for anything else; each
 //! client then has a worker of the pool to itself.
 
+mod admin;
 mod admission;
 mod muffler;
 mod pool;
 mod registry;
+mod reload;
 
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -27,10 +30,32 @@ use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
 
+pub use reload::Source;
+
 /// A server whose ports are bound.
 pub struct Server {
     doors: Vec<Door>,
+    admin: Option<UnixListener>,
     hub: Arc<Hub>,
+}
+
+/// What the server is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Let running transfers end, and stop.
+    Stop,
+    /// Stop without waiting for them.
+    StopNow,
+    /// Read the settings again.
+    Reload,
+}
+
+/// The end of the channel that orders come from, and one to give them.
+pub struct Orders {
+    /// For signals and for the admin socket.
+    pub sender: Sender<Order>,
+    /// For [`Server::run`].
+    pub receiver: Receiver<Order>,
 }
 
 /// An address that is listened on.
@@ -47,12 +72,15 @@ struct Hub {
     registry: Arc<Registry>,
     pool: Pool<Client>,
     muffler: Muffler,
+    source: Source,
+    orders: Sender<Order>,
+    /// How many threads for programs of hooks there are.
+    hook_workers: Mutex<usize>,
 }
 
 /// A client on its way to a worker. Dropping it gives back all that it holds.
 struct Client {
     stream: Arc<TcpStream>,
-    peer: SocketAddr,
     implicit_tls: bool,
     entry: Entry,
     ticket: Ticket,
@@ -73,7 +101,7 @@ impl Server {
     /// # Errors
     ///
     /// In words for the administrator.
-    pub fn bind(config: Config) -> Result<Self, String> {
+    pub fn bind(config: Config, source: Source, orders: &Orders) -> Result<Self, String> {
         let config = Arc::new(config);
         let server = &config.server;
         let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
@@ -88,29 +116,32 @@ impl Server {
             }
         }
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
-        let shared = Arc::new(Shared::new(Arc::clone(&config), ports.collect())?);
+        let shared = Arc::new(Shared::new(&config, ports.collect())?);
         let serve = {
             let shared = Arc::clone(&shared);
             move |client: Client| serve(client, &shared)
         };
         let hub = Hub {
-            admission: Arc::new(Admission::new(server.max_cons, server.max_per_ip)),
+            admission: Arc::new(Admission::new(server.max_cons)),
             registry: Arc::default(),
             pool: Pool::new(server.max_cons, serve),
             muffler: Muffler::default(),
+            source,
+            orders: orders.sender.clone(),
+            hook_workers: Mutex::default(),
             shared,
         };
-        Ok(Self { doors, hub: Arc::new(hub) })
+        let admin = server.admin_socket.as_deref().and_then(admin::listen);
+        Ok(Self { doors, admin, hub: Arc::new(hub) })
     }
 
-    /// Serves until the first message, then stops: running transfers may go on for the grace
-    /// period.
+    /// Serves until it is told to stop; running transfers may go on for the grace period then.
     ///
     /// # Errors
     ///
     /// When a thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
-    pub fn run(self, signals: &Receiver<()>) -> io::Result<()> {
+    pub fn run(self, orders: &Orders) -> io::Result<()> {
         self.announce();
         for door in &self.doors {
             let (listener, hub) = (door.listener.try_clone()?, Arc::clone(&self.hub));
@@ -119,22 +150,46 @@ impl Server {
             let builder = thread::Builder::new().name(format!("accept-{port}"));
             builder.spawn(move || accept(&door, &hub))?;
         }
-        for number in 1..=self.hub.shared.config.hook_workers() {
-            let hub = Arc::clone(&self.hub);
-            let builder = thread::Builder::new().name(format!("hook-{number}"));
-            builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
+        let workers = self.hub.shared.settings().config.hook_workers();
+        Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
+        if let Some(listener) = &self.admin {
+            let (listener, hub) = (listener.try_clone()?, Arc::clone(&self.hub));
+            let builder = thread::Builder::new().name("admin".to_owned());
+            builder.spawn(move || admin::serve(&listener, &hub))?;
         }
-        // a sender that is gone is as good as a signal
         let parts = &self.hub.shared.parts;
-        while signals.recv_timeout(parts.sweep_every()) == Err(RecvTimeoutError::Timeout) {
-            parts.sweep();
-        }
-        self.stop();
+        let last = loop {
+            match orders.receiver.recv_timeout(parts.sweep_every()) {
+                Err(RecvTimeoutError::Timeout) => parts.sweep(),
+                // told the log already
+                Ok(Order::Reload) => drop(Hub::reload(&self.hub)),
+                Ok(last @ (Order::Stop | Order::StopNow)) => break last,
+                Err(RecvTimeoutError::Disconnected) => break Order::Stop,
+            }
+        };
+        self.stop(last == Order::StopNow);
         Ok(())
     }
 
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.doors.iter().filter_map(Door::address).collect()
+    }
+
+    /// SHA-256 of the certificate, if there is one.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.hub.shared.settings().fingerprint()
+    }
+
+    /// Tells of the sessions as the admin socket does.
+    pub fn sessions(&self) -> impl Fn() -> Vec<serde_json::Value> + Send + use<> {
+        let hub = Arc::clone(&self.hub);
+        move || admin::sessions(&hub)
+    }
+
     fn announce(&self) {
-        let config = &self.hub.shared.config;
+        let settings = self.hub.shared.settings();
+        let config = &settings.config;
         let server = &config.server;
         let pid = std::process::id();
         for door in &self.doors {
@@ -147,7 +202,7 @@ impl Server {
         log::info!("masquerade (NAT) address: {masquerade}");
         let range = server.passive_ports;
         log::info!("passive ports: {}->{}", range.first, range.last);
-        if let Some(fingerprint) = self.hub.shared.fingerprint() {
+        if let Some(fingerprint) = settings.fingerprint() {
             let required = server_requires(config);
             log::info!("TLS: {required}, certificate SHA-256 {fingerprint}");
         } else {
@@ -158,16 +213,21 @@ impl Server {
         log::info!("users: {named}, anonymous: {anonymous}");
     }
 
-    fn stop(&self) {
+    fn stop(&self, now: bool) {
         let hub = &self.hub;
         log::info!(">>> shutting down FTP server <<<");
         hub.shared.stop.soon();
+        let server = &hub.shared.settings().config.server;
+        if let (Some(_), Some(path)) = (&self.admin, &server.admin_socket) {
+            admin::leave(path);
+        }
         for door in &self.doors {
             // wakes the thread that accepts on it
             let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
         hub.registry.wake_all();
-        let until = Instant::now() + hub.shared.config.server.shutdown_grace;
+        let grace = if now { Duration::ZERO } else { server.shutdown_grace };
+        let until = Instant::now() + grace;
         if !hub.pool.wait_idle(until.saturating_duration_since(Instant::now())) {
             log::info!("ending the transfers that still run");
             hub.shared.stop.now();
@@ -292,19 +352,20 @@ fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option
 
 impl Hub {
     fn admit(&self, stream: TcpStream, peer: SocketAddr, door: &Door) {
-        let ticket = match self.admission.admit(peer.ip()) {
+        let most = self.shared.settings().config.server.max_per_ip;
+        let ticket = match self.admission.admit(peer.ip(), most) {
             Ok(ticket) => ticket,
             Err(full) => return self.turn_away(&stream, peer, full.why()),
         };
         let stream = Arc::new(stream);
-        let entry = self.registry.enter(&stream);
+        let entry = self.registry.enter(&stream, peer);
         if self.shared.stop.is_soon() {
             self.registry.wake_all();
         }
         let implicit_tls = door.implicit_tls;
-        let client = Client { stream, peer, implicit_tls, entry, ticket };
+        let client = Client { stream, implicit_tls, entry, ticket };
         if let Err(client) = self.pool.submit(client) {
-            self.turn_away(&client.stream, client.peer, "no worker is free");
+            self.turn_away(&client.stream, client.entry.live.peer, "no worker is free");
         }
     }
 
@@ -332,7 +393,6 @@ fn serve(client: Client, shared: &Arc<Shared>) {
 /// On the heap: each page that a thread's stack has touched stays its own.
 #[inline(never)]
 fn begin(client: &Client, shared: &Arc<Shared>) -> io::Result<Box<Session>> {
-    let (shared, at_work) = (Arc::clone(shared), Arc::clone(&client.entry.at_work));
-    Session::new(&client.stream, client.peer, shared, client.implicit_tls, at_work)
-        .map(Box::new)
+    let (shared, live) = (Arc::clone(shared), Arc::clone(&client.entry.live));
+    Session::new(&client.stream, shared, client.implicit_tls, live).map(Box::new)
 }

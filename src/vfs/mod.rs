@@ -17,6 +17,7 @@ mod part_name;
 mod parts;
 mod path;
 mod prepare;
+mod reason;
 mod resume;
 mod tree;
 mod upload;

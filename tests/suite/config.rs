@@ -162,6 +162,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("sync_uploads", "On"),
         ("keep_parts", "2d"),
         ("state_dir", "home/state"),
+        ("admin_socket", "home/admin"),
         ("on_upload", "/bin/true \"a b\" c"),
         ("on_download", ""),
         ("on_delete", "/bin/true"),

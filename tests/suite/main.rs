@@ -17,6 +17,9 @@
 //! | `hooks.rs` | on_upload and its like
 //! | `config.rs` | ftpd.ini and `ftpd check` |
 //! | `cli.rs` | the command line, exit codes, starting and stopping |
+//! | `admin.rs` | who, kick, reload, stop and the socket behind them |
+//! | `why.rs` | `ftpd why`, and the same sentence in the log |
+//! | `share.rs` | `ftpd share` |
 //! | `logs.rs` | the log and the transfer log |
 //! | `tls_keys.rs` | certificates and keys: forms, chains, faults and warnings |
 //! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
@@ -45,6 +48,7 @@
 )]
 
 mod abort;
+mod admin;
 mod cli;
 mod client;
 mod clients;
@@ -69,6 +73,7 @@ mod rfc3659;
 mod rfc959;
 mod rooms;
 mod server;
+mod share;
 mod table;
 mod tls;
 mod tls_client;
@@ -76,3 +81,4 @@ mod tls_keys;
 mod transfer;
 mod tree;
 mod uploads;
+mod why;

@@ -128,7 +128,8 @@ fn send(
     let mut data = session.connect(verb)?;
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
-    let (_, result) = session.pump(verb, Throttle::new(None), |pump| {
+    session.live.begin(verb, &session.user()?.tree.real(path), None);
+    let (_, result) = session.pump(verb, Throttle::none(), |pump| {
         pump.send(&mut data, &mut lines)?;
         pump.finish(&mut data)
     });

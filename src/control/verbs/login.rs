@@ -20,8 +20,10 @@ const PENALTY: Duration = Duration::from_millis(500);
 
 /// USER. The answer is the same whether there is such a user or not.
 pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusal> {
+    // somebody who has been here for long must not log in as it was then
+    session.settings = session.shared.settings();
     security::may_name(session, &name)?;
-    let anonymous = session.shared.users.is_anonymous(&name);
+    let anonymous = session.settings.users.is_anonymous(&name);
     session.log_out();
     session.state.login = Login::Named(name);
     let text = if anonymous {
@@ -55,7 +57,7 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
 #[inline(never)]
 fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
     let asked = Instant::now();
-    match session.shared.users.log_in(name, password.expose(), session.peer.ip()) {
+    match session.settings.users.log_in(name, password.expose(), session.peer.ip()) {
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, AuthError::NoCertificate, asked)),
         Err(why) => Err(refuse(session, name, why, asked)),
@@ -66,6 +68,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
 fn enter(session: &mut Session, account: Account, home: Home) {
     let tree = Tree::new(home, uploads(session, &account));
     let limits = &account.user.limits;
+    session.live.set_user(Some(&account.name));
     session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
         idle_timeout: limits.idle_timeout,
@@ -73,6 +76,14 @@ fn enter(session: &mut Session, account: Account, home: Home) {
         tree,
         account,
     }));
+    // the settings may have changed since they were asked, and who ended the sessions of removed
+    // users may not have seen this one
+    let now = session.shared.settings();
+    if let Some(name) = session.state.login.name()
+        && !now.config.users.contains_key(name)
+    {
+        session.live.end("The user has been removed");
+    }
 }
 
 /// Tells the log and the administrator's program of the login.
@@ -101,7 +112,7 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
     let delay = PENALTY * session.failed_logins;
     let left = delay.saturating_sub(asked.elapsed());
     session.connection.pause(left, &session.shared.stop);
-    let most = session.shared.config.server.max_login_attempts;
+    let most = session.settings.config.server.max_login_attempts;
     Refusal::Login(why, u64::from(session.failed_logins) >= most)
 }
 
@@ -134,6 +145,7 @@ impl Session {
         if let Login::In(_) = self.state.login {
             self.state.login = Login::Out;
             self.login_since = Instant::now();
+            self.live.set_user(None);
         }
     }
 }

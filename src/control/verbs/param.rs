@@ -59,7 +59,7 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
     if to.is_ipv4() != session.peer.is_ipv4() {
         return Err(Refusal::Protocol(if session.peer.is_ipv4() { 1 } else { 2 }));
     }
-    let own = to.ip() == session.peer.ip() || session.shared.config.server.allow_fxp;
+    let own = to.ip() == session.peer.ip() || session.settings.config.server.allow_fxp;
     if !own || to.port() < FIRST_USER_PORT {
         return Err(Refusal::Bounce);
     }
@@ -80,7 +80,7 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
 pub(crate) fn passive(session: &mut Session) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
     let IpAddr::V4(own) = session.local.ip() else { return Err(Refusal::PassiveOnIpv6) };
-    let address = session.shared.masquerade.address(session.peer.ip(), own)?;
+    let address = session.settings.masquerade.address(session.peer.ip(), own)?;
     let port = listen(session)?;
     Ok(Reply::passive(address, port))
 }
@@ -111,9 +111,9 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 /// The old listener goes first: a session has one port at most.
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
-    let owner = (!session.shared.config.server.allow_fxp).then(|| session.peer.ip());
+    let owner = (!session.settings.config.server.allow_fxp).then(|| session.peer.ip());
     let tls = session.private();
-    let passive = Passive::open(&session.shared.ports, session.local, owner, tls)?;
+    let passive = Passive::open(&session.settings.ports, session.local, owner, tls)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)

@@ -17,7 +17,7 @@ const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
 /// AUTH: the reply goes out in clear text, and then TLS begins (RFC 4217 §4). What the client
 /// has sent behind it was not protected and is not obeyed.
 pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Reply, Refusal> {
-    let tls = session.shared.tls.as_ref().ok_or(Refusal::NoTls)?;
+    let tls = session.settings.tls.as_ref().ok_or(Refusal::NoTls)?;
     if session.connection.is_secure() {
         return Err(Refusal::Sequence("TLS has begun already"));
     }
@@ -69,7 +69,7 @@ pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal
 
 /// Whether a login under this name may go on without TLS.
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
-    let config = &session.shared.config;
+    let config = &session.settings.config;
     let user = std::str::from_utf8(name).ok().and_then(|name| config.users.get(name));
     let limits = user.map_or(&config.limits, |user| &user.limits);
     if limits.tls_required.control && !session.connection.is_secure() {
@@ -96,7 +96,7 @@ fn names(peer: &Peer, wanted: &str) -> bool {
 impl Session {
     /// Where TLS is a must: for the user who has logged in, or for all.
     pub(super) fn required(&self) -> TlsRequired {
-        let limits = &self.shared.config.limits;
+        let limits = &self.settings.config.limits;
         self.user().map_or(limits, |user| &user.account.user.limits).tls_required
     }
 
@@ -115,10 +115,10 @@ impl Session {
     ) -> Result<(), Refusal> {
         let Some(tls) = self.private() else { return Ok(()) };
         let strict = self.user()?.account.user.limits.tls_require_close_notify;
-        let server = &self.shared.config.server;
+        let server = &self.settings.config.server;
         let (patience, resume) = (server.data_timeout, server.tls_resume);
-        let Self { connection, shared, .. } = self;
-        let mut ear = Ear { connection, stop: &shared.stop, verb, flowing: false };
+        let Self { connection, shared, live, .. } = self;
+        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: false };
         data.begin_tls(&tls)?;
         data.secure(&mut ear, patience)?;
         if !strict {

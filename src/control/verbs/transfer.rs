@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::config::Occasion;
 use crate::control::Session;
@@ -27,7 +26,7 @@ pub(crate) fn retrieve(
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
     let real = user.tree.real(&path);
-    let rate = user.account.user.limits.max_download;
+    let rate = Arc::clone(&user.account.download);
     let ascii = session.is_ascii();
     let at = if ascii {
         text::local_offset(&file, restart)?.ok_or(Refusal::BadRestart)?
@@ -44,6 +43,7 @@ pub(crate) fn retrieve(
         format!("Opening BINARY data connection ({} bytes)", size - restart)
     }));
     session.secure("RETR", &mut data)?;
+    session.live.begin("RETR", &real, (!ascii).then(|| size - at.offset));
     let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
             let mut source = TextSource::new(&file, at, size);
@@ -149,8 +149,9 @@ fn receive(
     let user = session.user()?;
     let announced = upload.path().clone();
     let tree = Arc::clone(&user.tree);
-    let rate = user.account.user.limits.max_upload;
+    let rate = Arc::clone(&user.account.upload);
     let mut placed = None;
+    session.live.begin(verb, &tree.real(&announced), None);
     let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
         match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
@@ -237,15 +238,15 @@ impl Session {
             return Err(Refusal::ProtectionNeeded);
         }
         // before the look at the signal: whoever gives it looks at this behind it
-        self.at_work.store(true, Ordering::SeqCst);
+        self.live.set_at_work(true);
         if self.shared.stop.is_soon() {
             return Err(DataError::from(Interrupt::Stopped).into());
         }
-        let patience = self.shared.config.server.data_timeout;
+        let patience = self.settings.config.server.data_timeout;
         let setup = std::mem::take(&mut self.state.parameters.setup);
-        let Self { connection, shared, state, peer, local, .. } = self;
+        let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
-        let mut ear = Ear { connection, stop: &shared.stop, verb, flowing: false };
+        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: false };
         // an ABOR may have come right behind its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {
@@ -257,7 +258,7 @@ impl Session {
             Setup::None => Err(Refusal::NoDataSetup),
             Setup::Active(to) => {
                 let mut local = *local;
-                local.set_port(shared.config.server.active_port);
+                local.set_port(settings.config.server.active_port);
                 Ok(data::connect(to, local, &mut ear, patience)?)
             }
             Setup::Passive(passive) => Ok(passive.connection(who, &mut ear, patience)?),
@@ -288,7 +289,7 @@ impl Session {
             result: why.as_deref().map_or(Ok(()), Err),
         };
         self.log(&Event::Transferred(&transfer));
-        if let (Some(log), Ok(user)) = (&self.shared.transfers, self.user()) {
+        if let (Some(log), Ok(user)) = (&self.settings.transfers, self.user()) {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
@@ -301,11 +302,13 @@ impl Session {
         throttle: Throttle,
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
     ) -> (Progress, Result<(), DataError>) {
-        let patience = self.shared.config.server.data_timeout;
-        let Self { connection, shared, .. } = self;
-        let mut ear = Ear { connection, stop: &shared.stop, verb, flowing: true };
+        let patience = self.settings.config.server.data_timeout;
+        let Self { connection, shared, live, .. } = self;
+        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: true };
         let mut pump = Pump::new(&mut ear, throttle, patience);
         let result = run(&mut pump);
-        (pump.progress, result)
+        let progress = pump.progress;
+        self.live.over();
+        (progress, result)
     }
 }

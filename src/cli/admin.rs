@@ -1,0 +1,52 @@
+//! What the subcommands that talk to a running server have in common.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Stop, settings_file};
+use crate::config;
+use crate::log::escaped;
+
+/// A server that is busy reading its settings may take a while.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends one request to the server of these settings, and gives its answer if it is a good one.
+pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
+    let file = settings_file(file)?;
+    let failed =
+        |what: String| move |why: std::io::Error| Stop::Failed(format!("{what}: {why}"));
+    let socket = config::admin_socket(&file);
+    let socket = socket.map_err(failed(file.display().to_string()))?;
+    let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
+    let socket = socket.ok_or_else(none)?;
+    let no_server = format!("no server answers at {}", socket.display());
+    let mut stream = UnixStream::connect(&socket).map_err(failed(no_server.clone()))?;
+    let answer = (|| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{request}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line)?;
+        Ok(serde_json::from_str::<Value>(&line)?)
+    })();
+    let answer: Value = answer.map_err(failed(no_server))?;
+    if answer.get("ok").and_then(Value::as_bool) == Some(true) {
+        return Ok(answer);
+    }
+    let why = answer.get("error").and_then(Value::as_str).unwrap_or("no reason given");
+    Err(Stop::Failed(why.to_owned()))
+}
+
+/// A number of an answer.
+pub(super) fn number(of: &Value, key: &str) -> u64 {
+    of.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// A text of an answer, which may come from a stranger, for a terminal.
+pub(super) fn text(of: &Value, key: &str) -> String {
+    let text = of.get(key).and_then(Value::as_str).unwrap_or_default();
+    escaped(text.as_bytes()).to_string()
+}

@@ -1,0 +1,140 @@
+//! How sessions and transfers look on a terminal.
+
+use std::fmt::Write;
+use std::io;
+
+use rustix::termios::tcgetwinsize;
+use serde_json::Value;
+
+use super::admin::{number, text};
+
+/// Columns and rows of a terminal that does not say.
+const USUAL: (usize, usize) = (80, 24);
+
+/// Columns of a progress bar.
+const BAR: usize = 16;
+
+/// Columns and rows of the terminal behind standard output or error.
+pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
+    let said = tcgetwinsize(terminal).map(|size| (size.ws_col.into(), size.ws_row.into()));
+    said.ok().filter(|&(columns, rows)| columns > 0 && rows > 0).unwrap_or(USUAL)
+}
+
+/// Whether anybody looks at it.
+pub(super) fn is_terminal(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal()
+}
+
+/// A transfer as a line: a bar if it is known how long it will be, the rate, and the file.
+pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
+    let (bytes, size) = (number(of, "bytes"), of.get("size").and_then(Value::as_u64));
+    let mut line = match size {
+        Some(size) => {
+            let percent = (bytes.min(size) * 100).checked_div(size).unwrap_or(100);
+            format!("{} {percent:>3} %", bar(percent, BAR))
+        }
+        None => format!("{:>width$}", format!("{} so far", binary(bytes)), width = BAR + 8),
+    };
+    let rate = format!("{}/s", binary(rate));
+    // a String takes whatever is written to it
+    let _ = write!(line, " {rate:>12} {:<4} ", text(of, "doing"));
+    let room = columns.saturating_sub(line.chars().count());
+    line + &tail(&text(of, "path"), room)
+}
+
+fn bar(percent: u64, columns: usize) -> String {
+    let percent = usize::try_from(percent.min(100)).unwrap_or(100);
+    let full = columns * percent / 100;
+    format!("[{}{}]", "#".repeat(full), "-".repeat(columns - full))
+}
+
+/// Hours, minutes and seconds.
+pub(super) fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Bytes, in the largest unit that leaves one in front of it.
+pub(super) fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let mut count = bytes as f64;
+    while count >= 1024.0 && unit + 1 < UNITS.len() {
+        count /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if unit == 0 { format!("{count:.0} {name}") } else { format!("{count:.1} {name}") }
+}
+
+/// Bytes per second.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "for people"
+)]
+pub(super) fn per_second(bytes: u64, seconds: f64) -> u64 {
+    (bytes as f64 / seconds.max(0.001)) as u64
+}
+
+/// The first columns of a text.
+pub(super) fn head(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    kept + "~"
+}
+
+/// The last columns of a text, for the end of a path says most.
+fn tail(text: &str, columns: usize) -> String {
+    let count = text.chars().count();
+    if count <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().skip(count + 1 - columns.max(1)).collect();
+    format!("~{kept}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point_and_bytes_have_none() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (5 << 40, "5.0 TiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(binary(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_line_fits_and_keeps_the_end_of_the_path() {
+        let path = format!("/srv/{}/end.jpg", "x".repeat(200));
+        let all = json!({ "doing": "RETR", "path": path, "bytes": 50, "size": 100 });
+        let line = transfer(&all, 2048, 80);
+        assert_eq!(line.chars().count(), 80, "{line}");
+        assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR ~"), "{line}");
+        assert!(line.ends_with("x/end.jpg"), "{line}");
+        let open = json!({ "doing": "STOR", "path": "/a", "bytes": 2048, "size": null });
+        assert!(transfer(&open, 0, 80).contains("2.0 KiB so far"));
+        let empty = json!({ "doing": "RETR", "path": "/a", "bytes": 0, "size": 0 });
+        assert!(transfer(&empty, 0, 80).contains("100 %"));
+    }
+
+    #[test]
+    fn what_is_too_long_says_so() {
+        assert_eq!((head("abc", 3), head("abcd", 3)), ("abc".to_owned(), "ab~".to_owned()));
+        assert_eq!((tail("abc", 3), tail("abcd", 3)), ("abc".to_owned(), "~cd".to_owned()));
+        assert_eq!(tail("abc", 0), "~");
+    }
+}

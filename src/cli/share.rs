@@ -1,0 +1,289 @@
+//! `ftpd share`: serve a folder now, without a settings file.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::ifaddrs::getifaddrs;
+use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::admin::number;
+use super::screen::{per_second, size, transfer};
+use super::{Arguments, Stop, Word, complain, say, serve};
+use crate::config::{self, Config};
+use crate::log::{self, Destination};
+use crate::server::{Server, Source};
+
+/// Letters of a password; none is mistaken for another one.
+const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
+
+/// How many of them: 60 bits.
+const LENGTH: usize = 12;
+
+/// The port that is tried first.
+const PORT: u16 = 2121;
+
+/// From one picture of the bars to the next.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What was asked for.
+struct Share {
+    folder: PathBuf,
+    write: bool,
+    tls: bool,
+    anonymous: bool,
+    user: String,
+    ip: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
+    let share = Share::parse(arguments)?;
+    let failed =
+        |what: &str, why: &dyn std::fmt::Display| Stop::Failed(format!("{what}: {why}"));
+    let password = password().map_err(|why| failed("no random bytes", &why))?;
+    let certificate =
+        share.tls.then(|| tempfile::Builder::new().prefix("ftpd-share-").tempdir());
+    let certificate = certificate.transpose();
+    let certificate = certificate.map_err(|why| failed("no folder for a certificate", &why))?;
+    let text = share.ini(&password, certificate.as_ref())?;
+    let config = config::of_text(&text).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| fault.fault.to_string()).collect();
+        Stop::Failed(faults.join("; "))
+    })?;
+    let screen = Screen::default();
+    let to = screen.clone();
+    let start_log = move |config: &Config| {
+        let to = Destination::Writer(Box::new(to.clone()));
+        log::start(config.server.log_level, None, to).map_err(|why| why.to_string())
+    };
+    let load = || Err(vec!["a share has no settings to read again".to_owned()]);
+    let source = Source { load: Box::new(load), start_log: Box::new(start_log) };
+    let served = serve::serve(config, source, |server| {
+        share.announce(server, &password);
+        if io::stderr().is_terminal() {
+            screen.follow(server.sessions());
+        }
+    });
+    served.map_err(Stop::Failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Share {
+    fn parse(mut arguments: Arguments) -> Result<Self, Stop> {
+        let mut folder = None;
+        let (mut write, mut tls, mut anonymous) = (false, false, false);
+        let (mut user, mut ip, mut port) = ("guest".to_owned(), None, None);
+        while let Some(word) = arguments.next()? {
+            match word {
+                Word::Flag(flag) => match flag.as_str() {
+                    "--write" => write = true,
+                    "--tls" => tls = true,
+                    "--anonymous" => anonymous = true,
+                    "--user" => user = arguments.value()?,
+                    "--ip" => ip = Some(arguments.parsed("an address")?),
+                    "--port" => port = Some(arguments.parsed("a port")?),
+                    _ => return Err(Word::Flag(flag).unexpected()),
+                },
+                Word::Value(path) if folder.is_none() => folder = Some(PathBuf::from(path)),
+                more @ Word::Value(_) => return Err(more.unexpected()),
+            }
+        }
+        let folder = folder.unwrap_or_else(|| PathBuf::from("."));
+        let there = std::fs::canonicalize(&folder);
+        let folder =
+            there.map_err(|why| Stop::Failed(format!("{}: {why}", log::path(&folder))))?;
+        anonymous |= config::ANONYMOUS.contains(&user.as_str());
+        Ok(Self { folder, write, tls, anonymous, user, ip, port })
+    }
+
+    /// The settings that do it.
+    fn ini(&self, password: &str, certificate: Option<&TempDir>) -> Result<String, Stop> {
+        let line = |path: &Path| {
+            let text = path.to_str().filter(|text| !text.contains(['\n', '\r']));
+            let cannot = || Stop::Failed(format!("{} has an odd name", log::path(path)));
+            text.map(str::to_owned).ok_or_else(cannot)
+        };
+        let (ip, port) = self.address();
+        let perm = if self.write { "elradfmwMT" } else { "elr" };
+        let folder = line(&self.folder)?;
+        let mut text = format!(
+            "[server]\nip = {ip}\nport = {port}\nmax_per_ip = 0\nstate_dir =\nadmin_socket =\n\
+             welcome_msg = Shared with ftpd\n"
+        );
+        // a String takes whatever is written to it
+        if let Some(certificate) = certificate {
+            let dir = line(certificate.path())?;
+            let _ = writeln!(text, "tls_cert = auto\ntls_dir = \"{dir}\"\ntls_required = on");
+        }
+        if self.anonymous {
+            let _ = write!(
+                text,
+                "enable_anonymous = on\nanonymous_path = \"{folder}\"\nanonymous_perm = {perm}\n"
+            );
+        } else {
+            let user = &self.user;
+            let _ = write!(
+                text,
+                "[user:{user}]\npassword = \"{password}\"\nperm = {perm}\nhome = \"{folder}\"\n"
+            );
+        }
+        Ok(text)
+    }
+
+    /// Where to listen: at the usual port, if nobody else does.
+    fn address(&self) -> (IpAddr, u16) {
+        let free = |ip: IpAddr, port: u16| TcpListener::bind((ip, port)).is_ok();
+        let all = Ipv6Addr::UNSPECIFIED.into();
+        let ip = self
+            .ip
+            .unwrap_or_else(|| if free(all, 0) { all } else { Ipv4Addr::UNSPECIFIED.into() });
+        let port = self.port.unwrap_or_else(|| if free(ip, PORT) { PORT } else { 0 });
+        (ip, port)
+    }
+
+    /// Tells where it is and how to come in.
+    fn announce(&self, server: &Server, password: &str) {
+        let write = if self.write { "to read and write" } else { "to read" };
+        let mut text = format!("{} {write}:\n", log::path(&self.folder));
+        let login =
+            if self.anonymous { String::new() } else { format!("{}:{password}@", self.user) };
+        for address in server.addresses().into_iter().flat_map(reachable) {
+            let _ = writeln!(text, "  ftp://{login}{address}/");
+        }
+        if self.tls {
+            let fingerprint = server.fingerprint().unwrap_or_default();
+            let _ = writeln!(text, "with TLS (AUTH TLS), certificate SHA-256 {fingerprint}");
+        }
+        say(&(text + "Ctrl-C ends it."));
+    }
+}
+
+/// The addresses under which others find what listens on this one.
+fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
+    if !listening.ip().is_unspecified() {
+        return vec![listening];
+    }
+    let interfaces = getifaddrs().into_iter().flatten();
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
+        v4.or(v6)
+    });
+    let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let wanted = |ip: &IpAddr| listening.is_ipv6() || ip.is_ipv4();
+    let all: Vec<_> = addresses.filter(|ip| wanted(ip) && !link_local(ip)).collect();
+    let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_loopback);
+    let shown = if others.is_empty() { own } else { others };
+    shown.into_iter().map(|ip| SocketAddr::new(ip, listening.port())).collect()
+}
+
+fn password() -> io::Result<String> {
+    let mut bytes = [0; LENGTH];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        filled += getrandom(rest, GetRandomFlags::empty())?;
+    }
+    let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
+    Ok(bytes.iter().filter_map(letter).collect())
+}
+
+/// Standard error with the lines of the log and, below them, a bar for each transfer.
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Drawn>>);
+
+/// The bars that stand there now.
+#[derive(Default)]
+struct Drawn {
+    lines: usize,
+    text: String,
+}
+
+impl Screen {
+    /// Draws the bars anew, again and again.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
+    fn follow(&self, sessions: impl Fn() -> Vec<Value> + Send + 'static) {
+        let screen = self.clone();
+        let mut before = HashMap::new();
+        let mut at = Instant::now();
+        let draw = move || {
+            loop {
+                thread::sleep(EVERY);
+                let (text, bytes) = bars(&sessions(), &before, at.elapsed());
+                (before, at) = (bytes, Instant::now());
+                // a terminal that has gone is no failure
+                let _ = screen.drawn().replace(text);
+            }
+        };
+        if let Err(why) = thread::Builder::new().name("bars".to_owned()).spawn(draw) {
+            complain(&format!("ftpd: no progress is shown: {why}"));
+        }
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, Drawn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line for each transfer, and how far each has come.
+fn bars(
+    sessions: &[Value],
+    before: &HashMap<u64, u64>,
+    since: Duration,
+) -> (String, HashMap<u64, u64>) {
+    let (columns, rows) = size(io::stderr());
+    let (mut text, mut bytes) = (String::new(), HashMap::new());
+    for session in sessions {
+        let Some(of) = session.get("transfer").filter(|of| !of.is_null()) else { continue };
+        let (id, now) = (number(session, "id"), number(of, "bytes"));
+        let earlier = before.get(&id).copied().unwrap_or_default().min(now);
+        if bytes.len() + 1 < rows {
+            let rate = per_second(now - earlier, since.as_secs_f64());
+            text.push_str(&transfer(of, rate, columns));
+            text.push('\n');
+        }
+        bytes.insert(id, now);
+    }
+    (text, bytes)
+}
+
+impl Drawn {
+    fn replace(&mut self, text: String) -> io::Result<()> {
+        if text == self.text {
+            return Ok(());
+        }
+        let out = self.above(text.as_bytes());
+        (self.lines, self.text) = (text.lines().count(), text);
+        io::stderr().write_all(&out)
+    }
+
+    /// What writes this where the bars begin.
+    fn above(&self, bytes: &[u8]) -> Vec<u8> {
+        let up =
+            if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };
+        [up.as_bytes(), bytes].concat()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let drawn = self.drawn();
+        let mut out = drawn.above(line);
+        out.extend_from_slice(drawn.text.as_bytes());
+        io::stderr().write_all(&out)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,61 @@
+//! `ftpd who`: the sessions of the running server.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::admin::{ask, number, text};
+use super::screen::{binary, clock, per_second};
+use super::{Arguments, Stop, Word, say};
+
+pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let mut json = false;
+    while let Some(word) = arguments.next()? {
+        match word {
+            Word::Flag(flag) if flag == "--json" => json = true,
+            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
+        }
+    }
+    let answer = ask(arguments.file.as_deref(), &json!({ "command": "who" }))?;
+    let sessions = answer.get("sessions").and_then(Value::as_array);
+    if json {
+        let list = sessions.cloned().unwrap_or_default();
+        return Ok(say(&Value::from(list).to_string()));
+    }
+    Ok(say(&table(sessions.map(Vec::as_slice).unwrap_or_default())))
+}
+
+fn table(sessions: &[Value]) -> String {
+    let mut lines =
+        format!("{:>5} {:<12} {:<22} {:>8}  DOING", "ID", "USER", "ADDRESS", "TIME");
+    for session in sessions {
+        let user = session.get("user").filter(|user| !user.is_null());
+        let user = user.map_or_else(|| "-".to_owned(), |_| text(session, "user"));
+        let tls = session.get("tls").and_then(Value::as_bool) == Some(true);
+        let address = text(session, "address") + if tls { "*" } else { "" };
+        let (id, time) = (number(session, "id"), clock(number(session, "seconds")));
+        // a String takes whatever is written to it
+        let _ = write!(lines, "\n{id:>5} {user:<12} {address:<22} {time:>8}  ");
+        lines.push_str(&doing(session));
+    }
+    lines
+}
+
+/// What a session does, how far it has come and how fast.
+fn doing(session: &Value) -> String {
+    let Some(transfer) = session.get("transfer").filter(|transfer| !transfer.is_null()) else {
+        return "idle".to_owned();
+    };
+    let (bytes, size) =
+        (number(transfer, "bytes"), transfer.get("size").and_then(Value::as_u64));
+    let mut line =
+        format!("{} {}  {}", text(transfer, "doing"), text(transfer, "path"), binary(bytes));
+    if let Some(size) = size.filter(|size| *size > 0) {
+        let _ = write!(line, " of {}, {} %", binary(size), bytes.min(size) * 100 / size);
+    }
+    let seconds = transfer.get("seconds").and_then(Value::as_f64).unwrap_or_default();
+    let rate = per_second(bytes, seconds);
+    let _ = write!(line, ", {}/s", binary(rate));
+    line
+}

@@ -1,0 +1,164 @@
+//! What a session shows of itself while it runs, and the order to end it. Written by the
+//! session, read by whoever looks at the server from outside.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// One session, as others may see it.
+#[derive(Debug)]
+pub struct Live {
+    /// Unlike that of any other session since the server's start.
+    pub id: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    since: SystemTime,
+    /// A transfer runs, which wants to hear its client to the end.
+    at_work: AtomicBool,
+    /// Why it must end.
+    ended: OnceLock<&'static str>,
+    /// Bytes of the transfer that runs.
+    bytes: AtomicU64,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    user: Option<String>,
+    tls: bool,
+    transfer: Option<Transfer>,
+    /// Kept for the next transfer.
+    path: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transfer {
+    verb: &'static str,
+    size: Option<u64>,
+    since: Instant,
+}
+
+/// What a session was like at one moment.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    /// Its number.
+    pub id: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    /// When it began.
+    pub since: SystemTime,
+    /// Who has logged in.
+    pub user: Option<String>,
+    /// Whether TLS protects the control connection.
+    pub tls: bool,
+    /// The transfer that runs.
+    pub transfer: Option<Underway>,
+}
+
+/// A transfer that runs.
+#[derive(Debug, Clone)]
+pub struct Underway {
+    /// Its command.
+    pub verb: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// Bytes that there will be, if that is known.
+    pub size: Option<u64>,
+    /// How long it has been running.
+    pub took: Duration,
+}
+
+impl Live {
+    /// A session that has just begun.
+    pub fn new(id: u64, peer: SocketAddr) -> Self {
+        Self {
+            id,
+            peer,
+            since: SystemTime::now(),
+            at_work: AtomicBool::new(false),
+            ended: OnceLock::new(),
+            bytes: AtomicU64::new(0),
+            shown: Mutex::default(),
+        }
+    }
+
+    /// What it is like now.
+    pub fn sight(&self) -> Sight {
+        let shown = self.shown();
+        Sight {
+            id: self.id,
+            peer: self.peer,
+            since: self.since,
+            user: shown.user.clone(),
+            tls: shown.tls,
+            transfer: shown.transfer.map(|Transfer { verb, size, since }| Underway {
+                verb,
+                path: PathBuf::from(OsStr::from_bytes(&shown.path)),
+                bytes: self.bytes.load(Ordering::Relaxed),
+                size,
+                took: since.elapsed(),
+            }),
+        }
+    }
+
+    /// Whether this user has logged in there.
+    pub fn is_user(&self, name: &str) -> bool {
+        self.shown().user.as_deref() == Some(name)
+    }
+
+    /// It is to end for this reason; the first one counts.
+    pub fn end(&self, why: &'static str) {
+        let _ = self.ended.set(why);
+    }
+
+    /// Whether a transfer runs, which wants to hear its client to the end.
+    pub fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::SeqCst)
+    }
+
+    /// Why it must end, if it must.
+    pub(super) fn ended(&self) -> Option<&'static str> {
+        self.ended.get().copied()
+    }
+
+    pub(super) fn set_at_work(&self, at_work: bool) {
+        self.at_work.store(at_work, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_user(&self, user: Option<&str>) {
+        self.shown().user = user.map(str::to_owned);
+    }
+
+    pub(super) fn set_tls(&self) {
+        self.shown().tls = true;
+    }
+
+    /// A transfer of this file or directory begins.
+    pub(super) fn begin(&self, verb: &'static str, path: &Path, size: Option<u64>) {
+        let mut shown = self.shown();
+        shown.path.clear();
+        shown.path.extend_from_slice(path.as_os_str().as_bytes());
+        shown.transfer = Some(Transfer { verb, size, since: Instant::now() });
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// It has come so far.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// It is over.
+    pub(super) fn over(&self) {
+        self.shown().transfer = None;
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! The admin socket: what is going on, and orders, as one line of JSON each.
+//!
+//! Whoever may open the socket may do all of it; its mode lets nobody in but the server's own
+//! user and root.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde_json::{Value, json};
+
+use super::{Hub, Order};
+use crate::control::{Live, Sight};
+use crate::log::stamp;
+
+/// Who asks nothing for this long is let go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A request is shorter than this.
+const LONGEST: u64 = 64 << 10;
+
+/// Connections at once.
+const MOST: usize = 16;
+
+/// Makes the socket. A server that cannot have it serves all the same, and the log says why.
+pub(super) fn listen(path: &Path) -> Option<UnixListener> {
+    let made = make(path);
+    if let Err(why) = &made {
+        log::warn!("no admin socket at {}: {why}", path.display());
+    }
+    made.ok()
+}
+
+fn make(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // what a server has left that was killed
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::Error::other("another server uses it"));
+        }
+        remove(path)?;
+    }
+    // never open to others, not even for a moment
+    let before = umask(Mode::from_raw_mode(0o177));
+    let made = UnixListener::bind(path);
+    umask(before);
+    made
+}
+
+#[expect(clippy::disallowed_methods, reason = "not a served file")]
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Takes the socket's name away.
+pub(super) fn leave(path: &Path) {
+    // somebody else may have done so
+    let _ = remove(path);
+}
+
+/// Lets in whoever comes, each with a thread.
+#[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+pub(super) fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        if count.load(Ordering::SeqCst) >= MOST {
+            continue;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        let (hub, own) = (Arc::clone(hub), Arc::clone(&count));
+        let talk = move || {
+            // whoever asked may go at any time
+            let _ = converse(&stream, &hub);
+            own.fetch_sub(1, Ordering::SeqCst);
+        };
+        if thread::Builder::new().name("admin-client".to_owned()).spawn(talk).is_err() {
+            count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+fn converse(stream: &UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        lines.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let mut answer = answer(&line, hub).to_string();
+        answer.push('\n');
+        let mut stream = stream;
+        stream.write_all(answer.as_bytes())?;
+    }
+}
+
+/// The answer to one request: `{"ok":true, …}`, or `{"ok":false,"error":"…"}`.
+fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
+    let Ok(request) = serde_json::from_slice::<Value>(line) else {
+        return refused("a request is one line of JSON");
+    };
+    let text = |key: &str| request.get(key).and_then(Value::as_str);
+    match text("command") {
+        Some("who") => {
+            json!({ "ok": true, "sessions": sessions(hub) })
+        }
+        Some("kick") => text("whom").map_or_else(|| refused("whom?"), |whom| kick(hub, whom)),
+        Some("reload") => match Hub::reload(hub) {
+            Ok(done) => json!({ "ok": true, "warnings": done.warnings, "ended": done.ended }),
+            Err(faults) => json!({ "ok": false, "error": faults.join("\n") }),
+        },
+        Some("stop") => {
+            let now = request.get("now").and_then(Value::as_bool).unwrap_or_default();
+            // a full channel has the same order in it
+            let _ = hub.orders.try_send(if now { Order::StopNow } else { Order::Stop });
+            json!({ "ok": true })
+        }
+        _ => refused("no such command"),
+    }
+}
+
+fn refused(why: &str) -> Value {
+    json!({ "ok": false, "error": why })
+}
+
+/// A number is a session, an address all that come from there, and any other word a user.
+fn kick(hub: &Hub, whom: &str) -> Value {
+    let which: Box<dyn Fn(&Live) -> bool> = match (whom.parse::<u64>(), whom.parse::<IpAddr>())
+    {
+        (Ok(id), _) => Box::new(move |live| live.id == id),
+        (_, Ok(address)) => Box::new(move |live| live.peer.ip() == address),
+        _ => Box::new(|live| live.is_user(whom)),
+    };
+    let ended = hub.registry.end(which, "Ended by the administrator");
+    log::info!("the administrator has ended {ended} sessions");
+    json!({ "ok": true, "ended": ended })
+}
+
+/// Every session as it is now.
+pub(super) fn sessions(hub: &Hub) -> Vec<Value> {
+    hub.registry.sights().iter().map(session).collect()
+}
+
+fn session(sight: &Sight) -> Value {
+    let transfer = sight.transfer.as_ref().map(|under| {
+        let seconds = under.took.as_secs_f64();
+        json!({
+            "doing": under.verb,
+            "path": under.path.to_string_lossy(),
+            "bytes": under.bytes,
+            "size": under.size,
+            "seconds": seconds,
+        })
+    });
+    json!({
+        "id": sight.id,
+        "user": sight.user,
+        "address": sight.peer.ip().to_string(),
+        "port": sight.peer.port(),
+        "tls": sight.tls,
+        "since": stamp(sight.since),
+        "seconds": sight.since.elapsed().unwrap_or_default().as_secs(),
+        "transfer": transfer,
+    })
+}

@@ -1,0 +1,96 @@
+//! The settings read again while the server runs.
+
+use std::io;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::thread;
+
+use super::{Hub, pool};
+use crate::config::Config;
+
+/// Where the settings come from, and what is started with them outside of the server.
+pub struct Source {
+    /// Reads and checks them; or says every fault.
+    pub load: Box<Load>,
+    /// Lets the log go where they say.
+    pub start_log: Box<StartLog>,
+}
+
+type Load = dyn Fn() -> Result<Config, Vec<String>> + Send + Sync;
+type StartLog = dyn Fn(&Config) -> Result<(), String> + Send + Sync;
+
+/// What a reload has changed, for whoever asked for it.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    /// What the settings say that is hardly meant, and what takes a restart.
+    pub(super) warnings: Vec<String>,
+    /// Sessions of users that are no more.
+    pub(super) ended: usize,
+}
+
+impl Hub {
+    /// Takes new settings over. With a fault nothing changes. The log hears what came of it.
+    pub(super) fn reload(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
+        let done = Self::take_over(hub);
+        match &done {
+            Ok(reloaded) => {
+                for warning in &reloaded.warnings {
+                    log::warn!("{warning}");
+                }
+                let ended = reloaded.ended;
+                log::info!("settings reloaded; {ended} sessions of removed users ended");
+            }
+            Err(faults) => {
+                for fault in faults {
+                    log::error!("{fault}");
+                }
+                log::error!("settings not reloaded; those from before hold");
+            }
+        }
+        done
+    }
+
+    fn take_over(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
+        let one = |why: String| vec![why];
+        let mut workers = hub.hook_workers();
+        let config = Arc::new((hub.source.load)()?);
+        let mut warnings = config.warnings.clone();
+        let old = hub.shared.settings();
+        for key in config.restart_keys(&old.config) {
+            warnings.push(format!("{key} has changed, which takes a restart"));
+        }
+        hub.shared.renew(Arc::clone(&config)).map_err(one)?;
+        if let Err(why) = (hub.source.start_log)(&config) {
+            warnings.push(format!("{why}; the log stays where it is"));
+        }
+        if let Err(why) = Self::start_hook_workers(hub, &mut workers, config.hook_workers()) {
+            warnings.push(format!("cannot start a thread for programs: {why}"));
+        }
+        let is_removed = |name: &String| !config.users.contains_key(name);
+        let removed = old.config.users.keys().filter(|name| is_removed(name));
+        let end = |name: &String| {
+            hub.registry.end(|live| live.is_user(name), "The user has been removed")
+        };
+        Ok(Reloaded { warnings, ended: removed.map(end).sum() })
+    }
+
+    /// Sees to it that there are so many threads for programs of hooks.
+    #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+    pub(super) fn start_hook_workers(
+        hub: &Arc<Self>,
+        there: &mut usize,
+        count: usize,
+    ) -> io::Result<()> {
+        while *there < count {
+            let (number, hub) = (*there + 1, Arc::clone(hub));
+            let builder = thread::Builder::new().name(format!("hook-{number}"));
+            builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
+            *there = number;
+        }
+        Ok(())
+    }
+
+    /// How many there are. Whoever changes the settings keeps hold of it, one after the other.
+    pub(super) fn hook_workers(&self) -> MutexGuard<'_, usize> {
+        self.hook_workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

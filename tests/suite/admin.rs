@@ -1,0 +1,370 @@
+//! The running server from outside: who, kick, reload, stop, SIGHUP, and the socket behind them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::client::{Client, drain};
+use crate::server::{Server, eventually, run};
+
+/// Runs a subcommand on the server's settings.
+fn ftpd(server: &Server, arguments: &[&str]) -> (i32, String, String) {
+    run(arguments, server.dir())
+}
+
+fn socket(server: &Server) -> PathBuf {
+    server.dir().join("ftpd-state/admin.sock")
+}
+
+/// Replaces a part of the settings.
+fn change(server: &Server, from: &str, to: &str) {
+    let file = server.dir().join("ftpd.ini");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "no '{from}' in\n{text}");
+    fs::write(&file, text.replace(from, to)).unwrap();
+}
+
+fn reload(server: &Server) -> String {
+    let (code, out, err) = ftpd(server, &["reload"]);
+    assert_eq!(code, 0, "{err}");
+    out + &err
+}
+
+mod who {
+    use super::*;
+
+    #[test]
+    fn each_session_is_listed_with_what_it_does() {
+        let server = Server::start();
+        server.put("big \x1b[2J", vec![b'x'; 64 << 20]);
+        let _stranger = Client::connect(&server);
+        let mut client = Client::bob(&server);
+        let data = client.passive();
+        client.cmd("RETR big \x1b[2J", 150);
+        eventually("bytes are counted", || {
+            let (_, out, _) = ftpd(&server, &["who", "--json"]);
+            let bytes = out.split("\"bytes\":").nth(1).unwrap_or("0");
+            !bytes.starts_with('0')
+        });
+        let (code, out, err) = ftpd(&server, &["who"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let lines: Vec<_> = out.lines().collect();
+        assert_eq!(lines.len(), 3, "{out}");
+        for word in ["ID", "USER", "ADDRESS", "TIME", "DOING"] {
+            assert!(lines[0].contains(word), "{out}");
+        }
+        assert!(lines[1].contains(" - ") && lines[1].ends_with("idle"), "{out}");
+        for part in ["2 bob", "127.0.0.1", "RETR ", "big \\x1b[2J", "of 64.0 MiB", " %, ", "/s"]
+        {
+            assert!(lines[2].contains(part), "no {part} in\n{out}");
+        }
+        drop(data);
+        client.expect(426);
+        eventually("the transfer is over", || ftpd(&server, &["who"]).1.ends_with("idle\n"));
+    }
+
+    #[test]
+    fn without_a_server_the_answer_is_a_failure_that_names_the_socket() {
+        let mut server = Server::start();
+        server.signal("TERM");
+        server.wait_for_exit();
+        assert!(!socket(&server).exists());
+        for command in [&["who"][..], &["kick", "1"], &["reload"], &["stop"]] {
+            let (code, out, err) = ftpd(&server, command);
+            assert_eq!((code, out.as_str()), (1, ""));
+            assert!(
+                err.contains("no server answers at") && err.contains("admin.sock"),
+                "{err}"
+            );
+        }
+    }
+}
+
+mod kick {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_by_number_by_user_and_by_address() {
+        let server =
+            Server::setup().section("[user:eve]\npassword = secret\nhome = home").start();
+        for whom in ["1", "bob", "127.0.0.1"] {
+            let mut client =
+                if whom == "1" { Client::connect(&server) } else { Client::bob(&server) };
+            let (code, out, _) = ftpd(&server, &["kick", whom]);
+            assert_eq!((code, out.as_str()), (0, "1 session ended\n"), "{whom}");
+            let reply = client.expect(421);
+            assert!(reply.contains("administrator"), "{reply}");
+            client.expect_close();
+            eventually("it is gone", || ftpd(&server, &["who"]).1.lines().count() == 1);
+        }
+        let mut eve = Client::login(&server, "eve", "secret");
+        let (code, _, err) = ftpd(&server, &["kick", "bob"]);
+        assert_eq!((code, err.as_str()), (1, "ftpd: there is no such session\n"));
+        eve.cmd("NOOP", 200);
+        let (code, ..) = ftpd(&server, &["kick"]);
+        assert_eq!(code, 2);
+    }
+
+    #[test]
+    fn an_upload_that_runs_is_not_put_in_place() {
+        let server = Server::start();
+        server.put("file", "old");
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("STOR file", 150);
+        data.write_all(&[b'x'; 1000]).unwrap();
+        eventually("it runs", || ftpd(&server, &["who"]).1.contains("STOR"));
+        assert_eq!(ftpd(&server, &["kick", "bob"]).0, 0);
+        client.expect_in(400..500);
+        eventually("it is gone", || ftpd(&server, &["who"]).1.lines().count() == 1);
+        drop(data);
+        assert_eq!(server.get("file"), b"old");
+    }
+
+    #[test]
+    fn commands_that_wait_are_not_obeyed_any_more() {
+        let server = Server::start();
+        server.put("big", vec![b'x'; 64 << 20]);
+        let mut client = Client::bob(&server);
+        let _data = client.passive();
+        client.cmd("RETR big", 150);
+        client.raw(b"DELE big\r\n");
+        assert_eq!(ftpd(&server, &["kick", "bob"]).0, 0);
+        client.expect(426);
+        client.expect(421);
+        client.expect_close();
+        assert!(server.has("big"));
+    }
+}
+
+mod reload {
+    use super::*;
+
+    #[test]
+    fn users_passwords_and_the_banner_hold_for_new_logins() {
+        let server = Server::setup().server("welcome_msg = first").start();
+        let mut before = Client::bob(&server);
+        let mut waiting = Client::connect(&server);
+        change(&server, "welcome_msg = first", "welcome_msg = second");
+        change(&server, "password = secret", "password = changed");
+        change(&server, "[user:bob]", "[user:eve]\npassword = new\nhome = home\n[user:bob]");
+        reload(&server);
+        before.cmd("NOOP", 200);
+        let mut late = Client::silent(server.address());
+        assert!(late.expect(220).contains("second"));
+        Client::login(&server, "eve", "new").cmd("NOOP", 200);
+        Client::login(&server, "bob", "changed").cmd("NOOP", 200);
+        // one that was connected already must not log in as it was
+        waiting.cmd("USER bob", 331);
+        waiting.cmd("PASS secret", 530);
+    }
+
+    #[test]
+    fn sessions_of_a_removed_user_end() {
+        let server =
+            Server::setup().section("[user:eve]\npassword = secret\nhome = home").start();
+        let mut bob = Client::bob(&server);
+        let mut eve = Client::login(&server, "eve", "secret");
+        let mut named = Client::connect(&server);
+        named.cmd("USER eve", 331);
+        change(&server, "[user:eve]\npassword = secret\nhome = home", "");
+        assert!(reload(&server).contains("1 sessions of removed users ended"));
+        assert!(eve.expect(421).contains("removed"));
+        eve.expect_close();
+        bob.cmd("NOOP", 200);
+        // the password was right when the name was given: no command may follow
+        named.send("PASS secret");
+        named.expect_in(230..600);
+        named.send("PWD");
+        named.expect_in(400..600);
+    }
+
+    #[test]
+    fn a_fault_changes_nothing_and_is_told_to_the_caller_and_the_log() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        change(&server, "password = secret", "password = changed\nnonsense = 1");
+        let (code, out, err) = ftpd(&server, &["reload"]);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.contains("nonsense: unknown key"), "{err}");
+        assert!(!err.contains("changed") && !err.contains("secret"), "{err}");
+        server.wait_for_log("nonsense: unknown key");
+        server.wait_for_log("settings not reloaded");
+        client.cmd("NOOP", 200);
+        Client::bob(&server);
+    }
+
+    #[test]
+    fn a_hangup_does_the_same() {
+        let server = Server::start();
+        change(&server, "password = secret", "password = changed");
+        server.signal("HUP");
+        server.wait_for_log("settings reloaded");
+        Client::login(&server, "bob", "changed").cmd("NOOP", 200);
+        change(&server, "password = changed", "password =");
+        server.signal("HUP");
+        server.wait_for_log("settings not reloaded");
+        Client::login(&server, "bob", "changed").cmd("NOOP", 200);
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        let server = Server::setup().server("max_cons = 20\nmax_download = 0").start();
+        change(&server, "max_cons = 20", "max_cons = 30");
+        change(&server, "max_download = 0", "max_download = 10M");
+        let said = reload(&server);
+        assert!(said.contains("max_cons has changed, which takes a restart"), "{said}");
+        assert_eq!(said.matches("restart").count(), 1, "{said}");
+    }
+
+    #[test]
+    fn a_transfer_that_runs_keeps_to_the_new_limit() {
+        let server = Server::setup().user("max_download = 100\nmax_upload = 100").start();
+        server.put("file", vec![b'x'; 2 << 20]);
+        let (mut down, mut up) = (Client::bob(&server), Client::bob(&server));
+        let mut slow = down.passive();
+        down.cmd("RETR file", 150);
+        let mut slow_up = up.passive();
+        up.cmd("STOR other", 150);
+        slow_up.write_all(&vec![b'x'; 1 << 20]).unwrap();
+        slow_up.shutdown(std::net::Shutdown::Write).unwrap();
+        slow.read_exact(&mut [0; 10]).unwrap();
+        change(&server, "max_download = 100", "max_download = 0");
+        change(&server, "max_upload = 100", "max_upload = 50M");
+        let asked = Instant::now();
+        reload(&server);
+        assert_eq!(drain(&mut slow).len(), (2 << 20) - 10);
+        down.expect(226);
+        up.expect(226);
+        // at the old speed it would take hours
+        assert!(asked.elapsed().as_secs() < 60);
+        assert_eq!(server.get("other").len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_limit_that_comes_holds_for_a_transfer_without_one() {
+        let server = Server::start();
+        server.put("file", vec![b'x'; 64 << 20]);
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("RETR file", 150);
+        data.read_exact(&mut [0; 1000]).unwrap();
+        change(&server, "perm = ", "max_download = 1K\nperm = ");
+        reload(&server);
+        // what the system had taken already comes at once, and the rest does not
+        data.set_read_timeout(Some(std::time::Duration::from_millis(700))).unwrap();
+        let mut all = 0;
+        let mut chunk = vec![0; 1 << 16];
+        let until = Instant::now() + std::time::Duration::from_secs(3);
+        while Instant::now() < until {
+            all += data.read(&mut chunk).unwrap_or_default();
+        }
+        assert!(all < 60 << 20, "{all}");
+        client.cmd("ABOR", 426);
+        client.expect(226);
+    }
+
+    #[test]
+    fn the_log_goes_on_where_the_settings_say() {
+        let server = Server::start();
+        change(&server, "[server]\n", "[server]\nlog_file = new.log\n");
+        reload(&server);
+        Client::bob(&server).cmd("NOOP", 200);
+        let log = || fs::read_to_string(server.dir().join("new.log")).unwrap_or_default();
+        eventually("the new file has the login", || log().contains("[bob] logged in"));
+        assert!(!server.log().contains("logged in"));
+    }
+}
+
+mod stop {
+    use super::*;
+
+    #[test]
+    fn the_server_stops_with_and_without_its_transfers() {
+        let mut server = Server::start();
+        server.put("big", vec![b'x'; 32 << 20]);
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("RETR big", 150);
+        assert_eq!(ftpd(&server, &["stop"]).0, 0);
+        server.wait_for_log("shutting down");
+        assert_eq!(drain(&mut data).len(), 32 << 20);
+        client.expect(226);
+        assert!(server.wait_for_exit().success());
+
+        let mut server = Server::setup().server("shutdown_grace = 1h").start();
+        server.put("big", vec![b'x'; 64 << 20]);
+        let mut client = Client::bob(&server);
+        let _data = client.passive();
+        client.cmd("RETR big", 150);
+        assert_eq!(ftpd(&server, &["stop", "--now"]).0, 0);
+        client.expect(426);
+        assert!(server.wait_for_exit().success());
+    }
+}
+
+mod socket {
+    use super::*;
+
+    fn ask(server: &Server, line: &str) -> String {
+        let mut stream = UnixStream::connect(socket(server)).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn nobody_else_may_open_it_and_it_goes_with_the_server() {
+        let mut server = Server::start();
+        let meta = socket(&server).metadata().unwrap();
+        assert!(meta.file_type().is_socket());
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        server.signal("KILL");
+        server.wait_for_exit();
+        assert!(socket(&server).exists());
+        // what was left behind is in nobody's way
+        server.start_again();
+        assert_eq!(ftpd(&server, &["who"]).0, 0);
+    }
+
+    #[test]
+    fn nonsense_is_answered_and_harms_nobody() {
+        let server = Server::start();
+        for line in
+            ["nonsense\n", "{}\n", "[1]\n", "{\"command\":\"x\"}\n", "{\"command\":1}\n"]
+        {
+            assert!(ask(&server, line).starts_with("{\"error\":"), "{line}");
+        }
+        assert!(ask(&server, &format!("{}\n", "[".repeat(60_000))).contains("error"));
+        assert_eq!(ftpd(&server, &["who"]).0, 0);
+    }
+
+    #[test]
+    fn one_connection_may_ask_many_times() {
+        let server = Server::start();
+        let mut stream = UnixStream::connect(socket(&server)).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        for _ in 0..3 {
+            stream.write_all(b"{\"command\":\"who\"}\n").unwrap();
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            assert_eq!(line, "{\"ok\":true,\"sessions\":[]}\n");
+        }
+    }
+
+    #[test]
+    fn where_it_cannot_be_made_the_server_serves_without_it() {
+        let server = Server::setup().server("admin_socket = /proc/nowhere/x").start();
+        server.wait_for_log("no admin socket at /proc/nowhere/x");
+        Client::bob(&server).cmd("NOOP", 200);
+        let off = Server::setup().server("admin_socket =").start();
+        assert!(!socket(&off).exists());
+        let (code, _, err) = ftpd(&off, &["who"]);
+        assert_eq!(code, 1);
+        assert!(err.contains("admin_socket is empty"), "{err}");
+    }
+}

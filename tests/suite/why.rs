@@ -1,0 +1,141 @@
+//! `ftpd why`, and the same sentence in the log.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use crate::client::Client;
+use crate::server::{Server, run};
+
+/// Somebody who is not root.
+const NOBODY: u32 = 65534;
+
+fn why(server: &Server, words: &[&str]) -> (i32, String) {
+    let arguments = [&["why"], words].concat();
+    let (code, out, _) = run(&arguments, server.dir());
+    (code, out)
+}
+
+#[test]
+fn what_is_allowed_is_a_yes_with_the_real_path() {
+    let server = Server::start();
+    server.put("a b", "text");
+    let real = server.home().join("a b");
+    let (code, out) = why(&server, &["bob", "/a b"]);
+    let lines: Vec<_> = out.lines().collect();
+    let wanted = ["read", "write", "list", "delete", "rename"];
+    assert_eq!((code, lines.len()), (0, wanted.len()), "{out}");
+    for (line, action) in lines.iter().zip(wanted) {
+        assert_eq!(*line, format!("{action} \"{}\": yes", real.display()));
+    }
+    // it has only looked
+    assert_eq!(server.get("a b"), b"text");
+    let (code, out) = why(&server, &["bob", "new", "write"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(!server.has("new"));
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_missing_letter_is_named_as_in_the_log() {
+    let server = Server::setup().user("perm = elr").start();
+    server.put("file", "text");
+    let (code, out) = why(&server, &["bob", "file", "delete"]);
+    let sentence = "the user lacks the permission letter 'd'";
+    assert_eq!(code, 1);
+    assert!(out.ends_with(&format!("no: {sentence}\n")), "{out}");
+    Client::bob(&server).cmd("DELE file", 550);
+    assert!(server.wait_for_log("DELE").contains(sentence));
+    assert_eq!(why(&server, &["bob", "file", "read"]).0, 0);
+}
+
+#[test]
+fn what_the_tree_refuses_is_said_as_the_server_says_it() {
+    let server = Server::start();
+    fs::create_dir_all(server.home().join("full/inner")).unwrap();
+    symlink("/etc/passwd", server.home().join("out")).unwrap();
+    for (path, action, sentence) in [
+        ("missing", "read", "no such file or directory"),
+        ("out", "read", "leads out of the user's home"),
+        ("full", "read", "is a directory"),
+        ("full", "delete", "directory is not empty"),
+        ("/", "delete", "is the root"),
+        ("full", "mkdir", "exists already"),
+        ("missing/x", "write", "no such file or directory"),
+        ("../../etc/passwd", "read", "no such file or directory"),
+    ] {
+        let (code, out) = why(&server, &["bob", path, action]);
+        assert_eq!(code, 1, "{path} {action}: {out}");
+        assert!(out.ends_with(&format!("no: {sentence}\n")), "{path} {action}: {out}");
+    }
+}
+
+#[test]
+fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let server = Server::setup().run_as(NOBODY).start();
+    let home = server.home();
+    let put = |name: &str, mode: u32, owner: u32| {
+        let path = home.join(name);
+        if name.ends_with('/') {
+            fs::create_dir(&path).unwrap();
+        } else {
+            fs::write(&path, "text").unwrap();
+        }
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+    };
+    put("shut/", 0o700, 0);
+    put("shut/file", 0o644, 0);
+    put("kept/", 0o755, 0);
+    put("kept/file", 0o600, 0);
+    put("sticky/", 0o1777, 0);
+    put("sticky/file", 0o666, 0);
+    let real = |name: &str| home.join(name).display().to_string();
+    let may_not = |what: &str, name: &str, mode: &str| {
+        format!("uid {NOBODY} may not {what} {} (mode {mode}, owner 0:0)", real(name))
+    };
+    let sticky = format!(
+        "the directory {} is sticky, and {} belongs to uid 0",
+        real("sticky"),
+        real("sticky/file")
+    );
+    let mut client = Client::bob(&server);
+    for (path, action, command, sentence) in [
+        ("shut/file", "read", "RETR", may_not("enter the directory", "shut", "700")),
+        ("kept/file", "read", "RETR", may_not("read the file", "kept/file", "600")),
+        ("shut", "list", "MLSD", may_not("list the directory", "shut", "700")),
+        ("kept/new", "write", "STOR", may_not("write to the directory", "kept", "755")),
+        ("kept/file", "delete", "DELE", may_not("write to the directory", "kept", "755")),
+        ("sticky/file", "delete", "DELE", sticky),
+    ] {
+        let output = Command::new("setpriv")
+            .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
+            .args(["--clear-groups", env!("CARGO_BIN_EXE_ftpd"), "why", "bob", path, action])
+            .current_dir(server.dir())
+            .output()
+            .unwrap();
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(out.ends_with(&format!("no: {sentence}\n")), "{path} {action}: {out}");
+        if matches!(command, "RETR" | "STOR" | "MLSD") {
+            client.passive();
+        }
+        client.cmd(&format!("{command} {path}"), 550);
+        let line = server.wait_for_log(&format!("{command} \"{}\"", real(path)));
+        assert!(line.ends_with(&sentence), "{line}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_before_anything_is_looked_at() {
+    let server = Server::start();
+    for words in [&["bob"][..], &[], &["bob", "x", "eat"], &["bob", "x", "read", "y"]] {
+        assert_eq!(why(&server, words).0, 2, "{words:?}");
+    }
+    let (code, _, err) = run(&["why", "eve", "x"], server.dir());
+    assert_eq!(code, 1);
+    assert!(err.contains("there is no user 'eve'"), "{err}");
+}
