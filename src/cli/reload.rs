@@ -15,5 +15,5 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         complain(&format!("warning: {warning}"));
     }
     let ended = number(&answer, "ended");
-    Ok(say(&format!("settings reloaded; {ended} sessions of removed users ended")))
+    Ok(say(&format!("settings reloaded; sessions of removed users that were ended: {ended}")))
 }

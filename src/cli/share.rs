@@ -31,6 +31,9 @@ const LENGTH: usize = 12;
 /// The port that is tried first.
 const PORT: u16 = 2121;
 
+/// What clients do is of interest; how the server is set up has been said.
+const FILTERS: &str = "info,ftpd::server=warn";
+
 /// From one picture of the bars to the next.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -63,7 +66,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let to = screen.clone();
     let start_log = move |config: &Config| {
         let to = Destination::Writer(Box::new(to.clone()));
-        log::start(config.server.log_level, None, to).map_err(|why| why.to_string())
+        log::start(config.server.log_level, Some(FILTERS), to).map_err(|why| why.to_string())
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let source = Source { load: Box::new(load), start_log: Box::new(start_log) };

@@ -434,7 +434,7 @@ impl Watch for Ear<'_> {
             None => Ok(()),
             // a client that has said all it will
             Some(Gone::Closed) if self.flowing && quits() => Ok(()),
-            Some(_) => Err(Interrupt::ControlLost),
+            Some(_) => Err(self.live.ended().map_or(Interrupt::ControlLost, Interrupt::Ended)),
         }
     }
 }

@@ -229,9 +229,9 @@ fn data(why: &DataError) -> Reply {
         ) => return file_system(why),
         DataError::Write(_) => (Code::LocalError, "Writing failed"),
         DataError::Interrupted(Interrupt::Abort) => (Code::DataLost, "Transfer aborted"),
-        DataError::Interrupted(Interrupt::ControlLost | Interrupt::Stopped) => {
-            (Code::DataLost, "Transfer cut off")
-        }
+        DataError::Interrupted(
+            Interrupt::ControlLost | Interrupt::Stopped | Interrupt::Ended(_),
+        ) => (Code::DataLost, "Transfer cut off"),
     };
     Reply::new(code, text)
 }

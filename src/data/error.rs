@@ -67,6 +67,7 @@ impl fmt::Display for DataError {
             Self::Interrupted(Interrupt::Abort) => f.write_str("aborted by the client"),
             Self::Interrupted(Interrupt::ControlLost) => f.write_str("control connection lost"),
             Self::Interrupted(Interrupt::Stopped) => f.write_str("server is stopping"),
+            Self::Interrupted(Interrupt::Ended(why)) => f.write_str(why),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Interrupt {
     ControlLost,
     /// The server's grace period is over.
     Stopped,
+    /// The session was ended from outside.
+    Ended(&'static str),
 }
 
 /// The server-PI's ear while the server-DTP works.

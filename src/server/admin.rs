@@ -149,7 +149,7 @@ fn kick(hub: &Hub, whom: &str) -> Value {
         _ => Box::new(|live| live.is_user(whom)),
     };
     let ended = hub.registry.end(which, "Ended by the administrator");
-    log::info!("the administrator has ended {ended} sessions");
+    log::info!("the administrator has ended sessions: {ended}");
     json!({ "ok": true, "ended": ended })
 }
 

@@ -37,7 +37,9 @@ impl Hub {
                     log::warn!("{warning}");
                 }
                 let ended = reloaded.ended;
-                log::info!("settings reloaded; {ended} sessions of removed users ended");
+                log::info!(
+                    "settings reloaded; sessions of removed users that were ended: {ended}"
+                );
             }
             Err(faults) => {
                 for fault in faults {

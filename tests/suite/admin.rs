@@ -137,6 +137,8 @@ mod kick {
         client.expect(421);
         client.expect_close();
         assert!(server.has("big"));
+        let line = server.wait_for_log("RETR");
+        assert!(line.ends_with("failed: Ended by the administrator"), "{line}");
     }
 }
 
@@ -171,7 +173,7 @@ mod reload {
         let mut named = Client::connect(&server);
         named.cmd("USER eve", 331);
         change(&server, "[user:eve]\npassword = secret\nhome = home", "");
-        assert!(reload(&server).contains("1 sessions of removed users ended"));
+        assert!(reload(&server).contains("were ended: 1\n"));
         assert!(eve.expect(421).contains("removed"));
         eve.expect_close();
         bob.cmd("NOOP", 200);
