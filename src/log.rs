@@ -112,6 +112,9 @@ pub enum Event<'a> {
     Renamed(&'a Path, &'a Path),
     /// An upload writes to the file in place, for this reason.
     InPlace(&'a Path, &'a str),
+    /// Whom a ban holds for from now on, for how many seconds (`None`: until it is lifted),
+    /// after how many failures, and the last one.
+    Banned(&'a str, Option<u64>, usize, &'a str),
     /// A remark for the administrator.
     Note(&'a str),
     /// The session has ended, for this reason.
@@ -161,9 +164,11 @@ pub fn session(who: Who<'_>, event: &Event<'_>) {
 impl Event<'_> {
     fn level(&self) -> Level {
         match self {
-            Self::TurnedAway(_) | Self::LoginFailed(..) | Self::Note(_) | Self::InPlace(..) => {
-                Level::Warn
-            }
+            Self::TurnedAway(_)
+            | Self::LoginFailed(..)
+            | Self::Note(_)
+            | Self::InPlace(..)
+            | Self::Banned(..) => Level::Warn,
             Self::Connected
             | Self::Secured(..)
             | Self::DataSecured(_)
@@ -213,6 +218,11 @@ impl fmt::Display for Line<'_> {
             Event::Renamed(from, to) => write!(f, "RNTO {} -> {}", path(from), path(to)),
             Event::InPlace(file, why) => {
                 write!(f, "{} is written to in place: {}", path(file), Escaped(why.as_bytes()))
+            }
+            Event::Banned(whom, seconds, failures, last) => {
+                write!(f, "banned: {whom}")?;
+                seconds.map_or(Ok(()), |seconds| write!(f, " for {seconds} s"))?;
+                write!(f, ", {failures} failures, the last one {last}")
             }
             Event::Note(text) => Escaped(text.as_bytes()).fmt(f),
             Event::Ended(why, took) => write!(f, "ended after {} s: {why}", took.as_secs()),

@@ -1,6 +1,8 @@
 //! What a person types: one file for each subcommand, and one table of them.
 
 mod admin;
+mod ban;
+mod bans;
 mod cert;
 mod check;
 mod kick;
@@ -10,6 +12,7 @@ mod serve;
 mod share;
 mod stop;
 mod top;
+mod unban;
 mod who;
 mod why;
 
@@ -86,6 +89,12 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. The rights are those of the user who asks, so ask as the server's user. Exit status 1: at least one is refused."),
     subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
         "The session of that number, all of that user, or all from that address. Clients are told 421; an upload that runs is not put in place."),
+    subcommand("bans", "[--json]", bans::run, "list the addresses that are banned",
+        "For each how long it is still banned, after how many failures, the last of them, and how many connections from there were closed since. An IPv6 address stands for its /64."),
+    subcommand("ban", "ADDRESS [TIME]", ban::run, "let nobody in from an address",
+        "For TIME (90s, 5m, 1h, 1d; 0: until it is lifted), or else for ban_time. All sessions from there end. An IPv6 address stands for its /64. An address in ban_exempt is not banned. Bans end with the server."),
+    subcommand("unban", "ADDRESS|all", unban::run, "lift a ban, or all of them",
+        "Failures of the address so far are forgotten as well."),
     subcommand("reload", "", reload::run, "let the running server read its settings again",
         "Users, passwords, limits, the banner, certificates and logs hold for new logins at once, and limits on speed for all transfers; sessions of users that were removed end. Keys whose change takes a restart are named. With a fault nothing changes, and the fault is printed. A SIGHUP does the same, and tells the log."),
     subcommand("stop", "[--now]", stop::run, "stop the running server",

@@ -49,6 +49,14 @@ pub struct Server {
     pub data_timeout: Option<Duration>,
     /// Wrong passwords before the connection is closed.
     pub max_login_attempts: u64,
+    /// Failures after which an address is banned; `None` is never.
+    pub ban_after: Option<usize>,
+    /// Within this time.
+    pub ban_window: Option<Duration>,
+    /// For so long; `None` is until it is lifted.
+    pub ban_time: Option<Duration>,
+    /// Peers that are not banned.
+    pub ban_exempt: Vec<Peers>,
     /// Whether `anonymous` and `ftp` may log in.
     pub enable_anonymous: bool,
     /// Their home.
@@ -302,6 +310,14 @@ pub static KEYS: &[Key] = &[
         "Bytes per second of one transfer from server to client (RETR)."),
     key("max_login_attempts", "3", Number(1..=100, InServer(|to, v| to.max_login_attempts = v)),
         "Wrong passwords after which the connection is closed."),
+    key("ban_after", "20", Bound(0..=65535, InServer(|to, v| to.ban_after = v)),
+        "Ban an address after so many failures within ban_window; see BANS in ftpd.ini(5). 0: never."),
+    key("ban_window", "10m", Time(InServer(|to, v| to.ban_window = v)),
+        "Failures count together for this long, from the first one on. 0: for as long as the server runs."),
+    key("ban_time", "1h", Time(InServer(|to, v| to.ban_time = v)),
+        "How long a ban holds. 0: until it is lifted (ftpd unban) or the server ends."),
+    key("ban_exempt", "local", PeerList(InServer(|to, v| to.ban_exempt = v)),
+        "Addresses that are never banned: comma-separated addresses and prefixes, or local for loopback, private and link-local ones."),
     key("umask", "022", Umask(Both(|to, v| to.umask = v)),
         "Permission bits that new files and directories do not get, in octal."),
     key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),

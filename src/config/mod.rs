@@ -112,6 +112,15 @@ pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
     draft.finish(0o600)
 }
 
+/// A duration as a key takes it; `None` is 0.
+///
+/// # Errors
+///
+/// What is wrong with it, in words that follow the quoted text.
+pub fn duration(text: &str) -> Result<Option<Duration>, String> {
+    value::time(text)
+}
+
 /// The admin socket of a file that may have faults elsewhere.
 ///
 /// # Errors
@@ -499,6 +508,10 @@ fn blank_server() -> Server {
         login_timeout: None,
         data_timeout: None,
         max_login_attempts: 1,
+        ban_after: None,
+        ban_window: None,
+        ban_time: None,
+        ban_exempt: Vec::new(),
         enable_anonymous: false,
         anonymous_path: None,
         anonymous_perm: PermSet::default(),

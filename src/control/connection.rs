@@ -56,6 +56,15 @@ pub(super) enum Heard {
     Gone,
 }
 
+/// Why a handshake has failed.
+#[derive(Debug)]
+pub(super) struct Unshaken {
+    /// For the log.
+    pub(super) why: String,
+    /// What came was not TLS.
+    pub(super) is_noise: bool,
+}
+
 /// A client that does not read its replies for this long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -218,6 +227,11 @@ impl Connection {
         !self.framer.is_idle()
     }
 
+    /// Whether what has come of a line is no command: another protocol, most likely.
+    pub(super) fn has_noise(&self) -> bool {
+        self.framer.has_noise()
+    }
+
     /// Whether TLS protects it.
     pub(super) fn is_secure(&self) -> bool {
         self.tls.is_some()
@@ -234,21 +248,24 @@ impl Connection {
         tls: &SessionTls,
         until: Instant,
         stop: &Stop,
-    ) -> Result<(), String> {
-        let mut layer = Layer::control(tls).map_err(|why| why.to_string())?;
+    ) -> Result<(), Unshaken> {
+        let failed = |why: &str| Unshaken { why: why.to_owned(), is_noise: false };
+        let mut layer = Layer::control(tls).map_err(|why| failed(&why.to_string()))?;
         loop {
             let want = layer.shake(&self.stream, RecvFlags::DONTWAIT);
-            let flags = match want.map_err(|why| why.to_string())? {
+            let flags = match want
+                .map_err(|why| Unshaken { why: why.to_string(), is_noise: layer.has_noise() })?
+            {
                 None => break,
                 Some(Want::Read) => PollFlags::IN,
                 Some(Want::Write) => PollFlags::OUT,
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err("timeout".to_owned());
+                return Err(failed("timeout"));
             }
             if stop.is_soon() {
-                return Err("server is stopping".to_owned());
+                return Err(failed("server is stopping"));
             }
             let timeout = Timespec::try_from(left).ok();
             let mut fds = [

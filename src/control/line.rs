@@ -151,6 +151,11 @@ impl Framer {
         nothing && self.telnet == Telnet::Data
     }
 
+    /// Whether a line that has only begun holds what no command does.
+    pub(super) fn has_noise(&self) -> bool {
+        self.partial.iter().any(|&byte| byte.is_ascii_control() && !b"\t\r".contains(&byte))
+    }
+
     /// Whether more should be read before some lines have been dealt with.
     pub(super) fn has_room(&self) -> bool {
         self.queued < QUEUE && self.lines.len() < QUEUE_LINES

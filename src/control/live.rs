@@ -112,6 +112,11 @@ impl Live {
         self.shown().user.as_deref() == Some(name)
     }
 
+    /// Whether anybody has logged in there.
+    pub fn has_user(&self) -> bool {
+        self.shown().user.is_some()
+    }
+
     /// It is to end for this reason; the first one counts.
     pub fn end(&self, why: &'static str) {
         let _ = self.ended.set(why);

@@ -11,6 +11,7 @@ mod arg;
 mod connection;
 mod line;
 mod live;
+mod offence;
 mod refusal;
 mod shared;
 mod state;
@@ -22,14 +23,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use live::{Live, Sight, Underway};
+pub use offence::{Guard, Offence};
 pub use shared::{Settings, Shared, Stop};
 
 use command::{Command, Verb};
-use connection::{Connection, Gone, Heard};
+use connection::{Connection, Gone, Heard, Unshaken};
 use line::Line;
 use refusal::Refusal;
 use reply::{Code, Reply};
 use state::{Login, Setup, State, User};
+use syntax::SyntaxError;
 use verbs::{facts, info, listing, login, param, security, transfer, tree};
 
 use crate::config::Occasion;
@@ -73,9 +76,22 @@ pub struct Parting {
     why: String,
 }
 
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// There is no room.
+    Full,
+    /// It comes from an address that is banned.
+    Banned,
+}
+
 /// Turns a client away with 421, without waiting for it.
-pub fn turn_away(stream: &TcpStream) {
-    let reply = Reply::new(Code::Unavailable, "Too many connections, try again later");
+pub fn turn_away(stream: &TcpStream, why: TurnedAway) {
+    let text = match why {
+        TurnedAway::Full => "Too many connections, try again later",
+        TurnedAway::Banned => "Too many failures from your address, try again later",
+    };
+    let reply = Reply::new(Code::Unavailable, text);
     connection::send_at_once(stream, &reply);
     let _ = stream.shutdown(std::net::Shutdown::Write);
 }
@@ -174,6 +190,9 @@ impl Session {
                     (Reply::from(&Refusal::LineTooLong), "")
                 }
                 Heard::TimedOut => {
+                    if self.connection.has_noise() && self.user().is_err() {
+                        self.blame(Offence::Noise);
+                    }
                     let why = if self.user().is_ok() { "idle" } else { "no login in time" };
                     (Reply::new(Code::Unavailable, "Timeout"), why)
                 }
@@ -210,7 +229,12 @@ impl Session {
         let until = login_timeout
             .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
         let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
-        shaken.map_err(|why| format!("TLS handshake failed: {why}"))?;
+        shaken.map_err(|Unshaken { why, is_noise }| {
+            if is_noise {
+                self.blame(Offence::Tls);
+            }
+            format!("TLS handshake failed: {why}")
+        })?;
         self.state = State::default();
         self.tls = Some(tls);
         self.live.set_tls();
@@ -245,12 +269,16 @@ impl Session {
     }
 
     fn farewell(&self) -> Parting {
+        if self.connection.has_noise() && self.user().is_err() {
+            self.blame(Offence::Noise);
+        }
         let (reply, why) = match self.connection.gone() {
             Some(Gone::Broken(why)) => (None, format!("connection lost: {why}")),
-            Some(Gone::Endless) => (
-                Some(Reply::from(&Refusal::LineTooLong).closing()),
-                "a line without an end".to_owned(),
-            ),
+            Some(Gone::Endless) => {
+                self.blame(Offence::Endless);
+                let reply = Reply::from(&Refusal::LineTooLong).closing();
+                (Some(reply), "a line without an end".to_owned())
+            }
             Some(Gone::Closed) | None => (None, "closed by the client".to_owned()),
         };
         Parting { reply, why }
@@ -264,10 +292,28 @@ impl Session {
             Ok(reply) => reply,
             Err(why) => {
                 self.log_refusal(line, &why);
-                self.refused += u32::from(self.state.login.user().is_none());
+                self.count_refusal(line, &why);
                 let reply = Reply::from(&why);
                 if self.refused < MOST_REFUSED { reply } else { reply.closing() }
             }
+        }
+    }
+
+    /// What a stranger does that no client does is told to the guard.
+    #[inline(never)]
+    fn count_refusal(&mut self, line: &[u8], why: &Refusal) {
+        if self.state.login.user().is_some() {
+            return;
+        }
+        self.refused += 1;
+        let is_noise = line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t');
+        let is_unknown = matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand));
+        if matches!(why, Refusal::Syntax(SyntaxError::Http)) {
+            self.blame(Offence::Http);
+        } else if matches!(why, Refusal::Injected) || (is_unknown && is_noise) {
+            self.blame(Offence::Noise);
+        } else if self.refused == MOST_REFUSED {
+            self.blame(Offence::Refused);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::offence::Guard;
 use crate::auth::Users;
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
@@ -22,6 +23,8 @@ pub struct Shared {
     settings: RwLock<Arc<Settings>>,
     /// Ends the sessions.
     pub stop: Stop,
+    /// Is told what clients do that they should not.
+    pub(super) guard: Box<dyn Guard>,
     pub(super) owners: Owners,
     /// Programs to start when something has happened.
     pub hooks: Hooks,
@@ -50,12 +53,17 @@ impl Shared {
     /// # Errors
     ///
     /// In words for the administrator.
-    pub fn new(config: &Arc<Config>, control_ports: Vec<u16>) -> Result<Self, String> {
+    pub fn new(
+        config: &Arc<Config>,
+        control_ports: Vec<u16>,
+        guard: Box<dyn Guard>,
+    ) -> Result<Self, String> {
         let server = &config.server;
         let settings = Settings::new(Arc::clone(config), control_ports.clone(), None)?;
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
+            guard,
             owners: Owners::default(),
             hooks: Hooks::new(server.hook_timeout),
             parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),

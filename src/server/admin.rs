@@ -12,21 +12,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::{Value, json};
 
+use super::admission::ban::{Ban, Place};
 use super::{Hub, Order};
 use crate::control::{Live, Sight};
-use crate::log::stamp;
+use crate::log::{escaped, stamp};
 
 /// Who asks nothing for this long is let go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request is shorter than this.
 const LONGEST: u64 = 64 << 10;
+
+/// A year in seconds, as for the keys.
+const LONGEST_BAN: u64 = 365 * 24 * 3600;
 
 /// Connections at once.
 const MOST: usize = 16;
@@ -122,6 +126,14 @@ fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
             json!({ "ok": true, "sessions": sessions(hub) })
         }
         Some("kick") => text("whom").map_or_else(|| refused("whom?"), |whom| kick(hub, whom)),
+        Some("bans") => json!({ "ok": true, "bans": bans(hub) }),
+        Some("ban") => {
+            let seconds = request.get("seconds").and_then(Value::as_u64);
+            text("address").map_or_else(|| refused("whom?"), |whom| ban(hub, whom, seconds))
+        }
+        Some("unban") => {
+            text("address").map_or_else(|| refused("whom?"), |whom| unban(hub, whom))
+        }
         Some("reload") => match Hub::reload(hub) {
             Ok(done) => json!({ "ok": true, "warnings": done.warnings, "ended": done.ended }),
             Err(faults) => json!({ "ok": false, "error": faults.join("\n") }),
@@ -151,6 +163,60 @@ fn kick(hub: &Hub, whom: &str) -> Value {
     let ended = hub.registry.end(which, "Ended by the administrator");
     log::info!("the administrator has ended sessions: {ended}");
     json!({ "ok": true, "ended": ended })
+}
+
+fn bans(hub: &Hub) -> Vec<Value> {
+    let now = Instant::now();
+    let ban = |(place, ban): (Place, Ban)| {
+        json!({
+            "address": place.to_string(),
+            "left": ban.left(now).map(|left| left.as_secs()),
+            "failures": ban.failures,
+            "last": ban.last.map_or_else(|| "by hand".to_owned(), |last| last.to_string()),
+            "closed": ban.closed,
+        })
+    };
+    hub.bans.list(now).into_iter().map(ban).collect()
+}
+
+fn no_place(whom: &str) -> Value {
+    let whom = escaped(whom.as_bytes());
+    refused(&format!("'{whom}' is neither an address nor an IPv6 prefix of 64 bits"))
+}
+
+/// `seconds` are `ban_time` unless they are said; 0 is until somebody lifts it.
+fn ban(hub: &Hub, whom: &str, seconds: Option<u64>) -> Value {
+    let settings = hub.shared.settings();
+    let rules = &settings.config.server;
+    let Some(place) = Place::parse(whom) else { return no_place(whom) };
+    if place.is_exempt(rules) {
+        return refused(&format!("{place} is in ban_exempt"));
+    }
+    // deadlines are sums
+    let time = seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_BAN)));
+    let time = time.map_or(rules.ban_time, |time| Some(time).filter(|time| !time.is_zero()));
+    if let Err(why) = hub.bans.ban(place, time, Instant::now()) {
+        return refused(&why);
+    }
+    let ended = hub
+        .registry
+        .end(|live| Place::of(live.peer.ip()) == place, "Your address has been banned");
+    log::warn!("the administrator has banned {place}; {ended} sessions ended");
+    let seconds = time.map(|time| time.as_secs());
+    json!({ "ok": true, "address": place.to_string(), "seconds": seconds, "ended": ended })
+}
+
+fn unban(hub: &Hub, whom: &str) -> Value {
+    let place = match whom {
+        "all" => None,
+        whom => match Place::parse(whom) {
+            Some(place) => Some(place),
+            None => return no_place(whom),
+        },
+    };
+    let lifted = hub.bans.lift(place, Instant::now());
+    log::info!("the administrator has lifted {lifted} bans");
+    json!({ "ok": true, "lifted": lifted })
 }
 
 /// Every session as it is now.

@@ -1,6 +1,8 @@
 //! Who is let in: `max_cons` in all and `max_per_ip` from one address, with guards that give
 //! back on drop.
 
+pub(super) mod ban;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,6 +5,7 @@
 
 mod admin;
 mod admission;
+mod guard;
 mod muffler;
 mod pool;
 mod registry;
@@ -23,9 +24,11 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Config;
-use crate::control::{self, Session, Shared};
+use crate::control::{self, Session, Shared, TurnedAway};
 use crate::log::{Event, Who};
+use admission::ban::Bans;
 use admission::{Admission, Ticket};
+use guard::Gate;
 use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
@@ -69,6 +72,7 @@ struct Door {
 struct Hub {
     shared: Arc<Shared>,
     admission: Arc<Admission>,
+    bans: Arc<Bans>,
     registry: Arc<Registry>,
     pool: Pool<Client>,
     muffler: Muffler,
@@ -116,14 +120,17 @@ impl Server {
             }
         }
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
-        let shared = Arc::new(Shared::new(&config, ports.collect())?);
+        let (bans, registry) = (Arc::<Bans>::default(), Arc::<Registry>::default());
+        let gate = Gate { bans: Arc::clone(&bans), registry: Arc::clone(&registry) };
+        let shared = Arc::new(Shared::new(&config, ports.collect(), Box::new(gate))?);
         let serve = {
             let shared = Arc::clone(&shared);
             move |client: Client| serve(client, &shared)
         };
         let hub = Hub {
             admission: Arc::new(Admission::new(server.max_cons)),
-            registry: Arc::default(),
+            bans,
+            registry,
             pool: Pool::new(server.max_cons, serve),
             muffler: Muffler::default(),
             source,
@@ -352,13 +359,23 @@ fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option
 
 impl Hub {
     fn admit(&self, stream: TcpStream, peer: SocketAddr, door: &Door) {
-        let most = self.shared.settings().config.server.max_per_ip;
-        let ticket = match self.admission.admit(peer.ip(), most) {
+        let settings = self.shared.settings();
+        let rules = &settings.config.server;
+        let is_banned = || self.bans.refuses(peer.ip(), rules, Instant::now());
+        // the log has told when it began
+        if is_banned() {
+            return control::turn_away(&stream, TurnedAway::Banned);
+        }
+        let ticket = match self.admission.admit(peer.ip(), rules.max_per_ip) {
             Ok(ticket) => ticket,
             Err(full) => return self.turn_away(&stream, peer, full.why()),
         };
         let stream = Arc::new(stream);
         let entry = self.registry.enter(&stream, peer);
+        // who began a ban meanwhile may not have seen this one
+        if is_banned() {
+            return control::turn_away(&stream, TurnedAway::Banned);
+        }
         if self.shared.stop.is_soon() {
             self.registry.wake_all();
         }
@@ -370,7 +387,7 @@ impl Hub {
     }
 
     fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, why: &str) {
-        control::turn_away(stream);
+        control::turn_away(stream, TurnedAway::Full);
         if let Some(unsaid) = self.muffler.speak(Instant::now()) {
             if unsaid > 0 {
                 log::warn!("{unsaid} more clients were turned away");

@@ -23,6 +23,8 @@ pub struct Layer {
     /// There is plain text that the last reader had no room for.
     pending: bool,
     ended: bool,
+    /// What came was not TLS.
+    has_noise: bool,
 }
 
 /// What the stream must be able to do before it can go on.
@@ -88,7 +90,14 @@ impl Layer {
         let connection = ServerConnection::new(Arc::clone(config));
         let mut connection = connection.map_err(TlsError::of)?;
         connection.set_buffer_limit(None);
-        Ok(Self { connection, inbox: Vec::new(), taken: 0, pending: false, ended: false })
+        Ok(Self {
+            connection,
+            inbox: Vec::new(),
+            taken: 0,
+            pending: false,
+            ended: false,
+            has_noise: false,
+        })
     }
 
     /// Goes on with the handshake as far as the stream allows; `None` when it is done.
@@ -120,11 +129,18 @@ impl Layer {
                 Ok(Fetched::Nothing) => return Ok(Some(Want::Read)),
                 Ok(Fetched::End) => return Err(TlsError("closed by the client".to_owned())),
                 Err(why) => {
+                    let tls = why.get_ref().and_then(|why| why.downcast_ref::<rustls::Error>());
+                    self.has_noise = matches!(tls, Some(rustls::Error::InvalidMessage(_)));
                     let _ = self.flush(stream);
                     return Err(TlsError::of(why));
                 }
             }
         }
+    }
+
+    /// Whether the handshake failed because what came is not TLS at all.
+    pub fn has_noise(&self) -> bool {
+        self.has_noise
     }
 
     /// Whether the handshake resumed an earlier session.

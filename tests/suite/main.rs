@@ -18,6 +18,7 @@
 //! | `config.rs` | ftpd.ini and `ftpd check` |
 //! | `cli.rs` | the command line, exit codes, starting and stopping |
 //! | `admin.rs` | who, kick, reload, stop and the socket behind them |
+//! | `bans.rs` | bans: what leads to them, whom they hold for, and how they are lifted |
 //! | `why.rs` | `ftpd why`, and the same sentence in the log |
 //! | `share.rs` | `ftpd share` |
 //! | `logs.rs` | the log and the transfer log |
@@ -49,6 +50,7 @@
 
 mod abort;
 mod admin;
+mod bans;
 mod cli;
 mod client;
 mod clients;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::auth::{Account, AuthError};
 use crate::config::Occasion;
-use crate::control::Session;
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
+use crate::control::{Offence, Session};
 use crate::log::Event;
 use crate::vfs::{Home, Tree, Uploads, VirtualPath};
 
@@ -109,6 +109,10 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
 fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {
     session.log(&Event::LoginFailed(name, &why.to_string()));
     session.failed_logins += 1;
+    // whose password was right is only too many
+    if why != AuthError::TooManySessions {
+        session.blame(Offence::Login);
+    }
     let delay = PENALTY * session.failed_logins;
     let left = delay.saturating_sub(asked.elapsed());
     session.connection.pause(left, &session.shared.stop);

@@ -1,0 +1,410 @@
+//! Who is not let in at all for a while, because too much was tried from there.
+//!
+//! Two bounded tables: addresses that have failures, and addresses that are banned. A flood of
+//! addresses pushes out those with the fewest failures first, so that one failure each is
+//! neither memory nor a way to have another one's failures forgotten; and to push out a ban
+//! takes as many bans as the table has room for.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::Server;
+use crate::control::Offence;
+
+/// Addresses in each of the tables.
+const MOST: usize = 10_000;
+
+/// A full table gives up so many at once, so that the search for them is seldom.
+const THINNED: usize = MOST / 8;
+
+/// Bans by hand are never pushed out; more than this many are a firewall's business.
+const BY_HAND: usize = MOST / 2;
+
+/// The addresses that are looked at, and those that are banned.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Bans {
+    inside: Mutex<Inside>,
+    /// How many are banned: nearly always none, and then nobody waits for the lock.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    suspects: HashMap<Place, Suspect>,
+    banned: HashMap<Place, Ban>,
+}
+
+/// Whom a ban holds for: an IPv4 address, or an IPv6 /64, which is what one customer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::server) struct Place(IpAddr);
+
+#[derive(Debug, Clone, Copy)]
+struct Suspect {
+    failures: usize,
+    /// When the first one was.
+    since: Instant,
+}
+
+/// A ban.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::server) struct Ban {
+    /// `None`: until somebody lifts it.
+    pub(in crate::server) until: Option<Instant>,
+    pub(in crate::server) failures: usize,
+    /// The last one; `None` is a ban by hand.
+    pub(in crate::server) last: Option<Offence>,
+    /// Connections that were closed since.
+    pub(in crate::server) closed: u64,
+}
+
+/// What a failure has led to.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::server) struct Struck {
+    pub(in crate::server) place: Place,
+    pub(in crate::server) ban: Ban,
+    /// Bans that had to go for it.
+    pub(in crate::server) lifted: usize,
+}
+
+impl Place {
+    /// Where an address belongs to.
+    pub(in crate::server) fn of(address: IpAddr) -> Self {
+        const FIRST_64: u128 = !0 << 64;
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & FIRST_64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+
+    /// As `Display` prints it, or any address there.
+    pub(in crate::server) fn parse(text: &str) -> Option<Self> {
+        let address = |text: &str| text.parse::<IpAddr>().ok().map(|it| it.to_canonical());
+        match text.split_once('/') {
+            None => address(text),
+            Some((v6, "64")) => address(v6).filter(IpAddr::is_ipv6),
+            Some((v4, "32")) => address(v4).filter(IpAddr::is_ipv4),
+            Some(_) => None,
+        }
+        .map(Self::of)
+    }
+
+    /// Whether a ban of it never holds.
+    pub(in crate::server) fn is_exempt(self, rules: &Server) -> bool {
+        rules.ban_exempt.iter().any(|peers| peers.contain(self.0))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => v4.fmt(f),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
+impl Ban {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// How long it still holds.
+    pub(in crate::server) fn left(&self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+}
+
+impl Bans {
+    /// Whether a client from there is not let in.
+    pub(in crate::server) fn refuses(
+        &self,
+        address: IpAddr,
+        rules: &Server,
+        now: Instant,
+    ) -> bool {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let place = Place::of(address);
+        let mut inside = self.inside();
+        let Some(ban) = inside.banned.get_mut(&place) else { return false };
+        // settings that were read again may have made it an exception
+        if ban.is_over(now) || place.is_exempt(rules) {
+            inside.banned.remove(&place);
+            self.count(&inside);
+            return false;
+        }
+        if is_exempt(address, rules) {
+            return false;
+        }
+        ban.closed += 1;
+        true
+    }
+
+    /// A failure. Says so when it is the one too many.
+    pub(in crate::server) fn strike(
+        &self,
+        address: IpAddr,
+        how: Offence,
+        rules: &Server,
+        now: Instant,
+    ) -> Option<Struck> {
+        let most = rules.ban_after?;
+        if is_exempt(address, rules) {
+            return None;
+        }
+        let place = Place::of(address);
+        let mut inside = self.inside();
+        // somebody who was inside already when it began
+        if inside.banned.get(&place).is_some_and(|ban| !ban.is_over(now)) {
+            return None;
+        }
+        let is_old = |suspect: &Suspect| {
+            rules.ban_window.is_some_and(|window| now.duration_since(suspect.since) >= window)
+        };
+        let fresh = Suspect { failures: 0, since: now };
+        let mut suspect = inside.suspects.get(&place).copied().unwrap_or(fresh);
+        if is_old(&suspect) {
+            suspect = fresh;
+        }
+        suspect.failures += 1;
+        if suspect.failures < most {
+            if !inside.suspects.contains_key(&place) {
+                thin(&mut inside.suspects, is_old, |it| (it.failures, it.since));
+            }
+            inside.suspects.insert(place, suspect);
+            return None;
+        }
+        inside.suspects.remove(&place);
+        let until = rules.ban_time.map(|time| now + time);
+        let ban = Ban { until, failures: suspect.failures, last: Some(how), closed: 0 };
+        let lifted = self.enter(&mut inside, place, ban, now);
+        Some(Struck { place, ban, lifted })
+    }
+
+    /// Bans by hand, for this long.
+    pub(in crate::server) fn ban(
+        &self,
+        place: Place,
+        time: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), String> {
+        let mut inside = self.inside();
+        let by_hand = inside.banned.values().filter(|ban| ban.last.is_none()).count();
+        if by_hand >= BY_HAND {
+            return Err(format!("{by_hand} addresses are banned by hand; use a firewall"));
+        }
+        let until = time.map(|time| now + time);
+        let ban = Ban { until, failures: 0, last: None, closed: 0 };
+        inside.suspects.remove(&place);
+        self.enter(&mut inside, place, ban, now);
+        Ok(())
+    }
+
+    fn enter(&self, inside: &mut Inside, place: Place, ban: Ban, now: Instant) -> usize {
+        // by hand goes last, and then those that would hold longest
+        let rank = |ban: &Ban| (ban.last.is_none(), ban.until.is_none(), ban.until);
+        let lifted = thin(&mut inside.banned, |ban| ban.is_over(now), rank);
+        inside.banned.insert(place, ban);
+        self.count(inside);
+        lifted
+    }
+
+    /// Lifts one ban, or all, and forgets the failures; says how many were lifted.
+    pub(in crate::server) fn lift(&self, place: Option<Place>, now: Instant) -> usize {
+        let mut inside = self.inside();
+        inside.banned.retain(|_, ban| !ban.is_over(now));
+        let before = inside.banned.len();
+        match place {
+            Some(place) => {
+                inside.banned.remove(&place);
+                inside.suspects.remove(&place);
+            }
+            None => *inside = Inside::default(),
+        }
+        self.count(&inside);
+        before - inside.banned.len()
+    }
+
+    /// Every ban that holds, the one that ends first in front.
+    pub(in crate::server) fn list(&self, now: Instant) -> Vec<(Place, Ban)> {
+        let mut inside = self.inside();
+        inside.banned.retain(|_, ban| !ban.is_over(now));
+        self.count(&inside);
+        let mut all: Vec<_> = inside.banned.iter().map(|(place, ban)| (*place, *ban)).collect();
+        all.sort_by_key(|(place, ban)| (ban.until.is_none(), ban.until, *place));
+        all
+    }
+
+    fn count(&self, inside: &Inside) {
+        self.count.store(inside.banned.len(), Ordering::SeqCst);
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A prefix that is longer than a /64 names single addresses of a place.
+fn is_exempt(address: IpAddr, rules: &Server) -> bool {
+    rules.ban_exempt.iter().any(|peers| peers.contain(address))
+        || Place::of(address).is_exempt(rules)
+}
+
+/// Makes room in a full table: what is over goes, or else those of the lowest rank. Says how
+/// many of these there were.
+fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
+    table: &mut HashMap<K, V>,
+    is_over: impl Fn(&V) -> bool,
+    rank: impl Fn(&V) -> R,
+) -> usize {
+    if table.len() < MOST {
+        return 0;
+    }
+    table.retain(|_, entry| !is_over(entry));
+    if table.len() <= MOST - THINNED {
+        return 0;
+    }
+    let mut ranked: Vec<_> = table.iter().map(|(key, entry)| (rank(entry), *key)).collect();
+    ranked.select_nth_unstable_by_key(THINNED, |(rank, _)| *rank);
+    for (_, key) in ranked.iter().take(THINNED) {
+        table.remove(key);
+    }
+    THINNED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn rules(lines: &str) -> Server {
+        let text = format!("[server]\nenable_anonymous = on\nanonymous_path = /\n{lines}\n");
+        config::of_text(&text).unwrap().server
+    }
+
+    fn numbered(number: u32) -> IpAddr {
+        Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64 | 7).into()
+    }
+
+    const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    #[test]
+    fn so_many_failures_within_the_window_are_a_ban_for_its_time() {
+        let rules = rules("ban_after = 3\nban_window = 60\nban_time = 100");
+        let (bans, mut now) = (Bans::default(), Instant::now());
+        for seconds in [30, 31, 0, 0] {
+            // the third is outside of the first one's window
+            assert!(bans.strike(V4, Offence::Login, &rules, now).is_none());
+            now += Duration::from_secs(seconds);
+        }
+        assert!(!bans.refuses(V4, &rules, now));
+        let struck = bans.strike(V4, Offence::Http, &rules, now).unwrap();
+        assert_eq!((struck.ban.failures, struck.ban.last), (3, Some(Offence::Http)));
+        assert!(bans.refuses(V4, &rules, now));
+        let mapped = "::ffff:192.0.2.7".parse().unwrap();
+        assert!(bans.refuses(mapped, &rules, now));
+        assert!(!bans.refuses("192.0.2.8".parse().unwrap(), &rules, now));
+        assert!(bans.strike(V4, Offence::Login, &rules, now).is_none(), "one ban, one line");
+        assert_eq!(bans.list(now)[0].1.closed, 2);
+        assert!(!bans.refuses(V4, &rules, now + Duration::from_secs(100)));
+        assert!(bans.list(now + Duration::from_secs(100)).is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_64() {
+        let rules = rules("ban_after = 2");
+        let (bans, now) = (Bans::default(), Instant::now());
+        let (one, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::f:2".parse().unwrap());
+        assert!(bans.strike(one, Offence::Login, &rules, now).is_none());
+        let struck = bans.strike(other, Offence::Login, &rules, now).unwrap();
+        assert_eq!(struck.place.to_string(), "2001:db8::/64");
+        assert!(bans.refuses(one, &rules, now));
+        assert!(!bans.refuses("2001:db8:0:1::1".parse().unwrap(), &rules, now));
+    }
+
+    #[test]
+    fn places_are_read_as_they_are_printed() {
+        for (text, printed) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7/32", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::/64"),
+            ("2001:db8::/64", "2001:db8::/64"),
+        ] {
+            assert_eq!(Place::parse(text).unwrap().to_string(), printed, "{text}");
+        }
+        for text in ["", "bob", "192.0.2.0/24", "2001:db8::/48", "192.0.2.7/64"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exception_is_never_banned_and_a_new_one_lifts_its_ban() {
+        let strict = rules("ban_after = 1\nban_exempt =");
+        let kind = rules("ban_after = 1\nban_exempt = local, 192.0.2.0/24");
+        let (bans, now) = (Bans::default(), Instant::now());
+        for exempt in [V4, [127, 0, 0, 1].into(), [10, 0, 0, 1].into()] {
+            assert!(bans.strike(exempt, Offence::Login, &kind, now).is_none(), "{exempt}");
+        }
+        assert!(bans.strike(V4, Offence::Login, &strict, now).is_some());
+        assert!(bans.refuses(V4, &strict, now));
+        assert!(!bans.refuses(V4, &kind, now));
+        assert!(!bans.refuses(V4, &strict, now));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_costs_neither_memory_nor_the_failures_of_others() {
+        let rules = rules("ban_after = 3\nban_exempt =\nban_window = 0");
+        let (bans, now) = (Bans::default(), Instant::now());
+        bans.strike(V4, Offence::Login, &rules, now);
+        bans.strike(V4, Offence::Login, &rules, now);
+        for number in 0..60_000 {
+            bans.strike(numbered(number), Offence::Noise, &rules, now);
+        }
+        assert!(bans.inside().suspects.len() <= MOST);
+        assert!(bans.strike(V4, Offence::Login, &rules, now).is_some());
+    }
+
+    #[test]
+    fn bans_are_bounded_and_those_by_hand_stay() {
+        let rules = rules("ban_after = 1\nban_exempt =");
+        let (bans, now) = (Bans::default(), Instant::now());
+        bans.ban(Place::of(V4), Some(Duration::from_secs(1)), now).unwrap();
+        let mut lifted = 0;
+        for number in 0..30_000 {
+            let later = now + Duration::from_micros(number.into());
+            let struck = bans.strike(numbered(number), Offence::Noise, &rules, later);
+            lifted += struck.unwrap().lifted;
+        }
+        assert!(bans.inside().banned.len() <= MOST && lifted >= 20_000, "{lifted}");
+        assert!(bans.refuses(V4, &rules, now));
+        assert!(bans.refuses(numbered(29_999), &rules, now));
+        assert!(!bans.refuses(numbered(0), &rules, now));
+        for number in 0..BY_HAND - 1 {
+            let place = Place::of(numbered(u32::try_from(number).unwrap()));
+            bans.ban(place, None, now).unwrap();
+        }
+        assert!(bans.ban(Place::of([10, 0, 0, 1].into()), None, now).is_err());
+        assert!(bans.lift(None, now) > 0);
+        assert!(!bans.refuses(V4, &rules, now));
+    }
+
+    #[test]
+    fn without_ban_after_nobody_is_banned_but_by_hand() {
+        let rules = rules("ban_after = 0");
+        let (bans, now) = (Bans::default(), Instant::now());
+        for _ in 0..1000 {
+            assert!(bans.strike(V4, Offence::Login, &rules, now).is_none());
+        }
+        assert!(bans.inside().suspects.is_empty());
+        bans.ban(Place::of(V4), None, now).unwrap();
+        assert!(bans.refuses(V4, &rules, now + Duration::from_secs(1 << 30)));
+        assert_eq!(bans.lift(Some(Place::of(V4)), now), 1);
+        assert_eq!(bans.lift(Some(Place::of(V4)), now), 0);
+    }
+}

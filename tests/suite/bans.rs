@@ -1,0 +1,282 @@
+//! Bans: what leads to them, whom they hold for, what ends with them, and how they are lifted.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, TcpStream};
+
+use crate::client::{Client, connect_from, drain};
+use crate::server::{Server, eventually, run};
+
+/// A server on which bans are near, and hold for addresses of this machine as well.
+fn strict(lines: &str) -> Server {
+    Server::setup().server(&format!("ban_exempt =\n{lines}")).start()
+}
+
+fn ftpd(server: &Server, arguments: &[&str]) -> (i32, String, String) {
+    run(arguments, server.dir())
+}
+
+fn good(server: &Server, arguments: &[&str]) -> String {
+    let (code, out, err) = ftpd(server, arguments);
+    assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+    out
+}
+
+fn from(server: &Server, address: &str) -> TcpStream {
+    connect_from(address.parse::<IpAddr>().unwrap(), server.address()).unwrap()
+}
+
+fn is_banned(server: &Server, address: &str) -> bool {
+    let mut stream = from(server, address);
+    // a session that is let in says 220 and ends with its client
+    let _ = stream.write_all(b"QUIT\r\n");
+    let said = String::from_utf8(drain(&mut stream)).unwrap();
+    if said.starts_with("421 Too many failures") {
+        return true;
+    }
+    assert!(said.starts_with("220 "), "{said}");
+    false
+}
+
+fn fail_to_log_in(server: &Server, address: &str) {
+    let mut client = Client::over(from(server, address));
+    client.expect(220);
+    client.cmd("USER bob", 331);
+    client.cmd("PASS wr0ng", 530);
+}
+
+#[test]
+fn failed_logins_ban_their_address_and_no_other() {
+    let server = strict("ban_after = 3");
+    for _ in 0..2 {
+        fail_to_log_in(&server, "127.0.0.2");
+    }
+    assert!(!is_banned(&server, "127.0.0.2"));
+    let mut client = Client::over(from(&server, "127.0.0.2"));
+    client.expect(220);
+    client.cmd("USER bob", 331);
+    client.cmd("PASS wr0ng", 530);
+    // the session that was one failure too many ends
+    assert!(client.expect(421).contains("Too many failures"));
+    client.expect_close();
+    for _ in 0..3 {
+        assert!(is_banned(&server, "127.0.0.2"));
+    }
+    assert!(!is_banned(&server, "127.0.0.3"));
+    let line = server.wait_for_log("banned: ");
+    let told = "banned: 127.0.0.2 for 3600 s, 3 failures, the last one a failed login";
+    assert!(line.ends_with(told) && line.contains("WARN"), "{line}");
+    assert_eq!(server.log().matches("banned").count(), 1, "once for each ban");
+    let bans = good(&server, &["bans"]);
+    let row: Vec<_> = bans.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((row[0], row[2], row[3]), ("127.0.0.2", "3", "3"), "{bans}");
+    assert!(bans.ends_with("a failed login\n"), "{bans}");
+}
+
+#[test]
+fn right_passwords_are_no_failures() {
+    let server = strict("ban_after = 1\nmax_per_user = 1");
+    let _inside = Client::bob(&server);
+    let mut second = Client::connect(&server);
+    second.cmd("USER bob", 331);
+    second.cmd("PASS secret", 421);
+    for _ in 0..3 {
+        Client::connect(&server).cmd("PWD", 530);
+    }
+    assert_eq!(good(&server, &["bans"]), "nobody is banned\n");
+}
+
+#[test]
+fn what_is_not_ftp_bans_as_well() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("a request of HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("bytes that are not FTP", hello.to_vec()),
+        ("bytes that are not FTP", [hello, &b"\n"[..]].concat()),
+        ("bytes that are not FTP", b"\0\0\0\r\n".to_vec()),
+        ("a line without an end", vec![b'a'; 2 << 20]),
+        ("too many refused commands", b"nonsense\r\n".repeat(250)),
+    ];
+    let server = strict("ban_after = 1");
+    for (number, (what, bytes)) in cases.into_iter().enumerate() {
+        let address = format!("127.0.1.{}", number + 1);
+        let mut stream = from(&server, &address);
+        // the server may end it before all is sent
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let line = server.wait_for_log(&format!("banned: {address} "));
+        assert!(line.ends_with(&format!("the last one {what}")), "{line}");
+        drop(stream);
+        assert!(is_banned(&server, &address));
+    }
+}
+
+#[test]
+fn what_is_not_tls_bans_and_a_client_that_breaks_off_does_not() {
+    let server = strict("ban_after = 1\ntls_cert = auto");
+    for (address, bytes, banned) in
+        [("127.0.0.2", &b""[..], false), ("127.0.0.3", b"USER bob\r\nPASS secret\r\n", true)]
+    {
+        let mut client = Client::over(from(&server, address));
+        client.expect(220);
+        client.cmd("AUTH TLS", 234);
+        client.raw(bytes);
+        client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+        server.wait_for_log(&format!("{address}:"));
+        drain(&mut client.stream().try_clone().unwrap());
+        eventually("the session is over", || good(&server, &["who"]).lines().count() == 1);
+        assert_eq!(is_banned(&server, address), banned, "{address}");
+    }
+    server.wait_for_log("the last one bytes that are not TLS");
+}
+
+#[test]
+fn clear_text_behind_auth_bans() {
+    let server = strict("ban_after = 1\ntls_cert = auto");
+    let mut client = Client::over(from(&server, "127.0.0.2"));
+    client.expect(220);
+    client.raw(b"AUTH TLS\r\nUSER bob\r\n");
+    client.expect(421);
+    server.wait_for_log("banned: 127.0.0.2 ");
+}
+
+#[test]
+fn strangers_from_there_end_and_users_stay() {
+    let server = strict("ban_after = 1");
+    server.put("file", "content");
+    let log_in = |address| {
+        let mut client = Client::over(from(&server, address));
+        client.expect(220);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        client
+    };
+    let mut user = log_in("127.0.0.2");
+    let mut stranger = Client::over(from(&server, "127.0.0.2"));
+    stranger.expect(220);
+    let mut elsewhere = Client::connect(&server);
+    let mut culprit = Client::over(from(&server, "127.0.0.2"));
+    culprit.expect(220);
+    culprit.cmd("GET / HTTP/1.1", 500);
+    assert!(stranger.expect(421).contains("Too many failures"));
+    stranger.expect_close();
+    user.cmd("NOOP", 200);
+    user.cmd("SIZE file", 213);
+    elsewhere.cmd("USER bob", 331);
+    // but one by hand means all of them
+    let said = good(&server, &["ban", "127.0.0.2", "1h"]);
+    assert_eq!(said, "127.0.0.2 is banned for 3600 s; 1 sessions ended\n");
+    assert!(user.expect(421).contains("banned"));
+    user.expect_close();
+    elsewhere.cmd("PASS secret", 230);
+}
+
+#[test]
+fn a_banned_address_takes_no_worker() {
+    let server = strict("max_cons = 2");
+    good(&server, &["ban", "127.0.0.2"]);
+    let before = server.threads().len();
+    let held: Vec<_> = (0..20).map(|_| from(&server, "127.0.0.2")).collect();
+    let mut inside = Client::connect(&server);
+    inside.cmd("PWD", 530);
+    assert!(server.threads().len() <= before + 1, "{:?}", server.threads());
+    drop(held);
+}
+
+#[test]
+fn bans_by_hand_are_listed_and_lifted() {
+    let server = strict("ban_time = 2h");
+    assert_eq!(good(&server, &["bans"]), "nobody is banned\n");
+    assert!(good(&server, &["ban", "127.0.0.2"]).contains("for 7200 s"));
+    assert!(good(&server, &["ban", "127.0.0.3", "0"]).contains("until it is lifted"));
+    assert!(
+        good(&server, &["ban", "2001:db8::77", "1d"]).starts_with("2001:db8::/64 is banned")
+    );
+    let bans = good(&server, &["bans"]);
+    for part in ["127.0.0.3", "no end", "by hand", "2001:db8::/64"] {
+        assert!(bans.contains(part), "no {part} in\n{bans}");
+    }
+    let json = good(&server, &["bans", "--json"]);
+    assert!(
+        json.contains(r#""address":"127.0.0.3""#) && json.contains(r#""left":null"#),
+        "{json}"
+    );
+    assert!(is_banned(&server, "127.0.0.2") && is_banned(&server, "127.0.0.3"));
+    assert_eq!(good(&server, &["unban", "127.0.0.2"]), "1 ban lifted\n");
+    assert!(!is_banned(&server, "127.0.0.2"));
+    assert_eq!(ftpd(&server, &["unban", "127.0.0.2"]).0, 1);
+    assert_eq!(good(&server, &["unban", "all"]), "2 bans lifted\n");
+    assert_eq!(good(&server, &["unban", "all"]), "0 bans lifted\n");
+    assert!(!is_banned(&server, "127.0.0.3"));
+    for (arguments, code, part) in [
+        (&["ban"][..], 2, "whom?"),
+        (&["unban"], 2, "whom?"),
+        (&["ban", "bob"], 1, "'bob' is neither an address nor an IPv6 prefix"),
+        (&["ban", "10.0.0.0/8"], 1, "neither an address"),
+        (&["ban", "127.0.0.9", "soon"], 2, "'soon' is not a duration"),
+        (&["ban", "127.0.0.9", "1h", "x"], 2, "unexpected argument 'x'"),
+        (&["unban", "bob"], 1, "'bob' is neither"),
+        (&["bans", "x"], 2, "unexpected argument"),
+    ] {
+        let (is, out, err) = ftpd(&server, arguments);
+        assert_eq!((is, out.as_str()), (code, ""), "{arguments:?}");
+        assert!(err.contains(part), "{err}");
+    }
+}
+
+#[test]
+fn a_ban_ends_with_its_time() {
+    let server = strict("ban_after = 1\nban_time = 1s");
+    drop(from(&server, "127.0.0.2").write_all(b"GET / HTTP/1.1\r\n"));
+    server.wait_for_log("banned: 127.0.0.2 for 1 s");
+    eventually("it is over", || !is_banned(&server, "127.0.0.2"));
+    assert_eq!(good(&server, &["bans"]), "nobody is banned\n");
+}
+
+#[test]
+fn this_machine_and_private_networks_are_exempt_unless_said_otherwise() {
+    let server = Server::setup().server("ban_after = 1").start();
+    fail_to_log_in(&server, "127.0.0.1");
+    fail_to_log_in(&server, "127.0.0.2");
+    assert_eq!(good(&server, &["bans"]), "nobody is banned\n");
+    let (code, _, err) = ftpd(&server, &["ban", "192.168.1.7"]);
+    assert_eq!((code, err.as_str()), (1, "ftpd: 192.168.1.7 is in ban_exempt\n"));
+}
+
+#[test]
+fn bans_outlive_a_reload_and_their_keys_hold_after_it() {
+    let server = strict("ban_after = 0");
+    let file = server.dir().join("ftpd.ini");
+    let change = |from: &str, to: &str| {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&file, text.replace(from, to)).unwrap();
+        assert_eq!(ftpd(&server, &["reload"]).0, 0);
+    };
+    fail_to_log_in(&server, "127.0.0.2");
+    fail_to_log_in(&server, "127.0.0.2");
+    assert!(!is_banned(&server, "127.0.0.2"));
+    change("ban_after = 0", "ban_after = 1");
+    fail_to_log_in(&server, "127.0.0.2");
+    assert!(is_banned(&server, "127.0.0.2"));
+    change("ban_after = 1", "ban_after = 0");
+    assert!(is_banned(&server, "127.0.0.2"));
+    change("ban_exempt =", "ban_exempt = 127.0.0.2");
+    assert!(!is_banned(&server, "127.0.0.2"));
+}
+
+#[test]
+fn values_are_checked() {
+    let server = Server::start();
+    for (lines, part) in [
+        ("ban_after = many", "[server] ban_after: 'many' is not a whole number"),
+        ("ban_time = soon", "[server] ban_time: 'soon' is not a duration"),
+        ("ban_exempt = home", "[server] ban_exempt: 'home' is not a list of addresses"),
+    ] {
+        let file = server.dir().join("bad.ini");
+        fs::write(&file, format!("[server]\n{lines}\n")).unwrap();
+        let (code, _, err) = ftpd(&server, &["check", "--config", "bad.ini"]);
+        assert_eq!(code, 78);
+        assert!(err.contains(part), "{err}");
+    }
+}
