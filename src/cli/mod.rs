@@ -9,6 +9,7 @@ mod kick;
 mod reload;
 mod screen;
 mod serve;
+mod service;
 mod share;
 mod stop;
 mod top;

@@ -12,10 +12,10 @@ use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::{Arguments, Stop, load, read};
+use super::{Arguments, Stop, load, read, service};
 use crate::config::Config;
 use crate::log::{self, Destination};
-use crate::server::{Order, Orders, Server, Source};
+use crate::server::{Order, Orders, Server, Source, Supervisor};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
 /// the file in place and the one to replace it, a pipe, and for a moment two more.
@@ -27,14 +27,16 @@ const OTHER_FILES: u64 = 32;
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (file, config) = load(arguments.end()?.as_deref())?;
     let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
-    serve(config, source, |_| ()).map_err(Stop::Failed)?;
+    serve(config, source, service::supervisor, |_| ()).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until a signal; `ready` sees the server before it begins.
+/// Serves until a signal; `supervisor` is asked for once there is a log, and `ready` sees the
+/// server before it begins.
 pub(super) fn serve(
     config: Config,
     source: Source,
+    supervisor: impl FnOnce() -> Supervisor,
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let (sender, receiver) = bounded(8);
@@ -50,7 +52,7 @@ pub(super) fn serve(
         ::log::warn!("{warning}");
     }
     allow_files(&config);
-    let server = Server::bind(config, source, &orders)?;
+    let server = Server::bind(config, source, supervisor(), &orders)?;
     ready(&server);
     server.run(&orders).map_err(|why| format!("cannot start: {why}"))
 }

@@ -20,7 +20,7 @@ use super::screen::{per_second, size, transfer};
 use super::{Arguments, Stop, Word, complain, say, serve};
 use crate::config::{self, Config};
 use crate::log::{self, Destination};
-use crate::server::{Server, Source};
+use crate::server::{Server, Source, Supervisor};
 
 /// Letters of a password; none is mistaken for another one.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let source = Source { load: Box::new(load), start_log: Box::new(start_log) };
-    let served = serve::serve(config, source, |server| {
+    let served = serve::serve(config, source, Supervisor::default, |server| {
         share.announce(server, &password);
         if io::stderr().is_terminal() {
             screen.follow(server.sessions());

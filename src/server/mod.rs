@@ -7,9 +7,11 @@ mod admin;
 mod admission;
 mod guard;
 mod muffler;
+mod notify;
 mod pool;
 mod registry;
 mod reload;
+mod watch;
 
 use std::fs::File;
 use std::io;
@@ -32,7 +34,9 @@ use guard::Gate;
 use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
+use watch::{Acceptor, Pulse, Watch};
 
+pub use notify::Supervisor;
 pub use reload::Source;
 
 /// A server whose ports are bound.
@@ -66,6 +70,8 @@ struct Door {
     listener: TcpListener,
     /// Whether TLS begins there before the greeting.
     implicit_tls: bool,
+    /// Of the thread that accepts there.
+    pulse: Arc<Pulse>,
 }
 
 /// What the accept threads share.
@@ -78,6 +84,7 @@ struct Hub {
     muffler: Muffler,
     source: Source,
     orders: Sender<Order>,
+    supervisor: Supervisor,
     /// How many threads for programs of hooks there are.
     hook_workers: Mutex<usize>,
 }
@@ -105,7 +112,12 @@ impl Server {
     /// # Errors
     ///
     /// In words for the administrator.
-    pub fn bind(config: Config, source: Source, orders: &Orders) -> Result<Self, String> {
+    pub fn bind(
+        config: Config,
+        source: Source,
+        supervisor: Supervisor,
+        orders: &Orders,
+    ) -> Result<Self, String> {
         let config = Arc::new(config);
         let server = &config.server;
         let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
@@ -116,7 +128,7 @@ impl Server {
                 let listener = listen(address, &doors).map_err(|why| {
                     format!("cannot listen on {address}: {why}{}", hint(&why))
                 })?;
-                doors.push(Door { listener, implicit_tls });
+                doors.push(Door { listener, implicit_tls, pulse: Arc::default() });
             }
         }
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
@@ -135,6 +147,7 @@ impl Server {
             muffler: Muffler::default(),
             source,
             orders: orders.sender.clone(),
+            supervisor,
             hook_workers: Mutex::default(),
             shared,
         };
@@ -150,12 +163,14 @@ impl Server {
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self, orders: &Orders) -> io::Result<()> {
         self.announce();
+        let mut acceptors = Vec::new();
         for door in &self.doors {
-            let (listener, hub) = (door.listener.try_clone()?, Arc::clone(&self.hub));
-            let door = Door { listener, implicit_tls: door.implicit_tls };
-            let port = door.address().map_or(0, |address| address.port());
+            let (hub, pulse) = (Arc::clone(&self.hub), Arc::clone(&door.pulse));
+            let (address, door) = (door.address(), door.try_clone()?);
+            let port = address.map_or(0, |address| address.port());
             let builder = thread::Builder::new().name(format!("accept-{port}"));
-            builder.spawn(move || accept(&door, &hub))?;
+            let thread = builder.spawn(move || accept(&door, &hub))?;
+            acceptors.push(Acceptor::new(address, thread, pulse));
         }
         let workers = self.hub.shared.settings().config.hook_workers();
         Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
@@ -164,18 +179,38 @@ impl Server {
             let builder = thread::Builder::new().name("admin".to_owned());
             builder.spawn(move || admin::serve(&listener, &hub))?;
         }
-        let parts = &self.hub.shared.parts;
-        let last = loop {
-            match orders.receiver.recv_timeout(parts.sweep_every()) {
-                Err(RecvTimeoutError::Timeout) => parts.sweep(),
-                // told the log already
-                Ok(Order::Reload) => drop(Hub::reload(&self.hub)),
-                Ok(last @ (Order::Stop | Order::StopNow)) => break last,
-                Err(RecvTimeoutError::Disconnected) => break Order::Stop,
-            }
-        };
+        self.hub.supervisor.ready();
+        let last = self.wait_for_end(&orders.receiver, Watch::new(acceptors));
         self.stop(last == Order::StopNow);
         Ok(())
+    }
+
+    /// Obeys orders until one says stop; in between the parts of uploads are swept, and the
+    /// supervisor is told how things stand.
+    fn wait_for_end(&self, orders: &Receiver<Order>, mut watch: Watch) -> Order {
+        let parts = &self.hub.shared.parts;
+        let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());
+        let (mut swept, mut looked) = (Instant::now(), Instant::now());
+        loop {
+            let left = |since: Instant, every: Duration| every.saturating_sub(since.elapsed());
+            let wait = left(swept, sweep);
+            let wait = look.map_or(wait, |look| wait.min(left(looked, look)));
+            match orders.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => {}
+                // told the log already
+                Ok(Order::Reload) => drop(Hub::reload(&self.hub)),
+                Ok(last @ (Order::Stop | Order::StopNow)) => return last,
+                Err(RecvTimeoutError::Disconnected) => return Order::Stop,
+            }
+            if left(swept, sweep).is_zero() {
+                parts.sweep();
+                swept = Instant::now();
+            }
+            if look.is_some_and(|look| left(looked, look).is_zero()) {
+                watch.look(&self.hub);
+                looked = Instant::now();
+            }
+        }
     }
 
     /// Where it listens.
@@ -223,8 +258,11 @@ impl Server {
     fn stop(&self, now: bool) {
         let hub = &self.hub;
         log::info!(">>> shutting down FTP server <<<");
-        hub.shared.stop.soon();
         let server = &hub.shared.settings().config.server;
+        let grace = if now { Duration::ZERO } else { server.shutdown_grace };
+        hub.supervisor.stopping(grace);
+        keep_alive(hub);
+        hub.shared.stop.soon();
         if let (Some(_), Some(path)) = (&self.admin, &server.admin_socket) {
             admin::leave(path);
         }
@@ -233,7 +271,6 @@ impl Server {
             let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
         hub.registry.wake_all();
-        let grace = if now { Duration::ZERO } else { server.shutdown_grace };
         let until = Instant::now() + grace;
         if !hub.pool.wait_idle(until.saturating_duration_since(Instant::now())) {
             log::info!("ending the transfers that still run");
@@ -241,6 +278,23 @@ impl Server {
             hub.pool.wait_idle(FAREWELL);
         }
         hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// While the server stops, which has an end, the watchdog has nothing to watch.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+fn keep_alive(hub: &Arc<Hub>) {
+    let Some(beat) = hub.supervisor.beat() else { return };
+    let hub = Arc::clone(hub);
+    let tell = move || {
+        loop {
+            hub.supervisor.alive();
+            thread::sleep(beat);
+        }
+    };
+    let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(tell);
+    if let Err(why) = thread {
+        log::warn!("the watchdog hears nothing while the server stops: {why}");
     }
 }
 
@@ -256,6 +310,11 @@ fn server_requires(config: &Config) -> &'static str {
 }
 
 impl Door {
+    fn try_clone(&self) -> io::Result<Self> {
+        let (listener, pulse) = (self.listener.try_clone()?, Arc::clone(&self.pulse));
+        Ok(Self { listener, implicit_tls: self.implicit_tls, pulse })
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
     }
@@ -313,6 +372,7 @@ fn accept(door: &Door, hub: &Hub) {
         if hub.shared.stop.is_soon() {
             return;
         }
+        door.pulse.step();
         match accepted {
             Ok((stream, peer)) => hub.admit(stream, control::canonical(peer), door),
             Err(why) => match Errno::from_io_error(&why) {
@@ -327,6 +387,7 @@ fn accept(door: &Door, hub: &Hub) {
                 _ => {}
             },
         }
+        door.pulse.step();
     }
 }
 

@@ -43,6 +43,13 @@ impl Registry {
         sights
     }
 
+    /// How many sessions there are, and how many of them transfer something.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let inside = self.inside();
+        let at_work = inside.sessions.values().filter(|(_, live)| live.is_at_work());
+        (inside.sessions.len(), at_work.count())
+    }
+
     /// Ends some sessions for a reason that their clients are told, transfers included; says
     /// how many.
     pub(super) fn end(&self, which: impl Fn(&Live) -> bool, why: &'static str) -> usize {

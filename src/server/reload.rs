@@ -30,7 +30,11 @@ pub(super) struct Reloaded {
 impl Hub {
     /// Takes new settings over. With a fault nothing changes. The log hears what came of it.
     pub(super) fn reload(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
-        let done = Self::take_over(hub);
+        // one after the other, so that the supervisor hears of them one after the other
+        let mut workers = hub.hook_workers();
+        hub.supervisor.reloading();
+        let done = Self::take_over(hub, &mut workers);
+        hub.supervisor.ready();
         match &done {
             Ok(reloaded) => {
                 for warning in &reloaded.warnings {
@@ -51,9 +55,8 @@ impl Hub {
         done
     }
 
-    fn take_over(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
+    fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
-        let mut workers = hub.hook_workers();
         let config = Arc::new((hub.source.load)()?);
         let mut warnings = config.warnings.clone();
         let old = hub.shared.settings();
@@ -64,7 +67,7 @@ impl Hub {
         if let Err(why) = (hub.source.start_log)(&config) {
             warnings.push(format!("{why}; the log stays where it is"));
         }
-        if let Err(why) = Self::start_hook_workers(hub, &mut workers, config.hook_workers()) {
+        if let Err(why) = Self::start_hook_workers(hub, workers, config.hook_workers()) {
             warnings.push(format!("cannot start a thread for programs: {why}"));
         }
         let is_removed = |name: &String| !config.users.contains_key(name);

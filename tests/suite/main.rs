@@ -21,6 +21,7 @@
 //! | `bans.rs` | bans: what leads to them, whom they hold for, and how they are lifted |
 //! | `why.rs` | `ftpd why`, and the same sentence in the log |
 //! | `share.rs` | `ftpd share` |
+//! | `service.rs` | what systemd and packages meet: messages, sockets handed over, `make install` |
 //! | `logs.rs` | the log and the transfer log |
 //! | `tls_keys.rs` | certificates and keys: forms, chains, faults and warnings |
 //! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
@@ -75,6 +76,7 @@ mod rfc3659;
 mod rfc959;
 mod rooms;
 mod server;
+mod service;
 mod share;
 mod table;
 mod tls;

@@ -1,0 +1,241 @@
+//! The server as a service: what it tells whoever looks after it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::client::{Client, drain};
+use crate::server::{PATIENCE, Server};
+
+mod notify {
+    use super::*;
+
+    /// What systemd's end of the line is to the server.
+    struct Supervisor {
+        socket: UnixDatagram,
+        dir: TempDir,
+    }
+
+    impl Supervisor {
+        fn listen() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+            Self::on(socket, dir)
+        }
+
+        fn on(socket: UnixDatagram, dir: TempDir) -> Self {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            Self { socket, dir }
+        }
+
+        fn name(&self) -> String {
+            self.dir.path().join("notify").to_str().unwrap().to_owned()
+        }
+
+        fn next(&self) -> String {
+            let mut bytes = [0; 4096];
+            let length = self.socket.recv(&mut bytes).expect("a message");
+            String::from_utf8(bytes[..length].to_vec()).unwrap()
+        }
+
+        /// The next one that is about neither the watchdog nor the number of sessions.
+        fn next_event(&self) -> String {
+            let mut events = std::iter::repeat_with(|| self.next());
+            events.find(|text| text != "WATCHDOG=1" && !text.starts_with("STATUS=")).unwrap()
+        }
+    }
+
+    fn monotonic() -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        u64::try_from(now.tv_sec).unwrap() * 1_000_000
+            + u64::try_from(now.tv_nsec).unwrap() / 1000
+    }
+
+    #[test]
+    fn start_reload_and_stop_are_told_in_order() {
+        let supervisor = Supervisor::listen();
+        let mut server = Server::setup()
+            .server("shutdown_grace = 7")
+            .env("NOTIFY_SOCKET", &supervisor.name())
+            .start();
+        assert_eq!(supervisor.next(), "READY=1");
+        // it listens by now
+        Client::bob(&server).cmd("NOOP", 200);
+        let before = monotonic();
+        server.signal("HUP");
+        let text = supervisor.next_event();
+        let at = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&text);
+        assert!((before..=monotonic()).contains(&at.parse().unwrap()), "{text}");
+        assert_eq!(supervisor.next_event(), "READY=1");
+        // with a fault the old settings hold, and the server is as ready as before
+        fs::write(server.dir().join("ftpd.ini"), "nonsense").unwrap();
+        server.signal("HUP");
+        assert!(supervisor.next_event().starts_with("RELOADING=1\n"));
+        assert_eq!(supervisor.next_event(), "READY=1");
+        server.signal("TERM");
+        let text = supervisor.next_event();
+        let most =
+            text.strip_prefix("STOPPING=1\nSTATUS=Waiting for transfers\nEXTEND_TIMEOUT_USEC=");
+        assert!(most.expect(&text).parse::<u64>().unwrap() > 7_000_000, "{text}");
+        assert!(server.wait_for_exit().success());
+    }
+
+    #[test]
+    fn a_reload_over_the_admin_socket_is_told_as_well() {
+        let supervisor = Supervisor::listen();
+        let server = Server::setup().env("NOTIFY_SOCKET", &supervisor.name()).start();
+        assert_eq!(supervisor.next(), "READY=1");
+        let (code, ..) = crate::server::run(&["reload"], server.dir());
+        assert_eq!(code, 0);
+        assert!(supervisor.next_event().starts_with("RELOADING=1\n"));
+        assert_eq!(supervisor.next_event(), "READY=1");
+    }
+
+    #[test]
+    fn an_abstract_socket_is_told_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("abstract").to_str().unwrap().to_owned();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let supervisor = Supervisor::on(UnixDatagram::bind_addr(&address).unwrap(), dir);
+        let _server = Server::setup().env("NOTIFY_SOCKET", &format!("@{name}")).start();
+        assert_eq!(supervisor.next(), "READY=1");
+    }
+
+    #[test]
+    fn a_server_that_cannot_start_is_never_ready() {
+        let supervisor = Supervisor::listen();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let dir = crate::program::folder(format!(
+            "[server]\nip = 127.0.0.1\nport = {port}\n{}",
+            crate::program::BOB
+        ));
+        let status = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .current_dir(dir.path())
+            .env("NOTIFY_SOCKET", supervisor.name())
+            .output()
+            .unwrap();
+        assert_eq!(status.status.code(), Some(1));
+        supervisor.socket.set_nonblocking(true).unwrap();
+        assert!(supervisor.socket.recv(&mut [0; 100]).is_err());
+    }
+
+    #[test]
+    fn a_supervisor_that_is_not_there_is_a_warning() {
+        let server = Server::setup().env("NOTIFY_SOCKET", "/nowhere/notify").start();
+        server.wait_for_log("cannot tell the service manager anything");
+        Client::bob(&server).cmd("NOOP", 200);
+    }
+
+    #[test]
+    fn the_number_of_sessions_is_told_when_it_changes() {
+        let supervisor = Supervisor::listen();
+        let server = Server::setup()
+            .env("NOTIFY_SOCKET", &supervisor.name())
+            .env("WATCHDOG_USEC", "200000")
+            .start();
+        server.put("big", vec![b'x'; 64 << 20]);
+        let wait_for = |text: &str| while supervisor.next() != text {};
+        wait_for("STATUS=Sessions: 0, transfers: 0");
+        let mut client = Client::bob(&server);
+        wait_for("STATUS=Sessions: 1, transfers: 0");
+        let mut data = client.passive();
+        client.cmd("RETR big", 150);
+        wait_for("STATUS=Sessions: 1, transfers: 1");
+        drain(&mut data);
+        client.expect(226);
+        client.cmd("QUIT", 221);
+        wait_for("STATUS=Sessions: 0, transfers: 0");
+    }
+
+    #[test]
+    fn the_watchdog_hears_until_the_server_has_ended() {
+        let supervisor = Supervisor::listen();
+        let mut server = Server::setup()
+            .server("shutdown_grace = 1h")
+            .env("NOTIFY_SOCKET", &supervisor.name())
+            .env("WATCHDOG_USEC", "200000")
+            .start();
+        server.put("big", vec![b'x'; 64 << 20]);
+        let beats = |count: usize| {
+            let all = std::iter::repeat_with(|| supervisor.next());
+            assert_eq!(all.filter(|text| text == "WATCHDOG=1").take(count).count(), count);
+        };
+        beats(3);
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("RETR big", 150);
+        server.signal("TERM");
+        while !supervisor.next_event().starts_with("STOPPING=1") {}
+        beats(3);
+        drain(&mut data);
+        assert!(server.wait_for_exit().success());
+    }
+
+    #[test]
+    fn a_watchdog_for_another_process_hears_nothing() {
+        let supervisor = Supervisor::listen();
+        let mut server = Server::setup()
+            .env("NOTIFY_SOCKET", &supervisor.name())
+            .env("WATCHDOG_USEC", "1000")
+            .env("WATCHDOG_PID", "1")
+            .start();
+        server.signal("HUP");
+        server.wait_for_log("settings reloaded");
+        server.signal("TERM");
+        server.wait_for_exit();
+        supervisor.socket.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 4096];
+        while let Ok(length) = supervisor.socket.recv(&mut bytes) {
+            assert_ne!(&bytes[..length], b"WATCHDOG=1");
+        }
+    }
+
+    /// The log is a pipe that nobody reads: the thread that accepts waits for it when it turns a
+    /// client away, and no client is taken in any more.
+    #[test]
+    fn the_watchdog_hears_nothing_while_no_client_is_taken_in() {
+        let supervisor = Supervisor::listen();
+        let pipe = supervisor.dir.path().join("log");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut log = open_pipe(&pipe);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = {}\nmax_cons = 1\nlog_file = {}\n{}",
+            address.port(),
+            pipe.display(),
+            crate::program::BOB
+        );
+        let name = supervisor.name();
+        let environment = [("NOTIFY_SOCKET", name.as_str()), ("WATCHDOG_USEC", "100000")];
+        let _program = crate::program::Program::start(&ini, &environment);
+        while supervisor.next() != "WATCHDOG=1" {}
+        let _first = crate::program::log_in(address, "bob", "tops3cret");
+        while log.write(&[b'.'; 100]).is_ok() {}
+        while log.write(b".").is_ok() {}
+        let _second = Client::silent(address);
+        // what was said before it got stuck
+        supervisor.socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while supervisor.socket.recv(&mut [0; 100]).is_ok() {
+            assert!(Instant::now() < until, "the watchdog is told that all is well");
+        }
+        let _ = log.read(&mut vec![0; 1 << 16]).unwrap();
+        supervisor.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        while supervisor.next() != "WATCHDOG=1" {}
+    }
+
+    fn open_pipe(path: &Path) -> File {
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(path).unwrap()
+    }
+}
