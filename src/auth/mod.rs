@@ -64,17 +64,20 @@ impl Users {
         Self { config, seats: Arc::default() }
     }
 
-    /// The same with other settings: who is here stays, and keeps to the limits on speed that
-    /// there are now.
+    /// The same with other settings: who is here stays.
     #[must_use]
     pub fn renewed(&self, config: Arc<Config>) -> Self {
+        Self { config, seats: Arc::clone(&self.seats) }
+    }
+
+    /// Whoever is here keeps to the limits on speed of these settings from now on.
+    pub fn set_rates(&self) {
         for (name, seat) in &*lock(&self.seats) {
-            if let Some(user) = config.users.get(name) {
+            if let Some(user) = self.config.users.get(name) {
                 seat.upload.set(user.limits.max_upload);
                 seat.download.set(user.limits.max_download);
             }
         }
-        Self { config, seats: Arc::clone(&self.seats) }
     }
 
     /// Checks a name and a password, and takes a seat.

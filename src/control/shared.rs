@@ -84,7 +84,11 @@ impl Shared {
     pub fn renew(&self, config: Arc<Config>) -> Result<(), String> {
         let ports = self.control_ports.clone();
         let settings = Settings::new(config, ports, Some(&self.settings()))?;
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let settings = Arc::new(settings);
+        let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::clone(&settings);
+        drop(held);
+        settings.users.set_rates();
         Ok(())
     }
 }
@@ -108,10 +112,8 @@ impl Settings {
         let tls = tls.map_err(|why| why.to_string())?;
         let ports = Arc::new(Ports::new(server.passive_ports, control_ports));
         let masquerade = Masquerade::new(server);
-        // last, for it changes what holds now
-        let of = |users: &Users| users.renewed(Arc::clone(&config));
-        let users = old.map(|old| of(&old.users));
-        let users = users.unwrap_or_else(|| Users::new(Arc::clone(&config)));
+        let own = || Arc::clone(&config);
+        let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 

@@ -20,9 +20,7 @@ const PENALTY: Duration = Duration::from_millis(500);
 
 /// USER. The answer is the same whether there is such a user or not.
 pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusal> {
-    // somebody who has been here for long must not log in as it was then
-    session.settings = session.shared.settings();
-    security::may_name(session, &name)?;
+    may_come(session, &name)?;
     let anonymous = session.settings.users.is_anonymous(&name);
     session.log_out();
     session.state.login = Login::Named(name);
@@ -44,11 +42,18 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
             return Err(Refusal::Sequence("You are logged in"));
         }
     };
+    may_come(session, &name)?;
     let account = check(session, &name, password)?;
     let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
     enter(session, account, home);
     session.connection.trust();
     Ok(Reply::new(Code::LoggedIn, "Logged in"))
+}
+
+/// Somebody who has been here for long must not log in as it was then.
+fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
+    session.settings = session.shared.settings();
+    security::may_name(session, name)
 }
 
 // Steps of a login, one after the other and not one in the other: each page that a thread's stack
@@ -79,6 +84,10 @@ fn enter(session: &mut Session, account: Account, home: Home) {
     // the settings may have changed since they were asked, and who ended the sessions of removed
     // users may not have seen this one
     let now = session.shared.settings();
+    if Arc::ptr_eq(&now, &session.settings) {
+        return;
+    }
+    now.users.set_rates();
     if let Some(name) = session.state.login.name()
         && !now.config.users.contains_key(name)
     {
