@@ -1,20 +1,36 @@
 //! Who a client is: names and passwords, where logins may come from, and how many sessions a
 //! user may have.
 
+mod hash;
+mod workers;
+
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{ANONYMOUS, Config, Password, Rate, User};
+use crate::config::{ANONYMOUS, Config, Hash, Password, Rate, User};
+
+pub use hash::make as hash_of;
+pub use workers::{Passwords, Patience};
 
 /// The users of the server, and the sessions each of them has.
 #[derive(Debug)]
 pub struct Users {
     config: Arc<Config>,
     seats: Arc<Seats>,
+    passwords: Arc<Passwords>,
+    decoys: Decoys,
+}
+
+/// What is checked for users whom there are not.
+#[derive(Debug)]
+struct Decoys {
+    hashes: Vec<Hash>,
+    pick: RandomState,
 }
 
 /// Who is here, by name; it outlives the settings.
@@ -56,22 +72,29 @@ pub enum AuthError {
     NotFromHere,
     /// The user has `max_per_user` sessions.
     TooManySessions,
+    /// So many logins wait for the check of their passwords that this one's time was over.
+    Busy,
 }
 
 impl Users {
-    /// The users of a configuration.
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { config, seats: Arc::default() }
+    /// The users of a configuration, and who checks their passwords.
+    pub fn new(config: Arc<Config>, passwords: Arc<Passwords>) -> Self {
+        let decoys = Decoys::of(&config);
+        Self { config, seats: Arc::default(), passwords, decoys }
     }
 
     /// The same with other settings: who is here stays.
     #[must_use]
     pub fn renewed(&self, config: Arc<Config>) -> Self {
-        Self { config, seats: Arc::clone(&self.seats) }
+        let decoys = Decoys::of(&config);
+        let (seats, passwords) = (Arc::clone(&self.seats), Arc::clone(&self.passwords));
+        Self { config, seats, passwords, decoys }
     }
 
-    /// Whoever is here keeps to the limits on speed of these settings from now on.
-    pub fn set_rates(&self) {
+    /// These settings hold for whoever is here, too: their limits on speed, and on how many
+    /// passwords are checked at once.
+    pub fn take_effect(&self) {
+        self.passwords.set(self.config.password_workers());
         for (name, seat) in &*lock(&self.seats) {
             if let Some(user) = self.config.users.get(name) {
                 seat.upload.set(user.limits.max_upload);
@@ -90,12 +113,18 @@ impl Users {
         name: &[u8],
         password: &[u8],
         from: IpAddr,
+        patience: &Patience<'_>,
     ) -> Result<Account, AuthError> {
         let known = std::str::from_utf8(name)
             .ok()
             .and_then(|name| self.config.users.get_key_value(name));
-        let Some((name, user)) = known else { return Err(AuthError::UnknownUser) };
-        if user.password.as_ref().is_some_and(|right| !same(right, password)) {
+        let Some((name, user)) = known else {
+            self.pretend(name, password, patience)?;
+            return Err(AuthError::UnknownUser);
+        };
+        if let Some(right) = &user.password
+            && !self.is_right(right, name, password, patience)?
+        {
             return Err(AuthError::WrongPassword);
         }
         if !user.limits.allows(from) {
@@ -120,6 +149,36 @@ impl Users {
         })
     }
 
+    fn is_right(
+        &self,
+        right: &Password,
+        name: &str,
+        given: &[u8],
+        patience: &Patience<'_>,
+    ) -> Result<bool, AuthError> {
+        match right {
+            Password::Hash(hash) => {
+                self.passwords.check(hash, given, patience).ok_or(AuthError::Busy)
+            }
+            Password::Clear(right) if same(right.as_bytes(), given) => Ok(true),
+            Password::Clear(_) => {
+                self.pretend(name.as_bytes(), given, patience).map(|()| false)
+            }
+        }
+    }
+
+    /// Where there are hashes, takes as long as the check of one, so that the time tells nothing
+    /// about whether there is such a user.
+    fn pretend(
+        &self,
+        name: &[u8],
+        given: &[u8],
+        patience: &Patience<'_>,
+    ) -> Result<(), AuthError> {
+        let Some(decoy) = self.decoys.of_name(name) else { return Ok(()) };
+        self.passwords.check(decoy, given, patience).map(drop).ok_or(AuthError::Busy)
+    }
+
     /// Whether this name logs in without a password of its own.
     pub fn is_anonymous(&self, name: &[u8]) -> bool {
         self.config.server.enable_anonymous
@@ -136,9 +195,22 @@ fn lock(seats: &Seats) -> MutexGuard<'_, HashMap<String, Seat>> {
     seats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Decoys {
+    fn of(config: &Config) -> Self {
+        Self { hashes: config.hashes().cloned().collect(), pick: RandomState::new() }
+    }
+
+    /// One of the users' own hashes, so that it costs the same; for one name always the same one.
+    fn of_name(&self, name: &[u8]) -> Option<&Hash> {
+        let count = u64::try_from(self.hashes.len()).ok().filter(|&count| count > 0)?;
+        let at = usize::try_from(self.pick.hash_one(name) % count).ok()?;
+        self.hashes.get(at)
+    }
+}
+
 /// In a time that tells nothing about where the two differ.
-fn same(right: &Password, given: &[u8]) -> bool {
-    right.expose().ct_eq(given).into()
+fn same(right: &[u8], given: &[u8]) -> bool {
+    right.ct_eq(given).into()
 }
 
 impl Account {
@@ -175,6 +247,7 @@ impl fmt::Display for AuthError {
             Self::NoCertificate => "not the certificate of tls_client",
             Self::NotFromHere => "address is not in allow_from",
             Self::TooManySessions => "max_per_user sessions are open",
+            Self::Busy => "too many logins wait for the check of their passwords",
         })
     }
 }

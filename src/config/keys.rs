@@ -57,6 +57,8 @@ pub struct Server {
     pub ban_time: Option<Duration>,
     /// Peers that are not banned.
     pub ban_exempt: Vec<Peers>,
+    /// How many hashed passwords are checked at once.
+    pub password_workers: usize,
     /// Whether `anonymous` and `ftp` may log in.
     pub enable_anonymous: bool,
     /// Their home.
@@ -318,6 +320,8 @@ pub static KEYS: &[Key] = &[
         "How long a ban holds. 0: until it is lifted (ftpd unban) or the server ends."),
     key("ban_exempt", "local", PeerList(InServer(|to, v| to.ban_exempt = v)),
         "Addresses that are never banned: comma-separated addresses and prefixes, or local for loopback, private and link-local ones."),
+    key("password_workers", "2", Number(1..=64, InServer(|to, v| to.password_workers = wide(v))),
+        "So many hashed passwords are checked at once; other logins wait for their turn, within login_timeout. It bounds the memory and processors that a flood of logins can take."),
     key("umask", "022", Umask(Both(|to, v| to.umask = v)),
         "Permission bits that new files and directories do not get, in octal."),
     key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),
@@ -387,7 +391,7 @@ pub static KEYS: &[Key] = &[
     key("tls_require_close_notify", "on", Switch(Both(|to, v| to.tls_require_close_notify = v)),
         "Take an upload over TLS for whole only if the client ends it as TLS asks for. Off for clients that do not."),
     required("password", Kind::Password(InUser(|to, v| to.password = Some(v))),
-        "Password in clear text. It may contain any character; put it in double quotes to keep outer spaces."),
+        "A hash that ftpd passwd has made ($argon2id$), one of crypt(3) ($y$, $6$, $5$, $2b$, $2y$, $2a$), or the password in clear text. That may contain any character; put it in double quotes to keep outer spaces."),
     key("perm", "elr", Perm(InUser(|to, v| to.perm = v)),
         "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
     key("tls_client", "", Text(InUser(|to, v| to.tls_client = (!v.is_empty()).then_some(v))),

@@ -3,6 +3,7 @@
 //! Uses nothing else of ours. [`load`] reports every fault of a file in one run.
 
 mod error;
+mod hash;
 mod hook;
 mod ini;
 mod keys;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Place};
+pub use hash::{Hash, Scheme};
 pub use hook::{Occasion, Program, Programs};
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};
@@ -62,6 +64,19 @@ impl Config {
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.limits.hooks.any());
         if any { self.server.hook_workers } else { 0 }
+    }
+
+    /// How many threads must check hashed passwords.
+    pub fn password_workers(&self) -> usize {
+        if self.hashes().next().is_some() { self.server.password_workers } else { 0 }
+    }
+
+    /// The hashes of all users.
+    pub fn hashes(&self) -> impl Iterator<Item = &Hash> {
+        self.users.values().filter_map(|user| match &user.password {
+            Some(Password::Hash(hash)) => Some(hash),
+            Some(Password::Clear(_)) | None => None,
+        })
     }
 
     /// Keys that say something else than in an older version of the file, and that a server looks
@@ -144,10 +159,20 @@ struct Draft<'a> {
     folder: PathBuf,
     server: Server,
     limits: Limits,
-    users: Vec<(String, usize, User)>,
+    users: Vec<Named>,
     lines: HashMap<&'static str, usize>,
     texts: HashMap<&'static str, String>,
     faults: Vec<(Place, Fault)>,
+}
+
+/// A user in the making.
+struct Named {
+    name: String,
+    /// The line of the section; 0 if it has none.
+    line: usize,
+    /// The line of the password.
+    password_line: usize,
+    user: User,
 }
 
 impl<'a> Draft<'a> {
@@ -222,10 +247,6 @@ impl<'a> Draft<'a> {
         };
         for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
             let entry = section.entries.iter().find(|entry| entry.key == key.name);
-            if let (Section::User, Some(entry)) = (key.section(), entry) {
-                // of the first user, for a warning
-                self.lines.entry(key.name).or_insert(entry.line);
-            }
             let default = key.default.filter(|_| key.section() == Section::User);
             let text = entry.map(|entry| entry.value.as_str()).or(default);
             let Some(text) = text else {
@@ -240,7 +261,13 @@ impl<'a> Draft<'a> {
             }
         }
         self.unknown(section, Section::Server, "[server]");
-        self.users.push((name.to_owned(), section.line, user));
+        let password = section.entries.iter().find(|entry| entry.key == "password");
+        self.users.push(Named {
+            name: name.to_owned(),
+            line: section.line,
+            password_line: password.map_or(section.line, |entry| entry.line),
+            user,
+        });
     }
 
     /// Keys of `section` that no row knows, or that belong elsewhere.
@@ -273,15 +300,18 @@ impl<'a> Draft<'a> {
     fn finish(mut self, mode: u32) -> Result<Config, Vec<ConfigError>> {
         let mut warnings = Vec::new();
         self.ports(&mut warnings);
-        if mode & 0o004 != 0
-            && let Some((name, ..)) = self.users.first()
-        {
-            let line = self.line("password");
-            let place = Place::of(line, &format!("user:{name}"), "password");
-            warnings.push(self.printed(&(
-                place,
-                Fault::Secret("clear text in a file that others can read; chmod o-r it"),
-            )));
+        if mode & 0o004 != 0 {
+            let clear =
+                |named: &&Named| matches!(named.user.password, Some(Password::Clear(_)));
+            for Named { name, password_line, .. } in self.users.iter().filter(clear) {
+                let place = Place::of(*password_line, &format!("user:{name}"), "password");
+                warnings.push(self.printed(&(
+                    place,
+                    Fault::Secret(
+                        "clear text in a file that others can read; chmod o-r it, or use a hash of 'ftpd passwd'",
+                    ),
+                )));
+            }
         }
         self.anonymous();
         self.tls();
@@ -294,7 +324,7 @@ impl<'a> Draft<'a> {
             let error = |(place, fault)| ConfigError { file: file.to_owned(), place, fault };
             return Err(self.faults.into_iter().map(error).collect());
         }
-        let users = self.users.into_iter().map(|(name, _, user)| (name, Arc::new(user)));
+        let users = self.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
         let (server, limits) = (self.server, self.limits);
         let tls = tls_settings(&server);
         let texts = self.texts;
@@ -359,7 +389,7 @@ impl<'a> Draft<'a> {
                 self.faults.push((place, Fault::NeedsCertificate));
             }
         }
-        for (name, line, user) in &self.users {
+        for Named { name, line, user, .. } in &self.users {
             let own = user.limits.tls_required != self.limits.tls_required;
             let asked = [
                 ("tls_required", own && user.limits.tls_required != none),
@@ -399,7 +429,7 @@ impl<'a> Draft<'a> {
         if has_authority || self.is_faulty(self.line("tls_client_ca")) {
             return;
         }
-        for (name, line, user) in &self.users {
+        for Named { name, line, user, .. } in &self.users {
             if let Some(client) = &user.tls_client {
                 let place = Place::of(*line, &format!("user:{name}"), "tls_client");
                 let why = "needs a tls_client_ca in [server]".to_owned();
@@ -428,10 +458,10 @@ impl<'a> Draft<'a> {
             self.faults.push((place, Fault::Value(read.display().to_string(), why)));
         }
         for name in ANONYMOUS {
-            if let Some((_, line, _)) = self.users.iter().find(|(taken, ..)| taken == name) {
+            if let Some(named) = self.users.iter().find(|named| named.name == name) {
                 let why = "is an anonymous user already (enable_anonymous)".to_owned();
                 let section = Some(format!("user:{name}"));
-                let place = Place { line: *line, section, key: None };
+                let place = Place { line: named.line, section, key: None };
                 self.faults.push((place, Fault::Value(name.to_owned(), why)));
             }
             let user = User {
@@ -441,11 +471,11 @@ impl<'a> Draft<'a> {
                 limits: self.limits.clone(),
                 tls_client: None,
             };
-            self.users.push((name.to_owned(), 0, user));
+            self.users.push(Named { name: name.to_owned(), line: 0, password_line: 0, user });
         }
     }
 
-    /// The line of a key of `[server]`, or of a key of the first user that has it; 0 if none.
+    /// The line of a key of `[server]`; 0 if none.
     fn line(&self, key: &str) -> usize {
         self.lines.get(key).copied().unwrap_or_default()
     }
@@ -512,6 +542,7 @@ fn blank_server() -> Server {
         ban_window: None,
         ban_time: None,
         ban_exempt: Vec::new(),
+        password_workers: 1,
         enable_anonymous: false,
         anonymous_path: None,
         anonymous_perm: PermSet::default(),

@@ -10,20 +10,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::hash::Hash;
 use super::perm::PermSet;
 
 /// Why a text is not a value, in words that follow the quoted text.
 pub(super) type Refused = String;
 
-/// A clear-text password. Neither `Debug` nor `Display` shows it.
+/// What a user's password is compared with. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// For the comparison alone.
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
+pub enum Password {
+    /// The password itself.
+    Clear(String),
+    /// What was made of it.
+    Hash(Hash),
 }
 
 impl std::fmt::Debug for Password {
@@ -220,16 +219,15 @@ fn prefix(part: &str) -> Result<IpNet, Refused> {
     })
 }
 
-/// A password in clear text. What `ftpd passwd` will make is not taken for one.
+/// A password in clear text, or a hash of one.
 pub(super) fn password(text: &str) -> Result<Password, &'static str> {
-    const HASHES: [&str; 8] = ["$argon2", "$y$", "$6$", "$5$", "$2a$", "$2b$", "$2y$", "$1$"];
     if text.is_empty() {
         return Err("is empty; nobody may log in without a password");
     }
-    if HASHES.iter().any(|prefix| text.starts_with(prefix)) {
-        return Err("is a hash, which this version cannot check; expected clear text");
+    match Hash::read(text) {
+        None => Ok(Password::Clear(text.to_owned())),
+        Some(hash) => hash.map(Password::Hash),
     }
-    Ok(Password(text.to_owned()))
 }
 
 #[cfg(test)]

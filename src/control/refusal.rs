@@ -103,6 +103,9 @@ impl From<&Refusal> for Reply {
             Refusal::Login(AuthError::TooManySessions, _) => {
                 Self::new(Code::Unavailable, "Too many sessions of this user")
             }
+            Refusal::Login(AuthError::Busy, _) => {
+                Self::new(Code::Unavailable, "Too many logins, try again later")
+            }
             Refusal::Login(_, false) => Self::new(Code::NotLoggedIn, "Login incorrect"),
             Refusal::Login(_, true) => Self::new(Code::Unavailable, "Too many failed logins"),
             Refusal::NoHome(FsError::TooManyOpen(_)) => {

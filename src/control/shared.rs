@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::offence::Guard;
-use crate::auth::Users;
+use crate::auth::{Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
@@ -28,6 +28,8 @@ pub struct Shared {
     pub(super) owners: Owners,
     /// Programs to start when something has happened.
     pub hooks: Hooks,
+    /// Who checks hashed passwords.
+    pub passwords: Arc<Passwords>,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
     /// They are never given to a data connection.
@@ -59,13 +61,17 @@ impl Shared {
         guard: Box<dyn Guard>,
     ) -> Result<Self, String> {
         let server = &config.server;
-        let settings = Settings::new(Arc::clone(config), control_ports.clone(), None)?;
+        let passwords = Arc::new(Passwords::new(config.password_workers()));
+        let users = Users::new(Arc::clone(config), Arc::clone(&passwords));
+        let users = |_| users;
+        let settings = Settings::new(Arc::clone(config), control_ports.clone(), users)?;
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
             guard,
             owners: Owners::default(),
             hooks: Hooks::new(server.hook_timeout),
+            passwords,
             parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
             control_ports,
         })
@@ -83,12 +89,13 @@ impl Shared {
     /// In words for the administrator; nothing has changed then.
     pub fn renew(&self, config: Arc<Config>) -> Result<(), String> {
         let ports = self.control_ports.clone();
-        let settings = Settings::new(config, ports, Some(&self.settings()))?;
+        let old = self.settings();
+        let settings = Settings::new(config, ports, |config| old.users.renewed(config))?;
         let settings = Arc::new(settings);
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
         drop(held);
-        settings.users.set_rates();
+        settings.users.take_effect();
         Ok(())
     }
 }
@@ -97,7 +104,7 @@ impl Settings {
     fn new(
         config: Arc<Config>,
         control_ports: Vec<u16>,
-        old: Option<&Self>,
+        users: impl FnOnce(Arc<Config>) -> Users,
     ) -> Result<Self, String> {
         let server = &config.server;
         let open = |path: &Path| {
@@ -112,8 +119,7 @@ impl Settings {
         let tls = tls.map_err(|why| why.to_string())?;
         let ports = Arc::new(Ports::new(server.passive_ports, control_ports));
         let masquerade = Masquerade::new(server);
-        let own = || Arc::clone(&config);
-        let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
+        let users = users(Arc::clone(&config));
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 

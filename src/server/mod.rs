@@ -174,6 +174,8 @@ impl Server {
         }
         let workers = self.hub.shared.settings().config.hook_workers();
         Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
+        let workers = self.hub.shared.settings().config.password_workers();
+        Hub::start_password_workers(&self.hub, workers)?;
         if let Some(listener) = &self.admin {
             let (listener, hub) = (listener.try_clone()?, Arc::clone(&self.hub));
             let builder = thread::Builder::new().name("admin".to_owned());

@@ -70,6 +70,9 @@ impl Hub {
         if let Err(why) = Self::start_hook_workers(hub, workers, config.hook_workers()) {
             warnings.push(format!("cannot start a thread for programs: {why}"));
         }
+        if let Err(why) = Self::start_password_workers(hub, config.password_workers()) {
+            warnings.push(format!("cannot start a thread for passwords: {why}"));
+        }
         let is_removed = |name: &String| !config.users.contains_key(name);
         let removed = old.config.users.keys().filter(|name| is_removed(name));
         let end = |name: &String| {
@@ -90,6 +93,23 @@ impl Hub {
             let builder = thread::Builder::new().name(format!("hook-{number}"));
             builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
             *there = number;
+        }
+        Ok(())
+    }
+
+    /// The same for hashed passwords.
+    #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+    pub(super) fn start_password_workers(hub: &Arc<Self>, count: usize) -> io::Result<()> {
+        let passwords = &hub.shared.passwords;
+        while let Some(number) = passwords.hire(count) {
+            let hub = Arc::clone(hub);
+            let builder = thread::Builder::new().name(format!("password-{number}"));
+            let started =
+                builder.stack_size(pool::STACK).spawn(move || hub.shared.passwords.work());
+            if let Err(why) = started {
+                passwords.dismiss();
+                return Err(why);
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! | `hooks.rs` | on_upload and its like
 //! | `config.rs` | ftpd.ini and `ftpd check` |
 //! | `cli.rs` | the command line, exit codes, starting and stopping |
+//! | `accounts.rs` | hashed passwords, passwd, adduser, deluser, users, import |
 //! | `admin.rs` | who, kick, reload, stop and the socket behind them |
 //! | `bans.rs` | bans: what leads to them, whom they hold for, and how they are lifted |
 //! | `why.rs` | `ftpd why`, and the same sentence in the log |
@@ -50,6 +51,7 @@
 )]
 
 mod abort;
+mod accounts;
 mod admin;
 mod bans;
 mod cli;

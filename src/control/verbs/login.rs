@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::auth::{Account, AuthError};
+use crate::auth::{Account, AuthError, Patience};
 use crate::config::Occasion;
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
@@ -17,6 +17,9 @@ use crate::vfs::{Home, Tree, Uploads, VirtualPath};
 /// How long a wrong password takes to be refused the first time; each further one takes as
 /// long again. It hides whether there is such a user, and it slows guessing.
 const PENALTY: Duration = Duration::from_millis(500);
+
+/// How long a login may wait for the check of its password where there is no `login_timeout`.
+const WAITING: Duration = Duration::from_secs(60);
 
 /// USER. The answer is the same whether there is such a user or not.
 pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusal> {
@@ -62,9 +65,19 @@ fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
 #[inline(never)]
 fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
     let asked = Instant::now();
-    match session.settings.users.log_in(name, password.expose(), session.peer.ip()) {
+    let time = session.settings.config.server.login_timeout;
+    let until = time.map_or(asked + WAITING, |time| session.login_since + time);
+    let is_over = || session.shared.stop.is_soon() || session.live.ended().is_some();
+    let patience = Patience { until, is_over: &is_over };
+    let users = &session.settings.users;
+    match users.log_in(name, password.expose(), session.peer.ip(), &patience) {
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, AuthError::NoCertificate, asked)),
+        // its time is over already
+        Err(AuthError::Busy) => {
+            session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
+            Err(Refusal::Login(AuthError::Busy, false))
+        }
         Err(why) => Err(refuse(session, name, why, asked)),
     }
 }
@@ -87,7 +100,7 @@ fn enter(session: &mut Session, account: Account, home: Home) {
     if Arc::ptr_eq(&now, &session.settings) {
         return;
     }
-    now.users.set_rates();
+    now.users.take_effect();
     if let Some(name) = session.state.login.name()
         && !now.config.users.contains_key(name)
     {

@@ -1,0 +1,302 @@
+//! Hashes of passwords as they stand in `password`: which kinds there are, what each must look
+//! like, and how costly one may be. Checking a password against one is the business of `auth`.
+
+/// A hash that is whole and of a known kind. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hash {
+    scheme: Scheme,
+    text: String,
+}
+
+/// How a hash was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `$argon2id$`, which `ftpd passwd` makes.
+    Argon2id,
+    /// `$y$`, the default of Debian and its kin.
+    Yescrypt,
+    /// `$6$` and `$5$`.
+    ShaCrypt,
+    /// `$2b$`, `$2y$` and `$2a$`.
+    Bcrypt,
+}
+
+/// Why a text is no hash that can be checked; it is never shown.
+pub(super) type Refused = &'static str;
+
+/// The most memory that one check may take, in KiB. `password_workers` of them run at once.
+const MOST_MEMORY: u32 = 128 << 10;
+
+/// The most memory times passes over it, in KiB: some seconds on a slow machine.
+const MOST_WORK: u64 = 1 << 20;
+
+const MOST_ROUNDS: u32 = 1_000_000;
+const MOST_COST: u32 = 14;
+
+const TOO_COSTLY: Refused = "is a hash that takes too much time or memory to check; \
+    make one with 'ftpd passwd'";
+const MALFORMED: Refused = "is a malformed hash; make one with 'ftpd passwd'";
+const UNKNOWN: Refused = "is a hash of an unknown kind; expected clear text, $argon2id$, $y$, \
+    $6$, $5$ or $2b$ (make one with 'ftpd passwd')";
+
+/// Beginnings of hashes that cannot be checked here.
+const OTHERS: [&str; 14] = [
+    "$1$", "$2$", "$2x$", "$3$", "$7$", "$8$", "$gy$", "$P$", "$H$", "$S$", "$md5", "$sha1$",
+    "$apr1$", "$argon2",
+];
+
+impl Hash {
+    /// Reads what looks like a hash; nothing if it does not.
+    pub(super) fn read(text: &str) -> Option<Result<Self, Refused>> {
+        let known = [
+            ("$argon2id$", Scheme::Argon2id, argon2id as fn(&str) -> Result<(), Refused>),
+            ("$y$", Scheme::Yescrypt, yescrypt),
+            ("$6$", Scheme::ShaCrypt, |rest| sha_crypt(rest, 86)),
+            ("$5$", Scheme::ShaCrypt, |rest| sha_crypt(rest, 43)),
+            ("$2b$", Scheme::Bcrypt, bcrypt),
+            ("$2y$", Scheme::Bcrypt, bcrypt),
+            ("$2a$", Scheme::Bcrypt, bcrypt),
+        ];
+        for (prefix, scheme, check) in known {
+            if let Some(rest) = text.strip_prefix(prefix) {
+                let hash = || Self { scheme, text: text.to_owned() };
+                return Some(check(rest).map(|()| hash()));
+            }
+        }
+        // a locked one, as in shadow(5), is none either
+        let bare = text.trim_start_matches(['!', '*']);
+        let is_locked = bare.len() < text.len() && Self::read(bare).is_some();
+        let is_other = OTHERS.iter().any(|prefix| text.starts_with(prefix)) || is_likely(text);
+        (is_locked || is_other).then_some(Err(UNKNOWN))
+    }
+
+    /// How it was made.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// For the check, and for settings that are written.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Long, and in parts as hashes are. If it were taken for clear text, whoever has seen the hash
+/// could log in with it.
+fn is_likely(text: &str) -> bool {
+    let in_hash = |byte: u8| byte.is_ascii_alphanumeric() || b"./+=,-_$".contains(&byte);
+    let parts = text.strip_prefix('$').map_or(0, |rest| rest.split('$').count());
+    text.len() >= 30 && parts >= 3 && text.bytes().all(in_hash)
+}
+
+/// `v=19$m=19456,t=2,p=1$salt$hash`.
+fn argon2id(rest: &str) -> Result<(), Refused> {
+    let parts: Vec<_> = rest.split('$').collect();
+    let ["v=19", costs, salt, hash] = parts[..] else { return Err(MALFORMED) };
+    let costs: Vec<_> = costs.split(',').collect();
+    let [memory, passes, lanes] = costs[..] else { return Err(MALFORMED) };
+    let cost = |text: &str, name: &str| {
+        text.strip_prefix(name).and_then(whole).filter(|&cost| cost > 0).ok_or(MALFORMED)
+    };
+    let (memory, passes, lanes) =
+        (cost(memory, "m=")?, cost(passes, "t=")?, cost(lanes, "p=")?);
+    if lanes > 64 || u64::from(memory) < 8 * u64::from(lanes) {
+        return Err(MALFORMED);
+    }
+    if memory > MOST_MEMORY || u64::from(memory) * u64::from(passes) > MOST_WORK {
+        return Err(TOO_COSTLY);
+    }
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    part(salt, 11..=64, is_base64)?;
+    part(hash, 22..=86, is_base64)
+}
+
+/// `j9T$salt$hash`, with the settings that libxcrypt makes: three letters.
+fn yescrypt(rest: &str) -> Result<(), Refused> {
+    let parts: Vec<_> = rest.split('$').collect();
+    let [settings, salt, hash] = parts[..] else { return Err(MALFORMED) };
+    let &[b'j', size, block] = settings.as_bytes() else { return Err(MALFORMED) };
+    let value = |letter: u8| CRYPT.iter().position(|&other| other == letter);
+    // above 47 there would be a further letter
+    let value = |letter: u8| value(letter).filter(|&value| value <= 47).ok_or(MALFORMED);
+    let (size, block) = (value(size)? + 1, value(block)? + 1);
+    if size < 10 || block < 8 {
+        return Err(MALFORMED);
+    }
+    if size > 20 || (block << size) / 8 > MOST_MEMORY as usize {
+        return Err(TOO_COSTLY);
+    }
+    part(salt, 1..=86, is_crypt)?;
+    part(hash, 43..=43, is_crypt)
+}
+
+/// `[rounds=5000$]salt$hash`.
+fn sha_crypt(rest: &str, length: usize) -> Result<(), Refused> {
+    let parts: Vec<_> = rest.split('$').collect();
+    let (rounds, salt, hash) = match parts[..] {
+        [salt, hash] => (None, salt, hash),
+        [rounds, salt, hash] => (Some(rounds), salt, hash),
+        _ => return Err(MALFORMED),
+    };
+    if let Some(rounds) = rounds {
+        let rounds = rounds.strip_prefix("rounds=").and_then(whole).ok_or(MALFORMED)?;
+        if rounds < 1000 {
+            return Err(MALFORMED);
+        }
+        if rounds > MOST_ROUNDS {
+            return Err(TOO_COSTLY);
+        }
+    }
+    part(salt, 1..=16, is_crypt)?;
+    part(hash, length..=length, is_crypt)
+}
+
+/// `12$` with 22 letters of salt and 31 of hash behind it.
+fn bcrypt(rest: &str) -> Result<(), Refused> {
+    let (cost, both) = rest.split_once('$').ok_or(MALFORMED)?;
+    let cost = Some(cost).filter(|cost| cost.len() == 2).and_then(digits).ok_or(MALFORMED)?;
+    if cost < 4 {
+        return Err(MALFORMED);
+    }
+    if cost > MOST_COST {
+        return Err(TOO_COSTLY);
+    }
+    part(both, 53..=53, is_crypt)
+}
+
+/// Letters of the base 64 of crypt(3).
+const CRYPT: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+fn is_crypt(byte: u8) -> bool {
+    CRYPT.contains(&byte)
+}
+
+fn part(
+    text: &str,
+    length: std::ops::RangeInclusive<usize>,
+    allowed: impl Fn(u8) -> bool,
+) -> Result<(), Refused> {
+    if length.contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(MALFORMED)
+    }
+}
+
+/// Digits alone, without a zero in front.
+fn whole(text: &str) -> Option<u32> {
+    digits(text).filter(|_| !text.starts_with('0'))
+}
+
+fn digits(text: &str) -> Option<u32> {
+    let all = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> Option<Refused> {
+        Hash::read(text).and_then(Result::err)
+    }
+
+    #[test]
+    fn what_looks_like_no_hash_is_none() {
+        for text in ["secret", "$", "$$", "$money$", "$10", "x$6$", "$12$5", "!secret", "*"] {
+            assert_eq!(Hash::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_kind_is_known_and_not_shown() {
+        let hash43 = "RMZpFlIoeacXWGk1MHDRd33JIZba4KWZM2aFifVrf3B";
+        let hash86 = hash43.repeat(2);
+        for (text, scheme) in [
+            (format!("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ${hash43}"), Scheme::Argon2id),
+            (format!("$y$j9T$F5Jx5fExrKuPp53xLKQ..1${hash43}"), Scheme::Yescrypt),
+            (format!("$6$saltsalt${hash86}"), Scheme::ShaCrypt),
+            (format!("$6$rounds=1000$saltsalt${hash86}"), Scheme::ShaCrypt),
+            (format!("$5$saltsalt${hash43}"), Scheme::ShaCrypt),
+            (format!("$2b$12${hash43}1234567890"), Scheme::Bcrypt),
+        ] {
+            let hash = Hash::read(&text).unwrap().unwrap();
+            assert_eq!((hash.scheme(), hash.expose()), (scheme, &*text));
+            assert_eq!(format!("{hash:?}"), "***");
+            // cut short, and with something behind it
+            let (cut, more) = (&text[..text.len() - 1], format!("{text}$x"));
+            if scheme != Scheme::Argon2id {
+                assert_eq!(refused(cut), Some(MALFORMED), "{cut}");
+            }
+            assert_eq!(refused(&more), Some(MALFORMED), "{more}");
+            for locked in ["!", "*", "!!"] {
+                assert_eq!(refused(&format!("{locked}{text}")), Some(UNKNOWN));
+            }
+        }
+    }
+
+    #[test]
+    fn a_hash_without_an_end_would_fit_every_password_and_is_none() {
+        for text in [
+            "$y$j9T$salt$",
+            "$y$j9T$salt",
+            "$6$salt$",
+            "$5$$",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ",
+            "$2b$12$",
+        ] {
+            assert_eq!(refused(text), Some(MALFORMED), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_take_the_machine_is_refused() {
+        let hash = "RMZpFlIoeacXWGk1MHDRd33JIZba4KWZM2aFifVrf3B";
+        for text in [
+            format!("$argon2id$v=19$m=1048576,t=1,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$argon2id$v=19$m=65536,t=100,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$y$jFT$salt${hash}"),
+            format!("$y$jj.$salt${hash}").replace("j.", "j5"),
+            format!("$5$rounds=999999999$salt${hash}"),
+            format!("$2b$20${hash}1234567890"),
+        ] {
+            assert_eq!(refused(&text), Some(TOO_COSTLY), "{text}");
+        }
+        for text in [
+            format!("$argon2id$v=19$m=7,t=1,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$argon2id$v=19$m=99999999999,t=1,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$argon2id$v=16$m=19456,t=1,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$y$j..$salt${hash}"),
+            format!("$y$jzz$salt${hash}"),
+            format!("$y$/9T$salt${hash}"),
+            format!("$5$rounds=10$salt${hash}"),
+            format!("$5$rounds=05000$salt${hash}"),
+            format!("$5$seventeen-letters$salt${hash}"),
+            format!("$2b$3${hash}12345678901"),
+        ] {
+            assert_eq!(refused(&text), Some(MALFORMED), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_not_taken_for_clear_text() {
+        for text in [
+            "$1$salt$YogkosCIrkoEoGzIPu7xf/",
+            "$7$CU..../....x$y",
+            "$argon2i$v=19$m=4096,t=3,p=1$c2FsdA$aGFzaA",
+            "$apr1$x$y",
+            "$2x$12$abcdefghijklmnopqrstuv",
+            "$pbkdf2-sha256$29000$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+            "!$1$salt$YogkosCIrkoEoGzIPu7xf/",
+        ] {
+            assert_eq!(refused(text), Some(UNKNOWN), "{text}");
+        }
+    }
+}
