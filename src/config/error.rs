@@ -15,9 +15,11 @@ pub struct ConfigError {
     pub fault: Fault,
 }
 
-/// A place in the file. Line 0 is the file as a whole.
+/// A place in the settings. Line 0 is the file as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Which of the files: 0 is `ftpd.ini`, the others those of `users_file`.
+    pub file: usize,
     /// Line number, from 1.
     pub line: usize,
     /// Section name, without brackets.
@@ -29,7 +31,8 @@ pub struct Place {
 impl Place {
     /// A key of a section.
     pub(super) fn of(line: usize, section: &str, key: &str) -> Self {
-        Self { line, section: Some(section.to_owned()), key: Some(key.to_owned()) }
+        let (section, key) = (Some(section.to_owned()), Some(key.to_owned()));
+        Self { file: 0, line, section, key }
     }
 }
 
@@ -50,6 +53,10 @@ pub enum Fault {
     RepeatedSection(usize),
     /// The key was there already, on this line.
     RepeatedKey(usize),
+    /// The user has a section in another file, at this place.
+    RepeatedUser(String),
+    /// A section that is not a user's, in a file of `users_file`.
+    NotAUser,
     /// No such section.
     UnknownSection(Option<String>),
     /// No such key; the nearest one that exists.
@@ -96,6 +103,10 @@ impl fmt::Display for Fault {
             Self::OutsideSection => f.write_str("stands before the first '[section]'"),
             Self::RepeatedSection(line) | Self::RepeatedKey(line) => {
                 write!(f, "stands already on line {line}")
+            }
+            Self::RepeatedUser(place) => write!(f, "stands already in {place}"),
+            Self::NotAUser => {
+                f.write_str("only '[user:NAME]' sections may stand in users_file")
             }
             Self::UnknownSection(near) => {
                 f.write_str("unknown section; expected '[server]' or '[user:NAME]'")?;

@@ -146,7 +146,7 @@ impl Index {
         let name = plain_name(raw);
         self.current = Some(name.clone());
         if let Some(&first) = names.get(&name) {
-            let place = Place { line, section: Some(name), key: None };
+            let place = Place { line, section: Some(name), ..Place::default() };
             self.faults.push((place, Fault::RepeatedSection(first)));
             return Within::Repeated;
         }
@@ -185,7 +185,8 @@ impl Index {
     }
 
     fn fault(&mut self, line: usize, key: Option<String>, fault: Fault) {
-        self.faults.push((Place { line, section: self.current.clone(), key }, fault));
+        let section = self.current.clone();
+        self.faults.push((Place { line, section, key, ..Place::default() }, fault));
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Server {
     pub ban_exempt: Vec<Peers>,
     /// How many hashed passwords are checked at once.
     pub password_workers: usize,
+    /// Where more users stand.
+    pub users_file: Option<PathBuf>,
     /// Whether `anonymous` and `ftp` may log in.
     pub enable_anonymous: bool,
     /// Their home.
@@ -222,6 +224,8 @@ pub enum Kind {
     Word(&'static [&'static str], Set<&'static str>),
     /// A PEM file, the word `auto`, or nothing.
     Certificate(Set<CertificateSource>),
+    /// A file or a directory, or nothing.
+    FileOrFolder(Set<Option<PathBuf>>),
     /// A file to read, or nothing.
     Readable(Set<Option<PathBuf>>),
     /// A program with its arguments, or nothing.
@@ -249,9 +253,9 @@ pub(super) enum Target<'a> {
 }
 
 use Kind::{
-    Bound, Certificate, File, Folder, Host, Hosts, LateFolder, Later, Level, Number,
-    Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable, Switch, Text,
-    Time, Umask, Word,
+    Bound, Certificate, File, FileOrFolder, Folder, Host, Hosts, LateFolder, Later, Level,
+    Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable, Switch,
+    Text, Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -350,6 +354,8 @@ pub static KEYS: &[Key] = &[
         "So many of these programs run at once; others wait."),
     fixed("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
         "End one of these programs that runs for longer than this."),
+    key("users_file", "", FileOrFolder(InServer(|to, v| to.users_file = v)),
+        "File with more [user:NAME] sections, or a directory whose files *.ini have them. Relative paths in them start from the folder of this file, too."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
         "Let anonymous and ftp log in with any password."),
     key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
@@ -473,6 +479,13 @@ impl Key {
                     file => CertificateSource::File(readable(file, folder).map_err(refused)?),
                 },
             ),
+            FileOrFolder(set) => {
+                let path = (!text.is_empty()).then(|| folder.join(text));
+                if let Some(Err(why)) = path.as_ref().map(std::fs::metadata) {
+                    return Err(refused(format!("is not there: {why}")));
+                }
+                set.put(target, path);
+            }
             Readable(set) => {
                 let file = (!text.is_empty()).then(|| readable(text, folder)).transpose();
                 set.put(target, file.map_err(refused)?);
@@ -501,7 +514,7 @@ impl Kind {
             Rate(set) => set.section(),
             Switch(set) => set.section(),
             Folder(set) => set.section(),
-            LateFolder(set) | File(set) | Readable(set) => set.section(),
+            LateFolder(set) | File(set) | FileOrFolder(set) | Readable(set) => set.section(),
             Word(_, set) => set.section(),
             Certificate(set) => set.section(),
             Prog(set) => set.section(),
@@ -529,6 +542,7 @@ impl Kind {
             Switch(_) => "on or off".to_owned(),
             Folder(_) | LateFolder(_) => "directory".to_owned(),
             File(_) | Readable(_) => "file".to_owned(),
+            FileOrFolder(_) => "file or directory".to_owned(),
             Prog(_) => "program and arguments".to_owned(),
             Word(words, _) => words.join(", "),
             Certificate(_) => "file or auto".to_owned(),

@@ -9,11 +9,11 @@ mod ini;
 mod keys;
 mod perm;
 mod rate;
+mod source;
 mod tls;
 mod value;
 
 use std::collections::HashMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub use value::{Password, Peers, PortRange};
 
 use ini::Document;
 use keys::Target;
+use source::Source;
 
 /// All that the file says.
 #[derive(Debug)]
@@ -98,22 +99,37 @@ impl Config {
 /// Names under which anonymous users log in.
 pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
 
-/// Reads and checks a file.
+/// Reads and checks a file, and those that it names for users.
 ///
 /// # Errors
 ///
 /// Every fault that was found, in the order of the lines.
-#[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
 pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
-    let unreadable = |why: std::io::Error| {
+    load_from(file, &Source::default())
+}
+
+/// The same as if one of the files held other bytes.
+///
+/// # Errors
+///
+/// Every fault that there would be.
+pub fn load_edited(
+    file: &Path,
+    edited: &Path,
+    bytes: &[u8],
+) -> Result<Config, Vec<ConfigError>> {
+    load_from(file, &Source::edited(edited, bytes))
+}
+
+fn load_from(file: &Path, source: &Source<'_>) -> Result<Config, Vec<ConfigError>> {
+    let (bytes, mode) = source.read(file).map_err(|why| {
         let fault = Fault::Unreadable(why.to_string());
         vec![ConfigError { file: file.to_owned(), place: Place::default(), fault }]
-    };
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    let mode = std::fs::metadata(file).map_err(unreadable)?.permissions().mode();
-    let mut draft = Draft::new(file);
+    })?;
+    let mut draft = Draft::new(file, mode);
     draft.take(ini::read(&bytes));
-    draft.finish(mode)
+    draft.take_users(source);
+    draft.finish()
 }
 
 /// Reads and checks settings that stand in no file.
@@ -122,9 +138,38 @@ pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
 ///
 /// Every fault that was found.
 pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
-    let mut draft = Draft::new(Path::new("settings"));
+    let mut draft = Draft::new(Path::new("settings"), 0o600);
     draft.take(ini::read(text.as_bytes()));
-    draft.finish(0o600)
+    draft.finish()
+}
+
+/// The file in which a user has a section, or would get one, and whether it is there. The files
+/// may have faults.
+///
+/// # Errors
+///
+/// When one of them cannot be read.
+pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<(PathBuf, bool)> {
+    let source = Source::default();
+    let wanted = format!("user:{name}");
+    let has = |file: &Path| {
+        let document = ini::read(&source.read(file)?.0);
+        Ok::<_, std::io::Error>(document.sections.iter().any(|found| found.name == wanted))
+    };
+    if has(file)? {
+        return Ok((file.to_owned(), true));
+    }
+    let document = ini::read(&source.read(file)?.0);
+    let Some(users) = server_path(file, &document, "users_file") else {
+        return Ok((file.to_owned(), false));
+    };
+    for file in source.files(&users)? {
+        if has(&file)? {
+            return Ok((file, true));
+        }
+    }
+    let new = if users.is_dir() { users.join(format!("{name}.ini")) } else { users };
+    Ok((new, false))
 }
 
 /// A duration as a key takes it; `None` is 0.
@@ -141,21 +186,25 @@ pub fn duration(text: &str) -> Result<Option<Duration>, String> {
 /// # Errors
 ///
 /// When the file cannot be read.
-#[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
 pub fn admin_socket(file: &Path) -> std::io::Result<Option<PathBuf>> {
-    let document = ini::read(&std::fs::read(file)?);
-    let name = "admin_socket";
+    let document = ini::read(&Source::default().read(file)?.0);
+    Ok(server_path(file, &document, "admin_socket"))
+}
+
+/// A path of `[server]`, where the rest may have faults.
+fn server_path(file: &Path, document: &Document, name: &str) -> Option<PathBuf> {
     let entries = document.sections.iter().filter(|section| section.name == "server");
     let mut entries = entries.flat_map(|section| &section.entries);
     let said = entries.find(|entry| entry.key == name).map(|entry| entry.value.as_str());
     let default = KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
     let text = said.or(default).filter(|text| !text.is_empty());
-    Ok(text.map(|text| Draft::new(file).folder.join(text)))
+    text.map(|text| Draft::new(file, 0).folder.join(text))
 }
 
 /// A configuration in the making, with the faults found so far.
-struct Draft<'a> {
-    file: &'a Path,
+struct Draft {
+    /// The ini file and those of `users_file`, with their modes.
+    files: Vec<(PathBuf, u32)>,
     folder: PathBuf,
     server: Server,
     limits: Limits,
@@ -168,6 +217,8 @@ struct Draft<'a> {
 /// A user in the making.
 struct Named {
     name: String,
+    /// Which of the files.
+    file: usize,
     /// The line of the section; 0 if it has none.
     line: usize,
     /// The line of the password.
@@ -175,12 +226,12 @@ struct Named {
     user: User,
 }
 
-impl<'a> Draft<'a> {
-    fn new(file: &'a Path) -> Self {
+impl Draft {
+    fn new(file: &Path, mode: u32) -> Self {
         let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         Self {
-            file,
+            files: vec![(file.to_owned(), mode)],
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
             server: blank_server(),
             limits: blank_limits(),
@@ -198,19 +249,63 @@ impl<'a> Draft<'a> {
             document.sections.into_iter().partition(|section| section.name == "server");
         self.server(server.into_iter().next());
         for section in others {
-            match section.name.strip_prefix("user:") {
-                Some(name) if is_user_name(name) => self.user(name, &section),
-                Some(name) => {
-                    let why = "is not a user name".to_owned();
-                    self.fault(&section, None, Fault::Value(name.to_owned(), why));
+            if let Some(name) = section.name.strip_prefix("user:") {
+                self.named(name, &section);
+            } else {
+                let near = strsim::jaro_winkler(&section.name, "server") > 0.8;
+                let near = near.then(|| "server".to_owned());
+                self.fault(&section, None, Fault::UnknownSection(near));
+            }
+        }
+    }
+
+    /// The users of other files.
+    fn take_users(&mut self, source: &Source<'_>) {
+        let Some(users) = self.server.users_file.clone() else { return };
+        let files = source.files(&users).unwrap_or_else(|why| {
+            let place = Place::of(self.line("users_file"), "server", "users_file");
+            let fault =
+                Fault::Value(users.display().to_string(), format!("cannot be read: {why}"));
+            self.faults.push((place, fault));
+            Vec::new()
+        });
+        for path in files {
+            let read = source.read(&path);
+            let mode = read.as_ref().map_or(0, |(_, mode)| *mode);
+            self.files.push((path, mode));
+            let file = self.files.len() - 1;
+            let (bytes, _) = match read {
+                Ok(read) => read,
+                Err(why) => {
+                    let place = Place { file, ..Place::default() };
+                    self.faults.push((place, Fault::Unreadable(why.to_string())));
+                    continue;
                 }
-                None => {
-                    let near = strsim::jaro_winkler(&section.name, "server") > 0.8;
-                    let near = near.then(|| "server".to_owned());
-                    self.fault(&section, None, Fault::UnknownSection(near));
+            };
+            let document = ini::read(&bytes);
+            let faults = document.faults.into_iter();
+            self.faults.extend(faults.map(|(place, fault)| (Place { file, ..place }, fault)));
+            for section in document.sections {
+                match section.name.strip_prefix("user:") {
+                    Some(name) => self.named(name, &section),
+                    None => self.fault(&section, None, Fault::NotAUser),
                 }
             }
         }
+    }
+
+    /// A section that is a user's, if the name can be one.
+    fn named(&mut self, name: &str, section: &ini::Section) {
+        if !is_user_name(name) {
+            let why = "is not a user name".to_owned();
+            return self.fault(section, None, Fault::Value(name.to_owned(), why));
+        }
+        if let Some(first) = self.users.iter().find(|named| named.name == name) {
+            let file = self.files.get(first.file).map(|(path, _)| path.display().to_string());
+            let place = format!("{}:{}", file.unwrap_or_default(), first.line);
+            return self.fault(section, None, Fault::RepeatedUser(place));
+        }
+        self.user(name, section);
     }
 
     fn server(&mut self, section: Option<ini::Section>) {
@@ -252,7 +347,8 @@ impl<'a> Draft<'a> {
             let Some(text) = text else {
                 if key.default.is_none() {
                     let place = Place::of(section.line, &section.name, key.name);
-                    self.faults.push((place, Fault::Missing));
+                    let file = self.files.len() - 1;
+                    self.faults.push((Place { file, ..place }, Fault::Missing));
                 }
                 continue;
             };
@@ -264,6 +360,7 @@ impl<'a> Draft<'a> {
         let password = section.entries.iter().find(|entry| entry.key == "password");
         self.users.push(Named {
             name: name.to_owned(),
+            file: self.files.len() - 1,
             line: section.line,
             password_line: password.map_or(section.line, |entry| entry.line),
             user,
@@ -289,6 +386,8 @@ impl<'a> Draft<'a> {
 
     fn fault(&mut self, section: &ini::Section, entry: Option<&ini::Entry>, fault: Fault) {
         let place = Place {
+            // the one that was read last
+            file: self.files.len() - 1,
             line: entry.map_or(section.line, |entry| entry.line),
             section: Some(section.name.clone()),
             key: entry.map(|entry| entry.key.clone()),
@@ -297,32 +396,19 @@ impl<'a> Draft<'a> {
     }
 
     /// What only the whole file shows.
-    fn finish(mut self, mode: u32) -> Result<Config, Vec<ConfigError>> {
+    fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let mut warnings = Vec::new();
         self.ports(&mut warnings);
-        if mode & 0o004 != 0 {
-            let clear =
-                |named: &&Named| matches!(named.user.password, Some(Password::Clear(_)));
-            for Named { name, password_line, .. } in self.users.iter().filter(clear) {
-                let place = Place::of(*password_line, &format!("user:{name}"), "password");
-                warnings.push(self.printed(&(
-                    place,
-                    Fault::Secret(
-                        "clear text in a file that others can read; chmod o-r it, or use a hash of 'ftpd passwd'",
-                    ),
-                )));
-            }
-        }
+        self.readable_passwords(&mut warnings);
         self.anonymous();
         self.tls();
         if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
         if !self.faults.is_empty() {
-            self.faults.sort_by_key(|(place, _)| place.line);
-            let file = self.file;
-            let error = |(place, fault)| ConfigError { file: file.to_owned(), place, fault };
-            return Err(self.faults.into_iter().map(error).collect());
+            self.faults.sort_by_key(|(place, _)| (place.file, place.line));
+            let faults = std::mem::take(&mut self.faults);
+            return Err(faults.into_iter().map(|fault| self.error(fault)).collect());
         }
         let users = self.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
         let (server, limits) = (self.server, self.limits);
@@ -335,8 +421,22 @@ impl<'a> Draft<'a> {
     fn user_was_meant(&self) -> bool {
         self.faults.iter().any(|(place, _)| {
             place.section.as_deref() != Some("server")
-                || place.key.as_deref() == Some("enable_anonymous")
+                || ["enable_anonymous", "users_file"].map(Some).contains(&place.key.as_deref())
         })
+    }
+
+    /// Passwords in clear text are for the server's user alone.
+    fn readable_passwords(&self, warnings: &mut Vec<String>) {
+        let why = "clear text in a file that others can read; chmod o-r it, or use a hash of \
+            'ftpd passwd'";
+        for Named { name, file, password_line, user, .. } in &self.users {
+            let is_open = self.files.get(*file).is_some_and(|(_, mode)| mode & 0o004 != 0);
+            if is_open && matches!(user.password, Some(Password::Clear(_))) {
+                let place = Place::of(*password_line, &format!("user:{name}"), "password");
+                let place = Place { file: *file, ..place };
+                warnings.push(self.printed(&(place, Fault::Secret(why))));
+            }
+        }
     }
 
     fn ports(&mut self, warnings: &mut Vec<String>) {
@@ -385,11 +485,11 @@ impl<'a> Draft<'a> {
         for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
             let place = Place::of(self.line(key), "server", key);
             // a value that was refused has its fault already, and the strictest one in its place
-            if !self.faults.iter().any(|(other, _)| other.line == place.line) {
+            if !self.is_faulty(place.line) {
                 self.faults.push((place, Fault::NeedsCertificate));
             }
         }
-        for Named { name, line, user, .. } in &self.users {
+        for Named { name, file, line, user, .. } in &self.users {
             let own = user.limits.tls_required != self.limits.tls_required;
             let asked = [
                 ("tls_required", own && user.limits.tls_required != none),
@@ -397,6 +497,7 @@ impl<'a> Draft<'a> {
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                 let place = Place::of(*line, &format!("user:{name}"), key);
+                let place = Place { file: *file, ..place };
                 self.faults.push((place, Fault::NeedsCertificate));
             }
         }
@@ -429,9 +530,10 @@ impl<'a> Draft<'a> {
         if has_authority || self.is_faulty(self.line("tls_client_ca")) {
             return;
         }
-        for Named { name, line, user, .. } in &self.users {
+        for Named { name, file, line, user, .. } in &self.users {
             if let Some(client) = &user.tls_client {
                 let place = Place::of(*line, &format!("user:{name}"), "tls_client");
+                let place = Place { file: *file, ..place };
                 let why = "needs a tls_client_ca in [server]".to_owned();
                 self.faults.push((place, Fault::Value(client.clone(), why)));
             }
@@ -461,7 +563,7 @@ impl<'a> Draft<'a> {
             if let Some(named) = self.users.iter().find(|named| named.name == name) {
                 let why = "is an anonymous user already (enable_anonymous)".to_owned();
                 let section = Some(format!("user:{name}"));
-                let place = Place { line: named.line, section, key: None };
+                let place = Place { file: named.file, line: named.line, section, key: None };
                 self.faults.push((place, Fault::Value(name.to_owned(), why)));
             }
             let user = User {
@@ -471,7 +573,8 @@ impl<'a> Draft<'a> {
                 limits: self.limits.clone(),
                 tls_client: None,
             };
-            self.users.push(Named { name: name.to_owned(), line: 0, password_line: 0, user });
+            let (name, line) = (name.to_owned(), 0);
+            self.users.push(Named { name, file: 0, line, password_line: line, user });
         }
     }
 
@@ -482,12 +585,17 @@ impl<'a> Draft<'a> {
 
     /// Whether a line has its fault already.
     fn is_faulty(&self, line: usize) -> bool {
-        line > 0 && self.faults.iter().any(|(place, _)| place.line == line)
+        let here = |place: &Place| place.file == 0 && place.line == line;
+        line > 0 && self.faults.iter().any(|(place, _)| here(place))
     }
 
-    fn printed(&self, (place, fault): &(Place, Fault)) -> String {
-        let (file, place, fault) = (self.file.to_owned(), place.clone(), fault.clone());
-        ConfigError { file, place, fault }.to_string()
+    fn printed(&self, fault: &(Place, Fault)) -> String {
+        self.error(fault.clone()).to_string()
+    }
+
+    fn error(&self, (place, fault): (Place, Fault)) -> ConfigError {
+        let file = self.files.get(place.file).map(|(path, _)| path.clone());
+        ConfigError { file: file.unwrap_or_default(), place, fault }
     }
 }
 
@@ -543,6 +651,7 @@ fn blank_server() -> Server {
         ban_time: None,
         ban_exempt: Vec::new(),
         password_workers: 1,
+        users_file: None,
         enable_anonymous: false,
         anonymous_path: None,
         anonymous_perm: PermSet::default(),

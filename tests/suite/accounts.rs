@@ -179,3 +179,104 @@ fn clear_text_alone_is_warned_of_in_a_file_that_others_can_read() {
     fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(run(&["check"], dir.path()).2, "");
 }
+
+// users_file
+
+fn write(dir: &std::path::Path, name: &str, text: &str) {
+    let file = dir.join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+fn check(dir: &std::path::Path) -> (i32, Vec<String>) {
+    let (code, _, err) = run(&["check"], dir);
+    (code, err.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn users_stand_in_files_of_a_directory_and_a_reload_reads_them_again() {
+    let server = Server::setup().server("users_file = users.d").section("").start_with(|dir| {
+        write(dir, "users.d/b.ini", &section("anna", "one"));
+        write(dir, "users.d/a.ini", &section("otto", BCRYPT));
+        write(dir, "users.d/c.txt", "nonsense");
+        write(dir, "users.d/.d.ini", "nonsense");
+    });
+    server.wait_for_log("users: 3");
+    Client::login(&server, "anna", "one").cmd("QUIT", 221);
+    Client::login(&server, "otto", "tops3cret").cmd("QUIT", 221);
+    Client::bob(&server).cmd("QUIT", 221);
+    let mut anna = Client::login(&server, "anna", "one");
+    write(server.dir(), "users.d/b.ini", &section("carl", "two"));
+    let (code, out, err) = run(&["reload"], server.dir());
+    assert_eq!(code, 0, "{out}{err}");
+    anna.expect(421);
+    Client::login(&server, "carl", "two").cmd("QUIT", 221);
+    // a fault in one of them changes nothing
+    write(server.dir(), "users.d/b.ini", "[user:carl]\nhome = home\n");
+    let (code, _, err) = run(&["reload"], server.dir());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("/users.d/b.ini:1: [user:carl] password: is missing"), "{err}");
+    Client::login(&server, "carl", "two").cmd("QUIT", 221);
+}
+
+#[test]
+fn faults_of_users_files_name_their_file_and_line() {
+    let dir = folder(format!(
+        "[server]\nusers_file = users.d\nmax_cons = x\n{}",
+        section("bob", "x")
+    ));
+    let place = |name: &str| dir.path().join("users.d").join(name).display().to_string();
+    write(
+        dir.path(),
+        "users.d/1.ini",
+        "[server]\nport = 1\n[user:anna]\npassword = $1$a$b\nhome = nowhere\nmax_cons = 2\nlost\n",
+    );
+    let two = section("bob", "y") + &section("otto", "z") + "tls_client = x\n[nonsense]\n";
+    write(dir.path(), "users.d/2.ini", &two);
+    write(dir.path(), "users.d/3.ini", &section("otto", "z"));
+    let (code, found) = check(dir.path());
+    assert_eq!(code, 78);
+    let (one, two, three) = (place("1.ini"), place("2.ini"), place("3.ini"));
+    let expected = [
+        "ftpd.ini:3: [server] max_cons: 'x' is not a whole number".to_owned(),
+        format!("{one}:1: [server] only '[user:NAME]' sections may stand in users_file"),
+        format!("{one}:4: [user:anna] password: is a hash of an unknown kind"),
+        format!("{one}:5: [user:anna] home: 'nowhere' is not a directory"),
+        format!("{one}:6: [user:anna] max_cons: belongs into [server]"),
+        format!("{one}:7: [user:anna] expected '[section]', 'key = value' or a comment"),
+        format!("{two}:1: [user:bob] stands already in ftpd.ini:4"),
+        format!("{two}:4: [user:otto] tls_client: needs a tls_cert"),
+        format!("{two}:8: [nonsense] only '[user:NAME]' sections may stand in users_file"),
+        format!("{three}:1: [user:otto] stands already in {two}:4"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(&expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn a_users_file_that_is_not_there_or_cannot_be_read_is_a_fault() {
+    let bob = section("bob", "x");
+    let dir = folder(format!("[server]\nusers_file = users\n{bob}"));
+    let (code, found) = check(dir.path());
+    assert_eq!((code, found.len()), (78, 1));
+    assert!(found[0].starts_with("ftpd.ini:2: [server] users_file: 'users' is not there"));
+    // a directory in the place of a file of one
+    fs::create_dir_all(dir.path().join("users/x.ini")).unwrap();
+    let (code, found) = check(dir.path());
+    assert_eq!((code, found.len()), (78, 1), "{found:?}");
+    assert!(found[0].contains("users/x.ini: cannot be read"), "{found:?}");
+    // one file does as well, and users in it alone
+    program::write(dir.path(), "[server]\nusers_file = users\n");
+    fs::remove_dir_all(dir.path().join("users")).unwrap();
+    write(dir.path(), "users", &bob);
+    assert_eq!(check(dir.path()), (0, vec![]));
+    fs::set_permissions(dir.path().join("users"), PermissionsExt::from_mode(0o644)).unwrap();
+    let (code, found) = check(dir.path());
+    assert_eq!((code, found.len()), (0, 1));
+    assert!(found[0].contains("users:2: [user:bob] password: clear text"), "{found:?}");
+    write(dir.path(), "users", "");
+    assert_eq!(check(dir.path()).0, 78, "nobody could log in");
+}

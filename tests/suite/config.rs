@@ -149,6 +149,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("max_download", "10 M"),
         ("max_login_attempts", "100"),
         ("password_workers", "1"),
+        ("users_file", "home"),
         ("umask", "0027"),
         ("enable_anonymous", "TRUE"),
         ("anonymous_path", "home"),

@@ -96,9 +96,15 @@ impl Setup {
 
     /// Starts it, and waits until it listens.
     pub(crate) fn start(self) -> Server {
+        self.start_with(|_| ())
+    }
+
+    /// The same when something else has been put beside the ini file.
+    pub(crate) fn start_with(self, put: impl FnOnce(&Path)) -> Server {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("home")).unwrap();
         fs::write(dir.path().join("ftpd.ini"), self.ini()).unwrap();
+        put(dir.path());
         if let Some(user) = self.launch.user {
             for path in ["", "home", "ftpd.ini"] {
                 chown(dir.path().join(path), Some(user), Some(user)).unwrap();

@@ -1,0 +1,57 @@
+//! Where the bytes of the settings come from: the files, or what one of them may become.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The files as they are, but for one that has been edited and is not yet written.
+#[derive(Default)]
+pub(super) struct Source<'a> {
+    edited: Option<(&'a Path, &'a [u8])>,
+}
+
+impl<'a> Source<'a> {
+    /// As if this file held these bytes.
+    pub(super) fn edited(file: &'a Path, bytes: &'a [u8]) -> Self {
+        Self { edited: Some((file, bytes)) }
+    }
+
+    /// The bytes of a file, and its mode.
+    #[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
+    pub(super) fn read(&self, file: &Path) -> io::Result<(Vec<u8>, u32)> {
+        if let Some((edited, bytes)) = self.edited
+            && edited == file
+        {
+            return Ok((bytes.to_vec(), 0o600));
+        }
+        let bytes = std::fs::read(file)?;
+        Ok((bytes, std::fs::metadata(file)?.permissions().mode()))
+    }
+
+    /// The files behind `users_file`: itself, or those of the directory that end in `.ini`, by
+    /// name.
+    #[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
+    pub(super) fn files(&self, users: &Path) -> io::Result<Vec<PathBuf>> {
+        if !users.is_dir() {
+            return Ok(vec![users.to_owned()]);
+        }
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(users)? {
+            files.push(entry?.path());
+        }
+        if let Some((edited, _)) = self.edited
+            && edited.parent() == Some(users)
+            && !files.iter().any(|file| file == edited)
+        {
+            files.push(edited.to_owned());
+        }
+        let is_hidden = |file: &PathBuf| {
+            file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
+        };
+        files.retain(|file| {
+            !is_hidden(file) && file.extension().is_some_and(|extension| extension == "ini")
+        });
+        files.sort();
+        Ok(files)
+    }
+}
