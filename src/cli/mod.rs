@@ -6,8 +6,11 @@ mod bans;
 mod cert;
 mod check;
 mod kick;
+mod passwd;
 mod reload;
+mod rewrite;
 mod screen;
+mod secret;
 mod serve;
 mod service;
 mod share;
@@ -82,6 +85,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "Every fault is reported with its file and line; nothing is started."),
     subcommand("cert", "", cert::run, "show the certificate that clients are shown",
         "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet; so do this as the server's user, who must be able to read it."),
+    subcommand("passwd", "[USER] [--write]", passwd::run, "make the hash of a password, for the settings",
+        "The password is read twice from the terminal, which does not show it, or once, as a line, from a standard input that is no terminal. The hash is printed, for the key password; with --write it is put into the section of USER instead, wherever that stands, and nothing else in the file changes. Nothing is written that would be a fault. A running server takes it over with a reload."),
     subcommand("who", "[--json]", who::run, "list the sessions of the running server",
         "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
     subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",

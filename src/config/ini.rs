@@ -41,8 +41,8 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-const COMMENTS: [char; 2] = [';', '#'];
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(super) const COMMENTS: [char; 2] = [';', '#'];
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads a whole file.
 pub(super) fn read(bytes: &[u8]) -> Document {
@@ -191,13 +191,13 @@ impl Index {
 }
 
 /// One word, as every key is. What looks otherwise is no key that was mistyped.
-fn is_key(key: &str) -> bool {
+pub(super) fn is_key(key: &str) -> bool {
     let in_word = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
     !key.is_empty() && key.chars().all(in_word)
 }
 
 /// `[ User : Bob ]` is `user:Bob`: only the name behind the colon keeps its case.
-fn plain_name(raw: &str) -> String {
+pub(super) fn plain_name(raw: &str) -> String {
     match raw.split_once(':') {
         Some((kind, name)) => format!("{}:{}", kind.trim().to_lowercase(), name.trim()),
         None => raw.trim().to_lowercase(),

@@ -2,6 +2,8 @@
 //!
 //! Uses nothing else of ours. [`load`] reports every fault of a file in one run.
 
+pub mod edit;
+
 mod error;
 mod hash;
 mod hook;

@@ -1,12 +1,17 @@
 //! Hashed passwords, and the subcommands that look after users.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::program::{self, folder};
-use crate::server::{Server, run};
+use crate::server::{Server, eventually, run};
 
 /// "tops3cret", made by crypt(3) of Debian 12; the last one by the reference of Argon2 from
 /// "password".
@@ -182,14 +187,14 @@ fn clear_text_alone_is_warned_of_in_a_file_that_others_can_read() {
 
 // users_file
 
-fn write(dir: &std::path::Path, name: &str, text: &str) {
+fn write(dir: &Path, name: &str, text: &str) {
     let file = dir.join(name);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, text).unwrap();
     fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-fn check(dir: &std::path::Path) -> (i32, Vec<String>) {
+fn check(dir: &Path) -> (i32, Vec<String>) {
     let (code, _, err) = run(&["check"], dir);
     (code, err.lines().map(str::to_owned).collect())
 }
@@ -279,4 +284,197 @@ fn a_users_file_that_is_not_there_or_cannot_be_read_is_a_fault() {
     assert!(found[0].contains("users:2: [user:bob] password: clear text"), "{found:?}");
     write(dir.path(), "users", "");
     assert_eq!(check(dir.path()).0, 78, "nobody could log in");
+}
+
+// passwd
+
+/// Runs the program with this as its standard input.
+fn run_with(dir: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // a program that refuses its arguments reads nothing
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+fn text(dir: &Path, name: &str) -> String {
+    fs::read_to_string(dir.join(name)).unwrap()
+}
+
+#[test]
+fn passwd_prints_a_hash_that_lets_the_password_in() {
+    let dir = folder("");
+    for (input, password) in
+        [("tops3cret\n", "tops3cret"), (" p;#\"\u{e4} \r\n", " p;#\"\u{e4} ")]
+    {
+        let (code, out, err) = run_with(dir.path(), &["passwd"], input);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{out}");
+        let server = Server::setup().section(&section("anna", out.trim())).start();
+        Client::login(&server, "anna", password).cmd("QUIT", 221);
+    }
+    for input in ["", "\n", &"x".repeat(600)] {
+        let (code, out, err) = run_with(dir.path(), &["passwd"], input);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.starts_with("ftpd: no password: "), "{err}");
+    }
+}
+
+#[test]
+fn passwd_write_changes_one_value_and_a_reload_takes_it_over() {
+    let server = Server::setup().user("; the yard\npassword = old").section("; end").start();
+    let ini = server.dir().join("ftpd.ini");
+    let before = fs::read_to_string(&ini).unwrap();
+    fs::set_permissions(&ini, PermissionsExt::from_mode(0o640)).unwrap();
+    let (code, out, err) = run_with(server.dir(), &["passwd", "bob", "--write"], "new\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "ftpd.ini: the password of bob is set; 'ftpd reload' lets a running server know\n"
+    );
+    let after = fs::read_to_string(&ini).unwrap();
+    let line = after.lines().find(|line| line.starts_with("password = ")).unwrap();
+    assert!(line.starts_with("password = $argon2id$"), "{after}");
+    assert_eq!(after.replace(line, "password = old"), before);
+    assert_eq!(ini.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+    Client::login(&server, "bob", "old").cmd("QUIT", 221);
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    Client::login(&server, "bob", "new").cmd("QUIT", 221);
+    let names: Vec<_> = fs::read_dir(server.dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains(".ftpd-"))
+        .collect();
+    assert!(names.is_empty(), "left behind: {names:?}");
+}
+
+#[test]
+fn passwd_write_follows_a_link_and_finds_users_in_other_files() {
+    let dir = folder("");
+    fs::remove_file(dir.path().join("ftpd.ini")).unwrap();
+    write(
+        dir.path(),
+        "real/settings",
+        &format!("[server]\r\nusers_file = {}\r\n", dir.path().join("users.d").display()),
+    );
+    symlink("real/settings", dir.path().join("ftpd.ini")).unwrap();
+    write(dir.path(), "users.d/anna.ini", "[user:anna]\r\nhome = ../home\r\n");
+    // the home starts from the folder of ftpd.ini, where the link is
+    write(dir.path(), "users.d/anna.ini", "[user:anna]\r\nhome = home\r\nperm=elr");
+    let (code, _, err) = run_with(dir.path(), &["passwd", "anna", "--write"], "x\n");
+    assert_eq!((code, err.as_str()), (0, ""), "a fault that was there before is no obstacle");
+    let users = text(dir.path(), "users.d/anna.ini");
+    assert!(users.starts_with("[user:anna]\r\npassword = $argon2id$"), "{users}");
+    assert!(users.ends_with("\r\nhome = home\r\nperm=elr"), "{users}");
+    assert_eq!(check(dir.path()).0, 0);
+    let settings = "[user:otto]\npassword = x\nhome = home\n";
+    write(dir.path(), "real/settings", settings);
+    assert_eq!(run_with(dir.path(), &["passwd", "otto", "--write"], "x\n").0, 0);
+    assert!(dir.path().join("ftpd.ini").symlink_metadata().unwrap().is_symlink());
+    assert_ne!(text(dir.path(), "real/settings"), settings);
+    assert!(fs::metadata(dir.path().join("real/settings")).unwrap().is_file());
+}
+
+#[test]
+fn passwd_write_refuses_a_user_without_a_section_and_changes_nothing() {
+    let ini = section("bob", "x");
+    let dir = folder(&ini);
+    for (arguments, code, said) in [
+        (&["passwd", "Bob", "--write"][..], 1, "ftpd: ftpd.ini has no [user:Bob]\n"),
+        (&["passwd", "--write"], 2, "--write takes a user"),
+        (&["passwd", "bob", "otto"], 2, "unexpected argument 'otto'"),
+        (&["passwd", "--now"], 2, "invalid option '--now'"),
+    ] {
+        let (found, out, err) = run_with(dir.path(), arguments, "y\n");
+        assert_eq!((found, out.as_str()), (code, ""), "{err}");
+        assert!(err.contains(said), "{err}");
+    }
+    assert_eq!(text(dir.path(), "ftpd.ini"), ini);
+}
+
+/// The program on a terminal of its own: what it says, and a way to type.
+struct Typist {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Typist {
+    /// `None` where this system has no `script` to make a terminal.
+    fn start(dir: &Path, arguments: &str) -> Option<Self> {
+        let program = env!("CARGO_BIN_EXE_ftpd");
+        let shell =
+            format!("{program} {arguments}; echo code=$?; stty -a | grep -o ' -*echo '");
+        let child = Command::new("script")
+            .args(["-qec", &shell, "/dev/null"])
+            .current_dir(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else {
+            eprintln!("not tested: there is no script(1)");
+            return None;
+        };
+        let said = Arc::<Mutex<String>>::default();
+        let (own, mut from) = (Arc::clone(&said), child.stdout.take().unwrap());
+        thread::spawn(move || {
+            let mut chunk = [0; 256];
+            while let Ok(read @ 1..) = from.read(&mut chunk) {
+                *own.lock().unwrap() += &String::from_utf8_lossy(&chunk[..read]);
+            }
+        });
+        Some(Self { child, said })
+    }
+
+    fn wait_for(&self, text: &str) -> String {
+        eventually(text, || self.said.lock().unwrap().contains(text));
+        self.said.lock().unwrap().clone()
+    }
+
+    fn answer(&mut self, question: &str, answer: &str) {
+        self.wait_for(question);
+        self.child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+    }
+
+    /// All that was said, once the shell has told whether the terminal echoes.
+    fn end(mut self) -> String {
+        self.wait_for("echo ");
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+        self.said.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn passwd_on_a_terminal_asks_twice_and_shows_nothing() {
+    let dir = folder(section("bob", "x"));
+    let Some(mut typist) = Typist::start(dir.path(), "passwd bob --write") else { return };
+    typist.answer("Password of bob: ", "tops3cret\r");
+    typist.answer("The same again: ", "tops3cret\r");
+    let said = typist.end();
+    assert!(said.contains("the password of bob is set") && said.contains("code=0"), "{said}");
+    assert!(said.contains(" echo ") && !said.contains("tops3cret"), "{said}");
+    assert!(text(dir.path(), "ftpd.ini").contains("password = $argon2id$"));
+    let mut typist = Typist::start(dir.path(), "passwd").unwrap();
+    typist.answer("Password: ", "one\r");
+    typist.answer("The same again: ", "two\r");
+    let said = typist.end();
+    assert!(said.contains("these were two passwords") && said.contains("code=1"), "{said}");
+}
+
+#[test]
+fn ctrl_c_at_the_question_brings_the_echo_back() {
+    let dir = folder(section("bob", "x"));
+    let Some(mut typist) = Typist::start(dir.path(), "passwd bob --write") else { return };
+    typist.answer("Password of bob: ", "half\x03");
+    let said = typist.end();
+    assert!(said.contains("code=130") && said.contains(" echo "), "{said}");
+    assert_eq!(text(dir.path(), "ftpd.ini"), section("bob", "x"));
 }

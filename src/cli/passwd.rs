@@ -1,0 +1,51 @@
+//! `ftpd passwd`: the hash of a new password, to print or to put in its place.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::rewrite::rewrite;
+use super::secret::new_hash;
+use super::{Arguments, Stop, Word, say, settings_file};
+use crate::config::{self, edit};
+use crate::log::escaped;
+
+pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let (mut user, mut write) = (None, false);
+    while let Some(word) = arguments.next()? {
+        match word {
+            Word::Flag(flag) if flag == "--write" => write = true,
+            Word::Value(name) if user.is_none() => {
+                user = Some(name.to_string_lossy().into_owned());
+            }
+            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
+        }
+    }
+    let of = user.as_deref().map(|user| format!(" of {}", escaped(user.as_bytes())));
+    let of = of.unwrap_or_default();
+    if !write {
+        return Ok(say(&new_hash(&of)?));
+    }
+    let user = user.ok_or_else(|| Stop::Misuse("--write takes a user".to_owned()))?;
+    let main = settings_file(arguments.file.as_deref())?;
+    // before anybody types a password for nothing
+    let (file, true) = file_of(&main, &user)? else { return Err(no_user(&user, &main)) };
+    let hash = new_hash(&of)?;
+    rewrite(&main, &file, |text| {
+        let new = edit::set(text, &format!("user:{user}"), "password", &hash);
+        Ok((new.ok_or_else(|| no_user(&user, &file))?, ()))
+    })?;
+    Ok(say(&format!(
+        "{}: the password{of} is set; 'ftpd reload' lets a running server know",
+        file.display()
+    )))
+}
+
+/// The file in which a user stands or would stand, and whether it is there.
+pub(super) fn file_of(main: &Path, user: &str) -> Result<(std::path::PathBuf, bool), Stop> {
+    config::file_of_user(main, user)
+        .map_err(|why| Stop::Failed(format!("the settings cannot be read: {why}")))
+}
+
+pub(super) fn no_user(user: &str, file: &Path) -> Stop {
+    Stop::Failed(format!("{} has no [user:{}]", file.display(), escaped(user.as_bytes())))
+}

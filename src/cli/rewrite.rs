@@ -1,0 +1,107 @@
+//! Puts a changed settings file in the place of the old one: whole or not at all, with its mode
+//! and owner, and only if it is no worse than before.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Gid, Uid, fchown, flock};
+
+use super::{Stop, complain};
+use crate::config::{self, ConfigError};
+
+/// Changes `file`, which is `main` or belongs to its users. A file that is not there yet is made,
+/// with the mode and the owner of `main`, so that the server can read it.
+pub(super) fn rewrite<T>(
+    main: &Path,
+    file: &Path,
+    change: impl FnOnce(&[u8]) -> Result<(Vec<u8>, T), Stop>,
+) -> Result<T, Stop> {
+    let failed =
+        |why: io::Error| Stop::Failed(format!("{} cannot be written: {why}", file.display()));
+    let target = target(file).map_err(failed)?;
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    // one change after the other
+    let lock = open(folder).map_err(failed)?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|why| failed(why.into()))?;
+    let (old, like) = match read(&target) {
+        Ok(old) => (old, &*target),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => (Vec::new(), main),
+        Err(why) => return Err(failed(why)),
+    };
+    let (new, result) = change(&old)?;
+    no_worse(main, file, &new)?;
+    replace(&target, folder, &new, like).map_err(failed)?;
+    lock.sync_all().map_err(failed)?;
+    Ok(result)
+}
+
+/// The file itself, where its name is a symbolic link.
+fn target(file: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(file) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            let is_link = fs::symlink_metadata(file).is_ok();
+            let name = file.file_name().filter(|_| !is_link).ok_or(why)?;
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Ok(fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name))
+        }
+        found => found,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a settings file, not a served one")]
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    fs::read(file)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the folder of a settings file")]
+fn open(folder: &Path) -> io::Result<File> {
+    File::open(folder)
+}
+
+/// The settings must have no fault that they did not have before.
+fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
+    let Err(after) = config::load_edited(main, file, new) else { return Ok(()) };
+    let mut before = config::load(main).err().unwrap_or_default();
+    let is_new = |fault: &&ConfigError| {
+        let same = before.iter().position(|other| is_same(other, fault));
+        same.map(|at| before.swap_remove(at)).is_none()
+    };
+    let caused: Vec<_> = after.iter().filter(is_new).collect();
+    if caused.is_empty() {
+        return Ok(());
+    }
+    for fault in caused {
+        complain(&fault.to_string());
+    }
+    Err(Stop::Failed("that would be a fault in the settings; nothing is changed".to_owned()))
+}
+
+/// But for the line, which may have moved.
+fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
+    let kind = |fault: &ConfigError| std::mem::discriminant(&fault.fault);
+    let place = |fault: &ConfigError| (fault.place.section.clone(), fault.place.key.clone());
+    one.file == other.file && place(one) == place(other) && kind(one) == kind(other)
+}
+
+fn replace(target: &Path, folder: &Path, new: &[u8], like: &Path) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder)?;
+    file.write_all(new)?;
+    let (old, own) = (fs::metadata(like)?, file.as_file().metadata()?);
+    if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
+        let (user, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
+        fchown(file.as_file(), Some(user), Some(group)).map_err(|why| {
+            io::Error::other(format!(
+                "its owner {}:{} cannot be kept: {why}",
+                old.uid(),
+                old.gid()
+            ))
+        })?;
+    }
+    let mode = fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
+    file.as_file().set_permissions(mode)?;
+    file.as_file().sync_all()?;
+    file.persist(target).map_err(|why| why.error)?;
+    Ok(())
+}
