@@ -11,6 +11,7 @@
 //! | [`data`] | the server-DTP: data sockets, bulk bytes, sleeping for a rate |
 //! | [`auth`], [`vfs`], [`hook`] | secrets; served files; starting programs |
 //! | [`config`], [`log`](mod@log) | the ini file; the log |
+//! | [`rights`] | user numbers and capabilities |
 //!
 //! Two tables hold what the server knows: [`control::command::VERBS`] and
 //! [`config::KEYS`]. A line of help, a gate, a default or a page of the manual is read off
@@ -24,6 +25,7 @@ pub mod data;
 pub mod docs;
 pub mod hook;
 pub mod log;
+pub mod rights;
 pub mod server;
 pub mod tls;
 pub mod vfs;

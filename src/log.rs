@@ -16,6 +16,8 @@ use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use time::{OffsetDateTime, UtcOffset};
 
+use crate::rights::{self, Ids};
+
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///
 /// # Errors
@@ -33,7 +35,7 @@ pub fn start(level: LevelFilter, filters: Option<&str>, to: Destination<'_>) -> 
         writeln!(out, "{} {:<5} {}", Stamp(now()), record.level(), record.args())
     });
     builder.target(match to {
-        Destination::File(path) => Target::Pipe(Box::new(LogFile::open(path)?)),
+        Destination::File(path, owner) => Target::Pipe(Box::new(LogFile::open(path, owner)?)),
         Destination::Writer(writer) => Target::Pipe(writer),
         Destination::Stderr => Target::Stderr,
     });
@@ -49,8 +51,8 @@ pub fn start(level: LevelFilter, filters: Option<&str>, to: Destination<'_>) -> 
 pub enum Destination<'a> {
     /// Standard error.
     Stderr,
-    /// A file, which is opened anew when somebody moves it away.
-    File(&'a Path),
+    /// A file, which is opened anew when somebody moves it away; made for that user.
+    File(&'a Path, Option<&'a Ids>),
     /// Anything else; it gets each line in one piece.
     Writer(Box<dyn Write + Send>),
 }
@@ -294,13 +296,13 @@ impl fmt::Display for Escaped<'_> {
 pub struct TransferLog(Mutex<LogFile>);
 
 impl TransferLog {
-    /// Opens the file for appending.
+    /// Opens the file for appending; if it is made, then for that user.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        LogFile::open(path).map(|file| Self(Mutex::new(file)))
+    pub fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
+        LogFile::open(path, owner).map(|file| Self(Mutex::new(file)))
     }
 
     /// Appends one line.
@@ -382,8 +384,9 @@ struct LogFile {
 const LOOK: Duration = Duration::from_secs(1);
 
 impl LogFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: append_to(path)?, looked: Instant::now() })
+    fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
+        let file = append_to(path, owner)?;
+        Ok(Self { path: path.to_owned(), file, looked: Instant::now() })
     }
 
     fn follow(&mut self) {
@@ -394,7 +397,7 @@ impl LogFile {
         let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
         let there = std::fs::metadata(&self.path).map(id).ok();
         if there != self.file.metadata().map(id).ok()
-            && let Ok(file) = append_to(&self.path)
+            && let Ok(file) = append_to(&self.path, None)
         {
             self.file = file;
         }
@@ -402,8 +405,15 @@ impl LogFile {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the logs are this room's")]
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o640);
+    // only what is new, and not what a link of that name leads to
+    if let Ok(file) = options.clone().create_new(true).open(path) {
+        rights::hand_over(&file, owner)?;
+        return Ok(file);
+    }
+    options.create(true).open(path)
 }
 
 impl Write for LogFile {

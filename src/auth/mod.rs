@@ -77,10 +77,16 @@ pub enum AuthError {
 }
 
 impl Users {
-    /// The users of a configuration, and who checks their passwords.
-    pub fn new(config: Arc<Config>, passwords: Arc<Passwords>) -> Self {
+    /// The users of a configuration.
+    pub fn new(config: Arc<Config>) -> Self {
+        let passwords = Arc::new(Passwords::new(config.password_workers()));
         let decoys = Decoys::of(&config);
         Self { config, seats: Arc::default(), passwords, decoys }
+    }
+
+    /// Who checks their passwords; the same after a reload.
+    pub fn passwords(&self) -> Arc<Passwords> {
+        Arc::clone(&self.passwords)
     }
 
     /// The same with other settings: who is here stays.

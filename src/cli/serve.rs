@@ -12,9 +12,10 @@ use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::{Arguments, Stop, load, read, service};
+use super::{Arguments, Stop, complain, load, read, service};
 use crate::config::Config;
-use crate::log::{self, Destination};
+use crate::log::{self, Destination, escaped};
+use crate::rights;
 use crate::server::{Order, Orders, Server, Source, Supervisor};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
@@ -24,8 +25,20 @@ const FILES_PER_SESSION: u64 = 10;
 /// Listeners, logs, signals and what the libraries open for a moment.
 const OTHER_FILES: u64 = 32;
 
+/// What most servers should not do.
+const ROOT: &str = "running as root: whatever a client could trick the server into, root does; set user = NAME in [server]";
+
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
-    let (file, config) = load(arguments.end()?.as_deref())?;
+    let (file, mut config) = load(arguments.end()?.as_deref())?;
+    if let Some(ids) = &config.server.user
+        && let Err(why) = rights::may_become(ids)
+    {
+        complain(&format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes())));
+        return Err(Stop::BadConfig);
+    }
+    if config.server.user.is_none() && rights::is_root() {
+        config.warnings.push(ROOT.to_owned());
+    }
     let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
     serve(config, source, service::supervisor, |_| ()).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
@@ -40,8 +53,7 @@ pub(super) fn serve(
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let (sender, receiver) = bounded(8);
-    catch_signals(sender.clone())?;
-    let orders = Orders { sender, receiver };
+    let orders = Orders { sender: sender.clone(), receiver };
     // each file and directory gets its mode with its user's own mask
     umask(Mode::empty());
     (source.start_log)(&config)?;
@@ -53,6 +65,8 @@ pub(super) fn serve(
     }
     allow_files(&config);
     let server = Server::bind(config, source, supervisor(), &orders)?;
+    // only now, for it starts threads: none may have been there when root was given up
+    catch_signals(sender)?;
     ready(&server);
     server.run(&orders).map_err(|why| format!("cannot start: {why}"))
 }
@@ -66,7 +80,8 @@ fn start_log(config: &Config) -> Result<(), String> {
         (::log::LevelFilter::Off, None)
     };
     let filters = std::env::var("RUST_LOG").ok();
-    let to = file.map_or(Destination::Stderr, Destination::File);
+    let user = server.user.as_ref();
+    let to = file.map_or(Destination::Stderr, |file| Destination::File(file, user));
     log::start(level, filters.as_deref(), to).map_err(|why| {
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
         format!("cannot open the log {file}: {why}")

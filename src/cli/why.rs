@@ -9,6 +9,7 @@ use rustix::process::geteuid;
 use super::{Arguments, FAILED, Stop, Word, complain, load, say};
 use crate::config::{Config, Perm, User};
 use crate::log::{escaped, path as quoted};
+use crate::rights::{self, Keep};
 use crate::vfs::{FsError, Home, Parts, Tree, Uploads, VirtualPath};
 
 /// What may be asked for, and the permission that it takes.
@@ -57,6 +58,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         Stop::Failed(format!("there is no user '{}'", escaped(name.as_bytes())))
     })?;
     let path = VirtualPath::root().join(path.as_bytes());
+    become_server(&config)?;
     let tree = open(&config, user).map_err(|why| {
         Stop::Failed(format!("the home {} cannot be opened: {why}", quoted(&user.home)))
     })?;
@@ -68,10 +70,25 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
             .map_or_else(|| "yes".to_owned(), |why| format!("no: {}", escaped(why.as_bytes())));
         say(&format!("{action} {}: {verdict}", quoted(&tree.real(&path))));
     }
-    if geteuid().is_root() {
-        complain("(for root; ask as the server's user, who may have fewer rights)");
-    }
     Ok(if all_allowed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// From here on the answers are those that the server would get.
+fn become_server(config: &Config) -> Result<(), Stop> {
+    let Some(ids) = &config.server.user else {
+        if rights::is_root() {
+            complain("(for root; ask as the server's user, who may have fewer rights)");
+        }
+        return Ok(());
+    };
+    let name = escaped(ids.name.as_bytes());
+    if rights::may_become(ids).is_err() {
+        let me = geteuid().as_raw();
+        complain(&format!("(for uid {me}; ask as root or as user {name}, which serves)"));
+        return Ok(());
+    }
+    rights::give_up(ids, Keep::default())
+        .map_err(|why| Stop::Failed(format!("cannot become user {name}: {why}")))
 }
 
 fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {

@@ -69,8 +69,6 @@ pub enum Fault {
     Value(String, String),
     /// A value that must not be shown, and what is wrong with it.
     Secret(&'static str),
-    /// A key of a later version.
-    Unsupported,
     /// TLS is asked for, and there is no certificate.
     NeedsCertificate,
     /// Nobody could log in.
@@ -120,9 +118,6 @@ impl fmt::Display for Fault {
             Self::Missing => f.write_str("is missing"),
             Self::Value(read, why) => write!(f, "'{}' {why}", read.escape_debug()),
             Self::Secret(why) => f.write_str(why),
-            Self::Unsupported => {
-                f.write_str("is not supported by this version; leave it empty or off")
-            }
             Self::NeedsCertificate => f.write_str("needs a tls_cert"),
             Self::NobodyCanLogIn => {
                 f.write_str("no '[user:NAME]' section, and enable_anonymous is off")

@@ -19,6 +19,7 @@ use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
 use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
 use super::value::{self, Password, Peers, PortRange};
+use crate::rights::{self, Ids};
 
 /// What `[server]` says.
 #[derive(Debug, Clone)]
@@ -104,6 +105,12 @@ pub struct Server {
     pub tls_client_ca: Option<PathBuf>,
     /// Whether a client must have one.
     pub tls_client_cert: ClientCertificate,
+    /// Whom root is given up for.
+    pub user: Option<Ids>,
+    /// Its name, or number.
+    pub(super) user_name: Option<String>,
+    /// The group instead of that user's own.
+    pub(super) group: Option<u32>,
 }
 
 /// What may stand in `[server]` for everybody and in `[user:NAME]` for one.
@@ -230,9 +237,10 @@ pub enum Kind {
     Readable(Set<Option<PathBuf>>),
     /// A program with its arguments, or nothing.
     Program(Set<Option<Arc<Program>>>),
-    /// A key that only a later version can obey: anything but empty or off is refused, so
-    /// that nobody believes in protection that is not there.
-    Later(Section),
+    /// A user of the system, or nothing. Only with its group it is known whether there is one.
+    Account(Set<Option<String>>),
+    /// A group of the system, or nothing.
+    Group(Set<Option<u32>>),
 }
 
 /// The two kinds of section.
@@ -253,9 +261,9 @@ pub(super) enum Target<'a> {
 }
 
 use Kind::{
-    Bound, Certificate, File, FileOrFolder, Folder, Host, Hosts, LateFolder, Later, Level,
-    Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable, Switch,
-    Text, Time, Umask, Word,
+    Account, Bound, Certificate, File, FileOrFolder, Folder, Group, Host, Hosts, LateFolder,
+    Level, Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable,
+    Switch, Text, Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -372,10 +380,10 @@ pub static KEYS: &[Key] = &[
         "File that a line in xferlog format is appended to for each transfer. Empty: none."),
     key("shutdown_grace", "10", Time(InServer(|to, v| to.shutdown_grace = v.unwrap_or_default())),
         "How long running transfers may go on after Ctrl-C or SIGTERM. 0: not at all."),
-    key("user", "", Later(Section::Server),
-        "Not supported by this version: root is given up for this user once the ports are bound."),
-    key("group", "", Later(Section::Server),
-        "Not supported by this version: root is given up for this group once the ports are bound."),
+    fixed("user", "", Account(InServer(|to, v| to.user_name = v)),
+        "User of the system, by name or number, for whom a server that was started as root gives root up for good, once ports, logs and keys are open. Empty: it stays who it is. See USERS OF THE SYSTEM in ftpd.ini(5)."),
+    fixed("group", "", Group(InServer(|to, v| to.group = v)),
+        "Group of the system for new files, instead of that user's primary one."),
     key("tls_cert", "", Certificate(InServer(|to, v| to.tls_cert = v)),
         "PEM file with the certificate and its chain, or auto for one that is made and renewed here. Empty: no TLS. A changed file is taken for new connections."),
     key("tls_key", "", Readable(InServer(|to, v| to.tls_key = v)),
@@ -494,8 +502,11 @@ impl Key {
                 let program = (!text.is_empty()).then(|| program(text, folder)).transpose();
                 set.put(target, program.map_err(refused)?.map(Arc::new));
             }
-            Later(_) if text.is_empty() || value::switch(text) == Ok(false) => {}
-            Later(_) => return Err(Fault::Unsupported),
+            Account(set) => set.put(target, (!text.is_empty()).then(|| text.to_owned())),
+            Group(set) => {
+                let group = (!text.is_empty()).then(|| rights::group(text)).transpose();
+                set.put(target, group.map_err(refused)?);
+            }
         }
         Ok(())
     }
@@ -506,7 +517,7 @@ impl Kind {
         match self {
             Text(set) => set.section(),
             Hosts(set) => set.section(),
-            Host(set) => set.section(),
+            Host(set) | Account(set) => set.section(),
             Number(_, set) => set.section(),
             Bound(_, set) => set.section(),
             Ports(set) => set.section(),
@@ -524,7 +535,7 @@ impl Kind {
             Umask(set) => set.section(),
             Level(set) => set.section(),
             Kind::Password(set) => set.section(),
-            Later(section) => *section,
+            Group(set) => set.section(),
         }
     }
 
@@ -551,7 +562,8 @@ impl Kind {
             Umask(_) => "octal mask".to_owned(),
             Level(_) => "log level".to_owned(),
             Kind::Password(_) => "password".to_owned(),
-            Later(_) => "empty or off".to_owned(),
+            Account(_) => "user name or number".to_owned(),
+            Group(_) => "group name or number".to_owned(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The typed settings: what `ftpd.ini` says, checked as a whole before anything is started.
 //!
-//! Uses nothing else of ours. [`load`] reports every fault of a file in one run.
+//! Uses `rights` alone, for users of the system. [`load`] reports every fault of a file in one run.
 
 pub mod edit;
 
@@ -34,6 +34,8 @@ pub use value::{Password, Peers, PortRange};
 use ini::Document;
 use keys::Target;
 use source::Source;
+
+use crate::rights::Ids;
 
 /// All that the file says.
 #[derive(Debug)]
@@ -404,6 +406,7 @@ impl Draft {
         self.readable_passwords(&mut warnings);
         self.anonymous();
         self.tls();
+        self.account();
         if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
@@ -542,6 +545,30 @@ impl Draft {
         }
     }
 
+    /// Whom root is given up for.
+    fn account(&mut self) {
+        let Some(name) = self.server.user_name.clone() else {
+            if let Some(group) = self.server.group {
+                let why = "is of no use without a user".to_owned();
+                let place = Place::of(self.line("group"), "server", "group");
+                self.faults.push((place, Fault::Value(group.to_string(), why)));
+            }
+            return;
+        };
+        let place = Place::of(self.line("user"), "server", "user");
+        // a group that was refused has its fault already
+        let some = self.is_faulty(self.line("group")).then_some(0);
+        match Ids::of(&name, self.server.group.or(some)) {
+            Ok(ids) => {
+                let file = self.files.first().map(|(path, _)| path.display().to_string());
+                let file = file.unwrap_or_default();
+                let place = format!("{file}:{}: [server] user", place.line);
+                self.server.user = Some(Ids { place, ..ids });
+            }
+            Err(why) => self.faults.push((place, Fault::Value(name, why))),
+        }
+    }
+
     /// Anonymous users are users without a password.
     fn anonymous(&mut self) {
         if !self.server.enable_anonymous {
@@ -616,6 +643,7 @@ fn tls_settings(server: &Server) -> Option<TlsSettings> {
         resume: server.tls_resume,
         client_ca: server.tls_client_ca.clone(),
         client_cert: server.tls_client_cert,
+        owner: server.user.clone(),
     };
     (settings.certificate != CertificateSource::None).then_some(settings)
 }
@@ -675,6 +703,9 @@ fn blank_server() -> Server {
         tls_resume: Resume::Require,
         tls_client_ca: None,
         tls_client_cert: ClientCertificate::Required,
+        user: None,
+        user_name: None,
+        group: None,
     }
 }
 

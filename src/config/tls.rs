@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::rights::Ids;
+
 /// All that the server must know to speak TLS. There is none without a certificate.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
@@ -21,6 +23,8 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
     /// Whether a client must have one.
     pub client_cert: ClientCertificate,
+    /// Whose a certificate is that is made here.
+    pub owner: Option<Ids>,
 }
 
 /// `tls_cert`.

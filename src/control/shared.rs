@@ -56,15 +56,13 @@ impl Shared {
     ///
     /// In words for the administrator.
     pub fn new(
-        config: &Arc<Config>,
+        settings: Settings,
         control_ports: Vec<u16>,
         guard: Box<dyn Guard>,
     ) -> Result<Self, String> {
+        let config = Arc::clone(&settings.config);
         let server = &config.server;
-        let passwords = Arc::new(Passwords::new(config.password_workers()));
-        let users = Users::new(Arc::clone(config), Arc::clone(&passwords));
-        let users = |_| users;
-        let settings = Settings::new(Arc::clone(config), control_ports.clone(), users)?;
+        let passwords = settings.users.passwords();
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
@@ -90,7 +88,7 @@ impl Shared {
     pub fn renew(&self, config: Arc<Config>) -> Result<(), String> {
         let ports = self.control_ports.clone();
         let old = self.settings();
-        let settings = Settings::new(config, ports, |config| old.users.renewed(config))?;
+        let settings = Settings::new(config, ports, Some(&old))?;
         let settings = Arc::new(settings);
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
@@ -101,14 +99,19 @@ impl Shared {
 }
 
 impl Settings {
-    fn new(
+    /// Opens the files that the settings name. Who is here under `old` ones stays.
+    ///
+    /// # Errors
+    ///
+    /// In words for the administrator.
+    pub fn new(
         config: Arc<Config>,
         control_ports: Vec<u16>,
-        users: impl FnOnce(Arc<Config>) -> Users,
+        old: Option<&Self>,
     ) -> Result<Self, String> {
         let server = &config.server;
         let open = |path: &Path| {
-            TransferLog::open(path)
+            TransferLog::open(path, server.user.as_ref())
                 .map_err(|why| format!("cannot open transfer_log {}: {why}", path.display()))
         };
         let transfers = server.transfer_log.as_deref().map(open).transpose()?;
@@ -119,7 +122,8 @@ impl Settings {
         let tls = tls.map_err(|why| why.to_string())?;
         let ports = Arc::new(Ports::new(server.passive_ports, control_ports));
         let masquerade = Masquerade::new(server);
-        let users = users(Arc::clone(&config));
+        let own = || Arc::clone(&config);
+        let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 

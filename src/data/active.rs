@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::{DataConnection, DataError, Progress, Ready, Watch, wait};
+use crate::rights::raise_low_ports;
 
 /// Connects to the client's data port, from `local` (its port may be 0).
 ///
@@ -62,6 +63,7 @@ pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::for_address(local), kind, None)?;
     socket.set_reuse_address(true)?;
+    let _raised = (1..1024).contains(&local.port()).then(raise_low_ports);
     socket.bind(&local.into())?;
     Ok(socket)
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::admission::ban::{Ban, Place};
 use super::{Hub, Order};
 use crate::control::{Live, Sight};
 use crate::log::{escaped, stamp};
+use crate::rights::{self, Ids};
 
 /// Who asks nothing for this long is let go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,17 +37,17 @@ const LONGEST_BAN: u64 = 365 * 24 * 3600;
 const MOST: usize = 16;
 
 /// Makes the socket. A server that cannot have it serves all the same, and the log says why.
-pub(super) fn listen(path: &Path) -> Option<UnixListener> {
-    let made = make(path);
+pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<UnixListener> {
+    let made = make(path, user);
     if let Err(why) = &made {
         log::warn!("no admin socket at {}: {why}", path.display());
     }
     made.ok()
 }
 
-fn make(path: &Path) -> io::Result<UnixListener> {
+fn make(path: &Path, user: Option<&Ids>) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        rights::make_folder(folder, user)?;
     }
     // what a server has left that was killed
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
@@ -59,6 +60,7 @@ fn make(path: &Path) -> io::Result<UnixListener> {
     let before = umask(Mode::from_raw_mode(0o177));
     let made = UnixListener::bind(path);
     umask(before);
+    rights::hand_over_name(path, user)?;
     made
 }
 
@@ -69,8 +71,13 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Takes the socket's name away.
 pub(super) fn leave(path: &Path) {
-    // somebody else may have done so
-    let _ = remove(path);
+    match remove(path) {
+        // somebody else may have done so
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            log::warn!("the admin socket {} stays: {why}", path.display());
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// Lets in whoever comes, each with a thread.

@@ -11,6 +11,7 @@ mod notify;
 mod pool;
 mod registry;
 mod reload;
+mod root;
 mod watch;
 
 use std::fs::File;
@@ -26,7 +27,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Config;
-use crate::control::{self, Session, Shared, TurnedAway};
+use crate::control::{self, Session, Settings, Shared, TurnedAway};
 use crate::log::{Event, Who};
 use admission::ban::Bans;
 use admission::{Admission, Ticket};
@@ -107,7 +108,8 @@ const BREATH: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Server {
-    /// Binds every address of the configuration.
+    /// Binds every address of the configuration, opens all that only root can open, and gives
+    /// root up if the settings say so. No other thread may run yet.
     ///
     /// # Errors
     ///
@@ -134,7 +136,13 @@ impl Server {
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
         let (bans, registry) = (Arc::<Bans>::default(), Arc::<Registry>::default());
         let gate = Gate { bans: Arc::clone(&bans), registry: Arc::clone(&registry) };
-        let shared = Arc::new(Shared::new(&config, ports.collect(), Box::new(gate))?);
+        let ports: Vec<_> = ports.collect();
+        let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
+        root::make_folders(&config);
+        let user = server.user.as_ref();
+        let admin = server.admin_socket.as_deref().and_then(|path| admin::listen(path, user));
+        root::give_up(&config, &source)?;
+        let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let serve = {
             let shared = Arc::clone(&shared);
             move |client: Client| serve(client, &shared)
@@ -151,7 +159,6 @@ impl Server {
             hook_workers: Mutex::default(),
             shared,
         };
-        let admin = server.admin_socket.as_deref().and_then(admin::listen);
         Ok(Self { doors, admin, hub: Arc::new(hub) })
     }
 

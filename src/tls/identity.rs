@@ -1,9 +1,9 @@
 //! The certificate and its key: from PEM files, or made here and renewed before its end.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,7 @@ use x509_cert::der::Decode;
 
 use super::TlsError;
 use crate::config::TlsSettings;
+use crate::rights::{self, Ids};
 
 /// A chain and the key of its first certificate.
 pub struct Identity {
@@ -175,7 +176,8 @@ pub(super) fn fingerprint(der: &[u8]) -> String {
 
 fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), String> {
     let text = |why: std::io::Error| why.to_string();
-    DirBuilder::new().recursive(true).mode(0o700).create(&settings.dir).map_err(text)?;
+    let owner = settings.owner.as_ref();
+    rights::make_folder(&settings.dir, owner).map_err(text)?;
     let pair = KeyPair::generate().map_err(|why| why.to_string())?;
     let mut params =
         CertificateParams::new(settings.names.clone()).map_err(|why| why.to_string())?;
@@ -186,16 +188,17 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     params.not_before = now - Duration::from_secs(24 * 3600);
     params.not_after = now + LIFETIME;
     let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
-    write_private(key, pair.serialize_pem().as_bytes()).map_err(text)?;
-    write_private(certificate, made.pem().as_bytes()).map_err(text)
+    write_private(key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
+    write_private(certificate, made.pem().as_bytes(), owner).map_err(text)
 }
 
 /// Whole or not at all, and for the owner alone.
 #[expect(clippy::disallowed_methods, reason = "a certificate is no served file")]
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_private(file: &Path, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
     let draft = file.with_extension("new");
     let _ = fs::remove_file(&draft);
     let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    rights::hand_over(&to, owner)?;
     to.write_all(bytes)?;
     to.sync_all()?;
     fs::rename(&draft, file)

@@ -36,6 +36,7 @@ fn main() {
         resume: Resume::Prefer,
         client_ca: None,
         client_cert: ClientCertificate::Optional,
+        owner: None,
     };
     let with = Tls::start(&settings).expect("settings");
     let without = TlsSettings { resume: Resume::Off, ..settings };

@@ -446,14 +446,20 @@ fn an_unknown_section_is_refused() {
 }
 
 #[test]
-fn keys_of_later_versions_are_refused_with_a_value_and_not_ignored() {
-    for line in ["user = ftp", "group = nogroup"] {
-        let key = line.split(' ').next().unwrap();
-        let wanted = format!(
-            "ftpd.ini:2: [server] {key}: is not supported by this version; leave it empty or off"
-        );
-        assert_eq!(fault_of(line), wanted);
+fn a_user_of_the_system_must_be_one_and_not_root() {
+    for (line, fault) in [
+        ("user = nobody-of-that-name", "is not a user of this system"),
+        ("user = off", "is not a user of this system"),
+        ("user = root", "is root, which is what is to be given up"),
+        ("user = 0", "is root, which is what is to be given up"),
+        ("user = 4000000000", "has no group of its own; name one"),
+        ("group = no-group-of-that-name", "is not a group of this system"),
+        ("group = 7", "is of no use without a user"),
+    ] {
+        let (key, value) = line.split_once(" = ").unwrap();
+        assert_eq!(fault_of(line), format!("ftpd.ini:2: [server] {key}: '{value}' {fault}"));
     }
+    assert_eq!(warnings(format!("[server]\nuser=4000000000\ngroup=7\n{BOB}")), "");
     assert_eq!(warnings(format!("[server]\nuser=\ngroup =\n{BOB}")), "");
 }
 

@@ -23,6 +23,7 @@
 //! | `why.rs` | `ftpd why`, and the same sentence in the log |
 //! | `share.rs` | `ftpd share` |
 //! | `service.rs` | what systemd and packages meet: messages, sockets handed over, `make install` |
+//! | `privileges.rs` | giving up root; most of it takes root |
 //! | `logs.rs` | the log and the transfer log |
 //! | `tls_keys.rs` | certificates and keys: forms, chains, faults and warnings |
 //! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
@@ -69,6 +70,7 @@ mod listing;
 mod login;
 mod logs;
 mod param;
+mod privileges;
 mod program;
 mod regress;
 mod rfc1123;

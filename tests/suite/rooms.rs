@@ -9,19 +9,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", EVERY),
     ("cli", EVERY),
     ("docs", EVERY),
-    ("server", &["control", "config", "log"]),
-    ("control", &["data", "auth", "vfs", "hook", "tls", "config", "log"]),
-    ("data", &["vfs", "tls", "config", "log"]),
+    ("server", &["control", "config", "log", "rights"]),
+    ("control", &["data", "auth", "vfs", "hook", "tls", "config", "log", "rights"]),
+    ("data", &["vfs", "tls", "config", "log", "rights"]),
     ("auth", &["config", "log"]),
-    ("vfs", &["config", "log"]),
+    ("vfs", &["config", "log", "rights"]),
     ("hook", &["config", "log"]),
-    ("tls", &["config", "log"]),
-    ("config", &[]),
-    ("log", &[]),
+    ("tls", &["config", "log", "rights"]),
+    ("config", &["rights"]),
+    ("log", &["rights"]),
+    ("rights", &[]),
 ];
 
 const EVERY: &[&str] = &[
     "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "tls", "config", "log",
+    "rights",
 ];
 
 fn is_room(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,6 +30,8 @@ pub(crate) struct Setup {
 struct Launch {
     files: Option<u64>,
     user: Option<u32>,
+    /// Whose the home is, in a folder that all may pass through.
+    owner: Option<u32>,
     environment: Vec<(String, String)>,
 }
 
@@ -94,6 +96,12 @@ impl Setup {
         self
     }
 
+    /// The home belongs to this user, who can come to it, where the test run is root's.
+    pub(crate) fn home_of(mut self, user: u32) -> Self {
+        self.launch.owner = Some(user);
+        self
+    }
+
     /// Starts it, and waits until it listens.
     pub(crate) fn start(self) -> Server {
         self.start_with(|_| ())
@@ -109,6 +117,10 @@ impl Setup {
             for path in ["", "home", "ftpd.ini"] {
                 chown(dir.path().join(path), Some(user), Some(user)).unwrap();
             }
+        }
+        if let Some(owner) = self.launch.owner {
+            fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+            chown(dir.path().join("home"), Some(owner), Some(owner)).unwrap();
         }
         let (child, address, log) = self.launch.run(dir.path());
         Server { child, address, dir, log, launch: self.launch }

@@ -1,0 +1,110 @@
+//! Users and groups of the system, by name or number.
+
+use std::ffi::CString;
+use std::hash::{Hash, Hasher};
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+/// A user of the system with all its groups.
+#[derive(Debug, Clone)]
+pub struct Ids {
+    /// As the settings name it.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The group of new files.
+    pub gid: u32,
+    /// All groups, that one too.
+    pub groups: Vec<u32>,
+    /// Which line of the settings asks for it.
+    pub place: String,
+}
+
+impl Ids {
+    /// Looks a user up. Its group is its primary one, unless another is named.
+    ///
+    /// # Errors
+    ///
+    /// In words that follow the quoted name.
+    pub fn of(name: &str, gid: Option<u32>) -> Result<Self, String> {
+        let cannot = |why| format!("cannot be looked up: {why}");
+        let mut found = User::from_name(name).map_err(cannot)?;
+        let number = number(name);
+        if let (None, Some(number)) = (&found, number) {
+            found = User::from_uid(Uid::from_raw(number)).map_err(cannot)?;
+        }
+        let (uid, own) = match (&found, number) {
+            (Some(user), _) => (user.uid.as_raw(), Some(user.gid.as_raw())),
+            (None, Some(number)) => (number, None),
+            (None, None) => return Err("is not a user of this system".to_owned()),
+        };
+        let gid = gid.or(own).ok_or_else(|| "has no group of its own; name one".to_owned())?;
+        if uid == 0 {
+            return Err("is root, which is what is to be given up".to_owned());
+        }
+        let known = found.and_then(|user| CString::new(user.name).ok());
+        let groups = match known {
+            Some(name) => getgrouplist(&name, Gid::from_raw(gid)).map_err(cannot)?,
+            None => vec![Gid::from_raw(gid)],
+        };
+        let groups = groups.into_iter().map(Gid::as_raw).collect();
+        Ok(Self { name: name.to_owned(), uid, gid, groups, place: String::new() })
+    }
+}
+
+/// Two are the same if the system takes them for the same.
+impl PartialEq for Ids {
+    fn eq(&self, other: &Self) -> bool {
+        (self.uid, self.gid) == (other.uid, other.gid)
+    }
+}
+
+impl Eq for Ids {}
+
+impl Hash for Ids {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.uid, self.gid).hash(state);
+    }
+}
+
+/// The number of a group.
+///
+/// # Errors
+///
+/// In words that follow the quoted name.
+pub fn group(name: &str) -> Result<u32, String> {
+    let found = Group::from_name(name).map_err(|why| format!("cannot be looked up: {why}"))?;
+    let found = found.map(|group| group.gid.as_raw()).or_else(|| number(name));
+    found.ok_or_else(|| "is not a group of this system".to_owned())
+}
+
+/// Digits alone; the highest number is that of nobody at all.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&number| digits && number != u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_strangers_are_no_users_to_become() {
+        for name in ["root", "0", "00"] {
+            assert!(Ids::of(name, None).unwrap_err().starts_with("is root"), "{name}");
+        }
+        for name in ["", "nobody-of-that-name", "-1", "+5", "4294967295", "1 "] {
+            assert_eq!(Ids::of(name, Some(5)).unwrap_err(), "is not a user of this system");
+            assert_eq!(group(name).unwrap_err(), "is not a group of this system");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_name_takes_a_group() {
+        let free = (60_000..65_000).find(|&uid| User::from_uid(Uid::from_raw(uid)) == Ok(None));
+        let text = free.unwrap().to_string();
+        assert_eq!(Ids::of(&text, None).unwrap_err(), "has no group of its own; name one");
+        let ids = Ids::of(&text, Some(7)).unwrap();
+        assert_eq!((ids.uid, ids.gid, &ids.groups[..]), (free.unwrap(), 7, &[7][..]));
+    }
+}

@@ -1,0 +1,161 @@
+//! Who the process is for the system, and how much of root's power it keeps.
+//!
+//! Alone changes user and group numbers and capabilities, and looks users of the system up.
+//! Uses nothing else of ours: the settings and the logs need it.
+
+mod ids;
+mod thread;
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, fchown, lchown};
+use std::path::Path;
+
+use nix::unistd::{
+    Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setresgid, setresuid, setuid,
+};
+use rustix::process::geteuid;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities,
+    set_no_new_privs,
+};
+
+pub use ids::{Ids, group};
+pub use thread::{Raised, raise_low_ports};
+
+/// What a server keeps when it gives up root.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// Ports below 1024, for data connections.
+    pub low_ports: bool,
+}
+
+impl Keep {
+    fn capabilities(self) -> CapabilitySet {
+        let ports = CapabilitySet::NET_BIND_SERVICE;
+        if self.low_ports { ports } else { CapabilitySet::empty() }
+    }
+}
+
+/// Whether this process could become that user, or is it already.
+///
+/// # Errors
+///
+/// In words that follow the name of the user.
+pub fn may_become(ids: &Ids) -> Result<(), String> {
+    let permitted =
+        capabilities(None).map(|sets| sets.permitted).map_err(|why| why.to_string())?;
+    if is(ids) || permitted.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) {
+        return Ok(());
+    }
+    let me = geteuid().as_raw();
+    Err(format!("takes a start as root, and this is uid {me}"))
+}
+
+/// Whether this process is root, or could be again.
+pub fn is_root() -> bool {
+    getresuid()
+        .is_ok_and(|now| [now.real, now.effective, now.saved].iter().any(|id| id.is_root()))
+}
+
+/// Gives what root has just made to the server's user. Who is not root makes it as that user.
+///
+/// # Errors
+///
+/// The system's.
+pub fn hand_over(file: impl AsFd, to: Option<&Ids>) -> io::Result<()> {
+    match to.filter(|_| geteuid().is_root()) {
+        Some(ids) => fchown(file, Some(ids.uid), Some(ids.gid)),
+        None => Ok(()),
+    }
+}
+
+/// The same for a name, links not followed.
+///
+/// # Errors
+///
+/// The system's.
+pub fn hand_over_name(path: &Path, to: Option<&Ids>) -> io::Result<()> {
+    match to.filter(|_| geteuid().is_root()) {
+        Some(ids) => lchown(path, Some(ids.uid), Some(ids.gid)),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder for the server's user alone, unless it is there.
+///
+/// # Errors
+///
+/// The system's.
+pub fn make_folder(path: &Path, to: Option<&Ids>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    hand_over_name(path, to)
+}
+
+/// Becomes that user for good: all threads, supplementary groups first and the user last, with no
+/// more capabilities than those to keep, which are raised where they are needed. Must come before
+/// other threads start, for capabilities are each thread's own.
+///
+/// # Errors
+///
+/// When it is not possible, or could be taken back. The process must end then.
+pub fn give_up(ids: &Ids, keep: Keep) -> io::Result<()> {
+    let keep = keep.capabilities();
+    // what programs of hooks could get by their files' bits is as lost
+    set_no_new_privs(true)?;
+    for capability in CapabilitySet::all().difference(keep).iter() {
+        // neither known to each kernel, nor allowed in each container; what is started gains
+        // nothing all the same
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+    let changes = !is(ids);
+    if changes {
+        set_keep_capabilities(true)?;
+        let groups: Vec<_> = ids.groups.iter().copied().map(Gid::from_raw).collect();
+        let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+        // by way of the C library, which sees to it that each thread does so
+        setgroups(&groups)?;
+        setresgid(gid, gid, gid)?;
+        setresuid(uid, uid, uid)?;
+        set_keep_capabilities(false)?;
+    }
+    // a kernel without them has none to clear
+    let _ = clear_ambient_capability_set();
+    let permitted = capabilities(None)?.permitted & keep;
+    let (effective, inheritable) = (CapabilitySet::empty(), CapabilitySet::empty());
+    let left = CapabilitySets { effective, permitted, inheritable };
+    set_capabilities(None, left)?;
+    if capabilities(None)? != left {
+        return Err(io::Error::other("capabilities are left"));
+    }
+    prove(ids, changes)
+}
+
+/// Whether the process is that user already, in each way.
+fn is(ids: &Ids) -> bool {
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    getresuid().is_ok_and(|now| [now.real, now.effective, now.saved] == [uid; 3])
+        && getresgid().is_ok_and(|now| [now.real, now.effective, now.saved] == [gid; 3])
+}
+
+/// Tries to get back what was given up. Who was that user from the start has the groups that it
+/// was started with.
+fn prove(ids: &Ids, changed: bool) -> io::Result<()> {
+    let got_back = setuid(Uid::from_raw(0)).is_ok()
+        || setresuid(Uid::from_raw(ids.uid), Uid::from_raw(0), Uid::from_raw(0)).is_ok()
+        || (ids.gid != 0 && setgid(Gid::from_raw(0)).is_ok())
+        || setgroups(&[Gid::from_raw(0)]).is_ok();
+    if got_back || !is(ids) {
+        return Err(io::Error::other("it could be had back"));
+    }
+    let known = |gid: &Gid| ids.groups.contains(&gid.as_raw()) || gid.as_raw() == ids.gid;
+    if changed && !getgroups()?.iter().all(known) {
+        return Err(io::Error::other("groups are left"));
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Giving up root, once all is open that only root can open; and what the server's user will
+//! not be able to do later on.
+
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::Source;
+use crate::config::{Config, PortRange, Server};
+use crate::rights::{self, Ids, Keep};
+
+/// Below this, ports take a right.
+const LOW: u16 = 1024;
+
+/// Makes the folders of the server's own that are not there, as long as it can, for its user.
+pub(super) fn make_folders(config: &Config) {
+    let server = &config.server;
+    let socket = server.admin_socket.as_deref().and_then(Path::parent);
+    for folder in [config.state_dir(), socket].into_iter().flatten() {
+        if server.user.is_some()
+            && let Err(why) = rights::make_folder(folder, server.user.as_ref())
+        {
+            log::warn!("{} cannot be made: {why}", crate::log::path(folder));
+        }
+    }
+}
+
+/// Becomes the user of the settings, if they name one.
+pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
+    let Some(ids) = &config.server.user else { return Ok(()) };
+    let was_root = rights::is_root();
+    rights::give_up(ids, keep(&config.server))
+        .map_err(|why| format!("{}: root cannot be given up: {why}", ids.place))?;
+    let Ids { name, uid, gid, .. } = ids;
+    if was_root {
+        log::info!("root given up for user {name} (uid {uid}, gid {gid})");
+        for warning in warnings(config, ids, source) {
+            log::warn!("{warning}");
+        }
+    } else {
+        log::info!("running as user {name} (uid {uid}, gid {gid})");
+    }
+    Ok(())
+}
+
+/// What of root's power is needed later on.
+fn keep(server: &Server) -> Keep {
+    let PortRange { first, .. } = server.passive_ports;
+    Keep { low_ports: (1..LOW).contains(&server.active_port) || first < LOW }
+}
+
+/// What will fail because of it, said while somebody looks at the log.
+fn warnings(config: &Config, ids: &Ids, source: &Source) -> Vec<String> {
+    let Config { server, tls, .. } = config;
+    let mut warnings = Vec::new();
+    for fault in (source.load)().err().into_iter().flatten() {
+        warnings.push(format!("user {} cannot reload the settings: {fault}", ids.name));
+    }
+    let logs = [("log_file", &server.log_file), ("transfer_log", &server.transfer_log)];
+    for (key, file) in logs {
+        let Some(file) = file else { continue };
+        let folder = file.parent().unwrap_or(file);
+        let why = if !may(file, Access::WRITE_OK) {
+            "write to it once it is opened anew"
+        } else if !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
+            "make it anew once it is moved away; let who moves it make a new one for that user"
+        } else {
+            continue;
+        };
+        warnings.push(format!("{key} {}: user {} cannot {why}", file.display(), ids.name));
+    }
+    if let Some(tls) = tls.as_ref().filter(|tls| tls.is_auto())
+        && !may(&tls.dir, Access::WRITE_OK | Access::EXEC_OK)
+    {
+        let dir = tls.dir.display();
+        warnings.push(format!("tls_dir {dir}: user {} cannot renew the certificate", ids.name));
+    }
+    warnings
+}
+
+fn may(path: &Path, access: Access) -> bool {
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
