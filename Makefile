@@ -27,9 +27,9 @@ bench:
 docs:
 	FTPD_WRITE_DOCS=1 cargo test --test suite docs::
 
-# The FTP clients that the tests drive, and the tools of a file system whose files can be
-# cloned. Without the right to install, a test names what it has to do without.
-CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs
+# The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
+# be cloned. Without the right to install, a test names what it has to do without.
+CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs chromium
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \

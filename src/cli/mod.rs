@@ -14,6 +14,7 @@ mod secret;
 mod serve;
 mod service;
 mod share;
+mod stats;
 mod stop;
 mod top;
 mod unban;
@@ -91,6 +92,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
     subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",
         "A line for each session, a progress bar for each transfer, and the totals in front; Ctrl-C ends it. Rates are those since the last picture. --once prints one picture and ends; --json prints lines of JSON."),
+    subcommand("stats", "[--json]", stats::run, "show the numbers of the running server",
+        "Since its start: sessions, logins and refusals by reason, transfers by direction and result, bytes, passive ports, bans. --json prints all that the server counts, for programs; metrics_listen is the way for monitoring."),
     subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
         "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. Asked by root, the rights are those of the user in [server], if there is one, and else of who asks. Exit status 1: at least one is refused."),
     subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",

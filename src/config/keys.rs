@@ -18,7 +18,7 @@ use super::error::Fault;
 use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
 use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
-use super::value::{self, Password, Peers, PortRange};
+use super::value::{self, Listen, Password, Peers, PortRange};
 use crate::rights::{self, Ids};
 
 /// What `[server]` says.
@@ -85,6 +85,8 @@ pub struct Server {
     pub state_dir: Option<PathBuf>,
     /// Where administrators are listened to.
     pub admin_socket: Option<PathBuf>,
+    /// Where metrics are told, and a page for people.
+    pub metrics_listen: Option<Listen>,
     /// How many programs of hooks run at once.
     pub hook_workers: usize,
     /// How long one may run.
@@ -195,6 +197,8 @@ pub enum Kind {
     Text(Set<String>),
     /// Comma-separated addresses and names.
     Hosts(Set<Vec<String>>),
+    /// A port, or an address and a port, or nothing.
+    Listen(Set<Option<Listen>>),
     /// One address or name, or nothing.
     Host(Set<Option<String>>),
     /// A whole number.
@@ -348,6 +352,8 @@ pub static KEYS: &[Key] = &[
         "Directory in which the server writes down where it has part files, to find them after a crash. It is made when it is needed. Empty: nowhere."),
     fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin_socket = v)),
         "Unix socket that ftpd who, top, kick, reload, stop and the like talk to; its mode lets in the server's user and root. Empty: none."),
+    fixed("metrics_listen", "", Kind::Listen(InServer(|to, v| to.metrics_listen = v)),
+        "Where HTTP tells metrics (/metrics, for Prometheus) and shows a page for people (/): a port on this machine's loopback address, such as 9121, or address:port. Whoever reaches it sees users, addresses and paths. Empty or 0: nowhere."),
     key("on_upload", "", Prog(Both(|to, v| to.hooks.set(Occasion::Upload, v))),
         "Program that is started, with these arguments and without a shell, when an upload is in place; see HOOKS in ftpd.ini(5). Empty: none."),
     key("on_download", "", Prog(Both(|to, v| to.hooks.set(Occasion::Download, v))),
@@ -447,6 +453,7 @@ impl Key {
                 set.put(target, hosts);
             }
             Host(set) => set.put(target, value::host(text).map_err(refused)?),
+            Kind::Listen(set) => set.put(target, value::listen(text).map_err(refused)?),
             Number(range, set) => set.put(target, value::number(text, range).map_err(refused)?),
             Bound(range, set) => {
                 let text = if text.is_empty() { "0" } else { text };
@@ -518,6 +525,7 @@ impl Kind {
             Text(set) => set.section(),
             Hosts(set) => set.section(),
             Host(set) | Account(set) => set.section(),
+            Kind::Listen(set) => set.section(),
             Number(_, set) => set.section(),
             Bound(_, set) => set.section(),
             Ports(set) => set.section(),
@@ -545,6 +553,7 @@ impl Kind {
             Text(_) => "text".to_owned(),
             Hosts(_) => "addresses or host names".to_owned(),
             Host(_) => "IPv4 address or host name".to_owned(),
+            Kind::Listen(_) => "port or address:port".to_owned(),
             Number(range, _) => format!("{} to {}", range.start(), range.end()),
             Bound(range, _) => format!("{} to {}, 0 is no limit", range.start(), range.end()),
             Ports(_) => "first-last".to_owned(),

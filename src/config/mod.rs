@@ -29,7 +29,7 @@ pub use rate::Rate;
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
-pub use value::{Password, Peers, PortRange};
+pub use value::{Listen, Password, Peers, PortRange};
 
 use ini::Document;
 use keys::Target;
@@ -693,6 +693,7 @@ fn blank_server() -> Server {
         keep_parts: None,
         state_dir: None,
         admin_socket: None,
+        metrics_listen: None,
         hook_workers: 1,
         hook_timeout: None,
         tls_cert: CertificateSource::None,

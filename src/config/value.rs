@@ -52,6 +52,15 @@ impl PortRange {
     }
 }
 
+/// An address or name with a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Without the brackets of IPv6.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+}
+
 /// Peers that `masquerade_except` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peers {
@@ -161,6 +170,23 @@ pub(super) fn umask(text: &str) -> Result<u32, Refused> {
     let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);
     mask.ok_or_else(|| "is not an octal mask between 000 and 777".to_owned())
+}
+
+/// Where to listen; empty or 0 is nowhere. A port alone is one of the loopback address: to be
+/// reached from elsewhere takes an address that says so.
+pub(super) fn listen(text: &str) -> Result<Option<Listen>, Refused> {
+    let refused = || "is neither a port nor of the form address:port".to_owned();
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port = whole(port).and_then(|port| u16::try_from(port).ok()).ok_or_else(refused)?;
+    let host = match host.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')) {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().map(|v6| v6.to_string()).ok(),
+        None if host.is_empty() => Some("127.0.0.1".to_owned()),
+        None => self::host(host).ok().flatten(),
+    };
+    Ok(Some(Listen { host: host.ok_or_else(refused)?, port }))
 }
 
 /// An IPv4 address or a host name; empty is none.
@@ -285,6 +311,25 @@ mod tests {
         assert_eq!(ports("7").unwrap().count(), 1);
         for text in ["", "2002-2000", "0-5", "1-65536", "a-b", "1-2-3"] {
             assert!(ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_listens_on_loopback() {
+        let listens = |host: &str, port| Ok(Some(Listen { host: host.to_owned(), port }));
+        for (text, host) in [
+            ("9121", "127.0.0.1"),
+            (":9121", "127.0.0.1"),
+            ("0.0.0.0:9121", "0.0.0.0"),
+            ("[::]:9121", "::"),
+            ("ftp.example.org:9121", "ftp.example.org"),
+        ] {
+            assert_eq!(listen(text), listens(host, 9121), "{text}");
+        }
+        assert_eq!(listen(":0"), listens("127.0.0.1", 0));
+        assert_eq!((listen(""), listen("0")), (Ok(None), Ok(None)));
+        for text in ["x", "127.0.0.1", "::1:80", "[::1]", "[x]:80", "a:70000", "a:-1", ":"] {
+            assert!(listen(text).is_err(), "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::command::{self, Command};
+use super::counters::Meter;
 use super::line::{Framer, Line};
 use super::live::Live;
 use super::reply::{Code, Mark, Reply};
@@ -398,6 +399,8 @@ pub(super) struct Ear<'a> {
     pub(super) stop: &'a Stop,
     /// Where it is shown how far the transfer has come.
     pub(super) live: &'a Live,
+    /// Where its bytes are counted, once they flow.
+    pub(super) meter: Option<Meter<'a>>,
     /// The command that runs, for STAT.
     pub(super) verb: &'static str,
     /// Whether bytes flow already, so that a client may leave after QUIT.
@@ -424,6 +427,9 @@ impl Ear<'_> {
 impl Watch for Ear<'_> {
     fn speak(&mut self, progress: &Progress) {
         self.live.moved(progress.bytes);
+        if let Some(meter) = &mut self.meter {
+            meter.moved(progress.bytes);
+        }
         self.connection.send(&[]);
     }
 

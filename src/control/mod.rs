@@ -9,6 +9,7 @@ pub mod syntax;
 
 mod arg;
 mod connection;
+mod counters;
 mod line;
 mod live;
 mod offence;
@@ -20,8 +21,12 @@ mod verbs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use counters::{
+    Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Way,
+};
 pub use live::{Live, Sight, Underway};
 pub use offence::{Guard, Offence};
 pub use shared::{Settings, Shared, Stop};
@@ -238,6 +243,7 @@ impl Session {
         self.state = State::default();
         self.tls = Some(tls);
         self.live.set_tls();
+        self.shared.counters.tls.fetch_add(1, Ordering::Relaxed);
         if let Some((how, peer)) = self.connection.security() {
             self.log(&Event::Secured(&how, peer.as_ref().map(|peer| peer.subject.as_str())));
         }
@@ -292,6 +298,7 @@ impl Session {
             Ok(reply) => reply,
             Err(why) => {
                 self.log_refusal(line, &why);
+                self.shared.counters.refused(&why);
                 self.count_refusal(line, &why);
                 let reply = Reply::from(&why);
                 if self.refused < MOST_REFUSED { reply } else { reply.closing() }

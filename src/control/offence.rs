@@ -32,6 +32,7 @@ pub trait Guard: Debug + Send + Sync {
 impl Session {
     /// Tells the guard.
     pub(super) fn blame(&self, how: Offence) {
+        self.shared.counters.offences.count(how);
         let settings = self.shared.settings();
         self.shared.guard.offended(self.peer, how, &settings.config.server);
     }

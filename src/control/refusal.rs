@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::counters::Reason;
 use super::reply::{Code, Reply};
 use super::syntax::SyntaxError;
 use crate::auth::AuthError;
@@ -90,6 +91,43 @@ impl From<FsError> for Refusal {
 impl From<DataError> for Refusal {
     fn from(error: DataError) -> Self {
         Self::Data(error)
+    }
+}
+
+impl Refusal {
+    /// What it is counted as. A failed login and a transfer that had begun are counted there.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Login(..) | Self::Transfer(_) => return None,
+            Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
+            Self::NotLoggedIn | Self::NoHome(_) => Reason::Login,
+            Self::NotPermitted(_) | Self::Fs(FsError::Denied(_) | FsError::Outside) => {
+                Reason::Permission
+            }
+            Self::Fs(FsError::NotFound) => Reason::Missing,
+            Self::NoRoom | Self::Fs(FsError::NoSpace(_) | FsError::OverQuota(_)) => {
+                Reason::Space
+            }
+            Self::Data(DataError::NoPort) => Reason::Port,
+            Self::Data(_) | Self::NoDataSetup | Self::Bounce => Reason::Data,
+            Self::NoTls
+            | Self::TlsNeeded
+            | Self::ProtectionNeeded
+            | Self::ProtectionUnknown
+            | Self::ProtectionStays
+            | Self::Injected => Reason::Tls,
+            Self::Sequence(_)
+            | Self::EpsvAll
+            | Self::Protocol(_)
+            | Self::PassiveOnIpv6
+            | Self::NotImplemented
+            | Self::BadRestart
+            | Self::NotADirectory
+            | Self::NotAFile
+            | Self::TooLargeToCount
+            | Self::IdleRange(_)
+            | Self::Fs(_) => Reason::Other,
+        })
     }
 }
 

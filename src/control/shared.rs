@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::counters::Counters;
 use super::offence::Guard;
 use crate::auth::{Passwords, Users};
 use crate::config::Config;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub stop: Stop,
     /// Is told what clients do that they should not.
     pub(super) guard: Box<dyn Guard>,
+    /// What has happened so far.
+    pub counters: Counters,
     pub(super) owners: Owners,
     /// Programs to start when something has happened.
     pub hooks: Hooks,
@@ -67,6 +70,7 @@ impl Shared {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
             guard,
+            counters: Counters::default(),
             owners: Owners::default(),
             hooks: Hooks::new(server.hook_timeout),
             passwords,
@@ -125,6 +129,11 @@ impl Settings {
         let own = || Arc::clone(&config);
         let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
         Ok(Self { config, users, ports, masquerade, tls, transfers })
+    }
+
+    /// How many passive ports are in use, and how many there are.
+    pub fn passive_ports(&self) -> (usize, usize) {
+        self.ports.count()
     }
 
     /// SHA-256 of the certificate, if there is one.

@@ -54,6 +54,12 @@ impl Ports {
         Err(DataError::NoPort)
     }
 
+    /// How many are in use, and how many there are.
+    pub fn count(&self) -> (usize, usize) {
+        let skipped = self.skipped.iter().filter(|port| self.range.contains(**port)).count();
+        (self.taken().len(), self.range.count() - skipped)
+    }
+
     fn take(self: &Arc<Self>, port: u16) -> Option<Lease> {
         let free = !self.skipped.contains(&port) && self.taken().insert(port);
         free.then(|| Lease { ports: Arc::clone(self), port })

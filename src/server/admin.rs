@@ -19,7 +19,7 @@ use rustix::process::umask;
 use serde_json::{Value, json};
 
 use super::admission::ban::{Ban, Place};
-use super::{Hub, Order};
+use super::{Hub, Order, stats};
 use crate::control::{Live, Sight};
 use crate::log::{escaped, stamp};
 use crate::rights::{self, Ids};
@@ -133,6 +133,7 @@ fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
             json!({ "ok": true, "sessions": sessions(hub) })
         }
         Some("kick") => text("whom").map_or_else(|| refused("whom?"), |whom| kick(hub, whom)),
+        Some("stats") => stats(hub),
         Some("bans") => json!({ "ok": true, "bans": bans(hub) }),
         Some("ban") => {
             let seconds = request.get("seconds").and_then(Value::as_u64);
@@ -170,6 +171,17 @@ fn kick(hub: &Hub, whom: &str) -> Value {
     let ended = hub.registry.end(which, "Ended by the administrator");
     log::info!("the administrator has ended sessions: {ended}");
     json!({ "ok": true, "ended": ended })
+}
+
+fn stats(hub: &Hub) -> Value {
+    let since = hub.shared.counters.since;
+    json!({
+        "ok": true,
+        "version": env!("CARGO_PKG_VERSION"),
+        "since": stamp(since),
+        "seconds": since.elapsed().unwrap_or_default().as_secs(),
+        "stats": stats::json(&stats::metrics(hub, &hub.registry.sights())),
+    })
 }
 
 fn bans(hub: &Hub) -> Vec<Value> {
@@ -231,7 +243,7 @@ pub(super) fn sessions(hub: &Hub) -> Vec<Value> {
     hub.registry.sights().iter().map(session).collect()
 }
 
-fn session(sight: &Sight) -> Value {
+pub(super) fn session(sight: &Sight) -> Value {
     let transfer = sight.transfer.as_ref().map(|under| {
         let seconds = under.took.as_secs_f64();
         json!({

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::control::Away;
+
 /// Counts the clients.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -35,6 +37,14 @@ pub(super) enum Full {
 }
 
 impl Full {
+    /// What it is counted as.
+    pub(super) fn away(self) -> Away {
+        match self {
+            Self::Server => Away::Server,
+            Self::Address => Away::Address,
+        }
+    }
+
     /// For the log.
     pub(super) fn why(self) -> &'static str {
         match self {

@@ -6,18 +6,21 @@
 mod admin;
 mod admission;
 mod guard;
+mod metrics;
 mod muffler;
 mod notify;
 mod pool;
 mod registry;
 mod reload;
 mod root;
+mod stats;
 mod watch;
 
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +30,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Config;
-use crate::control::{self, Session, Settings, Shared, TurnedAway};
+use crate::control::{self, Away, Session, Settings, Shared, TurnedAway};
 use crate::log::{Event, Who};
 use admission::ban::Bans;
 use admission::{Admission, Ticket};
@@ -188,6 +191,14 @@ impl Server {
             let builder = thread::Builder::new().name("admin".to_owned());
             builder.spawn(move || admin::serve(&listener, &hub))?;
         }
+        let settings = self.hub.shared.settings();
+        if let Some(at) = &settings.config.server.metrics_listen {
+            let (listeners, hub) = (metrics::listen(at), Arc::clone(&self.hub));
+            let (name, builder) = (at.host.clone(), thread::Builder::new());
+            let serve = move || metrics::serve(&listeners, &name, &hub);
+            builder.name("metrics".to_owned()).spawn(serve)?;
+        }
+        drop(settings);
         self.hub.supervisor.ready();
         let last = self.wait_for_end(&orders.receiver, Watch::new(acceptors));
         self.stop(last == Order::StopNow);
@@ -422,7 +433,7 @@ fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option
         hub.admit(stream, peer, door);
         return again;
     }
-    hub.turn_away(&stream, peer, "no file descriptor left; raise ulimit -n");
+    hub.turn_away(&stream, peer, Away::Files, "no file descriptor left; raise ulimit -n");
     drop(stream);
     spare()
 }
@@ -434,17 +445,17 @@ impl Hub {
         let is_banned = || self.bans.refuses(peer.ip(), rules, Instant::now());
         // the log has told when it began
         if is_banned() {
-            return control::turn_away(&stream, TurnedAway::Banned);
+            return self.turn_away_banned(&stream);
         }
         let ticket = match self.admission.admit(peer.ip(), rules.max_per_ip) {
             Ok(ticket) => ticket,
-            Err(full) => return self.turn_away(&stream, peer, full.why()),
+            Err(full) => return self.turn_away(&stream, peer, full.away(), full.why()),
         };
         let stream = Arc::new(stream);
         let entry = self.registry.enter(&stream, peer);
         // who began a ban meanwhile may not have seen this one
         if is_banned() {
-            return control::turn_away(&stream, TurnedAway::Banned);
+            return self.turn_away_banned(&stream);
         }
         if self.shared.stop.is_soon() {
             self.registry.wake_all();
@@ -452,11 +463,20 @@ impl Hub {
         let implicit_tls = door.implicit_tls;
         let client = Client { stream, implicit_tls, entry, ticket };
         if let Err(client) = self.pool.submit(client) {
-            self.turn_away(&client.stream, client.entry.live.peer, "no worker is free");
+            let peer = client.entry.live.peer;
+            self.turn_away(&client.stream, peer, Away::Worker, "no worker is free");
+        } else {
+            self.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, why: &str) {
+    fn turn_away_banned(&self, stream: &TcpStream) {
+        self.shared.counters.away.count(Away::Banned);
+        control::turn_away(stream, TurnedAway::Banned);
+    }
+
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
+        self.shared.counters.away.count(how);
         control::turn_away(stream, TurnedAway::Full);
         if let Some(unsaid) = self.muffler.speak(Instant::now()) {
             if unsaid > 0 {

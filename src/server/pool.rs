@@ -79,6 +79,11 @@ impl<J: Send + 'static> Pool<J> {
         Ok(())
     }
 
+    /// How many threads there are.
+    pub(super) fn workers(&self) -> usize {
+        self.inner.count().workers
+    }
+
     /// Waits until every job is done, or the time is over; says whether they are.
     pub(super) fn wait_idle(&self, time: Duration) -> bool {
         let until = Instant::now() + time;

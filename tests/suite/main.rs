@@ -20,6 +20,7 @@
 //! | `accounts.rs` | hashed passwords, passwd, adduser, deluser, users, import |
 //! | `admin.rs` | who, kick, reload, stop and the socket behind them |
 //! | `bans.rs` | bans: what leads to them, whom they hold for, and how they are lifted |
+//! | `metrics.rs` | counters, `ftpd stats`, the metrics and the page over HTTP |
 //! | `why.rs` | `ftpd why`, and the same sentence in the log |
 //! | `share.rs` | `ftpd share` |
 //! | `service.rs` | what systemd and packages meet: messages, sockets handed over, `make install` |
@@ -69,6 +70,7 @@ mod limits;
 mod listing;
 mod login;
 mod logs;
+mod metrics;
 mod param;
 mod privileges;
 mod program;

@@ -10,7 +10,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
-use crate::control::{Offence, Session};
+use crate::control::{LoginResult, Offence, Session};
 use crate::log::Event;
 use crate::vfs::{Home, Tree, Uploads, VirtualPath};
 
@@ -76,6 +76,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
         // its time is over already
         Err(AuthError::Busy) => {
             session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
+            session.shared.counters.logins.count(LoginResult::Busy);
             Err(Refusal::Login(AuthError::Busy, false))
         }
         Err(why) => Err(refuse(session, name, why, asked)),
@@ -87,6 +88,7 @@ fn enter(session: &mut Session, account: Account, home: Home) {
     let tree = Tree::new(home, uploads(session, &account));
     let limits = &account.user.limits;
     session.live.set_user(Some(&account.name));
+    session.shared.counters.logins.count(LoginResult::Good);
     session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
         idle_timeout: limits.idle_timeout,
@@ -130,6 +132,7 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
 
 fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {
     session.log(&Event::LoginFailed(name, &why.to_string()));
+    session.shared.counters.logins.count(why.into());
     session.failed_logins += 1;
     // whose password was right is only too many
     if why != AuthError::TooManySessions {

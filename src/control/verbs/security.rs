@@ -118,7 +118,8 @@ impl Session {
         let server = &self.settings.config.server;
         let (patience, resume) = (server.data_timeout, server.tls_resume);
         let Self { connection, shared, live, .. } = self;
-        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: false };
+        let mut ear =
+            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: false };
         data.begin_tls(&tls)?;
         data.secure(&mut ear, patience)?;
         if !strict {

@@ -7,6 +7,7 @@ use crate::config::Occasion;
 use crate::control::Session;
 use crate::control::arg::{Pathname, TransferType};
 use crate::control::connection::Ear;
+use crate::control::counters::{Meter, Way};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
@@ -246,7 +247,8 @@ impl Session {
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
-        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: false };
+        let mut ear =
+            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: false };
         // an ABOR may have come right behind its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {
@@ -304,10 +306,16 @@ impl Session {
     ) -> (Progress, Result<(), DataError>) {
         let patience = self.settings.config.server.data_timeout;
         let Self { connection, shared, live, .. } = self;
-        let mut ear = Ear { connection, stop: &shared.stop, live, verb, flowing: true };
+        let (counters, way) = (&shared.counters, Way::of(verb));
+        let meter = Some(Meter::new(counters, way));
+        let mut ear = Ear { connection, stop: &shared.stop, live, meter, verb, flowing: true };
         let mut pump = Pump::new(&mut ear, throttle, patience);
         let result = run(&mut pump);
         let progress = pump.progress;
+        if let Some(mut meter) = ear.meter {
+            meter.moved(progress.bytes);
+        }
+        counters.transferred(way, progress.since.elapsed(), &result);
         self.live.over();
         (progress, result)
     }

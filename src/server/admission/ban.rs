@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(in crate::server) struct Bans {
     inside: Mutex<Inside>,
     /// How many are banned: nearly always none, and then nobody waits for the lock.
     count: AtomicUsize,
+    /// How many bans have ever begun.
+    begun: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -210,6 +212,7 @@ impl Bans {
         let rank = |ban: &Ban| (ban.last.is_none(), ban.until.is_none(), ban.until);
         let lifted = thin(&mut inside.banned, |ban| ban.is_over(now), rank);
         inside.banned.insert(place, ban);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.count(inside);
         lifted
     }
@@ -238,6 +241,16 @@ impl Bans {
         let mut all: Vec<_> = inside.banned.iter().map(|(place, ban)| (*place, *ban)).collect();
         all.sort_by_key(|(place, ban)| (ban.until.is_none(), ban.until, *place));
         all
+    }
+
+    /// How many hold, or have just ended.
+    pub(in crate::server) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// How many have ever begun.
+    pub(in crate::server) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     fn count(&self, inside: &Inside) {

@@ -1,0 +1,91 @@
+//! Bytes per second of the last minutes: one look at the counters each second.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::SECOND;
+use crate::control::{Counters, Way};
+
+/// So many seconds are remembered.
+const MOST: usize = 300;
+
+/// The rates of the last minutes.
+pub(super) struct Rates {
+    at: Instant,
+    next: Instant,
+    /// What the counters have said: to the server, and to its clients.
+    bytes: Option<(u64, u64)>,
+    ring: VecDeque<(u64, u64)>,
+}
+
+impl Rates {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { at: now, next: now, bytes: None, ring: VecDeque::with_capacity(MOST) }
+    }
+
+    /// When to look again.
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Looks, if it is time to.
+    pub(super) fn look(&mut self, counters: &Counters, now: Instant) {
+        let of = |way| counters.bytes.get(way);
+        let (up, down) = (of(Way::Upload), of(Way::Download) + of(Way::Listing));
+        self.take((up, down), now);
+    }
+
+    fn take(&mut self, bytes: (u64, u64), now: Instant) {
+        if now < self.next {
+            return;
+        }
+        if let Some((up, down)) = self.bytes.replace(bytes) {
+            let took = now.duration_since(self.at).max(Duration::from_millis(1));
+            let rate = |more: u64| {
+                let rate = u128::from(more) * 1000 / took.as_millis();
+                u64::try_from(rate).unwrap_or(u64::MAX)
+            };
+            let fresh = (rate(bytes.0.saturating_sub(up)), rate(bytes.1.saturating_sub(down)));
+            // a second that was missed was as this one
+            let seconds = usize::try_from(took.as_millis() / 1000).unwrap_or(MOST);
+            for _ in 0..seconds.clamp(1, MOST) {
+                if self.ring.len() == MOST {
+                    self.ring.pop_front();
+                }
+                self.ring.push_back(fresh);
+            }
+        }
+        self.at = now;
+        self.next = now + SECOND;
+    }
+
+    /// To the server, the oldest first.
+    pub(super) fn incoming(&self) -> Vec<u64> {
+        self.ring.iter().map(|(up, _)| *up).collect()
+    }
+
+    /// To its clients.
+    pub(super) fn outgoing(&self) -> Vec<u64> {
+        self.ring.iter().map(|(_, down)| *down).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_what_has_moved_in_the_time_it_took() {
+        let begin = Instant::now();
+        let mut rates = Rates::new(begin);
+        let after = |milliseconds| begin + Duration::from_millis(milliseconds);
+        rates.take((1000, 0), begin);
+        rates.take((5000, 0), after(900));
+        rates.take((3000, 500), after(1000));
+        rates.take((4000, 500), after(3000));
+        assert_eq!(rates.incoming(), [2000, 500, 500]);
+        assert_eq!(rates.outgoing(), [500, 0, 0]);
+        rates.take((4000, 500), after(900_000));
+        assert_eq!(rates.incoming(), [0; MOST]);
+    }
+}

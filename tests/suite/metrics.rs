@@ -1,0 +1,332 @@
+//! Counters, `ftpd stats`, and what HTTP tells on `metrics_listen`.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::client::{Client, drain};
+use crate::server::{PATIENCE, Server, Setup, eventually, run};
+
+fn setup() -> Setup {
+    Server::setup().server("metrics_listen = 127.0.0.1:0")
+}
+
+fn web(server: &Server) -> SocketAddr {
+    let line = server.wait_for_log("metrics: http://");
+    line.split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap()
+}
+
+fn stats(server: &Server) -> String {
+    let (code, out, err) = run(&["stats", "--json"], server.dir());
+    assert_eq!((code, err.as_str()), (0, ""));
+    out
+}
+
+/// Sends bytes, and gives all that is answered.
+fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    String::from_utf8(drain(&mut stream)).unwrap()
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let answer =
+        raw(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes());
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    body.to_owned()
+}
+
+/// One number of the metrics.
+fn metric(address: SocketAddr, name: &str) -> f64 {
+    let text = get(address, "/metrics");
+    let line = text.lines().find(|line| line.rsplit_once(' ').unwrap().0 == name);
+    let line = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+mod counters {
+    use super::*;
+
+    #[test]
+    fn each_thing_that_happens_is_counted_once() {
+        let server = setup().user("perm = elwm").server("max_per_ip = 2").start();
+        let at = web(&server);
+        let mut client = Client::bob(&server);
+        client.upload("STOR a", &[b'x'; 3000]);
+        client.upload("STOR b", &[b'x'; 100]);
+        client.download("LIST");
+        client.cmd("RETR a", 550);
+        client.cmd("RNFR a", 550);
+        client.cmd("SIZE nowhere", 550);
+        client.cmd("NONSENSE", 500);
+        let mut stranger = Client::connect(&server);
+        stranger.cmd("PWD", 530);
+        stranger.cmd("USER bob", 331);
+        stranger.cmd("PASS wr0ng", 530);
+        stranger.cmd("USER nobody", 331);
+        stranger.cmd("PASS x", 530);
+        Client::silent(server.address()).expect(421);
+        for (name, value) in [
+            ("ftpd_sessions", 2.0),
+            ("ftpd_sessions_logged_in", 1.0),
+            ("ftpd_sessions_total", 2.0),
+            ("ftpd_sessions_tls_total", 0.0),
+            ("ftpd_turned_away_total{reason=\"max_per_ip\"}", 1.0),
+            ("ftpd_turned_away_total{reason=\"max_cons\"}", 0.0),
+            ("ftpd_logins_total{result=\"good\"}", 1.0),
+            ("ftpd_logins_total{result=\"wrong_password\"}", 1.0),
+            ("ftpd_logins_total{result=\"no_such_user\"}", 1.0),
+            ("ftpd_refused_total{reason=\"permission\"}", 2.0),
+            ("ftpd_refused_total{reason=\"not_found\"}", 1.0),
+            ("ftpd_refused_total{reason=\"syntax\"}", 1.0),
+            ("ftpd_refused_total{reason=\"not_logged_in\"}", 1.0),
+            ("ftpd_offences_total{kind=\"login\"}", 2.0),
+            ("ftpd_transfers_total{kind=\"upload\",result=\"complete\"}", 2.0),
+            ("ftpd_transfers_total{kind=\"listing\",result=\"complete\"}", 1.0),
+            ("ftpd_transfers_total{kind=\"download\",result=\"complete\"}", 0.0),
+            ("ftpd_transfer_bytes_total{kind=\"upload\"}", 3100.0),
+            ("ftpd_transfer_seconds_bucket{kind=\"upload\",le=\"+Inf\"}", 2.0),
+            ("ftpd_transfer_seconds_count{kind=\"upload\"}", 2.0),
+            ("ftpd_bans", 0.0),
+            ("ftpd_build_info{version=\"0.1.0\"}", 1.0),
+            ("ftpd_passive_ports", 22_001.0),
+        ] {
+            assert!((metric(at, name) - value).abs() < 0.5, "{name}: {}", metric(at, name));
+        }
+        assert!(metric(at, "ftpd_transfer_bytes_total{kind=\"listing\"}") > 50.0);
+        let started = metric(at, "ftpd_start_time_seconds");
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        assert!(started <= now && started > now - 600.0, "{started}");
+        let stats = stats(&server);
+        for part in [
+            r#""logins":{"good":1,"max_per_user":0,"no_such_user":1,"#,
+            r#""sessions":2,"#,
+            r#""sessions_all":2,"#,
+            r#""transfer_bytes":{"#,
+            r#""upload":3100"#,
+        ] {
+            assert!(stats.contains(part), "no {part} in\n{stats}");
+        }
+    }
+
+    #[test]
+    fn a_running_transfer_is_counted_as_it_moves_and_its_end_by_its_result() {
+        let server = setup().user("max_download = 64K").start();
+        server.put("big", vec![b'x'; 8 << 20]);
+        let at = web(&server);
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        assert!(metric(at, "ftpd_passive_ports_taken") > 0.5);
+        client.cmd("RETR big", 150);
+        data.read_exact(&mut [0; 1000]).unwrap();
+        let bytes = "ftpd_transfer_bytes_total{kind=\"download\"}";
+        eventually("its bytes are counted", || metric(at, bytes) > 0.0);
+        assert!(metric(at, "ftpd_transfers_running{kind=\"download\"}") > 0.5);
+        client.cmd("ABOR", 426);
+        client.expect(226);
+        assert!(metric(at, "ftpd_transfers_total{kind=\"download\",result=\"aborted\"}") > 0.5);
+        assert!(metric(at, "ftpd_transfers_running{kind=\"download\"}") < 0.5);
+        let all = metric(at, bytes);
+        assert!(all > 0.0 && all < 8e6, "{all}");
+    }
+
+    #[test]
+    fn stats_are_for_people_too() {
+        let server = Server::start();
+        Client::bob(&server).upload("STOR a", &[b'x'; 2048]);
+        let (code, out, err) = run(&["stats"], server.dir());
+        assert_eq!((code, err.as_str()), (0, ""));
+        for part in [
+            "ftpd 0.1.0, up 0:00:0",
+            "of 150 now",
+            "turned away  none",
+            "logins       1 good",
+            "1 complete; 2.0 KiB, 0.0",
+            "passive ports in use",
+            "bans         0 now, 0 in all",
+        ] {
+            assert!(out.contains(part), "no {part} in\n{out}");
+        }
+        assert_eq!(run(&["stats", "x"], server.dir()).0, 2);
+    }
+}
+
+mod http {
+    use super::*;
+
+    #[test]
+    fn the_metrics_are_what_prometheus_reads() {
+        let server = setup().start();
+        let text = get(web(&server), "/metrics");
+        let mut typed = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, form) = rest.split_once(' ').unwrap();
+                assert!(["counter", "gauge", "histogram"].contains(&form), "{line}");
+                assert!(!typed.contains(&name), "{line}");
+                assert_eq!(form == "counter", name.ends_with("_total"), "{line}");
+                typed.push(name);
+            } else if !line.starts_with("# HELP ") {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                assert!(name.starts_with(typed.last().unwrap()), "{line}");
+            }
+        }
+        assert!(typed.len() > 15, "{text}");
+    }
+
+    #[test]
+    fn what_is_not_a_good_request_is_told_so() {
+        let server = setup().start();
+        let at = web(&server);
+        for (request, status) in [
+            ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200 OK"),
+            ("GET /?a=b HTTP/1.0\r\nHost: 127.0.0.1:9\r\n\r\n", "200 OK"),
+            ("GET /etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", "404 Not Found"),
+            ("GET /../ HTTP/1.1\r\nHost: localhost\r\n\r\n", "404 Not Found"),
+            ("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed"),
+            ("DELETE /x HTTP/1.1\r\nHost: localhost\r\n\r\n", "404 Not Found"),
+            ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden"),
+            ("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden"),
+            ("GET / HTTP/1.1\r\n\r\n", "400 Bad Request"),
+            ("USER bob\r\n\r\n", "400 Bad Request"),
+            ("GET / HTTP/3\r\nHost: localhost\r\n\r\n", "505 HTTP Version"),
+        ] {
+            let answer = raw(at, request.as_bytes());
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}\n{answer}");
+        }
+        let refused = raw(at, b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nbody");
+        assert!(refused.contains("\r\nAllow: GET, HEAD\r\n"), "{refused}");
+        let head = raw(at, b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(head.contains("Content-Length: 1") && head.ends_with("\r\n\r\n"), "{head}");
+        let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(8 << 10));
+        assert!(raw(at, long.as_bytes()).starts_with("HTTP/1.1 431 "));
+    }
+
+    #[test]
+    fn slow_and_silent_clients_hold_up_nobody_and_are_let_go() {
+        let server = setup().start();
+        let at = web(&server);
+        let mut slow = TcpStream::connect(at).unwrap();
+        slow.write_all(b"GET / HT").unwrap();
+        let silent: Vec<_> = (0..20).map(|_| TcpStream::connect(at).unwrap()).collect();
+        get(at, "/metrics");
+        slow.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(drain(&mut slow), b"");
+        drop(silent);
+        // more than are served at once: others wait, and come to it
+        let many: Vec<_> = (0..60).map(|_| TcpStream::connect(at).unwrap()).collect();
+        get(at, "/metrics");
+        drop(many);
+        Client::bob(&server).cmd("NOOP", 200);
+    }
+
+    #[test]
+    fn the_page_may_do_nothing_but_ask_this_server() {
+        let server = setup().start();
+        let at = web(&server);
+        let answer = raw(at, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        for part in [
+            "Content-Security-Policy: default-src 'none'; script-src 'sha256-",
+            "frame-ancestors 'none'",
+            "X-Content-Type-Options: nosniff",
+            "Content-Type: text/html; charset=utf-8",
+        ] {
+            assert!(answer.contains(part), "{answer}");
+        }
+        assert!(!answer.contains("unsafe-inline"));
+        let mut client = Client::bob(&server);
+        client.cmd("NOOP", 200);
+        let status = get(at, "/status.json");
+        assert!(status.contains(r#""user":"bob""#) && !status.contains("secret"), "{status}");
+    }
+
+    #[test]
+    fn it_is_off_by_default_and_a_taken_port_harms_nobody() {
+        let server = Server::start();
+        assert!(!server.threads().contains(&"metrics".to_owned()));
+        let first = setup().start();
+        let at = web(&first);
+        let other = Server::setup().server(&format!("metrics_listen = {at}")).start();
+        other.wait_for_log(&format!("no metrics at {at}"));
+        Client::bob(&other).cmd("NOOP", 200);
+        assert!(!first.log().contains("whoever reaches"));
+        let open = Server::setup().server("metrics_listen = 0.0.0.0:0").start();
+        open.wait_for_log("sees users, addresses and paths");
+    }
+
+    #[test]
+    fn faults_in_the_key_are_told() {
+        let server = Server::start();
+        for text in ["here", "127.0.0.1", "127.0.0.1:99999", "::1:80"] {
+            let ini = format!("[server]\nmetrics_listen = {text}\n");
+            fs::write(server.dir().join("bad.ini"), ini).unwrap();
+            let (code, _, err) = run(&["check", "--config", "bad.ini"], server.dir());
+            assert_eq!(code, 78);
+            let fault =
+                format!("bad.ini:2: [server] metrics_listen: '{text}' is neither a port");
+            assert!(err.contains(&fault), "{err}");
+        }
+    }
+}
+
+mod browser {
+    use super::*;
+
+    /// What a browser makes of the page after a while.
+    fn page(at: SocketAddr) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("chromium");
+        command
+            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+            .args(["--virtual-time-budget=2500", "--no-first-run", "--disable-extensions"])
+            .args(["--disable-dev-shm-usage", "--disable-background-networking"])
+            .arg(format!("--user-data-dir={}", folder.path().display()))
+            .arg(format!("http://{at}/"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        match command.output() {
+            Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("chromium is not installed, so no browser looks at the page");
+                None
+            }
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn it_shows_users_and_progress_and_takes_no_name_for_html() {
+        let name = "<img src=x onerror=document.title=1><b>&amp;";
+        let server = setup().user("max_download = 20K\nmax_upload = 20K").start();
+        server.put(name, vec![b'x'; 1 << 20]);
+        let at = web(&server);
+        let (mut down, mut up) = (Client::bob(&server), Client::bob(&server));
+        let mut data = down.passive();
+        down.cmd(&format!("RETR {name}"), 150);
+        data.read_exact(&mut [0; 1000]).unwrap();
+        let mut sending = up.passive();
+        up.cmd("STOR <script>1", 150);
+        sending.write_all(&[b'x'; 10_000]).unwrap();
+        let _stranger = Client::connect(&server);
+        let Some(dom) = page(at) else { return };
+        assert!(dom.contains("<td>bob</td>"), "{dom}");
+        let bars: Vec<_> = dom.match_indices("<progress").collect();
+        assert_eq!(bars.len(), 2, "{dom}");
+        assert!(dom.contains("max=\"1048576\" value=\""), "{dom}");
+        for part in ["&lt;img src=x", "&lt;b&gt;&amp;amp;", "&lt;script&gt;1", "<polyline"] {
+            assert!(dom.contains(part), "no {part} in\n{dom}");
+        }
+        assert!(dom.contains("<title>ftpd</title>") && !dom.contains("<img"), "{dom}");
+        assert!(dom.contains("id=\"trouble\" role=\"status\"></span>"), "{dom}");
+        assert!(dom.contains(">1 in, 1 out<"), "{dom}");
+        // the connections last until here
+        sending.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        drop((data, sending));
+    }
+}
