@@ -16,7 +16,7 @@ use super::{Arguments, Stop, complain, load, read, service};
 use crate::config::Config;
 use crate::log::{self, Destination, escaped};
 use crate::rights;
-use crate::server::{Order, Orders, Server, Source, Supervisor};
+use crate::server::{Handed, Order, Orders, Server, Source, Supervisor};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
 /// the file in place and the one to replace it, a pipe, and for a moment two more.
@@ -29,7 +29,9 @@ const OTHER_FILES: u64 = 32;
 const ROOT: &str = "running as root: whatever a client could trick the server into, root does; set user = NAME in [server]";
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
-    let (file, mut config) = load(arguments.end()?.as_deref())?;
+    let file = arguments.end()?;
+    let sockets = service::sockets().map_err(Stop::Failed)?;
+    let (file, mut config) = load(file.as_deref())?;
     if let Some(ids) = &config.server.user
         && let Err(why) = rights::may_become(ids)
     {
@@ -40,15 +42,16 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         config.warnings.push(ROOT.to_owned());
     }
     let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
-    serve(config, source, service::supervisor, |_| ()).map_err(Stop::Failed)?;
+    serve(config, source, sockets, service::supervisor, |_| ()).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until a signal; `supervisor` is asked for once there is a log, and `ready` sees the
+/// Serves until a signal, on the sockets that were handed over or else on those of the settings; `supervisor` is asked for once there is a log, and `ready` sees the
 /// server before it begins.
 pub(super) fn serve(
     config: Config,
     source: Source,
+    sockets: Vec<Handed>,
     supervisor: impl FnOnce() -> Supervisor,
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
@@ -64,7 +67,7 @@ pub(super) fn serve(
         ::log::warn!("{warning}");
     }
     allow_files(&config);
-    let server = Server::bind(config, source, supervisor(), &orders)?;
+    let server = Server::bind(config, source, sockets, supervisor(), &orders)?;
     // only now, for it starts threads: none may have been there when root was given up
     catch_signals(sender)?;
     ready(&server);

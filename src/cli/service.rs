@@ -1,9 +1,15 @@
 //! What systemd, or whoever starts the server as a service, has put into its environment.
 
 use std::env::VarError;
+use std::io;
+use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::server::Supervisor;
+use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
+
+use crate::log::escaped;
+use crate::server::{Handed, Supervisor};
 
 /// Whoever looks after this process, if somebody does. One that cannot be told anything is
 /// worth a warning; the server serves all the same.
@@ -19,6 +25,49 @@ pub(super) fn supervisor() -> Supervisor {
 fn watchdog() -> Option<Duration> {
     let microseconds = variable("WATCHDOG_USEC")?.parse().ok().filter(|&number| number > 0);
     microseconds.map(Duration::from_micros)
+}
+
+/// The sockets that this process was started with, if it was (`sd_listen_fds(3)`). Nothing else
+/// may have been opened before, and no thread started.
+///
+/// # Errors
+///
+/// In words for the administrator. A socket that cannot be used ends the start: whoever handed
+/// it over wanted it to be used, and nothing else.
+pub(super) fn sockets() -> Result<Vec<Handed>, String> {
+    let count = variable("LISTEN_FDS");
+    let Some(count) =
+        count.filter(|_| variable("LISTEN_PID").is_some() && is_meant("LISTEN_PID"))
+    else {
+        return Ok(Vec::new());
+    };
+    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.split(':').map(str::to_owned).chain(std::iter::repeat_with(String::new));
+    // takes the variables out of the environment
+    let mut sockets = ListenFd::from_env();
+    let there = sockets.len();
+    if count.parse() != Ok(there) {
+        return Err(format!(
+            "LISTEN_FDS: '{}' is not a whole number",
+            escaped(count.as_bytes())
+        ));
+    }
+    let take = |(at, name)| {
+        let listener = take(&mut sockets, at);
+        let listener =
+            listener.map_err(|why| format!("a socket cannot be taken over: {why}"))?;
+        Ok(Handed { listener, name })
+    };
+    (0..there).zip(names).map(take).collect()
+}
+
+/// Programs that are started later do not inherit it.
+fn take(sockets: &mut ListenFd, at: usize) -> io::Result<TcpListener> {
+    let listener = sockets.take_tcp_listener(at)?;
+    let listener = listener.ok_or_else(|| io::Error::other("it is taken"))?;
+    let listens = socket_acceptconn(&listener)?;
+    let why = "it does not listen (Accept=yes in a socket unit?)";
+    listens.then_some(listener).ok_or_else(|| io::Error::other(why))
 }
 
 /// Whether variables are for this process: one that starts it may have got them for itself.

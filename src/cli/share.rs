@@ -70,7 +70,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let source = Source { load: Box::new(load), start_log: Box::new(start_log) };
-    let served = serve::serve(config, source, Supervisor::default, |server| {
+    let served = serve::serve(config, source, Vec::new(), Supervisor::default, |server| {
         share.announce(server, &password);
         if io::stderr().is_terminal() {
             screen.follow(server.sessions());

@@ -6,6 +6,7 @@
 mod admin;
 mod admission;
 mod guard;
+mod handed;
 mod metrics;
 mod muffler;
 mod notify;
@@ -35,11 +36,13 @@ use crate::log::{Event, Who};
 use admission::ban::Bans;
 use admission::{Admission, Ticket};
 use guard::Gate;
+use handed::Bell;
 use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
 use watch::{Acceptor, Pulse, Watch};
 
+pub use handed::Handed;
 pub use notify::Supervisor;
 pub use reload::Source;
 
@@ -76,6 +79,8 @@ struct Door {
     implicit_tls: bool,
     /// Of the thread that accepts there.
     pulse: Arc<Pulse>,
+    /// Somebody else listens there as well.
+    handed: bool,
 }
 
 /// What the accept threads share.
@@ -89,6 +94,7 @@ struct Hub {
     source: Source,
     orders: Sender<Order>,
     supervisor: Supervisor,
+    bell: Bell,
     /// How many threads for programs of hooks there are.
     hook_workers: Mutex<usize>,
 }
@@ -111,8 +117,9 @@ const BREATH: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Server {
-    /// Binds every address of the configuration, opens all that only root can open, and gives
-    /// root up if the settings say so. No other thread may run yet.
+    /// Binds every address of the configuration, or takes over the sockets that there are; opens
+    /// all that only root can open, and gives root up if the settings say so. No other thread may
+    /// run yet.
     ///
     /// # Errors
     ///
@@ -120,22 +127,17 @@ impl Server {
     pub fn bind(
         config: Config,
         source: Source,
+        sockets: Vec<Handed>,
         supervisor: Supervisor,
         orders: &Orders,
     ) -> Result<Self, String> {
         let config = Arc::new(config);
         let server = &config.server;
-        let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
-        let ports = [(Some(server.port), false), (implicit, true)];
-        let mut doors: Vec<Door> = Vec::new();
-        for (port, implicit_tls) in ports {
-            for address in port.map_or(Ok(Vec::new()), |port| resolve(&config, port))? {
-                let listener = listen(address, &doors).map_err(|why| {
-                    format!("cannot listen on {address}: {why}{}", hint(&why))
-                })?;
-                doors.push(Door { listener, implicit_tls, pulse: Arc::default() });
-            }
-        }
+        let doors = if sockets.is_empty() {
+            open(&config)?
+        } else {
+            handed::take_over(sockets, &config)?
+        };
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
         let (bans, registry) = (Arc::<Bans>::default(), Arc::<Registry>::default());
         let gate = Gate { bans: Arc::clone(&bans), registry: Arc::clone(&registry) };
@@ -159,6 +161,7 @@ impl Server {
             source,
             orders: orders.sender.clone(),
             supervisor,
+            bell: Bell::new().map_err(|why| why.to_string())?,
             hook_workers: Mutex::default(),
             shared,
         };
@@ -286,7 +289,8 @@ impl Server {
         if let (Some(_), Some(path)) = (&self.admin, &server.admin_socket) {
             admin::leave(path);
         }
-        for door in &self.doors {
+        hub.bell.ring();
+        for door in self.doors.iter().filter(|door| !door.handed) {
             // wakes the thread that accepts on it
             let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
@@ -332,12 +336,29 @@ fn server_requires(config: &Config) -> &'static str {
 impl Door {
     fn try_clone(&self) -> io::Result<Self> {
         let (listener, pulse) = (self.listener.try_clone()?, Arc::clone(&self.pulse));
-        Ok(Self { listener, implicit_tls: self.implicit_tls, pulse })
+        let (implicit_tls, handed) = (self.implicit_tls, self.handed);
+        Ok(Self { listener, implicit_tls, pulse, handed })
     }
 
     fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
     }
+}
+
+/// Every address of the settings.
+fn open(config: &Config) -> Result<Vec<Door>, String> {
+    let server = &config.server;
+    let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
+    let ports = [(Some(server.port), false), (implicit, true)];
+    let mut doors: Vec<Door> = Vec::new();
+    for (port, implicit_tls) in ports {
+        for address in port.map_or(Ok(Vec::new()), |port| resolve(config, port))? {
+            let listener = listen(address, &doors)
+                .map_err(|why| format!("cannot listen on {address}: {why}{}", hint(&why)))?;
+            doors.push(Door { listener, implicit_tls, pulse: Arc::default(), handed: false });
+        }
+    }
+    Ok(doors)
 }
 
 fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
@@ -388,6 +409,12 @@ fn hint(why: &io::Error) -> &'static str {
 fn accept(door: &Door, hub: &Hub) {
     let mut reserve = spare();
     loop {
+        if door.handed {
+            hub.bell.wait(&door.listener);
+            if hub.shared.stop.is_soon() {
+                return;
+            }
+        }
         let accepted = door.listener.accept();
         if hub.shared.stop.is_soon() {
             return;

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ struct Launch {
     /// Whose the home is, in a folder that all may pass through.
     owner: Option<u32>,
     environment: Vec<(String, String)>,
+    /// Sockets that it finds open, as systemd hands them over, and their names.
+    sockets: Vec<(Arc<TcpListener>, &'static str)>,
 }
 
 /// A running server. It is killed on drop.
@@ -87,6 +90,12 @@ impl Setup {
     /// A variable of its environment, such as `RUST_LOG`.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.launch.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A socket that it finds open when it starts; two at most.
+    pub(crate) fn socket(mut self, listener: &Arc<TcpListener>, name: &'static str) -> Self {
+        self.launch.sockets.push((Arc::clone(listener), name));
         self
     }
 
@@ -160,6 +169,12 @@ impl Launch {
     fn run(&self, dir: &Path) -> (Child, SocketAddr, Arc<Log>) {
         let program = env!("CARGO_BIN_EXE_ftpd");
         let mut command = match (self.files, self.user) {
+            (None, None) if !self.sockets.is_empty() => {
+                let mut shell = Command::new("sh");
+                let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
+                shell.args(["-c", script, "sh", program]);
+                shell
+            }
             (None, None) => Command::new(program),
             (Some(files), _) => {
                 let mut shell = Command::new("sh");
@@ -180,6 +195,16 @@ impl Launch {
         // out of reach of a Ctrl-C that is meant for the test run
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let stdio = |listener: &TcpListener| OwnedFd::from(listener.try_clone().unwrap());
+        for ((listener, _), place) in self.sockets.iter().zip([Command::stdin, Command::stdout])
+        {
+            place(&mut command, Stdio::from(stdio(listener)));
+        }
+        if !self.sockets.is_empty() {
+            let names: Vec<_> = self.sockets.iter().map(|(_, name)| *name).collect();
+            command.env("LISTEN_FDS", names.len().to_string());
+            command.env("LISTEN_FDNAMES", names.join(":"));
+        }
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Log::default());
         let pipe = child.stderr.take().unwrap();

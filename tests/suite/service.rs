@@ -2,17 +2,21 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::net::{SocketAddr as StdSocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::client::{Client, drain};
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, eventually};
+use crate::tls_client::Tls;
 
 mod notify {
     use super::*;
@@ -238,4 +242,177 @@ mod notify {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
         OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(path).unwrap()
     }
+}
+
+mod handed_over {
+    use super::*;
+
+    fn socket() -> (Arc<TcpListener>, StdSocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (Arc::new(listener), address)
+    }
+
+    #[test]
+    fn the_socket_is_listened_on_and_no_other() {
+        let (listener, address) = socket();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        // a port that could not be bound: nobody tries
+        let port = taken.local_addr().unwrap().port();
+        let server = Server::setup()
+            .server(&format!(
+                "port = {port}\non_login = /bin/sh -c \"env; ls -l /proc/self/fd; echo over\""
+            ))
+            .socket(&listener, "ftp")
+            .start();
+        assert_eq!(server.address(), address);
+        let log = server.log();
+        assert!(log.contains(&format!("listens on {address}, which was handed over")), "{log}");
+        assert!(log.contains(&format!("does not listen on 127.0.0.1:{port}")), "{log}");
+        let mut client = Client::bob(&server);
+        client.upload("STOR a", b"12345");
+        assert_eq!(client.download("RETR a"), b"12345");
+        // programs of hooks inherit nothing of it
+        server.wait_for_log("]: over");
+        let log = server.log();
+        assert!(log.contains("]: PATH=") && log.contains("-> /dev/null"), "{log}");
+        assert!(!log.contains("LISTEN_") && !log.contains("socket:"), "{log}");
+    }
+
+    #[test]
+    fn one_that_the_settings_name_is_nothing_to_talk_about() {
+        let (listener, address) = socket();
+        let server = Server::setup()
+            .server(&format!("port = {}", address.port()))
+            .socket(&listener, "ftpd.socket")
+            .start();
+        Client::bob(&server).cmd("NOOP", 200);
+        assert!(!server.log().contains("handed over"), "{}", server.log());
+    }
+
+    #[test]
+    fn a_client_that_comes_between_two_servers_is_served_by_the_second() {
+        let (listener, address) = socket();
+        let mut server = Server::setup().socket(&listener, "ftp").start();
+        let mut before = Client::bob(&server);
+        server.signal("TERM");
+        before.expect(421);
+        assert!(server.wait_for_exit().success());
+        let between = TcpStream::connect(address).unwrap();
+        server.start_again();
+        Client::bob_over(between).cmd("NOOP", 200);
+        assert_eq!(server.address(), address);
+    }
+
+    #[test]
+    fn ftps_begins_with_tls_and_so_does_the_port_of_the_settings() {
+        let (plain, explicit) = socket();
+        for named in [true, false] {
+            let (listener, implicit) = socket();
+            let port = if named { 0 } else { implicit.port() };
+            let server = Server::setup()
+                .server(&format!("tls_cert = auto\ntls_implicit_port = {port}"))
+                .socket(&listener, if named { "ftps" } else { "ftpd.socket" })
+                .socket(&plain, "ftp")
+                .start();
+            let mut client = Client::silent(implicit);
+            client.start_tls(&Tls::new(&rustls::version::TLS13));
+            client.expect(220);
+            Client::silent(explicit).expect(220);
+            drop(server);
+        }
+    }
+
+    #[test]
+    fn tls_at_once_without_a_certificate_is_no_start() {
+        let (listener, address) = socket();
+        let (code, err) = run(&listener, "ftps", "");
+        assert_eq!(code, 1);
+        assert!(err.contains(&format!("TLS is to begin at once on {address}")), "{err}");
+    }
+
+    #[test]
+    fn what_is_no_listening_socket_is_no_start() {
+        let (listener, address) = socket();
+        let client = TcpStream::connect(address).unwrap();
+        let (connected, _) = listener.accept().unwrap();
+        let (code, err) = run(&TcpListener::from(OwnedFd::from(connected)), "ftp", "");
+        assert_eq!(code, 1);
+        assert!(err.contains("does not listen"), "{err}");
+        let (file, _) = UnixStream::pair().unwrap();
+        let (code, err) = run(&TcpListener::from(OwnedFd::from(file)), "ftp", "");
+        assert_eq!(code, 1);
+        assert!(err.contains("is not a valid tcp socket"), "{err}");
+        let (code, err) = run(&listener, "ftp", "LISTEN_FDS=many");
+        assert_eq!(code, 1);
+        assert!(err.contains("LISTEN_FDS: 'many' is not a whole number"), "{err}");
+        drop(client);
+    }
+
+    #[test]
+    fn sockets_for_another_process_are_left_alone() {
+        let server = Server::setup().env("LISTEN_FDS", "1").env("LISTEN_PID", "1").start();
+        Client::bob(&server).cmd("NOOP", 200);
+        let server = Server::setup().env("LISTEN_FDS", "1").start();
+        Client::bob(&server).cmd("NOOP", 200);
+    }
+
+    /// Starts a server that cannot: exit code and standard error.
+    fn run(listener: &TcpListener, name: &str, environment: &str) -> (i32, String) {
+        let ini = format!("[server]\nip = 127.0.0.1\nport = 0\n{}", crate::program::BOB);
+        let dir = crate::program::folder(ini);
+        let script = "exec 3<&0 </dev/null; exec env LISTEN_FDS=1 LISTEN_PID=$$ $0 \"$@\"";
+        let output = Command::new("sh")
+            .args(["-c", script, environment, env!("CARGO_BIN_EXE_ftpd")])
+            .env("LISTEN_FDNAMES", name)
+            .current_dir(dir.path())
+            .stdin(OwnedFd::from(listener.try_clone().unwrap()))
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// The same from a program that does this for a living.
+    #[test]
+    fn systemd_socket_activate_starts_it_with_the_first_client() {
+        let Some(starter) = tool("systemd-socket-activate") else { return };
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = {}\n{}",
+            address.port(),
+            crate::program::BOB
+        );
+        let dir = crate::program::folder(ini);
+        let mut child = Command::new(starter)
+            .args(["--fdname=ftp", &format!("--listen={address}"), env!("CARGO_BIN_EXE_ftpd")])
+            .arg("--config")
+            .arg(dir.path().join("ftpd.ini"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stream = None;
+        eventually("somebody listens", || {
+            stream = TcpStream::connect(address).ok();
+            stream.is_some()
+        });
+        let mut client = Client::over(stream.unwrap());
+        client.expect(220);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS tops3cret", 230);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// Where a program is; without it, a test says what it has to do without.
+fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let found = places.map(|place| place.join(name)).find(|file| file.exists());
+    if found.is_none() {
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
 }

@@ -1,0 +1,110 @@
+//! Sockets that somebody else has opened, and handed over to the server: systemd, which keeps
+//! them open from one start of the server to the next, so that no client is ever refused.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+
+use super::{Door, resolve};
+use crate::config::Config;
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub struct Handed {
+    /// It listens already.
+    pub listener: TcpListener,
+    /// What whoever opened it calls it: `ftps` begins with TLS, and `ftp` does not. With other
+    /// names the port decides.
+    pub name: String,
+}
+
+/// These are all that the server listens on. What the settings say otherwise, the log says.
+pub(super) fn take_over(handed: Vec<Handed>, config: &Config) -> Result<Vec<Door>, String> {
+    let doors = handed.into_iter().map(|handed| take(handed, config));
+    let doors = doors.collect::<Result<Vec<_>, _>>()?;
+    let there: Vec<_> = doors.iter().filter_map(Door::address).collect();
+    let wanted = wanted(config);
+    for address in there.iter().filter(|there| !wanted.iter().any(|want| fits(*want, **there)))
+    {
+        log::warn!("listens on {address}, which was handed over and is not in the settings");
+    }
+    for address in wanted.iter().filter(|want| !there.iter().any(|there| fits(**want, *there)))
+    {
+        log::warn!("does not listen on {address}, which was not handed over");
+    }
+    Ok(doors)
+}
+
+fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, String> {
+    let cannot = |why| format!("cannot listen on the socket '{name}': {why}");
+    let address = listener.local_addr().map_err(cannot)?;
+    listener.set_nonblocking(false).map_err(cannot)?;
+    let implicit_tls = match name.as_str() {
+        "ftps" => true,
+        "ftp" => false,
+        _ => config.server.tls_implicit_port == address.port(),
+    };
+    if implicit_tls && config.tls.is_none() {
+        return Err(format!("TLS is to begin at once on {address}, which takes a tls_cert"));
+    }
+    Ok(Door { listener, implicit_tls, pulse: std::sync::Arc::default(), handed: true })
+}
+
+/// What the settings say.
+fn wanted(config: &Config) -> Vec<SocketAddr> {
+    let server = &config.server;
+    let ports =
+        [Some(server.port), (server.tls_implicit_port > 0).then_some(server.tls_implicit_port)];
+    // a name that cannot be looked up is of no interest: nothing is bound
+    let addresses = |port| resolve(config, port).unwrap_or_default();
+    ports.into_iter().flatten().flat_map(addresses).collect()
+}
+
+/// Every address is the same to both kinds of sockets; port 0 is any.
+fn fits(wanted: SocketAddr, there: SocketAddr) -> bool {
+    let same_port = wanted.port() == there.port() || wanted.port() == 0;
+    let every = wanted.ip().is_unspecified() && there.ip().is_unspecified();
+    same_port && (wanted.ip() == there.ip() || every)
+}
+
+/// Wakes the threads that accept on such sockets. To shut these down would shut them down for
+/// their owner too.
+#[derive(Debug)]
+pub(super) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Self> {
+        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self).map_err(Into::into)
+    }
+
+    /// From now on nobody waits.
+    pub(super) fn ring(&self) {
+        // cannot fail: the counter is far from its limit
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Waits for a client, or until it rings.
+    pub(super) fn wait(&self, listener: &TcpListener) {
+        let mut fds =
+            [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
+        // who waits looks why it was woken
+        let _ = poll(&mut fds, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_address_fits_when_the_settings_mean_it() {
+        let fits = |wanted: &str, there: &str| {
+            super::fits(wanted.parse().unwrap(), there.parse().unwrap())
+        };
+        assert!(fits("192.0.2.1:21", "192.0.2.1:21"));
+        assert!(fits("0.0.0.0:21", "[::]:21"));
+        assert!(fits("127.0.0.1:0", "127.0.0.1:4000"));
+        assert!(!fits("127.0.0.1:21", "0.0.0.0:21"));
+        assert!(!fits("127.0.0.1:21", "127.0.0.1:2121"));
+    }
+}
