@@ -1,7 +1,8 @@
-//! Who a client is: names and passwords, where logins may come from, and how many sessions a
-//! user may have.
+//! Who a client is: names and passwords, where logins may come from, how many sessions a user may
+//! have, and when each was here last.
 
 mod hash;
+mod logins;
 mod workers;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use subtle::ConstantTimeEq;
 use crate::config::{ANONYMOUS, Config, Hash, Password, Rate, User};
 
 pub use hash::make as hash_of;
+pub use logins::{LastLogin, Logins, last_logins};
 pub use workers::{Passwords, Patience};
 
 /// The users of the server, and the sessions each of them has.

@@ -1,5 +1,6 @@
 //! What a person types: one file for each subcommand, and one table of them.
 
+mod adduser;
 mod admin;
 mod ban;
 mod bans;
@@ -18,6 +19,7 @@ mod stats;
 mod stop;
 mod top;
 mod unban;
+mod users;
 mod who;
 mod why;
 
@@ -88,6 +90,12 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet; so do this as the server's user, who must be able to read it."),
     subcommand("passwd", "[USER] [--write]", passwd::run, "make the hash of a password, for the settings",
         "The password is read twice from the terminal, which does not show it, or once, as a line, from a standard input that is no terminal. The hash is printed, for the key password; with --write it is put into the section of USER instead, wherever that stands, and nothing else in the file changes. Nothing is written that would be a fault. A running server takes it over with a reload."),
+    subcommand("adduser", "NAME --home DIR [--perm LETTERS] [--create-home]", adduser::add, "add a user to the settings",
+        "A section is put at the end of the settings, or of users_file, or into a file of its own in that directory. The password is read as passwd reads it and stands there as a hash. Without --perm the user may read. The home must be there; --create-home makes it, and it belongs to whom the directory above belongs to. Nothing is written that would be a fault."),
+    subcommand("deluser", "NAME", adduser::remove, "remove a user from the settings",
+        "The section goes, from its first line to its last key, wherever it stands; all other lines stay, and so do the home and the files in it. A running server ends the user's sessions when it is reloaded."),
+    subcommand("users", "[--json]", users::run, "list the users of the settings",
+        "For each the permission letters, the last login, the limits and the home. The server writes last logins down in state_dir once a minute and when it stops; who is logged in now is asked of it. --json prints one list, for programs."),
     subcommand("who", "[--json]", who::run, "list the sessions of the running server",
         "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
     subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",

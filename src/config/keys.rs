@@ -349,7 +349,7 @@ pub static KEYS: &[Key] = &[
     fixed("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
         "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all."),
     fixed("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
-        "Directory in which the server writes down where it has part files, to find them after a crash. It is made when it is needed. Empty: nowhere."),
+        "Directory in which the server writes down where it has part files, to find them after a crash, and when each user was here last. It is made when it is needed. Empty: nowhere."),
     fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin_socket = v)),
         "Unix socket that ftpd who, top, kick, reload, stop and the like talk to; its mode lets in the server's user and root. Empty: none."),
     fixed("metrics_listen", "", Kind::Listen(InServer(|to, v| to.metrics_listen = v)),

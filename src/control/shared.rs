@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::counters::Counters;
 use super::offence::Guard;
-use crate::auth::{Passwords, Users};
+use crate::auth::{Logins, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
@@ -33,6 +33,8 @@ pub struct Shared {
     pub hooks: Hooks,
     /// Who checks hashed passwords.
     pub passwords: Arc<Passwords>,
+    /// When each user has logged in last.
+    pub logins: Logins,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
     /// They are never given to a data connection.
@@ -74,6 +76,7 @@ impl Shared {
             owners: Owners::default(),
             hooks: Hooks::new(server.hook_timeout),
             passwords,
+            logins: Logins::start(server.state_dir.as_deref()),
             parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
             control_ports,
         })

@@ -227,6 +227,7 @@ impl Server {
             }
             if left(swept, sweep).is_zero() {
                 parts.sweep();
+                self.hub.shared.logins.save(false);
                 swept = Instant::now();
             }
             if look.is_some_and(|look| left(looked, look).is_zero()) {
@@ -301,6 +302,7 @@ impl Server {
             hub.shared.stop.now();
             hub.pool.wait_idle(FAREWELL);
         }
+        hub.shared.logins.save(true);
         hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
     }
 }

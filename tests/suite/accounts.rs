@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -477,4 +477,178 @@ fn ctrl_c_at_the_question_brings_the_echo_back() {
     let said = typist.end();
     assert!(said.contains("code=130") && said.contains(" echo "), "{said}");
     assert_eq!(text(dir.path(), "ftpd.ini"), section("bob", "x"));
+}
+
+// adduser, deluser, users
+
+#[test]
+fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
+    let server = Server::setup().section("; the end").start();
+    let dir = server.dir();
+    let before = text(dir, "ftpd.ini");
+    let arguments = ["adduser", "anna b", "--home", "homes", "--perm", "elw", "--create-home"];
+    let (code, out, err) = run_with(dir, &arguments, "one\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("ftpd.ini: [user:anna b] is there"), "{out}");
+    let after = text(dir, "ftpd.ini");
+    let new = after.strip_prefix(&before).unwrap();
+    assert!(new.starts_with("\n[user:anna b]\npassword = $argon2id$"), "{new}");
+    assert!(new.ends_with(&format!("\nperm = elw\nhome = {}/homes\n", dir.display())), "{new}");
+    assert!(dir.join("homes").is_dir());
+    assert_eq!(run(&["reload"], dir).0, 0);
+    let mut anna = Client::login(&server, "anna b", "one");
+    anna.cmd("DELE x", 550);
+    anna.upload("STOR x", b"x");
+    let (code, out, err) = run(&["deluser", "anna b"], dir);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("[user:anna b] is gone, with password, perm, home;"), "{out}");
+    assert!(out.contains("/homes and all in it stay") && !out.contains("argon2"), "{out}");
+    assert_eq!(text(dir, "ftpd.ini").trim_end(), before.trim_end());
+    assert_eq!(run(&["reload"], dir).0, 0);
+    anna.expect(421);
+    assert!(dir.join("homes/x").is_file());
+}
+
+#[test]
+fn adduser_checks_all_before_it_asks_and_changes_nothing_otherwise() {
+    let ini = section("bob", "x") + "[user:bad]\npassword = x\n";
+    let dir = folder(&ini);
+    for (arguments, code, said) in [
+        (&["adduser", "bob", "--home", "home"][..], 1, "ftpd.ini has [user:bob] already"),
+        (&["adduser", "otto", "--home", "nowhere"], 1, "nowhere is not there; --create-home"),
+        (&["adduser", "otto", "--home", "ftpd.ini"], 1, "ftpd.ini is not a directory"),
+        (&["adduser", "otto", "--home", "a\nb"], 1, "no text of one line"),
+        (&["adduser", "otto", "--home", "home", "--perm", "elx"], 2, "'x' is no permission"),
+        (&["adduser", "otto"], 2, "expected a name and --home DIR"),
+        (&["adduser", "--home", "home"], 2, "expected a name"),
+        (&["adduser", " otto", "--home", "home"], 2, "a user's name"),
+        (&["adduser", "ot]to", "--home", "home"], 2, "a user's name"),
+        (&["adduser", "ot\nto", "--home", "home"], 2, "a user's name"),
+        (&["adduser", "../x", "--home", "home"], 2, "a user's name"),
+        (&["deluser"], 2, "expected a user"),
+        (&["deluser", "Bob"], 1, "ftpd.ini has no [user:Bob]"),
+        (&["deluser", "bob", "x"], 2, "unexpected argument"),
+    ] {
+        let (found, out, err) = run_with(dir.path(), arguments, "y\n");
+        assert_eq!((found, out.as_str()), (code, ""), "{arguments:?}: {err}");
+        assert!(err.contains(said), "{arguments:?}: {err}");
+        assert_eq!(text(dir.path(), "ftpd.ini"), ini);
+    }
+    // the fault that is there already is no obstacle
+    let (code, _, err) = run_with(dir.path(), &["adduser", "otto", "--home", "home"], "y\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_change_that_would_be_a_fault_is_not_made() {
+    let ini = section("bob", "x");
+    let dir = folder(&ini);
+    // nobody could log in any more
+    let (code, out, err) = run(&["deluser", "bob"], dir.path());
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.contains("no '[user:NAME]' section") && err.contains("nothing is changed"),
+        "{err}"
+    );
+    assert_eq!(text(dir.path(), "ftpd.ini"), ini);
+    // a name that anonymous users have, and the home made for it goes again
+    let ini = format!("[server]\nenable_anonymous = on\nanonymous_path = home\n{ini}");
+    program::write(dir.path(), &ini);
+    let arguments = ["adduser", "ftp", "--home", "new", "--create-home"];
+    let (code, _, err) = run_with(dir.path(), &arguments, "y\n");
+    assert_eq!(code, 1);
+    assert!(err.contains("is an anonymous user already"), "{err}");
+    assert_eq!(text(dir.path(), "ftpd.ini"), ini);
+    assert!(!dir.path().join("new").exists());
+}
+
+#[test]
+fn adduser_makes_a_file_in_the_directory_of_users_like_the_settings() {
+    let dir = folder("[server]\nusers_file = users.d\n");
+    fs::create_dir(dir.path().join("users.d")).unwrap();
+    let ini = dir.path().join("ftpd.ini");
+    fs::set_permissions(&ini, PermissionsExt::from_mode(0o640)).unwrap();
+    for name in ["anna", "otto"] {
+        let (code, _, err) = run_with(dir.path(), &["adduser", name, "--home", "home"], "y\n");
+        assert_eq!((code, err.as_str()), (0, ""));
+        let file = dir.path().join(format!("users.d/{name}.ini"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+    let (code, out, _) = run(&["check"], dir.path());
+    assert_eq!((code, out.as_str()), (0, "ftpd.ini: good, 2 users\n"));
+    assert_eq!(run(&["deluser", "anna"], dir.path()).0, 0);
+    assert_eq!(text(dir.path(), "users.d/anna.ini"), "");
+    assert_eq!(run(&["check"], dir.path()).1, "ftpd.ini: good, 1 user\n");
+}
+
+#[test]
+fn files_keep_their_owner() {
+    let dir = folder(section("bob", "x"));
+    let ini = dir.path().join("ftpd.ini");
+    if chown(&ini, Some(65534), Some(65534)).is_err() {
+        eprintln!("not tested: it takes root to give a file away");
+        return;
+    }
+    assert_eq!(run_with(dir.path(), &["passwd", "bob", "--write"], "y\n").0, 0);
+    let meta = ini.metadata().unwrap();
+    assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (65534, 65534, 0o600));
+    let homes = dir.path().join("homes");
+    fs::create_dir(&homes).unwrap();
+    chown(&homes, Some(65534), Some(65534)).unwrap();
+    let arguments = ["adduser", "anna", "--home", "homes/anna", "--create-home"];
+    assert_eq!(run_with(dir.path(), &arguments, "y\n").0, 0);
+    assert_eq!(homes.join("anna").metadata().unwrap().uid(), 65534);
+}
+
+#[test]
+fn users_lists_who_may_log_in_and_who_was_here_last() {
+    let mut server = Server::setup()
+        .server("max_download = 2M\nenable_anonymous = on\nanonymous_path = home")
+        .section(&format!(
+            "{}max_upload = 300K\nmax_per_user = 2\nallow_from = 127.0.0.0/8\nperm = elw\n",
+            section("anna", BCRYPT)
+        ))
+        .section(&section("never", "x"))
+        .start();
+    let mut anna = Client::login(&server, "anna", "tops3cret");
+    let (code, out, err) = run(&["users"], server.dir());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let line = |out: &str, name: &str| {
+        let line = out.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("{name}\n{out}")).to_owned()
+    };
+    let found = line(&out, "anna");
+    for part in ["elw", " now ", "up 300.0 KiB/s, down 2.0 MiB/s, 2 sessions, from 127.0.0.0/8"]
+    {
+        assert!(found.contains(part), "{found}");
+    }
+    assert!(found.ends_with("/home") && !out.contains("$2b$"), "{out}");
+    assert!(line(&out, "bob").contains("password in clear text"), "{out}");
+    assert!(line(&out, "anonymous").contains("elr"), "{out}");
+    anna.cmd("QUIT", 221);
+    server.signal("TERM");
+    server.wait_for_exit();
+    let (_, out, err) = run(&["users"], server.dir());
+    assert!(line(&out, "anna").contains(" 127.0.0.1 ") && err.is_empty(), "{out}{err}");
+    let (_, out, _) = run(&["users", "--json"], server.dir());
+    let list: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+    let of = |name: &str| list.iter().find(|user| user["name"] == name).unwrap();
+    assert_eq!(of("anna")["last_login"]["address"], "127.0.0.1");
+    assert_eq!(
+        (&of("anna")["password"], &of("bob")["password"]),
+        (&"hash".into(), &"clear text".into())
+    );
+    assert_eq!(
+        (&of("anna")["max_upload"], &of("anna")["perm"]),
+        (&307_200.into(), &"elw".into())
+    );
+    assert!(of("never")["last_login"].is_null() && !out.contains("tops3cret"), "{out}");
+    // the next server knows it, too
+    server.start_again();
+    Client::bob(&server).cmd("QUIT", 221);
+    server.signal("TERM");
+    server.wait_for_exit();
+    let (_, out, _) = run(&["users"], server.dir());
+    assert!(line(&out, "anna").contains(" 127.0.0.1 "), "{out}");
+    assert!(line(&out, "bob").contains(" 127.0.0.1 "), "{out}");
 }

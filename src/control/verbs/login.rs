@@ -110,11 +110,12 @@ fn enter(session: &mut Session, account: Account, home: Home) {
     }
 }
 
-/// Tells the log and the administrator's program of the login.
+/// Tells the log, the administrator's program and `ftpd users` of the login.
 #[inline(never)]
 pub(crate) fn told(session: &Session) {
     if let Login::In(user) = &session.state.login {
         session.log(&Event::LoggedIn(&user.account.user.home));
+        session.shared.logins.note(&user.account.name, session.peer.ip());
     }
     session.happened(Occasion::Login, &VirtualPath::root(), None, None);
 }

@@ -1,0 +1,177 @@
+//! When each user has logged in last, for `ftpd users`.
+//!
+//! A login only writes it down in memory. The server lets it be saved to `logins` in `state_dir`
+//! from time to time and at its end, so that no login waits for a disk; a crash costs the last
+//! minute. A line of the file is `seconds address name`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The last logins of a server.
+#[derive(Debug)]
+pub struct Logins {
+    dir: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    known: BTreeMap<String, LastLogin>,
+    changed: bool,
+    saved: Option<Instant>,
+    /// The log has been told that it cannot be saved.
+    failed: bool,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastLogin {
+    /// When.
+    pub at: SystemTime,
+    /// Where from.
+    pub address: IpAddr,
+}
+
+const NAME: &str = "logins";
+const NEW: &str = "logins.new";
+
+/// The file is not written more often.
+const SELDOM: Duration = Duration::from_secs(60);
+
+impl Logins {
+    /// With those of earlier servers. Without a directory nothing is kept.
+    pub fn start(dir: Option<&Path>) -> Self {
+        let known = dir.map(last_logins).transpose().ok().flatten().unwrap_or_default();
+        let state = State { known, changed: false, saved: None, failed: false };
+        Self { dir: dir.map(Path::to_owned), state: Mutex::new(state) }
+    }
+
+    /// A user has logged in.
+    pub fn note(&self, name: &str, address: IpAddr) {
+        if self.dir.is_none() {
+            return;
+        }
+        let last = LastLogin { at: SystemTime::now(), address };
+        let mut state = self.state();
+        match state.known.get_mut(name) {
+            Some(known) => *known = last,
+            None => drop(state.known.insert(name.to_owned(), last)),
+        }
+        state.changed = true;
+    }
+
+    /// Saves what is new, unless that was done a moment ago; `now`: even then.
+    pub fn save(&self, now: bool) {
+        let Some(dir) = &self.dir else { return };
+        let mut state = self.state();
+        let is_due = now || state.saved.is_none_or(|saved| saved.elapsed() >= SELDOM);
+        if !state.changed || !is_due {
+            return;
+        }
+        let text: String =
+            state.known.iter().filter_map(|(name, last)| line(name, last)).collect();
+        (state.changed, state.saved) = (false, Some(Instant::now()));
+        drop(state);
+        let written = write(dir, text.as_bytes());
+        let mut state = self.state();
+        match written {
+            Ok(()) => state.failed = false,
+            Err(why) => {
+                state.changed = true;
+                if !std::mem::replace(&mut state.failed, true) {
+                    log::warn!("state_dir {}: {why}; last logins are not kept", dir.display());
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a server has saved in its `state_dir`.
+///
+/// # Errors
+///
+/// When it cannot be read; that there is nothing is none.
+#[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
+pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
+    match fs::read(dir.join(NAME)) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Ok(text.lines().filter_map(read_line).collect())
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(why) => Err(why),
+    }
+}
+
+fn line(name: &str, last: &LastLogin) -> Option<String> {
+    let seconds = last.at.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(format!("{seconds} {} {name}\n", last.address))
+}
+
+fn read_line(line: &str) -> Option<(String, LastLogin)> {
+    let mut words = line.splitn(3, ' ');
+    let seconds = words.next()?.parse().ok()?;
+    let address = words.next()?.parse().ok()?;
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some((words.next()?.to_owned(), LastLogin { at, address }))
+}
+
+/// A new file, put in place when it is whole.
+#[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
+fn write(dir: &Path, text: &[u8]) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let new = dir.join(NEW);
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    fs::rename(new, dir.join(NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_kept_for_the_next_server_and_not_written_at_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let logins = Logins::start(Some(&state));
+        logins.save(true);
+        assert!(!state.exists(), "nothing to save");
+        logins.note("anna b", address(1));
+        logins.save(false);
+        logins.note("bob", address(2));
+        logins.save(false);
+        let saved = last_logins(&state).unwrap();
+        assert_eq!(saved.keys().collect::<Vec<_>>(), ["anna b"], "a minute has not passed");
+        logins.save(true);
+        Logins::start(Some(&state)).note("carl", address(3));
+        let next = Logins::start(Some(&state));
+        next.note("bob", address(4));
+        next.save(true);
+        let saved = last_logins(&state).unwrap();
+        let found: Vec<_> = saved.iter().map(|(name, last)| (&**name, last.address)).collect();
+        assert_eq!(found, [("anna b", address(1)), ("bob", address(4))]);
+        assert!(saved["bob"].at.elapsed().unwrap() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn lines_that_are_none_are_left_out() {
+        assert_eq!(read_line("x"), None);
+        assert_eq!(read_line("1 2 3"), None);
+        assert_eq!(read_line("-1 ::1 x"), None);
+        assert_eq!(read_line("18446744073709551615 ::1 x"), None);
+        assert_eq!(read_line("0 ::1 a b").unwrap().0, "a b");
+    }
+}

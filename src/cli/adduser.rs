@@ -1,0 +1,159 @@
+//! `ftpd adduser` and `ftpd deluser`: sections that come and go.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::passwd::{file_of, no_user};
+use super::rewrite::rewrite;
+use super::secret::new_hash;
+use super::{Arguments, Stop, Word, say, settings_file};
+use crate::config::{self, PermSet, edit};
+use crate::log::escaped;
+
+/// Who comes.
+struct New {
+    name: String,
+    perm: Option<String>,
+    home: PathBuf,
+    create_home: bool,
+}
+
+/// `ftpd adduser`.
+pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
+    let (new, named) = New::parse(arguments)?;
+    let main = settings_file(named.as_deref())?;
+    let shown = escaped(new.name.as_bytes()).to_string();
+    let (file, is_there) = file_of(&main, &new.name)?;
+    if is_there {
+        return Err(Stop::Failed(format!("{} has [user:{shown}] already", file.display())));
+    }
+    let home = new.home_value()?;
+    let make_home = new.must_make_home()?;
+    let hash = new_hash(&format!(" of {shown}"))?;
+    if make_home {
+        make(&new.home).map_err(|why| {
+            Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
+        })?;
+    }
+    let mut entries = vec![("password", hash.as_str())];
+    entries.extend(new.perm.as_deref().map(|perm| ("perm", perm)));
+    entries.push(("home", &home));
+    let section = format!("user:{}", new.name);
+    let added = rewrite(&main, &file, |text| Ok((edit::append(text, &section, &entries), ())));
+    if added.is_err() && make_home {
+        // empty, for it was made a moment ago
+        unmake(&new.home);
+    }
+    added?;
+    Ok(say(&format!(
+        "{}: [user:{shown}] is there; 'ftpd reload' lets a running server know",
+        file.display()
+    )))
+}
+
+/// `ftpd deluser`.
+pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let name = match arguments.next()? {
+        Some(Word::Value(name)) => name.to_string_lossy().into_owned(),
+        Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
+        None => return Err(Stop::Misuse("expected a user".to_owned())),
+    };
+    let main = settings_file(arguments.end()?.as_deref())?;
+    let (file, true) = file_of(&main, &name)? else { return Err(no_user(&name, &main)) };
+    let home =
+        config::load(&main).ok().and_then(|config| Some(config.users.get(&name)?.home.clone()));
+    let keys = rewrite(&main, &file, |text| {
+        let removed = edit::remove(text, &format!("user:{name}"));
+        let removed = removed.ok_or_else(|| no_user(&name, &file))?;
+        Ok((removed.text, removed.keys))
+    })?;
+    let stays = home.map(|home| format!("\n{} and all in it stay", home.display()));
+    Ok(say(&format!(
+        "{}: [user:{}] is gone, with {}; 'ftpd reload' lets a running server know{}",
+        file.display(),
+        escaped(name.as_bytes()),
+        keys.join(", "),
+        stays.unwrap_or_default()
+    )))
+}
+
+impl New {
+    fn parse(mut arguments: Arguments) -> Result<(Self, Option<PathBuf>), Stop> {
+        let (mut name, mut home, mut perm, mut create_home) = (None, None, None, false);
+        while let Some(word) = arguments.next()? {
+            match word {
+                Word::Flag(flag) => match flag.as_str() {
+                    "--home" => home = Some(arguments.value()?),
+                    "--perm" => perm = Some(arguments.value()?),
+                    "--create-home" => create_home = true,
+                    _ => return Err(Word::Flag(flag).unexpected()),
+                },
+                Word::Value(text) if name.is_none() => name = Some(text),
+                more @ Word::Value(_) => return Err(more.unexpected()),
+            }
+        }
+        let (Some(name), Some(home)) = (name, home) else {
+            return Err(Stop::Misuse("expected a name and --home DIR".to_owned()));
+        };
+        let name = name.into_string().ok().filter(|name| is_name(name)).ok_or_else(|| {
+            Stop::Misuse(
+                "a user's name is text, without brackets, slashes and outer spaces".to_owned(),
+            )
+        })?;
+        if let Some(Err(letter)) = perm.as_deref().map(PermSet::parse) {
+            let letter = letter.escape_debug();
+            return Err(Stop::Misuse(format!("'{letter}' is no permission letter")));
+        }
+        // as the shell sees it, whatever the settings' folder is
+        let home = std::path::absolute(&home)
+            .map_err(|why| Stop::Misuse(format!("'{}': {why}", home.escape_debug())))?;
+        Ok((Self { name, perm, home, create_home }, arguments.file))
+    }
+
+    fn home_value(&self) -> Result<String, Stop> {
+        let text = self.home.to_str().and_then(edit::quoted);
+        text.ok_or_else(|| {
+            Stop::Failed("the name of the home is no text of one line".to_owned())
+        })
+    }
+
+    /// Whether the home is still to be made.
+    fn must_make_home(&self) -> Result<bool, Stop> {
+        let shown = self.home.display();
+        match fs::metadata(&self.home) {
+            Ok(meta) if meta.is_dir() => Ok(false),
+            Ok(_) => Err(Stop::Failed(format!("{shown} is not a directory"))),
+            Err(why) if why.kind() == io::ErrorKind::NotFound && self.create_home => Ok(true),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                Err(Stop::Failed(format!("{shown} is not there; --create-home makes it")))
+            }
+            Err(why) => Err(Stop::Failed(format!("{shown}: {why}"))),
+        }
+    }
+}
+
+/// What can stand in the line of a section, be sent by a client, and be the name of a file.
+fn is_name(name: &str) -> bool {
+    let odd = |letter: char| letter.is_control() || "[]/".contains(letter);
+    !name.is_empty() && name.trim() == name && !name.starts_with('.') && !name.contains(odd)
+}
+
+/// A home belongs to whom the folder above it belongs to, also when root makes it. Where others
+/// may make folders as well, it is their own.
+fn make(home: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o755).create(home)?;
+    let above = fs::metadata(home.parent().unwrap_or(home))?;
+    if fs::metadata(home)?.uid() != above.uid() {
+        let _ = chown(home, Some(above.uid()), Some(above.gid()));
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a home that was made here and not yet served")]
+fn unmake(home: &Path) {
+    // what has come into it meanwhile keeps it
+    let _ = fs::remove_dir(home);
+}

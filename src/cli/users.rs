@@ -1,0 +1,149 @@
+//! `ftpd users`: who may log in, and what holds for each.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::admin::ask;
+use super::screen::binary;
+use super::{Arguments, Stop, Word, complain, load, say};
+use crate::auth::{LastLogin, last_logins};
+use crate::config::{Config, Password, User};
+use crate::log::{escaped, stamp};
+
+/// What is known about logins.
+struct Known {
+    last: BTreeMap<String, LastLogin>,
+    /// Who is logged in now.
+    here: HashSet<String>,
+}
+
+pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let mut json = false;
+    while let Some(word) = arguments.next()? {
+        match word {
+            Word::Flag(flag) if flag == "--json" => json = true,
+            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
+        }
+    }
+    let (file, config) = load(arguments.file.as_deref())?;
+    let known = Known::of(&file, &config);
+    let mut users: Vec<_> = config.users.iter().collect();
+    users.sort_by_key(|(name, _)| *name);
+    if json {
+        let list: Vec<_> =
+            users.iter().map(|(name, user)| object(name, user, &known)).collect();
+        return Ok(say(&Value::from(list).to_string()));
+    }
+    let rows = users.iter().map(|(name, user)| row(name, user, &config, &known));
+    Ok(say(&table(rows.collect())))
+}
+
+impl Known {
+    fn of(file: &Path, config: &Config) -> Self {
+        let last = config.server.state_dir.as_deref().map(last_logins).transpose();
+        let last = last.unwrap_or_else(|why| {
+            complain(&format!("last logins cannot be read: {why}"));
+            None
+        });
+        // there may be no server, or one that this user may not ask
+        let answer = ask(Some(file), &json!({ "command": "who" })).unwrap_or_default();
+        let sessions = answer.get("sessions").and_then(Value::as_array);
+        let name = |session: &Value| Some(session.get("user")?.as_str()?.to_owned());
+        let here = sessions.into_iter().flatten().filter_map(name).collect();
+        Self { last: last.unwrap_or_default(), here }
+    }
+}
+
+fn object(name: &str, user: &User, known: &Known) -> Value {
+    let limits = &user.limits;
+    let rate = |rate: Option<NonZeroU64>| rate.map(NonZeroU64::get);
+    let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
+    let last = known.last.get(name);
+    json!({
+        "name": name,
+        "password": match user.password {
+            None => "any",
+            Some(Password::Clear(_)) => "clear text",
+            Some(Password::Hash(_)) => "hash",
+        },
+        "home": user.home.to_string_lossy(),
+        "perm": user.perm.to_string(),
+        "max_upload": rate(limits.max_upload),
+        "max_download": rate(limits.max_download),
+        "max_per_user": limits.max_per_user,
+        "idle_timeout": limits.idle_timeout.map(|time| time.as_secs()),
+        "allow_from": from,
+        "here": known.here.contains(name),
+        "last_login": last.map(|last| json!({
+            "at": stamp(last.at),
+            "address": last.address.to_string(),
+        })),
+    })
+}
+
+fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
+    let safe = |text: &str| escaped(text.as_bytes()).to_string();
+    let last = known.last.get(name).map(|last| {
+        // to the minute
+        let at = stamp(last.at).replace('T', " ");
+        format!("{} {}", at.get(..16).unwrap_or(&at), last.address)
+    });
+    let last = if known.here.contains(name) { Some("now".to_owned()) } else { last };
+    [
+        safe(name),
+        user.perm.to_string(),
+        last.unwrap_or_else(|| "-".to_owned()),
+        limits(user, config),
+        safe(&user.home.to_string_lossy()),
+    ]
+}
+
+/// Limits that there are; the idle timeout only where it is the user's own.
+fn limits(user: &User, config: &Config) -> String {
+    let limits = &user.limits;
+    let mut text = Vec::new();
+    let rate = |way: &str, rate: Option<NonZeroU64>| {
+        rate.map(|rate| format!("{way} {}/s", binary(rate.get())))
+    };
+    text.extend(rate("up", limits.max_upload));
+    text.extend(rate("down", limits.max_download));
+    text.extend(limits.max_per_user.map(|most| format!("{most} sessions")));
+    if limits.idle_timeout != config.limits.idle_timeout {
+        let seconds = limits.idle_timeout.map_or(0, |time| time.as_secs());
+        text.push(format!("idle {seconds} s"));
+    }
+    if !limits.allow_from.is_empty() {
+        let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
+        text.push(format!("from {}", from.join(" ")));
+    }
+    if matches!(user.password, Some(Password::Clear(_))) {
+        text.push("password in clear text".to_owned());
+    }
+    if text.is_empty() { "-".to_owned() } else { text.join(", ") }
+}
+
+fn table(rows: Vec<[String; 5]>) -> String {
+    let head = ["USER", "PERM", "LAST LOGIN", "LIMITS", "HOME"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut lines = Vec::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // a String takes whatever is written to it
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n")
+}
