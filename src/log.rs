@@ -1,8 +1,13 @@
-//! The log: one escaped line for each event, and the transfer log in xferlog form.
+//! The log: one escaped line for each event, as text or JSON, to a file, standard error or the
+//! system's log; and the transfer log in xferlog form.
 //!
 //! File names and user names come from strangers. They are escaped here and nowhere else, so
 //! that none of them can forge a line. Passwords never get this far.
 
+mod json;
+mod syslog;
+
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -25,19 +30,31 @@ use crate::rights::{self, Ids};
 /// When the file cannot be opened.
 ///
 /// A second start lets the log go on elsewhere.
-pub fn start(level: LevelFilter, filters: Option<&str>, to: Destination<'_>) -> io::Result<()> {
+pub fn start(
+    level: LevelFilter,
+    filters: Option<&str>,
+    form: Form,
+    to: Destination<'_>,
+) -> io::Result<()> {
     let mut builder = Builder::new();
     builder.filter_level(level);
     if let Some(filters) = filters {
         builder.parse_filters(filters);
     }
-    builder.format(|out, record| {
-        writeln!(out, "{} {:<5} {}", Stamp(now()), record.level(), record.args())
-    });
+    let frame = match to {
+        Destination::File(..) | Destination::Writer(_) | Destination::Stderr => Frame::None,
+        Destination::Journal => Frame::Journal,
+        Destination::Syslog(_) => Frame::Syslog,
+    };
+    builder.format(move |out, record| write_line(out, record, form, frame));
     builder.target(match to {
+        Destination::Syslog(path) => {
+            let path = path.unwrap_or(Path::new(syslog::USUAL));
+            Target::Pipe(Box::new(syslog::Syslog::open(path)))
+        }
         Destination::File(path, owner) => Target::Pipe(Box::new(LogFile::open(path, owner)?)),
         Destination::Writer(writer) => Target::Pipe(writer),
-        Destination::Stderr => Target::Stderr,
+        Destination::Stderr | Destination::Journal => Target::Stderr,
     });
     let logger = builder.build();
     log::set_max_level(logger.filter());
@@ -47,10 +64,76 @@ pub fn start(level: LevelFilter, filters: Option<&str>, to: Destination<'_>) -> 
     Ok(())
 }
 
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs: an object of JSON.
+    Json,
+}
+
+/// What the reader of the log wants to stand before each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    None,
+    /// The level as a number; the journal adds the time by itself.
+    Journal,
+    /// The level, the time and the program.
+    Syslog,
+}
+
+/// The target of events, by which a line of JSON knows that they have members of their own.
+const EVENT: &str = concat!(module_path!(), "::event");
+
+thread_local! {
+    /// Whether the line that this thread writes is one of JSON. An event cannot be told in another
+    /// way: between it and the line stands the facade, which knows text alone.
+    static AS_JSON: Cell<bool> = const { Cell::new(false) };
+}
+
+fn write_line(
+    out: &mut impl Write,
+    record: &Record<'_>,
+    form: Form,
+    frame: Frame,
+) -> io::Result<()> {
+    let (at, level) = (now(), record.level());
+    match (frame, form) {
+        (Frame::None, Form::Text) => write!(out, "{} {level:<5} ", Stamp(at))?,
+        (Frame::None, Form::Json) => {}
+        (Frame::Journal, _) => write!(out, "<{}>", syslog::severity(level))?,
+        (Frame::Syslog, _) => write!(out, "{}", syslog::Head(level, at))?,
+    }
+    if form == Form::Json {
+        let word = level.as_str().to_ascii_lowercase();
+        write!(out, "{{\"time\":\"{}\",\"level\":\"{word}\",", Stamp(at))?;
+        if record.target() == EVENT {
+            AS_JSON.set(true);
+            let written = write!(out, "{}", record.args());
+            AS_JSON.set(false);
+            written?;
+        } else {
+            let text = record.args().to_string();
+            write!(out, "\"event\":\"message\",\"text\":{}", json::Quoted(&text))?;
+        }
+        return writeln!(out, "}}");
+    }
+    if frame == Frame::None {
+        return writeln!(out, "{}", record.args());
+    }
+    // a second line would have no level there
+    writeln!(out, "{}", record.args().to_string().replace('\n', " "))
+}
+
 /// Where the log goes.
 pub enum Destination<'a> {
     /// Standard error.
     Stderr,
+    /// Standard error, which is read by systemd's journal.
+    Journal,
+    /// The system's log, at this socket or the usual one.
+    Syslog(Option<&'a Path>),
     /// A file, which is opened anew when somebody moves it away; made for that user.
     File(&'a Path, Option<&'a Ids>),
     /// Anything else; it gets each line in one piece.
@@ -158,8 +241,8 @@ pub struct Who<'a> {
 /// Writes one line.
 pub fn session(who: Who<'_>, event: &Event<'_>) {
     let level = event.level();
-    if log::log_enabled!(level) {
-        log::log!(level, "{}", Line(who, event));
+    if log::log_enabled!(target: EVENT, level) {
+        log::log!(target: EVENT, level, "{}", Line(who, event));
     }
 }
 
@@ -188,6 +271,9 @@ struct Line<'a>(Who<'a>, &'a Event<'a>);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if AS_JSON.get() {
+            return json::Members::new(f).event(self.0, self.1);
+        }
         write!(f, "{}", self.0.peer)?;
         if let Some(user) = self.0.user {
             write!(f, " [{}]", Escaped(user.as_bytes()))?;

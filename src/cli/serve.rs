@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
-use rustix::fs::Mode;
+use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::{Arguments, Stop, complain, load, read, service};
-use crate::config::Config;
-use crate::log::{self, Destination, escaped};
+use crate::config::{Config, LogForm, LogTo};
+use crate::log::{self, Destination, Form, escaped};
 use crate::rights;
 use crate::server::{Handed, Order, Orders, Server, Source, Supervisor};
 
@@ -46,8 +46,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until a signal, on the sockets that were handed over or else on those of the settings; `supervisor` is asked for once there is a log, and `ready` sees the
-/// server before it begins.
+/// Serves until a signal, on the sockets that were handed over or else on those of the settings;
+/// `supervisor` is asked for once there is a log, and `ready` sees the server before it begins.
 pub(super) fn serve(
     config: Config,
     source: Source,
@@ -77,18 +77,36 @@ pub(super) fn serve(
 #[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
 fn start_log(config: &Config) -> Result<(), String> {
     let server = &config.server;
-    let (level, file) = if server.enable_logging {
-        (server.log_level, server.log_file.as_deref())
+    let (level, to) = if server.enable_logging {
+        (server.log_level, &server.log_file)
     } else {
-        (::log::LevelFilter::Off, None)
+        (::log::LevelFilter::Off, &LogTo::Stderr)
     };
     let filters = std::env::var("RUST_LOG").ok();
-    let user = server.user.as_ref();
-    let to = file.map_or(Destination::Stderr, |file| Destination::File(file, user));
-    log::start(level, filters.as_deref(), to).map_err(|why| {
-        let file = file.map(|file| file.display().to_string()).unwrap_or_default();
-        format!("cannot open the log {file}: {why}")
-    })
+    let form = match server.log_format {
+        LogForm::Text => Form::Text,
+        LogForm::Json => Form::Json,
+    };
+    let journal = || std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stderr(&stream));
+    let file = match to {
+        LogTo::File(file) => file.display().to_string(),
+        LogTo::Stderr | LogTo::Syslog(_) => String::new(),
+    };
+    let to = match to {
+        LogTo::File(file) => Destination::File(file, server.user.as_ref()),
+        LogTo::Syslog(socket) => Destination::Syslog(socket.as_deref()),
+        LogTo::Stderr if journal() => Destination::Journal,
+        LogTo::Stderr => Destination::Stderr,
+    };
+    log::start(level, filters.as_deref(), form, to)
+        .map_err(|why| format!("cannot open the log {file}: {why}"))
+}
+
+/// Whether standard error is the stream of this device and inode, which systemd names for
+/// programs whose standard error its journal reads.
+fn is_stderr(stream: &str) -> bool {
+    let Ok(stat) = fstat(std::io::stderr()) else { return false };
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
 /// The first signal to stop is an order to the server, the second one ends the process at once,

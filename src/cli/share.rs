@@ -19,7 +19,7 @@ use super::admin::number;
 use super::screen::{per_second, size, transfer};
 use super::{Arguments, Stop, Word, complain, say, serve};
 use crate::config::{self, Config};
-use crate::log::{self, Destination};
+use crate::log::{self, Destination, Form};
 use crate::server::{Server, Source, Supervisor};
 
 /// Letters of a password; none is mistaken for another one.
@@ -66,7 +66,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let to = screen.clone();
     let start_log = move |config: &Config| {
         let to = Destination::Writer(Box::new(to.clone()));
-        log::start(config.server.log_level, Some(FILTERS), to).map_err(|why| why.to_string())
+        let level = config.server.log_level;
+        log::start(level, Some(FILTERS), Form::Text, to).map_err(|why| why.to_string())
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let source = Source { load: Box::new(load), start_log: Box::new(start_log) };

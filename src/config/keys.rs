@@ -18,7 +18,7 @@ use super::error::Fault;
 use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
 use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
-use super::value::{self, Listen, Password, Peers, PortRange};
+use super::value::{self, Listen, LogForm, LogTo, Password, Peers, PortRange};
 use crate::rights::{self, Ids};
 
 /// What `[server]` says.
@@ -72,8 +72,10 @@ pub struct Server {
     pub enable_logging: bool,
     /// What is written to it.
     pub log_level: LevelFilter,
-    /// Where it goes; `None` is standard error.
-    pub log_file: Option<PathBuf>,
+    /// Where it goes.
+    pub log_file: LogTo,
+    /// How its lines look.
+    pub log_format: LogForm,
     /// Where the transfer log goes, if there is one.
     pub transfer_log: Option<PathBuf>,
     /// How long running transfers may go on after Ctrl-C.
@@ -219,6 +221,8 @@ pub enum Kind {
     LateFolder(Set<Option<PathBuf>>),
     /// A file to write, or nothing; its directory must be there.
     File(Set<Option<PathBuf>>),
+    /// A file to write, the system's log, or nothing.
+    Log(Set<LogTo>),
     /// Permission letters.
     Perm(Set<PermSet>),
     /// Addresses and prefixes.
@@ -380,8 +384,10 @@ pub static KEYS: &[Key] = &[
         "Write a log. The environment variable RUST_LOG goes before it."),
     key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
         "How much is logged: error, warn, info, debug or trace. The environment variable RUST_LOG goes before it."),
-    key("log_file", "", File(InServer(|to, v| to.log_file = v)),
-        "File that the log is appended to. Empty: standard error."),
+    key("log_file", "", Kind::Log(InServer(|to, v| to.log_file = v)),
+        "File that the log is appended to; or syslog for the system's log (syslog:SOCKET, if that is not /dev/log). Empty: standard error, with levels that systemd's journal understands where it reads that."),
+    key("log_format", "text", Word(&LogForm::WORDS, InServer(|to, v| to.log_format = LogForm::of(v))),
+        "Lines of text for people, or one object of JSON in each for programs; see LOG in ftpd.ini(5)."),
     key("transfer_log", "", File(InServer(|to, v| to.transfer_log = v)),
         "File that a line in xferlog format is appended to for each transfer. Empty: none."),
     key("shutdown_grace", "10", Time(InServer(|to, v| to.shutdown_grace = v.unwrap_or_default())),
@@ -467,6 +473,15 @@ impl Key {
             Folder(set) => set.put(target, folder_value(text, folder).map_err(refused)?),
             LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
             File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
+            Kind::Log(set) => set.put(
+                target,
+                match value::syslog(text, folder) {
+                    Some(syslog) => syslog,
+                    None => file_value(text, folder)
+                        .map_err(refused)?
+                        .map_or(LogTo::Stderr, LogTo::File),
+                },
+            ),
             Perm(set) => set.put(target, value::perm(text).map_err(refused)?),
             Prefixes(set) => set.put(target, value::prefixes(text).map_err(refused)?),
             PeerList(set) => set.put(target, value::peers(text).map_err(refused)?),
@@ -534,6 +549,7 @@ impl Kind {
             Switch(set) => set.section(),
             Folder(set) => set.section(),
             LateFolder(set) | File(set) | FileOrFolder(set) | Readable(set) => set.section(),
+            Kind::Log(set) => set.section(),
             Word(_, set) => set.section(),
             Certificate(set) => set.section(),
             Prog(set) => set.section(),
@@ -563,6 +579,7 @@ impl Kind {
             Folder(_) | LateFolder(_) => "directory".to_owned(),
             File(_) | Readable(_) => "file".to_owned(),
             FileOrFolder(_) => "file or directory".to_owned(),
+            Kind::Log(_) => "file or syslog".to_owned(),
             Prog(_) => "program and arguments".to_owned(),
             Word(words, _) => words.join(", "),
             Certificate(_) => "file or auto".to_owned(),

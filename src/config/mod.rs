@@ -29,7 +29,7 @@ pub use rate::Rate;
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
-pub use value::{Listen, Password, Peers, PortRange};
+pub use value::{Listen, LogForm, LogTo, Password, Peers, PortRange};
 
 use ini::Document;
 use keys::Target;
@@ -687,7 +687,8 @@ fn blank_server() -> Server {
         anonymous_perm: PermSet::default(),
         enable_logging: true,
         log_level: log::LevelFilter::Info,
-        log_file: None,
+        log_file: LogTo::Stderr,
+        log_format: LogForm::Text,
         transfer_log: None,
         shutdown_grace: Duration::ZERO,
         keep_parts: None,

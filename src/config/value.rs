@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -59,6 +60,36 @@ pub struct Listen {
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
+}
+
+/// How the lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl LogForm {
+    /// The words of the key.
+    pub(super) const WORDS: [&str; 2] = ["text", "json"];
+
+    /// By one of them.
+    pub(super) fn of(word: &str) -> Self {
+        if word == "json" { Self::Json } else { Self::Text }
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard error.
+    Stderr,
+    /// A file.
+    File(PathBuf),
+    /// The system's log, at this socket or the usual one.
+    Syslog(Option<PathBuf>),
 }
 
 /// Peers that `masquerade_except` names.
@@ -187,6 +218,17 @@ pub(super) fn listen(text: &str) -> Result<Option<Listen>, Refused> {
         None => self::host(host).ok().flatten(),
     };
     Ok(Some(Listen { host: host.ok_or_else(refused)?, port }))
+}
+
+/// The system's log, unless the text is the name of a file.
+pub(super) fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
+    match text.split_once(':').unwrap_or((text, "")) {
+        (word, "") if word.eq_ignore_ascii_case("syslog") => Some(LogTo::Syslog(None)),
+        (word, at) if word.eq_ignore_ascii_case("syslog") => {
+            Some(LogTo::Syslog(Some(folder.join(at))))
+        }
+        _ => None,
+    }
 }
 
 /// An IPv4 address or a host name; empty is none.
@@ -330,6 +372,18 @@ mod tests {
         assert_eq!((listen(""), listen("0")), (Ok(None), Ok(None)));
         for text in ["x", "127.0.0.1", "::1:80", "[::1]", "[x]:80", "a:70000", "a:-1", ":"] {
             assert!(listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_word_syslog_is_no_file() {
+        let log = |text| syslog(text, Path::new("/etc"));
+        assert_eq!((log("syslog"), log("Syslog:")), (log("SYSLOG"), log("syslog")));
+        assert_eq!(log("syslog"), Some(LogTo::Syslog(None)));
+        assert_eq!(log("syslog:/run/log"), Some(LogTo::Syslog(Some("/run/log".into()))));
+        assert_eq!(log("syslog:log"), Some(LogTo::Syslog(Some("/etc/log".into()))));
+        for file in ["", "./syslog", "syslog.1", "/var/log/syslog", "ftpd.log"] {
+            assert_eq!(log(file), None, "{file}");
         }
     }
 

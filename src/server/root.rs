@@ -56,7 +56,11 @@ fn warnings(config: &Config, ids: &Ids, source: &Source) -> Vec<String> {
     for fault in (source.load)().err().into_iter().flatten() {
         warnings.push(format!("user {} cannot reload the settings: {fault}", ids.name));
     }
-    let logs = [("log_file", &server.log_file), ("transfer_log", &server.transfer_log)];
+    let log = match &server.log_file {
+        LogTo::File(file) => Some(file),
+        LogTo::Stderr | LogTo::Syslog(_) => None,
+    };
+    let logs = [("log_file", log), ("transfer_log", server.transfer_log.as_ref())];
     for (key, file) in logs {
         let Some(file) = file else { continue };
         let folder = file.parent().unwrap_or(file);

@@ -3,13 +3,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::client::Client;
 use crate::program::{BOB, Program, folder, log_in, start_unheard};
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, eventually, run};
 
 fn start_logging(lines: &str, environment: &[(&str, &str)]) -> (Program, SocketAddr) {
     let ini = format!(
@@ -322,4 +325,188 @@ fn a_failed_transfer_is_marked_incomplete_in_the_transfer_log() {
     let line = server.wait_for_log("RETR ");
     assert!(line.contains(&format!("{sent} bytes")) && line.contains("failed: "), "{line}");
     server.wait_for_log("STOR ");
+}
+
+/// A few events of all kinds.
+fn make_events(server: &Server) {
+    let mut client = Client::connect(server);
+    client.cmd("USER bob", 331);
+    client.cmd("PASS wr0ng", 530);
+    client.cmd("USER bob", 331);
+    client.cmd("PASS secret", 230);
+    client.cmd("TYPE I", 200);
+    client.upload("STOR a \"b\"", b"12345");
+    client.cmd("RNFR a \"b\"", 350);
+    client.cmd("RNTO \u{1b}[2J\u{2028}", 250);
+    client.tell(b"MKD d\xff", 257);
+    client.cmd("RETR nowhere", 550);
+    client.cmd("QUIT", 221);
+    server.wait_for_log("QUIT");
+}
+
+#[test]
+fn in_json_each_line_is_an_object_with_all_that_the_text_says() {
+    let server = Server::setup().server("log_format = json").start();
+    make_events(&server);
+    let log = server.log();
+    assert!(!log.contains("secret") && !log.contains("wr0ng"), "{log}");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}")))
+        .collect();
+    let one = |event: &str| {
+        let found = lines.iter().find(|line| line["event"] == event);
+        found.unwrap_or_else(|| panic!("no {event} in\n{log}"))
+    };
+    for line in &lines {
+        assert!(line["time"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(["info", "warn"].contains(&line["level"].as_str().unwrap()), "{line}");
+    }
+    assert!(one("message")["text"].as_str().unwrap().contains("clear text in a file"));
+    assert_eq!(one("connected")["peer"], "127.0.0.1");
+    let failed = one("login_failed");
+    assert_eq!((&failed["name"], &failed["why"]), (&"bob".into(), &"wrong password".into()));
+    assert_eq!(failed["level"], "warn");
+    assert_eq!(one("logged_in")["path"].as_str().unwrap(), server.home().to_str().unwrap());
+    let upload = one("transfer");
+    assert_eq!((&upload["command"], &upload["user"]), (&"STOR".into(), &"bob".into()));
+    assert_eq!((&upload["bytes"], &upload["result"]), (&5.into(), &"complete".into()));
+    assert!(upload["seconds"].as_f64().is_some());
+    assert!(upload["path"].as_str().unwrap().ends_with("/a \"b\""));
+    let renamed = one("renamed");
+    assert!(renamed["from"].as_str().unwrap().ends_with("/a \"b\""));
+    assert!(renamed["path"].as_str().unwrap().ends_with("/\u{1b}[2J\u{2028}"));
+    assert!(one("changed")["path_hex"].as_str().unwrap().ends_with("64ff"));
+    let refused = one("refused");
+    assert_eq!((&refused["command"], &refused["user"]), (&"RETR".into(), &"bob".into()));
+    assert!(refused["path"].as_str().unwrap().ends_with("/nowhere") && refused["why"] != "");
+    let ended = one("ended");
+    assert_eq!(ended["why"], "QUIT");
+    assert!(ended["seconds"].as_f64().is_some());
+}
+
+#[test]
+fn the_form_changes_with_a_reload() {
+    let server = Server::setup().server("log_format = text").start();
+    let file = server.dir().join("ftpd.ini");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("= text", "= json")).unwrap();
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    server.wait_for_log(r#""event":"message","text":"settings reloaded"#);
+    drop(Client::connect(&server));
+    server.wait_for_log(r#""event":"connected""#);
+    fs::write(&file, text).unwrap();
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    Client::bob(&server).cmd("NOOP", 200);
+    server.wait_for_log("[bob] logged in");
+}
+
+fn received(socket: &UnixDatagram) -> String {
+    let mut bytes = [0; 4096];
+    let length = socket.recv(&mut bytes).unwrap();
+    String::from_utf8(bytes[..length].to_vec()).unwrap()
+}
+
+fn wait_for_datagram(socket: &UnixDatagram, wanted: &str) -> String {
+    loop {
+        let line = received(socket);
+        if line.contains(wanted) {
+            return line;
+        }
+    }
+}
+
+fn bind(path: &std::path::Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+#[test]
+fn the_system_log_gets_a_datagram_for_each_line_and_may_go_and_come() {
+    let server = Server::setup().start();
+    let (file, path) = (server.dir().join("ftpd.ini"), server.dir().join("log.sock"));
+    let text = fs::read_to_string(&file).unwrap();
+    let settings = |more: &str| {
+        let text = text
+            .replace("[server]\n", &format!("[server]\nlog_file = syslog:log.sock\n{more}"));
+        fs::write(&file, text).unwrap();
+        assert_eq!(run(&["reload"], server.dir()).0, 0);
+    };
+    // there is none yet: nothing is lost
+    settings("");
+    let none = format!("no syslog at {}: ", path.display());
+    assert!(server.wait_for_log(&none).ends_with("the log goes to standard error"));
+    drop(Client::connect(&server));
+    let line = server.wait_for_log(" connected");
+    assert!(line.contains(&format!(" ftpd[{}]: 127.0.0.1:", server.pid())), "{line}");
+    let socket = bind(&path);
+    Client::bob(&server).cmd("QUIT", 221);
+    let line = wait_for_datagram(&socket, "[bob] logged in");
+    assert!(line.starts_with("<94>") && !line.ends_with('\n'), "{line}");
+    assert!(line.contains(&format!(" ftpd[{}]: 127.0.0.1:", server.pid())), "{line}");
+    // its reader is started anew
+    drop(socket);
+    fs::remove_file(&path).unwrap();
+    let socket = bind(&path);
+    let mut client = Client::connect(&server);
+    client.cmd("USER bob", 331);
+    client.cmd("PASS wr0ng", 530);
+    assert!(wait_for_datagram(&socket, "login failed").starts_with("<92>"));
+    settings("log_format = json\n");
+    Client::bob(&server).cmd("QUIT", 221);
+    let line = wait_for_datagram(&socket, r#""event":"logged_in""#);
+    let object = line.split_once("]: ").unwrap().1;
+    assert!(serde_json::from_str::<Value>(object).is_ok(), "{line}");
+    assert_eq!(server.log().matches("no syslog at").count(), 1, "{}", server.log());
+}
+
+#[test]
+fn a_system_log_that_takes_nothing_holds_up_nobody() {
+    let server = Server::setup().start();
+    let (file, path) = (server.dir().join("ftpd.ini"), server.dir().join("log.sock"));
+    let socket = bind(&path);
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("[server]\n", "[server]\nlog_file = syslog:log.sock\n");
+    fs::write(&file, text).unwrap();
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    // nobody reads, so its queue is full soon
+    let mut client = Client::bob(&server);
+    for _ in 0..2000 {
+        client.cmd("SIZE nowhere", 550);
+        if server.log().contains("no syslog at") {
+            break;
+        }
+    }
+    eventually("lines go to standard error", || server.log().contains("SIZE"));
+    drop(socket);
+}
+
+#[test]
+fn the_journal_is_told_the_level_and_not_the_time() {
+    let dir = folder(format!(
+        "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n{BOB}"
+    ));
+    let file = dir.path().join("stderr");
+    fs::write(&file, "").unwrap();
+    let meta = fs::metadata(&file).unwrap();
+    let stream = format!("{}:{}", meta.dev(), meta.ino());
+    let mut program = Program::start_in(dir, &[("JOURNAL_STREAM", &stream)]);
+    let address = program.address("stderr");
+    let mut client = log_in(address, "bob", "tops3cret");
+    client.cmd("USER bob", 331);
+    client.cmd("PASS wr0ng", 530);
+    let line = program.wait_for("stderr", "[bob] logged in");
+    assert!(line.starts_with("<6>127.0.0.1:"), "{line}");
+    let line = program.wait_for("stderr", "login failed");
+    assert!(line.starts_with("<4>127.0.0.1:"), "{line}");
+    assert_eq!(program.stop(), 0);
+    assert!(program.text("stderr").lines().all(|line| line.starts_with('<')));
+    // a stream that standard error is not, as where it was sent elsewhere
+    let (mut program, _) = start_logging("log_format = text", &[("JOURNAL_STREAM", &stream)]);
+    let line = program.wait_for("ftpd.log", "starting FTP server");
+    assert!(!line.starts_with('<'), "{line}");
+    assert_eq!(program.stop(), 0);
+    let server = Server::setup().env("JOURNAL_STREAM", "1:1").start();
+    assert!(!server.log().starts_with('<'));
 }

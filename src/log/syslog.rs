@@ -1,0 +1,118 @@
+//! The log to the system's: datagrams as the C library sends them (RFC 3164 without a host name,
+//! which is the form that everything that reads `/dev/log` takes).
+//!
+//! Nothing waits for it: what it does not take at once goes to standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use log::Level;
+use time::OffsetDateTime;
+
+/// Where it is as a rule.
+pub(super) const USUAL: &str = "/dev/log";
+
+/// `LOG_FTP`, in its place.
+const FACILITY: u8 = 11 << 3;
+
+/// The number of syslog.
+pub(super) fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// What stands before a message.
+pub(super) struct Head(pub(super) Level, pub(super) OffsetDateTime);
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self(level, at), pid) = (self, std::process::id());
+        let month = at.month().to_string();
+        let month = month.get(..3).unwrap_or_default();
+        write!(f, "<{}>{month} {:2} ", FACILITY | severity(*level), at.day())?;
+        write!(f, "{:02}:{:02}:{:02} ftpd[{pid}]: ", at.hour(), at.minute(), at.second())
+    }
+}
+
+/// A connection that is made anew when it is lost.
+pub(super) struct Syslog {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    /// Lines go to standard error, and that has been said.
+    astray: bool,
+}
+
+impl Syslog {
+    /// Connects; if there is nobody, it is tried again with each line.
+    pub(super) fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), socket: None, astray: false }
+    }
+
+    fn send(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Some(socket) = &self.socket {
+            match socket.send(line) {
+                Err(why) if why.kind() != io::ErrorKind::WouldBlock => self.socket = None,
+                sent => return sent.map(drop),
+            }
+        }
+        // the reader may have been started anew
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path)?;
+        socket.set_nonblocking(true)?;
+        socket.send(line)?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    fn lament(&mut self, line: &[u8], why: &io::Error) -> io::Result<()> {
+        let mut text = Vec::new();
+        if !std::mem::replace(&mut self.astray, true) {
+            let path = self.path.display();
+            writeln!(text, "no syslog at {path}: {why}; the log goes to standard error")?;
+        }
+        let number = line.iter().position(|&byte| byte == b'>').map_or(0, |end| end + 1);
+        text.extend_from_slice(line.get(number..).unwrap_or_default());
+        text.push(b'\n');
+        io::stderr().write_all(&text)
+    }
+}
+
+impl Write for Syslog {
+    /// Takes one line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        match self.send(text) {
+            Ok(()) => self.astray = false,
+            Err(why) => self.lament(text, &why)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    #[test]
+    fn the_head_is_that_of_rfc_3164_with_the_facility_ftp() {
+        let head = Head(Level::Warn, at(1_772_694_489)).to_string();
+        let pid = std::process::id();
+        assert_eq!(head, format!("<92>Mar  5 07:08:09 ftpd[{pid}]: "));
+        let head = Head(Level::Info, at(1_795_712_889)).to_string();
+        assert!(head.starts_with("<94>Nov 26 17:08:09 "), "{head}");
+    }
+}
