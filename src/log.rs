@@ -483,7 +483,7 @@ impl LogFile {
         let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
         let there = std::fs::metadata(&self.path).map(id).ok();
         if there != self.file.metadata().map(id).ok()
-            && let Ok(file) = append_to(&self.path, None)
+            && let Ok(Ok(file)) = rights::as_server(|| append_to(&self.path, None))
         {
             self.file = file;
         }

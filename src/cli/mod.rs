@@ -103,7 +103,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("stats", "[--json]", stats::run, "show the numbers of the running server",
         "Since its start: sessions, logins and refusals by reason, transfers by direction and result, bytes, passive ports, bans. --json prints all that the server counts, for programs; metrics_listen is the way for monitoring."),
     subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
-        "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. Asked by root, the rights are those of the user in [server], if there is one, and else of who asks. Exit status 1: at least one is refused."),
+        "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. Asked by root, the rights are those of the user's run_as, or else of the user in [server]; where neither is set, they are those of who asks. Exit status 1: at least one is refused."),
     subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
         "The session of that number, all of that user, or all from that address. Clients are told 421; an upload that runs is not put in place."),
     subcommand("bans", "[--json]", bans::run, "list the addresses that are banned",

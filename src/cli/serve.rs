@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use super::{Arguments, Stop, complain, load, read, service};
 use crate::config::{Config, LogForm, LogTo};
 use crate::log::{self, Destination, Form, escaped};
-use crate::rights;
+use crate::rights::{self, Ids};
 use crate::server::{Handed, Order, Orders, Server, Source, Supervisor};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
@@ -32,10 +32,11 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let file = arguments.end()?;
     let sockets = service::sockets().map_err(Stop::Failed)?;
     let (file, mut config) = load(file.as_deref())?;
-    if let Some(ids) = &config.server.user
-        && let Err(why) = rights::may_become(ids)
-    {
-        complain(&format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes())));
+    let faults = missing_rights(&config);
+    if !faults.is_empty() {
+        for fault in &faults {
+            complain(fault);
+        }
         return Err(Stop::BadConfig);
     }
     if config.server.user.is_none() && rights::is_root() {
@@ -44,6 +45,20 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
     serve(config, source, sockets, service::supervisor, |_| ()).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each user of the system that the settings name and this process cannot be.
+fn missing_rights(config: &Config) -> Vec<String> {
+    let fault = |ids: &Ids, why: &str| {
+        format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
+    };
+    let user = config.server.user.iter();
+    let user = user.filter_map(|ids| Some(fault(ids, &rights::may_become(ids).err()?)));
+    let acting = config.acting().filter(|_| !rights::can_act());
+    let acting = acting.map(|ids| fault(ids, "takes a start as root"));
+    let mut faults: Vec<_> = user.chain(acting).collect();
+    faults.sort();
+    faults
 }
 
 /// Serves until a signal, on the sockets that were handed over or else on those of the settings;

@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 use super::{Arguments, FAILED, Stop, Word, complain, load, say};
 use crate::config::{Config, Perm, User};
 use crate::log::{escaped, path as quoted};
-use crate::rights::{self, Keep};
+use crate::rights::{self, Ids, Keep};
 use crate::vfs::{FsError, Home, Parts, Tree, Uploads, VirtualPath};
 
 /// What may be asked for, and the permission that it takes.
@@ -58,7 +58,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         Stop::Failed(format!("there is no user '{}'", escaped(name.as_bytes())))
     })?;
     let path = VirtualPath::root().join(path.as_bytes());
-    become_server(&config)?;
+    become_server(user.run_as.as_deref().or(config.server.user.as_ref()))?;
     let tree = open(&config, user).map_err(|why| {
         Stop::Failed(format!("the home {} cannot be opened: {why}", quoted(&user.home)))
     })?;
@@ -74,8 +74,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 }
 
 /// From here on the answers are those that the server would get.
-fn become_server(config: &Config) -> Result<(), Stop> {
-    let Some(ids) = &config.server.user else {
+fn become_server(ids: Option<&Ids>) -> Result<(), Stop> {
+    let Some(ids) = ids else {
         if rights::is_root() {
             complain("(for root; ask as the server's user, who may have fewer rights)");
         }
@@ -84,7 +84,9 @@ fn become_server(config: &Config) -> Result<(), Stop> {
     let name = escaped(ids.name.as_bytes());
     if rights::may_become(ids).is_err() {
         let me = geteuid().as_raw();
-        complain(&format!("(for uid {me}; ask as root or as user {name}, which serves)"));
+        complain(&format!(
+            "(for uid {me}; ask as root, or as user {name}, whose rights count)"
+        ));
         return Ok(());
     }
     rights::give_up(ids, Keep::default())
@@ -93,8 +95,9 @@ fn become_server(config: &Config) -> Result<(), Stop> {
 
 fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
     let uploads = Uploads {
-        parts: Arc::new(Parts::start(None, config.server.keep_parts)),
+        parts: Arc::new(Parts::start(None, config.server.keep_parts, &[])),
         owner: Vec::new(),
+        ids: None,
         atomic: user.limits.atomic_uploads,
         sync: user.limits.sync_uploads,
     };

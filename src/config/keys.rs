@@ -160,6 +160,8 @@ pub struct User {
     pub password: Option<Password>,
     /// What the user may do.
     pub perm: PermSet,
+    /// Whom of the system's users sessions act as.
+    pub run_as: Option<Arc<Ids>>,
     /// The root of what the user sees.
     pub home: PathBuf,
     /// The server's limits, or the user's own.
@@ -249,6 +251,8 @@ pub enum Kind {
     Account(Set<Option<String>>),
     /// A group of the system, or nothing.
     Group(Set<Option<u32>>),
+    /// A user of the system, with a group behind a colon if it is not the user's own; or nothing.
+    RunAs(Set<Option<Arc<Ids>>>),
 }
 
 /// The two kinds of section.
@@ -271,7 +275,7 @@ pub(super) enum Target<'a> {
 use Kind::{
     Account, Bound, Certificate, File, FileOrFolder, Folder, Group, Host, Hosts, LateFolder,
     Level, Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable,
-    Switch, Text, Time, Umask, Word,
+    RunAs, Switch, Text, Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -422,6 +426,8 @@ pub static KEYS: &[Key] = &[
         "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
     key("tls_client", "", Text(InUser(|to, v| to.tls_client = (!v.is_empty()).then_some(v))),
         "Subject or SHA-256 fingerprint of the client certificate that this user must show besides the password."),
+    key("run_as", "", RunAs(InUser(|to, v| to.run_as = v)),
+        "User of the system as whom this user's sessions open and make files, or USER:GROUP; takes a start as root. Empty: the server's. See USERS OF THE SYSTEM in ftpd.ini(5)."),
     required("home", Folder(InUser(|to, v| to.home = v)),
         "Directory that is the root of what the user sees."),
 ];
@@ -470,7 +476,10 @@ impl Key {
             Time(set) => set.put(target, value::time(text).map_err(refused)?),
             Rate(set) => set.put(target, value::rate(text).map_err(refused)?),
             Switch(set) => set.put(target, value::switch(text).map_err(refused)?),
-            Folder(set) => set.put(target, folder_value(text, folder).map_err(refused)?),
+            Folder(set) => {
+                let is_hidden = matches!(target, Target::User(user) if user.run_as.is_some());
+                set.put(target, folder_value(text, folder, is_hidden).map_err(refused)?);
+            }
             LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
             File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
             Kind::Log(set) => set.put(
@@ -525,6 +534,10 @@ impl Key {
                 set.put(target, program.map_err(refused)?.map(Arc::new));
             }
             Account(set) => set.put(target, (!text.is_empty()).then(|| text.to_owned())),
+            RunAs(set) => {
+                let ids = (!text.is_empty()).then(|| run_as(text)).transpose();
+                set.put(target, ids.map_err(refused)?.map(Arc::new));
+            }
             Group(set) => {
                 let group = (!text.is_empty()).then(|| rights::group(text)).transpose();
                 set.put(target, group.map_err(refused)?);
@@ -560,6 +573,7 @@ impl Kind {
             Level(set) => set.section(),
             Kind::Password(set) => set.section(),
             Group(set) => set.section(),
+            RunAs(set) => set.section(),
         }
     }
 
@@ -590,6 +604,7 @@ impl Kind {
             Kind::Password(_) => "password".to_owned(),
             Account(_) => "user name or number".to_owned(),
             Group(_) => "group name or number".to_owned(),
+            RunAs(_) => "user or user:group".to_owned(),
         }
     }
 }
@@ -643,11 +658,23 @@ fn program(text: &str, folder: &Path) -> Result<Program, value::Refused> {
     }
 }
 
-fn folder_value(text: &str, folder: &Path) -> Result<PathBuf, value::Refused> {
+/// A user of the system, and its group.
+fn run_as(text: &str) -> Result<Ids, value::Refused> {
+    let (user, group) = text.split_once(':').unzip();
+    let gid = group.map(rights::group).transpose()?;
+    Ids::of(user.unwrap_or(text), gid)
+}
+
+/// One that only its user can see is believed to be there: who checks may not be that user.
+fn folder_value(text: &str, folder: &Path, is_hidden: bool) -> Result<PathBuf, value::Refused> {
     if text.is_empty() {
         return Err("is not a directory".to_owned());
     }
     let path = folder.join(text);
+    let denied = |why: std::io::Error| why.kind() == std::io::ErrorKind::PermissionDenied;
+    if is_hidden && std::fs::metadata(&path).is_err_and(denied) {
+        return Ok(path);
+    }
     there(&path).map(|()| path)
 }
 

@@ -65,6 +65,11 @@ impl Config {
         self.server.state_dir.as_deref().filter(|_| needed)
     }
 
+    /// Users of the system as whom sessions act.
+    pub fn acting(&self) -> impl Iterator<Item = &Arc<Ids>> {
+        self.users.values().filter_map(|user| user.run_as.as_ref())
+    }
+
     /// How many threads must run programs of hooks.
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.limits.hooks.any());
@@ -340,6 +345,7 @@ impl Draft {
         let mut user = User {
             password: None,
             perm: PermSet::default(),
+            run_as: None,
             home: PathBuf::new(),
             limits: self.limits.clone(),
             tls_client: None,
@@ -359,6 +365,11 @@ impl Draft {
             if let Err(fault) = key.set(text, &self.folder, &mut Target::User(&mut user)) {
                 self.fault(section, entry, fault);
             }
+        }
+        let asks = section.entries.iter().find(|entry| entry.key == "run_as");
+        if let (Some(ids), Some(entry)) = (&mut user.run_as, asks) {
+            let place = self.spot(self.files.len() - 1, entry.line, &section.name, "run_as");
+            *ids = Arc::new(Ids { place, ..Ids::clone(ids) });
         }
         self.unknown(section, Section::Server, "[server]");
         let password = section.entries.iter().find(|entry| entry.key == "password");
@@ -560,9 +571,7 @@ impl Draft {
         let some = self.is_faulty(self.line("group")).then_some(0);
         match Ids::of(&name, self.server.group.or(some)) {
             Ok(ids) => {
-                let file = self.files.first().map(|(path, _)| path.display().to_string());
-                let file = file.unwrap_or_default();
-                let place = format!("{file}:{}: [server] user", place.line);
+                let place = self.spot(0, place.line, "server", "user");
                 self.server.user = Some(Ids { place, ..ids });
             }
             Err(why) => self.faults.push((place, Fault::Value(name, why))),
@@ -598,6 +607,7 @@ impl Draft {
             let user = User {
                 password: None,
                 perm: self.server.anonymous_perm,
+                run_as: None,
                 home: home.clone(),
                 limits: self.limits.clone(),
                 tls_client: None,
@@ -605,6 +615,12 @@ impl Draft {
             let (name, line) = (name.to_owned(), 0);
             self.users.push(Named { name, file: 0, line, password_line: line, user });
         }
+    }
+
+    /// A place in one of the files, for what goes wrong later.
+    fn spot(&self, file: usize, line: usize, section: &str, key: &str) -> String {
+        let file = self.files.get(file).map(|(path, _)| path.display().to_string());
+        format!("{}:{line}: [{section}] {key}", file.unwrap_or_default())
     }
 
     /// The line of a key of `[server]`; 0 if none.
@@ -739,6 +755,7 @@ mod tests {
             let mut user = User {
                 password: None,
                 perm: PermSet::default(),
+                run_as: None,
                 home: PathBuf::new(),
                 limits: limits.clone(),
                 tls_client: None,

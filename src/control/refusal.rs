@@ -28,6 +28,8 @@ pub enum Refusal {
     Login(AuthError, bool),
     /// The user's home cannot be opened.
     NoHome(FsError),
+    /// The session's thread cannot act as the user of `run_as`.
+    NotThatUser(std::io::Error),
     /// There is no certificate.
     NoTls,
     /// It takes TLS.
@@ -100,7 +102,7 @@ impl Refusal {
         Some(match self {
             Self::Login(..) | Self::Transfer(_) => return None,
             Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
-            Self::NotLoggedIn | Self::NoHome(_) => Reason::Login,
+            Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) => Reason::Login,
             Self::NotPermitted(_) | Self::Fs(FsError::Denied(_) | FsError::Outside) => {
                 Reason::Permission
             }
@@ -149,7 +151,7 @@ impl From<&Refusal> for Reply {
             Refusal::NoHome(FsError::TooManyOpen(_)) => {
                 Self::new(Code::Unavailable, "Too many open files, try again later")
             }
-            Refusal::NoHome(_) => {
+            Refusal::NoHome(_) | Refusal::NotThatUser(_) => {
                 Self::new(Code::NotLoggedIn, "Home directory is not available")
             }
             Refusal::NoTls => Self::new(Code::NotImplemented, "TLS is not set up"),
@@ -287,6 +289,7 @@ impl fmt::Display for Refusal {
             Self::NotPermitted(perm) => f.write_str(&perm.lacking()),
             Self::Login(why, _) => why.fmt(f),
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
+            Self::NotThatUser(why) => write!(f, "run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
             Self::TlsNeeded | Self::ProtectionNeeded => f.write_str("tls_required"),
             Self::ProtectionUnknown => f.write_str("unknown protection level"),

@@ -68,6 +68,7 @@ impl Shared {
         let config = Arc::clone(&settings.config);
         let server = &config.server;
         let passwords = settings.users.passwords();
+        let known: Vec<_> = config.acting().cloned().collect();
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
@@ -77,7 +78,7 @@ impl Shared {
             hooks: Hooks::new(server.hook_timeout),
             passwords,
             logins: Logins::start(server.state_dir.as_deref()),
-            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts)),
+            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts, &known)),
             control_ports,
         })
     }

@@ -9,6 +9,7 @@ use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::Passive;
 use crate::data::listing::Facts;
+use crate::rights::Acting;
 use crate::vfs::{Told, Tree, VirtualPath};
 
 /// Login and parameters.
@@ -61,6 +62,9 @@ pub(super) struct User {
     pub(super) cwd: VirtualPath,
     pub(super) umask: u32,
     pub(super) idle_timeout: Option<Duration>,
+    /// With the login ends what this thread is for the system. The last field, and so the last
+    /// to go.
+    pub(super) _acting: Option<Acting>,
 }
 
 impl User {

@@ -40,7 +40,7 @@ impl Ids {
         };
         let gid = gid.or(own).ok_or_else(|| "has no group of its own; name one".to_owned())?;
         if uid == 0 {
-            return Err("is root, which is what is to be given up".to_owned());
+            return Err("is root; expected somebody with fewer rights".to_owned());
         }
         let known = found.and_then(|user| CString::new(user.name).ok());
         let groups = match known {

@@ -23,19 +23,27 @@ use rustix::thread::{
 };
 
 pub use ids::{Ids, group};
-pub use thread::{Raised, raise_low_ports};
+pub use thread::{
+    Acting, Raised, act_as, as_server, can_act, is_settled, raise_low_ports, settle,
+};
 
 /// What a server keeps when it gives up root.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
     /// Ports below 1024, for data connections.
     pub low_ports: bool,
+    /// Acting as users of the settings who have one of the system's.
+    pub acting: bool,
 }
+
+/// What it takes to act as somebody else.
+const SWITCH: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
 impl Keep {
     fn capabilities(self) -> CapabilitySet {
-        let ports = CapabilitySet::NET_BIND_SERVICE;
-        if self.low_ports { ports } else { CapabilitySet::empty() }
+        let none = CapabilitySet::empty();
+        let ports = if self.low_ports { CapabilitySet::NET_BIND_SERVICE } else { none };
+        ports | if self.acting { SWITCH } else { none }
     }
 }
 
@@ -45,9 +53,7 @@ impl Keep {
 ///
 /// In words that follow the name of the user.
 pub fn may_become(ids: &Ids) -> Result<(), String> {
-    let permitted =
-        capabilities(None).map(|sets| sets.permitted).map_err(|why| why.to_string())?;
-    if is(ids) || permitted.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) {
+    if is(ids) || can_act() {
         return Ok(());
     }
     let me = geteuid().as_raw();

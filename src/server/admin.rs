@@ -38,7 +38,17 @@ const MOST: usize = 16;
 
 /// Makes the socket. A server that cannot have it serves all the same, and the log says why.
 pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<UnixListener> {
-    let made = make(path, user);
+    // what that user may do in the folder is done as that user: nobody else can be led there
+    let made = {
+        let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
+        make(path, None)
+    };
+    let made = match made {
+        Err(why) if user.is_some() && why.kind() == io::ErrorKind::PermissionDenied => {
+            make(path, user)
+        }
+        other => other,
+    };
     if let Err(why) = &made {
         log::warn!("no admin socket at {}: {why}", path.display());
     }
@@ -51,10 +61,11 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<UnixListener> {
     }
     // what a server has left that was killed
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-        if UnixStream::connect(path).is_ok() {
-            return Err(io::Error::other("another server uses it"));
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::other("another server uses it")),
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => remove(path)?,
+            Err(why) => return Err(why),
         }
-        remove(path)?;
     }
     // never open to others, not even for a moment
     let before = umask(Mode::from_raw_mode(0o177));

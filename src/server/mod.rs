@@ -33,6 +33,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::config::Config;
 use crate::control::{self, Away, Session, Settings, Shared, TurnedAway};
 use crate::log::{Event, Who};
+use crate::rights;
 use admission::ban::Bans;
 use admission::{Admission, Ticket};
 use guard::Gate;
@@ -147,6 +148,7 @@ impl Server {
         let user = server.user.as_ref();
         let admin = server.admin_socket.as_deref().and_then(|path| admin::listen(path, user));
         root::give_up(&config, &source)?;
+        rights::settle().map_err(|why| format!("cannot start: {why}"))?;
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let serve = {
             let shared = Arc::clone(&shared);
@@ -156,7 +158,7 @@ impl Server {
             admission: Arc::new(Admission::new(server.max_cons)),
             bans,
             registry,
-            pool: Pool::new(server.max_cons, serve),
+            pool: Pool::new(server.max_cons, serve, rights::is_settled),
             muffler: Muffler::default(),
             source,
             orders: orders.sender.clone(),

@@ -19,6 +19,8 @@ struct Inner<J> {
     receiver: Receiver<J>,
     bound: usize,
     work: Box<dyn Fn(J) + Send + Sync>,
+    /// Whether a worker may go on: it must be as if it had done nothing yet.
+    fit: fn() -> bool,
     count: Mutex<Count>,
     changed: Condvar,
 }
@@ -42,12 +44,17 @@ const IDLE: Duration = Duration::from_secs(30);
 
 impl<J: Send + 'static> Pool<J> {
     /// A pool of at most `bound` workers.
-    pub(super) fn new(bound: usize, work: impl Fn(J) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        bound: usize,
+        work: impl Fn(J) + Send + Sync + 'static,
+        fit: fn() -> bool,
+    ) -> Self {
         let (sender, receiver) = bounded(bound);
         let inner = Inner {
             receiver,
             bound,
             work: Box::new(work),
+            fit,
             count: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -112,7 +119,10 @@ impl<J: Send + 'static> Inner<J> {
         loop {
             if let Ok(job) = self.receiver.recv_timeout(IDLE) {
                 self.carry_out(job);
-                continue;
+                if (self.fit)() {
+                    continue;
+                }
+                return self.give_notice();
             }
             let mut count = self.count();
             // a job may have come since; who hands one over holds the lock
@@ -131,6 +141,16 @@ impl<J: Send + 'static> Inner<J> {
         self.changed.notify_all();
     }
 
+    /// Of a worker that must not go on. It takes with it who waits, for there may be nobody else to
+    /// serve them, and a thread that it starts would be as it is.
+    fn give_notice(&self) {
+        log::error!("a worker ends: its thread has not become the server's again");
+        let mut count = self.count();
+        count.workers -= 1;
+        count.jobs -= self.receiver.try_iter().count();
+        self.changed.notify_all();
+    }
+
     fn count(&self) -> MutexGuard<'_, Count> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,10 +165,14 @@ mod tests {
     #[test]
     fn a_panic_costs_one_job_and_not_its_worker() {
         let (sender, results) = bounded(10);
-        let pool = Pool::new(1, move |job: u32| {
-            assert_ne!(job, 1, "the panic of the test");
-            sender.send(job).unwrap();
-        });
+        let pool = Pool::new(
+            1,
+            move |job: u32| {
+                assert_ne!(job, 1, "the panic of the test");
+                sender.send(job).unwrap();
+            },
+            || true,
+        );
         for job in [0, 1, 2] {
             pool.submit(job).unwrap();
             assert!(pool.wait_idle(LONG));
@@ -158,13 +182,35 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_is_not_fit_ends_and_the_next_job_gets_another() {
+        let (sender, results) = bounded(10);
+        let name =
+            move |(): ()| sender.send(thread::current().name().map(str::to_owned)).unwrap();
+        let pool = Pool::new(1, name, || false);
+        for wanted in ["session-1", "session-2"] {
+            pool.submit(()).unwrap();
+            assert_eq!(results.recv_timeout(LONG).unwrap().as_deref(), Some(wanted));
+            let until = Instant::now() + LONG;
+            while pool.inner.count().workers > 0 && Instant::now() < until {
+                thread::yield_now();
+            }
+        }
+        let count = pool.inner.count();
+        assert_eq!((count.workers, count.jobs), (0, 0));
+    }
+
+    #[test]
     fn threads_are_started_on_demand_and_reused() {
         let (enter, entered) = bounded::<()>(10);
         let (release, released) = bounded::<()>(10);
-        let pool = Pool::new(2, move |(): ()| {
-            enter.send(()).unwrap();
-            released.recv().unwrap();
-        });
+        let pool = Pool::new(
+            2,
+            move |(): ()| {
+                enter.send(()).unwrap();
+                released.recv().unwrap();
+            },
+            || true,
+        );
         assert_eq!(pool.inner.count().workers, 0);
         pool.submit(()).unwrap();
         pool.submit(()).unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
-use super::{Hub, pool};
+use super::{Hub, pool, root};
 use crate::config::Config;
 
 /// Where the settings come from, and what is started with them outside of the server.
@@ -58,6 +58,10 @@ impl Hub {
     fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
         let config = Arc::new((hub.source.load)()?);
+        let faults = root::missing_rights(&config);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let mut warnings = config.warnings.clone();
         let old = hub.shared.settings();
         for key in config.restart_keys(&old.config) {

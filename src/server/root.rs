@@ -2,11 +2,13 @@
 //! not be able to do later on.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::Source;
-use crate::config::{Config, PortRange, Server};
+use crate::config::{Config, LogTo, PortRange};
+use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
 
 /// Below this, ports take a right.
@@ -29,7 +31,7 @@ pub(super) fn make_folders(config: &Config) {
 pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
     let Some(ids) = &config.server.user else { return Ok(()) };
     let was_root = rights::is_root();
-    rights::give_up(ids, keep(&config.server))
+    rights::give_up(ids, keep(config))
         .map_err(|why| format!("{}: root cannot be given up: {why}", ids.place))?;
     let Ids { name, uid, gid, .. } = ids;
     if was_root {
@@ -43,10 +45,24 @@ pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
     Ok(())
 }
 
+/// Every `run_as` that threads cannot act as.
+pub(super) fn missing_rights(config: &Config) -> Vec<String> {
+    let acting = config.acting().filter(|_| !rights::can_act());
+    let fault = |ids: &Arc<Ids>| {
+        let why = "takes a server that was started as root, with a run_as in its settings";
+        format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
+    };
+    let mut faults: Vec<_> = acting.map(fault).collect();
+    faults.sort();
+    faults
+}
+
 /// What of root's power is needed later on.
-fn keep(server: &Server) -> Keep {
+fn keep(config: &Config) -> Keep {
+    let server = &config.server;
     let PortRange { first, .. } = server.passive_ports;
-    Keep { low_ports: (1..LOW).contains(&server.active_port) || first < LOW }
+    let low_ports = (1..LOW).contains(&server.active_port) || first < LOW;
+    Keep { low_ports, acting: config.acting().next().is_some() }
 }
 
 /// What will fail because of it, said while somebody looks at the log.

@@ -18,6 +18,7 @@ use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiCli
 use rustls::{RootCertStore, ServerConfig, version};
 
 use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
+use crate::rights;
 pub use identity::Identity;
 pub use layer::{Got, Layer, Peer, Want};
 
@@ -132,8 +133,17 @@ impl Tls {
             state.looked = Instant::now();
             state.stamp.clone()
         };
+        if let Err(why) = rights::as_server(|| self.look(&old)) {
+            log::error!("the certificate stays as it was: {why}");
+        }
+        Arc::clone(&lock().config)
+    }
+
+    /// Takes a certificate that is not the one with this stamp.
+    fn look(&self, old: &identity::Stamp) {
+        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = identity::Stamp::of(&self.settings);
-        if stamp != old || self.settings.is_auto() && Identity::is_stale(&self.settings) {
+        if stamp != *old || self.settings.is_auto() && Identity::is_stale(&self.settings) {
             let loaded = Identity::load(&self.settings).and_then(|identity| {
                 let fingerprint = identity.fingerprint();
                 for warning in identity.warnings(SystemTime::now()) {
@@ -154,7 +164,6 @@ impl Tls {
                 Err(why) => log::error!("the certificate stays as it was: {why}"),
             }
         }
-        Arc::clone(&lock().config)
     }
 }
 

@@ -13,22 +13,31 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::VirtualPath;
+use crate::rights::{self, Acting, Ids};
 
 /// A directory of a home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Folder {
     pub(super) home: PathBuf,
     pub(super) path: VirtualPath,
+    /// Who has parts there; nobody in particular is the server's user.
+    pub(super) ids: Option<Arc<Ids>>,
 }
 
 impl Folder {
     /// Where it is.
     pub(super) fn real(&self) -> PathBuf {
         self.path.real(&self.home)
+    }
+
+    /// For what is done there outside of a session.
+    pub(super) fn act(&self) -> io::Result<Option<Acting>> {
+        rights::act_as(self.ids.as_deref())
     }
 }
 
@@ -63,10 +72,11 @@ const NAME: &str = "parts";
 const NEW: &str = "parts.new";
 
 impl Journal {
-    /// Takes hold of the file in a directory, both made if need be, and reads what is there.
-    pub(super) fn open(dir: Option<&Path>, server: u32) -> (Self, Legacy) {
+    /// Takes hold of the file in a directory, both made if need be, and reads what is there that
+    /// is the server's or that of one of `known`.
+    pub(super) fn open(dir: Option<&Path>, server: u32, known: &[Arc<Ids>]) -> (Self, Legacy) {
         let opened = dir.map_or(Ok((None, Legacy::default())), |dir| {
-            let (file, legacy) = open(dir)?;
+            let (file, legacy) = open(dir, known)?;
             Ok((Some(file), legacy))
         });
         let (file, legacy) = opened.unwrap_or_else(|why: io::Error| {
@@ -117,12 +127,14 @@ impl Journal {
         }
         // a new file, put in place when it is whole; until then the old one holds the lock
         let (new, name) = (self.dir.join(NEW), self.dir.join(NAME));
-        let written = held(&new).and_then(|mut file| {
+        let write = || {
+            let mut file = held(&new)?;
             file.set_len(0)?;
             file.write_all(&text)?;
             fs::rename(&new, &name)?;
             Ok(file)
-        });
+        };
+        let written = rights::as_server(write).and_then(|written| written);
         match written {
             Ok(file) => {
                 self.file = Some(file);
@@ -144,14 +156,14 @@ impl Journal {
     }
 }
 
-fn open(dir: &Path) -> io::Result<(File, Legacy)> {
+fn open(dir: &Path, known: &[Arc<Ids>]) -> io::Result<(File, Legacy)> {
     if !dir.is_dir() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
     let mut file = held(&dir.join(NAME))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok((file, parse(&bytes)))
+    Ok((file, parse(&bytes, known)))
 }
 
 /// Opened for appending, and locked against a second server.
@@ -181,6 +193,9 @@ fn line(folder: &Folder) -> Vec<u8> {
     let mut out = escaped(folder.home.as_os_str().as_bytes());
     out.push(b' ');
     out.extend(escaped(folder.path.as_bytes()));
+    if let Some(ids) = &folder.ids {
+        out.extend(format!(" {}:{}", ids.uid, ids.gid).into_bytes());
+    }
     out.push(b'\n');
     out
 }
@@ -214,8 +229,9 @@ fn unescaped(word: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A line that cannot be read is left out: a crash may have cut the last one short.
-fn parse(bytes: &[u8]) -> Legacy {
+/// A line that cannot be read is left out: a crash may have cut the last one short. So is that of
+/// a user who is none any more: nobody may do anything there.
+fn parse(bytes: &[u8], known: &[Arc<Ids>]) -> Legacy {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let head = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
     let mut words = head.split(' ');
@@ -226,11 +242,18 @@ fn parse(bytes: &[u8]) -> Legacy {
     let server = server.and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let same_boot = booted.is_some_and(|booted| !booted.is_empty() && booted == boot());
     let folders = lines.filter_map(|line| {
-        let space = line.iter().position(|&byte| byte == b' ')?;
-        let home = unescaped(line.get(..space)?)?;
-        let path = unescaped(line.get(space + 1..)?)?;
+        let mut words = line.split(|&byte| byte == b' ');
+        let (home, path) = (unescaped(words.next()?)?, unescaped(words.next()?)?);
         let home = PathBuf::from(OsStr::from_bytes(&home));
-        Some(Folder { home, path: VirtualPath::root().join(&path) })
+        let ids = match words.next() {
+            None => None,
+            Some(word) => {
+                let is_it =
+                    |ids: &&Arc<Ids>| format!("{}:{}", ids.uid, ids.gid).as_bytes() == word;
+                Some(Arc::clone(known.iter().find(is_it)?))
+            }
+        };
+        Some(Folder { home, path: VirtualPath::root().join(&path), ids })
     });
     Legacy { server, same_boot, folders: folders.collect() }
 }
@@ -240,7 +263,7 @@ mod tests {
     use super::*;
 
     fn folder(home: &str, path: &[u8]) -> Folder {
-        Folder { home: home.into(), path: VirtualPath::root().join(path) }
+        Folder { home: home.into(), path: VirtualPath::root().join(path), ids: None }
     }
 
     #[test]
@@ -248,32 +271,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let folders = [folder("/srv/a b", b"x\n\xff%20"), folder("/srv/%", b"/")];
-        let (mut journal, legacy) = Journal::open(Some(&state), 7);
+        let (mut journal, legacy) = Journal::open(Some(&state), 7, &[]);
         assert!(legacy.folders.is_empty());
         journal.rewrite(HashSet::new());
         for folder in folders.iter().chain(&folders) {
             journal.note(folder, HashSet::new);
         }
         drop(journal);
-        let (_, legacy) = Journal::open(Some(&state), 8);
+        let (_, legacy) = Journal::open(Some(&state), 8, &[]);
         assert_eq!((legacy.server, &legacy.folders[..]), (Some(7), &folders[..]));
         assert!(legacy.same_boot);
     }
 
     #[test]
     fn a_journal_tells_another_boot_and_a_torn_line_is_left_out() {
-        let legacy = parse(b"ftpd-parts 00000007 other\n/srv /a\n/srv%2");
+        let legacy = parse(b"ftpd-parts 00000007 other\n/srv /a\n/srv%2", &[]);
         assert_eq!((legacy.server, legacy.folders), (Some(7), vec![folder("/srv", b"a")]));
         assert!(!legacy.same_boot);
-        assert!(parse(b"\x00\xff").folders.is_empty());
+        assert!(parse(b"\x00\xff", &[]).folders.is_empty());
+    }
+
+    #[test]
+    fn what_belongs_to_a_user_who_is_none_any_more_is_left_alone() {
+        let ids = Ids {
+            name: "ann".to_owned(),
+            uid: 7,
+            gid: 8,
+            groups: vec![8],
+            place: String::new(),
+        };
+        let ids = Arc::new(ids);
+        let hers = Folder { ids: Some(Arc::clone(&ids)), ..folder("/srv", b"a") };
+        let text = [b"ftpd-parts 00000007 boot\n".to_vec(), line(&hers)].concat();
+        assert!(text.ends_with(b"/srv /a 7:8\n"));
+        assert_eq!(parse(&text, &[ids]).folders, [hers]);
+        assert!(parse(&text, &[]).folders.is_empty());
     }
 
     #[test]
     fn a_second_server_leaves_the_first_one_s_journal_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut first, _) = Journal::open(Some(dir.path()), 1);
+        let (mut first, _) = Journal::open(Some(dir.path()), 1, &[]);
         first.note(&folder("/srv", b"a"), HashSet::new);
-        let (mut second, legacy) = Journal::open(Some(dir.path()), 2);
+        let (mut second, legacy) = Journal::open(Some(dir.path()), 2, &[]);
         assert!(legacy.folders.is_empty());
         second.note(&folder("/srv", b"b"), HashSet::new);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
@@ -283,7 +323,7 @@ mod tests {
     #[test]
     fn a_journal_that_has_grown_too_long_keeps_what_has_parts() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(Some(dir.path()), 1);
+        let (mut journal, _) = Journal::open(Some(dir.path()), 1, &[]);
         let busy = folder("/srv", b"busy");
         for n in 0..=MOST {
             let next = folder("/srv", n.to_string().as_bytes());

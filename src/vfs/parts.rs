@@ -23,6 +23,7 @@ use super::journal::{Folder, Journal, Legacy};
 use super::part_name::{Mark, PartName, Tag};
 use super::tree::open_folder;
 use super::{FsError, VirtualPath};
+use crate::rights::Ids;
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -141,13 +142,14 @@ const MOST_DEAD: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Parts {
-    /// Takes over what an earlier server has left: `state_dir` says where its journal is.
-    pub fn start(state_dir: Option<&Path>, keep: Option<Duration>) -> Self {
+    /// Takes over what an earlier server has left: `state_dir` says where its journal is, and
+    /// `known` as whom sessions may have acted.
+    pub fn start(state_dir: Option<&Path>, keep: Option<Duration>, known: &[Arc<Ids>]) -> Self {
         let mut number = [0; 4];
         // without randomness it is 0, and only two servers at once could mind
         let _ = rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty());
         let server = u32::from_ne_bytes(number);
-        let (journal, legacy) = Journal::open(state_dir, server);
+        let (journal, legacy) = Journal::open(state_dir, server, known);
         let state = State {
             active: HashMap::new(),
             dead: HashMap::new(),
@@ -174,6 +176,7 @@ impl Parts {
     fn inherit(&self, legacy: &Legacy) {
         let mut removed = 0;
         for folder in &legacy.folders {
+            let Ok(_acting) = folder.act() else { continue };
             let Ok((dir, stat)) = open_folder(&folder.home, &folder.path) else { continue };
             for name in part_names(&dir) {
                 let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
@@ -241,6 +244,7 @@ impl Parts {
         };
         for (spot, dead) in due {
             let Dead { folder, name, .. } = &dead;
+            let Ok(_acting) = folder.act() else { continue };
             // a directory that has moved is met again when somebody lists it
             let there = open_folder(&folder.home, &folder.path);
             if let Ok((dir, stat)) = there

@@ -180,7 +180,8 @@ impl Tree {
         }
         let parent = path.parent();
         let (dir, dir_stat) = self.hold(&parent)?;
-        let folder = Folder { home: self.home.clone(), path: parent };
+        let (home, ids) = (self.home.clone(), self.uploads.ids.clone());
+        let folder = Folder { home, path: parent, ids };
         Ok(Place { dir, dir_stat, folder, name: path.name().to_owned() })
     }
 

@@ -19,6 +19,7 @@ use super::parts::{Claim, Parts, Version, opened};
 use super::prepare::Place;
 use super::resume::Left;
 use super::{FsError, Tree, VirtualPath};
+use crate::rights::Ids;
 
 /// How an upload meets what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Uploads {
     pub parts: Arc<Parts>,
     /// Whose parts are one's own.
     pub owner: Vec<u8>,
+    /// As whom the sessions act in which they are made.
+    pub ids: Option<Arc<Ids>>,
     /// Whether an upload stays out of sight until it is whole.
     pub atomic: bool,
     /// Whether it is on the disk before it is called whole.

@@ -183,8 +183,8 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("on_login", "/bin/true"),
         ("hook_workers", "64"),
         ("hook_timeout", "0"),
-        ("user", ""),
-        ("group", ""),
+        ("user", "4000000000"),
+        ("group", "65534"),
         ("tls_cert", "auto"),
         ("tls_key", ""),
         ("tls_dir", "certificates"),
@@ -196,6 +196,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("tls_client_cert", "optional"),
         ("tls_require_close_notify", "off"),
         ("tls_client", ""),
+        ("run_as", "4000000000:65534"),
         ("password", "x"),
         ("perm", "elradfmwMT"),
         ("home", "home"),
@@ -461,8 +462,8 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
     for (line, fault) in [
         ("user = nobody-of-that-name", "is not a user of this system"),
         ("user = off", "is not a user of this system"),
-        ("user = root", "is root, which is what is to be given up"),
-        ("user = 0", "is root, which is what is to be given up"),
+        ("user = root", "is root; expected somebody with fewer rights"),
+        ("user = 0", "is root; expected somebody with fewer rights"),
         ("user = 4000000000", "has no group of its own; name one"),
         ("group = no-group-of-that-name", "is not a group of this system"),
         ("group = 7", "is of no use without a user"),
@@ -471,6 +472,17 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
         assert_eq!(fault_of(line), format!("ftpd.ini:2: [server] {key}: '{value}' {fault}"));
     }
     assert_eq!(warnings(format!("[server]\nuser=4000000000\ngroup=7\n{BOB}")), "");
+    for (value, fault) in [
+        ("root", "is root; expected somebody with fewer rights"),
+        ("0:7", "is root; expected somebody with fewer rights"),
+        ("nobody:no-group-of-that-name", "is not a group of this system"),
+        ("no-user-of-that-name:7", "is not a user of this system"),
+        ("4000000000", "has no group of its own; name one"),
+    ] {
+        let found = faults(format!("{BOB}run_as = {value}\n"));
+        assert_eq!(found, [format!("ftpd.ini:4: [user:bob] run_as: '{value}' {fault}")]);
+    }
+    assert_eq!(warnings(format!("{BOB}run_as = 4000000000:7\n")), "");
     assert_eq!(warnings(format!("[server]\nuser=\ngroup =\n{BOB}")), "");
 }
 

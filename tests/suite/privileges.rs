@@ -2,9 +2,10 @@
 //! root, and is not tested without.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::client::{Client, port_command};
@@ -249,11 +250,356 @@ mod giving_up_root {
     }
 }
 
+/// Numbers that no account has, so that nobody's files are at stake.
+const ANN: u32 = 61_001;
+const BEN: u32 = 61_002;
+
+/// `CAP_SETUID` and `CAP_SETGID`.
+const SWITCH: &str = "00000000000000c0";
+
+mod acting {
+    use super::*;
+
+    /// Ann and ben share bob's home, each with a folder that the other cannot enter.
+    fn setup() -> Setup {
+        let of = |name: &str, uid: u32| {
+            format!(
+                "[user:{name}]\npassword = secret\nhome = home\nperm = elradfmwMT\n\
+                 run_as = {uid}:{uid}\n"
+            )
+        };
+        Server::setup().home_of(0).section(&of("ann", ANN)).section(&of("ben", BEN))
+    }
+
+    fn start(setup: Setup) -> Server {
+        let server = setup.start();
+        fs::set_permissions(server.home(), PermissionsExt::from_mode(0o1777)).unwrap();
+        for (name, uid) in [("ann", ANN), ("ben", BEN)] {
+            let folder = server.home().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+            chown(&folder, Some(uid), Some(uid)).unwrap();
+        }
+        server
+    }
+
+    fn owner(server: &Server, name: &str) -> (u32, u32) {
+        let meta = fs::symlink_metadata(server.home().join(name)).unwrap();
+        (meta.uid(), meta.gid())
+    }
+
+    /// What the status of the one session's thread says.
+    fn session(server: &Server, word: &str) -> Vec<String> {
+        let threads = threads(server.pid(), word);
+        let mut sessions = threads.into_iter().filter(|(name, _)| name.starts_with("session-"));
+        let found = sessions.next().unwrap().1;
+        assert!(sessions.next().is_none());
+        found
+    }
+
+    fn uids(real: u32, effective: u32) -> [String; 4] {
+        [real, effective, real, effective].map(|uid| uid.to_string())
+    }
+
+    #[test]
+    fn what_a_session_makes_is_its_user_s_and_what_others_keep_it_does_not_get() {
+        if !is_root() {
+            return;
+        }
+        for lines in ["", "user = nobody"] {
+            let server = start(setup().server(lines));
+            for (name, uid) in [("ann", ANN), ("ben", BEN)] {
+                let mut client = Client::login(&server, name, "secret");
+                client.upload(&format!("STOR {name}.txt"), b"text");
+                client.upload(&format!("STOR {name}/file"), b"text");
+                client.cmd(&format!("MKD {name}/folder"), 257);
+                client.upload(&format!("APPE {name}/file"), b"more");
+                client.cmd(&format!("SITE CHMOD 600 {name}.txt"), 200);
+                client.cmd(&format!("RNFR {name}/file"), 350);
+                client.cmd(&format!("RNTO {name}/new"), 250);
+                for path in [".txt", "/new", "/folder"] {
+                    assert_eq!(owner(&server, &format!("{name}{path}")), (uid, uid));
+                }
+                assert_eq!(server.get(&format!("{name}/new")), b"textmore");
+            }
+            let mut ben = Client::login(&server, "ben", "secret");
+            for command in ["CWD ann", "DELE ann/new", "SIZE ann/new", "DELE ann.txt"] {
+                ben.cmd(command, 550);
+            }
+            ben.passive();
+            ben.cmd("RETR ann.txt", 550);
+            ben.cmd("RETR ann/new", 550);
+            ben.cmd("STOR ann/new", 550);
+            ben.cmd("SITE CHMOD 644 ann.txt", 550);
+            let line = server.wait_for_log(&format!("uid {BEN} may not enter the directory"));
+            assert!(line.contains("[ben]") && line.contains("(mode 700, owner 61001:61001)"));
+            assert_eq!(server.get("ann/new"), b"textmore");
+        }
+    }
+
+    #[test]
+    fn a_thread_acts_as_one_user_at_a_time_and_then_as_the_server_again() {
+        if !is_root() {
+            return;
+        }
+        for (lines, own, kept) in [("", 0, None), ("user = nobody", NOBODY, Some(SWITCH))] {
+            let server = start(setup().server(lines));
+            let mut client = Client::connect(&server);
+            let pid = server.pid();
+            let settled = |server: &Server| {
+                all_have(pid, "Uid", &uids(own, own).each_ref().map(String::as_str));
+                let effective = session(server, "CapEff");
+                let others = threads(pid, "CapEff");
+                assert!(others.iter().all(|(_, set)| *set == effective), "{others:?}");
+                let groups = threads(pid, "Groups");
+                assert!(groups.iter().all(|(_, set)| *set == groups[0].1), "{groups:?}");
+            };
+            settled(&server);
+            for (name, uid) in [("ann", ANN), ("ben", BEN), ("ann", ANN)] {
+                client.cmd(&format!("USER {name}"), 331);
+                settled(&server);
+                client.cmd("PASS secret", 230);
+                client.cmd("TYPE I", 200);
+                assert_eq!(session(&server, "Uid"), uids(own, uid));
+                assert_eq!(session(&server, "Gid"), uids(own, uid));
+                assert_eq!(session(&server, "Groups"), [uid.to_string()]);
+                for set in ["CapEff", "CapInh", "CapAmb"] {
+                    assert_eq!(session(&server, set), [NONE], "{set}");
+                }
+                if let Some(kept) = kept {
+                    all_have(pid, "CapPrm", &[kept]);
+                }
+                // nobody else acts with it
+                let others = threads(pid, "Uid");
+                let acting = others.iter().filter(|(_, ids)| *ids != uids(own, own));
+                assert_eq!(acting.count(), 1, "{others:?}");
+                client.upload("STOR file", b"text");
+                assert_eq!(owner(&server, "file"), (uid, uid));
+                client.cmd("DELE file", 250);
+            }
+            client.cmd("REIN", 220);
+            settled(&server);
+            client.cmd("USER ann", 331);
+            client.cmd("PASS secret", 230);
+            // cut off, and not ended
+            drop(client);
+            server.wait_for_log("ended after");
+            let mut next = Client::bob(&server);
+            settled(&server);
+            if own == 0 {
+                next.upload("STOR file", b"text");
+                assert_eq!(owner(&server, "file"), (0, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn supplementary_groups_are_the_user_s_own() {
+        if !is_root() {
+            return;
+        }
+        let Some((name, groups)) = somebody_with_groups() else {
+            eprintln!("not tested: nobody here is in a second group");
+            return;
+        };
+        let server = Server::setup().home_of(0).user(&format!("run_as = {name}")).start();
+        let _client = Client::bob(&server);
+        assert_eq!(session(&server, "Groups"), groups);
+    }
+
+    fn somebody_with_groups() -> Option<(String, Vec<String>)> {
+        let text = fs::read_to_string("/etc/group").unwrap();
+        let members = text.lines().filter_map(|line| line.split(':').nth(3));
+        let mut names =
+            members.flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
+        names.find_map(|name| {
+            let output = Command::new("id").args(["-G", name]).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let mut numbers: Vec<u32> =
+                text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+            numbers.sort_unstable();
+            let groups: Vec<_> = numbers.iter().map(u32::to_string).collect();
+            (name != "root" && groups.len() > 1).then(|| (name.to_owned(), groups))
+        })
+    }
+
+    /// An upload of ann's into her folder that breaks off.
+    fn break_off(server: &Server) {
+        let mut client = Client::login(server, "ann", "secret");
+        let mut data = client.passive();
+        client.cmd("STOR ann/broken", 150);
+        data.write_all(b"some").unwrap();
+        eventually("the bytes have arrived", || {
+            parts(server).iter().any(|&(_, size)| size == 4)
+        });
+        drop(client);
+        server.wait_for_log("failed: control connection lost");
+    }
+
+    fn parts(server: &Server) -> Vec<(PathBuf, u64)> {
+        let entries = fs::read_dir(server.home().join("ann")).unwrap();
+        let entries = entries.map(|entry| entry.unwrap());
+        let part = |entry: &fs::DirEntry| {
+            entry.file_name().to_string_lossy().starts_with(".ftpd-part-")
+        };
+        entries.filter(part).map(|e| (e.path(), e.metadata().unwrap().len())).collect()
+    }
+
+    #[test]
+    fn parts_where_the_server_may_not_go_are_gone_on_with_and_swept_as_their_user() {
+        if !is_root() {
+            return;
+        }
+        for lines in ["", "user = nobody"] {
+            let mut server = start(setup().server(lines));
+            break_off(&server);
+            let (part, _) = parts(&server).pop().unwrap();
+            assert_eq!(fs::metadata(&part).unwrap().uid(), ANN);
+            // after a crash as well
+            server.kill();
+            server.start_again();
+            assert!(server.log().contains("1 kept, 0 removed"), "{}", server.log());
+            let mut client = Client::login(&server, "ann", "secret");
+            assert_eq!(client.cmd("SIZE ann/broken", 213), "213 4");
+            client.cmd("REST 4", 350);
+            client.upload("STOR ann/broken", b"more");
+            assert_eq!(server.get("ann/broken"), b"somemore");
+            assert_eq!(owner(&server, "ann/broken"), (ANN, ANN));
+            let server = start(setup().server(lines).server("keep_parts = 1"));
+            break_off(&server);
+            eventually("the part is swept", || parts(&server).is_empty());
+            all_have_main(&server);
+        }
+    }
+
+    /// The thread that sweeps is the server's again.
+    fn all_have_main(server: &Server) {
+        let uids = threads(server.pid(), "Uid");
+        let main = uids.iter().find(|(name, _)| name == "ftpd").unwrap();
+        assert_eq!(main.1[0], main.1[1]);
+    }
+
+    #[test]
+    fn active_connections_leave_from_a_low_port_all_the_same() {
+        if !is_root() {
+            return;
+        }
+        for lines in ["", "user = nobody"] {
+            let server = start(setup().server(lines).server("active_port = 20"));
+            server.put("file", "text");
+            let mut client = Client::login(&server, "ann", "secret");
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            client.cmd(&port_command(listener.local_addr().unwrap()), 200);
+            client.send("RETR file");
+            let (mut data, from) = listener.accept().unwrap();
+            assert_eq!(from.port(), 20);
+            client.expect(150);
+            std::io::copy(&mut data, &mut std::io::sink()).unwrap();
+            client.expect(226);
+            assert_eq!(session(&server, "CapEff"), [NONE]);
+        }
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_stays_the_server_s() {
+        if !is_root() {
+            return;
+        }
+        let server = start(setup().server("transfer_log = home/xfer"));
+        let mut client = Client::login(&server, "ann", "secret");
+        let log = server.home().join("xfer");
+        fs::rename(&log, server.home().join("old")).unwrap();
+        eventually("there is a new log", || {
+            client.upload("STOR file", b"text");
+            log.exists()
+        });
+        assert_eq!(owner(&server, "xfer"), (0, 0));
+        assert_eq!(session(&server, "Uid"), uids(0, ANN));
+    }
+
+    #[test]
+    fn it_takes_a_start_as_root_and_with_a_user_one_with_such_settings() {
+        if !is_root() {
+            return;
+        }
+        let dir = folder(format!("[server]\nport = 0\n{BOB}run_as = 7:7\n"));
+        for path in ["", "ftpd.ini", "home"] {
+            chown(dir.path().join(path), Some(NOBODY), None).unwrap();
+        }
+        let (code, err) = super::without_root::nobody(&[], dir.path());
+        let wanted = "ftpd.ini:6: [user:bob] run_as: '7' takes a start as root\n";
+        assert_eq!((code, err.as_str()), (78, wanted));
+
+        let server = as_nobody().start();
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(&ini, format!("{text}run_as = 7:7\n")).unwrap();
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert_eq!(code, 1);
+        let place = format!(
+            "{}:{}: [user:bob] run_as: '7' takes",
+            ini.display(),
+            text.lines().count() + 1
+        );
+        assert!(err.contains(&place), "{err}");
+        Client::bob(&server);
+    }
+
+    #[test]
+    fn a_home_that_only_its_user_may_enter_is_reloaded_and_one_that_is_not_is_said() {
+        if !is_root() {
+            return;
+        }
+        let section = format!(
+            "[user:eve]\npassword = secret\nperm = elw\nhome = home/ann/own\nrun_as = {ANN}:{ANN}"
+        );
+        let setup = Server::setup().server("user = nobody").home_of(0);
+        let server =
+            start(setup.section("[user:ann]\npassword = x\nhome = home\nrun_as = 7:7"));
+        let own = server.home().join("ann/own");
+        fs::create_dir(&own).unwrap();
+        chown(&own, Some(ANN), Some(ANN)).unwrap();
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(&ini, format!("{text}{section}\n")).unwrap();
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert_eq!(code, 0, "{err}");
+        Client::login(&server, "eve", "secret").upload("STOR file", b"text");
+        assert_eq!(owner(&server, "ann/own/file"), (ANN, ANN));
+        fs::write(
+            &ini,
+            format!("{text}{}\n", section.replace(&ANN.to_string(), &BEN.to_string())),
+        )
+        .unwrap();
+        assert_eq!(run(&["reload"], server.dir()).0, 0);
+        let mut client = Client::connect(&server);
+        client.cmd("USER eve", 331);
+        client.cmd("PASS secret", 530);
+        assert!(
+            server.wait_for_log("PASS refused").contains("home cannot be opened: Permission")
+        );
+    }
+
+    #[test]
+    fn why_answers_for_the_user_that_the_session_would_act_as() {
+        if !is_root() {
+            return;
+        }
+        let server = start(setup());
+        fs::write(server.home().join("ann/file"), "text").unwrap();
+        chown(server.home().join("ann/file"), Some(ANN), None).unwrap();
+        assert_eq!(run(&["why", "ann", "ann/file", "read"], server.dir()).0, 0);
+        let (code, out, err) = run(&["why", "ben", "ann/file", "read"], server.dir());
+        assert_eq!((code, err.as_str()), (1, ""));
+        assert!(out.contains(&format!("uid {BEN} may not enter the directory")), "{out}");
+    }
+}
+
 mod without_root {
     use super::*;
 
     /// The program, started by nobody.
-    fn nobody(arguments: &[&str], dir: &Path) -> (i32, String) {
+    pub(super) fn nobody(arguments: &[&str], dir: &Path) -> (i32, String) {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.arg(env!("CARGO_BIN_EXE_ftpd")).args(arguments).current_dir(dir);

@@ -12,6 +12,7 @@ use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
 use crate::control::{LoginResult, Offence, Session};
 use crate::log::Event;
+use crate::rights::{self, Acting};
 use crate::vfs::{Home, Tree, Uploads, VirtualPath};
 
 /// How long a wrong password takes to be refused the first time; each further one takes as
@@ -47,8 +48,9 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     };
     may_come(session, &name)?;
     let account = check(session, &name, password)?;
+    let acting = act(&account)?;
     let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
-    enter(session, account, home);
+    enter(session, account, home, acting);
     session.connection.trust();
     Ok(Reply::new(Code::LoggedIn, "Logged in"))
 }
@@ -83,8 +85,14 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     }
 }
 
+/// From here on this thread is the user's for the system.
 #[inline(never)]
-fn enter(session: &mut Session, account: Account, home: Home) {
+fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
+    rights::act_as(account.user.run_as.as_deref()).map_err(Refusal::NotThatUser)
+}
+
+#[inline(never)]
+fn enter(session: &mut Session, account: Account, home: Home, acting: Option<Acting>) {
     let tree = Tree::new(home, uploads(session, &account));
     let limits = &account.user.limits;
     session.live.set_user(Some(&account.name));
@@ -95,6 +103,7 @@ fn enter(session: &mut Session, account: Account, home: Home) {
         cwd: VirtualPath::root(),
         tree,
         account,
+        _acting: acting,
     }));
     // the settings may have changed since they were asked, and who ended the sessions of removed
     // users may not have seen this one
@@ -128,7 +137,8 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
         owner = format!("anonymous\0{}", session.peer.ip()).into_bytes();
     }
     let parts = Arc::clone(&session.shared.parts);
-    Uploads { parts, owner, atomic: limits.atomic_uploads, sync: limits.sync_uploads }
+    let ids = account.user.run_as.clone();
+    Uploads { parts, owner, ids, atomic: limits.atomic_uploads, sync: limits.sync_uploads }
 }
 
 fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {
