@@ -7,17 +7,54 @@ use crate::cli::SUBCOMMANDS;
 use crate::config::{KEYS, Key, Section};
 use crate::control::command::{VERBS, Verb};
 
-/// What the sample sets; it is good for a first try, and nothing else.
-const SAMPLE: [(&str, &str); 8] = [
-    ("ip", "127.0.0.1"),
-    ("port", "2121"),
-    ("welcome_msg", "Welcome to my ftp"),
-    ("passive_ports", "50000-50200"),
-    ("state_dir", "../target/state"),
-    ("password", "demo"),
-    ("perm", "elradfmwMT"),
-    ("home", "../target/home"),
-];
+/// A file of settings that comes with the program.
+struct Sample {
+    /// What it sets.
+    set: &'static [(&'static str, &'static str)],
+    /// What it proposes behind a `;`, instead of the default.
+    proposed: &'static [(&'static str, &'static str)],
+    /// Begins the section of the user.
+    user: &'static str,
+}
+
+/// It is good for a first try, and nothing else.
+const SAMPLE: Sample = Sample {
+    set: &[
+        ("ip", "127.0.0.1"),
+        ("port", "2121"),
+        ("welcome_msg", "Welcome to my ftp"),
+        ("passive_ports", "50000-50200"),
+        ("state_dir", "../target/state"),
+        ("password", "demo"),
+        ("perm", "elradfmwMT"),
+        ("home", "../target/home"),
+    ],
+    proposed: &[],
+    user: "\
+; One section for each user. Replace this one: its password is known to all.
+[user:demo]
+",
+};
+
+/// What is installed: it has no user, so nothing is served before somebody has thought of one.
+const SYSTEM: Sample = Sample {
+    set: &[
+        ("ip", "0.0.0.0"),
+        ("port", "21"),
+        ("passive_ports", "50000-50200"),
+        ("state_dir", "/var/lib/ftpd"),
+        ("admin_socket", "/run/ftpd/admin.sock"),
+        ("tls_cert", "auto"),
+        ("tls_dir", "/var/lib/ftpd/tls"),
+    ],
+    proposed: &[("perm", "elmw"), ("home", "/srv/ftp/camera")],
+    user: "\
+; One section for each user. Nobody can log in yet, and so the server does not start: take the ;
+; away from these four, choose a password, and make the home, which the server's user must be
+; able to write to:  install -d -o ftpd -g ftpd /srv/ftp/camera
+;[user:camera]
+",
+};
 
 const HEAD: &str = "\
 ; Settings of ftpd. 'ftpd check --config FILE' says what is wrong with a file.
@@ -28,20 +65,24 @@ const HEAD: &str = "\
 ; paths start from the folder of this file. A key behind a ; is shown with its default.
 ";
 
-const SAMPLE_USER: &str = "\
-; One section for each user. Replace this one: its password is known to all.
-[user:demo]
-";
-
-/// `etc/ftpd.ini`.
+/// `etc/ftpd.ini`, for a first try.
 pub fn sample_ini() -> String {
+    ini(&SAMPLE)
+}
+
+/// `etc/ftpd.system.ini`, which is installed.
+pub fn system_ini() -> String {
+    ini(&SYSTEM)
+}
+
+fn ini(sample: &Sample) -> String {
     let mut text = format!("{HEAD}\n[server]\n");
     for key in KEYS.iter().filter(|key| key.section() != Section::User) {
-        push_sample(key, &mut text);
+        push_sample(key, sample, &mut text);
     }
-    let _ = write!(text, "\n{SAMPLE_USER}");
+    let _ = write!(text, "\n{}", sample.user);
     for key in KEYS.iter().filter(|key| key.section() == Section::User) {
-        push_sample(key, &mut text);
+        push_sample(key, sample, &mut text);
     }
     text.push_str("; For this user alone, instead of the server's:\n");
     for key in KEYS.iter().filter(|key| key.section() == Section::Both) {
@@ -50,14 +91,17 @@ pub fn sample_ini() -> String {
     text.replace(" \n", "\n")
 }
 
-fn push_sample(key: &Key, text: &mut String) {
+fn push_sample(key: &Key, sample: &Sample, text: &mut String) {
     for line in wrap(key.help, 92) {
         let _ = writeln!(text, "; {line}");
     }
-    let sample = SAMPLE.iter().find(|(name, _)| *name == key.name);
-    let _ = match sample {
-        Some((name, value)) => writeln!(text, "{name} = {value}"),
-        None => writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default()),
+    let among = |list: &[(&str, &'static str)]| {
+        list.iter().find(|(name, _)| *name == key.name).map(|(_, value)| *value)
+    };
+    let value = among(sample.proposed).or(key.default).unwrap_or_default();
+    let _ = match among(sample.set) {
+        Some(value) => writeln!(text, "{} = {value}", key.name),
+        None => writeln!(text, ";{} = {value}", key.name),
     };
 }
 

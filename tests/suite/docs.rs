@@ -21,8 +21,9 @@ fn part(text: &str, name: &str, body: &str) -> String {
 }
 
 #[test]
-fn the_sample_is_printed_from_the_key_table() {
+fn the_samples_are_printed_from_the_key_table() {
     hold("etc/ftpd.ini", |_| docs::sample_ini());
+    hold("etc/ftpd.system.ini", |_| docs::system_ini());
 }
 
 #[test]
