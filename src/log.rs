@@ -353,6 +353,16 @@ pub fn escaped(bytes: &[u8]) -> impl fmt::Display + '_ {
     Escaped(bytes)
 }
 
+/// What no terminal shows and some obey: marks of direction, and letters without a width.
+fn is_unseen(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
 /// Bytes from a stranger: control characters, `"`, `\` and what is not UTF-8 are escaped.
 struct Escaped<'a>(&'a [u8]);
 
@@ -367,7 +377,9 @@ impl fmt::Display for Escaped<'_> {
                     }
                     // what some readers take for the end of a line
                     '\u{2028}' | '\u{2029}' => write!(f, "{}", letter.escape_unicode())?,
-                    _ if letter.is_control() => write!(f, "{}", letter.escape_unicode())?,
+                    _ if letter.is_control() || is_unseen(letter) => {
+                        write!(f, "{}", letter.escape_unicode())?;
+                    }
                     _ => f.write_char(letter)?,
                 }
             }

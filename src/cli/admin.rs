@@ -37,7 +37,7 @@ pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
         return Ok(answer);
     }
     let why = answer.get("error").and_then(Value::as_str).unwrap_or("no reason given");
-    Err(Stop::Failed(why.to_owned()))
+    Err(Stop::Refused(why.to_owned()))
 }
 
 /// A number of an answer.

@@ -25,6 +25,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut request = json!({ "command": "ban", "address": whom });
     if let Some(time) = words.next() {
         let refused = |why| Stop::Misuse(format!("time: '{}' {why}", escaped(time.as_bytes())));
+        if time.is_empty() {
+            return Err(Stop::Misuse("time: is empty; 0 is until it is lifted".to_owned()));
+        }
         let time = config::duration(&time).map_err(refused)?;
         let seconds = time.as_ref().map_or(0, Duration::as_secs);
         if let Some(request) = request.as_object_mut() {

@@ -105,7 +105,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
         "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. Asked by root, the rights are those of the user's run_as, or else of the user in [server]; where neither is set, they are those of who asks. Exit status 1: at least one is refused."),
     subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
-        "The session of that number, all of that user, or all from that address. Clients are told 421; an upload that runs is not put in place."),
+        "The session of that number, all of that user (user:NAME, if the name looks like one of the others), or all from that address. Clients are told 421; an upload that runs is not put in place."),
     subcommand("bans", "[--json]", bans::run, "list the addresses that are banned",
         "For each how long it is still banned, after how many failures, the last of them, and how many connections from there were closed since. An IPv6 address stands for its /64."),
     subcommand("ban", "ADDRESS [TIME]", ban::run, "let nobody in from an address",
@@ -149,6 +149,8 @@ enum Stop {
     Misuse(String),
     /// It was tried, and this went wrong.
     Failed(String),
+    /// The running server has refused it.
+    Refused(String),
     /// The settings have faults, which have been reported.
     BadConfig,
 }
@@ -229,7 +231,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             complain(&format!("ftpd: {why}\ntry 'ftpd --help'"));
             ExitCode::from(USAGE)
         }
-        Err(Stop::Failed(why)) => {
+        Err(Stop::Failed(why) | Stop::Refused(why)) => {
             complain(&format!("ftpd: {why}"));
             ExitCode::from(FAILED)
         }

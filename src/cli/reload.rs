@@ -9,7 +9,13 @@ use super::{Arguments, Stop, complain, say};
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let file = arguments.end()?;
-    let answer = ask(file.as_deref(), &json!({ "command": "reload" }))?;
+    let answer = match ask(file.as_deref(), &json!({ "command": "reload" })) {
+        Err(Stop::Refused(faults)) => {
+            complain(&faults);
+            return Err(Stop::BadConfig);
+        }
+        other => other?,
+    };
     let warnings = answer.get("warnings").and_then(Value::as_array);
     for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
         complain(&format!("warning: {warning}"));

@@ -5,6 +5,7 @@ use std::io;
 
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::admin::{number, text};
 
@@ -38,7 +39,7 @@ pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
     let rate = format!("{}/s", binary(rate));
     // a String takes whatever is written to it
     let _ = write!(line, " {rate:>12} {:<4} ", text(of, "doing"));
-    let room = columns.saturating_sub(line.chars().count());
+    let room = columns.saturating_sub(width(&line));
     line + &tail(&text(of, "path"), room)
 }
 
@@ -80,21 +81,37 @@ pub(super) fn per_second(bytes: u64, seconds: f64) -> u64 {
 
 /// The first columns of a text.
 pub(super) fn head(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
+    if width(text) <= columns {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
-    kept + "~"
+    fitting(text.chars(), columns) + "~"
 }
 
 /// The last columns of a text, for the end of a path says most.
 fn tail(text: &str, columns: usize) -> String {
-    let count = text.chars().count();
-    if count <= columns {
+    if width(text) <= columns {
         return text.to_owned();
     }
-    let kept: String = text.chars().skip(count + 1 - columns.max(1)).collect();
-    format!("~{kept}")
+    let kept = fitting(text.chars().rev(), columns);
+    format!("~{}", kept.chars().rev().collect::<String>())
+}
+
+/// As many letters as leave one column free.
+fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut left = columns.saturating_sub(1);
+    letters
+        .take_while(|letter| {
+            let own = letter.width().unwrap_or_default();
+            let fits = own <= left;
+            left = left.saturating_sub(own);
+            fits
+        })
+        .collect()
+}
+
+/// Columns of a terminal, of which some letters take two.
+fn width(text: &str) -> usize {
+    text.width()
 }
 
 #[cfg(test)]
@@ -122,7 +139,7 @@ mod tests {
         let path = format!("/srv/{}/end.jpg", "x".repeat(200));
         let all = json!({ "doing": "RETR", "path": path, "bytes": 50, "size": 100 });
         let line = transfer(&all, 2048, 80);
-        assert_eq!(line.chars().count(), 80, "{line}");
+        assert_eq!(width(&line), 80, "{line}");
         assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR ~"), "{line}");
         assert!(line.ends_with("x/end.jpg"), "{line}");
         let open = json!({ "doing": "STOR", "path": "/a", "bytes": 2048, "size": null });
@@ -136,5 +153,7 @@ mod tests {
         assert_eq!((head("abc", 3), head("abcd", 3)), ("abc".to_owned(), "ab~".to_owned()));
         assert_eq!((tail("abc", 3), tail("abcd", 3)), ("abc".to_owned(), "~cd".to_owned()));
         assert_eq!(tail("abc", 0), "~");
+        assert_eq!((head("漢字", 4), head("漢字漢", 4)), ("漢字".to_owned(), "漢~".to_owned()));
+        assert_eq!(tail("漢字漢", 5), "~字漢");
     }
 }

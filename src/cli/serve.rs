@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crossbeam_channel::{Sender, bounded};
 use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
@@ -43,7 +42,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         config.warnings.push(ROOT.to_owned());
     }
     let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
-    serve(config, source, sockets, service::supervisor, |_| ()).map_err(Stop::Failed)?;
+    let ready = |_: &Server| ();
+    serve(config, source, sockets, service::supervisor, Order::Reload, ready)
+        .map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,16 +63,17 @@ fn missing_rights(config: &Config) -> Vec<String> {
 }
 
 /// Serves until a signal, on the sockets that were handed over or else on those of the settings;
-/// `supervisor` is asked for once there is a log, and `ready` sees the server before it begins.
+/// `supervisor` is asked for once there is a log, SIGHUP is the order `hangup`, and `ready` sees
+/// the server before it begins.
 pub(super) fn serve(
     config: Config,
     source: Source,
     sockets: Vec<Handed>,
     supervisor: impl FnOnce() -> Supervisor,
+    hangup: Order,
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
-    let (sender, receiver) = bounded(8);
-    let orders = Orders { sender: sender.clone(), receiver };
+    let orders = Orders::default();
     // each file and directory gets its mode with its user's own mask
     umask(Mode::empty());
     (source.start_log)(&config)?;
@@ -82,11 +84,11 @@ pub(super) fn serve(
         ::log::warn!("{warning}");
     }
     allow_files(&config);
-    let server = Server::bind(config, source, sockets, supervisor(), &orders)?;
+    let server = Server::bind(config, source, sockets, supervisor(), orders.clone())?;
     // only now, for it starts threads: none may have been there when root was given up
-    catch_signals(sender)?;
+    catch_signals(orders, hangup)?;
     ready(&server);
-    server.run(&orders).map_err(|why| format!("cannot start: {why}"))
+    server.run().map_err(|why| format!("cannot start: {why}"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
@@ -125,13 +127,13 @@ fn is_stderr(stream: &str) -> bool {
 }
 
 /// The first signal to stop is an order to the server, the second one ends the process at once,
-/// whatever holds up the server. SIGHUP is an order to read the settings again.
+/// whatever holds up the server. What SIGHUP means depends.
 ///
 /// SIGXFSZ has a handler that nobody asks: a file that outgrows its limit is then an error of
 /// one upload and not the end of all.
 #[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
-fn catch_signals(sender: Sender<Order>) -> Result<(), String> {
-    let stop = Arc::new(StopSignal { sender, seen: AtomicBool::new(false) });
+fn catch_signals(orders: Orders, hangup: Order) -> Result<(), String> {
+    let stop = Arc::new(StopSignal { orders: orders.clone(), seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
@@ -139,9 +141,9 @@ fn catch_signals(sender: Sender<Order>) -> Result<(), String> {
     flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
     let mut signals = Signals::new([SIGTERM, SIGHUP]).map_err(cannot)?;
     let wait = move || {
-        signals
-            .forever()
-            .for_each(|signal| if signal == SIGHUP { stop.reload() } else { stop.take() });
+        signals.forever().for_each(|signal| {
+            if signal == SIGHUP { orders.give(hangup) } else { stop.take() }
+        });
     };
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
@@ -149,7 +151,7 @@ fn catch_signals(sender: Sender<Order>) -> Result<(), String> {
 
 /// What SIGINT and SIGTERM do alike.
 struct StopSignal {
-    sender: Sender<Order>,
+    orders: Orders,
     seen: AtomicBool,
 }
 
@@ -159,13 +161,7 @@ impl StopSignal {
         if self.seen.swap(true, Ordering::SeqCst) {
             std::process::exit(0);
         }
-        // a server that has stopped by itself needs no message
-        let _ = self.sender.try_send(Order::Stop);
-    }
-
-    fn reload(&self) {
-        // a full channel has the same order in it
-        let _ = self.sender.try_send(Order::Reload);
+        self.orders.give(Order::Stop);
     }
 }
 

@@ -20,7 +20,7 @@ use super::screen::{per_second, size, transfer};
 use super::{Arguments, Stop, Word, complain, say, serve};
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
-use crate::server::{Server, Source, Supervisor};
+use crate::server::{Order, Server, Source, Supervisor};
 
 /// Letters of a password; none is mistaken for another one.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
@@ -58,10 +58,13 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let certificate = certificate.transpose();
     let certificate = certificate.map_err(|why| failed("no folder for a certificate", &why))?;
     let text = share.ini(&password, certificate.as_ref())?;
-    let config = config::of_text(&text).map_err(|faults| {
+    let mut config = config::of_text(&text).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(|fault| fault.fault.to_string()).collect();
         Stop::Failed(faults.join("; "))
     })?;
+    if let Some(tls) = &mut config.tls {
+        tls.once = true;
+    }
     let screen = Screen::default();
     let to = screen.clone();
     let start_log = move |config: &Config| {
@@ -71,7 +74,11 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let source = Source { load: Box::new(load), start_log: Box::new(start_log) };
-    let served = serve::serve(config, source, Vec::new(), Supervisor::default, |server| {
+    // who closes the terminal does not want to go on sharing
+    let (sockets, nobody, hangup) = (Vec::new(), Supervisor::default, Order::Stop);
+    let served = serve::serve(config, source, sockets, nobody, hangup, |server| {
+        // the key is in memory; the folder may be one that is shared, and clients come now
+        drop(certificate);
         share.announce(server, &password);
         if io::stderr().is_terminal() {
             screen.follow(server.sessions());
@@ -120,7 +127,7 @@ impl Share {
         let perm = if self.write { "elradfmwMT" } else { "elr" };
         let folder = line(&self.folder)?;
         let mut text = format!(
-            "[server]\nip = {ip}\nport = {port}\nmax_per_ip = 0\nstate_dir =\nadmin_socket =\n\
+            "[server]\nip = {ip}\nport = {port}\nmax_per_ip = 0\nstate_dir =\nkeep_parts = 0\nshutdown_grace = 0\nadmin_socket =\n\
              welcome_msg = Shared with ftpd\n"
         );
         // a String takes whatever is written to it
@@ -158,8 +165,11 @@ impl Share {
     fn announce(&self, server: &Server, password: &str) {
         let write = if self.write { "to read and write" } else { "to read" };
         let mut text = format!("{} {write}:\n", log::path(&self.folder));
-        let login =
-            if self.anonymous { String::new() } else { format!("{}:{password}@", self.user) };
+        let login = if self.anonymous {
+            String::new()
+        } else {
+            format!("{}:{password}@", escaped_for_url(&self.user))
+        };
         for address in server.addresses().into_iter().flat_map(reachable) {
             let _ = writeln!(text, "  ftp://{login}{address}/");
         }
@@ -169,6 +179,19 @@ impl Share {
         }
         say(&(text + "Ctrl-C ends it."));
     }
+}
+
+/// A name as a part of a URL (RFC 3986 §2.1).
+fn escaped_for_url(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if plain(byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
 }
 
 /// The addresses under which others find what listens on this one.

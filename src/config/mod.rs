@@ -52,6 +52,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// What `[server]` says of each key, to see what has changed.
     texts: HashMap<&'static str, String>,
+    /// Where relative paths start from.
+    folder: PathBuf,
 }
 
 impl Config {
@@ -89,14 +91,31 @@ impl Config {
         })
     }
 
-    /// Keys that say something else than in an older version of the file, and that a server looks
+    /// Keys that say something else than in another version of the file, and that a server looks
     /// at only when it starts.
     pub fn restart_keys<'a>(
         &'a self,
-        old: &'a Self,
+        other: &'a Self,
     ) -> impl Iterator<Item = &'static str> + 'a {
-        let changed = |key: &&Key| self.texts.get(key.name) != old.texts.get(key.name);
+        let said = |config: &Self, key: &Key| {
+            let (mut server, mut limits) = (blank_server(), blank_limits());
+            let text = config.texts.get(key.name).map_or("", String::as_str);
+            // it was read before
+            let _ =
+                key.set(text, &config.folder, &mut Target::Server(&mut server, &mut limits));
+            // one minute is sixty seconds
+            format!("{server:?}{limits:?}")
+        };
+        let changed = move |key: &&Key| said(self, key) != said(other, key);
         KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
+    }
+
+    /// Whether a user of other settings is none of these any more; one that needed no password and
+    /// one that does are not the same.
+    pub fn removes(&self, other: &Self, name: &str) -> bool {
+        let is_anonymous =
+            |config: &Self| config.users.get(name).map(|user| user.password.is_none());
+        is_anonymous(self) != is_anonymous(other)
     }
 
     /// How many users have a section of their own.
@@ -429,8 +448,8 @@ impl Draft {
         let users = self.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
         let (server, limits) = (self.server, self.limits);
         let tls = tls_settings(&server);
-        let texts = self.texts;
-        Ok(Config { users: users.collect(), server, limits, tls, warnings, texts })
+        let (texts, folder) = (self.texts, self.folder);
+        Ok(Config { users: users.collect(), server, limits, tls, warnings, texts, folder })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.
@@ -652,6 +671,7 @@ fn tls_settings(server: &Server) -> Option<TlsSettings> {
     names.push("localhost".to_owned());
     let settings = TlsSettings {
         certificate: server.tls_cert.clone(),
+        once: false,
         key: server.tls_key.clone(),
         dir: server.tls_dir.clone().unwrap_or_default(),
         names,

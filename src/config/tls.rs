@@ -9,6 +9,8 @@ use crate::rights::Ids;
 pub struct TlsSettings {
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
+    /// The files are read at the start and not looked at again.
+    pub once: bool,
     /// Its key, unless it is made here.
     pub key: Option<PathBuf>,
     /// Where a certificate that is made here is kept.

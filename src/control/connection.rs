@@ -335,7 +335,7 @@ impl Connection {
 
     /// Sleeps, unless the connection breaks or the server stops. A client that has merely said
     /// all it will say waits like any other.
-    pub(super) fn pause(&self, time: Duration, stop: &Stop) {
+    pub(super) fn pause(&self, time: Duration, stop: &Stop, live: &Live) {
         let until = Instant::now() + time;
         let mut wanted = PollFlags::RDHUP;
         loop {
@@ -348,7 +348,7 @@ impl Connection {
             match poll(&mut fds, Some(&timeout)) {
                 Err(Errno::INTR) => {}
                 Ok(1..) if fds.first().is_some_and(|fd| fd.revents() == PollFlags::RDHUP) => {
-                    if stop.is_soon() {
+                    if stop.is_soon() || live.ended().is_some() {
                         return;
                     }
                     wanted = PollFlags::empty();

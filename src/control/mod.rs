@@ -59,6 +59,8 @@ pub struct Session {
     /// From when on the time for a login runs.
     login_since: Instant,
     failed_logins: u32,
+    /// Whether the guard was told of something besides a login.
+    blamed: bool,
     /// Refused commands of a stranger.
     refused: u32,
     /// TLS begins before the greeting.
@@ -127,6 +129,7 @@ impl Session {
             began: now,
             login_since: now,
             failed_logins: 0,
+            blamed: false,
             refused: 0,
             implicit,
             upgrade: None,
@@ -234,12 +237,12 @@ impl Session {
         let until = login_timeout
             .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
         let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
-        shaken.map_err(|Unshaken { why, is_noise }| {
+        if let Err(Unshaken { why, is_noise }) = shaken {
             if is_noise {
                 self.blame(Offence::Tls);
             }
-            format!("TLS handshake failed: {why}")
-        })?;
+            return Err(format!("TLS handshake failed: {why}"));
+        }
         self.state = State::default();
         self.tls = Some(tls);
         self.live.set_tls();
@@ -274,7 +277,7 @@ impl Session {
         self.connection.hear(until, passive, who)
     }
 
-    fn farewell(&self) -> Parting {
+    fn farewell(&mut self) -> Parting {
         if self.connection.has_noise() && self.user().is_err() {
             self.blame(Offence::Noise);
         }

@@ -30,8 +30,12 @@ pub trait Guard: Debug + Send + Sync {
 }
 
 impl Session {
-    /// Tells the guard.
-    pub(super) fn blame(&self, how: Offence) {
+    /// Tells the guard. Each login counts; of all else one thing for each connection, for what is
+    /// another protocol comes as many lines.
+    pub(super) fn blame(&mut self, how: Offence) {
+        if how != Offence::Login && std::mem::replace(&mut self.blamed, true) {
+            return;
+        }
         self.shared.counters.offences.count(how);
         let settings = self.shared.settings();
         self.shared.guard.offended(self.peer, how, &settings.config.server);

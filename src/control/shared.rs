@@ -88,21 +88,22 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on these settings hold for who comes, and their limits on speed for all.
+    /// What is made of other settings. It does not hold yet.
     ///
     /// # Errors
     ///
-    /// In words for the administrator; nothing has changed then.
-    pub fn renew(&self, config: Arc<Config>) -> Result<(), String> {
-        let ports = self.control_ports.clone();
-        let old = self.settings();
-        let settings = Settings::new(config, ports, Some(&old))?;
+    /// In words for the administrator.
+    pub fn prepare(&self, config: Arc<Config>) -> Result<Settings, String> {
+        Settings::new(config, self.control_ports.clone(), Some(&self.settings()))
+    }
+
+    /// From now on these settings hold for who comes, and their limits on speed for all.
+    pub fn renew(&self, settings: Settings) {
         let settings = Arc::new(settings);
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
         drop(held);
         settings.users.take_effect();
-        Ok(())
     }
 }
 

@@ -6,9 +6,9 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -25,7 +25,7 @@ use crate::log::{escaped, stamp};
 use crate::rights::{self, Ids};
 
 /// Who asks nothing for this long is let go.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request is shorter than this.
 const LONGEST: u64 = 64 << 10;
@@ -36,8 +36,15 @@ const LONGEST_BAN: u64 = 365 * 24 * 3600;
 /// Connections at once.
 const MOST: usize = 16;
 
+/// The socket, and how its name is told from that of another server's.
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    id: (u64, u64),
+}
+
 /// Makes the socket. A server that cannot have it serves all the same, and the log says why.
-pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<UnixListener> {
+pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<Socket> {
     // what that user may do in the folder is done as that user: nobody else can be led there
     let made = {
         let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
@@ -55,13 +62,14 @@ pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<UnixListener> {
     made.ok()
 }
 
-fn make(path: &Path, user: Option<&Ids>) -> io::Result<UnixListener> {
+fn make(path: &Path, user: Option<&Ids>) -> io::Result<Socket> {
     if let Some(folder) = path.parent() {
         rights::make_folder(folder, user)?;
     }
     // what a server has left that was killed
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
         match UnixStream::connect(path) {
+            Ok(other) if is_stopping(&other) => remove(path)?,
             Ok(_) => return Err(io::Error::other("another server uses it")),
             Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => remove(path)?,
             Err(why) => return Err(why),
@@ -72,7 +80,26 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<UnixListener> {
     let made = UnixListener::bind(path);
     umask(before);
     rights::hand_over_name(path, user)?;
-    made
+    let (listener, path) = (made?, path.to_owned());
+    let id = id(&path)?;
+    Ok(Socket { listener, path, id })
+}
+
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Whether a server says that it ends soon: then its socket may be taken over.
+fn is_stopping(other: &UnixStream) -> bool {
+    let ask = || {
+        other.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let (mut other, mut line) = (other, String::new());
+        other.write_all(b"{}\n")?;
+        BufReader::new(other).read_line(&mut line)?;
+        Ok::<_, io::Error>(line)
+    };
+    let answer = ask().ok().and_then(|line| serde_json::from_str::<Value>(&line).ok());
+    answer.is_some_and(|answer| answer.get("stopping") == Some(&Value::Bool(true)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "not a served file")]
@@ -80,14 +107,19 @@ fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Takes the socket's name away.
-pub(super) fn leave(path: &Path) {
-    match remove(path) {
-        // somebody else may have done so
-        Err(why) if why.kind() != io::ErrorKind::NotFound => {
-            log::warn!("the admin socket {} stays: {why}", path.display());
+impl Socket {
+    pub(super) fn listener(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
+    }
+
+    /// Takes the socket's name away, unless it is another server's by now.
+    pub(super) fn leave(&self) {
+        if id(&self.path).ok() != Some(self.id) {
+            return;
         }
-        Ok(()) | Err(_) => {}
+        if let Err(why) = remove(&self.path) {
+            log::warn!("the admin socket {} stays: {why}", self.path.display());
+        }
     }
 }
 
@@ -126,15 +158,31 @@ fn converse(stream: &UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
         if line.is_empty() {
             return Ok(());
         }
-        let mut answer = answer(&line, hub).to_string();
-        answer.push('\n');
+        // what follows would be taken for another request
+        let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
+        let mut order = None;
+        let mut answer =
+            if is_whole { answer(&line, hub, &mut order) } else { refused("too long") };
+        if hub.shared.stop.is_soon()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("stopping".to_owned(), Value::Bool(true));
+        }
         let mut stream = stream;
-        stream.write_all(answer.as_bytes())?;
+        let told = stream.write_all(format!("{answer}\n").as_bytes());
+        // whoever gave it has its answer before the server ends
+        if let Some(order) = order {
+            hub.orders.give(order);
+        }
+        told?;
+        if !is_whole {
+            return Ok(());
+        }
     }
 }
 
 /// The answer to one request: `{"ok":true, …}`, or `{"ok":false,"error":"…"}`.
-fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
+fn answer(line: &[u8], hub: &Arc<Hub>, order: &mut Option<Order>) -> Value {
     let Ok(request) = serde_json::from_slice::<Value>(line) else {
         return refused("a request is one line of JSON");
     };
@@ -147,7 +195,11 @@ fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
         Some("stats") => stats(hub),
         Some("bans") => json!({ "ok": true, "bans": bans(hub) }),
         Some("ban") => {
-            let seconds = request.get("seconds").and_then(Value::as_u64);
+            let said = request.get("seconds");
+            let seconds = said.and_then(Value::as_u64);
+            if said.is_some() && seconds.is_none() {
+                return refused("seconds is a whole number");
+            }
             text("address").map_or_else(|| refused("whom?"), |whom| ban(hub, whom, seconds))
         }
         Some("unban") => {
@@ -159,8 +211,7 @@ fn answer(line: &[u8], hub: &Arc<Hub>) -> Value {
         },
         Some("stop") => {
             let now = request.get("now").and_then(Value::as_bool).unwrap_or_default();
-            // a full channel has the same order in it
-            let _ = hub.orders.try_send(if now { Order::StopNow } else { Order::Stop });
+            *order = Some(if now { Order::StopNow } else { Order::Stop });
             json!({ "ok": true })
         }
         _ => refused("no such command"),
@@ -171,12 +222,20 @@ fn refused(why: &str) -> Value {
     json!({ "ok": false, "error": why })
 }
 
-/// A number is a session, an address all that come from there, and any other word a user.
+/// A number is a session, an address all that come from there, and any other word a user; so is
+/// what stands behind `user:`.
 fn kick(hub: &Hub, whom: &str) -> Value {
     let which: Box<dyn Fn(&Live) -> bool> = match (whom.parse::<u64>(), whom.parse::<IpAddr>())
     {
         (Ok(id), _) => Box::new(move |live| live.id == id),
-        (_, Ok(address)) => Box::new(move |live| live.peer.ip() == address),
+        (_, Ok(address)) => {
+            let address = address.to_canonical();
+            Box::new(move |live| live.peer.ip() == address)
+        }
+        _ if whom.starts_with("user:") => {
+            let name = whom.trim_start_matches("user:");
+            Box::new(move |live| live.is_user(name))
+        }
         _ => Box::new(|live| live.is_user(whom)),
     };
     let ended = hub.registry.end(which, "Ended by the administrator");

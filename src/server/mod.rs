@@ -10,6 +10,7 @@ mod handed;
 mod metrics;
 mod muffler;
 mod notify;
+mod orders;
 mod pool;
 mod registry;
 mod reload;
@@ -20,13 +21,11 @@ mod watch;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixListener;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -45,32 +44,14 @@ use watch::{Acceptor, Pulse, Watch};
 
 pub use handed::Handed;
 pub use notify::Supervisor;
+pub use orders::{Order, Orders};
 pub use reload::Source;
 
 /// A server whose ports are bound.
 pub struct Server {
     doors: Vec<Door>,
-    admin: Option<UnixListener>,
+    admin: Option<admin::Socket>,
     hub: Arc<Hub>,
-}
-
-/// What the server is told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Let running transfers end, and stop.
-    Stop,
-    /// Stop without waiting for them.
-    StopNow,
-    /// Read the settings again.
-    Reload,
-}
-
-/// The end of the channel that orders come from, and one to give them.
-pub struct Orders {
-    /// For signals and for the admin socket.
-    pub sender: Sender<Order>,
-    /// For [`Server::run`].
-    pub receiver: Receiver<Order>,
 }
 
 /// An address that is listened on.
@@ -93,7 +74,9 @@ struct Hub {
     pool: Pool<Client>,
     muffler: Muffler,
     source: Source,
-    orders: Sender<Order>,
+    /// The settings that there were at the start.
+    started: Arc<Config>,
+    orders: Orders,
     supervisor: Supervisor,
     bell: Bell,
     /// How many threads for programs of hooks there are.
@@ -130,7 +113,7 @@ impl Server {
         source: Source,
         sockets: Vec<Handed>,
         supervisor: Supervisor,
-        orders: &Orders,
+        orders: Orders,
     ) -> Result<Self, String> {
         let config = Arc::new(config);
         let server = &config.server;
@@ -161,7 +144,8 @@ impl Server {
             pool: Pool::new(server.max_cons, serve, rights::is_settled),
             muffler: Muffler::default(),
             source,
-            orders: orders.sender.clone(),
+            started: Arc::clone(&config),
+            orders,
             supervisor,
             bell: Bell::new().map_err(|why| why.to_string())?,
             hook_workers: Mutex::default(),
@@ -176,7 +160,7 @@ impl Server {
     ///
     /// When a thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
-    pub fn run(self, orders: &Orders) -> io::Result<()> {
+    pub fn run(self) -> io::Result<()> {
         self.announce();
         let mut acceptors = Vec::new();
         for door in &self.doors {
@@ -191,8 +175,8 @@ impl Server {
         Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
         let workers = self.hub.shared.settings().config.password_workers();
         Hub::start_password_workers(&self.hub, workers)?;
-        if let Some(listener) = &self.admin {
-            let (listener, hub) = (listener.try_clone()?, Arc::clone(&self.hub));
+        if let Some(socket) = &self.admin {
+            let (listener, hub) = (socket.listener()?, Arc::clone(&self.hub));
             let builder = thread::Builder::new().name("admin".to_owned());
             builder.spawn(move || admin::serve(&listener, &hub))?;
         }
@@ -205,14 +189,14 @@ impl Server {
         }
         drop(settings);
         self.hub.supervisor.ready();
-        let last = self.wait_for_end(&orders.receiver, Watch::new(acceptors));
+        let last = self.wait_for_end(Watch::new(acceptors));
         self.stop(last == Order::StopNow);
         Ok(())
     }
 
     /// Obeys orders until one says stop; in between the parts of uploads are swept, and the
     /// supervisor is told how things stand.
-    fn wait_for_end(&self, orders: &Receiver<Order>, mut watch: Watch) -> Order {
+    fn wait_for_end(&self, mut watch: Watch) -> Order {
         let parts = &self.hub.shared.parts;
         let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());
         let (mut swept, mut looked) = (Instant::now(), Instant::now());
@@ -220,12 +204,10 @@ impl Server {
             let left = |since: Instant, every: Duration| every.saturating_sub(since.elapsed());
             let wait = left(swept, sweep);
             let wait = look.map_or(wait, |look| wait.min(left(looked, look)));
-            match orders.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => {}
-                // told the log already
-                Ok(Order::Reload) => drop(Hub::reload(&self.hub)),
-                Ok(last @ (Order::Stop | Order::StopNow)) => return last,
-                Err(RecvTimeoutError::Disconnected) => return Order::Stop,
+            match self.hub.orders.wait(wait) {
+                None => {}
+                Some(Order::Reload) => Hub::reload_beside(&self.hub),
+                Some(last @ (Order::Stop | Order::StopNow)) => return last,
             }
             if left(swept, sweep).is_zero() {
                 parts.sweep();
@@ -289,9 +271,6 @@ impl Server {
         hub.supervisor.stopping(grace);
         keep_alive(hub);
         hub.shared.stop.soon();
-        if let (Some(_), Some(path)) = (&self.admin, &server.admin_socket) {
-            admin::leave(path);
-        }
         hub.bell.ring();
         for door in self.doors.iter().filter(|door| !door.handed) {
             // wakes the thread that accepts on it
@@ -299,13 +278,31 @@ impl Server {
         }
         hub.registry.wake_all();
         let until = Instant::now() + grace;
-        if !hub.pool.wait_idle(until.saturating_duration_since(Instant::now())) {
+        if !self.wait_for_transfers(until) {
             log::info!("ending the transfers that still run");
             hub.shared.stop.now();
             hub.pool.wait_idle(FAREWELL);
         }
+        if let Some(admin) = &self.admin {
+            admin.leave();
+        }
         hub.shared.logins.save(true);
         hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
+    }
+
+    /// Says whether all have ended before the time was over, or another order came to stop.
+    fn wait_for_transfers(&self, until: Instant) -> bool {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.hub.pool.wait_idle(left.min(BREATH)) {
+                return true;
+            }
+            let order = self.hub.orders.wait(Duration::ZERO);
+            let hurry = matches!(order, Some(Order::Stop | Order::StopNow));
+            if left.is_zero() || hurry {
+                return false;
+            }
+        }
     }
 }
 

@@ -55,6 +55,18 @@ impl Hub {
         done
     }
 
+    /// The same in a thread of its own, for whoever has other things to do: settings may lie on a
+    /// disk that does not answer.
+    #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+    pub(super) fn reload_beside(hub: &Arc<Self>) {
+        let own = Arc::clone(hub);
+        let builder = thread::Builder::new().name("reload".to_owned());
+        // told the log already
+        if builder.spawn(move || drop(Self::reload(&own))).is_err() {
+            drop(Self::reload(hub));
+        }
+    }
+
     fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
         let config = Arc::new((hub.source.load)()?);
@@ -64,21 +76,19 @@ impl Hub {
         }
         let mut warnings = config.warnings.clone();
         let old = hub.shared.settings();
-        for key in config.restart_keys(&old.config) {
+        for key in config.restart_keys(&hub.started) {
             warnings.push(format!("{key} has changed, which takes a restart"));
         }
-        hub.shared.renew(Arc::clone(&config)).map_err(one)?;
-        if let Err(why) = (hub.source.start_log)(&config) {
-            warnings.push(format!("{why}; the log stays where it is"));
-        }
+        let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
+        (hub.source.start_log)(&config).map_err(one)?;
+        hub.shared.renew(settings);
         if let Err(why) = Self::start_hook_workers(hub, workers, config.hook_workers()) {
             warnings.push(format!("cannot start a thread for programs: {why}"));
         }
         if let Err(why) = Self::start_password_workers(hub, config.password_workers()) {
             warnings.push(format!("cannot start a thread for passwords: {why}"));
         }
-        let is_removed = |name: &String| !config.users.contains_key(name);
-        let removed = old.config.users.keys().filter(|name| is_removed(name));
+        let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
         let end = |name: &String| {
             hub.registry.end(|live| live.is_user(name), "The user has been removed")
         };

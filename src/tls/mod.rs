@@ -127,7 +127,7 @@ impl Tls {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let old = {
             let mut state = lock();
-            if state.looked.elapsed() < LOOK {
+            if self.settings.once || state.looked.elapsed() < LOOK {
                 return Arc::clone(&state.config);
             }
             state.looked = Instant::now();

@@ -28,6 +28,7 @@ const RUNS: usize = 7;
 fn main() {
     let dir = std::env::temp_dir().join(format!("ftpd-bench-{}", std::process::id()));
     let settings = TlsSettings {
+        once: false,
         certificate: CertificateSource::Auto,
         key: None,
         dir: dir.clone(),

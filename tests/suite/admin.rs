@@ -189,7 +189,7 @@ mod reload {
         let mut client = Client::bob(&server);
         change(&server, "password = secret", "password = changed\nnonsense = 1");
         let (code, out, err) = ftpd(&server, &["reload"]);
-        assert_eq!((code, out.as_str()), (1, ""));
+        assert_eq!((code, out.as_str()), (78, ""));
         assert!(err.contains("nonsense: unknown key"), "{err}");
         assert!(!err.contains("changed") && !err.contains("secret"), "{err}");
         server.wait_for_log("nonsense: unknown key");
@@ -219,6 +219,52 @@ mod reload {
         let said = reload(&server);
         assert!(said.contains("max_cons has changed, which takes a restart"), "{said}");
         assert_eq!(said.matches("restart").count(), 1, "{said}");
+    }
+
+    #[test]
+    fn a_restart_is_asked_for_as_long_as_it_is_needed_and_not_for_other_words() {
+        let server = Server::setup().server("max_cons = 20\nhook_timeout = 60").start();
+        change(&server, "hook_timeout = 60", "hook_timeout = 1m");
+        assert!(!reload(&server).contains("restart"));
+        change(&server, "max_cons = 20", "max_cons = 30");
+        for _ in 0..2 {
+            assert!(reload(&server).contains("max_cons has changed"));
+        }
+        change(&server, "max_cons = 30", "max_cons = 20");
+        assert!(!reload(&server).contains("restart"));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_is_a_fault() {
+        let server = Server::setup().server("welcome_msg = first").start();
+        let lines = "welcome_msg = second\nlog_file = /proc/nothing";
+        change(&server, "welcome_msg = first", lines);
+        let (code, _, err) = ftpd(&server, &["reload"]);
+        assert_eq!(code, 78, "{err}");
+        assert!(err.contains("cannot open the log /proc/nothing"), "{err}");
+        assert!(Client::silent(server.address()).expect(220).contains("first"));
+        server.wait_for_log("settings not reloaded");
+    }
+
+    #[test]
+    fn an_anonymous_session_ends_with_anonymous_access() {
+        let lines = "enable_anonymous = on\nanonymous_path = home";
+        let server = Server::setup().server(lines).start();
+        let mut client = Client::login(&server, "ftp", "x@y");
+        change(&server, lines, "");
+        change(&server, "[user:bob]", "[user:ftp]\npassword = secret\nhome = home\n[user:bob]");
+        assert!(reload(&server).contains("were ended: 1"));
+        client.expect(421);
+    }
+
+    #[test]
+    fn no_order_to_stop_is_lost_among_many_to_reload() {
+        let mut server = Server::start();
+        for _ in 0..30 {
+            server.signal("HUP");
+        }
+        assert_eq!(ftpd(&server, &["stop"]).0, 0);
+        assert!(server.wait_for_exit().success());
     }
 
     #[test]
@@ -301,6 +347,19 @@ mod stop {
         let mut client = Client::bob(&server);
         let _data = client.passive();
         client.cmd("RETR big", 150);
+        assert_eq!(ftpd(&server, &["stop"]).0, 0);
+        server.wait_for_log("shutting down");
+        // while it waits for the transfer it can be seen, and hurried
+        assert!(ftpd(&server, &["who"]).1.contains("RETR"));
+        assert_eq!(ftpd(&server, &["stop", "--now"]).0, 0);
+        client.expect(426);
+        assert!(server.wait_for_exit().success());
+
+        let mut server = Server::setup().server("shutdown_grace = 1h").start();
+        server.put("big", vec![b'x'; 64 << 20]);
+        let mut client = Client::bob(&server);
+        let _data = client.passive();
+        client.cmd("RETR big", 150);
         assert_eq!(ftpd(&server, &["stop", "--now"]).0, 0);
         client.expect(426);
         assert!(server.wait_for_exit().success());
@@ -355,6 +414,28 @@ mod socket {
             lines.read_line(&mut line).unwrap();
             assert_eq!(line, "{\"ok\":true,\"sessions\":[]}\n");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_taken_for_two() {
+        let server = Server::start();
+        let long = format!("{}{{\"command\":\"stop\"}}\n", " ".repeat(64 << 10));
+        assert!(ask(&server, &long).contains("too long"));
+        assert_eq!(ftpd(&server, &["who"]).0, 0);
+    }
+
+    #[test]
+    fn a_reload_that_names_another_socket_takes_nobody_s_away() {
+        let mut server = Server::start();
+        let other = server.dir().join("precious");
+        fs::write(&other, "text").unwrap();
+        change(&server, "[server]\n", "[server]\nadmin_socket = precious\n");
+        server.signal("HUP");
+        server.wait_for_log("admin_socket has changed, which takes a restart");
+        server.signal("TERM");
+        server.wait_for_exit();
+        assert_eq!(fs::read(other).unwrap(), b"text");
+        assert!(!socket(&server).exists());
     }
 
     #[test]

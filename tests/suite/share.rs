@@ -128,6 +128,34 @@ fn with_tls_there_is_no_clear_text_and_nothing_stays_behind() {
 }
 
 #[test]
+fn the_key_is_nowhere_when_clients_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .arg("share")
+        .arg(dir.path())
+        .args(["--ip", "127.0.0.1", "--port", "0", "--tls"])
+        .env("TMPDIR", dir.path())
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut share = Share { child, dir, said: Vec::new() };
+    let lines = BufReader::new(share.child.stdout.take().unwrap()).lines();
+    assert!(lines.map(Result::unwrap).any(|line| line.contains("Ctrl-C")));
+    assert_eq!(fs::read_dir(share.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let mut share = Share::start(&[]);
+    let pid = share.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(share.child.wait().unwrap().success());
+}
+
+#[test]
 fn what_cannot_be_shared_is_said() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();

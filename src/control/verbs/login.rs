@@ -113,7 +113,7 @@ fn enter(session: &mut Session, account: Account, home: Home, acting: Option<Act
     }
     now.users.take_effect();
     if let Some(name) = session.state.login.name()
-        && !now.config.users.contains_key(name)
+        && now.config.removes(&session.settings.config, name)
     {
         session.live.end("The user has been removed");
     }
@@ -151,7 +151,7 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
     }
     let delay = PENALTY * session.failed_logins;
     let left = delay.saturating_sub(asked.elapsed());
-    session.connection.pause(left, &session.shared.stop);
+    session.connection.pause(left, &session.shared.stop, &session.live);
     let most = session.settings.config.server.max_login_attempts;
     Refusal::Login(why, u64::from(session.failed_logins) >= most)
 }

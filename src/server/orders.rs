@@ -1,0 +1,100 @@
+//! What the server is told from outside: by signals, and over the admin socket. An order is never
+//! lost, however many come before it, and one that was given twice is one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// What the server is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Stop without waiting for running transfers.
+    StopNow,
+    /// Let running transfers end, and stop.
+    Stop,
+    /// Read the settings again.
+    Reload,
+}
+
+/// Orders that were given and not taken yet. A copy is the same.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    given: Arc<AtomicU8>,
+    ring: Sender<()>,
+    bell: Receiver<()>,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        let (ring, bell) = bounded(1);
+        Self { given: Arc::default(), ring, bell }
+    }
+}
+
+impl Orders {
+    /// Gives one.
+    pub fn give(&self, order: Order) {
+        self.given.fetch_or(order.bit(), Ordering::SeqCst);
+        // one that rings already is enough
+        let _ = self.ring.try_send(());
+    }
+
+    /// Waits for one; the more urgent first.
+    pub(super) fn wait(&self, time: Duration) -> Option<Order> {
+        let until = Instant::now() + time;
+        loop {
+            if let Some(order) = self.take() {
+                return Some(order);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if self.bell.recv_timeout(left).is_err() {
+                return self.take();
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Order> {
+        let taken = |order: &Order| {
+            self.given.fetch_and(!order.bit(), Ordering::SeqCst) & order.bit() != 0
+        };
+        [Order::StopNow, Order::Stop, Order::Reload].into_iter().find(taken)
+    }
+}
+
+impl Order {
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn no_order_is_lost_and_the_more_urgent_comes_first() {
+        let orders = Orders::default();
+        for _ in 0..1000 {
+            orders.give(Order::Reload);
+        }
+        orders.give(Order::Stop);
+        orders.clone().give(Order::StopNow);
+        let all: Vec<_> = (0..3).map(|_| orders.wait(LONG)).collect();
+        assert_eq!(all, [Some(Order::StopNow), Some(Order::Stop), Some(Order::Reload)]);
+        assert_eq!(orders.wait(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn who_waits_is_woken() {
+        let orders = Orders::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| orders.wait(LONG));
+            orders.give(Order::Stop);
+            assert_eq!(waiting.join().unwrap(), Some(Order::Stop));
+        });
+    }
+}
