@@ -6,6 +6,7 @@ mod ban;
 mod bans;
 mod cert;
 mod check;
+mod import;
 mod kick;
 mod passwd;
 mod reload;
@@ -96,6 +97,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "The section goes, from its first line to its last key, wherever it stands; all other lines stay, and so do the home and the files in it. A running server ends the user's sessions when it is reloaded."),
     subcommand("users", "[--json]", users::run, "list the users of the settings",
         "For each the permission letters, the last login, the limits and the home. The server writes last logins down in state_dir once a minute and when it stops; who is logged in now is asked of it. --json prints one list, for programs."),
+    subcommand("import", "FILE", import::run, "turn users and settings of other servers into settings of this one",
+        "FILE is the user.conf of pyftpdlib's tutorial (user, password, permission letters, home), a pureftpd.passwd of Pure-FTPd, an AuthUserFile of ProFTPD, or a vsftpd.conf; which of them, shows in its lines. The settings are printed. What has no equal here stands there as a comment, and is worth reading: it may be a protection. A line that cannot be read, and a user whose password cannot be checked here, are left out and reported with file and line; the exit status is 1 then."),
     subcommand("who", "[--json]", who::run, "list the sessions of the running server",
         "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
     subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",

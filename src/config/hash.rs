@@ -70,6 +70,15 @@ impl Hash {
         (is_locked || is_other).then_some(Err(UNKNOWN))
     }
 
+    /// Reads a hash.
+    ///
+    /// # Errors
+    ///
+    /// When it is none that can be checked; in words that follow its name and do not show it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::read(text).unwrap_or(Err(UNKNOWN))
+    }
+
     /// How it was made.
     pub fn scheme(&self) -> Scheme {
         self.scheme
@@ -85,6 +94,11 @@ impl std::fmt::Debug for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
     }
+}
+
+/// Whether a text would be taken for a password in clear text.
+pub fn may_be_clear_text(text: &str) -> bool {
+    !text.is_empty() && Hash::read(text).is_none()
 }
 
 /// Long, and in parts as hashes are. If it were taken for clear text, whoever has seen the hash

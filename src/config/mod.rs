@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Place};
-pub use hash::{Hash, Scheme};
+pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};

@@ -652,3 +652,95 @@ fn users_lists_who_may_log_in_and_who_was_here_last() {
     assert!(line(&out, "anna").contains(" 127.0.0.1 "), "{out}");
     assert!(line(&out, "bob").contains(" 127.0.0.1 "), "{out}");
 }
+
+// import
+
+/// Imports a file into `ftpd.ini` of the same folder; the exit code and standard error.
+fn import(dir: &Path, text: &str) -> (i32, String) {
+    write(dir, "old", text);
+    let (code, out, err) = run(&["import", "old"], dir);
+    assert!(out.starts_with("; Made by 'ftpd import' of a "), "{out}{err}");
+    program::write(dir, out);
+    (code, err)
+}
+
+#[test]
+fn users_of_other_servers_log_in_after_an_import() {
+    let dir = folder("");
+    let home = dir.path().join("home").display().to_string();
+    let imports = [
+        (
+            format!("# user password permission home\nanna \"se;cret\" elw {home}\n"),
+            "\"se;cret\"",
+            false,
+        ),
+        (
+            format!("anna:{BCRYPT}:500:101:Anna:{home}/./:307200::1:5:2:::::127.0.0.0/8:::\n"),
+            "tops3cret",
+            true,
+        ),
+        (format!("anna:{BCRYPT}:500:101:Anna:{home}:/bin/false\n"), "tops3cret", true),
+    ];
+    for (old, password, may_delete) in imports {
+        assert_eq!(import(dir.path(), &old), (0, String::new()));
+        assert_eq!(check(dir.path()), (0, vec![]));
+        let server = Server::setup().section(&text(dir.path(), "ftpd.ini")).start();
+        let mut anna = Client::login(&server, "anna", password);
+        anna.upload("STOR x", b"x");
+        anna.cmd("DELE x", if may_delete { 250 } else { 550 });
+    }
+}
+
+#[test]
+fn what_an_import_leaves_out_is_reported_by_line_and_the_rest_is_good() {
+    let dir = folder("");
+    let home = dir.path().join("home").display().to_string();
+    let (code, err) = import(
+        dir.path(),
+        &format!("a x elr {home}\nb y\nc $1$salt$tops3cret elr {home}\nd z q {home}\n"),
+    );
+    assert_eq!(code, 1);
+    let lines: Vec<_> = err.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "old:2: expected four columns: user, password, permission, home; left out",
+            "old:3: c, whose password is a hash of an unknown kind; left out",
+            "old:4: 'q' is no permission letter; left out",
+        ]
+    );
+    assert_eq!(check(dir.path()), (0, vec![]));
+    for (arguments, code, said) in [
+        (&["import"][..], 2, "expected a file"),
+        (&["import", "nowhere"], 1, "nowhere: No such file"),
+        (&["import", "ftpd.ini"], 1, "ftpd.ini is none of these: a user.conf of pyftpdlib's"),
+        (&["import", "old", "old"], 2, "unexpected argument"),
+    ] {
+        let (found, out, err) = run(arguments, dir.path());
+        assert_eq!((found, out.as_str()), (code, ""), "{err}");
+        assert!(err.contains(said), "{err}");
+    }
+}
+
+#[test]
+fn an_imported_vsftpd_conf_is_good_but_for_homes_that_are_not_there() {
+    let dir = folder("");
+    let conf = "listen=NO\nlisten_ipv6=YES\nanonymous_enable=NO\nlocal_enable=YES\n\
+        dirmessage_enable=YES\nuse_localtime=YES\nxferlog_enable=YES\nconnect_from_port_20=YES\n\
+        secure_chroot_dir=/var/run/vsftpd/empty\npam_service_name=vsftpd\nssl_enable=NO\n\
+        rsa_cert_file=/etc/ssl/certs/ssl-cert-snakeoil.pem\n";
+    assert_eq!(import(dir.path(), conf), (0, String::new()));
+    let (code, found) = check(dir.path());
+    assert_eq!((code, found.len()), (78, 1), "{found:?}");
+    assert!(found[0].contains("home: '/home/nobody-yet' is not a directory"), "{found:?}");
+    let home = dir.path().join("home").display().to_string();
+    assert_eq!(import(dir.path(), &format!("{conf}local_root={home}\n")), (0, String::new()));
+    assert_eq!(check(dir.path()), (0, vec![]));
+    // nobody knows a password for the user who stands there as an example
+    let ini = text(dir.path(), "ftpd.ini");
+    let users = &ini[ini.find("[user:").unwrap()..];
+    let server = Server::setup().section(users).start();
+    let mut client = Client::connect(&server);
+    client.cmd("USER nobody-yet", 331);
+    client.cmd("PASS x", 530);
+}

@@ -1,0 +1,241 @@
+//! Files with a user in each line.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{Imported, Section};
+use crate::config::{Hash, PermSet, may_be_clear_text};
+
+/// What the other servers let their users do, unless they say otherwise.
+const ALL: &str = "elradfmwMT";
+
+/// A user as another server has it.
+struct User<'t> {
+    name: &'t str,
+    password: &'t str,
+    perm: &'t str,
+    home: &'t str,
+}
+
+/// Why a line is left out.
+enum Left {
+    /// It cannot be read.
+    Malformed(String),
+    /// The user cannot be taken over; the result says so as well.
+    Out(String),
+}
+
+fn malformed<T>(why: impl Into<String>) -> Result<T, Left> {
+    Err(Left::Malformed(why.into()))
+}
+
+/// `user password permission home_directory`.
+pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
+    each(lines, |line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [name, password, perm, home] = fields[..] else {
+            return malformed("expected four columns: user, password, permission, home");
+        };
+        if !may_be_clear_text(password) && Hash::parse(password).is_err() {
+            return Err(Left::Out(unknown_hash(name)));
+        }
+        if let Err(letter) = PermSet::parse(perm) {
+            let letter = letter.escape_debug();
+            return malformed(format!("'{letter}' is no permission letter"));
+        }
+        section(&User { name, password, perm, home })
+    })
+}
+
+/// `account:password:uid:gid:gecos:home:…`, see README.Virtual-Users of Pure-FTPd.
+pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
+    let mut imported = each(lines, |line| {
+        let fields: Vec<_> = line.split(':').collect();
+        let [name, password, _, _, _, home, rest @ ..] = &fields[..] else {
+            return malformed("expected account:password:uid:gid:gecos:home and more");
+        };
+        let mut rest = rest.iter().map(|field| field.trim());
+        let mut next = || rest.next().unwrap_or_default();
+        // the root is what stands before /./; the place to start in is unknown here
+        let chrooted = home.strip_suffix("/./").or_else(|| home.strip_suffix("/."));
+        let home = chrooted.unwrap_or(home).replace("/./", "/");
+        if !home.starts_with('/') {
+            return malformed("the home does not begin with /");
+        }
+        hashed(name, password)?;
+        let mut section = section(&User { name, password, perm: ALL, home: &home })?;
+        for key in ["max_upload", "max_download"] {
+            limit(&mut section, key, next())?;
+        }
+        for what in ["upload ratio", "download ratio"] {
+            missing(&mut section, what, next());
+        }
+        limit(&mut section, "max_per_user", next())?;
+        for what in ["files quota", "size quota", "authorized local IPs", "refused local IPs"] {
+            missing(&mut section, what, next());
+        }
+        allow(&mut section, name, next())?;
+        for what in ["refused client IPs", "time restrictions"] {
+            missing(&mut section, what, next());
+        }
+        Ok(section)
+    });
+    owners(&mut imported);
+    imported
+}
+
+/// The seven fields of passwd(5).
+pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
+    let mut imported = each(lines, |line| {
+        let fields: Vec<_> = line.split(':').collect();
+        let [name, password, _, _, _, home, shell] = fields[..] else {
+            return malformed("expected name:password:uid:gid:gecos:home:shell");
+        };
+        if !home.starts_with('/') {
+            return malformed("the home does not begin with /");
+        }
+        hashed(name, password)?;
+        let mut section = section(&User { name, password, perm: ALL, home })?;
+        missing(&mut section, "shell", shell);
+        Ok(section)
+    });
+    owners(&mut imported);
+    imported
+}
+
+/// Goes through the lines; of two users of one name the first counts.
+fn each(
+    lines: &[(usize, &str)],
+    mut read: impl FnMut(&str) -> Result<Section, Left>,
+) -> Imported {
+    let mut imported = Imported::default();
+    let mut first: HashMap<String, usize> = HashMap::new();
+    for &(number, line) in lines {
+        let read = read(line.trim()).and_then(|section| {
+            let name = section.text.lines().next().unwrap_or_default().to_owned();
+            if let Some(first) = first.get(&name) {
+                return malformed(format!("the user stands already on line {first}"));
+            }
+            first.insert(name, number);
+            Ok(section)
+        });
+        match read {
+            Ok(section) => imported.text += &(section.text + "\n"),
+            Err(Left::Malformed(why)) => imported.faults.push((number, why)),
+            Err(Left::Out(why)) => {
+                let mut note = Section::default();
+                note.note(&format!("left out: {why}"));
+                imported.text += &(note.text + "\n");
+                imported.faults.push((number, why));
+            }
+        }
+    }
+    imported
+}
+
+fn section(user: &User<'_>) -> Result<Section, Left> {
+    let odd = |letter: char| letter.is_control() || "[]".contains(letter);
+    if user.name.is_empty() || user.name.trim() != user.name || user.name.contains(odd) {
+        return malformed("the name cannot be a user's");
+    }
+    if user.home.contains(char::is_control) || user.password.contains(char::is_control) {
+        return malformed("holds control characters");
+    }
+    let mut section = Section::new(&format!("user:{}", user.name));
+    section.set("password", user.password);
+    section.set("perm", user.perm);
+    section.set("home", user.home);
+    Ok(section)
+}
+
+/// These files hold hashes alone: what is none, such as one of DES, must not be taken for a
+/// password in clear text.
+fn hashed(name: &str, password: &str) -> Result<(), Left> {
+    let shown = name.escape_debug();
+    if password.is_empty() {
+        return Err(Left::Out(format!("{shown}, who has no password")));
+    }
+    if password == "x" || password.starts_with(['!', '*']) {
+        return Err(Left::Out(format!("{shown}, whose password is locked or not here")));
+    }
+    Hash::parse(password).map(drop).map_err(|why| {
+        if may_be_clear_text(password) {
+            return Left::Out(unknown_hash(name));
+        }
+        let why = why.split(';').next().unwrap_or(why);
+        Left::Out(format!("{shown}, whose password {why}"))
+    })
+}
+
+fn unknown_hash(name: &str) -> String {
+    format!("{}, whose password is a hash of an unknown kind", name.escape_debug())
+}
+
+/// Nothing and 0 are no limit.
+fn limit(section: &mut Section, key: &str, text: &str) -> Result<(), Left> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let number = text.parse::<u64>().ok().filter(|_| !text.starts_with('+'));
+    let Some(number) = number else {
+        return malformed(format!("{key}: '{}' is not a number", text.escape_debug()));
+    };
+    if key == "max_per_user" && number > 65_535 {
+        return malformed(format!("{key}: {number} is too large"));
+    }
+    if number > 0 {
+        section.set(key, &number.to_string());
+    }
+    Ok(())
+}
+
+fn missing(section: &mut Section, what: &str, text: &str) {
+    if !text.is_empty() && text != "0" {
+        section.no_equal(&format!("{what} {text}"));
+    }
+}
+
+/// Addresses, also with masks as 255.255.255.0. If all that is there are names of hosts, the user
+/// would be let in from everywhere, and is left out.
+fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
+    let mut prefixes = Vec::new();
+    let mut others = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let address = || part.parse::<IpAddr>().map(IpNet::from);
+        let prefix = part.parse::<IpNet>().ok().or_else(|| address().ok());
+        match prefix.or_else(|| masked(part)) {
+            Some(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
+                prefixes.push(prefix.addr().to_string());
+            }
+            Some(prefix) => prefixes.push(prefix.to_string()),
+            None => others.push(part),
+        }
+    }
+    if prefixes.is_empty() && !others.is_empty() {
+        let shown = name.escape_debug();
+        return Err(Left::Out(format!("{shown}, who may come from hosts with names alone")));
+    }
+    if !prefixes.is_empty() {
+        section.set("allow_from", &prefixes.join(", "));
+    }
+    for other in others {
+        section.no_equal(&format!("authorized client {other}"));
+    }
+    Ok(())
+}
+
+fn masked(part: &str) -> Option<IpNet> {
+    let (address, mask) = part.split_once('/')?;
+    let (address, mask) = (address.parse::<Ipv4Addr>().ok()?, mask.parse().ok()?);
+    Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4)
+}
+
+fn owners(imported: &mut Imported) {
+    if imported.text.contains("[user:") {
+        let mut note = Section::default();
+        note.no_equal("uid and gid; all files belong to the server's user");
+        imported.text = note.text + "\n" + &imported.text;
+    }
+}
