@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, drain};
 use crate::server::{PATIENCE, Server, Setup, eventually, run};
@@ -278,26 +279,36 @@ mod http {
 mod browser {
     use super::*;
 
-    /// What a browser makes of the page after a while.
+    /// What a browser makes of the page after a while, if there is one.
     fn page(at: SocketAddr) -> Option<String> {
+        let there = Command::new("chromium").arg("--version").stdin(Stdio::null()).output();
+        if !there.is_ok_and(|output| output.status.success()) {
+            eprintln!("chromium is not installed, so no browser looks at the page");
+            return None;
+        }
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("chromium");
-        command
+        let dom = folder.path().join("dom");
+        let mut chromium = Command::new("chromium")
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"])
             .args(["--virtual-time-budget=2500", "--no-first-run", "--disable-extensions"])
             .args(["--disable-dev-shm-usage", "--disable-background-networking"])
-            .arg(format!("--user-data-dir={}", folder.path().display()))
+            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
             .arg(format!("http://{at}/"))
             .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        match command.output() {
-            Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("chromium is not installed, so no browser looks at the page");
-                None
+            .stdout(fs::File::create(&dom).unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + 4 * PATIENCE;
+        while chromium.try_wait().unwrap().is_none() {
+            if Instant::now() > until {
+                chromium.kill().unwrap();
+                chromium.wait().unwrap();
+                panic!("the browser does not end");
             }
-            Err(why) => panic!("{why}"),
+            thread::sleep(Duration::from_millis(20));
         }
+        Some(fs::read_to_string(dom).unwrap())
     }
 
     #[test]
