@@ -39,10 +39,10 @@ fn page(answer: &Value, stats: &Value) -> String {
     let _ = write!(
         lines,
         "\nsessions     {} of {} now, {} logged in; {} in all, {} with TLS",
-        of("sessions"),
+        of("sessions_active"),
         of("sessions_limit"),
         of("sessions_logged_in"),
-        number(stats, "sessions_all"),
+        of("sessions"),
         of("sessions_tls")
     );
     let _ = write!(lines, "\nturned away  {}", words(&within("turned_away")));
@@ -58,7 +58,7 @@ fn page(answer: &Value, stats: &Value) -> String {
     }
     let (taken, ports) = (of("passive_ports_taken"), of("passive_ports"));
     let _ = write!(lines, "\nports        {taken} of {ports} passive ports in use");
-    let _ = write!(lines, "\nbans         {} now, {} in all", of("bans"), of("bans_all"));
+    let _ = write!(lines, "\nbans         {} now, {} in all", of("bans_active"), of("bans"));
     let _ = write!(lines, "\noffences     {}", words(&within("offences")));
     lines
 }

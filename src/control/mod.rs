@@ -316,7 +316,8 @@ impl Session {
             return;
         }
         self.refused += 1;
-        let is_noise = line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t');
+        let is_control = |&byte: &u8| byte.is_ascii_control() && byte != b'\t';
+        let is_noise = line.starts_with(b"SSH-") || line.iter().any(is_control);
         let is_unknown = matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand));
         if matches!(why, Refusal::Syntax(SyntaxError::Http)) {
             self.blame(Offence::Http);

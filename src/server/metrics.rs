@@ -222,16 +222,19 @@ const VERSION: &str = "505 HTTP Version Not Supported";
 fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
     let request = match parse(bytes) {
         Ok(request) => request,
-        Err(status) => return refusal(status, "This is a request that is not answered.\n", ""),
+        Err(status) => {
+            return refusal(status, "This is a request that is not answered.\n", "", false);
+        }
     };
+    let head_alone = request.method == "HEAD";
     if !is_ours(request.host, name) {
         let text = "Come by an address, by localhost or by the name in metrics_listen.\n";
-        return refusal(FORBIDDEN, text, "");
+        return refusal(FORBIDDEN, text, "", head_alone);
     }
     let path = request.path.split('?').next().unwrap_or_default();
     let (kind, body) = match path {
         _ if !matches!(request.method, "GET" | "HEAD") && PATHS.contains(&path) => {
-            return refusal(NOT_ALLOWED, "Only GET and HEAD.\n", "Allow: GET, HEAD\r\n");
+            return refusal(NOT_ALLOWED, "Only GET and HEAD.\n", "Allow: GET, HEAD\r\n", false);
         }
         "/" => ("text/html; charset=utf-8", page::PAGE.to_owned()),
         "/status.json" => ("application/json", status(hub, rates)),
@@ -239,9 +242,12 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
             let metrics = stats::metrics(hub, &hub.registry.sights());
             ("text/plain; version=0.0.4; charset=utf-8", stats::prometheus(&metrics))
         }
-        _ => return refusal(NOT_FOUND, "There are /, /metrics and /status.json.\n", ""),
+        _ => {
+            let text = "There are /, /metrics and /status.json.\n";
+            return refusal(NOT_FOUND, text, "", head_alone);
+        }
     };
-    respond("200 OK", kind, &body, "", request.method == "HEAD")
+    respond("200 OK", kind, &body, "", head_alone)
 }
 
 /// All that there is.
@@ -298,8 +304,8 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || digits.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn refusal(status: &str, text: &str, more: &str) -> Vec<u8> {
-    respond(status, "text/plain; charset=utf-8", text, more, false)
+fn refusal(status: &str, text: &str, more: &str, head_alone: bool) -> Vec<u8> {
+    respond(status, "text/plain; charset=utf-8", text, more, head_alone)
 }
 
 fn respond(status: &str, kind: &str, body: &str, more: &str, head_alone: bool) -> Vec<u8> {
@@ -328,7 +334,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "since": stamp(since),
         "seconds": since.elapsed().unwrap_or_default().as_secs(),
         "max_cons": settings.config.server.max_cons,
-        "bans": hub.bans.len(),
+        "bans": hub.bans.active(Instant::now()),
         "ports": { "taken": taken, "all": ports },
         "sessions": sights.iter().map(admin::session).collect::<Vec<_>>(),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },

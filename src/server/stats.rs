@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use serde_json::{Map, Number, Value};
 
@@ -95,7 +95,7 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
             "When the server was started, in seconds since 1970.",
             seconds(since.as_secs_f64()),
         ),
-        one("ftpd_sessions", Form::Gauge, "Sessions now.", sights.len()),
+        one("ftpd_sessions_active", Form::Gauge, "Sessions now.", sights.len()),
         one("ftpd_sessions_logged_in", Form::Gauge, "Those with a user.", logged_in),
         one(
             "ftpd_sessions_limit",
@@ -124,7 +124,12 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
         by("ftpd_logins_total", "Logins, good and failed.", "result", &counters.logins),
         by("ftpd_refused_total", "Commands refused.", "reason", &counters.refused),
         by("ftpd_offences_total", "What counts towards a ban.", "kind", &counters.offences),
-        one("ftpd_bans", Form::Gauge, "Addresses banned now.", hub.bans.len()),
+        one(
+            "ftpd_bans_active",
+            Form::Gauge,
+            "Addresses banned now.",
+            hub.bans.active(Instant::now()),
+        ),
         one("ftpd_bans_total", Form::Counter, "Bans that have begun.", hub.bans.begun()),
         Metric {
             name: "ftpd_transfers_running",
@@ -212,20 +217,11 @@ pub(super) fn prometheus(metrics: &[Metric]) -> String {
 }
 
 /// The same as JSON: a number, or an object of them by the values of its labels, one in the
-/// other. Names are without `ftpd_`, and `_total` is `_all` where there is a number of now too.
+/// other. Names are without `ftpd_` and `_total`.
 pub(super) fn json(metrics: &[Metric]) -> Value {
     let mut all = Map::new();
     for Metric { name, samples, .. } in metrics {
-        let short = name.trim_start_matches("ftpd_");
-        let name = match short.strip_suffix("_total") {
-            Some(now)
-                if metrics.iter().any(|it| it.name.strip_prefix("ftpd_") == Some(now)) =>
-            {
-                format!("{now}_all")
-            }
-            Some(all) => all.to_owned(),
-            None => short.to_owned(),
-        };
+        let name = name.trim_start_matches("ftpd_").trim_end_matches("_total");
         for Sample { suffix, labels, value } in samples {
             let mut place = all.entry(format!("{name}{suffix}")).or_insert(Value::Null);
             for (_, label) in labels {

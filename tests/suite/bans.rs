@@ -89,7 +89,8 @@ fn right_passwords_are_no_failures() {
 #[test]
 fn what_is_not_ftp_bans_as_well() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
-    let cases: [(&str, Vec<u8>); 6] = [
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("bytes that are not FTP", b"SSH-2.0-Go\r\n".to_vec()),
         ("a request of HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("bytes that are not FTP", hello.to_vec()),
         ("bytes that are not FTP", [hello, &b"\n"[..]].concat()),

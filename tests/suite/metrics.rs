@@ -73,7 +73,7 @@ mod counters {
         stranger.cmd("PASS x", 530);
         Client::silent(server.address()).expect(421);
         for (name, value) in [
-            ("ftpd_sessions", 2.0),
+            ("ftpd_sessions_active", 2.0),
             ("ftpd_sessions_logged_in", 1.0),
             ("ftpd_sessions_total", 2.0),
             ("ftpd_sessions_tls_total", 0.0),
@@ -93,7 +93,7 @@ mod counters {
             ("ftpd_transfer_bytes_total{kind=\"upload\"}", 3100.0),
             ("ftpd_transfer_seconds_bucket{kind=\"upload\",le=\"+Inf\"}", 2.0),
             ("ftpd_transfer_seconds_count{kind=\"upload\"}", 2.0),
-            ("ftpd_bans", 0.0),
+            ("ftpd_bans_active", 0.0),
             ("ftpd_build_info{version=\"0.1.0\"}", 1.0),
             ("ftpd_passive_ports", 22_001.0),
         ] {
@@ -107,7 +107,7 @@ mod counters {
         for part in [
             r#""logins":{"busy":0,"good":1,"max_per_user":0,"no_such_user":1,"#,
             r#""sessions":2,"#,
-            r#""sessions_all":2,"#,
+            r#""sessions_active":2,"#,
             r#""transfer_bytes":{"#,
             r#""upload":3100"#,
         ] {
@@ -205,6 +205,8 @@ mod http {
         assert!(refused.contains("\r\nAllow: GET, HEAD\r\n"), "{refused}");
         let head = raw(at, b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert!(head.contains("Content-Length: 1") && head.ends_with("\r\n\r\n"), "{head}");
+        let head = raw(at, b"HEAD /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 404 ") && head.ends_with("\r\n\r\n"), "{head}");
         let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(8 << 10));
         assert!(raw(at, long.as_bytes()).starts_with("HTTP/1.1 431 "));
     }

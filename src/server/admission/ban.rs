@@ -219,8 +219,7 @@ impl Bans {
 
     /// Lifts one ban, or all, and forgets the failures; says how many were lifted.
     pub(in crate::server) fn lift(&self, place: Option<Place>, now: Instant) -> usize {
-        let mut inside = self.inside();
-        inside.banned.retain(|_, ban| !ban.is_over(now));
+        let mut inside = self.sweep(now);
         let before = inside.banned.len();
         match place {
             Some(place) => {
@@ -235,17 +234,26 @@ impl Bans {
 
     /// Every ban that holds, the one that ends first in front.
     pub(in crate::server) fn list(&self, now: Instant) -> Vec<(Place, Ban)> {
-        let mut inside = self.inside();
-        inside.banned.retain(|_, ban| !ban.is_over(now));
-        self.count(&inside);
+        let inside = self.sweep(now);
         let mut all: Vec<_> = inside.banned.iter().map(|(place, ban)| (*place, *ban)).collect();
         all.sort_by_key(|(place, ban)| (ban.until.is_none(), ban.until, *place));
         all
     }
 
-    /// How many hold, or have just ended.
-    pub(in crate::server) fn len(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+    /// How many hold.
+    pub(in crate::server) fn active(&self, now: Instant) -> usize {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return 0;
+        }
+        self.sweep(now).banned.len()
+    }
+
+    /// What is over goes.
+    fn sweep(&self, now: Instant) -> MutexGuard<'_, Inside> {
+        let mut inside = self.inside();
+        inside.banned.retain(|_, ban| !ban.is_over(now));
+        self.count(&inside);
+        inside
     }
 
     /// How many have ever begun.
@@ -324,6 +332,8 @@ mod tests {
         assert!(!bans.refuses("192.0.2.8".parse().unwrap(), &rules, now));
         assert!(bans.strike(V4, Offence::Login, &rules, now).is_none(), "one ban, one line");
         assert_eq!(bans.list(now)[0].1.closed, 2);
+        assert_eq!((bans.active(now), bans.begun()), (1, 1));
+        assert_eq!(bans.active(now + Duration::from_secs(100)), 0);
         assert!(!bans.refuses(V4, &rules, now + Duration::from_secs(100)));
         assert!(bans.list(now + Duration::from_secs(100)).is_empty());
     }
