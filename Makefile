@@ -1,6 +1,7 @@
-# Two commands matter: 'make run' and 'make test'. Both do all set-up themselves.
+# Two commands matter: 'make run' and 'make test'. Both do all set-up themselves. To keep the
+# server on a machine: 'make deb', or 'make install'.
 
-.PHONY: run test check docs bench clients
+.PHONY: run test check docs bench clients install installed uninstall deb static
 
 run:
 	@mkdir -p target/home
@@ -26,6 +27,67 @@ bench:
 # Prints the generated parts of etc/ and README.md anew.
 docs:
 	FTPD_WRITE_DOCS=1 cargo test --test suite docs::
+
+# For a system: DESTDIR=, PREFIX=, BINARY=target/x86_64-unknown-linux-musl/release/ftpd narrow it.
+# Settings that are there stay as they are. Build first, as yourself, and install as root.
+PREFIX = /usr/local
+SBINDIR = $(PREFIX)/sbin
+MANDIR = $(PREFIX)/share/man
+UNITDIR = $(PREFIX)/lib/systemd/system
+SYSCONFDIR = /etc
+BINARY = target/release/ftpd
+# yes: the script for OpenRC too
+OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
+# the files name the program where a package puts it
+PLACED = sed 's\#/usr/sbin/ftpd\#$(SBINDIR)/ftpd\#'
+GIVE = install -D -m
+install:
+	@test -x $(BINARY) || cargo build --release
+	$(GIVE) 755 $(BINARY) $(DESTDIR)$(SBINDIR)/ftpd
+	$(GIVE) 644 etc/ftpd.8 $(DESTDIR)$(MANDIR)/man8/ftpd.8
+	$(GIVE) 644 etc/ftpd.ini.5 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
+	$(PLACED) etc/ftpd.service | $(GIVE) 644 /dev/stdin $(DESTDIR)$(UNITDIR)/ftpd.service
+	$(GIVE) 644 etc/ftpd.socket $(DESTDIR)$(UNITDIR)/ftpd.socket
+	test $(OPENRC) != yes || \
+	  $(PLACED) etc/ftpd.openrc | $(GIVE) 755 /dev/stdin $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ftpd || \
+	  $(GIVE) 644 etc/ftpd.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ftpd
+	test -e $(DESTDIR)$(SYSCONFDIR)/ftpd.ini || \
+	  $(GIVE) 640 etc/ftpd.system.ini $(DESTDIR)$(SYSCONFDIR)/ftpd.ini
+	@test -n "$(DESTDIR)" || $(MAKE) --no-print-directory installed
+
+# What only the running system can be given: the server's user, and a word to systemd.
+installed:
+	@getent group ftpd >/dev/null || groupadd --system ftpd
+	@getent passwd ftpd >/dev/null || useradd --system --gid ftpd --no-create-home \
+	  --home-dir /var/lib/ftpd --shell /usr/sbin/nologin ftpd
+	@chgrp ftpd $(SYSCONFDIR)/ftpd.ini
+	@test ! -d /run/systemd/system || systemctl daemon-reload
+	@echo 'next: give $(SYSCONFDIR)/ftpd.ini a user, then: systemctl enable --now ftpd'
+
+# Settings, logs, the server's user and what it has stored stay.
+uninstall:
+	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || \
+	  systemctl disable --now ftpd.service ftpd.socket || true
+	rm -f $(DESTDIR)$(SBINDIR)/ftpd
+	rm -f $(DESTDIR)$(MANDIR)/man8/ftpd.8 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
+	rm -f $(DESTDIR)$(UNITDIR)/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.socket
+	test $(OPENRC) != yes || rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
+	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || systemctl daemon-reload
+
+# A package for Debian and its relatives, in target/debian.
+deb:
+	@command -v cargo-deb >/dev/null || test -x target/tools/bin/cargo-deb || \
+	  cargo install --locked --root target/tools cargo-deb
+	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deb
+
+# One file that needs nothing else, for any Linux on this kind of processor. Takes a C compiler
+# for musl (Debian: musl-tools).
+STATIC = $(shell uname -m)-unknown-linux-musl
+static:
+	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
+	cargo build --release --target $(STATIC)
+	@ls -l target/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.

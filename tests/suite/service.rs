@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr as StdSocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -415,4 +415,296 @@ fn tool(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: {name} is not installed");
     }
     found
+}
+
+mod installed {
+    use super::*;
+
+    const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+    fn etc(file: &str) -> String {
+        fs::read_to_string(Path::new(ROOT).join("etc").join(file)).unwrap()
+    }
+
+    fn make(target: &str, into: &Path) {
+        let output = Command::new("make")
+            .args(["-C", ROOT, "--no-print-directory", target, "PREFIX=/usr", "OPENRC=yes"])
+            .arg(format!("DESTDIR={}", into.display()))
+            .arg(format!("BINARY={}", env!("CARGO_BIN_EXE_ftpd")))
+            .env_remove("MAKEFLAGS")
+            .env_remove("MFLAGS")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "make {target}: {said}");
+    }
+
+    /// Every file below a folder, with its mode.
+    fn files(folder: &Path, root: &Path, into: &mut Vec<(String, u32)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files(&path, root, into);
+            } else {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                into.push((name, path.metadata().unwrap().permissions().mode() & 0o7777));
+            }
+        }
+        into.sort();
+    }
+
+    #[test]
+    fn make_install_puts_each_file_in_its_place_and_uninstall_leaves_the_settings() {
+        let Some(_) = tool("make") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        make("install", dir.path());
+        let mut there = Vec::new();
+        files(dir.path(), dir.path(), &mut there);
+        let wanted = [
+            ("etc/ftpd.ini", 0o640),
+            ("etc/init.d/ftpd", 0o755),
+            ("etc/logrotate.d/ftpd", 0o644),
+            ("usr/lib/systemd/system/ftpd.service", 0o644),
+            ("usr/lib/systemd/system/ftpd.socket", 0o644),
+            ("usr/sbin/ftpd", 0o755),
+            ("usr/share/man/man5/ftpd.ini.5", 0o644),
+            ("usr/share/man/man8/ftpd.8", 0o644),
+        ];
+        assert_eq!(there, wanted.map(|(name, mode)| (name.to_owned(), mode)));
+        // what an administrator has written stands
+        for file in ["etc/ftpd.ini", "etc/logrotate.d/ftpd"] {
+            fs::write(dir.path().join(file), "mine").unwrap();
+        }
+        make("install", dir.path());
+        make("uninstall", dir.path());
+        there.clear();
+        files(dir.path(), dir.path(), &mut there);
+        let left: Vec<_> = there.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(left, ["etc/ftpd.ini", "etc/logrotate.d/ftpd"]);
+        for file in left {
+            assert_eq!(fs::read_to_string(dir.path().join(file)).unwrap(), "mine");
+        }
+    }
+
+    #[test]
+    fn the_files_name_the_program_where_it_is_installed() {
+        let Some(_) = tool("make") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let prefix = "PREFIX=/opt/ftp";
+        let status = Command::new("make")
+            .args(["-C", ROOT, "-s", "install", prefix, "OPENRC=yes"])
+            .arg(format!("DESTDIR={}", dir.path().display()))
+            .arg(format!("BINARY={}", env!("CARGO_BIN_EXE_ftpd")))
+            .env_remove("MAKEFLAGS")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        for file in ["opt/ftp/lib/systemd/system/ftpd.service", "etc/init.d/ftpd"] {
+            let text = fs::read_to_string(dir.path().join(file)).unwrap();
+            assert!(text.contains("/opt/ftp/sbin/ftpd"), "{text}");
+            assert!(!text.contains("/usr/sbin/ftpd"), "{text}");
+        }
+    }
+
+    /// The settings that are installed, with the folders that they name below a folder of the
+    /// test's own.
+    fn system_ini(dir: &Path) -> String {
+        let text = etc("ftpd.system.ini");
+        ["/var/lib/ftpd", "/srv/ftp", "/run/ftpd"].iter().fold(text, |text, folder| {
+            let own = dir.join(folder.trim_start_matches('/'));
+            fs::create_dir_all(&own).unwrap();
+            text.replace(folder, own.to_str().unwrap())
+        })
+    }
+
+    #[test]
+    fn the_installed_settings_let_nobody_in_and_are_good_with_four_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let ini = system_ini(dir.path());
+        let check = |ini: &str| {
+            crate::program::write(dir.path(), ini);
+            crate::server::run(&["check"], dir.path())
+        };
+        let (code, _, err) = check(&ini);
+        assert_eq!(code, 78);
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.contains("no '[user:NAME]' section"), "{err}");
+        let (code, ..) = crate::server::run(&["serve"], dir.path());
+        assert_eq!(code, 78);
+        // the four lines alone are no password
+        let lines = ["[user:camera]", "password =", "perm = elmw", "home ="];
+        let ini = lines.iter().fold(ini, |ini, line| {
+            assert_eq!(ini.matches(&format!("\n;{line}")).count(), 1, "{line}");
+            ini.replace(&format!("\n;{line}"), &format!("\n{line}"))
+        });
+        let (code, _, err) = check(&ini);
+        assert!(code == 78 && err.contains("password"), "{err}");
+        fs::create_dir_all(dir.path().join("srv/ftp/camera")).unwrap();
+        let (code, out, err) = check(&ini.replace("\npassword =", "\npassword = s3cret"));
+        assert_eq!(code, 0, "{out}{err}");
+    }
+
+    /// Every call of the program in a file.
+    fn calls(text: &str) -> Vec<Vec<String>> {
+        let calls = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (_, call) = line.split_once("/usr/sbin/ftpd")?;
+            Some(call.trim_matches(['"', ',', ']', ' ']).to_owned())
+        });
+        let words = |call: String| {
+            let words = call.split([' ', ',', '"']).filter(|word| !word.is_empty());
+            words.map(str::to_owned).collect::<Vec<_>>()
+        };
+        calls.map(words).filter(|words| words.contains(&"--config".to_owned())).collect()
+    }
+
+    #[test]
+    fn the_program_is_called_as_it_may_be() {
+        let dir = crate::program::folder("nonsense");
+        let scripts = etc("debian/postinst").replace(" 2>&1 >/dev/null); then", "");
+        let mut count = 0;
+        for text in [etc("ftpd.service"), etc("Dockerfile"), scripts] {
+            for call in calls(&text) {
+                let words: Vec<_> = call
+                    .iter()
+                    .map(
+                        |word| if word == "/etc/ftpd.ini" { "ftpd.ini" } else { word.as_str() },
+                    )
+                    .collect();
+                let (code, _, err) = crate::server::run(&words, dir.path());
+                // it got as far as the settings, or as the server that is not there
+                assert!(code == 78 || code == 1, "{code}, {words:?}: {err}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, 4);
+    }
+
+    /// The unit with a program that is there.
+    fn unit(dir: &Path) -> PathBuf {
+        let text = etc("ftpd.service").replace("/usr/sbin/ftpd", env!("CARGO_BIN_EXE_ftpd"));
+        fs::write(dir.join("ftpd.service"), text).unwrap();
+        fs::write(dir.join("ftpd.socket"), etc("ftpd.socket")).unwrap();
+        dir.join("ftpd.service")
+    }
+
+    #[test]
+    fn systemd_finds_no_fault_with_the_units() {
+        let Some(analyze) = tool("systemd-analyze") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let service = unit(dir.path());
+        let output = Command::new(analyze)
+            .args(["verify", "--man=no"])
+            .arg(&service)
+            .arg(dir.path().join("ftpd.socket"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let about: Vec<_> = said.lines().filter(|line| line.contains("ftpd")).collect();
+        assert!(about.is_empty(), "{about:#?}");
+    }
+
+    #[test]
+    fn systemd_takes_the_service_for_well_confined() {
+        let Some(analyze) = tool("systemd-analyze") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let output = Command::new(analyze)
+            .args(["security", "--offline=true", "--threshold=25"])
+            .arg(unit(dir.path()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        if said.contains("unrecognized option") {
+            eprintln!("skipped: systemd-analyze is too old");
+            return;
+        }
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("OK"), "{said}");
+    }
+
+    #[test]
+    fn logs_go_on_after_logrotate_has_moved_them_away() {
+        let Some(logrotate) = tool("logrotate") else { return };
+        let dir = crate::program::folder(format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n\
+             log_file = logs/ftpd.log\ntransfer_log = logs/transfers.log\n{}perm = elradfmwMT\n",
+            crate::program::BOB
+        ));
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        let mut server = crate::program::Program::start_in(dir, &[]);
+        let address = server.address("logs/ftpd.log");
+        let log_in = || crate::program::log_in(address, "bob", "tops3cret");
+        let logs = server.dir().join("logs");
+        let name = |option: &str| {
+            let output = Command::new("id").arg(option).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let own = format!("{} {}", name("-un"), name("-gn"));
+        let text = etc("ftpd.logrotate")
+            .replace("/var/log/ftpd", logs.to_str().unwrap())
+            .replace("ftpd ftpd", &own);
+        let file = server.dir().join("logrotate");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+        let rotate = |flag: &str| {
+            let output = Command::new(&logrotate)
+                .arg(flag)
+                .arg("--state")
+                .arg(server.dir().join("state"))
+                .arg(&file)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success() && !said.contains("error"), "{said}");
+        };
+        rotate("--debug");
+        log_in().upload("STOR before", b"1");
+        let read = |name: &str| fs::read_to_string(logs.join(name)).unwrap_or_default();
+        eventually("it is logged", || read("transfers.log").contains("before"));
+        rotate("--force");
+        assert!(read("transfers.log.1").contains("before"));
+        // the logs are looked for once in a second
+        let mut count = 0;
+        eventually("the logs go on in new files", || {
+            count += 1;
+            log_in().upload(&format!("STOR after{count}"), b"1");
+            read("transfers.log").contains("after") && read("ftpd.log").contains("after")
+        });
+        let mode = logs.join("ftpd.log").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
+
+    #[test]
+    fn the_scripts_can_be_read_by_a_shell() {
+        for script in ["ftpd.openrc", "debian/postinst", "debian/prerm", "debian/postrm"] {
+            let path = Path::new(ROOT).join("etc").join(script);
+            let status = Command::new("sh").arg("-n").arg(path).status().unwrap();
+            assert!(status.success(), "{script}");
+        }
+    }
+
+    #[test]
+    fn the_package_has_the_version_of_the_program() {
+        let first = etc("debian/changelog");
+        let wanted = format!("ftpd-ini ({}-1) ", env!("CARGO_PKG_VERSION"));
+        assert!(first.starts_with(&wanted), "{first}");
+    }
+
+    #[test]
+    fn the_image_is_built_from_files_that_are_there_and_not_ignored() {
+        let ignored = etc("Dockerfile.dockerignore");
+        let mut count = 0;
+        for line in etc("Dockerfile").lines().filter(|line| line.starts_with("COPY ")) {
+            if line.contains("--from=") {
+                continue;
+            }
+            let words: Vec<_> = line.split_ascii_whitespace().skip(1).collect();
+            for file in &words[..words.len() - 1] {
+                assert!(Path::new(ROOT).join(file).exists(), "{file}");
+                assert!(ignored.lines().any(|rule| rule == format!("!{file}")), "{file}");
+                count += 1;
+            }
+        }
+        assert!(count >= 5, "{count}");
+    }
 }
