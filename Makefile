@@ -39,17 +39,18 @@ BINARY = target/release/ftpd
 # yes: the script for OpenRC too
 OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
 # the files name the program where a package puts it
-PLACED = sed 's\#/usr/sbin/ftpd\#$(SBINDIR)/ftpd\#'
+PLACE = sed -i 's\#/usr/sbin/ftpd\#$(SBINDIR)/ftpd\#'
 GIVE = install -D -m
 install:
 	@test -x $(BINARY) || cargo build --release
 	$(GIVE) 755 $(BINARY) $(DESTDIR)$(SBINDIR)/ftpd
 	$(GIVE) 644 etc/ftpd.8 $(DESTDIR)$(MANDIR)/man8/ftpd.8
 	$(GIVE) 644 etc/ftpd.ini.5 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
-	$(PLACED) etc/ftpd.service | $(GIVE) 644 /dev/stdin $(DESTDIR)$(UNITDIR)/ftpd.service
+	$(GIVE) 644 etc/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.service
+	$(PLACE) $(DESTDIR)$(UNITDIR)/ftpd.service
 	$(GIVE) 644 etc/ftpd.socket $(DESTDIR)$(UNITDIR)/ftpd.socket
-	test $(OPENRC) != yes || \
-	  $(PLACED) etc/ftpd.openrc | $(GIVE) 755 /dev/stdin $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
+	test $(OPENRC) != yes || $(GIVE) 755 etc/ftpd.openrc $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
+	test $(OPENRC) != yes || $(PLACE) $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
 	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ftpd || \
 	  $(GIVE) 644 etc/ftpd.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ftpd
 	test -e $(DESTDIR)$(SYSCONFDIR)/ftpd.ini || \
@@ -61,14 +62,19 @@ installed:
 	@getent group ftpd >/dev/null || groupadd --system ftpd
 	@getent passwd ftpd >/dev/null || useradd --system --gid ftpd --no-create-home \
 	  --home-dir /var/lib/ftpd --shell /usr/sbin/nologin ftpd
-	@chgrp ftpd $(SYSCONFDIR)/ftpd.ini
-	@test ! -d /run/systemd/system || systemctl daemon-reload
-	@echo 'next: give $(SYSCONFDIR)/ftpd.ini a user, then: systemctl enable --now ftpd'
+	@test "$$(stat -c %U:%G:%a $(SYSCONFDIR)/ftpd.ini)" != root:root:640 || \
+	  chgrp ftpd $(SYSCONFDIR)/ftpd.ini
+	@echo 'next: give $(SYSCONFDIR)/ftpd.ini a user and check it (ftpd check), then:'
+	@if [ -d /run/systemd/system ]; then \
+	  systemctl daemon-reload; echo '  systemctl enable --now ftpd'; \
+	elif [ $(OPENRC) = yes ]; then echo '  rc-update add ftpd && rc-service ftpd start'; \
+	else echo '  ftpd --config $(SYSCONFDIR)/ftpd.ini, as the user ftpd'; fi
 
 # Settings, logs, the server's user and what it has stored stay.
 uninstall:
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || \
 	  systemctl disable --now ftpd.service ftpd.socket || true
+	@test -n "$(DESTDIR)" || test $(OPENRC) != yes || rc-service --ifexists ftpd stop || true
 	rm -f $(DESTDIR)$(SBINDIR)/ftpd
 	rm -f $(DESTDIR)$(MANDIR)/man8/ftpd.8 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
 	rm -f $(DESTDIR)$(UNITDIR)/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.socket
@@ -91,7 +97,8 @@ static:
 
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.
-CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs chromium
+CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
+  chromium logrotate
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \
