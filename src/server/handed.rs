@@ -4,8 +4,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::retry_on_intr;
 
 use super::{Door, resolve};
 use crate::config::Config;
@@ -49,7 +51,7 @@ fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, Stri
     if implicit_tls && config.tls.is_none() {
         return Err(format!("TLS is to begin at once on {address}, which takes a tls_cert"));
     }
-    Ok(Door { listener, implicit_tls, pulse: std::sync::Arc::default(), handed: true })
+    Ok(Door { listener, implicit_tls, pulse: Arc::default(), handed: true })
 }
 
 /// What the settings say.
@@ -89,8 +91,8 @@ impl Bell {
     pub(super) fn wait(&self, listener: &TcpListener) {
         let mut fds =
             [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
-        // who waits looks why it was woken
-        let _ = poll(&mut fds, None);
+        // who waits looks why it was woken; a signal is no reason to take a client in
+        let _ = retry_on_intr(|| poll(&mut fds, None));
     }
 }
 

@@ -1,4 +1,5 @@
-//! The server as a service: what it tells whoever looks after it.
+//! The server as a service: what it tells whoever looks after it, the sockets that it is handed,
+//! and the files that are installed with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
