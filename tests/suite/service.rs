@@ -2,7 +2,7 @@
 //! and the files that are installed with it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr as StdSocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -45,9 +45,20 @@ mod notify {
         }
 
         fn next(&self) -> String {
+            self.receive().expect("a message")
+        }
+
+        /// A process that was stopped for a moment sees an interrupted call.
+        fn receive(&self) -> io::Result<String> {
             let mut bytes = [0; 4096];
-            let length = self.socket.recv(&mut bytes).expect("a message");
-            String::from_utf8(bytes[..length].to_vec()).unwrap()
+            loop {
+                match self.socket.recv(&mut bytes) {
+                    Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                    got => {
+                        return got.map(|got| String::from_utf8(bytes[..got].to_vec()).unwrap());
+                    }
+                }
+            }
         }
 
         /// The next one that is about neither the watchdog nor the number of sessions.
@@ -129,7 +140,7 @@ mod notify {
             .unwrap();
         assert_eq!(status.status.code(), Some(1));
         supervisor.socket.set_nonblocking(true).unwrap();
-        assert!(supervisor.socket.recv(&mut [0; 100]).is_err());
+        assert!(supervisor.receive().is_err());
     }
 
     #[test]
@@ -197,9 +208,8 @@ mod notify {
         server.signal("TERM");
         server.wait_for_exit();
         supervisor.socket.set_nonblocking(true).unwrap();
-        let mut bytes = [0; 4096];
-        while let Ok(length) = supervisor.socket.recv(&mut bytes) {
-            assert_ne!(&bytes[..length], b"WATCHDOG=1");
+        while let Ok(text) = supervisor.receive() {
+            assert_ne!(text, "WATCHDOG=1");
         }
     }
 
@@ -231,7 +241,7 @@ mod notify {
         // what was said before it got stuck
         supervisor.socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let until = Instant::now() + PATIENCE;
-        while supervisor.socket.recv(&mut [0; 100]).is_ok() {
+        while supervisor.receive().is_ok() {
             assert!(Instant::now() < until, "the watchdog is told that all is well");
         }
         let _ = log.read(&mut vec![0; 1 << 16]).unwrap();
