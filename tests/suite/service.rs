@@ -55,7 +55,8 @@ mod notify {
                 match self.socket.recv(&mut bytes) {
                     Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                     got => {
-                        return got.map(|got| String::from_utf8(bytes[..got].to_vec()).unwrap());
+                        return got
+                            .map(|got| String::from_utf8(bytes[..got].to_vec()).unwrap());
                     }
                 }
             }
