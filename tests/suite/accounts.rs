@@ -220,7 +220,7 @@ fn users_stand_in_files_of_a_directory_and_a_reload_reads_them_again() {
     // a fault in one of them changes nothing
     write(server.dir(), "users.d/b.ini", "[user:carl]\nhome = home\n");
     let (code, _, err) = run(&["reload"], server.dir());
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 78, "{err}");
     assert!(err.contains("/users.d/b.ini:1: [user:carl] password: is missing"), "{err}");
     Client::login(&server, "carl", "two").cmd("QUIT", 221);
 }

@@ -121,8 +121,9 @@ mod counters {
         server.put("big", vec![b'x'; 8 << 20]);
         let at = web(&server);
         let mut client = Client::bob(&server);
-        let mut data = client.passive();
+        let address = client.passive_address("EPSV");
         assert!(metric(at, "ftpd_passive_ports_taken") > 0.5);
+        let mut data = client.data(address);
         client.cmd("RETR big", 150);
         data.read_exact(&mut [0; 1000]).unwrap();
         let bytes = "ftpd_transfer_bytes_total{kind=\"download\"}";

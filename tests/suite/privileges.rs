@@ -221,7 +221,7 @@ mod giving_up_root {
         let mut client = Client::connect(&server);
         client.cmd("AUTH TLS", 234);
         let (code, _, err) = run(&["reload"], server.dir());
-        assert_eq!(code, 1);
+        assert_eq!(code, 78);
         assert!(err.contains("tls_key: ") && err.contains("Permission denied"), "{err}");
         let mut client = Client::connect(&server);
         client.cmd("AUTH TLS", 234);
@@ -534,7 +534,7 @@ mod acting {
         let text = fs::read_to_string(&ini).unwrap();
         fs::write(&ini, format!("{text}run_as = 7:7\n")).unwrap();
         let (code, _, err) = run(&["reload"], server.dir());
-        assert_eq!(code, 1);
+        assert_eq!(code, 78);
         let place = format!(
             "{}:{}: [user:bob] run_as: '7' takes",
             ini.display(),
