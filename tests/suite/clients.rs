@@ -1240,10 +1240,8 @@ mod resumption {
             assert_eq!(parts(&home), [], "{said}");
             // it did go on, and did not begin anew
             let rest = format!(": {} bytes", SIZE - left);
-            let log = server.log();
-            let went_on =
-                log.lines().any(|line| line.contains(&rest) && line.contains("complete"));
-            assert!(went_on, "no{rest}\n{said}\n{log}");
+            let line = server.wait_for_log(&rest);
+            assert!(line.ends_with("complete"), "{line}\n{said}");
         }
     }
 
