@@ -141,6 +141,8 @@ impl Section {
     }
 
     /// `key = value`; a value that cannot stand there becomes a comment.
+    // this and the next two have many callers, and no hurry
+    #[inline(never)]
     fn set(&mut self, key: &str, value: &str) {
         match edit::quoted(value) {
             // a String takes whatever is written to it
@@ -150,10 +152,12 @@ impl Section {
     }
 
     /// What cannot be taken over.
+    #[inline(never)]
     fn no_equal(&mut self, what: &str) {
         self.note(&format!("no equal: {what}"));
     }
 
+    #[inline(never)]
     fn note(&mut self, text: &str) {
         let tame = |letter: char| if letter.is_control() { ' ' } else { letter };
         let text: String = text.chars().map(tame).collect();

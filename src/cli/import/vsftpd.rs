@@ -135,14 +135,18 @@ impl<'t> Conf<'t> {
         }
     }
 
+    // this and the next three have many callers, and no hurry
+    #[inline(never)]
     fn fault(&mut self, number: usize, why: impl Into<String>) {
         self.faults.push((number, why.into()));
     }
 
+    #[inline(never)]
     fn text(&self, key: &str) -> Option<&'t str> {
         self.values.get(key).map(|(_, value)| *value).filter(|value| !value.is_empty())
     }
 
+    #[inline(never)]
     fn switch(&mut self, key: &str, default: bool) -> bool {
         let Some(&(number, value)) = self.values.get(key) else { return default };
         yes(value).unwrap_or_else(|| {
@@ -152,6 +156,7 @@ impl<'t> Conf<'t> {
         })
     }
 
+    #[inline(never)]
     fn number(&mut self, key: &str, most: u64) -> Option<u64> {
         let &(number, value) = self.values.get(key)?;
         let digits = value.bytes().all(|byte| byte.is_ascii_digit());
