@@ -1,14 +1,15 @@
 //! The command line, its exit codes, starting and stopping.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::program::{BOB, Program, folder, log_in};
-use crate::server::{Server, run};
+use crate::server::{Server, eventually, run};
 
 #[test]
 fn help_and_version_go_to_standard_output_and_are_no_failure() {
@@ -113,10 +114,24 @@ fn a_missing_file_a_directory_and_an_unreadable_file_are_exit_code_78() {
         let closed = PermissionsExt::from_mode(0o000);
         fs::set_permissions(dir.path().join("ftpd.ini"), closed).unwrap();
     }
-    let output = command.output().unwrap();
+    let output = run_copy(&mut command);
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{err}");
     assert!(err.starts_with("ftpd.ini: cannot be read: Permission denied"), "{err}");
+}
+
+/// Runs a copy of the program. Another test that starts a program at this moment may hold the
+/// copy open for writing until then.
+fn run_copy(command: &mut Command) -> Output {
+    let mut output = None;
+    eventually("the copy can be run", || match command.output() {
+        Err(why) if why.kind() == ErrorKind::ExecutableFileBusy => false,
+        done => {
+            output = Some(done.unwrap());
+            true
+        }
+    });
+    output.unwrap()
 }
 
 fn is_root() -> bool {
@@ -166,7 +181,7 @@ fn a_port_below_1024_takes_root() {
     if is_root() {
         command.uid(65534).gid(65534);
     }
-    let output = command.output().unwrap();
+    let output = run_copy(&mut command);
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("ftpd: cannot listen on 127.0.0.1:21: Permission denied"), "{err}");
