@@ -335,6 +335,7 @@ mod tests {
              anon_mkdir_write_enable=YES\nlocal_enable=NO\n",
         );
         assert!(text.contains("anonymous_path = /pub\nanonymous_perm = elrmw\n"), "{text}");
+        assert!(text.contains("; no equal: anon_world_readable_only"), "{text}");
         let (text, _) = imported("listen=YES\nlocal_enable=YES\n");
         assert!(
             !text.contains("enable_anonymous = on") && text.contains("; anonymous_enable is")

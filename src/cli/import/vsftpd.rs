@@ -6,12 +6,13 @@ use super::{Imported, Section};
 
 /// Keys that are taken over, or whose meaning others have a part in. What stands in none of these
 /// lists has no equal.
-pub(super) const KEYS: [&str; 47] = [
+pub(super) const KEYS: [&str; 48] = [
     "anon_max_rate",
     "anon_mkdir_write_enable",
     "anon_other_write_enable",
     "anon_root",
     "anon_upload_enable",
+    "anon_world_readable_only",
     "anonymous_enable",
     "ca_certs_file",
     "chmod_enable",
@@ -362,6 +363,14 @@ impl<'t> Conf<'t> {
             server.set("enable_anonymous", "on");
             server.set("anonymous_path", self.text("anon_root").unwrap_or("/srv/ftp"));
             server.set("anonymous_perm", &perm);
+            if self.switch("anon_world_readable_only", true) {
+                server.no_equal(
+                    "anon_world_readable_only; what the server's user may read is served",
+                );
+            }
+            if self.switch("ssl_enable", false) {
+                server.no_equal("clear text for anonymous users alone; see tls_required");
+            }
             if perm.contains('w') && !other {
                 server.no_equal("anonymous uploads that replace no file; w lets them");
             }
