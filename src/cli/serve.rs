@@ -41,7 +41,12 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     if config.server.user.is_none() && rights::is_root() {
         config.warnings.push(ROOT.to_owned());
     }
-    let source = Source { load: Box::new(move || read(&file)), start_log: Box::new(start_log) };
+    let source = Source {
+        file: std::path::absolute(&file).ok(),
+        tidies: None,
+        load: Box::new(move || read(&file)),
+        start_log: Box::new(start_log),
+    };
     let ready = |_: &Server| ();
     serve(config, source, sockets, service::supervisor, Order::Reload, ready)
         .map_err(Stop::Failed)?;

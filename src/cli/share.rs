@@ -73,7 +73,13 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         log::start(level, Some(FILTERS), Form::Text, to).map_err(|why| why.to_string())
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
-    let source = Source { load: Box::new(load), start_log: Box::new(start_log) };
+    let tidies = certificate.as_ref().and_then(|folder| folder.path().parent());
+    let source = Source {
+        file: None,
+        tidies: tidies.map(Path::to_owned),
+        load: Box::new(load),
+        start_log: Box::new(start_log),
+    };
     // who closes the terminal does not want to go on sharing
     let (sockets, nobody, hangup) = (Vec::new(), Supervisor::default, Order::Stop);
     let served = serve::serve(config, source, sockets, nobody, hangup, |server| {

@@ -50,6 +50,11 @@ impl Programs {
         self.0.get(occasion as usize).and_then(Option::as_ref)
     }
 
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = &Program> {
+        self.0.iter().flatten().map(Arc::as_ref)
+    }
+
     /// Whether there is any.
     pub fn any(&self) -> bool {
         self.0.iter().any(Option::is_some)

@@ -14,6 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use log::LevelFilter;
 
+use super::confine::Confine;
 use super::error::Fault;
 use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
@@ -109,6 +110,8 @@ pub struct Server {
     pub tls_client_ca: Option<PathBuf>,
     /// Whether a client must have one.
     pub tls_client_cert: ClientCertificate,
+    /// Whether the process is confined to the folders that it needs.
+    pub sandbox: Confine,
     /// Whom root is given up for.
     pub user: Option<Ids>,
     /// Its name, or number.
@@ -400,6 +403,8 @@ pub static KEYS: &[Key] = &[
         "User of the system, by name or number, for whom a server that was started as root gives root up for good, once ports, logs and keys are open. Empty: it stays who it is. See USERS OF THE SYSTEM in ftpd.ini(5)."),
     fixed("group", "", Group(InServer(|to, v| to.group = v)),
         "Group of the system for new files, instead of that user's primary one."),
+    fixed("sandbox", "auto", Word(&Confine::WORDS, InServer(|to, v| to.sandbox = Confine::of(v))),
+        "Let the kernel (Landlock) confine the server to the homes and its own files. auto: as far as the kernel can, and not where programs of hooks would be confined as well; require: do not start without. See SANDBOX in ftpd.ini(5)."),
     key("tls_cert", "", Certificate(InServer(|to, v| to.tls_cert = v)),
         "PEM file with the certificate and its chain, or auto for one that is made and renewed here. Empty: no TLS. A changed file is taken for new connections."),
     key("tls_key", "", Readable(InServer(|to, v| to.tls_key = v)),

@@ -4,6 +4,7 @@
 
 pub mod edit;
 
+mod confine;
 mod error;
 mod hash;
 mod hook;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use confine::Confine;
 pub use error::{ConfigError, Fault, Place};
 pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
@@ -741,6 +743,7 @@ fn blank_server() -> Server {
         tls_resume: Resume::Require,
         tls_client_ca: None,
         tls_client_cert: ClientCertificate::Required,
+        sandbox: Confine::Require,
         user: None,
         user_name: None,
         group: None,

@@ -226,7 +226,9 @@ fn file_system(why: &FsError) -> Reply {
             return Reply::new(Code::BadRestart, text);
         }
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),
-        FsError::Denied(_) | FsError::Outside => (Code::NoAccess, "Permission denied"),
+        FsError::Denied(_) | FsError::Outside | FsError::Confined => {
+            (Code::NoAccess, "Permission denied")
+        }
         FsError::Exists => (Code::NoAccess, "Exists already"),
         FsError::NotEmpty => (Code::NoAccess, "Directory not empty"),
         FsError::NotADirectory => (Code::NoAccess, "Not a directory"),

@@ -1,9 +1,11 @@
 //! Who the process is for the system, and how much of root's power it keeps.
 //!
-//! Alone changes user and group numbers and capabilities, and looks users of the system up.
+//! Alone changes user and group numbers and capabilities, confines the process, and looks users of
+//! the system up.
 //! Uses nothing else of ours: the settings and the logs need it.
 
 mod ids;
+mod sandbox;
 mod thread;
 
 use std::fs::DirBuilder;
@@ -23,6 +25,7 @@ use rustix::thread::{
 };
 
 pub use ids::{Ids, group};
+pub use sandbox::{Enforced, Reach, Sandbox, may_change_in_sandbox, may_start_in_sandbox};
 pub use thread::{
     Acting, Raised, act_as, as_server, can_act, is_settled, raise_low_ports, settle,
 };

@@ -5,6 +5,7 @@
 
 mod admin;
 mod admission;
+mod confine;
 mod guard;
 mod handed;
 mod metrics;
@@ -102,8 +103,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Binds every address of the configuration, or takes over the sockets that there are; opens
-    /// all that only root can open, and gives root up if the settings say so. No other thread may
-    /// run yet.
+    /// all that only root can open, and gives root up and confines itself as the settings say. No
+    /// other thread may run yet.
     ///
     /// # Errors
     ///
@@ -130,6 +131,7 @@ impl Server {
         root::make_folders(&config);
         let user = server.user.as_ref();
         let admin = server.admin_socket.as_deref().and_then(|path| admin::listen(path, user));
+        let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
@@ -151,6 +153,7 @@ impl Server {
             hook_workers: Mutex::default(),
             shared,
         };
+        confine::enter(sandbox, &config)?;
         Ok(Self { doors, admin, hub: Arc::new(hub) })
     }
 

@@ -1,10 +1,11 @@
 //! The settings read again while the server runs.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
-use super::{Hub, pool, root};
+use super::{Hub, confine, pool, root};
 use crate::config::Config;
 
 /// Where the settings come from, and what is started with them outside of the server.
@@ -13,6 +14,10 @@ pub struct Source {
     pub load: Box<Load>,
     /// Lets the log go where they say.
     pub start_log: Box<StartLog>,
+    /// The file that they stand in.
+    pub file: Option<PathBuf>,
+    /// A folder in which one is removed at the end.
+    pub tidies: Option<PathBuf>,
 }
 
 type Load = dyn Fn() -> Result<Config, Vec<String>> + Send + Sync;
@@ -70,12 +75,13 @@ impl Hub {
     fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
         let config = Arc::new((hub.source.load)()?);
-        let faults = root::missing_rights(&config);
+        let old = hub.shared.settings();
+        let mut faults = root::missing_rights(&config);
+        faults.extend(confine::outside(&config));
         if !faults.is_empty() {
             return Err(faults);
         }
         let mut warnings = config.warnings.clone();
-        let old = hub.shared.settings();
         for key in config.restart_keys(&hub.started) {
             warnings.push(format!("{key} has changed, which takes a restart"));
         }

@@ -19,11 +19,8 @@ pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
     let socket = server.admin_socket.as_deref().and_then(Path::parent);
     for folder in [config.state_dir(), socket].into_iter().flatten() {
-        if server.user.is_some()
-            && let Err(why) = rights::make_folder(folder, server.user.as_ref())
-        {
-            log::warn!("{} cannot be made: {why}", crate::log::path(folder));
-        }
+        // who needs it says why it cannot be
+        let _ = rights::make_folder(folder, server.user.as_ref());
     }
 }
 

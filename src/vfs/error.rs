@@ -14,6 +14,8 @@ pub enum FsError {
     Denied(io::Error),
     /// The path leads out of the user's root.
     Outside,
+    /// A home that was mounted or made since the server has entered its sandbox.
+    Confined,
     /// It is there already.
     Exists,
     /// The directory has entries.
@@ -83,6 +85,7 @@ impl fmt::Display for FsError {
         match self {
             Self::NotFound => f.write_str("no such file or directory"),
             Self::Outside => f.write_str("leads out of the user's home"),
+            Self::Confined => f.write_str("it was mounted or made since the start, and so lies outside of the sandbox; start the server anew"),
             Self::Exists => f.write_str("exists already"),
             Self::NotEmpty => f.write_str("directory is not empty"),
             Self::NotADirectory => f.write_str("not a directory"),

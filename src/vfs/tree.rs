@@ -20,6 +20,7 @@ use super::part_name::{Mark, PartName, is_reserved};
 use super::parts::{FileId, entries, id_of, len_of, part_names};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
+use crate::rights;
 
 /// A user's home, seen as the root of all there is.
 #[derive(Debug)]
@@ -95,6 +96,9 @@ impl Home {
     #[expect(clippy::disallowed_methods, reason = "the one door to served files")]
     #[inline(never)]
     pub fn open(path: &Path) -> Result<Self, FsError> {
+        if !rights::may_change_in_sandbox(path) {
+            return Err(FsError::Confined);
+        }
         let root = Dir::open_ambient_dir(path, ambient_authority())?;
         let counts_links = root.dir_metadata()?.nlink() > 0;
         Ok(Self { path: path.to_owned(), root, counts_links })

@@ -316,7 +316,8 @@ mod reload {
 
     #[test]
     fn the_log_goes_on_where_the_settings_say() {
-        let server = Server::start();
+        // its folder was not in the settings when the sandbox was made
+        let server = Server::setup().server("sandbox = off").start();
         change(&server, "[server]\n", "[server]\nlog_file = new.log\n");
         reload(&server);
         Client::bob(&server).cmd("NOOP", 200);

@@ -185,6 +185,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("hook_timeout", "0"),
         ("user", "4000000000"),
         ("group", "65534"),
+        ("sandbox", "Off"),
         ("tls_cert", "auto"),
         ("tls_key", ""),
         ("tls_dir", "certificates"),

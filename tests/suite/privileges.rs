@@ -2,7 +2,7 @@
 //! root, and is not tested without.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -382,7 +382,9 @@ mod acting {
             client.cmd("PASS secret", 230);
             // cut off, and not ended
             drop(client);
-            server.wait_for_log("ended after");
+            eventually("the thread is the server's again", || {
+                threads(pid, "Uid").iter().all(|(_, ids)| *ids == uids(own, own))
+            });
             let mut next = Client::bob(&server);
             settled();
             if own == 0 {
@@ -660,4 +662,238 @@ fn why_asked_by_root_answers_for_the_server_s_user() {
     let (code, _, err) = run(&["why", "bob", "/", "list"], server.dir());
     assert_eq!(code, 0);
     assert!(err.starts_with("(for root; ask as the server's user"), "{err}");
+}
+
+/// Links are followed by way of /proc/self, which looks different to each of these; where that
+/// fails, a FIFO would hold the session.
+#[test]
+fn a_link_to_a_fifo_is_refused_at_once_whoever_the_server_is() {
+    if !is_root() {
+        return;
+    }
+    let acting = format!("run_as = {ANN}:{ANN}");
+    for (server, user, owner) in [
+        ("sandbox = off", "", 0),
+        ("", "", 0),
+        ("sandbox = off\nuser = nobody", "", NOBODY),
+        ("user = nobody", "", NOBODY),
+        ("", &acting, ANN),
+        ("sandbox = off", &acting, ANN),
+        ("user = nobody", &acting, ANN),
+    ] {
+        let server = Server::setup().server(server).user(user).home_of(owner).start();
+        let fifo = server.home().join("fifo");
+        assert!(
+            Command::new("mkfifo").arg("-m").arg("666").arg(&fifo).status().unwrap().success()
+        );
+        std::os::unix::fs::symlink("fifo", server.home().join("link")).unwrap();
+        let mut client = Client::bob(&server);
+        for name in ["fifo", "link"] {
+            for command in ["RETR", "STOR", "APPE", "SIZE", "MLST", "SITE CHMOD 600"] {
+                let (code, text) = client.ask(&format!("{command} {name}"));
+                assert!(code == 550 || command == "MLST", "{command} {name}: {text}");
+            }
+        }
+    }
+}
+
+mod sandbox {
+    use super::*;
+
+    /// Whether the kernel has what it takes; says so if not.
+    fn is_enforced(server: &Server) -> bool {
+        let line = server.wait_for_log("sandbox: ");
+        let is_enforced = line.contains("sandbox: enforced, Landlock ABI ");
+        if !is_enforced {
+            eprintln!("not tested: {line}");
+        }
+        is_enforced
+    }
+
+    fn add(server: &Server, lines: &str) -> (i32, String) {
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(&ini, format!("{text}{lines}\n")).unwrap();
+        let (code, out, err) = run(&["reload"], server.dir());
+        fs::write(&ini, text).unwrap();
+        (code, out + &err)
+    }
+
+    #[test]
+    fn the_kernel_keeps_the_server_from_what_it_does_not_need() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let server = Server::start();
+        if !is_enforced(&server) {
+            return;
+        }
+        let ini = server.dir().join("ftpd.ini");
+        let away = elsewhere.path().join("ftpd.ini");
+        fs::copy(&ini, &away).unwrap();
+        fs::remove_file(&ini).unwrap();
+        std::os::unix::fs::symlink(&away, &ini).unwrap();
+        // for everybody else it is there, and readable
+        assert_eq!(run(&["check"], server.dir()).0, 0);
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert_eq!(code, 1);
+        assert!(err.contains("ftpd.ini: cannot be read: Permission denied"), "{err}");
+        Client::bob(&server).upload("STOR file", b"text");
+    }
+
+    #[test]
+    fn what_it_needs_is_within() {
+        let server = Server::setup().server("masquerade_address = localhost").start();
+        if !is_enforced(&server) {
+            return;
+        }
+        let mut client = Client::bob(&server);
+        // hosts, accounts and the device that a full server falls back on
+        client.cmd("PASV", 227);
+        client.upload("STOR one", b"text");
+        client.cmd("MKD folder", 257);
+        client.cmd("RNFR one", 350);
+        client.cmd("RNTO folder/two", 250);
+        client.cmd("SITE CHMOD 600 folder/two", 200);
+        assert_eq!(server.get("folder/two"), b"text");
+        let (code, text) = add(&server, "max_per_user = 7");
+        assert_eq!(code, 0, "{text}");
+        all_have(server.pid(), "NoNewPrivs", &["1"]);
+    }
+
+    #[test]
+    fn a_home_that_a_reload_brings_from_outside_is_a_fault_that_names_it() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let server = Server::start();
+        if !is_enforced(&server) {
+            return;
+        }
+        let place = elsewhere.path().display();
+        let eve = |home: &str| format!("[user:eve]\npassword = secret\nhome = {home}");
+        let (code, text) = add(&server, &eve(&place.to_string()));
+        assert_eq!(code, 1);
+        let wanted = format!(
+            "[user:eve] home {place}: lies outside of the sandbox, so it takes a restart"
+        );
+        assert!(text.contains(&wanted), "{text}");
+        let (code, text) = add(&server, "on_upload = /bin/true");
+        assert_eq!(code, 1);
+        assert!(
+            text.contains("program of a hook /bin/true: cannot be started in the sandbox"),
+            "{text}"
+        );
+        let mut client = Client::connect(&server);
+        client.cmd("USER eve", 331);
+        client.cmd("PASS secret", 530);
+        // and one inside is none
+        fs::create_dir(server.home().join("inner")).unwrap();
+        let (code, text) = add(&server, &eve("home/inner"));
+        assert_eq!(code, 0, "{text}");
+        Client::login(&server, "eve", "secret");
+    }
+
+    #[test]
+    fn a_home_that_was_made_anew_is_refused_with_the_reason() {
+        let server = Server::start();
+        if !is_enforced(&server) {
+            return;
+        }
+        fs::rename(server.home(), server.dir().join("away")).unwrap();
+        fs::create_dir(server.home()).unwrap();
+        let mut client = Client::connect(&server);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 530);
+        let line = server.wait_for_log("PASS refused");
+        assert!(line.contains("mounted or made since the start"), "{line}");
+    }
+
+    #[test]
+    fn what_is_mounted_in_a_home_belongs_to_it() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let server = Server::start();
+        let mounted = server.home().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        let bind =
+            Command::new("mount").arg("--bind").arg(elsewhere.path()).arg(&mounted).status();
+        if !bind.is_ok_and(|status| status.success()) || !is_enforced(&server) {
+            eprintln!("not tested: this user may not mount");
+            return;
+        }
+        let mut client = Client::bob(&server);
+        client.upload("STOR mounted/file", b"text");
+        client.upload("APPE mounted/file", b"more");
+        let text = client.download("RETR mounted/file");
+        let _ = Command::new("umount").arg("-l").arg(&mounted).status();
+        assert_eq!(text, b"textmore");
+        assert_eq!(fs::read(elsewhere.path().join("file")).unwrap(), b"textmore");
+    }
+
+    #[test]
+    fn programs_of_hooks_are_within_if_it_is_required_and_else_there_is_none() {
+        // the folders for the moment are open to programs, so this one lies elsewhere
+        let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+            eprintln!("not tested: no /dev/shm");
+            return;
+        };
+        fs::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let place = elsewhere.path().join("secret");
+        fs::write(&place, "secret of another").unwrap();
+        let script = format!(
+            "cat $FTPD_PATH; echo; cat {place}; echo x > {place}; echo made > $FTPD_PATH.made; id -u",
+            place = place.display()
+        );
+        let hook = format!("on_upload = /bin/sh -c \"{script}\"");
+        let server = Server::setup().server(&format!("sandbox = require\n{hook}")).start();
+        if !is_enforced(&server) {
+            return;
+        }
+        Client::bob(&server).upload("STOR file", b"own text");
+        server.wait_for_log("own text");
+        server.wait_for_log("Permission denied");
+        eventually("the program has written", || server.has("file.made"));
+        assert_eq!(fs::read_to_string(&place).unwrap(), "secret of another");
+        assert!(!server.log().contains("secret of another"), "{}", server.log());
+        drop(server);
+
+        let server = Server::setup().server(&hook).start();
+        assert!(
+            server.log().contains("sandbox: off, or programs of hooks"),
+            "{}",
+            server.log()
+        );
+        Client::bob(&server).upload("STOR file", b"own text");
+        server.wait_for_log("secret of another");
+    }
+
+    #[test]
+    fn it_can_be_switched_off() {
+        let server = Server::setup().server("sandbox = off").start();
+        server.wait_for_log("sandbox: off");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let eve = format!("[user:eve]\npassword = x\nhome = {}", elsewhere.path().display());
+        assert_eq!(add(&server, &eve).0, 0);
+    }
+
+    #[test]
+    fn a_share_is_within_and_leaves_nothing_behind() {
+        let temporary = tempfile::tempdir().unwrap();
+        let shared = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .args(["share", "--tls", "--ip", "127.0.0.1", "--port", "0"])
+            .arg(shared.path())
+            .env("TMPDIR", temporary.path())
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.find(|line| line.as_ref().unwrap().starts_with("Ctrl-C"));
+        assert!(ready.is_some());
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(log.contains("sandbox: "), "{log}");
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{log}");
+    }
 }

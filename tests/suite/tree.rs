@@ -853,7 +853,8 @@ fn a_link_that_is_swapped_in_while_in_use_gains_nothing() {
 
 #[test]
 fn a_home_that_is_removed_under_a_session_gives_550() {
-    let server = Server::start();
+    // a home that is made anew is another one for the sandbox
+    let server = Server::setup().server("sandbox = off").start();
     server.put("sub/file", "x");
     let mut client = Client::bob(&server);
     let mut deep = Client::bob(&server);
@@ -894,7 +895,8 @@ fn a_home_that_is_removed_under_a_session_gives_550() {
 
 #[test]
 fn a_login_without_its_home_is_refused_and_says_why() {
-    let server = Server::start();
+    // a home that is made anew is another one for the sandbox
+    let server = Server::setup().server("sandbox = off").start();
     fs::remove_dir(server.home()).unwrap();
     let mut client = Client::connect(&server);
     client.cmd("USER bob", 331);

@@ -1,0 +1,169 @@
+//! The sandbox: from a moment on the kernel (Landlock) lets the process reach some folders and
+//! nothing else, whatever it is tricked into. It cannot be left again.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
+    PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+};
+
+/// What may be done below a folder, or with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Seeing the names in folders.
+    List,
+    /// Reading.
+    Read,
+    /// Anything but starting programs.
+    Change,
+    /// Removing empty folders.
+    Tidy,
+    /// Reading, and starting programs.
+    Run,
+}
+
+/// A sandbox in the making.
+pub struct Sandbox {
+    rules: RulesetCreated,
+    inside: Inside,
+}
+
+/// What was let in, to say so of others that they were not.
+#[derive(Debug, Default)]
+struct Inside {
+    changes: HashSet<FileId>,
+    runs: HashSet<FileId>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// How much of it the kernel enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enforced {
+    /// All that was asked for.
+    pub fully: bool,
+    /// The version of Landlock.
+    abi: ABI,
+}
+
+/// Once the process is in a sandbox.
+static INSIDE: OnceLock<Inside> = OnceLock::new();
+
+/// Without it nothing could be moved from one folder to another.
+const LEAST: ABI = ABI::V2;
+
+/// From this one on nothing outside can be cut short either.
+const FULL: ABI = ABI::V3;
+
+impl Sandbox {
+    /// Nothing may be reached yet.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no Landlock that would do.
+    pub fn new() -> Result<Self, String> {
+        let rules = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(LEAST))
+            .map_err(|_| "the kernel has no Landlock (ABI 2 or later)".to_owned())?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(FULL))
+            .and_then(Ruleset::create)
+            .map_err(|why| why.to_string())?;
+        Ok(Self { rules, inside: Inside::default() })
+    }
+
+    /// Lets something be reached: what is there now, and not what may come to be there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn allow(mut self, path: &Path, reach: Reach) -> (Self, io::Result<()>) {
+        let added = PathFd::new(path).map_err(io::Error::other).and_then(|there| {
+            let meta = metadata(path)?;
+            let access = reach.access();
+            let access =
+                if meta.is_dir() { access } else { access & AccessFs::from_file(FULL) };
+            (&mut self.rules)
+                .add_rule(PathBeneath::new(there, access))
+                .map_err(io::Error::other)?;
+            Ok((meta.dev(), meta.ino()))
+        });
+        let added = added.map(|id| match reach {
+            Reach::Change => drop(self.inside.changes.insert(id)),
+            Reach::Run => drop(self.inside.runs.insert(id)),
+            Reach::List | Reach::Read | Reach::Tidy => {}
+        });
+        (self, added)
+    }
+
+    /// Goes in, with this thread and all that it starts.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not let it.
+    pub fn enter(self) -> Result<Enforced, String> {
+        let status = self.rules.restrict_self().map_err(|why| why.to_string())?;
+        let LandlockStatus::Available { effective_abi: abi, .. } = status.landlock else {
+            return Err("the kernel has no Landlock".to_owned());
+        };
+        if status.ruleset == RulesetStatus::NotEnforced {
+            return Err("the kernel does not enforce it".to_owned());
+        }
+        let _ = INSIDE.set(self.inside);
+        Ok(Enforced { fully: status.ruleset == RulesetStatus::FullyEnforced, abi })
+    }
+}
+
+/// Whether files below a folder may change as far as the sandbox goes. Looks where the path leads
+/// now: what was mounted or made there since the start is not what was let in then.
+pub fn may_change_in_sandbox(folder: &Path) -> bool {
+    INSIDE.get().is_none_or(|inside| lies_in(folder, &inside.changes))
+}
+
+/// The same for starting a program.
+pub fn may_start_in_sandbox(program: &Path) -> bool {
+    INSIDE.get().is_none_or(|inside| lies_in(program, &inside.runs))
+}
+
+fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
+    let is_it = |path: &Path| {
+        metadata(path).is_ok_and(|meta| those.contains(&(meta.dev(), meta.ino())))
+    };
+    if is_it(path) {
+        return true;
+    }
+    match std::fs::canonicalize(path) {
+        Ok(real) => real.ancestors().any(is_it),
+        // whoever uses it meets the reason
+        Err(_) => true,
+    }
+}
+
+impl Reach {
+    fn access(self) -> BitFlags<AccessFs> {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        match self {
+            Self::List => AccessFs::ReadDir.into(),
+            Self::Read => read,
+            Self::Run => read | AccessFs::Execute,
+            Self::Change => AccessFs::from_all(FULL) & !AccessFs::Execute,
+            Self::Tidy => AccessFs::RemoveDir.into(),
+        }
+    }
+}
+
+impl fmt::Display for Enforced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.fully { "enforced" } else { "partly enforced" };
+        write!(f, "{how}, Landlock ABI {}", self.abi as i32)
+    }
+}
