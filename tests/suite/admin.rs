@@ -236,7 +236,7 @@ mod reload {
 
     #[test]
     fn a_log_that_cannot_be_opened_is_a_fault() {
-        let server = Server::setup().server("welcome_msg = first").start();
+        let server = Server::setup().server("sandbox = off\nwelcome_msg = first").start();
         let lines = "welcome_msg = second\nlog_file = /proc/nothing";
         change(&server, "welcome_msg = first", lines);
         let (code, _, err) = ftpd(&server, &["reload"]);
