@@ -4,12 +4,15 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, Stat, accessat, statat};
+use rustix::fs::{Access, AtFlags, Stat, StatxAttributes, StatxFlags, accessat, statat, statx};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{FileKind, FsError, Tree, VirtualPath};
 use crate::config::Perm;
+
+/// No file system that is usual has longer names.
+const LONGEST_NAME: usize = 255;
 
 /// The sticky bit of a directory.
 const STICKY: u32 = 0o1000;
@@ -32,6 +35,7 @@ impl Tree {
             }
             Perm::MakeDir => match self.entry(path) {
                 Ok(_) => Err(FsError::Exists),
+                Err(_) if path.name().len() > LONGEST_NAME => Err(Errno::NAMETOOLONG.into()),
                 Err(_) => self.may_make(path).and_then(|()| self.may_change(path)),
             },
             Perm::Delete | Perm::Rename => {
@@ -40,9 +44,11 @@ impl Tree {
                     return Err(FsError::IsRoot);
                 }
                 if perm == Perm::Delete && there.kind == FileKind::Directory {
-                    let mut entries = self.list(path)?;
-                    if entries.advance()?.is_some() {
-                        return Err(FsError::NotEmpty);
+                    match self.list(path).and_then(|mut entries| entries.is_bare()) {
+                        Ok(false) => return Err(FsError::NotEmpty),
+                        // it may be empty, and removed without being read
+                        Ok(true) | Err(FsError::Denied(_)) => {}
+                        Err(why) => return Err(why),
                     }
                 }
                 self.may_change(path)
@@ -59,8 +65,15 @@ impl Tree {
     fn may_change(&self, path: &VirtualPath) -> Result<(), FsError> {
         let (dir, stat) = self.hold(&path.parent())?;
         accessat(&dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
-        let held = holder(path, &dir, &stat);
-        held.map_or(Ok(()), |_| Err(Errno::PERM.into()))
+        if holder(path, &dir, &stat).is_some() || frozen(path, &dir).is_some() {
+            return Err(Errno::PERM.into());
+        }
+        let there = statat(&dir, path.name(), AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|there| there.st_dev != stat.st_dev) {
+            // something is mounted there
+            return Err(Errno::BUSY.into());
+        }
+        Ok(())
     }
 
     /// Which right of the system is missing where an action that takes this permission was
@@ -83,11 +96,15 @@ impl Tree {
             Perm::List => self.lacks(path, Access::READ_OK, "list the directory"),
             Perm::Retrieve => self.lacks(path, Access::READ_OK, "read the file"),
             Perm::Store | Perm::Append => {
-                changing().or_else(|| self.lacks(path, Access::WRITE_OK, "write to the file"))
+                let file = self.lacks(path, Access::WRITE_OK, "write to the file");
+                file.or_else(changing)
             }
             Perm::MakeDir => changing(),
             Perm::Delete | Perm::Rename => changing().or_else(|| {
                 let (dir, stat) = self.hold(&parent).ok()?;
+                if let Some(how) = frozen(path, &dir) {
+                    return Some(format!("{} is {how}", self.real(path).display()));
+                }
                 let owner = holder(path, &dir, &stat)?;
                 let real = self.real(&parent);
                 Some(format!(
@@ -127,6 +144,19 @@ impl Tree {
             )),
             _ => None,
         }
+    }
+}
+
+/// What keeps even the owner of an entry from changing it.
+fn frozen(path: &VirtualPath, dir: &OwnedFd) -> Option<&'static str> {
+    let mask = StatxFlags::TYPE;
+    let there = statx(dir, path.name(), AtFlags::SYMLINK_NOFOLLOW, mask).ok()?;
+    if there.stx_attributes.contains(StatxAttributes::IMMUTABLE) {
+        Some("immutable (chattr +i)")
+    } else if there.stx_attributes.contains(StatxAttributes::APPEND) {
+        Some("for appending alone (chattr +a)")
+    } else {
+        None
     }
 }
 

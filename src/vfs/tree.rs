@@ -593,6 +593,16 @@ impl Listing {
         Ok(self.own_alone().then_some(&self.entry))
     }
 
+    /// Whether nothing is left but parts of uploads; they do not keep a directory.
+    pub(super) fn is_bare(&mut self) -> Result<bool, FsError> {
+        while self.names.take(&mut self.name)? {
+            if !is_reserved(self.name.strip_suffix(b"\0").unwrap_or(&self.name)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// What was given out last.
     pub fn current(&self) -> &Entry {
         &self.entry

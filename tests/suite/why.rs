@@ -63,6 +63,7 @@ fn what_the_tree_refuses_is_said_as_the_server_says_it() {
         ("full", "mkdir", "exists already"),
         ("missing/x", "write", "no such file or directory"),
         ("../../etc/passwd", "read", "no such file or directory"),
+        (&"x".repeat(256), "mkdir", "File name too long (os error 36)"),
     ] {
         let (code, out) = why(&server, &["bob", path, action]);
         assert_eq!(code, 1, "{path} {action}: {out}");
@@ -127,6 +128,41 @@ fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
         let line = server.wait_for_log(&format!("{command} \"{}\"", real(path)));
         assert!(line.ends_with(&sentence), "{line}");
     }
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_taken_for_what_it_may_be() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let server = Server::setup().run_as(NOBODY).start();
+    let put = |name: &str, mode: u32| {
+        let path = server.home().join(name);
+        fs::create_dir(&path).unwrap();
+        if mode & 0o111 == 0 {
+            fs::write(path.join("file"), "").unwrap();
+        }
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    };
+    put("blind", 0o311);
+    put("shut", 0o644);
+    let ask = |path: &str| {
+        let output = Command::new("setpriv")
+            .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
+            .args(["--clear-groups", env!("CARGO_BIN_EXE_ftpd"), "why", "bob", path, "delete"])
+            .current_dir(server.dir())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (blind, shut) = (ask("blind"), ask("shut"));
+    assert!(blind.ends_with(": yes\n"), "{blind}");
+    assert!(shut.ends_with(": no: directory is not empty\n"), "{shut}");
+    let mut client = Client::bob(&server);
+    client.cmd("RMD blind", 250);
+    client.cmd("RMD shut", 550);
 }
 
 #[test]
