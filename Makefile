@@ -12,8 +12,10 @@ run:
 	@echo 'stop:     Ctrl-C'
 	@exec cargo run --release --quiet -- --config etc/ftpd.ini
 
+# most tests wait more than they work
+RUST_TEST_THREADS ?= 6
 test: clients
-	cargo test
+	RUST_TEST_THREADS=$(RUST_TEST_THREADS) cargo test
 
 check:
 	cargo fmt --check
