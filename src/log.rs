@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::fs::OFlags;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::rights::{self, Ids};
@@ -506,12 +507,21 @@ impl LogFile {
 fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).mode(0o640);
-    // only what is new, and not what a link of that name leads to
+    let Some(ids) = owner.filter(|_| rights::is_root()) else {
+        return options.create(true).open(path);
+    };
+    // the folder may be that user's, who must not lead root anywhere by a link
+    let as_user = rights::act_as(Some(ids)).and_then(|_acting| options.create(true).open(path));
+    match as_user {
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     if let Ok(file) = options.clone().create_new(true).open(path) {
         rights::hand_over(&file, owner)?;
         return Ok(file);
     }
-    options.create(true).open(path)
+    options.open(path)
 }
 
 impl Write for LogFile {

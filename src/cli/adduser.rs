@@ -2,9 +2,11 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, open};
 
 use super::passwd::{file_of, no_user};
 use super::rewrite::rewrite;
@@ -146,8 +148,12 @@ fn is_name(name: &str) -> bool {
 fn make(home: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o755).create(home)?;
     let above = fs::metadata(home.parent().unwrap_or(home))?;
-    if fs::metadata(home)?.uid() != above.uid() {
-        let _ = chown(home, Some(above.uid()), Some(above.gid()));
+    // who may change the folder above could have put a link in its place by now
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = open(home, flags, Mode::empty())?;
+    if fstat(&made)?.st_uid != above.uid() {
+        let (user, group) = (Uid::from_raw(above.uid()), Gid::from_raw(above.gid()));
+        let _ = fchown(&made, Some(user), Some(group));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Gid, Uid, fchown, flock};
+use rustix::fs::{FlockOperation, Gid, Uid, XattrFlags, fchown, flock, fsetxattr, getxattr};
 
 use super::{Stop, complain};
 use crate::config::{self, ConfigError};
@@ -99,9 +99,22 @@ fn replace(target: &Path, folder: &Path, new: &[u8], like: &Path) -> io::Result<
             ))
         })?;
     }
+    keep_acl(like, file.as_file())?;
     let mode = fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
     file.as_file().set_permissions(mode)?;
     file.as_file().sync_all()?;
     file.persist(target).map_err(|why| why.error)?;
     Ok(())
+}
+
+/// With an access control list, the mode's group bits say what it may grant at most, and would
+/// mean something else without it.
+fn keep_acl(from: &Path, to: &fs::File) -> io::Result<()> {
+    const ACL: &str = "system.posix_acl_access";
+    let mut list = vec![0_u8; 64 << 10];
+    let Ok(len) = getxattr(from, ACL, list.as_mut_slice()) else { return Ok(()) };
+    let list = list.get(..len).unwrap_or_default();
+    fsetxattr(to, ACL, list, XattrFlags::empty()).map_err(|why| {
+        io::Error::other(format!("its access control list cannot be kept: {why}"))
+    })
 }

@@ -207,5 +207,15 @@ fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
 fn whole(file: &Path) -> Vec<PathBuf> {
     let real = std::fs::canonicalize(file).ok();
     let both = [Some(file), real.as_deref()].into_iter().flatten();
-    both.filter_map(Path::parent).map(Path::to_owned).collect()
+    let own = both.filter_map(Path::parent).map(Path::to_owned);
+    // a link of a folder above may be changed as well, as long as it is not one of the system's
+    let above = file
+        .ancestors()
+        .skip(1)
+        .filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink()));
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let above = above.flat_map(|path| [Some(path.to_owned()), real(path)]).flatten();
+    let above = above.filter_map(|path| path.parent().map(Path::to_owned));
+    let deep = |folder: &PathBuf| folder.components().count() > 2;
+    own.chain(above.filter(deep)).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 
 use super::{Hub, confine, pool, root};
-use crate::config::Config;
+use crate::config::{Config, Confine};
 
 /// Where the settings come from, and what is started with them outside of the server.
 pub struct Source {
@@ -22,6 +22,10 @@ pub struct Source {
 
 type Load = dyn Fn() -> Result<Config, Vec<String>> + Send + Sync;
 type StartLog = dyn Fn(&Config) -> Result<(), String> + Send + Sync;
+
+/// For a file that only the sandbox hides.
+const OUTSIDE: &str = "what lies outside of the folders that the settings named at the start is \
+                       hidden by the sandbox, and takes a restart";
 
 /// What a reload has changed, for whoever asked for it.
 #[derive(Debug, Default)]
@@ -74,7 +78,14 @@ impl Hub {
 
     fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
-        let config = Arc::new((hub.source.load)()?);
+        let config = (hub.source.load)().map_err(|mut faults| {
+            let denied = faults.iter().any(|fault| fault.contains("Permission denied"));
+            if denied && hub.started.server.sandbox != Confine::Off {
+                faults.push(OUTSIDE.to_owned());
+            }
+            faults
+        })?;
+        let config = Arc::new(config);
         let old = hub.shared.settings();
         let mut faults = root::missing_rights(&config);
         faults.extend(confine::outside(&config));

@@ -203,6 +203,29 @@ mod giving_up_root {
     }
 
     #[test]
+    fn a_link_in_the_folder_of_the_logs_leads_root_nowhere() {
+        if !is_root() {
+            return;
+        }
+        let lines = "log_file = logs/log\ntransfer_log = logs/xfer\nsandbox = off\n";
+        let ini = format!("[server]\nip = 127.0.0.1\nport = 0\nuser = nobody\n{lines}{BOB}");
+        let dir = folder(ini);
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let logs = dir.path().join("logs");
+        fs::create_dir(&logs).unwrap();
+        chown(&logs, Some(NOBODY), Some(NOBODY)).unwrap();
+        let (kept, new) = (dir.path().join("kept"), dir.path().join("new"));
+        fs::write(&kept, "root's").unwrap();
+        fs::set_permissions(&kept, PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&kept, logs.join("log")).unwrap();
+        std::os::unix::fs::symlink(&new, logs.join("xfer")).unwrap();
+        let mut program = Program::start_in(dir, &[]);
+        assert_ne!(program.child.wait().unwrap().code(), Some(0));
+        assert_eq!(fs::read_to_string(kept).unwrap(), "root's");
+        assert!(!new.exists());
+    }
+
+    #[test]
     fn a_key_for_root_alone_serves_and_a_reload_that_cannot_read_it_changes_nothing() {
         if !is_root() {
             return;

@@ -25,6 +25,8 @@ enum Left {
     Malformed(String),
     /// The user cannot be taken over; the result says so as well.
     Out(String),
+    /// The user would be let in where it was not; the result has the section as a comment.
+    Held(Section, String),
 }
 
 fn malformed<T>(why: impl Into<String>) -> Result<T, Left> {
@@ -73,14 +75,28 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
             missing(&mut section, what, next());
         }
         limit(&mut section, "max_per_user", next())?;
-        for what in ["files quota", "size quota", "authorized local IPs", "refused local IPs"] {
+        for what in ["files quota", "size quota"] {
             missing(&mut section, what, next());
+        }
+        let mut lost = Vec::new();
+        let mut restriction = |section: &mut Section, what: &'static str, text: &str| {
+            missing(section, what, text);
+            if !text.is_empty() && text != "0" {
+                lost.push(what);
+            }
+        };
+        for what in ["authorized local IPs", "refused local IPs"] {
+            restriction(&mut section, what, next());
         }
         allow(&mut section, name, next())?;
         for what in ["refused client IPs", "time restrictions"] {
-            missing(&mut section, what, next());
+            restriction(&mut section, what, next());
         }
-        Ok(section)
+        if lost.is_empty() {
+            return Ok(section);
+        }
+        let why = format!("{}, who would lose {}", name.escape_debug(), lost.join(", "));
+        Err(Left::Held(section, why))
     });
     owners(&mut imported);
     imported
@@ -128,6 +144,17 @@ fn each(
                 let mut note = Section::default();
                 note.note(&format!("left out: {why}"));
                 imported.text += &(note.text + "\n");
+                imported.faults.push((number, why));
+            }
+            Err(Left::Held(section, why)) => {
+                let mut note = Section::default();
+                note.note(&format!("left out: {why}; to let the user in all the same:"));
+                let lines = section.text.lines();
+                let held = lines.map(|line| match line.strip_prefix("; ") {
+                    Some(_) => format!("{line}\n"),
+                    None => format!(";{line}\n"),
+                });
+                imported.text += &(note.text + &held.collect::<String>() + "\n");
                 imported.faults.push((number, why));
             }
         }

@@ -82,6 +82,19 @@ const ALWAYS: [(&str, bool); 21] = [
     ("userlist_enable", false),
 ];
 
+/// What would be open without them: a comment alone is too little.
+const RESTRICTIONS: [&str; 9] = [
+    "banned_email_file",
+    "cmds_allowed",
+    "cmds_denied",
+    "deny_email_enable",
+    "deny_file",
+    "force_anon_data_ssl",
+    "force_anon_logins_ssl",
+    "secure_email_list_enable",
+    "tcp_wrappers",
+];
+
 /// A hash that nobody knows a password for: nobody has ever made it of one.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -93,11 +106,13 @@ const YEAR: u64 = 365 * 24 * 3600;
 struct Conf<'t> {
     values: HashMap<&'t str, (usize, &'t str)>,
     faults: Vec<(usize, String)>,
+    /// Anonymous users were let in by a list.
+    by_list: bool,
 }
 
 pub(super) fn import(lines: &[(usize, &str)]) -> Imported {
     let mut server = Section::new("server");
-    let mut conf = Conf { values: HashMap::new(), faults: Vec::new() };
+    let mut conf = Conf { values: HashMap::new(), faults: Vec::new(), by_list: false };
     for &(number, line) in lines {
         conf.take(number, line, &mut server);
     }
@@ -133,6 +148,13 @@ impl<'t> Conf<'t> {
             .any(|(always, holds)| *always == key && yes(value) == Some(*holds))
         {
             server.no_equal(&format!("{key}={value}"));
+            if RESTRICTIONS.contains(&key) && yes(value) != Some(false) && !value.is_empty() {
+                self.by_list |= key == "secure_email_list_enable";
+                self.fault(
+                    number,
+                    format!("{key} restricts what can be done, and has no equal"),
+                );
+            }
         }
     }
 
@@ -179,12 +201,12 @@ impl<'t> Conf<'t> {
             server.no_equal("implicit_ssl on port 21; set tls_implicit_port");
         }
         server.set("port", &port.to_string());
-        let addresses: Vec<_> = ["listen_address", "listen_address6"]
-            .iter()
-            .filter_map(|key| self.text(key))
-            .collect();
-        let listens_ipv6 = self.switch("listen_ipv6", false);
-        if !self.switch("listen", false) && !listens_ipv6 {
+        let (listens, listens_ipv6) =
+            (self.switch("listen", false), self.switch("listen_ipv6", false));
+        // it listens on one of the two alone
+        let key = if listens_ipv6 && !listens { "listen_address6" } else { "listen_address" };
+        let addresses: Vec<_> = self.text(key).into_iter().collect();
+        if !listens && !listens_ipv6 {
             server.note("vsftpd was started by inetd or the like; this server listens itself");
         }
         if addresses.iter().any(|address| address.parse::<std::net::IpAddr>().is_err()) {
@@ -342,7 +364,12 @@ impl<'t> Conf<'t> {
     fn anonymous(&mut self, server: &mut Section) {
         let is_said = self.values.contains_key("anonymous_enable");
         let write = self.switch("write_enable", false);
-        let mut perm = "elr".to_owned();
+        let mut perm = "e".to_owned();
+        for (key, letter) in [("dirlist_enable", "l"), ("download_enable", "r")] {
+            if self.switch(key, true) {
+                perm += letter;
+            }
+        }
         let other = self.switch("anon_other_write_enable", false);
         let letters = [
             (other, "df"),
@@ -356,14 +383,25 @@ impl<'t> Conf<'t> {
             server.note(
                 "anonymous_enable is not set, which vsftpd takes for YES; enable_anonymous is off",
             );
+        } else if self.switch("anonymous_enable", false) && self.by_list {
+            server
+                .note("anonymous users by a list of e-mail addresses; enable_anonymous is off");
         } else if self.switch("anonymous_enable", false) {
+            let only_public = self.switch("anon_world_readable_only", true);
+            if perm.contains('w') && perm.contains('r') && only_public {
+                perm = perm.replace('r', "");
+                server.no_equal(
+                    "anon_world_readable_only: what was uploaded could not be read, and the letter \
+                     r would let it be; it is left out",
+                );
+            }
             if self.text("anon_root").is_none() {
                 server.note("vsftpd serves the home of the system's user ftp");
             }
             server.set("enable_anonymous", "on");
             server.set("anonymous_path", self.text("anon_root").unwrap_or("/srv/ftp"));
             server.set("anonymous_perm", &perm);
-            if self.switch("anon_world_readable_only", true) {
+            if only_public {
                 server.no_equal(
                     "anon_world_readable_only; what the server's user may read is served",
                 );
