@@ -165,15 +165,6 @@ impl Server {
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self) -> io::Result<()> {
         self.announce();
-        let mut acceptors = Vec::new();
-        for door in &self.doors {
-            let (hub, pulse) = (Arc::clone(&self.hub), Arc::clone(&door.pulse));
-            let (address, door) = (door.address(), door.try_clone()?);
-            let port = address.map_or(0, |address| address.port());
-            let builder = thread::Builder::new().name(format!("accept-{port}"));
-            let thread = builder.spawn(move || accept(&door, &hub))?;
-            acceptors.push(Acceptor::new(address, thread, pulse));
-        }
         let workers = self.hub.shared.settings().config.hook_workers();
         Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
         let workers = self.hub.shared.settings().config.password_workers();
@@ -191,6 +182,16 @@ impl Server {
             builder.name("metrics".to_owned()).spawn(serve)?;
         }
         drop(settings);
+        // last, so that clients meet a server that has all its threads
+        let mut acceptors = Vec::new();
+        for door in &self.doors {
+            let (hub, pulse) = (Arc::clone(&self.hub), Arc::clone(&door.pulse));
+            let (address, door) = (door.address(), door.try_clone()?);
+            let port = address.map_or(0, |address| address.port());
+            let builder = thread::Builder::new().name(format!("accept-{port}"));
+            let thread = builder.spawn(move || accept(&door, &hub))?;
+            acceptors.push(Acceptor::new(address, thread, pulse));
+        }
         self.hub.supervisor.ready();
         let last = self.wait_for_end(Watch::new(acceptors));
         self.stop(last == Order::StopNow);
