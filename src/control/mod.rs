@@ -347,7 +347,7 @@ impl Session {
         match command {
             Command::Abort => Ok(transfer::abort(self)),
             Command::Account => Ok(Reply::new(Code::Superfluous, "No account needed")),
-            Command::Allocate(bytes) => transfer::allocate(self.user()?, bytes),
+            Command::Allocate(bytes) => transfer::allocate(self, bytes),
             Command::Auth(mechanism) => security::auth(self, &mechanism),
             Command::BufferSize(size) => security::buffer_size(self, size),
             Command::ClearControl => security::clear_control(),

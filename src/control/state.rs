@@ -95,6 +95,8 @@ pub(super) struct Parameters {
     pub(super) restart: u64,
     /// What SIZE has told of a file; taken by the next upload.
     pub(super) told_size: Option<(VirtualPath, Told)>,
+    /// What ALLO has said of the next upload, for who looks on.
+    pub(super) announced: Option<u64>,
     /// What RNFR named; taken by the next command.
     pub(super) rename_from: Option<VirtualPath>,
 }
@@ -110,6 +112,7 @@ impl Default for Parameters {
             setup: Setup::None,
             restart: 0,
             told_size: None,
+            announced: None,
             rename_from: None,
         }
     }

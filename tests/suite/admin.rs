@@ -67,6 +67,29 @@ mod who {
     }
 
     #[test]
+    fn an_upload_that_was_announced_is_shown_in_percent() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        client.cmd("ALLO 4096", 200);
+        let mut data = client.passive();
+        client.cmd("STOR file", 150);
+        data.write_all(&[b'x'; 1024]).unwrap();
+        eventually("a quarter is shown", || {
+            ftpd(&server, &["who"]).1.contains("1.0 KiB of 4.0 KiB, 25 %")
+        });
+        drop(data);
+        client.expect(226);
+        // it was for that upload alone
+        let mut data = client.passive();
+        client.cmd("STOR other", 150);
+        data.write_all(&[b'x'; 1024]).unwrap();
+        eventually("the next one runs", || ftpd(&server, &["who"]).1.contains("STOR"));
+        assert!(!ftpd(&server, &["who"]).1.contains(" % "));
+        drop(data);
+        client.expect(226);
+    }
+
+    #[test]
     fn without_a_server_the_answer_is_a_failure_that_names_the_socket() {
         let mut server = Server::start();
         server.signal("TERM");

@@ -152,7 +152,8 @@ fn receive(
     let tree = Arc::clone(&user.tree);
     let rate = Arc::clone(&user.account.upload);
     let mut placed = None;
-    session.live.begin(verb, &tree.real(&announced), None);
+    let size = session.state.parameters.announced.take();
+    session.live.begin(verb, &tree.real(&announced), size);
     let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
         match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
@@ -199,11 +200,13 @@ fn local_store(
     }
 }
 
-/// ALLO: whether there is room (RFC 959 §4.1.3).
-pub(crate) fn allocate(user: &User, bytes: u64) -> Result<Reply, Refusal> {
+/// ALLO: whether there is room (RFC 959 §4.1.3). It also tells how long the next upload is.
+pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
+    let user = session.user()?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }
+    session.state.parameters.announced = Some(bytes);
     Ok(Reply::ok("There is room"))
 }
 
