@@ -5,7 +5,7 @@
 use std::io;
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
-use rustix::rand::{GetRandomFlags, getrandom};
+use ring::rand::{SecureRandom, SystemRandom};
 use sha_crypt::ShaCrypt;
 use sha_crypt::password_hash::{self, PasswordHasher, PasswordVerifier};
 use subtle::ConstantTimeEq;
@@ -80,10 +80,8 @@ pub fn make(password: &[u8]) -> io::Result<String> {
         return Err(io::Error::other(why));
     }
     let mut salt = [0; SALT];
-    let mut filled = 0;
-    while let Some(rest) = salt.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        filled += getrandom(rest, GetRandomFlags::empty())?;
-    }
+    let random = SystemRandom::new().fill(&mut salt);
+    random.map_err(|_| io::Error::other("the system has no random bytes"))?;
     let made: PasswordHash = Argon2::default()
         .hash_password_with_salt(password, &salt)
         .map_err(|why| io::Error::other(why.to_string()))?;

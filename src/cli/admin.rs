@@ -50,3 +50,11 @@ pub(super) fn text(of: &Value, key: &str) -> String {
     let text = of.get(key).and_then(Value::as_str).unwrap_or_default();
     escaped(text.as_bytes()).to_string()
 }
+
+/// User and address of a session, as a list shows them: nobody is a dash, and TLS a star.
+pub(super) fn client(session: &Value) -> (String, String) {
+    let user = session.get("user").filter(|user| !user.is_null());
+    let user = user.map_or_else(|| "-".to_owned(), |_| text(session, "user"));
+    let tls = session.get("tls").and_then(Value::as_bool) == Some(true);
+    (user, text(session, "address") + if tls { "*" } else { "" })
+}

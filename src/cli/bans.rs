@@ -7,16 +7,10 @@ use serde_json::{Value, json};
 
 use super::admin::{ask, number, text};
 use super::screen::clock;
-use super::{Arguments, Stop, Word, say};
+use super::{Arguments, Stop, say};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let mut json = false;
-    while let Some(word) = arguments.next()? {
-        match word {
-            Word::Flag(flag) if flag == "--json" => json = true,
-            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
-        }
-    }
+    let [json] = arguments.switches(["--json"])?;
     let answer = ask(arguments.file.as_deref(), &json!({ "command": "bans" }))?;
     let bans = answer.get("bans").and_then(Value::as_array).cloned().unwrap_or_default();
     if json {

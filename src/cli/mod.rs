@@ -195,6 +195,20 @@ impl Arguments {
         text.parse().map_err(cannot)
     }
 
+    /// Which of these flags stand there, and nothing else.
+    fn switches<const N: usize>(&mut self, names: [&str; N]) -> Result<[bool; N], Stop> {
+        let mut set = [false; N];
+        while let Some(word) = self.next()? {
+            let is = |name: &str| matches!(&word, Word::Flag(flag) if flag == name);
+            let mut known = names.iter().zip(&mut set);
+            match known.find(|(name, _)| is(name)) {
+                Some((_, set)) => *set = true,
+                None => return Err(word.unexpected()),
+            }
+        }
+        Ok(set)
+    }
+
     /// There must be no more words; gives the settings that were named.
     fn end(mut self) -> Result<Option<PathBuf>, Stop> {
         self.next()?.map_or(Ok(()), |word| Err(word.unexpected()))?;

@@ -1,7 +1,6 @@
 //! How sessions and transfers look on a terminal.
 
 use std::fmt::Write;
-use std::io;
 
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
@@ -21,11 +20,6 @@ pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
     said.ok().filter(|&(columns, rows)| columns > 0 && rows > 0).unwrap_or(USUAL)
 }
 
-/// Whether anybody looks at it.
-pub(super) fn is_terminal(stream: &impl io::IsTerminal) -> bool {
-    stream.is_terminal()
-}
-
 /// A transfer as a line: a bar if it is known how long it will be, the rate, and the file.
 pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
     let (bytes, size) = (number(of, "bytes"), of.get("size").and_then(Value::as_u64));
@@ -39,7 +33,7 @@ pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
     let rate = format!("{}/s", binary(rate));
     // a String takes whatever is written to it
     let _ = write!(line, " {rate:>12} {:<4} ", text(of, "doing"));
-    let room = columns.saturating_sub(width(&line));
+    let room = columns.saturating_sub(line.width());
     line + &tail(&text(of, "path"), room)
 }
 
@@ -81,7 +75,7 @@ pub(super) fn per_second(bytes: u64, seconds: f64) -> u64 {
 
 /// The first columns of a text.
 pub(super) fn head(text: &str, columns: usize) -> String {
-    if width(text) <= columns {
+    if text.width() <= columns {
         return text.to_owned();
     }
     fitting(text.chars(), columns) + "~"
@@ -89,7 +83,7 @@ pub(super) fn head(text: &str, columns: usize) -> String {
 
 /// The last columns of a text, for the end of a path says most.
 fn tail(text: &str, columns: usize) -> String {
-    if width(text) <= columns {
+    if text.width() <= columns {
         return text.to_owned();
     }
     let kept = fitting(text.chars().rev(), columns);
@@ -107,11 +101,6 @@ fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> String {
             fits
         })
         .collect()
-}
-
-/// Columns of a terminal, of which some letters take two.
-fn width(text: &str) -> usize {
-    text.width()
 }
 
 #[cfg(test)]
@@ -139,7 +128,7 @@ mod tests {
         let path = format!("/srv/{}/end.jpg", "x".repeat(200));
         let all = json!({ "doing": "RETR", "path": path, "bytes": 50, "size": 100 });
         let line = transfer(&all, 2048, 80);
-        assert_eq!(width(&line), 80, "{line}");
+        assert_eq!(line.width(), 80, "{line}");
         assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR ~"), "{line}");
         assert!(line.ends_with("x/end.jpg"), "{line}");
         let open = json!({ "doing": "STOR", "path": "/a", "bytes": 2048, "size": null });

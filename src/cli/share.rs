@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
-use rustix::rand::{GetRandomFlags, getrandom};
+use ring::error::Unspecified;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -220,12 +221,9 @@ fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
     shown.into_iter().map(|ip| SocketAddr::new(ip, listening.port())).collect()
 }
 
-fn password() -> io::Result<String> {
+fn password() -> Result<String, Unspecified> {
     let mut bytes = [0; LENGTH];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        filled += getrandom(rest, GetRandomFlags::empty())?;
-    }
+    SystemRandom::new().fill(&mut bytes)?;
     let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
     Ok(bytes.iter().filter_map(letter).collect())
 }

@@ -7,20 +7,14 @@ use serde_json::{Value, json};
 
 use super::admin::{ask, number, text};
 use super::screen::{binary, clock};
-use super::{Arguments, Stop, Word, say};
+use super::{Arguments, Stop, say};
 
 /// What moves, in the words of the answer.
 const WAYS: [(&str, &str); 3] =
     [("uploads", "upload"), ("downloads", "download"), ("listings", "listing")];
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let mut json = false;
-    while let Some(word) = arguments.next()? {
-        match word {
-            Word::Flag(flag) if flag == "--json" => json = true,
-            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
-        }
-    }
+    let [json] = arguments.switches(["--json"])?;
     let answer = ask(arguments.file.as_deref(), &json!({ "command": "stats" }))?;
     let stats = answer.get("stats").unwrap_or(&Value::Null);
     Ok(say(&if json { stats.to_string() } else { page(&answer, stats) }))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::admin::{ask, number, text};
-use super::screen::{binary, clock, head, is_terminal, per_second, size, transfer};
-use super::{Arguments, Stop, Word};
+use super::admin::{ask, client, number, text};
+use super::screen::{binary, clock, head, per_second, size, transfer};
+use super::{Arguments, Stop};
 
 /// From one picture to the next.
 const EVERY: Duration = Duration::from_secs(1);
@@ -20,14 +21,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let (mut once, mut json) = (false, false);
-    while let Some(word) = arguments.next()? {
-        match word {
-            Word::Flag(flag) if flag == "--once" => once = true,
-            Word::Flag(flag) if flag == "--json" => json = true,
-            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
-        }
-    }
+    let [once, json] = arguments.switches(["--once", "--json"])?;
     let mut before = Before::default();
     let stdout = std::io::stdout();
     loop {
@@ -35,7 +29,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         let printed = if json {
             Value::from(sessions).to_string()
         } else {
-            let clear = if once || !is_terminal(&stdout) { "" } else { CLEAR };
+            let clear = if once || !stdout.is_terminal() { "" } else { CLEAR };
             format!("{clear}{}", picture(&sessions, &mut before, size(&stdout)))
         };
         if !say_on(&printed) || once {
@@ -82,10 +76,7 @@ fn picture(sessions: &[Value], before: &mut Before, (columns, rows): (usize, usi
     let mut bytes = HashMap::new();
     for session in sessions {
         let id = number(session, "id");
-        let user = session.get("user").filter(|user| !user.is_null());
-        let user = user.map_or_else(|| "-".to_owned(), |_| text(session, "user"));
-        let tls = session.get("tls").and_then(Value::as_bool) == Some(true);
-        let address = text(session, "address") + if tls { "*" } else { "" };
+        let (user, address) = client(session);
         let time = clock(number(session, "seconds"));
         let of = session.get("transfer").filter(|of| !of.is_null());
         let idle = if of.is_none() { "  idle" } else { "" };

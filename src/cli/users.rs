@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::admin::ask;
 use super::screen::binary;
-use super::{Arguments, Stop, Word, complain, load, say};
+use super::{Arguments, Stop, complain, load, say};
 use crate::auth::{LastLogin, last_logins};
 use crate::config::{Config, Password, User};
 use crate::log::{escaped, stamp};
@@ -23,13 +23,7 @@ struct Known {
 }
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let mut json = false;
-    while let Some(word) = arguments.next()? {
-        match word {
-            Word::Flag(flag) if flag == "--json" => json = true,
-            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
-        }
-    }
+    let [json] = arguments.switches(["--json"])?;
     let (file, config) = load(arguments.file.as_deref())?;
     let known = Known::of(&file, &config);
     let mut users: Vec<_> = config.users.iter().collect();

@@ -5,18 +5,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::admin::{ask, number, text};
+use super::admin::{ask, client, number, text};
 use super::screen::{binary, clock, per_second};
-use super::{Arguments, Stop, Word, say};
+use super::{Arguments, Stop, say};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let mut json = false;
-    while let Some(word) = arguments.next()? {
-        match word {
-            Word::Flag(flag) if flag == "--json" => json = true,
-            other @ (Word::Flag(_) | Word::Value(_)) => return Err(other.unexpected()),
-        }
-    }
+    let [json] = arguments.switches(["--json"])?;
     let answer = ask(arguments.file.as_deref(), &json!({ "command": "who" }))?;
     let sessions = answer.get("sessions").and_then(Value::as_array);
     if json {
@@ -30,10 +24,7 @@ fn table(sessions: &[Value]) -> String {
     let mut lines =
         format!("{:>5} {:<12} {:<22} {:>8}  DOING", "ID", "USER", "ADDRESS", "TIME");
     for session in sessions {
-        let user = session.get("user").filter(|user| !user.is_null());
-        let user = user.map_or_else(|| "-".to_owned(), |_| text(session, "user"));
-        let tls = session.get("tls").and_then(Value::as_bool) == Some(true);
-        let address = text(session, "address") + if tls { "*" } else { "" };
+        let (user, address) = client(session);
         let (id, time) = (number(session, "id"), clock(number(session, "seconds")));
         // a String takes whatever is written to it
         let _ = write!(lines, "\n{id:>5} {user:<12} {address:<22} {time:>8}  ");

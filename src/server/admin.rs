@@ -232,11 +232,10 @@ fn kick(hub: &Hub, whom: &str) -> Value {
             let address = address.to_canonical();
             Box::new(move |live| live.peer.ip() == address)
         }
-        _ if whom.starts_with("user:") => {
-            let name = whom.trim_start_matches("user:");
+        _ => {
+            let name = whom.strip_prefix("user:").unwrap_or(whom);
             Box::new(move |live| live.is_user(name))
         }
-        _ => Box::new(|live| live.is_user(whom)),
     };
     let ended = hub.registry.end(which, "Ended by the administrator");
     log::info!("the administrator has ended sessions: {ended}");

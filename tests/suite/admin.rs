@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -353,13 +354,19 @@ mod reload {
 mod stop {
     use super::*;
 
+    /// A download that waits for its client.
+    fn downloading(server: &Server, mib: usize) -> (Client, TcpStream) {
+        server.put("big", vec![b'x'; mib << 20]);
+        let mut client = Client::bob(server);
+        let data = client.passive();
+        client.cmd("RETR big", 150);
+        (client, data)
+    }
+
     #[test]
     fn the_server_stops_with_and_without_its_transfers() {
         let mut server = Server::start();
-        server.put("big", vec![b'x'; 32 << 20]);
-        let mut client = Client::bob(&server);
-        let mut data = client.passive();
-        client.cmd("RETR big", 150);
+        let (mut client, mut data) = downloading(&server, 32);
         assert_eq!(ftpd(&server, &["stop"]).0, 0);
         server.wait_for_log("shutting down");
         assert_eq!(drain(&mut data).len(), 32 << 20);
@@ -367,10 +374,7 @@ mod stop {
         assert!(server.wait_for_exit().success());
 
         let mut server = Server::setup().server("shutdown_grace = 1h").start();
-        server.put("big", vec![b'x'; 64 << 20]);
-        let mut client = Client::bob(&server);
-        let _data = client.passive();
-        client.cmd("RETR big", 150);
+        let (mut client, _data) = downloading(&server, 64);
         assert_eq!(ftpd(&server, &["stop"]).0, 0);
         server.wait_for_log("shutting down");
         // while it waits for the transfer it can be seen, and hurried
@@ -380,10 +384,7 @@ mod stop {
         assert!(server.wait_for_exit().success());
 
         let mut server = Server::setup().server("shutdown_grace = 1h").start();
-        server.put("big", vec![b'x'; 64 << 20]);
-        let mut client = Client::bob(&server);
-        let _data = client.passive();
-        client.cmd("RETR big", 150);
+        let (mut client, _data) = downloading(&server, 64);
         assert_eq!(ftpd(&server, &["stop", "--now"]).0, 0);
         client.expect(426);
         assert!(server.wait_for_exit().success());

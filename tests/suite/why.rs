@@ -16,6 +16,17 @@ fn why(server: &Server, words: &[&str]) -> (i32, String) {
     (code, out)
 }
 
+/// The same, asked by somebody who is not root.
+fn why_as_nobody(server: &Server, path: &str, action: &str) -> String {
+    let output = Command::new("setpriv")
+        .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
+        .args(["--clear-groups", env!("CARGO_BIN_EXE_ftpd"), "why", "bob", path, action])
+        .current_dir(server.dir())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 #[test]
 fn what_is_allowed_is_a_yes_with_the_real_path() {
     let server = Server::start();
@@ -115,13 +126,7 @@ fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
         ("kept/file", "delete", "DELE", may_not("write to the directory", "kept", "755")),
         ("sticky/file", "delete", "DELE", sticky),
     ] {
-        let output = Command::new("setpriv")
-            .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
-            .args(["--clear-groups", env!("CARGO_BIN_EXE_ftpd"), "why", "bob", path, action])
-            .current_dir(server.dir())
-            .output()
-            .unwrap();
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let out = why_as_nobody(&server, path, action);
         assert!(out.ends_with(&format!("no: {sentence}\n")), "{path} {action}: {out}");
         if matches!(command, "RETR" | "STOR" | "MLSD") {
             client.passive();
@@ -150,15 +155,7 @@ fn a_directory_that_cannot_be_read_is_taken_for_what_it_may_be() {
     };
     put("blind", 0o311);
     put("shut", 0o644);
-    let ask = |path: &str| {
-        let output = Command::new("setpriv")
-            .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
-            .args(["--clear-groups", env!("CARGO_BIN_EXE_ftpd"), "why", "bob", path, "delete"])
-            .current_dir(server.dir())
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
+    let ask = |path| why_as_nobody(&server, path, "delete");
     let (blind, shut) = (ask("blind"), ask("shut"));
     assert!(blind.ends_with(": yes\n"), "{blind}");
     assert!(shut.ends_with(": no: directory is not empty\n"), "{shut}");
