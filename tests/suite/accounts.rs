@@ -415,10 +415,13 @@ impl Typist {
     /// `None` where this system has no `script` to make a terminal.
     fn start(dir: &Path, arguments: &str) -> Option<Self> {
         let program = env!("CARGO_BIN_EXE_ftpd");
-        let shell =
-            format!("{program} {arguments}; echo code=$?; stty -a | grep -o ' -*echo '");
+        // the shell gets the Ctrl-C too, and some end by it although the program has dealt with it
+        let shell = format!(
+            "trap : INT; {program} {arguments}; echo code=$?; stty -a | grep -o ' -*echo '"
+        );
         let child = Command::new("script")
             .args(["-qec", &shell, "/dev/null"])
+            .env("SHELL", "/bin/sh")
             .current_dir(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
