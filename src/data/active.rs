@@ -1,8 +1,9 @@
 //! PORT and EPRT: the server connects to the client.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -51,6 +52,9 @@ pub fn may_leave_from(port: u16) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "data sockets are this room's")]
 fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     let socket = bound(local)?;
+    if is_within(local.ip(), to.ip()) {
+        do_not_pace(&socket);
+    }
     match socket.connect(&to.into()) {
         Err(why) if Errno::from_io_error(&why) == Some(Errno::INPROGRESS) => Ok(socket),
         other => other.map(|()| socket),
@@ -66,4 +70,47 @@ pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
     let _raised = (1..1024).contains(&local.port()).then(raise_low_ports);
     socket.bind(&local.into())?;
     Ok(socket)
+}
+
+/// Whether both ends are on this machine.
+pub(super) fn is_within(local: IpAddr, peer: IpAddr) -> bool {
+    let (local, peer) = (local.to_canonical(), peer.to_canonical());
+    local == peer || peer.is_loopback()
+}
+
+/// BBR, which some systems use by default, sends at a pace that it thinks the network can bear.
+/// Within the machine there is none, and the wait for each next packet would cost most of the
+/// speed (tests/bench/RESULTS.md). Reno is there always, for everybody, and does not pace.
+pub(super) fn do_not_pace(socket: &Socket) {
+    static PACES: OnceLock<bool> = OnceLock::new();
+    let usual = || socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr"));
+    if *PACES.get_or_init(usual) {
+        // it goes at the usual pace then
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_here_if_they_are_one_address_or_loopback() {
+        let within =
+            |local: &str, peer: &str| is_within(local.parse().unwrap(), peer.parse().unwrap());
+        assert!(within("127.0.0.1", "127.0.0.1"));
+        assert!(within("127.0.0.1", "127.0.0.2"));
+        assert!(within("::1", "::1"));
+        assert!(within("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(within("2001:db8::1", "2001:db8::1"));
+        assert!(!within("192.0.2.1", "192.0.2.2"));
+        assert!(!within("2001:db8::1", "2001:db8::2"));
+    }
+
+    #[test]
+    fn a_connection_within_the_machine_does_not_pace() {
+        let socket = bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        do_not_pace(&socket);
+        assert!(!socket.tcp_congestion().unwrap().starts_with(b"bbr"));
+    }
 }

@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::active::bound;
+use super::active::{bound, do_not_pace, is_within};
 use super::ports::Lease;
 use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
@@ -53,7 +53,7 @@ impl Passive {
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
-            listen(local)
+            listen(local, owner)
         })?;
         Ok(Self { port: lease.port(), owner, tls, state: State::Waiting(listener, lease) })
     }
@@ -166,8 +166,12 @@ impl Passive {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, owner: Option<IpAddr>) -> io::Result<TcpListener> {
     let socket = bound(address)?;
+    if owner.is_some_and(|owner| is_within(address.ip(), owner)) {
+        // and so the connections that come in on it
+        do_not_pace(&socket);
+    }
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
