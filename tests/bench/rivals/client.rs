@@ -10,6 +10,12 @@ use std::time::Duration;
 use rustix::net::RecvFlags;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
+
+use crate::workloads::SMALL;
+
+/// A congestion control that is always there, and does not pace.
+pub const UNPACED: &str = "reno";
 
 /// A control connection.
 pub struct Client {
@@ -224,21 +230,29 @@ impl Client {
         rustix::net::sockopt::set_tcp_quickack(self.control.stream(), true).expect("quickack");
     }
 
-    /// EPSV, and the data connection.
-    fn data(&mut self) -> TcpStream {
+    /// EPSV, and the data connection. What is sent on it is not paced if it is much, so that the
+    /// server is what is measured.
+    fn data(&mut self, sends: u64) -> TcpStream {
         self.send("EPSV", "");
         let reply = self.expect(b'2');
         let digits = reply.split(|&byte| byte == b'|').nth(3).expect("port");
         let port = digits.iter().fold(0, |port, digit| port * 10 + u16::from(digit - b'0'));
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let data = TcpStream::connect(to).expect("data connection");
+        let data = if sends > SMALL {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
+            socket.set_tcp_congestion(UNPACED.as_bytes()).expect("reno");
+            socket.connect(&to.into()).expect("data connection");
+            socket.into()
+        } else {
+            TcpStream::connect(to).expect("data connection")
+        };
         data.set_read_timeout(Some(PATIENCE)).expect("timeout");
         data
     }
 
     /// A download, or a listing; gives its size.
     pub fn download(&mut self, command: &str, path: &str, reader: Reader) -> u64 {
-        let mut data = self.data();
+        let mut data = self.data(0);
         self.send(command, path);
         self.acknowledge();
         let bytes = match &self.tls {
@@ -254,7 +268,7 @@ impl Client {
 
     /// An upload of so many bytes.
     pub fn upload(&mut self, path: &str, chunk: &[u8], bytes: u64) {
-        let data = self.data();
+        let data = self.data(bytes);
         self.send("STOR ", path);
         self.acknowledge();
         self.expect(b'1');

@@ -1,12 +1,14 @@
 //! The least that an FTP server can do for small files: the replies that the protocol asks for,
-//! the calls that the kernel asks for, and no check at all. What no server can go below.
+//! the calls that the kernel asks for, and no check at all. What no server can go below. It is a
+//! process of its own, as servers are: to change from one to another costs more than between threads.
 
+use std::env;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::thread;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::net::{SendFlags, send};
@@ -33,20 +35,33 @@ pub fn small_up(place: &Place, workload: &Workload) -> Figure {
     })
 }
 
+/// Set for the process that serves, to the directory of the files.
+pub const SERVES: &str = "FTPD_BENCH_FLOOR";
+
 fn beside(place: &Place, workload: &Workload, work: impl Fn(&mut Client)) -> Figure {
-    let data = place.home().join("data");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
-    let port = listener.local_addr().expect("address").port();
-    tree::pin(None, true);
-    let figure = workload.timed(None, || {
-        thread::scope(|scope| {
-            scope.spawn(|| serve(listener.accept().expect("accept").0, &data));
-            work(&mut Client::login(port, "x", "y"));
-        });
-    });
+    let mut server = Command::new(env::current_exe().expect("program"))
+        .env(SERVES, place.home().join("data"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("floor");
+    let mut port = String::new();
+    let said = server.stdout.take().expect("output");
+    BufReader::new(said).read_line(&mut port).expect("port");
+    let mut client = Client::login(port.trim().parse().expect("port"), "x", "y");
+    tree::pin(Some(server.id()), true);
+    let figure = workload.timed(Some(server.id()), || work(&mut client));
     tree::pin(None, false);
+    drop(client);
+    server.wait().expect("floor");
     place.clear();
     figure
+}
+
+/// One client of a process of its own.
+pub fn serve_one(data: &Path) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
+    println!("{}", listener.local_addr().expect("address").port());
+    serve(listener.accept().expect("accept").0, data);
 }
 
 fn serve(mut control: TcpStream, data: &Path) {

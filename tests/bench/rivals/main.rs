@@ -37,10 +37,12 @@ mod report;
 mod servers;
 mod throttle;
 mod tree;
+
 mod workloads;
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::exit;
 
 use report::Report;
@@ -48,6 +50,9 @@ use servers::Server;
 use workloads::{WORKLOADS, Workload};
 
 fn main() {
+    if let Some(data) = env::var_os(floor::SERVES) {
+        return floor::serve_one(Path::new(&data));
+    }
     let rounds = env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
     let workloads: Vec<&Workload> = chosen("ONLY", WORKLOADS, |workload| workload.name);
     let kinds = chosen("SERVERS", servers::KINDS, |kind| kind.name);

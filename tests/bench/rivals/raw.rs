@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::thread;
 
 use rustix::fs::{AtFlags, RawDir, statat};
+use rustix::net::sockopt::set_tcp_congestion;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::client::{self, Link, Reader, copy, drain};
+use crate::client::{self, Link, Reader, UNPACED, copy, drain};
 use crate::servers::Place;
 use crate::tree;
 use crate::workloads::{Figure, GIB, SMALL, Workload};
@@ -284,8 +285,11 @@ fn on_one_cpu(
     figure
 }
 
+/// Two ends of a connection. The server's end does not pace what it sends, as BBR does where that
+/// is the system's way.
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
+    set_tcp_congestion(&listener, UNPACED).expect("reno");
     let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
     (client, listener.accept().expect("accept").0)
 }

@@ -17,6 +17,15 @@ pub struct Report {
 
 impl Report {
     pub fn new(rounds: usize) -> Self {
+        let of = |path| fs::read_to_string(path).unwrap_or_default();
+        let cpus = of("/proc/cpuinfo");
+        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name"));
+        println!(
+            "Linux {}, congestion control {}, processor{}",
+            of("/proc/sys/kernel/osrelease").trim(),
+            of("/proc/sys/net/ipv4/tcp_congestion_control").trim(),
+            cpu.unwrap_or_default().trim_start()
+        );
         Self { rounds, figures: BTreeMap::new(), json: Vec::new() }
     }
 
@@ -87,6 +96,9 @@ impl Report {
         if let (Some(goal), Some(raw)) = (workload.goal_raw, of("raw")) {
             let ratio = rate(ours) / rate(raw);
             let _ = write!(goals, "; {ratio:.2} of raw, goal {goal} {}", met(ratio >= goal));
+        }
+        if let Some(floor) = of("floor") {
+            let _ = write!(goals, "; {:.2} of the floor", rate(ours) / rate(floor));
         }
         println!("  ftpd: {goals}");
     }
