@@ -195,7 +195,10 @@ impl Verb {
 
     /// What follows one of its names in `line`, without the space between.
     fn text_after_name<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
-        self.names.iter().find_map(|name| after(name.as_bytes(), line))
+        // most names of the table differ in their first letter
+        let first = line.first()?.to_ascii_uppercase();
+        let mut names = self.names.iter().map(|name| name.as_bytes());
+        names.find_map(|name| if name.first()? == &first { after(name, line) } else { None })
     }
 }
 

@@ -50,6 +50,14 @@ pub enum Code {
     BadRestart = 554,
 }
 
+impl Code {
+    /// As it is written.
+    fn digits(self) -> [u8; 3] {
+        let code = self as u16;
+        [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + (digit & 15) as u8)
+    }
+}
+
 /// The final reply to a command.
 #[derive(Debug)]
 pub struct Reply {
@@ -133,14 +141,16 @@ impl Reply {
     /// What goes over the wire.
     pub(super) fn wire(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LINE);
-        let code = self.code as u16;
+        let code = self.code.digits();
         if let Some((first, between)) = &self.body {
-            out.extend_from_slice(format!("{code}-").as_bytes());
+            out.extend_from_slice(&code);
+            out.push(b'-');
             push(first, &mut out);
             out.extend_from_slice(b"\r\n");
             push(between, &mut out);
         }
-        out.extend_from_slice(format!("{code} ").as_bytes());
+        out.extend_from_slice(&code);
+        out.push(b' ');
         push(&self.text, &mut out);
         out.extend_from_slice(b"\r\n");
         out
@@ -174,6 +184,9 @@ pub(super) fn tame(text: &[u8]) -> Vec<u8> {
 
 /// The control connection is a Telnet connection: a byte 255 goes out twice (RFC 854).
 fn push(text: &[u8], out: &mut Vec<u8>) {
+    if !text.contains(&255) {
+        return out.extend_from_slice(text);
+    }
     for part in text.split_inclusive(|&byte| byte == 255) {
         out.extend_from_slice(part);
         if part.last() == Some(&255) {

@@ -84,14 +84,22 @@ impl PartName {
 
     /// The name in the directory.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        use std::io::Write;
-        let mut out = PREFIX.to_vec();
-        // a Vec takes whatever is written to it
-        self.mark.0.iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
-        let _ = match self.tag {
-            Tag::Dead => write!(out, "-0."),
-            Tag::Active(server, upload) => write!(out, "-{server:08x}{upload:x}."),
-        };
+        let mut out = Vec::with_capacity(255);
+        out.extend_from_slice(PREFIX);
+        push_hex(self.mark.0, &mut out);
+        out.push(b'-');
+        match self.tag {
+            Tag::Dead => out.push(b'0'),
+            Tag::Active(server, upload) => {
+                push_hex(server.to_be_bytes(), &mut out);
+                // no zeros in front, but one digit at least
+                let unused = (upload.leading_zeros() / 4).min(15) as usize;
+                let before = out.len();
+                push_hex(upload.to_be_bytes(), &mut out);
+                out.drain(before..before + unused);
+            }
+        }
+        out.push(b'.');
         out.extend_from_slice(&self.name);
         out.push(b'~');
         out
@@ -120,6 +128,13 @@ impl PartName {
     }
 }
 
+/// Two digits for each byte.
+fn push_hex<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+    let pairs = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    out.extend_from_slice(pairs.as_flattened());
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -134,6 +149,17 @@ mod tests {
             assert_eq!(part.name.len(), kept);
             assert!(part.bytes().len() <= 255);
         }
+    }
+
+    #[test]
+    fn a_name_has_the_form_that_earlier_servers_wrote() {
+        let part = |tag| PartName::new(Mark([0xab; 12]), tag, b"x").bytes();
+        let mark = "ab".repeat(12);
+        for upload in [0, 1, 0xf, 0x10, 0x123, u64::MAX] {
+            let expected = format!(".ftpd-part-{mark}-0000002a{upload:x}.x~");
+            assert_eq!(part(Tag::Active(42, upload)), expected.as_bytes());
+        }
+        assert_eq!(part(Tag::Dead), format!(".ftpd-part-{mark}-0.x~").as_bytes());
     }
 
     #[test]
