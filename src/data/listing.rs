@@ -10,50 +10,82 @@ use crate::vfs::{Entry, FileKind};
 /// Half a year in seconds: `ls -l` shows the year of what is older.
 const SIX_MONTHS: i64 = 31_556_952 / 2;
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [[u8; 3]; 12] = [
+    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct",
+    *b"Nov", *b"Dec",
+];
 
-/// One line of LIST, as `ls -l` prints it, in UTC.
-pub fn long(
-    entry: &Entry,
-    owner: &str,
-    group: &str,
+/// LIST: lines as `ls -l` prints them, in UTC. What stands in front of the size is mostly the same
+/// for neighbours in a directory, and kept.
+#[derive(Debug)]
+pub struct Long {
     now: i64,
-    days: &mut Days,
-    out: &mut Vec<u8>,
-) {
-    out.extend_from_slice(&mode_text(entry));
-    out.push(b' ');
-    push_number(entry.links, 3, b' ', out);
-    for name in [owner, group] {
+    days: Days,
+    front: Option<(Front, Vec<u8>)>,
+}
+
+/// What the front of a line is made of: kind, mode, links, owner and group.
+type Front = (FileKind, u32, u64, u32, u32);
+
+impl Long {
+    /// With this time, in seconds since 1970, for now.
+    pub fn new(now: i64) -> Self {
+        Self { now, days: Days::default(), front: None }
+    }
+
+    /// Appends one line. `names` gives those of owner and group.
+    pub fn push(
+        &mut self,
+        entry: &Entry,
+        names: impl FnOnce(u32, u32) -> (String, String),
+        out: &mut Vec<u8>,
+    ) {
+        let of = (entry.kind, entry.mode, entry.links, entry.uid, entry.gid);
+        match &self.front {
+            Some((known, text)) if *known == of => out.extend_from_slice(text),
+            _ => {
+                let (owner, group) = names(entry.uid, entry.gid);
+                let text = front(entry, &owner, &group);
+                out.extend_from_slice(&text);
+                self.front = Some((of, text));
+            }
+        }
+        push_number(entry.size, 8, b' ', out);
+        let (day, time) = self.days.of(entry.modified);
+        let [n, a, m] = day.name;
+        let [ten, one] = digits(day.of_month.into());
+        let ten = if ten == b'0' { b' ' } else { ten };
+        out.extend_from_slice(&[b' ', n, a, m, b' ', ten, one, b' ']);
+        let age = self.now.saturating_sub(entry.modified);
+        if (0..SIX_MONTHS).contains(&age) {
+            let ([h, hour], [m, minute]) = (digits(time / 3600), digits(time / 60 % 60));
+            out.extend_from_slice(&[h, hour, b':', m, minute]);
+        } else {
+            // a Vec takes whatever is written to it
+            let _ = write!(out, "{:>5}", day.year);
+        }
         out.push(b' ');
-        out.extend_from_slice(name.as_bytes());
-        out.extend(std::iter::repeat_n(b' ', 8_usize.saturating_sub(name.chars().count())));
+        push_name(&entry.name, out);
+        if let Some((text, _)) = &entry.target {
+            out.extend_from_slice(b" -> ");
+            push_name(text, out);
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    out.push(b' ');
-    push_number(entry.size, 8, b' ', out);
-    out.push(b' ');
-    let (day, time) = days.of(entry.modified);
-    out.extend_from_slice(day.name.as_bytes());
-    out.push(b' ');
-    push_number(u64::from(day.of_month), 2, b' ', out);
-    out.push(b' ');
-    let age = now.saturating_sub(entry.modified);
-    if (0..SIX_MONTHS).contains(&age) {
-        push_number(time / 3600, 2, b'0', out);
-        out.push(b':');
-        push_number(time / 60 % 60, 2, b'0', out);
-    } else {
-        // a Vec takes whatever is written to it
-        let _ = write!(out, "{:>5}", day.year);
+}
+
+/// A line up to its size.
+fn front(entry: &Entry, owner: &str, group: &str) -> Vec<u8> {
+    let mut text = mode_text(entry).to_vec();
+    text.push(b' ');
+    push_number(entry.links, 3, b' ', &mut text);
+    for name in [owner, group] {
+        text.push(b' ');
+        text.extend_from_slice(name.as_bytes());
+        text.extend(std::iter::repeat_n(b' ', 8_usize.saturating_sub(name.chars().count())));
     }
-    out.push(b' ');
-    push_name(&entry.name, out);
-    if let Some((text, _)) = &entry.target {
-        out.extend_from_slice(b" -> ");
-        push_name(text, out);
-    }
-    out.extend_from_slice(b"\r\n");
+    text.push(b' ');
+    text
 }
 
 /// The day of the last entry: neighbours often have the same.
@@ -66,7 +98,7 @@ pub struct Days {
 struct Day {
     year: i32,
     month: u8,
-    name: &'static str,
+    name: [u8; 3],
     of_month: u8,
 }
 
@@ -85,29 +117,33 @@ impl Days {
         // what no calendar has is the beginning
         let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return self.of(0) };
         let month = u8::from(at.month());
-        let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or("Jan");
+        let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or(*b"Jan");
         let day = Day { year: at.year(), month, name, of_month: at.day() };
         self.last = Some((number, day));
         (day, time)
     }
 }
 
-/// A number, with something in front of it up to a width.
+/// A number, with something in front of it up to a width, which is 20 at the most.
 fn push_number(number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+    let mut text = [fill; 20];
+    let mut start = text.len();
     let mut left = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(left % 10).unwrap_or_default();
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
         left /= 10;
-        at -= 1;
+        start -= 1;
         if left == 0 {
             break;
         }
     }
-    let digits = digits.get(at..).unwrap_or_default();
-    out.extend(std::iter::repeat_n(fill, width.saturating_sub(digits.len())));
-    out.extend_from_slice(digits);
+    let start = start.min(text.len().saturating_sub(width));
+    out.extend_from_slice(text.get(start..).unwrap_or_default());
+}
+
+/// The two digits of a number below 100.
+fn digits(number: u64) -> [u8; 2] {
+    [number / 10, number].map(|number| b'0' + (number % 10) as u8)
 }
 
 fn mode_text(entry: &Entry) -> [u8; 10] {
@@ -224,56 +260,94 @@ impl Facts {
     }
 }
 
-/// The facts of one entry, each with its semicolon, and then a space (RFC 3659 §7.2).
-pub fn facts(entry: &Entry, wanted: Facts, perm: PermSet, days: &mut Days, out: &mut Vec<u8>) {
-    let there = entry.followed();
-    for fact in Fact::ALL.into_iter().filter(|&fact| wanted.has(fact)) {
-        // a directory has no size that a client could use
-        if fact == Fact::Size && there.kind != FileKind::File {
-            continue;
-        }
-        out.extend_from_slice(fact.name().as_bytes());
-        out.push(b'=');
-        match fact {
-            Fact::Type => out.extend_from_slice(type_fact(there.kind).as_bytes()),
-            Fact::Size => push_number(there.size, 0, b' ', out),
-            Fact::Modify => push_time(there.modified, days, out),
-            Fact::Perm => push_perm(there.kind, perm, out),
-            Fact::Unique => {
-                push_digits::<4>(there.id.0, 0, out);
-                out.push(b'g');
-                push_digits::<4>(there.id.1, 0, out);
-            }
-            Fact::Mode => push_digits::<3>(u64::from(there.mode), 4, out),
-            Fact::Uid => push_number(u64::from(there.uid), 0, b' ', out),
-            Fact::Gid => push_number(u64::from(there.gid), 0, b' ', out),
-        }
-        out.push(b';');
+/// `MLSx`: facts and lines. What a fact was like for the last entry is kept, for neighbours mostly
+/// have the same.
+#[derive(Debug)]
+pub struct Machine {
+    wanted: Facts,
+    perm: PermSet,
+    days: Days,
+    last: [Option<(u64, Vec<u8>)>; Fact::ALL.len()],
+}
+
+impl Machine {
+    /// The facts that a client wants, and what it may do.
+    pub fn new(wanted: Facts, perm: PermSet) -> Self {
+        Self { wanted, perm, days: Days::default(), last: Default::default() }
     }
-    out.push(b' ');
+
+    /// One line of MLSD.
+    pub fn push(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        self.facts(entry, out);
+        push_name(&entry.name, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The facts of one entry, each with its semicolon, and then a space (RFC 3659 §7.2).
+    pub fn facts(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        let there = entry.followed();
+        let Self { wanted, perm, days, last } = self;
+        let wanted = Fact::ALL.into_iter().zip(last).filter(|(fact, _)| wanted.has(*fact));
+        for (fact, last) in wanted {
+            let of = match fact {
+                // a directory has no size that a client could use
+                Fact::Size if there.kind != FileKind::File => continue,
+                Fact::Size => there.size,
+                Fact::Type | Fact::Perm => there.kind as u64,
+                Fact::Modify => there.modified.cast_unsigned(),
+                Fact::Mode => there.mode.into(),
+                Fact::Uid => there.uid.into(),
+                Fact::Gid => there.gid.into(),
+                // no two entries have the same
+                Fact::Unique => {
+                    push_fact(fact, there, *perm, days, out);
+                    continue;
+                }
+            };
+            let (known, text) = last.get_or_insert_default();
+            if *known != of || text.is_empty() {
+                *known = of;
+                text.clear();
+                push_fact(fact, there, *perm, days, text);
+            }
+            out.extend_from_slice(text);
+        }
+        out.push(b' ');
+    }
+}
+
+fn push_fact(fact: Fact, there: &Entry, perm: PermSet, days: &mut Days, out: &mut Vec<u8>) {
+    out.extend_from_slice(fact.name().as_bytes());
+    out.push(b'=');
+    match fact {
+        Fact::Type => out.extend_from_slice(type_fact(there.kind).as_bytes()),
+        Fact::Size => push_number(there.size, 0, b' ', out),
+        Fact::Modify => push_time(there.modified, days, out),
+        Fact::Perm => push_perm(there.kind, perm, out),
+        Fact::Unique => {
+            push_digits::<4>(there.id.0, 0, out);
+            out.push(b'g');
+            push_digits::<4>(there.id.1, 0, out);
+        }
+        Fact::Mode => push_digits::<3>(u64::from(there.mode), 4, out),
+        Fact::Uid => push_number(u64::from(there.uid), 0, b' ', out),
+        Fact::Gid => push_number(u64::from(there.gid), 0, b' ', out),
+    }
+    out.push(b';');
 }
 
 /// A number in base 16 (4 bits to a digit) or 8 (3 bits), with zeros in front up to a width.
 fn push_digits<const BITS: u32>(number: u64, width: u32, out: &mut Vec<u8>) {
-    let needed = (u64::BITS - number.leading_zeros()).div_ceil(BITS).max(1);
-    for at in (0..needed.max(width)).rev() {
-        let shifted = number.checked_shr(at * BITS).unwrap_or_default();
-        let digit = usize::try_from(shifted & ((1 << BITS) - 1)).unwrap_or_default();
-        out.push(b"0123456789abcdef".get(digit).copied().unwrap_or(b'0'));
+    let mut text = [b'0'; 22];
+    let needed = (u64::BITS - number.leading_zeros()).div_ceil(BITS).max(1).max(width);
+    let start = text.len().saturating_sub(needed as usize);
+    let mut left = number;
+    for digit in text.iter_mut().skip(start).rev() {
+        let low = (left & ((1 << BITS) - 1) & 15) as u8;
+        *digit = if low < 10 { b'0' + low } else { b'a' - 10 + low };
+        left >>= BITS;
     }
-}
-
-/// One line of MLSD.
-pub fn machine(
-    entry: &Entry,
-    wanted: Facts,
-    perm: PermSet,
-    days: &mut Days,
-    out: &mut Vec<u8>,
-) {
-    facts(entry, wanted, perm, days, out);
-    push_name(&entry.name, out);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(text.get(start..).unwrap_or_default());
 }
 
 fn type_fact(kind: FileKind) -> &'static str {
@@ -332,9 +406,8 @@ fn push_time(seconds: i64, days: &mut Days, out: &mut Vec<u8>) {
         Err(_) => drop(write!(out, "{:04}", day.year)),
     }
     let (month, day) = (u64::from(day.month), u64::from(day.of_month));
-    for part in [month, day, time / 3600, time / 60 % 60, time % 60] {
-        push_number(part, 2, b'0', out);
-    }
+    let rest = [month, day, time / 3600, time / 60 % 60, time % 60].map(digits);
+    out.extend_from_slice(rest.as_flattened());
 }
 
 /// A name cannot end its line, whatever it holds.
@@ -370,14 +443,15 @@ mod tests {
 
     fn long_line(entry: &Entry) -> String {
         let mut out = Vec::new();
-        long(entry, "bob", "users", NOW, &mut Days::default(), &mut out);
+        let names = |_, _| ("bob".to_owned(), "users".to_owned());
+        Long::new(NOW).push(entry, names, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     fn machine_line(entry: &Entry, wanted: Facts, perm: &str) -> String {
         let mut out = Vec::new();
         let perm = PermSet::parse(perm).unwrap();
-        machine(entry, wanted, perm, &mut Days::default(), &mut out);
+        Machine::new(wanted, perm).push(entry, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -387,6 +461,20 @@ mod tests {
             long_line(&entry("a b")),
             "-rw-r--r--   1 bob      users       12345 Nov 22 13:34 a b\r\n"
         );
+    }
+
+    #[test]
+    fn neighbours_that_differ_have_fronts_of_their_own() {
+        let mut long = Long::new(NOW);
+        let other = Entry { mode: 0o600, uid: 0, size: 123_456_789_012, ..entry("b") };
+        let mut out = Vec::new();
+        for entry in [&entry("a"), &entry("a"), &other, &entry("a")] {
+            let names = |uid: u32, gid: u32| (uid.to_string(), gid.to_string());
+            long.push(entry, names, &mut out);
+        }
+        let a = "-rw-r--r--   1 1000     100         12345 Nov 22 13:34 a\r\n";
+        let b = "-rw-------   1 0        100      123456789012 Nov 22 13:34 b\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), [a, a, b, a].concat());
     }
 
     #[test]
@@ -437,6 +525,22 @@ mod tests {
             machine_line(&outside, wanted, "el"),
             "type=OS.unix=symlink;perm=; link\r\n"
         );
+    }
+
+    #[test]
+    fn each_entry_has_its_own_facts_whatever_the_last_one_was_like() {
+        let link = Entry { kind: FileKind::Link, size: 4, uid: 0, ..entry("l") };
+        let dir = Entry { kind: FileKind::Directory, mode: 0, modified: 0, ..entry("d") };
+        let empty = Entry { size: 0, modified: NOW + 1, id: (1, 2), gid: 0, ..entry("e") };
+        let all = [entry("a"), link, dir, empty, entry("a")];
+        let perm = PermSet::parse("elradfmwMT").unwrap();
+        let (mut together, mut out) = (Machine::new(Facts::default(), perm), Vec::new());
+        for entry in &all {
+            together.push(entry, &mut out);
+        }
+        let alone = |entry| machine_line(entry, Facts::default(), "elradfmwMT");
+        let expected: String = all.iter().map(alone).collect();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::PermSet;
 use crate::control::Session;
 use crate::control::arg::Pathname;
 use crate::control::command::Command;
@@ -11,7 +10,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::shared::Shared;
 use crate::control::state::User;
-use crate::data::listing::{self, Days, Facts};
+use crate::data::listing::{self, Long, Machine};
 use crate::data::pattern;
 use crate::data::{Source, Throttle};
 use crate::vfs::{Entry, FileKind, FsError, Listing, VirtualPath};
@@ -59,7 +58,7 @@ pub(crate) fn machine(
     if user.tree.stat(&path)?.kind != FileKind::Directory {
         return Err(Refusal::NotADirectory);
     }
-    let style = Style::Machine(session.state.parameters.facts, user.perm(), Days::default());
+    let style = Style::Machine(Machine::new(session.state.parameters.facts, user.perm()));
     send(session, "MLSD", &path, style)
 }
 
@@ -69,8 +68,7 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
     let entry = user.tree.shown_entry(&path)?;
     let mut line = vec![b' '];
-    let (facts, mut days) = (session.state.parameters.facts, Days::default());
-    listing::facts(&entry, facts, user.perm(), &mut days, &mut line);
+    Machine::new(session.state.parameters.facts, user.perm()).facts(&entry, &mut line);
     line.extend_from_slice(&tame(path.as_bytes()));
     line.extend_from_slice(b"\r\n");
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
@@ -142,44 +140,26 @@ enum Style {
     Long(LongStyle),
     /// With what stands before each name.
     Names(Vec<u8>),
-    Machine(Facts, PermSet, Days),
+    Machine(Machine),
 }
 
-/// What LIST needs besides the entry. Neighbours mostly have one owner.
+/// What LIST needs besides the entry.
 struct LongStyle {
     shared: Arc<Shared>,
-    now: i64,
-    days: Days,
-    owner: Option<(u32, String)>,
-    group: Option<(u32, String)>,
+    lines: Long,
 }
 
 impl LongStyle {
     fn new(shared: &Arc<Shared>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-        let shared = Arc::clone(shared);
-        let (now, days) = (now.unwrap_or_default(), Days::default());
-        Self { shared, now, days, owner: None, group: None }
+        Self { shared: Arc::clone(shared), lines: Long::new(now.unwrap_or_default()) }
     }
 
     fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let Self { shared, now, days, owner, group } = self;
-        let owner = remembered(owner, entry.uid, |uid| shared.owners.user(uid));
-        let group = remembered(group, entry.gid, |gid| shared.owners.group(gid));
-        listing::long(entry, owner, group, *now, days, out);
+        let owners = &self.shared.owners;
+        self.lines.push(entry, |uid, gid| (owners.user(uid), owners.group(gid)), out);
     }
-}
-
-fn remembered(
-    last: &mut Option<(u32, String)>,
-    id: u32,
-    look_up: impl FnOnce(u32) -> String,
-) -> &str {
-    if last.as_ref().is_none_or(|(known, _)| *known != id) {
-        *last = Some((id, look_up(id)));
-    }
-    last.as_ref().map_or("", |(_, name)| name)
 }
 
 /// Lines that are made as they are sent, so that a large directory needs no more memory than
@@ -237,9 +217,7 @@ impl Source for Lines {
         match &mut self.style {
             Style::Long(style) => style.line(entry, out),
             Style::Names(prefix) => listing::name(prefix, entry, out),
-            Style::Machine(facts, perm, days) => {
-                listing::machine(entry, *facts, *perm, days, out);
-            }
+            Style::Machine(lines) => lines.push(entry, out),
         }
         Ok(true)
     }
