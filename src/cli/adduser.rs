@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, open};
 
-use super::passwd::{file_of, no_user};
+use super::passwd::{file_with, no_user, place_of};
 use super::rewrite::rewrite;
 use super::secret::new_hash;
 use super::{Arguments, Stop, Word, say, settings_file};
@@ -28,8 +28,9 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (new, named) = New::parse(arguments)?;
     let main = settings_file(named.as_deref())?;
     let shown = escaped(new.name.as_bytes()).to_string();
-    let (file, is_there) = file_of(&main, &new.name)?;
-    if is_there {
+    let place = place_of(&main, &new.name)?;
+    let file = place.file;
+    if !place.lines.is_empty() {
         return Err(Stop::Failed(format!("{} has [user:{shown}] already", file.display())));
     }
     let home = new.home_value()?;
@@ -64,7 +65,7 @@ pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         None => return Err(Stop::Misuse("expected a user".to_owned())),
     };
     let main = settings_file(arguments.end()?.as_deref())?;
-    let (file, true) = file_of(&main, &name)? else { return Err(no_user(&name, &main)) };
+    let file = file_with(&main, &name)?;
     let home =
         config::load(&main).ok().and_then(|config| Some(config.users.get(&name)?.home.clone()));
     let keys = rewrite(&main, &file, |text| {

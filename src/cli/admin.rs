@@ -23,8 +23,12 @@ pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
     let socket = socket.map_err(failed(file.display().to_string()))?;
     let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
     let socket = socket.ok_or_else(none)?;
-    let no_server = format!("no server answers at {}", socket.display());
-    let mut stream = UnixStream::connect(&socket).map_err(failed(no_server.clone()))?;
+    let mut stream = UnixStream::connect(&socket).map_err(|why| {
+        let at = socket.display();
+        let moved =
+            "; one that runs since before a change of admin_socket is still at the old place";
+        Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
+    })?;
     let answer = (|| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
@@ -32,7 +36,14 @@ pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
         BufReader::new(&stream).read_line(&mut line)?;
         Ok(serde_json::from_str::<Value>(&line)?)
     })();
-    let answer: Value = answer.map_err(failed(no_server))?;
+    let answer: Value = answer.map_err(|why: std::io::Error| {
+        let at = socket.display();
+        Stop::Failed(if why.kind() == std::io::ErrorKind::WouldBlock {
+            format!("the server at {at} has not answered within {} s", PATIENCE.as_secs())
+        } else {
+            format!("the server at {at} has hung up: {why}")
+        })
+    })?;
     if answer.get("ok").and_then(Value::as_bool) == Some(true) {
         return Ok(answer);
     }

@@ -1,12 +1,12 @@
 //! `ftpd passwd`: the hash of a new password, to print or to put in its place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::rewrite::rewrite;
 use super::secret::new_hash;
 use super::{Arguments, Stop, Word, say, settings_file};
-use crate::config::{self, edit};
+use crate::config::{self, UserPlace, edit};
 use crate::log::escaped;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -28,7 +28,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let user = user.ok_or_else(|| Stop::Misuse("--write takes a user".to_owned()))?;
     let main = settings_file(arguments.file.as_deref())?;
     // before anybody types a password for nothing
-    let (file, true) = file_of(&main, &user)? else { return Err(no_user(&user, &main)) };
+    let file = file_with(&main, &user)?;
     let hash = new_hash(&of)?;
     rewrite(&main, &file, |text| {
         let new = edit::set(text, &format!("user:{user}"), "password", &hash);
@@ -40,8 +40,28 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     )))
 }
 
-/// The file in which a user stands or would stand, and whether it is there.
-pub(super) fn file_of(main: &Path, user: &str) -> Result<(std::path::PathBuf, bool), Stop> {
+/// The file in which a user stands. One who stands twice is left alone: whoever is meant, the
+/// other one would still be there.
+pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
+    let place = place_of(main, user)?;
+    match place.lines.as_slice() {
+        [] => Err(no_user(user, main)),
+        [_] => Ok(place.file),
+        several => {
+            let at = |(file, line): &(PathBuf, usize)| format!("{}:{line}", file.display());
+            let all: Vec<_> = several.iter().map(at).collect();
+            Err(Stop::Failed(format!(
+                "[user:{}] stands {} times, at {}; nothing is changed",
+                escaped(user.as_bytes()),
+                all.len(),
+                all.join(", ")
+            )))
+        }
+    }
+}
+
+/// Where a user stands or would stand.
+pub(super) fn place_of(main: &Path, user: &str) -> Result<UserPlace, Stop> {
     config::file_of_user(main, user)
         .map_err(|why| Stop::Failed(format!("the settings cannot be read: {why}")))
 }

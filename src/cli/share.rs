@@ -99,14 +99,14 @@ impl Share {
     fn parse(mut arguments: Arguments) -> Result<Self, Stop> {
         let mut folder = None;
         let (mut write, mut tls, mut anonymous) = (false, false, false);
-        let (mut user, mut ip, mut port) = ("guest".to_owned(), None, None);
+        let (mut user, mut ip, mut port) = (None, None, None);
         while let Some(word) = arguments.next()? {
             match word {
                 Word::Flag(flag) => match flag.as_str() {
                     "--write" => write = true,
                     "--tls" => tls = true,
                     "--anonymous" => anonymous = true,
-                    "--user" => user = arguments.value()?,
+                    "--user" => user = Some(arguments.value()?),
                     "--ip" => ip = Some(arguments.parsed("an address")?),
                     "--port" => port = Some(arguments.parsed("a port")?),
                     _ => return Err(Word::Flag(flag).unexpected()),
@@ -119,7 +119,17 @@ impl Share {
         let there = std::fs::canonicalize(&folder);
         let folder =
             there.map_err(|why| Stop::Failed(format!("{}: {why}", log::path(&folder))))?;
-        anonymous |= config::ANONYMOUS.contains(&user.as_str());
+        // the one name that says so by itself
+        let is_plain = user.as_deref() == Some("anonymous");
+        if anonymous && user.is_some() && !is_plain {
+            return Err(Stop::Misuse("--anonymous is for everybody: no --user".to_owned()));
+        }
+        anonymous |= is_plain;
+        let user = user.unwrap_or_else(|| "guest".to_owned());
+        if !anonymous && config::ANONYMOUS.contains(&user.as_str()) {
+            let why = format!("'{user}' logs in without a password; --anonymous allows it");
+            return Err(Stop::Misuse(why));
+        }
         Ok(Self { folder, write, tls, anonymous, user, ip, port })
     }
 
@@ -171,7 +181,8 @@ impl Share {
     /// Tells where it is and how to come in.
     fn announce(&self, server: &Server, password: &str) {
         let write = if self.write { "to read and write" } else { "to read" };
-        let mut text = format!("{} {write}:\n", log::path(&self.folder));
+        let everybody = if self.anonymous { ", for everybody" } else { "" };
+        let mut text = format!("{} {write}{everybody}:\n", log::path(&self.folder));
         let login = if self.anonymous {
             String::new()
         } else {

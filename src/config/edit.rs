@@ -115,6 +115,16 @@ pub fn remove(text: &[u8], section: &str) -> Option<Removed> {
     Some(Removed { text: rest, keys })
 }
 
+/// The numbers of the lines, from 1, in which a section of this name begins.
+pub(super) fn places(text: &[u8], section: &str) -> Vec<usize> {
+    let lines = lines_of(text).into_iter().enumerate();
+    let here = lines.filter(|(at, line)| match classify(*at, line) {
+        Line::Header(name) => name.as_deref() == Some(section),
+        Line::Entry(..) | Line::Other => false,
+    });
+    here.map(|(at, _)| at + 1).collect()
+}
+
 /// The lines with their ends, and which of them belong to a section. Of two sections of one name
 /// the first counts, as for the reader.
 fn section_lines<'t>(

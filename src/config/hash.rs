@@ -65,7 +65,8 @@ impl Hash {
         }
         // a locked one, as in shadow(5), is none either
         let bare = text.trim_start_matches(['!', '*']);
-        let is_locked = bare.len() < text.len() && Self::read(bare).is_some();
+        let is_locked =
+            bare.len() < text.len() && (bare.is_empty() || Self::read(bare).is_some());
         let is_other = OTHERS.iter().any(|prefix| text.starts_with(prefix)) || is_likely(text);
         (is_locked || is_other).then_some(Err(UNKNOWN))
     }
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_no_hash_is_none() {
-        for text in ["secret", "$", "$$", "$money$", "$10", "x$6$", "$12$5", "!secret", "*"] {
+        for text in ["secret", "$", "$$", "$money$", "$10", "x$6$", "$12$5", "!secret", "*s"] {
             assert_eq!(Hash::read(text), None, "{text}");
         }
     }

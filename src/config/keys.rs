@@ -50,7 +50,7 @@ pub struct Server {
     /// For a data connection to open, and for each progress on it.
     pub data_timeout: Option<Duration>,
     /// Wrong passwords before the connection is closed.
-    pub max_login_attempts: u64,
+    pub max_login_attempts: Option<usize>,
     /// Failures after which an address is banned; `None` is never.
     pub ban_after: Option<usize>,
     /// Within this time.
@@ -337,8 +337,8 @@ pub static KEYS: &[Key] = &[
         "Bytes per second of one transfer from client to server (STOR, APPE, STOU)."),
     key("max_download", "0", Rate(Both(|to, v| to.max_download = v)),
         "Bytes per second of one transfer from server to client (RETR)."),
-    key("max_login_attempts", "3", Number(1..=100, InServer(|to, v| to.max_login_attempts = v)),
-        "Wrong passwords after which the connection is closed."),
+    key("max_login_attempts", "3", Bound(0..=100, InServer(|to, v| to.max_login_attempts = v)),
+        "Wrong passwords after which the connection is closed. Each of them takes longer than the one before."),
     key("ban_after", "20", Bound(0..=65535, InServer(|to, v| to.ban_after = v)),
         "Ban an address after so many failures within ban_window; see BANS in ftpd.ini(5). 0: never."),
     key("ban_window", "10m", Time(InServer(|to, v| to.ban_window = v)),
@@ -466,6 +466,12 @@ impl Key {
                 let hosts: Vec<_> = value::list(text).map(str::to_owned).collect();
                 if hosts.is_empty() {
                     return Err(refused("is not a list of addresses or host names".to_owned()));
+                }
+                if let Some(host) = hosts.iter().find(|host| value::is_broken_address(host)) {
+                    return Err(Fault::Value(
+                        host.clone(),
+                        "is not an IPv4 address".to_owned(),
+                    ));
                 }
                 set.put(target, hosts);
             }

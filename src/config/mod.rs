@@ -173,33 +173,51 @@ pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
     draft.finish()
 }
 
-/// The file in which a user has a section, or would get one, and whether it is there. The files
-/// may have faults.
+/// Where a user has a section, or would get one. The files may have faults.
 ///
 /// # Errors
 ///
 /// When one of them cannot be read.
-pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<(PathBuf, bool)> {
+pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let source = Source::default();
     let wanted = format!("user:{name}");
-    let has = |file: &Path| {
-        let document = ini::read(&source.read(file)?.0);
-        Ok::<_, std::io::Error>(document.sections.iter().any(|found| found.name == wanted))
+    let read = |file: &Path| {
+        let bytes = source.read(file).map_err(|why| {
+            std::io::Error::new(why.kind(), format!("{}: {why}", file.display()))
+        })?;
+        Ok::<_, std::io::Error>(bytes.0)
     };
-    if has(file)? {
-        return Ok((file.to_owned(), true));
+    let mut files = vec![file.to_owned()];
+    let users = server_path(file, &ini::read(&read(file)?), "users_file");
+    match &users {
+        // the first user makes it
+        Some(users) if !users.try_exists().unwrap_or(true) => {}
+        Some(users) => files.extend(source.files(users)?),
+        None => {}
     }
-    let document = ini::read(&source.read(file)?.0);
-    let Some(users) = server_path(file, &document, "users_file") else {
-        return Ok((file.to_owned(), false));
+    let mut places = Vec::new();
+    for file in files {
+        let lines = edit::places(&read(&file)?, &wanted);
+        places.extend(lines.into_iter().map(|line| (file.clone(), line)));
+    }
+    if let Some((file, _)) = places.first() {
+        return Ok(UserPlace { file: file.clone(), lines: places });
+    }
+    let new = match users {
+        Some(users) if users.is_dir() => users.join(format!("{name}.ini")),
+        Some(users) => users,
+        None => file.to_owned(),
     };
-    for file in source.files(&users)? {
-        if has(&file)? {
-            return Ok((file, true));
-        }
-    }
-    let new = if users.is_dir() { users.join(format!("{name}.ini")) } else { users };
-    Ok((new, false))
+    Ok(UserPlace { file: new, lines: places })
+}
+
+/// Where a user stands in the settings.
+#[derive(Debug)]
+pub struct UserPlace {
+    /// The file in which the user stands or would stand.
+    pub file: PathBuf,
+    /// Each section of the user: more than one is a fault, and none is a user who is still to come.
+    pub lines: Vec<(PathBuf, usize)>,
 }
 
 /// A duration as a key takes it; `None` is 0.
@@ -209,6 +227,11 @@ pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<(PathBuf, bool)>
 /// What is wrong with it, in words that follow the quoted text.
 pub fn duration(text: &str) -> Result<Option<Duration>, String> {
     value::time(text)
+}
+
+/// Whether a text is an IPv4 address or may be the name of a host.
+pub fn is_host(text: &str) -> bool {
+    matches!(value::host(text), Ok(Some(_)))
 }
 
 /// The admin socket of a file that may have faults elsewhere.
@@ -713,7 +736,7 @@ fn blank_server() -> Server {
         allow_fxp: false,
         login_timeout: None,
         data_timeout: None,
-        max_login_attempts: 1,
+        max_login_attempts: None,
         ban_after: None,
         ban_window: None,
         ban_time: None,

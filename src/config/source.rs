@@ -1,8 +1,11 @@
 //! Where the bytes of the settings come from: the files, or what one of them may become.
 
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// The files as they are, but for one that has been edited and is not yet written.
 #[derive(Default)]
@@ -24,8 +27,17 @@ impl<'a> Source<'a> {
         {
             return Ok((bytes.to_vec(), 0o600));
         }
-        let bytes = std::fs::read(file)?;
-        Ok((bytes, std::fs::metadata(file)?.permissions().mode()))
+        // a FIFO must hold nobody up
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut open = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+        let meta = open.metadata()?;
+        if !meta.is_file() {
+            let what = if meta.is_dir() { "is a directory" } else { "is no file" };
+            return Err(io::Error::other(what));
+        }
+        let mut bytes = Vec::new();
+        open.read_to_end(&mut bytes)?;
+        Ok((bytes, meta.permissions().mode()))
     }
 
     /// The files behind `users_file`: itself, or those of the directory that end in `.ini`, by

@@ -234,11 +234,18 @@ pub(super) fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
 /// An IPv4 address or a host name; empty is none.
 pub(super) fn host(text: &str) -> Result<Option<String>, Refused> {
     let in_name = |letter: char| !letter.is_whitespace() && !":/,".contains(letter);
-    if text.chars().all(in_name) {
+    if text.chars().all(in_name) && !is_broken_address(text) {
         Ok((!text.is_empty()).then(|| text.to_owned()))
     } else {
         Err("is neither an IPv4 address nor a host name".to_owned())
     }
+}
+
+/// No name ends in a number (RFC 3696 §2), so this is an IPv4 address with a slip of the pen.
+pub(super) fn is_broken_address(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && text.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 /// The parts of a comma-separated list.

@@ -519,6 +519,41 @@ fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
 }
 
 #[test]
+fn who_stands_twice_is_left_alone_for_the_other_one_would_still_be_there() {
+    let main = section("bob", "x") + &section("bob", "y");
+    let other = format!("[server]\nusers_file = more.ini\n{}", section("bob", "x"));
+    for (ini, more, places) in [
+        (&main, "", "ftpd.ini:1, ftpd.ini:4"),
+        (&other, "[user:bob]\npassword = z\nhome = home\n", "ftpd.ini:3, more.ini:1"),
+    ] {
+        let dir = folder(ini);
+        fs::write(dir.path().join("more.ini"), more).unwrap();
+        for command in [&["deluser", "bob"][..], &["passwd", "bob", "--write"]] {
+            let (code, _, err) = run_with(dir.path(), command, "new\n");
+            assert_eq!(code, 1, "{command:?}");
+            let places =
+                places.replace("more.ini", &dir.path().join("more.ini").to_string_lossy());
+            let said = format!("[user:bob] stands 2 times, at {places}; nothing is changed");
+            assert!(err.contains(&said), "{err}");
+            assert_eq!(
+                (text(dir.path(), "ftpd.ini"), text(dir.path(), "more.ini").as_str()),
+                (ini.clone(), more)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_first_user_of_a_users_file_makes_it() {
+    let dir = folder("[server]\nusers_file = new.ini\n");
+    let arguments = ["adduser", "anna", "--home", "home"];
+    let (code, _, err) = run_with(dir.path(), &arguments, "one\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(text(dir.path(), "new.ini").starts_with("[user:anna]\npassword = $argon2id$"));
+    assert_eq!(run(&["check"], dir.path()).0, 0);
+}
+
+#[test]
 fn adduser_checks_all_before_it_asks_and_changes_nothing_otherwise() {
     let ini = section("bob", "x") + "[user:bad]\npassword = x\n";
     let dir = folder(&ini);

@@ -12,6 +12,20 @@ use crate::program::{BOB, Program, folder, log_in};
 use crate::server::{Server, eventually, run};
 
 #[test]
+fn an_output_that_cannot_be_written_is_no_success() {
+    let dir = folder("[user:bob]\npassword = x\nhome = home\n");
+    for arguments in [&["check"][..], &["users"], &["--version"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+        let output =
+            command.args(arguments).current_dir(dir.path()).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("the output is not whole: No space left"), "{said}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_standard_output_and_are_no_failure() {
     let dir = tempfile::tempdir().unwrap();
     for arguments in [&["--help"][..], &["-h"], &["check", "--help"]] {

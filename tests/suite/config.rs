@@ -646,7 +646,7 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("port", "-1 65536 21x 2.5 0x15"),
         ("max_cons", "0 65536 1e3 ten 99999999999999999999999"),
         ("max_per_ip", "-1 65536 few"),
-        ("max_login_attempts", "0 101 none"),
+        ("max_login_attempts", "-1 101 none"),
         ("active_port", "65536 -20"),
         ("passive_ports", "0 0-10 50000- -50000 a-b 1-65536 2-1 50000:50200 1-2-3"),
         ("idle_timeout", "-1 1w 5x 1.5m h 99999999h 18446744073709551616"),
@@ -658,7 +658,7 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("log_level", "loud 3"),
         ("allow_from", "192.168.1.0/33 localhost 1.2.3 ::1/129"),
         ("masquerade_except", "lan 10.0.0.0/8,nowhere"),
-        ("masquerade_address", "::1 2001:db8::1 1.2.3.4:21"),
+        ("masquerade_address", "::1 2001:db8::1 1.2.3.4:21 300.1.1.1 1.2.3 10.0.0.256"),
         ("anonymous_perm", "xyz elr! E"),
         ("log_file", "home nowhere/log"),
         ("transfer_log", "home nowhere/log"),
@@ -678,26 +678,19 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         refused_one_by_one(&lines);
     }
     refused_one_by_one(
-        &[
-            "port",
-            "max_cons",
-            "passive_ports",
-            "ip",
-            "umask",
-            "max_login_attempts",
-            "active_port",
-        ]
-        .map(|key| (key, "")),
+        &["port", "max_cons", "passive_ports", "ip", "umask", "active_port"]
+            .map(|key| (key, "")),
     );
     let good = [
         ("max_per_ip", ",0,1"),
+        ("max_login_attempts", ",0,1,100"),
         ("passive_ports", "60000,1-65535,50000 - 50200"),
         ("idle_timeout", ",0,1,30S,5m,8760h"),
         ("max_upload", ",0,1,300k,300K/s,300 K/S,10M,1G,17179869183G"),
         ("umask", "0,077,0777"),
         ("allow_fxp", "on,OFF,yes,No,true,FALSE,1,0"),
         ("log_level", "error,WARN,info,debug,trace"),
-        ("masquerade_address", ",192.0.2.1,ftp.example.org"),
+        ("masquerade_address", ",192.0.2.1,ftp.example.org,nas2,3com.example"),
         ("anonymous_perm", ",elr"),
     ];
     for turn in 0..9 {
@@ -746,6 +739,11 @@ fn hashes_that_cannot_be_checked_are_not_taken_for_passwords() {
         ("$1$saltsalt$hashhash", "unknown kind"),
         ("$argon2i$v=19$m=4096,t=3,p=1$c2FsdA$aGFzaA", "unknown kind"),
         ("!$6$saltsalt$hashhash", "unknown kind"),
+        // accounts without a password, in shadow(5)
+        ("*", "unknown kind"),
+        ("!", "unknown kind"),
+        ("!!", "unknown kind"),
+        ("!*", "unknown kind"),
         ("$2b$31$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.", "too much time"),
         (
             "$argon2id$v=19$m=2097152,t=1,p=1$c2FsdHNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
@@ -758,9 +756,40 @@ fn hashes_that_cannot_be_checked_are_not_taken_for_passwords() {
         assert!(found[0].contains(why), "{hash}: {found:?}");
         assert!(!found[0].contains("salt") && !found[0].contains("c2Fsd"), "{found:?}");
     }
-    for password in ["$", "$$", "$money$", "$10", "x$6$", "$12$5"] {
+    for password in ["$", "$$", "$money$", "$10", "x$6$", "$12$5", "!a", "*1*"] {
         warnings(format!("[user:bob]\npassword = {password}\nhome = home\n"));
     }
+}
+
+#[test]
+fn what_is_no_file_holds_nobody_up() {
+    let dir = folder("[server]\nusers_file = users.d\n[user:bob]\npassword = x\nhome = home\n");
+    fs::create_dir(dir.path().join("users.d")).unwrap();
+    let fifo = dir.path().join("users.d/f.ini");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let (code, _, err) = run(&["check", "--config", "ftpd.ini"], dir.path());
+    assert_eq!(code, 78);
+    assert!(err.contains("users.d/f.ini") && err.contains("is no file"), "{err}");
+}
+
+#[test]
+fn an_address_with_a_slip_of_the_pen_is_no_host_name() {
+    let ini = |line: &str| format!("[server]\n{line}\n[user:bob]\npassword = x\nhome = home\n");
+    for host in ["300.1.1.1", "1.2.3", "192.168.1.1.1", "2121"] {
+        let found = faults(ini(&format!("ip = 127.0.0.1, {host}")));
+        assert_eq!(
+            found,
+            [format!("ftpd.ini:2: [server] ip: '{host}' is not an IPv4 address")]
+        );
+    }
+    warnings(ini("ip = ::1, [::1], localhost, 127.0.0.1"));
 }
 
 #[test]

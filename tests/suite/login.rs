@@ -199,6 +199,16 @@ fn each_wrong_password_takes_longer_and_the_last_is_421_and_the_end() {
 }
 
 #[test]
+fn without_a_bound_a_client_may_try_until_it_knows() {
+    let server = Server::setup().server("max_login_attempts = 0").start();
+    let mut client = Client::connect(&server);
+    for _ in 0..4 {
+        try_login(&mut client, "bob", "wrong", 530);
+    }
+    try_login(&mut client, "bob", "secret", 230);
+}
+
+#[test]
 fn attempts_count_across_names_and_rein() {
     let server = Server::setup().server("max_login_attempts = 2").start();
     let mut client = Client::connect(&server);

@@ -109,6 +109,7 @@ fn everybody_may_come_when_that_was_asked_for() {
     for options in [&["--anonymous"][..], &["--user", "anonymous"]] {
         let share = Share::start(options);
         assert!(!share.url().contains('@'), "{:?}", share.said);
+        assert!(share.said[0].ends_with(" to read, for everybody:"), "{:?}", share.said);
         let mut client = connect(share.address());
         client.cmd("USER anonymous", 331);
         client.cmd("PASS x@y", 230);
@@ -158,6 +159,9 @@ fn what_cannot_be_shared_is_said() {
         (&["share", "--ip", "nowhere"], 2),
         (&["share", ".", "."], 2),
         (&["share", "--user", "a\nb", "--ip", "127.0.0.1"], 1),
+        // nobody is let in without a password who was not meant to be
+        (&["share", "--user", "ftp", "--ip", "127.0.0.1"], 2),
+        (&["share", "--user", "bob", "--anonymous", "--ip", "127.0.0.1"], 2),
     ] {
         let (is, _, err) = run(arguments, dir.path());
         assert_eq!(is, code, "{arguments:?}: {err}");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Imported, Section};
+use crate::config;
 
 /// Keys that are taken over, or whose meaning others have a part in. What stands in none of these
 /// lists has no equal.
@@ -233,8 +234,7 @@ impl<'t> Conf<'t> {
             (None, None) => {}
         }
         if let Some(host) = self.text("pasv_address") {
-            let odd = |letter: char| letter.is_whitespace() || ":/,\"".contains(letter);
-            if host.contains(odd) {
+            if host.contains('"') || !config::is_host(host) {
                 server.no_equal(&format!("pasv_address={host}"));
             } else {
                 server.set("masquerade_address", host);

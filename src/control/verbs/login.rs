@@ -153,7 +153,7 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
     let left = delay.saturating_sub(asked.elapsed());
     session.connection.pause(left, &session.shared.stop, &session.live);
     let most = session.settings.config.server.max_login_attempts;
-    Refusal::Login(why, u64::from(session.failed_logins) >= most)
+    Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }
 
 /// REIN: as it was after the greeting; the control connection stays. So does its TLS, on
