@@ -483,11 +483,13 @@ impl Session {
             Some((user, path))
         });
         let mut why_not = why.to_string();
-        if let (Refusal::Fs(FsError::Denied(_)), Some((user, path)), Some(perm)) =
-            (why, &meant, perm)
-            && let Some(right) = user.tree.missing_right(path, perm)
-        {
-            why_not = right;
+        if let (Some((user, path)), Some(perm)) = (&meant, perm) {
+            let right = |path| user.tree.missing_right(path, perm);
+            if let Refusal::RenameDenied(_, from) = why {
+                why_not = right(from).or_else(|| right(path)).unwrap_or(why_not);
+            } else if let Refusal::Fs(FsError::Denied(_)) = why {
+                why_not = right(path).unwrap_or(why_not);
+            }
         }
         let path = meant.map(|(user, path)| user.tree.real(&path));
         self.log(&Event::Refused(command::name_of(line), path.as_deref(), &why_not));

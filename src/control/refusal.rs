@@ -11,7 +11,7 @@ use super::syntax::SyntaxError;
 use crate::auth::AuthError;
 use crate::config::Perm;
 use crate::data::{DataError, Interrupt};
-use crate::vfs::FsError;
+use crate::vfs::{FsError, VirtualPath};
 
 /// Why a command was not carried out.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub enum Refusal {
     NoRoom,
     /// An action in the user's tree failed.
     Fs(FsError),
+    /// The system lets nobody rename it: what was to be renamed.
+    RenameDenied(FsError, VirtualPath),
     /// A data connection could not be made, or a listing failed.
     Data(DataError),
     /// A transfer that had begun failed. It has its line in the log already.
@@ -103,9 +105,9 @@ impl Refusal {
             Self::Login(..) | Self::Transfer(_) => return None,
             Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
             Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) => Reason::Login,
-            Self::NotPermitted(_) | Self::Fs(FsError::Denied(_) | FsError::Outside) => {
-                Reason::Permission
-            }
+            Self::NotPermitted(_)
+            | Self::RenameDenied(..)
+            | Self::Fs(FsError::Denied(_) | FsError::Outside) => Reason::Permission,
             Self::Fs(FsError::NotFound) => Reason::Missing,
             Self::NoRoom | Self::Fs(FsError::NoSpace(_) | FsError::OverQuota(_)) => {
                 Reason::Space
@@ -194,7 +196,7 @@ impl From<&Refusal> for Reply {
                 Self::new(Code::BadArgument, text)
             }
             Refusal::NoRoom => Self::new(Code::OverAllocation, "Not enough free space"),
-            Refusal::Fs(why) => file_system(why),
+            Refusal::Fs(why) | Refusal::RenameDenied(why, _) => file_system(why),
             Refusal::Data(why) | Refusal::Transfer(why) => data(why),
         }
     }
@@ -310,7 +312,7 @@ impl fmt::Display for Refusal {
             Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),
             Self::IdleRange(_) => f.write_str("idle timeout out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
-            Self::Fs(why) => why.fmt(f),
+            Self::Fs(why) | Self::RenameDenied(why, _) => why.fmt(f),
             Self::Data(why) | Self::Transfer(why) => why.fmt(f),
         }
     }

@@ -180,9 +180,8 @@ fn places(config: &Config) -> Vec<Place> {
     let socket = server.admin_socket.as_deref().and_then(Path::parent);
     let tls_dir = config.tls.as_ref().filter(|tls| tls.is_auto()).map(|tls| tls.dir.as_path());
     let logs = log(&log_file, "log_file").chain(log(&server.transfer_log, "transfer_log"));
-    // the times of logins are kept there too, if it is there
-    let state = server.state_dir.as_deref().filter(|folder| folder.is_dir());
-    let state = config.state_dir().or(state);
+    // the times of logins are kept there too, whoever may upload
+    let state = server.state_dir.as_deref();
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Place {
         folder: user.home.clone(),

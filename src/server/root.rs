@@ -18,7 +18,7 @@ const LOW: u16 = 1024;
 pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
     let socket = server.admin_socket.as_deref().and_then(Path::parent);
-    for folder in [config.state_dir(), socket].into_iter().flatten() {
+    for folder in [server.state_dir.as_deref(), socket].into_iter().flatten() {
         // who needs it says why it cannot be
         let _ = rights::make_folder(folder, server.user.as_ref());
     }

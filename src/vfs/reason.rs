@@ -134,6 +134,9 @@ impl Tree {
             Err(Errno::ROFS) => {
                 Some(format!("the file system of {} is read-only", real.display()))
             }
+            Err(Errno::PERM) if let Some(how) = frozen(&path, &dir) => {
+                Some(format!("{} is {how}", real.display()))
+            }
             Err(Errno::ACCESS | Errno::PERM) => Some(format!(
                 "uid {} may not {what} {} (mode {:03o}, owner {}:{})",
                 geteuid().as_raw(),

@@ -743,6 +743,17 @@ mod sandbox {
     }
 
     #[test]
+    fn the_folder_of_the_state_is_there_for_readers_alone_as_well() {
+        let mut server =
+            Server::setup().server("state_dir = made/state").user("perm = elr").start();
+        Client::bob(&server).cmd("QUIT", 221);
+        server.signal("TERM");
+        assert!(server.wait_for_exit().success());
+        assert!(server.dir().join("made/state/logins").is_file(), "{}", server.log());
+        assert!(!server.log().contains("state_dir"), "{}", server.log());
+    }
+
+    #[test]
     fn the_kernel_keeps_the_server_from_what_it_does_not_need() {
         let elsewhere = tempfile::tempdir().unwrap();
         let server = Server::start();

@@ -108,6 +108,7 @@ fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
     put("kept/file", 0o600, 0);
     put("sticky/", 0o1777, 0);
     put("sticky/file", 0o666, 0);
+    put("own", 0o644, NOBODY);
     let real = |name: &str| home.join(name).display().to_string();
     let may_not = |what: &str, name: &str, mode: &str| {
         format!("uid {NOBODY} may not {what} {} (mode {mode}, owner 0:0)", real(name))
@@ -124,7 +125,7 @@ fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
         ("shut", "list", "MLSD", may_not("list the directory", "shut", "700")),
         ("kept/new", "write", "STOR", may_not("write to the directory", "kept", "755")),
         ("kept/file", "delete", "DELE", may_not("write to the directory", "kept", "755")),
-        ("sticky/file", "delete", "DELE", sticky),
+        ("sticky/file", "delete", "DELE", sticky.clone()),
     ] {
         let out = why_as_nobody(&server, path, action);
         assert!(out.ends_with(&format!("no: {sentence}\n")), "{path} {action}: {out}");
@@ -133,6 +134,17 @@ fn a_missing_right_of_the_file_system_is_named_with_owner_and_mode() {
         }
         client.cmd(&format!("{command} {path}"), 550);
         let line = server.wait_for_log(&format!("{command} \"{}\"", real(path)));
+        assert!(line.ends_with(&sentence), "{line}");
+    }
+    // of a rename, what is to be renamed counts, and then the place where it is to go
+    for (from, to, sentence) in [
+        ("sticky/file", "sticky/other", sticky),
+        ("kept/file", "sticky/another", may_not("write to the directory", "kept", "755")),
+        ("own", "kept/other", may_not("write to the directory", "kept", "755")),
+    ] {
+        client.cmd(&format!("RNFR {from}"), 350);
+        client.cmd(&format!("RNTO {to}"), 550);
+        let line = server.wait_for_log(&format!("RNTO \"{}\"", real(to)));
         assert!(line.ends_with(&sentence), "{line}");
     }
 }

@@ -7,7 +7,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::User;
 use crate::log::Event;
-use crate::vfs::VirtualPath;
+use crate::vfs::{FsError, VirtualPath};
 
 /// CWD and, with the parent's path, CDUP.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
@@ -68,7 +68,10 @@ pub(crate) fn rename_to(
     let from = from.ok_or(Refusal::Sequence("RNFR first"))?;
     let user = session.user()?;
     let to = user.path(to);
-    user.tree.rename(from, &to)?;
+    user.tree.rename(from, &to).map_err(|why| {
+        let is_denied = matches!(why, FsError::Denied(_));
+        if is_denied { Refusal::RenameDenied(why, from.clone()) } else { why.into() }
+    })?;
     session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&to)));
     session.happened(Occasion::Rename, &to, Some(from), None);
     Ok(Reply::done("Renamed"))
