@@ -603,10 +603,11 @@ impl Draft {
     /// Whom root is given up for.
     fn account(&mut self) {
         let Some(name) = self.server.user_name.clone() else {
-            if let Some(group) = self.server.group {
+            if self.server.group.is_some() {
                 let why = "is of no use without a user".to_owned();
                 let place = Place::of(self.line("group"), "server", "group");
-                self.faults.push((place, Fault::Value(group.to_string(), why)));
+                let text = self.texts.get("group").cloned().unwrap_or_default();
+                self.faults.push((place, Fault::Value(text, why)));
             }
             return;
         };

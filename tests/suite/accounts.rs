@@ -736,6 +736,15 @@ fn users_of_other_servers_log_in_after_an_import() {
 }
 
 #[test]
+fn a_place_to_start_in_below_a_root_becomes_the_home_and_the_root_is_told() {
+    let dir = folder("");
+    import(dir.path(), &format!("anna:{BCRYPT}:500:101::/srv/b/./sub::::::::::::\n"));
+    let new = text(dir.path(), "ftpd.ini");
+    assert!(new.contains("home = /srv/b/sub\n"), "{new}");
+    assert!(new.contains("root /srv/b, with a place below it to start in"), "{new}");
+}
+
+#[test]
 fn what_an_import_leaves_out_is_reported_by_line_and_the_rest_is_good() {
     let dir = folder("");
     let home = dir.path().join("home").display().to_string();

@@ -468,6 +468,7 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
         ("user = 4000000000", "has no group of its own; name one"),
         ("group = no-group-of-that-name", "is not a group of this system"),
         ("group = 7", "is of no use without a user"),
+        ("group = daemon", "is of no use without a user"),
     ] {
         let (key, value) = line.split_once(" = ").unwrap();
         assert_eq!(fault_of(line), format!("ftpd.ini:2: [server] {key}: '{value}' {fault}"));

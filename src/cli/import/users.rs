@@ -62,12 +62,17 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         let mut next = || rest.next().unwrap_or_default();
         // the root is what stands before /./; the place to start in is unknown here
         let chrooted = home.strip_suffix("/./").or_else(|| home.strip_suffix("/."));
-        let home = chrooted.unwrap_or(home).replace("/./", "/");
+        let home = chrooted.unwrap_or(home);
+        let (root, home) =
+            (home.split_once("/./").map(|(root, _)| root), home.replace("/./", "/"));
         if !home.starts_with('/') {
             return malformed("the home does not begin with /");
         }
         hashed(name, password)?;
         let mut section = section(&User { name, password, perm: ALL, home: &home })?;
+        if let Some(root) = root {
+            section.no_equal(&format!("root {root}, with a place below it to start in"));
+        }
         for key in ["max_upload", "max_download"] {
             limit(&mut section, key, next())?;
         }
