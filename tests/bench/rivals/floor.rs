@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::net::{SendFlags, send};
@@ -34,6 +35,12 @@ pub fn small_up(place: &Place, workload: &Workload) -> Figure {
         names().for_each(|name| client.upload(&name, &chunk, SMALL));
     })
 }
+
+/// Passive ports, from 10,000 on, as those of the servers.
+const PORTS: u32 = 22_000;
+
+/// From one of them to the next: it divides by none of the factors of their number.
+const STEP: u32 = 7_919;
 
 /// Set for the process that serves, to the directory of the files.
 pub const SERVES: &str = "FTPD_BENCH_FLOOR";
@@ -68,7 +75,9 @@ fn serve(mut control: TcpStream, data: &Path) {
     let mut dir = File::open(data).expect("data");
     control.set_nodelay(true).expect("nodelay");
     control.write_all(b"220 \r\n").expect("greeting");
-    let (mut line, mut passive, mut port) = ([0; 256], None, 10_000);
+    // all over the range: a port that was used just now has connections that rest on it
+    let first = SystemTime::now().duration_since(UNIX_EPOCH).expect("time").subsec_micros();
+    let (mut line, mut passive, mut step) = ([0; 256], None, first % PORTS);
     loop {
         let read = control.read(&mut line).expect("line");
         let text = std::str::from_utf8(&line[..read]).expect("text").trim_end();
@@ -76,7 +85,8 @@ fn serve(mut control: TcpStream, data: &Path) {
         match verb {
             "" => return,
             "EPSV" => {
-                port = 10_000 + (port - 9_999) % 22_000;
+                step = (step + STEP) % PORTS;
+                let port = 10_000 + u16::try_from(step).expect("port");
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("passive");
                 passive = Some(listener);
                 let reply = format!("229 Entering Extended Passive Mode (|||{port}|)\r\n");
