@@ -22,8 +22,8 @@ mod watch;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ use handed::Bell;
 use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
+use reload::Turn;
 use watch::{Acceptor, Pulse, Watch};
 
 pub use handed::Handed;
@@ -80,8 +81,8 @@ struct Hub {
     orders: Orders,
     supervisor: Supervisor,
     bell: Bell,
-    /// How many threads for programs of hooks there are.
-    hook_workers: Mutex<usize>,
+    /// Whose turn it is to change the settings.
+    turn: Turn,
 }
 
 /// A client on its way to a worker. Dropping it gives back all that it holds.
@@ -150,7 +151,7 @@ impl Server {
             orders,
             supervisor,
             bell: Bell::new().map_err(|why| why.to_string())?,
-            hook_workers: Mutex::default(),
+            turn: Turn::default(),
             shared,
         };
         confine::enter(sandbox, &config)?;
@@ -166,7 +167,10 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         self.announce();
         let workers = self.hub.shared.settings().config.hook_workers();
-        Hub::start_hook_workers(&self.hub, &mut self.hub.hook_workers(), workers)?;
+        // a reload that has it starts them as well
+        if let Some(mut turn) = self.hub.turn.wait(Duration::ZERO) {
+            Hub::start_hook_workers(&self.hub, &mut turn, workers)?;
+        }
         let workers = self.hub.shared.settings().config.password_workers();
         Hub::start_password_workers(&self.hub, workers)?;
         if let Some(socket) = &self.admin {

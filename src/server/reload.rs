@@ -2,8 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{Hub, confine, pool, root};
 use crate::config::{Config, Confine};
@@ -36,13 +39,59 @@ pub(super) struct Reloaded {
     pub(super) ended: usize,
 }
 
+/// A reload waits so long for the one before it, which is less than who asked for it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who may change the settings, one after the other; and what goes along with it, the number of the
+/// threads for programs of hooks.
+#[derive(Debug)]
+pub(super) struct Turn {
+    give: Sender<usize>,
+    take: Receiver<usize>,
+}
+
+/// One's turn, which ends on drop.
+pub(super) struct Held<'a> {
+    turn: &'a Turn,
+    workers: usize,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        let (give, take) = bounded(1);
+        let turn = Self { give, take };
+        drop(Held { turn: &turn, workers: 0 });
+        turn
+    }
+}
+
+impl Turn {
+    /// Waits for it, but not for ever: settings may lie on a disk that does not answer.
+    pub(super) fn wait(&self, time: Duration) -> Option<Held<'_>> {
+        let workers = self.take.recv_timeout(time).ok()?;
+        Some(Held { turn: self, workers })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // there is room, for it was taken out
+        let _ = self.turn.give.try_send(self.workers);
+    }
+}
+
 impl Hub {
     /// Takes new settings over. With a fault nothing changes. The log hears what came of it.
     pub(super) fn reload(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
         // one after the other, so that the supervisor hears of them one after the other
-        let mut workers = hub.hook_workers();
+        let Some(mut turn) = hub.turn.wait(PATIENCE) else {
+            let time = PATIENCE.as_secs();
+            let why = format!("the reload before this one has not ended within {time} s");
+            log::error!("{why}; settings not reloaded");
+            return Err(vec![why]);
+        };
         hub.supervisor.reloading();
-        let done = Self::take_over(hub, &mut workers);
+        let done = Self::take_over(hub, &mut turn);
         hub.supervisor.ready();
         match &done {
             Ok(reloaded) => {
@@ -76,7 +125,7 @@ impl Hub {
         }
     }
 
-    fn take_over(hub: &Arc<Self>, workers: &mut usize) -> Result<Reloaded, Vec<String>> {
+    fn take_over(hub: &Arc<Self>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String>> {
         let one = |why: String| vec![why];
         let config = (hub.source.load)().map_err(|mut faults| {
             let denied = faults.iter().any(|fault| fault.contains("Permission denied"));
@@ -99,7 +148,7 @@ impl Hub {
         let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
         (hub.source.start_log)(&config).map_err(one)?;
         hub.shared.renew(settings);
-        if let Err(why) = Self::start_hook_workers(hub, workers, config.hook_workers()) {
+        if let Err(why) = Self::start_hook_workers(hub, turn, config.hook_workers()) {
             warnings.push(format!("cannot start a thread for programs: {why}"));
         }
         if let Err(why) = Self::start_password_workers(hub, config.password_workers()) {
@@ -116,14 +165,14 @@ impl Hub {
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub(super) fn start_hook_workers(
         hub: &Arc<Self>,
-        there: &mut usize,
+        turn: &mut Held<'_>,
         count: usize,
     ) -> io::Result<()> {
-        while *there < count {
-            let (number, hub) = (*there + 1, Arc::clone(hub));
+        while turn.workers < count {
+            let (number, hub) = (turn.workers + 1, Arc::clone(hub));
             let builder = thread::Builder::new().name(format!("hook-{number}"));
             builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
-            *there = number;
+            turn.workers = number;
         }
         Ok(())
     }
@@ -144,9 +193,19 @@ impl Hub {
         }
         Ok(())
     }
+}
 
-    /// How many there are. Whoever changes the settings keeps hold of it, one after the other.
-    pub(super) fn hook_workers(&self) -> MutexGuard<'_, usize> {
-        self.hook_workers.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_one_s_alone_and_waited_for_no_longer_than_that() {
+        let turn = Turn::default();
+        let mut held = turn.wait(Duration::ZERO).unwrap();
+        held.workers = 3;
+        assert!(turn.wait(Duration::from_millis(1)).is_none());
+        drop(held);
+        assert_eq!(turn.wait(Duration::ZERO).unwrap().workers, 3);
     }
 }
