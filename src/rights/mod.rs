@@ -25,7 +25,9 @@ use rustix::thread::{
 };
 
 pub use ids::{Ids, group};
-pub use sandbox::{Enforced, Reach, Sandbox, may_change_in_sandbox, may_start_in_sandbox};
+pub use sandbox::{
+    Enforced, Reach, Sandbox, is_of_sandbox, may_change_in_sandbox, may_start_in_sandbox,
+};
 pub use thread::{
     Acting, Raised, act_as, as_server, can_act, is_settled, raise_low_ports, settle,
 };

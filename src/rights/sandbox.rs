@@ -129,6 +129,11 @@ pub fn may_change_in_sandbox(folder: &Path) -> bool {
     INSIDE.get().is_none_or(|inside| lies_in(folder, &inside.changes))
 }
 
+/// The same for a folder that is open, by device and inode, if it is one that was let in by itself.
+pub fn is_of_sandbox(id: FileId) -> bool {
+    INSIDE.get().is_none_or(|inside| inside.changes.contains(&id))
+}
+
 /// The same for starting a program.
 pub fn may_start_in_sandbox(program: &Path) -> bool {
     INSIDE.get().is_none_or(|inside| lies_in(program, &inside.runs))
