@@ -62,7 +62,7 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
 
 /// Where a user stands or would stand.
 pub(super) fn place_of(main: &Path, user: &str) -> Result<UserPlace, Stop> {
-    config::file_of_user(main, user)
+    config::place_of_user(main, user)
         .map_err(|why| Stop::Failed(format!("the settings cannot be read: {why}")))
 }
 

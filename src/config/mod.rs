@@ -178,7 +178,7 @@ pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
 /// # Errors
 ///
 /// When one of them cannot be read.
-pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
+pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let source = Source::default();
     let wanted = format!("user:{name}");
     let read = |file: &Path| {
@@ -187,17 +187,19 @@ pub fn file_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
         })?;
         Ok::<_, std::io::Error>(bytes.0)
     };
-    let mut files = vec![file.to_owned()];
-    let users = server_path(file, &ini::read(&read(file)?), "users_file");
-    match &users {
-        // the first user makes it
-        Some(users) if !users.try_exists().unwrap_or(true) => {}
-        Some(users) => files.extend(source.files(users)?),
-        None => {}
+    let main = read(file)?;
+    let users = server_path(file, &ini::read(&main), "users_file");
+    let mut texts = vec![(file.to_owned(), main)];
+    // the first user makes it
+    if let Some(users) = users.as_ref().filter(|users| users.try_exists().unwrap_or(true)) {
+        for file in source.files(users)? {
+            let text = read(&file)?;
+            texts.push((file, text));
+        }
     }
     let mut places = Vec::new();
-    for file in files {
-        let lines = edit::places(&read(&file)?, &wanted);
+    for (file, text) in texts {
+        let lines = edit::places(&text, &wanted);
         places.extend(lines.into_iter().map(|line| (file.clone(), line)));
     }
     if let Some((file, _)) = places.first() {

@@ -52,9 +52,7 @@ pub fn may_leave_from(port: u16) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "data sockets are this room's")]
 fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     let socket = bound(local)?;
-    if is_within(local.ip(), to.ip()) {
-        do_not_pace(&socket);
-    }
+    unpace_within(&socket, local.ip(), to.ip());
     match socket.connect(&to.into()) {
         Err(why) if Errno::from_io_error(&why) == Some(Errno::INPROGRESS) => Ok(socket),
         other => other.map(|()| socket),
@@ -73,7 +71,7 @@ pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Whether both ends are on this machine.
-pub(super) fn is_within(local: IpAddr, peer: IpAddr) -> bool {
+fn is_within(local: IpAddr, peer: IpAddr) -> bool {
     let (local, peer) = (local.to_canonical(), peer.to_canonical());
     local == peer || peer.is_loopback()
 }
@@ -81,10 +79,10 @@ pub(super) fn is_within(local: IpAddr, peer: IpAddr) -> bool {
 /// BBR, which some systems use by default, sends at a pace that it thinks the network can bear.
 /// Within the machine there is none, and the wait for each next packet would cost most of the
 /// speed (tests/bench/RESULTS.md). Reno is there always, for everybody, and does not pace.
-pub(super) fn do_not_pace(socket: &Socket) {
+pub(super) fn unpace_within(socket: &Socket, local: IpAddr, peer: IpAddr) {
     static PACES: OnceLock<bool> = OnceLock::new();
     let usual = || socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr"));
-    if *PACES.get_or_init(usual) {
+    if is_within(local, peer) && *PACES.get_or_init(usual) {
         // it goes at the usual pace then
         let _ = socket.set_tcp_congestion(b"reno");
     }
@@ -109,8 +107,9 @@ mod tests {
 
     #[test]
     fn a_connection_within_the_machine_does_not_pace() {
-        let socket = bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        do_not_pace(&socket);
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = bound(local).unwrap();
+        unpace_within(&socket, local.ip(), local.ip());
         assert!(!socket.tcp_congestion().unwrap().starts_with(b"bbr"));
     }
 }

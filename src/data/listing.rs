@@ -267,7 +267,8 @@ pub struct Machine {
     wanted: Facts,
     perm: PermSet,
     days: Days,
-    last: [Option<(u64, Vec<u8>)>; Fact::ALL.len()],
+    /// For each fact what it was made of, and its text; empty before the first.
+    last: [(u64, Vec<u8>); Fact::ALL.len()],
 }
 
 impl Machine {
@@ -288,7 +289,7 @@ impl Machine {
         let there = entry.followed();
         let Self { wanted, perm, days, last } = self;
         let wanted = Fact::ALL.into_iter().zip(last).filter(|(fact, _)| wanted.has(*fact));
-        for (fact, last) in wanted {
+        for (fact, (known, text)) in wanted {
             let of = match fact {
                 // a directory has no size that a client could use
                 Fact::Size if there.kind != FileKind::File => continue,
@@ -304,7 +305,6 @@ impl Machine {
                     continue;
                 }
             };
-            let (known, text) = last.get_or_insert_default();
             if *known != of || text.is_empty() {
                 *known = of;
                 text.clear();

@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::active::{bound, do_not_pace, is_within};
+use super::active::{bound, unpace_within};
 use super::ports::Lease;
 use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
@@ -168,9 +168,9 @@ impl Passive {
 
 fn listen(address: SocketAddr, owner: Option<IpAddr>) -> io::Result<TcpListener> {
     let socket = bound(address)?;
-    if owner.is_some_and(|owner| is_within(address.ip(), owner)) {
+    if let Some(owner) = owner {
         // and so the connections that come in on it
-        do_not_pace(&socket);
+        unpace_within(&socket, address.ip(), owner);
     }
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -39,7 +39,8 @@ pub fn small_up(place: &Place, workload: &Workload) -> Figure {
 /// Passive ports, from 10,000 on, as those of the servers.
 const PORTS: u32 = 22_000;
 
-/// From one of them to the next: it divides by none of the factors of their number.
+/// From one of them to the next. It has no factor in common with their number, so that each has its
+/// turn.
 const STEP: u32 = 7_919;
 
 /// Set for the process that serves, to the directory of the files.

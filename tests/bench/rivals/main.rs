@@ -37,7 +37,6 @@ mod report;
 mod servers;
 mod throttle;
 mod tree;
-
 mod workloads;
 
 use std::env;
