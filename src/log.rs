@@ -184,6 +184,8 @@ pub enum Event<'a> {
     Secured(&'a str, Option<&'a str>),
     /// Data connections are protected, and resume the TLS session or not.
     DataSecured(bool),
+    /// A data connection did not resume the TLS session, although earlier ones did.
+    ResumptionStopped,
     /// A good login, and where the user's home is.
     LoggedIn(&'a Path),
     /// A login that failed, with the name it was tried for.
@@ -254,6 +256,7 @@ impl Event<'_> {
             | Self::LoginFailed(..)
             | Self::Note(_)
             | Self::InPlace(..)
+            | Self::ResumptionStopped
             | Self::Banned(..) => Level::Warn,
             Self::Connected
             | Self::Secured(..)
@@ -282,6 +285,10 @@ impl fmt::Display for Line<'_> {
         f.write_char(' ')?;
         match self.1 {
             Event::Connected => f.write_str("connected"),
+            Event::ResumptionStopped => f.write_str(
+                "a data connection did not resume the TLS session, although earlier ones did; \
+                 tls_resume = require would refuse it",
+            ),
             Event::DataSecured(true) => f.write_str("TLS data connections resume the session"),
             Event::DataSecured(false) => {
                 f.write_str("TLS data connections do not resume the session")

@@ -3,11 +3,9 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
@@ -18,9 +16,9 @@ use super::line::{Framer, Line};
 use super::live::Live;
 use super::reply::{Code, Mark, Reply};
 use super::shared::Stop;
-use crate::data::{Interrupt, Passive, Progress, Watch};
+use crate::data::{Interrupt, Lingering, Passive, Progress, Watch};
 use crate::log::{Who, kib_per_second};
-use crate::tls::{Got, Layer, Peer, SessionTls, Want};
+use crate::tls::{self, Awaited, Channel, Got, Layer, SessionTls};
 
 /// The stream, and what of it has been read.
 #[derive(Debug)]
@@ -29,9 +27,10 @@ pub(super) struct Connection {
     framer: Framer,
     /// The read timeout that the socket has now.
     timeout: Option<Duration>,
+    /// The bytes of the stream, and the TLS that may be on it.
+    channel: Channel,
     /// What TLS has given out; small.
     input: Vec<u8>,
-    tls: Option<Box<Layer>>,
     /// A preliminary reply that may go out with the next one.
     held: Vec<u8>,
     /// Why nothing more will come, once that is known.
@@ -47,6 +46,19 @@ pub(super) enum Gone {
     Broken(io::Error),
     /// A line that never ends.
     Endless,
+}
+
+/// What is attended to while no command comes.
+#[derive(Debug)]
+pub(super) struct Aside<'a> {
+    /// A passive port, and the client that comes to it.
+    pub(super) passive: Option<&'a mut Passive>,
+    /// Set while data connections are protected.
+    pub(super) tls: Option<&'a SessionTls>,
+    /// Data connections of which the client has not closed its end yet.
+    pub(super) lingering: &'a mut Vec<Lingering>,
+    /// For the log.
+    pub(super) who: Who<'a>,
 }
 
 /// What a wait for a command ended with.
@@ -95,8 +107,8 @@ impl Connection {
             stream: Arc::clone(stream),
             framer: Framer::default(),
             timeout: None,
+            channel: Channel::new(Arc::clone(stream)),
             input: Vec::new(),
-            tls: None,
             held: Vec::new(),
             gone: None,
         })
@@ -108,18 +120,18 @@ impl Connection {
     }
 
     /// Waits for a command line. Meanwhile a client that comes to its passive port is let in,
-    /// and strangers who come to it are sent away.
-    pub(super) fn hear(
-        &mut self,
-        until: Option<Instant>,
-        mut passive: Option<&mut Passive>,
-        who: Who<'_>,
-    ) -> Heard {
+    /// and strangers who come to it are sent away. Once the connection is broken, the lines that
+    /// wait are of no use to anybody; a client that has merely said all that it will still gets
+    /// its replies.
+    pub(super) fn hear(&mut self, until: Option<Instant>, mut aside: Aside<'_>) -> Heard {
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             // before the queue, which a stranger could keep full
             if left.is_some_and(|left| left.is_zero()) {
                 return Heard::TimedOut;
+            }
+            if matches!(self.gone, Some(Gone::Broken(_))) {
+                return Heard::Gone;
             }
             if let Some(line) = self.framer.pop() {
                 return Heard::Line(line);
@@ -127,10 +139,10 @@ impl Connection {
             if self.gone.is_some() {
                 return Heard::Gone;
             }
-            let at_door = passive.as_deref_mut().filter(|passive| passive.door().is_some());
-            match at_door {
-                Some(passive) => self.wait_at_door(left, passive, who),
-                None => self.wait(left),
+            if aside.is_empty() {
+                self.wait(left);
+            } else {
+                self.wait_beside(left, &mut aside);
             }
         }
     }
@@ -148,28 +160,19 @@ impl Connection {
         self.read(RecvFlags::empty());
     }
 
-    fn wait_at_door(&mut self, left: Option<Duration>, passive: &mut Passive, who: Who<'_>) {
+    fn wait_beside(&mut self, left: Option<Duration>, aside: &mut Aside<'_>) {
         // as a rule the command comes right behind the client
-        if passive.is_patient() && left.is_none_or(|left| left > PROMPT) {
-            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
-            let timeout = Timespec::try_from(PROMPT).ok();
-            if matches!(poll(&mut fds, timeout.as_ref()), Ok(1..)) {
+        if aside.is_patient() && left.is_none_or(|left| left > PROMPT) {
+            let [spoke] = tls::wait([Some(self.channel.readable())], Some(PROMPT));
+            if spoke {
                 return self.read(RecvFlags::DONTWAIT);
             }
         }
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let Some(door) = passive.door() else { return };
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(door, PollFlags::IN),
-        ];
-        // EINTR comes round again
-        if poll(&mut fds, timeout.as_ref()).is_err() {
-            return;
-        }
-        let [spoke, came] = fds.map(|fd| !fd.revents().is_empty());
+        let [first, second] = aside.lingerers();
+        let awaited = [Some(self.channel.readable()), aside.door(), first, second];
+        let [spoke, came, _, _] = tls::wait(awaited, aside.soonest(left));
         if came {
-            passive.attend(who);
+            aside.attend();
         }
         if spoke {
             self.read(RecvFlags::DONTWAIT);
@@ -192,8 +195,7 @@ impl Connection {
             if self.framer.is_hopeless() {
                 self.gone = Some(Gone::Endless);
             }
-            let more = self.tls.as_ref().is_some_and(|layer| layer.has_more());
-            if self.gone.is_some() || !more {
+            if self.gone.is_some() || !self.channel.holds() {
                 return;
             }
             flags = RecvFlags::DONTWAIT;
@@ -201,18 +203,18 @@ impl Connection {
     }
 
     fn receive(&mut self, flags: RecvFlags) -> io::Result<Got> {
-        if let Some(layer) = &mut self.tls {
+        let Some(stream) = self.channel.clear() else {
             self.input.clear();
             self.input.reserve(INPUT);
-            let got = layer.receive(&self.stream, flags, &mut self.input);
+            let got = self.channel.receive(flags, &mut self.input);
             if matches!(got, Ok(Got::Some)) {
                 self.framer.feed(&self.input);
             }
             return got;
-        }
+        };
         // on the stack, which an idle session has anyway
         let mut input = [0; INPUT];
-        match recv(&self.stream, &mut input, flags) {
+        match recv(stream, &mut input, flags) {
             Ok((0, _)) => Ok(Got::Closed),
             Ok((read, _)) => {
                 self.framer.feed(input.get(..read).unwrap_or_default());
@@ -221,6 +223,26 @@ impl Connection {
             Err(Errno::AGAIN | Errno::INTR) => Ok(Got::Nothing),
             Err(why) => Err(why.into()),
         }
+    }
+
+    /// A reply could not be sent. The client may have said QUIT before it left, and have left in
+    /// good order: then the transfer that it waited for is whole.
+    #[cold]
+    fn lose(&mut self, why: io::Error) {
+        if self.gone.is_some() {
+            return;
+        }
+        while self.framer.has_room()
+            && let Ok(Got::Some) = self.receive(RecvFlags::DONTWAIT)
+        {}
+        let has_left = matches!(self.receive(RecvFlags::DONTWAIT), Ok(Got::Closed));
+        self.gone =
+            Some(if has_left && self.has_quit() { Gone::Closed } else { Gone::Broken(why) });
+    }
+
+    /// Whether a QUIT waits for its turn.
+    fn has_quit(&self) -> bool {
+        self.framer.waiting().any(|line| says(line, |it| matches!(it, Command::Quit)))
     }
 
     /// Whether the client has sent something that nobody has looked at yet.
@@ -235,12 +257,12 @@ impl Connection {
 
     /// Whether TLS protects it.
     pub(super) fn is_secure(&self) -> bool {
-        self.tls.is_some()
+        self.channel.has_tls()
     }
 
-    /// Version and cipher suite, and whom the client's certificate names.
-    pub(super) fn security(&self) -> Option<(String, Option<Peer>)> {
-        self.tls.as_ref().map(|layer| (layer.describe(), layer.peer()))
+    /// What TLS knows of itself and of the client; nothing in clear text.
+    pub(super) fn layer(&self) -> Option<&Layer> {
+        self.channel.layer()
     }
 
     /// Turns to TLS, which takes until then at the most.
@@ -251,16 +273,14 @@ impl Connection {
         stop: &Stop,
     ) -> Result<(), Unshaken> {
         let failed = |why: &str| Unshaken { why: why.to_owned(), is_noise: false };
-        let mut layer = Layer::control(tls).map_err(|why| failed(&why.to_string()))?;
+        let mut channel = Channel::new(Arc::clone(&self.stream));
+        channel.begin_control(tls).map_err(|why| failed(&why.to_string()))?;
         loop {
-            let want = layer.shake(&self.stream, RecvFlags::DONTWAIT);
-            let flags = match want
-                .map_err(|why| Unshaken { why: why.to_string(), is_noise: layer.has_noise() })?
-            {
-                None => break,
-                Some(Want::Read) => PollFlags::IN,
-                Some(Want::Write) => PollFlags::OUT,
-            };
+            let want = channel.shake().map_err(|why| {
+                let is_noise = channel.layer().is_some_and(Layer::has_noise);
+                Unshaken { why: why.to_string(), is_noise }
+            })?;
+            let Some(want) = want else { break };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(failed("timeout"));
@@ -268,15 +288,10 @@ impl Connection {
             if stop.is_soon() {
                 return Err(failed("server is stopping"));
             }
-            let timeout = Timespec::try_from(left).ok();
-            let mut fds = [
-                PollFd::from_borrowed_fd(self.stream.as_fd(), flags),
-                PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
-            ];
-            // EINTR comes round again
-            let _ = poll(&mut fds, timeout.as_ref());
+            // what was ready is looked at anyway
+            tls::wait([Some(channel.wanted(want)), Some(Awaited::readable(stop))], Some(left));
         }
-        self.tls = Some(Box::new(layer));
+        self.channel = channel;
         Ok(())
     }
 
@@ -295,10 +310,12 @@ impl Connection {
     /// The same for the last one. A client whose buffer has no room for it gets none: the next
     /// client may wait for this thread already.
     pub(super) fn last_reply(&mut self, reply: &Reply) {
-        let Some(layer) = &mut self.tls else { return send_at_once(&self.stream, reply) };
+        if !self.channel.has_tls() {
+            return send_at_once(&self.stream, reply);
+        }
         // whatever follows must not wait either
         let _ = self.stream.set_nonblocking(true);
-        let _ = layer.queue(&reply.wire());
+        let _ = self.channel.send(&reply.wire(), SendFlags::empty());
     }
 
     /// Sends a preliminary reply.
@@ -321,50 +338,51 @@ impl Connection {
         if bytes.is_empty() {
             return;
         }
-        let sent = match &mut self.tls {
-            None => send_all(&self.stream, bytes),
-            Some(layer) => layer.queue(bytes).and_then(|()| {
-                let all = layer.flush(&self.stream)?;
-                if all { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
-            }),
-        };
-        if let Err(why) = sent {
-            self.gone = Some(Gone::Broken(why));
+        if let Err(why) = self.send_all(bytes) {
+            self.lose(why);
         }
+    }
+
+    fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(stream) = self.channel.clear() else {
+            self.channel.send(bytes, SendFlags::empty())?;
+            let all = self.channel.flush()?;
+            return if all { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) };
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match send(stream, rest, SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Sleeps, unless the connection breaks or the server stops. A client that has merely said
     /// all it will say waits like any other.
     pub(super) fn pause(&self, time: Duration, stop: &Stop, live: &Live) {
         let until = Instant::now() + time;
-        let mut wanted = PollFlags::RDHUP;
+        let mut is_open = true;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let Ok(timeout) = Timespec::try_from(left) else { return };
-            let mut fds = [
-                PollFd::from_borrowed_fd(self.stream.as_fd(), wanted),
-                PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
-            ];
-            match poll(&mut fds, Some(&timeout)) {
-                Err(Errno::INTR) => {}
-                Ok(1..) if fds.first().is_some_and(|fd| fd.revents() == PollFlags::RDHUP) => {
-                    if stop.is_soon() || live.ended().is_some() {
-                        return;
-                    }
-                    wanted = PollFlags::empty();
-                }
-                _ => return,
+            let ended = if is_open { self.channel.ended() } else { self.channel.broken() };
+            let [ended, stopped] =
+                tls::wait([Some(ended), Some(Awaited::readable(stop))], Some(left));
+            let is_over = left.is_zero() || stopped || stop.is_soon() || live.ended().is_some();
+            if is_over || ended && !is_open {
+                return;
             }
+            is_open &= !ended;
         }
     }
 
     /// Lets the last reply reach the client: what it may have sent meanwhile is read and
     /// dropped, because a close with unread bytes would throw the reply away.
     pub(super) fn finish(&mut self) {
-        if let Some(layer) = &mut self.tls {
-            layer.close();
-            let _ = layer.flush(&self.stream);
-        }
+        self.channel.close();
+        let _ = self.channel.flush();
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
         let mut rest = [0; 256];
         for _ in 0..64 {
@@ -381,16 +399,41 @@ pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
     let _ = send(stream, &reply.wire(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-fn send_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match send(stream, rest, SendFlags::NOSIGNAL) {
-            Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(why) => return Err(why.into()),
+impl Aside<'_> {
+    /// Whether nothing but a command is waited for. Data connections whose client has closed its
+    /// end are closed.
+    fn is_empty(&mut self) -> bool {
+        self.lingering.retain(|lingering| !lingering.is_over());
+        self.lingering.is_empty() && self.door().is_none()
+    }
+
+    /// Whether who stands at the door may wait a moment: without TLS nothing happens there before
+    /// the command.
+    fn is_patient(&self) -> bool {
+        self.tls.is_none() && self.lingering.is_empty()
+    }
+
+    fn door(&self) -> Option<Awaited<'_>> {
+        self.passive.as_ref().and_then(|passive| passive.door(self.tls))
+    }
+
+    fn lingerers(&self) -> [Option<Awaited<'_>>; 2] {
+        let mut all = self.lingering.iter().map(Lingering::awaited);
+        [all.next(), all.next()]
+    }
+
+    /// How long to wait at the most: no longer than until something is to be closed.
+    fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
+        let now = Instant::now();
+        let ends = self.lingering.iter().map(|one| one.until().saturating_duration_since(now));
+        ends.chain(left).min()
+    }
+
+    fn attend(&mut self) {
+        if let Some(passive) = &mut self.passive {
+            passive.attend(self.tls, self.who);
         }
     }
-    Ok(())
 }
 
 /// A session's ear on the control connection while it transfers.
@@ -410,7 +453,8 @@ pub(super) struct Ear<'a> {
 impl Ear<'_> {
     /// ABOR ends the transfer, and stays in the queue to be answered after it. STAT is
     /// answered at once if nothing before it waits for an answer, so that replies keep the
-    /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1).
+    /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1). A client that is gone
+    /// ends the transfer too.
     pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
         let stat = |line: &Line| says(line, |it| matches!(it, Command::Stat));
         let abor = |line: &Line| says(line, |it| matches!(it, Command::Abort));
@@ -420,28 +464,39 @@ impl Ear<'_> {
             self.connection.reply(&reply);
         }
         let aborted = self.connection.framer.waiting().any(abor);
-        if aborted { Err(Interrupt::Abort) } else { Ok(()) }
+        if aborted { Err(Interrupt::Abort) } else { self.ask() }
+    }
+
+    /// Whether the client is still there, however it was found out that it is not. One that has
+    /// said QUIT may close the control connection, and get its file all the same.
+    fn ask(&self) -> Result<(), Interrupt> {
+        match self.connection.gone {
+            None => Ok(()),
+            Some(Gone::Closed) if self.flowing && self.connection.has_quit() => Ok(()),
+            Some(_) => Err(self.live.ended().map_or(Interrupt::ControlLost, Interrupt::Ended)),
+        }
     }
 }
 
 impl Watch for Ear<'_> {
-    fn speak(&mut self, progress: &Progress) {
+    fn speak(&mut self, progress: &Progress) -> Result<(), Interrupt> {
         self.live.moved(progress.bytes);
         if let Some(meter) = &mut self.meter {
             meter.moved(progress.bytes);
         }
         self.connection.send(&[]);
+        self.ask()
     }
 
-    fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+    fn control(&self) -> Option<Awaited<'_>> {
+        let Connection { framer, channel, gone, .. } = &*self.connection;
         // with a full queue nothing is read, but a client that goes away is still noticed
-        let room = self.connection.framer.has_room();
-        let flags = if room { PollFlags::IN } else { PollFlags::RDHUP };
-        self.connection.gone.is_none().then(|| (self.connection.stream.as_fd(), flags))
+        let awaited = if framer.has_room() { channel.readable() } else { channel.ended() };
+        gone.is_none().then_some(awaited)
     }
 
-    fn stop(&self) -> BorrowedFd<'_> {
-        self.stop.as_fd()
+    fn stop(&self) -> Awaited<'_> {
+        Awaited::readable(self.stop)
     }
 
     fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {
@@ -450,15 +505,7 @@ impl Watch for Ear<'_> {
         } else {
             self.connection.gone = Some(Gone::Closed);
         }
-        self.obey(progress)?;
-        let quits = |line| says(line, |it| matches!(it, Command::Quit));
-        let quits = || self.connection.framer.waiting().any(quits);
-        match self.connection.gone {
-            None => Ok(()),
-            // a client that has said all it will
-            Some(Gone::Closed) if self.flowing && quits() => Ok(()),
-            Some(_) => Err(self.live.ended().map_or(Interrupt::ControlLost, Interrupt::Ended)),
-        }
+        self.obey(progress)
     }
 }
 

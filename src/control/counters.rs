@@ -150,7 +150,10 @@ impl From<&Result<(), DataError>> for Outcome {
                 | DataError::CannotListen(_)
                 | DataError::NeverCame(_)
                 | DataError::CannotConnect(_)
+                | DataError::NotClosed
                 | DataError::Handshake(_)
+                | DataError::LevelChanged
+                | DataError::OtherCertificate
                 | DataError::NotResumed => Self::Lost,
             },
         }

@@ -32,15 +32,16 @@ pub use offence::{Guard, Offence};
 pub use shared::{Settings, Shared, Stop};
 
 use command::{Command, Verb};
-use connection::{Connection, Gone, Heard, Unshaken};
+use connection::{Aside, Connection, Gone, Heard, Unshaken};
 use line::Line;
 use refusal::Refusal;
 use reply::{Code, Reply};
-use state::{Login, Setup, State, User};
+use state::{Login, Protection, Resumption, Setup, State, User};
 use syntax::SyntaxError;
 use verbs::{facts, info, listing, login, param, security, transfer, tree};
 
 use crate::config::Occasion;
+use crate::data::Lingering;
 use crate::hook::Happening;
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
@@ -69,8 +70,11 @@ pub struct Session {
     upgrade: Option<SessionTls>,
     /// The settings of this connection, once TLS has begun.
     tls: Option<SessionTls>,
-    /// Whether the last data connection did, for the log.
-    data_resumed: Option<bool>,
+    /// Whether data connections resume, for the log.
+    resumption: Resumption,
+    /// Data connections over which all has been sent, and of which the client has not closed its
+    /// end yet.
+    lingering: Vec<Lingering>,
     /// What it shows of itself, and whether it must end.
     live: Arc<Live>,
 }
@@ -125,7 +129,7 @@ impl Session {
             settings,
             peer: live.peer,
             local: canonical(local),
-            state: State::default(),
+            state: State::new(implicit),
             began: now,
             login_since: now,
             failed_logins: 0,
@@ -134,7 +138,8 @@ impl Session {
             implicit,
             upgrade: None,
             tls: None,
-            data_resumed: None,
+            resumption: Resumption::default(),
+            lingering: Vec::new(),
             live,
         })
     }
@@ -243,12 +248,14 @@ impl Session {
             }
             return Err(format!("TLS handshake failed: {why}"));
         }
-        self.state = State::default();
+        self.state = State::new(self.implicit);
         self.tls = Some(tls);
         self.live.set_tls();
         self.shared.counters.tls.fetch_add(1, Ordering::Relaxed);
-        if let Some((how, peer)) = self.connection.security() {
-            self.log(&Event::Secured(&how, peer.as_ref().map(|peer| peer.subject.as_str())));
+        if let Some(layer) = self.connection.layer() {
+            let peer = layer.peer();
+            let subject = peer.as_ref().map(|peer| peer.subject.as_str());
+            self.log(&Event::Secured(&layer.describe(), subject));
         }
         Ok(())
     }
@@ -269,12 +276,18 @@ impl Session {
         };
         let idle = idle.map(|idle| Instant::now() + idle);
         let until = [idle, login].into_iter().flatten().min();
+        let is_private = self.state.parameters.protection == Protection::Private;
         let passive = match &mut self.state.parameters.setup {
             Setup::Passive(passive) => Some(passive),
             Setup::None | Setup::Active(_) => None,
         };
-        let who = Who { peer: self.peer, user: self.state.login.name() };
-        self.connection.hear(until, passive, who)
+        let aside = Aside {
+            passive,
+            tls: self.tls.as_ref().filter(|_| is_private),
+            lingering: &mut self.lingering,
+            who: Who { peer: self.peer, user: self.state.login.name() },
+        };
+        self.connection.hear(until, aside)
     }
 
     fn farewell(&mut self) -> Parting {

@@ -258,6 +258,13 @@ fn data(why: &DataError) -> Reply {
         DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection came in"),
         DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
         DataError::Handshake(_) => (Code::ProtocolUnknown, "TLS handshake failed"),
+        DataError::LevelChanged => {
+            (Code::CannotOpenData, "PROT changed after the TLS handshake, connect again")
+        }
+        DataError::OtherCertificate => {
+            (Code::ProtocolUnknown, "Show the certificate of the control connection")
+        }
+        DataError::NotClosed => (Code::DataLost, "Data connection ended without close_notify"),
         DataError::NotResumed => {
             (Code::ProtocolUnknown, "Resume the TLS session of the control connection")
         }

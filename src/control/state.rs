@@ -13,10 +13,20 @@ use crate::rights::Acting;
 use crate::vfs::{Told, Tree, VirtualPath};
 
 /// Login and parameters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     pub(super) login: Login,
     pub(super) parameters: Parameters,
+}
+
+impl State {
+    /// What a session begins with, and what REIN brings back. On the implicit port data
+    /// connections are protected until PROT C: many clients send neither PBSZ nor PROT there, and
+    /// expect it.
+    pub(super) fn new(implicit_tls: bool) -> Self {
+        let protection = if implicit_tls { Protection::Private } else { Protection::Clear };
+        Self { login: Login::Out, parameters: Parameters::with(protection) }
+    }
 }
 
 /// Who the client is.
@@ -101,14 +111,15 @@ pub(super) struct Parameters {
     pub(super) rename_from: Option<VirtualPath>,
 }
 
-impl Default for Parameters {
-    fn default() -> Self {
+impl Parameters {
+    /// As they are at first, but for the protection of data connections.
+    pub(super) fn with(protection: Protection) -> Self {
         Self {
             // RFC 959 §3.1.1.1
             transfer_type: TransferType::Ascii,
             facts: Facts::default(),
             epsv_all: false,
-            protection: Protection::default(),
+            protection,
             setup: Setup::None,
             restart: 0,
             told_size: None,
@@ -119,15 +130,28 @@ impl Default for Parameters {
 }
 
 /// What PBSZ and PROT have said (RFC 4217 §8, §9).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protection {
     /// Nothing.
-    #[default]
     Clear,
     /// PBSZ, so that PROT may come.
     Sized,
     /// PROT P.
     Private,
+}
+
+/// Whether the data connections of a session have resumed its TLS session, for the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Resumption {
+    /// There was no data connection with TLS yet.
+    #[default]
+    Unknown,
+    /// Each so far.
+    Always,
+    /// Not one so far.
+    Never,
+    /// Some did and some did not, which has been told.
+    Sometimes,
 }
 
 /// How the next data connection is made.

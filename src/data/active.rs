@@ -2,16 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::{DataConnection, DataError, Progress, Ready, Watch, wait};
 use crate::rights::raise_low_ports;
+use crate::tls::Awaited;
 
 /// Connects to the client's data port, from `local` (its port may be 0).
 ///
@@ -26,8 +25,8 @@ pub fn connect(
 ) -> Result<DataConnection, DataError> {
     let socket = begin(to, local).map_err(DataError::CannotConnect)?;
     let until = patience.map(|patience| Instant::now() + patience);
-    let writable = Some((socket.as_fd(), PollFlags::OUT));
-    match wait(watch, &Progress::start(), writable, until)? {
+    let connected = Some(Awaited::writable(&socket));
+    match wait(watch, &Progress::start(), connected, until)? {
         Ready::Yes => match socket.take_error() {
             Ok(None) => Ok(DataConnection::new(socket.into())),
             Ok(Some(why)) | Err(why) => Err(DataError::CannotConnect(why)),

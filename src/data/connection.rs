@@ -3,25 +3,23 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::PollFlags;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags};
 
 use super::{DataError, Progress, Ready, Watch, wait};
-use crate::tls::{Got, Layer, SessionTls, Want};
+use crate::tls::{Awaited, Channel, Got, Layer, SessionTls, Want};
 
 /// A connection that is there, and whose stream does not block.
 #[derive(Debug)]
 pub struct DataConnection {
-    stream: TcpStream,
-    tls: Option<Box<Layer>>,
+    channel: Channel,
     phase: Phase,
     /// An end of the stream without an end of TLS is good enough.
     lenient: bool,
+    /// TLS has been told that no more will be sent.
+    closed: bool,
 }
 
 /// How far the handshake of TLS has come.
@@ -40,13 +38,11 @@ pub(super) enum Read {
     End,
 }
 
-/// How long the client may take to say that it has seen the end of a download.
-const LINGER: Duration = Duration::from_secs(5);
-
 impl DataConnection {
     /// A connection in clear text.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, tls: None, phase: Phase::Ready, lenient: false }
+        let channel = Channel::new(Arc::new(stream));
+        Self { channel, phase: Phase::Ready, lenient: false, closed: false }
     }
 
     /// Begins TLS, if it has not begun.
@@ -55,33 +51,42 @@ impl DataConnection {
     ///
     /// When it cannot be set up.
     pub fn begin_tls(&mut self, tls: &SessionTls) -> Result<(), DataError> {
-        if self.tls.is_none() {
-            let layer =
-                Layer::data(tls).map_err(|why| DataError::Handshake(why.to_string()))?;
-            self.tls = Some(Box::new(layer));
+        if !self.channel.has_tls() {
+            let begun = self.channel.begin_data(tls);
+            begun.map_err(|why| DataError::Handshake(why.to_string()))?;
             self.phase = Phase::Shaking;
         }
         Ok(())
     }
 
-    /// Goes on with the handshake as far as is possible without waiting. A failure is kept
-    /// for the transfer that comes for the connection.
-    pub(super) fn shake(&mut self) {
-        let _ = self.step();
+    /// Whether TLS has begun, and so has taken what the client has sent.
+    pub fn has_tls(&self) -> bool {
+        self.channel.has_tls()
     }
 
-    /// Whether the client may have to be answered before its command comes: some begin the
-    /// handshake as soon as they have connected.
-    pub(super) fn may_shake(&self) -> bool {
-        self.tls.is_none() || matches!(self.phase, Phase::Shaking)
+    /// Answers a client that begins the handshake before its command has come, as far as is
+    /// possible without waiting. What is no handshake is left where it is, for by the time of the
+    /// command the connection may be one in clear text. A failure is kept for the transfer.
+    pub(super) fn shake_early(&mut self, tls: &SessionTls) {
+        if self.channel.has_tls() || self.channel.begins_with_tls() == Some(true) {
+            // a failure is met again by the transfer
+            let _ = self.begin_tls(tls).and_then(|()| self.step());
+        }
+    }
+
+    /// What to wait for before the command comes: a handshake that begins or goes on.
+    pub(super) fn early(&self) -> Option<Awaited<'_>> {
+        let may_begin =
+            !self.channel.has_tls() && self.channel.begins_with_tls() != Some(false);
+        let goes_on = matches!(self.phase, Phase::Shaking);
+        (may_begin || goes_on).then(|| self.channel.readable())
     }
 
     fn step(&mut self) -> Result<Option<Want>, DataError> {
         if let Phase::Failed(why) = &self.phase {
             return Err(DataError::Handshake(why.clone()));
         }
-        let Some(layer) = &mut self.tls else { return Ok(None) };
-        match layer.shake(&self.stream, RecvFlags::empty()) {
+        match self.channel.shake() {
             Ok(want) => {
                 if want.is_none() {
                     self.phase = Phase::Ready;
@@ -107,11 +112,7 @@ impl DataConnection {
     ) -> Result<(), DataError> {
         let until = patience.map(|patience| Instant::now() + patience);
         while let Some(want) = self.step()? {
-            let flags = match want {
-                Want::Read => PollFlags::IN,
-                Want::Write => PollFlags::OUT,
-            };
-            let stream = Some((self.stream.as_fd(), flags));
+            let stream = Some(self.channel.wanted(want));
             if wait(watch, &Progress::start(), stream, until)? == Ready::TimedOut {
                 return Err(DataError::Handshake("timeout".to_owned()));
             }
@@ -119,10 +120,9 @@ impl DataConnection {
         Ok(())
     }
 
-    /// Whether the handshake resumed the session of the control connection. Clear text is
-    /// nobody's.
-    pub fn is_resumed(&self) -> bool {
-        self.tls.as_ref().is_some_and(|layer| layer.is_resumed())
+    /// What TLS knows of itself and of the client; nothing in clear text.
+    pub fn layer(&self) -> Option<&Layer> {
+        self.channel.layer()
     }
 
     /// Takes the end of the stream for the end of the file, even if TLS has not ended.
@@ -132,103 +132,118 @@ impl DataConnection {
 
     /// The stream, where bytes may go to it as they are.
     pub(super) fn plain(&self) -> Option<&TcpStream> {
-        self.tls.is_none().then_some(&self.stream)
+        self.channel.clear()
     }
 
-    pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<Read> {
-        let Some(layer) = &mut self.tls else {
-            return match recv(&self.stream, spare_capacity(buffer), RecvFlags::empty()) {
-                Ok((0, _)) => Ok(Read::End),
-                Ok(_) => Ok(Read::Some),
-                Err(Errno::AGAIN | Errno::INTR) => Ok(Read::Nothing),
-                Err(why) => Err(why.into()),
-            };
-        };
-        match layer.receive(&self.stream, RecvFlags::empty(), buffer)? {
+    pub(super) fn readable(&self) -> Awaited<'_> {
+        self.channel.readable()
+    }
+
+    pub(super) fn writable(&self) -> Awaited<'_> {
+        self.channel.writable()
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Read, DataError> {
+        match self.channel.receive(RecvFlags::empty(), buffer).map_err(DataError::Lost)? {
             Got::Some => Ok(Read::Some),
             Got::Nothing => Ok(Read::Nothing),
             Got::Closed => Ok(Read::End),
             Got::Truncated if self.lenient => Ok(Read::End),
-            Got::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
+            Got::Truncated => Err(DataError::NotClosed),
         }
     }
 
     /// Takes some bytes, or none while the stream has no room. With TLS all are taken, and
-    /// wait until [`DataConnection::flush`] has sent them. The `last` ones may wait for the end of
-    /// the stream.
+    /// wait until [`DataConnection::flush`] has sent them. The `last` ones go out with the end: of
+    /// TLS in one piece, or of the stream. A client that knows the length closes as soon as it
+    /// has the last byte, and could not be told the end any more.
     pub(super) fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<usize> {
-        let more = if last { SendFlags::MORE } else { SendFlags::empty() };
-        match &mut self.tls {
-            None => match send(&self.stream, bytes, SendFlags::NOSIGNAL | more) {
-                Err(Errno::AGAIN | Errno::INTR) => Ok(0),
-                other => Ok(other?),
-            },
-            Some(layer) => {
-                layer.queue(bytes)?;
-                Ok(bytes.len())
-            }
+        let flags = if last { SendFlags::MORE } else { SendFlags::empty() };
+        let taken = self.channel.send(bytes, flags)?;
+        if last && self.channel.has_tls() {
+            self.close();
         }
+        Ok(taken)
     }
 
     /// Whether all that was written has gone to the stream.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        match &mut self.tls {
-            None => Ok(true),
-            Some(layer) => layer.flush(&self.stream),
+        self.channel.flush()
+    }
+
+    fn close(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.channel.close();
         }
     }
 
     /// The client has sent all: with TLS it is told that we have seen it. It may have gone
     /// already.
     pub(super) fn end_receiving(&mut self) {
-        if let Some(layer) = &mut self.tls {
-            layer.close();
-            let _ = layer.flush(&self.stream);
-            let _ = self.stream.shutdown(Shutdown::Write);
+        if self.channel.has_tls() {
+            self.close();
+            let _ = self.channel.flush();
+            let _ = self.channel.shutdown(Shutdown::Write);
         }
     }
 
-    /// All has been sent: the client is told so, and with TLS it is waited for a while until
-    /// it says the same.
+    /// All bytes have been handed to the system: says the end. Whatever the client does from now
+    /// on, it had its chance to read them.
     ///
     /// # Errors
     ///
-    /// When the client did not get all of it.
-    pub(super) fn end_sending(&mut self, watch: &mut dyn Watch) -> Result<(), DataError> {
-        let progress = Progress::start();
-        let until = Some(Instant::now() + LINGER);
-        if let Some(layer) = &mut self.tls {
-            layer.close();
-        }
-        while !self.flush().map_err(DataError::Lost)? {
-            let stream = Some((self.stream.as_fd(), PollFlags::OUT));
-            if wait(watch, &progress, stream, until)? == Ready::TimedOut {
+    /// When the transfer must end, or the client takes nothing any more.
+    pub(super) fn end_sending(
+        &mut self,
+        watch: &mut dyn Watch,
+        patience: Option<Duration>,
+    ) -> Result<(), DataError> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        self.close();
+        // an error: the client has closed, for it knew the length
+        while self.flush().is_ok_and(|all| !all) {
+            let stream = Some(self.channel.writable());
+            if wait(watch, &Progress::start(), stream, until)? == Ready::TimedOut {
                 return Err(DataError::Stalled);
             }
         }
-        self.stream.shutdown(Shutdown::Write).map_err(DataError::Lost)?;
-        if self.tls.is_none() {
-            return Ok(());
-        }
-        let mut rest = Vec::new();
-        loop {
-            match self.read(&mut rest) {
-                // whatever the end was like, the client had its chance to read
-                Ok(Read::End) | Err(_) => return Ok(()),
-                Ok(Read::Some) => rest.clear(),
-                Ok(Read::Nothing) => {
-                    let stream = Some((self.stream.as_fd(), PollFlags::IN));
-                    if wait(watch, &progress, stream, until)? == Ready::TimedOut {
-                        return Ok(());
-                    }
-                }
-            }
-        }
+        let _ = self.channel.shutdown(Shutdown::Write);
+        Ok(())
     }
 }
 
-impl AsFd for DataConnection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+/// A data connection over which all has been sent. A close while something of the client's is
+/// unread, or on its way, would take back what is still on its way to the client; so it stays
+/// open until the client has closed its end too, for a while.
+#[derive(Debug)]
+pub struct Lingering {
+    channel: Channel,
+    until: Instant,
+}
+
+/// How long the client may take to close its end of a download.
+const LINGER: Duration = Duration::from_secs(5);
+
+impl Lingering {
+    /// Nothing for clear text: over such a connection a client that receives sends nothing.
+    pub fn after(data: DataConnection) -> Option<Self> {
+        let is_needed = data.channel.has_tls();
+        let until = Instant::now() + LINGER;
+        is_needed.then(|| Self { channel: data.channel.without_tls(), until })
+    }
+
+    /// When it is closed at the latest.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Waits for something of the client's, which may be its end.
+    pub fn awaited(&self) -> Awaited<'_> {
+        self.channel.readable()
+    }
+
+    /// Takes in what the client has sent; says whether the connection may be closed.
+    pub fn is_over(&self) -> bool {
+        self.channel.discard() || self.until <= Instant::now()
     }
 }

@@ -21,8 +21,14 @@ pub enum DataError {
     CannotConnect(io::Error),
     /// The data connection broke.
     Lost(io::Error),
+    /// TLS was not ended, and so the upload may have been cut.
+    NotClosed,
     /// The handshake of TLS failed.
     Handshake(String),
+    /// The client has changed the level of PROT since its handshake.
+    LevelChanged,
+    /// The client has shown another certificate than on the control connection, or none.
+    OtherCertificate,
     /// The client did not resume the TLS session of its control connection.
     NotResumed,
     /// Nothing moved for too long.
@@ -56,6 +62,15 @@ impl fmt::Display for DataError {
             ),
             Self::CannotConnect(why) => write!(f, "cannot connect to the client: {why}"),
             Self::Lost(why) => write!(f, "data connection lost: {why}"),
+            Self::NotClosed => f.write_str(
+                "data connection lost: closed without close_notify, so the file may be cut short; \
+                 tls_require_close_notify = off lets that pass",
+            ),
+            Self::LevelChanged => f.write_str("PROT C came after the handshake of TLS"),
+            Self::OtherCertificate => f.write_str(
+                "the client certificate of the data connection is not that of the control \
+                 connection",
+            ),
             Self::Handshake(why) => write!(f, "TLS handshake of the data connection: {why}"),
             Self::NotResumed => {
                 f.write_str("the data connection did not resume the TLS session")

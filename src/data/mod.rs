@@ -20,7 +20,7 @@ mod throttle;
 mod tube;
 
 pub use active::{connect, may_leave_from};
-pub use connection::DataConnection;
+pub use connection::{DataConnection, Lingering};
 pub use error::DataError;
 pub use masquerade::Masquerade;
 pub use owners::Owners;

@@ -2,11 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
@@ -14,7 +12,7 @@ use super::active::{bound, unpace_within};
 use super::ports::Lease;
 use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
-use crate::tls::SessionTls;
+use crate::tls::{Awaited, SessionTls};
 
 /// A passive port that waits for the client, or the connection that came in on it.
 ///
@@ -24,7 +22,6 @@ use crate::tls::SessionTls;
 pub struct Passive {
     port: u16,
     owner: Option<IpAddr>,
-    tls: Option<SessionTls>,
     state: State,
 }
 
@@ -40,7 +37,7 @@ const BACKLOG: i32 = 16;
 
 impl Passive {
     /// Listens on the address that the client's control connection came to. Only `owner` is
-    /// let in; `None` lets anyone in. With `tls`, a handshake is answered at once.
+    /// let in; `None` lets anyone in.
     ///
     /// # Errors
     ///
@@ -49,13 +46,12 @@ impl Passive {
         ports: &Arc<Ports>,
         mut local: SocketAddr,
         owner: Option<IpAddr>,
-        tls: Option<SessionTls>,
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
             listen(local, owner)
         })?;
-        Ok(Self { port: lease.port(), owner, tls, state: State::Waiting(listener, lease) })
+        Ok(Self { port: lease.port(), owner, state: State::Waiting(listener, lease) })
     }
 
     /// The port to tell the client.
@@ -63,31 +59,21 @@ impl Passive {
         self.port
     }
 
-    /// What to listen to while no command has come: the port, while the client has not come
-    /// to it, and then its handshake.
-    pub fn door(&self) -> Option<BorrowedFd<'_>> {
+    /// What to wait for while no command has come: the client, and with `tls` its handshake, which
+    /// some begin as soon as they have connected. Whether there is TLS is for the level of PROT
+    /// to say that is set now: it may have changed since PASV.
+    pub fn door(&self, tls: Option<&SessionTls>) -> Option<Awaited<'_>> {
         match &self.state {
-            State::Waiting(listener, _) => Some(listener.as_fd()),
-            State::Came(connection) if self.tls.is_some() && connection.may_shake() => {
-                Some(connection.as_fd())
-            }
-            State::Came(_) | State::Failed(_) => None,
+            State::Waiting(listener, _) => Some(Awaited::readable(listener)),
+            State::Came(connection) => tls.and_then(|_| connection.early()),
+            State::Failed(_) => None,
         }
     }
 
-    /// Whether who stands at the door may wait a moment: without TLS nothing happens there before
-    /// the command.
-    pub fn is_patient(&self) -> bool {
-        self.tls.is_none()
-    }
-
     /// Answers whoever stands at the door.
-    pub fn attend(&mut self, who: Who<'_>) {
-        if let (State::Came(connection), Some(tls)) = (&mut self.state, &self.tls) {
-            // a failure is met again by the transfer
-            if connection.begin_tls(tls).is_ok() {
-                connection.shake();
-            }
+    pub fn attend(&mut self, tls: Option<&SessionTls>, who: Who<'_>) {
+        if let (State::Came(connection), Some(tls)) = (&mut self.state, tls) {
+            connection.shake_early(tls);
             return;
         }
         self.admit(who);
@@ -139,7 +125,7 @@ impl Passive {
             let listener = match self.state {
                 State::Came(connection) => return Ok(connection),
                 State::Failed(why) => return Err(DataError::CannotListen(why)),
-                State::Waiting(ref listener, _) => (listener.as_fd(), PollFlags::IN),
+                State::Waiting(ref listener, _) => Awaited::readable(listener),
             };
             match wait(watch, &Progress::start(), Some(listener), until) {
                 Ok(Ready::Yes) => {}

@@ -4,12 +4,10 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 
@@ -17,6 +15,7 @@ use super::ascii::FromWire;
 use super::connection::Read;
 use super::tube::Tube;
 use super::{DataConnection, DataError, Throttle};
+use crate::tls::{self, Awaited};
 use crate::vfs::{FsError, Upload};
 
 /// Why a transfer must end before its time.
@@ -32,17 +31,23 @@ pub enum Interrupt {
     Ended(&'static str),
 }
 
-/// The server-PI's ear while the server-DTP works.
+/// The server-PI's ear while the server-DTP works. Whatever finds out that the control connection
+/// is lost, a read or a reply that could not be sent, each wait asks here before and after, so
+/// that nothing goes on without it.
 pub trait Watch {
     /// Says what has been held back and how far the transfer has come, for something is going
     /// to be waited for.
-    fn speak(&mut self, progress: &Progress);
+    ///
+    /// # Errors
+    ///
+    /// When the transfer must end.
+    fn speak(&mut self, progress: &Progress) -> Result<(), Interrupt>;
 
     /// The control connection and what to wait for on it, unless nothing more can come.
-    fn control(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
+    fn control(&self) -> Option<Awaited<'_>>;
 
-    /// Becomes readable when every transfer must end.
-    fn stop(&self) -> BorrowedFd<'_>;
+    /// Becomes ready when every transfer must end.
+    fn stop(&self) -> Awaited<'_>;
 
     /// Takes in what has arrived on the control connection.
     ///
@@ -77,7 +82,7 @@ pub(super) enum Ready {
     TimedOut,
 }
 
-/// Waits until `fd` is ready or the time comes, and listens to the control connection.
+/// Waits until `data` is ready or the time comes, and listens to the control connection.
 ///
 /// # Errors
 ///
@@ -85,50 +90,27 @@ pub(super) enum Ready {
 pub(super) fn wait(
     watch: &mut dyn Watch,
     progress: &Progress,
-    fd: Option<(BorrowedFd<'_>, PollFlags)>,
+    data: Option<Awaited<'_>>,
     until: Option<Instant>,
 ) -> Result<Ready, Interrupt> {
-    watch.speak(progress);
+    watch.speak(progress)?;
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let (data, stopped, spoke) = ready(watch, fd, left);
+        let [stopped, is_ready, spoke] =
+            tls::wait([Some(watch.stop()), data, watch.control()], left);
         if stopped {
             return Err(Interrupt::Stopped);
         }
         if spoke {
             watch.look(progress)?;
         }
-        if data {
+        if is_ready {
             return Ok(Ready::Yes);
         }
         if until.is_some_and(|until| until <= Instant::now()) {
             return Ok(Ready::TimedOut);
         }
     }
-}
-
-/// Which of the three are ready: data connection, stop, control connection.
-fn ready(
-    watch: &dyn Watch,
-    fd: Option<(BorrowedFd<'_>, PollFlags)>,
-    left: Option<Duration>,
-) -> (bool, bool, bool) {
-    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-    let stop = watch.stop();
-    let unused = (stop, PollFlags::empty());
-    let (data, flags) = fd.unwrap_or(unused);
-    let (control, listen) = watch.control().unwrap_or(unused);
-    let mut fds = [
-        PollFd::from_borrowed_fd(stop, PollFlags::IN),
-        PollFd::from_borrowed_fd(data, flags),
-        PollFd::from_borrowed_fd(control, listen),
-    ];
-    // EINTR and ENOMEM come round again
-    if poll(&mut fds, timeout.as_ref()).is_err() {
-        return (false, false, false);
-    }
-    let [stop, data, control] = fds.map(|fd| !fd.revents().is_empty());
-    (fd.is_some() && data, stop, watch.control().is_some() && control)
 }
 
 /// Bytes to send that are made as they go.
@@ -210,7 +192,7 @@ impl<'a> Pump<'a> {
             match sendfile(stream, file, Some(&mut offset), chunk) {
                 Ok(0) => return Err(DataError::Shortened),
                 Ok(sent) => self.moved(sent)?,
-                Err(Errno::AGAIN) => self.until_ready(to, PollFlags::OUT)?,
+                Err(Errno::AGAIN) => self.until_ready(to.writable())?,
                 Err(Errno::INTR) => {}
                 // a file system whose files cannot be sent from within the kernel
                 Err(Errno::INVAL | Errno::NOSYS) => break,
@@ -247,13 +229,13 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// All has been sent: the client is told so.
+    /// All has been handed to the system: the client is told that this is the end.
     ///
     /// # Errors
     ///
-    /// When it cannot have got all of it.
+    /// When the transfer must end, or the client takes nothing any more.
     pub fn finish(&mut self, to: &mut DataConnection) -> Result<(), DataError> {
-        to.end_sending(self.watch)
+        to.end_sending(self.watch, self.patience)
     }
 
     /// What is the last of it may go out with the end of the stream.
@@ -270,11 +252,11 @@ impl<'a> Pump<'a> {
             let sent = to.write(chunk, last).map_err(DataError::Lost)?;
             rest = rest.get(sent..).unwrap_or_default();
             if sent == 0 {
-                self.until_ready(to, PollFlags::OUT)?;
+                self.until_ready(to.writable())?;
                 continue;
             }
             while !to.flush().map_err(DataError::Lost)? {
-                self.until_ready(to, PollFlags::OUT)?;
+                self.until_ready(to.writable())?;
             }
             self.moved(sent)?;
         }
@@ -298,7 +280,7 @@ impl<'a> Pump<'a> {
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
         let mut may_splice = !ascii && from.plain().is_some();
         // most clients send nothing before the 150 has come
-        self.until_ready(from, PollFlags::IN)?;
+        self.until_ready(from.readable())?;
         loop {
             if may_splice && self.progress.bytes >= LARGE && self.throttle.is_off() {
                 match Tube::open() {
@@ -318,9 +300,9 @@ impl<'a> Pump<'a> {
                 room = wanted;
                 buffer = Vec::with_capacity(room);
             }
-            match from.read(&mut buffer).map_err(DataError::Lost)? {
+            match from.read(&mut buffer)? {
                 Read::End => break,
-                Read::Nothing => self.until_ready(from, PollFlags::IN)?,
+                Read::Nothing => self.until_ready(from.readable())?,
                 Read::Some => {
                     match &mut lines {
                         None => write(&buffer)?,
@@ -357,7 +339,7 @@ impl<'a> Pump<'a> {
             }
             match tube.fill(stream).map_err(DataError::Lost)? {
                 Some(0) => return Ok(Through::End),
-                None => self.until_ready(from, PollFlags::IN)?,
+                None => self.until_ready(from.readable())?,
                 Some(bytes) => {
                     let spliced = upload.splice_all(tube.outlet(), bytes);
                     self.moved(bytes)?;
@@ -390,18 +372,13 @@ impl<'a> Pump<'a> {
     /// Waits for the data connection. The system calls it ready for more only when a good part
     /// of its buffers is free, which with a slow peer may take longer than `patience`; so
     /// before a transfer is given up, one more try shows whether there is room for a little.
-    fn until_ready(
-        &mut self,
-        connection: &DataConnection,
-        flags: PollFlags,
-    ) -> Result<(), DataError> {
+    fn until_ready(&mut self, data: Awaited<'_>) -> Result<(), DataError> {
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let until = self.patience.map(|patience| since + patience);
         if until.is_some_and(|until| until <= Instant::now()) {
             return Err(DataError::Stalled);
         }
-        let stream = Some((connection.as_fd(), flags));
-        wait(self.watch, &self.progress, stream, until)?;
+        wait(self.watch, &self.progress, Some(data), until)?;
         Ok(())
     }
 

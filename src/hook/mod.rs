@@ -309,6 +309,7 @@ struct Output<'a> {
 impl Output<'_> {
     /// Takes what is there, and waits for it up to this long. A program that prints without
     /// end is left in between, so that its time can run out.
+    #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
     fn take(&mut self, time: Duration) {
         let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };
         let mut wait = time;

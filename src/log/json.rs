@@ -66,6 +66,7 @@ impl<'a, 'f> Members<'a, 'f> {
                 subject.map_or(Ok(()), |subject| self.text("certificate", subject))
             }
             Event::DataSecured(resumed) => self.plain("resumed", resumed),
+            Event::ResumptionStopped => self.plain("resumed", false),
             Event::LoggedIn(home) => self.path(home),
             Event::LoginFailed(name, why) => {
                 self.bytes("name", name)?;
@@ -126,6 +127,7 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::TurnedAway(_) => "turned_away",
         Event::Secured(..) => "secured",
         Event::DataSecured(_) => "data_secured",
+        Event::ResumptionStopped => "resumption_stopped",
         Event::LoggedIn(_) => "logged_in",
         Event::LoginFailed(..) => "login_failed",
         Event::Refused(..) => "refused",
@@ -189,6 +191,7 @@ mod tests {
             Event::TurnedAway("full"),
             Event::Secured("TLS", Some("CN=\"x\"")),
             Event::DataSecured(true),
+            Event::ResumptionStopped,
             Event::LoggedIn(path),
             Event::LoginFailed(b"x\r\ny", "wrong"),
             Event::Refused("RETR", Some(path), "no"),

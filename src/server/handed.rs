@@ -88,6 +88,7 @@ impl Bell {
     }
 
     /// Waits for a client, or until it rings.
+    #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
     pub(super) fn wait(&self, listener: &TcpListener) {
         let mut fds =
             [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];

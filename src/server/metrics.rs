@@ -104,6 +104,7 @@ pub(super) fn serve(listeners: &[TcpListener], name: &str, hub: &Arc<Hub>) {
 }
 
 /// Which of the connections are ready. Returns when a client comes, too, or at that time.
+#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
 fn wait(listeners: &[TcpListener], talks: &[Talk], until: Instant) -> Vec<bool> {
     let left = until.saturating_duration_since(Instant::now());
     let flags = |talk: &Talk| match talk.state {

@@ -11,6 +11,7 @@ use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::tickets::Gate;
 use super::{SessionTls, TlsError, identity};
 
 /// The state of one connection.
@@ -20,11 +21,14 @@ pub struct Layer {
     /// of the records.
     inbox: Vec<u8>,
     taken: usize,
-    /// There is plain text that the last reader had no room for.
+    /// There is plain text that nobody has taken yet.
     pending: bool,
+    /// The peer has said its end, and all before it has been taken.
     ended: bool,
     /// What came was not TLS.
     has_noise: bool,
+    /// Of a data connection: lets it give out tickets once it has resumed.
+    gate: Option<Gate>,
 }
 
 /// What the stream must be able to do before it can go on.
@@ -74,7 +78,7 @@ impl Layer {
     ///
     /// When it cannot be set up.
     pub fn control(tls: &SessionTls) -> Result<Self, TlsError> {
-        Self::new(&tls.control)
+        Self::new(Arc::clone(&tls.control), None)
     }
 
     /// The server's side of a new data connection.
@@ -83,12 +87,12 @@ impl Layer {
     ///
     /// When it cannot be set up.
     pub fn data(tls: &SessionTls) -> Result<Self, TlsError> {
-        Self::new(&tls.data)
+        let (config, gate) = tls.data_connection();
+        Self::new(config, Some(gate))
     }
 
-    fn new(config: &Arc<ServerConfig>) -> Result<Self, TlsError> {
-        let connection = ServerConnection::new(Arc::clone(config));
-        let mut connection = connection.map_err(TlsError::of)?;
+    fn new(config: Arc<ServerConfig>, gate: Option<Gate>) -> Result<Self, TlsError> {
+        let mut connection = ServerConnection::new(config).map_err(TlsError::of)?;
         connection.set_buffer_limit(None);
         Ok(Self {
             connection,
@@ -97,34 +101,36 @@ impl Layer {
             pending: false,
             ended: false,
             has_noise: false,
+            gate,
         })
     }
 
     /// Goes on with the handshake as far as the stream allows; `None` when it is done.
     ///
+    /// The tickets of TLS 1.3 come behind the handshake. On a control connection they go out at
+    /// once: clients that use `GnuTLS` (wget, lftp) wait only a moment for one before they go on, and
+    /// could not resume on data connections. On a data connection they go out with what is sent
+    /// first, which is the very end of an upload: a client that only sends would not read them,
+    /// and a close with something unread takes back what is still on its way.
+    ///
     /// # Errors
     ///
     /// When it fails. The alert that says why has been sent if that was possible.
-    pub fn shake(
-        &mut self,
-        stream: &TcpStream,
-        flags: RecvFlags,
-    ) -> Result<Option<Want>, TlsError> {
+    pub fn shake(&mut self, stream: &TcpStream) -> Result<Option<Want>, TlsError> {
         loop {
-            let done = !self.connection.is_handshaking();
-            // What waits now is tickets alone. They go out with what is sent first, which is
-            // the very end of an upload: a client that only sends would not read them, and a
-            // close with something unread takes back what is still on its way.
-            if done && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+            let is_done = !self.connection.is_handshaking();
+            let is_data = self.gate.is_some();
+            let version = self.connection.protocol_version();
+            if is_done && is_data && version == Some(ProtocolVersion::TLSv1_3) {
                 return Ok(None);
             }
             if !self.flush(stream).map_err(TlsError::of)? {
                 return Ok(Some(Want::Write));
             }
-            if done {
+            if is_done {
                 return Ok(None);
             }
-            match self.fetch(stream, flags, INBOX) {
+            match self.fetch(stream, RecvFlags::DONTWAIT, INBOX) {
                 Ok(Fetched::Some) => {}
                 Ok(Fetched::Nothing) => return Ok(Some(Want::Read)),
                 Ok(Fetched::End) => return Err(TlsError("closed by the client".to_owned())),
@@ -165,6 +171,14 @@ impl Layer {
         Some(Peer { subject, fingerprint: identity::fingerprint(der) })
     }
 
+    /// Whether the client of a data connection may be the client of this control connection: it
+    /// has shown the same certificate, if this one has shown any. A resumed session has that of
+    /// its first handshake.
+    pub fn may_be_peer_of(&self, data: &Self) -> bool {
+        let own = |layer: &Self| layer.connection.peer_certificates()?.first().cloned();
+        own(self).is_none_or(|certificate| own(data) == Some(certificate))
+    }
+
     /// Appends what has arrived.
     ///
     /// # Errors
@@ -200,9 +214,10 @@ impl Layer {
         }
     }
 
-    /// Whether more has been read from the stream than was looked at: no poll will tell.
-    pub fn has_more(&self) -> bool {
-        self.pending || self.taken < self.inbox.len()
+    /// Whether a read would give something even if the stream had nothing: plain text, records
+    /// that are still to be opened, or the end. No poll of the stream tells.
+    pub fn holds(&self) -> bool {
+        self.pending || self.ended || self.taken < self.inbox.len()
     }
 
     /// Takes the plain text that is there, as far as there is room.
@@ -260,8 +275,13 @@ impl Layer {
         self.taken += self.connection.read_tls(&mut rest)?;
         let state = self.connection.process_new_packets();
         let state = state.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
-        if state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 {
-            self.ended = true;
+        let plain = state.plaintext_bytes_to_read();
+        self.pending = plain > 0;
+        self.ended = state.peer_has_closed() && plain == 0;
+        if let Some(gate) = &self.gate
+            && self.is_resumed()
+        {
+            gate.open();
         }
         Ok(Fetched::Some)
     }

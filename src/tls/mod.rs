@@ -1,12 +1,16 @@
-//! TLS: the certificate and its renewal, the settings of a session, and the layer between a
-//! TCP stream and its bytes. Alone knows `rustls`.
+//! TLS: the certificate and its renewal, the settings of a session, the layer between a TCP
+//! stream and its bytes, and the one place that waits for such streams. Alone knows `rustls`.
 //!
-//! Each control connection gets settings of its own, with a key of its own for tickets. So a
-//! data connection that resumes can only have been opened by who holds that control
-//! connection, in TLS 1.2 and 1.3 alike, however often a client uses one ticket.
+//! Each control connection gets settings of its own, with a key of its own for tickets, and its
+//! data connections give out tickets only if they have resumed themselves. So a data connection
+//! that resumes has been opened by the client of that control connection, in TLS 1.2 and 1.3
+//! alike, however often a client uses one ticket.
 
+mod channel;
 mod identity;
 mod layer;
+mod tickets;
+mod wait;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +23,12 @@ use rustls::{RootCertStore, ServerConfig, version};
 
 use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
 use crate::rights;
+use tickets::Gate;
+
+pub use channel::Channel;
 pub use identity::Identity;
 pub use layer::{Got, Layer, Peer, Want};
+pub use wait::{Awaited, wait};
 
 /// The server's side of TLS.
 pub struct Tls {
@@ -77,6 +85,21 @@ const FEW: usize = 2;
 
 /// What FTP is called in ALPN. A browser that was led here offers other names, and is refused.
 const NAMES: [&[u8]; 3] = [b"ftp", b"ftp-data", b"x-filezilla-ftp"];
+
+impl SessionTls {
+    /// The settings of one data connection, and what lets it give out tickets.
+    fn data_connection(&self) -> (Arc<ServerConfig>, Gate) {
+        let gate = Gate::default();
+        if self.data.send_tls13_tickets == 0 {
+            // tls_resume = off: there is nothing to give out
+            return (Arc::clone(&self.data), gate);
+        }
+        let mut own = ServerConfig::clone(&self.data);
+        own.ticketer = gate.ticketer(&self.data.ticketer);
+        own.session_storage = gate.storage(&self.data.session_storage);
+        (Arc::new(own), gate)
+    }
+}
 
 impl Tls {
     /// Reads the certificate, or makes one.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use ftpd::config::{CertificateSource, ClientCertificate, Resume, TlsSettings, TlsVersion};
 use ftpd::tls::{Layer, Tls};
-use rustix::net::RecvFlags;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
@@ -121,7 +120,7 @@ fn handshakes(
             let (stream, _) = listener.accept().expect("accept");
             stream.set_nodelay(true).expect("nodelay");
             let mut layer = Layer::control(&own).expect("layer");
-            let shaken = layer.shake(&stream, RecvFlags::empty()).expect("handshake");
+            let shaken = layer.shake(&stream).expect("handshake");
             assert!(shaken.is_none() && layer.is_resumed() == again);
             layer.close();
             let _ = layer.flush(&stream);

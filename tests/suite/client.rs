@@ -12,7 +12,7 @@ use crate::server::{PATIENCE, Server};
 
 /// One control connection.
 pub(crate) struct Client {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
     transcript: String,
     /// Set by [`Client::start_tls`].

@@ -763,3 +763,32 @@ mod openssl {
         server.wait_for_log("TLS handshake failed");
     }
 }
+
+/// Built on `GnuTLS`: it takes the session right behind the handshake of the control connection,
+/// and never again.
+mod wget {
+    use super::*;
+
+    const COMMON: [&str; 4] = ["-nv", "--ca-certificate=ca.pem", "--ftps-resume-ssl", "-O"];
+
+    #[test]
+    fn wget_resumes_for_every_file_in_both_versions() {
+        let Some(tool) = Tool::find("wget") else { return };
+        for version in ["TLSv1_2", "TLSv1_3"] {
+            let version = format!("--secure-protocol={version}");
+            let (server, port) = implicit(&tool, RESUMING);
+            server.put("large", large());
+            let explicit = server.address().port();
+            for (option, port) in [("--no-passive-ftp", port), ("--passive-ftp", port)] {
+                let url = format!("ftps://bob:secret@localhost:{port}/large");
+                let line = [&COMMON[..], &["down", &version, option, "--ftps-implicit", &url]];
+                tool.run(line.concat()).ok();
+                assert!(tool.get("down") == large());
+            }
+            let url = format!("ftps://bob:secret@localhost:{explicit}/large");
+            tool.run([&COMMON[..], &["down", &version, &url]].concat()).ok();
+            assert!(tool.get("down") == large());
+            server.wait_for_log("TLS data connections resume the session");
+        }
+    }
+}

@@ -648,3 +648,46 @@ fn no_password_ever_appears_in_the_log() {
             .contains(word)
     );
 }
+
+/// Whoever logs in next must not be told what the one before has set.
+#[test]
+fn a_second_login_of_a_session_begins_as_a_new_session_does() {
+    let server = Server::setup()
+        .section("[user:eve]\npassword = secret\nhome = home\nperm = elradfmw")
+        .start();
+    server.put("log", "12345");
+    let mut client = Client::bob(&server);
+    for user in ["eve", "bob", "bob"] {
+        client.cmd("SIZE log", 213);
+        server.put("log", "1234567890");
+        client.cmd("RNFR log", 350);
+        client.cmd("REST 3", 350);
+        let old = client.passive_address("EPSV");
+        client.cmd("OPTS MLST size;", 200);
+        client.cmd(&format!("USER {user}"), 331);
+        client.cmd("PASS secret", 230);
+        client.cmd("RNTO other", 503);
+        client.cmd("RETR log", 425);
+        assert!(std::net::TcpStream::connect(old).is_err(), "the port is closed");
+        assert!(client.cmd("MLST log", 250).contains("type=file;"));
+        client.upload("APPE log", b"x");
+        assert_eq!(server.get("log"), b"1234567890x");
+        assert_eq!(client.download("RETR log"), b"1234567890x");
+        server.put("log", "12345");
+    }
+}
+
+/// But what protects data connections stays: the client may count on it.
+#[test]
+fn a_second_login_of_a_session_keeps_the_protection_of_data() {
+    let server = Server::setup().server("tls_cert = auto").start();
+    server.put("file", "content");
+    for version in crate::tls_client::VERSIONS {
+        let tls = crate::tls_client::Tls::new(version);
+        let mut client = Client::secure_bob(&server, &tls);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        client.cmd("TYPE I", 200);
+        assert_eq!(client.secure_download(&tls, "RETR file"), b"content");
+    }
+}

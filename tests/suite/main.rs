@@ -30,6 +30,7 @@
 //! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
 //! | `rfc959.rs` ... | conformance; one module per section |
 //! | `tls.rs` | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS |
+//! | `lumps.rs` | how bytes arrive over TLS: all in one piece, byte by byte; early ends; thieves |
 //! | `tls_client.rs` | the harness of these: a TLS client, and an authority that issues certificates |
 //! | `table.rs` | loops over the two tables; the permission matrix |
 //! | `rooms.rs` | which room may use which |
@@ -70,6 +71,7 @@ mod limits;
 mod listing;
 mod login;
 mod logs;
+mod lumps;
 mod metrics;
 mod param;
 mod privileges;

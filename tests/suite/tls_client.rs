@@ -89,7 +89,8 @@ impl Tls {
         Self(Arc::new(config))
     }
 
-    fn connection(&self) -> ClientConnection {
+    /// A connection that has not begun.
+    pub(crate) fn connection(&self) -> ClientConnection {
         let name = ServerName::try_from("localhost").unwrap();
         ClientConnection::new(Arc::clone(&self.0), name).unwrap()
     }
@@ -119,6 +120,18 @@ impl Secure {
     pub(crate) fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    /// This many bytes.
+    pub(crate) fn read_exactly(&mut self, wanted: usize) -> Vec<u8> {
+        let mut bytes = vec![0; wanted];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// The stream below, and no more TLS.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.0.sock
     }
 
     /// One byte.

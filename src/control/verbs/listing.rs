@@ -132,6 +132,7 @@ fn send(
         pump.finish(&mut data)
     });
     result?;
+    session.linger(data);
     Ok(Reply::new(Code::DataDone, "Listing complete"))
 }
 

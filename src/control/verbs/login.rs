@@ -8,7 +8,7 @@ use crate::config::Occasion;
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::state::{Login, State, User};
+use crate::control::state::{Login, Parameters, State, User};
 use crate::control::verbs::security;
 use crate::control::{LoginResult, Offence, Session};
 use crate::log::Event;
@@ -161,7 +161,7 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
 pub(crate) fn reinitialize(session: &mut Session) -> Reply {
     session.drop_setup();
     session.log_out();
-    session.state = State::default();
+    session.state = State::new(session.implicit);
     Reply::new(Code::ServiceReady, "Ready for a new user")
 }
 
@@ -180,9 +180,15 @@ pub(crate) fn quit() -> Reply {
 }
 
 impl Session {
-    /// Who was logged in is so no more, and the time for a login begins again.
+    /// Ends a login, if there is one: the time for the next one begins, which finds what a new
+    /// session finds. What stays is the type (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the
+    /// protection of data connections: the client counts on them.
     pub(in crate::control) fn log_out(&mut self) {
         if let Login::In(_) = self.state.login {
+            self.drop_setup();
+            let Parameters { transfer_type, epsv_all, protection, .. } = self.state.parameters;
+            self.state.parameters =
+                Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
             self.state.login = Login::Out;
             self.login_since = Instant::now();
             self.live.set_user(None);

@@ -112,8 +112,7 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
     let owner = (!session.settings.config.server.allow_fxp).then(|| session.peer.ip());
-    let tls = session.private();
-    let passive = Passive::open(&session.settings.ports, session.local, owner, tls)?;
+    let passive = Passive::open(&session.settings.ports, session.local, owner)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)

@@ -6,10 +6,10 @@ use crate::control::Session;
 use crate::control::connection::Ear;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::state::Protection;
+use crate::control::state::{Protection, Resumption};
 use crate::data::{DataConnection, DataError};
 use crate::log::Event;
-use crate::tls::{Peer, SessionTls};
+use crate::tls::{Layer, Peer, SessionTls};
 
 /// What AUTH may ask for: three names for one thing, of which clients use all.
 const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
@@ -81,7 +81,7 @@ pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
 /// Whether the client has shown the certificate that the account is bound to.
 pub(super) fn has_certificate(session: &Session, account: &Account) -> bool {
     let Some(wanted) = &account.user.tls_client else { return true };
-    let peer = session.connection.security().and_then(|(_, peer)| peer);
+    let peer = session.connection.layer().and_then(Layer::peer);
     peer.is_some_and(|peer| names(&peer, wanted))
 }
 
@@ -106,37 +106,58 @@ impl Session {
         self.tls.clone().filter(|_| private)
     }
 
-    /// Shakes hands on a data connection, if PROT P was sent. It must resume the session of
-    /// this control connection, as far as `tls_resume` says so: that proves whose it is.
+    /// Shakes hands on a data connection, if PROT P was sent: the level that is set now decides,
+    /// whatever it was at PASV. The handshake must resume the session of this control connection,
+    /// as far as `tls_resume` says so, and show its certificate: that proves whose it is.
     pub(super) fn secure(
         &mut self,
         verb: &'static str,
         data: &mut DataConnection,
     ) -> Result<(), Refusal> {
-        let Some(tls) = self.private() else { return Ok(()) };
+        let Some(tls) = self.private() else {
+            let is_clear = !data.has_tls();
+            return if is_clear { Ok(()) } else { Err(DataError::LevelChanged.into()) };
+        };
         let strict = self.user()?.account.user.limits.tls_require_close_notify;
         let server = &self.settings.config.server;
         let (patience, resume) = (server.data_timeout, server.tls_resume);
         let Self { connection, shared, live, .. } = self;
         let mut ear =
-            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: false };
+            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: true };
         data.begin_tls(&tls)?;
         data.secure(&mut ear, patience)?;
         if !strict {
             data.be_lenient();
         }
-        if resume == Resume::Require && !data.is_resumed() {
+        let Some((own, control)) = data.layer().zip(self.connection.layer()) else {
+            return Ok(());
+        };
+        let is_resumed = own.is_resumed();
+        if resume == Resume::Require && !is_resumed {
             return Err(DataError::NotResumed.into());
         }
-        self.log_resumption(data.is_resumed());
+        if !control.may_be_peer_of(own) {
+            return Err(DataError::OtherCertificate.into());
+        }
+        self.log_resumption(is_resumed);
         Ok(())
     }
 
-    /// Says whether data connections resume: at once, and when that changes.
+    /// Says whether data connections resume, and once if one does not although others did: it
+    /// may be a stranger's.
     fn log_resumption(&mut self, resumed: bool) {
-        if self.data_resumed.replace(resumed) != Some(resumed) {
-            self.log(&Event::DataSecured(resumed));
+        let next = match (self.resumption, resumed) {
+            (Resumption::Unknown | Resumption::Always, true) => Resumption::Always,
+            (Resumption::Unknown | Resumption::Never, false) => Resumption::Never,
+            _ => Resumption::Sometimes,
+        };
+        if next != self.resumption {
+            let stopped = self.resumption == Resumption::Always;
+            let event =
+                if stopped { Event::ResumptionStopped } else { Event::DataSecured(resumed) };
+            self.log(&event);
         }
+        self.resumption = next;
     }
 }
 

@@ -12,7 +12,9 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
 use crate::data::text::{self, At, TextSource};
-use crate::data::{self, DataConnection, DataError, Interrupt, Progress, Pump, Throttle};
+use crate::data::{
+    self, DataConnection, DataError, Interrupt, Lingering, Progress, Pump, Throttle,
+};
 use crate::log::{Event, Transfer, Who};
 use crate::vfs::{Store, Upload, VirtualPath};
 
@@ -59,6 +61,7 @@ pub(crate) fn retrieve(
     let transfer = Some((progress.bytes, took, why.as_deref()));
     session.happened(Occasion::Download, &path, None, transfer);
     result?;
+    session.linger(data);
     Ok(complete())
 }
 
@@ -217,6 +220,10 @@ pub(crate) fn abort(session: &mut Session) -> Reply {
     Reply::new(Code::DataDone, "No transfer is running")
 }
 
+/// Data connections of which the client may leave its end open for a while. One that has gone on
+/// to a third download has read the first.
+const MOST_LINGERING: usize = 2;
+
 /// A transfer of a file, for the logs.
 struct Job<'a> {
     verb: &'static str,
@@ -236,6 +243,15 @@ impl Session {
         }
     }
 
+    /// Keeps a data connection over which all has been sent until the client has closed its end:
+    /// the reply need not wait for that.
+    pub(super) fn linger(&mut self, data: DataConnection) {
+        if self.lingering.len() >= MOST_LINGERING {
+            self.lingering.remove(0);
+        }
+        self.lingering.extend(Lingering::after(data));
+    }
+
     /// Makes the data connection that PASV or PORT has set up.
     pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
         if self.required().data && self.private().is_none() {
@@ -250,8 +266,9 @@ impl Session {
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
-        let mut ear =
-            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: false };
+        // while it is waited for, a client that has said QUIT and left may never come
+        let flowing = !matches!(setup, Setup::Passive(_));
+        let mut ear = Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing };
         // an ABOR may have come right behind its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {

@@ -1,0 +1,90 @@
+//! The one place that waits for connections.
+//!
+//! TLS may hold what the socket has given already: plain text, the end of the stream, or records
+//! that are still to be opened. A wait on the socket alone would then last until its deadline. So
+//! a connection is waited for only as [`Awaited`], which knows both.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Something to wait for: a file descriptor, and whether the wait is over before it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited<'a> {
+    fd: BorrowedFd<'a>,
+    flags: PollFlags,
+    is_here: bool,
+}
+
+impl<'a> Awaited<'a> {
+    /// Waits until a file descriptor below which there is no TLS can be read: a listener, say.
+    pub fn readable(fd: &'a impl AsFd) -> Self {
+        Self::new(fd.as_fd(), PollFlags::IN, false)
+    }
+
+    /// Waits until a socket that is being connected is, or has failed.
+    pub fn writable(fd: &'a impl AsFd) -> Self {
+        Self::new(fd.as_fd(), PollFlags::OUT, false)
+    }
+
+    pub(super) fn new(fd: BorrowedFd<'a>, flags: PollFlags, is_here: bool) -> Self {
+        Self { fd, flags, is_here }
+    }
+}
+
+/// Waits until one of these is ready or `left` is over, and says which are ready. A signal may
+/// end the wait early.
+#[expect(clippy::disallowed_methods, reason = "the one place that waits for connections")]
+pub fn wait<const N: usize>(
+    awaited: [Option<Awaited<'_>>; N],
+    left: Option<Duration>,
+) -> [bool; N] {
+    let Some(filler) = awaited.iter().flatten().next().map(|first| first.fd) else {
+        thread::sleep(left.unwrap_or_default());
+        return [false; N];
+    };
+    let is_here = awaited.iter().flatten().any(|one| one.is_here);
+    let left = if is_here { Some(Duration::ZERO) } else { left };
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    let mut fds = awaited.map(|one| {
+        let (fd, flags) = one.map_or((filler, PollFlags::empty()), |one| (one.fd, one.flags));
+        PollFd::from_borrowed_fd(fd, flags)
+    });
+    let polled = poll(&mut fds, timeout.as_ref()).is_ok();
+    let mut ready = [false; N];
+    for ((ready, one), fd) in ready.iter_mut().zip(awaited).zip(&fds) {
+        *ready = one.is_some_and(|one| one.is_here || polled && !fd.revents().is_empty());
+    }
+    ready
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Write, pipe};
+    use std::time::Instant;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_is_here_already_is_not_waited_for() {
+        let (reader, _writer) = pipe().unwrap();
+        let began = Instant::now();
+        let here = Awaited::new(reader.as_fd(), PollFlags::IN, true);
+        assert_eq!(wait([None, Some(here)], Some(LONG)), [false, true]);
+        assert!(began.elapsed() < LONG);
+    }
+
+    #[test]
+    fn each_is_told_apart_and_nothing_is_never_ready() {
+        let (reader, _writer) = pipe().unwrap();
+        let (other, mut writer) = pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        let both = [Some(Awaited::readable(&reader)), None, Some(Awaited::readable(&other))];
+        assert_eq!(wait(both, Some(LONG)), [false, false, true]);
+        assert_eq!(wait([None], Some(Duration::ZERO)), [false]);
+    }
+}
