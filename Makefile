@@ -100,7 +100,7 @@ static:
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate
+  chromium logrotate faketime
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \

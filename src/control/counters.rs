@@ -2,10 +2,10 @@
 //! nothing waits for it; whoever looks may see one number a moment before the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::Offence;
 use super::refusal::Refusal;
+use super::{Offence, Since};
 use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
 
@@ -230,7 +230,7 @@ impl Durations {
 #[derive(Debug)]
 pub struct Counters {
     /// Since when.
-    pub since: SystemTime,
+    pub since: Since,
     /// Sessions that have begun.
     pub sessions: AtomicU64,
     /// Those among them that have turned to TLS.
@@ -254,7 +254,7 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         Self {
-            since: SystemTime::now(),
+            since: Since::now(),
             sessions: AtomicU64::default(),
             tls: AtomicU64::default(),
             away: Tally::default(),

@@ -7,7 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use super::Since;
 
 /// One session, as others may see it.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub struct Live {
     pub id: u64,
     /// The client.
     pub peer: SocketAddr,
-    since: SystemTime,
+    since: Since,
     /// A transfer runs, which wants to hear its client to the end.
     at_work: AtomicBool,
     /// Why it must end.
@@ -50,7 +52,7 @@ pub struct Sight {
     /// The client.
     pub peer: SocketAddr,
     /// When it began.
-    pub since: SystemTime,
+    pub since: Since,
     /// Who has logged in.
     pub user: Option<String>,
     /// Whether TLS protects the control connection.
@@ -80,7 +82,7 @@ impl Live {
         Self {
             id,
             peer,
-            since: SystemTime::now(),
+            since: Since::now(),
             at_work: AtomicBool::new(false),
             ended: OnceLock::new(),
             bytes: AtomicU64::new(0),

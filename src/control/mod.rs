@@ -15,6 +15,7 @@ mod live;
 mod offence;
 mod refusal;
 mod shared;
+mod since;
 mod state;
 mod verbs;
 
@@ -30,6 +31,7 @@ pub use counters::{
 pub use live::{Live, Sight, Underway};
 pub use offence::{Guard, Offence};
 pub use shared::{Settings, Shared, Stop};
+pub use since::Since;
 
 use command::{Command, Verb};
 use connection::{Aside, Connection, Gone, Heard, Unshaken};

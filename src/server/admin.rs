@@ -247,8 +247,8 @@ fn stats(hub: &Hub) -> Value {
     json!({
         "ok": true,
         "version": env!("CARGO_PKG_VERSION"),
-        "since": stamp(since),
-        "seconds": since.elapsed().unwrap_or_default().as_secs(),
+        "since": stamp(since.date()),
+        "seconds": since.age().as_secs(),
         "stats": stats::json(&stats::metrics(hub, &hub.registry.sights())),
     })
 }
@@ -329,8 +329,8 @@ pub(super) fn session(sight: &Sight) -> Value {
         "address": sight.peer.ip().to_string(),
         "port": sight.peer.port(),
         "tls": sight.tls,
-        "since": stamp(sight.since),
-        "seconds": sight.since.elapsed().unwrap_or_default().as_secs(),
+        "since": stamp(sight.since.date()),
+        "seconds": sight.since.age().as_secs(),
         "transfer": transfer,
     })
 }

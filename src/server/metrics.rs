@@ -332,8 +332,8 @@ fn status(hub: &Hub, rates: &Rates) -> String {
     let (taken, ports) = settings.passive_ports();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "since": stamp(since),
-        "seconds": since.elapsed().unwrap_or_default().as_secs(),
+        "since": stamp(since.date()),
+        "seconds": since.age().as_secs(),
         "max_cons": settings.config.server.max_cons,
         "bans": hub.bans.active(Instant::now()),
         "ports": { "taken": taken, "all": ports },

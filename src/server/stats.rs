@@ -69,7 +69,7 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
     let counters = &hub.shared.counters;
     let get = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
     let (taken, ports) = settings.passive_ports();
-    let since = counters.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = counters.since.date().duration_since(UNIX_EPOCH).unwrap_or_default();
     let logged_in = sights.iter().filter(|sight| sight.user.is_some()).count();
     let running = |way: Way| {
         let is = |sight: &&Sight| {

@@ -184,8 +184,10 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, settings.names.first().map_or("ftpd", String::as_str));
     params.distinguished_name = name;
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::from_secs(24 * 3600);
+    // no certificate begins before 1970; one that a wrong clock has made is soon replaced
+    let day = Duration::from_secs(24 * 3600);
+    let now = OffsetDateTime::now_utc().max(OffsetDateTime::UNIX_EPOCH + day);
+    params.not_before = now - day;
     params.not_after = now + LIFETIME;
     let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
     write_private(key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;

@@ -17,13 +17,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls::crypto::ring;
+use rustls::pki_types::UnixTime;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig, version};
 
 use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
 use crate::rights;
-use tickets::Gate;
+use tickets::{Gate, Sealer};
 
 pub use channel::Channel;
 pub use identity::Identity;
@@ -137,7 +139,7 @@ impl Tls {
             return Ok(SessionTls { control: Arc::clone(&shared), data: shared });
         }
         let mut data = ServerConfig::clone(&shared);
-        data.ticketer = ring::Ticketer::new().map_err(TlsError::of)?;
+        data.ticketer = Arc::new(Sealer::new()?);
         data.session_storage = ServerSessionMemoryCache::new(CACHE);
         data.send_tls13_tickets = FEW;
         let mut control = data.clone();
@@ -216,12 +218,25 @@ fn build(settings: &TlsSettings, identity: Identity) -> Result<Arc<ServerConfig>
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain, identity.key)
         .map_err(|why| Identity::explain(&certificate, &key, &why))?;
+    config.time_provider = Arc::new(Clock);
     config.alpn_protocols = NAMES.iter().map(|name| name.to_vec()).collect();
     if settings.resume == Resume::Off {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
     Ok(Arc::new(config))
+}
+
+/// The system's time, from 1970 on: a clock that stands before that is wrong anyway, and a client
+/// certificate is then not valid yet.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+    }
 }
 
 /// Who judges clients' certificates, if any are asked for.

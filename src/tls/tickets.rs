@@ -1,4 +1,4 @@
-//! Which data connections may give out what resumes a session.
+//! Tickets, with which a client resumes a session, and which data connections give them out.
 //!
 //! With `tls_resume = require`, a data connection that resumes is taken for the client's own. A
 //! stranger who reaches a passive port first shakes hands in full and is refused; a ticket that it
@@ -10,7 +10,68 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::{ProducesTickets, StoresServerSessions};
+
+use super::TlsError;
+
+/// Makes the tickets of one control connection and its data connections. The key lives as long as
+/// that connection, so it need not change; the ticketer that comes with rustls changes its own by
+/// the system's clock, and panics when that stands before 1970.
+#[derive(Debug)]
+pub(super) struct Sealer {
+    key: LessSafeKey,
+    random: SystemRandom,
+}
+
+/// How long a client may think that a ticket is good, in seconds.
+const LIFETIME: u32 = 24 * 3600;
+
+impl Sealer {
+    /// One with a key of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub(super) fn new() -> Result<Self, TlsError> {
+        let random = SystemRandom::new();
+        let mut key = [0; 32];
+        let no_numbers = |_| TlsError("the system has no random numbers".to_owned());
+        random.fill(&mut key).map_err(no_numbers)?;
+        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(no_numbers)?;
+        Ok(Self { key: LessSafeKey::new(key), random })
+    }
+}
+
+impl ProducesTickets for Sealer {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        LIFETIME
+    }
+
+    /// The nonce, and then what is sealed. Nonces are random: far fewer tickets are made with one
+    /// key than would make two alike.
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce).ok()?;
+        let mut sealed = plain.to_vec();
+        let with = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(with, Aad::empty(), &mut sealed).ok()?;
+        Some([&nonce[..], &sealed].concat())
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = cipher.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut sealed = sealed.to_vec();
+        let plain = self.key.open_in_place(nonce, Aad::empty(), &mut sealed).ok()?;
+        Some(plain.to_vec())
+    }
+}
 
 /// Shut until its data connection has resumed the session of its control connection.
 #[derive(Debug, Clone, Default)]
@@ -84,5 +145,37 @@ impl StoresServerSessions for Gated<dyn StoresServerSessions> {
 
     fn can_cache(&self) -> bool {
         self.inner.can_cache()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_read_by_its_maker_alone() {
+        let (maker, other) = (Sealer::new().unwrap(), Sealer::new().unwrap());
+        let ticket = maker.encrypt(b"session").unwrap();
+        assert_eq!(maker.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        assert_ne!(maker.encrypt(b"session").unwrap(), ticket);
+        assert_eq!(other.decrypt(&ticket), None);
+        for at in 0..ticket.len() {
+            let mut changed = ticket.clone();
+            changed[at] ^= 1;
+            assert_eq!(maker.decrypt(&changed), None);
+            assert_eq!(maker.decrypt(&ticket[..at]), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_given_out_before_the_gate_is_open() {
+        let inner: Arc<dyn ProducesTickets> = Arc::new(Sealer::new().unwrap());
+        let gate = Gate::default();
+        let gated = gate.ticketer(&inner);
+        let ticket = inner.encrypt(b"session").unwrap();
+        assert_eq!(gated.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        assert_eq!(gated.encrypt(b"session"), None);
+        gate.open();
+        assert!(gated.encrypt(b"session").is_some());
     }
 }

@@ -213,3 +213,73 @@ fn a_stranger_s_refused_commands_are_counted() {
     }
     client.expect_close();
 }
+
+mod clocks {
+    use super::*;
+    use crate::server::{Setup, run};
+    use crate::tls_client::{Tls, VERSIONS};
+
+    /// The library that gives a program another time, if it is installed.
+    fn library() -> Option<String> {
+        let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+        let found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+        let found = found.filter(|file| file.exists()).map(|file| file.display().to_string());
+        let found = found.collect::<Vec<_>>().pop();
+        if found.is_none() {
+            eprintln!("regress: faketime is not installed, nothing tested");
+        }
+        found
+    }
+
+    fn setup(library: &str) -> Setup {
+        let setup = Server::setup().server("tls_cert = auto\nsandbox = off");
+        setup.env("LD_PRELOAD", library).env("DONT_FAKE_MONOTONIC", "1")
+    }
+
+    /// A box without a battery starts before 1970 or far in the future: TLS sessions panicked.
+    #[test]
+    fn no_date_keeps_sessions_from_their_work() {
+        let Some(library) = library() else { return };
+        for date in ["@1931-05-06 07:08:09", "@1970-01-01 00:00:00", "@2261-01-01 00:00:00"] {
+            let server = setup(&library).env("FAKETIME", date).start();
+            server.put("file", "content");
+            for version in VERSIONS {
+                let tls = Tls::new(version);
+                let mut client = Client::secure_bob(&server, &tls);
+                client.secure_upload(&tls, "STOR up", b"up");
+                assert_eq!(client.secure_download(&tls, "RETR file"), b"content");
+                assert!(!client.secure_download(&tls, "LIST").is_empty());
+                client.cmd("MDTM up", 213);
+                client.cmd("STAT", 211);
+            }
+            assert!(!server.log().contains("panicked"), "{date}");
+        }
+    }
+
+    /// The system's time was set by ten days, and each session was ten days old.
+    #[test]
+    fn a_clock_that_is_set_does_not_age_sessions() {
+        let Some(library) = library() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("time");
+        std::fs::write(&file, "+0").unwrap();
+        let server = setup(&library)
+            .server("admin_socket = admin")
+            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("FAKETIME_NO_CACHE", "1")
+            .start();
+        let mut client = Client::bob(&server);
+        for shift in ["+240h", "-240h"] {
+            std::fs::write(&file, shift).unwrap();
+            client.cmd("NOOP", 200);
+            let config = server.dir().join("ftpd.ini");
+            let config = config.to_str().unwrap();
+            let (code, said, _) = run(&["who", "--json", "--config", config], server.dir());
+            assert_eq!(code, 0);
+            let session: serde_json::Value =
+                serde_json::from_str(said.lines().next().unwrap_or_default()).unwrap();
+            let session = &session[0];
+            assert!(session["seconds"].as_u64().unwrap() < 3_600, "{shift}: {said}");
+        }
+    }
+}
