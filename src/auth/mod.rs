@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{ANONYMOUS, Config, Hash, Password, Rate, User};
+use crate::config::{Config, Hash, Password, Rate, User};
 
 pub use hash::make as hash_of;
 pub use logins::{LastLogin, Logins, last_logins};
@@ -123,10 +123,7 @@ impl Users {
         from: IpAddr,
         patience: &Patience<'_>,
     ) -> Result<Account, AuthError> {
-        let known = std::str::from_utf8(name)
-            .ok()
-            .and_then(|name| self.config.users.get_key_value(name));
-        let Some((name, user)) = known else {
+        let Some((name, user)) = self.config.user(name) else {
             self.pretend(name, password, patience)?;
             return Err(AuthError::UnknownUser);
         };
@@ -149,7 +146,7 @@ impl Users {
         }
         seat.sessions += 1;
         Ok(Account {
-            name: name.clone(),
+            name: name.to_owned(),
             user: Arc::clone(user),
             upload: Arc::clone(&seat.upload),
             download: Arc::clone(&seat.download),
@@ -189,8 +186,7 @@ impl Users {
 
     /// Whether this name logs in without a password of its own.
     pub fn is_anonymous(&self, name: &[u8]) -> bool {
-        self.config.server.enable_anonymous
-            && ANONYMOUS.iter().any(|anonymous| anonymous.as_bytes() == name)
+        self.config.user(name).is_some_and(|(_, user)| user.password.is_none())
     }
 }
 

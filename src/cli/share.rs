@@ -120,13 +120,14 @@ impl Share {
         let folder =
             there.map_err(|why| Stop::Failed(format!("{}: {why}", log::path(&folder))))?;
         // the one name that says so by itself
-        let is_plain = user.as_deref() == Some("anonymous");
+        let is_plain =
+            user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case("anonymous"));
         if anonymous && user.is_some() && !is_plain {
             return Err(Stop::Misuse("--anonymous is for everybody: no --user".to_owned()));
         }
         anonymous |= is_plain;
         let user = user.unwrap_or_else(|| "guest".to_owned());
-        if !anonymous && config::ANONYMOUS.contains(&user.as_str()) {
+        if !anonymous && config::anonymous_name(&user).is_some() {
             let why = format!("'{user}' logs in without a password; --anonymous allows it");
             return Err(Stop::Misuse(why));
         }

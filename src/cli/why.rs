@@ -53,8 +53,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
     let (_, config) = load(arguments.file.as_deref())?;
     let name = name.to_string_lossy();
-    let user = config.users.get(&*name);
-    let user = user.ok_or_else(|| {
+    let (_, user) = config.user(name.as_bytes()).ok_or_else(|| {
         Stop::Failed(format!("there is no user '{}'", escaped(name.as_bytes())))
     })?;
     let path = VirtualPath::root().join(path.as_bytes());

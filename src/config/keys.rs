@@ -382,7 +382,7 @@ pub static KEYS: &[Key] = &[
     key("users_file", "", FileOrFolder(InServer(|to, v| to.users_file = v)),
         "File with more [user:NAME] sections, or a directory whose files *.ini have them. Relative paths in them start from the folder of this file, too."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
-        "Let anonymous and ftp log in with any password."),
+        "Let anonymous and ftp, in upper or lower case, log in with any password. A [user:NAME] section of exactly the name that is sent goes first."),
     key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
         "Home of anonymous users."),
     key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous_perm = v)),

@@ -112,6 +112,18 @@ impl Config {
         KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
     }
 
+    /// Returns the user that a client means by this name, and what the user is called here.
+    /// Names are compared to the byte, but those of anonymous users in any case: clients send
+    /// `FTP` and `Anonymous` too.
+    pub fn user(&self, name: &[u8]) -> Option<(&str, &Arc<User>)> {
+        let name = std::str::from_utf8(name).ok()?;
+        let known = self.users.get_key_value(name).or_else(|| {
+            let anonymous = anonymous_name(name).filter(|_| self.server.enable_anonymous)?;
+            self.users.get_key_value(anonymous)
+        });
+        known.map(|(name, user)| (name.as_str(), user))
+    }
+
     /// Whether a user of other settings is none of these any more; one that needed no password and
     /// one that does are not the same.
     pub fn removes(&self, other: &Self, name: &str) -> bool {
@@ -128,6 +140,11 @@ impl Config {
 
 /// Names under which anonymous users log in.
 pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
+
+/// Returns which of the anonymous names this one is, in whatever case it is spelled.
+pub fn anonymous_name(name: &str) -> Option<&'static str> {
+    ANONYMOUS.into_iter().find(|anonymous| anonymous.eq_ignore_ascii_case(name))
+}
 
 /// Reads and checks a file, and those that it names for users.
 ///

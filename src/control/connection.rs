@@ -360,24 +360,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Sleeps, unless the connection breaks or the server stops. A client that has merely said
-    /// all it will say waits like any other.
-    pub(super) fn pause(&self, time: Duration, stop: &Stop, live: &Live) {
-        let until = Instant::now() + time;
-        let mut is_open = true;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let ended = if is_open { self.channel.ended() } else { self.channel.broken() };
-            let [ended, stopped] =
-                tls::wait([Some(ended), Some(Awaited::readable(stop))], Some(left));
-            let is_over = left.is_zero() || stopped || stop.is_soon() || live.ended().is_some();
-            if is_over || ended && !is_open {
-                return;
-            }
-            is_open &= !ended;
-        }
-    }
-
     /// Lets the last reply reach the client: what it may have sent meanwhile is read and
     /// dropped, because a close with unread bytes would throw the reply away.
     pub(super) fn finish(&mut self) {

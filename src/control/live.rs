@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Since;
@@ -26,10 +26,16 @@ pub struct Live {
     /// Bytes of the transfer that runs.
     bytes: AtomicU64,
     shown: Mutex<Shown>,
+    /// Ends a pause that the session has to serve.
+    woken: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Shown {
+    /// Until when the session serves a pause.
+    rests: Option<Instant>,
+    /// Pauses are over: the session or the server ends.
+    hurries: bool,
     user: Option<String>,
     tls: bool,
     transfer: Option<Transfer>,
@@ -87,6 +93,7 @@ impl Live {
             ended: OnceLock::new(),
             bytes: AtomicU64::new(0),
             shown: Mutex::default(),
+            woken: Condvar::new(),
         }
     }
 
@@ -122,6 +129,30 @@ impl Live {
     /// It is to end for this reason; the first one counts.
     pub fn end(&self, why: &'static str) {
         let _ = self.ended.set(why);
+        self.hurry();
+    }
+
+    /// Ends the pause that the session serves, and all later ones: the server stops.
+    pub fn hurry(&self) {
+        self.shown().hurries = true;
+        self.woken.notify_all();
+    }
+
+    /// Sleeps for as long as a wrong password costs. Nothing that the client does ends it, and the
+    /// session keeps its place meanwhile; the end of the session or of the server does.
+    pub(super) fn rest(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut shown = self.shown();
+        shown.rests = Some(until);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || shown.hurries {
+                shown.rests = None;
+                return;
+            }
+            let waited = self.woken.wait_timeout(shown, left);
+            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Whether a transfer runs, which wants to hear its client to the end.
@@ -167,5 +198,35 @@ impl Live {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_takes_its_time_and_ends_early_only_with_the_session_or_the_server() {
+        const LONG: Duration = Duration::from_secs(60);
+        let live = || Live::new(1, ([192, 0, 2, 1], 5000).into());
+        let began = Instant::now();
+        live().rest(Duration::from_millis(50));
+        assert!(began.elapsed() >= Duration::from_millis(50));
+        let orders: [fn(&Live); 2] = [|live| live.end("kicked"), Live::hurry];
+        for order in orders {
+            let live = live();
+            thread::scope(|scope| {
+                scope.spawn(|| live.rest(LONG));
+                while live.shown().rests.is_none() {
+                    thread::yield_now();
+                }
+                order(&live);
+            });
+            assert!(live.shown().rests.is_none());
+            live.rest(LONG);
+        }
+        assert!(began.elapsed() < LONG / 2);
     }
 }

@@ -148,8 +148,11 @@ impl From<&Refusal> for Reply {
             Refusal::Login(AuthError::Busy, _) => {
                 Self::new(Code::Unavailable, "Too many logins, try again later")
             }
-            Refusal::Login(_, false) => Self::new(Code::NotLoggedIn, "Login incorrect"),
-            Refusal::Login(_, true) => Self::new(Code::Unavailable, "Too many failed logins"),
+            // never 421: a client takes that for "try again later", not for a wrong password
+            Refusal::Login(_, is_last) => {
+                let reply = Self::new(Code::NotLoggedIn, "Login incorrect");
+                if *is_last { reply.closing() } else { reply }
+            }
             Refusal::NoHome(FsError::TooManyOpen(_)) => {
                 Self::new(Code::Unavailable, "Too many open files, try again later")
             }

@@ -64,11 +64,12 @@ impl Registry {
             .count()
     }
 
-    /// Wakes every session that waits for a command: nothing more will come, and replies still
+    /// Wakes every session that serves a pause or waits for a command: nothing more will come, and replies still
     /// go out. One that transfers goes on, and still hears its client: an upload whose client
     /// is gone must not be taken for whole.
     pub(super) fn wake_all(&self) {
         for (stream, live) in self.inside().sessions.values() {
+            live.hurry();
             if !live.is_at_work() {
                 let _ = stream.shutdown(Shutdown::Read);
             }

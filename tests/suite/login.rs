@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::client::Client;
-use crate::server::{PATIENCE, Server, Setup};
+use crate::client::{Client, reset};
+use crate::server::{PATIENCE, Server, Setup, eventually, run};
 
 /// A second user, whose home is the folder that bob's home lies in.
 fn with_eve(setup: Setup, lines: &str) -> Server {
@@ -184,15 +184,14 @@ fn a_wrong_password_an_unknown_user_and_a_wrong_address_look_alike() {
 }
 
 #[test]
-fn each_wrong_password_takes_longer_and_the_last_is_421_and_the_end() {
+fn each_wrong_password_takes_longer_and_the_last_is_530_and_the_end() {
     let server = Server::setup().server("max_login_attempts = 3").start();
     let mut client = Client::connect(&server);
-    let took: Vec<_> = [530, 530, 421]
-        .into_iter()
-        .map(|code| try_login(&mut client, "bob", "wrong", code).1)
-        .collect();
+    let said: Vec<_> = (0..3).map(|_| try_login(&mut client, "bob", "wrong", 530)).collect();
     client.expect_close();
-    for (number, took) in (1..).zip(took) {
+    // a client that takes 421 for "try again later" would not ask for another password
+    assert!(said.iter().all(|(text, _)| *text == said[0].0), "{said:?}");
+    for (number, (_, took)) in (1..).zip(said) {
         assert!(took >= Duration::from_millis(400) * number, "{number}: {took:?}");
     }
     Client::bob(&server);
@@ -214,7 +213,7 @@ fn attempts_count_across_names_and_rein() {
     let mut client = Client::connect(&server);
     try_login(&mut client, "nobody", "x", 530);
     client.cmd("REIN", 220);
-    try_login(&mut client, "bob", "x", 421);
+    try_login(&mut client, "bob", "x", 530);
     client.expect_close();
 }
 
@@ -224,7 +223,7 @@ fn a_good_login_in_between_gives_a_guesser_no_further_attempts() {
     let mut client = Client::connect(&server);
     try_login(&mut client, "bob", "x", 530);
     try_login(&mut client, "eve", "apple", 230);
-    try_login(&mut client, "bob", "y", 421);
+    try_login(&mut client, "bob", "y", 530);
     client.expect_close();
 }
 
@@ -232,7 +231,7 @@ fn a_good_login_in_between_gives_a_guesser_no_further_attempts() {
 fn max_login_attempts_of_one_ends_the_session_at_the_first() {
     let server = Server::setup().server("max_login_attempts = 1").start();
     let mut client = Client::connect(&server);
-    try_login(&mut client, "bob", "x", 421);
+    try_login(&mut client, "bob", "x", 530);
     client.expect_close();
 }
 
@@ -247,6 +246,59 @@ fn a_guesser_who_half_closes_the_connection_waits_like_any_other() {
     client.expect(530);
     assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
     client.expect_close();
+}
+
+#[test]
+fn a_guesser_who_goes_keeps_its_place_until_the_pause_is_over() {
+    let server = Server::setup().server("max_per_ip = 1").start();
+    let ways: [fn(TcpStream); 3] = [reset, drop, |stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        reset(stream);
+    }];
+    for (number, leave) in ways.into_iter().enumerate() {
+        let mut client = Client::connect(&server);
+        let began = Instant::now();
+        client.raw(format!("USER u{number}\r\nPASS wrong\r\n").as_bytes());
+        server.wait_for_log(&format!("login failed for 'u{number}'"));
+        let stream = client.stream().try_clone().unwrap();
+        drop(client);
+        leave(stream);
+        loop {
+            let mut next = Client::silent(server.address());
+            if next.next_code() == 220 {
+                break;
+            }
+            next.expect(421);
+            assert!(began.elapsed() < PATIENCE, "the place is never given back");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
+        // and the place of the client that has just looked
+        eventually("the place is free again", || {
+            Client::silent(server.address()).next_code() == 220
+        });
+        eventually("no session is left", || {
+            let (_, out, _) = run(&["who"], server.dir());
+            out.lines().count() == 1
+        });
+    }
+}
+
+#[test]
+fn guesses_that_were_sent_at_once_are_all_paid_for() {
+    let server = Server::setup().server("max_per_ip = 1").start();
+    let mut client = Client::connect(&server);
+    let began = Instant::now();
+    client.raw(&b"USER bob\r\nPASS x\r\nUSER bob\r\nPASS y\r\nQUIT\r\n"[..]);
+    let stream = client.stream().try_clone().unwrap();
+    drop(client);
+    server.wait_for_log("login failed");
+    reset(stream);
+    eventually("the place is free again", || {
+        Client::silent(server.address()).next_code() == 220
+    });
+    assert_eq!(server.log().matches("login failed").count(), 2);
+    assert!(began.elapsed() >= Duration::from_millis(1400), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -337,6 +389,48 @@ fn anonymous_and_ftp_read_with_any_password_and_change_nothing() {
     assert_eq!(names, ["dir", "file"]);
     server.wait_for_log("[anonymous]");
     server.wait_for_log("[ftp]");
+}
+
+#[test]
+fn anonymous_names_may_be_spelled_in_any_case() {
+    let lines = "enable_anonymous = on\nanonymous_path = home\ntransfer_log = xferlog";
+    let server = Server::setup().server(lines).start();
+    server.put("file", "text");
+    for name in ["FTP", "Ftp", "Anonymous", "ANONYMOUS", "aNONYMOUS"] {
+        let mut client = Client::connect(&server);
+        assert!(client.cmd(&format!("USER {name}"), 331).contains("e-mail"), "{name}");
+        client.cmd("PASS", 230);
+        client.cmd("TYPE I", 200);
+        assert_eq!(client.download("RETR file"), b"text");
+        client.cmd("DELE file", 550);
+        client.cmd("QUIT", 221);
+    }
+    // one user each, under the name that has always been theirs
+    server.wait_for_log("[anonymous] logged in");
+    server.wait_for_log("[ftp] logged in");
+    let log = server.log();
+    assert!(!log.to_ascii_lowercase().contains("login failed") && !log.contains("[FTP]"));
+    let transfers = String::from_utf8(fs::read(server.dir().join("xferlog")).unwrap()).unwrap();
+    assert_eq!(transfers.matches(" o a ftp ftp ").count(), 2, "{transfers}");
+    assert_eq!(transfers.matches(" o a anonymous ftp ").count(), 3, "{transfers}");
+    try_login(&mut Client::connect(&server), "ftp ", "x", 530);
+    try_login(&mut Client::connect(&server), "\u{212a}ftp", "x", 530);
+}
+
+#[test]
+fn a_section_of_exactly_that_name_goes_before_anonymous() {
+    let section = "[user:FTP]\npassword = secret\nperm = elradfmwMT\nhome = home";
+    let lines = "enable_anonymous = on\nanonymous_path = home\nmax_per_user = 1";
+    let server = Server::setup().server(lines).section(section).start();
+    let mut own = Client::connect(&server);
+    assert!(!own.cmd("USER FTP", 331).contains("e-mail"));
+    own.cmd("PASS x", 530);
+    try_login(&mut own, "FTP", "secret", 230);
+    own.cmd("MKD made", 257);
+    // no seat of the anonymous users is taken
+    let mut other = Client::login(&server, "Ftp", "x");
+    other.cmd("RMD made", 550);
+    try_login(&mut Client::connect(&server), "ANONYMOUS", "x", 421);
 }
 
 #[test]

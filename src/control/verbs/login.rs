@@ -151,7 +151,8 @@ fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) ->
     }
     let delay = PENALTY * session.failed_logins;
     let left = delay.saturating_sub(asked.elapsed());
-    session.connection.pause(left, &session.shared.stop, &session.live);
+    // not a wait for the client: one that goes away meanwhile would be spared
+    session.live.rest(left);
     let most = session.settings.config.server.max_login_attempts;
     Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }

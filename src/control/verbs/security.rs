@@ -70,8 +70,7 @@ pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal
 /// Whether a login under this name may go on without TLS.
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     let config = &session.settings.config;
-    let user = std::str::from_utf8(name).ok().and_then(|name| config.users.get(name));
-    let limits = user.map_or(&config.limits, |user| &user.limits);
+    let limits = config.user(name).map_or(&config.limits, |(_, user)| &user.limits);
     if limits.tls_required.control && !session.connection.is_secure() {
         return Err(Refusal::TlsNeeded);
     }
