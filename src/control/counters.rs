@@ -43,6 +43,7 @@ kinds! {
     Server = "max_cons",
     Address = "max_per_ip",
     Banned = "banned",
+    Evicted = "evicted",
     Worker = "no_worker",
     Files = "no_files",
 }

@@ -30,8 +30,10 @@ pub struct Live {
     woken: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shown {
+    /// Since when nobody has been logged in.
+    strange: Instant,
     /// Until when the session serves a pause.
     rests: Option<Instant>,
     /// Pauses are over: the session or the server ends.
@@ -67,6 +69,15 @@ pub struct Sight {
     pub transfer: Option<Underway>,
 }
 
+/// A session that nobody has logged in to.
+#[derive(Debug, Clone, Copy)]
+pub struct Stranger {
+    /// Since when that has been so.
+    pub since: Instant,
+    /// When the pause will be over that it serves.
+    pub rests: Option<Instant>,
+}
+
 /// A transfer that runs.
 #[derive(Debug, Clone)]
 pub struct Underway {
@@ -92,7 +103,15 @@ impl Live {
             at_work: AtomicBool::new(false),
             ended: OnceLock::new(),
             bytes: AtomicU64::new(0),
-            shown: Mutex::default(),
+            shown: Mutex::new(Shown {
+                strange: Instant::now(),
+                rests: None,
+                hurries: false,
+                user: None,
+                tls: false,
+                transfer: None,
+                path: Vec::new(),
+            }),
             woken: Condvar::new(),
         }
     }
@@ -132,6 +151,25 @@ impl Live {
         self.hurry();
     }
 
+    /// What it is as long as nobody has logged in and it need not end.
+    pub fn stranger(&self) -> Option<Stranger> {
+        let shown = self.shown();
+        let is_one = shown.user.is_none() && self.ended().is_none();
+        is_one.then_some(Stranger { since: shown.strange, rests: shown.rests })
+    }
+
+    /// It is to end for this reason, unless somebody has logged in; says whether it is.
+    pub fn evict(&self, why: &'static str) -> bool {
+        let mut shown = self.shown();
+        if shown.user.is_some() {
+            return false;
+        }
+        let _ = self.ended.set(why);
+        shown.hurries = true;
+        self.woken.notify_all();
+        true
+    }
+
     /// Ends the pause that the session serves, and all later ones: the server stops.
     pub fn hurry(&self) {
         self.shown().hurries = true;
@@ -169,8 +207,21 @@ impl Live {
         self.at_work.store(at_work, Ordering::SeqCst);
     }
 
-    pub(super) fn set_user(&self, user: Option<&str>) {
-        self.shown().user = user.map(str::to_owned);
+    /// A user logs in; `false` if the session must end.
+    pub(super) fn enter(&self, user: &str) -> bool {
+        let mut shown = self.shown();
+        let may = self.ended().is_none();
+        if may {
+            shown.user = Some(user.to_owned());
+        }
+        may
+    }
+
+    /// The user has logged out.
+    pub(super) fn leave(&self) {
+        let mut shown = self.shown();
+        shown.user = None;
+        shown.strange = Instant::now();
     }
 
     pub(super) fn set_tls(&self) {

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use counters::{
     Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Way,
 };
-pub use live::{Live, Sight, Underway};
+pub use live::{Live, Sight, Stranger, Underway};
 pub use offence::{Guard, Offence};
 pub use shared::{Settings, Shared, Stop};
 pub use since::Since;
@@ -248,7 +248,9 @@ impl Session {
             if is_noise {
                 self.blame(Offence::Tls);
             }
-            return Err(format!("TLS handshake failed: {why}"));
+            // who had to make room was not heard to the end
+            let ended = self.live.ended().map(str::to_owned);
+            return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
         }
         self.state = State::new(self.implicit);
         self.tls = Some(tls);

@@ -26,6 +26,8 @@ pub enum Refusal {
     NotPermitted(Perm),
     /// The login failed; with `true`, for the last time.
     Login(AuthError, bool),
+    /// The session ends before the login is done, for this reason.
+    Ended(&'static str),
     /// The user's home cannot be opened.
     NoHome(FsError),
     /// The session's thread cannot act as the user of `run_as`.
@@ -102,7 +104,7 @@ impl Refusal {
     /// What it is counted as. A failed login and a transfer that had begun are counted there.
     pub(super) fn reason(&self) -> Option<Reason> {
         Some(match self {
-            Self::Login(..) | Self::Transfer(_) => return None,
+            Self::Login(..) | Self::Ended(_) | Self::Transfer(_) => return None,
             Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
             Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) => Reason::Login,
             Self::NotPermitted(_)
@@ -153,6 +155,7 @@ impl From<&Refusal> for Reply {
                 let reply = Self::new(Code::NotLoggedIn, "Login incorrect");
                 if *is_last { reply.closing() } else { reply }
             }
+            Refusal::Ended(why) => Self::new(Code::Unavailable, why),
             Refusal::NoHome(FsError::TooManyOpen(_)) => {
                 Self::new(Code::Unavailable, "Too many open files, try again later")
             }
@@ -302,6 +305,7 @@ impl fmt::Display for Refusal {
             Self::NotLoggedIn => f.write_str("not logged in"),
             Self::NotPermitted(perm) => f.write_str(&perm.lacking()),
             Self::Login(why, _) => why.fmt(f),
+            Self::Ended(why) => f.write_str(why),
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
             Self::NotThatUser(why) => write!(f, "run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),

@@ -18,7 +18,8 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::{Value, json};
 
-use super::admission::ban::{Ban, Place};
+use super::admission::ban::Ban;
+use super::admission::place::Place;
 use super::{Hub, Order, stats};
 use crate::control::{Live, Sight};
 use crate::log::{escaped, stamp};

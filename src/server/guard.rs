@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admission::ban::{Bans, Place};
+use super::admission::ban::Bans;
+use super::admission::place::Place;
 use super::registry::Registry;
 use crate::config::Server;
 use crate::control::{Guard, Offence};

@@ -35,7 +35,8 @@ use crate::control::{self, Away, Session, Settings, Shared, TurnedAway};
 use crate::log::{Event, Who};
 use crate::rights;
 use admission::ban::Bans;
-use admission::{Admission, Ticket};
+use admission::place::Place;
+use admission::{Admission, Full, Ticket};
 use guard::Gate;
 use handed::Bell;
 use muffler::Muffler;
@@ -90,7 +91,6 @@ struct Client {
     stream: Arc<TcpStream>,
     implicit_tls: bool,
     entry: Entry,
-    ticket: Ticket,
 }
 
 /// Connections that wait to be accepted; the system may allow fewer.
@@ -138,7 +138,7 @@ impl Server {
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let serve = {
             let shared = Arc::clone(&shared);
-            move |client: Client| serve(client, &shared)
+            move |client: Client| serve(&client, &shared)
         };
         let hub = Hub {
             admission: Arc::new(Admission::new(server.max_cons)),
@@ -483,12 +483,12 @@ impl Hub {
         if is_banned() {
             return self.turn_away_banned(&stream);
         }
-        let ticket = match self.admission.admit(peer.ip(), rules.max_per_ip) {
+        let ticket = match self.find_place(peer, rules.max_per_ip) {
             Ok(ticket) => ticket,
             Err(full) => return self.turn_away(&stream, peer, full.away(), full.why()),
         };
         let stream = Arc::new(stream);
-        let entry = self.registry.enter(&stream, peer);
+        let entry = self.registry.enter(&stream, peer, ticket);
         // who began a ban meanwhile may not have seen this one
         if is_banned() {
             return self.turn_away_banned(&stream);
@@ -497,13 +497,36 @@ impl Hub {
             self.registry.wake_all();
         }
         let implicit_tls = door.implicit_tls;
-        let client = Client { stream, implicit_tls, entry, ticket };
+        let client = Client { stream, implicit_tls, entry };
         if let Err(client) = self.pool.submit(client) {
             let peer = client.entry.live.peer;
             self.turn_away(&client.stream, peer, Away::Worker, "no worker is free");
         } else {
             self.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A place for a client: a free one, or that of a stranger who keeps users out. That one's
+    /// worker is free in a moment, and the client waits for it in the pool.
+    fn find_place(
+        &self,
+        peer: SocketAddr,
+        most_per_place: Option<usize>,
+    ) -> Result<Ticket, Full> {
+        const WHY: &str = "Too many connections, try again later";
+        let (place, now) = (Place::of(peer.ip()), Instant::now());
+        let full = match self.admission.admit(place, most_per_place, now) {
+            Err(full @ Full::Server) => full,
+            other => return other,
+        };
+        let owes = self.admission.owes(place, now);
+        let most = self.admission.most();
+        let Some(evicted) = self.registry.evict(most, place, owes, WHY) else {
+            return Err(full);
+        };
+        self.shared.counters.away.count(Away::Evicted);
+        self.log_turned_away(evicted.peer, "not logged in, and max_cons clients are connected");
+        evicted.ticket.pass_on(place, most_per_place, evicted.rests, now)
     }
 
     fn turn_away_banned(&self, stream: &TcpStream) {
@@ -514,6 +537,10 @@ impl Hub {
     fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
         self.shared.counters.away.count(how);
         control::turn_away(stream, TurnedAway::Full);
+        self.log_turned_away(peer, why);
+    }
+
+    fn log_turned_away(&self, peer: SocketAddr, why: &str) {
         if let Some(unsaid) = self.muffler.speak(Instant::now()) {
             if unsaid > 0 {
                 log::warn!("{unsaid} more clients were turned away");
@@ -524,11 +551,11 @@ impl Hub {
 }
 
 /// The place is free before the client hears the last word.
-fn serve(client: Client, shared: &Arc<Shared>) {
+fn serve(client: &Client, shared: &Arc<Shared>) {
     // an error here means that the client has gone before it was greeted
-    if let Ok(mut session) = begin(&client, shared) {
+    if let Ok(mut session) = begin(client, shared) {
         let parting = session.run();
-        drop(client.ticket);
+        client.entry.give_back();
         session.part(&parting);
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
         ),
         by(
             "ftpd_turned_away_total",
-            "Clients turned away at the door.",
+            "Clients turned away at the door, and those that made room for others before they logged in (evicted).",
             "reason",
             &counters.away,
         ),

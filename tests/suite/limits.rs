@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::client::Client;
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, run};
 
 /// How far measured times may be off on a machine that has other things to do.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ mod admission {
         first.cmd("NOOP", 200);
         // a place comes back with QUIT, and when a client just goes
         first.cmd("QUIT", 221);
-        let mut first = enter(&server);
+        let mut first = enter_as_bob(&server);
         turned_away(Client::silent(server.address()));
         drop(second);
         let _second = enter(&server);
@@ -142,6 +142,204 @@ mod admission {
         turned_away(from("127.0.0.1", ([127, 0, 0, 1], port).into()));
         from("127.0.0.2", ([127, 0, 0, 1], port).into()).expect(220);
         from("::1", SocketAddr::new("::1".parse().unwrap(), port)).expect(220);
+    }
+
+    /// A client that has been greeted.
+    fn stranger(ip: &str, server: &Server) -> Client {
+        let port = server.address().port();
+        let mut client = from(ip, ([127, 0, 0, 1], port).into());
+        client.expect(220);
+        client
+    }
+
+    fn bob_from(ip: &str, server: &Server) -> Client {
+        let mut client = stranger(ip, server);
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        client
+    }
+
+    fn evicted(mut client: Client) {
+        assert!(client.expect(421).contains("try again later"));
+        client.expect_close();
+    }
+
+    #[test]
+    fn strangers_do_not_shut_out_users() {
+        let server = Server::setup().ip("0.0.0.0").server("max_cons = 6").start();
+        let mut few: Vec<_> = (0..2).map(|_| stranger("127.0.0.3", &server)).collect();
+        let mut many: Vec<_> = (0..4).map(|_| stranger("127.0.0.2", &server)).collect();
+        // the oldest of those from where most of them come
+        let mut users = vec![bob_from("127.0.0.4", &server)];
+        evicted(many.remove(0));
+        users.push(bob_from("127.0.0.2", &server));
+        evicted(many.remove(0));
+        // two strangers each now, and the oldest of all is from there; then they have only half
+        let mut last = stranger("127.0.0.5", &server);
+        evicted(few.remove(0));
+        last.cmd("USER bob", 331);
+        last.cmd("PASS secret", 230);
+        let port = server.address().port();
+        turned_away(from("127.0.0.6", ([127, 0, 0, 1], port).into()));
+        for client in few.iter_mut().chain(&mut many) {
+            client.cmd("NOOP", 200);
+        }
+        for user in &mut users {
+            user.cmd("PWD", 257);
+        }
+        let line = server.wait_for_log("turned away: ");
+        assert!(line.contains("127.0.0.2:") && line.contains("WARN"), "{line}");
+        let (_, out, _) = run(&["stats"], server.dir());
+        assert!(out.contains("3 evicted, 1 max cons"), "{out}");
+    }
+
+    #[test]
+    fn users_are_never_evicted_and_who_logs_out_is_a_stranger_again() {
+        let server = Server::setup().server("max_cons = 3").start();
+        let mut users: Vec<_> = (0..3).map(|_| Client::bob(&server)).collect();
+        turned_away(Client::silent(server.address()));
+        users[1].cmd("REIN", 220);
+        turned_away(Client::silent(server.address()));
+        users[0].cmd("USER bob", 331);
+        // the last of these to log out is the youngest stranger, whenever it came
+        let next = Client::bob(&server);
+        evicted(users.remove(1));
+        users[0].cmd("PASS secret", 230);
+        users[1].cmd("NOOP", 200);
+        turned_away(Client::silent(server.address()));
+        drop(next);
+    }
+
+    #[test]
+    fn max_per_ip_goes_before_a_place_that_could_be_had() {
+        let server = Server::setup().server("max_cons = 3\nmax_per_ip = 3").start();
+        let mut inside: Vec<_> = (0..3).map(|_| Client::connect(&server)).collect();
+        turned_away(Client::silent(server.address()));
+        server.wait_for_log("turned away: max_per_ip");
+        for client in &mut inside {
+            client.cmd("NOOP", 200);
+        }
+    }
+
+    /// What a client does with its connection.
+    type Occupy<'a> = &'a dyn Fn(&mut Client);
+
+    #[test]
+    fn a_stranger_gives_its_place_back_whatever_it_is_doing() {
+        let slow = "$2b$14$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.";
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let lines = "max_cons = 1\ntls_cert = auto\nlogin_timeout = 0\npassword_workers = 1";
+        let server = Server::setup()
+            .server(&format!("{lines}\ntls_implicit_port = {port}"))
+            .section(&format!("[user:slow]\npassword = {slow}\nperm = el\nhome = home"))
+            .start();
+        let implicit = SocketAddr::from(([127, 0, 0, 1], port));
+        let waits = |client: &mut Client| {
+            client.expect(220);
+        };
+        let shakes_hands = |client: &mut Client| {
+            client.expect(220);
+            client.cmd("AUTH TLS", 234);
+            client.raw(b"\x16\x03\x01\x02\x00\x01");
+        };
+        let reads_nothing = |client: &mut Client| {
+            client.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+            while client.stream().write(&b"HELP\r\n".repeat(1000)).is_ok() {}
+        };
+        let is_checked = |client: &mut Client| {
+            client.expect(220);
+            client.raw(b"USER slow\r\nPASS wrong\r\n");
+            client.expect(331);
+        };
+        let pauses = |client: &mut Client| {
+            client.raw(b"USER bob\r\nPASS wrong\r\n");
+            server.wait_for_log("login failed for 'bob'");
+        };
+        let says_nothing = |_: &mut Client| {};
+        let cases: [(SocketAddr, Occupy<'_>); 6] = [
+            (server.address(), &waits),
+            (server.address(), &shakes_hands),
+            (server.address(), &reads_nothing),
+            (server.address(), &is_checked),
+            (server.address(), &pauses),
+            (implicit, &says_nothing),
+        ];
+        for (number, (address, occupy)) in cases.into_iter().enumerate() {
+            let mut old = Client::silent(address);
+            // a flood at the accept thread has nothing to do with it
+            eventually("it is inside", || run(&["who"], server.dir()).1.lines().count() == 2);
+            occupy(&mut old);
+            let began = Instant::now();
+            let mut user = Client::silent(server.address());
+            user.expect(220);
+            user.cmd("USER bob", 331);
+            user.cmd("PASS secret", 230);
+            assert!(began.elapsed() < PROMPT, "{number}: {:?}", began.elapsed());
+            turned_away(Client::silent(server.address()));
+            user.cmd("QUIT", 221);
+            user.expect_close();
+            drop(old);
+            eventually("all are gone", || run(&["who"], server.dir()).1.lines().count() == 1);
+        }
+    }
+
+    /// A client whose fourth wrong password, which takes two seconds, has just been sent.
+    fn guesser(ip: &str, server: &Server) -> (Client, Instant) {
+        let mut client = stranger(ip, server);
+        for _ in 0..3 {
+            client.cmd("USER bob", 331);
+            client.cmd("PASS wrong", 530);
+        }
+        let began = Instant::now();
+        client.raw(b"USER bob\r\nPASS last\r\n");
+        client.expect(331);
+        eventually("the pause begins", || server.log().matches("login failed").count() == 4);
+        (client, began)
+    }
+
+    #[test]
+    fn a_pause_is_evicted_last() {
+        let lines = "max_cons = 3\nmax_login_attempts = 0";
+        let server = Server::setup().ip("0.0.0.0").server(lines).start();
+        let (mut guesser, began) = guesser("127.0.0.2", &server);
+        let second = stranger("127.0.0.2", &server);
+        let third = stranger("127.0.0.2", &server);
+        let mut bob = bob_from("127.0.0.3", &server);
+        evicted(second);
+        let fourth = stranger("127.0.0.4", &server);
+        evicted(third);
+        let mut fifth = stranger("127.0.0.5", &server);
+        evicted(fourth);
+        guesser.expect(530);
+        assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
+        bob.cmd("PWD", 257);
+        fifth.cmd("NOOP", 200);
+    }
+
+    #[test]
+    fn an_evicted_pause_is_still_paid_for() {
+        let lines = "max_cons = 1\nmax_login_attempts = 0\nmax_per_ip = 1";
+        let server = Server::setup().ip("0.0.0.0").server(lines).start();
+        let (mut guesser, began) = guesser("127.0.0.2", &server);
+        let mut bob = bob_from("127.0.0.3", &server);
+        guesser.expect(530);
+        evicted(guesser);
+        assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+        bob.cmd("QUIT", 221);
+        bob.expect_close();
+        let port = server.address().port();
+        loop {
+            let mut again = from("127.0.0.2", ([127, 0, 0, 1], port).into());
+            if again.next_code() == 220 {
+                break;
+            }
+            turned_away(again);
+            assert!(began.elapsed() < PATIENCE);
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     let account = check(session, &name, password)?;
     let acting = act(&account)?;
     let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
-    enter(session, account, home, acting);
+    enter(session, account, home, acting)?;
     session.connection.trust();
     Ok(Reply::new(Code::LoggedIn, "Logged in"))
 }
@@ -75,6 +75,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     match users.log_in(name, password.expose(), session.peer.ip(), &patience) {
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, AuthError::NoCertificate, asked)),
+        Err(AuthError::Busy) if session.live.ended().is_some() => Err(ended(session)),
         // its time is over already
         Err(AuthError::Busy) => {
             session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
@@ -92,10 +93,17 @@ fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
 }
 
 #[inline(never)]
-fn enter(session: &mut Session, account: Account, home: Home, acting: Option<Acting>) {
+fn enter(
+    session: &mut Session,
+    account: Account,
+    home: Home,
+    acting: Option<Acting>,
+) -> Result<(), Refusal> {
     let tree = Tree::new(home, uploads(session, &account));
     let limits = &account.user.limits;
-    session.live.set_user(Some(&account.name));
+    if !session.live.enter(&account.name) {
+        return Err(ended(session));
+    }
     session.shared.counters.logins.count(LoginResult::Good);
     session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
@@ -109,7 +117,7 @@ fn enter(session: &mut Session, account: Account, home: Home, acting: Option<Act
     // users may not have seen this one
     let now = session.shared.settings();
     if Arc::ptr_eq(&now, &session.settings) {
-        return;
+        return Ok(());
     }
     now.users.take_effect();
     if let Some(name) = session.state.login.name()
@@ -117,6 +125,12 @@ fn enter(session: &mut Session, account: Account, home: Home, acting: Option<Act
     {
         session.live.end("The user has been removed");
     }
+    Ok(())
+}
+
+/// Of a login whose session must end.
+fn ended(session: &Session) -> Refusal {
+    Refusal::Ended(session.live.ended().unwrap_or("Session ends"))
 }
 
 /// Tells the log, the administrator's program and `ftpd users` of the login.
@@ -192,7 +206,7 @@ impl Session {
                 Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
             self.state.login = Login::Out;
             self.login_since = Instant::now();
-            self.live.set_user(None);
+            self.live.leave();
         }
     }
 }
