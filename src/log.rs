@@ -243,13 +243,17 @@ pub struct Who<'a> {
 
 /// Writes one line.
 pub fn session(who: Who<'_>, event: &Event<'_>) {
-    let level = event.level();
-    if log::log_enabled!(target: EVENT, level) {
-        log::log!(target: EVENT, level, "{}", Line(who, event));
+    if event.is_heard() {
+        log::log!(target: EVENT, event.level(), "{}", Line(who, event));
     }
 }
 
 impl Event<'_> {
+    /// Whether the log has lines of its level.
+    pub fn is_heard(&self) -> bool {
+        log::log_enabled!(target: EVENT, self.level())
+    }
+
     fn level(&self) -> Level {
         match self {
             Self::TurnedAway(_)

@@ -29,7 +29,7 @@ pub use counters::{
     Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Way,
 };
 pub use live::{Live, Sight, Stranger, Underway};
-pub use offence::{Guard, Offence};
+pub use offence::{Guard, Guess, Offence};
 pub use shared::{Settings, Shared, Stop};
 pub use since::Since;
 
@@ -64,7 +64,7 @@ pub struct Session {
     failed_logins: u32,
     /// Whether the guard was told of something besides a login.
     blamed: bool,
-    /// Refused commands of a stranger.
+    /// Refused commands since somebody was logged in.
     refused: u32,
     /// TLS begins before the greeting.
     implicit: bool,
@@ -154,6 +154,7 @@ impl Session {
             return Parting { reply: None, why };
         }
         let parting = self.converse();
+        self.report_refused();
         // that a stopping server cuts clients off says nothing about their firewall
         if !self.shared.stop.is_soon() {
             self.drop_setup();
@@ -202,7 +203,7 @@ impl Session {
                 }
                 Heard::Line(Line::TooLong) => {
                     self.log(&Event::Refused("a line", None, "too long"));
-                    (Reply::from(&Refusal::LineTooLong), "")
+                    (self.refuse(b"", &Refusal::LineTooLong), "refused")
                 }
                 Heard::TimedOut => {
                     if self.connection.has_noise() && self.user().is_err() {
@@ -318,21 +319,26 @@ impl Session {
             Ok(reply) => reply,
             Err(why) => {
                 self.log_refusal(line, &why);
-                self.shared.counters.refused(&why);
-                self.count_refusal(line, &why);
-                let reply = Reply::from(&why);
-                if self.refused < MOST_REFUSED { reply } else { reply.closing() }
+                self.refuse(line, &why)
             }
         }
     }
 
-    /// What a stranger does that no client does is told to the guard.
+    fn refuse(&mut self, line: &[u8], why: &Refusal) -> Reply {
+        self.shared.counters.refused(why);
+        self.count_refusal(line, why);
+        let reply = Reply::from(why);
+        if self.refused < MOST_REFUSED { reply } else { reply.closing() }
+    }
+
+    /// What a stranger does that no client does is told to the guard. A login that failed was told
+    /// already.
     #[inline(never)]
     fn count_refusal(&mut self, line: &[u8], why: &Refusal) {
-        if self.state.login.user().is_some() {
+        if self.state.login.user().is_some() || matches!(why, Refusal::Login(..)) {
             return;
         }
-        self.refused += 1;
+        self.count_refused();
         let is_control = |&byte: &u8| byte.is_ascii_control() && byte != b'\t';
         let is_noise = line.starts_with(b"SSH-") || line.iter().any(is_control);
         let is_unknown = matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand));
@@ -340,8 +346,6 @@ impl Session {
             self.blame(Offence::Http);
         } else if matches!(why, Refusal::Injected) || (is_unknown && is_noise) {
             self.blame(Offence::Noise);
-        } else if self.refused == MOST_REFUSED {
-            self.blame(Offence::Refused);
         }
     }
 
@@ -461,7 +465,9 @@ impl Session {
 
     fn log(&self, event: &Event<'_>) {
         let who = Who { peer: self.peer, user: self.state.login.name() };
-        log::session(who, event);
+        if who.user.is_some() || self.shared.guard.lets_write(self.peer, event) {
+            log::session(who, event);
+        }
     }
 
     /// Starts the program that the administrator wants for this.
@@ -513,8 +519,7 @@ impl Session {
     }
 }
 
-/// A stranger's refused commands after which the connection is closed: each of them is a line
-/// in the log.
+/// A stranger's refused commands after which the connection is closed, where no ban has ended it.
 const MOST_REFUSED: u32 = 250;
 
 /// How long a handshake may take where there is no `login_timeout`.

@@ -1,10 +1,13 @@
 //! What counts against the address that a client comes from, and who is told of it.
 
 use std::fmt::{self, Debug};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 use super::Session;
+use super::arg::Secret;
 use crate::config::Server;
+use crate::log::Event;
 
 /// Something that clients seldom do by mistake, and attackers do all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,22 +26,75 @@ pub enum Offence {
     Refused,
 }
 
+/// A name and a password that were tried together: enough to see that they are tried again, and
+/// nothing that the password could be got back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guess(u64);
+
+impl Guess {
+    /// `key` is the process's own and random.
+    pub fn of(key: &RandomState, name: &[u8], password: &[u8]) -> Self {
+        // as a pair, so that where one ends and the other begins makes a difference
+        Self(key.hash_one((name, password)))
+    }
+}
+
+/// Refused commands of one session from which on each is an offence, as long as nobody has
+/// logged in: ordinary clients try a few things that a server may not have.
+const FREE: u32 = 20;
+
+/// Refused commands of a session without a login that never count, however many sessions come
+/// from one address.
+const FEW: u32 = 5;
+
 /// Decides what comes of an offence.
 pub trait Guard: Debug + Send + Sync {
-    /// A client has done this, under these rules.
-    fn offended(&self, peer: SocketAddr, how: Offence, rules: &Server);
+    /// A client has done this, under these rules; `guess` is what a login failed with.
+    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &Server);
+
+    /// A session has ended in which nobody has logged in, and so many commands were refused that
+    /// were not offences yet.
+    fn refused(&self, peer: SocketAddr, commands: usize, rules: &Server);
+
+    /// Whether a line about a client that nobody has logged in from may be written to the log.
+    fn lets_write(&self, peer: SocketAddr, event: &Event<'_>) -> bool;
 }
 
 impl Session {
-    /// Tells the guard. Each login counts; of all else one thing for each connection, for what is
-    /// another protocol comes as many lines.
+    /// Tells the guard, once for each connection: what is another protocol comes as many lines.
     pub(super) fn blame(&mut self, how: Offence) {
-        if how != Offence::Login && std::mem::replace(&mut self.blamed, true) {
-            return;
+        if !std::mem::replace(&mut self.blamed, true) {
+            self.accuse(how, None);
         }
+    }
+
+    /// Tells the guard of a login that failed.
+    pub(super) fn blame_login(&self, name: &[u8], password: &Secret) {
+        let guess = Guess::of(&self.shared.guesses, name, password.expose());
+        self.accuse(Offence::Login, Some(guess));
+    }
+
+    /// Counts a stranger's refused command.
+    pub(super) fn count_refused(&mut self) {
+        self.refused += 1;
+        if self.refused >= FREE {
+            self.accuse(Offence::Refused, None);
+        }
+    }
+
+    /// Tells the guard of the refused commands of a session that ends without a login.
+    pub(super) fn report_refused(&self) {
+        let counted = self.refused.min(FREE - 1).saturating_sub(FEW);
+        if counted > 0 {
+            let settings = self.shared.settings();
+            self.shared.guard.refused(self.peer, counted as usize, &settings.config.server);
+        }
+    }
+
+    fn accuse(&self, how: Offence, guess: Option<Guess>) {
         self.shared.counters.offences.count(how);
         let settings = self.shared.settings();
-        self.shared.guard.offended(self.peer, how, &settings.config.server);
+        self.shared.guard.offended(self.peer, how, guess, &settings.config.server);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all sessions share, and the signal that ends them.
 
+use std::hash::RandomState;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub stop: Stop,
     /// Is told what clients do that they should not.
     pub(super) guard: Box<dyn Guard>,
+    /// Key of the hashes by which tries of the same password are known again.
+    pub(super) guesses: RandomState,
     /// What has happened so far.
     pub counters: Counters,
     pub(super) owners: Owners,
@@ -73,6 +76,7 @@ impl Shared {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
             guard,
+            guesses: RandomState::new(),
             counters: Counters::default(),
             owners: Owners::default(),
             hooks: Hooks::new(server.hook_timeout),

@@ -1,15 +1,17 @@
 //! What becomes of a client that does what it should not: with the failure too many, its
-//! address is banned, and its sessions that nobody has logged in to end.
+//! address is banned, and its sessions that nobody has logged in to end; and what is said of it
+//! in the log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admission::ban::Bans;
+use super::admission::ban::{Bans, Struck};
 use super::admission::place::Place;
+use super::muffler::{About, Muffler};
 use super::registry::Registry;
 use crate::config::Server;
-use crate::control::{Guard, Offence};
+use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
 /// Told by the sessions, and heard at the door.
@@ -17,14 +19,45 @@ use crate::log::{self, Event, Who};
 pub(super) struct Gate {
     pub(super) bans: Arc<Bans>,
     pub(super) registry: Arc<Registry>,
+    pub(super) muffler: Arc<Muffler>,
 }
 
 impl Guard for Gate {
+    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &Server) {
+        if let Some(struck) = self.bans.strike(peer.ip(), how, guess, rules, Instant::now()) {
+            self.banned(peer, &struck, how, rules);
+        }
+    }
+
+    fn refused(&self, peer: SocketAddr, commands: usize, rules: &Server) {
+        if let Some(struck) = self.bans.refused(peer.ip(), commands, rules, Instant::now()) {
+            self.banned(peer, &struck, Offence::Refused, rules);
+        }
+    }
+
+    fn lets_write(&self, peer: SocketAddr, event: &Event<'_>) -> bool {
+        if !event.is_heard() {
+            return false;
+        }
+        let is_login = matches!(event, Event::LoginFailed(..));
+        let about = if is_login { About::Login } else { About::Other };
+        let place = Place::of(peer.ip());
+        let unsaid = self.muffler.speak(place, about, Instant::now());
+        if let Some(unsaid @ 1..) = unsaid {
+            tell_unsaid(place, unsaid);
+        }
+        unsaid.is_some()
+    }
+}
+
+/// Says how much the log does not.
+pub(super) fn tell_unsaid(place: Place, unsaid: u64) {
+    ::log::warn!("{unsaid} more lines about strangers at {place} were left out");
+}
+
+impl Gate {
     /// A user who has logged in stays: others may share the address, and mean no harm.
-    fn offended(&self, peer: SocketAddr, how: Offence, rules: &Server) {
-        let Some(struck) = self.bans.strike(peer.ip(), how, rules, Instant::now()) else {
-            return;
-        };
+    fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &Server) {
         let seconds = rules.ban_time.map(|time| time.as_secs());
         let (whom, last) = (struck.place.to_string(), how.to_string());
         let event = Event::Banned(&whom, seconds, struck.ban.failures, &last);

@@ -75,7 +75,7 @@ struct Hub {
     bans: Arc<Bans>,
     registry: Arc<Registry>,
     pool: Pool<Client>,
-    muffler: Muffler,
+    muffler: Arc<Muffler>,
     source: Source,
     /// The settings that there were at the start.
     started: Arc<Config>,
@@ -98,6 +98,9 @@ const BACKLOG: i32 = 1024;
 
 /// How long to wait when nothing can be accepted at all.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// How often the log is told of the lines about strangers that it does not have.
+const TELL: Duration = Duration::from_secs(15);
 
 /// How long sessions may take to say goodbye once their transfers have ended.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -126,7 +129,12 @@ impl Server {
         };
         let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
         let (bans, registry) = (Arc::<Bans>::default(), Arc::<Registry>::default());
-        let gate = Gate { bans: Arc::clone(&bans), registry: Arc::clone(&registry) };
+        let muffler = Arc::<Muffler>::default();
+        let gate = Gate {
+            bans: Arc::clone(&bans),
+            registry: Arc::clone(&registry),
+            muffler: Arc::clone(&muffler),
+        };
         let ports: Vec<_> = ports.collect();
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
@@ -145,7 +153,7 @@ impl Server {
             bans,
             registry,
             pool: Pool::new(server.max_cons, serve, rights::is_settled),
-            muffler: Muffler::default(),
+            muffler,
             source,
             started: Arc::clone(&config),
             orders,
@@ -207,11 +215,13 @@ impl Server {
     fn wait_for_end(&self, mut watch: Watch) -> Order {
         let parts = &self.hub.shared.parts;
         let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());
-        let (mut swept, mut looked) = (Instant::now(), Instant::now());
+        let (mut swept, mut looked, mut told) =
+            (Instant::now(), Instant::now(), Instant::now());
         loop {
             let left = |since: Instant, every: Duration| every.saturating_sub(since.elapsed());
             let wait = left(swept, sweep);
             let wait = look.map_or(wait, |look| wait.min(left(looked, look)));
+            let wait = wait.min(left(told, TELL));
             match self.hub.orders.wait(wait) {
                 None => {}
                 Some(Order::Reload) => Hub::reload_beside(&self.hub),
@@ -221,6 +231,10 @@ impl Server {
                 parts.sweep();
                 self.hub.shared.logins.save(false);
                 swept = Instant::now();
+            }
+            if left(told, TELL).is_zero() {
+                self.hub.tell_unsaid(false);
+                told = Instant::now();
             }
             if look.is_some_and(|look| left(looked, look).is_zero()) {
                 watch.look(&self.hub);
@@ -294,6 +308,7 @@ impl Server {
         if let Some(admin) = &self.admin {
             admin.leave();
         }
+        hub.tell_unsaid(true);
         hub.shared.logins.save(true);
         hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
     }
@@ -529,6 +544,18 @@ impl Hub {
         evicted.ticket.pass_on(place, most_per_place, evicted.rests, now)
     }
 
+    /// Writes the counts of lines that were not written; `all`: for the last time.
+    fn tell_unsaid(&self, all: bool) {
+        let (door, places, others) = self.muffler.untold(all, Instant::now());
+        tell_turned_away(door);
+        for (place, unsaid) in places {
+            guard::tell_unsaid(place, unsaid);
+        }
+        if others > 0 {
+            log::warn!("{others} more lines about strangers elsewhere were left out");
+        }
+    }
+
     fn turn_away_banned(&self, stream: &TcpStream) {
         self.shared.counters.away.count(Away::Banned);
         control::turn_away(stream, TurnedAway::Banned);
@@ -541,12 +568,16 @@ impl Hub {
     }
 
     fn log_turned_away(&self, peer: SocketAddr, why: &str) {
-        if let Some(unsaid) = self.muffler.speak(Instant::now()) {
-            if unsaid > 0 {
-                log::warn!("{unsaid} more clients were turned away");
-            }
+        if let Some(unsaid) = self.muffler.at_door(Instant::now()) {
+            tell_turned_away(unsaid);
             crate::log::session(Who { peer, user: None }, &Event::TurnedAway(why));
         }
+    }
+}
+
+fn tell_turned_away(unsaid: u64) {
+    if unsaid > 0 {
+        log::warn!("{unsaid} more clients were turned away");
     }
 }
 

@@ -1,52 +1,212 @@
-//! A flood of clients that are turned away must not become a flood of log lines.
+//! A flood of strangers must not become a flood of log lines: a few are written, the others are
+//! counted, and the count is written in their stead.
 
-use std::sync::{Mutex, PoisonError};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets so many lines through in each second, and counts the others.
-#[derive(Debug, Default)]
-pub(super) struct Muffler(Mutex<Option<Second>>);
+use super::admission::place::Place;
 
-#[derive(Debug)]
-struct Second {
-    since: Instant,
+/// Says which lines may be written.
+#[derive(Debug, Default)]
+pub(super) struct Muffler(Mutex<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// Clients that were turned away at the door.
+    door: Window,
+    places: HashMap<Place, [Window; 2]>,
+    /// All places together.
+    all: [Window; 2],
+    /// Lines that were not written, about places that are not in the table.
+    elsewhere: u64,
+    /// When the table was last looked through.
+    thinned: Option<Instant>,
+}
+
+/// What a line is about. Neither kind can keep the other one out of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// A login that failed.
+    Login,
+    /// Anything else.
+    Other,
+}
+
+/// Lines of one window of time.
+#[derive(Debug, Default)]
+struct Window {
+    since: Option<Instant>,
     said: u32,
     unsaid: u64,
 }
 
-const LINES: u32 = 5;
+/// How many lines a window lets through, and how long it is.
+#[derive(Clone, Copy)]
+struct Measure(u32, Duration);
 
-const SECOND: Duration = Duration::from_secs(1);
+const DOOR: Measure = Measure(5, Duration::from_secs(1));
+const PLACE: Measure = Measure(100, Duration::from_secs(10));
+const ALL: Measure = Measure(2000, Duration::from_secs(10));
+
+/// Maximum number of places in the table.
+const MOST: usize = 4096;
+
+/// Maximum number of places whose counts are told at a time.
+const TOLD: usize = 20;
+
+impl Window {
+    fn is_over(&self, Measure(_, length): Measure, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.saturating_duration_since(since) >= length)
+    }
+
+    fn lets_through(&mut self, measure: Measure, now: Instant) -> bool {
+        if self.is_over(measure, now) {
+            (self.since, self.said) = (Some(now), 0);
+        }
+        let lets = self.said < measure.0;
+        self.said += u32::from(lets);
+        lets
+    }
+}
 
 impl Muffler {
-    /// Whether a line may be written now; and how many were not, that nobody has told yet.
-    pub(super) fn speak(&self, now: Instant) -> Option<u64> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Second { since: now, said: 0, unsaid: 0 };
-        let second = slot.get_or_insert(fresh);
-        if now.saturating_duration_since(second.since) >= SECOND {
-            (second.since, second.said) = (now, 0);
+    /// Whether a line about a client that is turned away may be written now; and how many were
+    /// not, that nobody has told yet.
+    pub(super) fn at_door(&self, now: Instant) -> Option<u64> {
+        let door = &mut self.inside().door;
+        if door.lets_through(DOOR, now) {
+            return Some(std::mem::take(&mut door.unsaid));
         }
-        if second.said == LINES {
-            second.unsaid += 1;
-            return None;
-        }
-        second.said += 1;
-        Some(std::mem::take(&mut second.unsaid))
+        door.unsaid += 1;
+        None
     }
+
+    /// The same for a line about a stranger from there.
+    pub(super) fn speak(&self, place: Place, about: About, now: Instant) -> Option<u64> {
+        let at = usize::from(about == About::Other);
+        let mut inside = self.inside();
+        inside.make_room(place, now);
+        let Inside { places, all, elsewhere, .. } = &mut *inside;
+        let mut nowhere = Window::default();
+        let has_room = places.len() < MOST || places.contains_key(&place);
+        let window = has_room.then(|| places.entry(place).or_default().get_mut(at)).flatten();
+        let is_known = window.is_some();
+        let window = window.unwrap_or(&mut nowhere);
+        let lets = window.lets_through(PLACE, now)
+            && all.get_mut(at).is_some_and(|all| all.lets_through(ALL, now));
+        if lets {
+            return Some(std::mem::take(&mut window.unsaid));
+        }
+        *if is_known { &mut window.unsaid } else { elsewhere } += 1;
+        None
+    }
+
+    /// Counts that nobody has told, of windows that are over, or of all. The first is of clients
+    /// that were turned away, the last of all places that are not named.
+    pub(super) fn untold(&self, all: bool, now: Instant) -> (u64, Vec<(Place, u64)>, u64) {
+        let mut inside = self.inside();
+        let is_due = |window: &Window, measure| all || window.is_over(measure, now);
+        let due = is_due(&inside.door, DOOR);
+        let door = if due { std::mem::take(&mut inside.door.unsaid) } else { 0 };
+        let mut counts = Vec::new();
+        for (place, windows) in &mut inside.places {
+            let due = windows.iter_mut().filter(|window| is_due(window, PLACE));
+            let count: u64 = due.map(|window| std::mem::take(&mut window.unsaid)).sum();
+            if count > 0 {
+                counts.push((*place, count));
+            }
+        }
+        inside.places.retain(|_, windows| !is_idle(windows, now));
+        counts.sort_unstable_by_key(|(place, count)| (Reverse(*count), *place));
+        let others = counts.split_off(counts.len().min(TOLD));
+        let others: u64 = others.into_iter().map(|(_, count)| count).sum();
+        (door, counts, others + std::mem::take(&mut inside.elsewhere))
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// Forgets places of which nothing has been heard for a while, when the table is full.
+    fn make_room(&mut self, place: Place, now: Instant) {
+        let Measure(_, pause) = DOOR;
+        let is_soon = self.thinned.is_some_and(|at| now.saturating_duration_since(at) < pause);
+        if self.places.len() < MOST || self.places.contains_key(&place) || is_soon {
+            return;
+        }
+        self.thinned = Some(now);
+        let elsewhere = &mut self.elsewhere;
+        self.places.retain(|_, windows| {
+            let is_over = windows.iter().all(|window| window.is_over(PLACE, now));
+            if is_over {
+                *elsewhere += windows.iter().map(|window| window.unsaid).sum::<u64>();
+            }
+            !is_over
+        });
+    }
+}
+
+fn is_idle(windows: &[Window], now: Instant) -> bool {
+    windows.iter().all(|window| window.is_over(PLACE, now) && window.unsaid == 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn numbered(number: u32) -> Place {
+        let v6 = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64 | 7);
+        Place::of(IpAddr::from(v6))
+    }
+
     #[test]
-    fn a_flood_is_counted_and_told_in_the_next_second() {
+    fn a_flood_at_the_door_is_counted_and_told_in_the_next_second() {
         let muffler = Muffler::default();
         let now = Instant::now();
-        let said = (0..1000).filter(|_| muffler.speak(now) == Some(0)).count();
+        let said = (0..1000).filter(|_| muffler.at_door(now) == Some(0)).count();
         assert_eq!(said, 5);
-        assert_eq!(muffler.speak(now + SECOND), Some(995));
-        assert_eq!(muffler.speak(now + SECOND), Some(0));
+        assert_eq!(muffler.at_door(now + SECOND), Some(995));
+        assert_eq!(muffler.at_door(now + SECOND), Some(0));
+    }
+
+    #[test]
+    fn a_stranger_is_muffled_and_no_other_and_logins_are_heard_apart() {
+        let muffler = Muffler::default();
+        let now = Instant::now();
+        let [one, other] = [1, 2].map(numbered);
+        let speak = |place, about, now| muffler.speak(place, about, now);
+        assert_eq!((0..1000).filter_map(|_| speak(one, About::Other, now)).count(), 100);
+        assert_eq!(speak(other, About::Other, now), Some(0));
+        assert_eq!((0..150).filter_map(|_| speak(one, About::Login, now)).count(), 100);
+        assert_eq!(muffler.untold(false, now), (0, vec![], 0), "they may tell it themselves");
+        let later = now + 10 * SECOND;
+        assert_eq!(speak(one, About::Other, later), Some(900));
+        assert_eq!(muffler.untold(false, later), (0, vec![(one, 50)], 0));
+        assert_eq!(muffler.untold(true, later), (0, vec![], 0));
+        assert_eq!(muffler.untold(true, later + 10 * SECOND), (0, vec![], 0));
+        assert!(muffler.inside().places.is_empty());
+    }
+
+    #[test]
+    fn strangers_from_everywhere_are_muffled_together_within_bounded_memory() {
+        let muffler = Muffler::default();
+        let now = Instant::now();
+        let said = (0..10_000_u32)
+            .filter(|number| muffler.speak(numbered(*number), About::Other, now).is_some())
+            .count();
+        assert_eq!((said, muffler.inside().places.len()), (2000, MOST));
+        let (_, named, others) = muffler.untold(true, now);
+        assert_eq!((named.len(), others), (TOLD, 8000 - TOLD as u64));
+        let later = now + 10 * SECOND;
+        assert_eq!(muffler.speak(numbered(20_000), About::Other, later), Some(0));
+        assert_eq!(muffler.inside().places.len(), 1);
     }
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, TcpStream};
+use std::thread;
 
-use crate::client::{Client, connect_from, drain};
+use crate::client::{Client, connect_from, drain, reset};
 use crate::server::{Server, eventually, run};
 
 /// A server on which bans are near, and hold for addresses of this machine as well.
@@ -39,17 +40,26 @@ fn is_banned(server: &Server, address: &str) -> bool {
 }
 
 fn fail_to_log_in(server: &Server, address: &str) {
+    guess(server, address, "bob", "wr0ng");
+}
+
+fn guess(server: &Server, address: &str, name: &str, password: &str) {
+    let mut client = greeted(server, address);
+    client.cmd(&format!("USER {name}"), 331);
+    client.cmd(&format!("PASS {password}"), 530);
+}
+
+fn greeted(server: &Server, address: &str) -> Client {
     let mut client = Client::over(from(server, address));
     client.expect(220);
-    client.cmd("USER bob", 331);
-    client.cmd("PASS wr0ng", 530);
+    client
 }
 
 #[test]
 fn failed_logins_ban_their_address_and_no_other() {
     let server = strict("ban_after = 3");
-    for _ in 0..2 {
-        fail_to_log_in(&server, "127.0.0.2");
+    for password in ["one", "two"] {
+        guess(&server, "127.0.0.2", "bob", password);
     }
     assert!(!is_banned(&server, "127.0.0.2"));
     let mut client = Client::over(from(&server, "127.0.0.2"));
@@ -71,6 +81,114 @@ fn failed_logins_ban_their_address_and_no_other() {
     let row: Vec<_> = bans.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!((row[0], row[2], row[3]), ("127.0.0.2", "3", "3"), "{bans}");
     assert!(bans.ends_with("a failed login\n"), "{bans}");
+}
+
+#[test]
+fn the_same_wrong_password_again_is_the_same_failure() {
+    let server = strict("ban_after = 3\nmax_login_attempts = 0");
+    let device = |name: &'static str, password: &'static str, times: usize| {
+        thread::scope(|scope| {
+            for _ in 0..times {
+                scope.spawn(|| guess(&server, "127.0.0.2", name, password));
+            }
+        });
+    };
+    device("bob", "old", 20);
+    // two in turn are two, and what counts is the pair
+    for _ in 0..3 {
+        device("nobody", "old", 2);
+        device("bob", "old", 2);
+    }
+    assert!(!is_banned(&server, "127.0.0.2"));
+    // in one session as well
+    let mut client = greeted(&server, "127.0.0.2");
+    for _ in 0..3 {
+        client.cmd("USER bob", 331);
+        client.cmd("PASS old", 530);
+    }
+    drop(client);
+    assert!(!is_banned(&server, "127.0.0.2"));
+    // where the name ends and the password begins makes a difference
+    guess(&server, "127.0.0.2", "bobo", "ld");
+    assert!(is_banned(&server, "127.0.0.2"));
+    let line = server.wait_for_log("banned: ");
+    assert!(line.contains("3 failures, the last one a failed login"), "{line}");
+}
+
+#[test]
+fn strangers_have_twenty_refused_commands_before_they_count() {
+    let server = strict("ban_after = 3");
+    let mut client = greeted(&server, "127.0.0.2");
+    for _ in 0..19 {
+        client.cmd("PWD", 530);
+    }
+    client.cmd("NOOP", 200);
+    assert!(!is_banned(&server, "127.0.0.2"));
+    for _ in 0..3 {
+        client.cmd("PWD", 530);
+    }
+    assert!(client.expect(421).contains("Too many failures"));
+    assert!(is_banned(&server, "127.0.0.2"));
+    // lines that are too long are refused commands like others
+    let mut client = greeted(&server, "127.0.0.3");
+    for _ in 0..22 {
+        client.raw(&[&[b'a'; 9000][..], b"\r\n"].concat());
+        client.expect(500);
+    }
+    client.expect(421);
+    for address in ["127.0.0.2", "127.0.0.3"] {
+        let line = server.wait_for_log(&format!("banned: {address} "));
+        assert!(line.ends_with("3 failures, the last one too many refused commands"), "{line}");
+    }
+}
+
+#[test]
+fn refused_commands_of_sessions_that_never_log_in_add_up() {
+    let server = strict("ban_after = 2");
+    let mut visits = 0;
+    while !is_banned(&server, "127.0.0.2") {
+        let mut client = greeted(&server, "127.0.0.2");
+        client.raw("PWD\r\n".repeat(19).as_bytes());
+        (0..19).for_each(|_| drop(client.expect(530)));
+        client.cmd("QUIT", 221);
+        client.expect_close();
+        visits += 1;
+        assert!(visits < 8, "never banned");
+    }
+    assert!(visits > 1, "nineteen are free");
+    // but what a client tries before it logs in is forgiven, and a few commands always are
+    for _ in 0..8 {
+        let mut client = greeted(&server, "127.0.0.3");
+        client.raw("AUTH TLS\r\nAUTH SSL\r\nOPTS X\r\n".repeat(6).as_bytes());
+        (0..18).for_each(|_| drop(client.expect_in(500..600)));
+        client.cmd("USER bob", 331);
+        client.cmd("PASS secret", 230);
+        client.cmd("QUIT", 221);
+    }
+    for _ in 0..50 {
+        let mut client = greeted(&server, "127.0.0.3");
+        client.raw(b"AUTH TLS\r\nAUTH SSL\r\nPWD\r\nQUIT\r\n");
+        (0..3).for_each(|_| drop(client.expect_in(500..600)));
+        client.expect(221);
+    }
+    assert!(!is_banned(&server, "127.0.0.3"));
+}
+
+#[test]
+fn health_checks_are_no_failures() {
+    let server = strict("ban_after = 1");
+    for number in 0..40 {
+        let stream = from(&server, "127.0.0.2");
+        let leave: fn(TcpStream) = if number % 2 == 0 { reset } else { drop };
+        leave(stream);
+        greeted(&server, "127.0.0.2").cmd("QUIT", 221);
+    }
+    assert!(!is_banned(&server, "127.0.0.2"));
+    let server = Server::setup().server("ban_after = 1").start();
+    for _ in 0..3 {
+        greeted(&server, "127.0.0.2").cmd("GET / HTTP/1.0", 500);
+    }
+    assert_eq!(good(&server, &["bans"]), "nobody is banned\n");
 }
 
 #[test]

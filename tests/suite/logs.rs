@@ -510,3 +510,41 @@ fn the_journal_is_told_the_level_and_not_the_time() {
     let server = Server::setup().env("JOURNAL_STREAM", "1:1").start();
     assert!(!server.log().starts_with('<'));
 }
+
+#[test]
+fn a_stranger_who_floods_the_log_is_muffled_and_counted() {
+    let (mut program, address) = start_logging("max_per_ip = 0", &[]);
+    let noise = b"NONSENSE\r\n".repeat(249);
+    for _ in 0..8 {
+        let mut client = Client::silent(address);
+        client.expect(220);
+        client.raw(&noise);
+        (0..249).for_each(|_| drop(client.expect(500)));
+        client.cmd("QUIT", 221);
+        client.expect_close();
+    }
+    // what users do is told all the same, and a login that failed
+    let mut bob = log_in(address, "bob", "tops3cret");
+    bob.cmd("DELE nothing", 550);
+    bob.cmd("QUIT", 221);
+    let mut guesser = Client::silent(address);
+    guesser.expect(220);
+    guesser.cmd("USER guessed", 331);
+    guesser.cmd("PASS wrong", 530);
+    program.wait_for("ftpd.log", "login failed for 'guessed'");
+    drop(guesser);
+    assert_eq!(program.stop(), 0);
+    let log = program.text("ftpd.log");
+    let lines = log.lines().filter(|line| line.contains("127.0.0.1:")).count();
+    assert!((100..1000).contains(&lines), "{lines} lines");
+    for part in ["[bob] logged in", "[bob] DELE ", "[bob] ended"] {
+        assert!(log.contains(part), "no {part} in\n{log}");
+    }
+    let unsaid: usize = log
+        .lines()
+        .filter_map(|line| line.split_once(" more lines about strangers at 127.0.0.1"))
+        .map(|(before, _)| before.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
+        .sum();
+    let said = log.lines().filter(|line| line.contains("a line refused")).count();
+    assert!(unsaid > 1000 && said + unsaid >= 8 * 249, "{said} and {unsaid} in\n{log}");
+}

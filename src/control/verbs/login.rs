@@ -10,7 +10,7 @@ use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, Parameters, State, User};
 use crate::control::verbs::security;
-use crate::control::{LoginResult, Offence, Session};
+use crate::control::{LoginResult, Session};
 use crate::log::Event;
 use crate::rights::{self, Acting};
 use crate::vfs::{Home, Tree, Uploads, VirtualPath};
@@ -74,7 +74,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     let users = &session.settings.users;
     match users.log_in(name, password.expose(), session.peer.ip(), &patience) {
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
-        Ok(_) => Err(refuse(session, name, AuthError::NoCertificate, asked)),
+        Ok(_) => Err(refuse(session, name, password, AuthError::NoCertificate, asked)),
         Err(AuthError::Busy) if session.live.ended().is_some() => Err(ended(session)),
         // its time is over already
         Err(AuthError::Busy) => {
@@ -82,7 +82,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
             session.shared.counters.logins.count(LoginResult::Busy);
             Err(Refusal::Login(AuthError::Busy, false))
         }
-        Err(why) => Err(refuse(session, name, why, asked)),
+        Err(why) => Err(refuse(session, name, password, why, asked)),
     }
 }
 
@@ -105,6 +105,8 @@ fn enter(
         return Err(ended(session));
     }
     session.shared.counters.logins.count(LoginResult::Good);
+    // what the client has tried before it logged in was not meant badly
+    session.refused = 0;
     session.state.login = Login::In(Box::new(User {
         umask: limits.umask,
         idle_timeout: limits.idle_timeout,
@@ -155,13 +157,19 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
     Uploads { parts, owner, ids, atomic: limits.atomic_uploads, sync: limits.sync_uploads }
 }
 
-fn refuse(session: &mut Session, name: &[u8], why: AuthError, asked: Instant) -> Refusal {
+fn refuse(
+    session: &mut Session,
+    name: &[u8],
+    password: &Secret,
+    why: AuthError,
+    asked: Instant,
+) -> Refusal {
     session.log(&Event::LoginFailed(name, &why.to_string()));
     session.shared.counters.logins.count(why.into());
     session.failed_logins += 1;
     // whose password was right is only too many
     if why != AuthError::TooManySessions {
-        session.blame(Offence::Login);
+        session.blame_login(name, password);
     }
     let delay = PENALTY * session.failed_logins;
     let left = delay.saturating_sub(asked.elapsed());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::place::Place;
 use crate::config::Server;
-use crate::control::Offence;
+use crate::control::{Guess, Offence};
 
 /// Addresses in each of the tables.
 const MOST: usize = 10_000;
@@ -41,11 +41,65 @@ struct Inside {
     banned: HashMap<Place, Ban>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Suspect {
     failures: usize,
     /// When the first one was.
     since: Instant,
+    /// Refused commands that are not a failure yet.
+    refused: usize,
+    /// What logins failed with, the last one in front.
+    guesses: Vec<Guess>,
+}
+
+/// Refused commands of several sessions that are one failure.
+const REFUSED: usize = 20;
+
+/// Guesses that are remembered of one address. One that was forgotten counts again.
+const GUESSES: usize = 64;
+
+impl Suspect {
+    fn new(now: Instant) -> Self {
+        Self { failures: 0, since: now, refused: 0, guesses: Vec::new() }
+    }
+
+    fn is_old(&self, rules: &Server, now: Instant) -> bool {
+        rules.ban_window.is_some_and(|window| now.duration_since(self.since) >= window)
+    }
+
+    /// Remembers a guess; says whether it was known already.
+    fn knows(&mut self, guess: Guess) -> bool {
+        let known = self.guesses.iter().position(|known| *known == guess);
+        let at = known.unwrap_or_else(|| {
+            self.guesses.truncate(GUESSES - 1);
+            self.guesses.push(guess);
+            self.guesses.len() - 1
+        });
+        if let Some(front) = self.guesses.get_mut(..=at) {
+            front.rotate_right(1);
+        }
+        known.is_some()
+    }
+}
+
+impl Inside {
+    /// What is held against a place.
+    fn suspect(&mut self, place: Place, rules: &Server, now: Instant) -> &mut Suspect {
+        if !self.suspects.contains_key(&place) {
+            let is_old = |suspect: &Suspect| suspect.is_old(rules, now);
+            thin(&mut self.suspects, is_old, |it| (it.failures, it.refused, it.since));
+        }
+        let suspect = self.suspects.entry(place).or_insert_with(|| Suspect::new(now));
+        if suspect.is_old(rules, now) {
+            *suspect = Suspect::new(now);
+        }
+        suspect
+    }
+
+    /// Whether a ban holds for it, as it may for somebody who was inside when it began.
+    fn is_banned(&self, place: Place, now: Instant) -> bool {
+        self.banned.get(&place).is_some_and(|ban| !ban.is_over(now))
+    }
 }
 
 /// A ban.
@@ -107,13 +161,45 @@ impl Bans {
         true
     }
 
-    /// A failure. Says so when it is the one too many.
+    /// A failure. Says so when it is the one too many. A login that fails as another one did
+    /// before is no further failure: a device that repeats a wrong password guesses nothing.
     pub(in crate::server) fn strike(
+        &self,
+        address: IpAddr,
+        how: Offence,
+        guess: Option<Guess>,
+        rules: &Server,
+        now: Instant,
+    ) -> Option<Struck> {
+        self.judge(address, how, rules, now, |suspect| {
+            if !guess.is_some_and(|guess| suspect.knows(guess)) {
+                suspect.failures += 1;
+            }
+        })
+    }
+
+    /// Commands that were refused in a session that has ended without a login.
+    pub(in crate::server) fn refused(
+        &self,
+        address: IpAddr,
+        commands: usize,
+        rules: &Server,
+        now: Instant,
+    ) -> Option<Struck> {
+        self.judge(address, Offence::Refused, rules, now, |suspect| {
+            suspect.refused += commands;
+            suspect.failures += suspect.refused / REFUSED;
+            suspect.refused %= REFUSED;
+        })
+    }
+
+    fn judge(
         &self,
         address: IpAddr,
         how: Offence,
         rules: &Server,
         now: Instant,
+        hold: impl FnOnce(&mut Suspect),
     ) -> Option<Struck> {
         let most = rules.ban_after?;
         if is_exempt(address, rules) {
@@ -121,29 +207,18 @@ impl Bans {
         }
         let place = Place::of(address);
         let mut inside = self.inside();
-        // somebody who was inside already when it began
-        if inside.banned.get(&place).is_some_and(|ban| !ban.is_over(now)) {
+        if inside.is_banned(place, now) {
             return None;
         }
-        let is_old = |suspect: &Suspect| {
-            rules.ban_window.is_some_and(|window| now.duration_since(suspect.since) >= window)
-        };
-        let fresh = Suspect { failures: 0, since: now };
-        let mut suspect = inside.suspects.get(&place).copied().unwrap_or(fresh);
-        if is_old(&suspect) {
-            suspect = fresh;
-        }
-        suspect.failures += 1;
-        if suspect.failures < most {
-            if !inside.suspects.contains_key(&place) {
-                thin(&mut inside.suspects, is_old, |it| (it.failures, it.since));
-            }
-            inside.suspects.insert(place, suspect);
+        let suspect = inside.suspect(place, rules, now);
+        hold(suspect);
+        let failures = suspect.failures;
+        if failures < most {
             return None;
         }
         inside.suspects.remove(&place);
         let until = rules.ban_time.map(|time| now + time);
-        let ban = Ban { until, failures: suspect.failures, last: Some(how), closed: 0 };
+        let ban = Ban { until, failures, last: Some(how), closed: 0 };
         let lifted = self.enter(&mut inside, place, ban, now);
         Some(Struck { place, ban, lifted })
     }
@@ -282,17 +357,20 @@ mod tests {
         let (bans, mut now) = (Bans::default(), Instant::now());
         for seconds in [30, 31, 0, 0] {
             // the third is outside of the first one's window
-            assert!(bans.strike(V4, Offence::Login, &rules, now).is_none());
+            assert!(bans.strike(V4, Offence::Login, None, &rules, now).is_none());
             now += Duration::from_secs(seconds);
         }
         assert!(!bans.refuses(V4, &rules, now));
-        let struck = bans.strike(V4, Offence::Http, &rules, now).unwrap();
+        let struck = bans.strike(V4, Offence::Http, None, &rules, now).unwrap();
         assert_eq!((struck.ban.failures, struck.ban.last), (3, Some(Offence::Http)));
         assert!(bans.refuses(V4, &rules, now));
         let mapped = "::ffff:192.0.2.7".parse().unwrap();
         assert!(bans.refuses(mapped, &rules, now));
         assert!(!bans.refuses("192.0.2.8".parse().unwrap(), &rules, now));
-        assert!(bans.strike(V4, Offence::Login, &rules, now).is_none(), "one ban, one line");
+        assert!(
+            bans.strike(V4, Offence::Login, None, &rules, now).is_none(),
+            "one ban, one line"
+        );
         assert_eq!(bans.list(now)[0].1.closed, 2);
         assert_eq!((bans.active(now), bans.begun()), (1, 1));
         assert_eq!(bans.active(now + Duration::from_secs(100)), 0);
@@ -301,12 +379,58 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_is_tried_again_is_one_failure_however_many_come_between() {
+        let rules = rules("ban_after = 3\nban_window = 60");
+        let (bans, now) = (Bans::default(), Instant::now());
+        let key = std::hash::RandomState::new();
+        let login = |name: &[u8], password: &[u8], now| {
+            let guess = Guess::of(&key, name, password);
+            bans.strike(V4, Offence::Login, Some(guess), &rules, now)
+        };
+        for _ in 0..100 {
+            assert!(login(b"bob", b"old", now).is_none());
+            assert!(login(b"bob", b"", now).is_none());
+        }
+        // with the window ends what was known
+        let later = now + Duration::from_secs(60);
+        assert!(login(b"bob", b"old", later).is_none());
+        assert!(login(b"bobo", b"ld", later).is_none());
+        assert!(login(b"bob", b"new", later).is_some());
+        // another address that tries it has failed itself
+        let mut suspect = Suspect::new(now);
+        let guess = |number: u32| Guess::of(&key, b"x", &number.to_le_bytes());
+        let mut fresh = 0;
+        for number in 0..1000 {
+            fresh += usize::from(!suspect.knows(guess(number)));
+            fresh += usize::from(!suspect.knows(guess(7000)));
+        }
+        assert_eq!(
+            (fresh, suspect.guesses.len()),
+            (1001, GUESSES),
+            "bounded, and none is free"
+        );
+        assert!(!suspect.knows(guess(0)), "forgotten");
+    }
+
+    #[test]
+    fn refused_commands_of_many_sessions_add_up() {
+        let rules = rules("ban_after = 2");
+        let (bans, now) = (Bans::default(), Instant::now());
+        for _ in 0..3 {
+            assert!(bans.refused(V4, 13, &rules, now).is_none());
+        }
+        let struck = bans.refused(V4, 1, &rules, now).unwrap();
+        assert_eq!((struck.ban.failures, struck.ban.last), (2, Some(Offence::Refused)));
+        assert!(bans.refused([10, 0, 0, 1].into(), 1000, &rules, now).is_none(), "exempt");
+    }
+
+    #[test]
     fn an_ipv6_client_is_its_64() {
         let rules = rules("ban_after = 2");
         let (bans, now) = (Bans::default(), Instant::now());
         let (one, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::f:2".parse().unwrap());
-        assert!(bans.strike(one, Offence::Login, &rules, now).is_none());
-        let struck = bans.strike(other, Offence::Login, &rules, now).unwrap();
+        assert!(bans.strike(one, Offence::Login, None, &rules, now).is_none());
+        let struck = bans.strike(other, Offence::Login, None, &rules, now).unwrap();
         assert_eq!(struck.place.to_string(), "2001:db8::/64");
         assert!(bans.refuses(one, &rules, now));
         assert!(!bans.refuses("2001:db8:0:1::1".parse().unwrap(), &rules, now));
@@ -318,9 +442,12 @@ mod tests {
         let kind = rules("ban_after = 1\nban_exempt = local, 192.0.2.0/24");
         let (bans, now) = (Bans::default(), Instant::now());
         for exempt in [V4, [127, 0, 0, 1].into(), [10, 0, 0, 1].into()] {
-            assert!(bans.strike(exempt, Offence::Login, &kind, now).is_none(), "{exempt}");
+            assert!(
+                bans.strike(exempt, Offence::Login, None, &kind, now).is_none(),
+                "{exempt}"
+            );
         }
-        assert!(bans.strike(V4, Offence::Login, &strict, now).is_some());
+        assert!(bans.strike(V4, Offence::Login, None, &strict, now).is_some());
         assert!(bans.refuses(V4, &strict, now));
         assert!(!bans.refuses(V4, &kind, now));
         assert!(!bans.refuses(V4, &strict, now));
@@ -330,13 +457,13 @@ mod tests {
     fn a_flood_of_addresses_costs_neither_memory_nor_the_failures_of_others() {
         let rules = rules("ban_after = 3\nban_exempt =\nban_window = 0");
         let (bans, now) = (Bans::default(), Instant::now());
-        bans.strike(V4, Offence::Login, &rules, now);
-        bans.strike(V4, Offence::Login, &rules, now);
+        bans.strike(V4, Offence::Login, None, &rules, now);
+        bans.strike(V4, Offence::Login, None, &rules, now);
         for number in 0..60_000 {
-            bans.strike(numbered(number), Offence::Noise, &rules, now);
+            bans.strike(numbered(number), Offence::Noise, None, &rules, now);
         }
         assert!(bans.inside().suspects.len() <= MOST);
-        assert!(bans.strike(V4, Offence::Login, &rules, now).is_some());
+        assert!(bans.strike(V4, Offence::Login, None, &rules, now).is_some());
     }
 
     #[test]
@@ -347,7 +474,7 @@ mod tests {
         let mut lifted = 0;
         for number in 0..30_000 {
             let later = now + Duration::from_micros(number.into());
-            let struck = bans.strike(numbered(number), Offence::Noise, &rules, later);
+            let struck = bans.strike(numbered(number), Offence::Noise, None, &rules, later);
             lifted += struck.unwrap().lifted;
         }
         assert!(bans.inside().banned.len() <= MOST && lifted >= 20_000, "{lifted}");
@@ -368,7 +495,7 @@ mod tests {
         let rules = rules("ban_after = 0");
         let (bans, now) = (Bans::default(), Instant::now());
         for _ in 0..1000 {
-            assert!(bans.strike(V4, Offence::Login, &rules, now).is_none());
+            assert!(bans.strike(V4, Offence::Login, None, &rules, now).is_none());
         }
         assert!(bans.inside().suspects.is_empty());
         bans.ban(Place::of(V4), None, now).unwrap();
