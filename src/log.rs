@@ -375,6 +375,17 @@ fn is_unseen(letter: char) -> bool {
     )
 }
 
+/// What is escaped wherever text of strangers is printed: control characters, what [`is_unseen`]
+/// names, and what some readers take for the end of a line.
+fn is_odd(letter: char) -> bool {
+    letter.is_control() || is_unseen(letter) || matches!(letter, '\u{2028}' | '\u{2029}')
+}
+
+/// A value as JSON of one line, with everything escaped that a terminal would obey.
+pub fn json(value: &serde_json::Value) -> String {
+    json::tame(&value.to_string())
+}
+
 /// Bytes from a stranger: control characters, `"`, `\` and what is not UTF-8 are escaped.
 struct Escaped<'a>(&'a [u8]);
 
@@ -387,11 +398,7 @@ impl fmt::Display for Escaped<'_> {
                     _ if letter.is_ascii_control() => {
                         write!(f, "\\x{:02x}", u32::from(letter))?;
                     }
-                    // what some readers take for the end of a line
-                    '\u{2028}' | '\u{2029}' => write!(f, "{}", letter.escape_unicode())?,
-                    _ if letter.is_control() || is_unseen(letter) => {
-                        write!(f, "{}", letter.escape_unicode())?;
-                    }
+                    _ if is_odd(letter) => write!(f, "{}", letter.escape_unicode())?,
                     _ => f.write_char(letter)?,
                 }
             }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::admin::{ask, number, text};
 use super::screen::clock;
 use super::{Arguments, Stop, say};
+use crate::log;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
     let answer = ask(arguments.file.as_deref(), &json!({ "command": "bans" }))?;
     let bans = answer.get("bans").and_then(Value::as_array).cloned().unwrap_or_default();
     if json {
-        return Ok(say(&Value::from(bans).to_string()));
+        return Ok(say(&log::json(&Value::from(bans))));
     }
     if bans.is_empty() {
         return Ok(say("nobody is banned"));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::admin::{ask, number, text};
 use super::screen::{binary, clock};
 use super::{Arguments, Stop, say};
+use crate::log;
 
 /// What moves, in the words of the answer.
 const WAYS: [(&str, &str); 3] =
@@ -17,7 +18,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
     let answer = ask(arguments.file.as_deref(), &json!({ "command": "stats" }))?;
     let stats = answer.get("stats").unwrap_or(&Value::Null);
-    Ok(say(&if json { stats.to_string() } else { page(&answer, stats) }))
+    Ok(say(&if json { log::json(stats) } else { page(&answer, stats) }))
 }
 
 fn page(answer: &Value, stats: &Value) -> String {

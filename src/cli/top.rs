@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::admin::{ask, client, number, text};
 use super::screen::{binary, clock, head, per_second, size, transfer};
 use super::{Arguments, Stop};
+use crate::log;
 
 /// From one picture to the next.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     loop {
         let sessions = sessions(arguments.file.as_deref())?;
         let printed = if json {
-            Value::from(sessions).to_string()
+            log::json(&Value::from(sessions))
         } else {
             let clear = if once || !stdout.is_terminal() { "" } else { CLEAR };
             format!("{clear}{}", picture(&sessions, &mut before, size(&stdout)))

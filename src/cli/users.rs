@@ -13,7 +13,7 @@ use super::screen::binary;
 use super::{Arguments, Stop, complain, load, say};
 use crate::auth::{LastLogin, last_logins};
 use crate::config::{Config, Password, User};
-use crate::log::{escaped, stamp};
+use crate::log::{self, escaped, stamp};
 
 /// What is known about logins.
 struct Known {
@@ -31,7 +31,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     if json {
         let list: Vec<_> =
             users.iter().map(|(name, user)| object(name, user, &known)).collect();
-        return Ok(say(&Value::from(list).to_string()));
+        return Ok(say(&log::json(&Value::from(list))));
     }
     let rows = users.iter().map(|(name, user)| row(name, user, &config, &known));
     Ok(say(&table(rows.collect())))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::admin::{ask, client, number, text};
 use super::screen::{binary, clock, per_second};
 use super::{Arguments, Stop, say};
+use crate::log;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
@@ -15,7 +16,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let sessions = answer.get("sessions").and_then(Value::as_array);
     if json {
         let list = sessions.cloned().unwrap_or_default();
-        return Ok(say(&Value::from(list).to_string()));
+        return Ok(say(&log::json(&Value::from(list))));
     }
     Ok(say(&table(sessions.map(Vec::as_slice).unwrap_or_default())))
 }

@@ -50,6 +50,9 @@ pub struct Config {
     pub users: HashMap<String, Arc<User>>,
     /// What it says of TLS, if there is a certificate.
     pub tls: Option<TlsSettings>,
+    /// Whether a login under a name that nobody has is refused without TLS: as soon as it is for
+    /// any user.
+    pub strangers_need_tls: bool,
     /// What is allowed but hardly meant, in the form of a fault.
     pub warnings: Vec<String>,
     /// What `[server]` says of each key, to see what has changed.
@@ -493,7 +496,10 @@ impl Draft {
         let (server, limits) = (self.server, self.limits);
         let tls = tls_settings(&server);
         let (texts, folder) = (self.texts, self.folder);
-        Ok(Config { users: users.collect(), server, limits, tls, warnings, texts, folder })
+        let users: HashMap<String, Arc<User>> = users.collect();
+        let strangers_need_tls = limits.tls_required.control
+            || users.values().any(|user| user.limits.tls_required.control);
+        Ok(Config { users, server, limits, tls, strangers_need_tls, warnings, texts, folder })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::hash::Hash;
 use super::perm::PermSet;
@@ -245,7 +245,7 @@ pub(super) fn host(text: &str) -> Result<Option<String>, Refused> {
 pub(super) fn is_broken_address(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
-    is_number && text.parse::<std::net::Ipv4Addr>().is_err()
+    is_number && text.parse::<IpAddr>().is_err()
 }
 
 /// The parts of a comma-separated list.
@@ -289,9 +289,25 @@ pub(super) fn peers(text: &str) -> Result<Vec<Peers>, Refused> {
 
 fn prefix(part: &str) -> Result<IpNet, Refused> {
     let address = || part.parse::<IpAddr>().map(IpNet::from);
-    part.parse().or_else(|_| address()).map_err(|_| {
+    let prefix = part.parse().or_else(|_| address()).map_err(|_| {
         "is not a list of addresses and prefixes such as 192.168.1.0/24, ::1".to_owned()
+    })?;
+    canonical(prefix).ok_or_else(|| {
+        "has a prefix of IPv4 addresses in the form of IPv6 that is shorter than /96".to_owned()
     })
+}
+
+/// Clients that come by IPv4 are compared by their IPv4 addresses, so `::ffff:10.0.0.0/104` is
+/// 10.0.0.0/8. Nothing where IPv4 addresses are meant and less than they have in common is given.
+fn canonical(prefix: IpNet) -> Option<IpNet> {
+    const MAPPED: u8 = 96;
+    match (prefix, prefix.addr().to_canonical()) {
+        (IpNet::V6(v6), IpAddr::V4(v4)) => {
+            let length = v6.prefix_len().checked_sub(MAPPED)?;
+            Ipv4Net::new(v4, length).ok().map(IpNet::V4)
+        }
+        _ => Some(prefix),
+    }
 }
 
 /// A password in clear text, or a hash of one.
@@ -416,6 +432,23 @@ mod tests {
         }
         for outside in ["8.8.8.8", "2001:db8::1", "203.0.114.1"] {
             assert!(!contain(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn ipv4_in_the_form_of_ipv6_is_ipv4() {
+        for (text, same) in [
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:7f00:1/128", "127.0.0.1"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(prefixes(text), prefixes(same), "{text}");
+            assert_eq!(peers(text), peers(same), "{text}");
+        }
+        assert!(prefixes("::ffff:10.0.0.0/95").unwrap_err().contains("shorter than /96"));
+        for text in ["::/0", "::1", "2001:db8::/32", "64:ff9b::10.0.0.1"] {
+            assert!(prefixes(text).unwrap().iter().all(|net| net.addr().is_ipv6()), "{text}");
         }
     }
 

@@ -38,6 +38,8 @@ pub enum Refusal {
     TlsNeeded,
     /// Data connections must be protected (RFC 4217 §10).
     ProtectionNeeded,
+    /// A listing on the control connection, which must be protected as data connections must.
+    ListingInClear,
     /// A level of protection that TLS does not have.
     ProtectionUnknown,
     /// What is protected stays so.
@@ -119,6 +121,7 @@ impl Refusal {
             Self::NoTls
             | Self::TlsNeeded
             | Self::ProtectionNeeded
+            | Self::ListingInClear
             | Self::ProtectionUnknown
             | Self::ProtectionStays
             | Self::Injected => Reason::Tls,
@@ -167,6 +170,7 @@ impl From<&Refusal> for Reply {
             Refusal::ProtectionNeeded => {
                 Self::new(Code::DataInsecure, "Data connections take PROT P")
             }
+            Refusal::ListingInClear => Self::new(Code::DataInsecure, "Listings take AUTH TLS"),
             Refusal::ProtectionUnknown => Self::new(Code::ProtectionUnknown, "Use PROT P"),
             Refusal::ProtectionStays => Self::new(Code::PolicyForbids, "The protection stays"),
             Refusal::Injected => {
@@ -309,7 +313,9 @@ impl fmt::Display for Refusal {
             Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
             Self::NotThatUser(why) => write!(f, "run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
-            Self::TlsNeeded | Self::ProtectionNeeded => f.write_str("tls_required"),
+            Self::TlsNeeded | Self::ProtectionNeeded | Self::ListingInClear => {
+                f.write_str("tls_required")
+            }
             Self::ProtectionUnknown => f.write_str("unknown protection level"),
             Self::ProtectionStays => f.write_str("the protection stays"),
             Self::Injected => f.write_str("bytes in clear text behind AUTH, thrown away"),

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Event, Transfer, Who};
+use super::{Event, Transfer, Who, is_odd};
 
 /// Members of an object, one behind the other.
 pub(super) struct Members<'a, 'f> {
@@ -141,8 +141,23 @@ fn name(event: &Event<'_>) -> &'static str {
     }
 }
 
-/// A string of JSON. More is escaped than must be: what a terminal would obey, and what some
-/// readers take for the end of a line.
+/// Escapes what [`super::is_odd`] says of a JSON text. Such letters stand in its strings alone.
+pub(super) fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for letter in text.chars() {
+        // a String takes whatever is written to it
+        let _ =
+            if is_odd(letter) { escape(letter, &mut tame) } else { tame.write_char(letter) };
+    }
+    tame
+}
+
+/// Writes a letter by its number; beyond U+FFFF JSON knows two halves only.
+fn escape(letter: char, out: &mut impl Write) -> fmt::Result {
+    letter.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+}
+
+/// A string of JSON. More is escaped than must be: see [`super::is_odd`].
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl Display for Quoted<'_> {
@@ -151,8 +166,7 @@ impl Display for Quoted<'_> {
         for letter in self.0.chars() {
             match letter {
                 '"' | '\\' => write!(f, "\\{letter}")?,
-                '\u{2028}' | '\u{2029}' => write!(f, "\\u{:04x}", u32::from(letter))?,
-                _ if letter.is_control() => write!(f, "\\u{:04x}", u32::from(letter))?,
+                _ if is_odd(letter) => escape(letter, f)?,
                 _ => f.write_char(letter)?,
             }
         }
@@ -177,13 +191,14 @@ mod tests {
 
     fn read(event: &Event<'_>) -> Value {
         let line = format!("{{{}}}", All(event));
-        assert!(!line.contains(|letter: char| letter.is_control()), "{line}");
+        assert!(!line.contains(is_odd), "{line}");
         serde_json::from_str(&line).unwrap_or_else(|why| panic!("{why}: {line}"))
     }
 
     #[test]
     fn every_event_is_an_object_that_can_be_read_back() {
-        let path = Path::new("/home/a \"b\"\n\u{1b}[2J\u{2028}\u{9b}/ü");
+        let path =
+            Path::new("/home/a \"b\"\n\u{1b}[2J\u{2028}\u{9b}\u{202e}\u{e0041}\u{feff}/ü");
         let took = Duration::from_millis(1500);
         let ok = Transfer { verb: "STOR", path, bytes: 7, took, ascii: true, result: Ok(()) };
         for event in [
@@ -213,6 +228,15 @@ mod tests {
         let value = read(&Event::Transferred(&ok));
         assert_eq!((value["bytes"].as_u64(), value["seconds"].as_f64()), (Some(7), Some(1.5)));
         assert_eq!(value["result"], "complete");
+    }
+
+    #[test]
+    fn a_tame_text_reads_as_before_and_has_nothing_that_a_terminal_obeys() {
+        let odd = "\u{7f}\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200e}\u{202a}\u{202e}\u{2028}\u{2066}\u{feff}\u{e0001}";
+        let value = serde_json::json!({ format!("a{odd}"): [odd, "ü\"\\\n", 1.5, null] });
+        let text = tame(&value.to_string());
+        assert!(!text.contains(is_odd) && text.contains("\\udb40\\udc01"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -170,7 +170,7 @@ fn converse(stream: &UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
             answer.insert("stopping".to_owned(), Value::Bool(true));
         }
         let mut stream = stream;
-        let told = stream.write_all(format!("{answer}\n").as_bytes());
+        let told = stream.write_all(format!("{}\n", crate::log::json(&answer)).as_bytes());
         // whoever gave it has its answer before the server ends
         if let Some(order) = order {
             hub.orders.give(order);

@@ -330,7 +330,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
     let settings = hub.shared.settings();
     let since = hub.shared.counters.since;
     let (taken, ports) = settings.passive_ports();
-    json!({
+    crate::log::json(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "since": stamp(since.date()),
         "seconds": since.age().as_secs(),
@@ -339,8 +339,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "ports": { "taken": taken, "all": ports },
         "sessions": sights.iter().map(admin::session).collect::<Vec<_>>(),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },
-    })
-    .to_string()
+    }))
 }
 
 #[cfg(test)]

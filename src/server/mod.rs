@@ -392,7 +392,7 @@ fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let found = (host, port).to_socket_addrs();
         let found = found.map_err(|why| format!("cannot listen on {host}: {why}"))?;
-        for address in found {
+        for address in found.map(control::canonical) {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }

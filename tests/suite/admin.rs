@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::client::{Client, drain};
 use crate::server::{Server, eventually, run};
 
@@ -65,6 +67,44 @@ mod who {
         drop(data);
         client.expect(426);
         eventually("the transfer is over", || ftpd(&server, &["who"]).1.ends_with("idle\n"));
+    }
+
+    #[test]
+    fn json_has_nothing_in_it_that_a_terminal_obeys() {
+        let name = "a\u{202e}b\u{85}\u{9b}c\u{2066}\u{feff}\u{e0041}\u{7f}";
+        let user = "an\u{202e}na";
+        let server = Server::setup()
+            .server("log_format = json\nmetrics_listen = 127.0.0.1:0")
+            .section(&format!("[user:{user}]\npassword = secret\nperm = elr\nhome = home"))
+            .start();
+        server.put(name, vec![b'x'; 64 << 20]);
+        let mut client = Client::login(&server, user, "secret");
+        let _data = client.passive();
+        client.cmd(&format!("RETR {name}"), 150);
+        client.send("DELE x");
+        let mut outputs: Vec<String> =
+            [&["who", "--json"][..], &["top", "--once", "--json"], &["users", "--json"]]
+                .map(|arguments| ftpd(&server, arguments).1)
+                .into();
+        for (out, named) in outputs.iter().zip([true, true, false]) {
+            let list: Value = serde_json::from_str(out).unwrap();
+            let text = list.to_string();
+            assert!(text.contains(user) && (!named || text.contains(name)), "{out}");
+        }
+        let mut socket = UnixStream::connect(socket(&server)).unwrap();
+        socket.write_all(b"{\"command\":\"who\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line).unwrap();
+        assert!(line.contains("an\\u202ena"), "{line}");
+        outputs.push(line);
+        outputs.push(server.log());
+        assert!(server.log().contains("an\\u202ena"), "{}", server.log());
+        for out in outputs {
+            let odd = |letter: char| {
+                name.contains(letter) && !letter.is_ascii_alphabetic() || letter == '\u{202e}'
+            };
+            assert!(!out.contains(odd), "{}", out.escape_unicode());
+        }
     }
 
     #[test]

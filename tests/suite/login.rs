@@ -553,6 +553,20 @@ fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client_to_allow_from() {
 }
 
 #[test]
+fn ipv4_addresses_may_be_written_in_the_form_of_ipv6() {
+    for net in ["::ffff:127.0.0.1", "::ffff:127.0.0.0/104", "::FFFF:7f00:1"] {
+        let server = Server::setup().user(&format!("allow_from = {net}")).start();
+        try_login(&mut Client::connect(&server), "bob", "secret", 230);
+    }
+    let server = Server::setup().user("allow_from = ::ffff:127.0.0.2/127").start();
+    try_login(&mut Client::connect(&server), "bob", "secret", 530);
+    // and so may the address to listen on
+    let server = Server::setup().ip("::ffff:127.0.0.1, 127.0.0.1").start();
+    assert!(server.address().is_ipv4());
+    Client::bob(&server);
+}
+
+#[test]
 fn umask_takes_bits_from_new_files_and_directories() {
     let server = with_eve(Server::setup(), "umask = 077");
     let mut bob = Client::bob(&server);

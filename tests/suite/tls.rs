@@ -1008,9 +1008,14 @@ mod required {
             if word == "data" {
                 let mut client = Client::bob(&server);
                 refuses_clear_data(&mut client);
-                // what needs no data connection goes on
-                client.cmd("STAT file", 213);
+                // a listing is one on any connection
+                for line in ["STAT file", "STAT .", "STAT nothing", "STAT -l *"] {
+                    client.cmd(line, 521);
+                }
+                // what tells of one file goes on, and so does STAT of the session
+                client.cmd("STAT", 211);
                 client.cmd("MLST file", 250);
+                client.cmd("SIZE file", 213);
             } else {
                 refuses_clear_logins(&server, "bob");
                 refuses_clear_logins(&server, "nobody");
@@ -1019,6 +1024,7 @@ mod required {
             client.cmd("USER bob", 331);
             client.cmd("PASS secret", 230);
             client.cmd("TYPE I", 200);
+            client.cmd("STAT file", 213);
             if word == "control" {
                 assert_eq!(client.download("RETR file"), b"content");
                 client.cmd("PBSZ 0", 200);
@@ -1067,6 +1073,32 @@ mod required {
         server.put("file", "content");
         let mut client = Client::login(&server, "ann", "secret");
         assert_eq!(client.download("RETR file"), b"content");
+    }
+
+    #[test]
+    fn a_refusal_at_user_does_not_tell_that_there_is_such_a_user() {
+        let ann = "[user:ann]\npassword = secret\nhome = home\ntls_required = control";
+        let server =
+            setup().server("enable_anonymous = on\nanonymous_path = home").section(ann).start();
+        let said = |name: &str| {
+            let mut client = Client::connect(&server);
+            client.ask(&format!("USER {name}"))
+        };
+        let refused = said("ann");
+        assert_eq!(refused.0, 530);
+        for name in ["nobody", "Ann", "ann ", "\u{e4}", "Anonymous"] {
+            assert_eq!(said(name), refused, "{name}");
+        }
+        // who needs no TLS may go on without, and who has a name of no user with it
+        for name in ["bob", "anonymous", "ftp"] {
+            assert_eq!(said(name).0, 331, "{name}");
+        }
+        let mut client = Client::auth(&server, &Tls::new(&TLS13));
+        client.cmd("USER nobody", 331);
+        client.cmd("PASS secret", 530);
+        // where nobody needs it, all names are alike
+        let server = setup().start();
+        Client::connect(&server).cmd("USER nobody", 331);
     }
 
     #[test]

@@ -74,8 +74,12 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
 }
 
-/// STAT of a path: LIST on the control connection.
+/// STAT of a path: LIST on the control connection, which then needs the protection that a data
+/// connection would. MLST tells of one file that the client has named, as SIZE and MDTM do.
 pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    if session.required().data && !session.connection.is_secure() {
+        return Err(Refusal::ListingInClear);
+    }
     let user = session.user()?;
     let (path, _) = named(user, Some(path));
     let style = Style::Long(LongStyle::new(&session.shared));

@@ -67,11 +67,15 @@ pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal
     }))
 }
 
-/// Whether a login under this name may go on without TLS.
+/// Whether a login under this name may go on without TLS. Where that depends on the user, a name
+/// that nobody has is refused like that of a user who needs TLS, so that the refusal does not tell
+/// which of the two it is.
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     let config = &session.settings.config;
-    let limits = config.user(name).map_or(&config.limits, |(_, user)| &user.limits);
-    if limits.tls_required.control && !session.connection.is_secure() {
+    let user = config.user(name);
+    let needed =
+        user.map_or(config.strangers_need_tls, |(_, user)| user.limits.tls_required.control);
+    if needed && !session.connection.is_secure() {
         return Err(Refusal::TlsNeeded);
     }
     Ok(())
