@@ -278,7 +278,7 @@ fn choose(arguments: &mut Arguments) -> Result<Choice, Stop> {
 
 fn launch(words: &[OsString]) -> ExitCode {
     let why = hook::launch(words);
-    let program = words.first().map(|word| word.as_encoded_bytes());
+    let program = words.get(1).map(|word| word.as_encoded_bytes());
     let program = escaped(program.unwrap_or_default());
     complain(&format!("{program} cannot be started: {why}"));
     ExitCode::from(CANNOT_START)

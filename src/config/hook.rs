@@ -19,6 +19,10 @@ pub enum Occasion {
 }
 
 impl Occasion {
+    /// Every one of them.
+    const ALL: [Self; 5] =
+        [Self::Upload, Self::Download, Self::Delete, Self::Rename, Self::Login];
+
     /// The key that names its program is this behind `on_`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,6 +57,12 @@ impl Programs {
     /// Each of them.
     pub fn all(&self) -> impl Iterator<Item = &Program> {
         self.0.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// Each of them, with what it is for.
+    pub fn by_occasion(&self) -> impl Iterator<Item = (Occasion, &Program)> {
+        let of = |occasion| Some((occasion, self.of(occasion)?.as_ref()));
+        Occasion::ALL.into_iter().filter_map(of)
     }
 
     /// Whether there is any.

@@ -376,7 +376,7 @@ pub static KEYS: &[Key] = &[
     key("on_login", "", Prog(Both(|to, v| to.hooks.set(Occasion::Login, v))),
         "The same when a user has logged in."),
     key("hook_workers", "2", Number(1..=64, InServer(|to, v| to.hook_workers = wide(v))),
-        "So many of these programs run at once; others wait."),
+        "Maximum number of hook programs at once; others queue."),
     fixed("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
         "End one of these programs that runs for longer than this."),
     key("users_file", "", FileOrFolder(InServer(|to, v| to.users_file = v)),

@@ -34,7 +34,7 @@ pub use shared::{Settings, Shared, Stop};
 pub use since::Since;
 
 use command::{Command, Verb};
-use connection::{Aside, Connection, Gone, Heard, Unshaken};
+use connection::{Aside, Connection, Ear, Gone, Heard, Unshaken};
 use line::Line;
 use refusal::Refusal;
 use reply::{Code, Reply};
@@ -43,10 +43,10 @@ use syntax::SyntaxError;
 use verbs::{facts, info, listing, login, param, security, transfer, tree};
 
 use crate::config::Occasion;
-use crate::data::Lingering;
-use crate::hook::Happening;
+use crate::data::{self, Lingering, Progress};
+use crate::hook::{Happening, Owner};
 use crate::log::{self, Event, Who};
-use crate::tls::SessionTls;
+use crate::tls::{Awaited, SessionTls};
 use crate::vfs::{FsError, VirtualPath};
 
 /// One client, from the greeting to the end. Lives on one thread.
@@ -470,6 +470,49 @@ impl Session {
         }
     }
 
+    /// Waits, for `data_timeout` at the most, until the program that the administrator wants for
+    /// this can be handed what is going to happen. Asked first, so that nothing has to be thrown
+    /// away or told late when it has happened.
+    fn await_program(&mut self, occasion: Occasion, verb: &'static str) -> Result<(), Refusal> {
+        let Ok(user) = self.user() else { return Ok(()) };
+        if user.account.user.limits.hooks.of(occasion).is_none() {
+            return Ok(());
+        }
+        let owner = user.hook_owner.clone();
+        let time = self.settings.config.server.data_timeout;
+        let until = time.map(|time| Instant::now() + time);
+        self.await_room(&owner, verb, until)
+    }
+
+    #[inline(never)]
+    fn await_room(
+        &mut self,
+        owner: &Owner,
+        verb: &'static str,
+        until: Option<Instant>,
+    ) -> Result<(), Refusal> {
+        let Self { connection, shared, live, .. } = self;
+        loop {
+            let Some(bell) =
+                shared.hooks.await_room(owner).map_err(|_| Refusal::ProgramsBusy)?
+            else {
+                return Ok(());
+            };
+            if shared.stop.is_soon() || connection.gone().is_some() {
+                return Err(Refusal::ProgramsBusy);
+            }
+            let stop = &shared.stop;
+            let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: false };
+            // an ABOR may have come right behind its command
+            let heard = ear.obey(&Progress::start());
+            match heard.and_then(|()| data::wait_for(&mut ear, Awaited::readable(&bell), until))
+            {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Err(Refusal::ProgramsBusy),
+            }
+        }
+    }
+
     /// Starts the program that the administrator wants for this.
     fn happened(
         &self,
@@ -485,6 +528,8 @@ impl Session {
         let happening = Happening {
             occasion,
             user: &user.account.name,
+            owner: &user.hook_owner,
+            ids: user.account.user.run_as.as_ref(),
             address: self.peer.ip(),
             path: (&here, path.as_bytes()),
             from: before.as_deref().zip(from.map(VirtualPath::as_bytes)),

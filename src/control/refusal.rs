@@ -74,6 +74,10 @@ pub enum Refusal {
     IdleRange(Duration),
     /// There is no room for that many bytes.
     NoRoom,
+    /// The programs of the user's hooks have fallen too far behind.
+    ProgramsBusy,
+    /// The same at a login.
+    LoginBusy,
     /// An action in the user's tree failed.
     Fs(FsError),
     /// The system lets nobody rename it: what was to be renamed.
@@ -107,6 +111,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Login(..) | Self::Ended(_) | Self::Transfer(_) => return None,
+            Self::LoginBusy => Reason::Login,
             Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
             Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) => Reason::Login,
             Self::NotPermitted(_)
@@ -135,6 +140,7 @@ impl Refusal {
             | Self::NotAFile
             | Self::TooLargeToCount
             | Self::IdleRange(_)
+            | Self::ProgramsBusy
             | Self::Fs(_) => Reason::Other,
         })
     }
@@ -206,6 +212,12 @@ impl From<&Refusal> for Reply {
                 Self::new(Code::BadArgument, text)
             }
             Refusal::NoRoom => Self::new(Code::OverAllocation, "Not enough free space"),
+            Refusal::ProgramsBusy => {
+                Self::new(Code::BusyFile, "Too much is waiting already, try again later")
+            }
+            Refusal::LoginBusy => {
+                Self::new(Code::Unavailable, "Too much is waiting already, try again later")
+            }
             Refusal::Fs(why) | Refusal::RenameDenied(why, _) => file_system(why),
             Refusal::Data(why) | Refusal::Transfer(why) => data(why),
         }
@@ -332,6 +344,9 @@ impl fmt::Display for Refusal {
             Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),
             Self::IdleRange(_) => f.write_str("idle timeout out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
+            Self::ProgramsBusy | Self::LoginBusy => {
+                f.write_str("too many events of this user wait for the programs of hooks")
+            }
             Self::Fs(why) | Self::RenameDenied(why, _) => why.fmt(f),
             Self::Data(why) | Self::Transfer(why) => why.fmt(f),
         }

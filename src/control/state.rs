@@ -9,6 +9,7 @@ use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::Passive;
 use crate::data::listing::Facts;
+use crate::hook::Owner;
 use crate::rights::Acting;
 use crate::vfs::{Told, Tree, VirtualPath};
 
@@ -69,6 +70,8 @@ impl Login {
 pub(super) struct User {
     pub(super) account: Account,
     pub(super) tree: Arc<Tree>,
+    /// Whose events the programs of hooks are told.
+    pub(super) hook_owner: Owner,
     pub(super) cwd: VirtualPath,
     pub(super) umask: u32,
     pub(super) idle_timeout: Option<Duration>,

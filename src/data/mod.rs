@@ -19,6 +19,10 @@ mod pump;
 mod throttle;
 mod tube;
 
+use std::time::Instant;
+
+use crate::tls::Awaited;
+
 pub use active::{connect, may_leave_from};
 pub use connection::{DataConnection, Lingering};
 pub use error::DataError;
@@ -29,3 +33,18 @@ pub use ports::Ports;
 pub use pump::{Interrupt, Progress, Pump, Source, Watch};
 use pump::{Ready, wait};
 pub use throttle::Throttle;
+
+/// Waits until something of the server's own becomes readable, and says whether it has before the
+/// time comes; listens to the control connection meanwhile.
+///
+/// # Errors
+///
+/// When the client or the server says that there is nothing to wait for any more.
+pub fn wait_for(
+    watch: &mut dyn Watch,
+    bell: Awaited<'_>,
+    until: Option<Instant>,
+) -> Result<bool, Interrupt> {
+    let ready = wait(watch, &Progress::start(), Some(bell), until)?;
+    Ok(ready == Ready::Yes)
+}

@@ -2,26 +2,39 @@
 //! is in place, say.
 //!
 //! Alone has the right to start programs. No shell is between; what has happened stands in the
-//! environment. A session only hands the event over and never waits: a few threads, which the
-//! server starts, run one program each, and end it when its time is over. What it prints goes
-//! to the log.
+//! environment. A session asks for room before it does what it will have to tell of; then it only
+//! hands the event over, and waits for no program. A few threads, which the server starts, run one
+//! program each, and end it when its time is over. What it prints goes to the log.
+//!
+//! The program of a user with `run_as` is that user's in every way: it opens files by names that
+//! this user can change. The server's own program, which is started first (see [`LAUNCH`]), becomes
+//! the user for good before it becomes the program. A thread of the server that did so could be
+//! signalled, and its limits set, by that user's other programs.
 
-use std::collections::VecDeque;
+mod queue;
+
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::io::{PipeReader, Read, pipe};
+use std::io::{self, PipeReader, Read, pipe};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group, umask};
+
+pub use queue::Owner;
+use queue::Queues;
 
 use crate::config::{Occasion, Program};
 use crate::log::escaped;
+use crate::rights::{self, Acting, Ids, Keep};
 
 /// The events that wait for their programs.
 #[derive(Debug)]
@@ -34,7 +47,11 @@ pub struct Hooks {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Job>,
+    waiting: Queues<Job>,
+    /// What wakes the sessions of a user that wait for room.
+    bells: HashMap<String, Vec<Weak<OwnedFd>>>,
+    /// Users of whom the log has been told that they wait, until nothing of theirs does.
+    told: HashSet<String>,
     running: usize,
     /// Programs are ended at once.
     over: bool,
@@ -44,6 +61,8 @@ struct State {
 struct Job {
     occasion: Occasion,
     program: Arc<Program>,
+    /// As whom it runs; nobody in particular is the server's user.
+    ids: Option<Arc<Ids>>,
     environment: Vec<(&'static str, OsString)>,
 }
 
@@ -54,6 +73,10 @@ pub struct Happening<'a> {
     pub occasion: Occasion,
     /// The user.
     pub user: &'a str,
+    /// Whose event it is.
+    pub owner: &'a Owner,
+    /// The user of the system that the program runs as; `None` is the server's.
+    pub ids: Option<&'a Arc<Ids>>,
     /// The client's address.
     pub address: std::net::IpAddr,
     /// The file: where it lies, and what the client calls it. For a login, the home.
@@ -64,10 +87,6 @@ pub struct Happening<'a> {
     /// and why it failed if it did.
     pub transfer: Option<(u64, Duration, Option<&'a str>)>,
 }
-
-/// So many events wait. A server that gets more of them than its programs can take forgets
-/// some, and says so, rather than its clients.
-const MOST_WAITING: usize = 4096;
 
 /// A program that runs is looked after so often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -86,16 +105,34 @@ const CHUNKS: usize = 16;
 /// server's own is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
-/// The server's own program, when this is its first word, becomes the one that follows.
+/// The server's own program, when this is its first word, becomes the one behind the next word,
+/// which says who it becomes first.
 pub const LAUNCH: &str = "launch-hook";
 
-/// Becomes a program, with a mask of its own: between a server of many threads and a program
-/// nothing else could set it. Gives back why it could not.
-pub fn launch(words: &[OsString]) -> std::io::Error {
+/// Who the program stays whose settings name nobody.
+const NOBODY_ELSE: &str = "-";
+
+/// Becomes a program, with a mask of its own and as the user that it is to be. Between a server of
+/// many threads and a program nothing else could do so. Returns why it could not.
+pub fn launch(words: &[OsString]) -> io::Error {
     umask(UMASK);
-    let (program, arguments) = words.split_first().unzip();
-    let mut command = Command::new(program.map_or(OsStr::new(""), OsString::as_os_str));
-    command.args(arguments.unwrap_or_default()).exec()
+    let [who, program, arguments @ ..] = words else {
+        return io::Error::other("expected a user and a program");
+    };
+    if who != NOBODY_ELSE
+        && let Err(why) = become_user(who)
+    {
+        return why;
+    }
+    Command::new(program).args(arguments).exec()
+}
+
+fn become_user(who: &OsStr) -> io::Result<()> {
+    let ids = who.to_str().and_then(Ids::from_numbers);
+    let ids = ids.ok_or_else(|| io::Error::other("expected the numbers of a user"))?;
+    rights::give_up(&ids, Keep::default()).map_err(|why| {
+        io::Error::new(why.kind(), format!("cannot become uid {}: {why}", ids.uid))
+    })
 }
 
 impl Hooks {
@@ -104,19 +141,38 @@ impl Hooks {
         Self { timeout, state: Mutex::default(), changed: Condvar::new() }
     }
 
+    /// Whether there is room for an event of this owner; if not, becomes readable when to ask
+    /// again. Asked before something happens, so that no event must be thrown away: sessions that
+    /// have been told of the last place at once may all take it.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no file descriptor left to wait for.
+    pub fn await_room(&self, owner: &Owner) -> io::Result<Option<Arc<OwnedFd>>> {
+        let mut state = self.state();
+        if !state.waiting.is_full(owner) {
+            return Ok(None);
+        }
+        let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let bells = state.bells.entry(owner.name().to_owned()).or_default();
+        bells.retain(|bell| bell.strong_count() > 0);
+        bells.push(Arc::downgrade(&bell));
+        if state.told.insert(owner.name().to_owned()) {
+            let user = escaped(owner.name().as_bytes());
+            log::warn!("programs of hooks fall behind: commands of {user} wait for them");
+        }
+        Ok(Some(bell))
+    }
+
     /// Hands an event over to its program.
     pub fn start(&self, program: &Arc<Program>, happening: &Happening<'_>) {
-        let mut state = self.state();
-        if state.waiting.len() >= MOST_WAITING {
-            let path = crate::log::path(happening.path.0);
-            let name = happening.occasion.name();
-            log::error!("on_{name} is not run for {path}: too many wait");
-            return;
-        }
-        let (occasion, program) = (happening.occasion, Arc::clone(program));
-        let environment = happening.environment();
-        state.waiting.push_back(Job { occasion, program, environment });
-        drop(state);
+        let job = Job {
+            occasion: happening.occasion,
+            program: Arc::clone(program),
+            ids: happening.ids.cloned(),
+            environment: happening.environment(),
+        };
+        self.state().waiting.push(happening.owner, job);
         self.changed.notify_all();
     }
 
@@ -124,10 +180,19 @@ impl Hooks {
     pub fn work(&self) {
         let mut state = self.state();
         loop {
-            match state.waiting.pop_front() {
+            match state.waiting.pop() {
                 None => state = self.wait(state, None),
-                Some(job) => {
+                Some((user, job)) => {
                     state.running += 1;
+                    if !state.waiting.has(&user) {
+                        state.told.remove(&user);
+                    }
+                    for bell in state.bells.remove(&user).iter().flatten() {
+                        if let Some(bell) = bell.upgrade() {
+                            // cannot fail: the counter is far from its limit
+                            let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
+                        }
+                    }
                     drop(state);
                     self.run(&job);
                     state = self.state();
@@ -161,7 +226,7 @@ impl Hooks {
         let key = format!("on_{}", job.occasion.name());
         match job.spawn() {
             Err(why) => log::error!("{key} {name}: cannot be started: {why}"),
-            Ok((child, output)) => match self.attend(&key, child, output) {
+            Ok((child, output)) => match self.attend(&key, job, child, output) {
                 Ok(status) if status.success() => log::debug!("{key} {name}: {status}"),
                 Ok(status) => log::warn!("{key} {name}: {status}"),
                 Err(why) => log::error!("{key} {name}: {why}"),
@@ -173,9 +238,10 @@ impl Hooks {
     fn attend(
         &self,
         key: &str,
+        job: &Job,
         mut child: Child,
         output: PipeReader,
-    ) -> std::io::Result<ExitStatus> {
+    ) -> io::Result<ExitStatus> {
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
         let mut output =
             Output { key, pid: child.id(), pipe: Some(output), ..Output::default() };
@@ -183,13 +249,13 @@ impl Hooks {
         let mut asked: Option<Instant> = None;
         loop {
             output.take(LOOK);
-            let ended = child.try_wait().inspect_err(|_| signal(&child, Signal::KILL));
+            let ended = child.try_wait().inspect_err(|_| job.signal(&child, Signal::KILL));
             let since = asked.map(|asked| asked.elapsed());
             if let Some(status) = ended?
-                && since.is_none_or(|since| since >= LAST_WORDS || !lives(&child))
+                && since.is_none_or(|since| since >= LAST_WORDS || !job.lives(&child))
             {
                 if asked.is_some() {
-                    signal(&child, Signal::KILL);
+                    job.signal(&child, Signal::KILL);
                 }
                 // what it has left behind in the background may hold the pipe open
                 output.take(Duration::ZERO);
@@ -201,11 +267,11 @@ impl Hooks {
             match asked {
                 None if too_long => {
                     log::warn!("{key}[{}] runs for too long and is ended", child.id());
-                    signal(&child, Signal::TERM);
+                    job.signal(&child, Signal::TERM);
                     asked = Some(now);
                 }
                 Some(since) if now.duration_since(since) >= LAST_WORDS => {
-                    signal(&child, Signal::KILL);
+                    job.signal(&child, Signal::KILL);
                 }
                 None | Some(_) => {}
             }
@@ -232,35 +298,50 @@ impl Hooks {
     }
 }
 
-/// Whether the program, or anything that it has started, is still there.
-fn lives(child: &Child) -> bool {
-    group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
-}
-
 /// A program is the leader of a group of its own.
 fn group(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
-/// To the program and all that it has started.
-fn signal(child: &Child, signal: Signal) {
-    if let Some(group) = group(child) {
-        // it may have ended by itself
-        let _ = kill_process_group(group, signal);
-    }
-}
-
 impl Job {
-    fn spawn(&self) -> std::io::Result<(Child, PipeReader)> {
+    fn spawn(&self) -> io::Result<(Child, PipeReader)> {
         let (reader, writer) = pipe()?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg(LAUNCH).arg(&self.program.path).args(&self.program.args);
+        let who = self.ids.as_ref().map_or_else(|| NOBODY_ELSE.to_owned(), |ids| ids.numbers());
+        command.arg(LAUNCH).arg(who).arg(&self.program.path).args(&self.program.args);
         // nothing of the server's own
         command.env_clear().env("PATH", PATH);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let _lent = self.ids.as_ref().map(|_| rights::lend_switch()).transpose()?;
         Ok((command.spawn()?, reader))
+    }
+
+    /// Whether the program, or anything that it has started, is still there.
+    fn lives(&self, child: &Child) -> bool {
+        let _acting = self.act();
+        let test = |group| test_kill_process_group(group) != Err(Errno::SRCH);
+        group(child).is_some_and(test)
+    }
+
+    /// To the program and all that it has started.
+    fn signal(&self, child: &Child, signal: Signal) {
+        let _acting = self.act();
+        if let Some(group) = group(child) {
+            // it may have ended by itself
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// The server's user may not signal the programs of another one.
+    fn act(&self) -> Option<Acting> {
+        let ids = self.ids.as_deref()?;
+        let acting = rights::act_as(Some(ids));
+        acting.unwrap_or_else(|why| {
+            log::error!("cannot act as uid {} to signal its program: {why}", ids.uid);
+            None
+        })
     }
 }
 

@@ -52,6 +52,25 @@ impl Ids {
     }
 }
 
+impl Ids {
+    /// All numbers, for [`Ids::from_numbers`] in another process.
+    pub fn numbers(&self) -> String {
+        let groups: Vec<_> = self.groups.iter().map(u32::to_string).collect();
+        format!("{}:{}:{}", self.uid, self.gid, groups.join(","))
+    }
+
+    /// The user with these numbers, who need not have a name.
+    pub fn from_numbers(text: &str) -> Option<Self> {
+        let mut words = text.split(':');
+        let (uid, gid, groups) = (words.next()?, words.next()?, words.next()?);
+        let groups = groups.split(',').filter(|group| !group.is_empty());
+        let groups = groups.map(number).collect::<Option<_>>()?;
+        let uid = number(uid).filter(|&uid| uid != 0)?;
+        let (name, place) = (uid.to_string(), String::new());
+        Some(Self { name, uid, gid: number(gid)?, groups, place })
+    }
+}
+
 /// Two are the same if the system takes them for the same.
 impl PartialEq for Ids {
     fn eq(&self, other: &Self) -> bool {
@@ -96,6 +115,19 @@ mod tests {
         for name in ["", "nobody-of-that-name", "-1", "+5", "4294967295", "1 "] {
             assert_eq!(Ids::of(name, Some(5)).unwrap_err(), "is not a user of this system");
             assert_eq!(group(name).unwrap_err(), "is not a group of this system");
+        }
+    }
+
+    #[test]
+    fn numbers_name_the_same_user_again() {
+        let (name, place) = (String::new(), String::new());
+        for groups in [vec![], vec![7], vec![7, 8, 90]] {
+            let ids = Ids { name: name.clone(), uid: 5, gid: 7, groups, place: place.clone() };
+            let again = Ids::from_numbers(&ids.numbers()).unwrap();
+            assert_eq!((again.uid, again.gid, again.groups), (5, 7, ids.groups));
+        }
+        for text in ["", "5", "5:7", "0:7:7", "x:7:", "5:x:", "5:7:x", "-1:7:7"] {
+            assert!(Ids::from_numbers(text).is_none(), "{text}");
         }
     }
 

@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 use nix::unistd::getgroups;
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_thread_groups,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, set_capabilities, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
 
@@ -161,6 +162,40 @@ impl Drop for Raised {
             && let Err(why) = set_capabilities(None, before)
         {
             log::error!("a capability stays: {why}");
+        }
+    }
+}
+
+/// Programs that this thread starts can become another user as long as this is there.
+#[derive(Debug)]
+pub struct Lent(Option<CapabilitySets>);
+
+/// Lends what it takes to become somebody else to the programs that this thread starts: one that is
+/// not root's would have none of it otherwise.
+///
+/// # Errors
+///
+/// The system's.
+pub fn lend_switch() -> io::Result<Lent> {
+    if geteuid().is_root() {
+        return Ok(Lent(None));
+    }
+    let before = capabilities(None)?;
+    let inheritable = before.inheritable | (SWITCH & before.permitted);
+    set_capabilities(None, CapabilitySets { inheritable, ..before })?;
+    let lent = Lent(Some(before));
+    for capability in SWITCH.iter() {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(lent)
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(before) = self.0 else { return };
+        let cleared = clear_ambient_capability_set();
+        if let Err(why) = cleared.and_then(|()| set_capabilities(None, before)) {
+            log::error!("capabilities stay lent: {why}");
         }
     }
 }

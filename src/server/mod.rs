@@ -143,6 +143,7 @@ impl Server {
         let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
+        root::warn_of_hooks(&config);
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let serve = {
             let shared = Arc::clone(&shared);

@@ -54,6 +54,28 @@ pub(super) fn missing_rights(config: &Config) -> Vec<String> {
     faults
 }
 
+/// Programs of hooks that the users of `run_as`, as whom they run, cannot start.
+pub(super) fn warn_of_hooks(config: &Config) {
+    let mut warnings = Vec::new();
+    for (name, user) in &config.users {
+        let Some(ids) = &user.run_as else { continue };
+        let Ok(_acting) = rights::act_as(Some(ids)) else { continue };
+        for (occasion, program) in user.limits.hooks.by_occasion() {
+            if !may(&program.path, Access::EXEC_OK) {
+                let (user, key) = (escaped(name.as_bytes()), occasion.name());
+                let (path, uid) = (program.path.display(), ids.uid);
+                let why =
+                    format!("uid {uid} cannot start it, and it runs as that user (run_as)");
+                warnings.push(format!("[user:{user}] on_{key} {path}: {why}"));
+            }
+        }
+    }
+    warnings.sort();
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+}
+
 /// What of root's power is needed later on.
 fn keep(config: &Config) -> Keep {
     let server = &config.server;

@@ -297,3 +297,163 @@ fn many_uploads_from_many_sessions_run_their_programs_all() {
     });
     crate::server::eventually("all have run", || server.log().matches("]: ran").count() == 40);
 }
+
+/// What each program of these tests does before it ends: it waits until `gate` is there.
+const AT_THE_GATE: &str = "while [ ! -e gate ]; do sleep 0.01; done";
+
+/// A server with one worker, whose programs of bob wait at the gate, and eve, whose do not. Bob's
+/// queue is full: one program runs and 256 wait.
+fn with_full_queue(hooks: &str) -> (Server, Client) {
+    // the home is not known yet, but its part of the environment is
+    let script = format!("cd ${{FTPD_PATH%/home*}}; {AT_THE_GATE}; echo ran $FTPD_EVENT");
+    let program = format!("/bin/sh -c \"{script}\"");
+    let eve = "[user:eve]\npassword = apple\nperm = elradfmw\nhome = home\n\
+               on_upload = /bin/echo of eve";
+    let server = Server::setup()
+        .server("hook_workers = 1\nhook_timeout = 0\ndata_timeout = 1\nshutdown_grace = 0")
+        .user(&format!("on_upload = {program}\n{}", hooks.replace("GATED", &program)))
+        .section(eve)
+        .start();
+    let mut client = Client::bob(&server);
+    let own = 257 - usize::from(hooks.contains("on_login"));
+    for number in 0..own {
+        client.upload(&format!("STOR {}", number % 3), b"x");
+        if number == 0 {
+            // the first program runs before the others wait
+            crate::server::eventually("a program runs", || !children(&server).is_empty());
+        }
+    }
+    (server, client)
+}
+
+fn children(server: &Server) -> String {
+    let pid = server.pid();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect()
+}
+
+/// Lets the programs end, those that run and those that wait.
+fn open_gate(server: &Server) {
+    std::fs::write(server.dir().join("gate"), "").unwrap();
+}
+
+fn ran(server: &Server, what: &str) -> usize {
+    server.log().matches(&format!("]: {what}\n")).count()
+}
+
+#[test]
+fn whoever_fills_his_queue_waits_before_the_150_and_nobody_else_does() {
+    let (server, mut client) = with_full_queue("");
+    let data = client.passive();
+    let asked = std::time::Instant::now();
+    client.cmd("STOR more", 450);
+    assert!(asked.elapsed() >= std::time::Duration::from_secs(1), "data_timeout");
+    assert!(!server.has("more"));
+    drop(data);
+    server.wait_for_log("commands of bob wait for them");
+    assert!(server.wait_for_log("STOR \"").contains("complete"));
+    server.wait_for_log("refused: too many events of this user wait");
+    // his other sessions as well, and every way to upload
+    let mut other = Client::bob(&server);
+    for command in ["APPE more", "STOU"] {
+        other.passive();
+        other.cmd(command, 450);
+    }
+    other.cmd("NOOP", 200);
+    // what has no program goes on
+    other.download("RETR 0");
+    other.cmd("MKD dir", 257);
+    let mut eve = Client::login(&server, "eve", "apple");
+    eve.upload("STOR eve", b"x");
+    // room comes while he waits
+    let mut data = client.passive();
+    client.send("STOR more");
+    open_gate(&server);
+    client.expect(150);
+    data.write_all(b"late").unwrap();
+    drop(data);
+    client.expect(226);
+    crate::server::eventually("nothing is lost", || ran(&server, "ran upload") == 258);
+    assert_eq!(server.get("more"), b"late");
+    let log = server.log();
+    let turns: Vec<_> =
+        log.lines().filter(|line| line.contains("]: ran") || line.contains("of eve")).collect();
+    let eves = turns.iter().position(|line| line.contains("of eve")).unwrap();
+    assert!(eves <= 2, "her turn comes next: {eves}");
+}
+
+#[test]
+fn every_other_occasion_waits_for_room_as_well_and_is_not_carried_out_without() {
+    let hooks = "on_download = GATED\non_delete = GATED\non_rename = GATED\non_login = GATED";
+    let (server, mut client) = with_full_queue(hooks);
+    client.passive();
+    client.cmd("RETR 0", 450);
+    client.cmd("DELE 0", 450);
+    client.cmd("RNFR 1", 350);
+    client.cmd("RNTO new", 450);
+    assert!(server.has("0") && server.has("1") && !server.has("new"));
+    let mut other = Client::connect(&server);
+    other.cmd("USER bob", 331);
+    other.cmd("PASS secret", 421);
+    // a wrong password tells nothing of it
+    let mut other = Client::connect(&server);
+    other.cmd("USER bob", 331);
+    other.cmd("PASS wrong", 530);
+    // what fails at once for other reasons still does
+    client.cmd("RNTO new", 503);
+    open_gate(&server);
+    client.cmd("DELE 0", 250);
+    client.cmd("RNFR 1", 350);
+    client.cmd("RNTO new", 250);
+    client.download("RETR 2");
+    Client::bob(&server);
+    for (event, count) in
+        [("upload", 256), ("delete", 1), ("rename", 1), ("download", 1), ("login", 2)]
+    {
+        crate::server::eventually(event, || ran(&server, &format!("ran {event}")) == count);
+    }
+}
+
+#[test]
+fn whoever_waits_for_room_is_heard() {
+    let (mut server, mut client) = with_full_queue("");
+    let ini = server.dir().join("ftpd.ini");
+    let text = std::fs::read_to_string(&ini).unwrap();
+    std::fs::write(&ini, text.replace("data_timeout = 1", "data_timeout = 0")).unwrap();
+    let (code, _, err) = crate::server::run(&["reload"], server.dir());
+    assert_eq!(code, 0, "{err}");
+    drop(client);
+    client = Client::bob(&server);
+    client.passive();
+    client.send("STOR more");
+    client.cmd("STAT", 211);
+    client.cmd("ABOR", 450);
+    client.expect(226);
+    // kicked
+    client.passive();
+    client.send("STOR more");
+    client.cmd("STAT", 211);
+    assert_eq!(crate::server::run(&["kick", "bob"], server.dir()).0, 0);
+    client.expect(450);
+    client.expect(421);
+    // gone
+    let mut client = Client::bob(&server);
+    client.passive();
+    client.send("STOR more");
+    client.cmd("STAT", 211);
+    drop(client);
+    crate::server::eventually("the session has ended", || {
+        crate::server::run(&["who"], server.dir()).1.lines().count() == 1
+    });
+    // stopped
+    let mut client = Client::bob(&server);
+    client.passive();
+    client.send("STOR more");
+    client.cmd("STAT", 211);
+    server.signal("TERM");
+    client.expect(450);
+    client.expect(421);
+    assert!(server.wait_for_exit().success());
+    assert!(!server.has("more"));
+}

@@ -460,6 +460,119 @@ mod acting {
         server.wait_for_log("failed: control connection lost");
     }
 
+    /// Ann's uploads start this.
+    fn with_hook(lines: &str, program: &str) -> Server {
+        let section = format!(
+            "[user:ann]\npassword = secret\nhome = home\nperm = elradfmwMT\n\
+             run_as = {ANN}:{ANN}\non_upload = {program}"
+        );
+        let server = Server::setup().server(lines).home_of(0).section(&section).start();
+        fs::set_permissions(server.home(), PermissionsExt::from_mode(0o1777)).unwrap();
+        server
+    }
+
+    #[test]
+    fn a_hook_is_its_user_in_every_way() {
+        if !is_root() {
+            return;
+        }
+        for lines in
+            ["", "user = nobody", "sandbox = require", "sandbox = require\nuser = nobody"]
+        {
+            let server = with_hook(lines, "/bin/cat /proc/self/status");
+            let mut ann = Client::login(&server, "ann", "secret");
+            ann.upload("STOR file", b"text");
+            let told = |word: &str| {
+                let line = server.wait_for_log(&format!("]: {word}:"));
+                let text = line.split(&format!("]: {word}:")).nth(1).unwrap().to_owned();
+                text.replace("\\x09", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+            };
+            let uid = ANN.to_string();
+            assert_eq!(told("Uid"), [&*uid; 4].join(" "), "{lines}");
+            assert_eq!(told("Gid"), [&*uid; 4].join(" "));
+            assert_eq!(told("Groups"), uid);
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                assert_eq!(told(set), NONE, "{set}");
+            }
+            assert_eq!(told("NoNewPrivs"), "1");
+            server.wait_for_log("]: Uid:");
+            // the threads that started it are as they were
+            let ambient = threads(server.pid(), "CapAmb");
+            assert!(ambient.iter().all(|(_, set)| *set == [NONE]), "{ambient:?}");
+            let inheritable = threads(server.pid(), "CapInh");
+            assert!(inheritable.iter().all(|(_, set)| *set == [NONE]), "{inheritable:?}");
+        }
+    }
+
+    #[test]
+    fn a_hook_follows_no_name_to_what_its_user_may_not_read() {
+        if !is_root() {
+            return;
+        }
+        for lines in ["", "user = nobody"] {
+            let server = with_hook(lines, "/bin/sh -c \"cat $FTPD_PATH; echo; echo over\"");
+            let secret = server.dir().join("secret");
+            fs::write(&secret, "of root alone").unwrap();
+            fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+            // nobody's as well
+            chown(&secret, Some(if lines.is_empty() { 0 } else { NOBODY }), None).unwrap();
+            let mut ann = Client::login(&server, "ann", "secret");
+            // stopped before it looks, its file is another one by then
+            ann.upload("STOR file", b"own");
+            server.wait_for_log("]: over");
+            assert!(server.log().contains("]: own"), "{}", server.log());
+            let script = "/bin/sh -c \"while [ ! -L $FTPD_PATH ]; do sleep 0.01; done; \
+                          cat $FTPD_PATH; echo; echo over\"";
+            let server = with_hook(lines, script);
+            Client::login(&server, "ann", "secret").upload("STOR file", b"own");
+            let file = server.home().join("file");
+            fs::remove_file(&file).unwrap();
+            std::os::unix::fs::symlink(&secret, &file).unwrap();
+            server.wait_for_log("]: over");
+            let log = server.log();
+            assert!(
+                log.contains("Permission denied") && !log.contains("of root alone"),
+                "{log}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hook_of_another_user_is_ended_as_well_when_its_time_is_over() {
+        if !is_root() {
+            return;
+        }
+        for lines in ["hook_timeout = 1", "hook_timeout = 1\nuser = nobody"] {
+            let stubborn = "/bin/sh -c \"trap '' TERM; sleep 77 & echo child $!; while :; do sleep 1; done\"";
+            let server = with_hook(lines, stubborn);
+            Client::login(&server, "ann", "secret").upload("STOR file", b"own");
+            let line = server.wait_for_log("]: child ");
+            let child = line.split("child ").nth(1).unwrap().to_owned();
+            let line = server.wait_for_log("on_upload \"/bin/sh\": ");
+            assert!(line.contains("signal: 9"), "{line}");
+            eventually("its child is gone", || {
+                let stat = fs::read_to_string(format!("/proc/{child}/stat"));
+                stat.map_or(true, |stat| stat.contains(") Z "))
+            });
+        }
+    }
+
+    #[test]
+    fn a_hook_that_its_user_may_not_start_is_said_at_the_start() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        fs::copy("/bin/true", &program).unwrap();
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let server = with_hook("", program.to_str().unwrap());
+        let line = server.wait_for_log("[user:ann] on_upload ");
+        assert!(line.contains("/program: uid 61001 cannot start it"), "{line}");
+        Client::login(&server, "ann", "secret").upload("STOR file", b"own");
+        server.wait_for_log("cannot be started: Permission denied");
+    }
+
     fn parts(server: &Server) -> Vec<(PathBuf, u64)> {
         let entries = fs::read_dir(server.home().join("ann")).unwrap();
         let entries = entries.map(|entry| entry.unwrap());

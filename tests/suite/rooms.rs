@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("data", &["vfs", "tls", "config", "log", "rights"]),
     ("auth", &["config", "log"]),
     ("vfs", &["config", "log", "rights"]),
-    ("hook", &["config", "log"]),
+    ("hook", &["config", "log", "rights"]),
     ("tls", &["config", "log", "rights"]),
     ("config", &["rights"]),
     ("log", &["rights"]),

@@ -11,6 +11,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::state::{Login, Parameters, State, User};
 use crate::control::verbs::security;
 use crate::control::{LoginResult, Session};
+use crate::hook::Owner;
 use crate::log::Event;
 use crate::rights::{self, Acting};
 use crate::vfs::{Home, Tree, Uploads, VirtualPath};
@@ -48,9 +49,11 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     };
     may_come(session, &name)?;
     let account = check(session, &name, password)?;
+    let owner = hook_owner(session, &account);
+    await_program(session, &account, &owner)?;
     let acting = act(&account)?;
     let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
-    enter(session, account, home, acting)?;
+    enter(session, account, owner, home, acting)?;
     session.connection.trust();
     Ok(Reply::new(Code::LoggedIn, "Logged in"))
 }
@@ -86,6 +89,32 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     }
 }
 
+/// Whose events the programs of hooks are told: anonymous users are told apart by their addresses.
+fn hook_owner(session: &Session, account: &Account) -> Owner {
+    if account.is_anonymous() {
+        Owner::anonymous(session.peer.ip())
+    } else {
+        Owner::user(&account.name)
+    }
+}
+
+/// Waits until the program of `on_login` can be handed the login.
+#[inline(never)]
+fn await_program(
+    session: &mut Session,
+    account: &Account,
+    owner: &Owner,
+) -> Result<(), Refusal> {
+    if account.user.limits.hooks.of(Occasion::Login).is_none() {
+        return Ok(());
+    }
+    let server = &session.settings.config.server;
+    let data = server.data_timeout.map(|time| Instant::now() + time);
+    let login = server.login_timeout.map(|time| session.login_since + time);
+    let until = [data, login].into_iter().flatten().min();
+    session.await_room(owner, "PASS", until).map_err(|_| Refusal::LoginBusy)
+}
+
 /// From here on this thread is the user's for the system.
 #[inline(never)]
 fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
@@ -96,6 +125,7 @@ fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
 fn enter(
     session: &mut Session,
     account: Account,
+    hook_owner: Owner,
     home: Home,
     acting: Option<Acting>,
 ) -> Result<(), Refusal> {
@@ -112,6 +142,7 @@ fn enter(
         idle_timeout: limits.idle_timeout,
         cwd: VirtualPath::root(),
         tree,
+        hook_owner,
         account,
         _acting: acting,
     }));

@@ -25,6 +25,7 @@ pub(crate) fn retrieve(
     path: &Pathname,
     restart: u64,
 ) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Download, "RETR")?;
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
@@ -75,6 +76,7 @@ pub(crate) fn store(
     path: &Pathname,
     restart: u64,
 ) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Upload, "STOR")?;
     let path = session.user()?.path(path);
     let store = if restart > 0 { Store::At(restart) } else { Store::Replace };
     let store = local_store(session.user()?, &path, store, session.is_ascii())?;
@@ -83,6 +85,7 @@ pub(crate) fn store(
 
 /// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
 pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Upload, "APPE")?;
     let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
     let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
@@ -94,6 +97,7 @@ pub(crate) fn store_unique(
     session: &mut Session,
     wanted: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Upload, "STOU")?;
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
     let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;

@@ -41,7 +41,8 @@ pub(crate) fn remove_dir(session: &Session, path: &Pathname) -> Result<Reply, Re
 }
 
 /// DELE.
-pub(crate) fn delete(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn delete(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Delete, "DELE")?;
     let user = session.user()?;
     let path = user.path(path);
     user.tree.remove_file(&path)?;
@@ -61,11 +62,12 @@ pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Repl
 
 /// RNTO, with what RNFR had named if that was the command before.
 pub(crate) fn rename_to(
-    session: &Session,
+    session: &mut Session,
     from: Option<&VirtualPath>,
     to: &Pathname,
 ) -> Result<Reply, Refusal> {
     let from = from.ok_or(Refusal::Sequence("RNFR first"))?;
+    session.await_program(Occasion::Rename, "RNTO")?;
     let user = session.user()?;
     let to = user.path(to);
     user.tree.rename(from, &to).map_err(|why| {

@@ -1,0 +1,218 @@
+//! The events that wait, by user: each user has a turn, one after the other, so that nobody waits
+//! for all that another one has caused. Pure: no program, no clock, no thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Whose events wait together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    user: String,
+    /// Where an anonymous user comes from: an IPv4 address or an IPv6 /64.
+    network: Network,
+}
+
+type Network = Option<IpAddr>;
+
+/// All anonymous users, who take turns among themselves.
+const ANONYMOUS: &str = "anonymous";
+
+/// Number of events of one owner from which on the next one waits for room.
+const MOST: usize = 256;
+
+/// The same for all anonymous users together: addresses are cheap.
+const MOST_ANONYMOUS: usize = 4096;
+
+impl Owner {
+    /// A user with a section of its own: all its sessions share a queue.
+    pub fn user(name: &str) -> Self {
+        Self { user: name.to_owned(), network: None }
+    }
+
+    /// Whoever has logged in without a password from this address.
+    pub fn anonymous(address: IpAddr) -> Self {
+        const FIRST_64: u128 = !0 << 64;
+        let network = match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & FIRST_64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        };
+        Self { user: ANONYMOUS.to_owned(), network: Some(network) }
+    }
+
+    /// The name of the user.
+    pub(super) fn name(&self) -> &str {
+        &self.user
+    }
+}
+
+/// The queues of all users.
+#[derive(Debug)]
+pub(super) struct Queues<J> {
+    /// Users with events, the next one in front.
+    turns: VecDeque<String>,
+    users: HashMap<String, Turns<J>>,
+    waiting: usize,
+}
+
+/// The queues of one user.
+#[derive(Debug)]
+struct Turns<J> {
+    turns: VecDeque<Network>,
+    queues: HashMap<Network, VecDeque<J>>,
+    waiting: usize,
+}
+
+impl<J> Default for Queues<J> {
+    fn default() -> Self {
+        Self { turns: VecDeque::new(), users: HashMap::new(), waiting: 0 }
+    }
+}
+
+impl<J> Default for Turns<J> {
+    fn default() -> Self {
+        Self { turns: VecDeque::new(), queues: HashMap::new(), waiting: 0 }
+    }
+}
+
+impl<J> Queues<J> {
+    /// Number of events that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether the owner has as many events as may wait. That is asked before something happens:
+    /// what has happened always has a place.
+    pub(super) fn is_full(&self, owner: &Owner) -> bool {
+        let Some(user) = self.users.get(&owner.user) else { return false };
+        let own = user.queues.get(&owner.network).map_or(0, VecDeque::len);
+        own >= MOST || (owner.network.is_some() && user.waiting >= MOST_ANONYMOUS)
+    }
+
+    /// Whether any event of this user waits.
+    pub(super) fn has(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// Adds an event.
+    pub(super) fn push(&mut self, owner: &Owner, job: J) {
+        if !self.users.contains_key(&owner.user) {
+            self.turns.push_back(owner.user.clone());
+        }
+        self.users.entry(owner.user.clone()).or_default().push(owner.network, job);
+        self.waiting += 1;
+    }
+
+    /// Takes the next event, and names its user.
+    pub(super) fn pop(&mut self) -> Option<(String, J)> {
+        let name = self.turns.pop_front()?;
+        let user = self.users.get_mut(&name)?;
+        let job = user.pop()?;
+        self.waiting -= 1;
+        if user.waiting > 0 {
+            self.turns.push_back(name.clone());
+        } else {
+            self.users.remove(&name);
+        }
+        Some((name, job))
+    }
+}
+
+impl<J> Turns<J> {
+    fn push(&mut self, network: Network, job: J) {
+        let turns = &mut self.turns;
+        let queue = self.queues.entry(network).or_insert_with(|| {
+            turns.push_back(network);
+            VecDeque::new()
+        });
+        queue.push_back(job);
+        self.waiting += 1;
+    }
+
+    fn pop(&mut self) -> Option<J> {
+        let network = self.turns.pop_front()?;
+        let queue = self.queues.get_mut(&network)?;
+        let job = queue.pop_front()?;
+        self.waiting -= 1;
+        if queue.is_empty() {
+            self.queues.remove(&network);
+        } else {
+            self.turns.push_back(network);
+        }
+        Some(job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(queues: &mut Queues<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| queues.pop().map(|(_, job)| job)).collect()
+    }
+
+    #[test]
+    fn users_take_turns_and_the_events_of_each_keep_their_order() {
+        let mut queues = Queues::default();
+        let (ann, ben) = (Owner::user("ann"), Owner::user("ben"));
+        for job in [1, 2, 3] {
+            queues.push(&ann, job);
+        }
+        queues.push(&ben, 10);
+        assert_eq!(queues.pop(), Some(("ann".to_owned(), 1)));
+        queues.push(&ben, 11);
+        queues.push(&ann, 4);
+        assert_eq!(queues.len(), 5);
+        assert_eq!(all(&mut queues), [10, 2, 11, 3, 4]);
+        assert_eq!((queues.len(), queues.pop()), (0, None));
+        queues.push(&ben, 12);
+        assert_eq!(all(&mut queues), [12]);
+    }
+
+    #[test]
+    fn anonymous_users_share_one_turn_and_take_turns_in_it() {
+        let mut queues = Queues::default();
+        let from = |text: &str| Owner::anonymous(text.parse().unwrap());
+        for (at, owner) in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::2"]
+            .into_iter()
+            .enumerate()
+        {
+            queues.push(&from(owner), u32::try_from(at).unwrap());
+        }
+        queues.push(&Owner::user("ann"), 10);
+        queues.push(&Owner::user("ann"), 11);
+        assert_eq!(all(&mut queues), [0, 10, 2, 11, 1, 3]);
+    }
+
+    #[test]
+    fn a_full_queue_takes_what_has_happened_and_nobody_else_s_is_full() {
+        let mut queues = Queues::default();
+        let (ann, ben) = (Owner::user("ann"), Owner::user("ben"));
+        for _ in 0..MOST {
+            assert!(!queues.is_full(&ann));
+            queues.push(&ann, 0);
+        }
+        assert!(queues.is_full(&ann) && !queues.is_full(&ben));
+        queues.push(&ann, 0);
+        queues.push(&ben, 1);
+        queues.pop();
+        assert!(queues.is_full(&ann));
+        queues.pop();
+        queues.pop();
+        assert!(!queues.is_full(&ann));
+    }
+
+    #[test]
+    fn anonymous_users_are_bounded_each_and_together() {
+        let mut queues = Queues::default();
+        let from = |last: u32| Owner::anonymous(IpAddr::from(last.to_be_bytes()));
+        for _ in 0..MOST {
+            queues.push(&from(0), 0);
+        }
+        assert!(queues.is_full(&from(0)) && !queues.is_full(&from(1)));
+        for last in 1..=u32::try_from(MOST_ANONYMOUS - MOST).unwrap() {
+            assert!(!queues.is_full(&from(last)));
+            queues.push(&from(last), 0);
+        }
+        assert!(queues.is_full(&from(9999)) && !queues.is_full(&Owner::user("anonymous")));
+    }
+}
