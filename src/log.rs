@@ -9,20 +9,21 @@ mod syslog;
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::rights::{self, Ids};
+use crate::rights::{self, Held, Ids};
 
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///
@@ -492,7 +493,8 @@ impl fmt::Display for Stamp {
 /// A file that is appended to, and opened anew when somebody moved it away.
 #[derive(Debug)]
 struct LogFile {
-    path: PathBuf,
+    /// Nothing for what was open already, which has no name that could be another file's.
+    path: Option<PathBuf>,
     file: File,
     looked: Instant,
 }
@@ -503,43 +505,71 @@ const LOOK: Duration = Duration::from_secs(1);
 impl LogFile {
     fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
         let file = append_to(path, owner)?;
-        Ok(Self { path: path.to_owned(), file, looked: Instant::now() })
+        let path = descriptor(path).is_none().then(|| path.to_owned());
+        Ok(Self { path, file, looked: Instant::now() })
     }
 
     fn follow(&mut self) {
-        if self.looked.elapsed() < LOOK {
+        let Some(path) = self.path.as_ref().filter(|_| self.looked.elapsed() >= LOOK) else {
             return;
-        }
+        };
         self.looked = Instant::now();
         let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        let there = std::fs::metadata(&self.path).map(id).ok();
+        let there = std::fs::metadata(path).map(id).ok();
         if there != self.file.metadata().map(id).ok()
-            && let Ok(Ok(file)) = rights::as_server(|| append_to(&self.path, None))
+            && let Ok(Ok(file)) = rights::as_server(|| append_to(path, None))
         {
             self.file = file;
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the logs are this room's")]
+/// The file descriptor that a path such as /dev/stdout names, or a link that leads to one.
+pub fn descriptor(path: &Path) -> Option<u32> {
+    const MOST_LINKS: usize = 8;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let number = match path.to_str()? {
+            "/dev/stdout" => Some(1),
+            "/dev/stderr" => Some(2),
+            text => {
+                let mut folders = ["/dev/fd/", "/proc/self/fd/"].into_iter();
+                folders.find_map(|folder| text.strip_prefix(folder)?.parse().ok())
+            }
+        };
+        if number.is_some() {
+            return number;
+        }
+        path = path.parent()?.join(std::fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// Opens a log. The folder may be the server's user's, who must not lead root anywhere by a link: see
+/// [`Held`].
 fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).mode(0o640);
-    let Some(ids) = owner.filter(|_| rights::is_root()) else {
-        return options.create(true).open(path);
+    let held = Held::find(path)?;
+    // to open them again may be forbidden, and is impossible for a socket
+    match descriptor(path) {
+        Some(1) => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        Some(2) => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
+        Some(_) | None => {}
+    }
+    let append = |flags| {
+        let flags = OFlags::WRONLY | OFlags::APPEND | flags;
+        held.open(flags, Mode::from_raw_mode(0o640))
     };
-    // the folder may be that user's, who must not lead root anywhere by a link
-    let as_user = rights::act_as(Some(ids)).and_then(|_acting| options.create(true).open(path));
+    let Some(ids) = owner.filter(|_| rights::is_root()) else { return append(OFlags::CREATE) };
+    let as_user = rights::act_as(Some(ids)).and_then(|_acting| append(OFlags::CREATE));
     match as_user {
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
         other => return other,
     }
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    if let Ok(file) = options.clone().create_new(true).open(path) {
+    if let Ok(file) = append(OFlags::CREATE | OFlags::EXCL) {
         rights::hand_over(&file, owner)?;
         return Ok(file);
     }
-    options.open(path)
+    append(OFlags::empty())
 }
 
 impl Write for LogFile {

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
 
 /// The last logins of a server.
 #[derive(Debug)]
@@ -103,7 +105,14 @@ impl Logins {
 /// When it cannot be read; that there is nothing is none.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
-    match fs::read(dir.join(NAME)) {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let read = || {
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join(NAME))?;
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    };
+    match read() {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             Ok(text.lines().filter_map(read_line).collect())
@@ -131,8 +140,9 @@ fn read_line(line: &str) -> Option<(String, LastLogin)> {
 fn write(dir: &Path, text: &[u8]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let new = dir.join(NEW);
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // what a crash has left, or somebody has put there to lead the server elsewhere
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text)?;
     fs::rename(new, dir.join(NAME))
 }

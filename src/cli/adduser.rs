@@ -1,12 +1,11 @@
 //! `ftpd adduser` and `ftpd deluser`: sections that come and go.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, open};
+use rustix::fs::{Gid, Uid, fchown, fstat};
 
 use super::passwd::{file_with, no_user, place_of};
 use super::rewrite::rewrite;
@@ -14,6 +13,7 @@ use super::secret::new_hash;
 use super::{Arguments, Stop, Word, say, settings_file};
 use crate::config::{self, PermSet, edit};
 use crate::log::escaped;
+use crate::rights::Held;
 
 /// Who comes.
 struct New {
@@ -36,19 +36,17 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let home = new.home_value()?;
     let make_home = new.must_make_home()?;
     let hash = new_hash(&format!(" of {shown}"))?;
-    if make_home {
-        make(&new.home).map_err(|why| {
-            Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
-        })?;
-    }
+    let made = make_home.then(|| make(&new.home)).transpose().map_err(|why| {
+        Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
+    })?;
     let mut entries = vec![("password", hash.as_str())];
     entries.extend(new.perm.as_deref().map(|perm| ("perm", perm)));
     entries.push(("home", &home));
     let section = format!("user:{}", new.name);
     let added = rewrite(&main, &file, |text| Ok((edit::append(text, &section, &entries), ())));
-    if added.is_err() && make_home {
-        // empty, for it was made a moment ago
-        unmake(&new.home);
+    if let (Err(_), Some(made)) = (&added, made) {
+        // what has come into it meanwhile keeps it
+        let _ = made.remove_folder();
     }
     added?;
     Ok(say(&format!(
@@ -146,21 +144,13 @@ fn is_name(name: &str) -> bool {
 
 /// A home belongs to whom the folder above it belongs to, also when root makes it. Where others
 /// may make folders as well, it is their own.
-fn make(home: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o755).create(home)?;
-    let above = fs::metadata(home.parent().unwrap_or(home))?;
-    // who may change the folder above could have put a link in its place by now
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = open(home, flags, Mode::empty())?;
-    if fstat(&made)?.st_uid != above.uid() {
-        let (user, group) = (Uid::from_raw(above.uid()), Gid::from_raw(above.gid()));
+fn make(home: &Path) -> io::Result<Held> {
+    let held = Held::find(home)?;
+    let above = fstat(held.folder())?;
+    let made = held.make_folder(0o755)?;
+    if fstat(&made)?.st_uid != above.st_uid {
+        let (user, group) = (Uid::from_raw(above.st_uid), Gid::from_raw(above.st_gid));
         let _ = fchown(&made, Some(user), Some(group));
     }
-    Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a home that was made here and not yet served")]
-fn unmake(home: &Path) {
-    // what has come into it meanwhile keeps it
-    let _ = fs::remove_dir(home);
+    Ok(held)
 }

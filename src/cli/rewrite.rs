@@ -2,14 +2,18 @@
 //! and owner, and only if it is no worse than before.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{FlockOperation, Gid, Uid, XattrFlags, fchown, flock, fsetxattr, getxattr};
+use rustix::fs::{
+    FlockOperation, Gid, Mode, OFlags, Uid, XattrFlags, fchown, fgetxattr, flock, fsetxattr,
+    openat,
+};
 
 use super::{Stop, complain};
 use crate::config::{self, ConfigError};
+use crate::rights::{self, Held};
 
 /// Changes `file`, which is `main` or belongs to its users. A file that is not there yet is made,
 /// with the mode and the owner of `main`, so that the server can read it.
@@ -21,43 +25,50 @@ pub(super) fn rewrite<T>(
     let failed =
         |why: io::Error| Stop::Failed(format!("{} cannot be written: {why}", file.display()));
     let target = target(file).map_err(failed)?;
-    let folder = target.parent().unwrap_or(Path::new("/"));
     // one change after the other
-    let lock = open(folder).map_err(failed)?;
+    let lock = open(&target).map_err(failed)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|why| failed(why.into()))?;
     let (old, like) = match read(&target) {
-        Ok(old) => (old, &*target),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => (Vec::new(), main),
+        Ok(old) => old,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            (Vec::new(), rights::open(main).map_err(failed)?)
+        }
         Err(why) => return Err(failed(why)),
     };
     let (new, result) = change(&old)?;
     no_worse(main, file, &new)?;
-    replace(&target, folder, &new, like).map_err(failed)?;
+    replace(&target, &new, &like).map_err(failed)?;
     lock.sync_all().map_err(failed)?;
     Ok(result)
 }
 
-/// The file itself, where its name is a symbolic link.
-fn target(file: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(file) {
+/// The file itself, where its name is a symbolic link. Root follows none that others could have
+/// planted.
+fn target(file: &Path) -> io::Result<Held> {
+    if rights::is_root() {
+        return Held::find(file);
+    }
+    Held::find(&match fs::canonicalize(file) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             let is_link = fs::symlink_metadata(file).is_ok();
             let name = file.file_name().filter(|_| !is_link).ok_or(why)?;
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Ok(fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name))
+            fs::canonicalize(folder.unwrap_or(Path::new(".")))?.join(name)
         }
-        found => found,
-    }
+        found => found?,
+    })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a settings file, not a served one")]
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    fs::read(file)
+fn read(target: &Held) -> io::Result<(Vec<u8>, File)> {
+    let mut file = target.open(OFlags::RDONLY, Mode::empty())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes, file))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the folder of a settings file")]
-fn open(folder: &Path) -> io::Result<File> {
-    File::open(folder)
+fn open(target: &Held) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(target.folder(), ".", flags, Mode::empty())?.into())
 }
 
 /// The settings must have no fault that they did not have before.
@@ -85,10 +96,11 @@ fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
     one.file == other.file && place(one) == place(other) && kind(one) == kind(other)
 }
 
-fn replace(target: &Path, folder: &Path, new: &[u8], like: &Path) -> io::Result<()> {
+fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
+    let folder = target.folder_path();
     let mut file = tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder)?;
     file.write_all(new)?;
-    let (old, own) = (fs::metadata(like)?, file.as_file().metadata()?);
+    let (old, own) = (like.metadata()?, file.as_file().metadata()?);
     if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
         let (user, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
         fchown(file.as_file(), Some(user), Some(group)).map_err(|why| {
@@ -103,16 +115,16 @@ fn replace(target: &Path, folder: &Path, new: &[u8], like: &Path) -> io::Result<
     let mode = fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
     file.as_file().set_permissions(mode)?;
     file.as_file().sync_all()?;
-    file.persist(target).map_err(|why| why.error)?;
+    file.persist(target.path()).map_err(|why| why.error)?;
     Ok(())
 }
 
 /// With an access control list, the mode's group bits say what it may grant at most, and would
 /// mean something else without it.
-fn keep_acl(from: &Path, to: &fs::File) -> io::Result<()> {
+fn keep_acl(from: &File, to: &File) -> io::Result<()> {
     const ACL: &str = "system.posix_acl_access";
     let mut list = vec![0_u8; 64 << 10];
-    let Ok(len) = getxattr(from, ACL, list.as_mut_slice()) else { return Ok(()) };
+    let Ok(len) = fgetxattr(from, ACL, list.as_mut_slice()) else { return Ok(()) };
     let list = list.get(..len).unwrap_or_default();
     fsetxattr(to, ACL, list, XattrFlags::empty()).map_err(|why| {
         io::Error::other(format!("its access control list cannot be kept: {why}"))

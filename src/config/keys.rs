@@ -392,7 +392,7 @@ pub static KEYS: &[Key] = &[
     key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
         "How much is logged: error, warn, info, debug or trace. The environment variable RUST_LOG goes before it."),
     key("log_file", "", Kind::Log(InServer(|to, v| to.log_file = v)),
-        "File that the log is appended to; or syslog for the system's log (syslog:SOCKET, if that is not /dev/log). Empty: standard error, with levels that systemd's journal understands where it reads that."),
+        "File that the log is appended to, or /dev/stdout; or syslog for the system's log (syslog:SOCKET, if that is not /dev/log). Empty: standard error, with levels that systemd's journal understands where it reads that."),
     key("log_format", "text", Word(&LogForm::WORDS, InServer(|to, v| to.log_format = LogForm::of(v))),
         "Lines of text for people, or one object of JSON in each for programs; see LOG in ftpd.ini(5)."),
     key("transfer_log", "", File(InServer(|to, v| to.transfer_log = v)),
@@ -646,12 +646,13 @@ fn switch_word<'w>(words: &'static [&'static str], text: &str) -> Option<&'w &'s
     words.iter().find(|word| **word == usual)
 }
 
-#[expect(clippy::disallowed_methods, reason = "only to see whether it can be read")]
 fn readable(text: &str, folder: &Path) -> Result<PathBuf, value::Refused> {
     let path = folder.join(text);
-    match std::fs::File::open(&path).and_then(|file| file.metadata()) {
-        Ok(meta) if meta.is_file() => Ok(path),
-        Ok(_) => Err("is not a file".to_owned()),
+    if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+        return Err("is not a file".to_owned());
+    }
+    match rights::open(&path) {
+        Ok(_) => Ok(path),
         Err(why) => Err(format!("cannot be read: {why}")),
     }
 }

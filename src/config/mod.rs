@@ -37,7 +37,7 @@ use ini::Document;
 use keys::Target;
 use source::Source;
 
-use crate::rights::Ids;
+use crate::rights::{self, Ids};
 
 /// All that the file says.
 #[derive(Debug)]
@@ -484,6 +484,7 @@ impl Draft {
         self.anonymous();
         self.tls();
         self.account();
+        self.links();
         if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
@@ -646,6 +647,46 @@ impl Draft {
             }
             Err(why) => self.faults.push((place, Fault::Value(name, why))),
         }
+    }
+
+    /// Root does not follow links that others could have planted to the server's own files, and says
+    /// so before it is needed.
+    fn links(&mut self) {
+        let server = &self.server;
+        let user = server.user.as_ref();
+        if !rights::starts_as_root(user) {
+            return;
+        }
+        let log_file = match &server.log_file {
+            LogTo::File(file) => Some(file),
+            LogTo::Stderr | LogTo::Syslog(_) => None,
+        };
+        let certificate = match &server.tls_cert {
+            CertificateSource::File(file) => Some(file),
+            CertificateSource::Auto | CertificateSource::None => None,
+        };
+        let is_auto = server.tls_cert == CertificateSource::Auto;
+        let paths = [
+            ("log_file", log_file.filter(|_| server.enable_logging)),
+            ("transfer_log", server.transfer_log.as_ref()),
+            ("state_dir", server.state_dir.as_ref()),
+            ("admin_socket", server.admin_socket.as_ref()),
+            ("users_file", server.users_file.as_ref()),
+            ("tls_dir", server.tls_dir.as_ref().filter(|_| is_auto)),
+            ("tls_cert", certificate),
+            ("tls_key", server.tls_key.as_ref()),
+            ("tls_client_ca", server.tls_client_ca.as_ref()),
+        ];
+        let refused = |(key, path): (&'static str, Option<&PathBuf>)| {
+            let why = rights::may_follow(path?, user).err()?;
+            let text = self.texts.get(key).cloned().unwrap_or_default();
+            Some((Place::of(self.line(key), "server", key), Fault::Value(text, why)))
+        };
+        let faults: Vec<_> = paths.into_iter().filter_map(refused).collect();
+        // what was refused for another reason has its fault already
+        let faults = faults.into_iter().filter(|(place, _)| !self.is_faulty(place.line));
+        let faults: Vec<_> = faults.collect();
+        self.faults.extend(faults);
     }
 
     /// Anonymous users are users without a password.

@@ -1,11 +1,10 @@
 //! Where the bytes of the settings come from: the files, or what one of them may become.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::rights;
 
 /// The files as they are, but for one that has been edited and is not yet written.
 #[derive(Default)]
@@ -20,21 +19,14 @@ impl<'a> Source<'a> {
     }
 
     /// The bytes of a file, and its mode.
-    #[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
     pub(super) fn read(&self, file: &Path) -> io::Result<(Vec<u8>, u32)> {
         if let Some((edited, bytes)) = self.edited
             && edited == file
         {
             return Ok((bytes.to_vec(), 0o600));
         }
-        // a FIFO must hold nobody up
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let mut open = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+        let mut open = rights::open(file)?;
         let meta = open.metadata()?;
-        if !meta.is_file() {
-            let what = if meta.is_dir() { "is a directory" } else { "is no file" };
-            return Err(io::Error::other(what));
-        }
         let mut bytes = Vec::new();
         open.read_to_end(&mut bytes)?;
         Ok((bytes, meta.permissions().mode()))
@@ -46,6 +38,9 @@ impl<'a> Source<'a> {
     pub(super) fn files(&self, users: &Path) -> io::Result<Vec<PathBuf>> {
         if !users.is_dir() {
             return Ok(vec![users.to_owned()]);
+        }
+        if rights::is_root() {
+            rights::may_follow(users, None).map_err(io::Error::other)?;
         }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(users)? {

@@ -1,9 +1,10 @@
 //! Who the process is for the system, and how much of root's power it keeps.
 //!
-//! Alone changes user and group numbers and capabilities, confines the process, and looks users of
-//! the system up.
+//! Alone changes user and group numbers and capabilities, confines the process, looks users of the
+//! system up, and knows which links root follows to the server's own files.
 //! Uses nothing else of ours: the settings and the logs need it.
 
+mod held;
 mod ids;
 mod sandbox;
 mod thread;
@@ -11,7 +12,7 @@ mod thread;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, fchown, lchown};
+use std::os::unix::fs::{DirBuilderExt, fchown};
 use std::path::Path;
 
 use nix::unistd::{
@@ -24,6 +25,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+pub use held::{Held, may_follow, open, read};
 pub use ids::{Ids, group};
 pub use sandbox::{
     Enforced, Reach, Sandbox, is_of_sandbox, may_change_in_sandbox, may_start_in_sandbox,
@@ -66,6 +68,12 @@ pub fn may_become(ids: &Ids) -> Result<(), String> {
     Err(format!("takes a start as root, and this is uid {me}"))
 }
 
+/// Whether the server that becomes `user` will have been started as root, as far as that can be told
+/// from who this process is.
+pub fn starts_as_root(user: Option<&Ids>) -> bool {
+    is_root() || user.is_some_and(|ids| !is(ids))
+}
+
 /// Whether this process is root, or could be again.
 pub fn is_root() -> bool {
     getresuid()
@@ -84,29 +92,19 @@ pub fn hand_over(file: impl AsFd, to: Option<&Ids>) -> io::Result<()> {
     }
 }
 
-/// The same for a name, links not followed.
+/// Makes a folder for the server's user alone, and those above it, unless it is there.
 ///
 /// # Errors
 ///
-/// The system's.
-pub fn hand_over_name(path: &Path, to: Option<&Ids>) -> io::Result<()> {
-    match to.filter(|_| geteuid().is_root()) {
-        Some(ids) => lchown(path, Some(ids.uid), Some(ids.gid)),
-        None => Ok(()),
-    }
-}
-
-/// Makes a folder for the server's user alone, unless it is there.
-///
-/// # Errors
-///
-/// The system's.
+/// The system's, or that root does not follow where the path leads.
 pub fn make_folder(path: &Path, to: Option<&Ids>) -> io::Result<()> {
+    if geteuid().is_root() {
+        return held::make_folder_as_root(path, to);
+    }
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    hand_over_name(path, to)
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Becomes that user for good: all threads, supplementary groups first and the user last, with no

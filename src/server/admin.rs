@@ -23,7 +23,7 @@ use super::admission::place::Place;
 use super::{Hub, Order, stats};
 use crate::control::{Live, Sight};
 use crate::log::{escaped, stamp};
-use crate::rights::{self, Ids};
+use crate::rights::{self, Held, Ids};
 
 /// Who asks nothing for this long is let go.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,22 +67,26 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<Socket> {
     if let Some(folder) = path.parent() {
         rights::make_folder(folder, user)?;
     }
+    let held = Held::find(path)?;
+    let place = held.path();
     // what a server has left that was killed
-    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-        match UnixStream::connect(path) {
-            Ok(other) if is_stopping(&other) => remove(path)?,
+    if fs::symlink_metadata(&place).is_ok_and(|meta| meta.file_type().is_socket()) {
+        match UnixStream::connect(&place) {
+            Ok(other) if is_stopping(&other) => held.remove()?,
             Ok(_) => return Err(io::Error::other("another server uses it")),
-            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => remove(path)?,
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => held.remove()?,
             Err(why) => return Err(why),
         }
     }
     // never open to others, not even for a moment
     let before = umask(Mode::from_raw_mode(0o177));
-    let made = UnixListener::bind(path);
+    let made = UnixListener::bind(&place);
     umask(before);
-    rights::hand_over_name(path, user)?;
-    let (listener, path) = (made?, path.to_owned());
-    let id = id(&path)?;
+    let listener = made?;
+    if let Some(ids) = user {
+        held.hand_over(ids)?;
+    }
+    let (id, path) = (id(&place)?, path.to_owned());
     Ok(Socket { listener, path, id })
 }
 

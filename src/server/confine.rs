@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Source;
 use crate::config::{CertificateSource, Config, Confine, KEYS, LogTo, User};
-use crate::log::escaped;
+use crate::log::{self as own_log, escaped};
 use crate::rights::{self, Ids, Reach, Sandbox};
 
 /// What names of users and hosts, the time zone and the like are read from. Files of these
@@ -168,9 +168,16 @@ fn places(config: &Config) -> Vec<Place> {
         };
         folder.map(place)
     };
-    // a log that is a link is made anew where the link leads
+    // a log that is a link is made anew where the link leads; a device is not made anew, and what
+    // is open already takes no leave
     let log = |file: &Option<PathBuf>, asked| {
-        let folders = file.iter().flat_map(|file| whole(file)).collect::<Vec<_>>();
+        let is_device = |file: &Path| std::fs::metadata(file).is_ok_and(|meta| !meta.is_file());
+        let places = |file: &PathBuf| match file {
+            open if own_log::descriptor(open).is_some() => Vec::new(),
+            device if is_device(device) => vec![device.clone()],
+            file => whole(file),
+        };
+        let folders = file.iter().flat_map(places).collect::<Vec<_>>();
         folders.into_iter().filter_map(move |folder| own(Some(&folder), asked))
     };
     let log_file = match &server.log_file {

@@ -97,7 +97,9 @@ fn warnings(config: &Config, ids: &Ids, source: &Source) -> Vec<String> {
     };
     let logs = [("log_file", log), ("transfer_log", server.transfer_log.as_ref())];
     for (key, file) in logs {
-        let Some(file) = file else { continue };
+        let Some(file) = file.filter(|file| crate::log::descriptor(file).is_none()) else {
+            continue;
+        };
         let folder = file.parent().unwrap_or(file);
         let why = if !may(file, Access::WRITE_OK) {
             "write to it once it is opened anew"

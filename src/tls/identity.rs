@@ -1,14 +1,14 @@
 //! The certificate and its key: from PEM files, or made here and renewed before its end.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, OFlags, access};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
@@ -18,7 +18,7 @@ use x509_cert::der::Decode;
 
 use super::TlsError;
 use crate::config::TlsSettings;
-use crate::rights::{self, Ids};
+use crate::rights::{self, Held, Ids};
 
 /// A chain and the key of its first certificate.
 pub struct Identity {
@@ -144,14 +144,14 @@ pub(super) fn certificates(
     file: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bad = |why| TlsError(format!("{name} {}: {why}", file.display()));
-    CertificateDer::pem_file_iter(file).map_err(bad)?.collect::<Result<_, _>>().map_err(bad)
+    let bytes = rights::read(file).map_err(|why| bad(pem::Error::Io(why)))?;
+    CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(bad)
 }
 
 /// The first private key of a PEM file.
-#[expect(clippy::disallowed_methods, reason = "a key is no served file")]
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bad = |why: String| TlsError(format!("tls_key {}: {why}", file.display()));
-    let bytes = fs::read(file).map_err(|why| bad(why.to_string()))?;
+    let bytes = rights::read(file).map_err(|why| bad(why.to_string()))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| {
         // PKCS#8 says so in its first line, PKCS#1 and SEC1 in a header below it
         if bytes.windows(9).any(|word| word == b"ENCRYPTED") {
@@ -195,15 +195,17 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
 }
 
 /// Whole or not at all, and for the owner alone.
-#[expect(clippy::disallowed_methods, reason = "a certificate is no served file")]
 fn write_private(file: &Path, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
-    let draft = file.with_extension("new");
-    let _ = fs::remove_file(&draft);
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let place = Held::find(file)?;
+    let draft = place.with_extension("new")?;
+    // what a crash has left
+    let _ = draft.remove();
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let mut to = draft.open(flags, Mode::from_raw_mode(0o600))?;
     rights::hand_over(&to, owner)?;
     to.write_all(bytes)?;
     to.sync_all()?;
-    fs::rename(&draft, file)
+    draft.rename_to(&place)
 }
 
 /// What changes when a file is replaced or written.

@@ -11,11 +11,11 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::VirtualPath;
 use crate::rights::{self, Acting, Ids};
@@ -128,8 +128,9 @@ impl Journal {
         // a new file, put in place when it is whole; until then the old one holds the lock
         let (new, name) = (self.dir.join(NEW), self.dir.join(NAME));
         let write = || {
+            // what a crash has left, or somebody has put there to lead the server elsewhere
+            let _ = fs::remove_file(&new);
             let mut file = held(&new)?;
-            file.set_len(0)?;
             file.write_all(&text)?;
             fs::rename(&new, &name)?;
             Ok(file)
@@ -170,7 +171,12 @@ fn open(dir: &Path, known: &[Arc<Ids>]) -> io::Result<(File, Legacy)> {
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn held(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
+    options.read(true).append(true).create(true).mode(0o600);
+    // the folder may be somebody else's, who must not lead root anywhere by a link
+    let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+    if file.metadata()?.nlink() > 1 {
+        return Err(io::Error::other("has a second name (a hard link)"));
+    }
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
         match io::Error::from(errno) {
             busy if busy.kind() == io::ErrorKind::WouldBlock => {

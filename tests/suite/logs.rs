@@ -344,6 +344,48 @@ fn make_events(server: &Server) {
     server.wait_for_log("QUIT");
 }
 
+/// A server whose log goes to what it has open, by this name.
+fn to_descriptor(name: &str, link: bool) -> String {
+    let key = if link { "log" } else { name };
+    let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 0\nlog_file = {key}\n{BOB}"));
+    if link {
+        std::os::unix::fs::symlink(name, dir.path().join("log")).unwrap();
+    }
+    let (code, _, err) = crate::server::run(&["check"], dir.path());
+    assert_eq!(code, 0, "{err}");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "exec \"$@\" 3>&1", "sh", env!("CARGO_BIN_EXE_ftpd")]);
+    command.current_dir(dir.path()).env_remove("RUST_LOG");
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdout(piped()).stderr(piped()).spawn().unwrap();
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let of_log: Box<dyn std::io::Read> = if name.ends_with('2') || name.ends_with("stderr") {
+        Box::new(err)
+    } else {
+        Box::new(out)
+    };
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(of_log));
+    let line = lines.find(|line| line.as_ref().unwrap().contains("starting FTP server"));
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
+    );
+    let rest = lines.map(Result::unwrap).collect::<Vec<_>>().join("\n");
+    assert!(child.wait().unwrap().success());
+    assert!(rest.contains("shutting down"), "{rest}");
+    line.unwrap().unwrap()
+}
+
+#[test]
+fn the_log_may_go_to_what_the_server_has_open() {
+    for name in ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1"] {
+        for link in [false, true] {
+            to_descriptor(name, link);
+        }
+    }
+    to_descriptor("/dev/fd/3", false);
+}
+
 #[test]
 fn in_json_each_line_is_an_object_with_all_that_the_text_says() {
     let server = Server::setup().server("log_format = json").start();

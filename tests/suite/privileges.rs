@@ -273,6 +273,196 @@ mod giving_up_root {
     }
 }
 
+/// What root follows to the server's own files.
+mod links {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder with settings, where `planted` is nobody's.
+    fn with(lines: &str) -> tempfile::TempDir {
+        let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 0\n{lines}\n{BOB}"));
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let planted = dir.path().join("planted");
+        fs::create_dir(&planted).unwrap();
+        chown(&planted, Some(NOBODY), Some(NOBODY)).unwrap();
+        fs::create_dir(dir.path().join("roots")).unwrap();
+        dir
+    }
+
+    /// The check and the start say the same of the settings: a fault of this key.
+    fn is_refused(dir: &Path, key: &str, why: &str) {
+        for arguments in [&["check"][..], &[]] {
+            let (code, out, err) = run(arguments, dir);
+            assert_eq!(code, 78, "{key} {arguments:?}: {out}{err}");
+            assert!(err.contains(&format!("[server] {key}: ")) && err.contains(why), "{err}");
+        }
+    }
+
+    const KEYS: [(&str, &str, &str); 5] = [
+        ("log_file", "log", ""),
+        ("transfer_log", "log", ""),
+        ("state_dir", "state", ""),
+        ("admin_socket", "socket", ""),
+        ("tls_dir", "tls", "tls_cert = auto"),
+    ];
+
+    #[test]
+    fn one_that_others_could_have_planted_is_refused_by_the_check_and_the_start() {
+        if !is_root() {
+            return;
+        }
+        for user in ["", "user = nobody"] {
+            for (key, name, more) in KEYS {
+                for path in [name.to_owned(), format!("deeper/{name}")] {
+                    let dir = with(&format!("{user}\n{more}\n{key} = planted/{path}"));
+                    let link = dir.path().join("planted").join(path.split('/').next().unwrap());
+                    symlink(dir.path().join("roots"), &link).unwrap();
+                    // a log that is a link to a directory is refused for that
+                    if path == "log" {
+                        fs::remove_file(&link).unwrap();
+                        symlink(dir.path().join("roots/log"), &link).unwrap();
+                    }
+                    is_refused(dir.path(), key, "root does not follow it");
+                    let roots = fs::read_dir(dir.path().join("roots")).unwrap();
+                    assert_eq!(roots.count(), 0, "{key}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_only_root_can_have_put_there_is_followed() {
+        if !is_root() {
+            return;
+        }
+        for user in ["", "user = nobody"] {
+            let lines =
+                KEYS.map(|(key, name, more)| format!("{more}\n{key} = link/{name}-{key}"));
+            let dir = with(&format!("{user}\n{}", lines.join("\n")));
+            symlink("roots/real", dir.path().join("link")).unwrap();
+            let real = dir.path().join("roots/real");
+            fs::create_dir(&real).unwrap();
+            symlink("the-log", real.join("log-log_file")).unwrap();
+            assert_eq!(run(&["check"], dir.path()).0, 0, "{}", run(&["check"], dir.path()).2);
+            let mut program = Program::start_in(dir, &[]);
+            let log = "roots/real/the-log";
+            program.address(log);
+            for (key, name, _) in KEYS {
+                let made = program.dir().join(format!("link/{name}-{key}"));
+                assert!(made.exists(), "{key}: {}", program.text(log));
+            }
+            assert_eq!(program.stop(), 0);
+        }
+    }
+
+    #[test]
+    fn a_second_name_of_a_file_is_not_written_to_and_a_fifo_holds_nobody_up() {
+        if !is_root() {
+            return;
+        }
+        for user in ["", "user = nobody"] {
+            for key in ["log_file", "transfer_log"] {
+                let dir = with(&format!("{user}\n{key} = planted/log"));
+                let kept = dir.path().join("roots/kept");
+                fs::write(&kept, "root's").unwrap();
+                fs::set_permissions(&kept, PermissionsExt::from_mode(0o600)).unwrap();
+                fs::hard_link(&kept, dir.path().join("planted/log")).unwrap();
+                is_refused(dir.path(), key, "a hard link");
+                assert_eq!(fs::read_to_string(&kept).unwrap(), "root's");
+                let dir = with(&format!("{user}\n{key} = planted/log"));
+                let fifo = dir.path().join("planted/log");
+                assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+                is_refused(dir.path(), key, "is not a plain file");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_and_users_are_not_read_by_way_of_one() {
+        if !is_root() {
+            return;
+        }
+        let dir = with("user = nobody\ntls_cert = cert.pem\ntls_key = planted/key.pem");
+        let pair = Pair::own(&named("localhost"));
+        fs::write(dir.path().join("cert.pem"), pair.certificate).unwrap();
+        fs::write(dir.path().join("roots/key.pem"), pair.key).unwrap();
+        let (key, link) =
+            (dir.path().join("roots/key.pem"), dir.path().join("planted/key.pem"));
+        symlink(&key, &link).unwrap();
+        is_refused(dir.path(), "tls_key", "root does not follow it");
+        fs::remove_file(&link).unwrap();
+        fs::rename(&key, &link).unwrap();
+        assert_eq!(run(&["check"], dir.path()).0, 0);
+
+        for users in ["planted/users.ini", "planted/users"] {
+            let dir = with(&format!("user = nobody\nusers_file = {users}"));
+            let secret = dir.path().join("roots/secret");
+            fs::write(&secret, "hidden = of root alone\n").unwrap();
+            let mut link = dir.path().join(users);
+            if !users.ends_with(".ini") {
+                fs::create_dir(&link).unwrap();
+                chown(&link, Some(NOBODY), None).unwrap();
+                link.push("x.ini");
+            }
+            symlink(&secret, &link).unwrap();
+            for arguments in [&["check"][..], &[], &["users"]] {
+                let (code, out, err) = run(arguments, dir.path());
+                assert_eq!(code, 78, "{out}{err}");
+                assert!(
+                    err.contains("root does not follow it") && !err.contains("hidden"),
+                    "{err}"
+                );
+            }
+            let text = "[user:eve]\npassword = x\nhome = /\n";
+            fs::write(&secret, text).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+            command.args(["passwd", "eve", "--write"]).current_dir(dir.path());
+            command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let _ = child.stdin.take().unwrap().write_all(b"new password\n");
+            let output = child.wait_with_output().unwrap();
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(err.contains("root does not follow it"), "{err}");
+            assert_eq!(fs::read_to_string(&secret).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_root_makes_is_the_user_s_with_those_above_it() {
+        if !is_root() {
+            return;
+        }
+        let dir =
+            with("user = nobody\nstate_dir = planted/a/state\nadmin_socket = roots/b/c/socket");
+        let mut program = Program::start_in(dir, &[]);
+        program.address("stderr");
+        for made in ["planted/a", "planted/a/state", "roots/b", "roots/b/c", "roots/b/c/socket"]
+        {
+            let meta = fs::symlink_metadata(program.dir().join(made)).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (NOBODY, NOBODY), "{made}");
+        }
+    }
+
+    #[test]
+    fn temporary_files_of_the_state_lead_nowhere() {
+        let dir = with("state_dir = planted/state");
+        let state = dir.path().join("planted/state");
+        fs::create_dir(&state).unwrap();
+        let kept = dir.path().join("roots/kept");
+        fs::write(&kept, "root's").unwrap();
+        for name in ["parts.new", "logins.new"] {
+            symlink(&kept, state.join(name)).unwrap();
+        }
+        let mut program = Program::start_in(dir, &[]);
+        let address = program.address("stderr");
+        drop(crate::program::log_in(address, "bob", "tops3cret"));
+        assert_eq!(program.stop(), 0);
+        assert_eq!(fs::read_to_string(kept).unwrap(), "root's");
+        assert!(program.text("planted/state/logins").contains("bob"));
+    }
+}
+
 /// Numbers that no account has, so that nobody's files are at stake.
 const ANN: u32 = 61_001;
 const BEN: u32 = 61_002;
