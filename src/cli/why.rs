@@ -96,6 +96,7 @@ fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
     let uploads = Uploads {
         parts: Arc::new(Parts::start(None, config.server.keep_parts, &[])),
         owner: Vec::new(),
+        share: Vec::new(),
         ids: None,
         atomic: user.limits.atomic_uploads,
         sync: user.limits.sync_uploads,

@@ -358,7 +358,7 @@ pub static KEYS: &[Key] = &[
     key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),
         "Write an upload through to the disk before it is put in place and the client is told that it is whole. Slow; see UPLOADS in ftpd.ini(5) for what it protects from."),
     fixed("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
-        "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all."),
+        "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all. Of more than 50,000 the oldest is removed that the user with most of them has."),
     fixed("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
         "Directory in which the server writes down where it has part files, to find them after a crash, and when each user was here last. It is made when it is needed. Empty: nowhere."),
     fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin_socket = v)),

@@ -68,7 +68,7 @@ pub enum Refusal {
     NotADirectory,
     /// SIZE of something other than a file.
     NotAFile,
-    /// SIZE in ASCII type of a file that would take too long to read.
+    /// SIZE or a restart in ASCII type for which too much of a file would have to be read.
     TooLargeToCount,
     /// SITE IDLE beyond what the administrator allows.
     IdleRange(Duration),
@@ -261,6 +261,7 @@ fn file_system(why: &FsError) -> Reply {
         FsError::IsRoot => (Code::NoAccess, "The root stays"),
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
         FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
+        FsError::Interrupted => (Code::LocalError, "Interrupted"),
         FsError::BadName(_) | FsError::Reserved => (Code::BadName, "Name not allowed"),
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
         FsError::TakenOver => (Code::DataLost, "Another session goes on with this upload"),

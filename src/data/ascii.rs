@@ -1,24 +1,69 @@
 //! NVT-ASCII to local lines and back (RFC 959 §3.1.1.1), across any chunk boundary.
 //!
-//! A local line ends with LF, a line on the wire with CR LF. Every LF becomes CR LF on the
-//! way out, whatever stands before it, so that a file comes back from a client as it was.
+//! A line on the wire ends with CR LF. A local one ends with LF, as an upload in ASCII type
+//! leaves it, or with CR LF, as a binary upload of a file from Windows does. On the way out an LF
+//! gets a CR unless one is there already, so that a text file of either kind arrives with single
+//! CR LF, and what was uploaded in ASCII type comes back as it was. A file that mixes the two
+//! comes back with one kind of line end.
 
-/// Appends `local` to `wire` with CR LF for each LF.
-pub fn to_wire(local: &[u8], wire: &mut Vec<u8>) {
-    for line in local.split_inclusive(|&byte| byte == b'\n') {
-        match line.split_last() {
-            Some((b'\n', text)) => {
-                wire.extend_from_slice(text);
-                wire.extend_from_slice(b"\r\n");
-            }
-            _ => wire.extend_from_slice(line),
-        }
-    }
+/// Turns local lines into those of the wire.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ToWire {
+    after_cr: bool,
 }
 
-/// How long `local` is on the wire.
-pub fn wire_len(local: &[u8]) -> u64 {
-    local.iter().map(|&byte| if byte == b'\n' { 2 } else { 1 }).sum()
+impl ToWire {
+    /// Goes on behind a byte that was a CR, or was not.
+    pub fn behind(after_cr: bool) -> Self {
+        Self { after_cr }
+    }
+
+    /// Appends `local` to `wire` with CR LF for each line end.
+    pub fn take(&mut self, local: &[u8], wire: &mut Vec<u8>) {
+        for line in local.split_inclusive(|&byte| byte == b'\n') {
+            if let Some(text) = line.strip_suffix(b"\n") {
+                wire.extend_from_slice(text);
+                let has_cr = text.last().map_or(self.after_cr, |&byte| byte == b'\r');
+                wire.extend_from_slice(if has_cr { b"\n" } else { b"\r\n" });
+                self.after_cr = false;
+            } else {
+                wire.extend_from_slice(line);
+                self.after_cr = line.ends_with(b"\r");
+            }
+        }
+    }
+
+    /// How long a local byte is on the wire, after those that came before it.
+    fn measure(&mut self, byte: u8) -> u64 {
+        let alone = byte == b'\n' && !self.after_cr;
+        self.after_cr = byte == b'\r';
+        if alone { 2 } else { 1 }
+    }
+
+    /// How long `local` is on the wire.
+    pub fn len(&mut self, local: &[u8]) -> u64 {
+        local.iter().map(|&byte| self.measure(byte)).sum()
+    }
+
+    /// Finds `wire` bytes in `local`.
+    pub fn find(&mut self, local: &[u8], wire: u64) -> Offset {
+        let mut left = wire;
+        for (at, &byte) in local.iter().enumerate() {
+            if left == 0 {
+                return Offset::Here(at);
+            }
+            match left.checked_sub(self.measure(byte)) {
+                Some(rest) => left = rest,
+                None => return Offset::InsideLineEnd(at),
+            }
+        }
+        Offset::Behind(left)
+    }
+
+    /// Whether the last byte was a CR.
+    pub fn is_after_cr(&self) -> bool {
+        self.after_cr
+    }
 }
 
 /// Where an offset on the wire lies in a chunk of a local file.
@@ -26,23 +71,10 @@ pub fn wire_len(local: &[u8]) -> u64 {
 pub enum Offset {
     /// At this byte of the chunk.
     Here(usize),
-    /// Between the CR and the LF that stand for the LF at this byte of the chunk.
+    /// Between the CR and the LF that are sent for the LF at this byte of the chunk.
     InsideLineEnd(usize),
     /// Behind the chunk, by this much on the wire.
     Behind(u64),
-}
-
-/// Finds `wire` bytes in `local`.
-pub fn find(local: &[u8], wire: u64) -> Offset {
-    let mut left = wire;
-    for (at, &byte) in local.iter().enumerate() {
-        match left {
-            0 => return Offset::Here(at),
-            1 if byte == b'\n' => return Offset::InsideLineEnd(at),
-            _ => left -= if byte == b'\n' { 2 } else { 1 },
-        }
-    }
-    Offset::Behind(left)
 }
 
 /// Turns CR LF into LF, with the CR that ended the last chunk in mind.
@@ -52,6 +84,11 @@ pub struct FromWire {
 }
 
 impl FromWire {
+    /// Goes on behind a CR that is not in the file, because an LF is expected to follow it.
+    pub fn inside_line_end() -> Self {
+        Self { pending_cr: true }
+    }
+
     /// Appends what `wire` means to `local`.
     pub fn take(&mut self, wire: &[u8], local: &mut Vec<u8>) {
         let mut rest = wire;
@@ -112,28 +149,76 @@ mod tests {
         prop::collection::vec(prop::sample::select(b"a\r\n\0\xff".to_vec()), 0..64)
     }
 
+    fn to_wire(chunks: &[&[u8]]) -> Vec<u8> {
+        let (mut state, mut wire) = (ToWire::default(), Vec::new());
+        for chunk in chunks {
+            state.take(chunk, &mut wire);
+        }
+        wire
+    }
+
+    #[test]
+    fn a_line_end_has_one_cr_on_the_wire() {
+        for (chunks, wire) in [
+            (&[&b"a\r\nb\n"[..]][..], &b"a\r\nb\r\n"[..]),
+            (&[b"a\r", b"\nb\r", b"c\r\r", b"\n\n"], b"a\r\nb\rc\r\r\n\r\n"),
+            (&[b"a\r", b"", b"\n"], b"a\r\n"),
+            (&[b"\n", b"\n\r", b"\n"], b"\r\n\r\n\r\n"),
+        ] {
+            assert_eq!(to_wire(chunks), wire, "{}", chunks.concat().escape_ascii());
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_file_comes_back_as_it_was(file in text(), cut in 0_usize..128) {
-            let mut wire = Vec::new();
-            to_wire(&file, &mut wire);
-            prop_assert_eq!(wire.len() as u64, wire_len(&file));
+        fn a_text_comes_back_with_line_ends_of_one_kind(file in text(), cut in 0_usize..128) {
+            let (head, tail) = file.split_at(cut.min(file.len()));
+            let wire = to_wire(&[head, tail]);
+            prop_assert_eq!(&wire, &to_wire(&[&file]));
+            prop_assert_eq!(wire.len() as u64, ToWire::default().len(&file));
             let (head, tail) = wire.split_at(cut.min(wire.len()));
-            prop_assert_eq!(from_wire(&[head, tail]), file);
+            // an upload in ASCII type leaves no CR LF unless a CR more was sent
+            let stored = from_wire(&[head, tail]);
+            if !file.windows(2).any(|two| two == b"\r\n") {
+                prop_assert_eq!(&stored, &file);
+            }
+            if !wire.windows(3).any(|three| three == b"\r\r\n") {
+                prop_assert_eq!(to_wire(&[&stored]), wire);
+            }
         }
 
         #[test]
         fn an_offset_on_the_wire_is_where_as_many_bytes_have_gone_out(
             file in text(),
+            cut in 0_usize..64,
             wire in 0_u64..160,
         ) {
-            match find(&file, wire) {
-                Offset::Here(at) => prop_assert_eq!(wire_len(&file[..at]), wire),
+            let (head, tail) = file.split_at(cut.min(file.len()));
+            let mut state = ToWire::default();
+            let found = match state.find(head, wire) {
+                Offset::Behind(left) => match state.find(tail, left) {
+                    Offset::Here(at) => Offset::Here(head.len() + at),
+                    Offset::InsideLineEnd(at) => Offset::InsideLineEnd(head.len() + at),
+                    Offset::Behind(left) => Offset::Behind(left),
+                },
+                found @ (Offset::Here(_) | Offset::InsideLineEnd(_)) => found,
+            };
+            let len = |local: &[u8]| ToWire::default().len(local);
+            match found {
+                Offset::Here(at) => {
+                    prop_assert_eq!(len(&file[..at]), wire);
+                    let mut rest = Vec::new();
+                    let after_cr = file[..at].ends_with(b"\r");
+                    prop_assert_eq!(state.is_after_cr(), after_cr);
+                    ToWire::behind(after_cr).take(&file[at..], &mut rest);
+                    let all = to_wire(&[&file]);
+                    prop_assert_eq!(&rest[..], &all[usize::try_from(wire).unwrap()..]);
+                }
                 Offset::InsideLineEnd(at) => {
                     prop_assert_eq!(file[at], b'\n');
-                    prop_assert_eq!(wire_len(&file[..at]) + 1, wire);
+                    prop_assert_eq!(len(&file[..at]) + 1, wire);
                 }
-                Offset::Behind(left) => prop_assert_eq!(wire_len(&file) + left, wire),
+                Offset::Behind(left) => prop_assert_eq!(len(&file) + left, wire),
             }
         }
     }

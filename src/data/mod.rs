@@ -30,7 +30,7 @@ pub use masquerade::Masquerade;
 pub use owners::Owners;
 pub use passive::Passive;
 pub use ports::Ports;
-pub use pump::{Interrupt, Progress, Pump, Source, Watch};
+pub use pump::{Interrupt, LOOK, Progress, Pump, Source, Watch, heed};
 use pump::{Ready, wait};
 pub use throttle::Throttle;
 

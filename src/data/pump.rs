@@ -113,6 +113,15 @@ pub(super) fn wait(
     }
 }
 
+/// Listens to the control connection without waiting, for work that nothing is sent by.
+///
+/// # Errors
+///
+/// When something says that it must end.
+pub fn heed(watch: &mut dyn Watch, progress: &Progress) -> Result<(), Interrupt> {
+    wait(watch, progress, None, Some(Instant::now())).map(drop)
+}
+
 /// Bytes to send that are made as they go.
 pub trait Source {
     /// Appends some; `false` when there are no more.
@@ -152,8 +161,9 @@ const SEND_CHUNK: usize = 64 << 10;
 /// one packet, or few.
 const SMALL: u64 = 32 << 10;
 
-/// A data connection that never blocks is left for a look at the control connection so often.
-const LOOK: Duration = Duration::from_millis(20);
+/// A data connection that never blocks, and work before there is one, is left for a look at the
+/// control connection so often.
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// After the end of an upload its control connection is watched for no longer than this.
 const MOMENT: Duration = Duration::from_millis(5);
@@ -223,6 +233,11 @@ impl<'a> Pump<'a> {
             buffer.clear();
             while more && buffer.len() < SEND_CHUNK {
                 more = source.fill(&mut buffer).map_err(DataError::Read)?;
+                // a large directory may have little that is to be sent
+                if self.looked.elapsed() >= LOOK {
+                    self.looked = Instant::now();
+                    heed(self.watch, &self.progress)?;
+                }
             }
             self.send_all(to, &buffer, !more)?;
         }
@@ -264,7 +279,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Gives to an upload what comes until the client closes the data connection; in ASCII
-    /// type, with lines as they are here.
+    /// type, where `lines` says how it begins, with lines as they are here.
     ///
     /// # Errors
     ///
@@ -273,12 +288,12 @@ impl<'a> Pump<'a> {
         &mut self,
         from: &mut DataConnection,
         upload: &mut Upload,
-        ascii: bool,
+        lines: Option<FromWire>,
     ) -> Result<(), DataError> {
         let mut room = self.throttle.chunk(RECEIVE_CHUNK);
         let mut buffer = Vec::with_capacity(room);
-        let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
-        let mut may_splice = !ascii && from.plain().is_some();
+        let mut lines = lines.map(|state| (state, Vec::new()));
+        let mut may_splice = lines.is_none() && from.plain().is_some();
         // most clients send nothing before the 150 has come
         self.until_ready(from.readable())?;
         loop {

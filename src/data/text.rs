@@ -1,71 +1,110 @@
 //! Files in ASCII type: what they are on the wire, and where an offset there lies in the file.
+//!
+//! Both take reading the file, before any data connection is made. So no more than
+//! [`MOST_COUNTED`] bytes are read for it, and whoever asks is heard between the pieces.
 
 use std::fs::File;
-use std::io::Read;
 
 use rustix::io::{Errno, pread};
 
 use super::Source;
-use super::ascii::{self, Offset};
-use crate::vfs::FsError;
+use super::ascii::{Offset, ToWire};
+use crate::vfs::{FsError, Heed};
 
 /// Files are read in pieces of this size.
 const CHUNK: usize = 32 << 10;
+
+/// Number of bytes of a file that may be read to answer SIZE, or to find where a transfer goes on.
+pub const MOST_COUNTED: u64 = 64 << 20;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
     /// The byte.
     pub offset: u64,
-    /// Whether the place lies between the CR and the LF that stand for that byte on the wire.
+    /// Whether the place lies between the CR and the LF that are sent for that byte.
     pub inside: bool,
+    /// Whether the byte before it is a CR.
+    after_cr: bool,
 }
 
-/// How long a file is on the wire.
+impl At {
+    /// A byte of a file that is sent as it is, or the first byte of any file.
+    pub fn byte(offset: u64) -> Self {
+        Self { offset, inside: false, after_cr: false }
+    }
+}
+
+/// How long the first `size` bytes of a file are on the wire.
 ///
 /// # Errors
 ///
-/// The system's.
-pub fn wire_size(file: &File) -> Result<u64, FsError> {
-    let mut size = 0;
-    scan(file, |chunk| {
-        size += ascii::wire_len(chunk);
+/// The system's, and [`FsError::Interrupted`].
+pub fn wire_size(file: &File, size: u64, heed: &mut Heed<'_>) -> Result<u64, FsError> {
+    let (mut state, mut sum) = (ToWire::default(), 0);
+    scan(file, size, heed, |chunk| {
+        sum += state.len(chunk);
         true
     })?;
-    Ok(size)
+    Ok(sum)
 }
 
-/// Where `wire` bytes of a transfer end in the file; nothing if that is beyond its end.
+/// Where `wire` bytes of a transfer end in a file of this size; nothing if that is beyond its end.
 ///
 /// # Errors
 ///
-/// The system's.
-pub fn local_offset(file: &File, wire: u64) -> Result<Option<At>, FsError> {
+/// The system's, and [`FsError::Interrupted`].
+pub fn local_offset(
+    file: &File,
+    size: u64,
+    wire: u64,
+    heed: &mut Heed<'_>,
+) -> Result<Option<At>, FsError> {
     let (mut left, mut offset) = (wire, 0);
+    let mut state = ToWire::default();
     let mut found = None;
-    scan(file, |chunk| {
-        match ascii::find(chunk, left) {
-            Offset::Here(at) => found = Some(At { offset: offset + at as u64, inside: false }),
-            Offset::InsideLineEnd(at) => {
-                found = Some(At { offset: offset + at as u64, inside: true });
+    // each byte of the file is one or two of the wire
+    scan(file, size.min(wire.saturating_add(1)), heed, |chunk| {
+        let (at, inside) = match state.find(chunk, left) {
+            Offset::Here(at) => (at, false),
+            Offset::InsideLineEnd(at) => (at, true),
+            Offset::Behind(more) => {
+                (left, offset) = (more, offset + chunk.len() as u64);
+                return true;
             }
-            Offset::Behind(more) => (left, offset) = (more, offset + chunk.len() as u64),
-        }
-        found.is_none()
+        };
+        let after_cr = !inside && state.is_after_cr();
+        found = Some(At { offset: offset + at as u64, inside, after_cr });
+        false
     })?;
-    Ok(found.or((left == 0).then_some(At { offset, inside: false })))
+    let end = At { offset, inside: false, after_cr: state.is_after_cr() };
+    Ok(found.or((left == 0).then_some(end)))
 }
 
-/// Reads a file from its beginning, until `take` has enough.
-fn scan(mut file: &File, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), FsError> {
+/// Reads the beginning of a file, until `take` has enough.
+fn scan(
+    file: &File,
+    size: u64,
+    heed: &mut Heed<'_>,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> Result<(), FsError> {
     let mut chunk = vec![0; CHUNK];
-    loop {
-        let read = file.read(&mut chunk)?;
+    let mut offset = 0;
+    while offset < size {
+        let wanted = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+        let read = match pread(file, chunk.get_mut(..wanted).unwrap_or_default(), offset) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
         match chunk.get(..read) {
-            Some(bytes) if read > 0 && take(bytes) => {}
+            Some(bytes) if read > 0 && take(bytes) => offset += read as u64,
             _ => return Ok(()),
         }
+        if !heed() {
+            return Err(FsError::Interrupted);
+        }
     }
+    Ok(())
 }
 
 /// A file with lines as they are on the wire.
@@ -73,6 +112,7 @@ fn scan(mut file: &File, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), FsEr
 pub struct TextSource<'a> {
     file: &'a File,
     at: At,
+    state: ToWire,
     end: u64,
     local: Vec<u8>,
 }
@@ -80,7 +120,9 @@ pub struct TextSource<'a> {
 impl<'a> TextSource<'a> {
     /// From a place on, up to where the file ends now.
     pub fn new(file: &'a File, at: At, end: u64) -> Self {
-        Self { file, at, end, local: Vec::new() }
+        // inside of a line end the CR went out with an earlier transfer
+        let state = ToWire::behind(at.inside || at.after_cr);
+        Self { file, at, state, end, local: Vec::new() }
     }
 }
 
@@ -92,14 +134,8 @@ impl Source for TextSource<'_> {
             Err(Errno::INTR) => return Ok(true),
             other => other?,
         };
-        let mut local = self.local.get(..read).unwrap_or_default();
         self.at.offset += read as u64;
-        if read > 0 && std::mem::take(&mut self.at.inside) {
-            // its CR went out with an earlier transfer
-            out.push(b'\n');
-            local = local.get(1..).unwrap_or_default();
-        }
-        ascii::to_wire(local, out);
+        self.state.take(self.local.get(..read).unwrap_or_default(), out);
         Ok(read > 0)
     }
 }

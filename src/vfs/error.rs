@@ -5,6 +5,9 @@ use std::io;
 
 use rustix::io::Errno;
 
+/// Asked now and then by what may take long: whether it is still to be done.
+pub type Heed<'a> = dyn FnMut() -> bool + 'a;
+
 /// A file action that failed. Says what happened, not what to answer.
 #[derive(Debug)]
 pub enum FsError {
@@ -44,6 +47,8 @@ pub enum FsError {
     Reserved,
     /// The name cannot be used on this file system.
     BadName(io::Error),
+    /// Whoever asked for it does not want it any more.
+    Interrupted,
     /// The process has too many files open.
     TooManyOpen(io::Error),
     /// Anything else.
@@ -52,11 +57,7 @@ pub enum FsError {
 
 impl From<io::Error> for FsError {
     fn from(error: io::Error) -> Self {
-        // cap-std has its own error for a path that leads outside, without a number
-        let Some(errno) = Errno::from_io_error(&error) else {
-            let outside = error.kind() == io::ErrorKind::PermissionDenied;
-            return if outside { Self::Outside } else { Self::Other(error) };
-        };
+        let Some(errno) = Errno::from_io_error(&error) else { return Self::Other(error) };
         match errno {
             Errno::NOENT => Self::NotFound,
             Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY => Self::Denied(error),
@@ -98,6 +99,7 @@ impl fmt::Display for FsError {
             }
             Self::TakenOver => f.write_str("another session goes on with the upload"),
             Self::Replaced => f.write_str("it was removed or replaced meanwhile"),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::Reserved => f.write_str("the name is kept for parts of uploads"),
             Self::Denied(why)
             | Self::NoSpace(why)

@@ -39,6 +39,13 @@ impl Folder {
     pub(super) fn act(&self) -> io::Result<Option<Acting>> {
         rights::act_as(self.ids.as_deref())
     }
+
+    /// Does something there as the user whose parts they are, whoever this thread acts as.
+    pub(super) fn on_behalf<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        let Some(ids) = &self.ids else { return rights::as_server(work) };
+        let _acting = rights::act_as(Some(ids))?;
+        Ok(work())
+    }
 }
 
 /// What an earlier server has left behind.
@@ -172,10 +179,16 @@ fn open(dir: &Path, known: &[Arc<Ids>]) -> io::Result<(File, Legacy)> {
 fn held(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
-    // the folder may be somebody else's, who must not lead root anywhere by a link
-    let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
-    if file.metadata()?.nlink() > 1 {
+    // the folder may be somebody else's, who must not lead root anywhere by a link, nor hold the
+    // server by a FIFO
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+    let there = file.metadata()?;
+    if there.nlink() > 1 {
         return Err(io::Error::other("has a second name (a hard link)"));
+    }
+    if !there.is_file() {
+        return Err(io::Error::other(format!("{} is no regular file", path.display())));
     }
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
         match io::Error::from(errno) {

@@ -9,6 +9,7 @@
 //! themselves: the names that they have are not there for them.
 
 mod attributes;
+mod beneath;
 mod error;
 mod journal;
 mod names;
@@ -16,13 +17,14 @@ mod part;
 mod part_name;
 mod parts;
 mod path;
+mod places;
 mod prepare;
 mod reason;
 mod resume;
 mod tree;
 mod upload;
 
-pub use error::FsError;
+pub use error::{FsError, Heed};
 pub use parts::Parts;
 pub use path::VirtualPath;
 pub use tree::{Entry, FileKind, Home, Listing, Tree};

@@ -1,17 +1,20 @@
 //! One part file while an upload writes to it: taken over, put in place, or left behind.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, chmodat, renameat};
+use rustix::fs::{AtFlags, FileType, Mode, chmodat, fstat, renameat};
 
 use super::FsError;
 use super::part_name::Tag;
 use super::parts::{
-    Active, Claim, Dead, Parts, Promise, Spot, Version, lstat, modified, os, remove, rename_new,
+    Active, Claim, Dead, Parts, Promise, Spot, Version, id_of, lstat, modified, os, remove,
+    rename_new,
 };
 use super::prepare::{Place, new_names};
+use super::tree::regular;
 
 /// A part, and where it is to be put.
 #[derive(Debug)]
@@ -41,6 +44,13 @@ pub(super) struct Base {
 impl Part {
     pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
         Self { place, spot, active, resumed: false, mode: None, promise: None, base: None }
+    }
+
+    /// Whether the part's name is still that of the file that is written.
+    pub(super) fn is_of(&self, file: &File) -> bool {
+        let there = lstat(&self.place.dir, &self.active.name.bytes());
+        let ours = fstat(file).map(|stat| id_of(&stat));
+        matches!((ours, there), (Ok(ours), Ok(there)) if ours == id_of(&there))
     }
 
     /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
@@ -90,6 +100,7 @@ impl Part {
         let name = self.active.name.bytes();
         let dead = self.active.name.tagged(Tag::Dead);
         let kept = keep
+            && lstat(dir, &name).is_ok_and(|stat| regular(&stat).is_ok())
             && !self.active.name.is_lone()
             && parts.are_kept()
             && renameat(dir, os(&name), dir, os(&dead.bytes())).is_ok();
@@ -98,7 +109,8 @@ impl Part {
             let since = since.map_or_else(|_| SystemTime::now(), |s| modified(&s));
             let (folder, upload) = (self.active.folder(), self.active.name.upload());
             let base = self.active.base.get().copied();
-            let dead = Dead { folder, name: dead, upload, since, base, shown: false };
+            let share = self.place.share;
+            let dead = Dead { folder, name: dead, share, upload, since, base, shown: false };
             parts.bury(self.spot, dead);
         } else {
             remove(dir, &name);

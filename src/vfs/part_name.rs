@@ -15,7 +15,7 @@ const PREFIX: &[u8] = b".ftpd-part-";
 const ROOM: usize = 190;
 
 /// Whose upload, and of which name in its directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Mark([u8; 12]);
 
 impl Mark {

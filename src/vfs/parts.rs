@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,8 +21,9 @@ use rustix::fs::{
 
 use super::journal::{Folder, Journal, Legacy};
 use super::part_name::{Mark, PartName, Tag};
+use super::places::{Places, Share};
 use super::tree::open_folder;
-use super::{FsError, VirtualPath};
+use super::{FsError, Heed, VirtualPath};
 use crate::rights::Ids;
 
 /// Shared by all sessions of a server.
@@ -37,12 +38,18 @@ pub struct Parts {
     count: AtomicUsize,
     state: Mutex<State>,
     freed: Condvar,
+    /// Number of dead parts that are kept.
+    most: usize,
+    /// Whether the log has said that there are so many.
+    is_full: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
     active: HashMap<Spot, Vec<Arc<Active>>>,
     dead: HashMap<Spot, Dead>,
+    /// Whose the dead ones are.
+    places: Places<Spot>,
     /// How many parts a directory has, active and dead.
     folders: HashMap<FileId, usize>,
     /// What only one upload at a time may change.
@@ -63,7 +70,7 @@ pub(super) fn id_of(stat: &Stat) -> FileId {
 }
 
 /// A directory, and whose upload of which name in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Spot {
     pub(super) dir: FileId,
     pub(super) mark: Mark,
@@ -87,6 +94,8 @@ pub(super) struct Active {
 pub(super) struct Dead {
     pub(super) folder: Folder,
     pub(super) name: PartName,
+    /// Whose share of the places it takes.
+    pub(super) share: Share,
     /// The number of the upload, by which it is told from a later one of the same name.
     pub(super) upload: u64,
     /// When it was last written to.
@@ -134,12 +143,15 @@ pub(super) struct Promise {
     name: (FileId, Vec<u8>),
 }
 
-/// So many parts of failed uploads are kept; a client that breaks off without end must not take
-/// the server's memory.
+/// Number of parts of failed uploads that are kept: a client that breaks off without end must not
+/// take the server's memory. Beyond it, the user with most of them loses the oldest.
 const MOST_DEAD: usize = 50_000;
 
 /// How long an upload waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a client whose upload waits is heard.
+const HEEDED: Duration = Duration::from_millis(100);
 
 impl Parts {
     /// Takes over what an earlier server has left: `state_dir` says where its journal is, and
@@ -153,6 +165,7 @@ impl Parts {
         let state = State {
             active: HashMap::new(),
             dead: HashMap::new(),
+            places: Places::new(),
             folders: HashMap::new(),
             claimed: HashSet::new(),
             promised: HashSet::new(),
@@ -166,6 +179,8 @@ impl Parts {
             count: AtomicUsize::new(0),
             state: Mutex::new(state),
             freed: Condvar::new(),
+            most: MOST_DEAD,
+            is_full: AtomicBool::new(false),
         };
         parts.inherit(&legacy);
         parts
@@ -227,8 +242,10 @@ impl Parts {
             }
         }
         let upload = self.next.fetch_add(1, Ordering::Relaxed);
+        // whose it is, its name does not say before its user asks for it
+        let share = Share::of(folder.home.as_os_str().as_bytes());
         let folder = folder.clone();
-        let dead = Dead { folder, name: dead, upload, since, base: None, shown: false };
+        let dead = Dead { folder, name: dead, share, upload, since, base: None, shown: false };
         self.bury(spot, dead);
     }
 
@@ -286,7 +303,7 @@ impl Parts {
 
     /// Whether a part of a failed upload may be kept.
     pub(super) fn are_kept(&self) -> bool {
-        self.keep.is_some() && self.state().dead.len() < MOST_DEAD
+        self.keep.is_some()
     }
 
     /// Whether there is any part, so that looking for one may be worth it.
@@ -346,12 +363,40 @@ impl Parts {
         self.state().active.get(&spot).cloned().unwrap_or_default()
     }
 
-    /// A part is left of a failed upload.
+    /// A part is left of a failed upload. If there are too many now, another one goes.
     pub(super) fn bury(&self, spot: Spot, dead: Dead) {
-        let mut state = self.state();
-        if state.dead.insert(spot, dead).is_none() {
-            self.more(&mut state, spot.dir);
+        let crowded_out = {
+            let mut state = self.state();
+            let (share, since) = (dead.share, dead.since);
+            match state.dead.insert(spot, dead) {
+                Some(old) => state.places.free(old.share, old.since, spot),
+                None => self.more(&mut state, spot.dir),
+            }
+            state.places.take(share, since, spot);
+            let is_over = state.dead.len() > self.most;
+            let next = if is_over { state.places.next() } else { None };
+            next.and_then(|spot| Some((spot, self.dig_up(&mut state, spot)?)))
+        };
+        if let Some((spot, dead)) = crowded_out {
+            if !self.is_full.swap(true, Ordering::Relaxed) {
+                let most = self.most;
+                log::warn!(
+                    "{most} parts of failed uploads are kept, and no more: from now on the \
+                     oldest go, of the users who have most"
+                );
+            }
+            let folder = &dead.folder;
+            if let Err(why) = folder.on_behalf(|| abandon(spot, &dead)) {
+                log::warn!("a part in {} stays: {why}", folder.real().display());
+            }
         }
+    }
+
+    fn dig_up(&self, state: &mut State, spot: Spot) -> Option<Dead> {
+        let dead = state.dead.remove(&spot)?;
+        state.places.free(dead.share, dead.since, spot);
+        self.fewer(state, spot.dir);
+        Some(dead)
     }
 
     /// A dead part is resumed or removed; says whether it was known.
@@ -359,16 +404,22 @@ impl Parts {
         let mut state = self.state();
         let known = state.dead.get(&spot).is_some_and(|dead| dead.upload == upload);
         if known {
-            state.dead.remove(&spot);
-            self.fewer(&mut state, spot.dir);
+            self.dig_up(&mut state, spot);
         }
         known
     }
 
     /// Its user is shown a dead part.
-    pub(super) fn show(&self, spot: Spot) {
-        if let Some(dead) = self.state().dead.get_mut(&spot) {
+    pub(super) fn show(&self, spot: Spot, share: Share) {
+        let mut state = self.state();
+        let State { dead, places, .. } = &mut *state;
+        if let Some(dead) = dead.get_mut(&spot) {
             dead.shown = true;
+            if dead.share != share {
+                places.free(dead.share, dead.since, spot);
+                places.take(share, dead.since, spot);
+                dead.share = share;
+            }
         }
     }
 
@@ -433,7 +484,11 @@ impl Parts {
     }
 
     /// Waits for one's turn.
-    pub(super) fn claim(self: &Arc<Self>, turn: Turn) -> Result<Claim, FsError> {
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        turn: Turn,
+        heed: &mut Heed<'_>,
+    ) -> Result<Claim, FsError> {
         let until = Instant::now() + PATIENCE;
         let mut state = self.state();
         while !state.claimed.insert(turn.clone()) {
@@ -441,8 +496,13 @@ impl Parts {
             if left.is_zero() {
                 return Err(FsError::Busy);
             }
-            let waited = self.freed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.freed.wait_timeout(state, left.min(HEEDED));
+            // nobody else waits for what is heard meanwhile
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if !heed() {
+                return Err(FsError::Interrupted);
+            }
+            state = self.state();
         }
         Ok(Claim { parts: Arc::clone(self), turn })
     }
@@ -504,6 +564,17 @@ impl Parts {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes a part that nobody goes on with, unless a younger one has taken its name.
+fn abandon(spot: Spot, dead: &Dead) {
+    if let Ok((dir, stat)) = open_folder(&dead.folder.home, &dead.folder.path)
+        && id_of(&stat) == spot.dir
+        && let name = dead.name.bytes()
+        && lstat(&dir, &name).is_ok_and(|part| modified(&part) <= dead.since)
+    {
+        remove(&dir, &name);
     }
 }
 
@@ -597,5 +668,57 @@ pub(super) fn rename_new(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> Result<
             Ok(renameat(dir, os(from), dir, os(to))?)
         }
         other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Leaves a part of a failed upload in a home.
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn leave(parts: &Parts, home: &Path, user: &str, name: &str) {
+        let (folder, dir) = (folder(home), open_folder(home, &VirtualPath::root()).unwrap());
+        let mark = Mark::new(user.as_bytes(), name.as_bytes());
+        let spot = Spot { dir: id_of(&dir.1), mark };
+        let name = PartName::new(mark, Tag::Dead, name.as_bytes());
+        fs::write(home.join(os(&name.bytes())), "part").unwrap();
+        let since = modified(&lstat(&dir.0, &name.bytes()).unwrap());
+        let (share, upload) = (Share::of(user.as_bytes()), 0);
+        parts.bury(spot, Dead { folder, name, share, upload, since, base: None, shown: false });
+    }
+
+    fn folder(home: &Path) -> Folder {
+        Folder { home: home.to_owned(), path: VirtualPath::root(), ids: None }
+    }
+
+    /// The names whose parts are left, on the disk.
+    fn left(home: &Path) -> Vec<String> {
+        let names = part_names(open_folder(home, &VirtualPath::root()).unwrap().0);
+        let mut names: Vec<_> =
+            names.into_iter().map(|part| String::from_utf8(part.name).unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn one_user_s_failed_uploads_crowd_out_their_own_and_nobody_else_s() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let mut parts = Parts::start(None, Some(Duration::from_secs(3600)), &[]);
+        parts.most = 8;
+        leave(&parts, home, "ann", "ann1");
+        for n in 10..40 {
+            leave(&parts, home, "bob", &format!("bob{n}"));
+        }
+        leave(&parts, home, "ann", "ann2");
+        leave(&parts, home, "eve", "eve");
+        let kept = ["ann1", "ann2", "bob35", "bob36", "bob37", "bob38", "bob39", "eve"];
+        assert_eq!(left(home), kept);
+        let state = parts.state();
+        assert_eq!(state.dead.len(), 8);
+        assert_eq!(parts.count.load(Ordering::Relaxed), 8);
+        assert_eq!(state.folders.values().sum::<usize>(), 8);
     }
 }

@@ -2,27 +2,34 @@
 //!
 //! `..` never goes above the root, because the parts are joined before anything is looked up;
 //! what a symlink may do is decided by the kernel when the path is used.
+//!
+//! A pathname that ends with `/`, `.` or `..` names a directory. The path remembers it as a slash
+//! that only lookups see, and so the system refuses `file/` whatever is to be done with it.
 
 use std::ffi::OsStr;
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A path from the user's root: `/`, or `/a/b` without empty parts, `.` or `..`.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct VirtualPath(Vec<u8>);
+#[derive(Clone)]
+pub struct VirtualPath {
+    /// With a slash at the end if it must be a directory's.
+    bytes: Vec<u8>,
+}
 
 impl VirtualPath {
     /// `/`.
     pub fn root() -> Self {
-        Self(vec![b'/'])
+        Self { bytes: vec![b'/'] }
     }
 
     /// What a pathname means to a client whose working directory this is.
     #[must_use]
     pub fn join(&self, pathname: &[u8]) -> Self {
-        let mut joined = if pathname.starts_with(b"/") { Vec::new() } else { self.0.clone() };
-        if joined == b"/" {
-            joined.clear();
+        let mut joined = Vec::new();
+        if !pathname.starts_with(b"/") && !self.is_root() {
+            joined.extend_from_slice(self.as_bytes());
         }
         for part in pathname.split(|&byte| byte == b'/') {
             match part {
@@ -37,41 +44,52 @@ impl VirtualPath {
                 }
             }
         }
-        if joined.is_empty() {
+        let last = pathname.rsplit(|&byte| byte == b'/').next();
+        if joined.is_empty() || matches!(last, Some(b"" | b"." | b"..")) {
             joined.push(b'/');
         }
-        Self(joined)
+        Self { bytes: joined }
     }
 
     /// The directory it lies in; the root's is the root.
     #[must_use]
     pub fn parent(&self) -> Self {
-        self.join(b"..")
+        let bytes = self.as_bytes();
+        let end = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
+        Self { bytes: bytes.get(..end.max(1)).unwrap_or_default().to_vec() }
+    }
+
+    /// Whether it was named as only a directory is: `a/`.
+    pub fn is_directory_s(&self) -> bool {
+        self.bytes.ends_with(b"/")
     }
 
     /// The last part; nothing for the root.
     pub fn name(&self) -> &[u8] {
-        self.0.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+        self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
     /// Its parts, from the root on.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|&byte| byte == b'/').skip(1)
+        self.as_bytes().split(|&byte| byte == b'/').skip(1)
     }
 
     /// Whether it is `/`.
     pub fn is_root(&self) -> bool {
-        self.0 == b"/"
+        self.bytes == b"/"
     }
 
-    /// From the leading slash on.
+    /// From the leading slash on, without one at the end.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match self.bytes.strip_suffix(b"/") {
+            None | Some(b"") => &self.bytes,
+            Some(plain) => plain,
+        }
     }
 
-    /// The path below the directory handle of the root.
+    /// The path below the directory handle of the root, for lookups.
     pub(super) fn below_root(&self) -> &Path {
-        match self.0.strip_prefix(b"/") {
+        match self.bytes.strip_prefix(b"/") {
             None | Some(b"") => Path::new("."),
             Some(rest) => Path::new(OsStr::from_bytes(rest)),
         }
@@ -79,13 +97,29 @@ impl VirtualPath {
 
     /// Where it lies on the server, in this home.
     pub(super) fn real(&self, home: &Path) -> PathBuf {
-        if self.is_root() { home.to_owned() } else { home.join(self.below_root()) }
+        let below = self.as_bytes().strip_prefix(b"/").unwrap_or_default();
+        if self.is_root() { home.to_owned() } else { home.join(OsStr::from_bytes(below)) }
+    }
+}
+
+/// Two paths are one when they lead to one place, whatever they say of what is there.
+impl PartialEq for VirtualPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for VirtualPath {}
+
+impl Hash for VirtualPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl std::fmt::Debug for VirtualPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", OsStr::from_bytes(&self.0))
+        write!(f, "{:?}", OsStr::from_bytes(&self.bytes))
     }
 }
 
@@ -97,7 +131,31 @@ mod tests {
 
     fn joined(cwd: &str, pathname: &str) -> String {
         let path = VirtualPath::root().join(cwd.as_bytes()).join(pathname.as_bytes());
-        String::from_utf8(path.0).unwrap()
+        String::from_utf8(path.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_ends_like_a_directory_is_looked_up_as_one() {
+        let cwd = VirtualPath::root().join(b"cwd/");
+        for (pathname, below) in [
+            ("a", "cwd/a"),
+            ("a/", "cwd/a/"),
+            ("a//", "cwd/a/"),
+            ("a/.", "cwd/a/"),
+            ("a/./b", "cwd/a/b"),
+            ("a/b/..", "cwd/a/"),
+            ("a/b/../c", "cwd/a/c"),
+            ("a/...", "cwd/a/..."),
+            ("", "cwd/"),
+            ("..", "."),
+            ("/", "."),
+        ] {
+            let path = cwd.join(pathname.as_bytes());
+            assert_eq!(path.below_root(), Path::new(below), "{pathname}");
+            assert_eq!(path.is_directory_s(), below == "." || below.ends_with('/'));
+            assert!(!path.parent().is_directory_s() || path.parent().is_root());
+        }
+        assert_eq!(cwd.join(b"a/"), cwd.join(b"a"));
     }
 
     #[test]

@@ -14,9 +14,10 @@ use super::journal::Folder;
 use super::part::Part;
 use super::part_name::{Mark, PartName};
 use super::parts::{Claim, FileId, Spot, Turn, Version, id_of, len_of, lstat, os};
+use super::places::Share;
 use super::tree::regular;
 use super::upload::{InPlace, Store, Told, Upload, Way};
-use super::{FsError, Tree, VirtualPath};
+use super::{FsError, Heed, Tree, VirtualPath};
 
 /// A name in a directory that is held open.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Place {
     dir_stat: Stat,
     pub(super) folder: Folder,
     pub(super) name: Vec<u8>,
+    /// Whose part would be left there.
+    pub(super) share: Share,
 }
 
 /// The file that is in place.
@@ -53,6 +56,9 @@ const LARGE: u64 = 1 << 20;
 /// size; beyond it the file is changed in place.
 const MOST_COPIED: u64 = 64 << 20;
 
+/// Between pieces of this size whoever waits for a copy is heard.
+const COPIED_AT_ONCE: u64 = 1 << 20;
+
 /// STOU tries so many names: `upload`, `upload.1`, ...
 const NAMES: u32 = 10_000;
 
@@ -60,19 +66,21 @@ const NAMES: u32 = 10_000;
 const LINKS: u32 = 16;
 
 impl Tree {
-    /// Prepares an upload.
+    /// Prepares an upload, which may mean to copy what is there, or to wait for another upload.
     ///
     /// # Errors
     ///
-    /// The system's; [`FsError::BadOffset`] when it cannot begin where it should;
+    /// The system's; [`FsError::Interrupted`]; [`FsError::BadOffset`] when it cannot begin where it should;
     /// [`FsError::Busy`] when another upload changes the file in place.
     pub fn upload(
         self: &Arc<Self>,
         path: &VirtualPath,
         store: Store,
         mode: u32,
+        heed: &mut Heed<'_>,
     ) -> Result<Upload, FsError> {
         self.may_make(path)?;
+        self.as_file(path)?;
         if !self.uploads.atomic {
             let size = self.check_write(path)?;
             let offset = match store {
@@ -88,7 +96,7 @@ impl Tree {
         let append = matches!(store, Store::Append(_));
         let (place, there) = self.existing(place, path, append)?;
         if store == Store::Replace {
-            return self.replace(path, place, there, mode);
+            return self.replace(path, place, there, mode, heed);
         }
         let mut parts = self.candidates(&place);
         let wanted = match store {
@@ -115,7 +123,7 @@ impl Tree {
             }
         };
         if parts.is_empty() {
-            self.change(path, place, wanted, mode)
+            self.change(path, place, wanted, mode, heed)
         } else {
             self.resume(path, place, there, parts, wanted)
         }
@@ -132,6 +140,7 @@ impl Tree {
         mode: u32,
     ) -> Result<Upload, FsError> {
         self.may_make(wanted)?;
+        self.as_file(wanted)?;
         if !self.uploads.atomic {
             for path in new_names(wanted) {
                 match self.create(&path, mode) {
@@ -175,14 +184,15 @@ impl Tree {
 
     /// The directory of a path, held open.
     pub(super) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
-        if path.is_root() {
+        if path.is_directory_s() {
             return Err(FsError::IsADirectory);
         }
         let parent = path.parent();
         let (dir, dir_stat) = self.hold(&parent)?;
         let (home, ids) = (self.home.clone(), self.uploads.ids.clone());
         let folder = Folder { home, path: parent, ids };
-        Ok(Place { dir, dir_stat, folder, name: path.name().to_owned() })
+        let share = Share::of(&self.uploads.share);
+        Ok(Place { dir, dir_stat, folder, name: path.name().to_owned(), share })
     }
 
     /// The directory of a path, and what has its name there, opened for writing or for
@@ -232,15 +242,17 @@ impl Tree {
         place: Place,
         there: Option<There>,
         mode: u32,
+        heed: &mut Heed<'_>,
     ) -> Result<Upload, FsError> {
         let Some(there) = there else { return self.part(path, place, mode, None, false) };
         if let Some(obstacle) = Self::obstacle(&place, &there) {
-            return self.in_place(path, place, there, Store::Replace, Some(obstacle), None);
+            let (store, why) = (Store::Replace, Some(obstacle));
+            return self.in_place(path, place, there, store, why, None, heed);
         }
         match self.part(path, place.again()?, mode, Some(&there), false) {
             Err(FsError::Denied(why)) => {
                 let obstacle = Some(Obstacle::Directory(why));
-                self.in_place(path, place, there, Store::Replace, obstacle, None)
+                self.in_place(path, place, there, Store::Replace, obstacle, None, heed)
             }
             other => other,
         }
@@ -324,9 +336,10 @@ impl Tree {
         place: Place,
         offset: Option<u64>,
         mode: u32,
+        heed: &mut Heed<'_>,
     ) -> Result<Upload, FsError> {
         let turn = Turn::Name(place.dir_id(), place.name.clone());
-        let claim = self.uploads.parts.claim(turn)?;
+        let claim = self.uploads.parts.claim(turn, heed)?;
         // who had the claim before may have put another file in its place
         let (place, there) = self.existing(place, path, offset.is_none())?;
         let Some(there) = there else {
@@ -344,7 +357,7 @@ impl Tree {
         let store = offset.map_or(Store::Append(None), Store::At);
         let begun = match Self::obstacle(&place, &there) {
             Some(obstacle) => Err(obstacle),
-            None => self.part_from(path, &place, &there, store)?,
+            None => self.part_from(path, &place, &there, store, heed)?,
         };
         match begun {
             Ok(upload) => Ok(upload.based_on(Some(Version::of(&there.stat)), claim)),
@@ -353,7 +366,7 @@ impl Tree {
             Err(obstacle) => {
                 // what is only added to stays as it is: the rest is cut off if the upload fails
                 let obstacle = (from < size).then_some(obstacle);
-                self.in_place(path, place, there, store, obstacle, Some(claim))
+                self.in_place(path, place, there, store, obstacle, Some(claim), heed)
             }
         }
     }
@@ -366,6 +379,7 @@ impl Tree {
         place: &Place,
         there: &There,
         store: Store,
+        heed: &mut Heed<'_>,
     ) -> Result<Result<Upload, Obstacle>, FsError> {
         let parts = &self.uploads.parts;
         let device = id_of(&there.stat).0;
@@ -378,12 +392,17 @@ impl Tree {
         if !may_copy && !parts.may_clone(device) {
             return Ok(Err(Obstacle::TooLong));
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = openat(&place.dir, os(&place.name), flags, Mode::empty());
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let source =
+            openat(&place.dir, os(&place.name), flags | OFlags::CLOEXEC, Mode::empty());
         let source = match source {
             Ok(source) => File::from(source),
             Err(why) => return Ok(Err(Obstacle::Unreadable(why.into()))),
         };
+        if id_of(&fstat(&source)?) != id_of(&there.stat) {
+            // somebody has put something else in its place meanwhile
+            return Err(FsError::Busy);
+        }
         let mut upload = match self.part(path, place.again()?, 0, Some(there), lone) {
             Err(FsError::Denied(why)) => return Ok(Err(Obstacle::Directory(why))),
             other => other?,
@@ -401,9 +420,8 @@ impl Tree {
             file.set_len(from)?;
         } else if !may_copy {
             return Ok(Err(Obstacle::TooLong));
-        } else if io::copy(&mut source.take(from), file)? < from {
-            // somebody has cut it short meanwhile
-            return Err(FsError::Busy);
+        } else {
+            copy(&source, file, from, heed)?;
         }
         file.seek(SeekFrom::Start(from))?;
         upload.offset = from;
@@ -411,6 +429,7 @@ impl Tree {
     }
 
     /// Changes the file in place, from an offset on or from the beginning.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of the upload by then")]
     fn in_place(
         self: &Arc<Self>,
         path: &VirtualPath,
@@ -419,8 +438,9 @@ impl Tree {
         store: Store,
         obstacle: Option<Obstacle>,
         name: Option<Claim>,
+        heed: &mut Heed<'_>,
     ) -> Result<Upload, FsError> {
-        let claim = self.uploads.parts.claim(Turn::File(id_of(&there.stat)))?;
+        let claim = self.uploads.parts.claim(Turn::File(id_of(&there.stat)), heed)?;
         // another upload may have replaced it meanwhile
         if !place.holds(&there.file) {
             return Err(FsError::Busy);
@@ -451,7 +471,7 @@ impl Place {
     fn again(&self) -> Result<Self, FsError> {
         let dir = self.dir.try_clone()?;
         let (folder, name) = (self.folder.clone(), self.name.clone());
-        Ok(Self { dir, dir_stat: self.dir_stat, folder, name })
+        Ok(Self { dir, dir_stat: self.dir_stat, folder, name, share: self.share })
     }
 
     fn dir_id(&self) -> FileId {
@@ -464,6 +484,23 @@ impl Place {
         let there = lstat(&self.dir, &self.name).map(|stat| id_of(&stat));
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
     }
+}
+
+/// Copies the beginning of a file.
+fn copy(from: &File, to: &mut File, bytes: u64, heed: &mut Heed<'_>) -> Result<(), FsError> {
+    let mut left = bytes;
+    while left > 0 {
+        let step = left.min(COPIED_AT_ONCE);
+        if io::copy(&mut Read::take(from, step), to)? < step {
+            // somebody has cut it short meanwhile
+            return Err(FsError::Busy);
+        }
+        left -= step;
+        if !heed() {
+            return Err(FsError::Interrupted);
+        }
+    }
+    Ok(())
 }
 
 /// The names that STOU tries, the wanted one first.

@@ -4,10 +4,13 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, Stat, StatxAttributes, StatxFlags, accessat, statat, statx};
+use rustix::fs::{
+    Access, AtFlags, Mode, OFlags, Stat, StatxAttributes, StatxFlags, accessat, statat, statx,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::beneath::Walked;
 use super::{FileKind, FsError, Tree, VirtualPath};
 use crate::config::Perm;
 
@@ -79,14 +82,10 @@ impl Tree {
     /// Which right of the system is missing where an action that takes this permission was
     /// denied.
     pub fn missing_right(&self, path: &VirtualPath, perm: Perm) -> Option<String> {
-        let mut way = vec![path.clone()];
-        while let Some(first) = way.last().filter(|first| !first.is_root()) {
-            way.push(first.parent());
-        }
-        for folder in way.iter().skip(1).rev() {
-            if let Some(lacks) = self.lacks(folder, Access::EXEC_OK, "enter the directory") {
-                return Some(lacks);
-            }
+        if let Some(folder) = self.barred(path)
+            && let Some(lacks) = self.lacks(&folder, Access::EXEC_OK, "enter the directory")
+        {
+            return Some(lacks);
         }
         let parent = path.parent();
         let write = Access::WRITE_OK | Access::EXEC_OK;
@@ -120,6 +119,16 @@ impl Tree {
                 (there.uid != me).then_some(text)
             }
         }
+    }
+
+    /// The first directory on the way to a path that may not be entered. One walk finds it,
+    /// however deep the path is.
+    fn barred(&self, path: &VirtualPath) -> Option<VirtualPath> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // whether something is there at the end does not matter
+        let Walked { path, end } = self.root.walk(path.below_root(), flags, Mode::empty());
+        let is_barred = end.is_err_and(|why| why == Errno::ACCESS);
+        is_barred.then(|| VirtualPath::root().join(&path))
     }
 
     /// What the server's user may not do with something that is there.

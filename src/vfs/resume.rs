@@ -10,6 +10,7 @@ use super::part::{Base, Part};
 use super::part_name::PartName;
 use super::parts::{Active, Dead, Version, id_of, len_of, lstat, modified, os};
 use super::prepare::{Place, There};
+use super::tree::regular;
 use super::upload::{Upload, Way};
 use super::{FsError, Tree, VirtualPath};
 
@@ -45,7 +46,7 @@ impl Candidate {
         let (folder, name) = (place.folder.clone(), self.name.clone());
         let since = modified(&self.stat);
         let Self { upload, shown, base, .. } = *self;
-        Dead { folder, name, upload, since, base, shown }
+        Dead { folder, name, share: place.share, upload, since, base, shown }
     }
 }
 
@@ -84,16 +85,13 @@ impl Tree {
         let Some((active, found)) = taken.find_map(|taken| taken) else {
             return Err(FsError::BadOffset(shown));
         };
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&place.dir, os(&active.name.bytes()), flags, Mode::empty());
-        let file = file.map_err(FsError::from).and_then(|file| {
-            let stat = fstat(&file)?;
+        let file = open_part(&place, &active.name, OFlags::WRONLY);
+        let file = file.and_then(|(file, stat)| {
             let size = len_of(&stat);
             // another upload may have failed meanwhile and have left its part there
             if id_of(&stat) != id_of(&found.stat) || size < offset {
                 return Err(FsError::BadOffset(size));
             }
-            let file = File::from(file);
             if let Some(there) = &there {
                 carry_over(&there.file, &there.stat, &file, there.stat.st_mode & 0o777);
             }
@@ -118,7 +116,8 @@ impl Tree {
         let (dir, spot) = (&place.dir, self.spot(place));
         let look = |name: &PartName| {
             let stat = lstat(dir, &name.bytes()).ok()?;
-            Some((len_of(&stat), stat))
+            // what others may have put in its place is nobody's upload
+            Some((regular(&stat).ok()?, stat))
         };
         let active = parts.active(spot).into_iter().filter(|active| !active.name.is_lone());
         let active = active.filter_map(|active| {
@@ -195,11 +194,10 @@ impl Tree {
     }
 
     /// The same, opened for reading.
-    pub(super) fn read_own_part(&self, path: &VirtualPath) -> Option<File> {
+    pub(super) fn read_own_part(&self, path: &VirtualPath) -> Option<(File, u64)> {
         let (place, found) = self.find_own_part(path)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&place.dir, os(&found.name.bytes()), flags, Mode::empty());
-        file.ok().map(File::from)
+        let (file, stat) = open_part(&place, &found.name, OFlags::RDONLY).ok()?;
+        Some((file, len_of(&stat)))
     }
 
     fn find_own_part(&self, path: &VirtualPath) -> Option<(Place, Candidate)> {
@@ -210,7 +208,7 @@ impl Tree {
         let place = self.place(&self.followed(path).unwrap_or_else(|_| path.clone())).ok()?;
         let found = self.candidates(&place).into_iter().next()?;
         if found.active.is_none() {
-            self.uploads.parts.show(self.spot(&place));
+            self.uploads.parts.show(self.spot(&place), place.share);
         }
         Some((place, found))
     }
@@ -229,4 +227,14 @@ impl Tree {
         }
         if parts.active(spot).is_empty() { Ok(false) } else { Err(FsError::Busy) }
     }
+}
+
+/// Opens a part, and nothing that others may have put in its place: with `O_NONBLOCK` a FIFO
+/// holds nobody.
+fn open_part(place: &Place, name: &PartName, flags: OFlags) -> Result<(File, Stat), FsError> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = openat(&place.dir, os(&name.bytes()), flags, Mode::empty())?;
+    let stat = fstat(&file)?;
+    regular(&stat)?;
+    Ok((file.into(), stat))
 }

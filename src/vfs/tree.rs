@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{
-    Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt,
-    Permissions, PermissionsExt,
+use rustix::fs::{
+    Access, AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, fchmod, fstat, mkdirat,
+    readlinkat, renameat, unlinkat,
 };
-use rustix::fs::{Access, AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, fstat};
+use rustix::io::Errno;
 
+use super::beneath::Root;
 use super::names::Names;
 use super::part_name::{Mark, PartName, is_reserved};
 use super::parts::{FileId, entries, id_of, len_of, part_names};
@@ -25,7 +24,7 @@ use crate::rights;
 /// A user's home, seen as the root of all there is.
 #[derive(Debug)]
 pub struct Tree {
-    root: Dir,
+    pub(super) root: Root,
     pub(super) home: PathBuf,
     pub(super) uploads: Uploads,
     /// Whether the home's file system counts links: a count of none then tells that the home
@@ -83,7 +82,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
-    root: Dir,
+    root: OwnedFd,
     counts_links: bool,
 }
 
@@ -95,18 +94,16 @@ impl Home {
     /// When it is not there, not a directory, or not readable.
     #[inline(never)]
     pub fn open(path: &Path) -> Result<Self, FsError> {
-        // as `Dir::open_ambient_dir` does it, with less on the stack: how deep a login goes is what
-        // each idle session costs. As a rule the home is known, and its path need not be looked at.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty());
+        // with little on the stack: how deep a login goes is what each idle session costs. As a
+        // rule the home is known, and its path need not be looked at.
+        let root = open_home(path);
         let stat = root.as_ref().ok().and_then(|root| fstat(root).ok());
         let is_known = stat.is_some_and(|stat| rights::is_of_sandbox(id_of(&stat)));
         if !is_known && !rights::may_change_in_sandbox(path) {
             return Err(FsError::Confined);
         }
         let counts_links = stat.is_some_and(|stat| stat.st_nlink > 0);
-        let root = Dir::from_std_file(File::from(root?));
-        Ok(Self { path: path.to_owned(), root, counts_links })
+        Ok(Self { path: path.to_owned(), root: root?, counts_links })
     }
 }
 
@@ -115,7 +112,7 @@ impl Tree {
     #[inline(never)]
     pub fn new(home: Home, uploads: Uploads) -> Arc<Self> {
         let Home { path: home, root, counts_links } = home;
-        Arc::new(Self { root, home, uploads, counts_links })
+        Arc::new(Self { root: Root::new(root), home, uploads, counts_links })
     }
 
     /// The path below the root of something that may be there; parts are not there for clients.
@@ -139,20 +136,15 @@ impl Tree {
 
     /// A path without links, below the root.
     pub(super) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
-        let real = self.root.canonicalize(self.below(path)?)?;
-        Ok(VirtualPath::root().join(real.as_os_str().as_bytes()))
+        let real = self.root.resolve(self.below(path)?)?;
+        Ok(VirtualPath::root().join(&real))
     }
 
     /// Holds a directory, for what is to be done with its entries.
     pub(super) fn hold(&self, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
-        let mut options = OpenOptions::new();
         let flags = OFlags::DIRECTORY | OFlags::PATH;
-        options.read(true).custom_flags(flags.bits().cast_signed());
-        let dir: OwnedFd = self.root.open_with(self.below(path)?, &options)?.into_std().into();
-        let stat = fstat(&dir)?;
-        if self.counts_links && stat.st_nlink == 0 {
-            return Err(FsError::NotFound);
-        }
+        let dir = self.root.open(self.below(path)?, flags, Mode::empty())?;
+        let stat = self.still_there(fstat(&dir)?)?;
         Ok((dir, stat))
     }
 
@@ -168,7 +160,7 @@ impl Tree {
     ///
     /// FIFOs, sockets and devices are refused at once.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
-        let file = self.open_with(path, OpenOptions::new().read(true))?;
+        let file = self.open_file(path, OFlags::RDONLY, 0)?;
         let size = regular(&fstat(&file)?)?;
         Ok((file, size))
     }
@@ -180,18 +172,13 @@ impl Tree {
     ///
     /// As for [`Tree::read`].
     pub fn read_shown(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
-        match self.read_own_part(path) {
-            Some(file) => {
-                let size = regular(&fstat(&file)?)?;
-                Ok((file, size))
-            }
-            None => self.read(path),
-        }
+        self.read_own_part(path).map_or_else(|| self.read(path), Ok)
     }
 
     /// Whether a classic upload could begin, and how many bytes are there. Makes nothing.
     pub(super) fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
-        match self.open_with(path, OpenOptions::new().write(true)) {
+        self.as_file(path)?;
+        match self.open_file(path, OFlags::WRONLY, 0) {
             Err(FsError::NotFound) => {}
             opened => return regular(&fstat(&opened?)?),
         }
@@ -202,6 +189,17 @@ impl Tree {
             // somebody else has made it meanwhile
             Ok(entry) => Ok(entry.size),
             Err(_) => Ok(0),
+        }
+    }
+
+    /// Refuses what was named as only a directory is, and the system would not make a file of.
+    pub(super) fn as_file(&self, path: &VirtualPath) -> Result<(), FsError> {
+        if !path.is_directory_s() || path.is_root() {
+            return Ok(());
+        }
+        match self.stat(path) {
+            Ok(_) | Err(FsError::NotFound) => Err(FsError::IsADirectory),
+            Err(why) => Err(why),
         }
     }
 
@@ -224,13 +222,12 @@ impl Tree {
         store: Store,
         mode: u32,
     ) -> Result<(File, u64, bool), FsError> {
-        let mut existing = OpenOptions::new();
-        existing.write(true).append(matches!(store, Store::Append(_)));
-        let mut new = existing.clone();
-        new.create_new(true).mode(mode);
+        let append = matches!(store, Store::Append(_));
+        let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
+        let new = existing | OFlags::CREATE | OFlags::EXCL;
         // somebody else may make it between the two, and then it is there the second time
         for _ in 0..2 {
-            match self.open_with(path, &mut existing) {
+            match self.open_file(path, existing, 0) {
                 Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
                 opened => {
                     let file = opened?;
@@ -238,7 +235,7 @@ impl Tree {
                     return Ok((file, size, false));
                 }
             }
-            match self.open_with(path, &mut new) {
+            match self.open_file(path, new, mode) {
                 Err(FsError::Exists) => {}
                 other => return Ok((other?, 0, true)),
             }
@@ -249,7 +246,7 @@ impl Tree {
 
     /// Makes a file that must be new.
     pub(super) fn create(&self, path: &VirtualPath, mode: u32) -> Result<File, FsError> {
-        self.open_with(path, OpenOptions::new().write(true).create_new(true).mode(mode))
+        self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
     /// Takes back a file that was made for an upload that could not begin, unless somebody
@@ -262,20 +259,20 @@ impl Tree {
             && there.size == 0
         {
             // whether it stays empty or goes is all that could fail
-            let _ = self.root.remove_file(path.below_root());
+            let _ = self.unlink(path.below_root(), AtFlags::empty());
         }
     }
 
     /// `O_NONBLOCK` keeps a FIFO from holding the session; regular files do not mind it.
-    fn open_with(
-        &self,
-        path: &VirtualPath,
-        options: &mut OpenOptions,
-    ) -> Result<File, FsError> {
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        options.custom_flags(flags.bits().cast_signed());
-        let file = self.root.open_with(self.below(path)?, options)?;
-        Ok(file.into_std())
+    fn open_file(&self, path: &VirtualPath, flags: OFlags, mode: u32) -> Result<File, FsError> {
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mode = Mode::from_raw_mode(mode);
+        Ok(self.root.open(self.below(path)?, flags, mode)?.into())
+    }
+
+    fn unlink(&self, below: &Path, flags: AtFlags) -> Result<(), FsError> {
+        let (dir, name) = self.root.parent(below)?;
+        Ok(unlinkat(dir, name, flags)?)
     }
 
     /// What is at a path, links followed.
@@ -284,8 +281,9 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.still_there(self.root.metadata(self.below(path)?)?)?;
-        Ok(Entry::of_metadata(path.name().to_owned(), &meta))
+        let there = self.root.open(self.below(path)?, OFlags::PATH, Mode::empty())?;
+        let stat = self.still_there(fstat(there)?)?;
+        Ok(Entry::of_stat(path.name().to_owned(), &stat))
     }
 
     /// The same as the user is shown it: with the size of the part of an own upload that is
@@ -334,8 +332,10 @@ impl Tree {
     ///
     /// When nothing is there, or it lies outside.
     pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let meta = self.still_there(self.root.symlink_metadata(self.below(path)?)?)?;
-        let mut entry = Entry::of_metadata(path.name().to_owned(), &meta);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let there = self.root.open(self.below(path)?, flags, Mode::empty())?;
+        let stat = self.still_there(fstat(there)?)?;
+        let mut entry = Entry::of_stat(path.name().to_owned(), &stat);
         entry.target = self.target(&entry, path);
         Ok(entry)
     }
@@ -346,8 +346,9 @@ impl Tree {
             return None;
         }
         let there = self.shown(path).ok()?;
-        let text = self.root.read_link(path.below_root()).ok()?;
-        Some((text.into_os_string().into_encoded_bytes(), Box::new(there)))
+        let (dir, name) = self.root.parent(path.below_root()).ok()?;
+        let text = readlinkat(dir, name, Vec::new()).ok()?;
+        Some((text.into_bytes(), Box::new(there)))
     }
 
     /// Whether a path is a directory that may be entered.
@@ -357,13 +358,15 @@ impl Tree {
     /// When it is not.
     pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
         // the lookup of `.` asks for the right to search the directory
-        let meta = self.root.metadata(self.below(path)?.join("."))?;
-        self.still_there(meta).map(drop)
+        let there =
+            self.root.open(&self.below(path)?.join("."), OFlags::PATH, Mode::empty())?;
+        self.still_there(fstat(there)?).map(drop)
     }
 
-    fn still_there(&self, meta: Metadata) -> Result<Metadata, FsError> {
-        let removed = self.counts_links && meta.is_dir() && meta.nlink() == 0;
-        if removed { Err(FsError::NotFound) } else { Ok(meta) }
+    fn still_there(&self, stat: Stat) -> Result<Stat, FsError> {
+        let is_dir = FileKind::of_mode(stat.st_mode) == FileKind::Directory;
+        let removed = self.counts_links && is_dir && stat.st_nlink == 0;
+        if removed { Err(FsError::NotFound) } else { Ok(stat) }
     }
 
     /// Opens a directory for listing.
@@ -372,9 +375,8 @@ impl Tree {
     ///
     /// When it is not there or not a directory.
     pub fn list(self: &Arc<Self>, path: &VirtualPath) -> Result<Listing, FsError> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed());
-        let dir = self.root.open_with(self.below(path)?, &options)?.into_std();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let dir = File::from(self.root.open(self.below(path)?, flags, Mode::empty())?);
         let stat = fstat(&dir)?;
         let id = id_of(&stat);
         let own = self.own_parts(&dir, id);
@@ -410,9 +412,8 @@ impl Tree {
             return Err(FsError::Exists);
         }
         self.may_make(path)?;
-        let mut builder = DirBuilder::new();
-        builder.mode(mode);
-        Ok(self.root.create_dir_with(path.below_root(), &builder)?)
+        let (dir, name) = self.root.parent(path.below_root())?;
+        Ok(mkdirat(dir, name, Mode::from_raw_mode(mode))?)
     }
 
     /// Removes a file, or a link, but no directory; and what is left of an own upload of it.
@@ -424,8 +425,7 @@ impl Tree {
         if path.is_root() {
             return Err(FsError::IsADirectory);
         }
-        let removed = self.root.remove_file(self.below(path)?).map_err(FsError::from);
-        match removed {
+        match self.unlink(self.below(path)?, AtFlags::empty()) {
             Err(FsError::NotFound) => match self.forget_part(path) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(FsError::NotFound),
@@ -450,8 +450,10 @@ impl Tree {
             return Err(FsError::IsRoot);
         }
         let below = self.below(path)?;
-        match self.root.remove_dir(below).map_err(FsError::from) {
-            Err(FsError::NotEmpty) if self.clear(path) => Ok(self.root.remove_dir(below)?),
+        match self.unlink(below, AtFlags::REMOVEDIR) {
+            Err(FsError::NotEmpty) if self.clear(path) => {
+                self.unlink(below, AtFlags::REMOVEDIR)
+            }
             other => other,
         }
     }
@@ -482,7 +484,9 @@ impl Tree {
             return Err(FsError::IsRoot);
         }
         self.may_make(to)?;
-        self.root.rename(self.below(from)?, &self.root, to.below_root())?;
+        let (old, old_name) = self.root.parent(self.below(from)?)?;
+        let (new, new_name) = self.root.parent(to.below_root())?;
+        renameat(old, old_name, new, new_name)?;
         self.uploads.parts.moved(&self.real(from), &self.real(to));
         // what is left of failed uploads under these names has lost its sense
         let _ = self.forget_part(from);
@@ -500,8 +504,27 @@ impl Tree {
         let there = self.file_or_directory(path)?;
         let kept = if there.kind == FileKind::Directory { there.mode & !mask } else { 0 };
         let mode = mode & mask | kept;
-        self.root.set_permissions(self.below(path)?, Permissions::from_mode(mode))?;
+        self.change_mode(path, Mode::from_raw_mode(mode))?;
         Ok(mode)
+    }
+
+    /// By way of a handle that takes no right to read or write the file.
+    fn change_mode(&self, path: &VirtualPath, mode: Mode) -> Result<(), FsError> {
+        let there = self.root.open(self.below(path)?, OFlags::PATH, Mode::empty())?;
+        let link = format!("/proc/self/fd/{}", there.as_raw_fd());
+        match rustix::fs::chmod(link, mode) {
+            // without /proc it takes one of these rights
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(fchmod(self.open_any(path)?, mode)?),
+            other => Ok(other?),
+        }
+    }
+
+    /// Opens a file or a directory for what takes any open handle of it.
+    fn open_any(&self, path: &VirtualPath) -> Result<File, FsError> {
+        match self.open_file(path, OFlags::RDONLY, 0) {
+            Err(FsError::Denied(_)) => self.open_file(path, OFlags::WRONLY, 0),
+            other => other,
+        }
     }
 
     /// Sets the modification time, in seconds since 1970 in UTC.
@@ -511,11 +534,7 @@ impl Tree {
     /// The system's.
     pub fn set_modified(&self, path: &VirtualPath, seconds: i64) -> Result<(), FsError> {
         self.file_or_directory(path)?;
-        let reading = self.open_with(path, OpenOptions::new().read(true));
-        let file = match reading {
-            Err(FsError::Denied(_)) => self.open_with(path, OpenOptions::new().write(true))?,
-            other => other?,
-        };
+        let file = self.open_any(path)?;
         let keep = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
         let to = Timespec { tv_sec: seconds, tv_nsec: 0 };
         let times = Timestamps { last_access: keep, last_modification: to };
@@ -560,12 +579,18 @@ pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
 }
 
 /// A directory of a home that need not be anybody's now.
-#[expect(clippy::disallowed_methods, reason = "the one door to served files")]
 pub(super) fn open_folder(home: &Path, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
-    let root = Dir::open_ambient_dir(home, ambient_authority())?;
-    let dir: OwnedFd = root.open_dir(path.below_root())?.into_std_file().into();
+    let root = Root::new(open_home(home)?);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let dir = root.open(path.below_root(), flags, Mode::empty())?;
     let stat = fstat(&dir)?;
     Ok((dir, stat))
+}
+
+/// The one door to served files.
+fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// The entries of one directory, one at a time.
@@ -606,11 +631,6 @@ impl Listing {
             }
         }
         Ok(true)
-    }
-
-    /// What was given out last.
-    pub fn current(&self) -> &Entry {
-        &self.entry
     }
 
     /// Looks at what has the name; says whether it is to be listed.
@@ -661,22 +681,6 @@ impl Listing {
 }
 
 impl Entry {
-    fn of_metadata(name: Vec<u8>, meta: &Metadata) -> Self {
-        Self {
-            name,
-            kind: FileKind::of_mode(meta.mode()),
-            mode: meta.mode() & 0o7777,
-            links: meta.nlink(),
-            uid: meta.uid(),
-            gid: meta.gid(),
-            size: meta.size(),
-            modified: meta.mtime(),
-            id: (meta.dev(), meta.ino()),
-            part: None,
-            target: None,
-        }
-    }
-
     #[allow(
         clippy::unnecessary_cast,
         clippy::cast_lossless,

@@ -48,6 +48,8 @@ pub struct Uploads {
     pub parts: Arc<Parts>,
     /// Whose parts are one's own.
     pub owner: Vec<u8>,
+    /// Whose share of the places for parts they take.
+    pub share: Vec<u8>,
     /// As whom the sessions act in which they are made.
     pub ids: Option<Arc<Ids>>,
     /// Whether an upload stays out of sight until it is whole.
@@ -279,6 +281,13 @@ impl Upload {
         let Some(file) = &self.file else { return Err(FsError::NotFound) };
         if self.tree.uploads.sync {
             fsync(file)?;
+        }
+        if let Way::Part(part) = &self.way {
+            let _writing = part.active.writing()?;
+            if !part.is_of(file) {
+                // whoever may write to the directory has put something else in its place
+                return Err(FsError::Replaced);
+            }
         }
         let mut again = None;
         if let Way::InPlace(there) = &self.way {

@@ -625,3 +625,45 @@ fn a_client_that_is_gone_ends_the_wait_for_its_data_connection() {
         assert!(!server.has("new"));
     }
 }
+
+/// What is read before anything is connected hears the client as a transfer does.
+#[test]
+fn abor_ends_the_counting_of_a_file_in_ascii_type() {
+    let server = Server::start();
+    let size = 60 << 20;
+    let path = server.put("long", "");
+    File::options().write(true).open(path).unwrap().set_len(size).unwrap();
+    let mut client = Client::bob(&server);
+    client.cmd("TYPE A", 200);
+    client.raw(b"SIZE long\r\nABOR\r\n");
+    client.expect(426);
+    client.expect(226);
+    let address = client.passive_address("EPSV");
+    for verb in ["RETR", "STOR"] {
+        client.cmd(&format!("REST {size}"), 350);
+        client.raw(format!("{verb} long\r\nABOR\r\n").as_bytes());
+        client.expect(426);
+        client.expect(226);
+        client.cmd("EPSV", 229);
+    }
+    drop(TcpStream::connect(address));
+    assert_eq!(client.cmd("SIZE long", 213), format!("213 {size}"));
+    client.cmd("TYPE I", 200);
+    goes_on(&server, &mut client);
+    assert_eq!(server.home().join("long").metadata().unwrap().len(), size);
+}
+
+/// A client that is gone is not worked for.
+#[test]
+fn the_counting_of_a_file_in_ascii_type_ends_with_the_client() {
+    let server = Server::start();
+    let path = server.put("long", "");
+    File::options().write(true).open(path).unwrap().set_len(60 << 20).unwrap();
+    let mut client = Client::bob(&server);
+    client.cmd("TYPE A", 200);
+    client.send("SIZE long");
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    server.wait_for_log("SIZE");
+    client.expect(426);
+    client.expect_close();
+}

@@ -1060,3 +1060,125 @@ mod few_descriptors {
         assert_eq!(server.get("file"), b"text");
     }
 }
+
+/// As deep as paths go: the system takes 4,095 bytes.
+mod deep_paths {
+    use super::*;
+
+    const DEPTH: usize = 2040;
+
+    /// A directory that lies so deep, made by the client; gives its path.
+    fn descend(client: &mut Client) -> String {
+        let mut path = String::new();
+        for _ in 0..DEPTH / 8 {
+            let mut lines = String::new();
+            for _ in 0..8 {
+                path += "/d";
+                lines += &format!("MKD {path}\r\n");
+            }
+            client.raw(lines.as_bytes());
+            for _ in 0..8 {
+                client.expect(257);
+            }
+        }
+        path
+    }
+
+    /// The home's own clean-up would hold every directory of the way.
+    fn remove(server: &Server) {
+        let removed = std::process::Command::new("rm").arg("-rf").arg(server.home()).status();
+        assert!(removed.unwrap().success());
+    }
+
+    #[test]
+    fn no_command_takes_more_than_a_few_descriptors_however_deep_its_path() {
+        let server = Server::setup().files(48).start();
+        let mut client = Client::bob(&server);
+        let deep = descend(&mut client);
+        // with a part about, every name is asked whether it has one
+        let mut data = client.passive();
+        client.cmd("STOR /part", 150);
+        data.write_all(b"some").unwrap();
+        crate::uploads::arrived(&server.home(), 4);
+        crate::client::reset(data);
+        client.expect(426);
+        client.upload(&format!("STOR {deep}/f"), b"text");
+        client.upload(&format!("APPE {deep}/f"), b"more");
+        client.cmd("REST 4", 350);
+        client.upload(&format!("STOR {deep}/f"), b"most");
+        assert_eq!(client.cmd(&format!("SIZE {deep}/f"), 213), "213 8");
+        client.cmd("TYPE A", 200);
+        assert_eq!(client.cmd(&format!("SIZE {deep}/f"), 213), "213 8");
+        client.cmd("TYPE I", 200);
+        for (line, code) in [
+            ("SIZE {}/none", 550),
+            ("MDTM {}/f", 213),
+            ("MDTM 20200101000000 {}/f", 213),
+            ("MFMT 20200101000000 {}/f", 213),
+            ("MLST {}/f", 250),
+            ("MLST {}", 250),
+            ("STAT {}/f", 213),
+            ("STAT {}", 213),
+            ("SITE CHMOD 640 {}/f", 200),
+            ("SITE UTIME 20200101000000 {}/f", 213),
+            ("CWD {}", 250),
+            ("SIZE f", 213),
+            ("CDUP", 250),
+            ("CWD /", 250),
+            ("RNFR {}/f", 350),
+            ("RNTO {}/g", 250),
+            ("RNFR {}/g", 350),
+            ("RNTO /g", 250),
+            ("RNFR /g", 350),
+            ("RNTO {}/f", 250),
+            ("MKD {}/e", 257),
+            ("RMD {}/e", 250),
+            ("RMD {}", 550),
+            ("DELE {}/none", 550),
+        ] {
+            let (got, text) = client.ask(&line.replace("{}", &deep));
+            assert_eq!(got, code, "{line}: {}", text.get(..100).unwrap_or(&text));
+        }
+        for verb in ["LIST", "NLST", "MLSD", "LIST -a"] {
+            assert_eq!(client.lines(&format!("{verb} {deep}")).len(), 1, "{verb}");
+        }
+        assert_eq!(client.download(&format!("RETR {deep}/f")), b"textmost");
+        // an upload that is cut off and gone on with there
+        let mut data = client.passive();
+        client.cmd(&format!("STOR {deep}/f"), 150);
+        data.write_all(b"lo").unwrap();
+        let two = |client: &mut Client| client.cmd(&format!("SIZE {deep}/f"), 213) == "213 2";
+        drop(data);
+        client.expect(226);
+        assert!(two(&mut client));
+        client.upload(&format!("STOU {deep}/u"), b"unique");
+        client.cmd(&format!("DELE {deep}/u"), 250);
+        client.cmd(&format!("DELE {deep}/f"), 250);
+        client.cmd("DELE /part", 250);
+        remove(&server);
+    }
+
+    /// What a refusal costs grows with the depth, and not with its square.
+    #[test]
+    fn a_refusal_is_explained_as_quickly_as_it_is_looked_up() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not tested: it takes root");
+            return;
+        }
+        let server = Server::setup().run_as(65534).start();
+        let mut client = Client::bob(&server);
+        let deep = descend(&mut client);
+        client.upload(&format!("STOR {deep}/f"), b"text");
+        client.cmd(&format!("SITE CHMOD 555 {deep}"), 200);
+        let mut best = PATIENCE;
+        for _ in 0..5 {
+            let before = Instant::now();
+            client.cmd(&format!("DELE {deep}/f"), 550);
+            best = best.min(before.elapsed());
+        }
+        let line = server.wait_for_log("may not write to the directory");
+        assert!(line.contains("DELE"), "{}", line.get(..200).unwrap_or(&line));
+        assert!(best < Duration::from_millis(150), "{best:?}");
+        remove(&server);
+    }
+}

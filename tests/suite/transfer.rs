@@ -557,3 +557,83 @@ fn the_log_tells_of_each_transfer() {
         assert!(line.ends_with("complete"), "{line}");
     }
 }
+
+/// Line ends of all kinds on disk, and what they are on the wire: CR is added where none is.
+const LINES: &[(&str, &str)] = &[
+    ("a\r\nb\n", "a\r\nb\r\n"),
+    ("\n", "\r\n"),
+    ("\r\n", "\r\n"),
+    ("\r\r\n\n", "\r\r\n\r\n"),
+    ("\n\r\n\r", "\r\n\r\n\r"),
+    ("a\rb\n\n", "a\rb\r\n\r\n"),
+];
+
+#[test]
+fn in_ascii_type_a_line_end_is_cr_lf_whichever_it_was_on_disk() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    client.cmd("TYPE A", 200);
+    for (local, wire) in LINES {
+        server.put("a", local);
+        assert_eq!(client.download("RETR a"), wire.as_bytes(), "{local:?}");
+        assert_eq!(client.cmd("SIZE a", 213), format!("213 {}", wire.len()), "{local:?}");
+        for marker in 1..=wire.len() {
+            client.cmd(&format!("REST {marker}"), 350);
+            let rest = client.download("RETR a");
+            assert_eq!(rest, wire.as_bytes()[marker..], "{local:?} from {marker}");
+            if wire.contains("\r\r\n") {
+                // of which an upload keeps one CR, however it arrives
+                continue;
+            }
+            // an upload that goes on there makes the file that it would have been
+            server.put("b", local);
+            client.cmd(&format!("REST {marker}"), 350);
+            client.upload("STOR b", &wire.as_bytes()[marker..]);
+            assert_eq!(client.download("RETR b"), wire.as_bytes(), "{local:?} at {marker}");
+        }
+    }
+}
+
+#[test]
+fn in_ascii_type_pairs_of_cr_and_lf_stay_pairs_across_all_boundaries() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    client.cmd("TYPE A", 200);
+    // each file has a CR as the last byte of some piece that is read at once
+    for before in [1023, 4095, 8191, 16_383, 32_767, 65_535, 131_071] {
+        let local = [&vec![b'x'; before][..], b"\r\n", &vec![b'y'; before], b"\n\n"].concat();
+        let wire = [&local[..2 * before + 2], b"\r\n\r\n"].concat();
+        server.put("a", &local);
+        assert!(client.download("RETR a") == wire, "{before}");
+        assert_eq!(client.cmd("SIZE a", 213), format!("213 {}", wire.len()));
+        for marker in [before - 1, before, before + 1, before + 2, wire.len() - 3] {
+            client.cmd(&format!("REST {marker}"), 350);
+            assert!(client.download("RETR a") == wire[marker..], "{before} {marker}");
+        }
+    }
+}
+
+/// Nobody may make the server read for minutes before anything is connected.
+#[test]
+fn in_ascii_type_a_restart_that_takes_reading_too_much_is_refused_at_once() {
+    let server = Server::start();
+    let path = server.put("huge", "");
+    File::options().write(true).open(path).unwrap().set_len(40 << 30).unwrap();
+    let mut client = Client::bob(&server);
+    client.cmd("TYPE A", 200);
+    let _data = client.passive();
+    let size = client.cmd("SIZE huge", 550);
+    for verb in ["RETR", "STOR"] {
+        client.cmd(&format!("REST {}", 30_u64 << 30), 350);
+        assert_eq!(client.cmd(&format!("{verb} huge"), 550), size, "{verb}");
+        client.cmd(&format!("REST {}", 90_u64 << 30), 350);
+        client.cmd(&format!("{verb} huge"), 554);
+    }
+    // where little has to be read it does not matter how long the file is
+    client.cmd("REST 1000", 350);
+    let mut data = client.passive();
+    client.cmd("RETR huge", 150);
+    let mut some = [1; 1000];
+    data.read_exact(&mut some).unwrap();
+    assert_eq!(some, [0; 1000]);
+}

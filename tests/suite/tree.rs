@@ -968,3 +968,102 @@ fn the_users_mask_decides_the_modes_of_what_is_made() {
     client.upload("STOR file", b"y");
     assert_eq!(mode(&server.home().join("file")), 0o604);
 }
+
+/// `file/` names a directory, as it does for the system.
+#[test]
+fn a_slash_behind_the_name_of_a_file_is_refused_by_every_command() {
+    let server = Server::start();
+    server.put("file", "text");
+    server.put("other", "other");
+    server.put("dir/inner", "inner");
+    symlink("file", server.home().join("link")).unwrap();
+    let before = snapshot(&server.home());
+    let mut client = Client::bob(&server);
+    for name in ["file/", "/file//", "dir/../file/", "file/.", "link/", "file/./", "dir/inner/"]
+    {
+        for verb in [
+            "DELE",
+            "SIZE",
+            "MDTM",
+            "RNFR",
+            "MLST",
+            "STAT",
+            "CWD",
+            "RMD",
+            "MDTM 20200101000000",
+            "MFMT 20200101000000",
+            "SITE CHMOD 600",
+            "SITE UTIME 202001010000",
+        ] {
+            client.cmd(&format!("{verb} {name}"), 550);
+        }
+        for verb in ["RETR", "STOR", "APPE", "STOU", "LIST", "NLST"] {
+            client.passive();
+            client.cmd(&format!("{verb} {name}"), 550);
+        }
+        client.passive();
+        client.cmd(&format!("MLSD {name}"), 550);
+        client.cmd("REST 2", 350);
+        client.cmd(&format!("RETR {name}"), 550);
+        client.cmd("REST 2", 350);
+        client.cmd(&format!("STOR {name}"), 550);
+        client.cmd("RNFR other", 350);
+        client.cmd(&format!("RNTO {name}"), 550);
+    }
+    client.cmd("TYPE A", 200);
+    client.cmd("SIZE file/", 550);
+    assert_eq!(snapshot(&server.home()), before);
+}
+
+#[test]
+fn a_new_name_with_a_slash_behind_it_is_for_directories_alone() {
+    for classic in ["", "atomic_uploads = off"] {
+        let server = Server::setup().user(classic).start();
+        server.put("file", "text");
+        fs::create_dir(server.home().join("dir")).unwrap();
+        symlink("nowhere", server.home().join("dead")).unwrap();
+        let mut client = Client::bob(&server);
+        let before = snapshot(&server.home());
+        for name in ["newd/", "newd/.", "newd//", "dir/", "dead/", "./newd/"] {
+            for verb in ["STOR", "APPE", "STOU"] {
+                client.passive();
+                client.cmd(&format!("{verb} {name}"), 550);
+            }
+            client.cmd("RNFR file", 350);
+            client.cmd(&format!("RNTO {name}"), 550);
+        }
+        assert_eq!(snapshot(&server.home()), before);
+        // what is a directory may be named so
+        let made = client.cmd("MKD newd/", 257);
+        assert!(made.starts_with("257 \"/newd\" "), "{made}");
+        client.cmd("CWD newd/", 250);
+        assert!(client.cmd("PWD", 257).starts_with("257 \"/newd\" "));
+        client.cmd("CWD /", 250);
+        for verb in ["MLST", "MDTM", "STAT", "MFMT 20200101000000", "SITE CHMOD 755"] {
+            let (code, text) = client.ask(&format!("{verb} newd/"));
+            assert!((200..300).contains(&code), "{verb}: {text}");
+        }
+        for verb in ["LIST", "NLST", "MLSD"] {
+            client.download(&format!("{verb} newd/"));
+        }
+        client.cmd("RNFR newd/", 350);
+        client.cmd("RNTO moved/", 250);
+        client.cmd("RMD moved/", 250);
+        // names are joined before anything is looked up
+        client.upload("STOR none/../plain", b"x");
+        client.upload("STOR file/../plain", b"y");
+        assert_eq!(server.get("plain"), b"y");
+        client.cmd("RMD dir/.", 250);
+    }
+}
+
+#[test]
+fn a_pattern_with_a_slash_behind_it_lists_directories() {
+    let server = Server::start();
+    server.put("af", "text");
+    server.put("ad/inner", "text");
+    let mut client = Client::bob(&server);
+    assert_eq!(client.lines("NLST a*").len(), 2);
+    let found = client.lines("NLST a*/");
+    assert!(found.len() == 1 && found[0].ends_with("ad"), "{found:?}");
+}

@@ -1576,3 +1576,86 @@ fn a_file_that_can_only_be_appended_to_is_appended_to() {
     assert_eq!(stored.0, 550, "{}", stored.1);
     assert_eq!(server.get("log"), b"one two");
 }
+
+/// What others may put in the place of a part.
+const STRANGERS: [&str; 4] = ["mkfifo", "mkdir", "ln -s /etc/passwd", "ln -s nowhere"];
+
+/// Puts something else in the place of all parts of a directory.
+fn swap_parts(dir: &Path, how: &str) {
+    for (name, _) in parts(dir) {
+        fs::remove_file(dir.join(OsStr::from_bytes(&name))).unwrap();
+        let script = format!("exec {how} \"$1\"");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script, "sh"]).arg(OsStr::from_bytes(&name)).current_dir(dir);
+        assert!(shell.status().unwrap().success());
+    }
+}
+
+#[test]
+fn what_others_put_in_the_place_of_a_dead_part_is_never_opened() {
+    let server = Server::start();
+    let home = server.home();
+    for how in STRANGERS {
+        for old in [None, Some("old version")] {
+            if let Some(old) = old {
+                server.put("a", old);
+            }
+            let mut client = Client::bob(&server);
+            let data = hang(&mut client, "STOR a", &noise(1, 5000), &home, 5000);
+            reset(data);
+            client.expect(426);
+            assert_eq!(client.cmd("SIZE a", 213), "213 5000");
+            swap_parts(&home, how);
+            if let Some(old) = old {
+                let told = format!("213 {}", old.len());
+                assert_eq!(client.cmd("SIZE a", 213), told, "{how}");
+                client.cmd("TYPE A", 200);
+                client.cmd("SIZE a", 213);
+                client.cmd("TYPE I", 200);
+                assert_eq!(client.download("RETR a"), old.as_bytes());
+            } else {
+                client.cmd("SIZE a", 550);
+                client.cmd("TYPE A", 200);
+                client.cmd("SIZE a", 550);
+                client.cmd("REST 5000", 350);
+                client.passive();
+                client.cmd("STOR a", 550);
+                client.cmd("TYPE I", 200);
+            }
+            client.cmd("REST 5000", 350);
+            client.passive();
+            client.cmd("STOR a", 554);
+            client.lines("LIST");
+            client.upload("APPE a", b"more");
+            let whole = [old.unwrap_or_default().as_bytes(), b"more"].concat();
+            assert_eq!(server.get("a"), whole, "{how}");
+            client.cmd("DELE a", 250);
+            for (name, _) in parts(&home) {
+                let path = home.join(OsStr::from_bytes(&name));
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_others_put_in_the_place_of_a_part_that_is_written_is_not_put_in_place() {
+    let server = Server::start();
+    let home = server.home();
+    for how in STRANGERS {
+        server.put("a", "old version");
+        let mut client = Client::bob(&server);
+        let data = hang(&mut client, "STOR a", &noise(1, 5000), &home, 5000);
+        swap_parts(&home, how);
+        drop(data);
+        client.expect(451);
+        assert_eq!(server.get("a"), b"old version", "{how}");
+        assert!(!home.join("a").is_symlink());
+        client.upload("STOR a", b"new version");
+        assert_eq!(server.get("a"), b"new version", "{how}");
+        for (name, _) in parts(&home) {
+            let path = home.join(OsStr::from_bytes(&name));
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+    }
+}

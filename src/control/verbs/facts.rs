@@ -25,15 +25,13 @@ pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
         session.state.parameters.told_size = Some((path, told));
         return Ok(Reply::value(entry.size.to_string()));
     }
-    if entry.size > MOST_COUNTED {
+    let (file, size) = user.tree.read_shown(&path)?;
+    if size > text::MOST_COUNTED {
         return Err(Refusal::TooLargeToCount);
     }
-    let (file, _) = user.tree.read_shown(&path)?;
-    Ok(Reply::value(text::wire_size(&file)?.to_string()))
+    let count = session.attend("SIZE", |heed| text::wire_size(&file, size, heed))?;
+    Ok(Reply::value(count.to_string()))
 }
-
-/// Files up to this size are read for an answer to SIZE in ASCII type.
-const MOST_COUNTED: u64 = 64 << 20;
 
 /// MDTM.
 pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {

@@ -85,13 +85,23 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
     let style = Style::Long(LongStyle::new(&session.shared));
     let mut lines = Lines::new(user, &path, style)?;
     let mut text = Vec::new();
-    for _ in 0..STAT_LINES {
-        if !lines.fill(&mut text)? {
-            return Ok(Reply::lines(Code::FileStatus, "Status", text, "End"));
+    let is_all = session.attend("STAT", |heed| {
+        let mut count = 0;
+        while count < STAT_LINES {
+            let before = text.len();
+            if !lines.fill(&mut text)? {
+                return Ok(true);
+            }
+            count += usize::from(text.len() > before);
+            if !heed() {
+                return Err(FsError::Interrupted);
+            }
         }
-    }
+        Ok(false)
+    })?;
     let last = format!("End of the first {STAT_LINES}; LIST sends all");
-    Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
+    let last = if is_all { "End" } else { &last };
+    Ok(Reply::lines(Code::FileStatus, "Status", text, last))
 }
 
 /// The path that a command means, for the log.
@@ -176,7 +186,8 @@ struct Lines {
 
 enum Entries {
     Directory(Listing),
-    Fitting(Listing, Vec<u8>),
+    /// Those whose names fit a pattern.
+    Fitting(Listing, VirtualPath),
     /// Whether it has been given out.
     One(Box<Entry>, bool),
 }
@@ -189,7 +200,7 @@ impl Lines {
             }
             Err(FsError::NotFound) if pattern::is_pattern(path.name()) => {
                 user.tree.enter(&path.parent())?;
-                Entries::Fitting(user.tree.list(&path.parent())?, path.name().to_vec())
+                Entries::Fitting(user.tree.list(&path.parent())?, path.clone())
             }
             _ => Entries::One(Box::new(user.tree.shown_entry(path)?), false),
         };
@@ -197,28 +208,45 @@ impl Lines {
     }
 }
 
+/// What comes next of a listing.
+enum Next<'a> {
+    Entry(&'a Entry),
+    /// One that is not to be listed.
+    Other,
+    End,
+}
+
 impl Entries {
-    fn next(&mut self) -> Result<Option<&Entry>, FsError> {
-        match self {
-            Self::Directory(listing) => listing.advance(),
-            Self::Fitting(listing, pattern) => {
-                while let Some(entry) = listing.advance()? {
-                    if pattern::fits(pattern, &entry.name) {
-                        return Ok(Some(listing.current()));
-                    }
-                }
-                Ok(None)
-            }
+    fn next(&mut self) -> Result<Next<'_>, FsError> {
+        Ok(match self {
+            Self::Directory(listing) => listing.advance()?.map_or(Next::End, Next::Entry),
+            Self::Fitting(listing, pattern) => match listing.advance()? {
+                None => Next::End,
+                Some(entry) if fits(entry, pattern) => Next::Entry(entry),
+                Some(_) => Next::Other,
+            },
+            Self::One(_, true) => Next::End,
             Self::One(entry, given) => {
-                Ok((!std::mem::replace(given, true)).then_some(&**entry))
+                *given = true;
+                Next::Entry(entry)
             }
-        }
+        })
     }
+}
+
+/// With a slash behind it a pattern is for directories.
+fn fits(entry: &Entry, pattern: &VirtualPath) -> bool {
+    let is_kind = !pattern.is_directory_s() || entry.followed().kind == FileKind::Directory;
+    is_kind && pattern::fits(pattern.name(), &entry.name)
 }
 
 impl Source for Lines {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
-        let Some(entry) = self.entries.next()? else { return Ok(false) };
+        let entry = match self.entries.next()? {
+            Next::Entry(entry) => entry,
+            Next::Other => return Ok(true),
+            Next::End => return Ok(false),
+        };
         match &mut self.style {
             Style::Long(style) => style.line(entry, out),
             Style::Names(prefix) => listing::name(prefix, entry, out),

@@ -1,5 +1,6 @@
 //! USER, PASS, ACCT, REIN and QUIT (RFC 959 §4.1.1).
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -180,12 +181,23 @@ pub(crate) fn told(session: &Session) {
 fn uploads(session: &Session, account: &Account) -> Uploads {
     let limits = &account.user.limits;
     let mut owner = account.name.clone().into_bytes();
+    let mut share = owner.clone();
     if account.is_anonymous() {
         owner = format!("anonymous\0{}", session.peer.ip()).into_bytes();
+        share = format!("anonymous\0{}", network(session.peer.ip())).into_bytes();
     }
     let parts = Arc::clone(&session.shared.parts);
     let ids = account.user.run_as.clone();
-    Uploads { parts, owner, ids, atomic: limits.atomic_uploads, sync: limits.sync_uploads }
+    let (atomic, sync) = (limits.atomic_uploads, limits.sync_uploads);
+    Uploads { parts, owner, share, ids, atomic, sync }
+}
+
+/// What one customer has: an IPv4 address, or an IPv6 /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into(),
+    }
 }
 
 fn refuse(

@@ -1,7 +1,9 @@
 //! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Occasion;
 use crate::control::Session;
@@ -11,12 +13,13 @@ use crate::control::counters::{Meter, Way};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
+use crate::data::ascii::FromWire;
 use crate::data::text::{self, At, TextSource};
 use crate::data::{
-    self, DataConnection, DataError, Interrupt, Lingering, Progress, Pump, Throttle,
+    self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
 };
 use crate::log::{Event, Transfer, Who};
-use crate::vfs::{Store, Upload, VirtualPath};
+use crate::vfs::{FsError, Heed, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
@@ -33,11 +36,11 @@ pub(crate) fn retrieve(
     let rate = Arc::clone(&user.account.download);
     let ascii = session.is_ascii();
     let at = if ascii {
-        text::local_offset(&file, restart)?.ok_or(Refusal::BadRestart)?
+        located(session, "RETR", &file, size, restart)?
     } else if restart > size {
         return Err(Refusal::BadRestart);
     } else {
-        At { offset: restart, inside: false }
+        At::byte(restart)
     };
     let job = Job { verb: "RETR", real: &real, ascii };
     let mut data = session.connect("RETR")?;
@@ -78,9 +81,17 @@ pub(crate) fn store(
 ) -> Result<Reply, Refusal> {
     session.await_program(Occasion::Upload, "STOR")?;
     let path = session.user()?.path(path);
-    let store = if restart > 0 { Store::At(restart) } else { Store::Replace };
-    let store = local_store(session.user()?, &path, store, session.is_ascii())?;
-    upload(session, "STOR", &path, store)
+    if restart == 0 {
+        return upload(session, "STOR", &path, Store::Replace, FromWire::default());
+    }
+    if !session.is_ascii() {
+        return upload(session, "STOR", &path, Store::At(restart), FromWire::default());
+    }
+    // in ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3)
+    let (file, size) = session.user()?.tree.read_shown(&path)?;
+    let at = located(session, "STOR", &file, size, restart)?;
+    let lines = if at.inside { FromWire::inside_line_end() } else { FromWire::default() };
+    upload(session, "STOR", &path, Store::At(at.offset), lines)
 }
 
 /// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
@@ -89,7 +100,7 @@ pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Re
     let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
     let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
-    upload(session, "APPE", &path, Store::Append(told))
+    upload(session, "APPE", &path, Store::Append(told), FromWire::default())
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
@@ -102,7 +113,7 @@ pub(crate) fn store_unique(
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
     let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
     let mark = Mark::opening([b"FILE: ", named(user, upload.path())].concat());
-    begin(session, "STOU", upload, &mark)
+    begin(session, "STOU", upload, &mark, FromWire::default())
 }
 
 /// A path as it can be used from the working directory.
@@ -115,11 +126,13 @@ fn upload(
     verb: &'static str,
     path: &VirtualPath,
     store: Store,
+    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
     let user = session.user()?;
-    let upload = user.tree.upload(path, store, 0o666 & !user.umask)?;
-    begin(session, verb, upload, &Mark::opening("Opening data connection"))
+    let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
+    let upload = session.attend(verb, |heed| tree.upload(path, store, mode, heed))?;
+    begin(session, verb, upload, &Mark::opening("Opening data connection"), lines)
 }
 
 /// Makes the data connection and receives the file. An upload that cannot be made costs the
@@ -132,6 +145,7 @@ fn begin(
     verb: &'static str,
     mut upload: Upload,
     mark: &Mark,
+    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     if let Some(remark) = upload.remark() {
         let real = session.user()?.tree.real(upload.path());
@@ -144,7 +158,7 @@ fn begin(
     session.connection.mark(mark);
     session.secure(verb, &mut data)?;
     upload.ready()?;
-    receive(session, verb, upload, &mut data)
+    receive(session, verb, upload, &mut data, lines)
 }
 
 fn receive(
@@ -152,8 +166,10 @@ fn receive(
     verb: &'static str,
     mut upload: Upload,
     data: &mut DataConnection,
+    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     let ascii = session.is_ascii();
+    let lines = ascii.then_some(lines);
     let user = session.user()?;
     let announced = upload.path().clone();
     let tree = Arc::clone(&user.tree);
@@ -163,7 +179,7 @@ fn receive(
     session.live.begin(verb, &tree.real(&announced), size);
     let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
-        match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
+        match begun.and_then(|()| pump.receive(data, &mut upload, lines)) {
             Ok(()) => {
                 placed = Some(upload.finish().map_err(DataError::Write)?);
                 Ok(())
@@ -188,23 +204,24 @@ fn receive(
     Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
 }
 
-/// In ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3), and
-/// is turned into one of the file.
-fn local_store(
-    user: &User,
-    path: &VirtualPath,
-    store: Store,
-    ascii: bool,
-) -> Result<Store, Refusal> {
-    let Store::At(restart) = store else { return Ok(store) };
-    if !ascii {
-        return Ok(store);
+/// Where a restart in ASCII type lies in a file of this size. That takes reading what comes
+/// before, so a restart beyond what SIZE would count is refused.
+fn located(
+    session: &mut Session,
+    verb: &'static str,
+    file: &File,
+    size: u64,
+    restart: u64,
+) -> Result<At, Refusal> {
+    // no byte of a file is more than two on the wire
+    if restart > size.saturating_mul(2) {
+        return Err(Refusal::BadRestart);
     }
-    let (file, _) = user.tree.read_shown(path)?;
-    match text::local_offset(&file, restart)? {
-        Some(At { offset, inside: false }) => Ok(Store::At(offset)),
-        Some(At { inside: true, .. }) | None => Err(Refusal::BadRestart),
+    if restart > text::MOST_COUNTED {
+        return Err(Refusal::TooLargeToCount);
     }
+    let found = session.attend(verb, |heed| text::local_offset(file, size, restart, heed))?;
+    found.ok_or(Refusal::BadRestart)
 }
 
 /// ALLO: whether there is room (RFC 959 §4.1.3). It also tells how long the next upload is.
@@ -254,6 +271,38 @@ impl Session {
             self.lingering.remove(0);
         }
         self.lingering.extend(Lingering::after(data));
+    }
+
+    /// Does with files what may take long, before there is a data connection; the client's ABOR
+    /// and end, and what ends a session from outside, end it.
+    pub(super) fn attend<T>(
+        &mut self,
+        verb: &'static str,
+        work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
+    ) -> Result<T, Refusal> {
+        self.live.set_at_work(true);
+        let Self { connection, shared, live, .. } = self;
+        let stop = &shared.stop;
+        // a client that has taken its leave waits for the answer
+        let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: true };
+        let progress = Progress::start();
+        let (mut looked, mut interrupt) = (progress.since, None);
+        let mut heed = || {
+            if looked.elapsed() < LOOK {
+                return true;
+            }
+            looked = Instant::now();
+            let soon = if stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
+            // an ABOR may have come right behind its command
+            let heard = soon.and_then(|()| ear.obey(&progress));
+            interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
+            interrupt.is_none()
+        };
+        let done = work(&mut heed);
+        match interrupt {
+            Some(interrupt) => Err(DataError::from(interrupt).into()),
+            None => Ok(done?),
+        }
     }
 
     /// Makes the data connection that PASV or PORT has set up.

@@ -1,0 +1,423 @@
+//! Lookups below a directory that never lead out of it, links included.
+//!
+//! The kernel confines them (`openat2` with `RESOLVE_BENEATH`). Where it cannot, on Linux before
+//! 5.6 or in a container that does not know the call, a lookup walks down name by name: each step
+//! opens one name, which must be no link, in a directory that is held, and `..` in the text of a
+//! link takes a name off the way that was walked. Either way a lookup holds a few descriptors,
+//! however long its path.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::{Errno, Result};
+
+use super::FsError;
+
+/// A directory that lookups do not leave.
+#[derive(Debug)]
+pub(super) struct Root(OwnedFd);
+
+/// Where a walk has come to.
+struct Walk<'r> {
+    root: BorrowedFd<'r>,
+    /// The names from the root to here; none was a link when it was passed.
+    names: Vec<Vec<u8>>,
+    /// The last directories of the way, the deepest at the back.
+    held: VecDeque<OwnedFd>,
+    /// What is still to be walked, the next name at the back.
+    todo: Vec<Vec<u8>>,
+    links: u32,
+}
+
+/// A directory that something is to be done in.
+#[derive(Debug)]
+pub(super) enum Folder<'r> {
+    Root(BorrowedFd<'r>),
+    Below(OwnedFd),
+}
+
+/// What a walk ended with.
+pub(super) struct Walked {
+    /// Without links.
+    pub(super) path: Vec<u8>,
+    pub(super) end: Result<OwnedFd>,
+}
+
+/// The kernel's own limit on paths, with their NUL.
+const PATH_MAX: usize = 4096;
+
+/// The kernel's own limit on links in one lookup.
+const MOST_LINKS: u32 = 40;
+
+/// Number of directories that a walk holds, so that a `..` seldom makes it begin again.
+const HELD: usize = 8;
+
+/// The kernel gives up a lookup with `..` in it when something is renamed meanwhile.
+const TRIES: u32 = 16;
+
+/// How the kernel is asked.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// A directory that is only held, for lookups.
+const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Root {
+    pub(super) fn new(dir: OwnedFd) -> Self {
+        Self(dir)
+    }
+
+    /// Opens what a path leads to; with [`OFlags::NOFOLLOW`] a link at its end is not followed.
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: Mode,
+    ) -> std::result::Result<OwnedFd, FsError> {
+        let flags = flags | OFlags::CLOEXEC;
+        let asked = self.ask(path, flags, mode, BENEATH);
+        asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
+    }
+
+    /// The path of what a path leads to, without links.
+    pub(super) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let strict = BENEATH | ResolveFlags::NO_SYMLINKS;
+        match self.ask(path, flags, Mode::empty(), strict) {
+            Some(Ok(_)) => Ok(path.as_os_str().as_bytes().to_owned()),
+            None | Some(Err(Errno::LOOP)) => {
+                let Walked { path, end } = self.walk(path, flags, Mode::empty());
+                end.map(|_| path).map_err(refusal)
+            }
+            Some(Err(why)) => Err(refusal(why)),
+        }
+    }
+
+    /// The directory of a path's last name, and that name: with the slash behind it, if it has
+    /// one, which says to the system that it is a directory's.
+    pub(super) fn parent<'p>(
+        &self,
+        path: &'p Path,
+    ) -> std::result::Result<(Folder<'_>, &'p Path), FsError> {
+        let bytes = path.as_os_str().as_bytes();
+        let slashes = bytes.iter().rev().take_while(|&&byte| byte == b'/').count();
+        let plain = bytes.get(..bytes.len() - slashes).unwrap_or_default();
+        match plain.iter().rposition(|&byte| byte == b'/') {
+            None => Ok((Folder::Root(self.0.as_fd()), path)),
+            Some(at) => {
+                let (dir, name) = bytes.split_at_checked(at + 1).unwrap_or_default();
+                let dir = self.open(as_path(dir), HOLD, Mode::empty())?;
+                Ok((Folder::Below(dir), as_path(name)))
+            }
+        }
+    }
+
+    /// Asks the kernel, unless it is one that cannot confine a lookup.
+    fn ask(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: Mode,
+        resolve: ResolveFlags,
+    ) -> Option<Result<OwnedFd>> {
+        static CONFINES: OnceLock<bool> = OnceLock::new();
+        let can = || {
+            let here = openat2(&self.0, ".", HOLD, Mode::empty(), BENEATH);
+            // some sandboxes answer unknown calls with EPERM
+            !matches!(here, Err(Errno::NOSYS | Errno::PERM))
+        };
+        if !CONFINES.get_or_init(can) {
+            return None;
+        }
+        for _ in 0..TRIES {
+            match openat2(&self.0, path, flags, mode, resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return Some(other),
+            }
+        }
+        None
+    }
+
+    /// Walks down name by name.
+    pub(super) fn walk(&self, path: &Path, flags: OFlags, mode: Mode) -> Walked {
+        let bytes = path.as_os_str().as_bytes();
+        let mut walk = Walk {
+            root: self.0.as_fd(),
+            names: Vec::new(),
+            held: VecDeque::new(),
+            todo: Vec::new(),
+            links: 0,
+        };
+        let end = match bytes.len() {
+            0 => Err(Errno::NOENT),
+            PATH_MAX.. => Err(Errno::NAMETOOLONG),
+            _ => walk.plan(bytes).and_then(|()| walk.run(flags, mode)),
+        };
+        Walked { path: walk.names.join(&b'/'), end }
+    }
+}
+
+impl Walk<'_> {
+    /// Puts a path in front of what is still to be walked.
+    fn plan(&mut self, path: &[u8]) -> Result<()> {
+        if path.starts_with(b"/") {
+            return Err(Errno::XDEV);
+        }
+        let is_last = self.todo.is_empty();
+        if is_last && path.ends_with(b"/") {
+            // what is named so must be a directory
+            self.todo.push(b".".to_vec());
+        }
+        let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        self.todo.extend(names.rev().map(<[u8]>::to_vec));
+        Ok(())
+    }
+
+    fn run(&mut self, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+        while let Some(name) = self.todo.pop() {
+            let is_last = self.todo.is_empty();
+            match name.as_slice() {
+                b"." => {}
+                b".." => {
+                    self.names.pop().ok_or(Errno::XDEV)?;
+                    self.held.pop_back();
+                }
+                _ if is_last => {
+                    if let Some(end) = self.open_last(&name, flags, mode)? {
+                        self.names.push(name);
+                        return Ok(end);
+                    }
+                    continue;
+                }
+                _ => self.descend(name)?,
+            }
+            if is_last {
+                break;
+            }
+        }
+        openat(self.dir()?, ".", flags, mode)
+    }
+
+    /// The directory that the walk has come to.
+    fn dir(&mut self) -> Result<BorrowedFd<'_>> {
+        if self.held.is_empty() {
+            // a link has led up by more than is held
+            for name in std::mem::take(&mut self.names) {
+                let next = openat(
+                    self.here(),
+                    as_path(&name),
+                    HOLD | OFlags::NOFOLLOW,
+                    Mode::empty(),
+                )?;
+                self.enter(name, next);
+            }
+        }
+        Ok(self.here())
+    }
+
+    fn here(&self) -> BorrowedFd<'_> {
+        self.held.back().map_or(self.root, AsFd::as_fd)
+    }
+
+    fn enter(&mut self, name: Vec<u8>, dir: OwnedFd) {
+        self.names.push(name);
+        self.held.push_back(dir);
+        if self.held.len() > HELD {
+            self.held.pop_front();
+        }
+    }
+
+    /// A name that more is to be looked up in.
+    fn descend(&mut self, name: Vec<u8>) -> Result<()> {
+        let opened =
+            openat(self.dir()?, as_path(&name), HOLD | OFlags::NOFOLLOW, Mode::empty());
+        match opened {
+            Ok(dir) => self.enter(name, dir),
+            Err(why @ (Errno::NOTDIR | Errno::LOOP)) => self.follow(&name, why)?,
+            Err(why) => return Err(why),
+        }
+        Ok(())
+    }
+
+    /// The last name; nothing where it is a link that is to be followed.
+    fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>> {
+        let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::EXCL);
+        match openat(self.dir()?, as_path(name), flags | OFlags::NOFOLLOW, mode) {
+            Ok(end) if follows && flags.contains(OFlags::PATH) && is_link(&end)? => {
+                self.follow(name, Errno::LOOP)?;
+                Ok(None)
+            }
+            Ok(end) => Ok(Some(end)),
+            Err(why @ (Errno::NOTDIR | Errno::LOOP)) if follows => {
+                self.follow(name, why)?;
+                Ok(None)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Walks on where a link leads, if the name is that of one.
+    fn follow(&mut self, name: &[u8], otherwise: Errno) -> Result<()> {
+        let text = readlinkat(self.dir()?, as_path(name), Vec::new()).map_err(|_| otherwise)?;
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(Errno::LOOP);
+        }
+        self.plan(text.as_bytes())
+    }
+}
+
+impl AsFd for Folder<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(dir) => *dir,
+            Self::Below(dir) => dir.as_fd(),
+        }
+    }
+}
+
+/// What comes out of a lookup; it has no other use for this error.
+fn refusal(why: Errno) -> FsError {
+    if why == Errno::XDEV { FsError::Outside } else { why.into() }
+}
+
+fn is_link(file: &OwnedFd) -> Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(file)?.st_mode).is_symlink())
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+    use rustix::fs::CWD;
+
+    use super::*;
+
+    /// A home with links of all kinds, and something outside of it.
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn home() -> (tempfile::TempDir, Root) {
+        let outer = tempfile::tempdir().unwrap();
+        let home = outer.path().join("home");
+        fs::create_dir_all(home.join("a/b/c")).unwrap();
+        fs::create_dir_all(outer.path().join("out")).unwrap();
+        fs::write(outer.path().join("out/f"), "outside").unwrap();
+        for file in ["f", "a/f", "a/b/f", "a/b/c/f"] {
+            fs::write(home.join(file), file).unwrap();
+        }
+        for (text, link) in [
+            ("..", "a/up"),
+            ("../..", "a/out"),
+            ("../../../out", "a/b/out"),
+            ("../../../out/f", "a/b/leak"),
+            ("/etc", "abs"),
+            ("b/../b/./c//", "a/far"),
+            ("b/c/../../../a/b/f", "a/round"),
+            ("nowhere", "dead"),
+            ("loop", "loop"),
+            ("f/", "a/slash"),
+            ("a/b", "l"),
+            ("../l", "a/l"),
+            (".", "a/b/dot"),
+        ] {
+            symlink(text, home.join(link)).unwrap();
+        }
+        let root = Root::new(openat(CWD, &home, HOLD, Mode::empty()).unwrap());
+        (outer, root)
+    }
+
+    fn id(end: Result<OwnedFd>) -> std::result::Result<(u64, u64), Errno> {
+        end.and_then(|end| {
+            let stat = fstat(&end)?;
+            Ok((stat.st_dev, stat.st_ino))
+        })
+    }
+
+    const NAMES: &[&str] = &[
+        "a", "b", "c", "f", "up", "out", "leak", "abs", "far", "round", "dead", "loop",
+        "slash", "l", "dot", ".", "..", "none", "",
+    ];
+
+    proptest! {
+        #[test]
+        fn a_walk_comes_to_where_the_kernel_comes(
+            paths in prop::collection::vec(
+                prop::collection::vec(prop::sample::select(NAMES), 1..7), 64),
+        ) {
+            let (_outer, root) = home();
+            for path in paths {
+                let path = path.join("/");
+                let path = Path::new(path.trim_start_matches('/'));
+                for flags in [
+                    OFlags::PATH,
+                    OFlags::PATH | OFlags::NOFOLLOW,
+                    OFlags::RDONLY,
+                    OFlags::WRONLY,
+                    OFlags::RDONLY | OFlags::DIRECTORY,
+                    OFlags::RDONLY | OFlags::NOFOLLOW,
+                ] {
+                    let flags = flags | OFlags::CLOEXEC;
+                    let asked = root.ask(path, flags, Mode::empty(), BENEATH);
+                    let Some(asked) = asked else { return Ok(()) };
+                    let walked = root.walk(path, flags, Mode::empty());
+                    prop_assert_eq!(id(asked), id(walked.end), "{:?} {:?}", path, flags);
+                }
+                let resolved = root.resolve(path);
+                if let Ok(plain) = resolved {
+                    let plain = if plain.is_empty() { b".".to_vec() } else { plain };
+                    let of = |path| root.open(path, OFlags::PATH, Mode::empty()).unwrap();
+                    prop_assert_eq!(id(Ok(of(path))), id(Ok(of(as_path(&plain)))));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn links_that_lead_out_are_refused_either_way() {
+        let (_outer, root) = home();
+        for path in ["a/out", "a/b/out/f", "a/b/leak", "abs/passwd", "..", "a/../..", "/etc"] {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let walked = root.walk(Path::new(path), flags, Mode::empty()).end;
+            assert_eq!(walked.unwrap_err(), Errno::XDEV, "{path}");
+            let asked = root.open(Path::new(path), flags, Mode::empty());
+            assert!(matches!(asked, Err(FsError::Outside)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_walk_that_a_link_leads_far_up_goes_on_from_there() {
+        let (outer, root) = home();
+        let mut deep = outer.path().join("home");
+        for _ in 0..20 {
+            deep.push("d");
+        }
+        fs::create_dir_all(&deep).unwrap();
+        symlink("../".repeat(18) + "d/../../../f", deep.join("up")).unwrap();
+        let path = "d/".repeat(20) + "up";
+        let walked = root.walk(Path::new(&path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let asked = root.open(Path::new(&path), OFlags::PATH, Mode::empty()).unwrap();
+        assert_eq!(id(walked.end), id(Ok(asked)));
+    }
+
+    #[test]
+    fn a_new_file_is_made_below_and_never_through_a_link() {
+        let (outer, root) = home();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let make = |path: &str| root.walk(Path::new(path), flags, Mode::RUSR).end.map(drop);
+        assert_eq!(make("a/up/new"), Ok(()));
+        assert!(outer.path().join("home/new").is_file());
+        for taken in ["f", "dead", "a/b/leak", "a/out"] {
+            assert_eq!(make(taken), Err(Errno::EXIST), "{taken}");
+        }
+        assert_eq!(make("a/b/out/new"), Err(Errno::XDEV));
+    }
+}
