@@ -245,19 +245,41 @@ pub(super) fn timed_path(text: &[u8]) -> Result<TimedPath, SyntaxError> {
     Ok(TimedPath { moment: Moment(at), path: pathname(rest)?, whole: pathname(text)? })
 }
 
-/// SITE UTIME in both of its forms: `YYYYMMDDHHMM[SS] path`, and `path` with the times of
-/// access, modification and creation and the word `UTC` behind it.
-pub(super) fn utime(text: &[u8]) -> Result<(Moment, Pathname), SyntaxError> {
+/// What SITE UTIME sets: the time and the path of the form that a line has, and of the other form
+/// if it has both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedPaths {
+    first: (Moment, Pathname),
+    second: Option<(Moment, Pathname)>,
+}
+
+impl TimedPaths {
+    /// The one whose path is there, if only one is; the first otherwise.
+    pub fn meant(&self, is_there: impl Fn(&Pathname) -> bool) -> (Moment, &Pathname) {
+        let second = self.second.as_ref();
+        let second = second.filter(|(_, path)| !is_there(&self.first.1) && is_there(path));
+        let (at, path) = second.unwrap_or(&self.first);
+        (*at, path)
+    }
+}
+
+/// SITE UTIME in both of its forms: `path` with the times of access, modification and creation
+/// and the word `UTC` behind it, and `YYYYMMDDHHMM[SS] path`.
+pub(super) fn utime(text: &[u8]) -> Result<TimedPaths, SyntaxError> {
+    let after = || {
+        let (first, rest) = word_and_rest(text)?;
+        Ok((minute_or_second(first)?, pathname(rest)?))
+    };
     let words: Vec<_> = text.split(|&byte| byte == b' ').collect();
     if let [path @ .., _, modified, _, utc] = words.as_slice()
         && utc.eq_ignore_ascii_case(b"UTC")
         && !path.is_empty()
         && let Ok(moment) = minute_or_second(modified)
     {
-        return Ok((moment, pathname(&path.join(&b' '))?));
+        let first = (moment, pathname(&path.join(&b' '))?);
+        return Ok(TimedPaths { first, second: after().ok() });
     }
-    let (first, rest) = word_and_rest(text)?;
-    Ok((minute_or_second(first)?, pathname(rest)?))
+    Ok(TimedPaths { first: after()?, second: None })
 }
 
 fn minute_or_second(text: &[u8]) -> Result<Moment, SyntaxError> {
@@ -358,7 +380,10 @@ mod tests {
         assert_eq!(at(b"20240229120000-60 a"), Ok(1_709_208_000 + 3600));
         assert_eq!(at(b"file.txt"), Err(SyntaxError::MissingArgument));
         let path = |text: &[u8]| {
-            utime(text).map(|(at, path)| (at.0, String::from_utf8(path.0).unwrap()))
+            utime(text).map(|fits| {
+                let (at, path) = fits.meant(|_| true);
+                (at.0, String::from_utf8(path.0.clone()).unwrap())
+            })
         };
         assert_eq!(path(b"202402291200 a b"), Ok((1_709_208_000, "a b".into())));
         assert_eq!(path(b"20240229120000 a"), Ok((1_709_208_000, "a".into())));

@@ -5,7 +5,9 @@
 
 use std::net::SocketAddr;
 
-use super::arg::{self, Extended, Moment, Pathname, Secret, TimedPath, TransferType};
+use super::arg::{
+    self, Extended, Moment, Pathname, Secret, TimedPath, TimedPaths, TransferType,
+};
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 use crate::data::listing::Facts;
@@ -65,7 +67,7 @@ pub enum Command {
     Restart(u64),
     Retrieve(Pathname),
     SiteHelp,
-    SiteUtime(Moment, Pathname),
+    SiteUtime(TimedPaths),
     Size(Pathname),
     Stat,
     StatPath(Pathname),
@@ -107,7 +109,7 @@ pub enum Arg {
     ModeAndPath(fn(u32, Pathname) -> Command),
     TimeAndPath(fn(Moment, Pathname) -> Command),
     TimedPath(fn(TimedPath) -> Command),
-    UtimeAndPath(fn(Moment, Pathname) -> Command),
+    UtimeAndPath(fn(TimedPaths) -> Command),
     /// Facts, or none.
     Facts(fn(Facts) -> Command),
     Switch(fn(bool) -> Command),
@@ -138,6 +140,8 @@ pub struct Verb {
     pub perm: Option<Perm>,
     /// Whether it is a transfer, which takes what REST has said.
     pub transfers: bool,
+    /// Whether it takes what RNFR has named.
+    pub renames: bool,
     /// Its line in FEAT.
     pub feature: Option<Feature>,
     /// One line for HELP and the manual.
@@ -158,6 +162,7 @@ const fn verb(
         before_login: false,
         perm: None,
         transfers: false,
+        renames: false,
         feature: None,
         help,
     }
@@ -174,6 +179,10 @@ impl Verb {
 
     const fn transfers(self) -> Self {
         Self { transfers: true, ..self }
+    }
+
+    const fn renames(self) -> Self {
+        Self { renames: true, ..self }
     }
 
     const fn feature(self, line: &'static str) -> Self {
@@ -269,14 +278,14 @@ pub static VERBS: &[Verb] = &[
     verb(&["STAT"], "", Nothing(|| Command::Stat), "describe this session or the running transfer"),
     verb(&["STAT"], "[-options] path", Path(Command::StatPath), "list on the control connection").needs(Perm::List),
     verb(&["SIZE"], "path", Path(Command::Size), "say how many bytes a transfer would have").needs(Perm::List).feature("SIZE"),
-    verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time, the old way").needs(Perm::SetTime),
+    verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time, unless a file has all of this for its name").needs(Perm::SetTime),
     verb(&["MDTM"], "path", Path(Command::ModifiedTime), "say when a file was modified").needs(Perm::List).feature("MDTM"),
     verb(&["MFMT"], "time path", TimeAndPath(Command::ModifyTime), "set the modification time").needs(Perm::SetTime).feature("MFMT"),
     verb(&["DELE"], "path", Path(Command::Delete), "delete a file").needs(Perm::Delete),
     verb(&["RMD", "XRMD"], "path", Path(Command::RemoveDir), "remove an empty directory").needs(Perm::Delete),
     verb(&["MKD", "XMKD"], "path", Path(Command::MakeDir), "make a directory").needs(Perm::MakeDir),
-    verb(&["RNFR"], "path", Path(Command::RenameFrom), "rename this file or directory").needs(Perm::Rename),
-    verb(&["RNTO"], "path", Path(Command::RenameTo), "to this, replacing a file of that name").needs(Perm::Rename),
+    verb(&["RNFR"], "path", Path(Command::RenameFrom), "rename this file or directory").needs(Perm::Rename).renames(),
+    verb(&["RNTO"], "path", Path(Command::RenameTo), "to this, replacing a file of that name").needs(Perm::Rename).renames(),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
     verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
     verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "say the mask for new files"),
@@ -324,6 +333,12 @@ pub fn parse_otherwise(verb: &Verb, line: &[u8]) -> Option<(&'static Verb, Comma
     })
 }
 
+/// Whether a line takes what RNFR has named, even if it is malformed: an RNTO that was sent together
+/// with an RNFR that is refused must not rename something else.
+pub fn renames(line: &[u8]) -> bool {
+    VERBS.iter().any(|verb| verb.renames && verb.text_after_name(line).is_some())
+}
+
 /// The name of a line for the log. An unknown one may be a password that went astray, so not
 /// a word of it is shown.
 pub fn name_of(line: &[u8]) -> &'static str {
@@ -363,11 +378,11 @@ impl Command {
             | Self::RenameFrom(path)
             | Self::RenameTo(path)
             | Self::Retrieve(path)
-            | Self::SiteUtime(_, path)
             | Self::Size(path)
             | Self::StatPath(path)
             | Self::Store(path)
             | Self::StoreUniquePath(path) => Some(path),
+            Self::SiteUtime(fits) => Some(fits.meant(|_| true).1),
             Self::Abort
             | Self::Account
             | Self::Allocate(_)
@@ -443,7 +458,7 @@ impl Arg {
             ModeAndPath(make) => arg::mode_and_path(text).map(|(mode, path)| make(mode, path)),
             TimeAndPath(make) => arg::time_and_path(text).map(|(at, path)| make(at, path)),
             Self::TimedPath(make) => arg::timed_path(text).map(make),
-            UtimeAndPath(make) => arg::utime(text).map(|(at, path)| make(at, path)),
+            UtimeAndPath(make) => arg::utime(text).map(make),
         }
     }
 }

@@ -203,6 +203,8 @@ impl Session {
                 }
                 Heard::Line(Line::TooLong) => {
                     self.log(&Event::Refused("a line", None, "too long"));
+                    // it may have been an RNFR
+                    self.state.parameters.rename_from = None;
                     (self.refuse(b"", &Refusal::LineTooLong), "refused")
                 }
                 Heard::TimedOut => {
@@ -350,8 +352,8 @@ impl Session {
     }
 
     fn attempt(&mut self, line: &[u8]) -> Result<Reply, Refusal> {
-        // whatever comes after RNFR takes what it has set
-        let rename_from = self.state.parameters.rename_from.take();
+        // RNFR and RNTO take what RNFR has named, even where they are refused; no other command does
+        let rename_from = self.state.parameters.rename_from.take_if(|_| command::renames(line));
         let (verb, command) = command::parse(line)?;
         let restart = if verb.transfers { &mut self.state.parameters.restart } else { &mut 0 };
         let earlier = Earlier { rename_from, restart: std::mem::take(restart) };
@@ -406,7 +408,7 @@ impl Session {
             Command::Mode(letter) => param::mode(letter),
             Command::ModifiedTime(path) => facts::modified(self, &path),
             Command::ModifyTime(at, path) => facts::modify(self, "MFMT", at, &path),
-            Command::SiteUtime(at, path) => facts::modify(self, "SITE UTIME", at, &path),
+            Command::SiteUtime(fits) => facts::utime(self, &fits),
             Command::ModifyTimeOld(timed) => facts::modify_old(self, &timed),
             Command::NameList => listing::names(self, None),
             Command::NameListPath(path) => listing::names(self, Some(&path)),

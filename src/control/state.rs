@@ -11,7 +11,7 @@ use crate::data::Passive;
 use crate::data::listing::Facts;
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Told, Tree, VirtualPath};
+use crate::vfs::{FsError, Told, Tree, VirtualPath};
 
 /// Login and parameters.
 #[derive(Debug)]
@@ -90,6 +90,21 @@ impl User {
         self.account.user.perm
     }
 
+    /// Whether something has this name, for an argument that may mean something else as well. To
+    /// a virtual path what stands before `..` does not matter; here it does.
+    pub(super) fn has(&self, pathname: &[u8]) -> bool {
+        let is_there = |pathname: &[u8]| {
+            let there = self.tree.shown_entry(&self.cwd.join(pathname));
+            !matches!(
+                there,
+                Err(FsError::NotFound | FsError::NotADirectory | FsError::BadName(_))
+            )
+        };
+        let first = pathname.split(|&byte| byte == b'/').find(|part| !part.is_empty());
+        let root: &[u8] = if pathname.starts_with(b"/") { b"/" } else { b"" };
+        first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
+    }
+
     /// Where a pathname leads.
     pub(super) fn path(&self, pathname: &super::arg::Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
@@ -110,7 +125,7 @@ pub(super) struct Parameters {
     pub(super) told_size: Option<(VirtualPath, Told)>,
     /// What ALLO has said of the next upload, for who looks on.
     pub(super) announced: Option<u64>,
-    /// What RNFR named; taken by the next command.
+    /// What RNFR named; taken by the next RNTO or RNFR, whatever comes of it.
     pub(super) rename_from: Option<VirtualPath>,
 }
 

@@ -168,11 +168,104 @@ fn mdtm_of_a_name_that_begins_with_a_time_is_a_question() {
     assert_eq!(client.cmd("MDTM 20240229120000", 213), "213 20010909014641");
     assert_eq!(time(&server, "20240229120000 camera.jpg"), 1_000_000_000);
     assert_eq!(time(&server, "20240229120000"), 1_000_000_001);
-    // as soon as the rest is a name as well, it is the setter
-    server.put("camera.jpg", "x");
-    client.cmd("MDTM 20240229120000 camera.jpg", 213);
-    assert_eq!(time(&server, "camera.jpg"), LEAP_DAY);
+    // even if the rest is a name as well (RFC 3659 §3.1)
+    set_time(&server.put("camera.jpg", "x"), 1_000_000_002);
+    assert_eq!(client.cmd("MDTM 20240229120000 camera.jpg", 213), "213 20010909014640");
+    assert_eq!(time(&server, "camera.jpg"), 1_000_000_002);
     assert_eq!(time(&server, "20240229120000 camera.jpg"), 1_000_000_000);
+    // without it, it is the setter
+    fs::remove_file(camera).unwrap();
+    assert_eq!(client.cmd("MDTM 20240229120000 camera.jpg", 213), "213 20240229120000");
+    assert_eq!(time(&server, "camera.jpg"), LEAP_DAY);
+}
+
+#[test]
+fn mdtm_of_a_name_that_is_there_sets_nothing_whatever_it_looks_like() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    for front in [
+        "20240229120000",
+        "20240229120000.123",
+        "20240229120000+60",
+        "20240229120000-090",
+        "20240229120000.5+60",
+        "20240229120000 20240301120000",
+        "20240229120000 ",
+        "/20240229120000",
+    ] {
+        let whole = format!("{front} cam.jpg");
+        let whole = whole.trim_start_matches('/');
+        let rest = whole.split_once(' ').unwrap().1.to_owned();
+        set_time(&server.put(whole, "x"), 1_000_000_000);
+        set_time(&server.put(&rest, "x"), 1_000_000_001);
+        assert_eq!(client.cmd(&format!("MDTM {front} cam.jpg"), 213), "213 20010909014640");
+        assert_eq!(time(&server, &rest), 1_000_000_001, "{front}");
+        assert_eq!(time(&server, whole), 1_000_000_000, "{front}");
+        fs::remove_file(server.home().join(whole)).unwrap();
+        if !front.starts_with('/') {
+            client.cmd(&format!("MDTM {front} cam.jpg"), 213);
+            assert_ne!(time(&server, &rest), 1_000_000_001, "{front}");
+        }
+        fs::remove_file(server.home().join(rest)).unwrap();
+    }
+    // a directory is something as well, and so is a link that leads to nothing
+    fs::create_dir(server.home().join("20240229120000 dir")).unwrap();
+    symlink("nothing", server.home().join("20240229120000 link")).unwrap();
+    for name in ["dir", "link"] {
+        set_time(&server.put(name, "x"), 1_000_000_001);
+        client.ask(&format!("MDTM 20240229120000 {name}"));
+        assert_eq!(time(&server, name), 1_000_000_001, "{name}");
+    }
+    // a name that is too long to be there is no name
+    let long = "n".repeat(250);
+    server.put(&long, "x");
+    client.cmd(&format!("MDTM 20240229120000 {long}"), 213);
+    assert_eq!(time(&server, &long), LEAP_DAY);
+    // what stands before `..` would have to be there
+    fs::create_dir(server.home().join("sub")).unwrap();
+    server.put("over", "x");
+    client.cmd("MDTM 20240229120000 sub/../over", 213);
+    assert_eq!(time(&server, "over"), LEAP_DAY);
+    // MFMT has no other meaning (draft-somers-ftp-mfxx §3.1)
+    server.put("20240301120000 file", "x");
+    set_time(&server.put("file", "x"), 1_000_000_001);
+    client.cmd("MFMT 20240229120000 20240301120000 file", 213);
+    assert_eq!(time(&server, "20240301120000 file"), LEAP_DAY);
+    assert_eq!(time(&server, "file"), 1_000_000_001);
+}
+
+#[test]
+fn a_user_without_l_is_told_no_time_and_sets_none_by_a_question() {
+    let server = Server::setup().user("perm = T").start();
+    set_time(&server.put("20240229120000 cam.jpg", "x"), 1_000_000_000);
+    set_time(&server.put("cam.jpg", "x"), 1_000_000_001);
+    set_time(&server.put("other", "x"), 1_000_000_001);
+    let mut client = Client::bob(&server);
+    let reply = client.cmd("MDTM 20240229120000 cam.jpg", 550);
+    assert!(!reply.contains("2001"), "{reply}");
+    assert_eq!(time(&server, "cam.jpg"), 1_000_000_001);
+    assert_eq!(time(&server, "20240229120000 cam.jpg"), 1_000_000_000);
+    assert!(server.wait_for_log("MDTM").contains("20240229120000 cam.jpg"));
+    client.cmd("MDTM 20240229120000 other", 213);
+    assert_eq!(time(&server, "other"), LEAP_DAY);
+    client.cmd("MDTM cam.jpg", 550);
+}
+
+/// Both forms of SITE UTIME may fit one line: what is there is meant.
+#[test]
+fn site_utime_means_the_name_that_is_there() {
+    const ZONE: &str = "20010101000000 20240229120001 20010101000000 UTC";
+    let server = Server::start();
+    let names = ["20200101000000 cam.jpg".to_owned(), format!("cam.jpg {ZONE}")];
+    let line = format!("SITE UTIME 20200101000000 cam.jpg {ZONE}");
+    let mut client = Client::bob(&server);
+    client.cmd(&line, 550);
+    for (name, seconds) in [(&names[1], 1_577_836_800), (&names[0], LEAP_DAY + 1)] {
+        server.put(name, "x");
+        client.cmd(&line, 213);
+        assert_eq!(time(&server, name), seconds, "{name}");
+    }
+    assert_eq!(time(&server, &names[1]), 1_577_836_800);
 }
 
 #[test]

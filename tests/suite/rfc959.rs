@@ -397,13 +397,99 @@ mod section_4_1_3 {
         client.cmd("RNTO b", 503);
         client.cmd("RNFR nothing", 550);
         client.cmd("RNTO b", 503);
-        client.cmd("RNFR a", 350);
-        client.cmd("NOOP", 200);
-        client.cmd("RNTO b", 503);
         assert!(server.has("a") && !server.has("b"));
         client.cmd("RNFR a", 350);
         client.cmd("RNTO b", 250);
         assert!(!server.has("a") && server.has("b"));
+        // it was taken
+        client.cmd("RNTO c", 503);
+    }
+
+    /// FTP clients keep a connection alive with NOOP, and look before they rename.
+    #[test]
+    fn what_rnfr_names_is_kept_for_rnto_whatever_comes_between() {
+        let server = Server::start();
+        server.put("dir/a", "x");
+        let mut client = Client::bob(&server);
+        client.cmd("CWD dir", 250);
+        for line in [
+            "NOOP",
+            "TYPE A",
+            "TYPE I",
+            "PWD",
+            "SIZE a",
+            "SIZE none",
+            "MDTM a",
+            "PASV",
+            "EPSV",
+            "STAT",
+            "FEAT",
+            "REST 5",
+            "MLST a",
+            "CWD /",
+            "CWD /none",
+            "CDUP",
+            "XYZZY",
+            "MKD",
+            "SITE UMASK",
+            "LIST none",
+            "ABOR",
+            "ALLO 1",
+            "OPTS UTF8 ON",
+            "SITE CHMOD 600 a",
+            "DELE none",
+            "PASS x",
+            "HELP",
+            "MODE S",
+            "STRU F",
+        ] {
+            client.cmd("CWD /dir", 250);
+            client.cmd("RNFR a", 350);
+            client.ask(line);
+            client.cmd("RNTO /dir/b", 250);
+            assert!(!server.has("dir/a") && server.has("dir/b"), "{line}");
+            client.cmd("RNFR /dir/b", 350);
+            client.cmd("RNTO /dir/a", 250);
+        }
+        client.cmd("CWD /dir", 250);
+        client.cmd("RNFR a", 350);
+        client.upload("STOR c", b"y");
+        client.download("RETR c");
+        client.download("LIST");
+        client.cmd("RNTO b", 250);
+        assert!(server.has("dir/b") && server.has("dir/c"));
+    }
+
+    #[test]
+    fn what_rnfr_names_goes_with_rnto_another_rnfr_and_the_login() {
+        let server = Server::start();
+        server.put("a", "x");
+        server.put("b", "y");
+        let mut client = Client::bob(&server);
+        // a failed RNTO has used it
+        client.cmd("RNFR a", 350);
+        client.cmd("RNTO none/c", 550);
+        client.cmd("RNTO c", 503);
+        // the last one counts, and one that fails leaves nothing
+        client.cmd("RNFR a", 350);
+        client.cmd("RNFR b", 350);
+        client.cmd("RNTO c", 250);
+        assert!(server.has("a") && !server.has("b"));
+        client.cmd("RNFR a", 350);
+        client.cmd("RNFR none", 550);
+        client.cmd("RNTO d", 503);
+        // what is gone by then is not there
+        client.cmd("RNFR c", 350);
+        client.cmd("DELE c", 250);
+        client.cmd("RNTO d", 550);
+        for end in ["REIN", "USER bob"] {
+            client.cmd("RNFR a", 350);
+            client.ask(end);
+            client.ask("USER bob");
+            client.cmd("PASS secret", 230);
+            client.cmd("RNTO d", 503);
+        }
+        assert!(server.has("a") && !server.has("d"));
     }
 
     #[test]

@@ -199,20 +199,23 @@ fn a_rename_that_cannot_be_is_550_and_changes_nothing() {
 }
 
 #[test]
-fn rnfr_ends_with_whatever_follows() {
+fn what_rnfr_named_ends_with_rnto_and_another_rnfr_and_nothing_else() {
     let server = Server::start();
     server.put("file", "1");
     server.put("gone", "2");
     let before = snapshot(&server.home());
     let mut client = Client::bob(&server);
     client.cmd("RNTO x", 503);
+    for between in ["RNTO", "RNTO x\0y", "RNTO none/x", "RNFR none", "RNFR", "RNFR x\0y"] {
+        client.cmd("RNFR file", 350);
+        client.ask(between);
+        client.cmd("RNTO x", 503);
+        assert_eq!(snapshot(&server.home()), before, "{between}");
+    }
     for between in [
         "NOOP",
         "PWD",
         "STAT",
-        "RNTO",
-        "RNTO x\0y",
-        "RNFR none",
         "NONSENSE",
         "PASV",
         "CWD none",
@@ -224,8 +227,10 @@ fn rnfr_ends_with_whatever_follows() {
     ] {
         client.cmd("RNFR file", 350);
         client.ask(between);
-        client.cmd("RNTO x", 503);
-        assert_eq!(snapshot(&server.home()), before, "{between}");
+        client.cmd("RNTO x", 250);
+        assert!(server.has("x") && !server.has("file"), "{between}");
+        client.cmd("RNFR x", 350);
+        client.cmd("RNTO file", 250);
     }
     client.cmd("RNFR gone", 350);
     client.cmd("RNFR file", 350);

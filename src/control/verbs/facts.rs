@@ -2,7 +2,7 @@
 
 use crate::config::Perm;
 use crate::control::Session;
-use crate::control::arg::{Moment, Pathname, TimedPath, TransferType};
+use crate::control::arg::{Moment, Pathname, TimedPath, TimedPaths, TransferType};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::data::{listing, text};
@@ -40,7 +40,7 @@ pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refu
     Ok(Reply::value(listing::time_val(entry.modified)))
 }
 
-/// MFMT, and SITE UTIME. The reply tells what the time is now, from the draft that names
+/// MFMT, and SITE UTIME once it is known which file it means. The reply tells what the time is now, from the draft that names
 /// MFMT (draft-somers-ftp-mfxx §3.1).
 pub(crate) fn modify(
     session: &Session,
@@ -53,15 +53,25 @@ pub(crate) fn modify(
     Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
 }
 
-/// MDTM with a time. A name may begin with what looks like one: if nothing has the name
-/// behind it and something has the whole, it was a question, which takes the question's letter.
+/// SITE UTIME. A line may fit both of its forms; then it means the name that is there.
+pub(crate) fn utime(session: &Session, fits: &TimedPaths) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let (at, path) = fits.meant(|path| user.has(path.as_bytes()));
+    modify(session, "SITE UTIME", at, path)
+}
+
+/// MDTM with what looks like a time. Its argument is a pathname (RFC 3659 §3.1): if something has
+/// the whole of it for a name it is a question, which takes the question's letter, and sets
+/// nothing. Only otherwise is it the setter that older clients send.
 pub(crate) fn modify_old(session: &Session, timed: &TimedPath) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let path = user.path(&timed.path);
-    let there = |path: &VirtualPath| user.tree.stat(path).is_ok();
-    if user.may(Perm::List) && !there(&path) && there(&user.path(&timed.whole)) {
+    if user.has(timed.whole.as_bytes()) {
+        if !user.may(Perm::List) {
+            return Err(Refusal::NotPermitted(Perm::List));
+        }
         return modified(session, &timed.whole);
     }
+    let path = user.path(&timed.path);
     Ok(Reply::value(set(session, "MDTM", timed.moment, &path)?))
 }
 

@@ -106,7 +106,14 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
 
 /// The path that a command means, for the log.
 pub(crate) fn meant(user: &User, command: &Command) -> Option<VirtualPath> {
-    let path = command.path()?;
+    let mut path = command.path()?;
+    if let Command::ModifyTimeOld(timed) = command
+        && user.has(timed.whole.as_bytes())
+    {
+        path = &timed.whole;
+    } else if let Command::SiteUtime(fits) = command {
+        (_, path) = fits.meant(|path| user.has(path.as_bytes()));
+    }
     let with_options = matches!(
         command,
         Command::ListPath(_) | Command::NameListPath(_) | Command::StatPath(_)

@@ -256,6 +256,8 @@ impl Session {
             self.state.parameters =
                 Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
             self.state.login = Login::Out;
+            // a path of the user before
+            self.state.parameters.rename_from = None;
             self.login_since = Instant::now();
             self.live.leave();
         }

@@ -51,7 +51,8 @@ pub(crate) fn delete(session: &mut Session, path: &Pathname) -> Result<Reply, Re
     Ok(Reply::done("File deleted"))
 }
 
-/// RNFR: what is to be renamed must be there. The next command takes what it named.
+/// RNFR: what is to be renamed must be there. It is kept for RNTO, as REST is kept for a transfer:
+/// clients send NOOP, TYPE or PASV between the two.
 pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
@@ -60,7 +61,7 @@ pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Repl
     Ok(Reply::new(Code::NeedMore, "Now RNTO"))
 }
 
-/// RNTO, with what RNFR had named if that was the command before.
+/// RNTO, with what the last RNFR has named.
 pub(crate) fn rename_to(
     session: &mut Session,
     from: Option<&VirtualPath>,
