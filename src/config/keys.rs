@@ -332,7 +332,7 @@ pub static KEYS: &[Key] = &[
     key("login_timeout", "60", Time(InServer(|to, v| to.login_timeout = v)),
         "End a session that has not logged in after this long."),
     key("data_timeout", "60", Time(InServer(|to, v| to.data_timeout = v)),
-        "Give up a data connection that is not opened, or makes no progress, for this long."),
+        "Give up a data connection that is not opened, or makes no progress, for this long. A passive port that no transfer uses for this long is closed."),
     key("max_upload", "0", Rate(Both(|to, v| to.max_upload = v)),
         "Bytes per second of one transfer from client to server (STOR, APPE, STOU)."),
     key("max_download", "0", Rate(Both(|to, v| to.max_download = v)),

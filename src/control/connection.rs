@@ -120,14 +120,14 @@ impl Connection {
     }
 
     /// Waits for a command line. Meanwhile a client that comes to its passive port is let in,
-    /// and strangers who come to it are sent away. Once the connection is broken, the lines that
-    /// wait are of no use to anybody; a client that has merely said all that it will still gets
-    /// its replies.
+    /// strangers who come to it are sent away, and what is not used in time is closed. Once the
+    /// connection is broken, the lines that wait are of no use to anybody; a client that has merely
+    /// said all that it will still gets its replies.
     pub(super) fn hear(&mut self, until: Option<Instant>, mut aside: Aside<'_>) -> Heard {
         loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            aside.expire();
             // before the queue, which a stranger could keep full
-            if left.is_some_and(|left| left.is_zero()) {
+            if until.is_some_and(|until| until <= Instant::now()) {
                 return Heard::TimedOut;
             }
             if matches!(self.gone, Some(Gone::Broken(_))) {
@@ -139,8 +139,9 @@ impl Connection {
             if self.gone.is_some() {
                 return Heard::Gone;
             }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if aside.is_empty() {
-                self.wait(left);
+                self.wait(aside.soonest(left));
             } else {
                 self.wait_beside(left, &mut aside);
             }
@@ -382,10 +383,16 @@ pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
 }
 
 impl Aside<'_> {
-    /// Whether nothing but a command is waited for. Data connections whose client has closed its
-    /// end are closed.
-    fn is_empty(&mut self) -> bool {
+    /// Closes what has had its time, and data connections whose client has closed its end.
+    fn expire(&mut self) {
+        if let Some(passive) = &mut self.passive {
+            passive.expire(self.who);
+        }
         self.lingering.retain(|lingering| !lingering.is_over());
+    }
+
+    /// Whether nothing but a command is waited for.
+    fn is_empty(&self) -> bool {
         self.lingering.is_empty() && self.door().is_none()
     }
 
@@ -407,8 +414,9 @@ impl Aside<'_> {
     /// How long to wait at the most: no longer than until something is to be closed.
     fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
         let now = Instant::now();
-        let ends = self.lingering.iter().map(|one| one.until().saturating_duration_since(now));
-        ends.chain(left).min()
+        let passive = self.passive.as_ref().and_then(|passive| passive.until());
+        let ends = self.lingering.iter().map(Lingering::until).chain(passive);
+        ends.map(|end| end.saturating_duration_since(now)).chain(left).min()
     }
 
     fn attend(&mut self) {

@@ -150,6 +150,7 @@ impl From<&Result<(), DataError>> for Outcome {
                 | DataError::NoAddress
                 | DataError::CannotListen(_)
                 | DataError::NeverCame(_)
+                | DataError::NeverUsed(_)
                 | DataError::CannotConnect(_)
                 | DataError::NotClosed
                 | DataError::Handshake(_)

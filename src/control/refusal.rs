@@ -279,6 +279,10 @@ fn data(why: &DataError) -> Reply {
             (Code::CannotOpenData, "Cannot open a passive port")
         }
         DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection came in"),
+        DataError::NeverUsed(_) => (
+            Code::CannotOpenData,
+            "The passive port was not used in time and is closed, send PASV or EPSV again",
+        ),
         DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
         DataError::Handshake(_) => (Code::ProtocolUnknown, "TLS handshake failed"),
         DataError::LevelChanged => {

@@ -17,6 +17,9 @@ pub enum DataError {
     CannotListen(io::Error),
     /// The client did not connect to its passive port.
     NeverCame(u16),
+    /// The passive port, or the connection that came in on it, was closed because no transfer used
+    /// it in time.
+    NeverUsed(u16),
     /// The client's port could not be reached.
     CannotConnect(io::Error),
     /// The data connection broke.
@@ -59,6 +62,10 @@ impl fmt::Display for DataError {
                 f,
                 "the client never connected to passive port {port}; \
                  is passive_ports open in the firewall?"
+            ),
+            Self::NeverUsed(port) => write!(
+                f,
+                "passive port {port} was closed: no transfer used it within data_timeout"
             ),
             Self::CannotConnect(why) => write!(f, "cannot connect to the client: {why}"),
             Self::Lost(why) => write!(f, "data connection lost: {why}"),

@@ -16,12 +16,15 @@ use crate::tls::{Awaited, SessionTls};
 
 /// A passive port that waits for the client, or the connection that came in on it.
 ///
-/// The listener is closed and its port given back as soon as the client has come, or when
-/// this is dropped.
+/// The listener is closed and its port given back as soon as the client has come, when it has not
+/// come in time, or when this is dropped.
 #[derive(Debug)]
 pub struct Passive {
     port: u16,
     owner: Option<IpAddr>,
+    /// How long the port waits for the client, and then the connection for its command.
+    patience: Option<Duration>,
+    until: Option<Instant>,
     state: State,
 }
 
@@ -30,6 +33,8 @@ enum State {
     Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
     Came(DataConnection),
     Failed(io::Error),
+    /// Nothing has used it in time.
+    Closed,
 }
 
 /// Room for strangers who connect before the client does.
@@ -37,7 +42,8 @@ const BACKLOG: i32 = 16;
 
 impl Passive {
     /// Listens on the address that the client's control connection came to. Only `owner` is
-    /// let in; `None` lets anyone in.
+    /// let in; `None` lets anyone in. What is not used within `patience` is closed by
+    /// [`Passive::expire`].
     ///
     /// # Errors
     ///
@@ -46,12 +52,14 @@ impl Passive {
         ports: &Arc<Ports>,
         mut local: SocketAddr,
         owner: Option<IpAddr>,
+        patience: Option<Duration>,
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
             listen(local, owner)
         })?;
-        Ok(Self { port: lease.port(), owner, state: State::Waiting(listener, lease) })
+        let (port, state) = (lease.port(), State::Waiting(listener, lease));
+        Ok(Self { port, owner, patience, until: later(patience), state })
     }
 
     /// The port to tell the client.
@@ -66,8 +74,35 @@ impl Passive {
         match &self.state {
             State::Waiting(listener, _) => Some(Awaited::readable(listener)),
             State::Came(connection) => tls.and_then(|_| connection.early()),
-            State::Failed(_) => None,
+            State::Failed(_) | State::Closed => None,
         }
+    }
+
+    /// When [`Passive::expire`] is due.
+    pub fn until(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting(..) | State::Came(_) => self.until,
+            State::Failed(_) | State::Closed => None,
+        }
+    }
+
+    /// Closes what has not been used in time, so that a client that keeps its session busy with
+    /// other commands does not keep a port, or a connection that came in on it, for ever. The
+    /// transfer that comes for it later is told.
+    pub fn expire(&mut self, who: Who<'_>) {
+        let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= Instant::now());
+        if !is_over(self.until()) {
+            return;
+        }
+        self.say_unused(who);
+        // it stood at the door already, and has as long for its command
+        if !is_over(self.until()) {
+            return;
+        }
+        if let State::Came(_) = self.state {
+            log::session(who, &Event::Note(&DataError::NeverUsed(self.port).to_string()));
+        }
+        self.state = State::Closed;
     }
 
     /// Answers whoever stands at the door.
@@ -98,6 +133,7 @@ impl Passive {
             let peer = peer.map(|peer| peer.ip().to_canonical());
             if self.owner.is_none() || self.owner == peer {
                 self.state = State::Came(DataConnection::new(TcpStream::from(stream)));
+                self.until = later(self.patience);
             } else {
                 let port = self.port;
                 let peer =
@@ -125,6 +161,7 @@ impl Passive {
             let listener = match self.state {
                 State::Came(connection) => return Ok(connection),
                 State::Failed(why) => return Err(DataError::CannotListen(why)),
+                State::Closed => return Err(DataError::NeverUsed(self.port)),
                 State::Waiting(ref listener, _) => Awaited::readable(listener),
             };
             match wait(watch, &Progress::start(), Some(listener), until) {
@@ -144,12 +181,21 @@ impl Passive {
     /// says so: most clients connect before they send their command, so one that a firewall
     /// keeps out gives up by itself, and no command of it tells the administrator why.
     pub fn give_up(mut self, who: Who<'_>) {
+        self.say_unused(who);
+    }
+
+    fn say_unused(&mut self, who: Who<'_>) {
         // it may stand at the door already
         self.admit(who);
         if let State::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
         }
     }
+}
+
+/// The end of a wait that begins now.
+fn later(patience: Option<Duration>) -> Option<Instant> {
+    patience.and_then(|patience| Instant::now().checked_add(patience))
 }
 
 fn listen(address: SocketAddr, owner: Option<IpAddr>) -> io::Result<TcpListener> {

@@ -610,6 +610,105 @@ fn a_port_that_another_program_holds_is_passed_over() {
     two.cmd("PASV", 227);
 }
 
+/// Two sessions that never connected and kept saying NOOP took a range of two for good.
+#[test]
+fn a_passive_port_that_is_not_used_is_closed_after_data_timeout() {
+    let first = free_ports(2);
+    let lines = format!("passive_ports = {first}-{}\ndata_timeout = 1s", first + 1);
+    let server = Server::setup().server(&lines).start();
+    server.put("a", "text");
+    let (mut talker, mut silent) = (Client::bob(&server), Client::bob(&server));
+    let port = talker.passive_address("PASV").port();
+    silent.passive_address("EPSV");
+    let mut third = Client::bob(&server);
+    third.cmd("PASV", 425);
+    // two ports become free: of one who talks all the time, and of one who says nothing
+    let mut fourth = Client::bob(&server);
+    eventually("a port is free", || {
+        talker.cmd("NOOP", 200);
+        third.ask("PASV").0 == 227
+    });
+    // the third one's is closed as well after a while
+    eventually("another port is free", || {
+        talker.cmd("NOOP", 200);
+        fourth.ask("EPSV").0 == 229
+    });
+    let line = server.wait_for_log("firewall");
+    assert!(line.contains("passive port"), "{line}");
+    for client in [&mut talker, &mut silent] {
+        for line in ["RETR a", "LIST"] {
+            let (code, text) = client.ask(line);
+            assert_eq!(code, 425, "{text}");
+            // the first command is told why, and a second one what is missing
+            assert!(text.contains("PASV"), "{text}");
+        }
+    }
+    drop((third, fourth));
+    assert!(port >= first);
+    eventually("and there is another", || talker.ask("EPSV").0 == 229);
+    eventually("for the other as well", || silent.ask("PASV").0 == 227);
+    assert_eq!(talker.download("RETR a"), b"text");
+    assert_eq!(silent.download("RETR a"), b"text");
+}
+
+#[test]
+fn a_command_that_comes_after_the_close_is_told_why() {
+    let server = Server::setup().server("data_timeout = 1s").start();
+    server.put("a", "text");
+    let mut client = Client::bob(&server);
+    for command in ["RETR a", "LIST", "STOR new", "MLSD"] {
+        let address = client.passive_address("EPSV");
+        eventually("it is closed", || {
+            client.cmd("NOOP", 200);
+            server.log().contains(&format!("passive port {}", address.port()))
+        });
+        let text = client.cmd(command, 425);
+        assert!(text.contains("closed") && text.contains("EPSV"), "{text}");
+    }
+    assert!(!server.has("new"));
+    assert_eq!(client.download("RETR a"), b"text");
+}
+
+#[test]
+fn a_passive_connection_that_no_command_uses_is_closed_after_data_timeout() {
+    let server = Server::setup().server("data_timeout = 1s").start();
+    server.put("a", "text");
+    let mut client = Client::bob(&server);
+    for talks in [true, false] {
+        let mut data = client.passive();
+        if talks {
+            data.set_nonblocking(true).unwrap();
+            eventually("the data connection is closed", || {
+                client.cmd("NOOP", 200);
+                matches!(data.read(&mut [0]), Ok(0))
+            });
+        } else {
+            assert_eq!(data.read(&mut [0]).unwrap(), 0);
+        }
+        let text = client.cmd("RETR a", 425);
+        assert!(text.contains("closed"), "{text}");
+        assert_eq!(client.download("RETR a"), b"text");
+    }
+}
+
+#[test]
+fn without_data_timeout_a_passive_port_stays_open() {
+    let server = Server::setup().server("data_timeout = 0\nidle_timeout = 1s").start();
+    server.put("a", "text");
+    let mut client = Client::bob(&server);
+    let address = client.passive_address("EPSV");
+    // for longer than a second
+    let until = std::time::Instant::now() + Duration::from_millis(1500);
+    eventually("time has passed", || {
+        client.cmd("NOOP", 200);
+        std::time::Instant::now() > until
+    });
+    let mut data = client.data(address);
+    client.cmd("RETR a", 150);
+    assert_eq!(drain(&mut data), b"text");
+    client.expect(226);
+}
+
 #[test]
 fn passive_ports_begin_at_a_random_place() {
     let server = Server::start();

@@ -818,6 +818,23 @@ for turn in range(10):
             goes_on(&server, &mut client, &tls);
         }
     }
+
+    #[test]
+    fn a_connection_that_no_command_uses_is_closed_after_data_timeout() {
+        let server = setup().server("data_timeout = 1").start();
+        server.put("file", "content");
+        for version in VERSIONS {
+            let tls = Tls::new(version);
+            let mut client = Client::secure_bob(&server, &tls);
+            // with its handshake and without
+            let _ = tls.over(client.passive()).read_all();
+            assert!(client.cmd("RETR file", 425).contains("closed"));
+            drain(&mut client.passive());
+            assert!(client.cmd("STOR new", 425).contains("closed"));
+            assert!(!server.has("new"));
+            goes_on(&server, &mut client, &tls);
+        }
+    }
 }
 
 /// Those who do not play by the rules.

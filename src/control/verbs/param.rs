@@ -112,7 +112,8 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
     let owner = (!session.settings.config.server.allow_fxp).then(|| session.peer.ip());
-    let passive = Passive::open(&session.settings.ports, session.local, owner)?;
+    let patience = session.settings.config.server.data_timeout;
+    let passive = Passive::open(&session.settings.ports, session.local, owner, patience)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)
