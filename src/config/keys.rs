@@ -352,7 +352,7 @@ pub static KEYS: &[Key] = &[
     key("umask", "022", Umask(Both(|to, v| to.umask = v)),
         "Permission bits that new files and directories do not get, in octal."),
     key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),
-        "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set."),
+        "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would cost it its set-group-ID bit is refused."),
     key("atomic_uploads", "on", Switch(Both(|to, v| to.atomic_uploads = v)),
         "Write an upload to a hidden part file and put it in place when it is whole; until then, and if it fails, the old version stays. off: write to the file itself, as other servers do."),
     key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),

@@ -259,6 +259,9 @@ fn file_system(why: &FsError) -> Reply {
         FsError::IsADirectory => (Code::NoAccess, "Is a directory"),
         FsError::NotAFile => (Code::NoAccess, "Not a plain file"),
         FsError::IsRoot => (Code::NoAccess, "The root stays"),
+        FsError::LosesSetGid => {
+            (Code::NoAccess, "Not changed, it would take the set-group-ID bit away")
+        }
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
         FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
         FsError::Interrupted => (Code::LocalError, "Interrupted"),

@@ -31,8 +31,8 @@ pub use sandbox::{
     Enforced, Reach, Sandbox, is_of_sandbox, may_change_in_sandbox, may_start_in_sandbox,
 };
 pub use thread::{
-    Acting, Lent, Raised, act_as, as_server, can_act, is_settled, lend_switch, raise_low_ports,
-    settle,
+    Acting, Lent, Raised, act_as, as_server, can_act, is_settled, lend_switch, may_set_gid,
+    raise_low_ports, settle,
 };
 
 /// What a server keeps when it gives up root.

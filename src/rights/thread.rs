@@ -76,6 +76,15 @@ pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     State { uid, gid, groups: groups.collect(), effective }.enter().map(Some)
 }
 
+/// Whether the system leaves the set-group-ID bit to a file of this group whose mode this thread
+/// changes: it does for those in the group, and for who has a capability.
+pub fn may_set_gid(gid: u32) -> bool {
+    let able = |sets: CapabilitySets| sets.effective.contains(CapabilitySet::FSETID);
+    getegid().as_raw() == gid
+        || getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
+        || capabilities(None).is_ok_and(able)
+}
+
 /// Does something with the server's own files, whoever this thread acts as.
 ///
 /// # Errors

@@ -49,6 +49,8 @@ pub enum FsError {
     BadName(io::Error),
     /// Whoever asked for it does not want it any more.
     Interrupted,
+    /// The system would take the set-group-ID bit of a directory away.
+    LosesSetGid,
     /// The process has too many files open.
     TooManyOpen(io::Error),
     /// Anything else.
@@ -100,6 +102,10 @@ impl fmt::Display for FsError {
             Self::TakenOver => f.write_str("another session goes on with the upload"),
             Self::Replaced => f.write_str("it was removed or replaced meanwhile"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::LosesSetGid => f.write_str(
+                "it would take the set-group-ID bit away, for the server's user is not in the \
+                 group of the directory",
+            ),
             Self::Reserved => f.write_str("the name is kept for parts of uploads"),
             Self::Denied(why)
             | Self::NoSpace(why)

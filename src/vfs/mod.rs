@@ -27,5 +27,5 @@ mod upload;
 pub use error::{FsError, Heed};
 pub use parts::Parts;
 pub use path::VirtualPath;
-pub use tree::{Entry, FileKind, Home, Listing, Tree};
+pub use tree::{Entry, FileKind, Home, Listing, NewMode, Tree};
 pub use upload::{Store, Told, Upload, Uploads};

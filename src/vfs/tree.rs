@@ -12,6 +12,7 @@ use rustix::fs::{
     readlinkat, renameat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::beneath::Root;
 use super::names::Names;
@@ -77,6 +78,18 @@ pub struct Entry {
     /// For a link that leads to something inside the root: its text, and what is there.
     pub target: Option<(Vec<u8>, Box<Entry>)>,
 }
+
+/// What came of a change of a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewMode {
+    /// The twelve permission bits.
+    pub bits: u32,
+    /// Whether the system has taken the set-group-ID bit away.
+    pub lacks_set_gid: bool,
+}
+
+/// What makes the entries of a directory belong to its group.
+const SET_GID: u32 = 0o2000;
 
 /// A home, held.
 #[derive(Debug)]
@@ -494,18 +507,32 @@ impl Tree {
         Ok(())
     }
 
-    /// Sets those permission bits of a file or directory that `mask` has, and gives the mode
-    /// that it has then. A directory keeps its others; a file has no more than these.
+    /// Sets those permission bits of a file or directory that `mask` has, and returns the mode
+    /// that it has then, as the system says. A directory keeps its other bits; a file has no more
+    /// than these.
     ///
     /// # Errors
     ///
-    /// The system's.
-    pub fn set_mode(&self, path: &VirtualPath, mode: u32, mask: u32) -> Result<u32, FsError> {
+    /// The system's; and [`FsError::LosesSetGid`] where a directory could not keep its bit.
+    pub fn set_mode(
+        &self,
+        path: &VirtualPath,
+        mode: u32,
+        mask: u32,
+    ) -> Result<NewMode, FsError> {
         let there = self.file_or_directory(path)?;
         let kept = if there.kind == FileKind::Directory { there.mode & !mask } else { 0 };
         let mode = mode & mask | kept;
+        // others' files are the system's to deny
+        let own = there.uid == geteuid().as_raw();
+        if own && mode & SET_GID != 0 && !rights::may_set_gid(there.gid) {
+            let as_it_is = NewMode { bits: mode, lacks_set_gid: false };
+            return if mode == there.mode { Ok(as_it_is) } else { Err(FsError::LosesSetGid) };
+        }
         self.change_mode(path, Mode::from_raw_mode(mode))?;
-        Ok(mode)
+        // who may not enter the directory any more cannot look at it by `.`
+        let bits = self.stat(path).map_or(mode, |there| there.mode);
+        Ok(NewMode { bits, lacks_set_gid: mode & SET_GID & !bits != 0 })
     }
 
     /// By way of a handle that takes no right to read or write the file.

@@ -971,6 +971,67 @@ mod without_root {
     }
 }
 
+/// For the system, changing the mode of a directory whose group one is not in takes its
+/// set-group-ID bit away.
+#[test]
+fn site_chmod_does_not_take_the_bit_of_a_shared_directory_away() {
+    const SHARED: u32 = 60_123;
+    if !is_root() {
+        return;
+    }
+    for acts in [false, true] {
+        let setup = if acts {
+            Server::setup().user("run_as = nobody").home_of(NOBODY)
+        } else {
+            as_nobody()
+        };
+        let server = setup.start();
+        let shared = server.home().join("shared");
+        let own = server.home().join("own");
+        for (path, group) in [(&shared, SHARED), (&own, NOBODY)] {
+            fs::create_dir(path).unwrap();
+            chown(path, Some(NOBODY), Some(group)).unwrap();
+            fs::set_permissions(path, PermissionsExt::from_mode(0o2775)).unwrap();
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        let mut client = Client::bob(&server);
+        let text = client.cmd("SITE CHMOD 755 shared", 550);
+        assert!(text.contains("set-group-ID"), "{text}");
+        assert_eq!(mode(&shared), 0o2775);
+        let line = server.wait_for_log("SITE CHMOD");
+        assert!(line.contains("set-group-ID") && line.contains("shared"), "{line}");
+        // what is so already needs no change
+        let text = client.cmd("SITE CHMOD 775 shared", 200);
+        assert!(text.ends_with(" 2775"), "{text}");
+        assert_eq!(mode(&shared), 0o2775);
+        // where the group is the server's own, the bit stays
+        let text = client.cmd("SITE CHMOD 750 own", 200);
+        assert!(text.ends_with(" 2750"), "{text}");
+        assert_eq!(mode(&own), 0o2750);
+        // what is made in it has its group, and directories its bit
+        client.cmd("MKD shared/folder", 257);
+        client.upload("STOR shared/file", b"one");
+        client.upload("STOR shared/file", b"two");
+        for name in ["folder", "file"] {
+            assert_eq!(fs::metadata(shared.join(name)).unwrap().gid(), SHARED, "{name}");
+        }
+        assert_eq!(mode(&shared.join("folder")), 0o2755);
+        client.cmd("SITE CHMOD 700 shared/folder", 550);
+        assert_eq!(mode(&shared.join("folder")), 0o2755);
+        // a file of that group has no bit to lose
+        let text = client.cmd("SITE CHMOD 600 shared/file", 200);
+        assert!(text.ends_with(" 600"), "{text}");
+        // somebody else's is denied, as ever
+        chown(&shared, Some(12_345), None).unwrap();
+        fs::set_permissions(&shared, PermissionsExt::from_mode(0o2777)).unwrap();
+        for bits in ["777", "755"] {
+            let text = client.cmd(&format!("SITE CHMOD {bits} shared"), 550);
+            assert!(text.contains("denied"), "{text}");
+        }
+        assert_eq!(mode(&shared), 0o2777);
+    }
+}
+
 #[test]
 fn why_asked_by_root_answers_for_the_server_s_user() {
     if !is_root() {

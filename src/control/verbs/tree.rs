@@ -80,11 +80,18 @@ pub(crate) fn rename_to(
     Ok(Reply::done("Renamed"))
 }
 
-/// SITE CHMOD.
+/// SITE CHMOD. The reply tells the mode as it is now.
 pub(crate) fn chmod(session: &Session, mode: u32, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     let mode = user.tree.set_mode(&path, mode, user.account.user.limits.chmod_mask)?;
     session.log(&Event::Changed("SITE CHMOD", &user.tree.real(&path)));
-    Ok(Reply::ok(format!("Mode is now {mode:03o}")))
+    let text = format!("Mode is now {:03o}", mode.bits);
+    if !mode.lacks_set_gid {
+        return Ok(Reply::ok(text));
+    }
+    let real = user.tree.real(&path);
+    let note = format!("{} has lost its set-group-ID bit by SITE CHMOD", real.display());
+    session.log(&Event::Note(&note));
+    Ok(Reply::ok(format!("{text}, the system has taken the set-group-ID bit away")))
 }
