@@ -15,6 +15,10 @@ const MONTHS: [[u8; 3]; 12] = [
     *b"Nov", *b"Dec",
 ];
 
+/// Stands for the target of a link that leads outside. Clients look for an arrow in each line that
+/// begins with `l`: without one node-ftp loses the name, aioftp the listing, and ftputil raises.
+const OUTSIDE: &[u8] = b"(outside)";
+
 /// LIST: lines as `ls -l` prints them, in UTC. What stands in front of the size is mostly the same
 /// for neighbours in a directory, and kept.
 #[derive(Debug)]
@@ -66,9 +70,10 @@ impl Long {
         }
         out.push(b' ');
         push_name(&entry.name, out);
-        if let Some((text, _)) = &entry.target {
+        if entry.kind == FileKind::Link {
             out.extend_from_slice(b" -> ");
-            push_name(text, out);
+            let text = entry.target.as_ref().map(|(text, _)| text).or(entry.dangling.as_ref());
+            push_name(text.map_or(OUTSIDE, Vec::as_slice), out);
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -438,6 +443,7 @@ mod tests {
             id: (0x10, 0xab),
             part: None,
             target: None,
+            dangling: None,
         }
     }
 
@@ -521,6 +527,9 @@ mod tests {
         let wanted = Facts::NONE.with(Fact::Type).with(Fact::Perm);
         assert_eq!(machine_line(&link, wanted, "el"), "type=dir;perm=el; link\r\n");
         let outside = Entry { target: None, ..link };
+        assert!(long_line(&outside).ends_with(" link -> (outside)\r\n"));
+        let dead = Entry { dangling: Some(b"gone\n".to_vec()), ..outside.clone() };
+        assert!(long_line(&dead).ends_with(" link -> gone?\r\n"));
         assert_eq!(
             machine_line(&outside, wanted, "el"),
             "type=OS.unix=symlink;perm=; link\r\n"

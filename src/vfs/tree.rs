@@ -77,6 +77,8 @@ pub struct Entry {
     pub part: Option<u64>,
     /// For a link that leads to something inside the root: its text, and what is there.
     pub target: Option<(Vec<u8>, Box<Entry>)>,
+    /// For a link that leads to nothing: its text, unless it may name something outside.
+    pub dangling: Option<Vec<u8>>,
 }
 
 /// What came of a change of a mode.
@@ -349,19 +351,27 @@ impl Tree {
         let there = self.root.open(self.below(path)?, flags, Mode::empty())?;
         let stat = self.still_there(fstat(there)?)?;
         let mut entry = Entry::of_stat(path.name().to_owned(), &stat);
-        entry.target = self.target(&entry, path);
+        self.follow(&mut entry, path);
         Ok(entry)
     }
 
-    /// Nothing for what is no link, leads nowhere or leads outside.
-    fn target(&self, entry: &Entry, path: &VirtualPath) -> Option<(Vec<u8>, Box<Entry>)> {
+    /// Adds to a link where it leads. Of one that leads outside nothing is told.
+    fn follow(&self, entry: &mut Entry, path: &VirtualPath) {
         if entry.kind != FileKind::Link {
-            return None;
+            return;
         }
-        let there = self.shown(path).ok()?;
-        let (dir, name) = self.root.parent(path.below_root()).ok()?;
-        let text = readlinkat(dir, name, Vec::new()).ok()?;
-        Some((text.into_bytes(), Box::new(there)))
+        let there = self.shown(path);
+        if matches!(there, Err(FsError::Outside)) {
+            return;
+        }
+        let Ok((dir, name)) = self.root.parent(path.below_root()) else { return };
+        let Ok(text) = readlinkat(dir, name, Vec::new()) else { return };
+        let text = text.into_bytes();
+        match there {
+            Ok(there) => entry.target = Some((text, Box::new(there))),
+            Err(_) if stays_inside(&text) => entry.dangling = Some(text),
+            Err(_) => {}
+        }
     }
 
     /// Whether a path is a directory that may be entered.
@@ -592,6 +602,15 @@ impl Tree {
     }
 }
 
+/// Whether the text of a link that leads to nothing may be shown. The system has followed it up
+/// to the first part that is not there, and what stands behind that must not lead back and out.
+fn stays_inside(text: &[u8]) -> bool {
+    let parts =
+        text.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let mut behind = parts.skip_while(|part| *part == b"..");
+    !text.starts_with(b"/") && !behind.any(|part| part == b".." || is_reserved(part))
+}
+
 /// The size of a regular file, and nothing else.
 pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
     match FileKind::of_mode(stat.st_mode) {
@@ -687,7 +706,8 @@ impl Listing {
             entry.show_part(&part);
         }
         if entry.kind == FileKind::Link {
-            entry.target = self.tree.target(entry, &self.path.join(&entry.name));
+            let path = self.path.join(&entry.name);
+            self.tree.follow(entry, &path);
         }
         true
     }
@@ -726,6 +746,7 @@ impl Entry {
             id: (stat.st_dev as u64, stat.st_ino as u64),
             part: None,
             target: None,
+            dangling: None,
         }
     }
 

@@ -390,8 +390,10 @@ fn links_inside_are_followed_by_machines_and_shown_to_people() {
         list.iter().any(|line| line.starts_with('l') && line.ends_with(" dirlink -> real"))
     );
     assert!(list.iter().any(|line| line.ends_with(" filelink -> real/file")));
-    assert!(list.iter().any(|line| line.starts_with('l') && line.ends_with(" broken")));
-    assert!(list.iter().any(|line| line.starts_with('l') && line.ends_with(" loop")));
+    assert!(
+        list.iter().any(|line| line.starts_with('l') && line.ends_with(" broken -> nowhere"))
+    );
+    assert!(list.iter().any(|line| line.starts_with('l') && line.ends_with(" loop -> loop")));
     let lines = client.lines("MLSD");
     let line = |name: &str| lines.iter().find(|line| facts(line).1 == name).unwrap();
     assert_eq!(fact(line("dirlink"), "type").unwrap(), "dir");
