@@ -186,6 +186,15 @@ pub fn name(prefix: &[u8], entry: &Entry, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The head of a directory in a recursive listing, as `ls -R` prints it.
+pub fn folder(base: &[u8], below: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+    push_name(base, out);
+    out.push(b'/');
+    push_name(below, out);
+    out.extend_from_slice(b":\r\n");
+}
+
 /// One fact of `MLSx` (RFC 3659 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
@@ -440,6 +449,7 @@ mod tests {
             gid: 100,
             size: 12345,
             modified: NOW,
+            nanos: 0,
             id: (0x10, 0xab),
             part: None,
             target: None,

@@ -233,13 +233,20 @@ impl<'a> Pump<'a> {
             buffer.clear();
             while more && buffer.len() < SEND_CHUNK {
                 more = source.fill(&mut buffer).map_err(DataError::Read)?;
-                // a large directory may have little that is to be sent
-                if self.looked.elapsed() >= LOOK {
-                    self.looked = Instant::now();
-                    heed(self.watch, &self.progress)?;
-                }
+                self.glance()?;
             }
             self.send_all(to, &buffer, !more)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the control connection if that is due: it may take long until there is something
+    /// to send.
+    fn glance(&mut self) -> Result<(), DataError> {
+        let now = Instant::now();
+        if now.duration_since(self.looked) >= LOOK {
+            heed(self.watch, &self.progress)?;
+            self.looked = now;
         }
         Ok(())
     }

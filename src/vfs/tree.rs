@@ -71,6 +71,8 @@ pub struct Entry {
     pub size: u64,
     /// Seconds since 1970 in UTC.
     pub modified: i64,
+    /// Nanoseconds of that second.
+    pub nanos: u32,
     /// Device and inode: the same for two names of one file.
     pub id: (u64, u64),
     /// Whether size and time are those of the part of an upload that is not whole: its number.
@@ -679,6 +681,11 @@ impl Listing {
         Ok(true)
     }
 
+    /// What was given out last.
+    pub fn current(&self) -> &Entry {
+        &self.entry
+    }
+
     /// Looks at what has the name; says whether it is to be listed.
     fn look(&mut self) -> bool {
         let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
@@ -743,6 +750,7 @@ impl Entry {
             gid: stat.st_gid,
             size: len_of(stat),
             modified: stat.st_mtime as i64,
+            nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
             id: (stat.st_dev as u64, stat.st_ino as u64),
             part: None,
             target: None,
@@ -768,6 +776,7 @@ impl Entry {
         };
         there.size = len_of(part);
         there.modified = part.st_mtime as i64;
+        there.nanos = u32::try_from(part.st_mtime_nsec).unwrap_or_default();
         there.part = Some(*upload);
     }
 

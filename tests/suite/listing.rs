@@ -465,6 +465,447 @@ fn a_listing_never_tells_where_a_link_leads_outside() {
     }
 }
 
+/// Without an arrow node-ftp loses the name, aioftp the whole listing, and ftputil raises.
+#[test]
+fn a_line_that_begins_with_l_has_an_arrow_wherever_the_link_leads() {
+    let server = Server::start();
+    let outside = server.dir().join("secretplace");
+    fs::create_dir(&outside).unwrap();
+    server.put("sub/file", "x");
+    server.put("locked/file", "x");
+    let links = [
+        // target, and what is shown of it
+        ("sub", "sub"),
+        ("sub/file", "sub/file"),
+        ("gone", "gone"),
+        ("sub/gone file", "sub/gone file"),
+        ("./gone", "./gone"),
+        ("sub/file/below", "sub/file/below"),
+        ("16", "16"),
+        ("/gone/secret", "(outside)"),
+        ("../secretplace", "(outside)"),
+        ("../secretplace/gone", "(outside)"),
+        ("14/secret", "(outside)"),
+        ("gone/../../secretplace", "(outside)"),
+        ("gone/../sub", "(outside)"),
+        ("14", "(outside)"),
+        (outside.to_str().unwrap(), "(outside)"),
+        ("/etc/passwd", "(outside)"),
+        ("16", "16"),
+        ("ends with/", "ends with/"),
+    ];
+    for (number, (target, _)) in links.iter().enumerate() {
+        symlink(target, server.home().join(number.to_string())).unwrap();
+    }
+    symlink("../gone", server.home().join("sub/up")).unwrap();
+    symlink("../../gone", server.home().join("sub/out")).unwrap();
+    let mut client = Client::bob(&server);
+    let listings = [
+        client.lines("LIST"),
+        client.lines("LIST -la /"),
+        client.lines("LIST *"),
+        client.cmd("STAT -l /", 213).lines().map(str::to_owned).collect(),
+    ];
+    for lines in &listings {
+        let mut found = 0;
+        for line in lines.iter().filter(|line| line.starts_with('l')) {
+            assert_eq!(line.matches(" -> ").count(), 1, "{line}");
+            let (front, shown) = line.split_once(" -> ").unwrap();
+            let number: usize = front.rsplit(' ').next().unwrap().parse().unwrap();
+            assert_eq!(shown, links[number].1, "{line}");
+            found += 1;
+        }
+        assert_eq!(found, links.len(), "{lines:?}");
+    }
+    for (number, (_, shown)) in links.iter().enumerate().skip(2) {
+        // one by one, too; and machines are told that it is a link
+        let line = client.lines(&format!("LIST {number}"));
+        assert!(line.concat().ends_with(&format!(" {number} -> {shown}")), "{line:?}");
+        let reply = client.cmd(&format!("MLST {number}"), 250);
+        assert!(reply.contains("type=OS.unix=symlink;"), "{reply}");
+        assert_eq!(client.lines(&format!("NLST -d {number}")), [number.to_string()]);
+    }
+    let sub = sorted(client.lines("LIST sub"));
+    assert!(sub.iter().any(|line| line.ends_with(" up -> ../gone")), "{sub:?}");
+    assert!(sub.iter().any(|line| line.ends_with(" out -> (outside)")), "{sub:?}");
+}
+
+/// What a client that was written for `ls -R` makes of a listing: the folder of each name.
+fn sections(lines: &[String]) -> Vec<(String, Vec<String>)> {
+    let mut sections = vec![(String::new(), Vec::new())];
+    let mut lines = lines.iter();
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            let header = lines.next().unwrap().strip_suffix(':').unwrap();
+            sections.push((header.to_owned(), Vec::new()));
+        } else {
+            let name = line.splitn(9, ' ').last().unwrap();
+            assert!(line.starts_with(['-', 'd', 'l']), "{line}");
+            let name = name.split(" -> ").next().unwrap().rsplit(' ').next().unwrap();
+            sections.last_mut().unwrap().1.push(name.to_owned());
+        }
+    }
+    for (_, names) in &mut sections {
+        names.sort_unstable();
+    }
+    sections[1..].sort_unstable();
+    sections
+}
+
+fn section(header: &str, names: &[&str]) -> (String, Vec<String>) {
+    (header.to_owned(), names.iter().map(|&name| name.to_owned()).collect())
+}
+
+fn a_small_tree(server: &Server) {
+    server.put("top", "1");
+    server.put("a/one", "1");
+    server.put("a/deep/two", "22");
+    server.put("a/deep/deeper/three", "333");
+    server.put("b/four", "4444");
+    fs::create_dir(server.home().join("empty")).unwrap();
+    symlink("..", server.home().join("a/up")).unwrap();
+    symlink(server.dir(), server.home().join("out")).unwrap();
+}
+
+#[test]
+fn list_with_r_goes_down_into_directories_and_not_into_links() {
+    let server = Server::start();
+    a_small_tree(&server);
+    let mut client = Client::bob(&server);
+    let below = |base: &str| {
+        vec![
+            section(&format!("{base}a"), &["deep", "one", "up"]),
+            section(&format!("{base}a/deep"), &["deeper", "two"]),
+            section(&format!("{base}a/deep/deeper"), &["three"]),
+            section(&format!("{base}b"), &["four"]),
+            section(&format!("{base}empty"), &[]),
+        ]
+    };
+    let top = ["a", "b", "empty", "out", "top"];
+    for (command, base) in [
+        ("LIST -R", "./"),
+        ("LIST -alR", "./"),
+        ("LIST -l -R .", "./"),
+        ("LIST -R /", "/"),
+        ("LIST -R ./", "./"),
+        ("LIST -R a/..", "a/../"),
+    ] {
+        let found = sections(&client.lines(command));
+        assert_eq!(found[0], section("", &top), "{command}");
+        assert_eq!(found[1..], below(base), "{command}");
+    }
+    for (command, base) in
+        [("LIST -R a", "a/"), ("LIST -R /a/", "/a/"), ("LIST -R ./a", "./a/")]
+    {
+        let found = sections(&client.lines(command));
+        let wanted = vec![
+            section("", &["deep", "one", "up"]),
+            section(&format!("{base}deep"), &["deeper", "two"]),
+            section(&format!("{base}deep/deeper"), &["three"]),
+        ];
+        assert_eq!(found, wanted, "{command}");
+    }
+    client.cmd("CWD a", 250);
+    assert_eq!(sections(&client.lines("LIST -R")).len(), 3);
+    client.cmd("CWD /", 250);
+    // a directory that the pattern fits is gone down into, as a shell does it
+    let found = sections(&client.lines("LIST -R a*"));
+    assert_eq!(found[0], section("", &["a"]));
+    assert_eq!(found[1..], below("./")[..3]);
+    // unless it is a name
+    server.put("what?/sub/x", "");
+    let wanted = vec![section("", &["sub"]), section("what?/sub", &["x"])];
+    assert_eq!(sections(&client.lines("LIST -R what?")), wanted);
+    // a file, and a letter that wins
+    assert_eq!(last_words(&client.lines("LIST -R a/one")), ["one"]);
+    assert_eq!(last_words(&client.lines("LIST -Rd a")), ["a"]);
+    client.cmd("LIST -R none", 550);
+    let status = client.cmd("STAT -R a", 213);
+    assert!(status.contains("\na/deep/deeper:\n") && status.contains(" three\n"), "{status}");
+}
+
+#[test]
+fn nlst_with_r_gives_names_that_can_be_used_as_they_stand() {
+    let server = Server::start();
+    a_small_tree(&server);
+    let mut client = Client::bob(&server);
+    let all =
+        ["a", "a/deep", "a/deep/deeper", "a/deep/deeper/three", "a/deep/two", "a/one", "a/up"];
+    assert_eq!(sorted(client.lines("NLST -R a"))[..], all[1..]);
+    let below: Vec<_> = all[1..].iter().map(|name| format!("/{name}")).collect();
+    assert_eq!(sorted(client.lines("NLST -R /a")), below);
+    let found = sorted(client.lines("NLST -R"));
+    let rest = ["b", "b/four", "empty", "out", "top"];
+    assert_eq!(found, [&all[..], &rest[..]].concat());
+    for name in found {
+        client.cmd(&format!("MLST {name}"), 250);
+    }
+}
+
+/// `STAT` answers on the control connection: no name may look like the end of the reply.
+#[test]
+fn a_folder_whose_name_begins_like_a_reply_does_not_end_stat() {
+    let server = Server::start();
+    server.put("213 x/y/z", "");
+    let mut client = Client::bob(&server);
+    let status = client.cmd("STAT -R 213 x", 213);
+    assert!(status.contains("\n./213 x/y:\n") && status.ends_with("213 End"), "{status}");
+    client.cmd("NOOP", 200);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_does_not_end_a_recursive_listing() {
+    // root may read all
+    let server = Server::setup().run_as(65534).start();
+    a_small_tree(&server);
+    let locked = server.home().join("a/deep");
+    fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
+    let found = sections(&Client::bob(&server).lines("LIST -R"));
+    let headers: Vec<_> = found.iter().map(|(header, _)| header.as_str()).collect();
+    assert_eq!(headers, ["", "./a", "./b", "./empty"]);
+    let line = server.wait_for_log("LIST -R");
+    assert!(line.contains("a/deep") && line.contains("ermission denied"), "{line}");
+    fs::set_permissions(&locked, Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_recursive_listing_is_bounded_in_depth_and_says_so() {
+    let server = Server::start();
+    let chain = vec!["d"; 40].join("/");
+    server.put(&format!("{chain}/file"), "");
+    let mut data = Vec::new();
+    let mut client = Client::bob(&server);
+    for command in ["LIST -R", "NLST -R"] {
+        let (code, text, bytes) = client.exchange(command, b"");
+        assert_eq!(code, 226);
+        assert!(text.contains("16"), "{text}");
+        data = bytes;
+    }
+    let deepest =
+        String::from_utf8(data).unwrap().lines().map(|line| line.matches('/').count()).max();
+    assert_eq!(deepest, Some(16));
+    let line = server.wait_for_log("NLST -R");
+    assert!(line.contains("16"), "{line}");
+    // what is not cut off does not say so
+    let (_, text, _) =
+        client.exchange("LIST -R /d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d", b"");
+    assert_eq!(text, "226 Listing complete");
+}
+
+#[test]
+fn a_recursive_listing_is_bounded_in_entries_and_needs_little_memory() {
+    const BOUND: usize = 100_000;
+    let memory = Path::new("/dev/shm");
+    let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let home = home.unwrap();
+    let seed = home.path().join("seed");
+    fs::write(&seed, "").unwrap();
+    for folder in 0..110 {
+        let folder = home.path().join(format!("folder {folder}"));
+        fs::create_dir(&folder).unwrap();
+        for number in 0..1000 {
+            let name =
+                folder.join(format!("{number:06} with a name that is as long as many are"));
+            if fs::hard_link(&seed, &name).is_err() {
+                fs::write(&name, "").unwrap();
+            }
+        }
+    }
+    let server = Server::setup().user(&format!("home = {}", home.path().display())).start();
+    let mut client = Client::bob(&server);
+    for command in ["LIST -R", "NLST -R"] {
+        client.download(&format!("{command} folder 0"));
+    }
+    let before = peak_memory(&server);
+    for command in ["LIST -R", "NLST -R", "LIST -Rt"] {
+        let (code, text, bytes) = client.exchange(command, b"");
+        assert_eq!(code, 226, "{text}");
+        assert!(text.contains("100000"), "{text}");
+        let lines = String::from_utf8(bytes).unwrap();
+        let entries = lines.lines().filter(|line| !line.is_empty() && !line.ends_with(':'));
+        assert_eq!(entries.count(), BOUND, "{command}");
+        assert!(server.wait_for_log(&command[..7]).contains("100000"));
+    }
+    let growth = peak_memory(&server) - before;
+    assert!(growth < 3 << 20, "{growth} bytes more");
+    // a plain listing has no bound
+    assert_eq!(client.lines("NLST").len(), 111);
+}
+
+#[test]
+fn abor_ends_a_recursive_listing() {
+    let server = Server::start();
+    for folder in 0..200 {
+        for number in 0..100 {
+            server.put(&format!("{}{folder}/{}{number}", "f".repeat(200), "n".repeat(200)), "");
+        }
+    }
+    let mut client = Client::bob(&server);
+    let address = client.passive_address("EPSV");
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )
+    .unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    client.cmd("LIST -R", 150);
+    client.cmd("ABOR", 426);
+    client.expect(226);
+    client.cmd("NOOP", 200);
+}
+
+#[test]
+fn listings_are_sorted_as_ls_sorts_them() {
+    let server = Server::start();
+    let day =
+        |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + days * DAY);
+    // name, size, age
+    for (name, size, at) in
+        [("c", 3, 1), ("a", 30, 2), ("b", 300, 3), ("e", 3, 2), ("d", 3000, 0), (".f", 0, 4)]
+    {
+        set_time(&server.put(name, vec![b'x'; size]), day(at));
+    }
+    let mut client = Client::bob(&server);
+    for (options, wanted) in [
+        ("-t", ".f b a e c d"),
+        ("-tr", "d c e a b .f"),
+        ("-rt", "d c e a b .f"),
+        ("-lart", "d c e a b .f"),
+        ("-l -a -r -t", "d c e a b .f"),
+        ("-S", "d b a c e .f"),
+        ("-Sr", ".f e c a b d"),
+        ("-r", "e d c b a .f"),
+        ("-t -S", "d b a c e .f"),
+        ("-St", ".f b a e c d"),
+        ("-1t", ".f b a e c d"),
+        ("-t1FgoQz", ".f b a e c d"),
+        ("-t --", ".f b a e c d"),
+        ("-t -- .", ".f b a e c d"),
+        ("--color=never -t /", ".f b a e c d"),
+        ("-t *", "b a e c d"),
+    ] {
+        let lines = client.lines(&format!("LIST {options}"));
+        let found: Vec<_> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(found.join(" "), wanted, "LIST {options}");
+        let names: Vec<_> = client.lines(&format!("NLST {options}"));
+        let names: Vec<_> = names.iter().map(|name| name.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names.join(" "), wanted, "NLST {options}");
+        let path = if options.ends_with(['.', '/', '*']) { "" } else { " ." };
+        let status = client.cmd(&format!("STAT {options}{path}"), 213);
+        let found: Vec<_> = status
+            .lines()
+            .filter(|line| line.starts_with('-'))
+            .map(|line| line.rsplit(' ').next().unwrap())
+            .collect();
+        assert_eq!(found.join(" "), wanted, "STAT {options}");
+    }
+}
+
+#[test]
+fn files_of_one_second_are_sorted_by_its_parts() {
+    let server = Server::start();
+    for (name, nanos) in [("b", 500), ("a", 100), ("c", 900)] {
+        set_time(
+            &server.put(name, ""),
+            SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, nanos),
+        );
+    }
+    assert_eq!(Client::bob(&server).lines("NLST -t"), ["c", "b", "a"]);
+}
+
+#[test]
+fn d_shows_a_directory_and_not_what_is_in_it() {
+    let server = Server::start();
+    a_small_tree(&server);
+    let mut client = Client::bob(&server);
+    for (command, wanted) in [
+        ("LIST -d", "."),
+        ("LIST -ld .", "."),
+        ("LIST -d /", "/"),
+        ("LIST -d a", "a"),
+        ("LIST -d a/", "a"),
+        ("LIST -d a/deep", "deep"),
+        ("LIST -d top", "top"),
+        ("NLST -d", "."),
+        ("NLST -d a", "a"),
+        ("NLST -d /a", "/a"),
+        ("NLST -d a/deep", "a/deep"),
+        ("NLST -d /", "/"),
+        ("NLST -d top", "top"),
+        ("NLST -ad a*", "a"),
+    ] {
+        let lines = client.lines(command);
+        assert_eq!(last_words(&lines), [wanted], "{command}");
+        assert_eq!(lines[0].starts_with('d'), command.starts_with("LIST") && wanted != "top");
+    }
+    client.cmd("CWD a/deep", 250);
+    for command in ["LIST -d", "NLST -d", "LIST -d ."] {
+        assert_eq!(last_words(&client.lines(command)), ["."], "{command}");
+    }
+    assert_eq!(last_words(&client.lines("LIST -d ..")), [".."]);
+    let status = client.cmd("STAT -d /a", 213);
+    assert!(status.lines().count() == 3 && status.contains(" a\n"), "{status}");
+    client.cmd("LIST -d none", 550);
+}
+
+#[test]
+fn what_stands_behind_two_dashes_is_a_path() {
+    let server = Server::start();
+    server.put("-t/inner", "");
+    server.put("x", "");
+    let mut client = Client::bob(&server);
+    assert_eq!(client.lines("NLST -- -t"), ["-t/inner"]);
+    assert_eq!(last_words(&client.lines("LIST -a -- -t")), ["inner"]);
+    client.cmd("LIST -- -a", 550);
+    assert_eq!(last_words(&client.lines("LIST -a --")), ["-t", "x"]);
+}
+
+#[test]
+fn sorting_is_bounded_in_entries_and_says_so() {
+    const BOUND: usize = 10_000;
+    let server = Server::start();
+    let many = server.home().join("many");
+    fs::create_dir(&many).unwrap();
+    for number in 0..BOUND {
+        fs::write(many.join(format!("{number:05}")), "").unwrap();
+    }
+    let mut client = Client::bob(&server);
+    let backwards: Vec<_> =
+        (0..BOUND).rev().map(|number| format!("many/{number:05}")).collect();
+    assert!(client.lines("NLST -r many") == backwards);
+    assert!(!server.log().contains("sorted"));
+    fs::write(many.join("one more"), "").unwrap();
+    let lines = sorted(client.lines("NLST -r many"));
+    assert_eq!(lines.len(), BOUND + 1);
+    assert_eq!((lines[0].as_str(), lines[BOUND].as_str()), ("many/00000", "many/one more"));
+    let line = server.wait_for_log("sorted");
+    assert!(
+        line.contains("NLST") && line.contains("/many") && line.contains("10000"),
+        "{line}"
+    );
+    let status = client.cmd("STAT -r many", 213);
+    assert!(status.lines().count() < 1100, "{}", status.lines().count());
+}
+
+#[test]
+fn parts_of_uploads_stay_hidden_in_all_listings() {
+    let server = Server::start();
+    server.put("sub/file", "");
+    let mut client = Client::bob(&server);
+    let mut other = Client::login(&server, "bob", "secret");
+    let mut data = other.passive();
+    other.cmd("STOR sub/new", 150);
+    std::io::Write::write_all(&mut data, b"half").unwrap();
+    for command in ["LIST -R", "LIST -Rt", "NLST -R", "LIST -r sub", "LIST -S sub"] {
+        let lines = client.lines(command).concat();
+        assert!(lines.contains("file") && !lines.contains(".ftpd"), "{command}: {lines}");
+    }
+    drop(data);
+    other.expect(226);
+}
+
 #[test]
 fn stat_of_a_large_directory_is_cut_off_and_says_so() {
     let server = Server::start();

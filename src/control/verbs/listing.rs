@@ -1,5 +1,8 @@
 //! LIST, NLST, MLSD and MLST (RFC 959 §4.1.3, RFC 3659 §7), and STAT of a path.
 
+mod options;
+mod walk;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +16,11 @@ use crate::control::state::User;
 use crate::data::listing::{self, Long, Machine};
 use crate::data::pattern;
 use crate::data::{Source, Throttle};
-use crate::vfs::{Entry, FileKind, FsError, Listing, VirtualPath};
+use crate::log::Event;
+use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
+
+use options::Options;
+use walk::{Step, Walk};
 
 /// STAT of a directory is sent from memory, so it ends after so many lines.
 const STAT_LINES: usize = 1000;
@@ -21,20 +28,29 @@ const STAT_LINES: usize = 1000;
 /// LIST.
 pub(crate) fn list(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let (path, _) = named(user, path);
-    let style = Style::Long(LongStyle::new(&session.shared));
-    send(session, "LIST", &path, style)
+    let Named { path, typed, options } = named(user, path);
+    let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
+    let style = Style::Long(LongStyle::new(&session.shared, base(&walk, &path, &typed)));
+    send(session, "LIST", &path, Lines { walk, style })
 }
 
 /// NLST.
 pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let (path, typed) = named(user, path);
+    let Named { path, typed, options } = named(user, path);
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
+        // a link is shown wherever it leads
+        Err(_) if options.itself => false,
         other => other?.kind == FileKind::Directory,
     };
-    let mut prefix = typed.unwrap_or_default();
+    let mut walk = Walk::new(&user.tree, &path, options)?;
+    if is_dir && options.itself && typed.is_empty() {
+        walk = walk.call(b".");
+        return send(session, "NLST", &path, Lines { walk, style: Style::names(Vec::new()) });
+    }
+    let is_dir = is_dir && !options.itself;
+    let mut prefix = typed;
     if is_dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
         prefix.push(b'/');
     }
@@ -45,7 +61,7 @@ pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Re
         }
         prefix.truncate(prefix.len().saturating_sub(path.name().len()));
     }
-    send(session, "NLST", &path, Style::Names(prefix))
+    send(session, "NLST", &path, Lines { walk, style: Style::names(prefix) })
 }
 
 /// MLSD: a directory and nothing else (RFC 3659 §7.2.1).
@@ -59,7 +75,8 @@ pub(crate) fn machine(
         return Err(Refusal::NotADirectory);
     }
     let style = Style::Machine(Machine::new(session.state.parameters.facts, user.perm()));
-    send(session, "MLSD", &path, style)
+    let walk = Walk::new(&session.user()?.tree, &path, Options::default())?;
+    send(session, "MLSD", &path, Lines { walk, style })
 }
 
 /// MLST: one line on the control connection, which names the path in full (RFC 3659 §7.2).
@@ -81,27 +98,36 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
         return Err(Refusal::ListingInClear);
     }
     let user = session.user()?;
-    let (path, _) = named(user, Some(path));
-    let style = Style::Long(LongStyle::new(&session.shared));
-    let mut lines = Lines::new(user, &path, style)?;
+    let Named { path, typed, options } = named(user, Some(path));
+    let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
+    let mut base = base(&walk, &path, &typed);
+    if base.first().is_some_and(u8::is_ascii_digit) {
+        // it stands at the beginning of a line, as the code at the end of the reply does
+        base.splice(..0, *b"./");
+    }
+    let mut lines = Lines { walk, style: Style::Long(LongStyle::new(&session.shared, base)) };
     let mut text = Vec::new();
-    let is_all = session.attend("STAT", |heed| {
-        let mut count = 0;
-        while count < STAT_LINES {
+    let more = session.attend("STAT", |heed| {
+        let mut sent = 0;
+        while sent < STAT_LINES {
             let before = text.len();
             if !lines.fill(&mut text)? {
-                return Ok(true);
+                return Ok(false);
             }
-            count += usize::from(text.len() > before);
+            sent += usize::from(text.len() > before);
             if !heed() {
                 return Err(FsError::Interrupted);
             }
         }
-        Ok(false)
+        Ok(true)
     })?;
-    let last = format!("End of the first {STAT_LINES}; LIST sends all");
-    let last = if is_all { "End" } else { &last };
-    Ok(Reply::lines(Code::FileStatus, "Status", text, last))
+    session.remark("STAT", &lines.walk, &path);
+    let last = match lines.walk.lacks() {
+        _ if more => format!("End of the first {STAT_LINES}; LIST sends all"),
+        Some(lacks) => format!("End, {lacks}"),
+        None => "End".to_owned(),
+    };
+    Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
 }
 
 /// The path that a command means, for the log.
@@ -118,21 +144,48 @@ pub(crate) fn meant(user: &User, command: &Command) -> Option<VirtualPath> {
         command,
         Command::ListPath(_) | Command::NameListPath(_) | Command::StatPath(_)
     );
-    Some(if with_options { named(user, Some(path)).0 } else { user.path(path) })
+    Some(if with_options { named(user, Some(path)).path } else { user.path(path) })
 }
 
-/// The path that a listing command means, and what of its argument names it. Clients send
-/// options as to `ls`: `-al`, `-a /dir`, `-1`. A leading word with a dash is one, unless what
-/// begins with it is the name of a file.
-fn named(user: &User, path: Option<&Pathname>) -> (VirtualPath, Option<Vec<u8>>) {
-    let Some(path) = path else { return (user.cwd.clone(), None) };
-    let mut rest = path.as_bytes();
-    while rest.starts_with(b"-") && user.tree.entry(&user.cwd.join(rest)).is_err() {
-        let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
-        rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
+/// What the argument of a listing command means.
+struct Named {
+    path: VirtualPath,
+    /// What of the argument names it; nothing for the working directory.
+    typed: Vec<u8>,
+    options: Options,
+}
+
+/// Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
+fn named(user: &User, path: Option<&Pathname>) -> Named {
+    let text = path.map(Pathname::as_bytes).unwrap_or_default();
+    let (options, typed) = Options::read(text, |name| user.has(name));
+    Named { path: user.cwd.join(typed), typed: typed.to_vec(), options }
+}
+
+/// What a single entry is called: with the option `d`, `.`, `..` and `/` are called as they were
+/// typed.
+fn own_name(path: &VirtualPath, typed: &[u8], options: Options) -> Vec<u8> {
+    let last = typed.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty());
+    match last {
+        _ if !options.itself => path.name().to_vec(),
+        Some(dots @ (b"." | b"..")) => dots.to_vec(),
+        None if typed.is_empty() => b".".to_vec(),
+        _ if path.is_root() => b"/".to_vec(),
+        _ => path.name().to_vec(),
     }
-    let path = user.cwd.join(rest);
-    (path, (!rest.is_empty()).then(|| rest.to_vec()))
+}
+
+/// What stands in front of the directories below in a recursive listing, as they were typed.
+fn base(walk: &Walk, path: &VirtualPath, typed: &[u8]) -> Vec<u8> {
+    let mut base = typed;
+    if walk.has_pattern() {
+        base = base.strip_suffix(path.name()).unwrap_or_default();
+    }
+    match base.iter().rposition(|&byte| byte != b'/') {
+        None if base.starts_with(b"/") => Vec::new(),
+        None => b".".to_vec(),
+        Some(last) => base.get(..=last).unwrap_or_default().to_vec(),
+    }
 }
 
 /// The path is looked at before the data connection is made, so that one that is not there
@@ -141,9 +194,8 @@ fn send(
     session: &mut Session,
     verb: &'static str,
     path: &VirtualPath,
-    style: Style,
+    mut lines: Lines,
 ) -> Result<Reply, Refusal> {
-    let mut lines = Lines::new(session.user()?, path, style)?;
     let mut data = session.connect(verb)?;
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
@@ -152,16 +204,32 @@ fn send(
         pump.send(&mut data, &mut lines)?;
         pump.finish(&mut data)
     });
+    session.remark(verb, &lines.walk, path);
     result?;
     session.linger(data);
-    Ok(Reply::new(Code::DataDone, "Listing complete"))
+    let text = match lines.walk.lacks() {
+        Some(lacks) => format!("Listing {lacks}"),
+        None => "Listing complete".to_owned(),
+    };
+    Ok(Reply::new(Code::DataDone, text))
+}
+
+impl Session {
+    /// Tells the log of a listing that is not whole, or not as it was asked for.
+    fn remark(&self, verb: &str, walk: &Walk, path: &VirtualPath) {
+        let Ok(user) = self.user() else { return };
+        let letter = if walk.is_recursive() { " -R" } else { "" };
+        for (path, remark) in walk.remarks(path) {
+            let note = format!("{verb}{letter} {}: {remark}", user.tree.real(&path).display());
+            self.log(&Event::Note(&note));
+        }
+    }
 }
 
 /// How an entry becomes a line.
 enum Style {
     Long(LongStyle),
-    /// With what stands before each name.
-    Names(Vec<u8>),
+    Names(NameStyle),
     Machine(Machine),
 }
 
@@ -169,13 +237,23 @@ enum Style {
 struct LongStyle {
     shared: Arc<Shared>,
     lines: Long,
+    /// What stands in front of the directories of a recursive listing.
+    base: Vec<u8>,
+}
+
+/// What NLST needs besides the entry.
+struct NameStyle {
+    /// What stands in front of the names, and in a recursive listing of those of directories.
+    base: Vec<u8>,
+    /// What stands in front of the names in the directory that is read now.
+    prefix: Vec<u8>,
 }
 
 impl LongStyle {
-    fn new(shared: &Arc<Shared>) -> Self {
+    fn new(shared: &Arc<Shared>, base: Vec<u8>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-        Self { shared: Arc::clone(shared), lines: Long::new(now.unwrap_or_default()) }
+        Self { shared: Arc::clone(shared), lines: Long::new(now.unwrap_or_default()), base }
     }
 
     fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
@@ -184,80 +262,47 @@ impl LongStyle {
     }
 }
 
-/// Lines that are made as they are sent, so that a large directory needs no more memory than
-/// a small one.
+impl Style {
+    fn names(base: Vec<u8>) -> Self {
+        Self::Names(NameStyle { prefix: base.clone(), base })
+    }
+
+    fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+        match self {
+            Self::Long(style) => style.line(entry, out),
+            Self::Names(style) => listing::name(&style.prefix, entry, out),
+            Self::Machine(lines) => lines.push(entry, out),
+        }
+    }
+
+    /// A directory below begins. Names stand with all of their path, so that they can be used as
+    /// they are (RFC 1123 §4.1.2.7).
+    fn folder(&mut self, below: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Long(style) => listing::folder(&style.base, below, out),
+            Self::Names(style) => style.prefix = [&style.base, below, b"/"].concat(),
+            Self::Machine(_) => {}
+        }
+    }
+}
+
+/// Lines that are made as they are sent.
 struct Lines {
-    entries: Entries,
+    walk: Walk,
     style: Style,
-}
-
-enum Entries {
-    Directory(Listing),
-    /// Those whose names fit a pattern.
-    Fitting(Listing, VirtualPath),
-    /// Whether it has been given out.
-    One(Box<Entry>, bool),
-}
-
-impl Lines {
-    fn new(user: &User, path: &VirtualPath, style: Style) -> Result<Self, FsError> {
-        let entries = match user.tree.shown(path) {
-            Ok(entry) if entry.kind == FileKind::Directory => {
-                Entries::Directory(user.tree.list(path)?)
-            }
-            Err(FsError::NotFound) if pattern::is_pattern(path.name()) => {
-                user.tree.enter(&path.parent())?;
-                Entries::Fitting(user.tree.list(&path.parent())?, path.clone())
-            }
-            _ => Entries::One(Box::new(user.tree.shown_entry(path)?), false),
-        };
-        Ok(Self { entries, style })
-    }
-}
-
-/// What comes next of a listing.
-enum Next<'a> {
-    Entry(&'a Entry),
-    /// One that is not to be listed.
-    Other,
-    End,
-}
-
-impl Entries {
-    fn next(&mut self) -> Result<Next<'_>, FsError> {
-        Ok(match self {
-            Self::Directory(listing) => listing.advance()?.map_or(Next::End, Next::Entry),
-            Self::Fitting(listing, pattern) => match listing.advance()? {
-                None => Next::End,
-                Some(entry) if fits(entry, pattern) => Next::Entry(entry),
-                Some(_) => Next::Other,
-            },
-            Self::One(_, true) => Next::End,
-            Self::One(entry, given) => {
-                *given = true;
-                Next::Entry(entry)
-            }
-        })
-    }
-}
-
-/// With a slash behind it a pattern is for directories.
-fn fits(entry: &Entry, pattern: &VirtualPath) -> bool {
-    let is_kind = !pattern.is_directory_s() || entry.followed().kind == FileKind::Directory;
-    is_kind && pattern::fits(pattern.name(), &entry.name)
 }
 
 impl Source for Lines {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
-        let entry = match self.entries.next()? {
-            Next::Entry(entry) => entry,
-            Next::Other => return Ok(true),
-            Next::End => return Ok(false),
-        };
-        match &mut self.style {
-            Style::Long(style) => style.line(entry, out),
-            Style::Names(prefix) => listing::name(prefix, entry, out),
-            Style::Machine(lines) => lines.push(entry, out),
+        match self.walk.step()? {
+            Step::End => return Ok(false),
+            Step::Busy => {}
+            Step::Folder => self.style.folder(self.walk.below(), out),
+            Step::Entry => {
+                if let Some(entry) = self.walk.current() {
+                    self.style.line(entry, out);
+                }
+            }
         }
         Ok(true)
     }
