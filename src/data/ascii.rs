@@ -84,11 +84,6 @@ pub struct FromWire {
 }
 
 impl FromWire {
-    /// Goes on behind a CR that is not in the file, because an LF is expected to follow it.
-    pub fn inside_line_end() -> Self {
-        Self { pending_cr: true }
-    }
-
     /// Appends what `wire` means to `local`.
     pub fn take(&mut self, wire: &[u8], local: &mut Vec<u8>) {
         let mut rest = wire;

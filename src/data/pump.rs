@@ -286,7 +286,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Gives to an upload what comes until the client closes the data connection; in ASCII
-    /// type, where `lines` says how it begins, with lines as they are here.
+    /// type, with lines as they are here.
     ///
     /// # Errors
     ///
@@ -295,12 +295,12 @@ impl<'a> Pump<'a> {
         &mut self,
         from: &mut DataConnection,
         upload: &mut Upload,
-        lines: Option<FromWire>,
+        ascii: bool,
     ) -> Result<(), DataError> {
         let mut room = self.throttle.chunk(RECEIVE_CHUNK);
         let mut buffer = Vec::with_capacity(room);
-        let mut lines = lines.map(|state| (state, Vec::new()));
-        let mut may_splice = lines.is_none() && from.plain().is_some();
+        let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
+        let mut may_splice = !ascii && from.plain().is_some();
         // most clients send nothing before the 150 has come
         self.until_ready(from.readable())?;
         loop {

@@ -126,6 +126,13 @@ impl<'a> TextSource<'a> {
     }
 }
 
+impl TextSource<'_> {
+    /// Whether the file had its end before the place where it ended at the beginning.
+    pub fn is_short(&self) -> bool {
+        self.at.offset < self.end
+    }
+}
+
 impl Source for TextSource<'_> {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
         let left = usize::try_from(self.end.saturating_sub(self.at.offset));

@@ -19,6 +19,11 @@ const ROOM: usize = 190;
 pub(super) struct Mark([u8; 12]);
 
 impl Mark {
+    /// No other is before it.
+    pub(super) const FIRST: Self = Self([0; 12]);
+    /// No other is behind it.
+    pub(super) const LAST: Self = Self([0xff; 12]);
+
     /// The mark of a user's uploads under a name.
     pub(super) fn new(owner: &[u8], name: &[u8]) -> Self {
         let mut hash = Context::new(&SHA256);

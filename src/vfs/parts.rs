@@ -5,7 +5,7 @@
 //! again after a crash by way of the journal; a part that nobody knows is met when its directory
 //! is listed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -46,8 +46,8 @@ pub struct Parts {
 
 #[derive(Debug)]
 struct State {
-    active: HashMap<Spot, Vec<Arc<Active>>>,
-    dead: HashMap<Spot, Dead>,
+    active: BTreeMap<Spot, Vec<Arc<Active>>>,
+    dead: BTreeMap<Spot, Dead>,
     /// Whose the dead ones are.
     places: Places<Spot>,
     /// How many parts a directory has, active and dead.
@@ -163,8 +163,8 @@ impl Parts {
         let server = u32::from_ne_bytes(number);
         let (journal, legacy) = Journal::open(state_dir, server, known);
         let state = State {
-            active: HashMap::new(),
-            dead: HashMap::new(),
+            active: BTreeMap::new(),
+            dead: BTreeMap::new(),
             places: Places::new(),
             folders: HashMap::new(),
             claimed: HashSet::new(),
@@ -311,9 +311,19 @@ impl Parts {
         self.count.load(Ordering::Acquire) > 0
     }
 
-    /// Whether there is a part in a directory.
-    pub(super) fn are_in(&self, dir: FileId) -> bool {
-        self.are_there() && self.state().folders.contains_key(&dir)
+    /// The parts in a directory, whoever's.
+    pub(super) fn in_folder(&self, dir: FileId) -> Vec<PartName> {
+        if !self.are_there() {
+            return Vec::new();
+        }
+        let state = self.state();
+        if !state.folders.contains_key(&dir) {
+            return Vec::new();
+        }
+        let here = Spot { dir, mark: Mark::FIRST }..=Spot { dir, mark: Mark::LAST };
+        let active = state.active.range(here.clone()).flat_map(|(_, active)| active);
+        let active = active.map(|active| active.name.clone());
+        active.chain(state.dead.range(here).map(|(_, dead)| dead.name.clone())).collect()
     }
 
     /// A name for a new part; a lone one is never gone on with.
@@ -580,8 +590,8 @@ fn abandon(spot: Spot, dead: &Dead) {
 
 /// The directories that have parts.
 fn busy(
-    active: &HashMap<Spot, Vec<Arc<Active>>>,
-    dead: &HashMap<Spot, Dead>,
+    active: &BTreeMap<Spot, Vec<Arc<Active>>>,
+    dead: &BTreeMap<Spot, Dead>,
 ) -> HashSet<Folder> {
     let active = active.values().flatten().map(|active| active.folder());
     active.chain(dead.values().map(|dead| dead.folder.clone())).collect()

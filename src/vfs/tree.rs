@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 use super::beneath::Root;
 use super::names::Names;
 use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, entries, id_of, len_of, part_names};
+use super::parts::{FileId, entries, id_of, len_of};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
 use crate::rights;
@@ -404,7 +404,7 @@ impl Tree {
         let dir = File::from(self.root.open(self.below(path)?, flags, Mode::empty())?);
         let stat = fstat(&dir)?;
         let id = id_of(&stat);
-        let own = self.own_parts(&dir, id);
+        let own = self.own_parts(id);
         let (tree, path) = (Arc::clone(self), path.clone());
         let (names, entry) = (Names::new(dir.into()), Entry::of_stat(Vec::new(), &stat));
         Ok(Listing { tree, path, names, id, own, name: Vec::new(), entry })
@@ -412,12 +412,12 @@ impl Tree {
 
     /// The parts of the user's own in a directory, and those that do not say whose they are:
     /// their marks do when a file has its name.
-    fn own_parts(&self, dir: &File, id: FileId) -> HashMap<Mark, Vec<u8>> {
+    fn own_parts(&self, id: FileId) -> HashMap<Mark, Vec<u8>> {
         let mut own = HashMap::new();
-        if !self.uploads.atomic || !self.uploads.parts.are_in(id) {
+        if !self.uploads.atomic {
             return own;
         }
-        for part in part_names(dir) {
+        for part in self.uploads.parts.in_folder(id) {
             let is_own = part.mark == Mark::new(&self.uploads.owner, &part.name);
             if part.is_lone() || !is_own && !part.name.is_empty() {
                 continue;
@@ -512,7 +512,10 @@ impl Tree {
         let (old, old_name) = self.root.parent(self.below(from)?)?;
         let (new, new_name) = self.root.parent(to.below_root())?;
         renameat(old, old_name, new, new_name)?;
-        self.uploads.parts.moved(&self.real(from), &self.real(to));
+        let parts = &self.uploads.parts;
+        if parts.are_there() && self.hold(to).is_ok() {
+            parts.moved(&self.real(from), &self.real(to));
+        }
         // what is left of failed uploads under these names has lost its sense
         let _ = self.forget_part(from);
         let _ = self.forget_part(to);

@@ -61,14 +61,17 @@ fn a_file_that_becomes_shorter_while_it_is_sent_is_451() {
     let server = Server::start();
     let path = server.home().join("log");
     let file = fs::File::create(&path).unwrap();
-    file.set_len(1 << 30).unwrap();
     let mut client = Client::bob(&server);
-    let mut data = client.passive();
-    client.cmd("RETR log", 150);
-    data.read_exact(&mut [0; 1000]).unwrap();
-    file.set_len(1000).unwrap();
-    drain(&mut data);
-    client.expect(451);
+    for kind in ["TYPE I", "TYPE A"] {
+        file.set_len(1 << 30).unwrap();
+        client.cmd(kind, 200);
+        let mut data = client.passive();
+        client.cmd("RETR log", 150);
+        data.read_exact(&mut [0; 1000]).unwrap();
+        file.set_len(1000).unwrap();
+        drain(&mut data);
+        client.expect(451);
+    }
     assert!(server.wait_for_log("RETR \"").contains("became shorter"));
 }
 

@@ -57,7 +57,7 @@ fn lines(len: usize) -> Vec<u8> {
 fn to_wire(local: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();
     for &byte in local {
-        if byte == b'\n' {
+        if byte == b'\n' && wire.last() != Some(&b'\r') {
             wire.push(b'\r');
         }
         wire.push(byte);
@@ -251,11 +251,18 @@ fn a_text_comes_back_from_ascii_as_it_was() {
     let server = Server::start();
     let mut client = Client::bob(&server);
     client.cmd("TYPE A", 200);
-    let file = lines(200_003);
-    server.put("a", &file);
-    let wire = client.download("RETR a");
-    client.upload("STOR b", &wire);
-    assert!(server.get("b") == file);
+    let mixed = lines(200_003);
+    let ends_line = |at: usize| matches!(mixed.get(at + 1), Some(b'\r' | b'\n'));
+    let is_end = |(at, byte): &(usize, &u8)| **byte == b'\r' && ends_line(*at);
+    let unix: Vec<u8> =
+        mixed.iter().enumerate().filter(|it| !is_end(it)).map(|(_, byte)| *byte).collect();
+    server.put("a", &unix);
+    let dos = client.download("RETR a");
+    client.upload("STOR b", &dos);
+    assert!(server.get("b") == unix);
+    // a file that has CR LF already is sent as it is
+    server.put("c", &dos);
+    assert!(client.download("RETR c") == dos);
 }
 
 #[test]
@@ -588,6 +595,14 @@ fn in_ascii_type_a_line_end_is_cr_lf_whichever_it_was_on_disk() {
             // an upload that goes on there makes the file that it would have been
             server.put("b", local);
             client.cmd(&format!("REST {marker}"), 350);
+            if (0..local.len()).all(|at| to_wire(&local.as_bytes()[..at]).len() != marker)
+                && marker < wire.len()
+            {
+                // between a CR and an LF of which the file has one
+                client.passive();
+                client.cmd("STOR b", 554);
+                continue;
+            }
             client.upload("STOR b", &wire.as_bytes()[marker..]);
             assert_eq!(client.download("RETR b"), wire.as_bytes(), "{local:?} at {marker}");
         }

@@ -13,7 +13,6 @@ use crate::control::counters::{Meter, Way};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::state::{Setup, User};
-use crate::data::ascii::FromWire;
 use crate::data::text::{self, At, TextSource};
 use crate::data::{
     self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
@@ -55,6 +54,9 @@ pub(crate) fn retrieve(
         if ascii {
             let mut source = TextSource::new(&file, at, size);
             pump.send(&mut data, &mut source)?;
+            if source.is_short() {
+                return Err(DataError::Shortened);
+            }
         } else {
             pump.send_file(&mut data, &file, at.offset..size)?;
         }
@@ -82,16 +84,19 @@ pub(crate) fn store(
     session.await_program(Occasion::Upload, "STOR")?;
     let path = session.user()?.path(path);
     if restart == 0 {
-        return upload(session, "STOR", &path, Store::Replace, FromWire::default());
+        return upload(session, "STOR", &path, Store::Replace);
     }
     if !session.is_ascii() {
-        return upload(session, "STOR", &path, Store::At(restart), FromWire::default());
+        return upload(session, "STOR", &path, Store::At(restart));
     }
     // in ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3)
     let (file, size) = session.user()?.tree.read_shown(&path)?;
     let at = located(session, "STOR", &file, size, restart)?;
-    let lines = if at.inside { FromWire::inside_line_end() } else { FromWire::default() };
-    upload(session, "STOR", &path, Store::At(at.offset), lines)
+    if at.inside {
+        // there is no such place in the file
+        return Err(Refusal::BadRestart);
+    }
+    upload(session, "STOR", &path, Store::At(at.offset))
 }
 
 /// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
@@ -100,7 +105,7 @@ pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Re
     let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
     let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
-    upload(session, "APPE", &path, Store::Append(told), FromWire::default())
+    upload(session, "APPE", &path, Store::Append(told))
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
@@ -113,7 +118,7 @@ pub(crate) fn store_unique(
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
     let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
     let mark = Mark::opening([b"FILE: ", named(user, upload.path())].concat());
-    begin(session, "STOU", upload, &mark, FromWire::default())
+    begin(session, "STOU", upload, &mark)
 }
 
 /// A path as it can be used from the working directory.
@@ -126,13 +131,12 @@ fn upload(
     verb: &'static str,
     path: &VirtualPath,
     store: Store,
-    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
     let user = session.user()?;
     let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
     let upload = session.attend(verb, |heed| tree.upload(path, store, mode, heed))?;
-    begin(session, verb, upload, &Mark::opening("Opening data connection"), lines)
+    begin(session, verb, upload, &Mark::opening("Opening data connection"))
 }
 
 /// Makes the data connection and receives the file. An upload that cannot be made costs the
@@ -145,7 +149,6 @@ fn begin(
     verb: &'static str,
     mut upload: Upload,
     mark: &Mark,
-    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     if let Some(remark) = upload.remark() {
         let real = session.user()?.tree.real(upload.path());
@@ -158,7 +161,7 @@ fn begin(
     session.connection.mark(mark);
     session.secure(verb, &mut data)?;
     upload.ready()?;
-    receive(session, verb, upload, &mut data, lines)
+    receive(session, verb, upload, &mut data)
 }
 
 fn receive(
@@ -166,10 +169,8 @@ fn receive(
     verb: &'static str,
     mut upload: Upload,
     data: &mut DataConnection,
-    lines: FromWire,
 ) -> Result<Reply, Refusal> {
     let ascii = session.is_ascii();
-    let lines = ascii.then_some(lines);
     let user = session.user()?;
     let announced = upload.path().clone();
     let tree = Arc::clone(&user.tree);
@@ -179,7 +180,7 @@ fn receive(
     session.live.begin(verb, &tree.real(&announced), size);
     let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
         let begun = upload.begin().map_err(DataError::Write);
-        match begun.and_then(|()| pump.receive(data, &mut upload, lines)) {
+        match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
             Ok(()) => {
                 placed = Some(upload.finish().map_err(DataError::Write)?);
                 Ok(())
