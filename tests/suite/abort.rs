@@ -667,3 +667,27 @@ fn the_counting_of_a_file_in_ascii_type_ends_with_the_client() {
     client.expect(426);
     client.expect_close();
 }
+
+/// Files that are changed in place are changed by one upload at a time; the others wait some
+/// seconds, and hear their clients meanwhile.
+#[test]
+fn abor_ends_the_wait_for_another_upload() {
+    let server = Server::start();
+    let path = server.put("a", "text");
+    fs::hard_link(path, server.home().join("b")).unwrap();
+    let mut first = Client::bob(&server);
+    let mut data = first.passive();
+    first.cmd("STOR a", 150);
+    data.write_all(b"new").unwrap();
+    for verb in ["STOR", "APPE"] {
+        let mut second = Client::bob(&server);
+        second.passive_address("EPSV");
+        second.raw(format!("{verb} b\r\nABOR\r\n").as_bytes());
+        second.expect(426);
+        second.expect(226);
+        goes_on(&server, &mut second);
+    }
+    drop(data);
+    first.expect(226);
+    assert_eq!(server.get("b"), b"new");
+}
