@@ -146,6 +146,32 @@ pub fn give_up(ids: &Ids, keep: Keep) -> io::Result<()> {
     prove(ids, changes)
 }
 
+/// What root needs to serve whoever's files they are.
+const FILES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
+
+/// Gives up what a server that stays root does not need, for good, and returns the names of what is
+/// left. Programs of hooks that run as root get what they had before, if there are any. Must come
+/// before other threads start, for capabilities are each thread's own.
+///
+/// # Errors
+///
+/// The system's.
+pub fn shed(keep: Keep, programs: bool) -> io::Result<Vec<String>> {
+    let keep = FILES | keep.capabilities();
+    if !programs {
+        for capability in CapabilitySet::all().difference(keep).iter() {
+            // neither known to each kernel, nor allowed in each container
+            let _ = remove_capability_from_bounding_set(capability);
+        }
+    }
+    // a kernel without them has none to clear
+    let _ = clear_ambient_capability_set();
+    let left = capabilities(None)?.permitted & keep;
+    let inheritable = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable })?;
+    Ok(left.iter_names().map(|(name, _)| format!("CAP_{name}")).collect())
+}
+
 /// Whether the process is that user already, in each way.
 fn is(ids: &Ids) -> bool {
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));

@@ -26,7 +26,7 @@ pub(super) fn make_folders(config: &Config) {
 
 /// Becomes the user of the settings, if they name one.
 pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
-    let Some(ids) = &config.server.user else { return Ok(()) };
+    let Some(ids) = &config.server.user else { return stay_root(config) };
     let was_root = rights::is_root();
     rights::give_up(ids, keep(config))
         .map_err(|why| format!("{}: root cannot be given up: {why}", ids.place))?;
@@ -39,6 +39,20 @@ pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
     } else {
         log::info!("running as user {name} (uid {uid}, gid {gid})");
     }
+    Ok(())
+}
+
+/// Keeps of root's power what is needed, where root is not given up.
+fn stay_root(config: &Config) -> Result<(), String> {
+    if !rights::is_root() {
+        return Ok(());
+    }
+    let users = config.users.values();
+    let programs = users.clone().any(|user| user.run_as.is_none() && user.limits.hooks.any());
+    let kept = rights::shed(keep(config), programs)
+        .map_err(|why| format!("capabilities cannot be given up: {why}"))?;
+    let programs = if programs { "; programs of hooks have all of root's" } else { "" };
+    log::info!("capabilities: {}{programs}", kept.join(", "));
     Ok(())
 }
 

@@ -922,6 +922,73 @@ mod acting {
     }
 }
 
+mod staying_root {
+    use super::*;
+
+    /// `CAP_DAC_OVERRIDE` and `CAP_FOWNER`.
+    const FILES: u64 = 0xa;
+
+    fn has(lines: &str, user: &str, capabilities: u64, bounding: Option<u64>) {
+        let server = Server::setup().server(lines).user(user).home_of(0).start();
+        let hex = |set: u64| format!("{set:016x}");
+        let _client = Client::connect(&server);
+        for set in ["CapPrm", "CapEff"] {
+            all_have(server.pid(), set, &[&hex(capabilities)]);
+        }
+        for set in ["CapInh", "CapAmb"] {
+            all_have(server.pid(), set, &[NONE]);
+        }
+        if let Some(bounding) = bounding {
+            all_have(server.pid(), "CapBnd", &[&hex(bounding)]);
+        }
+        assert!(server.wait_for_log("capabilities: ").contains("CAP_DAC_OVERRIDE, CAP_FOWNER"));
+    }
+
+    #[test]
+    fn nothing_is_kept_but_what_the_settings_need() {
+        if !is_root() {
+            return;
+        }
+        has("", "", FILES, Some(FILES));
+        has("sandbox = off", "", FILES, Some(FILES));
+        has("active_port = 20", "", FILES | 0x400, Some(FILES | 0x400));
+        has("", &format!("run_as = {ANN}:{ANN}"), FILES | 0xc0, Some(FILES | 0xc0));
+        // programs of root's own are not ours to judge
+        has("on_upload = /bin/true", "", FILES, None);
+        let acting = format!("run_as = {ANN}:{ANN}\non_upload = /bin/true");
+        has("", &acting, FILES | 0xc0, Some(FILES | 0xc0));
+    }
+
+    #[test]
+    fn that_is_enough_for_files_of_anybody_and_programs_are_as_before() {
+        if !is_root() {
+            return;
+        }
+        let server = Server::setup()
+            .server("on_upload = /bin/sh -c \"grep CapEff /proc/self/status\"")
+            .home_of(ANN)
+            .start();
+        let kept = server.put("kept", "text");
+        for (path, mode) in [(kept, 0o400), (server.home(), 0o500)] {
+            chown(&path, Some(ANN), Some(ANN)).unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let mut client = Client::bob(&server);
+        assert_eq!(client.download("RETR kept"), b"text");
+        client.cmd("SITE CHMOD 600 kept", 200);
+        client.cmd("MFMT 20200101000000 kept", 213);
+        client.upload("APPE kept", b"more");
+        client.upload("STOR new", b"text");
+        client.cmd("RNFR kept", 350);
+        client.cmd("RNTO new", 250);
+        client.cmd("DELE new", 250);
+        let own = fs::read_to_string("/proc/self/status").unwrap();
+        let own = own.lines().find(|line| line.starts_with("CapEff:")).unwrap();
+        let wanted = own.replace('\t', "\\x09");
+        server.wait_for_log(&format!("]: {wanted}"));
+    }
+}
+
 mod without_root {
     use super::*;
 
