@@ -500,7 +500,7 @@ impl Draft {
         let users: HashMap<String, Arc<User>> = users.collect();
         let strangers_need_tls = limits.tls_required.control
             || users.values().any(|user| user.limits.tls_required.control);
-        Ok(Config { users, server, limits, tls, strangers_need_tls, warnings, texts, folder })
+        Ok(Config { server, limits, users, tls, strangers_need_tls, warnings, texts, folder })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.

@@ -111,9 +111,10 @@ impl Refusal {
     pub(super) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Login(..) | Self::Ended(_) | Self::Transfer(_) => return None,
-            Self::LoginBusy => Reason::Login,
             Self::Syntax(_) | Self::LineTooLong | Self::NotForThat(_) => Reason::Syntax,
-            Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) => Reason::Login,
+            Self::NotLoggedIn | Self::NoHome(_) | Self::NotThatUser(_) | Self::LoginBusy => {
+                Reason::Login
+            }
             Self::NotPermitted(_)
             | Self::RenameDenied(..)
             | Self::Fs(FsError::Denied(_) | FsError::Outside) => Reason::Permission,

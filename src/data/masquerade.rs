@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::DataError;
 use crate::config::{Peers, Server};
+use crate::rights::look_up;
 
 /// `masquerade_address` and `masquerade_except`.
 #[derive(Debug)]
@@ -57,7 +58,10 @@ impl Masquerade {
             IpAddr::V4(v4) => Some(v4),
             IpAddr::V6(_) => None,
         };
-        let found = (name, 0).to_socket_addrs().map(|mut all| all.find_map(ipv4));
+        let own = name.to_owned();
+        let found = look_up(move || (own.as_str(), 0).to_socket_addrs());
+        let found = found.unwrap_or_else(|| Err(std::io::Error::other("nobody looks it up")));
+        let found = found.map(|mut all| all.find_map(ipv4));
         let found = match found {
             Ok(Some(address)) => Some(address),
             Ok(None) => {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
+use crate::rights::look_up;
+
 /// The names that listings have asked for.
 #[derive(Debug, Default)]
 pub struct Owners {
@@ -25,14 +27,15 @@ impl Owners {
     /// The name of a user, or its number.
     pub fn user(&self, uid: u32) -> String {
         named(&self.users, uid, || {
-            User::from_uid(Uid::from_raw(uid)).ok()?.map(|user| user.name)
+            look_up(move || User::from_uid(Uid::from_raw(uid)))?.ok()?.map(|user| user.name)
         })
     }
 
     /// The name of a group, or its number.
     pub fn group(&self, gid: u32) -> String {
-        let name = || Group::from_gid(Gid::from_raw(gid)).ok()?.map(|group| group.name);
-        named(&self.groups, gid, name)
+        named(&self.groups, gid, || {
+            look_up(move || Group::from_gid(Gid::from_raw(gid)))?.ok()?.map(|group| group.name)
+        })
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Queues<J> {
 /// The queues of one user.
 #[derive(Debug)]
 struct Turns<J> {
-    turns: VecDeque<Network>,
+    order: VecDeque<Network>,
     queues: HashMap<Network, VecDeque<J>>,
     waiting: usize,
 }
@@ -70,7 +70,7 @@ impl<J> Default for Queues<J> {
 
 impl<J> Default for Turns<J> {
     fn default() -> Self {
-        Self { turns: VecDeque::new(), queues: HashMap::new(), waiting: 0 }
+        Self { order: VecDeque::new(), queues: HashMap::new(), waiting: 0 }
     }
 }
 
@@ -119,9 +119,9 @@ impl<J> Queues<J> {
 
 impl<J> Turns<J> {
     fn push(&mut self, network: Network, job: J) {
-        let turns = &mut self.turns;
+        let order = &mut self.order;
         let queue = self.queues.entry(network).or_insert_with(|| {
-            turns.push_back(network);
+            order.push_back(network);
             VecDeque::new()
         });
         queue.push_back(job);
@@ -129,14 +129,14 @@ impl<J> Turns<J> {
     }
 
     fn pop(&mut self) -> Option<J> {
-        let network = self.turns.pop_front()?;
+        let network = self.order.pop_front()?;
         let queue = self.queues.get_mut(&network)?;
         let job = queue.pop_front()?;
         self.waiting -= 1;
         if queue.is_empty() {
             self.queues.remove(&network);
         } else {
-            self.turns.push_back(network);
+            self.order.push_back(network);
         }
         Some(job)
     }

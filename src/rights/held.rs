@@ -118,13 +118,13 @@ impl Held {
     ///
     /// The system's, or that it is no file that root may take for the server's own.
     pub fn open(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
-        let more = match self.kind {
+        let extra = match self.kind {
             Kind::Any | Kind::Descriptor => OFlags::empty(),
             Kind::Own => OFlags::NOFOLLOW,
             // a FIFO must hold nobody up
             Kind::Foreign => OFlags::NOFOLLOW | OFlags::NONBLOCK,
         };
-        let file = openat(&self.folder, &self.name, flags | more | OFlags::CLOEXEC, mode);
+        let file = openat(&self.folder, &self.name, flags | extra | OFlags::CLOEXEC, mode);
         let file = File::from(file.map_err(|why| self.explain(why))?);
         if self.kind == Kind::Foreign
             && geteuid().is_root()
@@ -279,18 +279,18 @@ pub(super) fn make_folder_as_root(path: &Path, to: Option<&Ids>) -> io::Result<(
             let _acting = act_as(to)?;
             match mkdirat(folder, name, mode) {
                 Err(Errno::ACCESS | Errno::PERM) => {}
-                made => return made.map_err(io::Error::from),
+                done => return done.map_err(io::Error::from),
             }
         }
         mkdirat(folder, name, mode)?;
         let Some(ids) = to else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = openat(folder, name, flags, Mode::empty())?;
-        if fstat(&made)?.st_uid != 0 {
+        let fresh = openat(folder, name, flags, Mode::empty())?;
+        if fstat(&fresh)?.st_uid != 0 {
             return Err(io::Error::other("somebody else has made it meanwhile"));
         }
         let (user, group) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
-        Ok(fchown(&made, Some(user), Some(group))?)
+        Ok(fchown(&fresh, Some(user), Some(group))?)
     };
     let held = match Walk::new(&path)?.find(make) {
         Err(why) if Errno::from_io_error(&why) == Some(Errno::ISDIR) => return Ok(()),

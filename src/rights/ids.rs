@@ -5,6 +5,11 @@ use std::hash::{Hash, Hasher};
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
+use super::look_up;
+
+/// Why something cannot be looked up.
+const NOBODY: &str = "cannot be looked up: nobody does it any more";
+
 /// A user of the system with all its groups.
 #[derive(Debug, Clone)]
 pub struct Ids {
@@ -27,6 +32,11 @@ impl Ids {
     ///
     /// In words that follow the quoted name.
     pub fn of(name: &str, gid: Option<u32>) -> Result<Self, String> {
+        let own = name.to_owned();
+        look_up(move || Self::look_up(&own, gid)).unwrap_or_else(|| Err(NOBODY.to_owned()))
+    }
+
+    fn look_up(name: &str, gid: Option<u32>) -> Result<Self, String> {
         let cannot = |why| format!("cannot be looked up: {why}");
         let mut found = User::from_name(name).map_err(cannot)?;
         let number = number(name);
@@ -92,7 +102,9 @@ impl Hash for Ids {
 ///
 /// In words that follow the quoted name.
 pub fn group(name: &str) -> Result<u32, String> {
-    let found = Group::from_name(name).map_err(|why| format!("cannot be looked up: {why}"))?;
+    let own = name.to_owned();
+    let found = look_up(move || Group::from_name(&own)).ok_or(NOBODY)?;
+    let found = found.map_err(|why| format!("cannot be looked up: {why}"))?;
     let found = found.map(|group| group.gid.as_raw()).or_else(|| number(name));
     found.ok_or_else(|| "is not a group of this system".to_owned())
 }

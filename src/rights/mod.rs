@@ -4,6 +4,7 @@
 //! system up, and knows which links root follows to the server's own files.
 //! Uses nothing else of ours: the settings and the logs need it.
 
+mod aside;
 mod held;
 mod ids;
 mod sandbox;
@@ -25,6 +26,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+pub use aside::{Lookup, look_up, take_lookups};
 pub use held::{Held, may_follow, open, read};
 pub use ids::{Ids, group};
 pub use sandbox::{

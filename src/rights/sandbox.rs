@@ -111,6 +111,21 @@ impl Sandbox {
     ///
     /// When the kernel does not let it.
     pub fn enter(self) -> Result<Enforced, String> {
+        let (enforced, inside) = self.restrict()?;
+        let _ = INSIDE.set(inside);
+        Ok(enforced)
+    }
+
+    /// Goes in with a thread that does something else than the server, and all that it starts.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not let it.
+    pub fn enter_aside(self) -> Result<(), String> {
+        self.restrict().map(drop)
+    }
+
+    fn restrict(self) -> Result<(Enforced, Inside), String> {
         let status = self.rules.restrict_self().map_err(|why| why.to_string())?;
         let LandlockStatus::Available { effective_abi: abi, .. } = status.landlock else {
             return Err("the kernel has no Landlock".to_owned());
@@ -118,8 +133,8 @@ impl Sandbox {
         if status.ruleset == RulesetStatus::NotEnforced {
             return Err("the kernel does not enforce it".to_owned());
         }
-        let _ = INSIDE.set(self.inside);
-        Ok(Enforced { fully: status.ruleset == RulesetStatus::FullyEnforced, abi })
+        let fully = status.ruleset == RulesetStatus::FullyEnforced;
+        Ok((Enforced { fully, abi }, self.inside))
     }
 }
 

@@ -1,17 +1,20 @@
-//! What the server must reach while it serves, and nothing else: the homes, its own files, and
-//! what the system's libraries read.
+//! What the server must reach while it serves, and nothing else: the homes and its own files. What
+//! the system's libraries read to look names up, the settings and the keys are read by threads of
+//! their own, in another sandbox, which can read that and change nothing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use super::Source;
 use crate::config::{CertificateSource, Config, Confine, KEYS, LogTo, User};
 use crate::log::{self as own_log, escaped};
 use crate::rights::{self, Ids, Reach, Sandbox};
 
-/// What names of users and hosts, the time zone and the like are read from. Files of these
+/// What names of users and hosts are looked up in, aside from what serves clients. Files of these
 /// folders are replaced while the server runs, so each folder is let in as a whole.
-const SYSTEM: [&str; 14] = [
+const LOOKUPS: [&str; 13] = [
     "/etc",
     "/lib",
     "/lib32",
@@ -25,8 +28,11 @@ const SYSTEM: [&str; 14] = [
     "/run/NetworkManager",
     "/var/lib/sss",
     "/proc/self",
-    "/proc/sys/kernel/random",
 ];
+
+/// What all threads read: the time zone, for the logs, and what tells one boot from another.
+const SYSTEM: [&str; 4] =
+    ["/etc/localtime", "/usr/share/zoneinfo", "/proc/self", "/proc/sys/kernel/random"];
 
 /// What programs of hooks need besides: programs and what they read, folders for the moment, and
 /// devices that are none.
@@ -51,12 +57,18 @@ struct Place {
     is_fixed: bool,
 }
 
+/// The sandbox of the threads that serve, and of the one that looks things up for them.
+pub(super) struct Sandboxes {
+    serving: Sandbox,
+    lookups: Sandbox,
+}
+
 /// Makes the sandbox that the settings ask for, while all is still to be seen.
 ///
 /// # Errors
 ///
 /// In words for the administrator, when it must be and cannot.
-pub(super) fn prepare(config: &Config, source: &Source) -> Result<Option<Sandbox>, String> {
+pub(super) fn prepare(config: &Config, source: &Source) -> Result<Option<Sandboxes>, String> {
     let wanted = config.server.sandbox;
     if wanted == Confine::Off {
         log::info!("sandbox: off");
@@ -67,57 +79,95 @@ pub(super) fn prepare(config: &Config, source: &Source) -> Result<Option<Sandbox
         log::info!("sandbox: off, or programs of hooks would be in it; see sandbox = require");
         return Ok(None);
     }
-    let mut sandbox = match Sandbox::new() {
+    let sandboxes = Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?)));
+    let (mut sandbox, lookups) = match sandboxes {
         Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
         Err(why) => {
             log::info!("sandbox: not enforced, {why}");
             return Ok(None);
         }
-        Ok(sandbox) => sandbox,
+        Ok(sandboxes) => sandboxes,
     };
     for Place { folder, ids, asked, .. } in places(config) {
         // one that only its user can see
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
         let (next, added) = sandbox.allow(&folder, Reach::Change);
+        log::debug!("the sandbox lets all threads change {asked} {}", folder.display());
         if let Err(why) = added {
             log::warn!("{asked} {} is outside of the sandbox: {why}", folder.display());
         }
         sandbox = next;
     }
-    let mut others: Vec<(PathBuf, Reach)> =
-        SYSTEM.map(|path| (path.into(), Reach::Read)).into();
+    let read = |path: PathBuf| (path, Reach::Read);
+    let mut others: Vec<_> = SYSTEM.map(|path| read(path.into())).into();
     others.push(("/dev/null".into(), Reach::Change));
     // links are followed by way of /proc/self/fd, and what makes sure of it begins above
     others.push(("/proc".into(), Reach::List));
-    let settings = source.file.iter().chain(&config.server.users_file);
-    let settings = settings.flat_map(|file| whole(file));
-    others.extend(settings.map(|folder| (folder, Reach::Read)));
     others.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
-    others.extend(certificates(config).map(|folder| (folder, Reach::Read)));
     if has_hooks {
         others.extend(PROGRAMS.map(|path| (path.into(), Reach::Run)));
-        others.extend(SYSTEM.map(|path| (path.into(), Reach::Run)));
+        others.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
         others.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
         others.push(("/proc/self/exe".into(), Reach::Run));
         let all = config.users.values().flat_map(|user| user.limits.hooks.all());
         others.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
     }
-    for (path, reach) in others {
-        // what is not there on this system is not missed
-        (sandbox, _) = sandbox.allow(&path, reach);
-    }
-    Ok(Some(sandbox))
+    let settings = source.file.iter().chain(&config.server.users_file);
+    let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
+    let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings).map(read);
+    let serving = allow(sandbox, others, "all threads");
+    let lookups = allow(lookups, aside, "the thread for settings, keys and names");
+    Ok(Some(Sandboxes { serving, lookups }))
 }
 
-/// Goes in. No other thread may be there yet.
+/// What is not there on this system is not missed.
+fn allow(
+    mut sandbox: Sandbox,
+    paths: impl IntoIterator<Item = (PathBuf, Reach)>,
+    who: &str,
+) -> Sandbox {
+    let mut read = BTreeSet::new();
+    for (path, reach) in paths {
+        let added;
+        (sandbox, added) = sandbox.allow(&path, reach);
+        if added.is_ok() && matches!(reach, Reach::Read | Reach::Run) {
+            read.insert(path.display().to_string());
+        }
+    }
+    let read: Vec<_> = read.into_iter().collect();
+    log::info!("the sandbox lets {who} read {}", read.join(", "));
+    sandbox
+}
+
+/// Starts the thread that looks things up, which goes into its sandbox first.
+#[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
+    let lookups = rights::take_lookups().map_err(|why| why.to_string())?;
+    let (give, entered) = std::sync::mpsc::sync_channel(1);
+    let builder = || thread::Builder::new().name("lookups".to_owned());
+    let work = move || {
+        // a server that may do without the sandbox needs the lookups all the same
+        let _ = give.send(sandbox.enter_aside());
+        for lookup in lookups {
+            // each in a thread of its own: one may take long, and may need another one
+            if let Err(why) = builder().spawn(lookup) {
+                log::error!("cannot start a thread to look something up: {why}");
+            }
+        }
+    };
+    builder().spawn(work).map_err(|why| why.to_string())?;
+    entered.recv().unwrap_or_else(|why| Err(why.to_string()))
+}
+
+/// Goes in. No other thread may be there yet; the one that looks things up is started.
 ///
 /// # Errors
 ///
 /// When it must be, and the kernel does not enforce all of it.
-pub(super) fn enter(sandbox: Option<Sandbox>, config: &Config) -> Result<(), String> {
-    let Some(sandbox) = sandbox else { return Ok(()) };
+pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(), String> {
+    let Some(Sandboxes { serving, lookups }) = sandboxes else { return Ok(()) };
     let must = config.server.sandbox == Confine::Require;
-    match sandbox.enter() {
+    match start_lookups(lookups).and_then(|()| serving.enter()) {
         Ok(enforced) if must && !enforced.fully => Err(format!("sandbox: only {enforced}")),
         Ok(enforced) => {
             log::info!("sandbox: {enforced}");

@@ -22,6 +22,7 @@ use serde_json::json;
 use super::{Hub, admin, stats};
 use crate::config::Listen;
 use crate::log::stamp;
+use crate::rights;
 
 mod page;
 mod rates;
@@ -43,7 +44,10 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Binds. A server that cannot have it serves all the same, and the log says why.
 pub(super) fn listen(at: &Listen) -> Vec<TcpListener> {
     let name = format!("{}:{}", at.host, at.port);
-    let addresses = match (at.host.as_str(), at.port).to_socket_addrs() {
+    let own = at.clone();
+    let found = rights::look_up(move || (own.host.as_str(), own.port).to_socket_addrs());
+    let nobody = || Err(io::Error::other("nobody looks the name up"));
+    let addresses = match found.unwrap_or_else(nobody) {
         Ok(addresses) => addresses,
         Err(why) => {
             log::warn!("no metrics at {name}: {why}");

@@ -345,7 +345,7 @@ fn make_events(server: &Server) {
 }
 
 /// A server whose log goes to what it has open, by this name.
-fn to_descriptor(name: &str, link: bool) -> String {
+fn to_descriptor(name: &str, link: bool) {
     let key = if link { "log" } else { name };
     let dir = folder(format!("[server]\nip = 127.0.0.1\nport = 0\nlog_file = {key}\n{BOB}"));
     if link {
@@ -365,15 +365,15 @@ fn to_descriptor(name: &str, link: bool) -> String {
         Box::new(out)
     };
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(of_log));
-    let line = lines.find(|line| line.as_ref().unwrap().contains("starting FTP server"));
+    let started = lines.find(|line| line.as_ref().unwrap().contains("starting FTP server"));
     let pid = child.id().to_string();
     assert!(
         std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
     );
+    assert!(started.is_some());
     let rest = lines.map(Result::unwrap).collect::<Vec<_>>().join("\n");
     assert!(child.wait().unwrap().success());
     assert!(rest.contains("shutting down"), "{rest}");
-    line.unwrap().unwrap()
 }
 
 #[test]

@@ -400,7 +400,7 @@ mod links {
             let secret = dir.path().join("roots/secret");
             fs::write(&secret, "hidden = of root alone\n").unwrap();
             let mut link = dir.path().join(users);
-            if !users.ends_with(".ini") {
+            if users == "planted/users" {
                 fs::create_dir(&link).unwrap();
                 chown(&link, Some(NOBODY), None).unwrap();
                 link.push("x.ini");
@@ -1202,6 +1202,43 @@ mod sandbox {
         assert_eq!(code, 78);
         assert!(err.contains("ftpd.ini: cannot be read: Permission denied"), "{err}");
         Client::bob(&server).upload("STOR file", b"text");
+    }
+
+    #[test]
+    fn no_session_reads_etc_and_names_are_looked_up_aside() {
+        let server = Server::setup().server("log_level = debug").start();
+        if !is_enforced(&server) {
+            return;
+        }
+        let granted = server.wait_for_log("the sandbox lets all threads read ");
+        assert!(!granted.contains("/etc,") && !granted.contains("/usr/lib"), "{granted}");
+        let aside = server
+            .wait_for_log("the sandbox lets the thread for settings, keys and names read ");
+        assert!(
+            aside.contains("/etc, ") && aside.contains(server.dir().to_str().unwrap()),
+            "{aside}"
+        );
+        all_have(server.pid(), "NoNewPrivs", &["1"]);
+        assert!(server.threads().iter().any(|name| name == "lookups"));
+        // names of owners, and settings that are replaced by a rename
+        server.put("file", "");
+        let mut client = Client::bob(&server);
+        let listing = client.lines("LIST").join("\n");
+        let me = run_id("-un");
+        assert!(listing.contains(&format!(" {me} ")), "{me}: {listing}");
+        let (code, text) = add(&server, "max_per_user = 7");
+        assert_eq!(code, 0, "{text}");
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(server.dir().join("new"), format!("{text}max_per_user = 7\n")).unwrap();
+        fs::rename(server.dir().join("new"), &ini).unwrap();
+        assert_eq!(run(&["reload"], server.dir()).0, 0);
+        Client::bob(&server);
+    }
+
+    fn run_id(option: &str) -> String {
+        let output = Command::new("id").arg(option).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     #[test]
