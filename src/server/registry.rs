@@ -181,6 +181,7 @@ impl Drop for Entry {
 /// Wakes a session whose place is somebody else's by now. One that waits for its client to take a
 /// reply would not notice that nothing more can be read; and its client would not take the last
 /// one either.
+#[expect(clippy::disallowed_methods, reason = "asks for room alone, and does not wait")]
 fn wake(stream: &TcpStream) {
     let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::OUT)];
     let has_room = matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
