@@ -148,8 +148,9 @@ pub fn give_up(ids: &Ids, keep: Keep) -> io::Result<()> {
     prove(ids, changes)
 }
 
-/// What root needs to serve whoever's files they are.
-const FILES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
+/// What root needs to serve whoever's files they are; a new version keeps the owner of the old one.
+const FILES: CapabilitySet =
+    CapabilitySet::CHOWN.union(CapabilitySet::DAC_OVERRIDE).union(CapabilitySet::FOWNER);
 
 /// Gives up what a server that stays root does not need, for good, and returns the names of what is
 /// left. Programs of hooks that run as root get what they had before, if there are any. Must come

@@ -925,8 +925,8 @@ mod acting {
 mod staying_root {
     use super::*;
 
-    /// `CAP_DAC_OVERRIDE` and `CAP_FOWNER`.
-    const FILES: u64 = 0xa;
+    /// `CAP_CHOWN`, `CAP_DAC_OVERRIDE` and `CAP_FOWNER`.
+    const FILES: u64 = 0xb;
 
     fn has(lines: &str, user: &str, capabilities: u64, bounding: Option<u64>) {
         let server = Server::setup().server(lines).user(user).home_of(0).start();
@@ -941,7 +941,11 @@ mod staying_root {
         if let Some(bounding) = bounding {
             all_have(server.pid(), "CapBnd", &[&hex(bounding)]);
         }
-        assert!(server.wait_for_log("capabilities: ").contains("CAP_DAC_OVERRIDE, CAP_FOWNER"));
+        assert!(
+            server
+                .wait_for_log("capabilities: ")
+                .contains("CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER")
+        );
     }
 
     #[test]
