@@ -88,11 +88,13 @@ impl Passwords {
             };
             state.running += 1;
             drop(state);
-            job.decide();
+            let verdict = job.decide();
             state = self.state();
             state.running -= 1;
             // one more may begin, if threads wait because of the bound
             self.changed.notify_one();
+            // the place is free before anybody hears of it
+            job.tell(verdict);
         }
     }
 
@@ -124,9 +126,8 @@ impl Passwords {
 }
 
 impl Job {
-    fn decide(&self) {
-        let checked = catch_unwind(|| hash::check(&self.hash, &self.password));
-        let verdict = match checked {
+    fn decide(&self) -> bool {
+        match catch_unwind(|| hash::check(&self.hash, &self.password)) {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(why)) => {
                 log::error!("a hashed password cannot be checked: {why}");
@@ -136,7 +137,10 @@ impl Job {
                 log::error!("the check of a hashed password panicked");
                 false
             }
-        };
+        }
+    }
+
+    fn tell(&self, verdict: bool) {
         *self.verdict() = Some(verdict);
         self.decided.notify_all();
     }
