@@ -107,7 +107,7 @@ mod tests {
     }
 
     /// Made by the system's crypt(3) of Debian 12 from "tops3cret".
-    const OF_CRYPT: [&str; 9] = [
+    const OF_CRYPT: [&str; 10] = [
         "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$Ck35niP/iB2hEjC.aqhNL2mrOkrxZP6NFq9LYVNr7q5",
         "$y$j75$F5Jx5fExrKuPp53xLKQ..1$cBPmA/Ts3o9M2V8w3imkA6htkN6xm3yBmybTuJvnRm0",
         "$6$saltsalt$9HJUwHOB.jozecNvvho6RDb6Yd34bKc3uTbkrjSb8TAYd4lssXNBL3E3aqUeXvTTsZ6GCAtQzpCmgu9c3BDS1/",
@@ -116,6 +116,8 @@ mod tests {
         "$2b$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
         "$2y$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
         "$2a$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
+        // with what `pure-pw useradd` of Debian 12 chooses
+        "$argon2id$v=19$m=8192,t=255,p=1$MDEyMzQ1Njc4OWFiY2RlZg$TjinTotfvNSg0ODgM24gv3zvOgvH7SpzLU+JhZFAd/k",
         // by the reference implementation of Argon2, with settings of its own
         "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
     ];
@@ -123,8 +125,7 @@ mod tests {
     #[test]
     fn hashes_of_other_programs_fit_their_passwords_alone() {
         for hash in OF_CRYPT {
-            let right: &[u8] =
-                if hash.starts_with("$argon2") { b"password" } else { b"tops3cret" };
+            let right: &[u8] = if hash.contains("m=256,") { b"password" } else { b"tops3cret" };
             let hash = read(hash).unwrap_or_else(|| panic!("{hash}"));
             assert_eq!(check(&hash, right), Ok(true), "{}", hash.expose());
             for wrong in [&b""[..], b"tops3cre", b"tops3cret ", b"TOPS3CRET", b"passwor"] {
@@ -154,7 +155,8 @@ mod tests {
         /// Whatever the settings take for a hash can be checked, and says no.
         #[test]
         fn a_hash_with_a_letter_changed_fits_no_more(
-            which in 1..OF_CRYPT.len(), at: prop::sample::Index, letter in "[./0-9A-Za-z]",
+            // the slow ones come last
+            which in 1..OF_CRYPT.len() - 2, at: prop::sample::Index, letter in "[./0-9A-Za-z]",
         ) {
             let mut text = OF_CRYPT[which].to_owned();
             let begin = text.rfind('$').unwrap() + 1;

@@ -61,11 +61,15 @@ pub struct Account {
     seats: Option<Arc<Seats>>,
 }
 
-/// Why a login failed. The client is not told which of the first three it was.
+/// Why a login failed. The client is not told which of the first six it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
     /// No such user.
     UnknownUser,
+    /// There is such a user, with `enabled = off`.
+    Disabled,
+    /// The user's last day is over.
+    Expired,
     /// The password is another.
     WrongPassword,
     /// The client's certificate is not the user's.
@@ -127,6 +131,12 @@ impl Users {
             self.pretend(name, password, patience)?;
             return Err(AuthError::UnknownUser);
         };
+        if !user.is_active() {
+            // exactly as for a name that nobody has
+            self.pretend(name.as_bytes(), password, patience)?;
+            let why = if user.enabled { AuthError::Expired } else { AuthError::Disabled };
+            return Err(why);
+        }
         if let Some(right) = &user.password
             && !self.is_right(right, name, password, patience)?
         {
@@ -186,7 +196,7 @@ impl Users {
 
     /// Whether this name logs in without a password of its own.
     pub fn is_anonymous(&self, name: &[u8]) -> bool {
-        self.config.user(name).is_some_and(|(_, user)| user.password.is_none())
+        self.config.active(name).is_some_and(|user| user.password.is_none())
     }
 }
 
@@ -247,6 +257,8 @@ impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownUser => "no such user",
+            Self::Disabled => "the user is disabled (enabled = off)",
+            Self::Expired => "the user's last day is over (expires)",
             Self::WrongPassword => "wrong password",
             Self::NoCertificate => "not the certificate of tls_client",
             Self::NotFromHere => "address is not in allow_from",

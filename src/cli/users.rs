@@ -72,6 +72,8 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
         "max_per_user": limits.max_per_user,
         "idle_timeout": limits.idle_timeout.map(|time| time.as_secs()),
         "allow_from": from,
+        "enabled": user.enabled,
+        "expires": user.expires.map(|day| day.to_string()),
         "here": known.here.contains(name),
         "last_login": last.map(|last| json!({
             "at": stamp(last.at),
@@ -115,6 +117,13 @@ fn limits(user: &User, config: &Config) -> String {
         let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
         text.push(format!("from {}", from.join(" ")));
     }
+    if !user.enabled {
+        text.push("disabled".to_owned());
+    }
+    text.extend(user.expires.map(|day| {
+        let word = if day.is_over() { "expired" } else { "expires" };
+        format!("{word} {day}")
+    }));
     if matches!(user.password, Some(Password::Clear(_))) {
         text.push("password in clear text".to_owned());
     }

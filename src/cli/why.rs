@@ -100,6 +100,7 @@ fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
         ids: None,
         atomic: user.limits.atomic_uploads,
         sync: user.limits.sync_uploads,
+        replace: user.limits.allow_overwrite,
     };
     Ok(Tree::new(Home::open(&user.home)?, uploads))
 }

@@ -69,6 +69,10 @@ pub enum Fault {
     Value(String, String),
     /// A value that must not be shown, and what is wrong with it.
     Secret(&'static str),
+    /// What an administrator should know, in full.
+    Note(String),
+    /// A template that names another one.
+    TemplateOfTemplate,
     /// TLS is asked for, and there is no certificate.
     NeedsCertificate,
     /// Nobody could log in.
@@ -118,6 +122,8 @@ impl fmt::Display for Fault {
             Self::Missing => f.write_str("is missing"),
             Self::Value(read, why) => write!(f, "'{}' {why}", read.escape_debug()),
             Self::Secret(why) => f.write_str(why),
+            Self::Note(text) => f.write_str(text),
+            Self::TemplateOfTemplate => f.write_str("a template cannot be like another one"),
             Self::NeedsCertificate => f.write_str("needs a tls_cert"),
             Self::NobodyCanLogIn => {
                 f.write_str("no '[user:NAME]' section, and enable_anonymous is off")

@@ -1,6 +1,8 @@
 //! Hashes of passwords as they stand in `password`: which kinds there are, what each must look
 //! like, and how costly one may be. Checking a password against one is the business of `auth`.
 
+use std::time::Duration;
+
 /// A hash that is whole and of a known kind. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hash {
@@ -27,8 +29,15 @@ pub(super) type Refused = &'static str;
 /// The most memory that one check may take, in KiB. `password_workers` of them run at once.
 const MOST_MEMORY: u32 = 128 << 10;
 
-/// The most memory times passes over it, in KiB: some seconds on a slow machine.
-const MOST_WORK: u64 = 1 << 20;
+/// The most memory times passes over it, in KiB: about six seconds. Pure-FTPd's `pure-pw` tunes
+/// its hashes by time, and makes some of half of that.
+const MOST_WORK: u64 = 1 << 23;
+
+/// Nanoseconds for each KiB in each pass, as measured.
+const ARGON2ID: u64 = 500;
+
+/// Nanoseconds of a hash of cost 0; each further one doubles them.
+const BCRYPT: u64 = 60_000;
 
 const MOST_ROUNDS: u32 = 1_000_000;
 const MOST_COST: u32 = 14;
@@ -83,6 +92,26 @@ impl Hash {
     /// How it was made.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// About how long a check takes on a usual machine.
+    pub(super) fn estimate(&self) -> Duration {
+        let field = |text: &str, name: &str| {
+            text.split(['$', ',']).find_map(|part| part.strip_prefix(name).and_then(digits))
+        };
+        let nanoseconds = match self.scheme {
+            Scheme::Argon2id => {
+                let cost = |name| u64::from(field(&self.text, name).unwrap_or_default());
+                cost("m=") * cost("t=") * ARGON2ID
+            }
+            Scheme::Bcrypt => {
+                let cost = self.text.split('$').nth(2).and_then(digits).unwrap_or_default();
+                BCRYPT << cost.min(MOST_COST)
+            }
+            // the bounds on memory and rounds keep these below
+            Scheme::Yescrypt | Scheme::ShaCrypt => 0,
+        };
+        Duration::from_nanos(nanoseconds)
     }
 
     /// For the check, and for settings that are written.
@@ -276,7 +305,7 @@ mod tests {
         let hash = "RMZpFlIoeacXWGk1MHDRd33JIZba4KWZM2aFifVrf3B";
         for text in [
             format!("$argon2id$v=19$m=1048576,t=1,p=1$c2FsdHNhbHQ${hash}"),
-            format!("$argon2id$v=19$m=65536,t=100,p=1$c2FsdHNhbHQ${hash}"),
+            format!("$argon2id$v=19$m=65536,t=129,p=1$c2FsdHNhbHQ${hash}"),
             format!("$y$jFT$salt${hash}"),
             format!("$y$jj.$salt${hash}").replace("j.", "j5"),
             format!("$5$rounds=999999999$salt${hash}"),
@@ -297,6 +326,28 @@ mod tests {
             format!("$2b$3${hash}12345678901"),
         ] {
             assert_eq!(refused(&text), Some(MALFORMED), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_other_servers_make_is_taken_and_how_long_it_takes_is_known() {
+        let estimate = |text: &str| Hash::read(text).unwrap().unwrap().estimate().as_millis();
+        let hash = "RMZpFlIoeacXWGk1MHDRd33JIZba4KWZM2aFifVrf3B";
+        let argon2id = |costs| estimate(&format!("$argon2id$v=19${costs}$c2FsdHNhbHQ${hash}"));
+        assert!(argon2id("m=19456,t=2,p=1") < 100);
+        for (costs, least) in [
+            ("m=8192,t=255,p=1", 500),
+            ("m=8192,t=511,p=1", 1000),
+            ("m=8192,t=1024,p=1", 2000),
+            ("m=131072,t=64,p=1", 2000),
+        ] {
+            assert!((least..10_000).contains(&argon2id(costs)), "{costs}");
+        }
+        let bcrypt = |cost: u32| estimate(&format!("$2b${cost:02}${hash}1234567890"));
+        assert!(bcrypt(12) < 500 && bcrypt(14) > 500);
+        for costs in ["m=8192,t=1025,p=1", "m=131073,t=1,p=1"] {
+            let text = format!("$argon2id$v=19${costs}$c2FsdHNhbHQ${hash}");
+            assert_eq!(refused(&text), Some(TOO_COSTLY), "{costs}");
         }
     }
 

@@ -52,29 +52,29 @@ pub(super) fn read(bytes: &[u8]) -> Document {
     rules.delimiters = vec!['='];
     rules.case_sensitive = true;
     rules.enable_inline_comments = false;
-    let mut reader = Ini::new_from_defaults(rules);
-    let mut faults = index.faults;
-    let values = reader.read(index.clean).unwrap_or_else(|why| {
-        faults.push((Place::default(), Fault::Unreadable(why)));
-        HashMap::default()
-    });
-    let value = |section: &str, key: &str| {
-        let text = values.get(section).and_then(|keys| keys.get(key)).cloned().flatten();
-        text.map(|text| unquote(&text).to_owned())
-    };
-    let sections = index.sections.into_iter().map(|found| Section {
-        entries: found
-            .keys
-            .into_iter()
-            .filter_map(|(key, line)| {
-                let value = value(&found.raw, &key)?;
-                Some(Entry { key: key.to_lowercase(), value, line })
-            })
-            .collect(),
-        name: found.name,
-        line: found.line,
-    });
-    Document { sections: sections.collect(), faults }
+    let Index { sections: found, mut faults, clean, .. } = index;
+    let ends: Vec<_> = found.iter().skip(1).map(|next| next.begin).collect();
+    let mut sections = Vec::with_capacity(found.len());
+    for (found, end) in found.into_iter().zip(ends.into_iter().chain([clean.len()])) {
+        // one at a time: of all at once the reader would keep two more copies
+        let mut reader = Ini::new_from_defaults(rules.clone());
+        let text = clean.get(found.begin..end).unwrap_or_default();
+        let mut values = reader.read(text.to_owned()).unwrap_or_else(|why| {
+            faults.push((Place::default(), Fault::Unreadable(why)));
+            HashMap::default()
+        });
+        let mut values = values.remove(&found.raw).unwrap_or_default();
+        let entries = found.keys.into_iter().filter_map(|(key, line)| {
+            let value = unquote(&values.remove(&key)??).to_owned();
+            Some(Entry { key: key.to_lowercase(), value, line })
+        });
+        sections.push(Section {
+            entries: entries.collect(),
+            name: found.name,
+            line: found.line,
+        });
+    }
+    Document { sections, faults }
 }
 
 /// The double quotes that keep outer spaces. Inside, nothing is special.
@@ -95,6 +95,8 @@ struct Index {
 
 struct Found {
     raw: String,
+    /// Where its header is in the clean text.
+    begin: usize,
     name: String,
     line: usize,
     keys: Vec<(String, usize)>,
@@ -151,7 +153,8 @@ impl Index {
             return Within::Repeated;
         }
         names.insert(name.clone(), line);
-        self.sections.push(Found { raw: raw.trim().to_owned(), name, line, keys: Vec::new() });
+        let (raw, begin) = (raw.trim().to_owned(), self.clean.len());
+        self.sections.push(Found { raw, begin, name, line, keys: Vec::new() });
         Within::Section(HashMap::new())
     }
 

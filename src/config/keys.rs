@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::confine::Confine;
+use super::day::Day;
 use super::error::Fault;
 use super::hook::{Occasion, Program, Programs};
 use super::perm::PermSet;
@@ -122,6 +123,7 @@ pub struct Server {
 
 /// What may stand in `[server]` for everybody and in `[user:NAME]` for one.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Limits {
     /// Bytes per second of one transfer, client to server.
     pub max_upload: Option<NonZeroU64>,
@@ -141,6 +143,16 @@ pub struct Limits {
     pub sync_uploads: bool,
     /// Permission bits that SITE CHMOD may set.
     pub chmod_mask: u32,
+    /// Whether an upload or a rename may replace a file.
+    pub allow_overwrite: bool,
+    /// Whether only files are served that everybody may read.
+    pub world_readable_only: bool,
+    /// Whether a missing home is made at login.
+    pub create_home: bool,
+    /// Text of the reply to a login.
+    pub login_msg: String,
+    /// Whether the `.message` of a directory is shown to whoever enters it.
+    pub folder_message: bool,
     /// Programs to start when something has happened.
     pub hooks: Programs,
     /// Where TLS is a must.
@@ -171,6 +183,17 @@ pub struct User {
     pub limits: Limits,
     /// The subject or fingerprint of the certificate that the user must show.
     pub tls_client: Option<String>,
+    /// Whether the user may log in at all.
+    pub enabled: bool,
+    /// The last day on which the user may log in.
+    pub expires: Option<Day>,
+}
+
+impl User {
+    /// Whether there is such a user today.
+    pub fn is_active(&self) -> bool {
+        self.enabled && !self.expires.is_some_and(Day::is_over)
+    }
 }
 
 /// One key.
@@ -220,8 +243,10 @@ pub enum Kind {
     Rate(Set<Option<NonZeroU64>>),
     /// On or off.
     Switch(Set<bool>),
-    /// A directory that must be there.
+    /// A directory that must be there, unless the user's section says that it will be made.
     Folder(Set<PathBuf>),
+    /// A day of the calendar, or nothing.
+    Day(Set<Option<Day>>),
     /// A directory, or nothing. Only who uses it knows whether it must be there.
     LateFolder(Set<Option<PathBuf>>),
     /// A file to write, or nothing; its directory must be there.
@@ -276,9 +301,9 @@ pub(super) enum Target<'a> {
 }
 
 use Kind::{
-    Account, Bound, Certificate, File, FileOrFolder, Folder, Group, Host, Hosts, LateFolder,
-    Level, Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate, Readable,
-    RunAs, Switch, Text, Time, Umask, Word,
+    Account, Bound, Certificate, Day as Date, File, FileOrFolder, Folder, Group, Host, Hosts,
+    LateFolder, Level, Number, Peers as PeerList, Perm, Ports, Prefixes, Program as Prog, Rate,
+    Readable, RunAs, Switch, Text, Time, Umask, Word,
 };
 use Set::{Both, Server as InServer, User as InUser};
 
@@ -353,6 +378,16 @@ pub static KEYS: &[Key] = &[
         "Permission bits that new files and directories do not get, in octal."),
     key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would cost it its set-group-ID bit is refused."),
+    key("allow_overwrite", "on", Switch(Both(|to, v| to.allow_overwrite = v)),
+        "Let uploads and renames replace a file. off: the name must be new; an upload whose name another session takes meanwhile gets a number behind it."),
+    key("world_readable_only", "off", Switch(Both(|to, v| to.world_readable_only = v)),
+        "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
+    key("create_home", "off", Switch(Both(|to, v| to.create_home = v)),
+        "Make a home that is missing when its user logs in, with the directories above it; see HOMES in ftpd.ini(5)."),
+    key("login_msg", "Logged in", Text(Both(|to, v| to.login_msg = v)),
+        "Text of the reply to a login."),
+    key("folder_message", "off", Switch(Both(|to, v| to.folder_message = v)),
+        "Show the text of the file .message in a directory to clients that enter it with CWD."),
     key("atomic_uploads", "on", Switch(Both(|to, v| to.atomic_uploads = v)),
         "Write an upload to a hidden part file and put it in place when it is whole; until then, and if it fails, the old version stays. off: write to the file itself, as other servers do."),
     key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),
@@ -382,11 +417,11 @@ pub static KEYS: &[Key] = &[
     key("users_file", "", FileOrFolder(InServer(|to, v| to.users_file = v)),
         "File with more [user:NAME] sections, or a directory whose files *.ini have them. Relative paths in them start from the folder of this file, too."),
     key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
-        "Let anonymous and ftp, in upper or lower case, log in with any password. A [user:NAME] section of exactly the name that is sent goes first."),
+        "Let anonymous and ftp, in upper or lower case, log in with any password; the same as enabled in [anonymous]. A [user:NAME] section of exactly the name that is sent goes first."),
     key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
-        "Home of anonymous users."),
+        "Home of anonymous users. The same as home in [anonymous]."),
     key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous_perm = v)),
-        "Permission letters of anonymous users."),
+        "Permission letters of anonymous users. The same as perm in [anonymous]."),
     key("enable_logging", "on", Switch(InServer(|to, v| to.enable_logging = v)),
         "Write a log. The environment variable RUST_LOG goes before it."),
     key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
@@ -425,6 +460,12 @@ pub static KEYS: &[Key] = &[
         "Whether a client must show a certificate, if tls_client_ca is set."),
     key("tls_require_close_notify", "on", Switch(Both(|to, v| to.tls_require_close_notify = v)),
         "Take an upload over TLS for whole only if the client ends it as TLS asks for. Off for clients that do not."),
+    key("like", "", Text(InUser(|_, _| ())),
+        "Template whose keys hold for this user where this section does not say otherwise: NAME of [template:NAME]. Empty: none."),
+    key("enabled", "on", Switch(InUser(|to, v| to.enabled = v)),
+        "off: refuse logins, as if there were no such user."),
+    key("expires", "", Date(InUser(|to, v| to.expires = v)),
+        "Last day, in local time, on which the user may log in, such as 2026-12-31; afterwards it is as with enabled = off. Empty: no end."),
     required("password", Kind::Password(InUser(|to, v| to.password = Some(v))),
         "A hash that ftpd passwd has made ($argon2id$), one of crypt(3) ($y$, $6$, $5$, $2b$, $2y$, $2a$), or the password in clear text. That may contain any character; put it in double quotes to keep outer spaces."),
     key("perm", "elr", Perm(InUser(|to, v| to.perm = v)),
@@ -434,7 +475,7 @@ pub static KEYS: &[Key] = &[
     key("run_as", "", RunAs(InUser(|to, v| to.run_as = v)),
         "User of the system as whom this user's sessions open and make files, or USER:GROUP; takes a start as root. Empty: the server's. See USERS OF THE SYSTEM in ftpd.ini(5)."),
     required("home", Folder(InUser(|to, v| to.home = v)),
-        "Directory that is the root of what the user sees."),
+        "Directory that is the root of what the user sees. {user} stands for the name of the user."),
 ];
 
 /// Setters of keys whose range fits the field.
@@ -467,15 +508,12 @@ impl Key {
                 if hosts.is_empty() {
                     return Err(refused("is not a list of addresses or host names".to_owned()));
                 }
-                if let Some(host) = hosts.iter().find(|host| value::is_broken_address(host)) {
-                    return Err(Fault::Value(
-                        host.clone(),
-                        "is not an IPv4 address".to_owned(),
-                    ));
+                for host in &hosts {
+                    value::listening(host).map_err(|why| Fault::Value(host.clone(), why))?;
                 }
                 set.put(target, hosts);
             }
-            Host(set) => set.put(target, value::host(text).map_err(refused)?),
+            Host(set) => set.put(target, value::reachable_host(text).map_err(refused)?),
             Kind::Listen(set) => set.put(target, value::listen(text).map_err(refused)?),
             Number(range, set) => set.put(target, value::number(text, range).map_err(refused)?),
             Bound(range, set) => {
@@ -488,9 +526,13 @@ impl Key {
             Rate(set) => set.put(target, value::rate(text).map_err(refused)?),
             Switch(set) => set.put(target, value::switch(text).map_err(refused)?),
             Folder(set) => {
-                let is_hidden = matches!(target, Target::User(user) if user.run_as.is_some());
-                set.put(target, folder_value(text, folder, is_hidden).map_err(refused)?);
+                let absent = match target {
+                    Target::User(user) => Absent::of(user),
+                    Target::Server(..) => Absent::default(),
+                };
+                set.put(target, folder_value(text, folder, absent).map_err(refused)?);
             }
+            Date(set) => set.put(target, value::day(text).map_err(refused)?),
             LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
             File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
             Kind::Log(set) => set.put(
@@ -572,6 +614,7 @@ impl Kind {
             Rate(set) => set.section(),
             Switch(set) => set.section(),
             Folder(set) => set.section(),
+            Date(set) => set.section(),
             LateFolder(set) | File(set) | FileOrFolder(set) | Readable(set) => set.section(),
             Kind::Log(set) => set.section(),
             Word(_, set) => set.section(),
@@ -602,6 +645,7 @@ impl Kind {
             Rate(_) => "size per second, 0 is no limit".to_owned(),
             Switch(_) => "on or off".to_owned(),
             Folder(_) | LateFolder(_) => "directory".to_owned(),
+            Date(_) => "day as YYYY-MM-DD".to_owned(),
             File(_) | Readable(_) => "file".to_owned(),
             FileOrFolder(_) => "file or directory".to_owned(),
             Kind::Log(_) => "file or syslog".to_owned(),
@@ -677,26 +721,58 @@ fn run_as(text: &str) -> Result<Ids, value::Refused> {
     Ids::of(user.unwrap_or(text), gid)
 }
 
-/// One that only its user can see is believed to be there: who checks may not be that user.
-fn folder_value(text: &str, folder: &Path, is_hidden: bool) -> Result<PathBuf, value::Refused> {
+/// Which homes need not be seen by whoever checks the settings.
+#[derive(Debug, Clone, Copy, Default)]
+struct Absent {
+    /// Only its user may be able to see it.
+    hidden: bool,
+    /// It is made when it is missing.
+    to_be_made: bool,
+    /// Nobody logs in to it.
+    unused: bool,
+}
+
+impl Absent {
+    fn of(user: &User) -> Self {
+        Self {
+            hidden: user.run_as.is_some(),
+            to_be_made: user.limits.create_home,
+            unused: !user.enabled,
+        }
+    }
+}
+
+fn folder_value(text: &str, folder: &Path, absent: Absent) -> Result<PathBuf, value::Refused> {
     if text.is_empty() {
         return Err("is not a directory".to_owned());
     }
     let path = folder.join(text);
-    let denied = |why: std::io::Error| why.kind() == std::io::ErrorKind::PermissionDenied;
-    if is_hidden && std::fs::metadata(&path).is_err_and(denied) {
+    let why = match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() => return Ok(path),
+        Ok(_) => return Err("is not a directory".to_owned()),
+        Err(why) => why,
+    };
+    if absent.hidden && why.kind() == std::io::ErrorKind::PermissionDenied {
         return Ok(path);
     }
-    there(&path).map(|()| path)
+    // a link that leads nowhere is there, and is not followed to make something
+    let is_missing = why.kind() == std::io::ErrorKind::NotFound && !is_there(&path);
+    if is_missing && absent.unused {
+        return Ok(path);
+    }
+    if is_missing && absent.to_be_made {
+        let above = path.ancestors().find(|above| is_there(above)).unwrap_or(folder);
+        return if above.is_dir() {
+            Ok(path)
+        } else {
+            Err(format!("cannot be made: {} is not a directory", above.display()))
+        };
+    }
+    Err(format!("is not a directory: {why}"))
 }
 
-/// Whether a path is a directory.
-pub(super) fn there(path: &Path) -> Result<(), value::Refused> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err("is not a directory".to_owned()),
-        Err(why) => Err(format!("is not a directory: {why}")),
-    }
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn file_value(text: &str, folder: &Path) -> Result<Option<PathBuf>, value::Refused> {

@@ -5,6 +5,7 @@
 pub mod edit;
 
 mod confine;
+mod day;
 mod error;
 mod hash;
 mod hook;
@@ -16,12 +17,15 @@ mod source;
 mod tls;
 mod value;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use confine::Confine;
+pub use day::Day;
 pub use error::{ConfigError, Fault, Place};
 pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
@@ -127,11 +131,18 @@ impl Config {
         known.map(|(name, user)| (name.as_str(), user))
     }
 
+    /// Returns that user if the user may log in today. Others are nobody.
+    pub fn active(&self, name: &[u8]) -> Option<&Arc<User>> {
+        self.user(name).map(|(_, user)| user).filter(|user| user.is_active())
+    }
+
     /// Whether a user of other settings is none of these any more; one that needed no password and
     /// one that does are not the same.
     pub fn removes(&self, other: &Self, name: &str) -> bool {
-        let is_anonymous =
-            |config: &Self| config.users.get(name).map(|user| user.password.is_none());
+        let is_anonymous = |config: &Self| {
+            let user = config.users.get(name).filter(|user| user.is_active());
+            user.map(|user| user.password.is_none())
+        };
         is_anonymous(self) != is_anonymous(other)
     }
 
@@ -177,7 +188,10 @@ fn load_from(file: &Path, source: &Source<'_>) -> Result<Config, Vec<ConfigError
         vec![ConfigError { file: file.to_owned(), place: Place::default(), fault }]
     })?;
     let mut draft = Draft::new(file, mode);
-    draft.take(ini::read(&bytes));
+    let document = ini::read(&bytes);
+    // of a file with many users that is much
+    drop(bytes);
+    draft.take(document);
     draft.take_users(source);
     draft.finish()
 }
@@ -251,9 +265,17 @@ pub fn duration(text: &str) -> Result<Option<Duration>, String> {
     value::time(text)
 }
 
-/// Whether a text is an IPv4 address or may be the name of a host.
+/// Whether a text is an IPv4 address that clients can connect to, or may be the name of a host.
 pub fn is_host(text: &str) -> bool {
-    matches!(value::host(text), Ok(Some(_)))
+    matches!(value::reachable_host(text), Ok(Some(_)))
+}
+
+/// What is wrong with a value of a key of `[server]`, if something is; in words that follow the key.
+pub fn value_fault(name: &str, text: &str) -> Option<String> {
+    let key = KEYS.iter().find(|key| key.name == name)?;
+    let (mut server, mut limits) = (blank_server(), blank_limits());
+    let mut target = Target::Server(&mut server, &mut limits);
+    key.set(text, Path::new("/"), &mut target).err().map(|fault| fault.to_string())
 }
 
 /// The admin socket of a file that may have faults elsewhere.
@@ -284,6 +306,12 @@ struct Draft {
     server: Server,
     limits: Limits,
     users: Vec<Named>,
+    /// Where each of them has its section: the file and the line.
+    places: HashMap<String, (usize, usize)>,
+    /// `[template:NAME]` by name.
+    templates: HashMap<String, Arc<Template>>,
+    /// `[anonymous]`.
+    anonymous: Option<ini::Section>,
     lines: HashMap<&'static str, usize>,
     texts: HashMap<&'static str, String>,
     faults: Vec<(Place, Fault)>,
@@ -301,6 +329,38 @@ struct Named {
     user: User,
 }
 
+impl Named {
+    /// The name of its section.
+    fn section(&self) -> String {
+        match self.user.password {
+            Some(_) => format!("user:{}", self.name),
+            None => ANONYMOUS_SECTION.to_owned(),
+        }
+    }
+
+    /// Where a key of its section belongs, whether it is there or not.
+    fn place(&self, line: usize, key: &str) -> Place {
+        Place { file: self.file, ..Place::of(line, &self.section(), key) }
+    }
+}
+
+/// Keys that users have in common.
+struct Template {
+    section: ini::Section,
+    /// Keys whose values have been reported as faults already.
+    faulty: Vec<&'static str>,
+}
+
+/// The section of the anonymous users.
+const ANONYMOUS_SECTION: &str = "anonymous";
+
+/// Keys of `[server]` that say what others say in `[anonymous]`.
+const ALIASES: [(&str, &str); 3] =
+    [("enable_anonymous", "enabled"), ("anonymous_path", "home"), ("anonymous_perm", "perm")];
+
+/// What stands for the name of the user in `home`.
+const USER: &str = "{user}";
+
 impl Draft {
     fn new(file: &Path, mode: u32) -> Self {
         let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -311,24 +371,36 @@ impl Draft {
             server: blank_server(),
             limits: blank_limits(),
             users: Vec::new(),
+            places: HashMap::new(),
+            templates: HashMap::new(),
+            anonymous: None,
             lines: HashMap::new(),
             texts: HashMap::new(),
             faults: Vec::new(),
         }
     }
 
-    /// The server's section goes first, for its limits are the users' defaults.
+    /// The server's section goes first, for its limits are the users' defaults; then the
+    /// templates.
     fn take(&mut self, document: Document) {
         self.faults = document.faults;
         let (server, others): (Vec<_>, Vec<_>) =
             document.sections.into_iter().partition(|section| section.name == "server");
         self.server(server.into_iter().next());
+        let (templates, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|section| section.name.starts_with("template:"));
+        for section in templates {
+            self.template(section);
+        }
         for section in others {
             if let Some(name) = section.name.strip_prefix("user:") {
                 self.named(name, &section);
+            } else if section.name == ANONYMOUS_SECTION {
+                self.anonymous = Some(section);
             } else {
-                let near = strsim::jaro_winkler(&section.name, "server") > 0.8;
-                let near = near.then(|| "server".to_owned());
+                let mut known = ["server", ANONYMOUS_SECTION].into_iter();
+                let near = known.find(|name| strsim::jaro_winkler(&section.name, name) > 0.8);
+                let near = near.map(str::to_owned);
                 self.fault(&section, None, Fault::UnknownSection(near));
             }
         }
@@ -358,6 +430,7 @@ impl Draft {
                 }
             };
             let document = ini::read(&bytes);
+            drop(bytes);
             let faults = document.faults.into_iter();
             self.faults.extend(faults.map(|(place, fault)| (Place { file, ..place }, fault)));
             for section in document.sections {
@@ -375,12 +448,68 @@ impl Draft {
             let why = "is not a user name".to_owned();
             return self.fault(section, None, Fault::Value(name.to_owned(), why));
         }
-        if let Some(first) = self.users.iter().find(|named| named.name == name) {
-            let file = self.files.get(first.file).map(|(path, _)| path.display().to_string());
-            let place = format!("{}:{}", file.unwrap_or_default(), first.line);
+        if let Some((file, line)) = self.places.get(name) {
+            let file = self.files.get(*file).map(|(path, _)| path.display().to_string());
+            let place = format!("{}:{line}", file.unwrap_or_default());
             return self.fault(section, None, Fault::RepeatedUser(place));
         }
-        self.user(name, section);
+        self.places.insert(name.to_owned(), (self.files.len() - 1, section.line));
+        let user = self.user(name, section, true);
+        let password = section.entries.iter().find(|entry| entry.key == "password");
+        self.users.push(Named {
+            name: name.to_owned(),
+            file: self.files.len() - 1,
+            line: section.line,
+            password_line: password.map_or(section.line, |entry| entry.line),
+            user,
+        });
+    }
+
+    /// What users have in common. Its faults are reported here, and not for each user; but whether
+    /// a home is there shows only with the user's name.
+    fn template(&mut self, section: ini::Section) {
+        let name = section.name.strip_prefix("template:").unwrap_or_default().to_owned();
+        if !is_user_name(&name) {
+            let why = "is not the name of a template".to_owned();
+            return self.fault(&section, None, Fault::Value(name, why));
+        }
+        let mut user = blank_user(self.limits.clone());
+        let mut faulty = Vec::new();
+        for entry in &section.entries {
+            let keys = KEYS.iter().filter(|key| key.section() != Section::Server);
+            let Some(key) = keys.into_iter().find(|key| key.name == entry.key) else {
+                continue;
+            };
+            let set = if matches!(key.kind, Kind::Folder(_)) {
+                Ok(())
+            } else {
+                key.set(&entry.value, &self.folder, &mut Target::User(&mut user))
+            };
+            let chained = key.name == "like" && !entry.value.is_empty();
+            let set = if chained { Err(Fault::TemplateOfTemplate) } else { set };
+            if let Err(fault) = set {
+                self.fault(&section, Some(entry), fault);
+                faulty.push(key.name);
+            }
+        }
+        self.unknown(&section, Section::Server, "[server]");
+        self.templates.insert(name, Arc::new(Template { section, faulty }));
+    }
+
+    /// The template that a section names. One that is not there is a fault.
+    fn template_of(&mut self, section: &ini::Section) -> Option<Arc<Template>> {
+        let entry = section.entries.iter().find(|entry| entry.key == "like");
+        let entry = entry.filter(|entry| !entry.value.is_empty())?;
+        let found = self.templates.get(&entry.value).cloned();
+        if found.is_none() {
+            let mut why = format!("has no section '[template:{}]'", entry.value);
+            let names = self.templates.keys().map(String::as_str);
+            if let Some(near) = nearest(&entry.value, names) {
+                let _ = write!(why, "; did you mean '{near}'?");
+            }
+            self.fault(section, Some(entry), Fault::Value(entry.value.clone(), why));
+        }
+        found
     }
 
     fn server(&mut self, section: Option<ini::Section>) {
@@ -407,45 +536,65 @@ impl Draft {
         (self.server, self.limits) = (server, limits);
     }
 
-    fn user(&mut self, name: &str, section: &ini::Section) {
-        let mut user = User {
-            password: None,
-            perm: PermSet::default(),
-            run_as: None,
-            home: PathBuf::new(),
-            limits: self.limits.clone(),
-            tls_client: None,
-        };
+    /// Reads a user from a section, from the template that it names, and from the defaults.
+    /// Anonymous users have no password.
+    fn user(&mut self, name: &str, section: &ini::Section, has_password: bool) -> User {
+        let names_template = self.faults.len();
+        let template = self.template_of(section);
+        // what a template that is not there would have said is not known to be missing
+        let may_miss = self.faults.len() == names_template;
+        let mut user = blank_user(self.limits.clone());
         for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
-            let entry = section.entries.iter().find(|entry| entry.key == key.name);
+            if !has_password && key.name == "password" {
+                continue;
+            }
+            let find = |section: &ini::Section| {
+                section.entries.iter().position(|entry| entry.key == key.name)
+            };
+            let own = find(section).and_then(|at| section.entries.get(at));
+            let lent = template.as_ref().filter(|_| own.is_none());
+            let lent = lent.filter(|template| !template.faulty.contains(&key.name));
+            let lent = lent.and_then(|lent| lent.section.entries.get(find(&lent.section)?));
             let default = key.default.filter(|_| key.section() == Section::User);
-            let text = entry.map(|entry| entry.value.as_str()).or(default);
+            let text = own.or(lent).map(|entry| entry.value.as_str()).or(default);
             let Some(text) = text else {
-                if key.default.is_none() {
-                    let place = Place::of(section.line, &section.name, key.name);
-                    let file = self.files.len() - 1;
-                    self.faults.push((Place { file, ..place }, Fault::Missing));
+                let is_faulty =
+                    template.as_ref().is_some_and(|lent| lent.faulty.contains(&key.name));
+                if key.default.is_none() && may_miss && !is_faulty {
+                    self.fault_of_key(section, key.name, Fault::Missing);
                 }
                 continue;
             };
-            if let Err(fault) = key.set(text, &self.folder, &mut Target::User(&mut user)) {
-                self.fault(section, entry, fault);
+            let is_folder = matches!(key.kind, Kind::Folder(_));
+            let text = if is_folder { expanded(text, name) } else { Ok(Cow::Borrowed(text)) };
+            let mut target = Target::User(&mut user);
+            let set = text.and_then(|text| key.set(&text, &self.folder, &mut target));
+            if let Err(fault) = set {
+                match own {
+                    Some(entry) => self.fault(section, Some(entry), fault),
+                    None => self.fault_of_key(section, key.name, fault),
+                }
             }
         }
-        let asks = section.entries.iter().find(|entry| entry.key == "run_as");
-        if let (Some(ids), Some(entry)) = (&mut user.run_as, asks) {
-            let place = self.spot(self.files.len() - 1, entry.line, &section.name, "run_as");
+        let find = |section: &ini::Section| {
+            section.entries.iter().find(|entry| entry.key == "run_as").map(|entry| entry.line)
+        };
+        let lent = template.as_ref().map(|lent| &lent.section);
+        let asks = find(section).map(|line| (self.files.len() - 1, line, section));
+        let asks = asks.or_else(|| lent.and_then(|lent| Some((0, find(lent)?, lent))));
+        if let (Some(ids), Some((file, line, section))) = (&mut user.run_as, asks) {
+            let place = self.spot(file, line, &section.name, "run_as");
             *ids = Arc::new(Ids { place, ..Ids::clone(ids) });
         }
         self.unknown(section, Section::Server, "[server]");
-        let password = section.entries.iter().find(|entry| entry.key == "password");
-        self.users.push(Named {
-            name: name.to_owned(),
-            file: self.files.len() - 1,
-            line: section.line,
-            password_line: password.map_or(section.line, |entry| entry.line),
-            user,
-        });
+        user
+    }
+
+    /// A fault of a key that the section itself does not have.
+    fn fault_of_key(&mut self, section: &ini::Section, key: &str, fault: Fault) {
+        let place = Place::of(section.line, &section.name, key);
+        // the file that was read last
+        self.faults.push((Place { file: self.files.len() - 1, ..place }, fault));
     }
 
     /// Keys of `section` that no row knows, or that belong elsewhere.
@@ -481,6 +630,7 @@ impl Draft {
         let mut warnings = Vec::new();
         self.ports(&mut warnings);
         self.readable_passwords(&mut warnings);
+        self.slow_hashes(&mut warnings);
         self.anonymous();
         self.tls();
         self.account();
@@ -490,6 +640,7 @@ impl Draft {
         }
         if !self.faults.is_empty() {
             self.faults.sort_by_key(|(place, _)| (place.file, place.line));
+            self.faults.dedup();
             let faults = std::mem::take(&mut self.faults);
             return Err(faults.into_iter().map(|fault| self.error(fault)).collect());
         }
@@ -511,18 +662,58 @@ impl Draft {
         })
     }
 
-    /// Passwords in clear text are for the server's user alone.
+    /// Passwords in clear text are for the server's user alone. A file is named once, however
+    /// many users it has.
     fn readable_passwords(&self, warnings: &mut Vec<String>) {
-        let why = "clear text in a file that others can read; chmod o-r it, or use a hash of \
-            'ftpd passwd'";
-        for Named { name, file, password_line, user, .. } in &self.users {
-            let is_open = self.files.get(*file).is_some_and(|(_, mode)| mode & 0o004 != 0);
-            if is_open && matches!(user.password, Some(Password::Clear(_))) {
-                let place = Place::of(*password_line, &format!("user:{name}"), "password");
-                let place = Place { file: *file, ..place };
-                warnings.push(self.printed(&(place, Fault::Secret(why))));
+        let mut first = vec![None; self.files.len()];
+        for named in &self.users {
+            let is_open = self.files.get(named.file).is_some_and(|(_, mode)| mode & 0o004 != 0);
+            if is_open
+                && matches!(named.user.password, Some(Password::Clear(_)))
+                && let Some(seen) = first.get_mut(named.file)
+            {
+                let (_, count) = seen.get_or_insert((named, 0_usize));
+                *count += 1;
             }
         }
+        for (named, count) in first.into_iter().flatten() {
+            let mut why = "clear text in a file that others can read; chmod o-r it, or use a \
+                hash of 'ftpd passwd'"
+                .to_owned();
+            if count > 1 {
+                let _ = write!(why, " ({count} users)");
+            }
+            let place = named.place(named.password_line, "password");
+            warnings.push(self.printed(&(place, Fault::Note(why))));
+        }
+    }
+
+    /// Hashes that hold up each login, and the logins that wait behind it.
+    fn slow_hashes(&self, warnings: &mut Vec<String>) {
+        let slow = self.users.iter().filter_map(|named| match &named.user.password {
+            Some(Password::Hash(hash)) => Some((named, hash.estimate())),
+            Some(Password::Clear(_)) | None => None,
+        });
+        let slow: Vec<_> = slow.filter(|(_, time)| *time > SLOW).collect();
+        let (Some((first, _)), Some(longest)) =
+            (slow.first(), slow.iter().map(|(_, time)| *time).max())
+        else {
+            return;
+        };
+        let mut why = format!(
+            "a hash that takes about {:.1} s to check at each login; make another one with \
+             'ftpd passwd NAME --write'",
+            longest.as_secs_f64()
+        );
+        if slow.len() > 1 {
+            let names = slow.iter().take(NAMED).map(|(named, _)| named.name.escape_debug());
+            let names: Vec<_> = names.map(|name| name.to_string()).collect();
+            let more = slow.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let _ = write!(why, " (for {} users: {}{more})", slow.len(), names.join(", "));
+        }
+        let place = first.place(first.password_line, "password");
+        warnings.push(self.printed(&(place, Fault::Note(why))));
     }
 
     fn ports(&mut self, warnings: &mut Vec<String>) {
@@ -575,15 +766,15 @@ impl Draft {
                 self.faults.push((place, Fault::NeedsCertificate));
             }
         }
-        for Named { name, file, line, user, .. } in &self.users {
+        for named in &self.users {
+            let user = &named.user;
             let own = user.limits.tls_required != self.limits.tls_required;
             let asked = [
                 ("tls_required", own && user.limits.tls_required != none),
                 ("tls_client", user.tls_client.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
-                let place = Place::of(*line, &format!("user:{name}"), key);
-                let place = Place { file: *file, ..place };
+                let place = named.place(named.line, key);
                 self.faults.push((place, Fault::NeedsCertificate));
             }
         }
@@ -616,10 +807,9 @@ impl Draft {
         if has_authority || self.is_faulty(self.line("tls_client_ca")) {
             return;
         }
-        for Named { name, file, line, user, .. } in &self.users {
-            if let Some(client) = &user.tls_client {
-                let place = Place::of(*line, &format!("user:{name}"), "tls_client");
-                let place = Place { file: *file, ..place };
+        for named in &self.users {
+            if let Some(client) = &named.user.tls_client {
+                let place = named.place(named.line, "tls_client");
                 let why = "needs a tls_client_ca in [server]".to_owned();
                 self.faults.push((place, Fault::Value(client.clone(), why)));
             }
@@ -691,40 +881,97 @@ impl Draft {
 
     /// Anonymous users are users without a password.
     fn anonymous(&mut self) {
-        if !self.server.enable_anonymous {
+        let given = self.anonymous.take();
+        if given.is_none() && !self.server.enable_anonymous {
             return;
         }
-        let Some(home) = self.server.anonymous_path.clone() else {
-            let said = self.line("anonymous_path");
-            let line = if said > 0 { said } else { self.line("enable_anonymous") };
-            let place = Place::of(line, "server", "anonymous_path");
-            if !self.faults.iter().any(|(other, _)| other.key == place.key) {
-                self.faults.push((place, Fault::Missing));
-            }
-            return;
+        let line = given.as_ref().map_or(0, |section| section.line);
+        let blank = ini::Section {
+            name: ANONYMOUS_SECTION.to_owned(),
+            line: self.line("enable_anonymous"),
+            entries: Vec::new(),
         };
-        if let Err(why) = keys::there(&home) {
-            let place = Place::of(self.line("anonymous_path"), "server", "anonymous_path");
-            let read = home.strip_prefix(&self.folder).unwrap_or(&home);
-            self.faults.push((place, Fault::Value(read.display().to_string(), why)));
+        let has_section = given.is_some();
+        let mut section = given.unwrap_or(blank);
+        let lent = self.lend(&mut section);
+        // it stands in ftpd.ini, whatever was read last
+        let others = self.files.split_off(1);
+        let known = self.faults.len();
+        if let Some(entry) = section.entries.iter().find(|entry| entry.key == "password") {
+            self.fault(&section, Some(entry), Fault::Misplaced("[user:NAME]"));
+        }
+        let user = self.user(ANONYMOUS_SECTION, &section, false);
+        self.files.extend(others);
+        for (place, _) in self.faults.iter_mut().skip(known) {
+            // in the words of whoever has written the other key
+            let alias = ALIASES.iter().find(|(_, key)| place.key.as_deref() == Some(key));
+            if let Some((alias, key)) = alias
+                && (lent.contains(key) || !has_section)
+            {
+                let line = self.lines.get(alias).copied().unwrap_or(place.line);
+                *place = Place::of(line, "server", alias);
+            }
+        }
+        self.server.enable_anonymous = user.enabled;
+        if !user.enabled {
+            return;
         }
         for name in ANONYMOUS {
-            if let Some(named) = self.users.iter().find(|named| named.name == name) {
+            if let Some((file, line)) = self.places.get(name) {
                 let why = "is an anonymous user already (enable_anonymous)".to_owned();
                 let section = Some(format!("user:{name}"));
-                let place = Place { file: named.file, line: named.line, section, key: None };
+                let place = Place { file: *file, line: *line, section, key: None };
                 self.faults.push((place, Fault::Value(name.to_owned(), why)));
             }
-            let user = User {
-                password: None,
-                perm: self.server.anonymous_perm,
-                run_as: None,
-                home: home.clone(),
-                limits: self.limits.clone(),
-                tls_client: None,
-            };
-            let (name, line) = (name.to_owned(), 0);
+            let (name, user) = (name.to_owned(), user.clone());
             self.users.push(Named { name, file: 0, line, password_line: line, user });
+        }
+    }
+
+    /// What `[server]` says of anonymous users, where their section does not; gives the keys.
+    /// The two must not contradict each other.
+    fn lend(&mut self, section: &mut ini::Section) -> Vec<&'static str> {
+        let mut lent = Vec::new();
+        for (alias, name) in ALIASES {
+            let (line, text) = (self.line(alias), self.texts.get(alias));
+            let Some(text) = text.filter(|_| line > 0).cloned() else { continue };
+            let own = section.entries.iter().find(|entry| entry.key == name);
+            match own {
+                None if text.is_empty() => {}
+                // it has its fault already
+                None if self.is_faulty(line) && name != "home" => {}
+                None => {
+                    section.entries.push(ini::Entry {
+                        key: name.to_owned(),
+                        value: text,
+                        line,
+                    });
+                    lent.push(name);
+                }
+                Some(entry) if !self.agree(name, &entry.value, &text) => {
+                    let why = format!("contradicts {alias} of [server] on line {line}");
+                    let place = Place::of(entry.line, ANONYMOUS_SECTION, name);
+                    self.faults.push((place, Fault::Value(entry.value.clone(), why)));
+                }
+                Some(_) => {}
+            }
+        }
+        lent
+    }
+
+    /// Whether two texts are one value of a user's key, or one of them is none.
+    fn agree(&self, name: &str, one: &str, other: &str) -> bool {
+        let read = |text: &str| {
+            let mut user = blank_user(self.limits.clone());
+            // a directory that is not there has its own fault
+            user.enabled = false;
+            let key = KEYS.iter().find(|key| key.name == name)?;
+            key.set(text, &self.folder, &mut Target::User(&mut user)).ok()?;
+            Some((user.enabled, user.perm, user.home))
+        };
+        match (read(one), read(other)) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
         }
     }
 
@@ -786,6 +1033,42 @@ fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<Strin
     let near = |name: &'n str| (strsim::osa_distance(word, name), name);
     let best = names.map(near).min()?;
     (best.0 <= 1 + word.len() / 4).then(|| best.1.to_owned())
+}
+
+/// The text of a home with the name of its user, which must be one part of a path.
+fn expanded<'t>(text: &'t str, name: &str) -> Result<Cow<'t, str>, Fault> {
+    if !text.contains(USER) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let odd = |letter: char| letter.is_control() || letter == '/';
+    if matches!(name, "" | "." | "..") || name.contains(odd) || name.len() > LONGEST_NAME {
+        let why = format!("needs a name that can be a directory's, and '{name}' is none");
+        return Err(Fault::Value(text.to_owned(), why));
+    }
+    Ok(Cow::Owned(text.replace(USER, name)))
+}
+
+/// Bytes of the name of a file.
+const LONGEST_NAME: usize = 255;
+
+/// A hash that takes longer than this to check is worth a word.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// How many users a warning names.
+const NAMED: usize = 5;
+
+/// Overwritten by the defaults of the table, and by the server's limits.
+fn blank_user(limits: Limits) -> User {
+    User {
+        password: None,
+        perm: PermSet::default(),
+        run_as: None,
+        home: PathBuf::new(),
+        limits,
+        tls_client: None,
+        enabled: true,
+        expires: None,
+    }
 }
 
 /// Overwritten by the defaults of the table, to the last field.
@@ -852,6 +1135,11 @@ fn blank_limits() -> Limits {
         sync_uploads: true,
         hooks: Programs::default(),
         chmod_mask: 0,
+        allow_overwrite: false,
+        world_readable_only: true,
+        create_home: false,
+        login_msg: String::new(),
+        folder_message: false,
         tls_required: TlsRequired { control: true, data: true },
         tls_require_close_notify: true,
     }
@@ -865,14 +1153,7 @@ mod tests {
     fn each_default_is_accepted_by_its_own_row() {
         for key in KEYS {
             let (mut server, mut limits) = (blank_server(), blank_limits());
-            let mut user = User {
-                password: None,
-                perm: PermSet::default(),
-                run_as: None,
-                home: PathBuf::new(),
-                limits: limits.clone(),
-                tls_client: None,
-            };
+            let mut user = blank_user(limits.clone());
             let mut target = match key.section() {
                 Section::User => Target::User(&mut user),
                 Section::Server | Section::Both => Target::Server(&mut server, &mut limits),

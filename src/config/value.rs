@@ -3,7 +3,7 @@
 //! A function here takes the trimmed text and gives the value, or says what is wrong with
 //! the text in words that follow it: `'many' is not a whole number`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::day::Day;
 use super::hash::Hash;
 use super::perm::PermSet;
 
@@ -233,16 +234,72 @@ pub(super) fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
 
 /// An IPv4 address or a host name; empty is none.
 pub(super) fn host(text: &str) -> Result<Option<String>, Refused> {
-    let in_name = |letter: char| !letter.is_whitespace() && !":/,".contains(letter);
-    if text.chars().all(in_name) && !is_broken_address(text) {
-        Ok((!text.is_empty()).then(|| text.to_owned()))
+    if text.is_empty() {
+        Ok(None)
+    } else if is_host_name(text) && !is_broken_address(text) {
+        Ok(Some(text.to_owned()))
     } else {
         Err("is neither an IPv4 address nor a host name".to_owned())
     }
 }
 
+/// A day of the calendar; empty is none.
+pub(super) fn day(text: &str) -> Result<Option<Day>, Refused> {
+    let day = (!text.is_empty()).then(|| Day::parse(text));
+    day.map(|day| day.ok_or_else(|| "is not a day such as 2026-12-31".to_owned())).transpose()
+}
+
+/// An IPv4 address that clients can connect to, or a host name; empty is none.
+pub(super) fn reachable_host(text: &str) -> Result<Option<String>, Refused> {
+    let host = host(text)?;
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) if !is_reachable(address) => {
+            Err("is an address that no client can connect to".to_owned())
+        }
+        Ok(_) | Err(_) => Ok(host),
+    }
+}
+
+/// Whether it may be the address of one host.
+fn is_reachable(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    // "this network", groups, and what is reserved, with the address of all hosts
+    first != 0 && !address.is_multicast() && first < 240
+}
+
+/// Letters, digits and hyphens, with dots between the labels (RFC 1123 §2.1); and underscores,
+/// which some networks have.
+fn is_host_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_letter)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Whether a text is an address or the name of a host, to listen on.
+pub(super) fn listening(text: &str) -> Result<(), Refused> {
+    // a link-local address may have its interface behind it
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    let address =
+        address.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(address);
+    if text.parse::<IpAddr>().is_ok() || address.parse::<Ipv6Addr>().is_ok() {
+        Ok(())
+    } else if is_broken_address(text) {
+        Err("is not an IPv4 address".to_owned())
+    } else if is_host_name(text) {
+        Ok(())
+    } else {
+        Err("is neither an address nor a host name".to_owned())
+    }
+}
+
 /// No name ends in a number (RFC 3696 §2), so this is an IPv4 address with a slip of the pen.
-pub(super) fn is_broken_address(text: &str) -> bool {
+fn is_broken_address(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
     is_number && text.parse::<IpAddr>().is_err()

@@ -124,7 +124,7 @@ impl Way {
 impl From<AuthError> for LoginResult {
     fn from(why: AuthError) -> Self {
         match why {
-            AuthError::UnknownUser => Self::User,
+            AuthError::UnknownUser | AuthError::Disabled | AuthError::Expired => Self::User,
             AuthError::WrongPassword => Self::Password,
             AuthError::NoCertificate => Self::Certificate,
             AuthError::NotFromHere => Self::Address,

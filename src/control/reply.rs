@@ -88,6 +88,19 @@ impl Reply {
         Self { body: Some((tame(first.as_bytes()), between)), ..Self::new(code, last) }
     }
 
+    /// Several lines of somebody else's text, each behind the code, so that none can be taken for
+    /// the last one.
+    pub(super) fn message(code: Code, first: &[u8], between: &[Vec<u8>], last: &str) -> Self {
+        let mut body = Vec::new();
+        for line in between {
+            body.extend_from_slice(&code.digits());
+            body.push(b'-');
+            body.extend_from_slice(&tame(line));
+            body.extend_from_slice(b"\r\n");
+        }
+        Self { body: Some((tame(first), body)), ..Self::new(code, last) }
+    }
+
     /// 200.
     pub(super) fn ok(text: impl AsRef<[u8]>) -> Self {
         Self::new(Code::Ok, text)

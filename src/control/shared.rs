@@ -145,6 +145,16 @@ impl Settings {
         self.ports.count()
     }
 
+    /// Whether PASV replies name a host that must be looked up.
+    pub fn masks_by_name(&self) -> bool {
+        self.masquerade.is_name()
+    }
+
+    /// Looks that host up. The log has a warning if its name does not resolve.
+    pub fn look_up_mask(&self) {
+        self.masquerade.look_up();
+    }
+
     /// SHA-256 of the certificate, if there is one.
     pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref().map(Tls::fingerprint)

@@ -29,6 +29,19 @@ impl Masquerade {
         }
     }
 
+    /// Whether it is a name, which must be looked up.
+    pub fn is_name(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| name.parse::<Ipv4Addr>().is_err())
+    }
+
+    /// Looks a name up before the first client needs its address. The log has a warning if it does
+    /// not resolve.
+    pub fn look_up(&self) {
+        if let Some(name) = &self.name {
+            self.resolve(name);
+        }
+    }
+
     /// The address to tell `peer`, whose control connection came to `own`.
     ///
     /// # Errors

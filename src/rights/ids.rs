@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
@@ -94,6 +95,11 @@ impl Hash for Ids {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.uid, self.gid).hash(state);
     }
+}
+
+/// The home of a user of this system, if there is such a user.
+pub fn home_of(name: &str) -> Option<PathBuf> {
+    User::from_name(name).ok().flatten().map(|user| user.dir)
 }
 
 /// The number of a group.

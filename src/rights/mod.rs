@@ -28,13 +28,13 @@ use rustix::thread::{
 
 pub use aside::{Lookup, look_up, take_lookups};
 pub use held::{Held, may_follow, open, read};
-pub use ids::{Ids, group};
+pub use ids::{Ids, group, home_of};
 pub use sandbox::{
     Enforced, Reach, Sandbox, is_of_sandbox, may_change_in_sandbox, may_start_in_sandbox,
 };
 pub use thread::{
     Acting, Lent, Raised, act_as, as_server, can_act, is_settled, lend_switch, may_set_gid,
-    raise_low_ports, settle,
+    raise_low_ports, raise_ownership, settle,
 };
 
 /// What a server keeps when it gives up root.
@@ -44,6 +44,8 @@ pub struct Keep {
     pub low_ports: bool,
     /// Acting as users of the settings who have one of the system's.
     pub acting: bool,
+    /// Giving files away, for homes that are made for those.
+    pub ownership: bool,
 }
 
 /// What it takes to act as somebody else.
@@ -53,7 +55,8 @@ impl Keep {
     fn capabilities(self) -> CapabilitySet {
         let none = CapabilitySet::empty();
         let ports = if self.low_ports { CapabilitySet::NET_BIND_SERVICE } else { none };
-        ports | if self.acting { SWITCH } else { none }
+        let ownership = if self.ownership { CapabilitySet::CHOWN } else { none };
+        ports | ownership | if self.acting { SWITCH } else { none }
     }
 }
 

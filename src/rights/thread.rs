@@ -156,7 +156,15 @@ pub struct Raised(Option<CapabilitySets>);
 
 /// Ports below 1024 may be bound, if the process has kept the right to.
 pub fn raise_low_ports() -> Raised {
-    let wanted = CapabilitySet::NET_BIND_SERVICE;
+    raise(CapabilitySet::NET_BIND_SERVICE)
+}
+
+/// Files may be given to others, if the process has kept the right to.
+pub fn raise_ownership() -> Raised {
+    raise(CapabilitySet::CHOWN)
+}
+
+fn raise(wanted: CapabilitySet) -> Raised {
     let Ok(before) = capabilities(None) else { return Raised(None) };
     if before.effective.contains(wanted) || !before.permitted.contains(wanted) {
         return Raised(None);

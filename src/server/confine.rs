@@ -241,12 +241,26 @@ fn places(config: &Config) -> Vec<Place> {
     let state = server.state_dir.as_deref();
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Place {
-        folder: user.home.clone(),
+        folder: home(user),
         ids: user.run_as.clone(),
         asked: format!("[user:{}] home", escaped(name.as_bytes())),
         is_fixed: false,
     };
-    all.into_iter().flatten().chain(logs).chain(config.users.iter().map(home)).collect()
+    // a user who may not log in need not have one
+    let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();
+    all.into_iter()
+        .flatten()
+        .chain(logs)
+        .chain(config.users.iter().filter(needed).map(home))
+        .collect()
+}
+
+/// The home of a user. One that may have to be made lies in what is there above it; but all of the
+/// system is never let in for that.
+fn home(user: &User) -> PathBuf {
+    let above = user.home.ancestors().skip(1).find(|above| above.exists());
+    let above = above.filter(|above| user.limits.create_home && above.parent().is_some());
+    above.unwrap_or(&user.home).to_owned()
 }
 
 /// Folders of the files of TLS, where they are and where links of their names lead: a renewed

@@ -175,6 +175,13 @@ impl Server {
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self) -> io::Result<()> {
         self.announce();
+        let settings = self.hub.shared.settings();
+        if settings.masks_by_name() {
+            // name servers may take their time
+            thread::Builder::new()
+                .name("masquerade".to_owned())
+                .spawn(move || settings.look_up_mask())?;
+        }
         let workers = self.hub.shared.settings().config.hook_workers();
         // a reload that has it starts them as well
         if let Some(mut turn) = self.hub.turn.wait(Duration::ZERO) {

@@ -95,7 +95,9 @@ fn keep(config: &Config) -> Keep {
     let server = &config.server;
     let PortRange { first, .. } = server.passive_ports;
     let low_ports = (1..LOW).contains(&server.active_port) || first < LOW;
-    Keep { low_ports, acting: config.acting().next().is_some() }
+    let ownership =
+        config.users.values().any(|user| user.limits.create_home && user.run_as.is_some());
+    Keep { low_ports, acting: config.acting().next().is_some(), ownership }
 }
 
 /// What will fail because of it, said while somebody looks at the log.

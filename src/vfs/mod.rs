@@ -11,6 +11,7 @@
 mod attributes;
 mod beneath;
 mod error;
+mod home;
 mod journal;
 mod names;
 mod part;

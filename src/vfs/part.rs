@@ -1,7 +1,6 @@
 //! One part file while an upload writes to it: taken over, put in place, or left behind.
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -53,8 +52,9 @@ impl Part {
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == id_of(&there))
     }
 
-    /// One rename puts the part in place. Gives the name if it is not the one that was wanted.
-    pub(super) fn rename(&self) -> Result<Option<Vec<u8>>, FsError> {
+    /// One rename puts the part in place. Gives the name if it is not the one that was wanted,
+    /// because somebody else has made a file of that name and it may not be replaced.
+    pub(super) fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
         let Place { dir, name, folder, .. } = &self.place;
         let part = self.active.name.bytes();
         let looks = self.base.is_some() || self.mode.is_some();
@@ -73,12 +73,12 @@ impl Part {
             let now = Mode::from_raw_mode(now.st_mode & 0o777);
             let _ = chmodat(dir, os(&part), now, AtFlags::empty());
         }
-        if self.promise.is_none() {
+        if self.promise.is_none() && replace {
             renameat(dir, os(&part), dir, os(name))?;
             return Ok(None);
         }
         for path in new_names(&folder.path.join(name)) {
-            match rename_new(dir.as_fd(), &part, path.name()) {
+            match rename_new(dir, os(&part), dir, os(path.name())) {
                 Err(FsError::Exists) => {}
                 other => {
                     let other = other.map(|()| path.name());

@@ -667,15 +667,20 @@ pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
     names.filter_map(|entry| PartName::parse(entry.file_name().to_bytes())).collect()
 }
 
-/// Gives a part its file's name, which nothing else may have.
-pub(super) fn rename_new(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> Result<(), FsError> {
-    match renameat_with(dir, os(from), dir, os(to), RenameFlags::NOREPLACE) {
+/// Renames to a name that nothing else may have, such as a part to its file's name.
+pub(super) fn rename_new(
+    from_dir: impl AsFd,
+    from: &Path,
+    to_dir: impl AsFd,
+    to: &Path,
+) -> Result<(), FsError> {
+    match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
         // a file system that cannot promise it
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            if lstat(dir, to).is_ok() {
+            if statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                 return Err(FsError::Exists);
             }
-            Ok(renameat(dir, os(from), dir, os(to))?)
+            Ok(renameat(from_dir, from, to_dir, to)?)
         }
         other => Ok(other?),
     }

@@ -81,6 +81,9 @@ impl Tree {
     ) -> Result<Upload, FsError> {
         self.may_make(path)?;
         self.as_file(path)?;
+        if !self.uploads.replace {
+            self.is_free(path)?;
+        }
         if !self.uploads.atomic {
             let size = self.check_write(path)?;
             let offset = match store {
@@ -126,6 +129,16 @@ impl Tree {
             self.change(path, place, wanted, mode, heed)
         } else {
             self.resume(path, place, there, parts, wanted)
+        }
+    }
+
+    /// Whether nothing has this name yet.
+    fn is_free(&self, path: &VirtualPath) -> Result<(), FsError> {
+        match self.entry(path) {
+            Err(FsError::NotFound) => Ok(()),
+            Err(why) => Err(why),
+            Ok(_) if path.is_root() => Err(FsError::IsADirectory),
+            Ok(_) => Err(FsError::Exists),
         }
     }
 

@@ -17,10 +17,10 @@ use rustix::process::geteuid;
 use super::beneath::Root;
 use super::names::Names;
 use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, entries, id_of, len_of};
+use super::parts::{FileId, entries, id_of, len_of, rename_new};
 use super::upload::Uploads;
 use super::{FsError, Store, VirtualPath};
-use crate::rights;
+use crate::rights::{self, Ids};
 
 /// A user's home, seen as the root of all there is.
 #[derive(Debug)]
@@ -121,6 +121,23 @@ impl Home {
         }
         let counts_links = stat.is_some_and(|stat| stat.st_nlink > 0);
         Ok(Self { path: path.to_owned(), root: root?, counts_links })
+    }
+
+    /// Takes hold of a home that is made if it is missing, with the directories above it: with
+    /// `mode`, and for the user whom this thread acts as (`ids`, or the server's).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Home::open`]; and when the way leads over a link that somebody else has made.
+    #[inline(never)]
+    pub fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<Self, FsError> {
+        let held = super::home::make(path, mode, ids)?;
+        let home = Self::open(path)?;
+        if id_of(&fstat(&held)?) == id_of(&fstat(&home.root)?) {
+            Ok(home)
+        } else {
+            Err(FsError::Replaced)
+        }
     }
 }
 
@@ -244,6 +261,12 @@ impl Tree {
         let new = existing | OFlags::CREATE | OFlags::EXCL;
         // somebody else may make it between the two, and then it is there the second time
         for _ in 0..2 {
+            if !self.uploads.replace {
+                if matches!(store, Store::At(offset) if offset > 0) {
+                    return Err(FsError::NotFound);
+                }
+                return Ok((self.open_file(path, new, mode)?, 0, true));
+            }
             match self.open_file(path, existing, 0) {
                 Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
                 opened => {
@@ -499,7 +522,7 @@ impl Tree {
         self.uploads.parts.clear(&dir, id_of(&stat), &parts)
     }
 
-    /// Renames; a file that has the new name is replaced at once.
+    /// Renames; a file that has the new name is replaced at once, if it may be.
     ///
     /// # Errors
     ///
@@ -511,7 +534,11 @@ impl Tree {
         self.may_make(to)?;
         let (old, old_name) = self.root.parent(self.below(from)?)?;
         let (new, new_name) = self.root.parent(to.below_root())?;
-        renameat(old, old_name, new, new_name)?;
+        if self.uploads.replace {
+            renameat(old, old_name, new, new_name)?;
+        } else {
+            rename_new(old, old_name, new, new_name)?;
+        }
         let parts = &self.uploads.parts;
         if parts.are_there() && self.hold(to).is_ok() {
             parts.moved(&self.real(from), &self.real(to));

@@ -56,6 +56,8 @@ pub struct Uploads {
     pub atomic: bool,
     /// Whether it is on the disk before it is called whole.
     pub sync: bool,
+    /// Whether it may replace a file, or change one.
+    pub replace: bool,
 }
 
 /// An upload that may begin. Nothing that clients see has changed yet.
@@ -310,7 +312,7 @@ impl Upload {
         let dir = sync.then(|| opened(&part.place.dir));
         let active = Arc::clone(&part.active);
         let mut taken = active.writing()?;
-        if let Some(name) = part.rename()? {
+        if let Some(name) = part.rename(self.tree.uploads.replace)? {
             self.path = self.path.parent().join(&name);
         }
         // it is no part any more that could be taken over

@@ -171,6 +171,14 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("transfer_log", "home/xferlog"),
         ("shutdown_grace", "0"),
         ("chmod_mask", "0755"),
+        ("allow_overwrite", "off"),
+        ("world_readable_only", "on"),
+        ("create_home", "on"),
+        ("login_msg", "hello; # there = \u{e4}"),
+        ("folder_message", "on"),
+        ("like", ""),
+        ("enabled", "on"),
+        ("expires", "2999-12-31"),
         ("atomic_uploads", "off"),
         ("sync_uploads", "On"),
         ("keep_parts", "2d"),
@@ -659,7 +667,14 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("log_level", "loud 3"),
         ("allow_from", "192.168.1.0/33 localhost 1.2.3 ::1/129"),
         ("masquerade_except", "lan 10.0.0.0/8,nowhere"),
-        ("masquerade_address", "::1 2001:db8::1 1.2.3.4:21 300.1.1.1 1.2.3 10.0.0.256"),
+        (
+            "masquerade_address",
+            "::1 2001:db8::1 1.2.3.4:21 300.1.1.1 1.2.3 10.0.0.256 0.0.0.0 0.1.2.3 224.0.0.1 \
+             255.255.255.255 240.0.0.1 $PASV_ADDRESS ${IP} ftp..example.org \
+             -x.example x-.example <ip> ftp.ex\u{e4}mple",
+        ),
+        ("ip", "$IP 127.0.0.1;x *:21 ::1] 1::2::3 eth0:"),
+        ("metrics_listen", "$IP:9121 *:9121"),
         ("anonymous_perm", "xyz elr! E"),
         ("log_file", "home nowhere/log"),
         ("transfer_log", "home nowhere/log"),
@@ -691,7 +706,11 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("umask", "0,077,0777"),
         ("allow_fxp", "on,OFF,yes,No,true,FALSE,1,0"),
         ("log_level", "error,WARN,info,debug,trace"),
-        ("masquerade_address", ",192.0.2.1,ftp.example.org,nas2,3com.example"),
+        (
+            "masquerade_address",
+            ",192.0.2.1,ftp.example.org,nas2,3com.example,a_b,x.org.,127.0.0.1",
+        ),
+        ("ip", "0.0.0.0,::,localhost,fe80::1%eth0,::ffff:1.2.3.4"),
         ("anonymous_perm", ",elr"),
     ];
     for turn in 0..9 {
@@ -791,6 +810,18 @@ fn an_address_with_a_slip_of_the_pen_is_no_host_name() {
         );
     }
     warnings(ini("ip = ::1, [::1], localhost, 127.0.0.1"));
+}
+
+#[test]
+fn quotation_marks_of_another_language_belong_to_no_address() {
+    for key in ["masquerade_address", "ip", "metrics_listen"] {
+        let port = if key == "metrics_listen" { ":9121" } else { "" };
+        for host in ["'203.0.113.5'", "`203.0.113.5`", "'ftp.example.org'"] {
+            let found = faults(format!("[server]\n{key} = {host}{port}\n{BOB}"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with(&format!("ftpd.ini:2: [server] {key}: ")));
+        }
+    }
 }
 
 #[test]

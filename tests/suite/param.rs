@@ -851,6 +851,8 @@ fn a_masquerade_name_that_cannot_be_resolved_is_425_for_pasv_alone() {
     let name = "no-such-host.invalid";
     let server = Server::setup().server(&format!("masquerade_address = {name}")).start();
     server.put("a", "text");
+    // before anybody asks for it
+    server.wait_for_log("masquerade_address: no-such-host.invalid");
     let mut client = Client::bob(&server);
     client.cmd("PASV", 425);
     assert_eq!(client.download("RETR a"), b"text");

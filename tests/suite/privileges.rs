@@ -908,6 +908,51 @@ mod acting {
     }
 
     #[test]
+    fn a_home_that_is_made_belongs_to_run_as_whoever_may_make_it() {
+        if !is_root() {
+            return;
+        }
+        let user = |name: &str, folder: &str| {
+            format!(
+                "[user:{name}]\npassword = secret\nperm = elw\nhome = home/{folder}/{name}\n\
+                 create_home = on\nrun_as = {ANN}:{BEN}\n"
+            )
+        };
+        for server in ["", "user = nobody"] {
+            let setup = Server::setup().server(server).home_of(NOBODY);
+            let setup =
+                setup.section(&(user("a", "own") + &user("b", "nobodys") + &user("c", "open")));
+            let server = setup.start_with(|dir| {
+                for (folder, uid, mode) in
+                    [("own", ANN, 0o755), ("nobodys", NOBODY, 0o755), ("open", BEN, 0o775)]
+                {
+                    let folder = dir.join("home").join(folder);
+                    fs::create_dir(&folder).unwrap();
+                    fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).unwrap();
+                    chown(folder, Some(uid), Some(7)).unwrap();
+                }
+            });
+            let given_up = server.log().contains("root given up");
+            let mut client = Client::login(&server, "a", "secret");
+            client.upload("STOR x", b"x");
+            assert_eq!(owner(&server, "own/a"), (ANN, BEN));
+            if given_up {
+                // from the server, which gives it away
+                Client::login(&server, "b", "secret").upload("STOR x", b"x");
+                assert_eq!(owner(&server, "nobodys/b"), (ANN, BEN));
+                assert_eq!(owner(&server, "nobodys/b/x"), (ANN, BEN));
+                let mode = fs::metadata(server.home().join("nobodys/b")).unwrap().mode();
+                assert_eq!(mode & 0o777, 0o755);
+            }
+            // ben could put something else in its place
+            let mut client = Client::connect(&server);
+            client.cmd("USER c", 331);
+            client.cmd("PASS secret", 530);
+            assert!(!server.home().join("open/c").exists());
+        }
+    }
+
+    #[test]
     fn why_answers_for_the_user_that_the_session_would_act_as() {
         if !is_root() {
             return;
@@ -1186,6 +1231,33 @@ mod sandbox {
         assert!(server.wait_for_exit().success());
         assert!(server.dir().join("made/state/logins").is_file(), "{}", server.log());
         assert!(!server.log().contains("state_dir"), "{}", server.log());
+    }
+
+    #[test]
+    fn a_home_that_is_still_to_be_made_lies_within_the_sandbox() {
+        let user = |name: &str| {
+            format!(
+                "[user:{name}]\npassword = secret\nperm = elw\nhome = homes/{name}/files\ncreate_home = on\n"
+            )
+        };
+        let server = Server::setup()
+            .section(&user("anna"))
+            .start_with(|dir| fs::create_dir(dir.join("homes")).unwrap());
+        if !is_enforced(&server) {
+            return;
+        }
+        Client::login(&server, "anna", "secret").upload("STOR x", b"x");
+        assert!(server.dir().join("homes/anna/files/x").exists());
+        // and a user who comes with a reload
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(&ini, text + &user("otto")).unwrap();
+        let (code, out, err) = run(&["reload"], server.dir());
+        assert_eq!(code, 0, "{out}{err}");
+        Client::login(&server, "otto", "secret").upload("STOR x", b"x");
+        // what lies beside it is outside
+        let (code, said) = add(&server, &user("eve").replace("homes/", "others/"));
+        assert!(code == 78 && said.contains("outside of the sandbox"), "{said}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
 pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     let mut imported = each(lines, |line| {
         let fields: Vec<_> = line.split(':').collect();
-        let [name, password, _, _, _, home, rest @ ..] = &fields[..] else {
+        let [name, password, uid, gid, _, home, rest @ ..] = &fields[..] else {
             return malformed("expected account:password:uid:gid:gecos:home and more");
         };
         let mut rest = rest.iter().map(|field| field.trim());
@@ -70,18 +70,12 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         }
         hashed(name, password)?;
         let mut section = section(&User { name, password, perm: ALL, home: &home })?;
+        owner(&mut section, uid, gid);
         if let Some(root) = root {
             section.no_equal(&format!("root {root}, with a place below it to start in"));
         }
         for key in ["max_upload", "max_download"] {
             limit(&mut section, key, next())?;
-        }
-        for what in ["upload ratio", "download ratio"] {
-            missing(&mut section, what, next());
-        }
-        limit(&mut section, "max_per_user", next())?;
-        for what in ["files quota", "size quota"] {
-            missing(&mut section, what, next());
         }
         let mut lost = Vec::new();
         let mut restriction = |section: &mut Section, what: &'static str, text: &str| {
@@ -90,6 +84,13 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
                 lost.push(what);
             }
         };
+        for what in ["upload ratio", "download ratio"] {
+            restriction(&mut section, what, next());
+        }
+        limit(&mut section, "max_per_user", next())?;
+        for what in ["files quota", "size quota"] {
+            restriction(&mut section, what, next());
+        }
         for what in ["authorized local IPs", "refused local IPs"] {
             restriction(&mut section, what, next());
         }
@@ -111,7 +112,7 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
 pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
     let mut imported = each(lines, |line| {
         let fields: Vec<_> = line.split(':').collect();
-        let [name, password, _, _, _, home, shell] = fields[..] else {
+        let [name, password, uid, gid, _, home, shell] = fields[..] else {
             return malformed("expected name:password:uid:gid:gecos:home:shell");
         };
         if !home.starts_with('/') {
@@ -119,6 +120,7 @@ pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
         }
         hashed(name, password)?;
         let mut section = section(&User { name, password, perm: ALL, home })?;
+        owner(&mut section, uid, gid);
         missing(&mut section, "shell", shell);
         Ok(section)
     });
@@ -154,12 +156,7 @@ fn each(
             Err(Left::Held(section, why)) => {
                 let mut note = Section::default();
                 note.note(&format!("left out: {why}; to let the user in all the same:"));
-                let lines = section.text.lines();
-                let held = lines.map(|line| match line.strip_prefix("; ") {
-                    Some(_) => format!("{line}\n"),
-                    None => format!(";{line}\n"),
-                });
-                imported.text += &(note.text + &held.collect::<String>() + "\n");
+                imported.text += &(note.text + &section.held() + "\n");
                 imported.faults.push((number, why));
             }
         }
@@ -264,10 +261,22 @@ fn masked(part: &str) -> Option<IpNet> {
     Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4)
 }
 
+/// What the user is for the system. It takes a start as root, which nobody has asked for yet.
+fn owner(section: &mut Section, uid: &str, gid: &str) {
+    let is_number = |text: &str| text.parse::<u32>().is_ok_and(|number| number > 0);
+    if is_number(uid) && is_number(gid) {
+        section.note(&format!("run_as = {uid}:{gid}"));
+    }
+}
+
 fn owners(imported: &mut Imported) {
     if imported.text.contains("[user:") {
         let mut note = Section::default();
         note.no_equal("uid and gid; all files belong to the server's user");
+        note.note(
+            "and are read with its rights. Do not start it as root without a user in [server];",
+        );
+        note.note("or take the lines with run_as in, which need a start as root.");
         imported.text = note.text + "\n" + &imported.text;
     }
 }

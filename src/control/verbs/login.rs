@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::{Account, AuthError, Patience};
-use crate::config::Occasion;
+use crate::config::{self, Occasion};
 use crate::control::arg::Secret;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
@@ -15,7 +15,7 @@ use crate::control::{LoginResult, Session};
 use crate::hook::Owner;
 use crate::log::Event;
 use crate::rights::{self, Acting};
-use crate::vfs::{Home, Tree, Uploads, VirtualPath};
+use crate::vfs::{FsError, Home, Tree, Uploads, VirtualPath};
 
 /// How long a wrong password takes to be refused the first time; each further one takes as
 /// long again. It hides whether there is such a user, and it slows guessing.
@@ -53,10 +53,11 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     let owner = hook_owner(session, &account);
     await_program(session, &account, &owner)?;
     let acting = act(&account)?;
-    let home = Home::open(&account.user.home).map_err(Refusal::NoHome)?;
+    let home = home(&account).map_err(Refusal::NoHome)?;
+    let text = account.user.limits.login_msg.clone();
     enter(session, account, owner, home, acting)?;
     session.connection.trust();
-    Ok(Reply::new(Code::LoggedIn, "Logged in"))
+    Ok(Reply::new(Code::LoggedIn, text))
 }
 
 /// Somebody who has been here for long must not log in as it was then.
@@ -120,6 +121,17 @@ fn await_program(
 #[inline(never)]
 fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
     rights::act_as(account.user.run_as.as_deref()).map_err(Refusal::NotThatUser)
+}
+
+/// The home, which is made first if it is missing and may be.
+#[inline(never)]
+fn home(account: &Account) -> Result<Home, FsError> {
+    let config::User { home, limits, run_as, .. } = &*account.user;
+    if limits.create_home {
+        Home::make(home, 0o777 & !limits.umask, run_as.as_deref())
+    } else {
+        Home::open(home)
+    }
 }
 
 #[inline(never)]
@@ -189,7 +201,7 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
     let parts = Arc::clone(&session.shared.parts);
     let ids = account.user.run_as.clone();
     let (atomic, sync) = (limits.atomic_uploads, limits.sync_uploads);
-    Uploads { parts, owner, share, ids, atomic, sync }
+    Uploads { parts, owner, share, ids, atomic, sync, replace: limits.allow_overwrite }
 }
 
 /// What one customer has: an IPv4 address, or an IPv6 /64.

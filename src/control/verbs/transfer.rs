@@ -1,6 +1,8 @@
 //! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +33,10 @@ pub(crate) fn retrieve(
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
+    if user.account.user.limits.world_readable_only && !is_world_readable(&file) {
+        let why = io::Error::other("others may not read it (world_readable_only)");
+        return Err(FsError::Denied(why).into());
+    }
     let real = user.tree.real(&path);
     let rate = Arc::clone(&user.account.download);
     let ascii = session.is_ascii();
@@ -69,6 +75,11 @@ pub(crate) fn retrieve(
     result?;
     session.linger(data);
     Ok(complete())
+}
+
+/// Whether the mode of a file lets everybody read it.
+fn is_world_readable(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
 }
 
 fn complete() -> Reply {

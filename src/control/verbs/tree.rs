@@ -1,5 +1,7 @@
 //! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD (RFC 959 §4.1.1, §4.1.3).
 
+use std::io::Read;
+
 use crate::config::Occasion;
 use crate::control::Session;
 use crate::control::arg::Pathname;
@@ -9,11 +11,39 @@ use crate::control::state::User;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath};
 
+/// The file whose text is shown, as other servers call it.
+const MESSAGE: &[u8] = b".message";
+
+/// Bytes of it that are shown, at most.
+const LONGEST_MESSAGE: u64 = 8 << 10;
+
+/// Lines of it that are shown, at most.
+const MOST_LINES: usize = 100;
+
 /// CWD and, with the parent's path, CDUP.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
     user.tree.enter(&path)?;
     user.cwd = path;
-    Ok(Reply::done("Directory changed"))
+    let shows = user.account.user.limits.folder_message;
+    let message = shows.then(|| message(user)).flatten();
+    Ok(match message {
+        Some((first, between)) => {
+            Reply::message(Code::FileActionDone, &first, &between, "Directory changed")
+        }
+        None => Reply::done("Directory changed"),
+    })
+}
+
+/// The text of a directory for whoever enters it: its first line, and the others.
+fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let (file, _) = user.tree.read(&user.cwd.join(MESSAGE)).ok()?;
+    let mut text = Vec::new();
+    file.take(LONGEST_MESSAGE).read_to_end(&mut text).ok()?;
+    let lines = text.strip_suffix(b"\n").unwrap_or(&text).split(|&byte| byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    let mut lines = lines.take(MOST_LINES);
+    let first = lines.next().filter(|_| !text.is_empty())?;
+    Some((first, lines.collect()))
 }
 
 /// PWD.

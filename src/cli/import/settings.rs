@@ -1,0 +1,214 @@
+//! `settings.py` of the tutorial for a server with pyftpdlib, on which this one's keys are modelled.
+
+use std::collections::HashMap;
+
+use super::python::Value;
+use super::{Imported, Section};
+use crate::config::{self, edit};
+
+/// Names in such a file, some as variants of the tutorial have them, and the key for each.
+const NAMES: [(&str, &str); 20] = [
+    ("anonymous_path", "anonymous_path"),
+    ("enable_anonymous", "enable_anonymous"),
+    ("enable_logging", "enable_logging"),
+    ("ip", "ip"),
+    ("limit_trans", "limit_trans"),
+    ("logging_name", "log_file"),
+    ("loging_name", "log_file"),
+    ("masquerade_address", "masquerade_address"),
+    ("max_cons", "max_cons"),
+    ("max_download", "max_download"),
+    ("max_per_ip", "max_per_ip"),
+    ("max_pre_ip", "max_per_ip"),
+    ("max_upload", "max_upload"),
+    ("passive_ports", "passive_ports"),
+    ("port", "port"),
+    ("read_limit", "max_upload"),
+    ("welcom_banner", "welcome_msg"),
+    ("welcome_banner", "welcome_msg"),
+    ("welcome_msg", "welcome_msg"),
+    ("write_limit", "max_download"),
+];
+
+/// Keys whose value goes as it is.
+const PLAIN: [&str; 5] = ["ip", "port", "max_cons", "max_per_ip", "welcome_msg"];
+
+/// Whether a line looks like one of these. A key that others have too counts only with spaces.
+pub(super) fn has(line: &str) -> bool {
+    let Some((name, value)) = line.split_once('=') else { return false };
+    let is_known = NAMES.iter().any(|(known, _)| *known == name.trim());
+    is_known && !value.starts_with('=') && (name != "max_per_ip" || value.starts_with(' '))
+}
+
+/// The lines, by key.
+struct Settings {
+    values: HashMap<&'static str, (usize, Value)>,
+    faults: Vec<(usize, String)>,
+}
+
+pub(super) fn import(lines: &[(usize, &str)]) -> Imported {
+    let mut server = Section::new("server");
+    let mut settings = Settings { values: HashMap::new(), faults: Vec::new() };
+    for &(number, line) in lines {
+        settings.take(number, line, &mut server);
+    }
+    for key in PLAIN {
+        settings.plain(key, &mut server);
+    }
+    settings.ports(&mut server);
+    settings.masquerade(&mut server);
+    settings.limits(&mut server);
+    settings.log(&mut server);
+    let anonymous = settings.anonymous();
+    let text = server.text + "\n" + &anonymous;
+    Imported { text, faults: settings.faults }
+}
+
+impl Settings {
+    fn take(&mut self, number: usize, line: &str, server: &mut Section) {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        if ["import", "from"].contains(&word) {
+            return;
+        }
+        let Some((name, value)) = line.split_once('=') else {
+            return self.faults.push((number, "expected name = value".to_owned()));
+        };
+        let name = name.trim();
+        let Some(value) = Value::parse(value) else {
+            let why = format!("the value of {} is not a constant", name.escape_debug());
+            return self.faults.push((number, why));
+        };
+        match NAMES.iter().find(|(known, _)| *known == name) {
+            // the last one counts
+            Some((_, key)) => drop(self.values.insert(key, (number, value))),
+            None => server.no_equal(line.trim()),
+        }
+    }
+
+    /// A value as a text that the key takes; one that it does not take is a fault.
+    fn text(&mut self, key: &'static str) -> Option<(usize, String)> {
+        let (line, value) = self.values.get(key)?;
+        let line = *line;
+        let text = value.text().filter(|text| edit::quoted(text).is_some());
+        let Some(text) = text else {
+            self.faults.push((line, format!("the value of {key} is of another kind")));
+            return None;
+        };
+        Some((line, text))
+    }
+
+    /// The same if the settings would take it.
+    fn good(&mut self, key: &'static str) -> Option<String> {
+        let (line, text) = self.text(key)?;
+        match config::value_fault(key, &text) {
+            None => Some(text),
+            Some(why) => {
+                self.faults.push((line, format!("{key}: {why}")));
+                None
+            }
+        }
+    }
+
+    fn plain(&mut self, key: &'static str, server: &mut Section) {
+        // of an address it means all of them
+        let is_empty = self.text(key).is_none_or(|(_, text)| text.is_empty());
+        if is_empty && self.values.contains_key(key) && key == "ip" {
+            server.set(key, "0.0.0.0");
+        } else if let Some(text) = self.good(key) {
+            server.set(key, &text);
+        }
+    }
+
+    fn ports(&mut self, server: &mut Section) {
+        let Some((line, value)) = self.values.get("passive_ports") else { return };
+        let line = *line;
+        let range = match value {
+            Value::Tuple(ports) => match ports[..] {
+                [Value::Number(first), Value::Number(last)] => Some(format!("{first}-{last}")),
+                _ => None,
+            },
+            Value::Text(_) | Value::Number(_) | Value::Truth(_) | Value::None => None,
+        };
+        let range = range.filter(|range| config::value_fault("passive_ports", range).is_none());
+        match range {
+            Some(range) => {
+                server.note(
+                    "both ends belong to the range; the tutorial's server left the last out",
+                );
+                server.set("passive_ports", &range);
+            }
+            None => {
+                self.faults.push((line, "passive_ports is not a range of ports".to_owned()));
+            }
+        }
+    }
+
+    fn masquerade(&mut self, server: &mut Section) {
+        if self.text("masquerade_address").is_some_and(|(_, text)| !text.is_empty())
+            && let Some(host) = self.good("masquerade_address")
+        {
+            server.set("masquerade_address", &host);
+        }
+    }
+
+    fn limits(&mut self, server: &mut Section) {
+        let are_off = self.switch("limit_trans") == Some(false);
+        let mut any = false;
+        for key in ["max_upload", "max_download"] {
+            let limit = if are_off { None } else { self.good(key) };
+            any |= limit.is_some();
+            if let Some(limit) = limit {
+                server.set(key, &limit);
+            }
+        }
+        if any {
+            server.note("The tutorial's server has these two the wrong way round: its max_upload limits");
+            server.note(
+                "downloads, and its max_download uploads. Here each limits what it is called.",
+            );
+        }
+    }
+
+    fn log(&mut self, server: &mut Section) {
+        let Some(is_on) = self.switch("enable_logging") else { return };
+        server.set("enable_logging", if is_on { "on" } else { "off" });
+        let Some((_, file)) = self.text("log_file").filter(|(_, file)| !file.is_empty()) else {
+            return;
+        };
+        if is_on {
+            server.set("log_file", &file);
+        } else {
+            server.note(&format!("log_file = {file}"));
+        }
+    }
+
+    fn anonymous(&mut self) -> String {
+        if self.switch("enable_anonymous") != Some(true) {
+            return String::new();
+        }
+        let Some((_, home)) = self.text("anonymous_path").filter(|(_, home)| !home.is_empty())
+        else {
+            let line = self.values.get("enable_anonymous").map_or(0, |(line, _)| *line);
+            let why = "enable_anonymous takes an anonymous_path".to_owned();
+            self.faults.push((line, why));
+            return String::new();
+        };
+        let mut section = Section::new("anonymous");
+        section.set("home", &home);
+        section.set("perm", "elr");
+        section.text + "\n"
+    }
+
+    /// `'on'`, `True` and the like; what is none of them is a fault, and nothing.
+    fn switch(&mut self, key: &'static str) -> Option<bool> {
+        let (line, text) = self.text(key)?;
+        match &*text.to_ascii_lowercase() {
+            "on" | "true" | "1" | "yes" => Some(true),
+            "off" | "false" | "0" | "no" | "" => Some(false),
+            _ => {
+                self.faults.push((line, format!("{key} is neither on nor off")));
+                None
+            }
+        }
+    }
+}
