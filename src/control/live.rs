@@ -151,11 +151,11 @@ impl Live {
         self.hurry();
     }
 
-    /// What it is as long as nobody has logged in and it need not end.
+    /// What it is as long as nobody has logged in.
     pub fn stranger(&self) -> Option<Stranger> {
         let shown = self.shown();
-        let is_one = shown.user.is_none() && self.ended().is_none();
-        is_one.then_some(Stranger { since: shown.strange, rests: shown.rests })
+        let stranger = Stranger { since: shown.strange, rests: shown.rests };
+        shown.user.is_none().then_some(stranger)
     }
 
     /// It is to end for this reason, unless somebody has logged in; says whether it is.

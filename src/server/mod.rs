@@ -595,6 +595,8 @@ fn serve(client: &Client, shared: &Arc<Shared>) {
     if let Ok(mut session) = begin(client, shared) {
         let parting = session.run();
         client.entry.give_back();
+        // from here on the next client may wait for this thread
+        let _ = client.stream.set_nonblocking(true);
         session.part(&parting);
     }
 }

@@ -139,15 +139,14 @@ impl Registry {
         chosen
             .map(|held| {
                 held.live.end(why);
-                // one that is gone already needs no waking
-                let _ = held.stream.shutdown(Shutdown::Read);
+                wake(&held.stream);
             })
             .count()
     }
 
-    /// Wakes every session that serves a pause or waits for a command: nothing more will come, and replies still
-    /// go out. One that transfers goes on, and still hears its client: an upload whose client
-    /// is gone must not be taken for whole.
+    /// Wakes every session that serves a pause or waits for a command: nothing more will come,
+    /// and replies still go out. One that transfers goes on, and still hears its client: an upload
+    /// whose client is gone must not be taken for whole.
     pub(super) fn wake_all(&self) {
         for Held { stream, live, .. } in self.inside().sessions.values() {
             live.hurry();
@@ -178,9 +177,8 @@ impl Drop for Entry {
     }
 }
 
-/// Wakes a session whose place is somebody else's by now. One that waits for its client to take a
-/// reply would not notice that nothing more can be read; and its client would not take the last
-/// one either.
+/// Wakes a session that is to end. One that waits for its client to take a reply would not notice
+/// that nothing more can be read; and its client would not take the last one either.
 #[expect(clippy::disallowed_methods, reason = "asks for room alone, and does not wait")]
 fn wake(stream: &TcpStream) {
     let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::OUT)];

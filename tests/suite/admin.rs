@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -149,6 +149,19 @@ mod who {
 
 mod kick {
     use super::*;
+
+    #[test]
+    fn a_client_that_takes_no_reply_goes_at_once() {
+        let server = Server::start();
+        let client = Client::bob(&server);
+        client.stream().set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+        // until the server waits for it as well
+        while client.stream().write(&b"HELP\r\n".repeat(1000)).is_ok() {}
+        let began = Instant::now();
+        assert_eq!(ftpd(&server, &["kick", "bob"]).0, 0);
+        eventually("it is gone", || ftpd(&server, &["who"]).1.lines().count() == 1);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
 
     #[test]
     fn a_session_ends_by_number_by_user_and_by_address() {
