@@ -176,12 +176,17 @@ impl Live {
         self.woken.notify_all();
     }
 
+    /// The session is going to serve a pause until then; it counts from now on, so that nobody is
+    /// spared who is evicted before it begins.
+    pub(super) fn owe(&self, until: Instant) {
+        self.shown().rests = Some(until);
+    }
+
     /// Sleeps for as long as a wrong password costs. Nothing that the client does ends it, and the
     /// session keeps its place meanwhile; the end of the session or of the server does.
-    pub(super) fn rest(&self, time: Duration) {
-        let until = Instant::now() + time;
+    pub(super) fn rest(&self, until: Instant) {
+        self.owe(until);
         let mut shown = self.shown();
-        shown.rests = Some(until);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || shown.hurries {
@@ -263,20 +268,20 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         let live = || Live::new(1, ([192, 0, 2, 1], 5000).into());
         let began = Instant::now();
-        live().rest(Duration::from_millis(50));
+        live().rest(began + Duration::from_millis(50));
         assert!(began.elapsed() >= Duration::from_millis(50));
         let orders: [fn(&Live); 2] = [|live| live.end("kicked"), Live::hurry];
         for order in orders {
             let live = live();
             thread::scope(|scope| {
-                scope.spawn(|| live.rest(LONG));
+                scope.spawn(|| live.rest(began + LONG));
                 while live.shown().rests.is_none() {
                     thread::yield_now();
                 }
                 order(&live);
             });
             assert!(live.shown().rests.is_none());
-            live.rest(LONG);
+            live.rest(began + LONG);
         }
         assert!(began.elapsed() < LONG / 2);
     }

@@ -25,6 +25,8 @@ pub struct Passive {
     /// How long the port waits for the client, and then the connection for its command.
     patience: Option<Duration>,
     until: Option<Instant>,
+    /// How many strangers have been sent away.
+    strangers: u64,
     state: State,
 }
 
@@ -39,6 +41,12 @@ enum State {
 
 /// Room for strangers who connect before the client does.
 const BACKLOG: i32 = 16;
+
+/// Maximum number of connections that are looked at before the client's commands are, again.
+const AT_ONCE: usize = 32;
+
+/// Maximum number of strangers of one port that have a line of their own in the log.
+const MOST_TOLD: u64 = 5;
 
 impl Passive {
     /// Listens on the address that the client's control connection came to. Only `owner` is
@@ -59,7 +67,7 @@ impl Passive {
             listen(local, owner)
         })?;
         let (port, state) = (lease.port(), State::Waiting(listener, lease));
-        Ok(Self { port, owner, patience, until: later(patience), state })
+        Ok(Self { port, owner, patience, until: later(patience), strangers: 0, state })
     }
 
     /// The port to tell the client.
@@ -117,7 +125,8 @@ impl Passive {
     /// Lets the client in if it stands at the door, and sends strangers away. What goes wrong
     /// is told to the transfer that comes for the connection.
     fn admit(&mut self, who: Who<'_>) {
-        while let State::Waiting(listener, _) = &self.state {
+        for _ in 0..AT_ONCE {
+            let State::Waiting(listener, _) = &self.state else { return };
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
                 Ok(accepted) => accepted,
@@ -134,13 +143,28 @@ impl Passive {
             if self.owner.is_none() || self.owner == peer {
                 self.state = State::Came(DataConnection::new(TcpStream::from(stream)));
                 self.until = later(self.patience);
+                self.tell_of_strangers(who);
             } else {
+                self.strangers += 1;
+                if self.strangers > MOST_TOLD {
+                    continue;
+                }
                 let port = self.port;
                 let peer =
                     peer.map_or_else(|| "a stranger".to_owned(), |peer| peer.to_string());
                 let note = format!("{peer} connected to passive port {port} and was dropped");
                 log::session(who, &Event::Note(&note));
             }
+        }
+    }
+
+    /// Strangers are strangers, and must not fill the log: those who had no line are counted.
+    fn tell_of_strangers(&mut self, who: Who<'_>) {
+        let unsaid = std::mem::take(&mut self.strangers).saturating_sub(MOST_TOLD);
+        if unsaid > 0 {
+            let port = self.port;
+            let note = format!("{unsaid} more connections to passive port {port} were dropped");
+            log::session(who, &Event::Note(&note));
         }
     }
 
@@ -166,7 +190,10 @@ impl Passive {
             };
             match wait(watch, &Progress::start(), Some(listener), until) {
                 Ok(Ready::Yes) => {}
-                Ok(Ready::TimedOut) => return Err(DataError::NeverCame(self.port)),
+                Ok(Ready::TimedOut) => {
+                    self.tell_of_strangers(who);
+                    return Err(DataError::NeverCame(self.port));
+                }
                 Err(why) => {
                     if why != Interrupt::Stopped {
                         self.give_up(who);
@@ -187,6 +214,7 @@ impl Passive {
     fn say_unused(&mut self, who: Who<'_>) {
         // it may stand at the door already
         self.admit(who);
+        self.tell_of_strangers(who);
         if let State::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
         }

@@ -443,6 +443,9 @@ fn many_strangers_do_not_keep_the_owner_out() {
     for mut stranger in strangers {
         assert_eq!(drain(&mut stranger), b"");
     }
+    // nor do they fill the log
+    server.wait_for_log("95 more connections to passive port");
+    assert_eq!(server.log().matches("connected to passive port").count(), 5);
 }
 
 #[test]

@@ -1103,11 +1103,11 @@ mod required {
         };
         let refused = said("ann");
         assert_eq!(refused.0, 530);
-        for name in ["nobody", "Ann", "ann ", "\u{e4}", "Anonymous"] {
+        for name in ["nobody", "Ann", "ann ", "\u{e4}"] {
             assert_eq!(said(name), refused, "{name}");
         }
         // who needs no TLS may go on without, and who has a name of no user with it
-        for name in ["bob", "anonymous", "ftp"] {
+        for name in ["bob", "anonymous", "Anonymous", "ftp"] {
             assert_eq!(said(name).0, 331, "{name}");
         }
         let mut client = Client::auth(&server, &Tls::new(&TLS13));

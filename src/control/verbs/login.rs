@@ -219,17 +219,17 @@ fn refuse(
     why: AuthError,
     asked: Instant,
 ) -> Refusal {
+    session.failed_logins += 1;
+    let until = asked + PENALTY * session.failed_logins;
+    session.live.owe(until);
     session.log(&Event::LoginFailed(name, &why.to_string()));
     session.shared.counters.logins.count(why.into());
-    session.failed_logins += 1;
     // whose password was right is only too many
     if why != AuthError::TooManySessions {
         session.blame_login(name, password);
     }
-    let delay = PENALTY * session.failed_logins;
-    let left = delay.saturating_sub(asked.elapsed());
     // not a wait for the client: one that goes away meanwhile would be spared
-    session.live.rest(left);
+    session.live.rest(until);
     let most = session.settings.config.server.max_login_attempts;
     Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }
