@@ -1,7 +1,7 @@
 # Two commands matter: 'make run' and 'make test'. Both do all set-up themselves. To keep the
 # server on a machine: 'make deb', or 'make install'.
 
-.PHONY: run test check docs bench clients install installed uninstall deb static
+.PHONY: run test check docs bench soak clients install installed uninstall deb static
 
 run:
 	@mkdir -p target/home
@@ -20,11 +20,17 @@ test: clients
 check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --test soak -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 # The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it.
 bench:
 	cargo bench --bench rivals
+
+# Many clients do everything at random, checked against a model, in each of eight ways for ten
+# minutes. SECONDS=, CLIENTS=, SEED= and WAY= narrow it.
+soak:
+	cargo test --release --test soak
 
 # Prints the generated parts of etc/ and README.md anew.
 docs:

@@ -1,0 +1,376 @@
+//! A client: a control connection that comes and goes, what it has set, and what it knows must be
+//! on the server.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+
+use crate::model::{Path, Tree, absolute};
+use crate::random::Random;
+use crate::server::Log;
+use crate::session::{Done, Fault, Notes, PROMPT, Reply, Session, fault};
+use crate::tls::{Pair, forgetful};
+use crate::ways::{USERS, Way};
+use crate::wire::{self, Manner, Wire};
+
+/// What all clients of a run share.
+pub struct World {
+    pub way: &'static Way,
+    pub address: SocketAddr,
+    pub implicit: Option<SocketAddr>,
+    pub log: Arc<Log>,
+    /// For each pair of accounts.
+    pub pairs: Vec<Pair>,
+    /// When clients leave.
+    pub until: Instant,
+    /// Somebody has met a fault.
+    pub over: AtomicBool,
+}
+
+impl World {
+    /// Whether clients should leave.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed) || Instant::now() >= self.until
+    }
+}
+
+/// One client.
+pub struct Client {
+    pub number: usize,
+    pub world: Arc<World>,
+    pub random: Random,
+    pub notes: Arc<Notes>,
+    pub own: IpAddr,
+    session: Option<Session>,
+    /// The settings of TLS, where the control connection has it.
+    pub tls: Option<Arc<ClientConfig>>,
+    configs: Vec<Arc<ClientConfig>>,
+    /// Which of its two accounts is logged in.
+    pub account: usize,
+    /// What each account sees of the client's directory.
+    pub trees: [Tree; 2],
+    pub cwd: Path,
+    pub ascii: bool,
+    /// Whether data connections are protected.
+    pub private: bool,
+    /// Whether PBSZ was sent.
+    pub sized: bool,
+    pub epsv_all: bool,
+    /// SIZE may have told of a part that is gone.
+    pub stale: bool,
+}
+
+/// How long a client waits for room.
+const ROOM: Duration = Duration::from_secs(120);
+
+impl Client {
+    /// One that has not connected yet.
+    pub fn new(number: usize, world: &Arc<World>, seed: u64, notes: &Arc<Notes>) -> Self {
+        let pair = world.way.certificates.then(|| &world.pairs[number % USERS]);
+        let configs = world.way.versions.iter().map(|version| version.config(pair)).collect();
+        // several share an address where there is not room for all of them
+        let place = if world.way.limits { number / 3 } else { number };
+        let own = Ipv4Addr::new(127, 0, 1, 1 + (place % 250) as u8);
+        let top = format!("c{number}");
+        Self {
+            number,
+            world: Arc::clone(world),
+            random: Random::new(seed, number as u64),
+            notes: Arc::clone(notes),
+            own: own.into(),
+            session: None,
+            tls: None,
+            configs,
+            account: 0,
+            trees: [Tree::new(&top), Tree::new(&top)],
+            cwd: Vec::new(),
+            ascii: true,
+            private: false,
+            sized: false,
+            epsv_all: false,
+            stale: false,
+        }
+    }
+
+    /// Whether it is connected.
+    pub fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// The control connection.
+    pub fn session(&mut self) -> Done<(&mut Session, &mut Random)> {
+        match &mut self.session {
+            Some(session) => Ok((session, &mut self.random)),
+            None => fault("the client itself is not connected"),
+        }
+    }
+
+    /// Gives the control connection away, to be ended in some way.
+    pub fn take_session(&mut self) -> Done<Session> {
+        self.session
+            .take()
+            .ok_or_else(|| Fault("the client itself is not connected".to_owned()))
+    }
+
+    /// What the account that is logged in sees.
+    pub fn tree(&mut self) -> &mut Tree {
+        &mut self.trees[self.account]
+    }
+
+    /// Sends a line and takes the reply, which must have one of these codes.
+    pub fn ask(&mut self, line: impl AsRef<[u8]>, codes: &[u16]) -> Done<Reply> {
+        let (session, random) = self.session()?;
+        session.ask(line.as_ref(), codes, random)
+    }
+
+    /// Sends a line.
+    pub fn send(&mut self, line: impl AsRef<[u8]>) -> Done {
+        let (session, random) = self.session()?;
+        session.send(line.as_ref(), random)
+    }
+
+    /// Takes a reply.
+    pub fn expect(&mut self, codes: &[u16]) -> Done<Reply> {
+        self.session()?.0.expect(codes)
+    }
+
+    /// The same, where the server may wait for `data_timeout`.
+    pub fn expect_late(&mut self, codes: &[u16]) -> Done<Reply> {
+        let time = PROMPT + Duration::from_secs(self.world.way.data_timeout);
+        self.session()?.0.expect_within(codes, time)
+    }
+
+    /// The name of one of its accounts, and the password.
+    pub fn names(&self, account: usize) -> (String, String) {
+        let pair = self.number % USERS;
+        let letter = if account == 0 { 'a' } else { 'b' };
+        (format!("{letter}{pair}"), format!("secret{pair}"))
+    }
+
+    /// A path as this client may write it: in full or from its working directory.
+    pub fn spell(&mut self, path: &[Vec<u8>]) -> Vec<u8> {
+        if self.random.chance(40) {
+            return absolute(path);
+        }
+        let common = path.iter().zip(&self.cwd).take_while(|(a, b)| a == b).count();
+        let ups = self.cwd.len() - common;
+        if ups > 0 && self.random.chance(60) {
+            return absolute(path);
+        }
+        let mut words = vec![b"..".to_vec(); ups];
+        words.extend_from_slice(&path[common..]);
+        if words.is_empty() {
+            return b".".to_vec();
+        }
+        words.join(&b"/"[..])
+    }
+
+    /// A command with a path.
+    pub fn with_path(&mut self, verb: &str, path: &[Vec<u8>]) -> Vec<u8> {
+        let path = self.spell(path);
+        [verb.as_bytes(), b" ", &path].concat()
+    }
+
+    /// Connects and logs in.
+    pub fn connect(&mut self) -> Done {
+        self.connect_as(None)
+    }
+
+    /// The same with one of the accounts.
+    pub fn connect_as(&mut self, account: Option<usize>) -> Done {
+        let until = Instant::now() + ROOM;
+        let account = account.unwrap_or(usize::from(self.random.chance(30)));
+        while !self.try_connect(account)? {
+            self.notes.counts().turned_away += 1;
+            if Instant::now() >= until {
+                return fault("there was no room for two minutes");
+            }
+            if self.world.is_over() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(self.random.between(20, 200)));
+        }
+        self.notes.counts().connections += 1;
+        self.set_out()
+    }
+
+    /// One try; `false` where there is no room.
+    fn try_connect(&mut self, account: usize) -> Done<bool> {
+        let way = self.world.way;
+        let config = if way.mixed && self.random.chance(40) { None } else { self.config() };
+        let at_once = self.world.implicit.filter(|_| way.implicit);
+        let to = at_once.unwrap_or(self.world.address);
+        let failed = |why: std::io::Error| Fault(format!("cannot connect: {why}"));
+        let stream = wire::connect(self.own, to).map_err(failed)?;
+        let wire = Wire::over(stream).map_err(failed)?;
+        let mut session = Session::over(wire, &self.notes)?;
+        self.world.log.begins(session.local);
+        self.account = account;
+        let (user, password) = self.names(self.account);
+        (self.private, self.sized) = (way.implicit, false);
+        self.tls.clone_from(&config);
+        let random = &mut self.random;
+        if at_once.is_none() {
+            let Some(greeting) = session.reply(PROMPT)? else { return closed(way) };
+            match greeting.code {
+                220 => {}
+                421 if way.limits => return Ok(false),
+                _ => return fault(format!("a greeting of {}", greeting.show())),
+            }
+            if config.is_some() {
+                let mechanism = *random.pick(&["TLS", "TLS-C", "SSL"]);
+                session.raw(
+                    format!("AUTH {mechanism}\r\n").as_bytes(),
+                    Manner::Once,
+                    random,
+                )?;
+                match session.reply(PROMPT)? {
+                    Some(reply) if reply.code == 234 => {}
+                    Some(reply) if reply.code == 421 && way.limits => return Ok(false),
+                    Some(reply) => return fault(format!("AUTH: {}", reply.show())),
+                    None => return closed(way),
+                }
+            }
+        }
+        if let Some(config) = &config {
+            let until = Instant::now() + PROMPT;
+            let wire = &mut session.wire;
+            let shaken = wire.begin_tls(config).and_then(|()| wire.shake(random, until));
+            match shaken {
+                Ok(()) => {}
+                Err(_) if way.limits => return Ok(false),
+                Err(why) => {
+                    return fault(format!("handshake of the control connection: {why}"));
+                }
+            }
+            let shaken = if wire.is_resumed() { "resumed" } else { "full" };
+            self.notes.say(format!("-- TLS, {shaken}"));
+        }
+        // what comes first may lie in one segment with the end of the handshake
+        let mut lines = vec![format!("USER {user}"), format!("PASS {password}")];
+        let mut codes = vec![331, 230];
+        if at_once.is_some() {
+            codes.insert(0, 220);
+            if random.chance(50) {
+                session.wire.push(Manner::Once, random).map_err(failed)?;
+                session.expect(&[220])?;
+                codes.remove(0);
+            }
+        }
+        if config.is_some() && random.chance(30) {
+            lines.splice(0..0, ["PBSZ 0".to_owned(), "PROT P".to_owned()]);
+            let at = codes.len() - 2;
+            codes.splice(at..at, [200, 200]);
+            (self.private, self.sized) = (true, true);
+        }
+        let pieces = if random.chance(50) { lines.len() } else { 1 };
+        let mut codes = codes.into_iter();
+        for (at, piece) in lines.chunks(lines.len() / pieces).enumerate() {
+            let text = piece.join("\r\n") + "\r\n";
+            session.raw(text.as_bytes(), Manner::any(random), random)?;
+            let extra = usize::from(at == 0 && codes.len() > lines.len());
+            for code in codes.by_ref().take(piece.len() + extra) {
+                match session.reply(PROMPT)? {
+                    Some(reply) if reply.code == code => {}
+                    Some(reply) if reply.code == 421 && way.limits => return Ok(false),
+                    Some(reply) => return fault(format!("login: {}", reply.show())),
+                    None => return closed(way),
+                }
+            }
+        }
+        self.session = Some(session);
+        self.begin_login();
+        Ok(true)
+    }
+
+    /// What a login begins with.
+    pub fn begin_login(&mut self) {
+        self.cwd = Vec::new();
+        self.ascii = true;
+        self.epsv_all = false;
+        self.stale = false;
+    }
+
+    /// Another version of TLS, and perhaps the tickets of earlier connections.
+    fn config(&mut self) -> Option<Arc<ClientConfig>> {
+        if self.configs.is_empty() {
+            return None;
+        }
+        let at = self.random.index(self.configs.len());
+        if self.world.way.strict || self.random.chance(70) {
+            self.configs[at] = forgetful(&self.configs[at]);
+        }
+        self.configs.get(at).cloned()
+    }
+
+    /// What a client does behind a login.
+    pub fn set_out(&mut self) -> Done {
+        if !self.is_connected() {
+            return Ok(());
+        }
+        if self.random.chance(90) {
+            self.ask("TYPE I", &[200])?;
+            self.ascii = false;
+        }
+        let strict = self.world.way.strict;
+        if strict && !self.private && self.random.chance(20) {
+            self.ask("NLST", &[521])?;
+        }
+        let chance = if self.private { 30 } else { 90 };
+        if self.tls.is_some() && !self.sized && (strict || self.random.chance(chance)) {
+            self.protect(true)?;
+        }
+        let top = self.tree().top();
+        if self.random.chance(80) {
+            let line = self.with_path("CWD", &top);
+            self.ask(line, &[250])?;
+            self.cwd = top;
+        }
+        Ok(())
+    }
+
+    /// PROT, and PBSZ before it if need be.
+    pub fn protect(&mut self, private: bool) -> Done {
+        if !self.sized {
+            self.ask("PBSZ 0", &[200])?;
+            self.sized = true;
+        }
+        if !private && self.world.way.strict {
+            self.ask("PROT C", &[534])?;
+            return Ok(());
+        }
+        self.ask(if private { "PROT P" } else { "PROT C" }, &[200])?;
+        self.private = private;
+        Ok(())
+    }
+
+    /// Leaves in good order.
+    pub fn quit(&mut self) -> Done {
+        if !self.is_connected() {
+            return Ok(());
+        }
+        self.ask("QUIT", &[221])?;
+        let mut session = self.take_session()?;
+        session.expect_end()?;
+        self.has_ended(&session)
+    }
+
+    /// The server must notice within a bounded time that a session is over.
+    pub fn has_ended(&mut self, session: &Session) -> Done {
+        if self.world.log.has_ended(session.local, PROMPT) {
+            self.notes.say(format!("-- the session of {} has ended", session.local));
+            Ok(())
+        } else {
+            fault(format!("the session of {} goes on without its client", session.local))
+        }
+    }
+}
+
+/// The server has closed a connection of a stranger.
+fn closed(way: &Way) -> Done<bool> {
+    if way.limits { Ok(false) } else { fault("the server closed a new connection") }
+}

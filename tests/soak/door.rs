@@ -1,0 +1,237 @@
+//! How a data connection comes about: the four commands, early and late, with PROT changed in
+//! between and strangers at the port.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustls::ClientConfig;
+
+use crate::client::Client;
+use crate::session::{Done, Fault, PROMPT, Reply, fault};
+use crate::tls::forgetful;
+use crate::wire::{self, Manner, Wire};
+
+/// A data connection that has been arranged.
+pub struct Door {
+    to: To,
+    /// The connection, where it is there before its command.
+    wire: Option<Wire>,
+}
+
+enum To {
+    Passive(SocketAddr),
+    Active(TcpListener),
+}
+
+/// A data connection of a transfer that may go on.
+pub enum Attached {
+    Yes(Wire),
+    /// It did not resume the session of the control connection, and is refused.
+    NotResumed,
+}
+
+/// How long a reply is waited for that may tell why there is no data connection.
+const SAID: Duration = Duration::from_secs(1);
+
+fn broken(what: &str) -> impl Fn(std::io::Error) -> Fault + '_ {
+    move |why| Fault(format!("{what}: {why}"))
+}
+
+impl Client {
+    /// Arranges a data connection.
+    pub fn arrange(&mut self) -> Done<Door> {
+        // the level that counts is the one at the transfer, whatever it was at PASV
+        let toggles = self.tls.is_some() && !self.world.way.strict && self.random.chance(8);
+        let wanted = self.private;
+        if toggles {
+            self.protect(!wanted)?;
+        }
+        let to = self.set_up()?;
+        let mut wire = None;
+        if let To::Passive(address) = to {
+            if self.random.chance(4) {
+                self.stranger(address)?;
+            }
+            if self.random.chance(50) {
+                wire = Some(self.come(address)?);
+            }
+        }
+        let early = self.private && wanted && self.random.chance(30);
+        if let Some(wire) = wire.as_mut().filter(|_| early) {
+            self.shake_early(wire)?;
+        }
+        if toggles {
+            self.protect(wanted)?;
+            let late = !early && wanted && self.random.chance(40);
+            if let Some(wire) = wire.as_mut().filter(|_| late) {
+                self.shake_early(wire)?;
+            }
+        }
+        Ok(Door { to, wire })
+    }
+
+    fn set_up(&mut self) -> Done<To> {
+        let kind = if self.epsv_all { 1 } else { self.random.below(4) };
+        match kind {
+            0 => {
+                let word = *self.random.pick(&["PASV", "pasv", "P@SW"]);
+                let reply = self.ask(word, &[227])?;
+                passive(&reply, None)
+            }
+            1 => {
+                let word = *self.random.pick(&["EPSV", "EPSV 1"]);
+                let reply = self.ask(word, &[229])?;
+                passive(&reply, Some(self.world.address.ip()))
+            }
+            _ => {
+                let listener = TcpListener::bind((self.own, 0)).map_err(broken("listening"))?;
+                let address = listener.local_addr().map_err(broken("listening"))?;
+                let line = port_command(address, kind == 2);
+                self.ask(line, &[200])?;
+                Ok(To::Active(listener))
+            }
+        }
+    }
+
+    fn come(&mut self, address: SocketAddr) -> Done<Wire> {
+        let stream = wire::connect(self.own, address).map_err(broken("data connection"))?;
+        Wire::over(stream).map_err(broken("data connection"))
+    }
+
+    /// Begins the handshake before the command, and sometimes ends it, which the server must
+    /// take part in.
+    fn shake_early(&mut self, wire: &mut Wire) -> Done {
+        let config = self.data_config()?;
+        self.notes.say("-- an early handshake on the data connection");
+        wire.begin_tls(&config).map_err(broken("early handshake"))?;
+        if self.random.chance(70) {
+            let until = Instant::now() + PROMPT;
+            wire.shake(&mut self.random, until).map_err(broken("early handshake"))?;
+            if self.random.chance(50) {
+                wire.push(Manner::Once, &mut self.random).map_err(broken("early handshake"))?;
+            }
+        } else {
+            wire.push(Manner::any(&mut self.random), &mut self.random)
+                .map_err(broken("early handshake"))?;
+        }
+        Ok(())
+    }
+
+    /// The settings of a data connection: mostly those that resume the session of the control
+    /// connection.
+    fn data_config(&mut self) -> Done<Arc<ClientConfig>> {
+        let Some(config) = &self.tls else { return fault("the client itself has no TLS") };
+        Ok(if self.random.chance(3) { forgetful(config) } else { Arc::clone(config) })
+    }
+
+    /// Somebody else comes to the port, and must get nothing.
+    fn stranger(&mut self, address: SocketAddr) -> Done {
+        self.notes.say("-- a stranger comes to the passive port");
+        let own = IpAddr::V4(Ipv4Addr::new(127, 0, 9, 1 + (self.number % 250) as u8));
+        let stream = wire::connect(own, address).map_err(broken("a stranger's connection"))?;
+        let mut wire = Wire::over(stream).map_err(broken("a stranger's connection"))?;
+        let _ = wire.queue(b"stranger\r\n");
+        let _ = wire.push(Manner::Once, &mut self.random);
+        match wire.read_all(Instant::now() + PROMPT) {
+            Err(why) if why.kind() == ErrorKind::TimedOut => {
+                fault("a stranger at the passive port is not sent away")
+            }
+            _ if !wire.got.is_empty() => fault("a stranger at the passive port gets something"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The data connection, once the command has been sent. Where it cannot be had, what the
+    /// server has said instead is part of the fault.
+    pub fn attach(&mut self, door: Door) -> Done<Attached> {
+        self.try_attach(door).map_err(|Fault(why)| {
+            let said = self.session().and_then(|(session, _)| session.reply(SAID));
+            match said {
+                Ok(Some(reply)) => Fault(format!("{why}; it says {}", reply.show())),
+                Ok(None) => Fault(format!("{why}; it has closed the control connection")),
+                Err(_) => Fault(format!("{why}; it says nothing")),
+            }
+        })
+    }
+
+    fn try_attach(&mut self, door: Door) -> Done<Attached> {
+        let mut wire = match (door.wire, door.to) {
+            (Some(wire), _) => wire,
+            (None, To::Passive(address)) => self.come(address)?,
+            (None, To::Active(listener)) => {
+                if !wire::wait(&listener, PollFlags::IN, PROMPT) {
+                    return fault("the server does not come to the client's port");
+                }
+                let (stream, _) = listener.accept().map_err(broken("accepting"))?;
+                Wire::over(stream).map_err(broken("accepting"))?
+            }
+        };
+        if !self.private {
+            return Ok(Attached::Yes(wire));
+        }
+        if !wire.is_secure() {
+            let config = self.data_config()?;
+            wire.begin_tls(&config).map_err(broken("handshake"))?;
+        }
+        let until = Instant::now() + PROMPT;
+        let shaken = wire.shake(&mut self.random, until);
+        let resumed = wire.is_resumed();
+        shaken.map_err(broken("handshake of the data connection"))?;
+        let mut counts = self.notes.counts();
+        if resumed {
+            counts.resumed += 1;
+        } else {
+            counts.full += 1;
+        }
+        drop(counts);
+        self.notes.say(format!("-- data connection under TLS, resumed: {resumed}"));
+        if self.world.way.strict && !resumed {
+            let _ = wire.push(Manner::Once, &mut self.random);
+            return Ok(Attached::NotResumed);
+        }
+        Ok(Attached::Yes(wire))
+    }
+}
+
+impl Door {
+    /// Whether the server can begin the transfer without more from the client than its command.
+    pub fn is_open(&self) -> bool {
+        self.wire.is_some() || matches!(self.to, To::Active(_))
+    }
+
+    /// Whether the connection is there already.
+    pub fn is_met(&self) -> bool {
+        self.wire.is_some()
+    }
+}
+
+/// PORT or EPRT.
+pub fn port_command(address: SocketAddr, old: bool) -> String {
+    let SocketAddr::V4(v4) = address else {
+        return format!("EPRT |2|{}|{}|", address.ip(), address.port());
+    };
+    if old {
+        let ([a, b, c, d], [high, low]) = (v4.ip().octets(), v4.port().to_be_bytes());
+        format!("PORT {a},{b},{c},{d},{high},{low}")
+    } else {
+        format!("EPRT |1|{}|{}|", v4.ip(), v4.port())
+    }
+}
+
+/// The address of a 227 or, with the server's own, of a 229.
+fn passive(reply: &Reply, own: Option<IpAddr>) -> Done<To> {
+    let wrong = || Fault(format!("no address in {}", reply.show()));
+    let text = String::from_utf8_lossy(reply.text()).into_owned();
+    let inside = text.split(['(', ')']).nth(1).ok_or_else(wrong)?;
+    if let Some(own) = own {
+        let port = inside.trim_matches('|').parse().map_err(|_| wrong())?;
+        return Ok(To::Passive(SocketAddr::new(own, port)));
+    }
+    let parts: Result<Vec<u8>, _> = inside.split(',').map(str::parse).collect();
+    let Ok(&[a, b, c, d, high, low]) = parts.as_deref() else { return Err(wrong()) };
+    let port = u16::from_be_bytes([high, low]);
+    Ok(To::Passive(SocketAddr::from(([a, b, c, d], port))))
+}

@@ -1,0 +1,380 @@
+//! A soak: many clients do everything at random against the real server, each of them against a
+//! model of what must be there, in one way of setting the server up after the other. `make soak`,
+//! narrowed by `SECONDS=` (of each way), `CLIENTS=`, `SEED=` and `WAY=`.
+//!
+//! A client checks contents, replies and their order, and that each comes in time; the run checks
+//! file descriptors, threads, memory and the log of the server. The first fault ends it, with the
+//! seed and what the client has said and heard lately. What a client does follows from the seed
+//! and its number; how its bytes meet those of others does not.
+//!
+//! | File | What it holds |
+//! | --- | --- |
+//! | `ways.rs` | how the server is set up |
+//! | `server.rs` | the program, its figures and its log |
+//! | `operations.rs` | what clients do, and how often; commands without a data connection |
+//! | `door.rs` | how a data connection comes about |
+//! | `transfers.rs` | transfers that go well, and listings |
+//! | `cuts.rs` | transfers that break off |
+//! | `strangers.rs` | those that never log in |
+//! | `model.rs` | what must be there |
+//! | `client.rs`, `session.rs` | a client, and its control connection |
+//! | `wire.rs`, `tls.rs` | a connection that decides what goes into one send; certificates |
+//! | `random.rs` | numbers and contents from a seed |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::wildcard_enum_match_arm,
+    clippy::struct_excessive_bools,
+    clippy::format_push_string,
+    clippy::too_many_lines,
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    unreachable_pub,
+    missing_docs,
+    reason = "a run prints, and ends when something is wrong"
+)]
+
+mod client;
+mod cuts;
+mod door;
+mod model;
+mod operations;
+mod random;
+mod server;
+mod session;
+mod strangers;
+mod tls;
+mod transfers;
+mod ways;
+mod wire;
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use client::{Client, World};
+use server::{Figures, Server};
+use session::{Counts, Notes};
+use tls::Authority;
+use ways::{USERS, WAYS, Way};
+
+/// A run of one way.
+struct Run {
+    seconds: u64,
+    clients: usize,
+    seed: u64,
+}
+
+/// How often the server's figures are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An idle worker of the server ends after half a minute; then all must be as it was.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Descriptors that a connection may have open at once.
+const FILES_EACH: usize = 14;
+
+/// What the memory of the server may have grown by at the end, in KiB.
+const GROWTH: u64 = 48 << 10;
+
+fn main() {
+    let seconds = number("SECONDS").unwrap_or(600);
+    let clients = number("CLIENTS").unwrap_or(16).clamp(1, 240) as usize;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seed = number("SEED").unwrap_or(since.unwrap_or_default().as_nanos() as u64 >> 10);
+    let wanted = env::var("WAY").unwrap_or_default();
+    let wanted: Vec<_> = wanted.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    for name in &wanted {
+        if !WAYS.iter().any(|way| way.name == *name) {
+            let known: Vec<_> = WAYS.iter().map(|way| way.name).collect();
+            eprintln!("WAY: '{name}' is none of {}", known.join(", "));
+            exit(2);
+        }
+    }
+    println!("SEED={seed} SECONDS={seconds} CLIENTS={clients}");
+    let run = Run { seconds, clients, seed };
+    let mut all = Counts::default();
+    for way in WAYS.iter().filter(|way| wanted.is_empty() || wanted.contains(&way.name)) {
+        println!("\n{}: {}", way.name, way.about);
+        match run.way(way) {
+            Ok(counts) => all.add(&counts),
+            Err(why) => {
+                println!("{why}");
+                println!("\nagain: make soak SEED={seed} CLIENTS={clients} WAY={}", way.name);
+                exit(1);
+            }
+        }
+    }
+    println!("\nno fault; {} operations in all", all.operations.values().sum::<u64>());
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok().filter(|text| !text.is_empty())?;
+    let Ok(number) = text.parse() else {
+        eprintln!("{name}: '{text}' is not a number");
+        exit(2);
+    };
+    Some(number)
+}
+
+/// What a client or the run has found, and what is known of it.
+type Found = Arc<Mutex<Vec<String>>>;
+
+impl Run {
+    /// One way, from the start of the server to its end.
+    fn way(&self, way: &'static Way) -> Result<Counts, String> {
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}.log", way.name));
+        let result = self.drive(way, &log);
+        match &result {
+            Ok(_) => drop(fs::remove_file(&log)),
+            Err(_) => println!("the server's log: {}", log.display()),
+        }
+        result
+    }
+
+    fn drive(&self, way: &'static Way, log: &Path) -> Result<Counts, String> {
+        let told = |what: &str| format!("cannot prepare {what}");
+        let authority = Authority::new().map_err(|why| format!("{}: {why}", told("TLS")))?;
+        let pairs = (0..USERS).map(|number| authority.issue(&format!("pair{number}")));
+        let pairs = pairs.collect::<Result<_, _>>().map_err(|_| told("certificates"))?;
+        let dir = tempfile::tempdir().map_err(|why| format!("{}: {why}", told("a folder")))?;
+        for home in ["home", "other"] {
+            let shared = dir.path().join(home).join("shared");
+            fs::create_dir_all(&shared).map_err(|why| format!("{}: {why}", told("homes")))?;
+            for number in 0..operations::SHARED {
+                let version = operations::shared_version(number, 1000, false);
+                fs::write(shared.join(format!("s{number}")), version)
+                    .map_err(|why| format!("{}: {why}", told("homes")))?;
+            }
+            for client in 0..self.clients {
+                let path = dir.path().join(home).join(format!("c{client}"));
+                fs::create_dir(path).map_err(|why| format!("{}: {why}", told("homes")))?;
+            }
+        }
+        fs::write(dir.path().join("ca.pem"), &authority.certificate)
+            .map_err(|why| format!("{}: {why}", told("certificates")))?;
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let free = free.map_err(|why| format!("{}: {why}", told("a port")))?;
+        let ini = way.ini(self.clients).replace("{implicit}", &free.port().to_string());
+        let doors = if way.implicit { 2 } else { 1 };
+        let mut server = Server::start(dir, &ini, log, doors)?;
+        let world = Arc::new(World {
+            way,
+            address: server.address,
+            implicit: server.implicit,
+            log: Arc::clone(&server.log),
+            pairs,
+            until: Instant::now() + Duration::from_secs(self.seconds),
+            over: AtomicBool::new(false),
+        });
+        let found = Found::default();
+        let notes: Vec<_> = (0..self.clients).map(|_| Notes::new()).collect();
+        let mut clients: Vec<_> = notes
+            .iter()
+            .enumerate()
+            .map(|(number, notes)| Client::new(number, &world, self.seed, notes))
+            .collect();
+        // what the first session leaves open for good is no leak
+        let first = &mut clients[0];
+        if let Err(why) = first.warm_up() {
+            return Err(report(0, &why.0, &notes[0]));
+        }
+        let warm = rest(&server)?;
+        let base = Figures { threads: warm.threads - warm.workers, workers: 0, ..warm };
+        let mut threads = Vec::new();
+        for (client, notes) in clients.into_iter().zip(&notes) {
+            let (found, notes) = (Arc::clone(&found), Arc::clone(notes));
+            let name = format!("client-{}", client.number);
+            let body = move || live(client, &notes, &found);
+            let thread = thread::Builder::new().name(name).spawn(body);
+            threads.push(thread.map_err(|why| format!("{}: {why}", told("a thread")))?);
+        }
+        for stranger in strangers::all(&world, self.seed) {
+            let (found, world) = (Arc::clone(&found), Arc::clone(&world));
+            threads.push(thread::spawn(move || {
+                if let Err(why) = stranger() {
+                    world.over.store(true, Ordering::Relaxed);
+                    tell(&found, why.0);
+                }
+            }));
+        }
+        let mut most = base;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            thread::sleep(LOOK);
+            let figures = Figures::of(server.pid());
+            let wrong = figures.map(|figures| {
+                most = most.most(figures);
+                self.is_too_much(base, figures)
+            });
+            let wrong = wrong.unwrap_or_else(Some);
+            for line in wrong.into_iter().chain(server.log.faults()) {
+                world.over.store(true, Ordering::Relaxed);
+                tell(&found, line);
+            }
+        }
+        for thread in threads {
+            drop(thread.join());
+        }
+        let mut counts = Counts::default();
+        for notes in &notes {
+            counts.add(&notes.counts());
+        }
+        if let Some(first) = found.lock().unwrap_or_else(PoisonError::into_inner).first() {
+            return Err(first.clone());
+        }
+        let last = settle(&server, base)?;
+        show(&counts, self.seconds, base, most, last);
+        server.stop()?;
+        match server.log.faults().first() {
+            Some(line) => Err(format!("the log says: {line}")),
+            None => Ok(counts),
+        }
+    }
+
+    /// While clients are there, the server may hold this much and no more.
+    fn is_too_much(&self, base: Figures, now: Figures) -> Option<String> {
+        // a client may have a second connection, and the one before may be ending; strangers
+        let connections = self.clients * 3 + 8;
+        let files = base.files + connections * FILES_EACH;
+        let threads = base.threads + connections + 8;
+        if now.files > files || now.threads > threads {
+            return Some(format!(
+                "{} file descriptors and {} threads, where {files} and {threads} are many",
+                now.files, now.threads
+            ));
+        }
+        None
+    }
+}
+
+/// The figures of a server whose only client has gone, once they no longer change.
+fn rest(server: &Server) -> Result<Figures, String> {
+    let mut figures = Figures::of(server.pid())?;
+    let mut since = Instant::now();
+    while since.elapsed() < LOOK {
+        thread::sleep(LOOK / 10);
+        let now = Figures::of(server.pid())?;
+        if (now.files, now.threads) != (figures.files, figures.threads) {
+            (figures, since) = (now, Instant::now());
+        }
+    }
+    Ok(figures)
+}
+
+/// A client from the first connection to the last.
+fn live(mut client: Client, notes: &Arc<Notes>, found: &Found) {
+    let number = client.number;
+    let world = Arc::clone(&client.world);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        while !world.is_over() {
+            if client.is_connected() {
+                client.operate()?;
+            } else {
+                client.connect()?;
+            }
+        }
+        client.quit()
+    }));
+    let why = match result {
+        Ok(Ok(())) => return,
+        Ok(Err(why)) => why.0,
+        Err(_) => "the client itself has panicked".to_owned(),
+    };
+    world.over.store(true, Ordering::Relaxed);
+    tell(found, report(number, &why, notes));
+}
+
+fn tell(found: &Found, what: String) {
+    found.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+}
+
+fn report(number: usize, why: &str, notes: &Notes) -> String {
+    let transcript = notes.transcript().join("\n");
+    format!("--- client {number}, lately ---\n{transcript}\n--- FAULT, client {number}: {why}")
+}
+
+/// All clients have gone: the server must be what it was.
+fn settle(server: &Server, base: Figures) -> Result<Figures, String> {
+    let until = Instant::now() + SETTLING;
+    loop {
+        let now = Figures::of(server.pid())?;
+        if now.threads <= base.threads && now.files <= base.files {
+            if now.memory > base.memory + GROWTH {
+                return Err(format!(
+                    "{} KiB of memory at the end, {} before",
+                    now.memory, base.memory
+                ));
+            }
+            return Ok(now);
+        }
+        if Instant::now() >= until {
+            return Err(format!(
+                "all clients are gone, and the server has {} threads and {} descriptors; it had \
+                 {} and {}: {}",
+                now.threads,
+                now.files,
+                base.threads,
+                base.files,
+                Figures::open(server.pid()).join(", ")
+            ));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// The figures of a way.
+fn show(counts: &Counts, seconds: u64, base: Figures, most: Figures, last: Figures) {
+    let all: u64 = counts.operations.values().sum();
+    for (name, count) in &counts.operations {
+        println!("  {count:>9}  {name}");
+    }
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    println!("  {all:>9}  operations, {:.0} a second", all as f64 / seconds.max(1) as f64);
+    println!(
+        "  {} transfers ({:.1} MB up, {:.1} MB down), {} cut; {} connections, {} times no room",
+        counts.transfers,
+        megabytes(counts.up),
+        megabytes(counts.down),
+        counts.cuts,
+        counts.connections,
+        counts.turned_away
+    );
+    if counts.resumed + counts.full > 0 {
+        println!(
+            "  data connections under TLS: {} resumed, {} did not",
+            counts.resumed, counts.full
+        );
+    }
+    let codes: Vec<_> =
+        counts.replies.iter().map(|(code, count)| format!("{code}: {count}")).collect();
+    println!("  replies: {}", codes.join(", "));
+    println!("  longest reply: {:.2} s, {}", counts.longest.0.as_secs_f64(), counts.longest.1);
+    println!(
+        "  descriptors {} (most {}, at the end {}), threads {} ({}, {}), memory {:.1} MB ({:.1}, \
+         {:.1})",
+        base.files,
+        most.files,
+        last.files,
+        base.threads,
+        most.threads,
+        last.threads,
+        base.memory as f64 / 1024.0,
+        most.memory as f64 / 1024.0,
+        last.memory as f64 / 1024.0
+    );
+}

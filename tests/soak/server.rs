@@ -1,0 +1,248 @@
+//! The program itself, with a home and settings of its own; what the system tells of its process,
+//! and what its log tells of sessions.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Starting and stopping take no longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server. It is killed on drop.
+pub struct Server {
+    child: Child,
+    /// Where it listens for clear text.
+    pub address: SocketAddr,
+    /// Where TLS begins at once, if anywhere.
+    pub implicit: Option<SocketAddr>,
+    /// What it has told.
+    pub log: Arc<Log>,
+    /// Homes and settings.
+    _dir: TempDir,
+}
+
+/// What the server has told so far.
+pub struct Log {
+    state: Mutex<Told>,
+    changed: Condvar,
+    /// Where all of it is.
+    pub path: PathBuf,
+}
+
+#[derive(Default)]
+struct Told {
+    listening: Vec<(SocketAddr, bool)>,
+    /// Sessions that have ended, by the client's address, and are still asked for.
+    ended: HashSet<SocketAddr>,
+    /// Lines that should not be there.
+    faults: Vec<String>,
+    /// Warnings, how often each kind.
+    over: bool,
+}
+
+/// What the system tells of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Figures {
+    /// Open file descriptors.
+    pub files: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Those of them that serve sessions, or wait for the next one.
+    pub workers: usize,
+    /// Resident memory, in KiB.
+    pub memory: u64,
+}
+
+impl Server {
+    /// Starts it in a folder, on settings in which `{dir}` stands for that folder.
+    pub fn start(
+        dir: TempDir,
+        settings: &str,
+        log: &Path,
+        doors: usize,
+    ) -> Result<Self, String> {
+        let told = |why: std::io::Error| format!("cannot start the server: {why}");
+        let ini = dir.path().join("ftpd.ini");
+        let settings = settings.replace("{dir}", &dir.path().display().to_string());
+        fs::write(&ini, settings).map_err(told)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+        command.arg("--config").arg(&ini).env_remove("RUST_LOG").env("TZ", "UTC");
+        // out of reach of a Ctrl-C that is meant for the run
+        command.process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(told)?;
+        let pipe = child.stderr.take().ok_or("no pipe")?;
+        let copy = File::create(log).map_err(told)?;
+        let log = Arc::new(Log {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            path: log.to_owned(),
+        });
+        let follower = Arc::clone(&log);
+        thread::spawn(move || follower.follow(BufReader::new(pipe), copy));
+        let listening = log.wait(PATIENCE, |told| {
+            let is_there = told.listening.len() >= doors || told.over;
+            is_there.then(|| told.listening.clone())
+        });
+        let listening = listening.filter(|doors| !doors.is_empty());
+        let Some(listening) = listening else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("the server did not start, see {}", log.path.display()));
+        };
+        let door = |implicit| {
+            let door = listening.iter().find(|(_, at_once)| *at_once == implicit);
+            door.map(|(address, _)| *address)
+        };
+        let address = door(false).ok_or("the server has no door")?;
+        Ok(Self { child, address, implicit: door(true), log, _dir: dir })
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it as a service manager does; it must end in good order.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        sent.map_err(|why| format!("cannot send a signal: {why}"))?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(format!("the server ended with {status}")),
+                Ok(None) if Instant::now() < until => {}
+                Ok(None) => return Err("the server does not stop on SIGTERM".to_owned()),
+                Err(why) => return Err(format!("cannot wait for the server: {why}")),
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Figures {
+    /// Of a process that runs.
+    pub fn of(pid: u32) -> Result<Self, String> {
+        let told = |why: std::io::Error| format!("the server is gone: {why}");
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).map_err(told)?.count();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(told)?;
+        let names = tasks.filter_map(|task| fs::read(task.ok()?.path().join("comm")).ok());
+        let workers = names.filter(|name| name.starts_with(b"session-")).count();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(told)?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        };
+        let missing = || "the server is a zombie".to_owned();
+        let threads = field("Threads:").ok_or_else(missing)? as usize;
+        let memory = field("VmRSS:").ok_or_else(missing)?;
+        Ok(Self { files, threads, workers, memory })
+    }
+
+    /// What the descriptors of a process are open on.
+    pub fn open(pid: u32) -> Vec<String> {
+        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+        let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        files.map(|file| file.display().to_string()).collect()
+    }
+
+    /// The larger of each.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            files: self.files.max(other.files),
+            threads: self.threads.max(other.threads),
+            workers: self.workers.max(other.workers),
+            memory: self.memory.max(other.memory),
+        }
+    }
+}
+
+impl Log {
+    fn follow(&self, lines: impl BufRead, mut copy: impl Write) {
+        for line in lines.split(b'\n') {
+            let Ok(line) = line else { break };
+            let _ = copy.write_all(&line).and_then(|()| copy.write_all(b"\n"));
+            let line = String::from_utf8_lossy(&line);
+            let mut told = self.state();
+            told.take(&line);
+            self.changed.notify_all();
+        }
+        self.state().over = true;
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.state.lock().expect("no thread panics with the log")
+    }
+
+    fn wait<T>(
+        &self,
+        time: Duration,
+        mut wanted: impl FnMut(&mut Told) -> Option<T>,
+    ) -> Option<T> {
+        let until = Instant::now() + time;
+        let mut told = self.state();
+        loop {
+            if let Some(found) = wanted(&mut told) {
+                return Some(found);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            told = self.changed.wait_timeout(told, left).expect("as above").0;
+        }
+    }
+
+    /// Waits until the session of a client has ended; says whether it has.
+    pub fn has_ended(&self, client: SocketAddr, time: Duration) -> bool {
+        self.wait(time, |told| told.ended.remove(&client).then_some(())).is_some()
+    }
+
+    /// A client that has just connected is at the beginning, whoever had its address before.
+    pub fn begins(&self, client: SocketAddr) {
+        self.state().ended.remove(&client);
+    }
+
+    /// Lines that should not be there.
+    pub fn faults(&self) -> Vec<String> {
+        self.state().faults.clone()
+    }
+}
+
+impl Told {
+    /// Takes in a line: `time LEVEL text`, where the text of a session begins with its address.
+    fn take(&mut self, line: &str) {
+        if let Some((_, rest)) = line.split_once(">>> starting FTP server on ") {
+            let address = rest.split(',').next().and_then(|address| address.parse().ok());
+            let implicit = rest.contains("TLS at once");
+            self.listening.extend(address.map(|address| (address, implicit)));
+        }
+        if line.contains(" ERROR ") || line.contains("panicked") {
+            self.faults.push(line.to_owned());
+        }
+        if let Some((front, _)) = line.split_once(" ended after ") {
+            let words = front.split_ascii_whitespace();
+            self.ended.extend(words.filter_map(|word| word.parse::<SocketAddr>().ok()));
+        }
+    }
+}

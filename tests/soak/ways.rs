@@ -1,0 +1,146 @@
+//! The ways in which the server is set up, one after the other.
+
+use crate::tls::Tls;
+
+/// How the server is set up, and with that its clients.
+pub struct Way {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// More lines of `[server]`.
+    pub settings: &'static str,
+    /// Versions of TLS; none for clear text.
+    pub versions: &'static [Tls],
+    /// TLS begins at once, rather than with AUTH.
+    pub implicit: bool,
+    /// Some clients do without TLS.
+    pub mixed: bool,
+    /// Clients show certificates, which their users are bound to.
+    pub certificates: bool,
+    /// Data connections must resume, and must be protected.
+    pub strict: bool,
+    /// Uploads are written to the file in place, and under TLS need no end of TLS.
+    pub classic: bool,
+    /// There is not room for all clients, and the server gives up soon.
+    pub limits: bool,
+    /// Some guess passwords, and are banned.
+    pub bans: bool,
+    /// Seconds after which a data connection without progress is given up.
+    pub data_timeout: u64,
+    /// Most bytes a second of an upload and of a download; 0 is any number.
+    pub rates: (u64, u64),
+}
+
+/// What most ways are like. A data connection that the server waits for without need shows as a
+/// reply that is late, for its time is twice that in which replies must come.
+const USUAL: Way = Way {
+    name: "",
+    about: "",
+    settings: "",
+    versions: &[],
+    implicit: false,
+    mixed: false,
+    certificates: false,
+    strict: false,
+    classic: false,
+    limits: false,
+    bans: false,
+    data_timeout: 20,
+    rates: (0, 0),
+};
+
+const BOTH: &[Tls] = &[Tls::V12, Tls::V13];
+
+/// All ways.
+pub static WAYS: &[Way] = &[
+    Way { name: "plain", about: "clear text", ..USUAL },
+    Way { name: "tls12", about: "AUTH TLS, version 1.2", versions: &[Tls::V12], ..USUAL },
+    Way { name: "tls13", about: "AUTH TLS, version 1.3", versions: &[Tls::V13], ..USUAL },
+    Way {
+        name: "implicit",
+        about: "TLS at once, both versions",
+        versions: BOTH,
+        implicit: true,
+        ..USUAL
+    },
+    Way {
+        name: "certificates",
+        about: "client certificates, protected data connections that resume",
+        settings: "tls_required = on\ntls_resume = require\n",
+        versions: BOTH,
+        certificates: true,
+        strict: true,
+        ..USUAL
+    },
+    Way {
+        name: "classic",
+        about: "uploads in place, clear text and TLS",
+        settings: "atomic_uploads = off\ntls_require_close_notify = off\n",
+        versions: BOTH,
+        mixed: true,
+        classic: true,
+        ..USUAL
+    },
+    Way {
+        name: "limits",
+        about: "little room, slow transfers, short timeouts, clear text and TLS",
+        settings: "max_upload = 2M\nmax_download = 3M\nidle_timeout = 8\nlogin_timeout = 8\n",
+        versions: BOTH,
+        mixed: true,
+        limits: true,
+        data_timeout: 2,
+        rates: (2 << 20, 3 << 20),
+        ..USUAL
+    },
+    Way {
+        name: "bans",
+        about: "guessers are banned, users are not, clear text and TLS",
+        settings: "ban_after = 5\nban_window = 60\nban_time = 3\nban_exempt = 192.0.2.1\n",
+        versions: BOTH,
+        mixed: true,
+        bans: true,
+        ..USUAL
+    },
+];
+
+impl Way {
+    /// The settings as they are written.
+    pub fn ini(&self, clients: usize) -> String {
+        let mut ini = format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npasv\n\
+             data_timeout = {}\nshutdown_grace = 5\n{}",
+            self.data_timeout, self.settings
+        );
+        ini = ini.replace("pasv\n", "passive_ports = 10000-32000\n");
+        if self.limits {
+            // two of three clients have room, and two of each address
+            let most = (clients * 2 / 3).max(2);
+            ini += &format!("max_cons = {most}\nmax_per_ip = 2\nmax_per_user = {clients}\n");
+        } else {
+            ini += "max_cons = 1000\nmax_per_ip = 0\n";
+        }
+        if !self.versions.is_empty() {
+            ini += "tls_cert = auto\n";
+        }
+        if self.implicit {
+            ini += "tls_implicit_port = {implicit}\n";
+        }
+        if self.certificates {
+            ini += "tls_client_ca = {dir}/ca.pem\n";
+        }
+        for number in 0..USERS {
+            for (letter, home) in [('a', "home"), ('b', "other")] {
+                ini += &format!(
+                    "[user:{letter}{number}]\npassword = secret{number}\nhome = {home}\n\
+                     perm = elradfmwMT\n"
+                );
+                if self.certificates {
+                    ini += &format!("tls_client = CN=pair{number},O=Example\n");
+                }
+            }
+        }
+        ini
+    }
+}
+
+/// Pairs of accounts; one of each has its home in `home`, the other one in `other`.
+pub const USERS: usize = 4;
