@@ -338,12 +338,13 @@ impl<'a> Pump<'a> {
                 }
             }
         }
+        // before the text is ended: one that was cut between CR and LF goes on with the LF
+        self.still_there()?;
         if let Some((mut state, mut local)) = lines {
             local.clear();
             state.finish(&mut local);
             upload.write_all(&local).map_err(DataError::Write)?;
         }
-        self.still_there()?;
         from.end_receiving();
         Ok(())
     }

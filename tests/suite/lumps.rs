@@ -530,3 +530,36 @@ fn an_upload_that_ends_without_close_notify_tells_the_administrator_what_to_do()
         }
     }
 }
+
+/// The client sends the rest of its line end when it goes on, and must not find a second CR.
+#[test]
+fn a_text_that_is_cut_between_cr_and_lf_is_gone_on_with_as_it_is() {
+    let server = Server::start();
+    for turn in 0..20 {
+        let name = format!("text{turn}");
+        let mut client = Client::bob(&server);
+        client.cmd("TYPE A", 200);
+        let mut data = client.passive();
+        client.cmd(&format!("STOR {name}"), 150);
+        data.write_all(b"one\r").unwrap();
+        eventually("it has arrived", || {
+            let mut files = std::fs::read_dir(server.home()).unwrap().flatten();
+            files.any(|file| file.metadata().is_ok_and(|meta| meta.len() == 3))
+        });
+        let stream = client.stream().try_clone().unwrap();
+        drop(client);
+        reset(stream);
+        data.shutdown(Shutdown::Write).unwrap();
+        let _ = data.read_to_end(&mut Vec::new());
+        let mut client = Client::bob(&server);
+        let mut size = String::new();
+        eventually("the part is shown", || {
+            size = client.read_any(&format!("SIZE {name}"));
+            size.starts_with("213")
+        });
+        assert_eq!(size, "213 3");
+        client.cmd("REST 3", 350);
+        client.upload(&format!("STOR {name}"), b"\ntwo\n");
+        assert_eq!(server.get(&name), b"one\ntwo\n");
+    }
+}
