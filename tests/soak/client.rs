@@ -1,7 +1,7 @@
 //! A client: a control connection that comes and goes, what it has set, and what it knows must be
 //! on the server.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use crate::model::{Path, Tree, absolute};
 use crate::random::Random;
 use crate::server::Log;
-use crate::session::{Done, Fault, Notes, PROMPT, Reply, Session, fault};
+use crate::session::{Done, Fault, Notes, PROMPT, Reply, Session, fault, wire_line};
 use crate::tls::{Pair, forgetful};
 use crate::ways::{USERS, Way};
 use crate::wire::{self, Manner, Wire};
@@ -22,6 +22,9 @@ pub struct World {
     pub way: &'static Way,
     pub address: SocketAddr,
     pub implicit: Option<SocketAddr>,
+    /// The same over IPv6.
+    pub address6: Option<SocketAddr>,
+    pub implicit6: Option<SocketAddr>,
     pub log: Arc<Log>,
     /// For each pair of accounts.
     pub pairs: Vec<Pair>,
@@ -74,14 +77,18 @@ impl Client {
         let configs = world.way.versions.iter().map(|version| version.config(pair)).collect();
         // several share an address where there is not room for all of them
         let place = if world.way.limits { number / 3 } else { number };
-        let own = Ipv4Addr::new(127, 0, 1, 1 + (place % 250) as u8);
+        let own = if number % 3 == 2 && world.address6.is_some() {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::new(127, 0, 1, 1 + (place % 250) as u8).into()
+        };
         let top = format!("c{number}");
         Self {
             number,
             world: Arc::clone(world),
             random: Random::new(seed, number as u64),
             notes: Arc::clone(notes),
-            own: own.into(),
+            own,
             session: None,
             tls: None,
             configs,
@@ -202,8 +209,14 @@ impl Client {
     fn try_connect(&mut self, account: usize) -> Done<bool> {
         let way = self.world.way;
         let config = if way.mixed && self.random.chance(40) { None } else { self.config() };
-        let at_once = self.world.implicit.filter(|_| way.implicit);
-        let to = at_once.unwrap_or(self.world.address);
+        let world = &self.world;
+        let (address, implicit) = if self.own.is_ipv6() {
+            (world.address6.unwrap_or(world.address), world.implicit6)
+        } else {
+            (world.address, world.implicit)
+        };
+        let at_once = implicit.filter(|_| way.implicit);
+        let to = at_once.unwrap_or(address);
         let failed = |why: std::io::Error| Fault(format!("cannot connect: {why}"));
         let stream = wire::connect(self.own, to).map_err(failed)?;
         let wire = Wire::over(stream).map_err(failed)?;
@@ -223,11 +236,8 @@ impl Client {
             }
             if config.is_some() {
                 let mechanism = *random.pick(&["TLS", "TLS-C", "SSL"]);
-                session.raw(
-                    format!("AUTH {mechanism}\r\n").as_bytes(),
-                    Manner::Once,
-                    random,
-                )?;
+                let line = format!("AUTH {mechanism}\r\n");
+                say(way, &mut session, line.as_bytes(), Manner::Once, random)?;
                 match session.reply(PROMPT)? {
                     Some(reply) if reply.code == 234 => {}
                     Some(reply) if reply.code == 421 && way.limits => return Ok(false),
@@ -271,7 +281,8 @@ impl Client {
         let mut codes = codes.into_iter();
         for (at, piece) in lines.chunks(lines.len() / pieces).enumerate() {
             let text = piece.join("\r\n") + "\r\n";
-            session.raw(text.as_bytes(), Manner::any(random), random)?;
+            let manner = Manner::any(random);
+            say(way, &mut session, text.as_bytes(), manner, random)?;
             let extra = usize::from(at == 0 && codes.len() > lines.len());
             for code in codes.by_ref().take(piece.len() + extra) {
                 match session.reply(PROMPT)? {
@@ -283,16 +294,41 @@ impl Client {
             }
         }
         self.session = Some(session);
-        self.begin_login();
+        self.begin_session();
         Ok(true)
     }
 
-    /// What a login begins with.
-    pub fn begin_login(&mut self) {
-        self.cwd = Vec::new();
+    /// What a session begins with.
+    pub fn begin_session(&mut self) {
         self.ascii = true;
         self.epsv_all = false;
+        self.begin_login();
+    }
+
+    /// What a login begins with. The type, EPSV ALL and the protection of data connections stay.
+    pub fn begin_login(&mut self) {
+        self.cwd = Vec::new();
         self.stale = false;
+    }
+
+    /// Asks as somebody who is not logged in, and who may have to make room for others: `false` if
+    /// so, and then the client is not connected any more.
+    pub fn ask_as_stranger(&mut self, line: impl AsRef<[u8]>, codes: &[u16]) -> Done<bool> {
+        if !self.world.way.limits {
+            return self.ask(line, codes).map(|_| true);
+        }
+        let (session, random) = self.session()?;
+        session.raw_if_there(&wire_line(line.as_ref()), Manner::any(random), random);
+        match session.reply(PROMPT)? {
+            Some(reply) if codes.contains(&reply.code) => return Ok(true),
+            Some(reply) if reply.code != 421 => {
+                return fault(format!("expected {codes:?}, not {}", reply.show()));
+            }
+            Some(_) | None => {}
+        }
+        self.notes.say("-- evicted");
+        drop(self.take_session()?);
+        Ok(false)
     }
 
     /// Another version of TLS, and perhaps the tickets of earlier connections.
@@ -368,6 +404,21 @@ impl Client {
             fault(format!("the session of {} goes on without its client", session.local))
         }
     }
+}
+
+/// Sends what a stranger says, whose place the server may have given to somebody else.
+fn say(
+    way: &Way,
+    session: &mut Session,
+    bytes: &[u8],
+    manner: Manner,
+    random: &mut Random,
+) -> Done {
+    if way.limits {
+        session.raw_if_there(bytes, manner, random);
+        return Ok(());
+    }
+    session.raw(bytes, manner, random)
 }
 
 /// The server has closed a connection of a stranger.

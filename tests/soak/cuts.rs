@@ -61,7 +61,7 @@ impl Client {
             Attached::Yes(wire) => wire,
             Attached::NotResumed => return self.refused(marked).map(drop),
         };
-        let bytes = plan.sent.wire(self.ascii);
+        let bytes = plan.sent.sent(self.ascii);
         let sent = match self.random.below(10) {
             0 => 0,
             1 => bytes.len(),
@@ -392,7 +392,7 @@ impl Client {
             Attached::NotResumed => return self.refused(false).map(drop),
         };
         self.expect(&[150])?;
-        let bytes = plan.sent.wire(self.ascii);
+        let bytes = plan.sent.sent(self.ascii);
         let first = self.random.below(bytes.len() as u64 + 1) as usize;
         let Some(wire) = self.put(wire, &bytes[..first], false)? else { return Ok(()) };
         let (session, random) = self.session()?;
@@ -584,7 +584,7 @@ impl Client {
             Attached::Yes(wire) => wire,
             Attached::NotResumed => return self.refused(false).map(drop),
         };
-        let bytes = plan.sent.wire(self.ascii);
+        let bytes = plan.sent.sent(self.ascii);
         let sent = self.random.below(bytes.len() as u64 + 1) as usize;
         let held = self.put(wire, &bytes[..sent], false)?;
         self.expect_late(&[150])?;

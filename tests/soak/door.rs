@@ -52,7 +52,7 @@ impl Client {
         let to = self.set_up()?;
         let mut wire = None;
         if let To::Passive(address) = to {
-            if self.random.chance(4) {
+            if address.is_ipv4() && self.random.chance(4) {
                 self.stranger(address)?;
             }
             if self.random.chance(50) {
@@ -74,7 +74,13 @@ impl Client {
     }
 
     fn set_up(&mut self) -> Done<To> {
-        let kind = if self.epsv_all { 1 } else { self.random.below(4) };
+        let six = self.own.is_ipv6();
+        let kind = match self.random.below(4) {
+            _ if self.epsv_all => 1,
+            // PASV has no room for an address of IPv6
+            0 if six => 1,
+            kind => kind,
+        };
         match kind {
             0 => {
                 let word = *self.random.pick(&["PASV", "pasv", "P@SW"]);
@@ -82,9 +88,11 @@ impl Client {
                 passive(&reply, None)
             }
             1 => {
-                let word = *self.random.pick(&["EPSV", "EPSV 1"]);
+                let named = if six { "EPSV 2" } else { "EPSV 1" };
+                let word = *self.random.pick(&["EPSV", named]);
                 let reply = self.ask(word, &[229])?;
-                passive(&reply, Some(self.world.address.ip()))
+                let own = if six { self.own } else { self.world.address.ip() };
+                passive(&reply, Some(own))
             }
             _ => {
                 let listener = TcpListener::bind((self.own, 0)).map_err(broken("listening"))?;
@@ -141,6 +149,38 @@ impl Client {
             }
             _ if !wire.got.is_empty() => fault("a stranger at the passive port gets something"),
             _ => Ok(()),
+        }
+    }
+
+    /// Arranges a passive port that is not going to be used; nothing where the client cannot.
+    pub fn unused(&mut self) -> Done<Option<Door>> {
+        let strict = self.world.way.strict && !self.private;
+        if strict {
+            return Ok(None);
+        }
+        let reply = self.ask("EPSV", &[229])?;
+        let own = if self.own.is_ipv6() { self.own } else { self.world.address.ip() };
+        let To::Passive(address) = passive(&reply, Some(own))? else { return Ok(None) };
+        let wire = if self.random.chance(50) { Some(self.come(address)?) } else { None };
+        Ok(Some(Door { to: To::Passive(address), wire }))
+    }
+
+    /// The server must have closed it.
+    pub fn is_closed(&mut self, door: Door) -> Done {
+        match door.wire {
+            Some(mut wire) => {
+                wire.read_all(Instant::now()).map_err(broken("the connection is still there"))?;
+                Ok(())
+            }
+            None => {
+                let To::Passive(address) = door.to else { return Ok(()) };
+                match wire::connect(self.own, address) {
+                    Err(why) if why.kind() == ErrorKind::ConnectionRefused => Ok(()),
+                    // another session may have got it since, and sends strangers away
+                    Err(why) => fault(format!("a port that was not used in time: {why}")),
+                    Ok(_) => fault("a port that was not used in time is still open"),
+                }
+            }
         }
     }
 

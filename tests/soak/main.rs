@@ -171,12 +171,15 @@ impl Run {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let free = free.map_err(|why| format!("{}: {why}", told("a port")))?;
         let ini = way.ini(self.clients).replace("{implicit}", &free.port().to_string());
-        let doors = if way.implicit { 2 } else { 1 };
+        let doors = ini.matches("ip = 127.0.0.1, ::1\n").count() + 1;
+        let doors = if way.implicit { 2 * doors } else { doors };
         let mut server = Server::start(dir, &ini, log, doors)?;
         let world = Arc::new(World {
             way,
             address: server.address,
             implicit: server.implicit,
+            address6: server.address6,
+            implicit6: server.implicit6,
             log: Arc::clone(&server.log),
             pairs,
             until: Instant::now() + Duration::from_secs(self.seconds),

@@ -86,17 +86,22 @@ impl Content {
         bytes
     }
 
-    /// As they are sent in a type.
+    /// As the server sends them in a type.
     pub fn wire(&self, ascii: bool) -> Vec<u8> {
-        if ascii { to_wire(&self.bytes()) } else { self.bytes() }
+        if ascii { with_cr(&self.bytes(), true) } else { self.bytes() }
+    }
+
+    /// As a client sends them in a type, so that the server stores exactly these.
+    pub fn sent(&self, ascii: bool) -> Vec<u8> {
+        if ascii { with_cr(&self.bytes(), false) } else { self.bytes() }
     }
 }
 
-/// Lines with CR LF for LF.
-pub fn to_wire(local: &[u8]) -> Vec<u8> {
+/// A CR in front of each LF; with `sparing`, of those alone that have none.
+fn with_cr(local: &[u8], sparing: bool) -> Vec<u8> {
     let mut wire = Vec::with_capacity(local.len() + local.len() / 8);
     for &byte in local {
-        if byte == b'\n' {
+        if byte == b'\n' && !(sparing && wire.last() == Some(&b'\r')) {
             wire.push(b'\r');
         }
         wire.push(byte);

@@ -52,6 +52,8 @@ pub static OPERATIONS: &[Operation] = &[
     operation("refused transfer", 20, Client::refused_transfer),
     operation("protection", 10, Client::change_protection),
     operation("EPSV ALL", 2, Client::only_epsv),
+    operation("unused port", 3, Client::unused_port),
+    operation("trailing slash", 15, Client::trailing_slash),
     operation("stall", 6, Client::stall),
     operation("idle", 1, Client::idle),
     operation("leaves", 5, Client::leave),
@@ -232,19 +234,29 @@ impl Client {
                 }
             }
             22 => {
-                let address = ([192, 0, 2, 1], 2000).into();
+                let (four, six) = (self.random.chance(50), self.own.is_ipv6());
+                let address = if four {
+                    ([192, 0, 2, 1], 2000).into()
+                } else {
+                    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 2000).into()
+                };
                 let line = port_command(address, self.random.chance(50));
-                step(line, if self.epsv_all { &[503] } else { &[501, 500] })
+                let code = match (self.epsv_all, four == six) {
+                    (true, _) => 503,
+                    (false, true) => 522,
+                    (false, false) => 501,
+                };
+                step(line, &[code])
             }
             _ => {
                 let line = *self.random.pick(&["PASV", "EPSV", "EPSV 1", "EPSV 2"]);
-                let refused = self.epsv_all && line == "PASV";
-                let code = if refused { 503 } else { 200 };
+                let other = if self.own.is_ipv6() { "EPSV 1" } else { "EPSV 2" };
                 let code = match line {
-                    "EPSV 2" => 522,
-                    "PASV" if code == 200 => 227,
-                    _ if code == 200 => 229,
-                    _ => code,
+                    "PASV" if self.epsv_all => 503,
+                    "PASV" if self.own.is_ipv6() => 502,
+                    "PASV" => 227,
+                    _ if line == other => 522,
+                    _ => 229,
                 };
                 step(line, &[code])
             }
@@ -448,7 +460,7 @@ impl Client {
         if self.tree().file(&path).there.is_some() || self.tree().names(&path).is_some() {
             return fault(format!("STOU takes a name that is there: {}", show(&path)));
         }
-        let bytes = content.wire(self.ascii);
+        let bytes = content.sent(self.ascii);
         if self.random.chance(20) {
             let sent = self.random.below(bytes.len() as u64 + 1) as usize;
             if let Some(wire) = self.put(wire, &bytes[..sent], false)? {
@@ -512,10 +524,9 @@ impl Client {
             return Ok(());
         }
         self.ask(line, &[350])?;
-        if self.random.chance(10) {
-            // RNTO comes next or not at all
-            self.ask("NOOP", &[200])?;
-            return self.ask("RNTO x", &[503]).map(drop);
+        if self.random.chance(30) {
+            // kept until RNTO, whatever else comes
+            self.between(&from)?;
         }
         let line = self.with_path("RNTO", &to);
         if is_dir && is_within(&from, &to) || matches!(target, Some(Node::Dir(_))) {
@@ -532,6 +543,23 @@ impl Client {
         let (name, parent) = to.split_last().expect("it has a name");
         self.tree().names_mut(parent).insert(name.clone(), source);
         Ok(())
+    }
+
+    /// Commands that may come between RNFR and RNTO.
+    fn between(&mut self, from: &Path) -> Done {
+        match self.random.below(7) {
+            0 => self.ask("NOOP", &[200]).map(drop),
+            1 => {
+                self.ascii = self.random.chance(50);
+                self.ask(if self.ascii { "TYPE A" } else { "TYPE I" }, &[200]).map(drop)
+            }
+            2 => self.ask("EPSV", &[229]).map(drop),
+            3 => self.ask("XYZZY", &[500]).map(drop),
+            4 => self.ask("ABOR", &[225, 226]).map(drop),
+            5 => self.look(from),
+            _ if matches!(self.tree().at(from), Some(Node::File(_))) => self.retrieve(from),
+            _ => self.ask("PWD", &[257]).map(drop),
+        }
     }
 
     fn remove(&mut self) -> Done {
@@ -572,11 +600,8 @@ impl Client {
 
     /// USER again, as one of the two: the login begins with what a new session begins with.
     fn log_in_again(&mut self) -> Done {
-        if self.epsv_all {
-            return Ok(());
-        }
         let other = usize::from(self.random.chance(50));
-        let leftover = self.random.below(4);
+        let leftover = self.random.below(6);
         match leftover {
             0 => drop(self.ask("REST 7", &[350])?),
             1 => {
@@ -586,34 +611,38 @@ impl Client {
                 // the owner may have been shown something
                 self.blur(&path);
             }
-            2 => {
-                drop(self.ask("PASV", &[227])?);
-            }
+            2 => drop(self.ask("EPSV", &[229])?),
+            3 => drop(self.ask("RNFR .", &[350])?),
             _ => {}
         }
         let (user, password) = self.names(other);
-        self.ask(format!("USER {user}"), &[331])?;
-        if self.random.chance(20) {
-            self.ask("PWD", &[530])?;
+        if !self.ask_as_stranger(format!("USER {user}"), &[331])? {
+            return self.connect();
         }
-        self.ask(format!("PASS {password}"), &[230])?;
+        if self.random.chance(20) && !self.ask_as_stranger("PWD", &[530])? {
+            return self.connect();
+        }
+        if !self.ask_as_stranger(format!("PASS {password}"), &[230])? {
+            return self.connect();
+        }
         self.account = other;
         self.begin_login();
-        self.sized = false;
+        // what the one before has said is nothing to this one
+        match leftover {
+            2 if self.random.chance(50) => {
+                let clear = self.world.way.strict && !self.private;
+                self.ask("NLST", if clear { &[521] } else { &[425] })?;
+            }
+            3 => drop(self.ask("RNTO x", &[503])?),
+            _ => {}
+        }
         if self.random.chance(40) {
-            // what the one before has said is nothing to this one
             let files = self.tree().files();
             if let Some(path) = files.first().cloned() {
-                self.ask("TYPE I", &[200])?;
-                self.ascii = false;
-                if self.tls.is_some() {
-                    self.protect(true)?;
-                }
                 if self.random.chance(50) {
-                    let file = self.tree().file(&path);
-                    if let Some(there) = file.there {
+                    if let Some(there) = self.tree().file(&path).there {
                         let line = self.with_path("RETR", &path);
-                        let bytes = there.content.bytes();
+                        let bytes = there.content.wire(self.ascii);
                         self.download(&[], &line, Some(&bytes))?;
                     }
                 } else if let Some(plan) = self.plan(path)? {
@@ -624,12 +653,7 @@ impl Client {
                 }
             }
         }
-        if self.is_connected() {
-            if self.tls.is_some() {
-                self.protect(true)?;
-            }
-            self.ask("TYPE A", &[200])?;
-            self.ascii = true;
+        if self.is_connected() && self.random.chance(70) {
             self.set_out()?;
         }
         Ok(())
@@ -644,13 +668,16 @@ impl Client {
 
     fn reinitialize(&mut self) -> Done {
         self.ask("REIN", &[220])?;
-        self.ask("PWD", &[530])?;
         let account = usize::from(self.random.chance(30));
         let (user, password) = self.names(account);
-        self.ask(format!("USER {user}"), &[331])?;
-        self.ask(format!("PASS {password}"), &[230])?;
+        let is_in = self.ask_as_stranger("PWD", &[530])?
+            && self.ask_as_stranger(format!("USER {user}"), &[331])?
+            && self.ask_as_stranger(format!("PASS {password}"), &[230])?;
+        if !is_in {
+            return self.connect();
+        }
         self.account = account;
-        self.begin_login();
+        self.begin_session();
         (self.private, self.sized) = (self.world.way.implicit, false);
         self.set_out()
     }
@@ -663,20 +690,26 @@ impl Client {
         let (user, password) = self.names(self.account);
         let guesses = self.random.between(1, 3);
         for guess in 1..=guesses {
-            self.ask(format!("USER {user}"), &[331])?;
+            if !self.ask_as_stranger(format!("USER {user}"), &[331])? {
+                return self.connect();
+            }
             let line = format!("PASS wrong{guess}");
+            if !self.ask_as_stranger(line, &[530])? {
+                return self.connect();
+            }
             if guess == 3 {
-                self.ask(line, &[421, 530])?;
                 let mut session = self.take_session()?;
                 session.expect_end()?;
                 self.has_ended(&session)?;
                 return self.connect();
             }
-            self.ask(line, &[530])?;
         }
         // guesses are counted for the whole connection
-        self.ask(format!("USER {user}"), &[331])?;
-        self.ask(format!("PASS {password}"), &[230])?;
+        let is_in = self.ask_as_stranger(format!("USER {user}"), &[331])?
+            && self.ask_as_stranger(format!("PASS {password}"), &[230])?;
+        if !is_in {
+            return self.connect();
+        }
         self.quit()?;
         self.connect()
     }
@@ -743,7 +776,8 @@ impl Client {
 
     /// ABOR while the server waits for the data connection.
     fn abort_waiting(&mut self) -> Done {
-        let line = if self.epsv_all || self.random.chance(50) { "EPSV" } else { "PASV" };
+        let only = self.epsv_all || self.own.is_ipv6();
+        let line = if only || self.random.chance(50) { "EPSV" } else { "PASV" };
         self.ask(line, &[227, 229])?;
         let line = *self.random.pick(&["NLST", "LIST", "MLSD", "STOU"]);
         if self.cwd.is_empty() {
@@ -822,6 +856,22 @@ impl Client {
         self.ask("PASV", &[503]).map(drop)
     }
 
+    /// A passive port that is not used in time is closed, and so is a connection to it.
+    fn unused_port(&mut self) -> Done {
+        if !self.world.way.limits {
+            return Ok(());
+        }
+        let Some(door) = self.unused()? else { return Ok(()) };
+        // the session is not silent meanwhile
+        let until = Instant::now() + Duration::from_secs(self.world.way.data_timeout + 1);
+        while Instant::now() < until {
+            thread::sleep(Duration::from_millis(300));
+            self.ask("NOOP", &[200])?;
+        }
+        self.is_closed(door)?;
+        self.ask("NLST", &[425]).map(drop)
+    }
+
     /// Nothing is said for long.
     fn idle(&mut self) -> Done {
         if !self.world.way.limits {
@@ -851,6 +901,27 @@ impl Client {
             return fault(format!("the session of {local} goes on without its client"));
         }
         self.connect()
+    }
+
+    /// A slash behind a name is for directories alone.
+    fn trailing_slash(&mut self) -> Done {
+        let path = self.any_file();
+        let spelt = [&self.spell(&path)[..], b"/"].concat();
+        let line = |verb: &str| [verb.as_bytes(), b" ", &spelt].concat();
+        if let Some(Node::Dir(_)) = self.tree().at(&path) {
+            let verb = *self.random.pick(&["MLST", "MDTM", "CWD"]);
+            self.ask(line(verb), if verb == "MDTM" { &[213] } else { &[250] })?;
+            if verb == "CWD" {
+                self.cwd = path;
+            }
+            return Ok(());
+        }
+        let verbs = ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
+        let verb = *self.random.pick(&verbs);
+        if matches!(verb, "SIZE" | "STOR" | "APPE") {
+            self.stale = true;
+        }
+        self.ask(line(verb), &[550, 553]).map(drop)
     }
 
     /// A file that several write: whatever is there must be one of their versions, whole.

@@ -63,7 +63,8 @@ impl Random {
     }
 }
 
-/// Writes what a seed has from `at` on. Every sixteenth byte ends a line, and some bytes are CR.
+/// Writes what a seed has from `at` on. Every sixteenth byte ends a line, and some bytes are CR,
+/// also in front of the end of a line.
 pub fn fill(seed: u64, at: u64, out: &mut [u8]) {
     let word = |number: u64| mixed(seed.wrapping_add(number.wrapping_mul(STEP))).to_le_bytes();
     let (mut number, mut inside) = (at / 8, (at % 8) as usize);

@@ -24,6 +24,9 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where TLS begins at once, if anywhere.
     pub implicit: Option<SocketAddr>,
+    /// The same over IPv6.
+    pub address6: Option<SocketAddr>,
+    pub implicit6: Option<SocketAddr>,
     /// What it has told.
     pub log: Arc<Log>,
     /// Homes and settings.
@@ -99,12 +102,14 @@ impl Server {
             let _ = child.wait();
             return Err(format!("the server did not start, see {}", log.path.display()));
         };
-        let door = |implicit| {
-            let door = listening.iter().find(|(_, at_once)| *at_once == implicit);
-            door.map(|(address, _)| *address)
+        let door = |implicit, six| {
+            let doors = listening.iter().filter(|(_, at_once)| *at_once == implicit);
+            doors.map(|(address, _)| *address).find(|address| address.is_ipv6() == six)
         };
-        let address = door(false).ok_or("the server has no door")?;
-        Ok(Self { child, address, implicit: door(true), log, _dir: dir })
+        let address = door(false, false).ok_or("the server has no door")?;
+        let (implicit, address6, implicit6) =
+            (door(true, false), door(false, true), door(true, true));
+        Ok(Self { child, address, implicit, address6, implicit6, log, _dir: dir })
     }
 
     /// Its process number.

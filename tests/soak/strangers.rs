@@ -62,7 +62,7 @@ fn guess_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>)
             let user = random.pick(&["root", "admin", "a0", "b1"]);
             session.ask(format!("USER {user}").as_bytes(), &[331], random)?;
             let line = format!("PASS {:x}", random.next());
-            session.ask(line.as_bytes(), &[530, 421], random)?;
+            session.ask(line.as_bytes(), &[530], random)?;
             guesses += 1;
             if guesses == BAN_AFTER {
                 break;

@@ -246,7 +246,7 @@ impl Client {
             Attached::Yes(wire) => wire,
             Attached::NotResumed => return self.refused(marked),
         };
-        let bytes = plan.sent.wire(self.ascii);
+        let bytes = plan.sent.sent(self.ascii);
         // a command that comes meanwhile is answered afterwards
         let waits = self.random.chance(6);
         if waits {

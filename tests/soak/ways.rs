@@ -1,5 +1,7 @@
 //! The ways in which the server is set up, one after the other.
 
+use std::net::{Ipv6Addr, TcpListener};
+
 use crate::tls::Tls;
 
 /// How the server is set up, and with that its clients.
@@ -105,8 +107,11 @@ pub static WAYS: &[Way] = &[
 impl Way {
     /// The settings as they are written.
     pub fn ini(&self, clients: usize) -> String {
+        // clients of one /64 share what each address is allowed
+        let has_six = !self.limits && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let six = if has_six { ", ::1" } else { "" };
         let mut ini = format!(
-            "[server]\nip = 127.0.0.1\nport = 0\npasv\n\
+            "[server]\nip = 127.0.0.1{six}\nport = 0\npasv\n\
              data_timeout = {}\nshutdown_grace = 5\n{}",
             self.data_timeout, self.settings
         );
