@@ -15,12 +15,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fchown, fstat, fstatfs,
-    fstatvfs, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
+    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatVfsMountFlags, accessat,
+    fchown, fstat, fstatfs, fstatvfs, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 
+use super::sandbox::is_in_sandbox;
 use super::{Ids, act_as};
 
 /// A name in a folder that is held open. The folder stays the same one, whatever others rename.
@@ -111,6 +112,34 @@ impl Held {
         Ok(Self { folder, name, at, kind: self.kind })
     }
 
+    /// Opens the folder itself, which a lock takes.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn open_folder(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(openat(&self.folder, ".", flags, Mode::empty()).map(File::from)?)
+    }
+
+    /// Names in the same folder.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn beside(&self, wanted: impl Fn(&OsStr) -> bool) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(self.open_folder()?)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if wanted(name) {
+                let (folder, at) = (self.folder.try_clone()?, self.at.clone());
+                found.push(Self { folder, name: name.to_owned(), at, kind: self.kind });
+            }
+        }
+        Ok(found)
+    }
+
     /// Opens the file. With `CREATE` alone, one that is there already is taken; with `EXCL` as well
     /// there must be none.
     ///
@@ -125,7 +154,7 @@ impl Held {
             Kind::Foreign => OFlags::NOFOLLOW | OFlags::NONBLOCK,
         };
         let file = openat(&self.folder, &self.name, flags | extra | OFlags::CLOEXEC, mode);
-        let file = File::from(file.map_err(|why| self.explain(why))?);
+        let file = File::from(file.map_err(|why| self.explain(why, flags))?);
         if self.kind == Kind::Foreign
             && geteuid().is_root()
             && let Some(why) = refused(&fstat(&file)?, None)
@@ -191,12 +220,42 @@ impl Held {
         self.at.display().to_string()
     }
 
-    /// One that was put there a moment ago.
-    fn explain(&self, why: Errno) -> io::Error {
+    fn explain(&self, why: Errno, flags: OFlags) -> io::Error {
+        // one that was put there a moment ago
         if why == Errno::LOOP && self.kind != Kind::Any {
             return io::Error::other(format!("is a link in {}", self.folder_name()));
         }
+        if matches!(why, Errno::ACCESS | Errno::PERM) && self.is_hidden_by_sandbox(flags) {
+            let path = self.path();
+            let real = std::fs::canonicalize(&path).unwrap_or(path);
+            return io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "Permission denied by the sandbox: {} lies outside of the folders that the \
+                     settings named at the start; restart the server, or set sandbox = off",
+                    real.display()
+                ),
+            );
+        }
         why.into()
+    }
+
+    /// Whether only the sandbox forbids to open the file, which access(2) knows nothing of.
+    fn is_hidden_by_sandbox(&self, flags: OFlags) -> bool {
+        if !is_in_sandbox() {
+            return false;
+        }
+        let may = |name: &OsStr, access| {
+            accessat(&self.folder, name, access, AtFlags::EACCESS) == Ok(())
+        };
+        let writes = flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+        let access = if writes { Access::WRITE_OK } else { Access::READ_OK };
+        let there = statat(&self.folder, &self.name, AtFlags::empty()).is_ok();
+        if there {
+            return may(&self.name, access);
+        }
+        let makes = flags.contains(OFlags::CREATE);
+        makes && may(OsStr::new("."), Access::WRITE_OK | Access::EXEC_OK)
     }
 }
 

@@ -57,6 +57,9 @@ pub struct Enforced {
 /// Once the process is in a sandbox.
 static INSIDE: OnceLock<Inside> = OnceLock::new();
 
+/// Once a thread that does something else is in a sandbox of its own.
+static ASIDE: OnceLock<()> = OnceLock::new();
+
 /// Without it nothing could be moved from one folder to another.
 const LEAST: ABI = ABI::V2;
 
@@ -122,7 +125,9 @@ impl Sandbox {
     ///
     /// When the kernel does not let it.
     pub fn enter_aside(self) -> Result<(), String> {
-        self.restrict().map(drop)
+        self.restrict()?;
+        let _ = ASIDE.set(());
+        Ok(())
     }
 
     fn restrict(self) -> Result<(Enforced, Inside), String> {
@@ -136,6 +141,11 @@ impl Sandbox {
         let fully = status.ruleset == RulesetStatus::FullyEnforced;
         Ok((Enforced { fully, abi }, self.inside))
     }
+}
+
+/// Whether a thread of this process is in a sandbox.
+pub(super) fn is_in_sandbox() -> bool {
+    INSIDE.get().is_some() || ASIDE.get().is_some()
 }
 
 /// Whether files below a folder may change as far as the sandbox goes. Looks where the path leads

@@ -270,7 +270,8 @@ fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
     let files = tls.filter(|tls| matches!(tls.certificate, CertificateSource::File(_)));
     let files = files.map(|tls| <[PathBuf; 2]>::from(tls.files())).into_iter().flatten();
     let all = files.chain(tls.and_then(|tls| tls.client_ca.clone()));
-    all.flat_map(|file| whole(&file))
+    let made = tls.filter(|tls| tls.is_auto()).map(|tls| tls.dir.clone());
+    all.flat_map(|file| whole(&file)).chain(made)
 }
 
 /// The folder of a file, and the one that it really lies in.

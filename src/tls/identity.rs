@@ -1,16 +1,22 @@
 //! The certificate and its key: from PEM files, or made here and renewed before its end.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustix::fs::{Access, Mode, OFlags, access};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags, access, flock};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use x509_cert::Certificate;
 use x509_cert::certificate::Version;
@@ -36,19 +42,37 @@ const LIFETIME: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 /// It is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long to wait for another process that makes a certificate, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(5);
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Number of attempts to read a pair that others remove or replace meanwhile.
+const ATTEMPTS: usize = 8;
+
 impl Identity {
-    /// Reads both files. For `auto`, makes them first if they are not there or near their end.
+    /// Reads both files. For `auto`, makes them first if they are missing, do not belong together
+    /// or are near their end.
     ///
     /// # Errors
     ///
     /// What is wrong with which file.
     pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let (certificate, key_file) = settings.files();
-        if settings.is_auto() && Self::is_stale(settings) {
-            make(settings, &certificate, &key_file).map_err(|why| {
+        let (certificate, key) = settings.files();
+        if !settings.is_auto() {
+            return Self::read(certificate, key);
+        }
+        for _ in 0..ATTEMPTS {
+            if let Some(identity) = Self::fresh(settings)? {
+                return Ok(identity);
+            }
+            make(settings, &certificate, &key).map_err(|why| {
                 TlsError(format!("tls_dir {}: {why}", settings.dir.display()))
             })?;
         }
+        Self::read(certificate, key)
+    }
+
+    fn read(certificate: PathBuf, key_file: PathBuf) -> Result<Self, TlsError> {
         let bad = |why: String| TlsError(format!("tls_cert {}: {why}", certificate.display()));
         let chain = certificates("tls_cert", &certificate)?;
         let key = private_key(&key_file)?;
@@ -63,15 +87,36 @@ impl Identity {
         Ok(Self { chain, key, certificate, key_file, begins, ends })
     }
 
-    /// Whether a certificate that is made here is not there, or near its end.
-    pub(super) fn is_stale(settings: &TlsSettings) -> bool {
+    /// The pair that was made here earlier, unless it has to be made again: a file is missing or is
+    /// not what it should be, the key is not that of the certificate, or the end is near.
+    ///
+    /// # Errors
+    ///
+    /// When the key is there and may not be read.
+    pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Self>, TlsError> {
         let (certificate, key) = settings.files();
-        let ends = || {
-            let chain = certificates("tls_cert", &certificate).ok()?;
-            let first = Certificate::from_der(chain.first()?).ok()?;
-            Some(first.tbs_certificate().validity().not_after.to_system_time())
-        };
-        !key.exists() || ends().is_none_or(|ends| ends < SystemTime::now() + MARGIN)
+        if certificates("tls_cert", &certificate).is_err() {
+            return Ok(None);
+        }
+        if let Err(why) = read(&key) {
+            if why.kind() == std::io::ErrorKind::NotFound {
+                return Ok(None);
+            }
+            return Err(TlsError(format!("tls_key {}: {why}", key.display())));
+        }
+        let fresh = Self::read(certificate, key).ok();
+        Ok(fresh.filter(|identity| !identity.ends_soon() && identity.is_pair()))
+    }
+
+    /// Whether a certificate that is made here has to be made again.
+    pub(super) fn ends_soon(&self) -> bool {
+        near(self.ends)
+    }
+
+    /// Whether the key is that of the certificate.
+    fn is_pair(&self) -> bool {
+        let (chain, key) = (self.chain.clone(), self.key.clone_key());
+        CertifiedKey::from_der(chain, key, &default_provider()).is_ok()
     }
 
     /// Whether there is a place for a certificate that is made here.
@@ -103,6 +148,11 @@ impl Identity {
             warnings.push(format!("tls_key {key}: others can read it; chmod 600 it"));
         }
         warnings
+    }
+
+    /// When it ends.
+    pub(super) fn end(&self) -> SystemTime {
+        self.ends
     }
 
     /// When it ends, in UTC.
@@ -181,10 +231,23 @@ pub(super) fn fingerprint(der: &[u8]) -> String {
     })
 }
 
+/// Whether a certificate that is made here and ends then should be made again.
+pub(super) fn near(ends: SystemTime) -> bool {
+    ends < SystemTime::now() + MARGIN
+}
+
+/// Makes a pair, unless another process has done so meanwhile: one at a time, for a certificate must
+/// never lie beside the key of another one.
 fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), String> {
     let text = |why: std::io::Error| why.to_string();
     let owner = settings.owner.as_ref();
     rights::make_folder(&settings.dir, owner).map_err(text)?;
+    let (certificate, key) = (Held::find(certificate), Held::find(key));
+    let (certificate, key) = (certificate.map_err(text)?, key.map_err(text)?);
+    let _turn = turn(&certificate)?;
+    if Identity::fresh(settings).map_err(|why| why.to_string())?.is_some() {
+        return Ok(());
+    }
     let pair = KeyPair::generate().map_err(|why| why.to_string())?;
     let mut params =
         CertificateParams::new(settings.names.clone()).map_err(|why| why.to_string())?;
@@ -197,36 +260,82 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     params.not_before = now - day;
     params.not_after = now + LIFETIME;
     let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
-    write_private(key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
-    write_private(certificate, made.pem().as_bytes(), owner).map_err(text)
+    for draft in certificate.beside(is_draft).map_err(text)? {
+        // a crash has left it: nobody else has the turn
+        let _ = draft.remove();
+    }
+    write_private(&key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
+    write_private(&certificate, made.pem().as_bytes(), owner).map_err(text)
+}
+
+/// The turn to make a certificate in a folder: a lock on it, given back on drop. Without one where
+/// the file system knows no locks.
+fn turn(place: &Held) -> Result<Option<File>, String> {
+    let folder = place.open_folder().map_err(|why| why.to_string())?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(folder)),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(BREATH),
+            Err(Errno::WOULDBLOCK) => {
+                let time = PATIENCE.as_secs();
+                return Err(format!("another process has held its lock for {time} s"));
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// What is written before it gets the name of a certificate or a key, by any version.
+fn is_draft(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".new") && (name.starts_with(b"cert.") || name.starts_with(b"key."))
 }
 
 /// Whole or not at all, and for the owner alone.
-fn write_private(file: &Path, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
-    let place = Held::find(file)?;
-    let draft = place.with_extension("new")?;
-    // what a crash has left
-    let _ = draft.remove();
+fn write_private(place: &Held, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
+    let mut number = [0; 8];
+    getrandom(&mut number, GetRandomFlags::empty())?;
+    let draft = place.with_extension(&format!("{:016x}.new", u64::from_ne_bytes(number)))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let mut to = draft.open(flags, Mode::from_raw_mode(0o600))?;
-    rights::hand_over(&to, owner)?;
-    to.write_all(bytes)?;
-    to.sync_all()?;
-    draft.rename_to(&place)
+    let written = rights::hand_over(&to, owner)
+        .and_then(|()| to.write_all(bytes))
+        .and_then(|()| to.sync_all())
+        .and_then(|()| draft.rename_to(place));
+    if written.is_err() {
+        let _ = draft.remove();
+    }
+    written
 }
 
-/// What changes when a file is replaced or written.
+/// What changes when a file is replaced or written, or others may read it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Stamp([Option<FileStamp>; 2]);
 
-/// Device, inode, time of change in seconds and nanoseconds, size.
-type FileStamp = (u64, u64, i64, i64, u64);
+#[derive(Clone, PartialEq, Eq)]
+struct FileStamp {
+    id: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    /// Of the mode and the owner as well.
+    changed: (i64, i64),
+    mode: u32,
+    owner: (u32, u32),
+}
 
 impl Stamp {
     pub(super) fn of(settings: &TlsSettings) -> Self {
         let stamp = |path: PathBuf| {
             let meta = fs::metadata(path).ok()?;
-            Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()))
+            Some(FileStamp {
+                id: (meta.dev(), meta.ino()),
+                size: meta.size(),
+                modified: (meta.mtime(), meta.mtime_nsec()),
+                changed: (meta.ctime(), meta.ctime_nsec()),
+                mode: meta.mode(),
+                owner: (meta.uid(), meta.gid()),
+            })
         };
         let (certificate, key) = settings.files();
         Self([stamp(certificate), stamp(key)])

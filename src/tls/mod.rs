@@ -43,6 +43,11 @@ struct State {
     stamp: identity::Stamp,
     config: Arc<ServerConfig>,
     fingerprint: String,
+    /// When the certificate ends.
+    ends: SystemTime,
+    /// Why the files could not be taken at the last look. They are looked at again until they can,
+    /// whether they change or not: whatever was in the way may be gone.
+    failed: Option<String>,
 }
 
 /// What is wrong with the certificate and its key, without making any: warnings, or an error
@@ -52,11 +57,14 @@ struct State {
 ///
 /// When the files cannot be used.
 pub fn check(settings: &TlsSettings) -> Result<Vec<String>, TlsError> {
-    if settings.is_auto() && Identity::is_stale(settings) {
-        Identity::can_be_made(settings)?;
-        return verifier(settings).map(|_| Vec::new());
-    }
-    let identity = Identity::load(settings)?;
+    let identity = match settings.is_auto().then(|| Identity::fresh(settings)).transpose()? {
+        None => Identity::load(settings)?,
+        Some(Some(identity)) => identity,
+        Some(None) => {
+            Identity::can_be_made(settings)?;
+            return verifier(settings).map(|_| Vec::new());
+        }
+    };
     let warnings = identity.warnings(SystemTime::now());
     build(settings, identity).map(|_| warnings)
 }
@@ -114,9 +122,11 @@ impl Tls {
         let identity = Identity::load(settings)?;
         let state = State {
             looked: Instant::now(),
-            // files that were just made have a stamp that is newer
-            stamp: if settings.is_auto() { identity::Stamp::of(settings) } else { stamp },
+            // files that were just made have a stamp that is newer, and are read once more
+            stamp,
             fingerprint: identity.fingerprint(),
+            ends: identity.end(),
+            failed: None,
             config: build(settings, identity)?,
         };
         Ok(Self { settings: settings.clone(), state: Mutex::new(state) })
@@ -150,44 +160,65 @@ impl Tls {
     /// The lock is not held while files are read.
     fn current(&self) -> Arc<ServerConfig> {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = {
+        {
             let mut state = lock();
             if self.settings.once || state.looked.elapsed() < LOOK {
                 return Arc::clone(&state.config);
             }
             state.looked = Instant::now();
-            state.stamp.clone()
-        };
-        if let Err(why) = rights::as_server(|| self.look(&old)) {
-            log::error!("the certificate stays as it was: {why}");
+        }
+        if let Err(why) = rights::as_server(|| self.look()) {
+            self.fail(why.to_string());
         }
         Arc::clone(&lock().config)
     }
 
-    /// Takes a certificate that is not the one with this stamp.
-    fn look(&self, old: &identity::Stamp) {
+    /// Takes a certificate that is another one than before.
+    fn look(&self) {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_auto = self.settings.is_auto();
         let stamp = identity::Stamp::of(&self.settings);
-        if stamp != *old || self.settings.is_auto() && Identity::is_stale(&self.settings) {
-            let loaded = Identity::load(&self.settings).and_then(|identity| {
-                let fingerprint = identity.fingerprint();
-                for warning in identity.warnings(SystemTime::now()) {
-                    log::warn!("{warning}");
-                }
-                Ok((build(&self.settings, identity)?, fingerprint))
-            });
-            // files that were just made have a stamp that is newer
-            let is_auto = self.settings.is_auto();
-            let stamp = if is_auto { identity::Stamp::of(&self.settings) } else { stamp };
-            let mut state = lock();
-            state.stamp = stamp;
-            match loaded {
-                Ok((config, fingerprint)) => {
-                    log::info!("new certificate, SHA-256 {fingerprint}");
-                    (state.config, state.fingerprint) = (config, fingerprint);
-                }
-                Err(why) => log::error!("the certificate stays as it was: {why}"),
+        {
+            let state = lock();
+            let ends_soon = is_auto && identity::near(state.ends);
+            if stamp == state.stamp && !ends_soon && state.failed.is_none() {
+                return;
             }
+        }
+        let loaded = Identity::load(&self.settings).and_then(|identity| {
+            let (fingerprint, ends) = (identity.fingerprint(), identity.end());
+            let warnings = identity.warnings(SystemTime::now());
+            Ok((build(&self.settings, identity)?, fingerprint, ends, warnings))
+        });
+        match loaded {
+            Ok((config, fingerprint, ends, warnings)) => {
+                let mut state = lock();
+                // files that were just made have a stamp that is newer, and are read once more
+                state.stamp = stamp;
+                let is_new = state.fingerprint != fingerprint;
+                let had_failed = state.failed.take().is_some();
+                state.fingerprint.clone_from(&fingerprint);
+                (state.config, state.ends) = (config, ends);
+                drop(state);
+                if is_new || had_failed {
+                    for warning in warnings {
+                        log::warn!("{warning}");
+                    }
+                    let what =
+                        if is_new { "new certificate" } else { "certificate read again" };
+                    log::info!("{what}, SHA-256 {fingerprint}");
+                }
+            }
+            Err(why) => self.fail(why.to_string()),
+        }
+    }
+
+    /// Says so once, however often it is met.
+    fn fail(&self, why: String) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.failed.as_ref() != Some(&why) {
+            log::error!("the certificate stays as it was: {why}");
+            state.failed = Some(why);
         }
     }
 }

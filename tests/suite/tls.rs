@@ -15,6 +15,7 @@ use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
 use crate::client::{Client, drain};
+use crate::program;
 use crate::server::{Server, Setup, eventually, run};
 use crate::tls_client::{Authority, Pair, Tls, VERSIONS, fingerprint, named};
 
@@ -1199,6 +1200,157 @@ mod certificates {
         eventually("it is taken", || fingerprint(&shown(&server)) == wanted);
         fs::remove_file(dir.join("key.pem")).unwrap();
         assert_ne!(said(), second);
+    }
+
+    /// Starts `ftpd cert`.
+    fn cert(dir: &Path) -> std::process::Child {
+        std::process::Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .args(["--config", "ftpd.ini", "cert"])
+            .current_dir(dir)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn said(child: std::process::Child) -> String {
+        let out = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        assert!(out.status.success(), "{}", text(out.stderr));
+        text(out.stdout)
+    }
+
+    fn names(dir: &Path) -> Vec<std::ffi::OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn of_several_makers_one_makes_the_pair_and_all_say_it() {
+        let dir = program::folder(format!("[server]\ntls_cert = auto\n{}", program::BOB));
+        let tls = dir.path().join("ftpd-tls");
+        for round in 0..15 {
+            let makers: Vec<_> = (0..4).map(|_| cert(dir.path())).collect();
+            let said: Vec<_> = makers.into_iter().map(said).collect();
+            assert!(said.iter().all(|one| *one == said[0]), "round {round}: {said:?}");
+            assert_eq!(names(&tls), ["cert.pem", "key.pem"]);
+            fs::remove_dir_all(&tls).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pair_that_is_removed_beside_makers_and_reloads_is_made_again() {
+        let server = setup().start();
+        let tls = server.dir().join("ftpd-tls");
+        for _ in 0..12 {
+            let makers: Vec<_> = (0..3).map(|_| cert(server.dir())).collect();
+            server.signal("HUP");
+            for name in ["cert.pem", "key.pem"] {
+                let _ = fs::remove_file(tls.join(name));
+            }
+            for maker in makers {
+                said(maker);
+            }
+        }
+        let now = said(cert(server.dir()));
+        let now = now.rsplit(' ').next().unwrap().trim().to_owned();
+        eventually("the server has it too", || fingerprint(&shown(&server)) == now);
+        let log = server.log();
+        assert!(!log.contains("ERROR"), "{log}");
+    }
+
+    #[test]
+    fn a_mixed_pair_of_auto_is_made_again_and_drafts_of_a_crash_go() {
+        let server = setup().start();
+        let tls = server.dir().join("ftpd-tls");
+        let before = fingerprint(&shown(&server));
+        fs::write(tls.join("key.pem"), Pair::own(&named("other")).key).unwrap();
+        for draft in ["cert.new", "key.0123456789abcdef.new"] {
+            fs::write(tls.join(draft), "").unwrap();
+        }
+        let (code, _, err) = run(&["--config", "ftpd.ini", "check"], server.dir());
+        assert_eq!(code, 0, "{err}");
+        let now = said(cert(server.dir()));
+        let now = now.rsplit(' ').next().unwrap().trim().to_owned();
+        assert_ne!(now, before);
+        assert_eq!(names(&tls), ["cert.pem", "key.pem"]);
+        eventually("the server has it too", || fingerprint(&shown(&server)) == now);
+    }
+
+    #[test]
+    fn a_certificate_that_may_not_be_read_yet_is_looked_at_again() {
+        let [first, second] = ["first", "second"].map(|name| Pair::own(&named(name)));
+        let (dir, lines) = on_disk(&first);
+        let own = |path: &Path| {
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+            }
+        };
+        for path in ["", "cert.pem", "key.pem"] {
+            own(&dir.path().join(path));
+        }
+        let mut server = Server::setup().server(&lines);
+        if rustix::process::geteuid().is_root() {
+            server = server.run_as(65534);
+        }
+        let server = server.start();
+        assert_eq!(shown(&server), first.der());
+        let [cert, new] = ["cert.pem", "cert.new"].map(|name| dir.path().join(name));
+        fs::write(&new, &second.certificate).unwrap();
+        own(&new);
+        fs::set_permissions(&new, PermissionsExt::from_mode(0)).unwrap();
+        fs::write(dir.path().join("key.pem"), &second.key).unwrap();
+        fs::rename(new, &cert).unwrap();
+        eventually("it cannot be read", || {
+            assert_eq!(shown(&server), first.der());
+            server.log().contains("Permission denied")
+        });
+        // it is looked at again, which is no news
+        let began = Instant::now();
+        eventually("two more looks", || {
+            assert_eq!(shown(&server), first.der());
+            began.elapsed() > Duration::from_millis(2200)
+        });
+        assert_eq!(server.log().matches("stays as it was").count(), 1, "{}", server.log());
+        fs::set_permissions(&cert, PermissionsExt::from_mode(0o600)).unwrap();
+        eventually("the second is shown", || shown(&server) == second.der());
+        server.wait_for_log(&second.fingerprint());
+    }
+
+    #[test]
+    fn a_link_that_leads_out_of_the_sandbox_is_said_to_do_so() {
+        let [first, second] = ["first", "second"].map(|name| Pair::own(&named(name)));
+        let (dir, lines) = on_disk(&first);
+        let server = Server::setup().server(&lines).start();
+        if !server.log().contains("sandbox: enforced") {
+            eprintln!("skipped: no sandbox");
+            return;
+        }
+        assert_eq!(shown(&server), first.der());
+        let elsewhere = tempfile::tempdir().unwrap();
+        write(elsewhere.path(), &second);
+        let cert = dir.path().join("cert.pem");
+        fs::remove_file(&cert).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("cert.pem"), &cert).unwrap();
+        eventually("it is said", || {
+            assert_eq!(shown(&server), first.der());
+            server.log().contains("by the sandbox")
+        });
+        let line = server.wait_for_log("by the sandbox");
+        assert!(line.contains(elsewhere.path().to_str().unwrap()), "{line}");
+    }
+
+    #[test]
+    fn auto_in_a_sandbox_reads_what_it_has_made() {
+        let server = setup().start();
+        let before = fingerprint(&shown(&server));
+        fs::remove_file(server.dir().join("ftpd-tls/key.pem")).unwrap();
+        eventually("another one is shown", || fingerprint(&shown(&server)) != before);
+        let log = server.log();
+        assert!(!log.contains("ERROR"), "{log}");
     }
 
     #[test]
