@@ -64,8 +64,9 @@ pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     let main = settings_file(arguments.end()?.as_deref())?;
     let file = file_with(&main, &name)?;
-    let home =
-        config::load(&main).ok().and_then(|config| Some(config.users.get(&name)?.home.clone()));
+    let home = config::load_to_serve(&main)
+        .ok()
+        .and_then(|config| Some(config.users.get(&name)?.home.clone()));
     let keys = rewrite(&main, &file, |text| {
         let removed = edit::remove(text, &format!("user:{name}"));
         let removed = removed.ok_or_else(|| no_user(&name, &file))?;

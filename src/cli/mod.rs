@@ -85,8 +85,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "The server stays in the foreground, writes its log to standard error or to a file, and serves until a signal says stop. This is what happens without a subcommand."),
     subcommand("share", "[DIR] [--write] [--tls] [--user NAME] [--anonymous] [--ip ADDRESS] [--port N]", share::run, "serve a folder now, without a settings file",
         "DIR, or the working directory, is served to one user (guest, unless --user says otherwise) with a password that is made up and printed, together with the URLs under which this machine is found. --anonymous: to everybody, without a password. Clients may only read; --write lets them change everything. --tls: with a certificate that is made for the occasion, and not without. The port is 2121, or any that is free. On a terminal each running transfer has a progress bar. Ctrl-C ends it."),
-    subcommand("check", "", check::run, "check the settings and say what is wrong with them",
-        "Every fault is reported with its file and line; nothing is started."),
+    subcommand("check", "[--late-homes]", check::run, "check the settings and say what is wrong with them",
+        "Every fault is reported with its file and line; nothing is started. --late-homes: a home that does not exist is a warning and no fault, as when the server starts or reads its settings again."),
     subcommand("cert", "", cert::run, "show the certificate that clients are shown",
         "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet; so do this as the server's user, who must be able to read it."),
     subcommand("passwd", "[USER] [--write]", passwd::run, "make the hash of a password, for the settings",
@@ -302,8 +302,13 @@ fn help_on(subcommand: &Subcommand) -> String {
     format!("usage: {}\n\n{help}\n\n{about}\n\n{COMMON}", call.trim_end())
 }
 
-/// Reads the settings. Faults go to standard error.
+/// Reads the settings as the server does: a home that does not exist is no fault. Faults go to
+/// standard error.
 fn load(file: Option<&Path>) -> Result<(PathBuf, Config), Stop> {
+    load_with(file, read)
+}
+
+fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, Config), Stop> {
     let file = settings_file(file)?;
     match read(&file) {
         Ok(config) => Ok((file, config)),
@@ -326,11 +331,25 @@ fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
     })
 }
 
-/// Reads the settings, with what TLS makes of its own; or gives every fault.
+type Reader = fn(&Path) -> Result<Config, Vec<String>>;
+
+/// Reads the settings as the server does, with what TLS makes of its own; or gives every fault.
 fn read(file: &Path) -> Result<Config, Vec<String>> {
+    with_tls(file, config::load_to_serve(file))
+}
+
+/// Reads the settings where a home that does not exist is a fault as well.
+fn read_strictly(file: &Path) -> Result<Config, Vec<String>> {
+    with_tls(file, config::load(file))
+}
+
+fn with_tls(
+    file: &Path,
+    loaded: Result<Config, Vec<ConfigError>>,
+) -> Result<Config, Vec<String>> {
     let printed =
         |faults: Vec<ConfigError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut config = config::load(file).map_err(printed)?;
+    let mut config = loaded.map_err(printed)?;
     let place = |what: String| format!("{}: [server] {what}", file.display());
     let checked = config.tls.as_ref().map(tls::check).transpose();
     let warnings = checked.map_err(|why| vec![place(why.to_string())])?;

@@ -67,6 +67,8 @@ pub enum Fault {
     Missing,
     /// The value read, and what was expected instead: "is not a whole number".
     Value(String, String),
+    /// A home that does not exist: the value read, the whole path, and the system's reason.
+    Absent(String, PathBuf, String),
     /// A value that must not be shown, and what is wrong with it.
     Secret(&'static str),
     /// What an administrator should know, in full.
@@ -120,6 +122,9 @@ impl fmt::Display for Fault {
             }
             Self::Misplaced(home) => write!(f, "belongs into {home}"),
             Self::Missing => f.write_str("is missing"),
+            Self::Absent(read, _, why) => {
+                write!(f, "'{}' is not a directory: {why}", read.escape_debug())
+            }
             Self::Value(read, why) => write!(f, "'{}' {why}", read.escape_debug()),
             Self::Secret(why) => f.write_str(why),
             Self::Note(text) => f.write_str(text),

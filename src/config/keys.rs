@@ -530,7 +530,12 @@ impl Key {
                     Target::User(user) => Absent::of(user),
                     Target::Server(..) => Absent::default(),
                 };
-                set.put(target, folder_value(text, folder, absent).map_err(refused)?);
+                let path = folder.join(text);
+                let found = folder_value(text, &path, absent);
+                if found.is_ok() || matches!(found, Err(Fault::Absent(..))) {
+                    set.put(target, path);
+                }
+                found?;
             }
             Date(set) => set.put(target, value::day(text).map_err(refused)?),
             LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
@@ -742,33 +747,39 @@ impl Absent {
     }
 }
 
-fn folder_value(text: &str, folder: &Path, absent: Absent) -> Result<PathBuf, value::Refused> {
+fn folder_value(text: &str, path: &Path, absent: Absent) -> Result<(), Fault> {
+    let refused = |why: String| Fault::Value(text.to_owned(), why);
     if text.is_empty() {
-        return Err("is not a directory".to_owned());
+        return Err(refused("is not a directory".to_owned()));
     }
-    let path = folder.join(text);
-    let why = match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => return Ok(path),
-        Ok(_) => return Err("is not a directory".to_owned()),
+    let why = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => return Err(refused("is not a directory".to_owned())),
         Err(why) => why,
     };
     if absent.hidden && why.kind() == std::io::ErrorKind::PermissionDenied {
-        return Ok(path);
+        return Ok(());
+    }
+    if why.kind() != std::io::ErrorKind::NotFound {
+        return Err(refused(format!("is not a directory: {why}")));
     }
     // a link that leads nowhere is there, and is not followed to make something
-    let is_missing = why.kind() == std::io::ErrorKind::NotFound && !is_there(&path);
+    let is_missing = !is_there(path);
     if is_missing && absent.unused {
-        return Ok(path);
+        return Ok(());
     }
     if is_missing && absent.to_be_made {
-        let above = path.ancestors().find(|above| is_there(above)).unwrap_or(folder);
-        return if above.is_dir() {
-            Ok(path)
-        } else {
-            Err(format!("cannot be made: {} is not a directory", above.display()))
-        };
+        let above = path.ancestors().find(|above| is_there(above)).unwrap_or(path);
+        if above.is_dir() {
+            return Ok(());
+        }
+        // a link to a disk that is late may lead somewhere later
+        if std::fs::metadata(above).is_ok() {
+            let above = above.display();
+            return Err(refused(format!("cannot be made: {above} is not a directory")));
+        }
     }
-    Err(format!("is not a directory: {why}"))
+    Err(Fault::Absent(text.to_owned(), path.to_owned(), why.to_string()))
 }
 
 fn is_there(path: &Path) -> bool {

@@ -59,6 +59,8 @@ pub struct Config {
     pub strangers_need_tls: bool,
     /// What is allowed but hardly meant, in the form of a fault.
     pub warnings: Vec<String>,
+    /// Homes that do not exist, for who serves all the same ([`load_to_serve`]).
+    pub absent: Vec<ConfigError>,
     /// What `[server]` says of each key, to see what has changed.
     texts: HashMap<&'static str, String>,
     /// Where relative paths start from.
@@ -166,7 +168,26 @@ pub fn anonymous_name(name: &str) -> Option<&'static str> {
 ///
 /// Every fault that was found, in the order of the lines.
 pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
-    load_from(file, &Source::default())
+    load_from(file, &Source::default(), Homes::Exist)
+}
+
+/// Reads and checks the files for a server: a home that does not exist is no fault, for the disk
+/// that it lies on may come later. It is in [`Config::absent`].
+///
+/// # Errors
+///
+/// Every other fault that was found, in the order of the lines.
+pub fn load_to_serve(file: &Path) -> Result<Config, Vec<ConfigError>> {
+    load_from(file, &Source::default(), Homes::MayCome)
+}
+
+/// What is expected of homes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Homes {
+    /// Each exists.
+    Exist,
+    /// Those that do not exist may do so later.
+    MayCome,
 }
 
 /// The same as if one of the files held other bytes.
@@ -179,10 +200,14 @@ pub fn load_edited(
     edited: &Path,
     bytes: &[u8],
 ) -> Result<Config, Vec<ConfigError>> {
-    load_from(file, &Source::edited(edited, bytes))
+    load_from(file, &Source::edited(edited, bytes), Homes::Exist)
 }
 
-fn load_from(file: &Path, source: &Source<'_>) -> Result<Config, Vec<ConfigError>> {
+fn load_from(
+    file: &Path,
+    source: &Source<'_>,
+    homes: Homes,
+) -> Result<Config, Vec<ConfigError>> {
     let (bytes, mode) = source.read(file).map_err(|why| {
         let fault = Fault::Unreadable(why.to_string());
         vec![ConfigError { file: file.to_owned(), place: Place::default(), fault }]
@@ -193,7 +218,7 @@ fn load_from(file: &Path, source: &Source<'_>) -> Result<Config, Vec<ConfigError
     drop(bytes);
     draft.take(document);
     draft.take_users(source);
-    draft.finish()
+    draft.finish(homes)
 }
 
 /// Reads and checks settings that stand in no file.
@@ -204,7 +229,7 @@ fn load_from(file: &Path, source: &Source<'_>) -> Result<Config, Vec<ConfigError
 pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
     let mut draft = Draft::new(Path::new("settings"), 0o600);
     draft.take(ini::read(text.as_bytes()));
-    draft.finish()
+    draft.finish(Homes::Exist)
 }
 
 /// Where a user has a section, or would get one. The files may have faults.
@@ -626,7 +651,7 @@ impl Draft {
     }
 
     /// What only the whole file shows.
-    fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
+    fn finish(mut self, homes: Homes) -> Result<Config, Vec<ConfigError>> {
         let mut warnings = Vec::new();
         self.ports(&mut warnings);
         self.readable_passwords(&mut warnings);
@@ -638,11 +663,17 @@ impl Draft {
         if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
-        if !self.faults.is_empty() {
-            self.faults.sort_by_key(|(place, _)| (place.file, place.line));
-            self.faults.dedup();
-            let faults = std::mem::take(&mut self.faults);
-            return Err(faults.into_iter().map(|fault| self.error(fault)).collect());
+        self.faults.sort_by_key(|(place, _)| (place.file, place.line));
+        self.faults.dedup();
+        let may_come = |(_, fault): &(Place, Fault)| {
+            homes == Homes::MayCome && matches!(fault, Fault::Absent(..))
+        };
+        // with any other fault all are said in one go
+        let is_good = self.faults.iter().all(may_come);
+        let faults = std::mem::take(&mut self.faults);
+        let absent: Vec<_> = faults.into_iter().map(|fault| self.error(fault)).collect();
+        if !is_good {
+            return Err(absent);
         }
         let users = self.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
         let (server, limits) = (self.server, self.limits);
@@ -651,7 +682,17 @@ impl Draft {
         let users: HashMap<String, Arc<User>> = users.collect();
         let strangers_need_tls = limits.tls_required.control
             || users.values().any(|user| user.limits.tls_required.control);
-        Ok(Config { server, limits, users, tls, strangers_need_tls, warnings, texts, folder })
+        Ok(Config {
+            server,
+            limits,
+            users,
+            tls,
+            strangers_need_tls,
+            warnings,
+            absent,
+            texts,
+            folder,
+        })
     }
 
     /// Whether one of the faults may have cost a user, or the anonymous ones.

@@ -30,7 +30,8 @@ pub use aside::{Lookup, look_up, take_lookups};
 pub use held::{Held, may_follow, open, read};
 pub use ids::{Ids, group, home_of};
 pub use sandbox::{
-    Enforced, Reach, Sandbox, is_of_sandbox, may_change_in_sandbox, may_start_in_sandbox,
+    Enforced, Reach, Sandbox, is_in_sandbox, is_of_sandbox, may_change_in_sandbox,
+    may_start_in_sandbox,
 };
 pub use thread::{
     Acting, Lent, Raised, act_as, as_server, can_act, is_settled, lend_switch, may_set_gid,

@@ -2,6 +2,7 @@
 //! nothing else, whatever it is tricked into. It cannot be left again.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
 use std::fs::metadata;
 use std::io;
@@ -13,6 +14,7 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
     PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
 };
+use nix::errno::Errno;
 
 /// What may be done below a folder, or with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +75,18 @@ impl Sandbox {
     ///
     /// When the kernel has no Landlock that would do.
     pub fn new() -> Result<Self, String> {
-        let rules = Ruleset::default()
+        // the crate asks the kernel here, and does not pass on why it says no
+        Errno::clear();
+        let rules = Ruleset::default();
+        let errno = Errno::last();
+        let rules = rules
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(LEAST))
-            .map_err(|_| "the kernel has no Landlock (ABI 2 or later)".to_owned())?
+            .map_err(|_| unavailable(errno))?
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(FULL))
             .and_then(Ruleset::create)
-            .map_err(|why| why.to_string())?;
+            .map_err(|why| explained(&why))?;
         Ok(Self { rules, inside: Inside::default() })
     }
 
@@ -131,7 +137,7 @@ impl Sandbox {
     }
 
     fn restrict(self) -> Result<(Enforced, Inside), String> {
-        let status = self.rules.restrict_self().map_err(|why| why.to_string())?;
+        let status = self.rules.restrict_self().map_err(|why| explained(&why))?;
         let LandlockStatus::Available { effective_abi: abi, .. } = status.landlock else {
             return Err("the kernel has no Landlock".to_owned());
         };
@@ -143,8 +149,8 @@ impl Sandbox {
     }
 }
 
-/// Whether a thread of this process is in a sandbox.
-pub(super) fn is_in_sandbox() -> bool {
+/// Whether the process, or a thread of it, is in a sandbox.
+pub fn is_in_sandbox() -> bool {
     INSIDE.get().is_some() || ASIDE.get().is_some()
 }
 
@@ -178,6 +184,45 @@ fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
     }
 }
 
+/// Why the kernel has no Landlock for this process, in words that say what to do.
+fn unavailable(errno: Errno) -> String {
+    let why = match errno {
+        Errno::EPERM | Errno::EACCES => {
+            "a seccomp filter forbids the landlock_* system calls (EPERM); allow them in the \
+             unit (SystemCallFilter) or in the container's profile"
+        }
+        Errno::ENOSYS => {
+            "the kernel has no Landlock (ENOSYS): it is older than Linux 5.13 or built without, \
+             or a container hides it"
+        }
+        Errno::EOPNOTSUPP => {
+            "Landlock was disabled when the system started (EOPNOTSUPP); name landlock in \
+             lsm= on the kernel's command line"
+        }
+        // it answered with its version
+        Errno::UnknownErrno => "the kernel's Landlock is too old: ABI 2 (Linux 5.19) is needed",
+        other => return format!("the kernel refuses Landlock: {}", other.desc()),
+    };
+    why.to_owned()
+}
+
+/// A failure further on, by the system's reason where there is one.
+fn explained(why: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(why);
+    while let Some(one) = cause {
+        let errno = one.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        match errno.map(Errno::from_raw) {
+            Some(
+                errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS | Errno::EOPNOTSUPP),
+            ) => {
+                return unavailable(errno);
+            }
+            Some(_) | None => cause = one.source(),
+        }
+    }
+    why.to_string()
+}
+
 impl Reach {
     fn access(self) -> BitFlags<AccessFs> {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -195,5 +240,25 @@ impl fmt::Display for Enforced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.fully { "enforced" } else { "partly enforced" };
         write!(f, "{how}, Landlock ABI {}", self.abi as i32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_why_there_is_no_landlock_has_its_own_words() {
+        for (errno, word) in [
+            (Errno::EPERM, "seccomp filter"),
+            (Errno::ENOSYS, "older than Linux 5.13"),
+            (Errno::EOPNOTSUPP, "lsm="),
+            (Errno::UnknownErrno, "too old"),
+            (Errno::ENOMEM, "Cannot allocate memory"),
+        ] {
+            assert!(unavailable(errno).contains(word), "{}", unavailable(errno));
+        }
+        let later = io::Error::from_raw_os_error(Errno::EPERM as i32);
+        assert!(explained(&io::Error::other(later)).contains("seccomp filter"));
     }
 }

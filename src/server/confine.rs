@@ -2,13 +2,14 @@
 //! the system's libraries read to look names up, the settings and the keys are read by threads of
 //! their own, in another sandbox, which can read that and change nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use super::Source;
-use crate::config::{CertificateSource, Config, Confine, KEYS, LogTo, User};
+use crate::config::{CertificateSource, Config, Confine, Fault, KEYS, LogTo, User};
 use crate::log::{self as own_log, escaped};
 use crate::rights::{self, Ids, Reach, Sandbox};
 
@@ -55,7 +56,13 @@ struct Place {
     asked: String,
     /// Whether a change of it takes a restart anyway.
     is_fixed: bool,
+    /// Whether it is the home of a user, which may be missing until its disk is mounted.
+    is_home: bool,
 }
+
+/// Number of homes that do not exist of which each has a warning of its own. A disk that is late
+/// may have thousands.
+const MOST_LATE: usize = 20;
 
 /// The sandbox of the threads that serve, and of the one that looks things up for them.
 pub(super) struct Sandboxes {
@@ -83,14 +90,21 @@ pub(super) fn prepare(config: &Config, source: &Source) -> Result<Option<Sandbox
     let (mut sandbox, lookups) = match sandboxes {
         Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
         Err(why) => {
-            log::info!("sandbox: not enforced, {why}");
+            log::warn!("sandbox: not enforced, {why}");
             return Ok(None);
         }
         Ok(sandboxes) => sandboxes,
     };
-    for Place { folder, ids, asked, .. } in places(config) {
+    for Place { folder, ids, asked, is_home, .. } in places(config) {
         // one that only its user can see
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
+        let folder = if is_home && is_missing(&folder) {
+            // late_homes() says what that means
+            let Some(above) = above_late(&folder) else { continue };
+            above
+        } else {
+            folder
+        };
         let (next, added) = sandbox.allow(&folder, Reach::Change);
         log::debug!("the sandbox lets all threads change {asked} {}", folder.display());
         if let Err(why) = added {
@@ -181,19 +195,27 @@ pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(),
     }
 }
 
-/// What new settings ask for and the sandbox does not hold.
-pub(super) fn outside(config: &Config) -> Vec<String> {
+/// What new settings ask for and the sandbox does not hold: faults, and warnings for homes that
+/// the settings before had already. Such a home has come, or was mounted over, since the start; its
+/// users are refused, and that must keep no other change from being made.
+pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String>) {
     let is_outside = |place: &Place| {
         let _acting = place.ids.as_ref().and_then(|ids| rights::act_as(Some(ids)).ok());
         !place.is_fixed && !rights::may_change_in_sandbox(&place.folder)
     };
-    let outside = places(config).into_iter().filter(is_outside);
-    let mut faults: Vec<_> = outside
-        .map(|Place { folder, asked, .. }| {
-            let folder = folder.display();
-            format!("{asked} {folder}: lies outside of the sandbox, so it takes a restart")
-        })
-        .collect();
+    let known: HashSet<_> = old.users.values().map(|user| user.home.as_path()).collect();
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+    for Place { folder, asked, is_home, .. } in places(config).into_iter().filter(is_outside) {
+        let shown = folder.display();
+        let what =
+            format!("{asked} {shown}: lies outside of the sandbox, so it takes a restart");
+        if is_home && known.contains(folder.as_path()) {
+            warnings.push(what + "; until then logins are refused");
+        } else {
+            faults.push(what);
+        }
+    }
+    warnings.sort();
     for program in config.users.values().flat_map(|user| user.limits.hooks.all()) {
         if !rights::may_start_in_sandbox(&program.path) {
             let path = program.path.display();
@@ -203,7 +225,67 @@ pub(super) fn outside(config: &Config) -> Vec<String> {
     }
     faults.sort();
     faults.dedup();
-    faults
+    (faults, warnings)
+}
+
+/// What to say of homes that do not exist, which the settings have no fault for. To be asked inside
+/// the sandbox.
+pub(super) fn late_homes(config: &Config) -> Vec<String> {
+    let acting: HashMap<_, _> =
+        config.users.values().map(|user| (user.home.as_path(), user.run_as.as_ref())).collect();
+    let mut warnings = Vec::new();
+    for fault in config.absent.iter().take(MOST_LATE) {
+        let Fault::Absent(_, home, _) = &fault.fault else { continue };
+        let ids = acting.get(home.as_path()).copied().flatten();
+        let _acting = ids.and_then(|ids| rights::act_as(Some(ids)).ok());
+        let what = "logins are refused until it exists";
+        warnings.push(match existing_above(home) {
+            Some(above) if rights::may_change_in_sandbox(&above) => {
+                if rights::is_in_sandbox() {
+                    let above = above.display();
+                    format!(
+                        "{fault}; {what} (a disk mounted on {above} itself takes a restart)"
+                    )
+                } else {
+                    format!("{fault}; {what}")
+                }
+            }
+            Some(_) | None => format!(
+                "{fault}; {what}, and then a restart is needed: the sandbox was made without it"
+            ),
+        });
+    }
+    match config.absent.len().saturating_sub(MOST_LATE) {
+        0 => {}
+        more => warnings.push(format!("{more} more homes do not exist")),
+    }
+    warnings
+}
+
+fn is_missing(home: &Path) -> bool {
+    std::fs::metadata(home).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// The nearest directory above a home that does not exist, links followed.
+fn existing_above(home: &Path) -> Option<PathBuf> {
+    let mut path = home.to_owned();
+    // a path is at most 4096 bytes long, and links are not followed for ever
+    for _ in 0..4096 {
+        match std::fs::metadata(&path) {
+            Ok(_) => return std::fs::canonicalize(&path).ok(),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+        let above = path.parent()?.to_owned();
+        path = std::fs::read_link(&path).map_or_else(|_| above.clone(), |to| above.join(to));
+    }
+    None
+}
+
+/// What the sandbox lets in for a home that does not exist: the nearest directory above it, unless
+/// that is the root of the file system or directly below it.
+fn above_late(home: &Path) -> Option<PathBuf> {
+    existing_above(home).filter(|above| above.components().count() > 2)
 }
 
 /// Where the server writes.
@@ -215,6 +297,7 @@ fn places(config: &Config) -> Vec<Place> {
             ids: None,
             asked: format!("[server] {asked}"),
             is_fixed: KEYS.iter().any(|key| key.name == asked && key.restarts),
+            is_home: false,
         };
         folder.map(place)
     };
@@ -245,6 +328,7 @@ fn places(config: &Config) -> Vec<Place> {
         ids: user.run_as.clone(),
         asked: format!("[user:{}] home", escaped(name.as_bytes())),
         is_fixed: false,
+        is_home: true,
     };
     // a user who may not log in need not have one
     let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();

@@ -164,6 +164,9 @@ impl Server {
             shared,
         };
         confine::enter(sandbox, &config)?;
+        for warning in confine::late_homes(&config) {
+            log::warn!("{warning}");
+        }
         Ok(Self { doors, admin, hub: Arc::new(hub) })
     }
 

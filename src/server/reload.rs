@@ -141,11 +141,14 @@ impl Hub {
         let config = Arc::new(config);
         let old = hub.shared.settings();
         let mut faults = root::missing_rights(&config);
-        faults.extend(confine::outside(&config));
+        let (outside, refused) = confine::outside(&config, &old.config);
+        faults.extend(outside);
         if !faults.is_empty() {
             return Err(faults);
         }
         let mut warnings = config.warnings.clone();
+        warnings.extend(confine::late_homes(&config));
+        warnings.extend(refused);
         for key in config.restart_keys(&hub.started) {
             warnings.push(format!("{key} has changed, which takes a restart"));
         }

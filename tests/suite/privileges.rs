@@ -1475,4 +1475,222 @@ mod sandbox {
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{log}");
     }
+
+    /// A user whose disk is not mounted yet, besides bob.
+    fn late(home: &str) -> String {
+        format!("[user:late]\npassword = secret\nhome = {home}\nperm = elradfmw")
+    }
+
+    fn refused(server: &Server) -> String {
+        let mut client = Client::connect(server);
+        client.cmd("USER late", 331);
+        client.cmd("PASS secret", 530)
+    }
+
+    #[test]
+    fn a_home_that_does_not_exist_stops_nobody_else_and_is_looked_for_at_each_login() {
+        let server = Server::setup().section(&late("disk/cam/late")).start();
+        let line = server.wait_for_log("[user:late] home: ");
+        assert!(line.contains("WARN") && line.contains("until it exists"), "{line}");
+        assert!(!line.contains("restart is needed"), "{line}");
+        assert!(refused(&server).contains("Home directory is not available"));
+        // a stolen password can be changed all the same
+        let ini = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&ini).unwrap();
+        fs::write(&ini, text.replacen("password = secret", "password = other", 1)).unwrap();
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert!(
+            code == 0 && err.contains("warning: ") && err.contains("until it exists"),
+            "{err}"
+        );
+        Client::login(&server, "bob", "other");
+        // a typo is found
+        let (code, _, err) = run(&["check"], server.dir());
+        assert!(
+            code == 78 && err.contains("[user:late] home: 'disk/cam/late' is not a"),
+            "{err}"
+        );
+        let (code, _, err) = run(&["check", "--late-homes"], server.dir());
+        assert!(code == 0 && err.contains("warning: "), "{err}");
+        fs::create_dir_all(server.dir().join("disk/cam/late")).unwrap();
+        Client::login(&server, "late", "secret").upload("STOR file", b"text");
+    }
+
+    #[test]
+    fn all_else_about_a_home_is_still_a_fault_for_the_server() {
+        let server = Server::start();
+        fs::write(server.dir().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("loop", server.dir().join("loop")).unwrap();
+        for home in ["file", "file/below", "loop", "loop/below", &"x".repeat(300)] {
+            let (code, text) = add(&server, &late(home));
+            assert_eq!(code, 78, "{home}: {text}");
+        }
+        // a link to a disk that is late is late as well
+        std::os::unix::fs::symlink("disk/late", server.dir().join("link")).unwrap();
+        let (code, text) = add(&server, &late("link"));
+        assert!(code == 0 && text.contains("until it exists"), "{text}");
+        fs::create_dir_all(server.dir().join("disk/late")).unwrap();
+    }
+
+    #[test]
+    fn anonymous_users_may_be_late_too() {
+        let lines = "enable_anonymous = on\nanonymous_path = late/pub";
+        let server = Server::setup().server(lines).start();
+        server.wait_for_log("[server] anonymous_path: 'late/pub' is not a directory");
+        let mut client = Client::connect(&server);
+        client.cmd("USER ftp", 331);
+        client.cmd("PASS x", 530);
+        fs::create_dir_all(server.dir().join("late/pub")).unwrap();
+        Client::login(&server, "ftp", "x");
+        Client::bob(&server);
+    }
+
+    /// Mounts an empty file system; says so if that cannot be done here.
+    fn mounted(at: &Path) -> bool {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "ftpd-test"]).arg(at).status();
+        let is_mounted = mount.is_ok_and(|status| status.success());
+        if !is_mounted {
+            eprintln!("not tested: this user may not mount");
+        }
+        is_mounted
+    }
+
+    struct Mounted(std::path::PathBuf);
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_mounted_later_below_a_folder_of_the_sandbox_is_served() {
+        let server = Server::setup().section(&late("disk/late")).start();
+        let at = server.dir().join("disk");
+        assert!(refused(&server).contains("not available"));
+        fs::create_dir(&at).unwrap();
+        if !mounted(&at) {
+            return;
+        }
+        let _mounted = Mounted(at.clone());
+        assert!(refused(&server).contains("not available"));
+        fs::create_dir(at.join("late")).unwrap();
+        Client::login(&server, "late", "secret").upload("STOR file", b"text");
+    }
+
+    #[test]
+    fn a_disk_that_is_mounted_over_all_that_the_sandbox_has_takes_a_restart() {
+        let mut server = Server::setup()
+            .section(&late("disk/late"))
+            .start_with(|dir| fs::create_dir(dir.join("disk")).unwrap());
+        if !is_enforced(&server) {
+            return;
+        }
+        let at = server.dir().join("disk");
+        let line = server.wait_for_log("[user:late] home: ");
+        assert!(line.contains(&format!("mounted on {} itself", at.display())), "{line}");
+        if !mounted(&at) {
+            return;
+        }
+        let _mounted = Mounted(at.clone());
+        fs::create_dir(at.join("late")).unwrap();
+        refused(&server);
+        assert!(
+            server.wait_for_log("PASS refused").contains("mounted or made since the start")
+        );
+        // and nothing else is held up by it
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert!(code == 0 && err.contains("lies outside of the sandbox"), "{err}");
+        server.restart("TERM");
+        Client::login(&server, "late", "secret").upload("STOR file", b"text");
+    }
+
+    #[test]
+    fn the_root_of_the_system_is_not_let_in_for_a_home_that_is_late() {
+        for home in ["/ftpd-test-late/home", "/srv/ftpd-test-late/home"] {
+            let server =
+                Server::setup().server("log_level = debug").section(&late(home)).start();
+            if !is_enforced(&server) {
+                return;
+            }
+            let line = server.wait_for_log("[user:late] home: ");
+            assert!(line.contains("restart is needed"), "{line}");
+            assert!(!server.log().contains("change [user:late] home"), "{}", server.log());
+        }
+    }
+
+    #[test]
+    fn a_disk_with_thousands_of_homes_does_not_fill_the_log() {
+        let many = |at: usize| format!("[user:u{at}]\npassword = x\nhome = gone/{at}\n");
+        let server = Server::setup().section(&(0..500).map(many).collect::<String>()).start();
+        server.wait_for_log("480 more homes do not exist");
+        assert_eq!(server.log().matches("until it exists").count(), 20);
+    }
+
+    /// Starts the program with a filter that answers a system call with an error.
+    fn filtered(call: u32, errno: i32, lines: &str) -> Option<Vec<String>> {
+        const SCRIPT: &str = "\
+import ctypes, os, struct, sys
+call, errno = int(sys.argv[1]), int(sys.argv[2])
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (6, 0, 0, 0x50000 | errno), (6, 0, 0, 0x7fff0000)]
+text = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *one) for one in code))
+program = struct.pack('HxxxxxxP', len(code), ctypes.addressof(text))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0, ctypes.get_errno()
+os.execv(sys.argv[3], sys.argv[3:])
+";
+        let ini =
+            format!("[server]\nip = 127.0.0.1\nport = 0\n{lines}\n{}", crate::program::BOB);
+        let dir = crate::program::folder(ini);
+        let mut child = match Command::new("python3")
+            .args(["-c", SCRIPT, &call.to_string(), &errno.to_string()])
+            .arg(env!("CARGO_BIN_EXE_ftpd"))
+            .current_dir(dir.path())
+            .env_remove("RUST_LOG")
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+        {
+            Ok(child) => child,
+            Err(why) => {
+                eprintln!("not tested: python3: {why}");
+                return None;
+            }
+        };
+        let lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        for line in lines.map_while(Result::ok) {
+            let is_ready = line.contains("users: ");
+            said.push(line);
+            if is_ready {
+                break;
+            }
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        Some(said)
+    }
+
+    /// `landlock_create_ruleset`, on every kind of processor.
+    const CREATE_RULESET: u32 = 444;
+
+    #[test]
+    fn what_keeps_the_sandbox_away_is_told_apart_and_is_a_warning() {
+        for (errno, word) in [(1, "seccomp filter"), (38, "older than"), (95, "lsm=")] {
+            let Some(said) = filtered(CREATE_RULESET, errno, "") else { return };
+            let line = said.iter().find(|line| line.contains("sandbox: not enforced"));
+            let line = line.unwrap_or_else(|| panic!("{said:?}"));
+            assert!(line.contains("WARN") && line.contains(word), "{line}");
+            let Some(said) = filtered(CREATE_RULESET, errno, "sandbox = require") else {
+                return;
+            };
+            let last = said.last().unwrap();
+            assert!(last.starts_with("ftpd: sandbox: ") && last.contains(word), "{said:?}");
+        }
+        // later calls
+        for call in [446] {
+            let Some(said) = filtered(call, 1, "sandbox = require") else { return };
+            assert!(said.last().unwrap().contains("seccomp filter"), "{said:?}");
+        }
+    }
 }

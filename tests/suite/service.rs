@@ -599,6 +599,23 @@ mod installed {
     }
 
     #[test]
+    fn the_unit_allows_the_sandbox_and_waits_for_disks_of_the_network() {
+        let unit = etc("ftpd.service");
+        let values = |key: &str| {
+            let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
+            lines.map(|line| line.trim_start_matches('=')).collect::<Vec<_>>().join(" ")
+        };
+        // by name: @system-service of Debian 12 leaves them out
+        for call in ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+            assert!(values("SystemCallFilter").split(' ').any(|word| word == call), "{call}");
+        }
+        assert!(values("After").split(' ').any(|word| word == "remote-fs.target"));
+        assert!(values("ExecReload").contains("check --late-homes --config"), "{unit}");
+        let script = etc("ftpd.openrc");
+        assert!(script.contains("check --late-homes"), "{script}");
+    }
+
+    #[test]
     fn systemd_finds_no_fault_with_the_units() {
         let Some(analyze) = tool("systemd-analyze") else { return };
         let dir = tempfile::tempdir().unwrap();
