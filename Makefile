@@ -43,7 +43,8 @@ SBINDIR = $(PREFIX)/sbin
 MANDIR = $(PREFIX)/share/man
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSCONFDIR = /etc
-BINARY = target/release/ftpd
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+BINARY = $(TARGET)/release/ftpd
 # yes: the script for OpenRC too
 OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
 # the files name the program where a package puts it
@@ -70,6 +71,7 @@ installed:
 	@getent group ftpd >/dev/null || groupadd --system ftpd
 	@getent passwd ftpd >/dev/null || useradd --system --gid ftpd --no-create-home \
 	  --home-dir /var/lib/ftpd --shell /usr/sbin/nologin ftpd
+	@test -e /srv/ftp || install -d -m 755 /srv/ftp
 	@test "$$(stat -c %U:%G:%a $(SYSCONFDIR)/ftpd.ini)" != root:root:640 || \
 	  chgrp ftpd $(SYSCONFDIR)/ftpd.ini
 	@echo 'next: give $(SYSCONFDIR)/ftpd.ini a user and check it (ftpd check), then:'
@@ -101,7 +103,7 @@ STATIC = $(shell uname -m)-unknown-linux-musl
 static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
 	cargo build --release --target $(STATIC)
-	@ls -l target/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+	@ls -l $(TARGET)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.

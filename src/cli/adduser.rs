@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::fs::{Gid, Uid, fchown, fstat};
+use rustix::process::geteuid;
 
 use super::passwd::{file_with, no_user, place_of};
 use super::rewrite::rewrite;
 use super::secret::new_hash;
-use super::{Arguments, Stop, Word, say, settings_file};
+use super::unit::{Unit, server_user};
+use super::{Arguments, Stop, Word, complain, say, settings_file};
 use crate::config::{self, PermSet, edit};
 use crate::log::escaped;
-use crate::rights::Held;
+use crate::rights::{self, Held, Ids};
 
 /// Who comes.
 struct New {
@@ -36,9 +38,11 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let home = new.home_value()?;
     let make_home = new.must_make_home()?;
     let hash = new_hash(&format!(" of {shown}"))?;
-    let made = make_home.then(|| make(&new.home)).transpose().map_err(|why| {
-        Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
-    })?;
+    let owner = if make_home { server_user(&main) } else { None };
+    let made =
+        make_home.then(|| make(&new.home, owner.as_ref())).transpose().map_err(|why| {
+            Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
+        })?;
     let mut entries = vec![("password", hash.as_str())];
     entries.extend(new.perm.as_deref().map(|perm| ("perm", perm)));
     entries.push(("home", &home));
@@ -49,6 +53,12 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
         let _ = made.remove_folder();
     }
     added?;
+    let writes = new.perm.as_deref().and_then(|perm| PermSet::parse(perm).ok());
+    let writes = writes.is_some_and(PermSet::writes);
+    let unit = Unit::of(&main);
+    if let Some(why) = unit.and_then(|unit| unit.advice_for(&new.home, writes)) {
+        complain(&format!("warning: home {}: {why}", new.home.display()));
+    }
     Ok(say(&format!(
         "{}: [user:{shown}] is there; 'ftpd reload' lets a running server know",
         file.display()
@@ -143,15 +153,22 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.trim() == name && !name.starts_with('.') && !name.contains(odd)
 }
 
-/// A home belongs to whom the folder above it belongs to, also when root makes it. Where others
-/// may make folders as well, it is their own.
-fn make(home: &Path) -> io::Result<Held> {
+/// A home that root makes belongs to the server's user; where that is not known, to whom the folder
+/// above it belongs to.
+fn make(home: &Path, owner: Option<&Ids>) -> io::Result<Held> {
     let held = Held::find(home)?;
     let above = fstat(held.folder())?;
     let made = held.make_folder(0o755)?;
-    if fstat(&made)?.st_uid != above.st_uid {
-        let (user, group) = (Uid::from_raw(above.st_uid), Gid::from_raw(above.st_gid));
-        let _ = fchown(&made, Some(user), Some(group));
+    let (uid, gid) = owner.map_or((above.st_uid, above.st_gid), |ids| (ids.uid, ids.gid));
+    let own = fstat(&made)?;
+    // another one may have been put in its place, where others can do so
+    let is_fresh = own.st_uid == geteuid().as_raw();
+    if is_fresh && own.st_uid != uid {
+        let given = fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        if let (Err(why), true) = (given, rights::is_root()) {
+            let _ = held.remove_folder();
+            return Err(why.into());
+        }
     }
     Ok(held)
 }

@@ -1,8 +1,8 @@
 //! What the subcommands that talk to a running server have in common.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,31 +14,62 @@ use crate::log::escaped;
 /// A server that is busy reading its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Why no server has answered.
+pub(super) enum Absence {
+    /// There is no server.
+    NoServer,
+    /// Whoever asks may not open its socket.
+    NotAllowed,
+    /// Anything else.
+    Failed(Stop),
+}
+
 /// Sends one request to the server of these settings, and gives its answer if it is a good one.
 pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
     let file = settings_file(file)?;
-    let failed =
-        |what: String| move |why: std::io::Error| Stop::Failed(format!("{what}: {why}"));
-    let socket = config::admin_socket(&file);
-    let socket = socket.map_err(failed(file.display().to_string()))?;
+    let socket = socket(&file)?;
     let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
     let socket = socket.ok_or_else(none)?;
-    let mut stream = UnixStream::connect(&socket).map_err(|why| {
+    let stream = UnixStream::connect(&socket).map_err(|why| {
         let at = socket.display();
+        if why.kind() == ErrorKind::PermissionDenied {
+            return Stop::Failed(format!("{at}: permission denied; try sudo"));
+        }
         let moved =
             "; one that runs since before a change of admin_socket is still at the old place";
         Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
     })?;
+    converse(&stream, &socket, request)
+}
+
+/// The same for who can do without a server.
+pub(super) fn ask_if_there(file: Option<&Path>, request: &Value) -> Result<Value, Absence> {
+    let file = settings_file(file).map_err(Absence::Failed)?;
+    // what is wrong with the file is told by who reads all of it
+    let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
+    let stream = UnixStream::connect(&socket).map_err(|why| match why.kind() {
+        ErrorKind::PermissionDenied => Absence::NotAllowed,
+        _ => Absence::NoServer,
+    })?;
+    converse(&stream, &socket, request).map_err(Absence::Failed)
+}
+
+fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
+    let failed = |why| Stop::Failed(format!("{}: {why}", file.display()));
+    config::admin_socket(file).map_err(failed)
+}
+
+fn converse(mut stream: &UnixStream, socket: &Path, request: &Value) -> Result<Value, Stop> {
     let answer = (|| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line)?;
+        BufReader::new(stream).read_line(&mut line)?;
         Ok(serde_json::from_str::<Value>(&line)?)
     })();
     let answer: Value = answer.map_err(|why: std::io::Error| {
         let at = socket.display();
-        Stop::Failed(if why.kind() == std::io::ErrorKind::WouldBlock {
+        Stop::Failed(if why.kind() == ErrorKind::WouldBlock {
             format!("the server at {at} has not answered within {} s", PATIENCE.as_secs())
         } else {
             format!("the server at {at} has hung up: {why}")

@@ -2,11 +2,18 @@
 
 use std::process::ExitCode;
 
+use super::unit::server_user;
 use super::{Arguments, Stop, load, say};
+use crate::rights;
 use crate::tls::Identity;
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
-    let (_, config) = load(arguments.end()?.as_deref())?;
+    let (file, mut config) = load(arguments.end()?.as_deref())?;
+    if let Some(tls) =
+        config.tls.as_mut().filter(|tls| rights::is_root() && tls.owner.is_none())
+    {
+        tls.owner = server_user(&file);
+    }
     let settings = config.tls.as_ref();
     let settings = settings
         .ok_or_else(|| Stop::Failed("there is no certificate; set tls_cert".to_owned()))?;

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{Arguments, Stop, complain, load_with, read, read_strictly, say};
+use super::{Arguments, Stop, complain, load_with, read, read_strictly, say, unit};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [late_homes] = arguments.switches(["--late-homes"])?;
     let read = if late_homes { read } else { read_strictly };
     let (file, config) = load_with(arguments.file.as_deref(), read)?;
     let absent = config.absent.iter().map(ToString::to_string);
-    for warning in config.warnings.iter().cloned().chain(absent) {
+    let kept_out = unit::warnings(&file, &config);
+    for warning in config.warnings.iter().cloned().chain(absent).chain(kept_out) {
         complain(&format!("warning: {warning}"));
     }
     let named = config.named_users();

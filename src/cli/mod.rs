@@ -20,6 +20,7 @@ mod stats;
 mod stop;
 mod top;
 mod unban;
+mod unit;
 mod users;
 mod who;
 mod why;
@@ -88,11 +89,11 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("check", "[--late-homes]", check::run, "check the settings and say what is wrong with them",
         "Every fault is reported with its file and line; nothing is started. --late-homes: a home that does not exist is a warning and no fault, as when the server starts or reads its settings again."),
     subcommand("cert", "", cert::run, "show the certificate that clients are shown",
-        "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet; so do this as the server's user, who must be able to read it."),
+        "Its files, the day on which it ends, and its SHA-256 fingerprint to compare with what clients are shown. With tls_cert = auto it is made if it is not there yet. Made by root, it belongs to the server's user, as with adduser."),
     subcommand("passwd", "[USER] [--write]", passwd::run, "make the hash of a password, for the settings",
         "The password is read twice from the terminal, which does not show it, or once, as a line, from a standard input that is no terminal. The hash is printed, for the key password; with --write it is put into the section of USER instead, wherever that stands, and nothing else in the file changes. Nothing is written that would be a fault. A running server takes it over with a reload."),
     subcommand("adduser", "NAME --home DIR [--perm LETTERS] [--create-home]", adduser::add, "add a user to the settings",
-        "A section is put at the end of the settings, or of users_file, or into a file of its own in that directory. The password is read as passwd reads it and stands there as a hash. Without --perm the user may read. The home must be there; --create-home makes it, and it belongs to whom the directory above belongs to. Nothing is written that would be a fault."),
+        "A section is put at the end of the settings, or of users_file, or into a file of its own in that directory. The password is read as passwd reads it and stands there as a hash. Without --perm the user may read. The home must be there; --create-home makes it. Made by root, it belongs to the server's user: the user in [server], or else the User= of the unit that starts the server; where none is known, to whom the directory above belongs. Where the unit keeps the server from the home, the line that it needs is printed. Nothing is written that would be a fault."),
     subcommand("deluser", "NAME", adduser::remove, "remove a user from the settings",
         "The section goes, from its first line to its last key, wherever it stands; all other lines stay, and so do the home and the files in it. A running server ends the user's sessions when it is reloaded."),
     subcommand("users", "[--json]", users::run, "list the users of the settings",
@@ -106,7 +107,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("stats", "[--json]", stats::run, "show the numbers of the running server",
         "Since its start: sessions, logins and refusals by reason, transfers by direction and result, bytes, passive ports, bans. --json prints all that the server counts, for programs; metrics_listen is the way for monitoring."),
     subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
-        "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. Asked by root, the rights are those of the user's run_as, or else of the user in [server]; where neither is set, they are those of who asks. Exit status 1: at least one is refused."),
+        "PATH is what the client sees, from the root of the home. Without an action the first five are answered, one in a line, with the real path: yes, or no and the permission letter, the link or the right of the file system that forbids it. The log says the same when a command is refused. The running server answers, with the rights and the sandbox that it has, for the settings that it has read. Without one, and asked by root, the rights are those of the user's run_as, of the user in [server], or of the User= of the unit that starts the server; where none is set, they are those of who asks. Exit status 1: at least one is refused."),
     subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
         "The session of that number, all of that user (user:NAME, if the name looks like one of the others), or all from that address. Clients are told 421; an upload that runs is not put in place."),
     subcommand("bans", "[--json]", bans::run, "list the addresses that are banned",

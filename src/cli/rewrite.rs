@@ -2,8 +2,8 @@
 //! and owner, and only if it is no worse than before.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{
@@ -98,12 +98,18 @@ fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
 
 fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
     let folder = target.folder_path();
-    let mut file = tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder)?;
-    file.write_all(new)?;
-    let (old, own) = (like.metadata()?, file.as_file().metadata()?);
+    let mut draft = match tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder) {
+        // of a container whose other files cannot be changed
+        Err(why) if is_shut(&why) && is_mount(&target.path()) => {
+            return overwrite(target, new).map_err(|why| mounted(&why));
+        }
+        made => made?,
+    };
+    draft.write_all(new)?;
+    let (old, own) = (like.metadata()?, draft.as_file().metadata()?);
     if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
         let (user, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
-        fchown(file.as_file(), Some(user), Some(group)).map_err(|why| {
+        fchown(draft.as_file(), Some(user), Some(group)).map_err(|why| {
             io::Error::other(format!(
                 "its owner {}:{} cannot be kept: {why}",
                 old.uid(),
@@ -111,13 +117,77 @@ fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
             ))
         })?;
     }
-    keep_acl(like, file.as_file())?;
+    keep_acl(like, draft.as_file())?;
     let mode = fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
-    file.as_file().set_permissions(mode)?;
-    file.as_file().sync_all()?;
-    file.persist(target.path()).map_err(|why| why.error)?;
-    Ok(())
+    draft.as_file().set_permissions(mode)?;
+    draft.as_file().sync_all()?;
+    match draft.persist(target.path()) {
+        Ok(_) => Ok(()),
+        // the file is a mount of its own, such as one that is handed to a container
+        Err(why) if why.error.kind() == ErrorKind::ResourceBusy => {
+            // the draft lies beside it until the end, whatever happens meanwhile
+            let done = overwrite(target, new);
+            drop(why.file);
+            done.map_err(|why| mounted(&why))
+        }
+        Err(why) => Err(why.error),
+    }
 }
+
+fn is_shut(why: &io::Error) -> bool {
+    matches!(why.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
+}
+
+fn mounted(why: &io::Error) -> io::Error {
+    io::Error::other(format!(
+        "{why}; it is a mount of its own, which no other file can replace; mount a directory and \
+         name it in users_file"
+    ))
+}
+
+/// Writes to the file itself. If that fails, what was in it is put back.
+fn overwrite(target: &Held, new: &[u8]) -> io::Result<()> {
+    let mut file = target.open(OFlags::RDWR, Mode::empty())?;
+    let mut old = Vec::new();
+    file.read_to_end(&mut old)?;
+    // room first, so that a full disk is met before anything has changed
+    if let Some(more) = new.len().checked_sub(old.len()).filter(|more| *more > 0) {
+        let room = fill(&file, &old, &vec![b'\n'; more]);
+        if let Err(why) = room {
+            return Err(put_back(&file, &old, why));
+        }
+    }
+    fill(&file, &[], new).map_err(|why| put_back(&file, &old, why))
+}
+
+/// Makes `new` the rest of a file behind what it is to begin with.
+fn fill(file: &File, begin: &[u8], new: &[u8]) -> io::Result<()> {
+    let at = u64::try_from(begin.len()).map_err(io::Error::other)?;
+    let end = at + u64::try_from(new.len()).map_err(io::Error::other)?;
+    file.write_all_at(new, at)?;
+    file.set_len(end)?;
+    file.sync_all()
+}
+
+fn put_back(file: &File, old: &[u8], why: io::Error) -> io::Error {
+    match fill(file, &[], old) {
+        Ok(()) => why,
+        Err(worse) => io::Error::other(format!("{why}, and what was in it is lost: {worse}")),
+    }
+}
+
+/// Whether something is mounted on exactly this path.
+fn is_mount(path: &Path) -> bool {
+    let (Ok(path), Ok(mounts)) = (fs::canonicalize(path), rights::read(Path::new(MOUNTS)))
+    else {
+        return false;
+    };
+    let mounts = String::from_utf8_lossy(&mounts);
+    let at = |line: &str| line.split(' ').nth(4).map(|at| at.replace("\\040", " "));
+    mounts.lines().filter_map(at).any(|at| Path::new(&at) == path)
+}
+
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// With an access control list, the mode's group bits say what it may grant at most, and would
 /// mean something else without it.

@@ -93,7 +93,7 @@ pub(super) fn serve(
     // only now, for it starts threads: none may have been there when root was given up
     catch_signals(orders, hangup)?;
     ready(&server);
-    server.run().map_err(|why| format!("cannot start: {why}"))
+    server.run().map_err(|why| format!("cannot start: {}", rights::thread_fault(&why)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
@@ -141,6 +141,10 @@ fn catch_signals(orders: Orders, hangup: Order) -> Result<(), String> {
     let stop = Arc::new(StopSignal { orders: orders.clone(), seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
+        .map_err(|why| match why {
+            ctrlc::Error::System(why) => rights::thread_fault(&why),
+            ctrlc::Error::NoSuchSignal(_) | ctrlc::Error::MultipleHandlers => why.to_string(),
+        })
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let cannot = |why| format!("cannot catch signals: {why}");
     flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
@@ -151,7 +155,9 @@ fn catch_signals(orders: Orders, hangup: Order) -> Result<(), String> {
         });
     };
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
-    thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
+    thread
+        .map(drop)
+        .map_err(|why| format!("cannot start a thread: {}", rights::thread_fault(&why)))
 }
 
 /// What SIGINT and SIGTERM do alike.

@@ -1,31 +1,20 @@
-//! `ftpd why`: whether a user may do something with a path, and what forbids it.
+//! `ftpd why`: whether a user may do something with a path, and what forbids it. The running server
+//! answers, for only it knows what its sandbox holds; without one, this process answers as its user.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use rustix::process::geteuid;
+use serde_json::{Value, json};
 
+use super::admin::{Absence, ask_if_there, text};
+use super::unit::server_user;
 use super::{Arguments, FAILED, Stop, Word, complain, load, say};
-use crate::config::{Config, Perm, User};
-use crate::log::{escaped, path as quoted};
+use crate::control::{self, ACTIONS};
+use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
-use crate::vfs::{FsError, Home, Parts, Tree, Uploads, VirtualPath};
-
-/// What may be asked for, and the permission that it takes.
-const ACTIONS: [(&str, Perm); 8] = [
-    ("read", Perm::Retrieve),
-    ("write", Perm::Store),
-    ("list", Perm::List),
-    ("delete", Perm::Delete),
-    ("rename", Perm::Rename),
-    ("append", Perm::Append),
-    ("enter", Perm::Enter),
-    ("mkdir", Perm::MakeDir),
-];
-
-/// Without a word all of these are answered.
-const USUAL: usize = 5;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut words = Vec::new();
@@ -43,33 +32,92 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     if let Some(more) = words.next() {
         return Err(Word::Value(more).unexpected());
     }
-    let actions: Vec<_> = match &wanted {
-        None => ACTIONS.iter().take(USUAL).collect(),
-        Some(word) => ACTIONS.iter().filter(|(action, _)| word == action).collect(),
+    let known = ACTIONS.map(|(action, _)| action);
+    let action = wanted.as_deref().map(|wanted| known.iter().find(|known| wanted == **known));
+    let action = match action {
+        Some(None) => {
+            return Err(Stop::Misuse(format!("expected one of {}", known.join(", "))));
+        }
+        Some(Some(action)) => Some(*action),
+        None => None,
     };
-    if actions.is_empty() {
-        let known: Vec<_> = ACTIONS.iter().map(|(action, _)| *action).collect();
-        return Err(Stop::Misuse(format!("expected one of {}", known.join(", "))));
+    let file = arguments.file.as_deref();
+    let answer = |lines: Vec<(String, bool)>| {
+        let all_allowed = lines.iter().all(|(_, allowed)| *allowed);
+        let lines: Vec<_> = lines.into_iter().map(|(line, _)| line).collect();
+        say(&lines.join("\n"));
+        if all_allowed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    };
+    if let Some(lines) = by_server(file, &name, &path, action)? {
+        return Ok(answer(lines));
     }
-    let (_, config) = load(arguments.file.as_deref())?;
-    let name = name.to_string_lossy();
-    let (_, user) = config.user(name.as_bytes()).ok_or_else(|| {
-        Stop::Failed(format!("there is no user '{}'", escaped(name.as_bytes())))
-    })?;
-    let path = VirtualPath::root().join(path.as_bytes());
-    become_server(user.run_as.as_deref().or(config.server.user.as_ref()))?;
-    let tree = open(&config, user).map_err(|why| {
-        Stop::Failed(format!("the home {} cannot be opened: {why}", quoted(&user.home)))
-    })?;
-    let mut all_allowed = true;
-    for (action, perm) in actions {
-        let refusal = refusal(user, &tree, &path, *perm);
-        all_allowed &= refusal.is_none();
-        let verdict = refusal
-            .map_or_else(|| "yes".to_owned(), |why| format!("no: {}", escaped(why.as_bytes())));
-        say(&format!("{action} {}: {verdict}", quoted(&tree.real(&path))));
-    }
-    Ok(if all_allowed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    by_itself(file, &name, &path, action).map(answer)
+}
+
+/// One line for each action, and whether it is allowed.
+type Lines = Vec<(String, bool)>;
+
+/// What the running server says, if there is one that may be asked.
+fn by_server(
+    file: Option<&Path>,
+    name: &OsStr,
+    path: &OsStr,
+    action: Option<&str>,
+) -> Result<Option<Lines>, Stop> {
+    let request = json!({
+        "command": "why",
+        "user": name.as_bytes(),
+        "path": path.as_bytes(),
+        "action": action,
+    });
+    let answer = match ask_if_there(file, &request) {
+        Ok(answer) => answer,
+        Err(Absence::NotAllowed) => {
+            complain("(the running server could not be asked: permission denied; try sudo)");
+            return Ok(None);
+        }
+        Err(Absence::NoServer) => return Ok(None),
+        // an older one
+        Err(Absence::Failed(Stop::Refused(why))) if why == "no such command" => {
+            return Ok(None);
+        }
+        Err(Absence::Failed(Stop::Refused(why))) => return Err(Stop::Failed(why)),
+        Err(Absence::Failed(why)) => return Err(why),
+    };
+    let answers = answer.get("answers").and_then(Value::as_array);
+    let line = |one: &Value| {
+        let refusal =
+            one.get("refusal").filter(|why| !why.is_null()).map(|_| text(one, "refusal"));
+        // quoted already
+        let path = one.get("path").and_then(Value::as_str).unwrap_or_default();
+        printed(&text(one, "action"), path, refusal)
+    };
+    Ok(Some(answers.into_iter().flatten().map(line).collect()))
+}
+
+fn by_itself(
+    file: Option<&Path>,
+    name: &OsStr,
+    path: &OsStr,
+    action: Option<&str>,
+) -> Result<Lines, Stop> {
+    let (file, config) = load(file)?;
+    let user = config.user(name.as_bytes()).and_then(|(_, user)| user.run_as.clone());
+    let ids = user.as_deref().cloned().or_else(|| config.server.user.clone());
+    become_server(ids.or_else(|| server_user(&file)).as_ref())?;
+    let verdicts = control::why(&config, name.as_bytes(), path.as_bytes(), action);
+    let verdicts = verdicts.map_err(Stop::Failed)?;
+    let line = |verdict: control::Verdict| {
+        let why = verdict.refusal.map(|why| escaped(why.as_bytes()).to_string());
+        printed(verdict.action, &verdict.path, why)
+    };
+    Ok(verdicts.into_iter().map(line).collect())
+}
+
+fn printed(action: &str, path: &str, refusal: Option<String>) -> (String, bool) {
+    let allowed = refusal.is_none();
+    let verdict = refusal.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+    (format!("{action} {path}: {verdict}"), allowed)
 }
 
 /// From here on the answers are those that the server would get.
@@ -90,27 +138,4 @@ fn become_server(ids: Option<&Ids>) -> Result<(), Stop> {
     }
     rights::give_up(ids, Keep::default())
         .map_err(|why| Stop::Failed(format!("cannot become user {name}: {why}")))
-}
-
-fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
-    let uploads = Uploads {
-        parts: Arc::new(Parts::start(None, config.server.keep_parts, &[])),
-        owner: Vec::new(),
-        share: Vec::new(),
-        ids: None,
-        atomic: user.limits.atomic_uploads,
-        sync: user.limits.sync_uploads,
-        replace: user.limits.allow_overwrite,
-    };
-    Ok(Tree::new(Home::open(&user.home)?, uploads))
-}
-
-/// Why it is refused, in the words of the log; nothing when it is not.
-fn refusal(user: &User, tree: &Arc<Tree>, path: &VirtualPath, perm: Perm) -> Option<String> {
-    if !user.perm.has(perm) {
-        return Some(perm.lacking());
-    }
-    let why = tree.could(path, perm).err()?;
-    let right = matches!(why, FsError::Denied(_)).then(|| tree.missing_right(path, perm));
-    Some(right.flatten().unwrap_or_else(|| why.to_string()))
 }

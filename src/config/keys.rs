@@ -525,18 +525,7 @@ impl Key {
             Time(set) => set.put(target, value::time(text).map_err(refused)?),
             Rate(set) => set.put(target, value::rate(text).map_err(refused)?),
             Switch(set) => set.put(target, value::switch(text).map_err(refused)?),
-            Folder(set) => {
-                let absent = match target {
-                    Target::User(user) => Absent::of(user),
-                    Target::Server(..) => Absent::default(),
-                };
-                let path = folder.join(text);
-                let found = folder_value(text, &path, absent);
-                if found.is_ok() || matches!(found, Err(Fault::Absent(..))) {
-                    set.put(target, path);
-                }
-                found?;
-            }
+            Folder(set) => set_folder(set, text, folder.join(text), target)?,
             Date(set) => set.put(target, value::day(text).map_err(refused)?),
             LateFolder(set) => set.put(target, (!text.is_empty()).then(|| folder.join(text))),
             File(set) => set.put(target, file_value(text, folder).map_err(refused)?),
@@ -724,6 +713,24 @@ fn run_as(text: &str) -> Result<Ids, value::Refused> {
     let (user, group) = text.split_once(':').unzip();
     let gid = group.map(rights::group).transpose()?;
     Ids::of(user.unwrap_or(text), gid)
+}
+
+/// One that does not exist is kept as well: whoever reads the settings may let that be.
+fn set_folder(
+    set: &Set<PathBuf>,
+    text: &str,
+    path: PathBuf,
+    target: &mut Target<'_>,
+) -> Result<(), Fault> {
+    let absent = match target {
+        Target::User(user) => Absent::of(user),
+        Target::Server(..) => Absent::default(),
+    };
+    let found = folder_value(text, &path, absent);
+    if found.is_ok() || matches!(found, Err(Fault::Absent(..))) {
+        set.put(target, path);
+    }
+    found
 }
 
 /// Which homes need not be seen by whoever checks the settings.

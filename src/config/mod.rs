@@ -313,14 +313,27 @@ pub fn admin_socket(file: &Path) -> std::io::Result<Option<PathBuf>> {
     Ok(server_path(file, &document, "admin_socket"))
 }
 
+/// The text of a key of `[server]` in a file that may have faults elsewhere.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn server_text(file: &Path, name: &str) -> std::io::Result<Option<String>> {
+    let document = ini::read(&Source::default().read(file)?.0);
+    Ok(text_of(&document, name).map(str::to_owned))
+}
+
 /// A path of `[server]`, where the rest may have faults.
 fn server_path(file: &Path, document: &Document, name: &str) -> Option<PathBuf> {
+    text_of(document, name).map(|text| Draft::new(file, 0).folder.join(text))
+}
+
+fn text_of<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
     let entries = document.sections.iter().filter(|section| section.name == "server");
     let mut entries = entries.flat_map(|section| &section.entries);
     let said = entries.find(|entry| entry.key == name).map(|entry| entry.value.as_str());
     let default = KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
-    let text = said.or(default).filter(|text| !text.is_empty());
-    text.map(|text| Draft::new(file, 0).folder.join(text))
+    said.or(default).filter(|text| !text.is_empty())
 }
 
 /// A configuration in the making, with the faults found so far.

@@ -88,6 +88,12 @@ impl PermSet {
         })
     }
 
+    /// Whether one of them changes something.
+    pub fn writes(self) -> bool {
+        let reads = [Perm::Enter, Perm::List, Perm::Retrieve];
+        Perm::ALL.into_iter().any(|perm| self.has(perm) && !reads.contains(&perm))
+    }
+
     /// Whether the set holds this permission.
     pub const fn has(self, perm: Perm) -> bool {
         self.0 & perm.bit() != 0

@@ -18,6 +18,7 @@ mod shared;
 mod since;
 mod state;
 mod verbs;
+mod why;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -32,6 +33,7 @@ pub use live::{Live, Sight, Stranger, Underway};
 pub use offence::{Guard, Guess, Offence};
 pub use shared::{Settings, Shared, Stop};
 pub use since::Since;
+pub use why::{ACTIONS, Verdict, why, why_here};
 
 use command::{Command, Verb};
 use connection::{Aside, Connection, Ear, Gone, Heard, Unshaken};

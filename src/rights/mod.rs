@@ -113,6 +113,18 @@ pub fn make_folder(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Says why a thread cannot be started.
+pub fn thread_fault(why: &io::Error) -> String {
+    if why.kind() != io::ErrorKind::PermissionDenied {
+        return why.to_string();
+    }
+    format!(
+        "{why}: the system call clone3 is refused, as old container runtimes do (Docker before \
+         20.10.10, libseccomp before 2.5); update the runtime, or run the container with \
+         --security-opt seccomp=unconfined"
+    )
+}
+
 /// Becomes that user for good: all threads, supplementary groups first and the user last, with no
 /// more capabilities than those to keep, which are raised where they are needed. Must come before
 /// other threads start, for capabilities are each thread's own.

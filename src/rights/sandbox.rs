@@ -201,6 +201,7 @@ fn unavailable(errno: Errno) -> String {
         }
         // it answered with its version
         Errno::UnknownErrno => "the kernel's Landlock is too old: ABI 2 (Linux 5.19) is needed",
+        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever a system call may answer")]
         other => return format!("the kernel refuses Landlock: {}", other.desc()),
     };
     why.to_owned()
@@ -211,14 +212,11 @@ fn explained(why: &(dyn Error + 'static)) -> String {
     let mut cause = Some(why);
     while let Some(one) = cause {
         let errno = one.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        match errno.map(Errno::from_raw) {
-            Some(
-                errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS | Errno::EOPNOTSUPP),
-            ) => {
-                return unavailable(errno);
-            }
-            Some(_) | None => cause = one.source(),
+        let known = [Errno::EPERM, Errno::EACCES, Errno::ENOSYS, Errno::EOPNOTSUPP];
+        if let Some(errno) = errno.map(Errno::from_raw).filter(|errno| known.contains(errno)) {
+            return unavailable(errno);
         }
+        cause = one.source();
     }
     why.to_string()
 }

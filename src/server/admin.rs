@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::admission::ban::Ban;
 use super::admission::place::Place;
 use super::{Hub, Order, stats};
-use crate::control::{Live, Sight};
+use crate::control::{self, Live, Sight};
 use crate::log::{escaped, stamp};
 use crate::rights::{self, Held, Ids};
 
@@ -198,6 +198,7 @@ fn answer(line: &[u8], hub: &Arc<Hub>, order: &mut Option<Order>) -> Value {
         }
         Some("kick") => text("whom").map_or_else(|| refused("whom?"), |whom| kick(hub, whom)),
         Some("stats") => stats(hub),
+        Some("why") => why(hub, &request),
         Some("bans") => json!({ "ok": true, "bans": bans(hub) }),
         Some("ban") => {
             let said = request.get("seconds");
@@ -245,6 +246,26 @@ fn kick(hub: &Hub, whom: &str) -> Value {
     let ended = hub.registry.end(which, "Ended by the administrator");
     log::info!("the administrator has ended sessions: {ended}");
     json!({ "ok": true, "ended": ended })
+}
+
+/// What a user may do with a path, as a session of that user finds it. Names are bytes.
+fn why(hub: &Hub, request: &Value) -> Value {
+    let bytes = |key: &str| {
+        let list = request.get(key)?.as_array()?.iter();
+        list.map(|byte| u8::try_from(byte.as_u64()?).ok()).collect::<Option<Vec<u8>>>()
+    };
+    let (Some(user), Some(path)) = (bytes("user"), bytes("path")) else {
+        return refused("user and path are lists of bytes");
+    };
+    let action = request.get("action").and_then(Value::as_str);
+    let answer = |verdict: control::Verdict| json!({ "action": verdict.action, "path": verdict.path, "refusal": verdict.refusal });
+    match control::why_here(&hub.shared.settings().config, &user, &path, action) {
+        Ok(verdicts) => {
+            let answers: Vec<_> = verdicts.into_iter().map(answer).collect();
+            json!({ "ok": true, "answers": answers })
+        }
+        Err(why) => refused(&why),
+    }
 }
 
 fn stats(hub: &Hub) -> Value {

@@ -169,7 +169,7 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
             }
         }
     };
-    builder().spawn(work).map_err(|why| why.to_string())?;
+    builder().spawn(work).map_err(|why| rights::thread_fault(&why))?;
     entered.recv().unwrap_or_else(|why| Err(why.to_string()))
 }
 

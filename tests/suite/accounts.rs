@@ -1359,3 +1359,121 @@ fn the_tutorials_two_files_become_one_server() {
     client.cmd("PASS 12345", 230);
     client.cmd("MKD x", 550);
 }
+
+/// A folder with a unit for systemd that starts a server of these settings, for SYSTEMD_UNIT_PATH.
+fn unit(dir: &Path, user: &str) -> String {
+    let folder = dir.join("units");
+    fs::create_dir_all(folder.join("ftpd.service.d")).unwrap();
+    let text = include_str!("../../etc/ftpd.service");
+    let text = text.replace("/etc/ftpd.ini", dir.join("ftpd.ini").to_str().unwrap());
+    let text = text.replace("User=ftpd", &format!("User={user}")).replace("Group=ftpd", "");
+    // the folders of tests lie there
+    let text = text.replace("PrivateTmp=yes", "");
+    fs::write(folder.join("ftpd.service"), text).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+fn run_by(dir: &Path, units: &str, arguments: &[&str]) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .args(arguments)
+        .current_dir(dir)
+        .env("SYSTEMD_UNIT_PATH", units)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // one that asks nothing may be gone
+    let _ = child.stdin.take().unwrap().write_all(b"secret\n");
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_user_of_the_settings_or_else_of_the_unit() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    // no user yet, which is a fault as long as there is none
+    let dir = folder("[server]\n");
+    let units = unit(dir.path(), "nobody");
+    let add = |name: &str| {
+        let words = ["adduser", name, "--home", name, "--create-home", "--perm", "elw"];
+        run_by(dir.path(), &units, &words)
+    };
+    let (code, out, err) = add("first");
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(owner(&dir.path().join("first")), NOBODY);
+    let line = format!("[Service] ReadWritePaths={}", dir.path().join("first").display());
+    assert!(
+        err.contains("does not let the server write there") && err.contains(&line),
+        "{err}"
+    );
+    let (code, _, err) = run_by(dir.path(), &units, &["check"]);
+    assert!(code == 0 && err.contains("[user:first] home ") && err.contains(&line), "{err}");
+    // a drop-in is a cure
+    let more = format!("[Service]\nReadWritePaths={}\n", dir.path().display());
+    fs::write(dir.path().join("units/ftpd.service.d/homes.conf"), more).unwrap();
+    let (code, _, err) = run_by(dir.path(), &units, &["check"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (_, _, err) = add("second");
+    assert_eq!(err, "");
+    // the settings go first
+    let text = fs::read_to_string(dir.path().join("ftpd.ini")).unwrap();
+    fs::write(
+        dir.path().join("ftpd.ini"),
+        text.replace("[server]\n", "[server]\nuser = daemon\n"),
+    )
+    .unwrap();
+    assert_eq!(add("third").0, 0);
+    let daemon = nix::unistd::User::from_name("daemon").unwrap().unwrap().uid.as_raw();
+    assert_eq!(owner(&dir.path().join("third")), daemon);
+    // a unit of other settings says nothing
+    let other = folder("[server]\n");
+    let words = ["adduser", "x", "--home", "x", "--create-home", "--perm", "elw"];
+    let (code, _, err) = run_by(other.path(), &units, &words);
+    assert_eq!((code, err.as_str(), owner(&other.path().join("x"))), (0, "", 0));
+}
+
+#[test]
+fn a_certificate_that_root_makes_belongs_to_the_server_s_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = folder(format!("[server]\ntls_cert = auto\n{}", program::BOB));
+    let units = unit(dir.path(), "nobody");
+    let (code, out, err) = run_by(dir.path(), &units, &["cert"]);
+    assert_eq!(code, 0, "{out}{err}");
+    for name in ["ftpd-tls", "ftpd-tls/cert.pem", "ftpd-tls/key.pem"] {
+        assert_eq!(fs::metadata(dir.path().join(name)).unwrap().uid(), 65534, "{name}");
+    }
+}
+
+#[test]
+fn settings_that_are_a_mount_of_their_own_are_written_in_place() {
+    let dir = folder(section("bob", "old"));
+    let (real, ini) = (dir.path().join("real.ini"), dir.path().join("ftpd.ini"));
+    fs::copy(&ini, &real).unwrap();
+    let status = Command::new("mount").arg("--bind").arg(&real).arg(&ini).status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: this user may not mount");
+        return;
+    }
+    let id = fs::metadata(&real).unwrap().ino();
+    let (code, out, err) = run_with(dir.path(), &["passwd", "bob", "--write"], "new\n");
+    let words = ["adduser", "ann", "--home", "home", "--perm", "elw"];
+    let added = run_with(dir.path(), &words, "x\n");
+    let removed = run_with(dir.path(), &["deluser", "ann"], "");
+    let _ = Command::new("umount").arg("-l").arg(&ini).status();
+    assert_eq!((code, added.0, removed.0), (0, 0, 0), "{out}{err}{added:?}{removed:?}");
+    assert_eq!(fs::metadata(&real).unwrap().ino(), id);
+    let text = fs::read_to_string(&real).unwrap();
+    assert!(text.contains("password = $argon2id$") && !text.contains("ann"), "{text}");
+    assert!(!text.contains("\n\n\n") && text.ends_with('\n'), "{text}");
+    // and nothing is left beside it
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_str().unwrap().starts_with(".ftpd-")));
+}

@@ -186,3 +186,92 @@ fn nonsense_is_refused_before_anything_is_looked_at() {
     assert_eq!(code, 1);
     assert!(err.contains("there is no user 'eve'"), "{err}");
 }
+
+/// Only the running server knows what its sandbox holds.
+#[test]
+fn the_running_server_answers_and_without_it_the_settings() {
+    let mut server = Server::start();
+    server.put("file", "text");
+    fs::rename(server.home(), server.dir().join("away")).unwrap();
+    fs::create_dir(server.home()).unwrap();
+    server.put("file", "text");
+    let mut client = Client::connect(&server);
+    client.cmd("USER bob", 331);
+    let (code, _) = client.ask("PASS secret");
+    let (answer, _, err) = run(&["why", "bob", "file", "read"], server.dir());
+    // without Landlock there is nothing to see
+    assert_eq!(answer == 0, code == 230, "{err}");
+    if code != 230 {
+        assert!(err.contains("mounted or made since the start"), "{err}");
+    }
+    server.kill();
+    let (code, out, err) = run(&["why", "bob", "file", "read"], server.dir());
+    assert!(code == 0 && out.ends_with(": yes\n"), "{out}{err}");
+}
+
+#[test]
+fn settings_that_were_not_read_again_are_not_what_the_server_answers_for() {
+    let server = Server::start();
+    server.put("file", "text");
+    let ini = server.dir().join("ftpd.ini");
+    let text = fs::read_to_string(&ini).unwrap();
+    fs::write(&ini, text.replace("perm = elradfmwMT", "perm = el")).unwrap();
+    assert_eq!(why(&server, &["bob", "file", "read"]).0, 0);
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    assert_eq!(why(&server, &["bob", "file", "read"]).0, 1);
+    // names are bytes
+    assert_eq!(why(&server, &["bob", "\u{e9}\n", "mkdir"]).0, 1);
+}
+
+#[test]
+fn without_a_server_the_unit_names_the_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let dir = crate::program::folder(crate::program::BOB);
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(dir.path().join("home/file"), "").unwrap();
+    let file = dir.path().join("home/file");
+    fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
+    let units = dir.path().join("units");
+    fs::create_dir(&units).unwrap();
+    let ini = dir.path().join("ftpd.ini");
+    let text =
+        format!("[Service]\nUser=nobody\nExecStart=/x/ftpd --config {}\n", ini.display());
+    fs::write(units.join("ftpd.service"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+        .args(["why", "bob", "file", "read"])
+        .current_dir(dir.path())
+        .env("SYSTEMD_UNIT_PATH", &units)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains(&format!("uid {NOBODY} may not read the file")), "{out}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn who_may_not_open_the_socket_is_told_so() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let server = Server::setup().start();
+    for path in ["", "ftpd-state"] {
+        fs::set_permissions(server.dir().join(path), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let ini = server.dir().join("ftpd.ini");
+    fs::set_permissions(ini, PermissionsExt::from_mode(0o644)).unwrap();
+    for words in [&["who"][..], &["reload"], &["kick", "bob"]] {
+        let output = Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(env!("CARGO_BIN_EXE_ftpd"))
+            .args(words)
+            .current_dir(server.dir())
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(err.contains("permission denied; try sudo"), "{words:?}: {err}");
+    }
+}

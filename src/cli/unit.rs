@@ -1,0 +1,353 @@
+//! The unit for systemd that starts the server, as far as it is installed: which user it names, and
+//! where it lets that user write. The settings alone know neither.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{self, Config, User};
+use crate::log::escaped;
+use crate::rights::{self, Ids};
+
+/// Name of the unit.
+const NAME: &str = "ftpd.service";
+
+/// Where systemd looks for units, the first one wins (systemd.unit(5)).
+const PATHS: [&str; 6] = [
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// Number of homes of which each has a warning of its own.
+const MOST: usize = 20;
+
+/// What the unit says in `[Service]`, with its drop-ins: the values of each key.
+#[derive(Debug, Default)]
+pub(super) struct Unit {
+    values: BTreeMap<String, Vec<String>>,
+}
+
+/// What the server may do below a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Write,
+    Read,
+    /// The server sees an empty directory or another one.
+    Hidden,
+}
+
+impl Unit {
+    /// The unit that starts a server with these settings, if there is one.
+    pub(super) fn of(settings: &Path) -> Option<Self> {
+        let places = search_path();
+        let file = places.iter().map(|place| place.join(NAME)).find(|file| file.exists())?;
+        let mut unit = Self::default();
+        unit.read(&read(&file)?);
+        // of two drop-ins with one name the first wins; they are read in the order of their names
+        let mut drop_ins = BTreeMap::new();
+        for place in places.iter().rev() {
+            for file in listed(&place.join(format!("{NAME}.d"))) {
+                if file.extension().is_some_and(|extension| extension == "conf") {
+                    drop_ins.insert(file.file_name().map(ToOwned::to_owned), file);
+                }
+            }
+        }
+        for file in drop_ins.values() {
+            unit.read(&read(file).unwrap_or_default());
+        }
+        unit.starts(settings).then_some(unit)
+    }
+
+    fn read(&mut self, text: &str) {
+        let mut is_service = false;
+        for line in text.replace("\\\n", " ").lines().map(str::trim) {
+            if line.starts_with('[') {
+                is_service = line == "[Service]";
+            }
+            let is_comment = line.starts_with(['#', ';']);
+            let Some((key, value)) = line.split_once('=').filter(|_| is_service && !is_comment)
+            else {
+                continue;
+            };
+            let values = self.values.entry(key.trim().to_owned()).or_default();
+            match value.trim() {
+                // takes back what was said before
+                "" => values.clear(),
+                value => values.push(value.to_owned()),
+            }
+        }
+    }
+
+    fn last(&self, key: &str) -> &str {
+        self.values.get(key).and_then(|values| values.last()).map_or("", String::as_str)
+    }
+
+    fn words(&self, key: &str) -> impl Iterator<Item = String> + '_ {
+        self.values.get(key).into_iter().flatten().flat_map(|value| words(value))
+    }
+
+    /// Whether it is a server of these settings that the unit starts.
+    fn starts(&self, settings: &Path) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let named: Vec<_> = self.words("ExecStart").collect();
+        let follows = |word: &str| matches!(word, "--config" | "-c");
+        let after = named.iter().zip(named.iter().skip(1));
+        let file =
+            after.filter(|(word, _)| follows(word)).map(|(_, file)| file.as_str()).last();
+        let joined = named.iter().find_map(|word| word.strip_prefix("--config="));
+        let file = file.or(joined).unwrap_or("/etc/ftpd.ini");
+        real(settings).is_some_and(|settings| real(Path::new(file)) == Some(settings))
+    }
+
+    /// The user that it names.
+    pub(super) fn user(&self) -> Option<Ids> {
+        let name = Some(self.last("User")).filter(|name| !name.is_empty())?;
+        let group = Some(self.last("Group")).filter(|group| !group.is_empty());
+        let gid = group.and_then(|group| rights::group(group).ok());
+        Ids::of(name, gid).ok()
+    }
+
+    /// What a server of this unit may do below a directory. The most specific rule counts; but what
+    /// is hidden cannot be made writable, unless it is bound to its place.
+    fn access(&self, folder: &Path) -> Access {
+        let rules = self.rules();
+        let bound = self.bound();
+        let applies = rules.iter().chain(&bound).filter(|(path, _)| folder.starts_with(path));
+        let is_hidden = applies.clone().any(|(_, access)| *access == Access::Hidden);
+        if is_hidden && !bound.iter().any(|(path, _)| folder.starts_with(path)) {
+            return Access::Hidden;
+        }
+        let nearest = applies.max_by_key(|(path, _)| path.components().count());
+        nearest.map_or(Access::Write, |(_, access)| *access)
+    }
+
+    fn rules(&self) -> Vec<(PathBuf, Access)> {
+        let is_on = |value: &str| matches!(value, "yes" | "true" | "1" | "on");
+        let system: &[&str] = match self.last("ProtectSystem") {
+            "strict" => &["/"],
+            "full" => &["/usr", "/boot", "/efi", "/etc"],
+            value if is_on(value) => &["/usr", "/boot", "/efi"],
+            _ => &[],
+        };
+        let homes: &[&str] = &["/home", "/root", "/run/user"];
+        let homes = match self.last("ProtectHome") {
+            "read-only" => Some((homes, Access::Read)),
+            value if value == "tmpfs" || is_on(value) => Some((homes, Access::Hidden)),
+            _ => None,
+        };
+        let temporary: &[&str] = &["/tmp", "/var/tmp"];
+        let temporary = is_on(self.last("PrivateTmp")).then_some((temporary, Access::Hidden));
+        let fixed = [Some((system, Access::Read)), homes, temporary].into_iter().flatten();
+        let fixed = fixed.flat_map(|(paths, access)| {
+            paths.iter().map(move |path| (PathBuf::from(path), access))
+        });
+        let own = [
+            ("StateDirectory", "/var/lib"),
+            ("CacheDirectory", "/var/cache"),
+            ("LogsDirectory", "/var/log"),
+            ("RuntimeDirectory", "/run"),
+        ];
+        let own = own.into_iter().flat_map(|(key, base)| {
+            self.words(key).map(move |name| (Path::new(base).join(name), Access::Write))
+        });
+        let named = [
+            ("ReadOnlyPaths", Access::Read),
+            ("InaccessiblePaths", Access::Hidden),
+            ("ReadWritePaths", Access::Write),
+        ];
+        let named = named.into_iter().flat_map(|(key, access)| {
+            let plain = |path: String| PathBuf::from(path.trim_start_matches(['-', '+']));
+            self.words(key).map(move |path| (plain(path), access))
+        });
+        fixed.chain(own).chain(named).collect()
+    }
+
+    /// Directories that other ones are bound to.
+    fn bound(&self) -> Vec<(PathBuf, Access)> {
+        let keys = [("BindReadOnlyPaths", Access::Read), ("BindPaths", Access::Write)];
+        let all = keys.into_iter().flat_map(|(key, access)| {
+            self.words(key).map(move |path| {
+                let mut parts = path.trim_start_matches('-').split(':');
+                let from = parts.next().unwrap_or_default();
+                let to = parts.next().filter(|to| !to.is_empty()).unwrap_or(from);
+                (PathBuf::from(to), access)
+            })
+        });
+        all.collect()
+    }
+
+    /// What to put into a drop-in so that a user can use a home, if something is needed.
+    pub(super) fn advice(&self, user: &User) -> Option<String> {
+        self.advice_for(&user.home, user.perm.writes())
+    }
+
+    /// The same of a home by itself.
+    pub(super) fn advice_for(&self, home: &Path, writes: bool) -> Option<String> {
+        // the rules are about names without links
+        let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
+        let shown = home.display().to_string().replace('%', "%%");
+        let (what, key) = match self.access(&home) {
+            Access::Write => return None,
+            Access::Read if !writes => return None,
+            Access::Read => ("does not let the server write there", "ReadWritePaths"),
+            Access::Hidden => ("hides it from the server", "BindPaths"),
+        };
+        let shown = if key == "BindPaths" { shown.replace(':', "\\:") } else { shown };
+        let is_plain = !shown.contains(|letter: char| letter.is_whitespace() || letter == '"');
+        let value =
+            if is_plain { shown } else { format!("\"{}\"", shown.replace('"', "\\\"")) };
+        Some(format!(
+            "{NAME} {what}; 'systemctl edit ftpd', add this and restart: [Service] {key}={value}"
+        ))
+    }
+}
+
+/// Whom a server of these settings runs as: the user of the settings, which may have faults, or of
+/// the unit, or else who owns what a server has made.
+pub(super) fn server_user(settings: &Path) -> Option<Ids> {
+    let text = |key: &str| config::server_text(settings, key).ok().flatten();
+    if let Some(name) = text("user") {
+        let gid = text("group").and_then(|group| rights::group(&group).ok());
+        return Ids::of(&name, gid).ok();
+    }
+    if let Some(unit) = Unit::of(settings) {
+        return unit.user();
+    }
+    let folder = settings.parent().unwrap_or(Path::new(""));
+    let owner = |key: &str| {
+        let path = folder.join(text(key)?);
+        let meta = fs::symlink_metadata(path).ok().filter(|meta| meta.uid() != 0)?;
+        Ids::of(&meta.uid().to_string(), Some(meta.gid())).ok()
+    };
+    owner("admin_socket").or_else(|| owner("state_dir"))
+}
+
+/// Each home that the unit of these settings keeps the server from.
+pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
+    let Some(unit) = Unit::of(settings) else { return Vec::new() };
+    let mut users: Vec<_> = config.users.iter().filter(|(_, user)| user.enabled).collect();
+    users.sort_by_key(|(name, _)| *name);
+    let about = |(name, user): &(&String, &Arc<User>)| {
+        let why = unit.advice(user)?;
+        let (name, home) = (escaped(name.as_bytes()), user.home.display());
+        Some(format!("[user:{name}] home {home}: {why}"))
+    };
+    let all: Vec<_> = users.iter().filter_map(about).collect();
+    let more = all.len().saturating_sub(MOST);
+    let mut warnings: Vec<_> = all.into_iter().take(MOST).collect();
+    if more > 0 {
+        warnings.push(format!("{NAME} keeps the server from {more} more homes"));
+    }
+    warnings
+}
+
+/// Where units are looked for, which a variable of systemd's own may change.
+fn search_path() -> Vec<PathBuf> {
+    match std::env::var_os("SYSTEMD_UNIT_PATH").filter(|path| !path.is_empty()) {
+        Some(path) => std::env::split_paths(&path).filter(|path| path.is_absolute()).collect(),
+        None => PATHS.map(PathBuf::from).into(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a directory of the system")]
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a file of the system")]
+fn read(file: &Path) -> Option<String> {
+    fs::read(file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Words of a value, which may be quoted.
+fn words(value: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, quote) {
+            ('\\', _) => word.get_or_insert_default().extend(letters.next()),
+            (letter, Some(open)) if letter == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (letter, None) if letter.is_whitespace() => words.extend(word.take()),
+            (letter, _) => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words.into_iter().map(|word| word.replace("%%", "%")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(text: &str) -> Unit {
+        let mut unit = Unit::default();
+        unit.read(text);
+        unit
+    }
+
+    const SHIPPED: &str = include_str!("../../etc/ftpd.service");
+
+    #[test]
+    fn the_shipped_unit_lets_homes_be_where_it_says() {
+        let unit = unit(SHIPPED);
+        for (home, access) in [
+            ("/srv/ftp/camera", Access::Write),
+            ("/srv/ftp", Access::Write),
+            ("/srv/ftpx", Access::Read),
+            ("/srv/anna", Access::Read),
+            ("/var/lib/ftpd/home", Access::Write),
+            ("/home/anna/ftp", Access::Hidden),
+            ("/tmp/x", Access::Hidden),
+        ] {
+            assert_eq!(unit.access(Path::new(home)), access, "{home}");
+        }
+    }
+
+    #[test]
+    fn drop_ins_add_and_take_back() {
+        let more = "[Service]\nReadWritePaths=/mnt/disk \"/mnt/two words\" -/mnt/100%%\n\
+                    BindPaths=/home/anna/ftp /srv/real:/home/bob\nUser=\nUser=other\n";
+        let added = unit(&format!("{SHIPPED}\n{more}"));
+        for (home, access) in [
+            ("/mnt/disk/camera", Access::Write),
+            ("/mnt/two words", Access::Write),
+            ("/mnt/100%", Access::Write),
+            ("/home/anna/ftp", Access::Write),
+            ("/home/bob", Access::Write),
+            ("/home/anna", Access::Hidden),
+        ] {
+            assert_eq!(added.access(Path::new(home)), access, "{home}");
+        }
+        assert_eq!(added.last("User"), "other");
+        let none = unit(&format!("{SHIPPED}\n[Service]\nReadWritePaths=\n"));
+        assert_eq!(none.access(Path::new("/srv/ftp/camera")), Access::Read);
+        // what is not there cannot be made writable
+        let vain = unit(&format!("{SHIPPED}\n[Service]\nReadWritePaths=/home/anna\n"));
+        assert_eq!(vain.access(Path::new("/home/anna/x")), Access::Hidden);
+    }
+
+    #[test]
+    fn advice_is_a_line_that_systemd_reads() {
+        let unit = unit(SHIPPED);
+        let advice = |home: &str| unit.advice_for(Path::new(home), true).unwrap();
+        let ends = |home: &str, line: &str| assert!(advice(home).ends_with(line), "{home}");
+        ends("/srv/anna", "[Service] ReadWritePaths=/srv/anna");
+        ends("/home/anna/ftp", "[Service] BindPaths=/home/anna/ftp");
+        ends("/mnt/two words", "ReadWritePaths=\"/mnt/two words\"");
+        ends("/mnt/100%", "ReadWritePaths=/mnt/100%%");
+        assert_eq!(unit.advice_for(Path::new("/srv/anna"), false), None);
+        assert!(unit.advice_for(Path::new("/home/anna"), false).is_some());
+        assert_eq!(unit.advice_for(Path::new("/srv/ftp/x"), true), None);
+    }
+}

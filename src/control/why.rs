@@ -1,0 +1,105 @@
+//! Whether a user may do something with a path, and what forbids it, for `ftpd why`.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Perm, User};
+use crate::log::path as quoted;
+use crate::rights;
+use crate::vfs::{FsError, Home, Parts, Tree, Uploads, VirtualPath};
+
+/// What may be asked for, and the permission that it takes.
+pub const ACTIONS: [(&str, Perm); 8] = [
+    ("read", Perm::Retrieve),
+    ("write", Perm::Store),
+    ("list", Perm::List),
+    ("delete", Perm::Delete),
+    ("rename", Perm::Rename),
+    ("append", Perm::Append),
+    ("enter", Perm::Enter),
+    ("mkdir", Perm::MakeDir),
+];
+
+/// Without a word this many of them are answered.
+const USUAL: usize = 5;
+
+/// The answer for one action.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What was asked for.
+    pub action: &'static str,
+    /// Where the path leads, quoted.
+    pub path: String,
+    /// Why it is refused, in the words of the log; nothing when it is not.
+    pub refusal: Option<String>,
+}
+
+/// Answers for this action, or for the usual ones, with the rights of this thread; sessions of a
+/// user with `run_as` have that user's.
+///
+/// # Errors
+///
+/// When there is no such user or action, or the home cannot be opened; in words for the
+/// administrator.
+pub fn why(
+    config: &Config,
+    name: &[u8],
+    path: &[u8],
+    action: Option<&str>,
+) -> Result<Vec<Verdict>, String> {
+    let shown = crate::log::escaped(name);
+    let (_, user) = config.user(name).ok_or_else(|| format!("there is no user '{shown}'"))?;
+    let path = VirtualPath::root().join(path);
+    let actions: Vec<_> = match action {
+        None => ACTIONS.iter().take(USUAL).collect(),
+        Some(word) => ACTIONS.iter().filter(|(action, _)| word == *action).collect(),
+    };
+    let tree = open(config, user)
+        .map_err(|why| format!("the home {} cannot be opened: {why}", quoted(&user.home)))?;
+    let verdict = |(action, perm): &(&'static str, Perm)| Verdict {
+        action,
+        path: quoted(&tree.real(&path)).to_string(),
+        refusal: refusal(user, &tree, &path, *perm),
+    };
+    Ok(actions.into_iter().map(verdict).collect())
+}
+
+/// The same in the running server, as the session of that user would be.
+///
+/// # Errors
+///
+/// As for [`why`], or when the thread cannot act as that user.
+pub fn why_here(
+    config: &Config,
+    name: &[u8],
+    path: &[u8],
+    action: Option<&str>,
+) -> Result<Vec<Verdict>, String> {
+    let ids = config.user(name).and_then(|(_, user)| user.run_as.as_deref());
+    let _acting = ids
+        .map(|ids| rights::act_as(Some(ids)))
+        .transpose()
+        .map_err(|why| format!("the server cannot act as that user: {why}"))?;
+    self::why(config, name, path, action)
+}
+
+fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
+    let uploads = Uploads {
+        parts: Arc::new(Parts::start(None, config.server.keep_parts, &[])),
+        owner: Vec::new(),
+        share: Vec::new(),
+        ids: None,
+        atomic: user.limits.atomic_uploads,
+        sync: user.limits.sync_uploads,
+        replace: user.limits.allow_overwrite,
+    };
+    Ok(Tree::new(Home::open(&user.home)?, uploads))
+}
+
+fn refusal(user: &User, tree: &Arc<Tree>, path: &VirtualPath, perm: Perm) -> Option<String> {
+    if !user.perm.has(perm) {
+        return Some(perm.lacking());
+    }
+    let why = tree.could(path, perm).err()?;
+    let right = matches!(why, FsError::Denied(_)).then(|| tree.missing_right(path, perm));
+    Some(right.flatten().unwrap_or_else(|| why.to_string()))
+}
