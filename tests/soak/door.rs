@@ -169,7 +169,8 @@ impl Client {
     pub fn is_closed(&mut self, door: Door) -> Done {
         match door.wire {
             Some(mut wire) => {
-                wire.read_all(Instant::now()).map_err(broken("the connection is still there"))?;
+                wire.read_all(Instant::now())
+                    .map_err(broken("the connection is still there"))?;
                 Ok(())
             }
             None => {

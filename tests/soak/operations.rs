@@ -916,7 +916,8 @@ impl Client {
             }
             return Ok(());
         }
-        let verbs = ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
+        let verbs =
+            ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
         let verb = *self.random.pick(&verbs);
         if matches!(verb, "SIZE" | "STOR" | "APPE") {
             self.stale = true;
