@@ -107,6 +107,7 @@ impl Shared {
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
         drop(held);
+        settings.ports.renew(settings.config.server.passive_ports);
         settings.users.take_effect();
     }
 }
@@ -133,7 +134,8 @@ impl Settings {
         })?;
         let tls = config.tls.as_ref().map(Tls::start).transpose();
         let tls = tls.map_err(|why| why.to_string())?;
-        let ports = Arc::new(Ports::new(server.passive_ports, control_ports));
+        let new = || Arc::new(Ports::new(server.passive_ports, control_ports));
+        let ports = old.map_or_else(new, |old| Arc::clone(&old.ports));
         let masquerade = Masquerade::new(server);
         let own = || Arc::clone(&config);
         let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));

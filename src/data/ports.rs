@@ -9,10 +9,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::DataError;
 use crate::config::PortRange;
 
-/// The passive ports, shared by all sessions.
+/// The passive ports, shared by all sessions, whatever settings they began with.
 #[derive(Debug)]
 pub struct Ports {
-    range: PortRange,
+    range: Mutex<PortRange>,
     skipped: Vec<u16>,
     taken: Mutex<HashSet<u16>>,
     random: Mutex<Random>,
@@ -29,7 +29,16 @@ impl Ports {
     /// All of `range` but the control ports.
     pub fn new(range: PortRange, control_ports: Vec<u16>) -> Self {
         let (taken, random) = (Mutex::default(), Mutex::default());
-        Self { range, skipped: control_ports, taken, random }
+        Self { range: Mutex::new(range), skipped: control_ports, taken, random }
+    }
+
+    /// From now on ports are taken from another range. Those in use stay so.
+    pub fn renew(&self, range: PortRange) {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
+    }
+
+    fn range(&self) -> PortRange {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens something on a port: `open` is tried on each free one, beginning at a random
@@ -38,12 +47,13 @@ impl Ports {
         self: &Arc<Self>,
         mut open: impl FnMut(u16) -> io::Result<T>,
     ) -> Result<(T, Lease), DataError> {
-        let count = u32::try_from(self.range.count()).unwrap_or(u32::MAX);
+        let range = self.range();
+        let count = u32::try_from(range.count()).unwrap_or(u32::MAX);
         let random = self.random.lock().unwrap_or_else(PoisonError::into_inner).next();
         let start = random % count;
         for step in 0..count {
             let offset = u16::try_from((start + step) % count).unwrap_or_default();
-            let port = self.range.first.saturating_add(offset);
+            let port = range.first.saturating_add(offset);
             let Some(lease) = self.take(port) else { continue };
             match open(port) {
                 Ok(opened) => return Ok((opened, lease)),
@@ -54,10 +64,11 @@ impl Ports {
         Err(DataError::NoPort)
     }
 
-    /// How many are in use, and how many there are.
+    /// How many are in use, those of an earlier range included, and how many there are.
     pub fn count(&self) -> (usize, usize) {
-        let skipped = self.skipped.iter().filter(|port| self.range.contains(**port)).count();
-        (self.taken().len(), self.range.count() - skipped)
+        let range = self.range();
+        let skipped = self.skipped.iter().filter(|port| range.contains(**port)).count();
+        (self.taken().len(), range.count() - skipped)
     }
 
     fn take(self: &Arc<Self>, port: u16) -> Option<Lease> {
@@ -132,6 +143,19 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(ports.lease(busy).unwrap().0, 2001);
         }
+    }
+
+    #[test]
+    fn another_range_leaves_leases_as_they_are() {
+        let ports = ports(2000, 2001, 0);
+        let old: Vec<_> = (0..2).map(|_| ports.lease(Ok).unwrap()).collect();
+        ports.renew(PortRange { first: 2001, last: 2002 });
+        assert_eq!(ports.count(), (2, 2));
+        let new = ports.lease(Ok).unwrap();
+        assert_eq!(new.0, 2002, "2001 is taken");
+        assert_eq!(ports.count(), (3, 2));
+        drop(old);
+        assert_eq!(ports.count(), (1, 2));
     }
 
     #[test]

@@ -344,3 +344,31 @@ mod browser {
         drop((data, sending));
     }
 }
+
+mod reloads {
+    use super::*;
+
+    #[test]
+    fn ports_of_older_sessions_stay_taken() {
+        let server = setup().start();
+        let at = web(&server);
+        let mut old = Client::bob(&server);
+        let port = old.passive_address("EPSV").port();
+        assert!(metric(at, "ftpd_passive_ports_taken") > 0.5);
+        let ini = server.dir().join("ftpd.ini");
+        let text = std::fs::read_to_string(&ini).unwrap();
+        let range = "passive_ports = 10000-32000";
+        assert!(text.contains(range));
+        std::fs::write(&ini, text.replace(range, &format!("passive_ports = {port}-{port}")))
+            .unwrap();
+        server.signal("HUP");
+        server.wait_for_log("settings reloaded");
+        assert!((metric(at, "ftpd_passive_ports_taken") - 1.0).abs() < 0.5);
+        assert!((metric(at, "ftpd_passive_ports") - 1.0).abs() < 0.5);
+        let mut new = Client::bob(&server);
+        new.cmd("EPSV", 425);
+        old.cmd("QUIT", 221);
+        eventually("it is free again", || metric(at, "ftpd_passive_ports_taken") < 0.5);
+        assert_eq!(new.passive_address("EPSV").port(), port);
+    }
+}
