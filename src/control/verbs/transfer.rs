@@ -54,7 +54,14 @@ pub(crate) fn retrieve(
     } else {
         format!("Opening BINARY data connection ({} bytes)", size - restart)
     }));
-    session.secure("RETR", &mut data)?;
+    let begun = Progress::start();
+    if let Err(why) = session.secure("RETR", &mut data) {
+        let why = session.never_began(&job, &begun, why);
+        let text = why.to_string();
+        let transfer = Some((0, begun.since.elapsed(), Some(text.as_str())));
+        session.happened(Occasion::Download, &path, None, transfer);
+        return Err(why);
+    }
     session.live.begin("RETR", &real, (!ascii).then(|| size - at.offset));
     let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
         if ascii {
@@ -170,8 +177,13 @@ fn begin(
         upload.ready()?;
     }
     session.connection.mark(mark);
-    session.secure(verb, &mut data)?;
-    upload.ready()?;
+    let begun = Progress::start();
+    let ready = session.secure(verb, &mut data);
+    if let Err(why) = ready.and_then(|()| Ok(upload.ready()?)) {
+        let real = session.user()?.tree.real(upload.path());
+        let job = Job { verb, real: &real, ascii: session.is_ascii() };
+        return Err(session.never_began(&job, &begun, why));
+    }
     receive(session, verb, upload, &mut data)
 }
 
@@ -364,16 +376,34 @@ impl Session {
         (progress, result.map_err(Refusal::Transfer))
     }
 
+    /// A transfer has been announced by a mark and has failed before its first byte: the logs have
+    /// it among the transfers.
+    fn never_began(&self, job: &Job<'_>, begun: &Progress, why: Refusal) -> Refusal {
+        let (Refusal::Data(why) | Refusal::Transfer(why)) = why else {
+            self.record_as(job, begun, Err(&why.to_string()));
+            return why;
+        };
+        let result = Err(why);
+        let counters = &self.shared.counters;
+        counters.transferred(Way::of(job.verb), begun.since.elapsed(), &result);
+        self.record(job, begun, &result);
+        result.map_or_else(Refusal::Transfer, |()| Refusal::NoDataSetup)
+    }
+
     /// Logs how a transfer went.
     fn record(&self, job: &Job<'_>, progress: &Progress, result: &Result<(), DataError>) {
         let why = result.as_ref().err().map(ToString::to_string);
+        self.record_as(job, progress, why.as_deref().map_or(Ok(()), Err));
+    }
+
+    fn record_as(&self, job: &Job<'_>, progress: &Progress, result: Result<(), &str>) {
         let transfer = Transfer {
             verb: job.verb,
             path: job.real,
             bytes: progress.bytes,
             took: progress.since.elapsed(),
             ascii: job.ascii,
-            result: why.as_deref().map_or(Ok(()), Err),
+            result,
         };
         self.log(&Event::Transferred(&transfer));
         if let (Some(log), Ok(user)) = (&self.settings.transfers, self.user()) {
