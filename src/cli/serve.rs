@@ -1,12 +1,13 @@
 //! `ftpd`: serve until a signal says stop.
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::fs::{Mode, fstat};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -28,6 +29,8 @@ const OTHER_FILES: u64 = 32;
 const ROOT: &str = "running as root: whatever a client could trick the server into, root does; set user = NAME in [server]";
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
+    // before anything else: a SIGHUP in the first moments must not end the server
+    let signals = catch_early().map_err(Stop::Failed)?;
     let file = arguments.end()?;
     let sockets = service::sockets().map_err(Stop::Failed)?;
     let (file, mut config) = load(file.as_deref())?;
@@ -48,8 +51,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         start_log: Box::new(start_log),
     };
     let ready = |_: &Server| ();
-    serve(config, source, sockets, service::supervisor, Order::Reload, ready)
-        .map_err(Stop::Failed)?;
+    let hangup = Hangup { signals, order: Order::Reload };
+    serve(config, source, sockets, service::supervisor, hangup, ready).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,14 +71,14 @@ fn missing_rights(config: &Config) -> Vec<String> {
 }
 
 /// Serves until a signal, on the sockets that were handed over or else on those of the settings;
-/// `supervisor` is asked for once there is a log, SIGHUP is the order `hangup`, and `ready` sees
+/// `supervisor` is asked for once there is a log, `hangup` says what SIGHUP means, and `ready` sees
 /// the server before it begins.
 pub(super) fn serve(
     config: Config,
     source: Source,
     sockets: Vec<Handed>,
     supervisor: impl FnOnce() -> Supervisor,
-    hangup: Order,
+    hangup: Hangup,
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let orders = Orders::default();
@@ -131,13 +134,44 @@ fn is_stderr(stream: &str) -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
+/// SIGHUP, which was caught before anything else, and the order that it stands for.
+pub(super) struct Hangup {
+    pub(super) signals: Signals,
+    pub(super) order: Order,
+}
+
+/// Catches SIGHUP, which is obeyed once the server runs, and takes the sting out of signals that
+/// mean nothing here and would end the process. They get handlers: a signal that is ignored would be
+/// ignored by programs of hooks as well. Starts no thread.
+pub(super) fn catch_early() -> Result<Signals, String> {
+    let cannot = |why| format!("cannot catch signals: {why}");
+    let signals = Signals::new([SIGHUP]).map_err(cannot)?;
+    let meaningless = [
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::IO,
+        Signal::POWER,
+    ];
+    let meaningless = meaningless.map(Signal::as_raw).into_iter().chain(REAL_TIME);
+    for signal in meaningless.chain([SIGXFSZ]) {
+        flag::register(signal, Arc::default()).map_err(cannot)?;
+    }
+    Ok(signals)
+}
+
+/// Signals without a meaning of their own; the C library keeps those below for itself.
+const REAL_TIME: RangeInclusive<i32> = 35..=64;
+
 /// The first signal to stop is an order to the server, the second one ends the process at once,
 /// whatever holds up the server. What SIGHUP means depends.
 ///
-/// SIGXFSZ has a handler that nobody asks: a file that outgrows its limit is then an error of
-/// one upload and not the end of all.
+/// SIGXFSZ has a handler that nobody asks (see [`catch_early`]): a file that outgrows its limit is
+/// then an error of one upload and not the end of all.
 #[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
-fn catch_signals(orders: Orders, hangup: Order) -> Result<(), String> {
+fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
     let stop = Arc::new(StopSignal { orders: orders.clone(), seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
@@ -147,8 +181,8 @@ fn catch_signals(orders: Orders, hangup: Order) -> Result<(), String> {
         })
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let cannot = |why| format!("cannot catch signals: {why}");
-    flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
-    let mut signals = Signals::new([SIGTERM, SIGHUP]).map_err(cannot)?;
+    let Hangup { mut signals, order: hangup } = hangup;
+    signals.handle().add_signal(SIGTERM).map_err(cannot)?;
     let wait = move || {
         signals.forever().for_each(|signal| {
             if signal == SIGHUP { orders.give(hangup) } else { stop.take() }

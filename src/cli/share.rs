@@ -50,6 +50,7 @@ struct Share {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
+    let signals = serve::catch_early().map_err(Stop::Failed)?;
     let share = Share::parse(arguments)?;
     let failed =
         |what: &str, why: &dyn std::fmt::Display| Stop::Failed(format!("{what}: {why}"));
@@ -82,7 +83,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         start_log: Box::new(start_log),
     };
     // who closes the terminal does not want to go on sharing
-    let (sockets, nobody, hangup) = (Vec::new(), Supervisor::default, Order::Stop);
+    let hangup = serve::Hangup { signals, order: Order::Stop };
+    let (sockets, nobody) = (Vec::new(), Supervisor::default);
     let served = serve::serve(config, source, sockets, nobody, hangup, |server| {
         // the key is in memory; the folder may be one that is shared, and clients come now
         drop(certificate);

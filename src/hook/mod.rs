@@ -28,6 +28,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group, umask};
+use signal_hook::consts::FORBIDDEN;
+use signal_hook::flag;
 
 pub use queue::Owner;
 use queue::Queues;
@@ -116,6 +118,7 @@ const NOBODY_ELSE: &str = "-";
 /// many threads and a program nothing else could do so. Returns why it could not.
 pub fn launch(words: &[OsString]) -> io::Error {
     umask(UMASK);
+    heed_signals();
     let [who, program, arguments @ ..] = words else {
         return io::Error::other("expected a user and a program");
     };
@@ -125,6 +128,21 @@ pub fn launch(words: &[OsString]) -> io::Error {
         return why;
     }
     Command::new(program).args(arguments).exec()
+}
+
+/// Sees to it that the program ignores no signal, as those may do who have started the server: what
+/// has a handler is back at its default in the program.
+fn heed_signals() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    for signal in 1..=64 {
+        let is_ignored = ignored.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1);
+        if is_ignored && !FORBIDDEN.contains(&signal) {
+            // the C library keeps some for itself
+            let _ = flag::register(signal, Arc::default());
+        }
+    }
 }
 
 fn become_user(who: &OsStr) -> io::Result<()> {

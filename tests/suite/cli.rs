@@ -270,3 +270,66 @@ fn a_server_that_is_told_to_stop_ends_with_exit_code_0() {
     assert_eq!(program.stop(), 0);
     assert!(program.text("stderr").contains(">>> shutting down FTP server <<<"));
 }
+
+mod signals {
+    use std::process::{Command, Stdio};
+
+    use crate::client::Client;
+    use crate::program::{BOB, Program, folder, log_in};
+    use crate::server::{Server, eventually};
+
+    #[test]
+    fn a_sighup_in_the_first_moments_is_a_reload() {
+        let users: Vec<_> =
+            (0..500).map(|n| format!("[user:u{n}]\npassword = x\nhome = home\n")).collect();
+        let users = users.concat();
+        let ini = format!("[server]\nip = 127.0.0.1\nport = 0\n{BOB}{users}");
+        let mut program = Program::start(&ini, &[]);
+        let status = format!("/proc/{}/status", program.child.id());
+        let catches = || {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+        };
+        eventually("it has a handler", catches);
+        assert_eq!(program.text("stderr"), "", "it has read no settings yet");
+        let id = program.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        program.wait_for("stderr", "settings reloaded");
+        assert_eq!(program.stop(), 0);
+    }
+
+    #[test]
+    fn signals_that_mean_nothing_end_nothing() {
+        let server = Server::start();
+        let mut client = Client::bob(&server);
+        for signal in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "40", "WINCH"] {
+            server.signal(signal);
+            client.cmd("NOOP", 200);
+        }
+    }
+
+    #[test]
+    fn programs_of_hooks_ignore_no_signal() {
+        let dir = folder(format!(
+            "[server]\nip = 127.0.0.1\nport = 0\nlog_file = ftpd.log\non_login = /bin/grep Sig /proc/self/status\n{BOB}"
+        ));
+        let script = "trap '' QUIT USR1 HUP TTOU; exec \"$@\"";
+        let child = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_ftpd"), "--config"])
+            .arg(dir.path().join("ftpd.ini"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut program = Program::of(child, dir);
+        let address = program.address("ftpd.log");
+        log_in(address, "bob", "tops3cret");
+        for mask in ["SigIgn", "SigBlk"] {
+            let line = program.wait_for("ftpd.log", mask);
+            let digits = line.rsplit("x09").next().unwrap();
+            // the C library has these two, and lets nobody change what they do
+            let own = (1 << 31) | (1 << 32);
+            assert_eq!(u64::from_str_radix(digits, 16).unwrap() & !own, 0, "{line}");
+        }
+    }
+}

@@ -58,6 +58,11 @@ impl Program {
         Self { child, dir }
     }
 
+    /// One that was started in another way, with its log in this folder.
+    pub(crate) fn of(child: Child, dir: TempDir) -> Self {
+        Self { child, dir }
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
