@@ -5,25 +5,25 @@
 //! that none of them can forge a line. Passwords never get this far.
 
 mod json;
+mod sink;
 mod syslog;
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::fs::{Mode, OFlags};
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::rights::{self, Held, Ids};
+use crate::rights::Ids;
+use sink::Sink;
+
+pub use sink::descriptor;
 
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///
@@ -49,21 +49,63 @@ pub fn start(
         Destination::Syslog(_) => Frame::Syslog,
     };
     builder.format(move |out, record| write_line(out, record, form, frame));
+    let mut file = None;
     builder.target(match to {
         Destination::Syslog(path) => {
             let path = path.unwrap_or(Path::new(syslog::USUAL));
             Target::Pipe(Box::new(syslog::Syslog::open(path)))
         }
-        Destination::File(path, owner) => Target::Pipe(Box::new(LogFile::open(path, owner)?)),
+        Destination::File(path, owner) => {
+            let sink = Sink::file("log_file", path, owner)?;
+            file = Some(Arc::clone(&sink));
+            Target::Pipe(Box::new(Lines(sink)))
+        }
         Destination::Writer(writer) => Target::Pipe(writer),
-        Destination::Stderr | Destination::Journal => Target::Stderr,
+        Destination::Stderr | Destination::Journal => match Sink::stderr() {
+            Ok(sink) => Target::Pipe(Box::new(Lines(sink))),
+            Err(_) => Target::Stderr,
+        },
     });
     let logger = builder.build();
     log::set_max_level(logger.filter());
     *LOG.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
+    *LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner) = file;
     // it is the same for each start
     let _ = log::set_logger(&LOG);
     Ok(())
+}
+
+/// Tries again what could not be written: to be called each second. The log hears what is wrong
+/// with one of its files, and so does standard error if that is the log's own.
+pub fn retry() {
+    let log_file = LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for sink in sink::retry() {
+        for complaint in sink.complaints() {
+            if log_file.as_ref().is_some_and(|file| Arc::ptr_eq(file, &sink))
+                && let Ok(stderr) = Sink::stderr()
+            {
+                stderr.write(format!("{complaint}\n").as_bytes());
+            }
+            log::error!("{complaint}");
+        }
+    }
+}
+
+/// The file that the log goes to, if it goes to one.
+static LOG_FILE: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
+
+/// Gets each line in one piece.
+struct Lines(Arc<Sink>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How a line looks.
@@ -411,7 +453,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// The transfer log: one line for each transfer, in the form that wu-ftpd's tools read.
 #[derive(Debug)]
-pub struct TransferLog(Mutex<LogFile>);
+pub struct TransferLog(Arc<Sink>);
 
 impl TransferLog {
     /// Opens the file for appending; if it is made, then for that user.
@@ -420,16 +462,12 @@ impl TransferLog {
     ///
     /// The system's.
     pub fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
-        LogFile::open(path, owner).map(|file| Self(Mutex::new(file)))
+        Sink::file("transfer_log", path, owner).map(Self)
     }
 
     /// Appends one line.
     pub fn record(&self, peer: IpAddr, user: &str, anonymous: bool, transfer: &Transfer<'_>) {
-        let line = xferlog(now(), peer, user, anonymous, transfer);
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(why) = file.write_all(line.as_bytes()) {
-            log::error!("transfer log: {why}");
-        }
+        self.0.write(xferlog(now(), peer, user, anonymous, transfer).as_bytes());
     }
 }
 
@@ -487,99 +525,6 @@ impl fmt::Display for Stamp {
         let (hours, minutes, _) = at.offset().as_hms();
         let sign = if at.offset().is_negative() { '-' } else { '+' };
         write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
-    }
-}
-
-/// A file that is appended to, and opened anew when somebody moved it away.
-#[derive(Debug)]
-struct LogFile {
-    /// Nothing for what was open already, which has no name that could be another file's.
-    path: Option<PathBuf>,
-    file: File,
-    looked: Instant,
-}
-
-/// How often the file is looked for under its name.
-const LOOK: Duration = Duration::from_secs(1);
-
-impl LogFile {
-    fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
-        let file = append_to(path, owner)?;
-        let path = descriptor(path).is_none().then(|| path.to_owned());
-        Ok(Self { path, file, looked: Instant::now() })
-    }
-
-    fn follow(&mut self) {
-        let Some(path) = self.path.as_ref().filter(|_| self.looked.elapsed() >= LOOK) else {
-            return;
-        };
-        self.looked = Instant::now();
-        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        let there = std::fs::metadata(path).map(id).ok();
-        if there != self.file.metadata().map(id).ok()
-            && let Ok(Ok(file)) = rights::as_server(|| append_to(path, None))
-        {
-            self.file = file;
-        }
-    }
-}
-
-/// The file descriptor that a path such as /dev/stdout names, or a link that leads to one.
-pub fn descriptor(path: &Path) -> Option<u32> {
-    const MOST_LINKS: usize = 8;
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let number = match path.to_str()? {
-            "/dev/stdout" => Some(1),
-            "/dev/stderr" => Some(2),
-            text => {
-                let mut folders = ["/dev/fd/", "/proc/self/fd/"].into_iter();
-                folders.find_map(|folder| text.strip_prefix(folder)?.parse().ok())
-            }
-        };
-        if number.is_some() {
-            return number;
-        }
-        path = path.parent()?.join(std::fs::read_link(&path).ok()?);
-    }
-    None
-}
-
-/// Opens a log. The folder may be the server's user's, who must not lead root anywhere by a link: see
-/// [`Held`].
-fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
-    let held = Held::find(path)?;
-    // to open them again may be forbidden, and is impossible for a socket
-    match descriptor(path) {
-        Some(1) => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        Some(2) => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
-        Some(_) | None => {}
-    }
-    let append = |flags| {
-        let flags = OFlags::WRONLY | OFlags::APPEND | flags;
-        held.open(flags, Mode::from_raw_mode(0o640))
-    };
-    let Some(ids) = owner.filter(|_| rights::is_root()) else { return append(OFlags::CREATE) };
-    let as_user = rights::act_as(Some(ids)).and_then(|_acting| append(OFlags::CREATE));
-    match as_user {
-        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
-        other => return other,
-    }
-    if let Ok(file) = append(OFlags::CREATE | OFlags::EXCL) {
-        rights::hand_over(&file, owner)?;
-        return Ok(file);
-    }
-    append(OFlags::empty())
-}
-
-impl Write for LogFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.follow();
-        self.file.write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 

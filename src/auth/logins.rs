@@ -5,7 +5,7 @@
 //! minute. A line of the file is `seconds address name`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 /// The last logins of a server.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ struct State {
     known: BTreeMap<String, LastLogin>,
     changed: bool,
     saved: Option<Instant>,
+    /// There was a file, so that one that is missing was removed.
+    on_disk: bool,
     /// The log has been told that it cannot be saved.
     failed: bool,
 }
@@ -43,6 +46,10 @@ pub struct LastLogin {
 const NAME: &str = "logins";
 const NEW: &str = "logins.new";
 
+/// How long to wait for another server that writes, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(1);
+const BREATH: Duration = Duration::from_millis(10);
+
 /// The file is not written more often.
 const SELDOM: Duration = Duration::from_secs(60);
 
@@ -50,7 +57,8 @@ impl Logins {
     /// With those of earlier servers. Without a directory nothing is kept.
     pub fn start(dir: Option<&Path>) -> Self {
         let known = dir.map(last_logins).transpose().ok().flatten().unwrap_or_default();
-        let state = State { known, changed: false, saved: None, failed: false };
+        let on_disk = !known.is_empty();
+        let state = State { known, changed: false, saved: None, on_disk, failed: false };
         Self { dir: dir.map(Path::to_owned), state: Mutex::new(state) }
     }
 
@@ -76,20 +84,32 @@ impl Logins {
         if !state.changed || !is_due {
             return;
         }
-        let text: String =
-            state.known.iter().filter_map(|(name, last)| line(name, last)).collect();
+        let known = state.known.clone();
         (state.changed, state.saved) = (false, Some(Instant::now()));
         drop(state);
-        let written = write(dir, text.as_bytes());
+        let written = write(dir, known);
         let mut state = self.state();
         match written {
-            Ok(()) => state.failed = false,
+            Ok(merged) => {
+                (state.failed, state.on_disk) = (false, true);
+                merge(&mut state.known, merged);
+            }
             Err(why) => {
                 state.changed = true;
                 if !std::mem::replace(&mut state.failed, true) {
                     log::warn!("state_dir {}: {why}; last logins are not kept", dir.display());
                 }
             }
+        }
+    }
+
+    /// Writes the file again if it was removed. To be called each second.
+    pub fn look_after_file(&self) {
+        let Some(dir) = &self.dir else { return };
+        let is_gone = || dir.join(NAME).symlink_metadata().is_err();
+        if self.state().on_disk && is_gone() {
+            self.state().changed = true;
+            self.save(true);
         }
     }
 
@@ -135,16 +155,50 @@ fn read_line(line: &str) -> Option<(String, LastLogin)> {
     Some((words.next()?.to_owned(), LastLogin { at, address }))
 }
 
-/// A new file, put in place when it is whole.
+/// Of two logins of one user, the newest stays.
+fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastLogin>) {
+    for (name, other) in others {
+        let last = known.entry(name).or_insert(other);
+        if last.at < other.at {
+            *last = other;
+        }
+    }
+}
+
+/// A new file, put in place when it is whole. Another server, which is stopping perhaps, may have
+/// written to it since: those logins are kept, and returned with the others.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
-fn write(dir: &Path, text: &[u8]) -> io::Result<()> {
+fn write(
+    dir: &Path,
+    mut known: BTreeMap<String, LastLogin>,
+) -> io::Result<BTreeMap<String, LastLogin>> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let _turn = turn(dir)?;
+    merge(&mut known, last_logins(dir).unwrap_or_default());
+    let text: String = known.iter().filter_map(|(name, last)| line(name, last)).collect();
     let new = dir.join(NEW);
     // what a crash has left, or somebody has put there to lead the server elsewhere
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(text)?;
-    fs::rename(new, dir.join(NAME))
+    file.write_all(text.as_bytes())?;
+    fs::rename(new, dir.join(NAME))?;
+    Ok(known)
+}
+
+/// The turn to write: a lock on the folder, given back on drop. Without one where the file system
+/// knows no locks.
+#[expect(clippy::disallowed_methods, reason = "the server's own folder, not a served one")]
+fn turn(dir: &Path) -> io::Result<Option<File>> {
+    let folder = File::open(dir)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(folder)),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(BREATH),
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another server locks it")),
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +228,31 @@ mod tests {
         let found: Vec<_> = saved.iter().map(|(name, last)| (&**name, last.address)).collect();
         assert_eq!(found, [("anna b", address(1)), ("bob", address(4))]);
         assert!(saved["bob"].at.elapsed().unwrap() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn logins_of_two_servers_are_merged_and_a_file_that_is_gone_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let old = Logins::start(Some(&state));
+        old.note("anna", address(1));
+        old.note("bob", address(1));
+        let new = Logins::start(Some(&state));
+        new.note("bob", address(2));
+        new.save(true);
+        old.save(true);
+        let all = [("anna", address(1)), ("bob", address(2))];
+        let check = || {
+            let saved = last_logins(&state).unwrap();
+            let found: Vec<_> =
+                saved.iter().map(|(name, last)| (&**name, last.address)).collect();
+            assert_eq!(found, all);
+        };
+        check();
+        fs::remove_dir_all(&state).unwrap();
+        old.look_after_file();
+        check();
     }
 
     #[test]

@@ -4,19 +4,18 @@
 //! user and root.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::IpAddr;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{IpAddr, Shutdown};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::Mode;
-use rustix::process::umask;
+use rustix::fs::{Mode, fchmod};
 use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Type};
 
 use super::admission::ban::Ban;
 use super::admission::place::Place;
@@ -25,8 +24,12 @@ use crate::control::{self, Live, Sight};
 use crate::log::{escaped, stamp};
 use crate::rights::{self, Held, Ids};
 
-/// Who asks nothing for this long is let go.
+/// A client that has asked something is let go when it asks nothing for this long, or does not take
+/// its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same before its first request.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// A request is shorter than this.
 const LONGEST: u64 = 64 << 10;
@@ -37,6 +40,9 @@ const LONGEST_BAN: u64 = 365 * 24 * 3600;
 /// Connections at once.
 const MOST: usize = 16;
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
 /// The socket, and how its name is told from that of another server's.
 pub(super) struct Socket {
     listener: UnixListener,
@@ -44,23 +50,23 @@ pub(super) struct Socket {
     id: (u64, u64),
 }
 
-/// Makes the socket. A server that cannot have it serves all the same, and the log says why.
-pub(super) fn listen(path: &Path, user: Option<&Ids>) -> Option<Socket> {
+/// Makes the socket.
+///
+/// # Errors
+///
+/// The system's, or that another server uses it. A server serves all the same.
+pub(super) fn listen(path: &Path, user: Option<&Ids>) -> io::Result<Socket> {
     // what that user may do in the folder is done as that user: nobody else can be led there
     let made = {
         let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
         make(path, None)
     };
-    let made = match made {
+    match made {
         Err(why) if user.is_some() && why.kind() == io::ErrorKind::PermissionDenied => {
             make(path, user)
         }
         other => other,
-    };
-    if let Err(why) = &made {
-        log::warn!("no admin socket at {}: {why}", path.display());
     }
-    made.ok()
 }
 
 fn make(path: &Path, user: Option<&Ids>) -> io::Result<Socket> {
@@ -78,11 +84,13 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<Socket> {
             Err(why) => return Err(why),
         }
     }
-    // never open to others, not even for a moment
-    let before = umask(Mode::from_raw_mode(0o177));
-    let made = UnixListener::bind(&place);
-    umask(before);
-    let listener = made?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    // the name gets the mode of the socket: never open to others, not even for a moment, and
+    // without a mask, which would be that of all threads
+    fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    socket.bind(&SockAddr::unix(&place)?)?;
+    socket.listen(BACKLOG)?;
+    let listener = UnixListener::from(socket);
     if let Some(ids) = user {
         held.hand_over(ids)?;
     }
@@ -113,10 +121,6 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 impl Socket {
-    pub(super) fn listener(&self) -> io::Result<UnixListener> {
-        self.listener.try_clone()
-    }
-
     /// Takes the socket's name away, unless it is another server's by now.
     pub(super) fn leave(&self) {
         if id(&self.path).ok() != Some(self.id) {
@@ -128,46 +132,112 @@ impl Socket {
     }
 }
 
+/// A connection.
+#[derive(Debug)]
+struct Guest {
+    stream: UnixStream,
+    state: Mutex<GuestState>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct GuestState {
+    /// Whether it has asked anything yet.
+    asked: bool,
+    /// Whether its request is being carried out.
+    at_work: bool,
+    /// Since when the server waits for it.
+    since: Instant,
+}
+
+impl Guest {
+    fn state(&self) -> MutexGuard<'_, GuestState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+struct Guests(Mutex<Vec<Arc<Guest>>>);
+
+impl Guests {
+    /// Lets one in, unless there are too many. Then the one makes room that has asked nothing yet
+    /// and has been silent for the longest time, or else the one that has been silent since it asked.
+    fn enter(&self, stream: UnixStream) -> Option<Arc<Guest>> {
+        let mut all = self.all();
+        if all.len() >= MOST {
+            let waits = |(_, guest): &(usize, &Arc<Guest>)| !guest.state().at_work;
+            let waiting = all.iter().enumerate().filter(waits);
+            let (at, _) = waiting.min_by_key(|(_, guest)| {
+                let state = guest.state();
+                (state.asked, state.since)
+            })?;
+            // its thread ends by that
+            let _ = all.swap_remove(at).stream.shutdown(Shutdown::Both);
+        }
+        let state = GuestState { asked: false, at_work: false, since: Instant::now() };
+        let guest = Arc::new(Guest { stream, state: Mutex::new(state) });
+        all.push(Arc::clone(&guest));
+        Some(guest)
+    }
+
+    fn leave(&self, guest: &Arc<Guest>) {
+        self.all().retain(|other| !Arc::ptr_eq(other, guest));
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Guest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the thread that lets in whoever comes.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn start(socket: &Socket, hub: &Arc<Hub>) -> io::Result<()> {
+    let (listener, hub) = (socket.listener.try_clone()?, Arc::clone(hub));
+    let builder = thread::Builder::new().name("admin".to_owned());
+    builder.spawn(move || serve(&listener, &hub)).map(drop)
+}
+
 /// Lets in whoever comes, each with a thread.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
-pub(super) fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
-    let count = Arc::new(AtomicUsize::new(0));
+fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
+    let guests = Arc::<Guests>::default();
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if count.load(Ordering::SeqCst) >= MOST {
-            continue;
-        }
-        count.fetch_add(1, Ordering::SeqCst);
-        let (hub, own) = (Arc::clone(hub), Arc::clone(&count));
+        let Some(guest) = guests.enter(stream) else { continue };
+        let (hub, own, other) = (Arc::clone(hub), Arc::clone(&guests), Arc::clone(&guest));
         let talk = move || {
             // whoever asked may go at any time
-            let _ = converse(&stream, &hub);
-            own.fetch_sub(1, Ordering::SeqCst);
+            let _ = converse(&guest, &hub);
+            own.leave(&guest);
         };
         if thread::Builder::new().name("admin-client".to_owned()).spawn(talk).is_err() {
-            count.fetch_sub(1, Ordering::SeqCst);
+            guests.leave(&other);
         }
     }
 }
 
-fn converse(stream: &UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
+    let stream = &guest.stream;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let mut patience = SILENCE;
     let mut lines = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        lines.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        read_line(&mut lines, stream, patience, &mut line)?;
         if line.is_empty() {
             return Ok(());
         }
+        patience = PATIENCE;
         // what follows would be taken for another request
         let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
+        *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
         let mut order = None;
         let mut answer =
             if is_whole { answer(&line, hub, &mut order) } else { refused("too long") };
+        *guest.state() = GuestState { asked: true, at_work: false, since: Instant::now() };
         if hub.shared.stop.is_soon()
             && let Some(answer) = answer.as_object_mut()
         {
@@ -182,6 +252,34 @@ fn converse(stream: &UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
         told?;
         if !is_whole {
             return Ok(());
+        }
+    }
+}
+
+/// Reads a line, which must be whole in time, however its bytes come.
+fn read_line(
+    lines: &mut BufReader<&UnixStream>,
+    stream: &UnixStream,
+    patience: Duration,
+    line: &mut Vec<u8>,
+) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // no time at all would be for ever
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        let room = LONGEST.saturating_sub(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        let there = lines.fill_buf()?;
+        let there = there.get(..usize::try_from(room).unwrap_or(usize::MAX)).unwrap_or(there);
+        let end = there.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        let taken = end.unwrap_or(there.len());
+        line.extend_from_slice(there.get(..taken).unwrap_or_default());
+        lines.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
         }
     }
 }

@@ -41,33 +41,81 @@ const MOST: usize = 32;
 /// From one look at the rates to the next.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Binds. A server that cannot have it serves all the same, and the log says why.
-pub(super) fn listen(at: &Listen) -> Vec<TcpListener> {
-    let name = format!("{}:{}", at.host, at.port);
+/// Where it listens. A server that cannot have an address serves all the same, the log says why, and
+/// it is tried again each second: another server may still have it.
+pub(super) struct Doors {
+    at: Listen,
+    listeners: Vec<TcpListener>,
+    /// Addresses that could not be had; `None`: not even the name.
+    missing: Option<Vec<SocketAddr>>,
+    /// When what is missing is tried again.
+    next: Instant,
+    /// What the log was told of it.
+    told: Vec<String>,
+}
+
+impl Doors {
+    /// Binds.
+    pub(super) fn open(at: &Listen) -> Self {
+        let (listeners, next, told) = (Vec::new(), Instant::now(), Vec::new());
+        let mut doors = Self { at: at.clone(), listeners, missing: None, next, told };
+        doors.try_again(next);
+        doors
+    }
+
+    fn try_again(&mut self, now: Instant) {
+        if now < self.next || self.missing.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+        self.next = now + SECOND;
+        let name = format!("{}:{}", self.at.host, self.at.port);
+        let addresses = match self.missing.take() {
+            Some(missing) => missing,
+            None => match look_up(&self.at) {
+                Ok(addresses) => addresses,
+                Err(why) => return self.complain(format!("no metrics at {name}: {why}")),
+            },
+        };
+        let mut missing = Vec::new();
+        for address in addresses {
+            match bind(address) {
+                Ok(listener) => {
+                    announce(&listener);
+                    self.listeners.push(listener);
+                }
+                Err(why) => {
+                    missing.push(address);
+                    self.complain(format!("no metrics at {address}: {why}"));
+                }
+            }
+        }
+        self.missing = Some(missing);
+    }
+
+    /// Says it once.
+    fn complain(&mut self, text: String) {
+        if !self.told.contains(&text) {
+            log::warn!("{text}");
+            self.told.push(text);
+        }
+    }
+}
+
+fn look_up(at: &Listen) -> io::Result<Vec<SocketAddr>> {
     let own = at.clone();
-    let found = rights::look_up(move || (own.host.as_str(), own.port).to_socket_addrs());
-    let nobody = || Err(io::Error::other("nobody looks the name up"));
-    let addresses = match found.unwrap_or_else(nobody) {
-        Ok(addresses) => addresses,
-        Err(why) => {
-            log::warn!("no metrics at {name}: {why}");
-            return Vec::new();
-        }
-    };
-    let mut listeners = Vec::new();
-    for address in addresses {
-        match bind(address) {
-            Ok(listener) => listeners.push(listener),
-            Err(why) => log::warn!("no metrics at {address}: {why}"),
-        }
+    let found = rights::look_up(move || {
+        let found = (own.host.as_str(), own.port).to_socket_addrs();
+        found.map(Iterator::collect)
+    });
+    found.unwrap_or_else(|| Err(io::Error::other("nobody looks the name up")))
+}
+
+fn announce(listener: &TcpListener) {
+    let Ok(address) = listener.local_addr() else { return };
+    log::info!("metrics: http://{address}/");
+    if !address.ip().to_canonical().is_loopback() {
+        log::warn!("whoever reaches http://{address}/ sees users, addresses and paths");
     }
-    for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
-        log::info!("metrics: http://{address}/");
-        if !address.ip().to_canonical().is_loopback() {
-            log::warn!("whoever reaches http://{address}/ sees users, addresses and paths");
-        }
-    }
-    listeners
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -77,17 +125,22 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until the process ends.
-pub(super) fn serve(listeners: &[TcpListener], name: &str, hub: &Arc<Hub>) {
+pub(super) fn serve(doors: &mut Doors, hub: &Arc<Hub>) {
+    let name = doors.at.host.clone();
     let mut talks: Vec<Talk> = Vec::new();
     let mut rates = Rates::new(Instant::now());
     loop {
         let now = Instant::now();
         rates.look(&hub.shared.counters, now);
+        if !hub.shared.stop.is_soon() {
+            doors.try_again(now);
+        }
+        let listeners = &doors.listeners;
         talks.retain(|talk| talk.until > now);
         let ready = wait(listeners, &talks, rates.next());
         for (talk, ready) in talks.iter_mut().zip(&ready) {
             if *ready {
-                talk.go_on(|request| answer(request, name, hub, &rates));
+                talk.go_on(|request| answer(request, &name, hub, &rates));
             }
         }
         talks.retain(|talk| talk.state != State::Over);

@@ -5,6 +5,7 @@
 
 mod admin;
 mod admission;
+mod chores;
 mod confine;
 mod guard;
 mod handed;
@@ -22,8 +23,8 @@ mod watch;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ use handed::Bell;
 use muffler::Muffler;
 use pool::Pool;
 use registry::{Entry, Registry};
-use reload::Turn;
+use reload::{Beside, Turn};
 use watch::{Acceptor, Pulse, Watch};
 
 pub use handed::Handed;
@@ -53,7 +54,6 @@ pub use reload::Source;
 /// A server whose ports are bound.
 pub struct Server {
     doors: Vec<Door>,
-    admin: Option<admin::Socket>,
     hub: Arc<Hub>,
 }
 
@@ -84,6 +84,9 @@ struct Hub {
     bell: Bell,
     /// Whose turn it is to change the settings.
     turn: Turn,
+    /// The reload that nobody waits for.
+    beside: Beside,
+    admin: OnceLock<admin::Socket>,
 }
 
 /// A client on its way to a worker. Dropping it gives back all that it holds.
@@ -139,7 +142,13 @@ impl Server {
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
         let user = server.user.as_ref();
-        let admin = server.admin_socket.as_deref().and_then(|path| admin::listen(path, user));
+        let admin = OnceLock::new();
+        if let Some(path) = server.admin_socket.as_deref() {
+            match admin::listen(path, user) {
+                Ok(socket) => drop(admin.set(socket)),
+                Err(why) => log::warn!("no admin socket at {}: {why}", path.display()),
+            }
+        }
         let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
@@ -161,13 +170,15 @@ impl Server {
             supervisor,
             bell: Bell::new().map_err(|why| why.to_string())?,
             turn: Turn::default(),
+            beside: Beside::default(),
+            admin,
             shared,
         };
         confine::enter(sandbox, &config)?;
         for warning in confine::late_homes(&config) {
             log::warn!("{warning}");
         }
-        Ok(Self { doors, admin, hub: Arc::new(hub) })
+        Ok(Self { doors, hub: Arc::new(hub) })
     }
 
     /// Serves until it is told to stop; running transfers may go on for the grace period then.
@@ -192,16 +203,15 @@ impl Server {
         }
         let workers = self.hub.shared.settings().config.password_workers();
         Hub::start_password_workers(&self.hub, workers)?;
-        if let Some(socket) = &self.admin {
-            let (listener, hub) = (socket.listener()?, Arc::clone(&self.hub));
-            let builder = thread::Builder::new().name("admin".to_owned());
-            builder.spawn(move || admin::serve(&listener, &hub))?;
+        if let Some(socket) = self.hub.admin.get() {
+            admin::start(socket, &self.hub)?;
         }
+        chores::start(&self.hub)?;
         let settings = self.hub.shared.settings();
         if let Some(at) = &settings.config.server.metrics_listen {
-            let (listeners, hub) = (metrics::listen(at), Arc::clone(&self.hub));
-            let (name, builder) = (at.host.clone(), thread::Builder::new());
-            let serve = move || metrics::serve(&listeners, &name, &hub);
+            let (mut doors, hub) = (metrics::Doors::open(at), Arc::clone(&self.hub));
+            let builder = thread::Builder::new();
+            let serve = move || metrics::serve(&mut doors, &hub);
             builder.name("metrics".to_owned()).spawn(serve)?;
         }
         drop(settings);
@@ -298,9 +308,9 @@ impl Server {
 
     fn stop(&self, now: bool) {
         let hub = &self.hub;
-        log::info!(">>> shutting down FTP server <<<");
         let server = &hub.shared.settings().config.server;
         let grace = if now { Duration::ZERO } else { server.shutdown_grace };
+        let until = Instant::now() + grace;
         hub.supervisor.stopping(grace);
         keep_alive(hub);
         hub.shared.stop.soon();
@@ -310,18 +320,20 @@ impl Server {
             let _ = SockRef::from(&door.listener).shutdown(std::net::Shutdown::Both);
         }
         hub.registry.wake_all();
-        let until = Instant::now() + grace;
+        // orders first: a reader of the log that has stalled holds up words for a moment
+        log::info!(">>> shutting down FTP server <<<");
         if !self.wait_for_transfers(until) {
-            log::info!("ending the transfers that still run");
             hub.shared.stop.now();
+            log::info!("ending the transfers that still run");
             hub.pool.wait_idle(FAREWELL);
         }
-        if let Some(admin) = &self.admin {
+        if let Some(admin) = hub.admin.get() {
             admin.leave();
         }
         hub.tell_unsaid(true);
         hub.shared.logins.save(true);
         hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
+        crate::log::retry();
     }
 
     /// Says whether all have ended before the time was over, or another order came to stop.

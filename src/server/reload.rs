@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -81,6 +81,56 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Reloads that nobody waits for: one at a time, and one that follows.
+#[derive(Debug, Default)]
+pub(super) struct Beside(Mutex<Stage>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Idle,
+    Runs,
+    /// Another one was asked for since.
+    RunsAndFollows,
+}
+
+impl Beside {
+    /// Whether the one that is asked for is to be started; else one that runs is followed by it.
+    fn begin(&self) -> bool {
+        let mut stage = self.stage();
+        let is_first = *stage == Stage::Idle;
+        *stage = if is_first { Stage::Runs } else { Stage::RunsAndFollows };
+        is_first
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reload that nobody waits for; over on drop.
+struct Running<'a>(&'a Beside);
+
+impl Running<'_> {
+    /// Whether another one follows.
+    fn goes_on(&mut self) -> bool {
+        let mut stage = self.0.stage();
+        let follows = *stage == Stage::RunsAndFollows;
+        *stage = if follows { Stage::Runs } else { Stage::Idle };
+        follows
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut stage = self.0.stage();
+        // one that ended by itself is idle, and may have been followed by another thread's
+        if std::thread::panicking() || *stage == Stage::Runs {
+            *stage = Stage::Idle;
+        }
+    }
+}
+
 impl Hub {
     /// Takes new settings over. With a fault nothing changes. The log hears what came of it.
     pub(super) fn reload(hub: &Arc<Self>) -> Result<Reloaded, Vec<String>> {
@@ -115,14 +165,27 @@ impl Hub {
     }
 
     /// The same in a thread of its own, for whoever has other things to do: settings may lie on a
-    /// disk that does not answer.
+    /// disk that does not answer. One that is asked for while another one runs follows it, and
+    /// stands for all that are asked for until then.
     #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
     pub(super) fn reload_beside(hub: &Arc<Self>) {
+        if !hub.beside.begin() {
+            return;
+        }
         let own = Arc::clone(hub);
-        let builder = thread::Builder::new().name("reload".to_owned());
-        // told the log already
-        if builder.spawn(move || drop(Self::reload(&own))).is_err() {
-            drop(Self::reload(hub));
+        let work = move || {
+            let mut running = Running(&own.beside);
+            loop {
+                // told the log already
+                drop(Self::reload(&own));
+                if !running.goes_on() {
+                    return;
+                }
+            }
+        };
+        if let Err(why) = thread::Builder::new().name("reload".to_owned()).spawn(work) {
+            drop(Running(&hub.beside));
+            log::error!("cannot start a thread: {why}; settings not reloaded");
         }
     }
 

@@ -62,9 +62,12 @@ pub(super) struct Legacy {
 #[derive(Debug)]
 pub(super) struct Journal {
     server: u32,
-    dir: PathBuf,
     /// Nothing: there is nowhere to write to.
+    dir: Option<PathBuf>,
+    /// Nothing as long as it cannot be had.
     file: Option<File>,
+    /// Why not, as the log was told.
+    told: Option<String>,
     noted: HashSet<Folder>,
     /// From so many on, those without a part are left out.
     most: usize,
@@ -82,19 +85,57 @@ impl Journal {
     /// Takes hold of the file in a directory, both made if need be, and reads what is there that
     /// is the server's or that of one of `known`.
     pub(super) fn open(dir: Option<&Path>, server: u32, known: &[Arc<Ids>]) -> (Self, Legacy) {
-        let opened = dir.map_or(Ok((None, Legacy::default())), |dir| {
-            let (file, legacy) = open(dir, known)?;
-            Ok((Some(file), legacy))
-        });
-        let (file, legacy) = opened.unwrap_or_else(|why: io::Error| {
-            let dir = dir.unwrap_or(Path::new("")).display();
-            log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
-            (None, Legacy::default())
-        });
-        let dir = dir.unwrap_or(Path::new("")).to_owned();
-        let journal =
-            Self { server, dir, file, noted: HashSet::new(), most: MOST, torn: false };
+        let dir = dir.map(Path::to_owned);
+        let (file, told, noted) = (None, None, HashSet::new());
+        let mut journal = Self { server, dir, file, told, noted, most: MOST, torn: false };
+        let legacy = journal.take(known).unwrap_or_default();
         (journal, legacy)
+    }
+
+    /// Tries to get hold of the file.
+    fn take(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
+        let dir = self.dir.as_deref()?;
+        let why = match open(dir, known) {
+            Ok((file, legacy)) => {
+                self.file = Some(file);
+                return Some(legacy);
+            }
+            Err(why)
+                if why.kind() == io::ErrorKind::PermissionDenied && rights::is_in_sandbox() =>
+            {
+                format!("{why}, perhaps by the sandbox; restart the server")
+            }
+            Err(why) => why.to_string(),
+        };
+        if self.told.as_ref() != Some(&why) {
+            let dir = dir.display();
+            log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
+            self.told = Some(why);
+        }
+        None
+    }
+
+    /// Sees to it that there is a journal: one that another server has held is taken over once it
+    /// is free, and one that was removed is made again. Returns what is in it then, after which it
+    /// is to be rewritten.
+    pub(super) fn look_after(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
+        let dir = self.dir.clone()?;
+        if let Some(file) = &self.file {
+            let id = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+            let there = fs::symlink_metadata(dir.join(NAME)).as_ref().map(id).ok();
+            let own = file.metadata().as_ref().map(id).ok();
+            if there == own {
+                return None;
+            }
+            log::warn!("state_dir {}: the journal of parts was removed", dir.display());
+            (self.file, self.told) = (None, None);
+        }
+        let legacy = self.take(known)?;
+        self.told = None;
+        log::info!("state_dir {}: the journal of parts is kept from now on", dir.display());
+        // what is in our own is known
+        let is_own = legacy.server == Some(self.server);
+        Some(if is_own { Legacy::default() } else { legacy })
     }
 
     /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
@@ -125,15 +166,13 @@ impl Journal {
     /// Begins anew, with these directories.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
     pub(super) fn rewrite(&mut self, folders: HashSet<Folder>) {
-        if self.file.is_none() {
-            return;
-        }
+        let Some(dir) = self.dir.as_deref().filter(|_| self.file.is_some()) else { return };
         let mut text = format!("ftpd-parts {:08x} {}\n", self.server, boot()).into_bytes();
         for folder in &folders {
             text.extend_from_slice(&line(folder));
         }
         // a new file, put in place when it is whole; until then the old one holds the lock
-        let (new, name) = (self.dir.join(NEW), self.dir.join(NAME));
+        let (new, name) = (dir.join(NEW), dir.join(NAME));
         let write = || {
             // what a crash has left, or somebody has put there to lead the server elsewhere
             let _ = fs::remove_file(&new);
@@ -337,6 +376,27 @@ mod tests {
         second.note(&folder("/srv", b"b"), HashSet::new);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
         assert!(text.contains("/srv /a") && !text.contains("/srv /b"));
+    }
+
+    #[test]
+    fn a_journal_is_taken_over_once_it_is_free_and_made_again_when_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let (mut first, _) = Journal::open(Some(&state), 1, &[]);
+        first.rewrite(HashSet::from([folder("/srv", b"a")]));
+        let (mut second, _) = Journal::open(Some(&state), 2, &[]);
+        assert!(second.look_after(&[]).is_none());
+        drop(first);
+        let legacy = second.look_after(&[]).unwrap();
+        assert_eq!((legacy.server, legacy.folders), (Some(1), vec![folder("/srv", b"a")]));
+        second.rewrite(HashSet::from([folder("/srv", b"b")]));
+        assert!(second.look_after(&[]).is_none(), "nothing has changed");
+        fs::remove_dir_all(&state).unwrap();
+        assert!(second.look_after(&[]).unwrap().folders.is_empty());
+        second.rewrite(HashSet::from([folder("/srv", b"b")]));
+        drop(second);
+        let (_, legacy) = Journal::open(Some(&state), 3, &[]);
+        assert_eq!((legacy.server, legacy.folders), (Some(2), vec![folder("/srv", b"b")]));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Parts {
     keep: Option<Duration>,
     /// The server's number, in the names of the parts it writes.
     server: u32,
+    /// As whom sessions may have acted.
+    known: Vec<Arc<Ids>>,
     next: AtomicU64,
     /// How many there are, so that nothing is looked for while there are none.
     count: AtomicUsize,
@@ -175,6 +177,7 @@ impl Parts {
         let parts = Self {
             keep,
             server,
+            known: known.to_vec(),
             next: AtomicU64::new(1),
             count: AtomicUsize::new(0),
             state: Mutex::new(state),
@@ -186,6 +189,15 @@ impl Parts {
         parts
     }
 
+    /// Sees to it that there is a journal, and takes over what an earlier server has left if that
+    /// has held the journal until now. To be called each second.
+    pub fn look_after_journal(&self) {
+        let legacy = self.state().journal.look_after(&self.known);
+        if let Some(legacy) = legacy {
+            self.inherit(&legacy);
+        }
+    }
+
     /// Parts of the earlier server's uploads become dead ones, or go if they are of no use:
     /// when the system was started anew since, what is in them may be anything.
     fn inherit(&self, legacy: &Legacy) {
@@ -195,6 +207,11 @@ impl Parts {
             let Ok((dir, stat)) = open_folder(&folder.home, &folder.path) else { continue };
             for name in part_names(&dir) {
                 let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
+                // one of this server, which has not just started then
+                let spot = Spot { dir: id_of(&stat), mark: name.mark };
+                if name.tag == Tag::Dead && self.dead(spot).is_some() {
+                    continue;
+                }
                 let ours = match name.tag {
                     Tag::Dead => true,
                     Tag::Active(server, _) => legacy.server == Some(server),
@@ -208,7 +225,6 @@ impl Parts {
                     remove(&dir, &name.bytes());
                     removed += 1;
                 } else if ours {
-                    let spot = Spot { dir: id_of(&stat), mark: name.mark };
                     self.inherit_one(spot, folder, &dir, &name, since);
                 }
             }

@@ -528,3 +528,177 @@ mod socket {
         assert!(err.contains("admin_socket is empty"), "{err}");
     }
 }
+
+mod silence {
+    use super::*;
+
+    #[test]
+    fn silent_clients_of_the_socket_keep_nobody_out() {
+        let server = Server::start();
+        let silent: Vec<_> =
+            (0..40).map(|_| UnixStream::connect(socket(&server)).unwrap()).collect();
+        // one that drips is as silent
+        (&silent[39]).write_all(b"{").unwrap();
+        let began = Instant::now();
+        for _ in 0..5 {
+            let (code, _, err) = ftpd(&server, &["who"]);
+            assert_eq!(code, 0, "{err}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        eventually("all are let go", || {
+            let threads = server.threads();
+            !threads.iter().any(|name| name == "admin-client")
+        });
+    }
+
+    #[test]
+    fn who_has_asked_before_may_ask_again() {
+        let server = Server::start();
+        let mut asks = UnixStream::connect(socket(&server)).unwrap();
+        let mut answers = BufReader::new(asks.try_clone().unwrap());
+        let mut ask = || {
+            asks.write_all(b"{\"command\":\"who\"}\n").unwrap();
+            let mut line = String::new();
+            answers.read_line(&mut line).unwrap();
+            assert!(line.contains("\"ok\":true"), "{line}");
+        };
+        ask();
+        let _silent: Vec<_> =
+            (0..40).map(|_| UnixStream::connect(socket(&server)).unwrap()).collect();
+        assert_eq!(ftpd(&server, &["who"]).0, 0);
+        ask();
+    }
+}
+
+mod floods {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+
+    #[test]
+    fn however_many_sighups_come_one_reload_runs_and_none_is_lost() {
+        let sections: Vec<_> = (0..1000)
+            .map(|n| format!("[user:u{n}]\npassword = secret\nhome = home\n"))
+            .collect();
+        let sections = sections.concat();
+        let server = Server::setup().section(&sections).start();
+        let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+        let mut most = 0;
+        for round in 0..2000 {
+            kill_process(pid, Signal::HUP).unwrap();
+            if round % 20 == 0 {
+                let threads = server.threads();
+                most = most.max(threads.iter().filter(|name| *name == "reload").count());
+            }
+        }
+        change(&server, "password = secret", "password = other");
+        kill_process(pid, Signal::HUP).unwrap();
+        eventually("the last one is obeyed", || {
+            let mut client = Client::connect(&server);
+            client.cmd("USER bob", 331);
+            client.ask("PASS other").0 == 230
+        });
+        assert!(most <= 1, "{most} threads");
+        let log = server.log();
+        assert!(log.contains("settings reloaded") && !log.contains("ERROR"), "{log}");
+    }
+}
+
+mod state {
+    use super::*;
+
+    /// A server that keeps a part of a failed upload, and knows a login.
+    fn with_part(lines: &str) -> Server {
+        let server = Server::setup().server(lines).start();
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("STOR part", 150);
+        data.write_all(b"half").unwrap();
+        crate::client::reset(data);
+        client.expect(426);
+        server
+    }
+
+    fn has_all_again(server: &Server) -> bool {
+        let text = |name: &str| {
+            fs::read_to_string(server.dir().join("ftpd-state").join(name)).unwrap_or_default()
+        };
+        text("parts").contains("/home /") && text("logins").contains(" bob")
+    }
+
+    #[test]
+    fn a_state_dir_that_was_removed_is_made_again() {
+        let server = with_part("sandbox = off\nkeep_parts = 2");
+        eventually("all is there", || has_all_again(&server));
+        fs::remove_dir_all(server.dir().join("ftpd-state")).unwrap();
+        server.wait_for_log("the journal of parts was removed");
+        eventually("all is there again", || has_all_again(&server));
+    }
+
+    #[test]
+    fn files_that_were_removed_from_state_dir_are_written_again() {
+        let server = with_part("keep_parts = 2");
+        eventually("all is there", || has_all_again(&server));
+        for name in ["parts", "logins"] {
+            fs::remove_file(server.dir().join("ftpd-state").join(name)).unwrap();
+        }
+        eventually("all is there again", || has_all_again(&server));
+    }
+
+    #[test]
+    fn it_is_said_when_the_sandbox_forbids_it() {
+        let server = with_part("");
+        if !server.log().contains("sandbox: enforced") {
+            return;
+        }
+        fs::remove_dir_all(server.dir().join("ftpd-state")).unwrap();
+        let line = server.wait_for_log("a crash leaves behind may stay");
+        assert!(line.contains("sandbox"), "{line}");
+    }
+
+    #[test]
+    fn what_another_server_held_at_the_start_is_had_when_that_ends() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut first = with_part(&format!("metrics_listen = {port}"));
+        let dir = first.dir().to_owned();
+        let log = || fs::read_to_string(dir.join("second")).unwrap_or_default();
+        let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .arg("--config")
+            .arg(dir.join("ftpd.ini"))
+            .env_remove("RUST_LOG")
+            .stderr(fs::File::create(dir.join("second")).unwrap())
+            .spawn()
+            .unwrap();
+        eventually("it has not all of it", || {
+            let log = log();
+            ["no metrics at", "no admin socket at", "another server uses it; parts"]
+                .iter()
+                .all(|text| log.contains(text))
+        });
+        let parts = dir.join("ftpd-state/parts");
+        let before = fs::read_to_string(&parts).unwrap();
+        first.signal("TERM");
+        first.wait_for_exit();
+        eventually("it has all of it", || {
+            let log = log();
+            ["metrics: http://", "admin socket: ", "the journal of parts is kept"]
+                .iter()
+                .all(|text| log.contains(text))
+        });
+        eventually("the journal is its own", || {
+            let now = fs::read_to_string(&parts).unwrap_or_default();
+            now.contains("/home /") && now.lines().next() != before.lines().next()
+        });
+        assert!(log().contains("1 kept"), "{}", log());
+        let (code, out, err) = run(&["who"], &dir);
+        assert_eq!(code, 0, "{out}{err}");
+        let mode =
+            fs::metadata(dir.join("ftpd-state/admin.sock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        second.kill().unwrap();
+        second.wait().unwrap();
+    }
+}

@@ -590,3 +590,202 @@ fn a_stranger_who_floods_the_log_is_muffled_and_counted() {
     let said = log.lines().filter(|line| line.contains("a line refused")).count();
     assert!(unsaid > 1000 && said + unsaid >= 8 * 249, "{said} and {unsaid} in\n{log}");
 }
+
+mod full_disks {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    use super::*;
+
+    /// From now on no file of the server grows beyond this length.
+    fn limit(program: &Program, length: Option<u64>) {
+        let pid = Pid::from_raw(i32::try_from(program.child.id()).unwrap());
+        let limit = Rlimit { current: length, maximum: None };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    }
+
+    fn length(program: &Program, file: &str) -> u64 {
+        fs::metadata(program.dir().join(file)).unwrap().len()
+    }
+
+    #[test]
+    fn no_line_of_the_transfer_log_is_torn_glued_or_lost() {
+        let (mut program, address) =
+            start_logging("transfer_log = xferlog\natomic_uploads = off", &[]);
+        let mut client = log_in(address, "bob", "tops3cret");
+        client.upload("STOR before", b"x");
+        program.wait_for("xferlog", "/before ");
+        limit(&program, Some(length(&program, "xferlog") + 20));
+        for name in ["full", "fuller"] {
+            client.upload(&format!("STOR {name}"), b"x");
+        }
+        eventually("the line is cut short", || !program.text("xferlog").ends_with('\n'));
+        limit(&program, None);
+        // it need not wait for another transfer
+        program.wait_for("xferlog", "/fuller ");
+        client.upload("STOR after", b"x");
+        program.wait_for("xferlog", "/after ");
+        let text = program.text("xferlog");
+        let names = text.lines().map(|line| {
+            assert!(line.ends_with(" b _ i r bob ftp 0 * c"), "{text}");
+            line.split_ascii_whitespace().nth(8).unwrap().rsplit('/').next().unwrap()
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["before", "full", "fuller", "after"]);
+        program.wait_for("ftpd.log", "lines wait until there is room");
+    }
+
+    #[test]
+    fn no_line_of_a_json_log_is_torn_glued_or_lost() {
+        let (mut program, address) = start_logging("log_format = json", &[]);
+        log_in(address, "bob", "tops3cret").cmd("QUIT", 221);
+        eventually("it is quiet", || program.text("ftpd.log").contains("\"ended\""));
+        limit(&program, Some(length(&program, "ftpd.log") + 30));
+        for _ in 0..3 {
+            log_in(address, "bob", "tops3cret").cmd("QUIT", 221);
+        }
+        eventually("the line is cut short", || !program.text("ftpd.log").ends_with('\n'));
+        limit(&program, None);
+        let logged_in = |text: &str| text.matches("\"event\":\"logged_in\"").count();
+        eventually("all is there", || logged_in(&program.text("ftpd.log")) == 4);
+        assert!(program.text("stderr").contains("lines wait until there is room"));
+        assert_eq!(program.stop(), 0);
+        for line in program.text("ftpd.log").lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let (mut program, address) = start_logging("transfer_log = xferlog", &[]);
+        let mut client = log_in(address, "bob", "tops3cret");
+        limit(&program, Some(0));
+        let long = "d".repeat(200);
+        for name in [&long, &format!("{long}/{long}"), &format!("{long}/{long}/{long}")] {
+            client.cmd(&format!("MKD {name}"), 257);
+        }
+        client.cmd(&format!("CWD {long}/{long}/{long}"), 250);
+        for _ in 0..400 {
+            // an empty file is no longer than the limit
+            client.upload("STOR empty", b"");
+        }
+        limit(&program, None);
+        program.wait_for("ftpd.log", "lines are lost, for which there was no room");
+        for line in program.text("xferlog").lines() {
+            assert!(line.ends_with(" b _ i r bob ftp 0 * c"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_an_earlier_server_has_cut_short_ends_there() {
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nlog_file = ftpd.log\ntransfer_log = xferlog\n{BOB}perm = elradfmwMT\n"
+        );
+        let dir = folder(ini);
+        for file in ["ftpd.log", "xferlog"] {
+            fs::write(dir.path().join(file), "half a li").unwrap();
+        }
+        let mut program = Program::start_in(dir, &[]);
+        let address = program.address("ftpd.log");
+        log_in(address, "bob", "tops3cret").upload("STOR a", b"x");
+        program.wait_for("xferlog", "/a ");
+        for file in ["ftpd.log", "xferlog"] {
+            let text = program.text(file);
+            assert!(text.starts_with("half a li\n"), "{text}");
+        }
+    }
+}
+
+mod moved_folders {
+    use super::*;
+
+    fn moved(lines: &str) -> (Program, Client) {
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nlog_file = logs/ftpd.log\ntransfer_log = logs/xferlog\n{lines}\n{BOB}perm = elradfmwMT\n"
+        );
+        let dir = folder(ini);
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        let mut program = Program::start_in(dir, &[]);
+        let address = program.address("logs/ftpd.log");
+        let client = log_in(address, "bob", "tops3cret");
+        let logs = program.dir().join("logs");
+        fs::rename(&logs, program.dir().join("old")).unwrap();
+        fs::create_dir(&logs).unwrap();
+        (program, client)
+    }
+
+    #[test]
+    fn logs_go_on_in_a_folder_that_was_replaced() {
+        let (program, mut client) = moved("sandbox = off");
+        for file in ["logs/ftpd.log", "logs/xferlog"] {
+            eventually("it is opened again", || {
+                client.upload("STOR a", b"x");
+                thread::sleep(Duration::from_millis(20));
+                program.text(file).contains("/a")
+            });
+        }
+    }
+
+    #[test]
+    fn it_is_said_when_they_cannot() {
+        let (mut program, _client) = moved("sandbox = auto");
+        if !program.text("old/ftpd.log").contains("sandbox: enforced") {
+            return;
+        }
+        for key in ["log_file", "transfer_log"] {
+            let line = program.wait_for("old/ftpd.log", &format!("{key} "));
+            assert!(line.contains("cannot be opened again"), "{line}");
+        }
+        let line = program.wait_for("stderr", "log_file ");
+        assert!(line.contains("by the sandbox"), "{line}");
+    }
+}
+
+mod stalled_readers {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_stalled_holds_up_neither_kick_nor_the_end() {
+        let dir = folder(format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nmax_per_ip = 0\nshutdown_grace = 1\n{BOB}perm = elradfmwMT\n"
+        ));
+        fs::write(dir.path().join("home/big"), vec![b'x'; 64 << 20]).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .args(["--config", "ftpd.ini"])
+            .current_dir(dir.path())
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        rustix::pipe::fcntl_setpipe_size(stderr.get_ref(), 4096).unwrap();
+        let begin = ">>> starting FTP server on ";
+        let mut line = String::new();
+        while !line.contains(begin) {
+            line.clear();
+            assert!(std::io::BufRead::read_line(&mut stderr, &mut line).unwrap() > 0);
+        }
+        let address = line.split(begin).nth(1).unwrap().split(',').next().unwrap();
+        let address: SocketAddr = address.parse().unwrap();
+        // nobody reads on
+        let mut client = log_in(address, "bob", "tops3cret");
+        for _ in 0..100 {
+            client.cmd("RETR missing", 550);
+        }
+        let passive = client.passive();
+        client.cmd("RETR big", 150);
+        let _other = log_in(address, "bob", "tops3cret");
+        let asked = Instant::now();
+        let (code, out, err) = run(&["kick", "2"], dir.path());
+        assert_eq!(code, 0, "{out}{err}");
+        let kicked = asked.elapsed();
+        assert!(kicked < Duration::from_secs(3), "{kicked:?}");
+        let asked = Instant::now();
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        assert!(status.success());
+        assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+        drop((passive, client));
+    }
+}

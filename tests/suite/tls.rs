@@ -1133,6 +1133,46 @@ mod required {
 }
 
 /// The server's certificate and the clients'.
+mod cut_early {
+    use super::*;
+
+    /// A transfer that was announced and never began is in both logs.
+    fn is_told(server: &Server, verb: &str, name: &str, way: char) {
+        let text = || fs::read_to_string(server.dir().join("xferlog")).unwrap_or_default();
+        eventually("it is in the transfer log", || text().contains(&format!("/{name} ")));
+        let text = text();
+        let line = text.lines().find(|line| line.contains(&format!("/{name} "))).unwrap();
+        assert!(line.ends_with(&format!(" b _ {way} r bob ftp 0 * i")), "{line}");
+        let line = server.wait_for_log(&format!("/{name}\""));
+        assert!(line.contains(verb) && line.contains("failed: "), "{line}");
+        assert!(!server.log().contains("refused"), "{}", server.log());
+    }
+
+    #[test]
+    fn transfers_that_end_behind_or_before_their_handshake_are_incomplete_ones() {
+        for version in VERSIONS {
+            let server = setup().server("transfer_log = xferlog").start();
+            server.put("down", "content");
+            let tls = Tls::new(version);
+            let mut client = Client::secure_bob(&server, &tls);
+            client.begin(&tls, "STOR cut").cut();
+            client.expect(426);
+            is_told(&server, "STOR", "cut", 'i');
+            let data = client.passive();
+            client.cmd("STOR never", 150);
+            crate::client::reset(data);
+            client.expect(522);
+            is_told(&server, "STOR", "never", 'i');
+            let data = client.passive();
+            client.send("RETR down");
+            crate::client::reset(data);
+            while client.next_code() == 150 {}
+            is_told(&server, "RETR", "down", 'o');
+            assert!(!server.has("cut") && !server.has("never"));
+        }
+    }
+}
+
 mod certificates {
     use super::*;
 
@@ -1301,7 +1341,7 @@ mod certificates {
         let [cert, new] = ["cert.pem", "cert.new"].map(|name| dir.path().join(name));
         fs::write(&new, &second.certificate).unwrap();
         own(&new);
-        fs::set_permissions(&new, PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(&new, PermissionsExt::from_mode(0o0)).unwrap();
         fs::write(dir.path().join("key.pem"), &second.key).unwrap();
         fs::rename(new, &cert).unwrap();
         eventually("it cannot be read", || {

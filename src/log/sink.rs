@@ -1,0 +1,364 @@
+//! Where lines go: files and streams that may be full for a while.
+//!
+//! A line is written whole, in a line of its own. What a full disk or a reader that has stalled does
+//! not take waits here, up to a bound, and is written when there is room again; a file that ends in
+//! half a line gets the rest of it. Nobody waits for a reader longer than [`PATIENCE`].
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+
+use crate::rights::{self, Held, Ids};
+
+/// A file or a stream that gets lines.
+#[derive(Debug)]
+pub(super) struct Sink {
+    /// The key of the settings and its value, for messages.
+    name: String,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    /// Nothing for what was open already, which has no name that could be another file's.
+    path: Option<PathBuf>,
+    to: File,
+    kind: Kind,
+    looked: Instant,
+    /// The file ends in half a line of somebody else's.
+    torn: bool,
+    /// Lines that are to be written, the oldest first.
+    waiting: VecDeque<Vec<u8>>,
+    /// Number of bytes of them.
+    size: usize,
+    /// How much of the first one is written, and the length of the file then.
+    part: Option<(usize, u64)>,
+    /// Number of lines for which there was no room.
+    lost: u64,
+    /// Lines wait: the log has been told that a file takes none, and nobody waits for a reader.
+    blocked: bool,
+    /// The file is not to be found under its name, of which the log has been told.
+    missing: bool,
+    /// What the log should be told.
+    complaints: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A regular file.
+    File,
+    /// Anything else, with a reader that may stall.
+    Stream,
+}
+
+impl Kind {
+    fn of(file: &File) -> Self {
+        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+        if is_file { Self::File } else { Self::Stream }
+    }
+}
+
+/// How often a file is looked for under its name.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a line waits for a reader that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that a pipe or a socket takes at once if it takes any (`PIPE_BUF`).
+const CHUNK: usize = 4096;
+
+/// Maximum number of bytes that wait.
+const MOST: usize = 256 << 10;
+
+/// Each sink that is in use, so that two users of one file share it.
+static ALL: Mutex<Vec<Weak<Sink>>> = Mutex::new(Vec::new());
+
+impl Sink {
+    /// Opens a file for appending; if it is made, then for that user.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn file(key: &str, path: &Path, owner: Option<&Ids>) -> io::Result<Arc<Self>> {
+        let to = append_to(path, owner)?;
+        let named = descriptor(path).is_none().then_some(path);
+        if let Some(path) = named
+            && let Some(old) = all().iter().find(|sink| sink.inside().path.as_deref() == named)
+        {
+            old.inside().turn_to(to, path);
+            return Ok(Arc::clone(old));
+        }
+        let mut inside = Inside::new(to);
+        inside.path = named.map(Path::to_owned);
+        inside.torn = named.is_some_and(ends_in_half_a_line);
+        Ok(Self::enter(format!("{key} {}", path.display()), inside))
+    }
+
+    /// Standard error.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn stderr() -> io::Result<Arc<Self>> {
+        let to = io::stderr().as_fd().try_clone_to_owned().map(File::from)?;
+        Ok(Self::enter("standard error".to_owned(), Inside::new(to)))
+    }
+
+    fn enter(name: String, inside: Inside) -> Arc<Self> {
+        let sink = Arc::new(Self { name, inside: Mutex::new(inside) });
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|sink| sink.strong_count() > 0);
+        all.push(Arc::downgrade(&sink));
+        sink
+    }
+
+    /// Writes a line, now or when there is room.
+    pub(super) fn write(&self, line: &[u8]) {
+        let mut inside = self.inside();
+        inside.follow();
+        inside.push(line);
+        inside.flush();
+    }
+
+    /// What the log should be told since the last time.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let complaints = std::mem::take(&mut self.inside().complaints);
+        complaints.into_iter().map(|text| format!("{}: {text}", self.name)).collect()
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes what waits, as far as there is room, and looks for files that were moved away.
+pub(super) fn retry() -> Vec<Arc<Sink>> {
+    let all = all();
+    for sink in &all {
+        let mut inside = sink.inside();
+        inside.follow();
+        inside.flush();
+    }
+    all
+}
+
+fn all() -> Vec<Arc<Sink>> {
+    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).collect()
+}
+
+impl Inside {
+    fn new(to: File) -> Self {
+        Self {
+            path: None,
+            kind: Kind::of(&to),
+            to,
+            looked: Instant::now(),
+            torn: false,
+            waiting: VecDeque::new(),
+            size: 0,
+            part: None,
+            lost: 0,
+            blocked: false,
+            missing: false,
+            complaints: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        // one line may always wait
+        if self.size + line.len() > MOST && !self.waiting.is_empty() {
+            self.lost += 1;
+            return;
+        }
+        self.size += line.len();
+        self.waiting.push_back(line.to_owned());
+    }
+
+    fn flush(&mut self) {
+        while let Some(line) = self.waiting.pop_front() {
+            match self.put(&line) {
+                Ok(()) => self.size -= line.len(),
+                Err(why)
+                    if self.kind == Kind::File || why.kind() == io::ErrorKind::WouldBlock =>
+                {
+                    self.waiting.push_front(line);
+                    let was_blocked = std::mem::replace(&mut self.blocked, true);
+                    if self.kind == Kind::File && !was_blocked {
+                        self.complaints.push(format!("{why}; lines wait until there is room"));
+                    }
+                    return;
+                }
+                // the reader has gone
+                Err(_) => {
+                    self.size -= line.len();
+                    self.part = None;
+                }
+            }
+        }
+        self.blocked = false;
+        let lost = std::mem::take(&mut self.lost);
+        if lost > 0 {
+            self.complaints.push(format!("{lost} lines are lost, for which there was no room"));
+        }
+    }
+
+    /// Writes a line, or what is left of it.
+    fn put(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        if let Some((part, length)) = self.part.take() {
+            // somebody else may have written behind the half line
+            if self.kind == Kind::Stream || length == self.length() {
+                done = part;
+            } else {
+                self.torn = true;
+            }
+        }
+        if self.torn {
+            self.some(b"\n")?;
+            self.torn = false;
+        }
+        while let Some(rest) = line.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.some(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => done += written,
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => {
+                    self.part = (done > 0).then(|| (done, self.length()));
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.kind == Kind::File {
+            return self.to.write(bytes);
+        }
+        let patience = if self.blocked { Duration::ZERO } else { PATIENCE };
+        if !takes(&self.to, patience) {
+            self.blocked = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.to.write(bytes.get(..CHUNK).unwrap_or(bytes))
+    }
+
+    fn length(&self) -> u64 {
+        self.to.metadata().map_or(0, |meta| meta.len())
+    }
+
+    /// Opens the file again when somebody has moved it away, or its folder.
+    fn follow(&mut self) {
+        let Some(path) = self.path.clone().filter(|_| self.looked.elapsed() >= LOOK) else {
+            return;
+        };
+        self.looked = Instant::now();
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let there = std::fs::metadata(&path).map(id).ok();
+        if there == self.to.metadata().map(id).ok() {
+            self.missing = false;
+            return;
+        }
+        match rights::as_server(|| append_to(&path, None)).and_then(|opened| opened) {
+            Ok(to) => self.turn_to(to, &path),
+            Err(why) => {
+                if !std::mem::replace(&mut self.missing, true) {
+                    self.complaints.push(format!(
+                        "was moved away and cannot be opened again: {why}; lines go on into the \
+                         old file"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn turn_to(&mut self, to: File, path: &Path) {
+        let id = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+        if id(&to) != id(&self.to) {
+            self.part = None;
+            self.torn = ends_in_half_a_line(path);
+        }
+        self.kind = Kind::of(&to);
+        self.to = to;
+        self.missing = false;
+    }
+}
+
+/// Whether a stream takes something now or soon.
+#[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
+fn takes(stream: &File, patience: Duration) -> bool {
+    let timeout = Timespec::try_from(patience).ok();
+    let mut fds = [PollFd::new(stream, PollFlags::OUT)];
+    // an error is for the write to meet
+    !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
+}
+
+/// Whether a file lacks the end of its last line, which a full disk or a crash has cut short.
+fn ends_in_half_a_line(path: &Path) -> bool {
+    let last = || {
+        let file = rights::as_server(|| rights::open(path)).and_then(|opened| opened)?;
+        let mut last = [b'\n'];
+        if let Some(at) = file.metadata()?.len().checked_sub(1) {
+            file.read_exact_at(&mut last, at)?;
+        }
+        Ok::<_, io::Error>(last)
+    };
+    last().is_ok_and(|last| last != [b'\n'])
+}
+
+/// The file descriptor that a path such as /dev/stdout names, or a link that leads to one.
+pub fn descriptor(path: &Path) -> Option<u32> {
+    const MOST_LINKS: usize = 8;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let number = match path.to_str()? {
+            "/dev/stdout" => Some(1),
+            "/dev/stderr" => Some(2),
+            text => {
+                let mut folders = ["/dev/fd/", "/proc/self/fd/"].into_iter();
+                folders.find_map(|folder| text.strip_prefix(folder)?.parse().ok())
+            }
+        };
+        if number.is_some() {
+            return number;
+        }
+        path = path.parent()?.join(std::fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// Opens a log. The folder may be the server's user's, who must not lead root anywhere by a link: see
+/// [`Held`].
+fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
+    let held = Held::find(path)?;
+    // to open them again may be forbidden, and is impossible for a socket
+    match descriptor(path) {
+        Some(1) => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        Some(2) => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
+        Some(_) | None => {}
+    }
+    let append = |flags| {
+        let flags = OFlags::WRONLY | OFlags::APPEND | flags;
+        held.open(flags, Mode::from_raw_mode(0o640))
+    };
+    let Some(ids) = owner.filter(|_| rights::is_root()) else { return append(OFlags::CREATE) };
+    let as_user = rights::act_as(Some(ids)).and_then(|_acting| append(OFlags::CREATE));
+    match as_user {
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    if let Ok(file) = append(OFlags::CREATE | OFlags::EXCL) {
+        rights::hand_over(&file, owner)?;
+        return Ok(file);
+    }
+    append(OFlags::empty())
+}
