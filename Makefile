@@ -1,7 +1,7 @@
 # Two commands matter: 'make run' and 'make test'. Both do all set-up themselves. To keep the
 # server on a machine: 'make deb', or 'make install'.
 
-.PHONY: run test check docs bench soak clients install installed uninstall deb static
+.PHONY: run test check docs bench soak clients install installed uninstall deb static nspawn
 
 run:
 	@mkdir -p target/home
@@ -97,6 +97,10 @@ deb:
 	  cargo install --locked --root target/tools cargo-deb
 	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deb
 
+# The package in a booted Debian, as root: takes debootstrap and systemd-container.
+nspawn: deb
+	sh tests/nspawn/run.sh
+
 # One file that needs nothing else, for any Linux on this kind of processor. Takes a C compiler
 # for musl (Debian: musl-tools).
 STATIC = $(shell uname -m)-unknown-linux-musl
@@ -108,7 +112,7 @@ static:
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime
+  chromium logrotate faketime mandoc
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \

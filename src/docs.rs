@@ -117,7 +117,8 @@ pub fn keys_roff(section: Section) -> String {
         let _ = writeln!(text, ".TP\n.B {}", roff(key.name));
         let kind = roff(&key.kind.describe());
         let restart = if key.restarts { "; a change takes a restart" } else { "" };
-        let _ = writeln!(text, "{}\n({kind}; default: {default}{restart})", roff(key.help));
+        let _ = writeln!(text, "{}", filled(key.help));
+        let _ = writeln!(text, "{}", lines(&format!("({kind}; default: {default}{restart})")));
     }
     text
 }
@@ -128,8 +129,8 @@ pub fn subcommands_roff() -> String {
     for subcommand in SUBCOMMANDS {
         let (name, usage) = (roff(subcommand.name), roff(subcommand.usage));
         let _ = writeln!(text, ".TP\n.BI \"ftpd {name}\" \" {usage}\"");
-        let (help, about) = (roff(&capital(subcommand.help)), roff(subcommand.about));
-        let _ = writeln!(text, "{help}.\n{about}");
+        let help = capital(subcommand.help) + ".";
+        let _ = writeln!(text, "{}\n{}", filled(&help), filled(subcommand.about));
     }
     text
 }
@@ -149,7 +150,7 @@ pub fn commands_roff() -> String {
     let mut text = String::new();
     for verb in VERBS {
         let _ = writeln!(text, ".TP\n.BI \"{}\" \" {}\"", roff(&names(verb)), roff(verb.usage));
-        let _ = writeln!(text, "{}", roff(&sentence(verb)));
+        let _ = writeln!(text, "{}", filled(&sentence(verb)));
     }
     text
 }
@@ -204,6 +205,25 @@ pub fn splice(text: &str, name: &str, body: &str) -> Option<String> {
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('"', "\\(dq");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+/// Text for a manual: a sentence begins a line, and no line is longer than people like to edit.
+fn filled(text: &str) -> String {
+    let sentences = text.split(". ").collect::<Vec<_>>();
+    let last = sentences.len().saturating_sub(1);
+    let end = |(at, sentence): (usize, &str)| {
+        let sentence = if at < last { format!("{sentence}.") } else { sentence.to_owned() };
+        lines(&roff(&sentence))
+    };
+    sentences.into_iter().enumerate().map(end).collect::<Vec<_>>().join("\n")
+}
+
+/// Breaks a line of a manual. None may begin with what is a request there.
+fn lines(text: &str) -> String {
+    let guarded = |line: String| {
+        if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+    };
+    wrap(text, 78).into_iter().map(guarded).collect::<Vec<_>>().join("\n")
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

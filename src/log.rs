@@ -5,6 +5,7 @@
 //! that none of them can forge a line. Passwords never get this far.
 
 mod json;
+mod recent;
 mod sink;
 mod syslog;
 
@@ -24,6 +25,8 @@ use crate::rights::Ids;
 use sink::Sink;
 
 pub use sink::descriptor;
+
+pub use recent::{Recent, Told};
 
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///

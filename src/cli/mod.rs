@@ -6,6 +6,7 @@ mod ban;
 mod bans;
 mod cert;
 mod check;
+mod help;
 mod import;
 mod kick;
 mod passwd;
@@ -18,6 +19,7 @@ mod service;
 mod share;
 mod stats;
 mod stop;
+mod terminal;
 mod top;
 mod unban;
 mod unit;
@@ -26,7 +28,6 @@ mod who;
 mod why;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,7 +104,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("who", "[--json]", who::run, "list the sessions of the running server",
         "For each its number, user, address, time, and what it is doing: the transfer that runs, how far it has come, and how fast. A star behind the address stands for TLS. --json prints what the server says, for programs."),
     subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, each second",
-        "A line for each session, a progress bar for each transfer, and the totals in front; Ctrl-C ends it. Rates are those since the last picture. --once prints one picture and ends; --json prints lines of JSON."),
+        "A line for each session, those that transfer something first, a progress bar for each transfer, and the totals in front. On a terminal the arrows, j and k, Page Up and Page Down scroll; q and Ctrl-C end it. Rates are those since the last picture. --once prints one picture and ends; --json prints lines of JSON."),
     subcommand("stats", "[--json]", stats::run, "show the numbers of the running server",
         "Since its start: sessions, logins and refusals by reason, transfers by direction and result, bytes, passive ports, bans. --json prints all that the server counts, for programs; metrics_listen is the way for monitoring."),
     subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "say whether a user may do something, and what forbids it",
@@ -120,6 +121,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "Users, passwords, limits, the banner, certificates and logs hold for new logins at once, and limits on speed for all transfers; sessions of users that were removed end. Keys whose change takes a restart are named. With a fault nothing changes, and the fault is printed. A SIGHUP does the same, and tells the log."),
     subcommand("stop", "[--now]", stop::run, "stop the running server",
         "As a SIGTERM does: transfers may go on for shutdown_grace. --now: they may not."),
+    subcommand("help", "[SUBCOMMAND]", help::run, "explain a subcommand, or list them",
+        "The same as SUBCOMMAND --help."),
 ];
 
 /// What holds for all subcommands.
@@ -151,6 +154,8 @@ enum Stop {
     Version,
     /// It is not understood.
     Misuse(String),
+    /// An option that the subcommand does not have.
+    BadFlag(String),
     /// It was tried, and this went wrong.
     Failed(String),
     /// The running server has refused it.
@@ -220,12 +225,13 @@ impl Arguments {
 impl Word {
     /// It has no business here.
     fn unexpected(self) -> Stop {
-        Stop::Misuse(match self {
-            Self::Flag(flag) => format!("invalid option '{}'", escaped(flag.as_bytes())),
+        match self {
+            Self::Flag(flag) => Stop::BadFlag(flag),
             Self::Value(text) => {
-                format!("unexpected argument '{}'", escaped(text.as_encoded_bytes()))
+                let text = escaped(text.as_encoded_bytes());
+                Stop::Misuse(format!("unexpected argument '{text}'"))
             }
-        })
+        }
     }
 }
 
@@ -243,8 +249,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     match done {
         Ok(code) => code,
-        Err(Stop::Help) => say(&chosen.map_or_else(help, help_on)),
+        Err(Stop::Help) => say(&chosen.map_or_else(help::help, help::help_on)),
         Err(Stop::Version) => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
+        Err(Stop::BadFlag(flag)) => {
+            let meant = help::meant(&flag, chosen);
+            let flag = escaped(flag.as_bytes());
+            complain(&format!("ftpd: invalid option '{flag}'{meant}\ntry 'ftpd --help'"));
+            ExitCode::from(USAGE)
+        }
         Err(Stop::Misuse(why)) => {
             complain(&format!("ftpd: {why}\ntry 'ftpd --help'"));
             ExitCode::from(USAGE)
@@ -274,7 +286,7 @@ fn choose(arguments: &mut Arguments) -> Result<Choice, Stop> {
         return Ok(Choice::Hook(arguments.parser.raw_args()?.collect()));
     }
     let known = SUBCOMMANDS.iter().find(|subcommand| name == subcommand.name);
-    known.map(Choice::Subcommand).ok_or_else(|| Word::Value(name).unexpected())
+    known.map(Choice::Subcommand).ok_or_else(|| help::unknown(&name.to_string_lossy()))
 }
 
 fn launch(words: &[OsString]) -> ExitCode {
@@ -283,24 +295,6 @@ fn launch(words: &[OsString]) -> ExitCode {
     let program = escaped(program.unwrap_or_default());
     complain(&format!("{program} cannot be started: {why}"));
     ExitCode::from(CANNOT_START)
-}
-
-/// The list of all subcommands.
-fn help() -> String {
-    let mut text =
-        "ftpd - a small FTP server\n\nusage: ftpd [SUBCOMMAND] [OPTIONS]\n\n".to_owned();
-    for Subcommand { name, help, .. } in SUBCOMMANDS {
-        // a String takes whatever is written to it
-        let _ = writeln!(text, "  {name:<10} {help}");
-    }
-    text + "\n'ftpd SUBCOMMAND --help' says more of one; without any, ftpd serves.\n\n" + COMMON
-}
-
-/// All about one.
-fn help_on(subcommand: &Subcommand) -> String {
-    let Subcommand { name, usage, help, about, .. } = subcommand;
-    let call = format!("ftpd {name} {usage}");
-    format!("usage: {}\n\n{help}\n\n{about}\n\n{COMMON}", call.trim_end())
 }
 
 /// Reads the settings as the server does: a home that does not exist is no fault. Faults go to
@@ -328,6 +322,7 @@ fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
     named.or_else(there).map(Path::to_owned).ok_or_else(|| {
         let [here, system] = FILES;
         complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
+        complain("to serve a folder now, without settings: ftpd share DIR");
         Stop::BadConfig
     })
 }

@@ -1,6 +1,7 @@
 //! How sessions and transfers look on a terminal.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
@@ -78,7 +79,23 @@ pub(super) fn head(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    fitting(text.chars(), columns) + "~"
+    fitting(text.chars(), columns) + "…"
+}
+
+/// A text in a column of a table, whatever letters it has.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    let text = head(text, columns);
+    let blanks = columns.saturating_sub(text.width());
+    text + &" ".repeat(blanks)
+}
+
+/// Columns that the widest of some texts takes, within bounds.
+pub(super) fn widest<'t>(
+    texts: impl Iterator<Item = &'t str>,
+    bounds: RangeInclusive<usize>,
+) -> usize {
+    let (least, most) = bounds.into_inner();
+    texts.map(UnicodeWidthStr::width).max().unwrap_or_default().clamp(least, most)
 }
 
 /// The last columns of a text, for the end of a path says most.
@@ -87,7 +104,7 @@ fn tail(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let kept = fitting(text.chars().rev(), columns);
-    format!("~{}", kept.chars().rev().collect::<String>())
+    format!("…{}", kept.chars().rev().collect::<String>())
 }
 
 /// As many letters as leave one column free.
@@ -129,7 +146,7 @@ mod tests {
         let all = json!({ "doing": "RETR", "path": path, "bytes": 50, "size": 100 });
         let line = transfer(&all, 2048, 80);
         assert_eq!(line.width(), 80, "{line}");
-        assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR ~"), "{line}");
+        assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR …"), "{line}");
         assert!(line.ends_with("x/end.jpg"), "{line}");
         let open = json!({ "doing": "STOR", "path": "/a", "bytes": 2048, "size": null });
         assert!(transfer(&open, 0, 80).contains("2.0 KiB so far"));
@@ -139,10 +156,10 @@ mod tests {
 
     #[test]
     fn what_is_too_long_says_so() {
-        assert_eq!((head("abc", 3), head("abcd", 3)), ("abc".to_owned(), "ab~".to_owned()));
-        assert_eq!((tail("abc", 3), tail("abcd", 3)), ("abc".to_owned(), "~cd".to_owned()));
-        assert_eq!(tail("abc", 0), "~");
-        assert_eq!((head("漢字", 4), head("漢字漢", 4)), ("漢字".to_owned(), "漢~".to_owned()));
-        assert_eq!(tail("漢字漢", 5), "~字漢");
+        assert_eq!((head("abc", 3), head("abcd", 3)), ("abc".to_owned(), "ab…".to_owned()));
+        assert_eq!((tail("abc", 3), tail("abcd", 3)), ("abc".to_owned(), "…cd".to_owned()));
+        assert_eq!(tail("abc", 0), "…");
+        assert_eq!((head("漢字", 4), head("漢字漢", 4)), ("漢字".to_owned(), "漢…".to_owned()));
+        assert_eq!(tail("漢字漢", 5), "…字漢");
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use super::admin::ask;
 use super::screen::binary;
@@ -136,7 +137,7 @@ fn table(rows: Vec<[String; 5]>) -> String {
     let mut widths = [0; 5];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+            *width = cell.width().max(*width);
         }
     }
     let mut lines = Vec::new();
@@ -144,7 +145,8 @@ fn table(rows: Vec<[String; 5]>) -> String {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
             // a String takes whatever is written to it
-            let _ = write!(line, "{cell:<width$}  ");
+            let blanks = width.saturating_sub(cell.width());
+            let _ = write!(line, "{cell}{:blanks$}  ", "");
         }
         lines.push(line.trim_end().to_owned());
     }

@@ -1,14 +1,19 @@
 //! `ftpd who`: the sessions of the running server.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 use super::admin::{ask, client, number, text};
-use super::screen::{binary, clock, per_second};
+use super::screen::{binary, clock, padded, per_second, widest};
 use super::{Arguments, Stop, say};
 use crate::log;
+
+/// Columns of a user's name, and of an address with its star; what is longer is cut.
+const USER: RangeInclusive<usize> = 12..=40;
+const ADDRESS: RangeInclusive<usize> = 22..=46;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
@@ -22,13 +27,16 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 }
 
 fn table(sessions: &[Value]) -> String {
-    let mut lines =
-        format!("{:>5} {:<12} {:<22} {:>8}  DOING", "ID", "USER", "ADDRESS", "TIME");
-    for session in sessions {
-        let (user, address) = client(session);
+    let clients: Vec<_> = sessions.iter().map(client).collect();
+    let wide = widest(clients.iter().map(|(user, _)| user.as_str()), USER);
+    let far = widest(clients.iter().map(|(_, address)| address.as_str()), ADDRESS);
+    let (user, address) = (padded("USER", wide), padded("ADDRESS", far));
+    let mut lines = format!("{:>5} {user} {address} {:>8}  DOING", "ID", "TIME");
+    for (session, (user, address)) in sessions.iter().zip(&clients) {
         let (id, time) = (number(session, "id"), clock(number(session, "seconds")));
+        let (user, address) = (padded(user, wide), padded(address, far));
         // a String takes whatever is written to it
-        let _ = write!(lines, "\n{id:>5} {user:<12} {address:<22} {time:>8}  ");
+        let _ = write!(lines, "\n{id:>5} {user} {address} {time:>8}  ");
         lines.push_str(&doing(session));
     }
     lines

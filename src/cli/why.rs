@@ -10,6 +10,7 @@ use rustix::process::geteuid;
 use serde_json::{Value, json};
 
 use super::admin::{Absence, ask_if_there, text};
+use super::help::nearest;
 use super::unit::server_user;
 use super::{Arguments, FAILED, Stop, Word, complain, load, say};
 use crate::control::{self, ACTIONS};
@@ -36,7 +37,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let action = wanted.as_deref().map(|wanted| known.iter().find(|known| wanted == **known));
     let action = match action {
         Some(None) => {
-            return Err(Stop::Misuse(format!("expected one of {}", known.join(", "))));
+            let word = wanted.unwrap_or_default();
+            let near = nearest(&word.to_string_lossy(), known.into_iter());
+            let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+            return Err(Stop::Misuse(format!("expected one of {}{near}", known.join(", "))));
         }
         Some(Some(action)) => Some(*action),
         None => None,

@@ -471,6 +471,7 @@ impl Session {
         let who = Who { peer: self.peer, user: self.state.login.name() };
         if who.user.is_some() || self.shared.guard.lets_write(self.peer, event) {
             log::session(who, event);
+            self.shared.recent.note(who, event);
         }
     }
 

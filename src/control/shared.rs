@@ -15,7 +15,7 @@ use crate::auth::{Logins, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
-use crate::log::TransferLog;
+use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
 use crate::vfs::Parts;
 
@@ -38,6 +38,8 @@ pub struct Shared {
     pub passwords: Arc<Passwords>,
     /// When each user has logged in last.
     pub logins: Logins,
+    /// The last events, for the page.
+    pub recent: Recent,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
     /// They are never given to a data connection.
@@ -82,6 +84,7 @@ impl Shared {
             hooks: Hooks::new(server.hook_timeout),
             passwords,
             logins: Logins::start(server.state_dir.as_deref()),
+            recent: Recent::new(server.metrics_listen.is_some()),
             parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts, &known)),
             control_ports,
         })

@@ -377,7 +377,7 @@ fn stats(hub: &Hub) -> Value {
     })
 }
 
-fn bans(hub: &Hub) -> Vec<Value> {
+pub(super) fn bans(hub: &Hub) -> Vec<Value> {
     let now = Instant::now();
     let ban = |(place, ban): (Place, Ban)| {
         json!({

@@ -354,6 +354,7 @@ fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
     let files = tls.filter(|tls| matches!(tls.certificate, CertificateSource::File(_)));
     let files = files.map(|tls| <[PathBuf; 2]>::from(tls.files())).into_iter().flatten();
     let all = files.chain(tls.and_then(|tls| tls.client_ca.clone()));
+    // one that is made here is read again by a reload
     let made = tls.filter(|tls| tls.is_auto()).map(|tls| tls.dir.clone());
     all.flat_map(|file| whole(&file)).chain(made)
 }

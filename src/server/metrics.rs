@@ -11,17 +11,17 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Hub, admin, stats};
 use crate::config::Listen;
-use crate::log::stamp;
+use crate::log::{Told, stamp};
 use crate::rights;
 
 mod page;
@@ -381,6 +381,20 @@ fn respond(status: &str, kind: &str, body: &str, more: &str, head_alone: bool) -
     text.into_bytes()
 }
 
+/// Bans that the page lists.
+const MOST_BANS: usize = 50;
+
+fn event(told: &Told) -> Value {
+    let at = told.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    json!({
+        "at": at,
+        "address": told.address.to_string(),
+        "user": told.user,
+        "kind": told.kind,
+        "text": told.text,
+    })
+}
+
 /// What the page shows, for its script.
 fn status(hub: &Hub, rates: &Rates) -> String {
     let sights = hub.registry.sights();
@@ -393,6 +407,8 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "seconds": since.age().as_secs(),
         "max_cons": settings.config.server.max_cons,
         "bans": hub.bans.active(Instant::now()),
+        "banned": admin::bans(hub).into_iter().take(MOST_BANS).collect::<Vec<_>>(),
+        "events": hub.shared.recent.list().iter().map(event).collect::<Vec<_>>(),
         "ports": { "taken": taken, "all": ports },
         "sessions": sights.iter().map(admin::session).collect::<Vec<_>>(),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },

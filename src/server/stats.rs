@@ -86,68 +86,113 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
         Metric {
             name: "ftpd_build_info",
             form: Form::Gauge,
-            help: "The version, with the value 1.",
+            help: "Version of the server, as a label; the value is always 1.",
             samples: vec![sample(build, 1)],
         },
         one(
             "ftpd_start_time_seconds",
             Form::Gauge,
-            "When the server was started, in seconds since 1970.",
+            "Start of the server, in seconds since 1970.",
             seconds(since.as_secs_f64()),
         ),
-        one("ftpd_sessions_active", Form::Gauge, "Sessions now.", sights.len()),
-        one("ftpd_sessions_logged_in", Form::Gauge, "Those with a user.", logged_in),
+        one(
+            "ftpd_sessions_active",
+            Form::Gauge,
+            "Number of sessions now, with and without a login.",
+            sights.len(),
+        ),
+        one(
+            "ftpd_sessions_logged_in",
+            Form::Gauge,
+            "Number of sessions now in which a user is logged in.",
+            logged_in,
+        ),
         one(
             "ftpd_sessions_limit",
             Form::Gauge,
-            "As many as there may be (max_cons).",
+            "Maximum number of sessions at once (max_cons).",
             settings.config.server.max_cons,
         ),
         one(
             "ftpd_sessions_total",
             Form::Counter,
-            "Sessions that have begun.",
+            "Number of sessions that have begun since the start of the server.",
             get(&counters.sessions),
         ),
         one(
             "ftpd_sessions_tls_total",
             Form::Counter,
-            "Those that have turned to TLS.",
+            "Number of sessions whose control connection has turned to TLS.",
             get(&counters.tls),
         ),
         by(
             "ftpd_turned_away_total",
-            "Clients turned away at the door, and those that made room for others before they logged in (evicted).",
+            "Number of clients turned away before a session, by reason; evicted: before their login, to make room for others.",
             "reason",
             &counters.away,
         ),
-        by("ftpd_logins_total", "Logins, good and failed.", "result", &counters.logins),
-        by("ftpd_refused_total", "Commands refused.", "reason", &counters.refused),
-        by("ftpd_offences_total", "What counts towards a ban.", "kind", &counters.offences),
+        by(
+            "ftpd_logins_total",
+            "Number of login attempts, by result.",
+            "result",
+            &counters.logins,
+        ),
+        by(
+            "ftpd_refused_total",
+            "Number of commands refused, by reason.",
+            "reason",
+            &counters.refused,
+        ),
+        by(
+            "ftpd_offences_total",
+            "Number of failures of clients that count towards a ban, by kind.",
+            "kind",
+            &counters.offences,
+        ),
         one(
             "ftpd_bans_active",
             Form::Gauge,
-            "Addresses banned now.",
+            "Number of addresses that are banned now.",
             hub.bans.active(Instant::now()),
         ),
-        one("ftpd_bans_total", Form::Counter, "Bans that have begun.", hub.bans.begun()),
+        one(
+            "ftpd_bans_total",
+            Form::Counter,
+            "Number of bans that have begun since the start of the server.",
+            hub.bans.begun(),
+        ),
         Metric {
             name: "ftpd_transfers_running",
             form: Form::Gauge,
-            help: "Transfers and listings now.",
+            help: "Number of transfers and listings that run now, by kind.",
             samples: running,
         },
         transfers(counters),
         by(
             "ftpd_transfer_bytes_total",
-            "Bytes over data connections, of running transfers as well.",
+            "Number of bytes over data connections by kind, those of running transfers included.",
             "kind",
             &counters.bytes,
         ),
         histogram(counters),
-        one("ftpd_passive_ports", Form::Gauge, "Ports in passive_ports.", ports),
-        one("ftpd_passive_ports_taken", Form::Gauge, "Those in use now.", taken),
-        one("ftpd_workers", Form::Gauge, "Threads for sessions.", hub.pool.workers()),
+        one(
+            "ftpd_passive_ports",
+            Form::Gauge,
+            "Number of ports in passive_ports that data connections may use.",
+            ports,
+        ),
+        one(
+            "ftpd_passive_ports_taken",
+            Form::Gauge,
+            "Number of passive ports that are open now and wait for their client to connect.",
+            taken,
+        ),
+        one(
+            "ftpd_workers",
+            Form::Gauge,
+            "Number of threads that serve sessions.",
+            hub.pool.workers(),
+        ),
     ]
 }
 
@@ -160,7 +205,7 @@ fn transfers(counters: &Counters) -> Metric {
             samples.push(sample(labels, outcomes.get(*outcome)));
         }
     }
-    let help = "Transfers and listings that have ended.";
+    let help = "Number of transfers and listings that have ended, by kind and result.";
     Metric { name: "ftpd_transfers_total", form: Form::Counter, help, samples }
 }
 
@@ -169,7 +214,7 @@ fn histogram(counters: &Counters) -> Metric {
     for (way, durations) in Way::ALL.iter().zip(&counters.durations) {
         push_histogram(way.word(), durations, &mut samples);
     }
-    let help = "How long transfers and listings took.";
+    let help = "Duration of transfers and listings that have ended, in seconds, by kind.";
     Metric { name: "ftpd_transfer_seconds", form: Form::Histogram, help, samples }
 }
 

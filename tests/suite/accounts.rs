@@ -1477,3 +1477,13 @@ fn settings_that_are_a_mount_of_their_own_are_written_in_place() {
     let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_str().unwrap().starts_with(".ftpd-")));
 }
+
+#[test]
+fn top_scrolls_and_ends_with_q_and_gives_the_terminal_back() {
+    let server = Server::start();
+    let Some(mut typist) = Typist::start(server.dir(), "top") else { return };
+    typist.answer("ADDRESS (* TLS)", "j");
+    typist.answer("sessions", "q");
+    let said = typist.end();
+    assert!(said.contains("code=0") && said.contains(" echo "), "{said}");
+}

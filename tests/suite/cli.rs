@@ -333,3 +333,52 @@ mod signals {
         }
     }
 }
+
+#[test]
+fn a_typo_is_answered_with_the_word_that_was_meant() {
+    let dir = folder(BOB);
+    for (arguments, meant) in [
+        (&["sahre"][..], "unknown subcommand 'sahre'; did you mean 'share'?"),
+        (&["chekc"], "did you mean 'check'?"),
+        (&["help", "adduesr"], "did you mean 'adduser'?"),
+        (&["share", "--prot", "1"], "invalid option '--prot'; did you mean '--port'?"),
+        (&["check", "--confg", "x"], "did you mean '--config'?"),
+        (&["--confg", "x"], "did you mean '--config'?"),
+        (&["--write"], "'ftpd share' has it"),
+        (&["who", "--jsno"], "did you mean '--json'?"),
+        (&["passwd", "bob", "--wirte"], "did you mean '--write'?"),
+        (&["why", "bob", "x", "raed"], "did you mean 'read'?"),
+    ] {
+        let (code, out, err) = run(arguments, dir.path());
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.contains(meant), "{arguments:?}: {err}");
+    }
+    let (_, _, err) = run(&["xyzzy"], dir.path());
+    assert!(!err.contains("did you mean"), "{err}");
+}
+
+#[test]
+fn help_is_a_subcommand_too_and_fits_eighty_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = |words: &[&str]| {
+        let (code, out, err) = run(words, dir.path());
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+        out
+    };
+    assert_eq!(help(&["help"]), help(&["--help"]));
+    assert_eq!(help(&["help", "share"]), help(&["share", "--help"]));
+    assert!(help(&["help", "help"]).starts_with("usage: ftpd help [SUBCOMMAND]\n"));
+    assert_eq!(run(&["help", "share", "more"], dir.path()).0, 2);
+}
+
+#[test]
+fn without_settings_a_folder_can_be_served_all_the_same() {
+    // where there are settings for all, they are served
+    if Path::new("/etc/ftpd.ini").exists() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(&[], dir.path());
+    assert!(code == 78 && err.contains("ftpd share DIR"), "{err}");
+}

@@ -46,3 +46,20 @@ fn the_readme_lists_every_command() {
         part(&text, "commands", &docs::commands_markdown())
     });
 }
+
+#[test]
+fn mandoc_has_nothing_to_say_of_the_manuals() {
+    let etc = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("etc");
+    let output = std::process::Command::new("mandoc")
+        .args(["-T", "lint"])
+        .args([etc.join("ftpd.8"), etc.join("ftpd.ini.5")])
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: mandoc is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    // which other manuals there are depends on the machine
+    let about = said.lines().filter(|line| !line.contains("cross reference"));
+    assert_eq!(about.collect::<Vec<_>>(), [""; 0]);
+}

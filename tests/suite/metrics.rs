@@ -183,6 +183,21 @@ mod http {
     }
 
     #[test]
+    fn each_line_of_help_can_be_read_alone() {
+        let server = setup().start();
+        let text = get(web(&server), "/metrics");
+        let help: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("# HELP ")).collect();
+        assert!(help.len() > 15, "{text}");
+        for line in help {
+            let (name, line) = line.split_once(' ').unwrap();
+            let first = line.split(' ').next().unwrap();
+            let known = ["Number", "Maximum", "Duration", "Start", "Version"].contains(&first);
+            assert!(known && line.ends_with('.') && line.len() > 25, "{name}: {line}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_good_request_is_told_so() {
         let server = setup().start();
         let at = web(&server);
@@ -329,7 +344,7 @@ mod browser {
         sending.write_all(&[b'x'; 10_000]).unwrap();
         let _stranger = Client::connect(&server);
         let Some(dom) = page(at) else { return };
-        assert!(dom.contains("<td>bob</td>"), "{dom}");
+        assert!(dom.contains("<td class=\"name\">bob</td>"), "{dom}");
         let bars: Vec<_> = dom.match_indices("<progress").collect();
         assert_eq!(bars.len(), 2, "{dom}");
         assert!(dom.contains("max=\"1048576\" value=\""), "{dom}");
@@ -339,9 +354,44 @@ mod browser {
         assert!(dom.contains("<title>ftpd</title>") && !dom.contains("<img"), "{dom}");
         assert!(dom.contains("id=\"trouble\" role=\"status\"></span>"), "{dom}");
         assert!(dom.contains(">1 in, 1 out<"), "{dom}");
+        // what kick takes, and whose transfer it is
+        assert!(dom.contains("bob, 127.0.0.1, no. "), "{dom}");
         // the connections last until here
         sending.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         drop((data, sending));
+    }
+
+    #[test]
+    fn it_tells_of_the_last_events_and_of_bans_and_takes_none_for_html() {
+        let server = setup().server("ban_exempt = 192.0.2.1").user("perm = elrw").start();
+        let at = web(&server);
+        let mut client = Client::bob(&server);
+        client.upload("STOR <i>up", b"text");
+        client.cmd("DELE <u>down", 550);
+        let mut eve = Client::connect(&server);
+        eve.cmd("USER <b>eve", 331);
+        eve.cmd("PASS secret2", 530);
+        assert_eq!(run(&["ban", "2001:db8::/64"], server.dir()).0, 0);
+        let status = get(at, "/status.json");
+        for part in [
+            r#""kind":"transfer""#,
+            r#""kind":"login""#,
+            r#""text":"login failed for '<b>eve': "#,
+            "the user lacks the permission letter 'd'",
+            r#""address":"2001:db8::/64""#,
+        ] {
+            assert!(status.contains(part), "no {part} in\n{status}");
+        }
+        assert!(!status.contains("secret2"), "{status}");
+        let Some(dom) = page(at) else { return };
+        for part in ["&lt;i&gt;up", "&lt;u&gt;down", "&lt;b&gt;eve", "2001:db8::/64", "by hand"]
+        {
+            assert!(dom.contains(part), "no {part} in\n{dom}");
+        }
+        assert!(
+            !dom.contains("<i>") && !dom.contains("<u>") && !dom.contains("<b>eve"),
+            "{dom}"
+        );
     }
 }
 

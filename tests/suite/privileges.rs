@@ -1478,6 +1478,15 @@ mod sandbox {
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{log}");
     }
 
+    #[test]
+    fn a_reload_reads_the_certificate_that_was_made_here() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let tls = format!("tls_cert = auto\ntls_dir = {}/tls", elsewhere.path().display());
+        let server = Server::setup().server(&tls).start();
+        let (code, text) = add(&server, "max_per_user = 7");
+        assert_eq!(code, 0, "{text}");
+    }
+
     /// A user whose disk is not mounted yet, besides bob.
     fn late(home: &str) -> String {
         format!("[user:late]\npassword = secret\nhome = {home}\nperm = elradfmw")

@@ -499,6 +499,65 @@ mod installed {
     }
 
     #[test]
+    fn make_takes_the_program_from_where_cargo_puts_it() {
+        let Some(_) = tool("make") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        for (target, file) in [("install", "release/ftpd"), ("static", "-musl/release/ftpd")] {
+            let output = Command::new("make")
+                .args(["-C", ROOT, "-n", target, "OPENRC=no"])
+                .arg(format!("DESTDIR={}", dir.path().join("to").display()))
+                .env("CARGO_TARGET_DIR", dir.path())
+                .env_remove("MAKEFLAGS")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            let place = dir.path().to_str().unwrap();
+            assert!(
+                said.lines().any(|line| line.contains(place) && line.contains(file)),
+                "{said}"
+            );
+            assert!(!said.contains(" target/"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_container_has_a_place_for_all_that_its_server_makes() {
+        let text = etc("Dockerfile");
+        let settings: String = text
+            .lines()
+            .skip_while(|line| !line.contains("[server]"))
+            .take_while(|line| line.starts_with("#   ") || *line == "#")
+            .map(|line| line.trim_start_matches('#').trim().to_owned() + "\n")
+            .collect();
+        let value = |key: &str| {
+            let line =
+                settings.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));
+            line.unwrap_or_else(|| panic!("no {key} in\n{settings}")).to_owned()
+        };
+        assert_eq!(value("port"), "2121");
+        let made = text.lines().find(|line| line.starts_with("RUN mkdir")).unwrap();
+        for (key, place) in [
+            ("state_dir", "/var/lib/ftpd"),
+            ("admin_socket", "/run/ftpd"),
+            ("tls_dir", "/var/lib/ftpd"),
+            ("home", "/srv/ftp"),
+        ] {
+            assert!(value(key).starts_with(place), "{key}: {settings}");
+            assert!(made.split(' ').any(|word| word == format!("/tree{place}")), "{made}");
+        }
+        // where these keys are left out
+        for place in ["/etc/ftpd-state/", "/etc/ftpd-tls/"] {
+            let copy = format!("COPY --from=build --chown=65532:65532 /own/ {place}");
+            assert!(text.contains(&copy), "{text}");
+        }
+        // and the whole of it is good, but for what this machine does not have
+        let dir = crate::program::folder(&settings);
+        let (code, out, err) = crate::server::run(&["check"], dir.path());
+        let is_good = code == 0 && out.contains("good, 1 user");
+        assert!(is_good || err.lines().all(|line| line.contains("tls_dir")), "{out}{err}");
+    }
+
+    #[test]
     fn the_files_name_the_program_where_it_is_installed() {
         let Some(_) = tool("make") else { return };
         let dir = tempfile::tempdir().unwrap();
