@@ -47,16 +47,21 @@ pub(super) fn ask_if_there(file: Option<&Path>, request: &Value) -> Result<Value
     let file = settings_file(file).map_err(Absence::Failed)?;
     // what is wrong with the file is told by who reads all of it
     let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
-    let stream = UnixStream::connect(&socket).map_err(|why| match why.kind() {
-        ErrorKind::PermissionDenied => Absence::NotAllowed,
-        _ => Absence::NoServer,
+    let stream = UnixStream::connect(&socket).map_err(|why| {
+        let is_shut = why.kind() == ErrorKind::PermissionDenied;
+        if is_shut { Absence::NotAllowed } else { Absence::NoServer }
     })?;
     converse(&stream, &socket, request).map_err(Absence::Failed)
 }
 
 fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
-    let failed = |why| Stop::Failed(format!("{}: {why}", file.display()));
-    config::admin_socket(file).map_err(failed)
+    config::admin_socket(file).map_err(|why| {
+        let file = file.display();
+        if why.kind() == ErrorKind::PermissionDenied {
+            return Stop::Failed(format!("{file}: permission denied; try sudo"));
+        }
+        Stop::Failed(format!("{file}: {why}"))
+    })
 }
 
 fn converse(mut stream: &UnixStream, socket: &Path, request: &Value) -> Result<Value, Stop> {

@@ -99,7 +99,7 @@ impl Unit {
         let follows = |word: &str| matches!(word, "--config" | "-c");
         let after = named.iter().zip(named.iter().skip(1));
         let file =
-            after.filter(|(word, _)| follows(word)).map(|(_, file)| file.as_str()).last();
+            after.filter(|(word, _)| follows(word)).map(|(_, file)| file.as_str()).next_back();
         let joined = named.iter().find_map(|word| word.strip_prefix("--config="));
         let file = file.or(joined).unwrap_or("/etc/ftpd.ini");
         real(settings).is_some_and(|settings| real(Path::new(file)) == Some(settings))

@@ -185,6 +185,7 @@ fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
 }
 
 /// Why the kernel has no Landlock for this process, in words that say what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever a system call may answer")]
 fn unavailable(errno: Errno) -> String {
     let why = match errno {
         Errno::EPERM | Errno::EACCES => {
@@ -201,7 +202,6 @@ fn unavailable(errno: Errno) -> String {
         }
         // it answered with its version
         Errno::UnknownErrno => "the kernel's Landlock is too old: ABI 2 (Linux 5.19) is needed",
-        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever a system call may answer")]
         other => return format!("the kernel refuses Landlock: {}", other.desc()),
     };
     why.to_owned()

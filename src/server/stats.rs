@@ -65,23 +65,18 @@ fn by<K: Kind>(
 
 /// Every number as it is now.
 pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
+    let mut all = sessions(hub, sights);
+    all.extend(work(hub, sights));
+    all
+}
+
+/// The server, and the sessions that there are.
+fn sessions(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
     let settings = hub.shared.settings();
     let counters = &hub.shared.counters;
-    let get = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
-    let (taken, ports) = settings.passive_ports();
     let since = counters.since.date().duration_since(UNIX_EPOCH).unwrap_or_default();
     let logged_in = sights.iter().filter(|sight| sight.user.is_some()).count();
-    let running = |way: Way| {
-        let is = |sight: &&Sight| {
-            sight.transfer.as_ref().is_some_and(|under| Way::of(under.verb) == way)
-        };
-        sights.iter().filter(is).count()
-    };
     let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
-    let running = Way::ALL
-        .iter()
-        .map(|way| sample(vec![("kind", way.word().to_owned())], running(*way)))
-        .collect();
     vec![
         Metric {
             name: "ftpd_build_info",
@@ -117,14 +112,33 @@ pub(super) fn metrics(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
             "ftpd_sessions_total",
             Form::Counter,
             "Number of sessions that have begun since the start of the server.",
-            get(&counters.sessions),
+            counters.sessions.load(Ordering::Relaxed),
         ),
         one(
             "ftpd_sessions_tls_total",
             Form::Counter,
             "Number of sessions whose control connection has turned to TLS.",
-            get(&counters.tls),
+            counters.tls.load(Ordering::Relaxed),
         ),
+    ]
+}
+
+/// What clients do, and what is done for them.
+fn work(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
+    let settings = hub.shared.settings();
+    let counters = &hub.shared.counters;
+    let (taken, ports) = settings.passive_ports();
+    let running = |way: Way| {
+        let is = |sight: &&Sight| {
+            sight.transfer.as_ref().is_some_and(|under| Way::of(under.verb) == way)
+        };
+        sights.iter().filter(is).count()
+    };
+    let running = Way::ALL
+        .iter()
+        .map(|way| sample(vec![("kind", way.word().to_owned())], running(*way)))
+        .collect();
+    vec![
         by(
             "ftpd_turned_away_total",
             "Number of clients turned away before a session, by reason; evicted: before their login, to make room for others.",

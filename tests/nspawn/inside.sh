@@ -102,7 +102,7 @@ systemctl start ftpd
 curl -sS -k --ssl-reqd -u camera:other ftp://127.0.0.1/ >/dev/null
 
 step 'users who may not are told so'
-runuser -u ben -- ftpd who --config /etc/ftpd.ini 2>&1 | grep -i 'permission denied'
+runuser -u ben -- ftpd who --config /etc/ftpd.ini 2>&1 | grep -F 'permission denied; try sudo'
 
 step 'upgrade: the newer one serves'
 before=$(main)

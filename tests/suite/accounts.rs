@@ -1360,7 +1360,7 @@ fn the_tutorials_two_files_become_one_server() {
     client.cmd("MKD x", 550);
 }
 
-/// A folder with a unit for systemd that starts a server of these settings, for SYSTEMD_UNIT_PATH.
+/// A folder with a unit for systemd that starts a server of these settings, for `SYSTEMD_UNIT_PATH`.
 fn unit(dir: &Path, user: &str) -> String {
     let folder = dir.join("units");
     fs::create_dir_all(folder.join("ftpd.service.d")).unwrap();

@@ -262,8 +262,13 @@ fn who_may_not_open_the_socket_is_told_so() {
         fs::set_permissions(server.dir().join(path), PermissionsExt::from_mode(0o755)).unwrap();
     }
     let ini = server.dir().join("ftpd.ini");
-    fs::set_permissions(ini, PermissionsExt::from_mode(0o644)).unwrap();
-    for words in [&["who"][..], &["reload"], &["kick", "bob"]] {
+    for (mode, words) in [
+        (0o644, &["who"][..]),
+        (0o644, &["reload"]),
+        (0o644, &["kick", "bob"]),
+        (0o600, &["who"]),
+    ] {
+        fs::set_permissions(&ini, PermissionsExt::from_mode(mode)).unwrap();
         let output = Command::new("setpriv")
             .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
             .arg(env!("CARGO_BIN_EXE_ftpd"))
