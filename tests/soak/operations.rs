@@ -556,9 +556,11 @@ impl Client {
             2 => self.ask("EPSV", &[229]).map(drop),
             3 => self.ask("XYZZY", &[500]).map(drop),
             4 => self.ask("ABOR", &[225, 226]).map(drop),
+            _ if matches!(self.tree().at(from), Some(Node::Dir(_))) => {
+                self.ask("PWD", &[257]).map(drop)
+            }
             5 => self.look(from),
-            _ if matches!(self.tree().at(from), Some(Node::File(_))) => self.retrieve(from),
-            _ => self.ask("PWD", &[257]).map(drop),
+            _ => self.retrieve(from),
         }
     }
 
