@@ -477,7 +477,14 @@ impl Client {
             file.broken(Content::new(0, 3), 3);
         });
         if self.come_again()? && self.trees[self.account].file(&victim).there.is_some() {
-            self.retrieve(&victim)?;
+            // in the classic way the file is emptied as soon as the second transfer begins, which
+            // may be before the reset
+            if !self.world.way.classic {
+                self.retrieve(&victim)?;
+            }
+            if !self.come_again()? {
+                return Ok(());
+            }
             let line = self.with_path("DELE", &victim);
             self.ask(line, &[250])?;
             self.tree().change(&victim, |file| {

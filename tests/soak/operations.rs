@@ -8,7 +8,7 @@ use crate::door::port_command;
 use crate::model::{Content, File, Node, Path, Shown, Version, absolute};
 use crate::random::fill;
 use crate::session::{Done, Fault, PROMPT, Reply, fault, wire_line};
-use crate::transfers::{Facts, NAMES, Outcome, compare, show};
+use crate::transfers::{DATED, Facts, NAMES, Outcome, compare, show};
 use crate::wire::Manner;
 
 /// Something that a client may do.
@@ -293,13 +293,13 @@ impl Client {
         let path = self.any_file();
         let line = self.with_path("MDTM", &path);
         let file = match self.tree().at(&path).cloned() {
-            None => return step(line, &[550]),
+            None => return self.modified_otherwise(line),
             Some(Node::Dir(_)) => return step(line, &[213]),
             Some(Node::File(file)) => file,
         };
         match self.certain_size(&path, &file) {
             Err(()) => step("NOOP", &[200]),
-            Ok(None) => step(line, &[550]),
+            Ok(None) => self.modified_otherwise(line),
             Ok(Some(_)) => {
                 let is_part = matches!(file.shown(), Ok(Shown::Part(_)));
                 let time = file.there.and_then(|there| there.time).filter(|_| !is_part);
@@ -308,6 +308,26 @@ impl Client {
                 Step { check, ..step(line, &[213]) }
             }
         }
+    }
+
+    /// There is no file of the whole name, which may be a time and the name of another.
+    fn modified_otherwise(&mut self, line: Vec<u8>) -> Step {
+        if line.strip_prefix(b"MDTM ") != Some(DATED) {
+            return step(line, &[550]);
+        }
+        let path = [&self.cwd[..], &[b"a".to_vec()]].concat();
+        let is_there = match self.tree().at(&path) {
+            None => false,
+            Some(Node::Dir(_)) => true,
+            Some(Node::File(_)) => self.tree().change(&path, |file| {
+                if let Some(there) = &mut file.there {
+                    // 2024-01-01 12:00:00
+                    there.time = Some(1_704_110_400);
+                }
+                file.there.is_some()
+            }),
+        };
+        step(line, if is_there { &[213] } else { &[550] })
     }
 
     fn modify(&mut self) -> Step {
@@ -527,6 +547,9 @@ impl Client {
         if self.random.chance(30) {
             // kept until RNTO, whatever else comes
             self.between(&from)?;
+            if !self.is_connected() {
+                return self.connect();
+            }
         }
         let line = self.with_path("RNTO", &to);
         if is_dir && is_within(&from, &to) || matches!(target, Some(Node::Dir(_))) {
@@ -700,9 +723,8 @@ impl Client {
                 return self.connect();
             }
             if guess == 3 {
-                let mut session = self.take_session()?;
-                session.expect_end()?;
-                self.has_ended(&session)?;
+                // of a stranger's end the log need not tell
+                self.take_session()?.expect_end()?;
                 return self.connect();
             }
         }
@@ -920,7 +942,11 @@ impl Client {
         }
         let verbs =
             ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
-        let verb = *self.random.pick(&verbs);
+        let mut verb = *self.random.pick(&verbs);
+        if verb == "MDTM" && path.last().is_some_and(|name| name == DATED) {
+            // it may be the time and the name of a directory
+            verb = "SIZE";
+        }
         if matches!(verb, "SIZE" | "STOR" | "APPE") {
             self.stale = true;
         }

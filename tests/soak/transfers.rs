@@ -63,7 +63,11 @@ pub const NAMES: &[&[u8]] = &[
       that-its-part-is-longer-than-a-name-may-be-a-name-that-is-so-long-that-its-part-is-longer",
     b"d1",
     b"d2",
+    DATED,
 ];
+
+/// A name that MDTM could take for a time to be set, and a name.
+pub const DATED: &[u8] = b"20240101120000 a";
 
 impl Client {
     /// A name in some directory.
@@ -433,14 +437,19 @@ impl Client {
         let dir = dirs[self.random.index(dirs.len())].clone();
         let kind = *self.random.pick(&["LIST", "NLST", "MLSD", "STAT", "LIST", "MLSD"]);
         let here = dir == self.cwd && kind != "STAT" && self.random.chance(50);
-        let options = if matches!(kind, "LIST" | "STAT") && self.random.chance(20) {
-            *self.random.pick(&[" -al", " -a"])
+        if matches!(kind, "LIST" | "NLST") && self.random.chance(10) {
+            return self.list_below(&dir, kind);
+        }
+        let options = if kind != "MLSD" && self.random.chance(30) {
+            *self.random.pick(&[" -al", " -a", " -1 -t", " -lS", " -S -lr", " -r", " -- "])
         } else {
             ""
         };
         let mut line = format!("{kind}{options}").into_bytes();
-        if !here {
-            line.push(b' ');
+        if !here || options == " -- " {
+            if !line.ends_with(b" ") {
+                line.push(b' ');
+            }
             let path = self.spell(&dir);
             line.extend_from_slice(&path);
         }
@@ -449,29 +458,65 @@ impl Client {
             self.ask(&line, &[213])?.body().to_vec()
         } else {
             let Some(bytes) = self.download(&[], &line, None)? else { return Ok(()) };
-            if !bytes.is_empty() && !bytes.ends_with(b"\r\n") {
-                return fault("a listing ends within a line");
-            }
-            let mut lines: Vec<Vec<u8>> =
-                split_lines(&bytes).into_iter().map(<[u8]>::to_vec).collect();
-            lines.pop();
-            lines
+            listed_lines(&bytes)?
         };
-        let mut seen = BTreeMap::new();
-        for line in &lines {
-            let facts = match kind {
-                "MLSD" => Facts::of(line),
-                "NLST" => Some(Facts::named(line)),
-                _ => Facts::of_long(line),
-            };
-            let Some(facts) = facts else {
-                return fault(format!("a line of {kind}: {}", line.escape_ascii()));
-            };
-            if let Some(twice) = seen.insert(facts.name.clone(), facts) {
-                return fault(format!("{kind} names {} twice", twice.name.escape_ascii()));
+        in_order(&lines, kind, options)?;
+        let seen = Facts::all(&lines, kind)?;
+        self.listed(&dir, kind, &seen)
+    }
+
+    /// A listing of a directory and all below it.
+    fn list_below(&mut self, dir: &Path, kind: &str) -> Done {
+        let here = *dir == self.cwd && self.random.chance(50);
+        let typed = if here { Vec::new() } else { self.spell(dir) };
+        let line = [kind.as_bytes(), b" -R ", &typed].concat();
+        let line = line.trim_ascii_end();
+        let Some(bytes) = self.download(&[], line, None)? else { return Ok(()) };
+        let mut found: BTreeMap<Path, Vec<Vec<u8>>> = BTreeMap::new();
+        let below = |names: &[u8]| {
+            let names = names.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+            dir.iter().cloned().chain(names.map(<[u8]>::to_vec)).collect::<Path>()
+        };
+        let odd = |line: &[u8]| Fault(format!("a line of {kind} -R: {}", line.escape_ascii()));
+        if kind == "NLST" {
+            let prefix = if here { Vec::new() } else { [&typed[..], b"/"].concat() };
+            for line in listed_lines(&bytes)? {
+                let mut path = below(line.strip_prefix(&prefix[..]).ok_or_else(|| odd(&line))?);
+                let name = path.pop().ok_or_else(|| odd(&line))?;
+                found.entry(path).or_default().push(name);
+            }
+        } else {
+            let base = if here { b"./".to_vec() } else { [&typed[..], b"/"].concat() };
+            let (mut path, mut is_head) = (dir.clone(), false);
+            found.insert(path.clone(), Vec::new());
+            for line in listed_lines(&bytes)? {
+                if std::mem::take(&mut is_head) {
+                    let inner = line.strip_prefix(&base[..]);
+                    let inner = inner.and_then(|line| line.strip_suffix(b":"));
+                    path = below(inner.ok_or_else(|| odd(&line))?);
+                    if found.insert(path.clone(), Vec::new()).is_some() {
+                        return Err(odd(&line));
+                    }
+                } else if line.is_empty() {
+                    is_head = true;
+                } else {
+                    found.entry(path.clone()).or_default().push(line);
+                }
             }
         }
-        self.listed(&dir, kind, &seen)
+        let dirs = self.tree().dirs();
+        for path in dirs.into_iter().filter(|path| path.starts_with(dir)) {
+            let lines = found.remove(&path);
+            if lines.is_none() && kind == "LIST" {
+                return fault(format!("LIST -R lacks {}", show(&path)));
+            }
+            let seen = Facts::all(&lines.unwrap_or_default(), kind)?;
+            self.listed(&path, kind, &seen)?;
+        }
+        match found.keys().next() {
+            Some(path) => fault(format!("{kind} -R has {}", show(path))),
+            None => Ok(()),
+        }
     }
 
     fn listed(&mut self, dir: &Path, kind: &str, seen: &BTreeMap<Vec<u8>, Facts>) -> Done {
@@ -570,6 +615,25 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What the lines of a listing tell.
+    fn all(lines: &[Vec<u8>], kind: &str) -> Done<BTreeMap<Vec<u8>, Self>> {
+        let mut seen = BTreeMap::new();
+        for line in lines {
+            let facts = match kind {
+                "MLSD" => Self::of(line),
+                "NLST" => Some(Self::named(line)),
+                _ => Self::of_long(line),
+            };
+            let Some(facts) = facts else {
+                return fault(format!("a line of {kind}: {}", line.escape_ascii()));
+            };
+            if let Some(twice) = seen.insert(facts.name.clone(), facts) {
+                return fault(format!("{kind} names {} twice", twice.name.escape_ascii()));
+            }
+        }
+        Ok(seen)
+    }
+
     fn named(line: &[u8]) -> Self {
         let name = line.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         Self { name: name.to_vec(), ..Self::default() }
@@ -614,6 +678,37 @@ impl Facts {
         let name = rest.get(1..)?.to_vec();
         Some(Self { name, is_dir: Some(is_dir), size, modified: None, mode: Some(mode) })
     }
+}
+
+/// The lines of a whole listing.
+fn listed_lines(bytes: &[u8]) -> Done<Vec<Vec<u8>>> {
+    if !bytes.is_empty() && !bytes.ends_with(b"\r\n") {
+        return fault("a listing ends within a line");
+    }
+    let mut lines: Vec<_> = split_lines(bytes).into_iter().map(<[u8]>::to_vec).collect();
+    lines.pop();
+    Ok(lines)
+}
+
+/// Sorted as the options ask, as far as the lines tell.
+fn in_order(lines: &[Vec<u8>], kind: &str, options: &str) -> Done {
+    let by_size = options.contains('S');
+    let reverse = options.contains('r');
+    if !(by_size && kind != "NLST" || reverse && !by_size) {
+        return Ok(());
+    }
+    let key = |line: &Vec<u8>| {
+        let facts =
+            if kind == "NLST" { Some(Facts::named(line)) } else { Facts::of_long(line) };
+        let size = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).nth(4);
+        let size = size.and_then(|size| std::str::from_utf8(size).ok()?.parse::<u64>().ok());
+        let size = size.filter(|_| by_size).unwrap_or_default();
+        (std::cmp::Reverse(size), facts.map(|facts| facts.name))
+    };
+    let keys: Vec<_> = lines.iter().map(key).collect();
+    let is_sorted =
+        if reverse { keys.iter().rev().is_sorted() } else { keys.iter().is_sorted() };
+    if is_sorted { Ok(()) } else { fault(format!("the order of {kind}{options} is not right")) }
 }
 
 /// At CR LF.
