@@ -323,6 +323,30 @@ fn an_upload_whose_control_connection_breaks_before_its_150_never_replaces_a_fil
     }
 }
 
+/// What the client has said before it went away is read piece by piece, and its end behind that.
+#[test]
+fn an_upload_whose_client_went_away_behind_many_commands_never_replaces_a_file() {
+    let server = Server::start();
+    let old = vec![b'o'; 12_000];
+    server.put("victim", &old);
+    for (round, line) in ["NOOP\r\n", "STAT\r\n"].into_iter().enumerate() {
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        // all of it is there when the server gets to the command
+        server.signal("STOP");
+        client.raw(b"STOR victim\r\n");
+        client.raw(line.repeat(1000).as_bytes());
+        drop(client);
+        data.write_all(b"cut").unwrap();
+        data.shutdown(Shutdown::Write).unwrap();
+        server.signal("CONT");
+        eventually("the session has ended", || {
+            server.log().matches(" ended after ").count() > round
+        });
+        assert!(server.get("victim") == old, "{line}");
+    }
+}
+
 mod levels {
     use super::*;
 
