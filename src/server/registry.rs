@@ -67,7 +67,9 @@ impl Registry {
 
     /// Ends the session of a stranger, if strangers hold two thirds of the places, and takes its
     /// place: that of the oldest one from where most of them come. A pause is cut short last, and
-    /// not for a client that comes from where somebody serves one (`owes`: or should).
+    /// not for a client that comes from where somebody serves one (`owes`: or should). Such a client
+    /// gets no place either from where fewer come than from there: whoever fills the server with
+    /// pauses would have each user who is about to log in turned out for it.
     pub(super) fn evict(
         &self,
         most: usize,
@@ -97,9 +99,15 @@ impl Registry {
                 *place == newcomer && stranger.rests.is_some()
             };
             let owes = owes || strangers.iter().any(pays);
+            let own = counts.get(&newcomer).copied().unwrap_or_default();
+            let has_more = |place| {
+                place == newcomer || counts.get(&place).is_some_and(|count| *count > own)
+            };
             let (id, _, Stranger { rests, .. }) = strangers
                 .into_iter()
-                .filter(|(_, _, stranger)| !owes || stranger.rests.is_none())
+                .filter(|(_, place, stranger)| {
+                    !owes || stranger.rests.is_none() && has_more(*place)
+                })
                 .min_by_key(|(id, place, stranger)| {
                     let count = counts.get(place).copied();
                     (Reverse(count), stranger.rests.is_some(), stranger.since, *id)

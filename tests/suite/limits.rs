@@ -319,6 +319,19 @@ mod admission {
     }
 
     #[test]
+    fn who_serves_a_pause_does_not_evict_those_from_where_no_more_come() {
+        let lines = "max_cons = 2\nmax_login_attempts = 0";
+        let server = Server::setup().ip("0.0.0.0").server(lines).start();
+        let (mut guesser, _) = guesser("127.0.0.2", &server);
+        let mut bob = stranger("127.0.0.3", &server);
+        let port = server.address().port();
+        turned_away(from("127.0.0.2", ([127, 0, 0, 1], port).into()));
+        bob.cmd("USER bob", 331);
+        bob.cmd("PASS secret", 230);
+        guesser.expect(530);
+    }
+
+    #[test]
     fn an_evicted_pause_is_still_paid_for() {
         let lines = "max_cons = 1\nmax_login_attempts = 0\nmax_per_ip = 1";
         let server = Server::setup().ip("0.0.0.0").server(lines).start();
