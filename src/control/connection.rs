@@ -166,7 +166,8 @@ impl Connection {
         if aside.is_patient() && left.is_none_or(|left| left > PROMPT) {
             let [spoke] = tls::wait([Some(self.channel.readable())], Some(PROMPT));
             if spoke {
-                return self.read(RecvFlags::DONTWAIT);
+                self.read(RecvFlags::DONTWAIT);
+                return;
             }
         }
         let [first, second] = aside.lingerers();
@@ -180,8 +181,25 @@ impl Connection {
         }
     }
 
-    /// One read, and what it says.
-    fn read(&mut self, flags: RecvFlags) {
+    /// Reads all that has come, as far as the queue has room, and sees then whether the client has
+    /// gone away: one that is killed may have said much before.
+    fn read_all(&mut self) {
+        while self.gone.is_none() {
+            if !self.framer.has_room() {
+                let [ended] = tls::wait([Some(self.channel.ended())], Some(Duration::ZERO));
+                if ended {
+                    self.lose_unread();
+                }
+                return;
+            }
+            if !self.read(RecvFlags::DONTWAIT) {
+                return;
+            }
+        }
+    }
+
+    /// One read, and what it says; `false` when nothing has come.
+    fn read(&mut self, flags: RecvFlags) -> bool {
         let mut flags = flags;
         loop {
             match self.receive(flags) {
@@ -189,7 +207,7 @@ impl Connection {
                     let answers = self.framer.take_answers();
                     self.send(&answers);
                 }
-                Ok(Got::Nothing) => return,
+                Ok(Got::Nothing) => return false,
                 Ok(Got::Closed | Got::Truncated) => self.gone = Some(Gone::Closed),
                 Err(why) => self.gone = Some(Gone::Broken(why)),
             }
@@ -197,7 +215,7 @@ impl Connection {
                 self.gone = Some(Gone::Endless);
             }
             if self.gone.is_some() || !self.channel.holds() {
-                return;
+                return true;
             }
             flags = RecvFlags::DONTWAIT;
         }
@@ -227,10 +245,16 @@ impl Connection {
     }
 
     /// A reply could not be sent. The client may have said QUIT before it left, and have left in
-    /// good order: then the transfer that it waited for is whole.
+    /// good order: then the transfer that it waited for is whole. After a reset reads look like
+    /// that too, for the system has told of it by the reply; but a reset behind an orderly end
+    /// is a broken pipe to it.
     #[cold]
     fn lose(&mut self, why: io::Error) {
         if self.gone.is_some() {
+            return;
+        }
+        if why.kind() != io::ErrorKind::BrokenPipe {
+            self.gone = Some(Gone::Broken(why));
             return;
         }
         while self.framer.has_room()
@@ -239,6 +263,18 @@ impl Connection {
         let has_left = matches!(self.receive(RecvFlags::DONTWAIT), Ok(Got::Closed));
         self.gone =
             Some(if has_left && self.has_quit() { Gone::Closed } else { Gone::Broken(why) });
+    }
+
+    /// The client has gone away behind a full queue: nothing is read, but whether the connection
+    /// broke can be asked.
+    #[cold]
+    fn lose_unread(&mut self) {
+        self.gone = Some(match self.stream.take_error() {
+            Err(why) | Ok(Some(why)) if why.kind() != io::ErrorKind::BrokenPipe => {
+                Gone::Broken(why)
+            }
+            Ok(_) | Err(_) => Gone::Closed,
+        });
     }
 
     /// Whether a QUIT waits for its turn.
@@ -458,12 +494,16 @@ impl Ear<'_> {
     }
 
     /// Whether the client is still there, however it was found out that it is not. One that has
-    /// said QUIT may close the control connection, and get its file all the same.
+    /// said QUIT may close the control connection, and get its file all the same; but not against
+    /// an order to end the session.
     fn ask(&self) -> Result<(), Interrupt> {
+        if let Some(why) = self.live.ended() {
+            return Err(Interrupt::Ended(why));
+        }
         match self.connection.gone {
             None => Ok(()),
             Some(Gone::Closed) if self.flowing && self.connection.has_quit() => Ok(()),
-            Some(_) => Err(self.live.ended().map_or(Interrupt::ControlLost, Interrupt::Ended)),
+            Some(_) => Err(Interrupt::ControlLost),
         }
     }
 }
@@ -490,11 +530,7 @@ impl Watch for Ear<'_> {
     }
 
     fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        if self.connection.framer.has_room() {
-            self.connection.read(RecvFlags::DONTWAIT);
-        } else {
-            self.connection.gone = Some(Gone::Closed);
-        }
+        self.connection.read_all();
         self.obey(progress)
     }
 }

@@ -95,9 +95,14 @@ pub(super) fn wait(
 ) -> Result<Ready, Interrupt> {
     watch.speak(progress)?;
     loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let [stopped, is_ready, spoke] =
-            tls::wait([Some(watch.stop()), data, watch.control()], left);
+        let mut left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let control = watch.control();
+        let is_deaf = control.is_none();
+        if is_deaf {
+            // an order to end the session wakes only who listens to its client
+            left = Some(left.map_or(DEAF, |left| left.min(DEAF)));
+        }
+        let [stopped, is_ready, spoke] = tls::wait([Some(watch.stop()), data, control], left);
         if stopped {
             return Err(Interrupt::Stopped);
         }
@@ -109,6 +114,9 @@ pub(super) fn wait(
         }
         if until.is_some_and(|until| until <= Instant::now()) {
             return Ok(Ready::TimedOut);
+        }
+        if is_deaf {
+            watch.speak(progress)?;
         }
     }
 }
@@ -164,6 +172,10 @@ const SMALL: u64 = 32 << 10;
 /// A data connection that never blocks, and work before there is one, is left for a look at the
 /// control connection so often.
 pub const LOOK: Duration = Duration::from_millis(20);
+
+/// A wait during which nothing more can be heard of the client is interrupted so often for a look
+/// at what else may end it.
+const DEAF: Duration = Duration::from_millis(500);
 
 /// After the end of an upload its control connection is watched for no longer than this.
 const MOMENT: Duration = Duration::from_millis(5);
@@ -301,8 +313,10 @@ impl<'a> Pump<'a> {
         let mut buffer = Vec::with_capacity(room);
         let mut lines = ascii.then(|| (FromWire::default(), Vec::new()));
         let mut may_splice = !ascii && from.plain().is_some();
-        // most clients send nothing before the 150 has come
-        self.until_ready(from.readable())?;
+        // most clients send nothing before the 150 has come; and what is in place stays as it was
+        // for one that has gone by then
+        while self.look_for(from.readable())? == Ready::TimedOut {}
+        upload.begin().map_err(DataError::Write)?;
         loop {
             if may_splice && self.progress.bytes >= LARGE && self.throttle.is_off() {
                 match Tube::open() {
@@ -396,13 +410,16 @@ impl<'a> Pump<'a> {
     /// of its buffers is free, which with a slow peer may take longer than `patience`; so
     /// before a transfer is given up, one more try shows whether there is room for a little.
     fn until_ready(&mut self, data: Awaited<'_>) -> Result<(), DataError> {
+        self.look_for(data).map(drop)
+    }
+
+    fn look_for(&mut self, data: Awaited<'_>) -> Result<Ready, DataError> {
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let until = self.patience.map(|patience| since + patience);
         if until.is_some_and(|until| until <= Instant::now()) {
             return Err(DataError::Stalled);
         }
-        wait(self.watch, &self.progress, Some(data), until)?;
-        Ok(())
+        Ok(wait(self.watch, &self.progress, Some(data), until)?)
     }
 
     /// Counts, sleeps for the rate, and looks at the control connection now and then.

@@ -158,16 +158,19 @@ impl Channel {
         Self { stream: self.stream, tls: None }
     }
 
-    /// Throws away what the peer still sends; says whether its end has come.
+    /// Throws away what the peer still sends, but for a part of it if there is much; says whether
+    /// its end has come.
     pub fn discard(&self) -> bool {
+        const MOST: usize = 64;
         let mut rest = [0; 1024];
-        loop {
+        for _ in 0..MOST {
             match recv(&*self.stream, &mut rest, RecvFlags::DONTWAIT) {
                 Ok((1.., _)) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return false,
                 Ok(_) | Err(_) => return true,
             }
         }
+        false
     }
 
     /// Waits until there is something to read: bytes or an end.
@@ -200,5 +203,31 @@ impl Channel {
 
     fn awaited(&self, flags: PollFlags, is_here: bool) -> Awaited<'_> {
         Awaited::new(self.stream.as_fd(), flags, is_here)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn a_peer_that_sends_without_end_is_left_in_between() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        while peer.write(&[0; 4096]).is_ok() {}
+        let stream = Arc::new(stream);
+        let channel = Channel::new(Arc::clone(&stream));
+        assert!(!channel.discard());
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert!((&*stream).read(&mut [0; 1]).is_ok_and(|read| read == 1));
+        drop(peer);
+        while !channel.discard() {}
     }
 }

@@ -613,6 +613,58 @@ fn a_client_that_is_gone_is_noticed_behind_a_full_queue_of_commands() {
     server.wait_for_log("ended");
 }
 
+/// A client that has said QUIT may close its side; a reset says that it was killed, however it is
+/// found out: by a reply that cannot be sent, or behind a full queue of commands.
+#[test]
+fn a_reset_behind_quit_leaves_the_old_version_in_place() {
+    let many = "NOOP\r\n".repeat(300);
+    let full = format!("QUIT\r\n{}", "NOOP\r\n".repeat(2100));
+    for queued in ["QUIT\r\n", "STAT\r\nQUIT\r\n", &many, &full] {
+        for command in ["STOR file", "APPE file"] {
+            let server = Server::start();
+            server.put("file", "old");
+            let mut client = Client::bob(&server);
+            let mut data = client.passive();
+            client.cmd(command, 150);
+            client.raw(queued.as_bytes());
+            reset(client.stream);
+            // the server may have closed it already
+            let _ = data.write_all(b"cut").and_then(|()| data.shutdown(Shutdown::Write));
+            let line = server.wait_for_log(&format!("{} \"", &command[..4]));
+            assert!(line.contains("failed: "), "{line}");
+            server.wait_for_log("ended");
+            assert_eq!(server.get("file"), b"old", "{command} {queued:.20}");
+        }
+    }
+}
+
+#[test]
+fn a_classic_upload_whose_client_has_gone_before_its_first_byte_cuts_nothing() {
+    let server = Server::setup().server("atomic_uploads = off").start();
+    server.put("file", "old");
+    let mut client = Client::bob(&server);
+    let data = client.passive();
+    client.cmd("STOR file", 150);
+    reset(client.stream);
+    let line = server.wait_for_log("STOR \"");
+    assert!(line.contains("failed: "), "{line}");
+    assert_eq!(server.get("file"), b"old");
+    drop(data);
+}
+
+#[test]
+fn a_reset_ends_what_waits_in_a_full_queue_of_commands() {
+    let server = with_huge_file();
+    server.put("file", "old");
+    let mut client = Client::bob(&server);
+    let mut data = stuck_download(&mut client);
+    client.raw(format!("DELE file\r\n{}", "NOOP\r\n".repeat(2100)).as_bytes());
+    reset(client.stream);
+    server.wait_for_log("ended");
+    assert_eq!(server.get("file"), b"old");
+    drain(&mut data);
+}
+
 #[test]
 fn a_client_that_is_gone_ends_the_wait_for_its_data_connection() {
     for last in ["", "NOOP\r\n"] {

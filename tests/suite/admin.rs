@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -199,6 +199,33 @@ mod kick {
         eventually("it is gone", || ftpd(&server, &["who"]).1.lines().count() == 1);
         drop(data);
         assert_eq!(server.get("file"), b"old");
+    }
+
+    /// It may get its file all the same, but not against the administrator's will.
+    #[test]
+    fn a_transfer_ends_whose_client_has_said_quit_and_closed_its_side() {
+        for stalls in [false, true] {
+            let server = Server::start();
+            server.put("file", "old");
+            let mut client = Client::bob(&server);
+            let mut data = client.passive();
+            client.cmd("STOR file", 150);
+            client.raw(b"STAT\r\nQUIT\r\n");
+            client.expect(211);
+            client.stream().shutdown(Shutdown::Write).unwrap();
+            data.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+            data.write_all(b"new").unwrap();
+            eventually("it runs", || ftpd(&server, &["who"]).1.contains("3 B"));
+            assert_eq!(ftpd(&server, &["kick", "bob"]).0, 0);
+            eventually("it is gone", || {
+                if !stalls {
+                    let _ = data.write_all(b"new");
+                }
+                ftpd(&server, &["who"]).1.lines().count() == 1
+            });
+            client.expect(426);
+            assert_eq!(server.get("file"), b"old");
+        }
     }
 
     #[test]

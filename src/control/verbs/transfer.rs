@@ -202,8 +202,7 @@ fn receive(
     let size = session.state.parameters.announced.take();
     session.live.begin(verb, &tree.real(&announced), size);
     let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
-        let begun = upload.begin().map_err(DataError::Write);
-        match begun.and_then(|()| pump.receive(data, &mut upload, ascii)) {
+        match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
                 placed = Some(upload.finish().map_err(DataError::Write)?);
                 Ok(())
