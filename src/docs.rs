@@ -207,6 +207,24 @@ fn roff(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
+/// A manual whose long lines of text are broken; what is shown as it stands, and requests, stay.
+pub fn broken(manual: &str) -> String {
+    let mut is_shown_as_it_stands = false;
+    let mut text = String::new();
+    for line in manual.lines() {
+        match line {
+            ".nf" => is_shown_as_it_stands = true,
+            ".fi" => is_shown_as_it_stands = false,
+            _ => {}
+        }
+        let is_text = !is_shown_as_it_stands && !line.starts_with(['.', '\'']);
+        let line = if is_text && line.len() > 80 { lines(line) } else { line.to_owned() };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
 /// Text for a manual: a sentence begins a line, and no line is longer than people like to edit.
 fn filled(text: &str) -> String {
     let sentences = text.split(". ").collect::<Vec<_>>();

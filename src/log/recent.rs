@@ -118,7 +118,8 @@ mod tests {
         let all = recent.list();
         assert_eq!(all.len(), MOST + 1);
         assert!(
-            all.iter().any(|told| told.text == "DELE refused: a\\nb" && told.kind == "refused")
+            all.iter()
+                .any(|told| told.text == "DELE refused: a\\x0ab" && told.kind == "refused")
         );
         assert_eq!(all[0].text, "login failed for 'eve': wrong password");
         let off = Recent::new(false);
