@@ -2,7 +2,7 @@
 //!
 //! A login only writes it down in memory. The server lets it be saved to `logins` in `state_dir`
 //! from time to time and at its end, so that no login waits for a disk; a crash costs the last
-//! minute. A line of the file is `seconds address name`.
+//! minute. A line of the file is `seconds.nanoseconds address name`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -143,15 +143,18 @@ pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
 }
 
 fn line(name: &str, last: &LastLogin) -> Option<String> {
-    let seconds = last.at.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    Some(format!("{seconds} {} {name}\n", last.address))
+    let at = last.at.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{}.{:09} {} {name}\n", at.as_secs(), at.subsec_nanos(), last.address))
 }
 
 fn read_line(line: &str) -> Option<(String, LastLogin)> {
     let mut words = line.splitn(3, ' ');
-    let seconds = words.next()?.parse().ok()?;
+    let at = words.next()?;
+    let (seconds, nanos) = at.split_once('.').unwrap_or((at, "0"));
+    let (seconds, nanos) = (seconds.parse().ok()?, nanos.parse::<u32>().ok()?);
     let address = words.next()?.parse().ok()?;
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    let after = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?;
+    let at = UNIX_EPOCH.checked_add(after)?;
     Some((words.next()?.to_owned(), LastLogin { at, address }))
 }
 
