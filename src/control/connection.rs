@@ -489,7 +489,7 @@ impl Ear<'_> {
             let reply = transfer_status(self.verb, progress);
             self.connection.reply(&reply);
         }
-        let aborted = self.connection.framer.waiting().any(abor);
+        let aborted = self.connection.framer.look_for(abor);
         if aborted { Err(Interrupt::Abort) } else { self.ask() }
     }
 

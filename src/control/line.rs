@@ -40,6 +40,8 @@ pub(super) struct Framer {
     /// What Telnet wants to be said.
     answers: Vec<u8>,
     lines: VecDeque<Line>,
+    /// How many of the first lines an ear has looked at.
+    looked_at: usize,
     queued: usize,
 }
 
@@ -134,6 +136,7 @@ impl Framer {
     /// The next complete line.
     pub(super) fn pop(&mut self) -> Option<Line> {
         let line = self.lines.pop_front()?;
+        self.looked_at = self.looked_at.saturating_sub(1);
         if let Line::Text(text) = &line {
             self.queued -= text.len();
         }
@@ -143,6 +146,15 @@ impl Framer {
     /// The complete lines, first one first.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
+    }
+
+    /// Whether a line that has come since the last look is one that is looked for. A full queue is
+    /// not read through again for each byte that arrives.
+    pub(super) fn look_for(&mut self, is_it: impl Fn(&Line) -> bool) -> bool {
+        let found = self.lines.iter().skip(self.looked_at).position(is_it);
+        // one that was found is found again
+        self.looked_at = found.map_or(self.lines.len(), |at| self.looked_at + at);
+        found.is_some()
     }
 
     /// Whether all that came has been taken.

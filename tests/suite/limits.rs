@@ -232,10 +232,12 @@ mod admission {
         drop(free);
         let lines = "max_cons = 1\ntls_cert = auto\nlogin_timeout = 0\npassword_workers = 1";
         let server = Server::setup()
+            .ip("0.0.0.0")
             .server(&format!("{lines}\ntls_implicit_port = {port}"))
             .section(&format!("[user:slow]\npassword = {slow}\nperm = el\nhome = home"))
             .start();
         let implicit = SocketAddr::from(([127, 0, 0, 1], port));
+        let explicit = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
         let waits = |client: &mut Client| {
             client.expect(220);
         };
@@ -259,11 +261,11 @@ mod admission {
         };
         let says_nothing = |_: &mut Client| {};
         let cases: [(SocketAddr, Occupy<'_>); 6] = [
-            (server.address(), &waits),
-            (server.address(), &shakes_hands),
-            (server.address(), &reads_nothing),
-            (server.address(), &is_checked),
-            (server.address(), &pauses),
+            (explicit, &waits),
+            (explicit, &shakes_hands),
+            (explicit, &reads_nothing),
+            (explicit, &is_checked),
+            (explicit, &pauses),
             (implicit, &says_nothing),
         ];
         for (number, (address, occupy)) in cases.into_iter().enumerate() {
@@ -272,12 +274,13 @@ mod admission {
             eventually("it is inside", || run(&["who"], server.dir()).1.lines().count() == 2);
             occupy(&mut old);
             let began = Instant::now();
-            let mut user = Client::silent(server.address());
+            // from the address of one that serves a pause nobody would get its place
+            let mut user = from("127.0.0.3", explicit);
             user.expect(220);
             user.cmd("USER bob", 331);
             user.cmd("PASS secret", 230);
             assert!(began.elapsed() < PROMPT, "{number}: {:?}", began.elapsed());
-            turned_away(Client::silent(server.address()));
+            turned_away(Client::silent(explicit));
             user.cmd("QUIT", 221);
             user.expect_close();
             drop(old);
