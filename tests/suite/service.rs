@@ -11,7 +11,6 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -214,10 +213,10 @@ mod notify {
         }
     }
 
-    /// The log is a pipe that nobody reads: the thread that accepts waits for it when it turns a
-    /// client away, and no client is taken in any more.
+    /// The log is a pipe that nobody reads. The thread that accepts waits for it when it turns a
+    /// client away, but not for long: what has to be done goes before what has to be said.
     #[test]
-    fn the_watchdog_hears_nothing_while_no_client_is_taken_in() {
+    fn a_log_that_nobody_reads_keeps_no_client_waiting() {
         let supervisor = Supervisor::listen();
         let pipe = supervisor.dir.path().join("log");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -238,15 +237,14 @@ mod notify {
         let _first = crate::program::log_in(address, "bob", "tops3cret");
         while log.write(&[b'.'; 100]).is_ok() {}
         while log.write(b".").is_ok() {}
-        let _second = Client::silent(address);
-        // what was said before it got stuck
-        supervisor.socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-        let until = Instant::now() + PATIENCE;
-        while supervisor.receive().is_ok() {
-            assert!(Instant::now() < until, "the watchdog is told that all is well");
+        for _ in 0..3 {
+            Client::silent(address).expect(421);
+        }
+        // some of these are from before it got stuck
+        for _ in 0..50 {
+            while supervisor.next() != "WATCHDOG=1" {}
         }
         let _ = log.read(&mut vec![0; 1 << 16]).unwrap();
-        supervisor.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         while supervisor.next() != "WATCHDOG=1" {}
     }
 

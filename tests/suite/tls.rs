@@ -1166,7 +1166,10 @@ mod cut_early {
             let data = client.passive();
             client.send("RETR down");
             crate::client::reset(data);
-            while client.next_code() == 150 {}
+            if client.next_code() == 150 {
+                client.expect(150);
+            }
+            client.expect_in(400..600);
             is_told(&server, "RETR", "down", 'o');
             assert!(!server.has("cut") && !server.has("never"));
         }
