@@ -208,8 +208,8 @@ impl Unit {
     }
 }
 
-/// Whom a server of these settings runs as: the user of the settings, which may have faults, or of
-/// the unit, or else who owns what a server has made.
+/// Returns the user that a server of these settings runs as: that of the settings, which may have
+/// faults, or of the unit, or else the owner of what a server has made.
 pub(super) fn server_user(settings: &Path) -> Option<Ids> {
     let text = |key: &str| config::server_text(settings, key).ok().flatten();
     if let Some(name) = text("user") {
