@@ -331,6 +331,20 @@ pub fn may_follow(path: &Path, user: Option<&Ids>) -> Result<(), String> {
 /// The system's, or that root does not follow where it leads.
 pub(super) fn make_folder_as_root(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let path = std::path::absolute(path)?;
+    for _ in 0..TRIES {
+        match make_folders(&path, to) {
+            // somebody else has made it since it was looked for, and it is looked at again
+            Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => {}
+            done => return done,
+        }
+    }
+    Err(Errno::EXIST.into())
+}
+
+/// How often a folder may come into being while it is about to be made.
+const TRIES: usize = 16;
+
+fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let make = |folder: &OwnedFd, name: &OsStr, trust: Trust| {
         let mode = Mode::from_raw_mode(0o700);
         if trust == Trust::Foreign && to.is_some() {
@@ -351,7 +365,7 @@ pub(super) fn make_folder_as_root(path: &Path, to: Option<&Ids>) -> io::Result<(
         let (user, group) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
         Ok(fchown(&fresh, Some(user), Some(group))?)
     };
-    let held = match Walk::new(&path)?.find(make) {
+    let held = match Walk::new(path)?.find(make) {
         Err(why) if Errno::from_io_error(&why) == Some(Errno::ISDIR) => return Ok(()),
         found => found?,
     };

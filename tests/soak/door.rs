@@ -167,21 +167,16 @@ impl Client {
 
     /// The server must have closed it.
     pub fn is_closed(&mut self, door: Door) -> Done {
-        match door.wire {
-            Some(mut wire) => {
-                wire.read_all(Instant::now())
-                    .map_err(broken("the connection is still there"))?;
-                Ok(())
-            }
-            None => {
-                let To::Passive(address) = door.to else { return Ok(()) };
-                match wire::connect(self.own, address) {
-                    Err(why) if why.kind() == ErrorKind::ConnectionRefused => Ok(()),
-                    // another session may have got it since, and sends strangers away
-                    Err(why) => fault(format!("a port that was not used in time: {why}")),
-                    Ok(_) => fault("a port that was not used in time is still open"),
-                }
-            }
+        if let Some(mut wire) = door.wire {
+            wire.read_all(Instant::now()).map_err(broken("the connection is still there"))?;
+            return Ok(());
+        }
+        let To::Passive(address) = door.to else { return Ok(()) };
+        match wire::connect(self.own, address) {
+            Err(why) if why.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            // another session may have got it since, and sends strangers away
+            Err(why) => fault(format!("a port that was not used in time: {why}")),
+            Ok(_) => fault("a port that was not used in time is still open"),
         }
     }
 
