@@ -312,8 +312,11 @@ impl Client {
 
     /// There is no file of the whole name, which may be a time and the name of another.
     fn modified_otherwise(&mut self, line: Vec<u8>) -> Step {
-        if line.strip_prefix(b"MDTM ") != Some(DATED) {
-            return step(line, &[550]);
+        match line.strip_prefix(b"MDTM ") {
+            Some(DATED) => {}
+            // the time and the path of another, which may be there
+            Some(other) if other.starts_with(DATED) => return step("NOOP", &[200]),
+            _ => return step(line, &[550]),
         }
         let path = [&self.cwd[..], &[b"a".to_vec()]].concat();
         let is_there = match self.tree().at(&path) {
@@ -943,8 +946,8 @@ impl Client {
         let verbs =
             ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
         let mut verb = *self.random.pick(&verbs);
-        if verb == "MDTM" && path.last().is_some_and(|name| name == DATED) {
-            // it may be the time and the name of a directory
+        if verb == "MDTM" && path.iter().any(|name| name == DATED) {
+            // it may be the time and the path of another
             verb = "SIZE";
         }
         if matches!(verb, "SIZE" | "STOR" | "APPE") {
