@@ -685,9 +685,7 @@ mod state {
 
     #[test]
     fn what_another_server_held_at_the_start_is_had_when_that_ends() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = crate::server::free_port();
         let mut first = with_part(&format!("metrics_listen = {port}"));
         let dir = first.dir().to_owned();
         let log = || fs::read_to_string(dir.join("second")).unwrap_or_default();

@@ -2,15 +2,13 @@
 //! server's certificate, against an authority that is made here.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::clients::{Outcome, Tool, noise, same, tree};
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, free_port};
 
 /// Each version of TLS that is spoken.
 const VERSIONS: [&str; 2] = ["1.2", "1.3"];
@@ -63,19 +61,6 @@ fn implicit(tool: &Tool, lines: &str) -> (Server, u16) {
     let port = free_port();
     let server = secure(tool, &format!("{lines}\ntls_implicit_port = {port}"));
     (server, port)
-}
-
-/// A port that nobody has now. Above those that the system gives out by itself, so that only
-/// another test run could be quicker.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 61_000 + u16::try_from(std::process::id() % 4_000).unwrap();
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// 20 MB, made once for all tests.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::client::Client;
-use crate::server::{PATIENCE, Server, run};
+use crate::server::{PATIENCE, Server, free_port, run};
 
 /// How far measured times may be off on a machine that has other things to do.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -227,9 +227,7 @@ mod admission {
     #[test]
     fn a_stranger_gives_its_place_back_whatever_it_is_doing() {
         let slow = "$2b$14$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.";
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = free_port();
         let lines = "max_cons = 1\ntls_cert = auto\nlogin_timeout = 0\npassword_workers = 1";
         let server = Server::setup()
             .ip("0.0.0.0")

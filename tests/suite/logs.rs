@@ -646,7 +646,7 @@ mod full_disks {
         limit(&program, None);
         let logged_in = |text: &str| text.matches("\"event\":\"logged_in\"").count();
         eventually("all is there", || logged_in(&program.text("ftpd.log")) == 4);
-        assert!(program.text("stderr").contains("lines wait until there is room"));
+        program.wait_for("stderr", "lines wait until there is room");
         assert_eq!(program.stop(), 0);
         for line in program.text("ftpd.log").lines() {
             assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");

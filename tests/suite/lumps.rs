@@ -10,7 +10,7 @@ use rustls::{ClientConnection, SupportedProtocolVersion};
 use socket2::SockRef;
 
 use crate::client::{Client, reset};
-use crate::server::{PATIENCE, Server, Setup, eventually};
+use crate::server::{PATIENCE, Server, Setup, eventually, free_port};
 use crate::tls_client::{Authority, Tls, VERSIONS};
 
 fn setup() -> Setup {
@@ -151,7 +151,7 @@ fn an_upload_that_comes_before_its_command_is_there_at_once() {
 
 #[test]
 fn commands_that_arrive_with_the_handshake_are_answered_at_once() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let server = setup().server(&format!("tls_implicit_port = {port}")).start();
     for version in VERSIONS {
         for (implicit, cut) in
@@ -422,7 +422,7 @@ mod levels {
 
     #[test]
     fn on_the_implicit_port_data_is_private_until_prot_c() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let server = setup().server(&format!("tls_implicit_port = {port}")).start();
         server.put("file", "content");
         for version in VERSIONS {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::client::{Client, drain};
 use crate::program;
-use crate::server::{Server, Setup, eventually, run};
+use crate::server::{Server, Setup, eventually, free_port, run};
 use crate::tls_client::{Authority, Pair, Tls, VERSIONS, fingerprint, named};
 
 /// A server with a certificate of its own making.
@@ -592,11 +592,6 @@ mod transfers {
             goes_on(&server, &mut client, &tls);
         }
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What data connections must do to be taken for the client's (`tls_resume`).
