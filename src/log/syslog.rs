@@ -7,9 +7,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use log::Level;
 use time::OffsetDateTime;
+
+use super::sink::Sink;
 
 /// Where it is as a rule.
 pub(super) const USUAL: &str = "/dev/log";
@@ -46,12 +49,14 @@ pub(super) struct Syslog {
     socket: Option<UnixDatagram>,
     /// Lines go to standard error, and that has been said.
     astray: bool,
+    /// Where they go then.
+    stderr: Option<Arc<Sink>>,
 }
 
 impl Syslog {
     /// Connects; if there is nobody, it is tried again with each line.
     pub(super) fn open(path: &Path) -> Self {
-        Self { path: path.to_owned(), socket: None, astray: false }
+        Self { path: path.to_owned(), socket: None, astray: false, stderr: Sink::stderr().ok() }
     }
 
     fn send(&mut self, line: &[u8]) -> io::Result<()> {
@@ -79,7 +84,10 @@ impl Syslog {
         let number = line.iter().position(|&byte| byte == b'>').map_or(0, |end| end + 1);
         text.extend_from_slice(line.get(number..).unwrap_or_default());
         text.push(b'\n');
-        io::stderr().write_all(&text)
+        if let Some(stderr) = &self.stderr {
+            stderr.write(&text);
+        }
+        Ok(())
     }
 }
 
