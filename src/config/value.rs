@@ -301,7 +301,12 @@ pub(super) fn listening(text: &str) -> Result<(), Refused> {
 /// No name ends in a number (RFC 3696 §2), so this is an IPv4 address with a slip of the pen.
 fn is_broken_address(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
-    let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    // which the C library takes for an address as well
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = is_decimal
+        || hexadecimal
+            .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     is_number && text.parse::<IpAddr>().is_err()
 }
 
@@ -381,6 +386,14 @@ pub(super) fn password(text: &str) -> Result<Password, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_the_c_library_takes_for_addresses_are_no_names() {
+        for text in ["0x7f000001", "0X7F.1", "127.1", "2130706433", "10.0.0.0x1"] {
+            assert!(reachable_host(text).is_err(), "{text}");
+        }
+        assert!(reachable_host("0xide.example").is_ok());
+    }
 
     #[test]
     fn sizes_are_1024_based_and_may_say_per_second() {

@@ -488,6 +488,10 @@ mod tests {
         let text = anonymous(other);
         assert!(has(&text, "perm = elrdfw") && !text.contains("_only"), "{text}");
         assert!(!text.contains("allow_overwrite"), "{text}");
+        // what becomes another user's there is nobody's here
+        let text = anonymous(&format!("{other}chown_uploads=YES\n"));
+        assert!(has(&text, "perm = elrw") && has(&text, "world_readable_only = on"), "{text}");
+        assert!(has(&text, "allow_overwrite = off"), "{text}");
         for (conf, wanted) in [
             ("ssl_enable=YES\n", "off"),
             ("ssl_enable=YES\nforce_anon_logins_ssl=YES\n", "control"),
@@ -607,6 +611,11 @@ mod tests {
             assert!(has(&text, line), "{line}\n{text}");
         }
         assert!(text.contains("the wrong way round") && !text.contains("masquerade"), "{text}");
+        // a limit that cannot be read lets nobody in without it
+        let (text, faults) =
+            imported("enable_anonymous = 'on'\nanonymous_path = '/srv'\nmax_cons = many()\n");
+        assert_eq!(lines(&faults), [3]);
+        assert!(!has(&text, "[anonymous]") && has(&text, ";[anonymous]"), "{text}");
         let (text, faults) = imported(
             "ip = ''\nport = 70000\nmax_cons = os.cpu_count()\npassive_ports = 5\n\
              enable_anonymous = 'maybe'\nenable_logging = True\nlogging_name = 'x.log'\n\

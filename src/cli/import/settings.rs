@@ -59,7 +59,13 @@ pub(super) fn import(lines: &[(usize, &str)]) -> Imported {
     settings.masquerade(&mut server);
     settings.limits(&mut server);
     settings.log(&mut server);
-    let anonymous = settings.anonymous();
+    let anonymous = settings.anonymous().map_or_else(String::new, |mut section| {
+        if settings.faults.is_empty() {
+            return section.text + "\n";
+        }
+        section.note("left out, for a line that cannot be read may have restricted it");
+        section.held() + "\n"
+    });
     let text = server.text + "\n" + &anonymous;
     Imported { text, faults: settings.faults }
 }
@@ -182,21 +188,21 @@ impl Settings {
         }
     }
 
-    fn anonymous(&mut self) -> String {
+    fn anonymous(&mut self) -> Option<Section> {
         if self.switch("enable_anonymous") != Some(true) {
-            return String::new();
+            return None;
         }
         let Some((_, home)) = self.text("anonymous_path").filter(|(_, home)| !home.is_empty())
         else {
             let line = self.values.get("enable_anonymous").map_or(0, |(line, _)| *line);
             let why = "enable_anonymous takes an anonymous_path".to_owned();
             self.faults.push((line, why));
-            return String::new();
+            return None;
         };
         let mut section = Section::new("anonymous");
         section.set("home", &home);
         section.set("perm", "elr");
-        section.text + "\n"
+        Some(section)
     }
 
     /// `'on'`, `True` and the like; what is none of them is a fault, and nothing.

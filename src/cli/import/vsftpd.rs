@@ -104,7 +104,7 @@ const ALWAYS: [(&str, bool); 17] = [
 ];
 
 /// What has no equal here, and whose want opens nothing.
-const OTHERS: [&str; 43] = [
+const OTHERS: [&str; 42] = [
     "accept_timeout",
     "allow_anon_ssl",
     "background",
@@ -124,7 +124,6 @@ const OTHERS: [&str; 43] = [
     "ecdh_param_file",
     "email_password_file",
     "force_dot_files",
-    "ftp_enable",
     "http_enable",
     "isolate",
     "isolate_network",
@@ -171,12 +170,13 @@ enum When {
 }
 
 /// What would be open without them and has no equal: a comment alone is too little.
-const RESTRICTIONS: [(&str, When, Who); 12] = [
+const RESTRICTIONS: [(&str, When, Who); 13] = [
     ("banned_email_file", When::Said, Who::Anonymous),
     ("cmds_allowed", When::Said, Who::All),
     ("cmds_denied", When::Said, Who::All),
     ("deny_email_enable", When::On, Who::Anonymous),
     ("deny_file", When::Said, Who::All),
+    ("ftp_enable", When::Off, Who::All),
     ("hide_file", When::Said, Who::All),
     ("hide_ids", When::On, Who::All),
     ("pasv_enable", When::Off, Who::All),
@@ -598,7 +598,9 @@ impl<'t> Conf<'t> {
                 perm += letter;
             }
         }
-        let may_replace = self.switch("anon_other_write_enable", false) && write;
+        // what a stranger has uploaded becomes another user's there, whom no stranger can act for
+        let chown = self.switch("chown_uploads", false);
+        let may_replace = self.switch("anon_other_write_enable", false) && write && !chown;
         let letters = [
             (may_replace, "df"),
             (self.switch("anon_mkdir_write_enable", false), "m"),
@@ -609,14 +611,14 @@ impl<'t> Conf<'t> {
         }
         let mut umask = self.mode("anon_umask", 0o077) | self.not_opened();
         let chown_mode = self.mode("chown_upload_mode", 0o600);
-        if self.switch("chown_uploads", false) {
+        if chown {
             umask |= 0o666 & !chown_mode;
         }
         Strangers {
             perm,
             umask,
             rate: self.number("anon_max_rate", u64::MAX).unwrap_or_default(),
-            public_only: self.switch("anon_world_readable_only", true),
+            public_only: self.switch("anon_world_readable_only", true) || chown,
             may_replace,
         }
     }
