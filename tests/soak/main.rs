@@ -53,6 +53,8 @@ mod session;
 mod strangers;
 mod tls;
 mod transfers;
+#[path = "../suite/trusting.rs"]
+mod trusting;
 mod ways;
 mod wire;
 

@@ -32,6 +32,7 @@
 //! | `tls.rs` | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS |
 //! | `lumps.rs` | how bytes arrive over TLS: all in one piece, byte by byte; early ends; thieves |
 //! | `tls_client.rs` | the harness of these: a TLS client, and an authority that issues certificates |
+//! | `trusting.rs` | the harness's look at certificates, which the soak shares |
 //! | `table.rs` | loops over the two tables; the permission matrix |
 //! | `rooms.rs` | which room may use which |
 //! | `clients.rs` | real clients, whole trees, compared by hash |
@@ -92,5 +93,6 @@ mod tls_client;
 mod tls_keys;
 mod transfer;
 mod tree;
+mod trusting;
 mod uploads;
 mod why;
