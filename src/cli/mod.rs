@@ -41,6 +41,9 @@ use crate::hook;
 use crate::log::escaped;
 use crate::tls;
 
+#[doc(hidden)]
+pub use import::import_text;
+
 /// Where the settings are looked for when no file is named.
 const FILES: [&str; 2] = ["ftpd.ini", "/etc/ftpd.ini"];
 

@@ -77,6 +77,19 @@ pub(super) fn read(bytes: &[u8]) -> Document {
     Document { sections, faults }
 }
 
+/// Returns the section, key, value and line number of each entry that can be read, and the number
+/// of faults. This is the reader as the fuzz targets see it.
+#[doc(hidden)]
+pub fn rows(bytes: &[u8]) -> (Vec<(String, String, String, usize)>, usize) {
+    let document = read(bytes);
+    let rows = document.sections.into_iter().flat_map(|section| {
+        let name = section.name;
+        let row = move |entry: Entry| (name.clone(), entry.key, entry.value, entry.line);
+        section.entries.into_iter().map(row)
+    });
+    (rows.collect(), document.faults.len())
+}
+
 /// The double quotes that keep outer spaces. Inside, nothing is special.
 fn unquote(value: &str) -> &str {
     value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)

@@ -29,6 +29,8 @@ pub use day::Day;
 pub use error::{ConfigError, Fault, Place};
 pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
+#[doc(hidden)]
+pub use ini::rows;
 pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
 pub use perm::{Perm, PermSet};
 pub use rate::Rate;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 /// One line, without its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
     /// What it says.
     Text(Vec<u8>),
     /// It was longer than [`LONGEST`] and is gone.
@@ -16,7 +16,7 @@ pub(super) enum Line {
 }
 
 /// A path may have 4,096 bytes on Linux, and a Telnet client may double some of them.
-pub(super) const LONGEST: usize = 8192;
+pub const LONGEST: usize = 8192;
 
 /// Bytes of complete lines that may wait for their turn.
 const QUEUE: usize = 16 << 10;
@@ -30,7 +30,7 @@ const PATIENCE: usize = 1 << 20;
 
 /// Collects bytes until they make lines.
 #[derive(Debug, Default)]
-pub(super) struct Framer {
+pub struct Framer {
     partial: Vec<u8>,
     /// How much of an overlong line has been thrown away.
     skipped: usize,
@@ -64,7 +64,7 @@ const DONT: u8 = 254;
 
 impl Framer {
     /// Takes in what has been read.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             match (self.telnet, byte) {
                 (Telnet::Data, IAC) => self.telnet = Telnet::Command,
@@ -100,7 +100,7 @@ impl Framer {
     }
 
     /// What Telnet wants to be sent to the client now.
-    pub(super) fn take_answers(&mut self) -> Vec<u8> {
+    pub fn take_answers(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.answers)
     }
 
@@ -134,7 +134,7 @@ impl Framer {
     }
 
     /// The next complete line.
-    pub(super) fn pop(&mut self) -> Option<Line> {
+    pub fn pop(&mut self) -> Option<Line> {
         let line = self.lines.pop_front()?;
         self.looked_at = self.looked_at.saturating_sub(1);
         if let Line::Text(text) = &line {
@@ -144,13 +144,13 @@ impl Framer {
     }
 
     /// The complete lines, first one first.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Line> {
+    pub fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
 
     /// Whether a line that has come since the last look is one that is looked for. A full queue is
     /// not read through again for each byte that arrives.
-    pub(super) fn look_for(&mut self, is_it: impl Fn(&Line) -> bool) -> bool {
+    pub fn look_for(&mut self, is_it: impl Fn(&Line) -> bool) -> bool {
         let found = self.lines.iter().skip(self.looked_at).position(is_it);
         // one that was found is found again
         self.looked_at = found.map_or(self.lines.len(), |at| self.looked_at + at);
@@ -158,28 +158,28 @@ impl Framer {
     }
 
     /// Whether all that came has been taken.
-    pub(super) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         let nothing = self.partial.is_empty() && self.skipped == 0 && self.lines.is_empty();
         nothing && self.telnet == Telnet::Data
     }
 
     /// Whether a line that has only begun holds what no command does.
-    pub(super) fn has_noise(&self) -> bool {
+    pub fn has_noise(&self) -> bool {
         self.partial.iter().any(|&byte| byte.is_ascii_control() && !b"\t\r".contains(&byte))
     }
 
     /// Whether more should be read before some lines have been dealt with.
-    pub(super) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.queued < QUEUE && self.lines.len() < QUEUE_LINES
     }
 
     /// Whether a line without an end has gone on for too long.
-    pub(super) fn is_hopeless(&self) -> bool {
+    pub fn is_hopeless(&self) -> bool {
         self.skipped > PATIENCE
     }
 
     /// Gives back memory that a long line had needed.
-    pub(super) fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         if self.partial.is_empty() {
             self.partial.shrink_to(256);
         }

@@ -4,13 +4,14 @@
 //! Chooses every reply. Opens no file and moves no bulk bytes itself.
 
 pub mod command;
+#[doc(hidden)]
+pub mod line;
 pub mod reply;
 pub mod syntax;
 
 mod arg;
 mod connection;
 mod counters;
-mod line;
 mod live;
 mod offence;
 mod refusal;

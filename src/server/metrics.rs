@@ -341,6 +341,13 @@ fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
     Ok(Request { method, path, host: host.ok_or(MALFORMED)? })
 }
 
+/// Takes a request apart into method, path and host, or returns the status line of the refusal.
+/// This is the metrics port as the fuzz targets see it.
+#[doc(hidden)]
+pub fn parse_request(bytes: &[u8]) -> Result<[&str; 3], &'static str> {
+    parse(bytes).map(|request| [request.method, request.path, request.host])
+}
+
 /// Whether a client came by an address or by a name of ours. Another name that leads here is
 /// somebody's who wants his page to read ours (DNS rebinding).
 fn is_ours(host: &str, name: &str) -> bool {

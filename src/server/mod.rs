@@ -47,6 +47,8 @@ use reload::{Beside, Turn};
 use watch::{Acceptor, Pulse, Watch};
 
 pub use handed::Handed;
+#[doc(hidden)]
+pub use metrics::parse_request;
 pub use notify::Supervisor;
 pub use orders::{Order, Orders};
 pub use reload::Source;

@@ -316,6 +316,22 @@ fn parse(bytes: &[u8], known: &[Arc<Ids>]) -> Legacy {
     Legacy { server, same_boot, folders: folders.collect() }
 }
 
+/// Writes the line of a directory. This and [`reread_journal`] are the journal as the fuzz targets
+/// see it.
+#[doc(hidden)]
+pub fn write_journal_line(home: &[u8], path: &VirtualPath) -> Vec<u8> {
+    let home = PathBuf::from(OsStr::from_bytes(home));
+    line(&Folder { home, path: path.clone(), ids: None })
+}
+
+/// Reads a journal, and returns the number of the server that wrote it and the lines of its
+/// directories as they would be written again.
+#[doc(hidden)]
+pub fn reread_journal(bytes: &[u8]) -> (Option<u32>, Vec<Vec<u8>>) {
+    let legacy = parse(bytes, &[]);
+    (legacy.server, legacy.folders.iter().map(line).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

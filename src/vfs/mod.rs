@@ -26,6 +26,10 @@ mod tree;
 mod upload;
 
 pub use error::{FsError, Heed};
+#[doc(hidden)]
+pub use journal::{reread_journal, write_journal_line};
+#[doc(hidden)]
+pub use part_name::{reread_part_name, write_part_name};
 pub use parts::Parts;
 pub use path::VirtualPath;
 pub use tree::{Entry, FileKind, Home, Listing, NewMode, Tree};

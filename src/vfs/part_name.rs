@@ -133,6 +133,19 @@ impl PartName {
     }
 }
 
+/// Writes the name of an active part. This and [`reread_part_name`] are part names as the fuzz
+/// targets see them.
+#[doc(hidden)]
+pub fn write_part_name(owner: &[u8], name: &[u8], server: u32, upload: u64) -> Vec<u8> {
+    PartName::new(Mark::new(owner, name), Tag::Active(server, upload), name).bytes()
+}
+
+/// Reads the name of a part and writes it again; `None` if it is not one.
+#[doc(hidden)]
+pub fn reread_part_name(bytes: &[u8]) -> Option<Vec<u8>> {
+    PartName::parse(bytes).map(|name| name.bytes())
+}
+
 /// Two digits for each byte.
 fn push_hex<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) {
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };

@@ -174,6 +174,14 @@ fn import(bytes: &[u8]) -> Option<(Kind, Imported)> {
     Some((kind, imported))
 }
 
+/// Imports a text: the settings, and the numbers of the lines that were left out. This is the
+/// import as the fuzz targets see it.
+#[doc(hidden)]
+pub fn import_text(bytes: &[u8]) -> Option<(String, Vec<usize>)> {
+    let (_, imported) = import(bytes)?;
+    Some((imported.text, imported.faults.into_iter().map(|(line, _)| line).collect()))
+}
+
 /// The home of a user of this system, or why there is no such user to become.
 fn system_user(name: &str) -> Result<PathBuf, String> {
     Ids::of(name, None)?;
