@@ -6,47 +6,47 @@ use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, FileType, Mode, chmodat, fstat, renameat};
 
-use super::FsError;
-use super::part_name::Tag;
-use super::parts::{
+use super::prepare::{Place, new_names};
+use crate::vfs::error::FsError;
+use crate::vfs::parts::name::Tag;
+use crate::vfs::parts::store::{
     Active, Claim, Dead, Parts, Promise, Spot, Version, id_of, lstat, modified, os, remove,
     rename_new,
 };
-use super::prepare::{Place, new_names};
-use super::tree::regular;
+use crate::vfs::tree::regular;
 
 /// A part, and where it is to be put.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) place: Place,
-    pub(super) spot: Spot,
-    pub(super) active: Arc<Active>,
+pub(in crate::vfs) struct Part {
+    pub(in crate::vfs) place: Place,
+    pub(in crate::vfs) spot: Spot,
+    pub(in crate::vfs) active: Arc<Active>,
     /// Whether it goes on with a part that was left of another one.
-    pub(super) resumed: bool,
+    pub(in crate::vfs) resumed: bool,
     /// The mode that it has from the file it replaces.
-    pub(super) mode: Option<u32>,
+    pub(in crate::vfs) mode: Option<u32>,
     /// STOU: the name must still be new at the end.
-    pub(super) promise: Option<Promise>,
+    pub(in crate::vfs) promise: Option<Promise>,
     /// For one that began with what was in place.
-    pub(super) base: Option<Base>,
+    pub(in crate::vfs) base: Option<Base>,
 }
 
 /// What a part began with.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(in crate::vfs) struct Base {
     /// The version, or nothing.
-    pub(super) version: Option<Version>,
+    pub(in crate::vfs) version: Option<Version>,
     /// No other upload begins with it meanwhile.
-    pub(super) _claim: Option<Claim>,
+    pub(in crate::vfs) _claim: Option<Claim>,
 }
 
 impl Part {
-    pub(super) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
+    pub(in crate::vfs) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
         Self { place, spot, active, resumed: false, mode: None, promise: None, base: None }
     }
 
     /// Whether the part's name is still that of the file that is written.
-    pub(super) fn is_of(&self, file: &File) -> bool {
+    pub(in crate::vfs) fn is_of(&self, file: &File) -> bool {
         let there = lstat(&self.place.dir, &self.active.name.bytes());
         let ours = fstat(file).map(|stat| id_of(&stat));
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == id_of(&there))
@@ -54,7 +54,7 @@ impl Part {
 
     /// One rename puts the part in place. Gives the name if it is not the one that was wanted,
     /// because somebody else has made a file of that name and it may not be replaced.
-    pub(super) fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
+    pub(in crate::vfs) fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
         let Place { dir, name, folder, .. } = &self.place;
         let part = self.active.name.bytes();
         let looks = self.base.is_some() || self.mode.is_some();
@@ -90,7 +90,7 @@ impl Part {
     }
 
     /// The upload has failed.
-    pub(super) fn end(self, parts: &Parts, keep: bool) {
+    pub(in crate::vfs) fn end(self, parts: &Parts, keep: bool) {
         let taken = self.active.taken();
         if *taken {
             // whoever has taken it sees to it
@@ -122,12 +122,12 @@ impl Part {
 
 impl Active {
     /// Nobody may take the part over while this is held.
-    pub(super) fn writing(&self) -> Result<MutexGuard<'_, bool>, FsError> {
+    pub(in crate::vfs) fn writing(&self) -> Result<MutexGuard<'_, bool>, FsError> {
         let taken = self.taken();
         if *taken { Err(FsError::TakenOver) } else { Ok(taken) }
     }
 
-    pub(super) fn taken(&self) -> MutexGuard<'_, bool> {
+    pub(in crate::vfs) fn taken(&self) -> MutexGuard<'_, bool> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,11 +8,11 @@ use std::time::SystemTime;
 
 /// Whose places some are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Share(u64);
+pub(in crate::vfs) struct Share(u64);
 
 impl Share {
     /// That of a name.
-    pub(super) fn of(name: &[u8]) -> Self {
+    pub(in crate::vfs) fn of(name: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         Self(hasher.finish())
@@ -21,7 +21,7 @@ impl Share {
 
 /// The places that are taken. Each step takes logarithmic time.
 #[derive(Debug)]
-pub(super) struct Places<K> {
+pub(in crate::vfs) struct Places<K> {
     taken: HashMap<Share, BTreeSet<(SystemTime, K)>>,
     /// Number of places, the time of the oldest, and whose they are: the largest at the end, and
     /// of equal ones that with the oldest.
@@ -29,22 +29,22 @@ pub(super) struct Places<K> {
 }
 
 impl<K: Ord + Copy> Places<K> {
-    pub(super) fn new() -> Self {
+    pub(in crate::vfs) fn new() -> Self {
         Self { taken: HashMap::new(), ranks: BTreeSet::new() }
     }
 
     /// Takes a place.
-    pub(super) fn take(&mut self, share: Share, since: SystemTime, key: K) {
+    pub(in crate::vfs) fn take(&mut self, share: Share, since: SystemTime, key: K) {
         self.change(share, |taken| taken.insert((since, key)));
     }
 
     /// Gives one back, with the values that it was taken with.
-    pub(super) fn free(&mut self, share: Share, since: SystemTime, key: K) {
+    pub(in crate::vfs) fn free(&mut self, share: Share, since: SystemTime, key: K) {
         self.change(share, |taken| taken.remove(&(since, key)));
     }
 
     /// The place that has to be given up next: the oldest of whoever has most.
-    pub(super) fn next(&self) -> Option<K> {
+    pub(in crate::vfs) fn next(&self) -> Option<K> {
         let (_, _, share) = self.ranks.last()?;
         self.taken.get(share)?.first().map(|(_, key)| *key)
     }

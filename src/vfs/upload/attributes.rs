@@ -19,7 +19,7 @@ const MOST: usize = 64 << 10;
 
 /// Gives `new`, just made with `mode`, the owner, the extended attributes and the mode of the
 /// old file, as far as this process may.
-pub(super) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32) {
+pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32) {
     let Ok(blank) = fstat(new) else { return };
     let strange = blank.st_uid != stat.st_uid || blank.st_gid != stat.st_gid;
     if strange {

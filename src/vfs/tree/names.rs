@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::RawDir;
 
-use super::FsError;
+use crate::vfs::error::FsError;
 
 /// The names that have not been given out yet.
-pub(super) struct Names {
+pub(in crate::vfs) struct Names {
     dir: OwnedFd,
     /// For the system.
     block: Vec<MaybeUninit<u8>>,
@@ -27,17 +27,17 @@ const BLOCK: usize = 32 << 10;
 
 impl Names {
     /// Of a directory that was opened for reading.
-    pub(super) fn new(dir: OwnedFd) -> Self {
+    pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
         Self { dir, block: Vec::new(), found: Vec::new(), at: 0, over: false }
     }
 
     /// The directory.
-    pub(super) fn dir(&self) -> BorrowedFd<'_> {
+    pub(in crate::vfs) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
     /// Puts the next name into a buffer, with its NUL; says whether there was one.
-    pub(super) fn take(&mut self, name: &mut Vec<u8>) -> Result<bool, FsError> {
+    pub(in crate::vfs) fn take(&mut self, name: &mut Vec<u8>) -> Result<bool, FsError> {
         name.clear();
         while self.at >= self.found.len() {
             if self.over {

@@ -18,8 +18,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getuid};
 
-use super::FsError;
 use crate::rights::{self, Ids};
+use crate::vfs::error::FsError;
 
 /// Links that are followed at most, as the system does it.
 const LINKS: u32 = 40;
@@ -32,7 +32,11 @@ const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC
 
 /// Holds the directory that a path names, and makes what is missing of it, with `mode` and for the
 /// user whom this thread acts as: `ids`, or the server's.
-pub(super) fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<OwnedFd, FsError> {
+pub(in crate::vfs) fn make(
+    path: &Path,
+    mode: u32,
+    ids: Option<&Ids>,
+) -> Result<OwnedFd, FsError> {
     let mut rest = parts(path);
     let mut dir = root()?;
     let mut links = 0;

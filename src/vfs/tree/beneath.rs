@@ -16,11 +16,11 @@ use std::sync::OnceLock;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
 
-use super::FsError;
+use crate::vfs::error::FsError;
 
 /// A directory that lookups do not leave.
 #[derive(Debug)]
-pub(super) struct Root(OwnedFd);
+pub(in crate::vfs) struct Root(OwnedFd);
 
 /// Where a walk has come to.
 struct Walk<'r> {
@@ -36,16 +36,16 @@ struct Walk<'r> {
 
 /// A directory that something is to be done in.
 #[derive(Debug)]
-pub(super) enum Folder<'r> {
+pub(in crate::vfs) enum Folder<'r> {
     Root(BorrowedFd<'r>),
     Below(OwnedFd),
 }
 
 /// What a walk ended with.
-pub(super) struct Walked {
+pub(in crate::vfs) struct Walked {
     /// Without links.
-    pub(super) path: Vec<u8>,
-    pub(super) end: Result<OwnedFd>,
+    pub(in crate::vfs) path: Vec<u8>,
+    pub(in crate::vfs) end: Result<OwnedFd>,
 }
 
 /// The kernel's own limit on paths, with their NUL.
@@ -67,12 +67,12 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Root {
-    pub(super) fn new(dir: OwnedFd) -> Self {
+    pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
         Self(dir)
     }
 
     /// Opens what a path leads to; with [`OFlags::NOFOLLOW`] a link at its end is not followed.
-    pub(super) fn open(
+    pub(in crate::vfs) fn open(
         &self,
         path: &Path,
         flags: OFlags,
@@ -84,7 +84,7 @@ impl Root {
     }
 
     /// The path of what a path leads to, without links.
-    pub(super) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
+    pub(in crate::vfs) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let strict = BENEATH | ResolveFlags::NO_SYMLINKS;
         match self.ask(path, flags, Mode::empty(), strict) {
@@ -99,7 +99,7 @@ impl Root {
 
     /// The directory of a path's last name, and that name: with the slash behind it, if it has
     /// one, which says to the system that it is a directory's.
-    pub(super) fn parent<'p>(
+    pub(in crate::vfs) fn parent<'p>(
         &self,
         path: &'p Path,
     ) -> std::result::Result<(Folder<'_>, &'p Path), FsError> {
@@ -143,7 +143,7 @@ impl Root {
     }
 
     /// Walks down name by name.
-    pub(super) fn walk(&self, path: &Path, flags: OFlags, mode: Mode) -> Walked {
+    pub(in crate::vfs) fn walk(&self, path: &Path, flags: OFlags, mode: Mode) -> Walked {
         let bytes = path.as_os_str().as_bytes();
         let mut walk = Walk {
             root: self.0.as_fd(),

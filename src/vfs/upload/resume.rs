@@ -7,23 +7,24 @@ use rustix::fs::{Mode, OFlags, Stat, fstat, openat, renameat};
 
 use super::attributes::carry_over;
 use super::part::{Base, Part};
-use super::part_name::PartName;
-use super::parts::{Active, Dead, Version, id_of, len_of, lstat, modified, os};
 use super::prepare::{Place, There};
-use super::tree::regular;
-use super::upload::{Upload, Way};
-use super::{FsError, Tree, VirtualPath};
+use super::{Upload, Way};
+use crate::vfs::error::FsError;
+use crate::vfs::parts::name::PartName;
+use crate::vfs::parts::store::{Active, Dead, Version, id_of, len_of, lstat, modified, os};
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::{Tree, regular};
 
 /// A part that an upload could go on with.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(in crate::vfs) struct Candidate {
     name: PartName,
     /// The upload that writes to it, if there is one.
-    pub(super) active: Option<Arc<Active>>,
+    pub(in crate::vfs) active: Option<Arc<Active>>,
     /// The number of its upload.
-    pub(super) upload: u64,
+    pub(in crate::vfs) upload: u64,
     /// Whether it waits, and its user knows of it.
-    pub(super) shown: bool,
+    pub(in crate::vfs) shown: bool,
     base: Option<Version>,
     size: u64,
     stat: Stat,
@@ -31,7 +32,7 @@ pub(super) struct Candidate {
 
 /// Parts that an upload is going to go on with, if it begins, and what it will replace.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(in crate::vfs) struct Left {
     place: Place,
     there: Option<There>,
     /// One of these, the best first.
@@ -53,7 +54,7 @@ impl Candidate {
 impl Tree {
     /// Goes on with a part of the user's own, from an offset on or from its end. It replaces what
     /// is `there`. Until the upload begins, the part stays whose it is.
-    pub(super) fn resume(
+    pub(in crate::vfs) fn resume(
         self: &Arc<Self>,
         path: &VirtualPath,
         place: Place,
@@ -75,7 +76,7 @@ impl Tree {
 
     /// Takes one of the parts over, to go on with it from an offset on. Also without its file
     /// it is the upload's from then on, to be left behind as it was.
-    pub(super) fn take_over(
+    pub(in crate::vfs) fn take_over(
         &self,
         left: Left,
         offset: u64,
@@ -108,7 +109,7 @@ impl Tree {
     }
 
     /// The user's own parts for one name, the youngest first.
-    pub(super) fn candidates(&self, place: &Place) -> Vec<Candidate> {
+    pub(in crate::vfs) fn candidates(&self, place: &Place) -> Vec<Candidate> {
         let parts = &self.uploads.parts;
         if !parts.are_there() {
             return Vec::new();
@@ -189,12 +190,12 @@ impl Tree {
     }
 
     /// The youngest part of the user's own for a name.
-    pub(super) fn own_part(&self, path: &VirtualPath) -> Option<(Stat, u64)> {
+    pub(in crate::vfs) fn own_part(&self, path: &VirtualPath) -> Option<(Stat, u64)> {
         self.find_own_part(path).map(|(_, found)| (found.stat, found.upload))
     }
 
     /// The same, opened for reading.
-    pub(super) fn read_own_part(&self, path: &VirtualPath) -> Option<(File, u64)> {
+    pub(in crate::vfs) fn read_own_part(&self, path: &VirtualPath) -> Option<(File, u64)> {
         let (place, found) = self.find_own_part(path)?;
         let (file, stat) = open_part(&place, &found.name, OFlags::RDONLY).ok()?;
         Some((file, len_of(&stat)))
@@ -215,7 +216,7 @@ impl Tree {
 
     /// Ends the dead part of the user's own for a name; says whether there was one, or
     /// [`FsError::Busy`] if one is being written.
-    pub(super) fn forget_part(&self, path: &VirtualPath) -> Result<bool, FsError> {
+    pub(in crate::vfs) fn forget_part(&self, path: &VirtualPath) -> Result<bool, FsError> {
         let parts = &self.uploads.parts;
         if !parts.are_there() || path.is_root() {
             return Ok(false);

@@ -10,8 +10,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::beneath::Walked;
-use super::{FileKind, FsError, Tree, VirtualPath};
+use super::error::FsError;
+use super::path::VirtualPath;
+use super::tree::beneath::Walked;
+use super::tree::{FileKind, Tree};
 use crate::config::Perm;
 
 /// No file system that is usual has longer names.

@@ -10,31 +10,32 @@ use rustix::fs::{Mode, OFlags, Stat, fcntl_setfl, fstat, fstatvfs, ioctl_ficlone
 use rustix::io::Errno;
 
 use super::attributes::carry_over;
-use super::journal::Folder;
 use super::part::Part;
-use super::part_name::{Mark, PartName};
-use super::parts::{Claim, FileId, Spot, Turn, Version, id_of, len_of, lstat, os};
-use super::places::Share;
-use super::tree::regular;
-use super::upload::{InPlace, Store, Told, Upload, Way};
-use super::{FsError, Heed, Tree, VirtualPath};
+use super::{InPlace, Store, Told, Upload, Way};
+use crate::vfs::error::{FsError, Heed};
+use crate::vfs::parts::journal::Folder;
+use crate::vfs::parts::name::{Mark, PartName};
+use crate::vfs::parts::shares::Share;
+use crate::vfs::parts::store::{Claim, FileId, Spot, Turn, Version, id_of, len_of, lstat, os};
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::{Tree, regular};
 
 /// A name in a directory that is held open.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) dir: OwnedFd,
+pub(in crate::vfs) struct Place {
+    pub(in crate::vfs) dir: OwnedFd,
     dir_stat: Stat,
-    pub(super) folder: Folder,
-    pub(super) name: Vec<u8>,
+    pub(in crate::vfs) folder: Folder,
+    pub(in crate::vfs) name: Vec<u8>,
     /// Whose part would be left there.
-    pub(super) share: Share,
+    pub(in crate::vfs) share: Share,
 }
 
 /// The file that is in place.
 #[derive(Debug)]
-pub(super) struct There {
-    pub(super) file: File,
-    pub(super) stat: Stat,
+pub(in crate::vfs) struct There {
+    pub(in crate::vfs) file: File,
+    pub(in crate::vfs) stat: Stat,
 }
 
 /// Why a file cannot be replaced, for the log.
@@ -184,7 +185,7 @@ impl Tree {
         Err(FsError::Exists)
     }
 
-    pub(super) fn begun(
+    pub(in crate::vfs) fn begun(
         self: &Arc<Self>,
         path: &VirtualPath,
         file: Option<File>,
@@ -196,7 +197,7 @@ impl Tree {
     }
 
     /// The directory of a path, held open.
-    pub(super) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
+    pub(in crate::vfs) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
         if path.is_directory_s() {
             return Err(FsError::IsADirectory);
         }
@@ -244,7 +245,7 @@ impl Tree {
         Err(FsError::NotFound)
     }
 
-    pub(super) fn spot(&self, place: &Place) -> Spot {
+    pub(in crate::vfs) fn spot(&self, place: &Place) -> Spot {
         Spot { dir: place.dir_id(), mark: Mark::new(&self.uploads.owner, &place.name) }
     }
 
@@ -492,7 +493,7 @@ impl Place {
     }
 
     /// Whether the name is this file's.
-    pub(super) fn holds(&self, file: &File) -> bool {
+    pub(in crate::vfs) fn holds(&self, file: &File) -> bool {
         let ours = fstat(file).map(|stat| id_of(&stat));
         let there = lstat(&self.dir, &self.name).map(|stat| id_of(&stat));
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
@@ -517,7 +518,9 @@ fn copy(from: &File, to: &mut File, bytes: u64, heed: &mut Heed<'_>) -> Result<(
 }
 
 /// The names that STOU tries, the wanted one first.
-pub(super) fn new_names(wanted: &VirtualPath) -> impl Iterator<Item = VirtualPath> + '_ {
+pub(in crate::vfs) fn new_names(
+    wanted: &VirtualPath,
+) -> impl Iterator<Item = VirtualPath> + '_ {
     (0..NAMES).map(|attempt| {
         let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
         wanted.parent().join(&[wanted.name(), suffix.as_bytes()].concat())

@@ -16,16 +16,16 @@ const ROOM: usize = 190;
 
 /// Whose upload, and of which name in its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Mark([u8; 12]);
+pub(in crate::vfs) struct Mark([u8; 12]);
 
 impl Mark {
     /// No other is before it.
-    pub(super) const FIRST: Self = Self([0; 12]);
+    pub(in crate::vfs) const FIRST: Self = Self([0; 12]);
     /// No other is behind it.
-    pub(super) const LAST: Self = Self([0xff; 12]);
+    pub(in crate::vfs) const LAST: Self = Self([0xff; 12]);
 
     /// The mark of a user's uploads under a name.
-    pub(super) fn new(owner: &[u8], name: &[u8]) -> Self {
+    pub(in crate::vfs) fn new(owner: &[u8], name: &[u8]) -> Self {
         let mut hash = Context::new(&SHA256);
         for part in [owner, name] {
             hash.update(&(part.len() as u64).to_le_bytes());
@@ -39,7 +39,7 @@ impl Mark {
 
 /// Who writes to a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(in crate::vfs) enum Tag {
     /// Nobody: its upload has failed, and may be resumed.
     Dead,
     /// An upload of the server with this number, or nobody if that server is gone. Odd numbers
@@ -49,38 +49,38 @@ pub(super) enum Tag {
 
 /// A part's name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PartName {
-    pub(super) mark: Mark,
-    pub(super) tag: Tag,
+pub(in crate::vfs) struct PartName {
+    pub(in crate::vfs) mark: Mark,
+    pub(in crate::vfs) tag: Tag,
     /// The file's own name; empty where it is too long.
-    pub(super) name: Vec<u8>,
+    pub(in crate::vfs) name: Vec<u8>,
 }
 
 /// Whether a name, or a part of a path, is kept for parts.
-pub(super) fn is_reserved(name: &[u8]) -> bool {
+pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
     name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 impl PartName {
     /// Of a file with this name.
-    pub(super) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
+    pub(in crate::vfs) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
         let name = if name.len() > ROOM { Vec::new() } else { name.to_owned() };
         Self { mark, tag, name }
     }
 
     /// The same part with another tag.
-    pub(super) fn tagged(&self, tag: Tag) -> Self {
+    pub(in crate::vfs) fn tagged(&self, tag: Tag) -> Self {
         Self { tag, ..self.clone() }
     }
 
     /// Whether nobody may go on with it: it has what an append has found, which would be joined
     /// with what another one brings.
-    pub(super) fn is_lone(&self) -> bool {
+    pub(in crate::vfs) fn is_lone(&self) -> bool {
         matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }
 
     /// The number of its upload, while there is one.
-    pub(super) fn upload(&self) -> u64 {
+    pub(in crate::vfs) fn upload(&self) -> u64 {
         match self.tag {
             Tag::Dead => 0,
             Tag::Active(_, upload) => upload,
@@ -88,7 +88,7 @@ impl PartName {
     }
 
     /// The name in the directory.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(in crate::vfs) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(255);
         out.extend_from_slice(PREFIX);
         push_hex(self.mark.0, &mut out);
@@ -111,7 +111,7 @@ impl PartName {
     }
 
     /// Reads a name in a directory.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::vfs) fn parse(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(PREFIX)?.strip_suffix(b"~")?;
         let (mark, rest) = rest.split_at_checked(24)?;
         let rest = rest.strip_prefix(b"-")?;

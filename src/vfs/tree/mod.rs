@@ -1,5 +1,9 @@
 //! One method for each file action, all below one directory handle.
 
+pub(in crate::vfs) mod beneath;
+mod home;
+mod names;
+
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
@@ -14,20 +18,21 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::beneath::Root;
-use super::names::Names;
-use super::part_name::{Mark, PartName, is_reserved};
-use super::parts::{FileId, entries, id_of, len_of, rename_new};
-use super::upload::Uploads;
-use super::{FsError, Store, VirtualPath};
+use self::beneath::Root;
+use self::names::Names;
+use super::error::FsError;
+use super::parts::name::{Mark, PartName, is_reserved};
+use super::parts::store::{FileId, entries, id_of, len_of, rename_new};
+use super::path::VirtualPath;
+use super::upload::{Store, Uploads};
 use crate::rights::{self, Ids};
 
 /// A user's home, seen as the root of all there is.
 #[derive(Debug)]
 pub struct Tree {
-    pub(super) root: Root,
-    pub(super) home: PathBuf,
-    pub(super) uploads: Uploads,
+    pub(in crate::vfs) root: Root,
+    pub(in crate::vfs) home: PathBuf,
+    pub(in crate::vfs) uploads: Uploads,
     /// Whether the home's file system counts links: a count of none then tells that the home
     /// was removed, which the handle itself does not notice.
     counts_links: bool,
@@ -131,7 +136,7 @@ impl Home {
     /// As for [`Home::open`]; and when the way leads over a link that somebody else has made.
     #[inline(never)]
     pub fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<Self, FsError> {
-        let held = super::home::make(path, mode, ids)?;
+        let held = home::make(path, mode, ids)?;
         let home = Self::open(path)?;
         if id_of(&fstat(&held)?) == id_of(&fstat(&home.root)?) {
             Ok(home)
@@ -169,13 +174,13 @@ impl Tree {
     }
 
     /// A path without links, below the root.
-    pub(super) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
+    pub(in crate::vfs) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
         let real = self.root.resolve(self.below(path)?)?;
         Ok(VirtualPath::root().join(&real))
     }
 
     /// Holds a directory, for what is to be done with its entries.
-    pub(super) fn hold(&self, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
+    pub(in crate::vfs) fn hold(&self, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
         let flags = OFlags::DIRECTORY | OFlags::PATH;
         let dir = self.root.open(self.below(path)?, flags, Mode::empty())?;
         let stat = self.still_there(fstat(&dir)?)?;
@@ -210,7 +215,7 @@ impl Tree {
     }
 
     /// Whether a classic upload could begin, and how many bytes are there. Makes nothing.
-    pub(super) fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
+    pub(in crate::vfs) fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
         self.as_file(path)?;
         match self.open_file(path, OFlags::WRONLY, 0) {
             Err(FsError::NotFound) => {}
@@ -227,7 +232,7 @@ impl Tree {
     }
 
     /// Refuses what was named as only a directory is, and the system would not make a file of.
-    pub(super) fn as_file(&self, path: &VirtualPath) -> Result<(), FsError> {
+    pub(in crate::vfs) fn as_file(&self, path: &VirtualPath) -> Result<(), FsError> {
         if !path.is_directory_s() || path.is_root() {
             return Ok(());
         }
@@ -250,7 +255,7 @@ impl Tree {
     /// Opens a regular file for a classic upload. Makes it with `mode` if it is not there,
     /// unless the upload begins behind bytes that should be. Gives the file, how many bytes
     /// are there, and whether it was made.
-    pub(super) fn write(
+    pub(in crate::vfs) fn write(
         &self,
         path: &VirtualPath,
         store: Store,
@@ -285,13 +290,17 @@ impl Tree {
     }
 
     /// Makes a file that must be new.
-    pub(super) fn create(&self, path: &VirtualPath, mode: u32) -> Result<File, FsError> {
+    pub(in crate::vfs) fn create(
+        &self,
+        path: &VirtualPath,
+        mode: u32,
+    ) -> Result<File, FsError> {
         self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
     /// Takes back a file that was made for an upload that could not begin, unless somebody
     /// has put another in its place or written to it.
-    pub(super) fn remove_untouched(&self, path: &VirtualPath, file: &File) {
+    pub(in crate::vfs) fn remove_untouched(&self, path: &VirtualPath, file: &File) {
         let ours = fstat(file).map(|stat| id_of(&stat));
         let there = self.entry(path);
         if let (Ok(ours), Ok(there)) = (ours, there)
@@ -644,7 +653,7 @@ fn stays_inside(text: &[u8]) -> bool {
 }
 
 /// The size of a regular file, and nothing else.
-pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
+pub(in crate::vfs) fn regular(stat: &Stat) -> Result<u64, FsError> {
     match FileKind::of_mode(stat.st_mode) {
         FileKind::File => Ok(len_of(stat)),
         FileKind::Directory => Err(FsError::IsADirectory),
@@ -657,7 +666,10 @@ pub(super) fn regular(stat: &Stat) -> Result<u64, FsError> {
 }
 
 /// A directory of a home that need not be anybody's now.
-pub(super) fn open_folder(home: &Path, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
+pub(in crate::vfs) fn open_folder(
+    home: &Path,
+    path: &VirtualPath,
+) -> Result<(OwnedFd, Stat), FsError> {
     let root = Root::new(open_home(home)?);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let dir = root.open(path.below_root(), flags, Mode::empty())?;
@@ -702,7 +714,7 @@ impl Listing {
     }
 
     /// Whether nothing is left but parts of uploads; they do not keep a directory.
-    pub(super) fn is_bare(&mut self) -> Result<bool, FsError> {
+    pub(in crate::vfs) fn is_bare(&mut self) -> Result<bool, FsError> {
         while self.names.take(&mut self.name)? {
             if !is_reserved(self.name.strip_suffix(b"\0").unwrap_or(&self.name)) {
                 return Ok(false);

@@ -17,31 +17,31 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::VirtualPath;
 use crate::rights::{self, Acting, Ids};
+use crate::vfs::path::VirtualPath;
 
 /// A directory of a home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Folder {
-    pub(super) home: PathBuf,
-    pub(super) path: VirtualPath,
+pub(in crate::vfs) struct Folder {
+    pub(in crate::vfs) home: PathBuf,
+    pub(in crate::vfs) path: VirtualPath,
     /// Who has parts there; nobody in particular is the server's user.
-    pub(super) ids: Option<Arc<Ids>>,
+    pub(in crate::vfs) ids: Option<Arc<Ids>>,
 }
 
 impl Folder {
     /// Where it is.
-    pub(super) fn real(&self) -> PathBuf {
+    pub(in crate::vfs) fn real(&self) -> PathBuf {
         self.path.real(&self.home)
     }
 
     /// For what is done there outside of a session.
-    pub(super) fn act(&self) -> io::Result<Option<Acting>> {
+    pub(in crate::vfs) fn act(&self) -> io::Result<Option<Acting>> {
         rights::act_as(self.ids.as_deref())
     }
 
     /// Does something there as the user whose parts they are, whoever this thread acts as.
-    pub(super) fn on_behalf<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+    pub(in crate::vfs) fn on_behalf<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
         let Some(ids) = &self.ids else { return rights::as_server(work) };
         let _acting = rights::act_as(Some(ids))?;
         Ok(work())
@@ -50,17 +50,17 @@ impl Folder {
 
 /// What an earlier server has left behind.
 #[derive(Debug, Default)]
-pub(super) struct Legacy {
+pub(in crate::vfs) struct Legacy {
     /// The number in the names of its parts.
-    pub(super) server: Option<u32>,
+    pub(in crate::vfs) server: Option<u32>,
     /// Whether the system has not been started anew since.
-    pub(super) same_boot: bool,
-    pub(super) folders: Vec<Folder>,
+    pub(in crate::vfs) same_boot: bool,
+    pub(in crate::vfs) folders: Vec<Folder>,
 }
 
 /// The file, and what it says.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(in crate::vfs) struct Journal {
     server: u32,
     /// Nothing: there is nowhere to write to.
     dir: Option<PathBuf>,
@@ -84,7 +84,11 @@ const NEW: &str = "parts.new";
 impl Journal {
     /// Takes hold of the file in a directory, both made if need be, and reads what is there that
     /// is the server's or that of one of `known`.
-    pub(super) fn open(dir: Option<&Path>, server: u32, known: &[Arc<Ids>]) -> (Self, Legacy) {
+    pub(in crate::vfs) fn open(
+        dir: Option<&Path>,
+        server: u32,
+        known: &[Arc<Ids>],
+    ) -> (Self, Legacy) {
         let dir = dir.map(Path::to_owned);
         let (file, told, noted) = (None, None, HashSet::new());
         let mut journal = Self { server, dir, file, told, noted, most: MOST, torn: false };
@@ -118,7 +122,7 @@ impl Journal {
     /// Sees to it that there is a journal: one that another server has held is taken over once it
     /// is free, and one that was removed is made again. Returns what is in it then, after which it
     /// is to be rewritten.
-    pub(super) fn look_after(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
+    pub(in crate::vfs) fn look_after(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
         let dir = self.dir.clone()?;
         if let Some(file) = &self.file {
             let id = |meta: &fs::Metadata| (meta.dev(), meta.ino());
@@ -139,7 +143,11 @@ impl Journal {
     }
 
     /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
-    pub(super) fn note(&mut self, folder: &Folder, busy: impl FnOnce() -> HashSet<Folder>) {
+    pub(in crate::vfs) fn note(
+        &mut self,
+        folder: &Folder,
+        busy: impl FnOnce() -> HashSet<Folder>,
+    ) {
         if self.file.is_none() || self.noted.contains(folder) {
             return;
         }
@@ -165,7 +173,7 @@ impl Journal {
 
     /// Begins anew, with these directories.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
-    pub(super) fn rewrite(&mut self, folders: HashSet<Folder>) {
+    pub(in crate::vfs) fn rewrite(&mut self, folders: HashSet<Folder>) {
         let Some(dir) = self.dir.as_deref().filter(|_| self.file.is_some()) else { return };
         let mut text = format!("ftpd-parts {:08x} {}\n", self.server, boot()).into_bytes();
         for folder in &folders {

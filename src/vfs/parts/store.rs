@@ -20,11 +20,12 @@ use rustix::fs::{
 };
 
 use super::journal::{Folder, Journal, Legacy};
-use super::part_name::{Mark, PartName, Tag};
-use super::places::{Places, Share};
-use super::tree::open_folder;
-use super::{FsError, Heed, VirtualPath};
+use super::name::{Mark, PartName, Tag};
+use super::shares::{Places, Share};
 use crate::rights::Ids;
+use crate::vfs::error::{FsError, Heed};
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::open_folder;
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -64,67 +65,67 @@ struct State {
 }
 
 /// Device and inode.
-pub(super) type FileId = (u64, u64);
+pub(in crate::vfs) type FileId = (u64, u64);
 
 #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "widths differ by target")]
-pub(super) fn id_of(stat: &Stat) -> FileId {
+pub(in crate::vfs) fn id_of(stat: &Stat) -> FileId {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
 /// A directory, and whose upload of which name in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Spot {
-    pub(super) dir: FileId,
-    pub(super) mark: Mark,
+pub(in crate::vfs) struct Spot {
+    pub(in crate::vfs) dir: FileId,
+    pub(in crate::vfs) mark: Mark,
 }
 
 /// A part that is being written.
 #[derive(Debug)]
-pub(super) struct Active {
-    pub(super) name: PartName,
+pub(in crate::vfs) struct Active {
+    pub(in crate::vfs) name: PartName,
     folder: Mutex<Folder>,
     /// The version that it began with a copy of, if it did.
-    pub(super) base: OnceLock<Version>,
+    pub(in crate::vfs) base: OnceLock<Version>,
     /// Set once another session of the user goes on with the part. Whoever writes to the part
     /// or puts it in place holds this lock meanwhile, which nobody else waits for but a session
     /// that takes the part over: what two sessions write never mixes.
-    pub(super) taken: Mutex<bool>,
+    pub(in crate::vfs) taken: Mutex<bool>,
 }
 
 /// A part that is left of a failed upload.
 #[derive(Debug, Clone)]
-pub(super) struct Dead {
-    pub(super) folder: Folder,
-    pub(super) name: PartName,
+pub(in crate::vfs) struct Dead {
+    pub(in crate::vfs) folder: Folder,
+    pub(in crate::vfs) name: PartName,
     /// Whose share of the places it takes.
-    pub(super) share: Share,
+    pub(in crate::vfs) share: Share,
     /// The number of the upload, by which it is told from a later one of the same name.
-    pub(super) upload: u64,
+    pub(in crate::vfs) upload: u64,
     /// When it was last written to.
-    pub(super) since: SystemTime,
+    pub(in crate::vfs) since: SystemTime,
     /// The version that it began with a copy of, if it did.
-    pub(super) base: Option<Version>,
+    pub(in crate::vfs) base: Option<Version>,
     /// Whether its user has been shown it since.
-    pub(super) shown: bool,
+    pub(in crate::vfs) shown: bool,
 }
 
 /// A version of a file: which it is, its length and when it was last written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Version {
+pub(in crate::vfs) struct Version {
     id: FileId,
     size: u64,
     modified: SystemTime,
 }
 
 impl Version {
-    pub(super) fn of(stat: &Stat) -> Self {
+    pub(in crate::vfs) fn of(stat: &Stat) -> Self {
         Self { id: id_of(stat), size: len_of(stat), modified: modified(stat) }
     }
 }
 
 /// What uploads take turns at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Turn {
+pub(in crate::vfs) enum Turn {
     /// A file that is changed in place, whatever its names.
     File(FileId),
     /// What has a name in a directory, for uploads that begin with it.
@@ -133,14 +134,14 @@ pub(super) enum Turn {
 
 /// The right to do so; given back on drop.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(in crate::vfs) struct Claim {
     parts: Arc<Parts>,
     turn: Turn,
 }
 
 /// A name that nobody else's STOU gets; given back on drop.
 #[derive(Debug)]
-pub(super) struct Promise {
+pub(in crate::vfs) struct Promise {
     parts: Arc<Parts>,
     name: (FileId, Vec<u8>),
 }
@@ -318,17 +319,17 @@ impl Parts {
     }
 
     /// Whether a part of a failed upload may be kept.
-    pub(super) fn are_kept(&self) -> bool {
+    pub(in crate::vfs) fn are_kept(&self) -> bool {
         self.keep.is_some()
     }
 
     /// Whether there is any part, so that looking for one may be worth it.
-    pub(super) fn are_there(&self) -> bool {
+    pub(in crate::vfs) fn are_there(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
 
     /// The parts in a directory, whoever's.
-    pub(super) fn in_folder(&self, dir: FileId) -> Vec<PartName> {
+    pub(in crate::vfs) fn in_folder(&self, dir: FileId) -> Vec<PartName> {
         if !self.are_there() {
             return Vec::new();
         }
@@ -343,13 +344,13 @@ impl Parts {
     }
 
     /// A name for a new part; a lone one is never gone on with.
-    pub(super) fn name(&self, mark: Mark, name: &[u8], lone: bool) -> PartName {
+    pub(in crate::vfs) fn name(&self, mark: Mark, name: &[u8], lone: bool) -> PartName {
         let upload = 2 * self.next.fetch_add(1, Ordering::Relaxed) + u64::from(lone);
         PartName::new(mark, Tag::Active(self.server, upload), name)
     }
 
     /// Writes down that a part will be made in a directory.
-    pub(super) fn note(&self, folder: &Folder) {
+    pub(in crate::vfs) fn note(&self, folder: &Folder) {
         let mut state = self.state();
         let state = &mut *state;
         let (active, dead) = (&state.active, &state.dead);
@@ -357,7 +358,12 @@ impl Parts {
     }
 
     /// A part is being written from now on.
-    pub(super) fn enter(&self, spot: Spot, folder: Folder, name: PartName) -> Arc<Active> {
+    pub(in crate::vfs) fn enter(
+        &self,
+        spot: Spot,
+        folder: Folder,
+        name: PartName,
+    ) -> Arc<Active> {
         let (folder, taken) = (Mutex::new(folder), Mutex::new(false));
         let active = Arc::new(Active { name, folder, taken, base: OnceLock::new() });
         let mut state = self.state();
@@ -367,7 +373,7 @@ impl Parts {
     }
 
     /// It is not any more.
-    pub(super) fn leave(&self, spot: Spot, active: &Arc<Active>) {
+    pub(in crate::vfs) fn leave(&self, spot: Spot, active: &Arc<Active>) {
         let mut state = self.state();
         let Some(here) = state.active.get_mut(&spot) else { return };
         let before = here.len();
@@ -382,7 +388,7 @@ impl Parts {
     }
 
     /// The parts of one user for one name that are being written.
-    pub(super) fn active(&self, spot: Spot) -> Vec<Arc<Active>> {
+    pub(in crate::vfs) fn active(&self, spot: Spot) -> Vec<Arc<Active>> {
         if !self.are_there() {
             return Vec::new();
         }
@@ -390,7 +396,7 @@ impl Parts {
     }
 
     /// A part is left of a failed upload. If there are too many now, another one goes.
-    pub(super) fn bury(&self, spot: Spot, dead: Dead) {
+    pub(in crate::vfs) fn bury(&self, spot: Spot, dead: Dead) {
         let crowded_out = {
             let mut state = self.state();
             let (share, since) = (dead.share, dead.since);
@@ -426,7 +432,7 @@ impl Parts {
     }
 
     /// A dead part is resumed or removed; says whether it was known.
-    pub(super) fn unbury(&self, spot: Spot, upload: u64) -> bool {
+    pub(in crate::vfs) fn unbury(&self, spot: Spot, upload: u64) -> bool {
         let mut state = self.state();
         let known = state.dead.get(&spot).is_some_and(|dead| dead.upload == upload);
         if known {
@@ -436,7 +442,7 @@ impl Parts {
     }
 
     /// Its user is shown a dead part.
-    pub(super) fn show(&self, spot: Spot, share: Share) {
+    pub(in crate::vfs) fn show(&self, spot: Spot, share: Share) {
         let mut state = self.state();
         let State { dead, places, .. } = &mut *state;
         if let Some(dead) = dead.get_mut(&spot) {
@@ -451,7 +457,7 @@ impl Parts {
 
     /// A directory has been renamed, from one real path to another: its parts are found under
     /// the new one, after a crash as well.
-    pub(super) fn moved(&self, from: &Path, to: &Path) {
+    pub(in crate::vfs) fn moved(&self, from: &Path, to: &Path) {
         if !self.are_there() {
             return;
         }
@@ -476,7 +482,7 @@ impl Parts {
     }
 
     /// Removes the dead part of one user for one name; says whether there was one.
-    pub(super) fn forget(&self, spot: Spot, dir: impl AsFd) -> bool {
+    pub(in crate::vfs) fn forget(&self, spot: Spot, dir: impl AsFd) -> bool {
         let Some(dead) = self.dead(spot) else { return false };
         let known = self.unbury(spot, dead.upload);
         if known {
@@ -486,7 +492,7 @@ impl Parts {
     }
 
     /// The dead part of one user for one name.
-    pub(super) fn dead(&self, spot: Spot) -> Option<Dead> {
+    pub(in crate::vfs) fn dead(&self, spot: Spot) -> Option<Dead> {
         if !self.are_there() {
             return None;
         }
@@ -495,7 +501,7 @@ impl Parts {
 
     /// A part was seen in a directory. One that nobody knows may be another server's; it goes
     /// when its time is over.
-    pub(super) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
+    pub(in crate::vfs) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
         let spot = Spot { dir: dir_id, mark: name.mark };
         let known = {
             let state = self.state();
@@ -510,7 +516,7 @@ impl Parts {
     }
 
     /// Waits for one's turn.
-    pub(super) fn claim(
+    pub(in crate::vfs) fn claim(
         self: &Arc<Self>,
         turn: Turn,
         heed: &mut Heed<'_>,
@@ -534,25 +540,34 @@ impl Parts {
     }
 
     /// Takes a name for a STOU, unless another one has it.
-    pub(super) fn promise(self: &Arc<Self>, dir: FileId, name: &[u8]) -> Option<Promise> {
+    pub(in crate::vfs) fn promise(
+        self: &Arc<Self>,
+        dir: FileId,
+        name: &[u8],
+    ) -> Option<Promise> {
         let name = (dir, name.to_owned());
         let free = self.state().promised.insert(name.clone());
         free.then(|| Promise { parts: Arc::clone(self), name })
     }
 
     /// Whether files of a device may be cloned, as far as is known.
-    pub(super) fn may_clone(&self, device: u64) -> bool {
+    pub(in crate::vfs) fn may_clone(&self, device: u64) -> bool {
         !self.state().no_clones.contains(&device)
     }
 
     /// They cannot.
-    pub(super) fn cannot_clone(&self, device: u64) {
+    pub(in crate::vfs) fn cannot_clone(&self, device: u64) {
         self.state().no_clones.insert(device);
     }
 
     /// Removes the dead parts of a directory that holds nothing else, and says whether that is
     /// so.
-    pub(super) fn clear(&self, dir: &OwnedFd, dir_id: FileId, names: &[PartName]) -> bool {
+    pub(in crate::vfs) fn clear(
+        &self,
+        dir: &OwnedFd,
+        dir_id: FileId,
+        names: &[PartName],
+    ) -> bool {
         let is_dead = |name: &&PartName| match name.tag {
             Tag::Dead => true,
             Tag::Active(..) => {
@@ -615,7 +630,7 @@ fn busy(
 
 impl Active {
     /// Where the part lies, whatever its directory was called when it was made.
-    pub(super) fn folder(&self) -> Folder {
+    pub(in crate::vfs) fn folder(&self) -> Folder {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -634,25 +649,25 @@ impl Drop for Promise {
 }
 
 /// Bytes.
-pub(super) fn len_of(stat: &Stat) -> u64 {
+pub(in crate::vfs) fn len_of(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or_default()
 }
 
 /// When a file was last written to.
 #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
-pub(super) fn modified(stat: &Stat) -> SystemTime {
+pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
     let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
     let nanos = u32::try_from(stat.st_mtime_nsec as u64).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
 /// What has a name in a directory, links not followed.
-pub(super) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
+pub(in crate::vfs) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
     Ok(statat(dir, os(name), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Removes a part. One that cannot be removed now is met again.
-pub(super) fn remove(dir: impl AsFd, name: &[u8]) {
+pub(in crate::vfs) fn remove(dir: impl AsFd, name: &[u8]) {
     if let Err(why) = unlinkat(dir, os(name), AtFlags::empty())
         && why != rustix::io::Errno::NOENT
     {
@@ -661,30 +676,30 @@ pub(super) fn remove(dir: impl AsFd, name: &[u8]) {
 }
 
 /// A name as the system's calls take it.
-pub(super) fn os(name: &[u8]) -> &Path {
+pub(in crate::vfs) fn os(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }
 
 /// A directory that is only held, opened for more.
-pub(super) fn opened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
+pub(in crate::vfs) fn opened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(dir, ".", flags, Mode::empty())
 }
 
 /// Its entries.
-pub(super) fn entries(dir: impl AsFd) -> Result<Dir, FsError> {
+pub(in crate::vfs) fn entries(dir: impl AsFd) -> Result<Dir, FsError> {
     Ok(Dir::new(opened(dir)?)?)
 }
 
 /// The parts in a directory, whoever's.
-pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
+pub(in crate::vfs) fn part_names(dir: impl AsFd) -> Vec<PartName> {
     let Ok(entries) = entries(dir) else { return Vec::new() };
     let names = entries.filter_map(Result::ok);
     names.filter_map(|entry| PartName::parse(entry.file_name().to_bytes())).collect()
 }
 
 /// Renames to a name that nothing else may have, such as a part to its file's name.
-pub(super) fn rename_new(
+pub(in crate::vfs) fn rename_new(
     from_dir: impl AsFd,
     from: &Path,
     to_dir: impl AsFd,

@@ -5,6 +5,11 @@
 //! that cannot be done is the file in place changed, by one upload at a time. A user can also
 //! have the classic way, in which every upload writes to the file in place.
 
+mod attributes;
+mod part;
+mod prepare;
+mod resume;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::BorrowedFd;
@@ -14,11 +19,13 @@ use rustix::fs::fsync;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
-use super::part::{Base, Part};
-use super::parts::{Claim, Parts, Version, opened};
-use super::prepare::Place;
-use super::resume::Left;
-use super::{FsError, Tree, VirtualPath};
+use self::part::{Base, Part};
+use self::prepare::Place;
+use self::resume::Left;
+use super::error::FsError;
+use super::parts::store::{Claim, Parts, Version, opened};
+use super::path::VirtualPath;
+use super::tree::Tree;
 use crate::rights::Ids;
 
 /// How an upload meets what is there.
@@ -63,21 +70,21 @@ pub struct Uploads {
 /// An upload that may begin. Nothing that clients see has changed yet.
 #[derive(Debug)]
 pub struct Upload {
-    pub(super) tree: Arc<Tree>,
-    pub(super) path: VirtualPath,
+    pub(in crate::vfs) tree: Arc<Tree>,
+    pub(in crate::vfs) path: VirtualPath,
     /// Nothing before [`Upload::ready`] and after the end.
-    pub(super) file: Option<File>,
-    pub(super) way: Way,
+    pub(in crate::vfs) file: Option<File>,
+    pub(in crate::vfs) way: Way,
     /// Where it begins.
-    pub(super) offset: u64,
-    pub(super) written: u64,
+    pub(in crate::vfs) offset: u64,
+    pub(in crate::vfs) written: u64,
     /// Why it does not go the usual way, for the log.
-    pub(super) remark: Option<String>,
+    pub(in crate::vfs) remark: Option<String>,
 }
 
 /// What an upload writes to.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(in crate::vfs) enum Way {
     /// The classic one: opened late, and written to as it comes.
     Classic { store: Store, mode: u32, made: bool },
     /// The file in place is changed, by this upload alone.
@@ -92,14 +99,14 @@ pub(super) enum Way {
 
 /// A file that is changed in place.
 #[derive(Debug)]
-pub(super) struct InPlace {
-    pub(super) place: Place,
+pub(in crate::vfs) struct InPlace {
+    pub(in crate::vfs) place: Place,
     /// How long it was.
-    pub(super) former: u64,
+    pub(in crate::vfs) former: u64,
     /// Whether the upload only adds to it.
-    pub(super) append: bool,
+    pub(in crate::vfs) append: bool,
     /// Nobody else changes it meanwhile.
-    pub(super) _claims: (Claim, Option<Claim>),
+    pub(in crate::vfs) _claims: (Claim, Option<Claim>),
 }
 
 impl Way {
@@ -247,7 +254,7 @@ impl Upload {
     }
 
     /// Of a part that began with a file in place, or with nothing there.
-    pub(super) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
+    pub(in crate::vfs) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
         if let Way::Part(part) = &mut self.way {
             if let Some(version) = version {
                 let _ = part.active.base.set(version);
