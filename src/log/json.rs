@@ -178,6 +178,7 @@ impl Display for Quoted<'_> {
 mod tests {
     use serde_json::Value;
 
+    use super::super::Way;
     use super::*;
 
     struct All<'a>(&'a Event<'a>);
@@ -200,7 +201,15 @@ mod tests {
         let path =
             Path::new("/home/a \"b\"\n\u{1b}[2J\u{2028}\u{9b}\u{202e}\u{e0041}\u{feff}/ü");
         let took = Duration::from_millis(1500);
-        let ok = Transfer { verb: "STOR", path, bytes: 7, took, ascii: true, result: Ok(()) };
+        let ok = Transfer {
+            verb: "STOR",
+            way: Way::Up,
+            path,
+            bytes: 7,
+            took,
+            ascii: true,
+            result: Ok(()),
+        };
         for event in [
             Event::Connected,
             Event::TurnedAway("full"),

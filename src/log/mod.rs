@@ -8,6 +8,7 @@ mod json;
 mod recent;
 mod sink;
 mod syslog;
+mod way;
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -27,6 +28,7 @@ use sink::Sink;
 pub use sink::descriptor;
 
 pub use recent::{Recent, Told};
+pub use way::Way;
 
 /// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
 ///
@@ -260,6 +262,8 @@ pub enum Event<'a> {
 pub struct Transfer<'a> {
     /// The command: RETR, STOR, APPE or STOU.
     pub verb: &'a str,
+    /// Whether it is an upload or a download.
+    pub way: Way,
     /// The file.
     pub path: &'a Path,
     /// Bytes over the data connection.
@@ -270,12 +274,6 @@ pub struct Transfer<'a> {
     pub ascii: bool,
     /// Whether the client got or sent all of it; if not, why.
     pub result: Result<(), &'a str>,
-}
-
-impl Transfer<'_> {
-    fn is_upload(&self) -> bool {
-        self.verb != "RETR"
-    }
 }
 
 /// Whose session an event belongs to.
@@ -483,7 +481,7 @@ fn xferlog(
 ) -> String {
     let seconds = transfer.took.as_secs() + u64::from(transfer.took.subsec_millis() >= 500);
     let kind = if transfer.ascii { 'a' } else { 'b' };
-    let way = if transfer.is_upload() { 'i' } else { 'o' };
+    let way = transfer.way.letter();
     let mode = if anonymous { 'a' } else { 'r' };
     let done = if transfer.result.is_ok() { 'c' } else { 'i' };
     let one_word = |bytes: &[u8]| {
@@ -536,8 +534,15 @@ mod tests {
     use super::*;
 
     fn transfer(path: &Path) -> Transfer<'_> {
-        let took = Duration::from_millis(1500);
-        Transfer { verb: "STOR", path, bytes: 3072, took, ascii: false, result: Ok(()) }
+        Transfer {
+            verb: "STOR",
+            way: Way::Up,
+            path,
+            bytes: 3072,
+            took: Duration::from_millis(1500),
+            ascii: false,
+            result: Ok(()),
+        }
     }
 
     fn line(user: Option<&str>, event: &Event<'_>) -> String {

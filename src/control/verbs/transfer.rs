@@ -19,7 +19,7 @@ use crate::data::text::{self, At, TextSource};
 use crate::data::{
     self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
 };
-use crate::log::{Event, Transfer, Who};
+use crate::log::{self, Event, Transfer, Who};
 use crate::vfs::{FsError, Heed, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
@@ -47,7 +47,7 @@ pub(crate) fn retrieve(
     } else {
         At::byte(restart)
     };
-    let job = Job { verb: "RETR", real: &real, ascii };
+    let job = Job { verb: "RETR", way: log::Way::Down, real: &real, ascii };
     let mut data = session.connect("RETR")?;
     session.connection.hold(&Mark::opening(if ascii {
         "Opening ASCII data connection".to_owned()
@@ -181,7 +181,7 @@ fn begin(
     let ready = session.secure(verb, &mut data);
     if let Err(why) = ready.and_then(|()| Ok(upload.ready()?)) {
         let real = session.user()?.tree.real(upload.path());
-        let job = Job { verb, real: &real, ascii: session.is_ascii() };
+        let job = Job { verb, way: log::Way::Up, real: &real, ascii: session.is_ascii() };
         return Err(session.never_began(&job, &begun, why));
     }
     receive(session, verb, upload, &mut data)
@@ -215,7 +215,8 @@ fn receive(
         }
     });
     let path = placed.as_ref().map_or(&announced, |(_, path)| path);
-    session.record(&Job { verb, real: &tree.real(path), ascii }, &progress, &result);
+    let job = Job { verb, way: log::Way::Up, real: &tree.real(path), ascii };
+    session.record(&job, &progress, &result);
     result.map_err(Refusal::Transfer)?;
     let Some((size, path)) = placed else { return Ok(complete()) };
     let took = progress.since.elapsed();
@@ -271,6 +272,7 @@ const MOST_LINGERING: usize = 2;
 /// A transfer of a file, for the logs.
 struct Job<'a> {
     verb: &'static str,
+    way: log::Way,
     real: &'a Path,
     ascii: bool,
 }
@@ -398,6 +400,7 @@ impl Session {
     fn record_as(&self, job: &Job<'_>, progress: &Progress, result: Result<(), &str>) {
         let transfer = Transfer {
             verb: job.verb,
+            way: job.way,
             path: job.real,
             bytes: progress.bytes,
             took: progress.since.elapsed(),
