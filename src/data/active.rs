@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-use super::{DataConnection, DataError, Progress, Ready, Watch, wait};
+use super::connection::DataConnection;
+use super::error::DataError;
+use super::watch::{Progress, Ready, Watch, wait};
 use crate::rights::raise_low_ports;
 use crate::tls::Awaited;
 

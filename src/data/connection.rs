@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::{DataError, Progress, Ready, Watch, wait};
+use super::error::DataError;
+use super::watch::{Progress, Ready, Watch, wait};
 use crate::tls::{Awaited, Channel, Got, Layer, SessionTls, Want};
 
 /// A connection that is there, and whose stream does not block.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::Interrupt;
+use super::watch::Interrupt;
 use crate::vfs::FsError;
 
 /// Says what happened, not what to answer.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::DataError;
+use super::error::DataError;
 use crate::config::{Peers, Server};
 use crate::rights::look_up;
 

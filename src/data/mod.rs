@@ -15,13 +15,14 @@ mod masquerade;
 mod owners;
 mod passive;
 mod ports;
+mod producer;
 mod pump;
+mod receive;
+mod send;
+
 mod throttle;
 mod tube;
-
-use std::time::Instant;
-
-use crate::tls::Awaited;
+mod watch;
 
 pub use active::{connect, may_leave_from};
 pub use connection::{DataConnection, Lingering};
@@ -30,21 +31,7 @@ pub use masquerade::Masquerade;
 pub use owners::Owners;
 pub use passive::Passive;
 pub use ports::Ports;
-pub use pump::{Interrupt, LOOK, Progress, Pump, Source, Watch, heed};
-use pump::{Ready, wait};
+pub use producer::Producer;
+pub use pump::Pump;
 pub use throttle::Throttle;
-
-/// Waits until something of the server's own becomes readable, and says whether it has before the
-/// time comes; listens to the control connection meanwhile.
-///
-/// # Errors
-///
-/// When the client or the server says that there is nothing to wait for any more.
-pub fn wait_for(
-    watch: &mut dyn Watch,
-    bell: Awaited<'_>,
-    until: Option<Instant>,
-) -> Result<bool, Interrupt> {
-    let ready = wait(watch, &Progress::start(), Some(bell), until)?;
-    Ok(ready == Ready::Yes)
-}
+pub use watch::{Interrupt, LOOK, Progress, Watch, heed, wait_for};

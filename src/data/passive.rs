@@ -9,8 +9,10 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::active::{bound, unpace_within};
-use super::ports::Lease;
-use super::{DataConnection, DataError, Interrupt, Ports, Progress, Ready, Watch, wait};
+use super::connection::DataConnection;
+use super::error::DataError;
+use super::ports::{Lease, Ports};
+use super::watch::{Interrupt, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
 use crate::tls::{Awaited, SessionTls};
 

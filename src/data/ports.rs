@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::DataError;
+use super::error::DataError;
 use crate::config::PortRange;
 
 /// The passive ports, shared by all sessions, whatever settings they began with.

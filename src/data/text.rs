@@ -7,8 +7,8 @@ use std::fs::File;
 
 use rustix::io::{Errno, pread};
 
-use super::Source;
 use super::ascii::{Offset, ToWire};
+use super::producer::Producer;
 use crate::vfs::{FsError, Heed};
 
 /// Files are read in pieces of this size.
@@ -133,7 +133,7 @@ impl TextSource<'_> {
     }
 }
 
-impl Source for TextSource<'_> {
+impl Producer for TextSource<'_> {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
         let left = usize::try_from(self.end.saturating_sub(self.at.offset));
         self.local.resize(left.unwrap_or(usize::MAX).min(CHUNK), 0);

@@ -15,7 +15,7 @@ use crate::control::shared::Shared;
 use crate::control::state::User;
 use crate::data::listing::{self, Long, Machine};
 use crate::data::pattern;
-use crate::data::{Source, Throttle};
+use crate::data::{Producer, Throttle};
 use crate::log::Event;
 use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
 
@@ -270,7 +270,7 @@ impl Style {
     fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         match self {
             Self::Long(style) => style.line(entry, out),
-            Self::Names(style) => listing::name(&style.prefix, entry, out),
+            Self::Names(style) => listing::name_line(&style.prefix, entry, out),
             Self::Machine(lines) => lines.push(entry, out),
         }
     }
@@ -279,7 +279,7 @@ impl Style {
     /// they are (RFC 1123 §4.1.2.7).
     fn folder(&mut self, below: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Long(style) => listing::folder(&style.base, below, out),
+            Self::Long(style) => listing::folder_line(&style.base, below, out),
             Self::Names(style) => style.prefix = [&style.base, below, b"/"].concat(),
             Self::Machine(_) => {}
         }
@@ -292,7 +292,7 @@ struct Lines {
     style: Style,
 }
 
-impl Source for Lines {
+impl Producer for Lines {
     fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, FsError> {
         match self.walk.step()? {
             Step::End => return Ok(false),
