@@ -16,7 +16,7 @@ use super::{Arguments, Stop, complain, load, read, service};
 use crate::config::{Config, LogForm, LogTo};
 use crate::log::{self, Destination, Form, escaped};
 use crate::rights::{self, Ids};
-use crate::server::{Handed, Order, Orders, Server, Source, Supervisor};
+use crate::server::{Handed, Order, Orders, Server, SettingsSource, Supervisor};
 
 /// A session at work holds its control and data connections, its home, an upload's directory,
 /// the file in place and the one to replace it, a pipe, and for a moment two more.
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     if config.server.user.is_none() && rights::is_root() {
         config.warnings.push(ROOT.to_owned());
     }
-    let source = Source {
+    let source = SettingsSource {
         file: std::path::absolute(&file).ok(),
         tidies: None,
         load: Box::new(move || read(&file)),
@@ -75,7 +75,7 @@ fn missing_rights(config: &Config) -> Vec<String> {
 /// the server before it begins.
 pub(super) fn serve(
     config: Config,
-    source: Source,
+    source: SettingsSource,
     sockets: Vec<Handed>,
     supervisor: impl FnOnce() -> Supervisor,
     hangup: Hangup,

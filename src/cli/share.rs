@@ -21,7 +21,7 @@ use super::screen::{per_second, size, transfer};
 use super::{Arguments, Stop, Word, complain, say, serve};
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
-use crate::server::{Order, Server, Source, Supervisor};
+use crate::server::{Order, Server, SettingsSource, Supervisor};
 
 /// Letters of a password; none is mistaken for another one.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);
     let tidies = certificate.as_ref().and_then(|folder| folder.path().parent());
-    let source = Source {
+    let source = SettingsSource {
         file: None,
         tidies: tidies.map(Path::to_owned),
         load: Box::new(load),

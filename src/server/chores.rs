@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Hub, admin};
+use super::admin;
+use super::hub::Hub;
 
 /// How often.
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ fn take_admin_socket(hub: &Arc<Hub>) {
         return;
     }
     // by now this is the user whose socket it will be
-    let Ok(socket) = admin::listen(path, None) else { return };
+    let Ok(socket) = admin::socket::listen(path, None) else { return };
     match admin::start(&socket, hub) {
         Ok(()) => {
             log::info!("admin socket: {}", path.display());

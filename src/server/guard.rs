@@ -15,7 +15,7 @@ use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
 /// Told by the sessions, and heard at the door.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Gate {
     pub(super) bans: Arc<Bans>,
     pub(super) registry: Arc<Registry>,

@@ -1,15 +1,10 @@
 //! Sockets that somebody else has opened, and handed over to the server: systemd, which keeps
 //! them open from one start of the server to the next, so that no client is ever refused.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::io::retry_on_intr;
-
-use super::{Door, resolve};
+use super::doors::{Door, resolve};
 use crate::config::Config;
 
 /// A socket that clients connect to.
@@ -69,32 +64,6 @@ fn fits(wanted: SocketAddr, there: SocketAddr) -> bool {
     let same_port = wanted.port() == there.port() || wanted.port() == 0;
     let every = wanted.ip().is_unspecified() && there.ip().is_unspecified();
     same_port && (wanted.ip() == there.ip() || every)
-}
-
-/// Wakes the threads that accept on such sockets. To shut these down would shut them down for
-/// their owner too.
-#[derive(Debug)]
-pub(super) struct Bell(OwnedFd);
-
-impl Bell {
-    pub(super) fn new() -> io::Result<Self> {
-        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self).map_err(Into::into)
-    }
-
-    /// From now on nobody waits.
-    pub(super) fn ring(&self) {
-        // cannot fail: the counter is far from its limit
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    /// Waits for a client, or until it rings.
-    #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
-    pub(super) fn wait(&self, listener: &TcpListener) {
-        let mut fds =
-            [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
-        // who waits looks why it was woken; a signal is no reason to take a client in
-        let _ = retry_on_intr(|| poll(&mut fds, None));
-    }
 }
 
 #[cfg(test)]

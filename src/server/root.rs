@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::Source;
+use super::source::SettingsSource;
 use crate::config::{Config, LogTo, PortRange};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
@@ -25,7 +25,7 @@ pub(super) fn make_folders(config: &Config) {
 }
 
 /// Becomes the user of the settings, if they name one.
-pub(super) fn give_up(config: &Config, source: &Source) -> Result<(), String> {
+pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), String> {
     let Some(ids) = &config.server.user else { return stay_root(config) };
     let was_root = rights::is_root();
     rights::give_up(ids, keep(config))
@@ -101,7 +101,7 @@ fn keep(config: &Config) -> Keep {
 }
 
 /// What will fail because of it, said while somebody looks at the log.
-fn warnings(config: &Config, ids: &Ids, source: &Source) -> Vec<String> {
+fn warnings(config: &Config, ids: &Ids, source: &SettingsSource) -> Vec<String> {
     let Config { server, tls, .. } = config;
     let mut warnings = Vec::new();
     for fault in (source.load)().err().into_iter().flatten() {

@@ -6,7 +6,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use serde_json::{Map, Number, Value};
 
-use super::Hub;
+use super::hub::Hub;
 use crate::control::{BOUNDS, Counters, Durations, Kind, Sight, Tally, Way};
 
 /// One thing that is measured.

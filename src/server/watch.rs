@@ -7,11 +7,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Hub;
+use super::hub::Hub;
+use super::pulse::Pulse;
 
 /// Looks after the threads that accept.
 pub(super) struct Watch {
@@ -27,21 +27,6 @@ pub(super) struct Acceptor {
     pub(super) pulse: Arc<Pulse>,
     /// What the pulse was at the last look.
     last: u64,
-}
-
-/// Even while a thread waits for a client, odd while it takes one in.
-#[derive(Debug, Default)]
-pub(super) struct Pulse(AtomicU64);
-
-impl Pulse {
-    /// The thread begins to wait, or ends it.
-    pub(super) fn step(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Acceptor {

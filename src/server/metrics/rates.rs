@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::SECOND;
 use crate::control::{Counters, Way};
+
+/// From one look at the counters to the next.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// So many seconds are remembered.
 const MOST: usize = 300;

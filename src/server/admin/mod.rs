@@ -1,0 +1,127 @@
+//! The admin socket: what is going on, and orders, as one line of JSON each.
+//!
+//! Whoever may open the socket may do all of it; its mode lets nobody in but the server's own
+//! user and root.
+
+mod carry_out;
+mod guests;
+pub(super) mod socket;
+pub(super) mod view;
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::hub::Hub;
+use carry_out::{answer, refused};
+use guests::{Guest, GuestState, Guests};
+use socket::AdminSocket;
+
+/// A client that has asked something is let go when it asks nothing for this long, or does not take
+/// its answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same before its first request.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// A request is shorter than this.
+const LONGEST: u64 = 64 << 10;
+
+/// Starts the thread that lets in whoever comes.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn start(socket: &AdminSocket, hub: &Arc<Hub>) -> io::Result<()> {
+    let (listener, hub) = (socket.listener.try_clone()?, Arc::clone(hub));
+    let builder = thread::Builder::new().name("admin".to_owned());
+    builder.spawn(move || serve(&listener, &hub)).map(drop)
+}
+
+/// Lets in whoever comes, each with a thread.
+#[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
+    let guests = Arc::<Guests>::default();
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        let Some(guest) = guests.enter(stream) else { continue };
+        let (hub, own, other) = (Arc::clone(hub), Arc::clone(&guests), Arc::clone(&guest));
+        let talk = move || {
+            // whoever asked may go at any time
+            let _ = converse(&guest, &hub);
+            own.leave(&guest);
+        };
+        if thread::Builder::new().name("admin-client".to_owned()).spawn(talk).is_err() {
+            guests.leave(&other);
+        }
+    }
+}
+
+fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
+    let stream = &guest.stream;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut patience = SILENCE;
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        read_line(&mut lines, stream, patience, &mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        patience = PATIENCE;
+        // what follows would be taken for another request
+        let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
+        *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
+        let mut order = None;
+        let mut answer =
+            if is_whole { answer(&line, hub, &mut order) } else { refused("too long") };
+        *guest.state() = GuestState { asked: true, at_work: false, since: Instant::now() };
+        if hub.shared.stop.is_soon()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("stopping".to_owned(), Value::Bool(true));
+        }
+        let mut stream = stream;
+        let told = stream.write_all(format!("{}\n", crate::log::json(&answer)).as_bytes());
+        // whoever gave it has its answer before the server ends
+        if let Some(order) = order {
+            hub.orders.give(order);
+        }
+        told?;
+        if !is_whole {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a line, which must be whole in time, however its bytes come.
+fn read_line(
+    lines: &mut BufReader<&UnixStream>,
+    stream: &UnixStream,
+    patience: Duration,
+    line: &mut Vec<u8>,
+) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // no time at all would be for ever
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        let room = LONGEST.saturating_sub(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        let there = lines.fill_buf()?;
+        let there = there.get(..usize::try_from(room).unwrap_or(usize::MAX)).unwrap_or(there);
+        let end = there.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        let taken = end.unwrap_or(there.len());
+        line.extend_from_slice(there.get(..taken).unwrap_or_default());
+        lines.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The socket that `ftpd who` and its like connect to: made with a mode that lets nobody in but the
+//! server's own user and root, and taken away at the end.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, fchmod};
+use serde_json::Value;
+use socket2::{Domain, SockAddr, Type};
+
+use crate::rights::{self, Held, Ids};
+
+/// Maximum number of connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// The socket, and how its name is told from that of another server's.
+pub(in crate::server) struct AdminSocket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+/// Makes the socket.
+///
+/// # Errors
+///
+/// The system's, or that another server uses it. A server serves all the same.
+pub(in crate::server) fn listen(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
+    // what that user may do in the folder is done as that user: nobody else can be led there
+    let made = {
+        let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
+        make(path, None)
+    };
+    match made {
+        Err(why) if user.is_some() && why.kind() == io::ErrorKind::PermissionDenied => {
+            make(path, user)
+        }
+        other => other,
+    }
+}
+
+fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
+    if let Some(folder) = path.parent() {
+        rights::make_folder(folder, user)?;
+    }
+    let held = Held::find(path)?;
+    let place = held.path();
+    // what a server has left that was killed
+    if fs::symlink_metadata(&place).is_ok_and(|meta| meta.file_type().is_socket()) {
+        match UnixStream::connect(&place) {
+            Ok(other) if is_stopping(&other) => held.remove()?,
+            Ok(_) => return Err(io::Error::other("another server uses it")),
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => held.remove()?,
+            Err(why) => return Err(why),
+        }
+    }
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    // the name gets the mode of the socket: never open to others, not even for a moment, and
+    // without a mask, which would be that of all threads
+    fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    socket.bind(&SockAddr::unix(&place)?)?;
+    socket.listen(BACKLOG)?;
+    let listener = UnixListener::from(socket);
+    if let Some(ids) = user {
+        held.hand_over(ids)?;
+    }
+    let (id, path) = (id(&place)?, path.to_owned());
+    Ok(AdminSocket { listener, path, id })
+}
+
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Whether a server says that it ends soon: then its socket may be taken over.
+fn is_stopping(other: &UnixStream) -> bool {
+    let ask = || {
+        other.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let (mut other, mut line) = (other, String::new());
+        other.write_all(b"{}\n")?;
+        BufReader::new(other).read_line(&mut line)?;
+        Ok::<_, io::Error>(line)
+    };
+    let answer = ask().ok().and_then(|line| serde_json::from_str::<Value>(&line).ok());
+    answer.is_some_and(|answer| answer.get("stopping") == Some(&Value::Bool(true)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "not a served file")]
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+impl AdminSocket {
+    /// Takes the socket's name away, unless it is another server's by now.
+    pub(in crate::server) fn leave(&self) {
+        if id(&self.path).ok() != Some(self.id) {
+            return;
+        }
+        if let Err(why) = remove(&self.path) {
+            log::warn!("the admin socket {} stays: {why}", self.path.display());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Admitting a client: bans, `max_cons`, `max_per_ip`, and a worker; or turning it away.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::admission::place::Place;
+use super::admission::{Full, Ticket};
+use super::client::Client;
+use super::guard;
+use super::hub::Hub;
+use crate::control::{self, Away, TurnedAway};
+use crate::log::{Event, Who};
+
+/// Hands a client over to a worker, or turns it away.
+pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls: bool) {
+    let settings = hub.shared.settings();
+    let rules = &settings.config.server;
+    let is_banned = || hub.bans.refuses(peer.ip(), rules, Instant::now());
+    // the log has told when it began
+    if is_banned() {
+        return turn_away_banned(hub, &stream);
+    }
+    let ticket = match find_place(hub, peer, rules.max_per_ip) {
+        Ok(ticket) => ticket,
+        Err(full) => return turn_away(hub, &stream, peer, full.away(), full.why()),
+    };
+    let stream = Arc::new(stream);
+    let entry = hub.registry.enter(&stream, peer, ticket);
+    // who began a ban meanwhile may not have seen this one
+    if is_banned() {
+        return turn_away_banned(hub, &stream);
+    }
+    if hub.shared.stop.is_soon() {
+        hub.registry.wake_all();
+    }
+    let client = Client { stream, implicit_tls, entry };
+    if let Err(client) = hub.pool.submit(client) {
+        let peer = client.entry.live.peer;
+        turn_away(hub, &client.stream, peer, Away::Worker, "no worker is free");
+    } else {
+        hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A place for a client: a free one, or that of a stranger who keeps users out. That one's
+/// worker is free in a moment, and the client waits for it in the pool.
+fn find_place(
+    hub: &Hub,
+    peer: SocketAddr,
+    most_per_place: Option<usize>,
+) -> Result<Ticket, Full> {
+    const WHY: &str = "Too many connections, try again later";
+    let (place, now) = (Place::of(peer.ip()), Instant::now());
+    let full = match hub.admission.admit(place, most_per_place, now) {
+        Err(full @ Full::Server) => full,
+        other => return other,
+    };
+    let owes = hub.admission.owes(place, now);
+    let most = hub.admission.most();
+    let Some(evicted) = hub.registry.evict(most, place, owes, WHY) else {
+        return Err(full);
+    };
+    hub.shared.counters.away.count(Away::Evicted);
+    log_turned_away(hub, evicted.peer, "not logged in, and max_cons clients are connected");
+    evicted.ticket.pass_on(place, most_per_place, evicted.rests, now)
+}
+
+/// Writes the counts of lines that were not written; `all`: for the last time.
+pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
+    let (door, places, others) = hub.muffler.untold(all, Instant::now());
+    tell_turned_away(door);
+    for (place, unsaid) in places {
+        guard::tell_unsaid(place, unsaid);
+    }
+    if others > 0 {
+        log::warn!("{others} more lines about strangers elsewhere were left out");
+    }
+}
+
+fn turn_away_banned(hub: &Hub, stream: &TcpStream) {
+    hub.shared.counters.away.count(Away::Banned);
+    control::turn_away(stream, TurnedAway::Banned);
+}
+
+/// Tells a client that it cannot be served now, and counts and logs that.
+pub(super) fn turn_away(hub: &Hub, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
+    hub.shared.counters.away.count(how);
+    control::turn_away(stream, TurnedAway::Full);
+    log_turned_away(hub, peer, why);
+}
+
+fn log_turned_away(hub: &Hub, peer: SocketAddr, why: &str) {
+    if let Some(unsaid) = hub.muffler.at_door(Instant::now()) {
+        tell_turned_away(unsaid);
+        crate::log::session(Who { peer, user: None }, &Event::TurnedAway(why));
+    }
+}
+
+fn tell_turned_away(unsaid: u64) {
+    if unsaid > 0 {
+        log::warn!("{unsaid} more clients were turned away");
+    }
+}

@@ -1,0 +1,42 @@
+//! What the log says when the server starts.
+
+use super::doors::Door;
+use crate::config::Config;
+use crate::control::Settings;
+
+/// Tells the log where and how the server serves.
+pub(super) fn announce(doors: &[Door], settings: &Settings) {
+    let config = &settings.config;
+    let server = &config.server;
+    let pid = std::process::id();
+    for door in doors {
+        let Some(address) = door.address() else { continue };
+        let tls = if door.implicit_tls { ", TLS at once" } else { "" };
+        log::info!(">>> starting FTP server on {address}, pid={pid}{tls} <<<");
+    }
+    log::info!("concurrency model: a thread per connection, {} at most", server.max_cons);
+    let masquerade = server.masquerade_address.as_deref().unwrap_or("none");
+    log::info!("masquerade (NAT) address: {masquerade}");
+    let range = server.passive_ports;
+    log::info!("passive ports: {}->{}", range.first, range.last);
+    if let Some(fingerprint) = settings.fingerprint() {
+        let required = server_requires(config);
+        log::info!("TLS: {required}, certificate SHA-256 {fingerprint}");
+    } else {
+        log::info!("TLS: off");
+    }
+    let anonymous = if server.enable_anonymous { "on" } else { "off" };
+    let named = config.named_users();
+    log::info!("users: {named}, anonymous: {anonymous}");
+}
+
+/// For the log: what TLS is asked of everybody.
+fn server_requires(config: &Config) -> &'static str {
+    let required = config.limits.tls_required;
+    match (required.control, required.data) {
+        (false, false) => "on offer",
+        (true, false) => "required for logins",
+        (false, true) => "required for transfers",
+        (true, true) => "required",
+    }
+}

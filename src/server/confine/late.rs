@@ -1,0 +1,72 @@
+//! Homes that do not exist when the server starts, for their disk may be mounted later.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Fault};
+use crate::rights;
+
+/// Number of homes that do not exist of which each has a warning of its own. A disk that is late
+/// may have thousands.
+const MOST_LATE: usize = 20;
+
+/// What to say of homes that do not exist, which the settings have no fault for. To be asked inside
+/// the sandbox.
+pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
+    let acting: HashMap<_, _> =
+        config.users.values().map(|user| (user.home.as_path(), user.run_as.as_ref())).collect();
+    let mut warnings = Vec::new();
+    for fault in config.absent.iter().take(MOST_LATE) {
+        let Fault::Absent(_, home, _) = &fault.fault else { continue };
+        let ids = acting.get(home.as_path()).copied().flatten();
+        let _acting = ids.and_then(|ids| rights::act_as(Some(ids)).ok());
+        let what = "logins are refused until it exists";
+        warnings.push(match existing_above(home) {
+            Some(above) if rights::may_change_in_sandbox(&above) => {
+                if rights::is_in_sandbox() {
+                    let above = above.display();
+                    format!(
+                        "{fault}; {what} (a disk mounted on {above} itself takes a restart)"
+                    )
+                } else {
+                    format!("{fault}; {what}")
+                }
+            }
+            Some(_) | None => format!(
+                "{fault}; {what}, and then a restart is needed: the sandbox was made without it"
+            ),
+        });
+    }
+    match config.absent.len().saturating_sub(MOST_LATE) {
+        0 => {}
+        more => warnings.push(format!("{more} more homes do not exist")),
+    }
+    warnings
+}
+
+pub(super) fn is_missing(home: &Path) -> bool {
+    std::fs::metadata(home).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// The nearest directory above a home that does not exist, links followed.
+fn existing_above(home: &Path) -> Option<PathBuf> {
+    let mut path = home.to_owned();
+    // a path is at most 4096 bytes long, and links are not followed for ever
+    for _ in 0..4096 {
+        match std::fs::metadata(&path) {
+            Ok(_) => return std::fs::canonicalize(&path).ok(),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+        let above = path.parent()?.to_owned();
+        path = std::fs::read_link(&path).map_or_else(|_| above.clone(), |to| above.join(to));
+    }
+    None
+}
+
+/// What the sandbox lets in for a home that does not exist: the nearest directory above it, unless
+/// that is the root of the file system or directly below it.
+pub(super) fn above(home: &Path) -> Option<PathBuf> {
+    existing_above(home).filter(|above| above.components().count() > 2)
+}

@@ -1,0 +1,186 @@
+//! What the server must reach while it serves, and nothing else: the homes and its own files. What
+//! the system's libraries read to look names up, the settings and the keys are read by threads of
+//! their own, in another sandbox, which can read that and change nothing.
+
+mod late;
+mod paths;
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::thread;
+
+use super::source::SettingsSource;
+use crate::config::{Config, Confine};
+use crate::rights::{self, Reach, Sandbox};
+use paths::{LOOKUPS, PROGRAMS, SCRATCH, SYSTEM, Writable, certificates, whole, writable};
+
+pub(super) use late::late_homes;
+
+/// The sandbox of the threads that serve, and of the one that looks things up for them.
+pub(super) struct Sandboxes {
+    serving: Sandbox,
+    lookups: Sandbox,
+}
+
+/// Makes the sandbox that the settings ask for, while all is still to be seen.
+///
+/// # Errors
+///
+/// In words for the administrator, when it must be and cannot.
+pub(super) fn prepare(
+    config: &Config,
+    source: &SettingsSource,
+) -> Result<Option<Sandboxes>, String> {
+    let wanted = config.server.sandbox;
+    if wanted == Confine::Off {
+        log::info!("sandbox: off");
+        return Ok(None);
+    }
+    let has_hooks = config.hook_workers() > 0;
+    if has_hooks && wanted == Confine::Auto {
+        log::info!("sandbox: off, or programs of hooks would be in it; see sandbox = require");
+        return Ok(None);
+    }
+    let sandboxes = Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?)));
+    let (mut sandbox, lookups) = match sandboxes {
+        Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
+        Err(why) => {
+            log::warn!("sandbox: not enforced, {why}");
+            return Ok(None);
+        }
+        Ok(sandboxes) => sandboxes,
+    };
+    for Writable { folder, ids, asked, is_home, .. } in writable(config) {
+        // one that only its user can see
+        let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
+        let folder = if is_home && late::is_missing(&folder) {
+            // late_homes() says what that means
+            let Some(above) = late::above(&folder) else { continue };
+            above
+        } else {
+            folder
+        };
+        let (next, added) = sandbox.allow(&folder, Reach::Change);
+        log::debug!("the sandbox lets all threads change {asked} {}", folder.display());
+        if let Err(why) = added {
+            log::warn!("{asked} {} is outside of the sandbox: {why}", folder.display());
+        }
+        sandbox = next;
+    }
+    let read = |path: PathBuf| (path, Reach::Read);
+    let mut others: Vec<_> = SYSTEM.map(|path| read(path.into())).into();
+    others.push(("/dev/null".into(), Reach::Change));
+    // links are followed by way of /proc/self/fd, and what makes sure of it begins above
+    others.push(("/proc".into(), Reach::List));
+    others.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
+    if has_hooks {
+        others.extend(PROGRAMS.map(|path| (path.into(), Reach::Run)));
+        others.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
+        others.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
+        others.push(("/proc/self/exe".into(), Reach::Run));
+        let all = config.users.values().flat_map(|user| user.limits.hooks.all());
+        others.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
+    }
+    let settings = source.file.iter().chain(&config.server.users_file);
+    let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
+    let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings).map(read);
+    let serving = allow(sandbox, others, "all threads");
+    let lookups = allow(lookups, aside, "the thread for settings, keys and names");
+    Ok(Some(Sandboxes { serving, lookups }))
+}
+
+/// What is not there on this system is not missed.
+fn allow(
+    mut sandbox: Sandbox,
+    paths: impl IntoIterator<Item = (PathBuf, Reach)>,
+    who: &str,
+) -> Sandbox {
+    let mut read = BTreeSet::new();
+    for (path, reach) in paths {
+        let added;
+        (sandbox, added) = sandbox.allow(&path, reach);
+        if added.is_ok() && matches!(reach, Reach::Read | Reach::Run) {
+            read.insert(path.display().to_string());
+        }
+    }
+    let read: Vec<_> = read.into_iter().collect();
+    log::info!("the sandbox lets {who} read {}", read.join(", "));
+    sandbox
+}
+
+/// Starts the thread that looks things up, which goes into its sandbox first.
+#[expect(clippy::disallowed_methods, reason = "these threads are started here")]
+fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
+    let lookups = rights::take_lookups().map_err(|why| why.to_string())?;
+    let (give, entered) = std::sync::mpsc::sync_channel(1);
+    let builder = || thread::Builder::new().name("lookups".to_owned());
+    let work = move || {
+        // a server that may do without the sandbox needs the lookups all the same
+        let _ = give.send(sandbox.enter_aside());
+        for lookup in lookups {
+            // each in a thread of its own: one may take long, and may need another one
+            if let Err(why) = builder().spawn(lookup) {
+                log::error!("cannot start a thread to look something up: {why}");
+            }
+        }
+    };
+    builder().spawn(work).map_err(|why| rights::thread_fault(&why))?;
+    entered.recv().unwrap_or_else(|why| Err(why.to_string()))
+}
+
+/// Goes in. No other thread may be there yet; the one that looks things up is started.
+///
+/// # Errors
+///
+/// When it must be, and the kernel does not enforce all of it.
+pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(), String> {
+    let Some(Sandboxes { serving, lookups }) = sandboxes else { return Ok(()) };
+    let must = config.server.sandbox == Confine::Require;
+    match start_lookups(lookups).and_then(|()| serving.enter()) {
+        Ok(enforced) if must && !enforced.fully => Err(format!("sandbox: only {enforced}")),
+        Ok(enforced) => {
+            log::info!("sandbox: {enforced}");
+            Ok(())
+        }
+        Err(why) if must => Err(format!("sandbox: {why}")),
+        Err(why) => {
+            log::warn!("sandbox: not enforced, {why}");
+            Ok(())
+        }
+    }
+}
+
+/// What new settings ask for and the sandbox does not hold: faults, and warnings for homes that
+/// the settings before had already. Such a home has come, or was mounted over, since the start; its
+/// users are refused, and that must keep no other change from being made.
+pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String>) {
+    let is_outside = |place: &Writable| {
+        let _acting = place.ids.as_ref().and_then(|ids| rights::act_as(Some(ids)).ok());
+        !place.is_fixed && !rights::may_change_in_sandbox(&place.folder)
+    };
+    let known: HashSet<_> = old.users.values().map(|user| user.home.as_path()).collect();
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+    for Writable { folder, asked, is_home, .. } in
+        writable(config).into_iter().filter(is_outside)
+    {
+        let shown = folder.display();
+        let what =
+            format!("{asked} {shown}: lies outside of the sandbox, so it takes a restart");
+        if is_home && known.contains(folder.as_path()) {
+            warnings.push(what + "; until then logins are refused");
+        } else {
+            faults.push(what);
+        }
+    }
+    warnings.sort();
+    for program in config.users.values().flat_map(|user| user.limits.hooks.all()) {
+        if !rights::may_start_in_sandbox(&program.path) {
+            let path = program.path.display();
+            let why = "cannot be started in the sandbox, so it takes a restart";
+            faults.push(format!("program of a hook {path}: {why}"));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    (faults, warnings)
+}

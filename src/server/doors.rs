@@ -1,0 +1,101 @@
+//! The addresses that clients connect to.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::pulse::Pulse;
+use crate::config::Config;
+use crate::control;
+
+/// Maximum number of connections that wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// How long a thread that accepts waits when nothing can be accepted at all.
+pub(super) const BREATH: Duration = Duration::from_millis(100);
+
+/// An address that is listened on.
+pub(super) struct Door {
+    pub(super) listener: TcpListener,
+    /// Whether TLS begins there before the greeting.
+    pub(super) implicit_tls: bool,
+    /// The pulse of the thread that accepts there.
+    pub(super) pulse: Arc<Pulse>,
+    /// Whether another program opened the socket, and may still listen on it.
+    pub(super) handed: bool,
+}
+
+impl Door {
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let (listener, pulse) = (self.listener.try_clone()?, Arc::clone(&self.pulse));
+        let (implicit_tls, handed) = (self.implicit_tls, self.handed);
+        Ok(Self { listener, implicit_tls, pulse, handed })
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+}
+
+/// Every address of the settings.
+pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
+    let server = &config.server;
+    let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
+    let ports = [(Some(server.port), false), (implicit, true)];
+    let mut doors: Vec<Door> = Vec::new();
+    for (port, implicit_tls) in ports {
+        for address in port.map_or(Ok(Vec::new()), |port| resolve(config, port))? {
+            let listener = listen(address, &doors)
+                .map_err(|why| format!("cannot listen on {address}: {why}{}", hint(&why)))?;
+            doors.push(Door { listener, implicit_tls, pulse: Arc::default(), handed: false });
+        }
+    }
+    Ok(doors)
+}
+
+pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = Vec::new();
+    for host in &config.server.ip {
+        // an IPv6 address may stand in brackets, as in a URL
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let found = (host, port).to_socket_addrs();
+        let found = found.map_err(|why| format!("cannot listen on {host}: {why}"))?;
+        for address in found.map(control::canonical) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    // `::` must know whether somebody else serves IPv4
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    Ok(addresses)
+}
+
+/// `::` serves IPv4 as well, unless it stands beside an IPv4 address.
+pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpListener> {
+    let others = others.iter().filter_map(Door::address);
+    let beside_ipv4 =
+        others.clone().any(|other| other.is_ipv4() && other.port() == address.port());
+    let kind = Type::STREAM.cloexec();
+    let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(beside_ipv4)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn hint(why: &io::Error) -> &'static str {
+    if why.kind() == io::ErrorKind::PermissionDenied {
+        " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+    } else if why.kind() == io::ErrorKind::AddrInUse {
+        " (is another server running?)"
+    } else {
+        ""
+    }
+}

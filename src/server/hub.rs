@@ -1,0 +1,39 @@
+//! What all threads of the server share.
+
+use std::sync::{Arc, OnceLock};
+
+use super::admin::socket::AdminSocket;
+use super::admission::Admission;
+use super::admission::ban::Bans;
+use super::bell::Bell;
+use super::client::Client;
+use super::muffler::Muffler;
+use super::notify::Supervisor;
+use super::orders::Orders;
+use super::pool::Pool;
+use super::registry::Registry;
+use super::reload::turn::{Beside, Turn};
+use super::source::SettingsSource;
+use crate::config::Config;
+use crate::control::Shared;
+
+/// What all threads of the server share.
+pub(super) struct Hub {
+    pub(super) shared: Arc<Shared>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) bans: Arc<Bans>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) pool: Pool<Client>,
+    pub(super) muffler: Arc<Muffler>,
+    pub(super) source: SettingsSource,
+    /// The settings with which the server was started.
+    pub(super) started: Arc<Config>,
+    pub(super) orders: Orders,
+    pub(super) supervisor: Supervisor,
+    pub(super) bell: Bell,
+    /// Lets one thread at a time change the settings.
+    pub(super) turn: Turn,
+    /// The reload in the background.
+    pub(super) beside: Beside,
+    pub(super) admin: OnceLock<AdminSocket>,
+}

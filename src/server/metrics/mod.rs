@@ -1,0 +1,160 @@
+//! What monitoring reads and people look at: HTTP on `metrics_listen`, from one thread that waits
+//! for nobody. It answers GET and HEAD of a few paths, closes after each answer, and changes
+//! nothing.
+//!
+//! Whoever reaches it sees users, addresses and paths, so it listens on loopback unless an
+//! address is named. A page of somebody else's in a browser on this machine reaches it too: such
+//! a page cannot read it under its own name, because names that are not ours are refused.
+
+pub(super) mod http;
+pub(super) mod listeners;
+mod page;
+mod rates;
+mod talk;
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Instant, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::{Value, json};
+
+use super::admin::view;
+use super::doors::BREATH;
+use super::hub::Hub;
+use super::stats;
+use crate::log::{Told, stamp};
+use http::{FORBIDDEN, NOT_ALLOWED, NOT_FOUND, is_ours, parse, refusal, respond};
+use listeners::Listeners;
+use rates::Rates;
+use talk::{Phase, Talk};
+
+/// Connections at once; others wait to be accepted.
+const MOST: usize = 32;
+
+/// Serves until the process ends.
+pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
+    let name = doors.at.host.clone();
+    let mut talks: Vec<Talk> = Vec::new();
+    let mut rates = Rates::new(Instant::now());
+    loop {
+        let now = Instant::now();
+        rates.look(&hub.shared.counters, now);
+        if !hub.shared.stop.is_soon() {
+            doors.try_again(now);
+        }
+        let listeners = &doors.bound;
+        talks.retain(|talk| talk.until > now);
+        let ready = wait(listeners, &talks, rates.next());
+        for (talk, ready) in talks.iter_mut().zip(&ready) {
+            if *ready {
+                talk.go_on(|request| answer(request, &name, hub, &rates));
+            }
+        }
+        talks.retain(|talk| talk.phase != Phase::Over);
+        for listener in listeners {
+            while talks.len() < MOST {
+                match listener.accept() {
+                    Ok((stream, _)) => talks.extend(Talk::open(stream)),
+                    Err(why) if why.kind() == io::ErrorKind::WouldBlock => break,
+                    // no file descriptor left, perhaps: the client is still there the next time
+                    Err(_) => {
+                        thread::sleep(BREATH);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which of the connections are ready. Returns when a client comes, too, or at that time.
+#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
+fn wait(listeners: &[TcpListener], talks: &[Talk], until: Instant) -> Vec<bool> {
+    let left = until.saturating_duration_since(Instant::now());
+    let flags = |talk: &Talk| match talk.phase {
+        Phase::Says => PollFlags::OUT,
+        Phase::Hears | Phase::Parts | Phase::Over => PollFlags::IN,
+    };
+    let waits =
+        talks.iter().map(|talk| PollFd::from_borrowed_fd(talk.stream.as_fd(), flags(talk)));
+    let doors = listeners.iter().filter(|_| talks.len() < MOST);
+    let doors = doors.map(|door| PollFd::from_borrowed_fd(door.as_fd(), PollFlags::IN));
+    let mut fds: Vec<_> = waits.chain(doors).collect();
+    let timeout = Timespec::try_from(left).ok();
+    if poll(&mut fds, timeout.as_ref()).is_err() {
+        return Vec::new();
+    }
+    fds.iter().take(talks.len()).map(|fd| !fd.revents().is_empty()).collect()
+}
+
+fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
+    let request = match parse(bytes) {
+        Ok(request) => request,
+        Err(status) => {
+            return refusal(status, "This is a request that is not answered.\n", "", false);
+        }
+    };
+    let head_alone = request.method == "HEAD";
+    if !is_ours(request.host, name) {
+        let text = "Come by an address, by localhost or by the name in metrics_listen.\n";
+        return refusal(FORBIDDEN, text, "", head_alone);
+    }
+    let path = request.path.split('?').next().unwrap_or_default();
+    let (kind, body) = match path {
+        _ if !matches!(request.method, "GET" | "HEAD") && PATHS.contains(&path) => {
+            return refusal(NOT_ALLOWED, "Only GET and HEAD.\n", "Allow: GET, HEAD\r\n", false);
+        }
+        "/" => ("text/html; charset=utf-8", page::PAGE.to_owned()),
+        "/status.json" => ("application/json", status(hub, rates)),
+        "/metrics" => {
+            let metrics = stats::metrics(hub, &hub.registry.sights());
+            ("text/plain; version=0.0.4; charset=utf-8", stats::prometheus(&metrics))
+        }
+        _ => {
+            let text = "There are /, /metrics and /status.json.\n";
+            return refusal(NOT_FOUND, text, "", head_alone);
+        }
+    };
+    respond("200 OK", kind, &body, "", head_alone)
+}
+
+/// All that there is.
+const PATHS: [&str; 3] = ["/", "/status.json", "/metrics"];
+
+/// Bans that the page lists.
+const MOST_BANS: usize = 50;
+
+fn event(told: &Told) -> Value {
+    let at = told.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    json!({
+        "at": at,
+        "address": told.address.to_string(),
+        "user": told.user,
+        "kind": told.kind,
+        "text": told.text,
+    })
+}
+
+/// What the page shows, for its script.
+fn status(hub: &Hub, rates: &Rates) -> String {
+    let sights = hub.registry.sights();
+    let settings = hub.shared.settings();
+    let since = hub.shared.counters.since;
+    let (taken, ports) = settings.passive_ports();
+    crate::log::json(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "since": stamp(since.date()),
+        "seconds": since.age().as_secs(),
+        "max_cons": settings.config.server.max_cons,
+        "bans": hub.bans.active(Instant::now()),
+        "banned": view::bans(hub).into_iter().take(MOST_BANS).collect::<Vec<_>>(),
+        "events": hub.shared.recent.list().iter().map(event).collect::<Vec<_>>(),
+        "ports": { "taken": taken, "all": ports },
+        "sessions": sights.iter().map(view::session).collect::<Vec<_>>(),
+        "rates": { "in": rates.incoming(), "out": rates.outgoing() },
+    }))
+}

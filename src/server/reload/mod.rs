@@ -1,0 +1,126 @@
+//! The settings read again while the server runs.
+
+pub(super) mod turn;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::hub::Hub;
+use super::{confine, root, workers};
+use crate::config::Confine;
+use crate::rights;
+use turn::{Held, Running};
+
+/// For a file that only the sandbox hides.
+const OUTSIDE: &str = "what lies outside of the folders that the settings named at the start is \
+                       hidden by the sandbox, and takes a restart";
+
+/// What a reload has changed, for whoever asked for it.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    /// What the settings say that is hardly meant, and what takes a restart.
+    pub(super) warnings: Vec<String>,
+    /// Sessions of users that are no more.
+    pub(super) ended: usize,
+}
+
+/// A reload waits so long for the one before it, which is less than who asked for it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Takes new settings over. With a fault nothing changes. The log hears what came of it.
+pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
+    // one after the other, so that the supervisor hears of them one after the other
+    let Some(mut turn) = hub.turn.wait(PATIENCE) else {
+        let time = PATIENCE.as_secs();
+        let why = format!("the reload before this one has not ended within {time} s");
+        log::error!("{why}; settings not reloaded");
+        return Err(vec![why]);
+    };
+    hub.supervisor.reloading();
+    let done = take_over(hub, &mut turn);
+    hub.supervisor.ready();
+    match &done {
+        Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                log::warn!("{warning}");
+            }
+            let ended = reloaded.ended;
+            log::info!("settings reloaded; sessions of removed users that were ended: {ended}");
+        }
+        Err(faults) => {
+            for fault in faults {
+                log::error!("{fault}");
+            }
+            log::error!("settings not reloaded; those from before hold");
+        }
+    }
+    done
+}
+
+/// The same in a thread of its own, for whoever has other things to do: settings may lie on a
+/// disk that does not answer. One that is asked for while another one runs follows it, and
+/// stands for all that are asked for until then.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn reload_beside(hub: &Arc<Hub>) {
+    if !hub.beside.begin() {
+        return;
+    }
+    let own = Arc::clone(hub);
+    let work = move || {
+        let mut running = Running::of(&own.beside);
+        loop {
+            // told the log already
+            drop(reload(&own));
+            if !running.goes_on() {
+                return;
+            }
+        }
+    };
+    if let Err(why) = thread::Builder::new().name("reload".to_owned()).spawn(work) {
+        drop(Running::of(&hub.beside));
+        log::error!("cannot start a thread: {why}; settings not reloaded");
+    }
+}
+
+fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String>> {
+    let one = |why: String| vec![why];
+    let own = Arc::clone(hub);
+    let loaded = rights::look_up(move || (own.source.load)());
+    let nobody = || Err(vec!["nobody reads the settings any more".to_owned()]);
+    let config = loaded.unwrap_or_else(nobody).map_err(|mut faults| {
+        let denied = faults.iter().any(|fault| fault.contains("Permission denied"));
+        if denied && hub.started.server.sandbox != Confine::Off {
+            faults.push(OUTSIDE.to_owned());
+        }
+        faults
+    })?;
+    let config = Arc::new(config);
+    let old = hub.shared.settings();
+    let mut faults = root::missing_rights(&config);
+    let (outside, refused) = confine::outside(&config, &old.config);
+    faults.extend(outside);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut warnings = config.warnings.clone();
+    warnings.extend(confine::late_homes(&config));
+    warnings.extend(refused);
+    for key in config.restart_keys(&hub.started) {
+        warnings.push(format!("{key} has changed, which takes a restart"));
+    }
+    let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
+    (hub.source.start_log)(&config).map_err(one)?;
+    hub.shared.renew(settings);
+    if let Err(why) = workers::start_for_hooks(hub, turn, config.hook_workers()) {
+        warnings.push(format!("cannot start a thread for programs: {why}"));
+    }
+    if let Err(why) = workers::start_for_passwords(hub, config.password_workers()) {
+        warnings.push(format!("cannot start a thread for passwords: {why}"));
+    }
+    let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
+    let end = |name: &String| {
+        hub.registry.end(|live| live.is_user(name), "The user has been removed")
+    };
+    Ok(Reloaded { warnings, ended: removed.map(end).sum() })
+}
