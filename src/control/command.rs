@@ -5,9 +5,10 @@
 
 use std::net::SocketAddr;
 
-use super::arg::{
-    self, Extended, Moment, Pathname, Secret, TimedPath, TimedPaths, TransferType,
-};
+use super::arg::address::{self, Extended};
+use super::arg::choice::{self, TransferType};
+use super::arg::text::{self, Pathname};
+use super::arg::time::{self, Moment, TimedPath, TimedPaths};
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 use crate::data::listing::Facts;
@@ -53,7 +54,7 @@ pub enum Command {
     Noop,
     OptsMlst(Facts),
     OptsUtf8(bool),
-    Password(Secret),
+    Password(text::Secret),
     Passive,
     Port(SocketAddr),
     PreTransfer,
@@ -94,7 +95,7 @@ pub enum Arg {
     Needed(fn() -> Command),
     Bytes(fn(Vec<u8>) -> Command),
     /// Bytes that may be none, and are shown nowhere.
-    Secret(fn(arg::Secret) -> Command),
+    Secret(fn(text::Secret) -> Command),
     Word(fn(String) -> Command),
     Path(fn(Pathname) -> Command),
     Offset(fn(u64) -> Command),
@@ -433,32 +434,34 @@ impl Command {
 
 impl Arg {
     /// A closed door first: nothing where something is needed, or the other way round.
-    fn build(&self, text: &[u8]) -> Result<Command, SyntaxError> {
+    fn build(&self, argument: &[u8]) -> Result<Command, SyntaxError> {
         match self {
             Ignored(make) => Ok(make()),
-            Self::Secret(make) => Ok(make(arg::Secret::of(text))),
-            Nothing(make) if text.trim_ascii().is_empty() => Ok(make()),
+            Self::Secret(make) => Ok(make(text::Secret::of(argument))),
+            Nothing(make) if argument.trim_ascii().is_empty() => Ok(make()),
             Nothing(_) => Err(SyntaxError::UnwantedArgument),
-            Self::Facts(make) => arg::facts(text).map(make),
-            Switch(make) => arg::switch(text).map(make),
-            _ if text.is_empty() => Err(SyntaxError::MissingArgument),
+            Self::Facts(make) => choice::facts(argument).map(make),
+            Switch(make) => choice::switch(argument).map(make),
+            _ if argument.is_empty() => Err(SyntaxError::MissingArgument),
             Needed(make) => Ok(make()),
-            Bytes(make) => Ok(make(text.to_vec())),
-            Word(make) => arg::words(text).map(str::to_owned).map(make),
-            Path(make) => arg::pathname(text).map(make),
-            Offset(make) => arg::offset(text).map(make),
-            Number(make) => arg::number(text).map(make),
-            Allocation(make) => arg::allocation(text).map(make),
-            Self::Type(make) => arg::transfer_type(text).map(make),
-            Letter(make) => arg::letter(text).map(make),
-            HostPort(make) => arg::host_port(text).map(make),
-            Address(make) => arg::extended(text).map(make),
-            Self::Extended(make) => arg::extended_passive(text).map(make),
-            Self::Mode(make) => arg::mode(text).map(make),
-            ModeAndPath(make) => arg::mode_and_path(text).map(|(mode, path)| make(mode, path)),
-            TimeAndPath(make) => arg::time_and_path(text).map(|(at, path)| make(at, path)),
-            Self::TimedPath(make) => arg::timed_path(text).map(make),
-            UtimeAndPath(make) => arg::utime(text).map(make),
+            Bytes(make) => Ok(make(argument.to_vec())),
+            Word(make) => text::words(argument).map(str::to_owned).map(make),
+            Path(make) => text::pathname(argument).map(make),
+            Offset(make) => text::offset(argument).map(make),
+            Number(make) => text::number(argument).map(make),
+            Allocation(make) => text::allocation(argument).map(make),
+            Self::Type(make) => choice::transfer_type(argument).map(make),
+            Letter(make) => choice::letter(argument).map(make),
+            HostPort(make) => address::host_port(argument).map(make),
+            Address(make) => address::extended(argument).map(make),
+            Self::Extended(make) => address::extended_passive(argument).map(make),
+            Self::Mode(make) => choice::mode(argument).map(make),
+            ModeAndPath(make) => {
+                choice::mode_and_path(argument).map(|(mode, path)| make(mode, path))
+            }
+            TimeAndPath(make) => time::time_and_path(argument).map(|(at, path)| make(at, path)),
+            Self::TimedPath(make) => time::timed_path(argument).map(make),
+            UtimeAndPath(make) => time::utime(argument).map(make),
         }
     }
 }

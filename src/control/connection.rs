@@ -1,5 +1,4 @@
-//! The control connection: lines in, replies out, each with a deadline; and the ear that a
-//! transfer keeps on it.
+//! The control connection: lines in, replies out, each with a deadline.
 
 use std::io;
 use std::net::TcpStream;
@@ -10,14 +9,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::aside::Aside;
 use super::command::{self, Command};
-use super::counters::Meter;
 use super::line::{Framer, Line};
-use super::live::Live;
-use super::reply::{Code, Mark, Reply};
+use super::reply::{Mark, Reply};
 use super::shared::Stop;
-use crate::data::{Interrupt, Lingering, Passive, Progress, Watch};
-use crate::log::{Who, kib_per_second};
 use crate::tls::{self, Awaited, Channel, Got, Layer, SessionTls};
 
 /// The stream, and what of it has been read.
@@ -46,19 +42,6 @@ pub(super) enum Gone {
     Broken(io::Error),
     /// A line that never ends.
     Endless,
-}
-
-/// What is attended to while no command comes.
-#[derive(Debug)]
-pub(super) struct Aside<'a> {
-    /// A passive port, and the client that comes to it.
-    pub(super) passive: Option<&'a mut Passive>,
-    /// Set while data connections are protected.
-    pub(super) tls: Option<&'a SessionTls>,
-    /// Data connections of which the client has not closed its end yet.
-    pub(super) lingering: &'a mut Vec<Lingering>,
-    /// For the log.
-    pub(super) who: Who<'a>,
 }
 
 /// What a wait for a command ended with.
@@ -183,7 +166,7 @@ impl Connection {
 
     /// Reads all that has come, as far as the queue has room, and sees then whether the client has
     /// gone away: one that is killed may have said much before.
-    fn read_all(&mut self) {
+    pub(super) fn read_all(&mut self) {
         while self.gone.is_none() {
             if !self.framer.has_room() {
                 let [ended] = tls::wait([Some(self.channel.ended())], Some(Duration::ZERO));
@@ -278,8 +261,30 @@ impl Connection {
     }
 
     /// Whether a QUIT waits for its turn.
-    fn has_quit(&self) -> bool {
+    pub(super) fn has_quit(&self) -> bool {
         self.framer.waiting().any(|line| says(line, |it| matches!(it, Command::Quit)))
+    }
+
+    /// Takes the line whose turn it is, if it is a certain command.
+    pub(super) fn take_next(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
+        let is_next = self.framer.waiting().next().is_some_and(|line| says(line, wanted));
+        if is_next {
+            self.framer.pop();
+        }
+        is_next
+    }
+
+    /// Whether a certain command has come since the last look.
+    pub(super) fn look_for(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
+        self.framer.look_for(|line| says(line, &wanted))
+    }
+
+    /// The connection and what to wait for on it, unless nothing more can come. With a full queue
+    /// nothing is read, but a client that goes away is still noticed.
+    pub(super) fn awaited(&self) -> Option<Awaited<'_>> {
+        let has_room = self.framer.has_room();
+        let awaited = if has_room { self.channel.readable() } else { self.channel.ended() };
+        self.gone.is_none().then_some(awaited)
     }
 
     /// Whether the client has sent something that nobody has looked at yet.
@@ -366,6 +371,11 @@ impl Connection {
         self.held = mark.wire();
     }
 
+    /// Sends what has been held back.
+    pub(super) fn send_held(&mut self) {
+        self.send(&[]);
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         if !self.held.is_empty() {
             let mut both = std::mem::take(&mut self.held);
@@ -418,134 +428,8 @@ pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
     let _ = send(stream, &reply.wire(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-impl Aside<'_> {
-    /// Closes what has had its time, and data connections whose client has closed its end.
-    fn expire(&mut self) {
-        if let Some(passive) = &mut self.passive {
-            passive.expire(self.who);
-        }
-        self.lingering.retain(|lingering| !lingering.is_over());
-    }
-
-    /// Whether nothing but a command is waited for.
-    fn is_empty(&self) -> bool {
-        self.lingering.is_empty() && self.door().is_none()
-    }
-
-    /// Whether who stands at the door may wait a moment: without TLS nothing happens there before
-    /// the command.
-    fn is_patient(&self) -> bool {
-        self.tls.is_none() && self.lingering.is_empty()
-    }
-
-    fn door(&self) -> Option<Awaited<'_>> {
-        self.passive.as_ref().and_then(|passive| passive.door(self.tls))
-    }
-
-    fn lingerers(&self) -> [Option<Awaited<'_>>; 2] {
-        let mut all = self.lingering.iter().map(Lingering::awaited);
-        [all.next(), all.next()]
-    }
-
-    /// How long to wait at the most: no longer than until something is to be closed.
-    fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
-        let now = Instant::now();
-        let passive = self.passive.as_ref().and_then(|passive| passive.until());
-        let ends = self.lingering.iter().map(Lingering::until).chain(passive);
-        ends.map(|end| end.saturating_duration_since(now)).chain(left).min()
-    }
-
-    fn attend(&mut self) {
-        if let Some(passive) = &mut self.passive {
-            passive.attend(self.tls, self.who);
-        }
-    }
-}
-
-/// A session's ear on the control connection while it transfers.
-pub(super) struct Ear<'a> {
-    pub(super) connection: &'a mut Connection,
-    pub(super) stop: &'a Stop,
-    /// Where it is shown how far the transfer has come.
-    pub(super) live: &'a Live,
-    /// Where its bytes are counted, once they flow.
-    pub(super) meter: Option<Meter<'a>>,
-    /// The command that runs, for STAT.
-    pub(super) verb: &'static str,
-    /// Whether bytes flow already, so that a client may leave after QUIT.
-    pub(super) flowing: bool,
-}
-
-impl Ear<'_> {
-    /// ABOR ends the transfer, and stays in the queue to be answered after it. STAT is
-    /// answered at once if nothing before it waits for an answer, so that replies keep the
-    /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1). A client that is gone
-    /// ends the transfer too.
-    pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        let stat = |line: &Line| says(line, |it| matches!(it, Command::Stat));
-        let abor = |line: &Line| says(line, |it| matches!(it, Command::Abort));
-        while self.connection.framer.waiting().next().is_some_and(stat) {
-            self.connection.framer.pop();
-            let reply = transfer_status(self.verb, progress);
-            self.connection.reply(&reply);
-        }
-        let aborted = self.connection.framer.look_for(abor);
-        if aborted { Err(Interrupt::Abort) } else { self.ask() }
-    }
-
-    /// Whether the client is still there, however it was found out that it is not. One that has
-    /// said QUIT may close the control connection, and get its file all the same; but not against
-    /// an order to end the session.
-    fn ask(&self) -> Result<(), Interrupt> {
-        if let Some(why) = self.live.ended() {
-            return Err(Interrupt::Ended(why));
-        }
-        match self.connection.gone {
-            None => Ok(()),
-            Some(Gone::Closed) if self.flowing && self.connection.has_quit() => Ok(()),
-            Some(_) => Err(Interrupt::ControlLost),
-        }
-    }
-}
-
-impl Watch for Ear<'_> {
-    fn speak(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        self.live.moved(progress.bytes);
-        if let Some(meter) = &mut self.meter {
-            meter.moved(progress.bytes);
-        }
-        self.connection.send(&[]);
-        self.ask()
-    }
-
-    fn control(&self) -> Option<Awaited<'_>> {
-        let Connection { framer, channel, gone, .. } = &*self.connection;
-        // with a full queue nothing is read, but a client that goes away is still noticed
-        let awaited = if framer.has_room() { channel.readable() } else { channel.ended() };
-        gone.is_none().then_some(awaited)
-    }
-
-    fn stop(&self) -> Awaited<'_> {
-        Awaited::readable(self.stop)
-    }
-
-    fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {
-        self.connection.read_all();
-        self.obey(progress)
-    }
-}
-
 /// Whether a line that waits for its turn is a certain command.
 fn says(line: &Line, wanted: impl Fn(&Command) -> bool) -> bool {
     let Line::Text(text) = line else { return false };
     command::parse(text).is_ok_and(|(_, command)| wanted(&command))
-}
-
-/// 211 for a transfer that runs (RFC 959 §4.1.3).
-fn transfer_status(verb: &str, progress: &Progress) -> Reply {
-    let took = progress.since.elapsed();
-    let (bytes, rate) = (progress.bytes, kib_per_second(progress.bytes, took));
-    let seconds = took.as_secs_f64();
-    let text = format!("{verb} is running: {bytes} bytes in {seconds:.1} s, {rate:.1} KiB/s");
-    Reply::new(Code::SystemStatus, text)
 }

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::offence::Offence;
 use super::refusal::Refusal;
-use super::{Offence, Since};
+use super::since::Since;
 use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
 

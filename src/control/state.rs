@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arg::TransferType;
+use super::arg::choice::TransferType;
 use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::Passive;
@@ -106,7 +106,7 @@ impl User {
     }
 
     /// Where a pathname leads.
-    pub(super) fn path(&self, pathname: &super::arg::Pathname) -> VirtualPath {
+    pub(super) fn path(&self, pathname: &super::arg::text::Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
     }
 }

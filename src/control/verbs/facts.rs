@@ -1,10 +1,12 @@
 //! SIZE, MDTM and MFMT (RFC 3659 §3, §4), and the older ways to set a time.
 
 use crate::config::Perm;
-use crate::control::Session;
-use crate::control::arg::{Moment, Pathname, TimedPath, TimedPaths, TransferType};
+use crate::control::arg::choice::TransferType;
+use crate::control::arg::text::Pathname;
+use crate::control::arg::time::{Moment, TimedPath, TimedPaths};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
+use crate::control::session::Session;
 use crate::data::{listing, text};
 use crate::log::Event;
 use crate::vfs::{FileKind, Told, VirtualPath};

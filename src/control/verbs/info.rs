@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::control::Session;
-use crate::control::arg::TransferType;
+use crate::control::arg::choice::TransferType;
 use crate::control::command::{Feature, VERBS, Verb};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
+use crate::control::session::Session;
 use crate::control::state::{Login, Parameters, Setup, User};
 use crate::data::listing::Fact;
 

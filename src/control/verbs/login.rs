@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::auth::{Account, AuthError, Patience};
 use crate::config::{self, Occasion};
-use crate::control::arg::Secret;
+use crate::control::arg::text::Secret;
+use crate::control::counters::LoginResult;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::state::{Login, Parameters, State, User};
+use crate::control::session::Session;
+use crate::control::state::{Login, State, User};
 use crate::control::verbs::security;
-use crate::control::{LoginResult, Session};
 use crate::hook::Owner;
 use crate::log::Event;
 use crate::rights::{self, Acting};
@@ -255,23 +256,4 @@ pub(crate) fn host(session: &Session) -> Result<Reply, Refusal> {
 /// QUIT.
 pub(crate) fn quit() -> Reply {
     Reply::new(Code::Closing, "Goodbye")
-}
-
-impl Session {
-    /// Ends a login, if there is one: the time for the next one begins, which finds what a new
-    /// session finds. What stays is the type (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the
-    /// protection of data connections: the client counts on them.
-    pub(in crate::control) fn log_out(&mut self) {
-        if let Login::In(_) = self.state.login {
-            self.drop_setup();
-            let Parameters { transfer_type, epsv_all, protection, .. } = self.state.parameters;
-            self.state.parameters =
-                Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
-            self.state.login = Login::Out;
-            // a path of the user before
-            self.state.parameters.rename_from = None;
-            self.login_since = Instant::now();
-            self.live.leave();
-        }
-    }
 }

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::control::Session;
-use crate::control::arg::{Extended, TransferType};
+use crate::control::arg::address::Extended;
+use crate::control::arg::choice::TransferType;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
+use crate::control::session::Session;
 use crate::control::state::{Parameters, Setup};
 use crate::control::syntax::SyntaxError;
 use crate::data::Passive;

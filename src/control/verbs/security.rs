@@ -1,15 +1,11 @@
 //! AUTH, PBSZ, PROT and CCC (RFC 4217), and what TLS means for logins and data connections.
 
 use crate::auth::Account;
-use crate::config::{Resume, TlsRequired};
-use crate::control::Session;
-use crate::control::connection::Ear;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
-use crate::control::state::{Protection, Resumption};
-use crate::data::{DataConnection, DataError};
-use crate::log::Event;
-use crate::tls::{Layer, Peer, SessionTls};
+use crate::control::session::Session;
+use crate::control::state::Protection;
+use crate::tls::{Layer, Peer};
 
 /// What AUTH may ask for: three names for one thing, of which clients use all.
 const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
@@ -94,74 +90,6 @@ fn names(peer: &Peer, wanted: &str) -> bool {
     let prefix = wanted.get(..7).filter(|prefix| prefix.eq_ignore_ascii_case("sha256:"));
     let digits = wanted.get(prefix.map_or(0, str::len)..).unwrap_or_default();
     peer.subject == wanted || plain(&peer.fingerprint) == plain(digits)
-}
-
-impl Session {
-    /// Where TLS is a must: for the user who has logged in, or for all.
-    pub(super) fn required(&self) -> TlsRequired {
-        let limits = &self.settings.config.limits;
-        self.user().map_or(limits, |user| &user.account.user.limits).tls_required
-    }
-
-    /// The settings for data connections, if they are protected.
-    pub(super) fn private(&self) -> Option<SessionTls> {
-        let private = self.state.parameters.protection == Protection::Private;
-        self.tls.clone().filter(|_| private)
-    }
-
-    /// Shakes hands on a data connection, if PROT P was sent: the level that is set now decides,
-    /// whatever it was at PASV. The handshake must resume the session of this control connection,
-    /// as far as `tls_resume` says so, and show its certificate: that proves whose it is.
-    pub(super) fn secure(
-        &mut self,
-        verb: &'static str,
-        data: &mut DataConnection,
-    ) -> Result<(), Refusal> {
-        let Some(tls) = self.private() else {
-            let is_clear = !data.has_tls();
-            return if is_clear { Ok(()) } else { Err(DataError::LevelChanged.into()) };
-        };
-        let strict = self.user()?.account.user.limits.tls_require_close_notify;
-        let server = &self.settings.config.server;
-        let (patience, resume) = (server.data_timeout, server.tls_resume);
-        let Self { connection, shared, live, .. } = self;
-        let mut ear =
-            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: true };
-        data.begin_tls(&tls)?;
-        data.secure(&mut ear, patience)?;
-        if !strict {
-            data.be_lenient();
-        }
-        let Some((own, control)) = data.layer().zip(self.connection.layer()) else {
-            return Ok(());
-        };
-        let is_resumed = own.is_resumed();
-        if resume == Resume::Require && !is_resumed {
-            return Err(DataError::NotResumed.into());
-        }
-        if !control.may_be_peer_of(own) {
-            return Err(DataError::OtherCertificate.into());
-        }
-        self.log_resumption(is_resumed);
-        Ok(())
-    }
-
-    /// Says whether data connections resume, and once if one does not although others did: it
-    /// may be a stranger's.
-    fn log_resumption(&mut self, resumed: bool) {
-        let next = match (self.resumption, resumed) {
-            (Resumption::Unknown | Resumption::Always, true) => Resumption::Always,
-            (Resumption::Unknown | Resumption::Never, false) => Resumption::Never,
-            _ => Resumption::Sometimes,
-        };
-        if next != self.resumption {
-            let stopped = self.resumption == Resumption::Always;
-            let event =
-                if stopped { Event::ResumptionStopped } else { Event::DataSecured(resumed) };
-            self.log(&event);
-        }
-        self.resumption = next;
-    }
 }
 
 /// CCC: back to clear text is a way to be robbed of what follows.

@@ -5,22 +5,18 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::config::Occasion;
-use crate::control::Session;
-use crate::control::arg::{Pathname, TransferType};
-use crate::control::connection::Ear;
-use crate::control::counters::{Meter, Way};
+use crate::control::arg::text::Pathname;
+use crate::control::counters::Way;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
-use crate::control::state::{Setup, User};
+use crate::control::session::Session;
+use crate::control::state::User;
 use crate::data::text::{self, At, TextSource};
-use crate::data::{
-    self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
-};
-use crate::log::{self, Event, Transfer, Who};
-use crate::vfs::{FsError, Heed, Store, Upload, VirtualPath};
+use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
+use crate::log::{self, Event, Transfer};
+use crate::vfs::{FsError, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
@@ -265,10 +261,6 @@ pub(crate) fn abort(session: &mut Session) -> Reply {
     Reply::new(Code::DataDone, "No transfer is running")
 }
 
-/// Data connections of which the client may leave its end open for a while. One that has gone on
-/// to a third download has read the first.
-const MOST_LINGERING: usize = 2;
-
 /// A transfer of a file, for the logs.
 struct Job<'a> {
     verb: &'static str,
@@ -278,93 +270,6 @@ struct Job<'a> {
 }
 
 impl Session {
-    fn is_ascii(&self) -> bool {
-        self.state.parameters.transfer_type == TransferType::Ascii
-    }
-
-    /// Forgets how the next data connection was to be made.
-    pub(in crate::control) fn drop_setup(&mut self) {
-        if let Setup::Passive(passive) = std::mem::take(&mut self.state.parameters.setup) {
-            passive.give_up(Who { peer: self.peer, user: self.state.login.name() });
-        }
-    }
-
-    /// Keeps a data connection over which all has been sent until the client has closed its end:
-    /// the reply need not wait for that.
-    pub(super) fn linger(&mut self, data: DataConnection) {
-        if self.lingering.len() >= MOST_LINGERING {
-            self.lingering.remove(0);
-        }
-        self.lingering.extend(Lingering::after(data));
-    }
-
-    /// Does with files what may take long, before there is a data connection; the client's ABOR
-    /// and end, and what ends a session from outside, end it.
-    pub(super) fn attend<T>(
-        &mut self,
-        verb: &'static str,
-        work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
-    ) -> Result<T, Refusal> {
-        self.live.set_at_work(true);
-        let Self { connection, shared, live, .. } = self;
-        let stop = &shared.stop;
-        // a client that has taken its leave waits for the answer
-        let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: true };
-        let progress = Progress::start();
-        let (mut looked, mut interrupt) = (progress.since, None);
-        let mut heed = || {
-            if looked.elapsed() < LOOK {
-                return true;
-            }
-            looked = Instant::now();
-            let soon = if stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
-            // an ABOR may have come right behind its command
-            let heard = soon.and_then(|()| ear.obey(&progress));
-            interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
-            interrupt.is_none()
-        };
-        let done = work(&mut heed);
-        match interrupt {
-            Some(interrupt) => Err(DataError::from(interrupt).into()),
-            None => Ok(done?),
-        }
-    }
-
-    /// Makes the data connection that PASV or PORT has set up.
-    pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
-        if self.required().data && self.private().is_none() {
-            return Err(Refusal::ProtectionNeeded);
-        }
-        // before the look at the signal: whoever gives it looks at this behind it
-        self.live.set_at_work(true);
-        if self.shared.stop.is_soon() {
-            return Err(DataError::from(Interrupt::Stopped).into());
-        }
-        let patience = self.settings.config.server.data_timeout;
-        let setup = std::mem::take(&mut self.state.parameters.setup);
-        let Self { connection, shared, settings, live, state, peer, local, .. } = self;
-        let who = Who { peer: *peer, user: state.login.name() };
-        // while it is waited for, a client that has said QUIT and left may never come
-        let flowing = !matches!(setup, Setup::Passive(_));
-        let mut ear = Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing };
-        // an ABOR may have come right behind its command
-        if let Err(interrupt) = ear.obey(&Progress::start()) {
-            if let Setup::Passive(passive) = setup {
-                passive.give_up(who);
-            }
-            return Err(DataError::from(interrupt).into());
-        }
-        match setup {
-            Setup::None => Err(Refusal::NoDataSetup),
-            Setup::Active(to) => {
-                let mut local = *local;
-                local.set_port(settings.config.server.active_port);
-                Ok(data::connect(to, local, &mut ear, patience)?)
-            }
-            Setup::Passive(passive) => Ok(passive.connection(who, &mut ear, patience)?),
-        }
-    }
-
     /// Runs a transfer over a data connection that is there, and logs how it went.
     fn transfer(
         &mut self,
@@ -412,28 +317,5 @@ impl Session {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
-    }
-
-    /// Runs a transfer with an ear on the control connection.
-    pub(super) fn pump(
-        &mut self,
-        verb: &'static str,
-        throttle: Throttle,
-        run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
-    ) -> (Progress, Result<(), DataError>) {
-        let patience = self.settings.config.server.data_timeout;
-        let Self { connection, shared, live, .. } = self;
-        let (counters, way) = (&shared.counters, Way::of(verb));
-        let meter = Some(Meter::new(counters, way));
-        let mut ear = Ear { connection, stop: &shared.stop, live, meter, verb, flowing: true };
-        let mut pump = Pump::new(&mut ear, throttle, patience);
-        let result = run(&mut pump);
-        let progress = pump.progress;
-        if let Some(mut meter) = ear.meter {
-            meter.moved(progress.bytes);
-        }
-        counters.transferred(way, progress.since.elapsed(), &result);
-        self.live.over();
-        (progress, result)
     }
 }

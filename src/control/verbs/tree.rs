@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use crate::config::Occasion;
-use crate::control::Session;
-use crate::control::arg::Pathname;
+use crate::control::arg::text::Pathname;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
+use crate::control::session::Session;
 use crate::control::state::User;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath};

@@ -6,11 +6,11 @@ mod walk;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::control::Session;
-use crate::control::arg::Pathname;
+use crate::control::arg::text::Pathname;
 use crate::control::command::Command;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
+use crate::control::session::Session;
 use crate::control::shared::Shared;
 use crate::control::state::User;
 use crate::data::listing::{self, Long, Machine};

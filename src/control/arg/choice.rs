@@ -1,0 +1,74 @@
+//! One of a few things to choose: the arguments of TYPE, STRU, MODE, SITE CHMOD and OPTS.
+
+use super::text::{Pathname, number, pathname, word_and_rest, words};
+use crate::control::syntax::SyntaxError;
+use crate::data::listing::{Fact, Facts};
+
+/// What TYPE asks for (RFC 959 §3.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferType {
+    /// `A`, `A N`.
+    Ascii,
+    /// `I`, `L 8`.
+    Image,
+    /// A type, format or byte size that is defined and that we do not have.
+    Other,
+}
+
+pub(in crate::control) fn transfer_type(text: &[u8]) -> Result<TransferType, SyntaxError> {
+    // some clients leave out the space of `L 8`
+    let compact: Vec<_> =
+        text.iter().filter(|byte| **byte != b' ').map(u8::to_ascii_uppercase).collect();
+    match compact.as_slice() {
+        b"A" | b"AN" => Ok(TransferType::Ascii),
+        b"I" | b"L8" => Ok(TransferType::Image),
+        [b'A' | b'E' | b'I', ..] => Ok(TransferType::Other),
+        [b'L', digits @ ..] if number(digits).is_ok() => Ok(TransferType::Other),
+        _ => Err(SyntaxError::BadArgument),
+    }
+}
+
+/// The letter of STRU or MODE, in upper case.
+pub(in crate::control) fn letter(text: &[u8]) -> Result<u8, SyntaxError> {
+    match text.trim_ascii() {
+        [letter] if letter.is_ascii_alphabetic() => Ok(letter.to_ascii_uppercase()),
+        _ => Err(SyntaxError::BadArgument),
+    }
+}
+
+/// Permission bits in octal. What goes beyond read, write and execute is refused.
+pub(in crate::control) fn mode(text: &[u8]) -> Result<u32, SyntaxError> {
+    let text = words(text)?;
+    let octal = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mode = u32::from_str_radix(text, 8).ok().filter(|&mode| octal && mode <= 0o777);
+    mode.ok_or(SyntaxError::BadMode)
+}
+
+pub(in crate::control) fn mode_and_path(text: &[u8]) -> Result<(u32, Pathname), SyntaxError> {
+    let (first, rest) = word_and_rest(text)?;
+    Ok((mode(first)?, pathname(rest)?))
+}
+
+/// The facts of OPTS MLST; those that we do not know are left out, and what cannot be the
+/// name of a fact spoils them all (RFC 3659 §7.9). The last semicolon may be missing.
+pub(in crate::control) fn facts(text: &[u8]) -> Result<Facts, SyntaxError> {
+    let text = words(text)?;
+    let known =
+        |name: &str| Fact::ALL.into_iter().find(|fact| fact.name().eq_ignore_ascii_case(name));
+    let names = || text.split_terminator(';');
+    if names().all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        Ok(names().filter_map(known).fold(Facts::NONE, Facts::with))
+    } else {
+        Err(SyntaxError::BadArgument)
+    }
+}
+
+/// ON or OFF.
+pub(in crate::control) fn switch(text: &[u8]) -> Result<bool, SyntaxError> {
+    match text.trim_ascii() {
+        on if on.is_empty() || on.eq_ignore_ascii_case(b"ON") => Ok(true),
+        off if off.eq_ignore_ascii_case(b"OFF") => Ok(false),
+        _ => Err(SyntaxError::BadArgument),
+    }
+}

@@ -1,0 +1,83 @@
+//! Pathnames, passwords, words and numbers.
+
+use crate::control::syntax::SyntaxError;
+
+/// A pathname as the client typed it. Holds no NUL, CR or LF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pathname(Vec<u8>);
+
+impl Pathname {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A password on its way to the check. `Debug` does not show it.
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    pub(in crate::control) fn of(text: &[u8]) -> Self {
+        Self(text.to_vec())
+    }
+
+    /// For the check alone.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+pub(in crate::control) fn pathname(text: &[u8]) -> Result<Pathname, SyntaxError> {
+    if text.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+        return Err(SyntaxError::BadPathname);
+    }
+    Ok(Pathname(text.to_vec()))
+}
+
+/// A restart offset: at most 2^63-1, which is what a file can hold.
+pub(in crate::control) fn offset(text: &[u8]) -> Result<u64, SyntaxError> {
+    i64::try_from(number(text)?).map(i64::cast_unsigned).map_err(|_| SyntaxError::BadNumber)
+}
+
+pub(in crate::control) fn number(text: &[u8]) -> Result<u64, SyntaxError> {
+    let text = words(text)?;
+    // `parse` would take a plus sign
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or(SyntaxError::BadNumber)
+}
+
+/// The size of ALLO, whose record size does not matter here (RFC 959 §4.1.3).
+pub(in crate::control) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
+    let text = words(text)?;
+    let mut words = text.split_ascii_whitespace();
+    let size = number(words.next().unwrap_or_default().as_bytes())?;
+    match (words.next(), words.next(), words.next()) {
+        (None, ..) => Ok(size),
+        (Some(r), Some(record), None) if r.eq_ignore_ascii_case("r") => {
+            number(record.as_bytes()).map(|_| size)
+        }
+        _ => Err(SyntaxError::BadNumber),
+    }
+}
+
+/// UTF-8 text of one or more words, without blanks around it.
+pub(in crate::control) fn words(text: &[u8]) -> Result<&str, SyntaxError> {
+    std::str::from_utf8(text.trim_ascii()).map_err(|_| SyntaxError::BadArgument)
+}
+
+/// The first word and what stands behind the space after it.
+pub(super) fn word_and_rest(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
+    let space =
+        text.iter().position(|&byte| byte == b' ').ok_or(SyntaxError::MissingArgument)?;
+    let (first, rest) = text.split_at(space);
+    match rest.get(1..) {
+        Some(rest) if !rest.is_empty() => Ok((first, rest)),
+        _ => Err(SyntaxError::MissingArgument),
+    }
+}

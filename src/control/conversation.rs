@@ -1,0 +1,217 @@
+//! The course of a session: greeting, one command after the other, the last reply.
+
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::aside::Aside;
+use super::connection::{self, Gone, Heard, Unshaken};
+use super::line::Line;
+use super::offence::Offence;
+use super::refusal::Refusal;
+use super::reply::{Code, Reply};
+use super::session::Session;
+use super::state::{Login, Protection, Setup, State};
+use super::verbs::login;
+use crate::log::{Event, Who};
+use crate::tls::SessionTls;
+
+/// How a session ends.
+#[derive(Debug)]
+pub struct Parting {
+    reply: Option<Reply>,
+    /// For the log.
+    why: String,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// There is no room.
+    Full,
+    /// It comes from an address that is banned.
+    Banned,
+}
+
+/// Turns a client away with 421, without waiting for it.
+pub fn turn_away(stream: &TcpStream, why: TurnedAway) {
+    let text = match why {
+        TurnedAway::Full => "Too many connections, try again later",
+        TurnedAway::Banned => "Too many failures from your address, try again later",
+    };
+    let reply = Reply::new(Code::Unavailable, text);
+    connection::send_at_once(stream, &reply);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+}
+
+impl Session {
+    /// From 220 to the last command. Whoever hears the last word may come again at once, so
+    /// all that others may wait for is given back before [`Session::part`] says it.
+    #[must_use]
+    pub fn run(&mut self) -> Parting {
+        if let Err(why) = self.greet() {
+            return Parting { reply: None, why };
+        }
+        let parting = self.converse();
+        self.report_refused();
+        // that a stopping server cuts clients off says nothing about their firewall
+        if !self.shared.stop.is_soon() {
+            self.drop_setup();
+        }
+        self.state.parameters.setup = Setup::None;
+        if let Login::In(user) = &mut self.state.login {
+            user.account.leave();
+        }
+        parting
+    }
+
+    #[inline(never)]
+    fn greet(&mut self) -> Result<(), String> {
+        self.log(&Event::Connected);
+        if self.implicit {
+            self.begin_implicit_tls()?;
+        }
+        let greeting = Reply::new(Code::ServiceReady, &self.settings.config.server.welcome_msg);
+        self.connection.reply(&greeting);
+        Ok(())
+    }
+
+    /// The last reply and the end.
+    #[inline(never)]
+    pub fn part(&mut self, parting: &Parting) {
+        if let Some(reply) = &parting.reply {
+            self.connection.last_reply(reply);
+        }
+        self.connection.finish();
+        self.log(&Event::Ended(&parting.why, self.began.elapsed()));
+    }
+
+    /// One command after the other, but for the answer to the last one.
+    #[inline(never)]
+    fn converse(&mut self) -> Parting {
+        loop {
+            let (reply, why) = match self.hear() {
+                Heard::Line(Line::Text(line)) => {
+                    let reply = self.obey(&line);
+                    // here and not where it logs in, deeper in the thread's stack
+                    if reply.code() == Code::LoggedIn {
+                        login::told(self);
+                    }
+                    let why = if reply.code() == Code::Closing { "QUIT" } else { "refused" };
+                    (reply, why)
+                }
+                Heard::Line(Line::TooLong) => {
+                    self.log(&Event::Refused("a line", None, "too long"));
+                    // it may have been an RNFR
+                    self.state.parameters.rename_from = None;
+                    (self.refuse(b"", &Refusal::LineTooLong), "refused")
+                }
+                Heard::TimedOut => {
+                    if self.connection.has_noise() && self.user().is_err() {
+                        self.blame(Offence::Noise);
+                    }
+                    let why = if self.user().is_ok() { "idle" } else { "no login in time" };
+                    (Reply::new(Code::Unavailable, "Timeout"), why)
+                }
+                Heard::Gone if self.shared.stop.is_soon() => {
+                    (Reply::new(Code::Unavailable, "Server is stopping"), "server stopped")
+                }
+                Heard::Gone => match self.live.ended() {
+                    Some(why) => (Reply::new(Code::Unavailable, why), why),
+                    None => return self.farewell(),
+                },
+            };
+            if reply.closes() {
+                return Parting { reply: Some(reply), why: why.to_owned() };
+            }
+            self.connection.reply(&reply);
+            if let Some(tls) = self.upgrade.take()
+                && let Err(why) = self.begin_tls(tls)
+            {
+                return Parting { reply: None, why };
+            }
+        }
+    }
+
+    fn begin_implicit_tls(&mut self) -> Result<(), String> {
+        let tls = self.settings.tls.as_ref().ok_or("no certificate")?;
+        let own = tls.session().map_err(|why| why.to_string())?;
+        self.begin_tls(own)
+    }
+
+    /// Shakes hands. What was said in clear text is forgotten (RFC 4217 §4).
+    fn begin_tls(&mut self, tls: SessionTls) -> Result<(), String> {
+        self.log_out();
+        let login_timeout = self.settings.config.server.login_timeout;
+        let until = login_timeout
+            .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
+        let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
+        if let Err(Unshaken { why, is_noise }) = shaken {
+            if is_noise {
+                self.blame(Offence::Tls);
+            }
+            // who had to make room was not heard to the end
+            let ended = self.live.ended().map(str::to_owned);
+            return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
+        }
+        self.state = State::new(self.implicit);
+        self.tls = Some(tls);
+        self.live.set_tls();
+        self.shared.counters.tls.fetch_add(1, Ordering::Relaxed);
+        if let Some(layer) = self.connection.layer() {
+            let peer = layer.peer();
+            let subject = peer.as_ref().map(|peer| peer.subject.as_str());
+            self.log(&Event::Secured(&layer.describe(), subject));
+        }
+        Ok(())
+    }
+
+    /// The next command, unless the server stops: then what has come already is left alone.
+    fn hear(&mut self) -> Heard {
+        self.live.set_at_work(false);
+        if self.shared.stop.is_soon() || self.live.ended().is_some() {
+            return Heard::Gone;
+        }
+        let (idle, login) = match &self.state.login {
+            Login::In(user) => (user.idle_timeout, None),
+            Login::Out | Login::Named(_) => {
+                let config = &self.settings.config;
+                let login = config.server.login_timeout.map(|time| self.login_since + time);
+                (config.limits.idle_timeout, login)
+            }
+        };
+        let idle = idle.map(|idle| Instant::now() + idle);
+        let until = [idle, login].into_iter().flatten().min();
+        let is_private = self.state.parameters.protection == Protection::Private;
+        let passive = match &mut self.state.parameters.setup {
+            Setup::Passive(passive) => Some(passive),
+            Setup::None | Setup::Active(_) => None,
+        };
+        let aside = Aside {
+            passive,
+            tls: self.tls.as_ref().filter(|_| is_private),
+            lingering: &mut self.lingering,
+            who: Who { peer: self.peer, user: self.state.login.name() },
+        };
+        self.connection.hear(until, aside)
+    }
+
+    fn farewell(&mut self) -> Parting {
+        if self.connection.has_noise() && self.user().is_err() {
+            self.blame(Offence::Noise);
+        }
+        let (reply, why) = match self.connection.gone() {
+            Some(Gone::Broken(why)) => (None, format!("connection lost: {why}")),
+            Some(Gone::Endless) => {
+                self.blame(Offence::Endless);
+                let reply = Reply::from(&Refusal::LineTooLong).closing();
+                (Some(reply), "a line without an end".to_owned())
+            }
+            Some(Gone::Closed) | None => (None, "closed by the client".to_owned()),
+        };
+        Parting { reply, why }
+    }
+}
+
+/// How long a handshake may take where there is no `login_timeout`.
+const SHAKING: Duration = Duration::from_secs(60);

@@ -1,0 +1,175 @@
+//! What a session asks of the server-DTP: its data connections, and the bytes that go over them
+//! while the control connection is heard.
+
+use std::time::Instant;
+
+use super::counters::{Meter, Way};
+use super::ear::Ear;
+use super::refusal::Refusal;
+use super::session::Session;
+use super::state::{Resumption, Setup};
+use crate::config::Resume;
+use crate::data::{
+    self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
+};
+use crate::log::{Event, Who};
+use crate::vfs::{FsError, Heed};
+
+/// Data connections of which the client may leave its end open for a while. One that has gone on
+/// to a third download has read the first.
+const MOST_LINGERING: usize = 2;
+
+impl Session {
+    /// Keeps a data connection over which all has been sent until the client has closed its end:
+    /// the reply need not wait for that.
+    pub(super) fn linger(&mut self, data: DataConnection) {
+        if self.lingering.len() >= MOST_LINGERING {
+            self.lingering.remove(0);
+        }
+        self.lingering.extend(Lingering::after(data));
+    }
+
+    /// Does with files what may take long, before there is a data connection; the client's ABOR
+    /// and end, and what ends a session from outside, end it.
+    pub(super) fn attend<T>(
+        &mut self,
+        verb: &'static str,
+        work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
+    ) -> Result<T, Refusal> {
+        self.live.set_at_work(true);
+        let Self { connection, shared, live, .. } = self;
+        let stop = &shared.stop;
+        // a client that has taken its leave waits for the answer
+        let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: true };
+        let progress = Progress::start();
+        let (mut looked, mut interrupt) = (progress.since, None);
+        let mut heed = || {
+            if looked.elapsed() < LOOK {
+                return true;
+            }
+            looked = Instant::now();
+            let soon = if stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
+            // an ABOR may have come right behind its command
+            let heard = soon.and_then(|()| ear.obey(&progress));
+            interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
+            interrupt.is_none()
+        };
+        let done = work(&mut heed);
+        match interrupt {
+            Some(interrupt) => Err(DataError::from(interrupt).into()),
+            None => Ok(done?),
+        }
+    }
+
+    /// Makes the data connection that PASV or PORT has set up.
+    pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
+        if self.required().data && self.private().is_none() {
+            return Err(Refusal::ProtectionNeeded);
+        }
+        // before the look at the signal: whoever gives it looks at this behind it
+        self.live.set_at_work(true);
+        if self.shared.stop.is_soon() {
+            return Err(DataError::from(Interrupt::Stopped).into());
+        }
+        let patience = self.settings.config.server.data_timeout;
+        let setup = std::mem::take(&mut self.state.parameters.setup);
+        let Self { connection, shared, settings, live, state, peer, local, .. } = self;
+        let who = Who { peer: *peer, user: state.login.name() };
+        // while it is waited for, a client that has said QUIT and left may never come
+        let flowing = !matches!(setup, Setup::Passive(_));
+        let mut ear = Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing };
+        // an ABOR may have come right behind its command
+        if let Err(interrupt) = ear.obey(&Progress::start()) {
+            if let Setup::Passive(passive) = setup {
+                passive.give_up(who);
+            }
+            return Err(DataError::from(interrupt).into());
+        }
+        match setup {
+            Setup::None => Err(Refusal::NoDataSetup),
+            Setup::Active(to) => {
+                let mut local = *local;
+                local.set_port(settings.config.server.active_port);
+                Ok(data::connect(to, local, &mut ear, patience)?)
+            }
+            Setup::Passive(passive) => Ok(passive.connection(who, &mut ear, patience)?),
+        }
+    }
+
+    /// Shakes hands on a data connection, if PROT P was sent: the level that is set now decides,
+    /// whatever it was at PASV. The handshake must resume the session of this control connection,
+    /// as far as `tls_resume` says so, and show its certificate: that proves whose it is.
+    pub(super) fn secure(
+        &mut self,
+        verb: &'static str,
+        data: &mut DataConnection,
+    ) -> Result<(), Refusal> {
+        let Some(tls) = self.private() else {
+            let is_clear = !data.has_tls();
+            return if is_clear { Ok(()) } else { Err(DataError::LevelChanged.into()) };
+        };
+        let strict = self.user()?.account.user.limits.tls_require_close_notify;
+        let server = &self.settings.config.server;
+        let (patience, resume) = (server.data_timeout, server.tls_resume);
+        let Self { connection, shared, live, .. } = self;
+        let mut ear =
+            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: true };
+        data.begin_tls(&tls)?;
+        data.secure(&mut ear, patience)?;
+        if !strict {
+            data.be_lenient();
+        }
+        let Some((own, control)) = data.layer().zip(self.connection.layer()) else {
+            return Ok(());
+        };
+        let is_resumed = own.is_resumed();
+        if resume == Resume::Require && !is_resumed {
+            return Err(DataError::NotResumed.into());
+        }
+        if !control.may_be_peer_of(own) {
+            return Err(DataError::OtherCertificate.into());
+        }
+        self.log_resumption(is_resumed);
+        Ok(())
+    }
+
+    /// Says whether data connections resume, and once if one does not although others did: it
+    /// may be a stranger's.
+    fn log_resumption(&mut self, resumed: bool) {
+        let next = match (self.resumption, resumed) {
+            (Resumption::Unknown | Resumption::Always, true) => Resumption::Always,
+            (Resumption::Unknown | Resumption::Never, false) => Resumption::Never,
+            _ => Resumption::Sometimes,
+        };
+        if next != self.resumption {
+            let stopped = self.resumption == Resumption::Always;
+            let event =
+                if stopped { Event::ResumptionStopped } else { Event::DataSecured(resumed) };
+            self.log(&event);
+        }
+        self.resumption = next;
+    }
+
+    /// Runs a transfer with an ear on the control connection.
+    pub(super) fn pump(
+        &mut self,
+        verb: &'static str,
+        throttle: Throttle,
+        run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
+    ) -> (Progress, Result<(), DataError>) {
+        let patience = self.settings.config.server.data_timeout;
+        let Self { connection, shared, live, .. } = self;
+        let (counters, way) = (&shared.counters, Way::of(verb));
+        let meter = Some(Meter::new(counters, way));
+        let mut ear = Ear { connection, stop: &shared.stop, live, meter, verb, flowing: true };
+        let mut pump = Pump::new(&mut ear, throttle, patience);
+        let result = run(&mut pump);
+        let progress = pump.progress;
+        if let Some(mut meter) = ear.meter {
+            meter.moved(progress.bytes);
+        }
+        counters.transferred(way, progress.since.elapsed(), &result);
+        self.live.over();
+        (progress, result)
+    }
+}

@@ -1,0 +1,87 @@
+//! The ear that a session keeps on its control connection while it transfers.
+
+use super::command::Command;
+use super::connection::{Connection, Gone};
+use super::counters::Meter;
+use super::live::Live;
+use super::reply::{Code, Reply};
+use super::shared::Stop;
+use crate::data::{Interrupt, Progress, Watch};
+use crate::log::kib_per_second;
+use crate::tls::Awaited;
+
+/// A session's ear on the control connection while it transfers.
+pub(super) struct Ear<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) stop: &'a Stop,
+    /// Where it is shown how far the transfer has come.
+    pub(super) live: &'a Live,
+    /// Where its bytes are counted, once they flow.
+    pub(super) meter: Option<Meter<'a>>,
+    /// The command that runs, for STAT.
+    pub(super) verb: &'static str,
+    /// Whether bytes flow already, so that a client may leave after QUIT.
+    pub(super) flowing: bool,
+}
+
+impl Ear<'_> {
+    /// ABOR ends the transfer, and stays in the queue to be answered after it. STAT is
+    /// answered at once if nothing before it waits for an answer, so that replies keep the
+    /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1). A client that is gone
+    /// ends the transfer too.
+    pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
+        while self.connection.take_next(|command| matches!(command, Command::Stat)) {
+            let reply = transfer_status(self.verb, progress);
+            self.connection.reply(&reply);
+        }
+        let aborted = self.connection.look_for(|command| matches!(command, Command::Abort));
+        if aborted { Err(Interrupt::Abort) } else { self.ask() }
+    }
+
+    /// Whether the client is still there, however it was found out that it is not. One that has
+    /// said QUIT may close the control connection, and get its file all the same; but not against
+    /// an order to end the session.
+    fn ask(&self) -> Result<(), Interrupt> {
+        if let Some(why) = self.live.ended() {
+            return Err(Interrupt::Ended(why));
+        }
+        match self.connection.gone() {
+            None => Ok(()),
+            Some(Gone::Closed) if self.flowing && self.connection.has_quit() => Ok(()),
+            Some(_) => Err(Interrupt::ControlLost),
+        }
+    }
+}
+
+impl Watch for Ear<'_> {
+    fn speak(&mut self, progress: &Progress) -> Result<(), Interrupt> {
+        self.live.moved(progress.bytes);
+        if let Some(meter) = &mut self.meter {
+            meter.moved(progress.bytes);
+        }
+        self.connection.send_held();
+        self.ask()
+    }
+
+    fn control(&self) -> Option<Awaited<'_>> {
+        self.connection.awaited()
+    }
+
+    fn stop(&self) -> Awaited<'_> {
+        Awaited::readable(self.stop)
+    }
+
+    fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {
+        self.connection.read_all();
+        self.obey(progress)
+    }
+}
+
+/// 211 for a transfer that runs (RFC 959 §4.1.3).
+fn transfer_status(verb: &str, progress: &Progress) -> Reply {
+    let took = progress.since.elapsed();
+    let (bytes, rate) = (progress.bytes, kib_per_second(progress.bytes, took));
+    let seconds = took.as_secs_f64();
+    let text = format!("{verb} is running: {bytes} bytes in {seconds:.1} s, {rate:.1} KiB/s");
+    Reply::new(Code::SystemStatus, text)
+}

@@ -1,0 +1,86 @@
+//! The administrator's programs: waiting until they can be told, and telling them.
+
+use std::time::{Duration, Instant};
+
+use super::ear::Ear;
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::config::Occasion;
+use crate::data::{self, Progress};
+use crate::hook::{Happening, Owner};
+use crate::tls::Awaited;
+use crate::vfs::VirtualPath;
+
+impl Session {
+    /// Waits, for `data_timeout` at the most, until the program that the administrator wants for
+    /// this can be handed what is going to happen. Asked first, so that nothing has to be thrown
+    /// away or told late when it has happened.
+    pub(super) fn await_program(
+        &mut self,
+        occasion: Occasion,
+        verb: &'static str,
+    ) -> Result<(), Refusal> {
+        let Ok(user) = self.user() else { return Ok(()) };
+        if user.account.user.limits.hooks.of(occasion).is_none() {
+            return Ok(());
+        }
+        let owner = user.hook_owner.clone();
+        let time = self.settings.config.server.data_timeout;
+        let until = time.map(|time| Instant::now() + time);
+        self.await_room(&owner, verb, until)
+    }
+
+    #[inline(never)]
+    pub(super) fn await_room(
+        &mut self,
+        owner: &Owner,
+        verb: &'static str,
+        until: Option<Instant>,
+    ) -> Result<(), Refusal> {
+        let Self { connection, shared, live, .. } = self;
+        loop {
+            let Some(bell) =
+                shared.hooks.await_room(owner).map_err(|_| Refusal::ProgramsBusy)?
+            else {
+                return Ok(());
+            };
+            if shared.stop.is_soon() || connection.gone().is_some() {
+                return Err(Refusal::ProgramsBusy);
+            }
+            let stop = &shared.stop;
+            let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: false };
+            // an ABOR may have come right behind its command
+            let heard = ear.obey(&Progress::start());
+            match heard.and_then(|()| data::wait_for(&mut ear, Awaited::readable(&bell), until))
+            {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Err(Refusal::ProgramsBusy),
+            }
+        }
+    }
+
+    /// Starts the program that the administrator wants for this.
+    pub(super) fn happened(
+        &self,
+        occasion: Occasion,
+        path: &VirtualPath,
+        from: Option<&VirtualPath>,
+        transfer: Option<(u64, Duration, Option<&str>)>,
+    ) {
+        let Ok(user) = self.user() else { return };
+        let Some(program) = user.account.user.limits.hooks.of(occasion) else { return };
+        let real = |path| user.tree.real(path);
+        let (here, before) = (real(path), from.map(real));
+        let happening = Happening {
+            occasion,
+            user: &user.account.name,
+            owner: &user.hook_owner,
+            ids: user.account.user.run_as.as_ref(),
+            address: self.peer.ip(),
+            path: (&here, path.as_bytes()),
+            from: before.as_deref().zip(from.map(VirtualPath::as_bytes)),
+            transfer,
+        };
+        self.shared.hooks.start(program, &happening);
+    }
+}
