@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::offence::Offence;
-use super::refusal::Refusal;
 use super::since::Since;
 use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
@@ -282,8 +281,8 @@ impl Counters {
         }
     }
 
-    pub(super) fn refused(&self, why: &Refusal) {
-        if let Some(reason) = why.reason() {
+    pub(super) fn refused(&self, why: Option<Reason>) {
+        if let Some(reason) = why {
             self.refused.count(reason);
         }
     }

@@ -26,7 +26,7 @@ impl Session {
     }
 
     pub(super) fn refuse(&mut self, line: &[u8], why: &Refusal) -> Reply {
-        self.shared.counters.refused(why);
+        self.shared.counters.refused(why.reason());
         self.count_refusal(line, why);
         let reply = Reply::from(why);
         if self.refused < MOST_REFUSED { reply } else { reply.closing() }
