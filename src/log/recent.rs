@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::{Escaped, Event, Line, Who};
+use super::event::{Event, Who};
+use super::text::Story;
 
 /// Events that are kept of users, and of clients that have not logged in, who must not push
 /// those of users out.
@@ -46,32 +47,12 @@ impl Recent {
 
     /// Keeps an event, if it is of a kind that people look for.
     pub fn note(&self, who: Who<'_>, event: &Event<'_>) {
-        let kind = match event {
-            Event::LoggedIn(_) => "login",
-            Event::LoginFailed(..) => "failed",
-            Event::Refused(..) => "refused",
-            Event::Transferred(_) => "transfer",
-            Event::Connected
-            | Event::TurnedAway(_)
-            | Event::Secured(..)
-            | Event::DataSecured(_)
-            | Event::ResumptionStopped
-            | Event::Changed(..)
-            | Event::Renamed(..)
-            | Event::InPlace(..)
-            | Event::Banned(..)
-            | Event::Note(_)
-            | Event::Ended(..) => return,
-        };
         if !self.is_on {
             return;
         }
-        let line = Line(who, event).to_string();
-        let head = match who.user {
-            Some(user) => format!("{} [{}] ", who.peer, Escaped(user.as_bytes())),
-            None => format!("{} ", who.peer),
-        };
-        let text = line.strip_prefix(&head).unwrap_or(&line);
+        let account = event.account();
+        let Some(kind) = account.recent else { return };
+        let text = Story(&account).to_string();
         let mut short: String = text.chars().take(LONGEST).collect();
         if short.len() < text.len() {
             short.push('…');

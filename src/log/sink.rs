@@ -8,30 +8,30 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 
-use crate::rights::{self, Held, Ids};
+use super::file::{append_to, descriptor, ends_in_half_a_line};
+use crate::rights::{self, Ids};
 
 /// A file or a stream that gets lines.
 #[derive(Debug)]
 pub(super) struct Sink {
     /// The key of the settings and its value, for messages.
     name: String,
-    inside: Mutex<Inside>,
+    outlet: Mutex<Outlet>,
 }
 
 #[derive(Debug)]
-struct Inside {
+struct Outlet {
     /// Nothing for what was open already, which has no name that could be another file's.
     path: Option<PathBuf>,
     to: File,
-    kind: Kind,
+    medium: Medium,
     looked: Instant,
     /// The file ends in half a line of somebody else's.
     torn: bool,
@@ -52,14 +52,14 @@ struct Inside {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Medium {
     /// A regular file.
     File,
     /// Anything else, with a reader that may stall.
     Stream,
 }
 
-impl Kind {
+impl Medium {
     fn of(file: &File) -> Self {
         let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
         if is_file { Self::File } else { Self::Stream }
@@ -91,15 +91,15 @@ impl Sink {
         let to = append_to(path, owner)?;
         let named = descriptor(path).is_none().then_some(path);
         if let Some(path) = named
-            && let Some(old) = all().iter().find(|sink| sink.inside().path.as_deref() == named)
+            && let Some(old) = all().iter().find(|sink| sink.outlet().path.as_deref() == named)
         {
-            old.inside().turn_to(to, path);
+            old.outlet().turn_to(to, path);
             return Ok(Arc::clone(old));
         }
-        let mut inside = Inside::new(to);
-        inside.path = named.map(Path::to_owned);
-        inside.torn = named.is_some_and(ends_in_half_a_line);
-        Ok(Self::enter(format!("{key} {}", path.display()), inside))
+        let mut outlet = Outlet::new(to);
+        outlet.path = named.map(Path::to_owned);
+        outlet.torn = named.is_some_and(ends_in_half_a_line);
+        Ok(Self::enter(format!("{key} {}", path.display()), outlet))
     }
 
     /// Standard error.
@@ -109,11 +109,11 @@ impl Sink {
     /// The system's.
     pub(super) fn stderr() -> io::Result<Arc<Self>> {
         let to = io::stderr().as_fd().try_clone_to_owned().map(File::from)?;
-        Ok(Self::enter("standard error".to_owned(), Inside::new(to)))
+        Ok(Self::enter("standard error".to_owned(), Outlet::new(to)))
     }
 
-    fn enter(name: String, inside: Inside) -> Arc<Self> {
-        let sink = Arc::new(Self { name, inside: Mutex::new(inside) });
+    fn enter(name: String, outlet: Outlet) -> Arc<Self> {
+        let sink = Arc::new(Self { name, outlet: Mutex::new(outlet) });
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|sink| sink.strong_count() > 0);
         all.push(Arc::downgrade(&sink));
@@ -122,20 +122,20 @@ impl Sink {
 
     /// Writes a line, now or when there is room.
     pub(super) fn write(&self, line: &[u8]) {
-        let mut inside = self.inside();
-        inside.follow();
-        inside.push(line);
-        inside.flush();
+        let mut outlet = self.outlet();
+        outlet.follow();
+        outlet.push(line);
+        outlet.flush();
     }
 
     /// What the log should be told since the last time.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let complaints = std::mem::take(&mut self.inside().complaints);
+        let complaints = std::mem::take(&mut self.outlet().complaints);
         complaints.into_iter().map(|text| format!("{}: {text}", self.name)).collect()
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outlet(&self) -> MutexGuard<'_, Outlet> {
+        self.outlet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,9 +143,9 @@ impl Sink {
 pub(super) fn retry() -> Vec<Arc<Sink>> {
     let all = all();
     for sink in &all {
-        let mut inside = sink.inside();
-        inside.follow();
-        inside.flush();
+        let mut outlet = sink.outlet();
+        outlet.follow();
+        outlet.flush();
     }
     all
 }
@@ -155,11 +155,11 @@ fn all() -> Vec<Arc<Sink>> {
     all.iter().filter_map(Weak::upgrade).collect()
 }
 
-impl Inside {
+impl Outlet {
     fn new(to: File) -> Self {
         Self {
             path: None,
-            kind: Kind::of(&to),
+            medium: Medium::of(&to),
             to,
             looked: Instant::now(),
             torn: false,
@@ -188,11 +188,12 @@ impl Inside {
             match self.put(&line) {
                 Ok(()) => self.size -= line.len(),
                 Err(why)
-                    if self.kind == Kind::File || why.kind() == io::ErrorKind::WouldBlock =>
+                    if self.medium == Medium::File
+                        || why.kind() == io::ErrorKind::WouldBlock =>
                 {
                     self.waiting.push_front(line);
                     let was_blocked = std::mem::replace(&mut self.blocked, true);
-                    if self.kind == Kind::File && !was_blocked {
+                    if self.medium == Medium::File && !was_blocked {
                         self.complaints.push(format!("{why}; lines wait until there is room"));
                     }
                     return;
@@ -216,7 +217,7 @@ impl Inside {
         let mut done = 0;
         if let Some((part, length)) = self.part.take() {
             // somebody else may have written behind the half line
-            if self.kind == Kind::Stream || length == self.length() {
+            if self.medium == Medium::Stream || length == self.length() {
                 done = part;
             } else {
                 self.torn = true;
@@ -241,7 +242,7 @@ impl Inside {
     }
 
     fn some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.kind == Kind::File {
+        if self.medium == Medium::File {
             return self.to.write(bytes);
         }
         let patience = if self.blocked { Duration::ZERO } else { PATIENCE };
@@ -287,9 +288,23 @@ impl Inside {
             self.part = None;
             self.torn = ends_in_half_a_line(path);
         }
-        self.kind = Kind::of(&to);
+        self.medium = Medium::of(&to);
         self.to = to;
         self.missing = false;
+    }
+}
+
+/// Takes lines for a sink from the writer of the log, which writes each line in one piece.
+pub(super) struct Lines(pub(super) Arc<Sink>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -300,65 +315,4 @@ fn takes(stream: &File, patience: Duration) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::OUT)];
     // an error is for the write to meet
     !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
-}
-
-/// Whether a file lacks the end of its last line, which a full disk or a crash has cut short.
-fn ends_in_half_a_line(path: &Path) -> bool {
-    let last = || {
-        let file = rights::as_server(|| rights::open(path)).and_then(|opened| opened)?;
-        let mut last = [b'\n'];
-        if let Some(at) = file.metadata()?.len().checked_sub(1) {
-            file.read_exact_at(&mut last, at)?;
-        }
-        Ok::<_, io::Error>(last)
-    };
-    last().is_ok_and(|last| last != [b'\n'])
-}
-
-/// The file descriptor that a path such as /dev/stdout names, or a link that leads to one.
-pub fn descriptor(path: &Path) -> Option<u32> {
-    const MOST_LINKS: usize = 8;
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let number = match path.to_str()? {
-            "/dev/stdout" => Some(1),
-            "/dev/stderr" => Some(2),
-            text => {
-                let mut folders = ["/dev/fd/", "/proc/self/fd/"].into_iter();
-                folders.find_map(|folder| text.strip_prefix(folder)?.parse().ok())
-            }
-        };
-        if number.is_some() {
-            return number;
-        }
-        path = path.parent()?.join(std::fs::read_link(&path).ok()?);
-    }
-    None
-}
-
-/// Opens a log. The folder may be the server's user's, who must not lead root anywhere by a link: see
-/// [`Held`].
-fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
-    let held = Held::find(path)?;
-    // to open them again may be forbidden, and is impossible for a socket
-    match descriptor(path) {
-        Some(1) => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        Some(2) => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
-        Some(_) | None => {}
-    }
-    let append = |flags| {
-        let flags = OFlags::WRONLY | OFlags::APPEND | flags;
-        held.open(flags, Mode::from_raw_mode(0o640))
-    };
-    let Some(ids) = owner.filter(|_| rights::is_root()) else { return append(OFlags::CREATE) };
-    let as_user = rights::act_as(Some(ids)).and_then(|_acting| append(OFlags::CREATE));
-    match as_user {
-        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
-        other => return other,
-    }
-    if let Ok(file) = append(OFlags::CREATE | OFlags::EXCL) {
-        rights::hand_over(&file, owner)?;
-        return Ok(file);
-    }
-    append(OFlags::empty())
 }

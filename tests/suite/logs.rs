@@ -428,6 +428,32 @@ fn in_json_each_line_is_an_object_with_all_that_the_text_says() {
 }
 
 #[test]
+fn json_escapes_what_text_escapes() {
+    // controls of C0 and C1, marks of direction, letters without a width, ends of lines, a tag
+    let odd = "\u{1b}\u{7f}\u{9b}\u{85}\u{202e}\u{2066}\u{200b}\u{feff}\u{ad}\u{2028}\u{e0041}";
+    for form in ["text", "json"] {
+        let server = Server::setup().server(&format!("log_format = {form}")).start();
+        let mut client = Client::bob(&server);
+        client.raw(format!("MKD {odd}\r\n").as_bytes());
+        client.expect(257);
+        client.raw(format!("USER {odd}\r\n").as_bytes());
+        client.expect(331);
+        client.cmd("PASS wrong", 530);
+        client.cmd("QUIT", 221);
+        server.wait_for_log("QUIT");
+        let log = server.log();
+        let raw = log.chars().find(|&letter| letter != '\n' && odd.contains(letter));
+        assert_eq!(raw, None, "{form}\n{log}");
+        for line in log.lines().filter(|_| form == "json") {
+            let line: Value = serde_json::from_str(line).unwrap();
+            if line["event"] == "login_failed" {
+                assert_eq!(line["name"], odd);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_form_changes_with_a_reload() {
     let server = Server::setup().server("log_format = text").start();
     let file = server.dir().join("ftpd.ini");

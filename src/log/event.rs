@@ -1,0 +1,281 @@
+//! The events of sessions, and all that the log says of each.
+//!
+//! What an event is called, how important it is, which members it has in JSON and how it reads as
+//! text is said by one `match`: a new event is a variant of [`Event`] and an arm of
+//! [`Event::account`]. The writers know accounts only.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use log::Level;
+
+use super::way::Way;
+
+/// The log target of events. It tells the writer of a line that the record is an event.
+pub(super) const TARGET: &str = module_path!();
+
+/// Something that happened in a session and that the log has a line about.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A client has connected.
+    Connected,
+    /// A client was turned away before its session began, for this reason.
+    TurnedAway(&'a str),
+    /// The control connection is protected by TLS: the version and cipher, and the subject of the
+    /// client's certificate if it sent one.
+    Secured(&'a str, Option<&'a str>),
+    /// The first protected data connection: whether it resumed the TLS session.
+    DataSecured(bool),
+    /// A data connection did not resume the TLS session, although earlier ones did.
+    ResumptionStopped,
+    /// A user has logged in and has this home.
+    LoggedIn(&'a Path),
+    /// A login with this user name failed, for this reason.
+    LoginFailed(&'a [u8], &'a str),
+    /// A command was refused: its name, the path it was for if it has one, and the reason.
+    Refused(&'a str, Option<&'a Path>, &'a str),
+    /// A transfer has ended, complete or not.
+    Transferred(&'a Transfer<'a>),
+    /// This command has changed this file or directory.
+    Changed(&'a str, &'a Path),
+    /// A file or directory was renamed, from the first path to the second.
+    Renamed(&'a Path, &'a Path),
+    /// An upload writes to this file in place, for this reason.
+    InPlace(&'a Path, &'a str),
+    /// An address or network was banned: how many seconds for (`None`: until the ban is lifted by
+    /// hand), after how many failures, and what the last failure was.
+    Banned(&'a str, Option<u64>, usize, &'a str),
+    /// A remark for the administrator.
+    Note(&'a str),
+    /// The session has ended, for this reason, after this time.
+    Ended(&'a str, Duration),
+}
+
+/// One transfer, as the log and the transfer log describe it.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    /// The command: RETR, STOR, APPE or STOU.
+    pub verb: &'a str,
+    /// Whether it is an upload or a download.
+    pub way: Way,
+    /// The file.
+    pub path: &'a Path,
+    /// Number of bytes sent over the data connection.
+    pub bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was in ASCII type.
+    pub ascii: bool,
+    /// Whether it was complete; if not, the reason.
+    pub result: Result<(), &'a str>,
+}
+
+/// The session that an event belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The user, once logged in.
+    pub user: Option<&'a str>,
+}
+
+/// All that the log says of one event.
+#[derive(Debug)]
+pub(super) struct Account<'a> {
+    /// How important the event is.
+    pub(super) level: Level,
+    /// The name of the event, which is the member `event` in JSON.
+    pub(super) name: &'static str,
+    /// The word under which the event is among the recent ones of the status page, if it is.
+    pub(super) recent: Option<&'static str>,
+    /// What happened, in the order in which both forms of the log tell it.
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// A part of an account.
+#[derive(Debug)]
+pub(super) enum Part<'a> {
+    /// Words of our own, which only the text has.
+    Words(Cow<'static, str>),
+    /// A value that the text has, and that is a member of this name in JSON.
+    Member(&'static str, Value<'a>),
+    /// A member that only JSON has.
+    JsonMember(&'static str, Value<'a>),
+}
+
+/// A value of an account. Texts, bytes and paths may come from strangers; the writers escape them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A text as a client sent it, which need not be UTF-8.
+    Bytes(&'a [u8]),
+    /// The path of a file or directory.
+    Path(&'a Path),
+    /// A number.
+    Count(u64),
+    /// A duration, in seconds with three decimals.
+    Seconds(Duration),
+    /// Yes or no.
+    Truth(bool),
+}
+
+impl Event<'_> {
+    /// Whether the log has lines of this event's level.
+    pub fn is_heard(&self) -> bool {
+        self.account().is_heard()
+    }
+
+    /// All that the log says of the event.
+    pub(super) fn account(&self) -> Account<'_> {
+        match *self {
+            Self::Connected => info("connected").says("connected"),
+            Self::TurnedAway(why) => warn("turned_away").says("turned away: ").text("why", why),
+            Self::Secured(how, None) => info("secured").text("tls", how),
+            Self::Secured(how, Some(subject)) => {
+                let account = info("secured").text("tls", how).says(", certificate of '");
+                account.text("certificate", subject).says("'")
+            }
+            Self::DataSecured(resumed) => {
+                let words = if resumed {
+                    "TLS data connections resume the session"
+                } else {
+                    "TLS data connections do not resume the session"
+                };
+                info("data_secured").says(words).hidden("resumed", Value::Truth(resumed))
+            }
+            Self::ResumptionStopped => warn("resumption_stopped")
+                .says(
+                    "a data connection did not resume the TLS session, although earlier ones \
+                     did; tls_resume = require would refuse it",
+                )
+                .hidden("resumed", Value::Truth(false)),
+            Self::LoggedIn(home) => {
+                info("logged_in").recent("login").says("logged in, home ").path("path", home)
+            }
+            Self::LoginFailed(name, why) => {
+                let account = warn("login_failed").recent("failed").says("login failed for '");
+                account.bytes("name", name).says("': ").text("why", why)
+            }
+            Self::Refused(verb, file, why) => {
+                let account = info("refused").recent("refused").text("command", verb);
+                let account = match file {
+                    Some(file) => account.says(" ").path("path", file),
+                    None => account,
+                };
+                account.says(" refused: ").text("why", why)
+            }
+            Self::Transferred(transfer) => transfer.account(),
+            Self::Changed(verb, file) => {
+                info("changed").text("command", verb).says(" ").path("path", file)
+            }
+            Self::Renamed(from, to) => {
+                let account = info("renamed").text("command", "RNTO").says(" ");
+                account.path("from", from).says(" -> ").path("path", to)
+            }
+            Self::InPlace(file, why) => {
+                let account = warn("in_place").path("path", file);
+                account.says(" is written to in place: ").text("why", why)
+            }
+            Self::Banned(whom, seconds, failures, last) => {
+                let account = warn("banned").says("banned: ").text("address", whom);
+                let account = match seconds {
+                    Some(seconds) => account.says(" for ").count("seconds", seconds).says(" s"),
+                    None => account,
+                };
+                let account = account.says(", ").count("failures", failures as u64);
+                account.says(" failures, the last one ").text("why", last)
+            }
+            Self::Note(text) => warn("note").text("text", text),
+            Self::Ended(why, took) => {
+                let text = format!("ended after {} s: ", took.as_secs());
+                let account = info("ended").says(text).text("why", why);
+                account.hidden("seconds", Value::Seconds(took))
+            }
+        }
+    }
+}
+
+impl Transfer<'_> {
+    fn account(&self) -> Account<'_> {
+        let rate = kib_per_second(self.bytes, self.took);
+        let kind = if self.ascii { "ascii" } else { "binary" };
+        let account = info("transfer")
+            .recent("transfer")
+            .text("command", self.verb)
+            .says(" ")
+            .path("path", self.path)
+            .says(": ")
+            .count("bytes", self.bytes)
+            .says(" bytes in ")
+            .and("seconds", Value::Seconds(self.took))
+            .says(format!(" s, {rate:.1} KiB/s, "))
+            .hidden("type", Value::Text(kind));
+        match self.result {
+            Ok(()) => account.text("result", "complete"),
+            Err(why) => account.text("result", "failed").says(": ").text("why", why),
+        }
+    }
+}
+
+/// Returns a rate in KiB per second, for people to read.
+#[expect(clippy::cast_precision_loss, reason = "a printed rate has few digits")]
+pub fn kib_per_second(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / 1024.0 / took.as_secs_f64().max(1e-6)
+}
+
+/// Begins the account of an event of level `info`.
+fn info<'a>(name: &'static str) -> Account<'a> {
+    Account { level: Level::Info, name, recent: None, parts: Vec::new() }
+}
+
+/// Begins the account of an event of level `warn`.
+fn warn<'a>(name: &'static str) -> Account<'a> {
+    Account { level: Level::Warn, ..info(name) }
+}
+
+impl<'a> Account<'a> {
+    /// Whether the log has lines of this level.
+    pub(super) fn is_heard(&self) -> bool {
+        log::log_enabled!(target: TARGET, self.level)
+    }
+
+    fn recent(self, word: &'static str) -> Self {
+        Self { recent: Some(word), ..self }
+    }
+
+    fn with(mut self, part: Part<'a>) -> Self {
+        self.parts.push(part);
+        self
+    }
+
+    fn says(self, words: impl Into<Cow<'static, str>>) -> Self {
+        self.with(Part::Words(words.into()))
+    }
+
+    fn and(self, key: &'static str, value: Value<'a>) -> Self {
+        self.with(Part::Member(key, value))
+    }
+
+    fn hidden(self, key: &'static str, value: Value<'a>) -> Self {
+        self.with(Part::JsonMember(key, value))
+    }
+
+    fn text(self, key: &'static str, text: &'a str) -> Self {
+        self.and(key, Value::Text(text))
+    }
+
+    fn bytes(self, key: &'static str, bytes: &'a [u8]) -> Self {
+        self.and(key, Value::Bytes(bytes))
+    }
+
+    fn path(self, key: &'static str, path: &'a Path) -> Self {
+        self.and(key, Value::Path(path))
+    }
+
+    fn count(self, key: &'static str, count: u64) -> Self {
+        self.and(key, Value::Count(count))
+    }
+}
