@@ -94,7 +94,7 @@ mod counters {
             ("ftpd_transfer_seconds_bucket{kind=\"upload\",le=\"+Inf\"}", 2.0),
             ("ftpd_transfer_seconds_count{kind=\"upload\"}", 2.0),
             ("ftpd_bans_active", 0.0),
-            ("ftpd_build_info{version=\"0.1.0\"}", 1.0),
+            (concat!("ftpd_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
             ("ftpd_passive_ports", 22_001.0),
         ] {
             assert!((metric(at, name) - value).abs() < 0.5, "{name}: {}", metric(at, name));
@@ -144,7 +144,7 @@ mod counters {
         let (code, out, err) = run(&["stats"], server.dir());
         assert_eq!((code, err.as_str()), (0, ""));
         for part in [
-            "ftpd 0.1.0, up 0:00:0",
+            concat!("ftpd ", env!("CARGO_PKG_VERSION"), ", up 0:00:0"),
             "of 150 now",
             "turned away  none",
             "logins       1 good",
