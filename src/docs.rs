@@ -1,5 +1,5 @@
-//! What the tables print: the sample settings, the generated parts of the manual pages, and
-//! the README's list of commands. `make docs` writes them, and a test compares.
+//! Prints the tables of the program: the sample settings and the generated parts of the manual
+//! pages. `make docs` writes the files, and a test compares them.
 
 use std::fmt::Write;
 
@@ -135,34 +135,12 @@ pub fn subcommands_roff() -> String {
     text
 }
 
-/// The subcommands for the README.
-pub fn subcommands_markdown() -> String {
-    let mut text = String::from("| | |\n| --- | --- |\n");
-    for subcommand in SUBCOMMANDS {
-        let call = format!("ftpd {} {}", subcommand.name, subcommand.usage.replace('|', "\\|"));
-        let _ = writeln!(text, "| `{}` | {} |", call.trim_end(), subcommand.help);
-    }
-    text
-}
-
 /// The commands for `ftpd(8)`.
 pub fn commands_roff() -> String {
     let mut text = String::new();
     for verb in VERBS {
         let _ = writeln!(text, ".TP\n.BI \"{}\" \" {}\"", roff(&names(verb)), roff(verb.usage));
         let _ = writeln!(text, "{}", filled(&sentence(verb)));
-    }
-    text
-}
-
-/// The commands for the README.
-pub fn commands_markdown() -> String {
-    let mut text = String::from("| command | | letter |\n| --- | --- | --- |\n");
-    for verb in VERBS {
-        let usage = verb.usage.replace('|', "\\|");
-        let letter = verb.perm.map(|perm| format!("`{}`", perm.letter())).unwrap_or_default();
-        let call = format!("{} {usage}", names(verb)).trim_end().to_owned();
-        let _ = writeln!(text, "| `{call}` | {} | {letter} |", verb.help);
     }
     text
 }

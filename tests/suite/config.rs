@@ -108,13 +108,11 @@ fn the_examples_of_the_manual_and_the_readme_are_accepted() {
         example.replace("\\-", "-")
     });
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let begin = readme.find("    [server]\n").unwrap();
-    let indented = readme[begin..]
-        .lines()
-        .map_while(|line| if line.is_empty() { Some("") } else { line.strip_prefix("    ") });
-    let readme: Vec<_> = indented.collect();
+    let fenced = readme.split("```ini\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let readme: Vec<_> = fenced.filter(|example| example.contains("[user:")).collect();
+    assert_eq!(readme.len(), 1);
     let examples = examples.filter(|example| example.starts_with("[server]\n"));
-    let all: Vec<_> = examples.chain([readme.join("\n")]).collect();
+    let all: Vec<_> = examples.chain(readme.into_iter().map(str::to_owned)).collect();
     assert_eq!(all.len(), 6);
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("ca.pem");

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use ftpd::config::Section;
+use ftpd::config::{KEYS, Section};
 use ftpd::docs;
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
 
 fn hold(file: &str, make: impl Fn(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -40,11 +44,75 @@ fn the_manuals_list_every_key_and_every_command() {
 }
 
 #[test]
-fn the_readme_lists_every_command() {
-    hold("README.md", |text| {
-        let text = part(text, "subcommands", &docs::subcommands_markdown());
-        part(&text, "commands", &docs::commands_markdown())
-    });
+fn the_overview_of_the_manual_names_every_key_and_no_other() {
+    let manual = read("etc/ftpd.ini.5").replace("\\-", "-");
+    let (_, overview) = manual.split_once(".SH KEYS BY SUBJECT\n").unwrap();
+    let (overview, _) = overview.split_once(".SH ").unwrap();
+    let lines =
+        overview.lines().filter(|line| line.starts_with(".BR ") || line.starts_with(".B "));
+    let mut named: Vec<_> = lines
+        .flat_map(|line| line.split([' ', ',', '"', ';']).skip(1))
+        .filter(|word| word.len() > 1)
+        .collect();
+    named.sort_unstable();
+    let mut keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    keys.sort_unstable();
+    assert_eq!(named, keys);
+}
+
+#[test]
+fn every_text_that_names_the_version_names_this_one() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, text) in [
+        ("etc/ftpd.8", format!("\"ftpd {version}\"")),
+        ("etc/ftpd.ini.5", format!("\"ftpd {version}\"")),
+        ("etc/debian/changelog", format!("({version}-1)")),
+        ("CHANGELOG.md", format!("## {version} - ")),
+    ] {
+        assert!(read(file).contains(&text), "{file} does not contain {text}");
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_its_links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(read("README.md").lines().count() <= 200);
+    for file in
+        ["README.md", "etc/INSTALL.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
+    {
+        let text = read(file);
+        let folder = root.join(file).parent().unwrap().to_owned();
+        for rest in text.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap();
+            if let Some(heading) = target.strip_prefix('#') {
+                let name = |line: &str| line.trim_start_matches('#').trim().to_lowercase();
+                let anchor = |line: &str| name(line).replace(' ', "-");
+                assert!(text.lines().any(|line| anchor(line) == heading), "{file}: {target}");
+            } else if !target.contains("://") {
+                assert!(folder.join(target).exists(), "{file}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_figures_of_the_readme_are_those_of_the_results() {
+    let readme = read("README.md");
+    let results = read("tests/bench/RESULTS.md");
+    let table = readme.lines().skip_while(|line| !line.starts_with("| | ftpd")).skip(2);
+    let figures: Vec<_> = table
+        .take_while(|line| line.starts_with('|'))
+        .flat_map(|line| line.split('|').skip(2))
+        .map(|cell| cell.trim().trim_matches('*'))
+        .filter(|cell| !cell.is_empty())
+        .collect();
+    assert_eq!(figures.len(), 5 * 6);
+    let chart = read("etc/img/speed.svg");
+    for figure in figures {
+        let cell = [format!("| {figure} |"), format!("| {figure} KiB |")];
+        assert!(cell.iter().any(|cell| results.contains(cell)), "not in the results: {figure}");
+        assert!(chart.contains(&format!(">{figure}<")), "not in the chart: {figure}");
+    }
 }
 
 #[test]
