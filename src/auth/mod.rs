@@ -109,8 +109,8 @@ impl Users {
         self.passwords.set(self.config.password_workers());
         for (name, seat) in &*lock(&self.seats) {
             if let Some(user) = self.config.users.get(name) {
-                seat.upload.set(user.limits.max_upload);
-                seat.download.set(user.limits.max_download);
+                seat.upload.set(user.rules.limits.max_upload);
+                seat.download.set(user.rules.limits.max_download);
             }
         }
     }
@@ -142,16 +142,16 @@ impl Users {
         {
             return Err(AuthError::WrongPassword);
         }
-        if !user.limits.allows(from) {
+        if !user.rules.limits.allows(from) {
             return Err(AuthError::NotFromHere);
         }
         let mut seats = lock(&self.seats);
         let seat = seats.entry(seat_name(name, user).to_owned()).or_insert_with(|| Seat {
             sessions: 0,
-            upload: Arc::new(Rate::new(user.limits.max_upload)),
-            download: Arc::new(Rate::new(user.limits.max_download)),
+            upload: Arc::new(Rate::new(user.rules.limits.max_upload)),
+            download: Arc::new(Rate::new(user.rules.limits.max_download)),
         });
-        if user.limits.max_per_user.is_some_and(|most| seat.sessions >= most) {
+        if user.rules.limits.max_per_user.is_some_and(|most| seat.sessions >= most) {
             return Err(AuthError::TooManySessions);
         }
         seat.sessions += 1;

@@ -15,6 +15,6 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
     let named = config.named_users();
     let users = if named == 1 { "user" } else { "users" };
-    let anonymous = if config.server.enable_anonymous { " and anonymous" } else { "" };
+    let anonymous = if config.server.anonymous.enabled { " and anonymous" } else { "" };
     Ok(say(&format!("{}: good, {named} {users}{anonymous}", file.display())))
 }

@@ -41,7 +41,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         }
         return Err(Stop::BadConfig);
     }
-    if config.server.user.is_none() && rights::is_root() {
+    if config.server.process.user.is_none() && rights::is_root() {
         config.warnings.push(ROOT.to_owned());
     }
     let source = SettingsSource {
@@ -61,7 +61,7 @@ fn missing_rights(config: &Config) -> Vec<String> {
     let fault = |ids: &Ids, why: &str| {
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
     };
-    let user = config.server.user.iter();
+    let user = config.server.process.user.iter();
     let user = user.filter_map(|ids| Some(fault(ids, &rights::may_become(ids).err()?)));
     let acting = config.acting().filter(|_| !rights::can_act());
     let acting = acting.map(|ids| fault(ids, "takes a start as root"));
@@ -102,13 +102,13 @@ pub(super) fn serve(
 #[expect(clippy::disallowed_methods, reason = "the command line owns the environment")]
 fn start_log(config: &Config) -> Result<(), String> {
     let server = &config.server;
-    let (level, to) = if server.enable_logging {
-        (server.log_level, &server.log_file)
+    let (level, to) = if server.log.enabled {
+        (server.log.level, &server.log.to)
     } else {
         (::log::LevelFilter::Off, &LogTo::Stderr)
     };
     let filters = std::env::var("RUST_LOG").ok();
-    let form = match server.log_format {
+    let form = match server.log.form {
         LogForm::Text => Form::Text,
         LogForm::Json => Form::Json,
     };
@@ -118,7 +118,7 @@ fn start_log(config: &Config) -> Result<(), String> {
         LogTo::Stderr | LogTo::Syslog(_) => String::new(),
     };
     let to = match to {
-        LogTo::File(file) => Destination::File(file, server.user.as_ref()),
+        LogTo::File(file) => Destination::File(file, server.process.user.as_ref()),
         LogTo::Syslog(socket) => Destination::Syslog(socket.as_deref()),
         LogTo::Stderr if journal() => Destination::Journal,
         LogTo::Stderr => Destination::Stderr,
@@ -212,7 +212,7 @@ impl StopSignal {
 
 /// Raises the limit on open files as far as it may be raised, and says if that is too low.
 fn allow_files(config: &Config) {
-    let sessions = u64::try_from(config.server.max_cons).unwrap_or(u64::MAX);
+    let sessions = u64::try_from(config.server.clients.max).unwrap_or(u64::MAX);
     let needed = sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {

@@ -71,7 +71,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let to = screen.clone();
     let start_log = move |config: &Config| {
         let to = Destination::Writer(Box::new(to.clone()));
-        let level = config.server.log_level;
+        let level = config.server.log.level;
         log::start(level, Some(FILTERS), Form::Text, to).map_err(|why| why.to_string())
     };
     let load = || Err(vec!["a share has no settings to read again".to_owned()]);

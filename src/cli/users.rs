@@ -40,7 +40,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 impl Known {
     fn of(file: &Path, config: &Config) -> Self {
-        let last = config.server.state_dir.as_deref().map(last_logins).transpose();
+        let last = config.server.storage.state_dir.as_deref().map(last_logins).transpose();
         let last = last.unwrap_or_else(|why| {
             complain(&format!("last logins cannot be read: {why}"));
             None
@@ -55,7 +55,7 @@ impl Known {
 }
 
 fn object(name: &str, user: &User, known: &Known) -> Value {
-    let limits = &user.limits;
+    let limits = &user.rules.limits;
     let rate = |rate: Option<NonZeroU64>| rate.map(NonZeroU64::get);
     let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
     let last = known.last.get(name);
@@ -102,7 +102,7 @@ fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
 
 /// Limits that there are; the idle timeout only where it is the user's own.
 fn limits(user: &User, config: &Config) -> String {
-    let limits = &user.limits;
+    let limits = &user.rules.limits;
     let mut text = Vec::new();
     let rate = |way: &str, rate: Option<NonZeroU64>| {
         rate.map(|rate| format!("{way} {}/s", binary(rate.get())))
@@ -110,7 +110,7 @@ fn limits(user: &User, config: &Config) -> String {
     text.extend(rate("up", limits.max_upload));
     text.extend(rate("down", limits.max_download));
     text.extend(limits.max_per_user.map(|most| format!("{most} sessions")));
-    if limits.idle_timeout != config.limits.idle_timeout {
+    if limits.idle_timeout != config.rules.limits.idle_timeout {
         let seconds = limits.idle_timeout.map_or(0, |time| time.as_secs());
         text.push(format!("idle {seconds} s"));
     }

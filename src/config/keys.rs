@@ -3,7 +3,6 @@
 //! Parsing, defaults, the sample's comments and the manual page are read off `KEYS`; nothing
 //! else in the tree lists the names.
 
-use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
@@ -17,184 +16,12 @@ use log::LevelFilter;
 use super::confine::Confine;
 use super::day::Day;
 use super::error::Fault;
-use super::hook::{Occasion, Program, Programs};
+use super::hook::{Occasion, Program};
 use super::perm::PermSet;
+use super::settings::{Rules, Server, User};
 use super::tls::{CertificateSource, ClientCertificate, Resume, TlsRequired, TlsVersion};
 use super::value::{self, Listen, LogForm, LogTo, Password, Peers, PortRange};
 use crate::rights::{self, Ids};
-
-/// What `[server]` says.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Addresses and names to listen on.
-    pub ip: Vec<String>,
-    /// The control port.
-    pub port: u16,
-    /// Text of the greeting.
-    pub welcome_msg: String,
-    /// Bound of the worker pool.
-    pub max_cons: usize,
-    /// Sessions from one address; `None` is no limit.
-    pub max_per_ip: Option<usize>,
-    /// Ports for passive data connections.
-    pub passive_ports: PortRange,
-    /// What PASV replies say instead of the server's own address.
-    pub masquerade_address: Option<String>,
-    /// Peers that are told the server's own address all the same.
-    pub masquerade_except: Vec<Peers>,
-    /// Local port of active data connections; 0 is any.
-    pub active_port: u16,
-    /// Whether data connections may go to and come from third hosts.
-    pub allow_fxp: bool,
-    /// From the connect to a good login.
-    pub login_timeout: Option<Duration>,
-    /// For a data connection to open, and for each progress on it.
-    pub data_timeout: Option<Duration>,
-    /// Wrong passwords before the connection is closed.
-    pub max_login_attempts: Option<usize>,
-    /// Failures after which an address is banned; `None` is never.
-    pub ban_after: Option<usize>,
-    /// Within this time.
-    pub ban_window: Option<Duration>,
-    /// For so long; `None` is until it is lifted.
-    pub ban_time: Option<Duration>,
-    /// Peers that are not banned.
-    pub ban_exempt: Vec<Peers>,
-    /// How many hashed passwords are checked at once.
-    pub password_workers: usize,
-    /// Where more users stand.
-    pub users_file: Option<PathBuf>,
-    /// Whether `anonymous` and `ftp` may log in.
-    pub enable_anonymous: bool,
-    /// Their home.
-    pub anonymous_path: Option<PathBuf>,
-    /// What they may do.
-    pub anonymous_perm: PermSet,
-    /// Whether there is a log.
-    pub enable_logging: bool,
-    /// What is written to it.
-    pub log_level: LevelFilter,
-    /// Where it goes.
-    pub log_file: LogTo,
-    /// How its lines look.
-    pub log_format: LogForm,
-    /// Where the transfer log goes, if there is one.
-    pub transfer_log: Option<PathBuf>,
-    /// How long running transfers may go on after Ctrl-C.
-    pub shutdown_grace: Duration,
-    /// How long what is left of a failed upload waits for its client to go on with it; `None`
-    /// is not at all.
-    pub keep_parts: Option<Duration>,
-    /// Where the server writes down what it must know after a crash.
-    pub state_dir: Option<PathBuf>,
-    /// Where administrators are listened to.
-    pub admin_socket: Option<PathBuf>,
-    /// Where metrics are told, and a page for people.
-    pub metrics_listen: Option<Listen>,
-    /// How many programs of hooks run at once.
-    pub hook_workers: usize,
-    /// How long one may run.
-    pub hook_timeout: Option<Duration>,
-    /// Where the certificate comes from, if there is one.
-    pub tls_cert: CertificateSource,
-    /// Its key.
-    pub tls_key: Option<PathBuf>,
-    /// Where a certificate that is made here is kept.
-    pub tls_dir: Option<PathBuf>,
-    /// The port on which TLS begins at once; 0 is none.
-    pub tls_implicit_port: u16,
-    /// The lowest version of TLS.
-    pub tls_min_version: TlsVersion,
-    /// Whether data connections must resume the control connection's session.
-    pub tls_resume: Resume,
-    /// Who signs the clients' certificates.
-    pub tls_client_ca: Option<PathBuf>,
-    /// Whether a client must have one.
-    pub tls_client_cert: ClientCertificate,
-    /// Whether the process is confined to the folders that it needs.
-    pub sandbox: Confine,
-    /// Whom root is given up for.
-    pub user: Option<Ids>,
-    /// Its name, or number.
-    pub(super) user_name: Option<String>,
-    /// The group instead of that user's own.
-    pub(super) group: Option<u32>,
-}
-
-/// What may stand in `[server]` for everybody and in `[user:NAME]` for one.
-#[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
-pub struct Limits {
-    /// Bytes per second of one transfer, client to server.
-    pub max_upload: Option<NonZeroU64>,
-    /// Bytes per second of one transfer, server to client.
-    pub max_download: Option<NonZeroU64>,
-    /// Sessions of one user; `None` is no limit.
-    pub max_per_user: Option<usize>,
-    /// Without a command for this long, a session ends.
-    pub idle_timeout: Option<Duration>,
-    /// Where logins may come from; empty is anywhere.
-    pub allow_from: Vec<IpNet>,
-    /// Permission bits that new files and directories do not get.
-    pub umask: u32,
-    /// Whether an upload stays out of sight until it is whole.
-    pub atomic_uploads: bool,
-    /// Whether an upload is on the disk before it is called whole.
-    pub sync_uploads: bool,
-    /// Permission bits that SITE CHMOD may set.
-    pub chmod_mask: u32,
-    /// Whether an upload or a rename may replace a file.
-    pub allow_overwrite: bool,
-    /// Whether only files are served that everybody may read.
-    pub world_readable_only: bool,
-    /// Whether a missing home is made at login.
-    pub create_home: bool,
-    /// Text of the reply to a login.
-    pub login_msg: String,
-    /// Whether the `.message` of a directory is shown to whoever enters it.
-    pub folder_message: bool,
-    /// Programs to start when something has happened.
-    pub hooks: Programs,
-    /// Where TLS is a must.
-    pub tls_required: TlsRequired,
-    /// Whether an upload over TLS must end as TLS asks for.
-    pub tls_require_close_notify: bool,
-}
-
-impl Limits {
-    /// Whether a login may come from this address.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        self.allow_from.is_empty() || self.allow_from.iter().any(|net| net.contains(&address))
-    }
-}
-
-/// What `[user:NAME]` says.
-#[derive(Debug, Clone)]
-pub struct User {
-    /// `None`: any password will do, as for `anonymous`.
-    pub password: Option<Password>,
-    /// What the user may do.
-    pub perm: PermSet,
-    /// Whom of the system's users sessions act as.
-    pub run_as: Option<Arc<Ids>>,
-    /// The root of what the user sees.
-    pub home: PathBuf,
-    /// The server's limits, or the user's own.
-    pub limits: Limits,
-    /// The subject or fingerprint of the certificate that the user must show.
-    pub tls_client: Option<String>,
-    /// Whether the user may log in at all.
-    pub enabled: bool,
-    /// The last day on which the user may log in.
-    pub expires: Option<Day>,
-}
-
-impl User {
-    /// Whether there is such a user today.
-    pub fn is_active(&self) -> bool {
-        self.enabled && !self.expires.is_some_and(Day::is_over)
-    }
-}
 
 /// One key.
 pub struct Key {
@@ -218,7 +45,7 @@ pub enum Set<V> {
     /// `[user:NAME]` alone.
     User(fn(&mut User, V)),
     /// Either: the server's holds for users that do not have their own.
-    Both(fn(&mut Limits, V)),
+    Both(fn(&mut Rules, V)),
 }
 
 /// How a value is read.
@@ -296,7 +123,7 @@ pub enum Section {
 
 /// What the setters write to.
 pub(super) enum Target<'a> {
-    Server(&'a mut Server, &'a mut Limits),
+    Server(&'a mut Server, &'a mut Rules),
     User(&'a mut User),
 }
 
@@ -328,77 +155,77 @@ const fn fixed(
 /// Every key, in the order in which the sample and the manual print them.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
-    fixed("ip", "0.0.0.0", Hosts(InServer(|to, v| to.ip = v)),
+    fixed("ip", "0.0.0.0", Hosts(InServer(|to, v| to.listen.ip = v)),
         "Comma-separated addresses and host names to listen on. :: is every address, IPv6 and IPv4."),
-    fixed("port", "2121", Number(0..=65535, InServer(|to, v| to.port = small(v))),
+    fixed("port", "2121", Number(0..=65535, InServer(|to, v| to.listen.port = small(v))),
         "Control port. 21 is the usual one and needs root; 0 lets the system choose."),
-    key("welcome_msg", "Welcome", Text(InServer(|to, v| to.welcome_msg = v)),
+    key("welcome_msg", "Welcome", Text(InServer(|to, v| to.clients.welcome_msg = v)),
         "Text of the greeting."),
-    fixed("max_cons", "150", Number(1..=65535, InServer(|to, v| to.max_cons = wide(v))),
+    fixed("max_cons", "150", Number(1..=65535, InServer(|to, v| to.clients.max = wide(v))),
         "Clients served at once; the bound of the worker pool. When all places are taken, and two thirds of them by clients that have not logged in, one of those makes room."),
-    key("max_per_ip", "10", Bound(0..=65535, InServer(|to, v| to.max_per_ip = v)),
+    key("max_per_ip", "10", Bound(0..=65535, InServer(|to, v| to.clients.max_per_ip = v)),
         "Clients served at once from one address; an IPv6 client counts with its /64."),
-    key("max_per_user", "0", Bound(0..=65535, Both(|to, v| to.max_per_user = v)),
+    key("max_per_user", "0", Bound(0..=65535, Both(|to, v| to.limits.max_per_user = v)),
         "Sessions of one user at once."),
-    key("passive_ports", "50000-50200", Ports(InServer(|to, v| to.passive_ports = v)),
+    key("passive_ports", "50000-50200", Ports(InServer(|to, v| to.passive.ports = v)),
         "Ports for passive data connections; open them in the firewall. Both ends belong to the range; the control port is skipped."),
-    key("masquerade_address", "", Host(InServer(|to, v| to.masquerade_address = v)),
+    key("masquerade_address", "", Host(InServer(|to, v| to.passive.masquerade_address = v)),
         "IPv4 address or host name sent in PASV replies, for a server behind a router. A name is looked up again as it ages."),
-    key("masquerade_except", "", PeerList(InServer(|to, v| to.masquerade_except = v)),
+    key("masquerade_except", "", PeerList(InServer(|to, v| to.passive.masquerade_except = v)),
         "Peers that are sent the server's own address instead: comma-separated addresses and prefixes, or local for loopback, private and link-local peers."),
-    key("active_port", "0", Number(0..=65535, InServer(|to, v| to.active_port = small(v))),
+    key("active_port", "0", Number(0..=65535, InServer(|to, v| to.data.active_port = small(v))),
         "Active data connections leave from this port. 20 is the usual one and needs root; 0 is any port."),
-    key("allow_fxp", "off", Switch(InServer(|to, v| to.allow_fxp = v)),
+    key("allow_fxp", "off", Switch(InServer(|to, v| to.data.allow_fxp = v)),
         "Let data connections go to and come from other hosts than the client."),
-    key("allow_from", "", Prefixes(Both(|to, v| to.allow_from = v)),
+    key("allow_from", "", Prefixes(Both(|to, v| to.limits.allow_from = v)),
         "Comma-separated addresses and prefixes that logins may come from. Empty: anywhere."),
-    key("idle_timeout", "300", Time(Both(|to, v| to.idle_timeout = v)),
+    key("idle_timeout", "300", Time(Both(|to, v| to.limits.idle_timeout = v)),
         "End a session on which no command arrives for this long."),
-    key("login_timeout", "60", Time(InServer(|to, v| to.login_timeout = v)),
+    key("login_timeout", "60", Time(InServer(|to, v| to.login.timeout = v)),
         "End a session that has not logged in after this long."),
-    key("data_timeout", "60", Time(InServer(|to, v| to.data_timeout = v)),
+    key("data_timeout", "60", Time(InServer(|to, v| to.data.timeout = v)),
         "Give up a data connection that is not opened, or makes no progress, for this long. A passive port that no transfer uses for this long is closed."),
-    key("max_upload", "0", Rate(Both(|to, v| to.max_upload = v)),
+    key("max_upload", "0", Rate(Both(|to, v| to.limits.max_upload = v)),
         "Bytes per second of one transfer from client to server (STOR, APPE, STOU)."),
-    key("max_download", "0", Rate(Both(|to, v| to.max_download = v)),
+    key("max_download", "0", Rate(Both(|to, v| to.limits.max_download = v)),
         "Bytes per second of one transfer from server to client (RETR)."),
-    key("max_login_attempts", "3", Bound(0..=100, InServer(|to, v| to.max_login_attempts = v)),
+    key("max_login_attempts", "3", Bound(0..=100, InServer(|to, v| to.login.max_attempts = v)),
         "Wrong passwords after which the connection is closed. Each of them takes longer than the one before."),
-    key("ban_after", "20", Bound(0..=65535, InServer(|to, v| to.ban_after = v)),
+    key("ban_after", "20", Bound(0..=65535, InServer(|to, v| to.bans.after = v)),
         "Ban an address after so many failures within ban_window; see BANS in ftpd.ini(5). 0: never."),
-    key("ban_window", "10m", Time(InServer(|to, v| to.ban_window = v)),
+    key("ban_window", "10m", Time(InServer(|to, v| to.bans.window = v)),
         "Failures count together for this long, from the first one on. 0: for as long as the server runs."),
-    key("ban_time", "1h", Time(InServer(|to, v| to.ban_time = v)),
+    key("ban_time", "1h", Time(InServer(|to, v| to.bans.time = v)),
         "How long a ban holds. 0: until it is lifted (ftpd unban) or the server ends."),
-    key("ban_exempt", "local", PeerList(InServer(|to, v| to.ban_exempt = v)),
+    key("ban_exempt", "local", PeerList(InServer(|to, v| to.bans.exempt = v)),
         "Addresses that are never banned: comma-separated addresses and prefixes, or local for loopback, private and link-local ones."),
-    key("password_workers", "2", Number(1..=64, InServer(|to, v| to.password_workers = wide(v))),
+    key("password_workers", "2", Number(1..=64, InServer(|to, v| to.login.password_workers = wide(v))),
         "So many hashed passwords are checked at once; other logins wait for their turn, within login_timeout. It bounds the memory and processors that a flood of logins can take."),
-    key("umask", "022", Umask(Both(|to, v| to.umask = v)),
+    key("umask", "022", Umask(Both(|to, v| to.files.umask = v)),
         "Permission bits that new files and directories do not get, in octal."),
-    key("chmod_mask", "0777", Umask(Both(|to, v| to.chmod_mask = v)),
+    key("chmod_mask", "0777", Umask(Both(|to, v| to.files.chmod_mask = v)),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would cost it its set-group-ID bit is refused."),
-    key("allow_overwrite", "on", Switch(Both(|to, v| to.allow_overwrite = v)),
+    key("allow_overwrite", "on", Switch(Both(|to, v| to.uploads.overwrite = v)),
         "Let uploads and renames replace a file. off: the name must be new; an upload whose name another session takes meanwhile gets a number behind it."),
-    key("world_readable_only", "off", Switch(Both(|to, v| to.world_readable_only = v)),
+    key("world_readable_only", "off", Switch(Both(|to, v| to.files.world_readable_only = v)),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
-    key("create_home", "off", Switch(Both(|to, v| to.create_home = v)),
+    key("create_home", "off", Switch(Both(|to, v| to.files.create_home = v)),
         "Make a home that is missing when its user logs in, with the directories above it; see HOMES in ftpd.ini(5)."),
-    key("login_msg", "Logged in", Text(Both(|to, v| to.login_msg = v)),
+    key("login_msg", "Logged in", Text(Both(|to, v| to.messages.login = v)),
         "Text of the reply to a login."),
-    key("folder_message", "off", Switch(Both(|to, v| to.folder_message = v)),
+    key("folder_message", "off", Switch(Both(|to, v| to.messages.folder = v)),
         "Show the text of the file .message in a directory to clients that enter it with CWD."),
-    key("atomic_uploads", "on", Switch(Both(|to, v| to.atomic_uploads = v)),
+    key("atomic_uploads", "on", Switch(Both(|to, v| to.uploads.atomic = v)),
         "Write an upload to a hidden part file and put it in place when it is whole; until then, and if it fails, the old version stays. off: write to the file itself, as other servers do."),
-    key("sync_uploads", "off", Switch(Both(|to, v| to.sync_uploads = v)),
+    key("sync_uploads", "off", Switch(Both(|to, v| to.uploads.sync = v)),
         "Write an upload through to the disk before it is put in place and the client is told that it is whole. Slow; see UPLOADS in ftpd.ini(5) for what it protects from."),
-    fixed("keep_parts", "1d", Time(InServer(|to, v| to.keep_parts = v)),
+    fixed("keep_parts", "1d", Time(InServer(|to, v| to.storage.keep_parts = v)),
         "Keep what has arrived of a failed upload for this long, for its user to go on with. 0: not at all. Of more than 50,000 the oldest is removed that the user with most of them has."),
-    fixed("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.state_dir = v)),
+    fixed("state_dir", "ftpd-state", LateFolder(InServer(|to, v| to.storage.state_dir = v)),
         "Directory in which the server writes down where it has part files, to find them after a crash, and when each user was here last. It is made when it is needed. Empty: nowhere."),
-    fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin_socket = v)),
+    fixed("admin_socket", "ftpd-state/admin.sock", LateFolder(InServer(|to, v| to.admin.socket = v)),
         "Unix socket that ftpd who, top, kick, reload, stop and the like talk to; its mode lets in the server's user and root. Empty: none."),
-    fixed("metrics_listen", "", Kind::Listen(InServer(|to, v| to.metrics_listen = v)),
+    fixed("metrics_listen", "", Kind::Listen(InServer(|to, v| to.admin.metrics = v)),
         "Where HTTP tells metrics (/metrics, for Prometheus) and shows a page for people (/): a port on this machine's loopback address, such as 9121, or address:port. Whoever reaches it sees users, addresses and paths. Empty or 0: nowhere."),
     key("on_upload", "", Prog(Both(|to, v| to.hooks.set(Occasion::Upload, v))),
         "Program that is started, with these arguments and without a shell, when an upload is in place; see HOOKS in ftpd.ini(5). Empty: none."),
@@ -410,55 +237,55 @@ pub static KEYS: &[Key] = &[
         "The same when a file or directory was renamed."),
     key("on_login", "", Prog(Both(|to, v| to.hooks.set(Occasion::Login, v))),
         "The same when a user has logged in."),
-    key("hook_workers", "2", Number(1..=64, InServer(|to, v| to.hook_workers = wide(v))),
+    key("hook_workers", "2", Number(1..=64, InServer(|to, v| to.hooks.workers = wide(v))),
         "Maximum number of hook programs at once; others queue."),
-    fixed("hook_timeout", "60", Time(InServer(|to, v| to.hook_timeout = v)),
+    fixed("hook_timeout", "60", Time(InServer(|to, v| to.hooks.timeout = v)),
         "End one of these programs that runs for longer than this."),
-    key("users_file", "", FileOrFolder(InServer(|to, v| to.users_file = v)),
+    key("users_file", "", FileOrFolder(InServer(|to, v| to.storage.users_file = v)),
         "File with more [user:NAME] sections, or a directory whose files *.ini have them. Relative paths in them start from the folder of this file, too."),
-    key("enable_anonymous", "off", Switch(InServer(|to, v| to.enable_anonymous = v)),
+    key("enable_anonymous", "off", Switch(InServer(|to, v| to.anonymous.enabled = v)),
         "Let anonymous and ftp, in upper or lower case, log in with any password; the same as enabled in [anonymous]. A [user:NAME] section of exactly the name that is sent goes first."),
-    key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous_path = v)),
+    key("anonymous_path", "", LateFolder(InServer(|to, v| to.anonymous.path = v)),
         "Home of anonymous users. The same as home in [anonymous]."),
-    key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous_perm = v)),
+    key("anonymous_perm", "elr", Perm(InServer(|to, v| to.anonymous.perm = v)),
         "Permission letters of anonymous users. The same as perm in [anonymous]."),
-    key("enable_logging", "on", Switch(InServer(|to, v| to.enable_logging = v)),
+    key("enable_logging", "on", Switch(InServer(|to, v| to.log.enabled = v)),
         "Write a log. The environment variable RUST_LOG goes before it."),
-    key("log_level", "info", Level(InServer(|to, v| to.log_level = v)),
+    key("log_level", "info", Level(InServer(|to, v| to.log.level = v)),
         "How much is logged: error, warn, info, debug or trace. The environment variable RUST_LOG goes before it."),
-    key("log_file", "", Kind::Log(InServer(|to, v| to.log_file = v)),
+    key("log_file", "", Kind::Log(InServer(|to, v| to.log.to = v)),
         "File that the log is appended to, or /dev/stdout; or syslog for the system's log (syslog:SOCKET, if that is not /dev/log). Empty: standard error, with levels that systemd's journal understands where it reads that."),
-    key("log_format", "text", Word(&LogForm::WORDS, InServer(|to, v| to.log_format = LogForm::of(v))),
+    key("log_format", "text", Word(&LogForm::WORDS, InServer(|to, v| to.log.form = LogForm::of(v))),
         "Lines of text for people, or one object of JSON in each for programs; see LOG in ftpd.ini(5)."),
-    key("transfer_log", "", File(InServer(|to, v| to.transfer_log = v)),
+    key("transfer_log", "", File(InServer(|to, v| to.log.transfers = v)),
         "File that a line in xferlog format is appended to for each transfer. Empty: none."),
-    key("shutdown_grace", "10", Time(InServer(|to, v| to.shutdown_grace = v.unwrap_or_default())),
+    key("shutdown_grace", "10", Time(InServer(|to, v| to.process.shutdown_grace = v.unwrap_or_default())),
         "How long running transfers may go on after Ctrl-C or SIGTERM. 0: not at all."),
-    fixed("user", "", Account(InServer(|to, v| to.user_name = v)),
+    fixed("user", "", Account(InServer(|to, v| to.process.user_name = v)),
         "User of the system, by name or number, for whom a server that was started as root gives root up for good, once ports, logs and keys are open. Empty: it stays who it is. See USERS OF THE SYSTEM in ftpd.ini(5)."),
-    fixed("group", "", Group(InServer(|to, v| to.group = v)),
+    fixed("group", "", Group(InServer(|to, v| to.process.group = v)),
         "Group of the system for new files, instead of that user's primary one."),
-    fixed("sandbox", "auto", Word(&Confine::WORDS, InServer(|to, v| to.sandbox = Confine::of(v))),
+    fixed("sandbox", "auto", Word(&Confine::WORDS, InServer(|to, v| to.process.sandbox = Confine::of(v))),
         "Let the kernel (Landlock) confine the server to the homes and its own files. auto: as far as the kernel can, and not where programs of hooks would be confined as well; require: do not start without. See SANDBOX in ftpd.ini(5)."),
-    key("tls_cert", "", Certificate(InServer(|to, v| to.tls_cert = v)),
+    key("tls_cert", "", Certificate(InServer(|to, v| to.tls.cert = v)),
         "PEM file with the certificate and its chain, or auto for one that is made and renewed here. Empty: no TLS. A changed file is taken for new connections."),
-    key("tls_key", "", Readable(InServer(|to, v| to.tls_key = v)),
+    key("tls_key", "", Readable(InServer(|to, v| to.tls.key = v)),
         "PEM file with the key of tls_cert."),
-    key("tls_dir", "ftpd-tls", LateFolder(InServer(|to, v| to.tls_dir = v)),
+    key("tls_dir", "ftpd-tls", LateFolder(InServer(|to, v| to.tls.dir = v)),
         "Directory for the certificate of tls_cert = auto."),
-    fixed("tls_implicit_port", "0", Number(0..=65535, InServer(|to, v| to.tls_implicit_port = small(v))),
+    fixed("tls_implicit_port", "0", Number(0..=65535, InServer(|to, v| to.listen.implicit_port = small(v))),
         "Port on which TLS begins at once, for old clients; 990 is the usual one. 0: none."),
-    key("tls_required", "off", Word(&TlsRequired::WORDS, Both(|to, v| to.tls_required = TlsRequired::of(v))),
+    key("tls_required", "off", Word(&TlsRequired::WORDS, Both(|to, v| to.tls.required = TlsRequired::of(v))),
         "Where TLS is a must: control refuses logins without it, data refuses transfers without it, on refuses both."),
-    key("tls_min_version", "1.2", Word(&TlsVersion::WORDS, InServer(|to, v| to.tls_min_version = TlsVersion::of(v))),
+    key("tls_min_version", "1.2", Word(&TlsVersion::WORDS, InServer(|to, v| to.tls.min_version = TlsVersion::of(v))),
         "Lowest version of TLS."),
-    key("tls_resume", "prefer", Word(&Resume::WORDS, InServer(|to, v| to.tls_resume = Resume::of(v))),
+    key("tls_resume", "prefer", Word(&Resume::WORDS, InServer(|to, v| to.tls.resume = Resume::of(v))),
         "Whether data connections must resume the TLS session of their control connection, which proves that they are the client's. prefer: they may, and the log says whether they do."),
-    key("tls_client_ca", "", Readable(InServer(|to, v| to.tls_client_ca = v)),
+    key("tls_client_ca", "", Readable(InServer(|to, v| to.tls.client_ca = v)),
         "PEM file with the authorities that sign clients' certificates. Empty: none is asked for."),
-    key("tls_client_cert", "required", Word(&ClientCertificate::WORDS, InServer(|to, v| to.tls_client_cert = ClientCertificate::of(v))),
+    key("tls_client_cert", "required", Word(&ClientCertificate::WORDS, InServer(|to, v| to.tls.client_cert = ClientCertificate::of(v))),
         "Whether a client must show a certificate, if tls_client_ca is set."),
-    key("tls_require_close_notify", "on", Switch(Both(|to, v| to.tls_require_close_notify = v)),
+    key("tls_require_close_notify", "on", Switch(Both(|to, v| to.tls.require_close_notify = v)),
         "Take an upload over TLS for whole only if the client ends it as TLS asks for. Off for clients that do not."),
     key("like", "", Text(InUser(|_, _| ())),
         "Template whose keys hold for this user where this section does not say otherwise: NAME of [template:NAME]. Empty: none."),
@@ -671,8 +498,8 @@ impl<V> Set<V> {
         match (self, target) {
             (InServer(set), Target::Server(server, _)) => set(server, value),
             (InUser(set), Target::User(user)) => set(user, value),
-            (Both(set), Target::Server(_, limits)) => set(limits, value),
-            (Both(set), Target::User(user)) => set(&mut user.limits, value),
+            (Both(set), Target::Server(_, rules)) => set(rules, value),
+            (Both(set), Target::User(user)) => set(&mut user.rules, value),
             (InServer(_), Target::User(_)) | (InUser(_), Target::Server(..)) => {}
         }
     }
@@ -748,7 +575,7 @@ impl Absent {
     fn of(user: &User) -> Self {
         Self {
             hidden: user.run_as.is_some(),
-            to_be_made: user.limits.create_home,
+            to_be_made: user.rules.files.create_home,
             unused: !user.enabled,
         }
     }

@@ -13,6 +13,7 @@ mod ini;
 mod keys;
 mod perm;
 mod rate;
+mod settings;
 mod source;
 mod tls;
 mod value;
@@ -31,9 +32,14 @@ pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
 #[doc(hidden)]
 pub use ini::rows;
-pub use keys::{KEYS, Key, Kind, Limits, Section, Server, User};
+pub use keys::{KEYS, Key, Kind, Section};
 pub use perm::{Perm, PermSet};
 pub use rate::Rate;
+pub use settings::{
+    Admin, Anonymous, BanRules, Clients, DataRules, FileRules, HookRules, Limits, Listening,
+    LogRules, LoginRules, Messages, Passive, Process, Rules, Server, Storage, TlsKeys,
+    TlsRules, UploadRules, User,
+};
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
@@ -51,7 +57,7 @@ pub struct Config {
     /// `[server]`.
     pub server: Server,
     /// What holds before a login, and for users who do not have their own.
-    pub limits: Limits,
+    pub rules: Rules,
     /// `[user:NAME]` by name, and the anonymous ones if they may log in.
     pub users: HashMap<String, Arc<User>>,
     /// What it says of TLS, if there is a certificate.
@@ -73,11 +79,11 @@ impl Config {
     /// Where to write down what must be known after a crash, if there is anything to.
     pub fn state_dir(&self) -> Option<&Path> {
         let uploads = |user: &User| {
-            user.limits.atomic_uploads
+            user.rules.uploads.atomic
                 && [Perm::Store, Perm::Append].into_iter().any(|perm| user.perm.has(perm))
         };
         let needed = self.users.values().any(|user| uploads(user));
-        self.server.state_dir.as_deref().filter(|_| needed)
+        self.server.storage.state_dir.as_deref().filter(|_| needed)
     }
 
     /// Users of the system as whom sessions act.
@@ -87,13 +93,13 @@ impl Config {
 
     /// How many threads must run programs of hooks.
     pub fn hook_workers(&self) -> usize {
-        let any = self.users.values().any(|user| user.limits.hooks.any());
-        if any { self.server.hook_workers } else { 0 }
+        let any = self.users.values().any(|user| user.rules.hooks.any());
+        if any { self.server.hooks.workers } else { 0 }
     }
 
     /// How many threads must check hashed passwords.
     pub fn password_workers(&self) -> usize {
-        if self.hashes().next().is_some() { self.server.password_workers } else { 0 }
+        if self.hashes().next().is_some() { self.server.login.password_workers } else { 0 }
     }
 
     /// The hashes of all users.
@@ -111,13 +117,12 @@ impl Config {
         other: &'a Self,
     ) -> impl Iterator<Item = &'static str> + 'a {
         let said = |config: &Self, key: &Key| {
-            let (mut server, mut limits) = (blank_server(), blank_limits());
+            let (mut server, mut rules) = (Server::blank(), Rules::blank());
             let text = config.texts.get(key.name).map_or("", String::as_str);
             // it was read before
-            let _ =
-                key.set(text, &config.folder, &mut Target::Server(&mut server, &mut limits));
+            let _ = key.set(text, &config.folder, &mut Target::Server(&mut server, &mut rules));
             // one minute is sixty seconds
-            format!("{server:?}{limits:?}")
+            format!("{server:?}{rules:?}")
         };
         let changed = move |key: &&Key| said(self, key) != said(other, key);
         KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
@@ -129,7 +134,7 @@ impl Config {
     pub fn user(&self, name: &[u8]) -> Option<(&str, &Arc<User>)> {
         let name = std::str::from_utf8(name).ok()?;
         let known = self.users.get_key_value(name).or_else(|| {
-            let anonymous = anonymous_name(name).filter(|_| self.server.enable_anonymous)?;
+            let anonymous = anonymous_name(name).filter(|_| self.server.anonymous.enabled)?;
             self.users.get_key_value(anonymous)
         });
         known.map(|(name, user)| (name.as_str(), user))
@@ -300,8 +305,8 @@ pub fn is_host(text: &str) -> bool {
 /// What is wrong with a value of a key of `[server]`, if something is; in words that follow the key.
 pub fn value_fault(name: &str, text: &str) -> Option<String> {
     let key = KEYS.iter().find(|key| key.name == name)?;
-    let (mut server, mut limits) = (blank_server(), blank_limits());
-    let mut target = Target::Server(&mut server, &mut limits);
+    let (mut server, mut rules) = (Server::blank(), Rules::blank());
+    let mut target = Target::Server(&mut server, &mut rules);
     key.set(text, Path::new("/"), &mut target).err().map(|fault| fault.to_string())
 }
 
@@ -344,7 +349,7 @@ struct Draft {
     files: Vec<(PathBuf, u32)>,
     folder: PathBuf,
     server: Server,
-    limits: Limits,
+    rules: Rules,
     users: Vec<Named>,
     /// Where each of them has its section: the file and the line.
     places: HashMap<String, (usize, usize)>,
@@ -408,8 +413,8 @@ impl Draft {
         Self {
             files: vec![(file.to_owned(), mode)],
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
-            server: blank_server(),
-            limits: blank_limits(),
+            server: Server::blank(),
+            rules: Rules::blank(),
             users: Vec::new(),
             places: HashMap::new(),
             templates: HashMap::new(),
@@ -448,7 +453,7 @@ impl Draft {
 
     /// The users of other files.
     fn take_users(&mut self, source: &Source<'_>) {
-        let Some(users) = self.server.users_file.clone() else { return };
+        let Some(users) = self.server.storage.users_file.clone() else { return };
         let files = source.files(&users).unwrap_or_else(|why| {
             let place = Place::of(self.line("users_file"), "server", "users_file");
             let fault =
@@ -513,7 +518,7 @@ impl Draft {
             let why = "is not the name of a template".to_owned();
             return self.fault(&section, None, Fault::Value(name, why));
         }
-        let mut user = blank_user(self.limits.clone());
+        let mut user = User { rules: self.rules.clone(), ..User::blank() };
         let mut faulty = Vec::new();
         for entry in &section.entries {
             let keys = KEYS.iter().filter(|key| key.section() != Section::Server);
@@ -555,8 +560,8 @@ impl Draft {
     fn server(&mut self, section: Option<ini::Section>) {
         let blank = || ini::Section { name: "server".to_owned(), line: 0, entries: Vec::new() };
         let section = section.unwrap_or_else(blank);
-        let (mut server, mut limits) = (self.server.clone(), self.limits.clone());
-        let mut target = Target::Server(&mut server, &mut limits);
+        let (mut server, mut rules) = (self.server.clone(), self.rules.clone());
+        let mut target = Target::Server(&mut server, &mut rules);
         let here = |key: &&Key| key.section() != Section::User;
         for key in KEYS.iter().filter(here) {
             let entry = section.entries.iter().find(|entry| entry.key == key.name);
@@ -573,7 +578,7 @@ impl Draft {
             }
         }
         self.unknown(&section, Section::User, "[user:NAME]");
-        (self.server, self.limits) = (server, limits);
+        (self.server, self.rules) = (server, rules);
     }
 
     /// Reads a user from a section, from the template that it names, and from the defaults.
@@ -583,7 +588,7 @@ impl Draft {
         let template = self.template_of(section);
         // what a template that is not there would have said is not known to be missing
         let may_miss = self.faults.len() == names_template;
-        let mut user = blank_user(self.limits.clone());
+        let mut user = User { rules: self.rules.clone(), ..User::blank() };
         for key in KEYS.iter().filter(|key| key.section() != Section::Server) {
             if !has_password && key.name == "password" {
                 continue;
@@ -675,7 +680,7 @@ impl Draft {
         self.tls();
         self.account();
         self.links();
-        if self.users.is_empty() && !self.server.enable_anonymous && !self.user_was_meant() {
+        if self.users.is_empty() && !self.server.anonymous.enabled && !self.user_was_meant() {
             self.faults.push((Place::default(), Fault::NobodyCanLogIn));
         }
         self.faults.sort_by_key(|(place, _)| (place.file, place.line));
@@ -691,15 +696,15 @@ impl Draft {
             return Err(absent);
         }
         let users = self.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
-        let (server, limits) = (self.server, self.limits);
+        let (server, rules) = (self.server, self.rules);
         let tls = tls_settings(&server);
         let (texts, folder) = (self.texts, self.folder);
         let users: HashMap<String, Arc<User>> = users.collect();
-        let strangers_need_tls = limits.tls_required.control
-            || users.values().any(|user| user.limits.tls_required.control);
+        let strangers_need_tls = rules.tls.required.control
+            || users.values().any(|user| user.rules.tls.required.control);
         Ok(Config {
             server,
-            limits,
+            rules,
             users,
             tls,
             strangers_need_tls,
@@ -773,7 +778,8 @@ impl Draft {
     }
 
     fn ports(&mut self, warnings: &mut Vec<String>) {
-        let Server { passive_ports: range, port, max_per_ip, .. } = self.server;
+        let (range, port) = (self.server.passive.ports, self.server.listen.port);
+        let max_per_ip = self.server.clients.max_per_ip;
         let place =
             |draft: &Self| Place::of(draft.line("passive_ports"), "server", "passive_ports");
         let read = || format!("{}-{}", range.first, range.last);
@@ -796,8 +802,8 @@ impl Draft {
 
     /// Protection that is asked for must be possible.
     fn tls(&mut self) {
-        let has_key = self.server.tls_key.is_some();
-        let without = match &self.server.tls_cert {
+        let has_key = self.server.tls.key.is_some();
+        let without = match &self.server.tls.cert {
             CertificateSource::None => self.line("tls_cert"),
             source @ (CertificateSource::File(_) | CertificateSource::Auto) => {
                 let is_auto = *source == CertificateSource::Auto;
@@ -810,10 +816,10 @@ impl Draft {
         }
         let none = TlsRequired::default();
         let asked = [
-            ("tls_required", self.limits.tls_required != none),
-            ("tls_implicit_port", self.server.tls_implicit_port != 0),
+            ("tls_required", self.rules.tls.required != none),
+            ("tls_implicit_port", self.server.listen.implicit_port != 0),
             ("tls_key", has_key),
-            ("tls_client_ca", self.server.tls_client_ca.is_some()),
+            ("tls_client_ca", self.server.tls.client_ca.is_some()),
         ];
         for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
             let place = Place::of(self.line(key), "server", key);
@@ -824,9 +830,9 @@ impl Draft {
         }
         for named in &self.users {
             let user = &named.user;
-            let own = user.limits.tls_required != self.limits.tls_required;
+            let own = user.rules.tls.required != self.rules.tls.required;
             let asked = [
-                ("tls_required", own && user.limits.tls_required != none),
+                ("tls_required", own && user.rules.tls.required != none),
                 ("tls_client", user.tls_client.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
@@ -839,7 +845,7 @@ impl Draft {
     /// What is asked for beside a certificate must fit it.
     fn tls_with_certificate(&mut self, is_auto: bool) {
         let (key, cert) = (self.line("tls_key"), self.line("tls_cert"));
-        match &self.server.tls_key {
+        match &self.server.tls.key {
             Some(file) if is_auto => {
                 let read = file.strip_prefix(&self.folder).unwrap_or(file);
                 let why = "is of no use with tls_cert = auto, which makes its own key";
@@ -852,14 +858,14 @@ impl Draft {
             }
             Some(_) | None => {}
         }
-        let Server { port, tls_implicit_port: implicit, .. } = self.server;
+        let Listening { port, implicit_port: implicit, .. } = self.server.listen;
         if implicit != 0 && implicit == port {
             let place =
                 Place::of(self.line("tls_implicit_port"), "server", "tls_implicit_port");
             let why = "is the control port, on which TLS begins with AUTH".to_owned();
             self.faults.push((place, Fault::Value(implicit.to_string(), why)));
         }
-        let has_authority = self.server.tls_client_ca.is_some();
+        let has_authority = self.server.tls.client_ca.is_some();
         if has_authority || self.is_faulty(self.line("tls_client_ca")) {
             return;
         }
@@ -874,8 +880,8 @@ impl Draft {
 
     /// Whom root is given up for.
     fn account(&mut self) {
-        let Some(name) = self.server.user_name.clone() else {
-            if self.server.group.is_some() {
+        let Some(name) = self.server.process.user_name.clone() else {
+            if self.server.process.group.is_some() {
                 let why = "is of no use without a user".to_owned();
                 let place = Place::of(self.line("group"), "server", "group");
                 let text = self.texts.get("group").cloned().unwrap_or_default();
@@ -886,10 +892,10 @@ impl Draft {
         let place = Place::of(self.line("user"), "server", "user");
         // a group that was refused has its fault already
         let some = self.is_faulty(self.line("group")).then_some(0);
-        match Ids::of(&name, self.server.group.or(some)) {
+        match Ids::of(&name, self.server.process.group.or(some)) {
             Ok(ids) => {
                 let place = self.spot(0, place.line, "server", "user");
-                self.server.user = Some(Ids { place, ..ids });
+                self.server.process.user = Some(Ids { place, ..ids });
             }
             Err(why) => self.faults.push((place, Fault::Value(name, why))),
         }
@@ -899,29 +905,29 @@ impl Draft {
     /// so before it is needed.
     fn links(&mut self) {
         let server = &self.server;
-        let user = server.user.as_ref();
+        let user = server.process.user.as_ref();
         if !rights::starts_as_root(user) {
             return;
         }
-        let log_file = match &server.log_file {
+        let log_file = match &server.log.to {
             LogTo::File(file) => Some(file),
             LogTo::Stderr | LogTo::Syslog(_) => None,
         };
-        let certificate = match &server.tls_cert {
+        let certificate = match &server.tls.cert {
             CertificateSource::File(file) => Some(file),
             CertificateSource::Auto | CertificateSource::None => None,
         };
-        let is_auto = server.tls_cert == CertificateSource::Auto;
+        let is_auto = server.tls.cert == CertificateSource::Auto;
         let paths = [
-            ("log_file", log_file.filter(|_| server.enable_logging)),
-            ("transfer_log", server.transfer_log.as_ref()),
-            ("state_dir", server.state_dir.as_ref()),
-            ("admin_socket", server.admin_socket.as_ref()),
-            ("users_file", server.users_file.as_ref()),
-            ("tls_dir", server.tls_dir.as_ref().filter(|_| is_auto)),
+            ("log_file", log_file.filter(|_| server.log.enabled)),
+            ("transfer_log", server.log.transfers.as_ref()),
+            ("state_dir", server.storage.state_dir.as_ref()),
+            ("admin_socket", server.admin.socket.as_ref()),
+            ("users_file", server.storage.users_file.as_ref()),
+            ("tls_dir", server.tls.dir.as_ref().filter(|_| is_auto)),
             ("tls_cert", certificate),
-            ("tls_key", server.tls_key.as_ref()),
-            ("tls_client_ca", server.tls_client_ca.as_ref()),
+            ("tls_key", server.tls.key.as_ref()),
+            ("tls_client_ca", server.tls.client_ca.as_ref()),
         ];
         let refused = |(key, path): (&'static str, Option<&PathBuf>)| {
             let why = rights::may_follow(path?, user).err()?;
@@ -938,7 +944,7 @@ impl Draft {
     /// Anonymous users are users without a password.
     fn anonymous(&mut self) {
         let given = self.anonymous.take();
-        if given.is_none() && !self.server.enable_anonymous {
+        if given.is_none() && !self.server.anonymous.enabled {
             return;
         }
         let line = given.as_ref().map_or(0, |section| section.line);
@@ -968,7 +974,7 @@ impl Draft {
                 *place = Place::of(line, "server", alias);
             }
         }
-        self.server.enable_anonymous = user.enabled;
+        self.server.anonymous.enabled = user.enabled;
         if !user.enabled {
             return;
         }
@@ -1018,7 +1024,7 @@ impl Draft {
     /// Whether two texts are one value of a user's key, or one of them is none.
     fn agree(&self, name: &str, one: &str, other: &str) -> bool {
         let read = |text: &str| {
-            let mut user = blank_user(self.limits.clone());
+            let mut user = User { rules: self.rules.clone(), ..User::blank() };
             // a directory that is not there has its own fault
             user.enabled = false;
             let key = KEYS.iter().find(|key| key.name == name)?;
@@ -1061,20 +1067,20 @@ impl Draft {
 /// Everything about TLS in one value.
 fn tls_settings(server: &Server) -> Option<TlsSettings> {
     let wild = |host: &str| matches!(host, "0.0.0.0" | "::");
-    let hosts = server.masquerade_address.iter().chain(&server.ip);
+    let hosts = server.passive.masquerade_address.iter().chain(&server.listen.ip);
     let mut names: Vec<_> = hosts.filter(|host| !wild(host)).cloned().collect();
     names.push("localhost".to_owned());
     let settings = TlsSettings {
-        certificate: server.tls_cert.clone(),
+        certificate: server.tls.cert.clone(),
         once: false,
-        key: server.tls_key.clone(),
-        dir: server.tls_dir.clone().unwrap_or_default(),
+        key: server.tls.key.clone(),
+        dir: server.tls.dir.clone().unwrap_or_default(),
         names,
-        min_version: server.tls_min_version,
-        resume: server.tls_resume,
-        client_ca: server.tls_client_ca.clone(),
-        client_cert: server.tls_client_cert,
-        owner: server.user.clone(),
+        min_version: server.tls.min_version,
+        resume: server.tls.resume,
+        client_ca: server.tls.client_ca.clone(),
+        client_cert: server.tls.client_cert,
+        owner: server.process.user.clone(),
     };
     (settings.certificate != CertificateSource::None).then_some(settings)
 }
@@ -1113,94 +1119,6 @@ const SLOW: Duration = Duration::from_millis(500);
 /// How many users a warning names.
 const NAMED: usize = 5;
 
-/// Overwritten by the defaults of the table, and by the server's limits.
-fn blank_user(limits: Limits) -> User {
-    User {
-        password: None,
-        perm: PermSet::default(),
-        run_as: None,
-        home: PathBuf::new(),
-        limits,
-        tls_client: None,
-        enabled: true,
-        expires: None,
-    }
-}
-
-/// Overwritten by the defaults of the table, to the last field.
-fn blank_server() -> Server {
-    Server {
-        ip: Vec::new(),
-        port: 0,
-        welcome_msg: String::new(),
-        max_cons: 1,
-        max_per_ip: None,
-        passive_ports: PortRange { first: 1, last: u16::MAX },
-        masquerade_address: None,
-        masquerade_except: Vec::new(),
-        active_port: 0,
-        allow_fxp: false,
-        login_timeout: None,
-        data_timeout: None,
-        max_login_attempts: None,
-        ban_after: None,
-        ban_window: None,
-        ban_time: None,
-        ban_exempt: Vec::new(),
-        password_workers: 1,
-        users_file: None,
-        enable_anonymous: false,
-        anonymous_path: None,
-        anonymous_perm: PermSet::default(),
-        enable_logging: true,
-        log_level: log::LevelFilter::Info,
-        log_file: LogTo::Stderr,
-        log_format: LogForm::Text,
-        transfer_log: None,
-        shutdown_grace: Duration::ZERO,
-        keep_parts: None,
-        state_dir: None,
-        admin_socket: None,
-        metrics_listen: None,
-        hook_workers: 1,
-        hook_timeout: None,
-        tls_cert: CertificateSource::None,
-        tls_key: None,
-        tls_dir: None,
-        tls_implicit_port: 0,
-        tls_min_version: TlsVersion::V1_3,
-        tls_resume: Resume::Require,
-        tls_client_ca: None,
-        tls_client_cert: ClientCertificate::Required,
-        sandbox: Confine::Require,
-        user: None,
-        user_name: None,
-        group: None,
-    }
-}
-
-fn blank_limits() -> Limits {
-    Limits {
-        max_upload: None,
-        max_download: None,
-        max_per_user: None,
-        idle_timeout: None,
-        allow_from: Vec::new(),
-        umask: 0o077,
-        atomic_uploads: true,
-        sync_uploads: true,
-        hooks: Programs::default(),
-        chmod_mask: 0,
-        allow_overwrite: false,
-        world_readable_only: true,
-        create_home: false,
-        login_msg: String::new(),
-        folder_message: false,
-        tls_required: TlsRequired { control: true, data: true },
-        tls_require_close_notify: true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -1208,11 +1126,11 @@ mod tests {
     #[test]
     fn each_default_is_accepted_by_its_own_row() {
         for key in KEYS {
-            let (mut server, mut limits) = (blank_server(), blank_limits());
-            let mut user = blank_user(limits.clone());
+            let (mut server, mut rules) = (Server::blank(), Rules::blank());
+            let mut user = User { rules: rules.clone(), ..User::blank() };
             let mut target = match key.section() {
                 Section::User => Target::User(&mut user),
-                Section::Server | Section::Both => Target::Server(&mut server, &mut limits),
+                Section::Server | Section::Both => Target::Server(&mut server, &mut rules),
             };
             if let Some(default) = key.default {
                 assert_eq!(

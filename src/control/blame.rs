@@ -39,13 +39,17 @@ impl Session {
         let counted = self.refused.min(FREE - 1).saturating_sub(FEW);
         if counted > 0 {
             let settings = self.shared.settings();
-            self.shared.guard.refused(self.peer, counted as usize, &settings.config.server);
+            self.shared.guard.refused(
+                self.peer,
+                counted as usize,
+                &settings.config.server.bans,
+            );
         }
     }
 
     fn accuse(&self, how: Offence, guess: Option<Guess>) {
         self.shared.counters.offences.count(how);
         let settings = self.shared.settings();
-        self.shared.guard.offended(self.peer, how, guess, &settings.config.server);
+        self.shared.guard.offended(self.peer, how, guess, &settings.config.server.bans);
     }
 }

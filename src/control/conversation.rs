@@ -71,7 +71,8 @@ impl Session {
         if self.implicit {
             self.begin_implicit_tls()?;
         }
-        let greeting = Reply::new(Code::ServiceReady, &self.settings.config.server.welcome_msg);
+        let greeting =
+            Reply::new(Code::ServiceReady, &self.settings.config.server.clients.welcome_msg);
         self.connection.reply(&greeting);
         Ok(())
     }
@@ -142,7 +143,7 @@ impl Session {
     /// Shakes hands. What was said in clear text is forgotten (RFC 4217 §4).
     fn begin_tls(&mut self, tls: SessionTls) -> Result<(), String> {
         self.log_out();
-        let login_timeout = self.settings.config.server.login_timeout;
+        let login_timeout = self.settings.config.server.login.timeout;
         let until = login_timeout
             .map_or_else(|| Instant::now() + SHAKING, |time| self.login_since + time);
         let shaken = self.connection.start_tls(&tls, until, &self.shared.stop);
@@ -176,8 +177,8 @@ impl Session {
             Login::In(user) => (user.idle_timeout, None),
             Login::Out | Login::Named(_) => {
                 let config = &self.settings.config;
-                let login = config.server.login_timeout.map(|time| self.login_since + time);
-                (config.limits.idle_timeout, login)
+                let login = config.server.login.timeout.map(|time| self.login_since + time);
+                (config.rules.limits.idle_timeout, login)
             }
         };
         let idle = idle.map(|idle| Instant::now() + idle);

@@ -71,7 +71,7 @@ impl Session {
         if self.shared.stop.is_soon() {
             return Err(DataError::from(Interrupt::Stopped).into());
         }
-        let patience = self.settings.config.server.data_timeout;
+        let patience = self.settings.config.server.data.timeout;
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
@@ -89,7 +89,7 @@ impl Session {
             Setup::None => Err(Refusal::NoDataSetup),
             Setup::Active(to) => {
                 let mut local = *local;
-                local.set_port(settings.config.server.active_port);
+                local.set_port(settings.config.server.data.active_port);
                 Ok(data::connect(to, local, &mut ear, patience)?)
             }
             Setup::Passive(passive) => Ok(passive.connection(who, &mut ear, patience)?),
@@ -108,9 +108,9 @@ impl Session {
             let is_clear = !data.has_tls();
             return if is_clear { Ok(()) } else { Err(DataError::LevelChanged.into()) };
         };
-        let strict = self.user()?.account.user.limits.tls_require_close_notify;
+        let strict = self.user()?.account.user.rules.tls.require_close_notify;
         let server = &self.settings.config.server;
-        let (patience, resume) = (server.data_timeout, server.tls_resume);
+        let (patience, resume) = (server.data.timeout, server.tls.resume);
         let Self { connection, shared, live, .. } = self;
         let mut ear =
             Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: true };
@@ -157,7 +157,7 @@ impl Session {
         throttle: Throttle,
         run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
     ) -> (Progress, Result<(), DataError>) {
-        let patience = self.settings.config.server.data_timeout;
+        let patience = self.settings.config.server.data.timeout;
         let Self { connection, shared, live, .. } = self;
         let (counters, way) = (&shared.counters, Way::of(verb));
         let meter = Some(Meter::new(counters, way));

@@ -21,11 +21,11 @@ impl Session {
         verb: &'static str,
     ) -> Result<(), Refusal> {
         let Ok(user) = self.user() else { return Ok(()) };
-        if user.account.user.limits.hooks.of(occasion).is_none() {
+        if user.account.user.rules.hooks.of(occasion).is_none() {
             return Ok(());
         }
         let owner = user.hook_owner.clone();
-        let time = self.settings.config.server.data_timeout;
+        let time = self.settings.config.server.data.timeout;
         let until = time.map(|time| Instant::now() + time);
         self.await_room(&owner, verb, until)
     }
@@ -68,7 +68,7 @@ impl Session {
         transfer: Option<(u64, Duration, Option<&str>)>,
     ) {
         let Ok(user) = self.user() else { return };
-        let Some(program) = user.account.user.limits.hooks.of(occasion) else { return };
+        let Some(program) = user.account.user.rules.hooks.of(occasion) else { return };
         let real = |path| user.tree.real(path);
         let (here, before) = (real(path), from.map(real));
         let happening = Happening {

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
-use crate::config::Server;
+use crate::config::BanRules;
 use crate::log::Event;
 
 /// Something that clients seldom do by mistake, and attackers do all the time.
@@ -40,11 +40,11 @@ impl Guess {
 /// Decides what comes of an offence.
 pub trait Guard: Debug + Send + Sync {
     /// A client has done this, under these rules; `guess` is what a login failed with.
-    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &Server);
+    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &BanRules);
 
     /// A session has ended in which nobody has logged in, and so many commands were refused that
     /// were not offences yet.
-    fn refused(&self, peer: SocketAddr, commands: usize, rules: &Server);
+    fn refused(&self, peer: SocketAddr, commands: usize, rules: &BanRules);
 
     /// Whether a line about a client that nobody has logged in from may be written to the log.
     fn lets_write(&self, peer: SocketAddr, event: &Event<'_>) -> bool;

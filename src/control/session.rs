@@ -63,7 +63,7 @@ impl Session {
         let local = stream.local_addr()?;
         let now = Instant::now();
         let settings = shared.settings();
-        let login_timeout = settings.config.server.login_timeout;
+        let login_timeout = settings.config.server.login.timeout;
         Ok(Self {
             connection: Connection::new(stream, login_timeout)?,
             shared,
@@ -127,8 +127,8 @@ impl Session {
 
     /// Where TLS is a must: for the user who has logged in, or for all.
     pub(super) fn required(&self) -> TlsRequired {
-        let limits = &self.settings.config.limits;
-        self.user().map_or(limits, |user| &user.account.user.limits).tls_required
+        let rules = &self.settings.config.rules;
+        self.user().map_or(rules, |user| &user.account.user.rules).tls.required
     }
 
     /// The settings for data connections, if they are protected.

@@ -81,11 +81,15 @@ impl Shared {
             guesses: RandomState::new(),
             counters: Counters::default(),
             owners: Owners::default(),
-            hooks: Hooks::new(server.hook_timeout),
+            hooks: Hooks::new(server.hooks.timeout),
             passwords,
-            logins: Logins::start(server.state_dir.as_deref()),
-            recent: Recent::new(server.metrics_listen.is_some()),
-            parts: Arc::new(Parts::start(config.state_dir(), server.keep_parts, &known)),
+            logins: Logins::start(server.storage.state_dir.as_deref()),
+            recent: Recent::new(server.admin.metrics.is_some()),
+            parts: Arc::new(Parts::start(
+                config.state_dir(),
+                server.storage.keep_parts,
+                &known,
+            )),
             control_ports,
         })
     }
@@ -110,7 +114,7 @@ impl Shared {
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
         drop(held);
-        settings.ports.renew(settings.config.server.passive_ports);
+        settings.ports.renew(settings.config.server.passive.ports);
         settings.users.take_effect();
     }
 }
@@ -128,18 +132,21 @@ impl Settings {
     ) -> Result<Self, String> {
         let server = &config.server;
         let open = |path: &Path| {
-            TransferLog::open(path, server.user.as_ref())
+            TransferLog::open(path, server.process.user.as_ref())
                 .map_err(|why| format!("cannot open transfer_log {}: {why}", path.display()))
         };
-        let transfers = server.transfer_log.as_deref().map(open).transpose()?;
-        may_leave_from(server.active_port).map_err(|why| {
-            format!("active_port {}: {why} (ports below 1024 are for root)", server.active_port)
+        let transfers = server.log.transfers.as_deref().map(open).transpose()?;
+        may_leave_from(server.data.active_port).map_err(|why| {
+            format!(
+                "active_port {}: {why} (ports below 1024 are for root)",
+                server.data.active_port
+            )
         })?;
         let tls = config.tls.as_ref().map(Tls::start).transpose();
         let tls = tls.map_err(|why| why.to_string())?;
-        let new = || Arc::new(Ports::new(server.passive_ports, control_ports));
+        let new = || Arc::new(Ports::new(server.passive.ports, control_ports));
         let ports = old.map_or_else(new, |old| Arc::clone(&old.ports));
-        let masquerade = Masquerade::new(server);
+        let masquerade = Masquerade::new(&server.passive);
         let own = || Arc::clone(&config);
         let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
         Ok(Self { config, users, ports, masquerade, tls, transfers })

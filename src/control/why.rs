@@ -84,13 +84,13 @@ pub fn why_here(
 
 fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
     let uploads = Uploads {
-        parts: Arc::new(Parts::start(None, config.server.keep_parts, &[])),
+        parts: Arc::new(Parts::start(None, config.server.storage.keep_parts, &[])),
         owner: Vec::new(),
         share: Vec::new(),
         ids: None,
-        atomic: user.limits.atomic_uploads,
-        sync: user.limits.sync_uploads,
-        replace: user.limits.allow_overwrite,
+        atomic: user.rules.uploads.atomic,
+        sync: user.rules.uploads.sync,
+        replace: user.rules.uploads.overwrite,
     };
     Ok(Tree::new(Home::open(&user.home)?, uploads))
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::DataError;
-use crate::config::{Peers, Server};
+use crate::config::{Passive, Peers};
 use crate::rights::look_up;
 
 /// `masquerade_address` and `masquerade_except`.
@@ -21,10 +21,10 @@ const LIFETIME: Duration = Duration::from_secs(60);
 
 impl Masquerade {
     /// Nothing is looked up yet.
-    pub fn new(server: &Server) -> Self {
+    pub fn new(passive: &Passive) -> Self {
         Self {
-            name: server.masquerade_address.clone(),
-            except: server.masquerade_except.clone(),
+            name: passive.masquerade_address.clone(),
+            except: passive.masquerade_except.clone(),
             known: Mutex::default(),
         }
     }

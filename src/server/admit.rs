@@ -16,13 +16,13 @@ use crate::log::{Event, Who};
 /// Hands a client over to a worker, or turns it away.
 pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls: bool) {
     let settings = hub.shared.settings();
-    let rules = &settings.config.server;
-    let is_banned = || hub.bans.refuses(peer.ip(), rules, Instant::now());
+    let server = &settings.config.server;
+    let is_banned = || hub.bans.refuses(peer.ip(), &server.bans, Instant::now());
     // the log has told when it began
     if is_banned() {
         return turn_away_banned(hub, &stream);
     }
-    let ticket = match find_place(hub, peer, rules.max_per_ip) {
+    let ticket = match find_place(hub, peer, server.clients.max_per_ip) {
         Ok(ticket) => ticket,
         Err(full) => return turn_away(hub, &stream, peer, full.away(), full.why()),
     };

@@ -14,10 +14,10 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
         let tls = if door.implicit_tls { ", TLS at once" } else { "" };
         log::info!(">>> starting FTP server on {address}, pid={pid}{tls} <<<");
     }
-    log::info!("concurrency model: a thread per connection, {} at most", server.max_cons);
-    let masquerade = server.masquerade_address.as_deref().unwrap_or("none");
+    log::info!("concurrency model: a thread per connection, {} at most", server.clients.max);
+    let masquerade = server.passive.masquerade_address.as_deref().unwrap_or("none");
     log::info!("masquerade (NAT) address: {masquerade}");
-    let range = server.passive_ports;
+    let range = server.passive.ports;
     log::info!("passive ports: {}->{}", range.first, range.last);
     if let Some(fingerprint) = settings.fingerprint() {
         let required = server_requires(config);
@@ -25,14 +25,14 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
     } else {
         log::info!("TLS: off");
     }
-    let anonymous = if server.enable_anonymous { "on" } else { "off" };
+    let anonymous = if server.anonymous.enabled { "on" } else { "off" };
     let named = config.named_users();
     log::info!("users: {named}, anonymous: {anonymous}");
 }
 
 /// For the log: what TLS is asked of everybody.
 fn server_requires(config: &Config) -> &'static str {
-    let required = config.limits.tls_required;
+    let required = config.rules.tls.required;
     match (required.control, required.data) {
         (false, false) => "on offer",
         (true, false) => "required for logins",

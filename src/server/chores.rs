@@ -31,7 +31,7 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
 }
 
 fn take_admin_socket(hub: &Arc<Hub>) {
-    let Some(path) = hub.started.server.admin_socket.as_deref() else { return };
+    let Some(path) = hub.started.server.admin.socket.as_deref() else { return };
     if hub.admin.get().is_some() {
         return;
     }

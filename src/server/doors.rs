@@ -43,8 +43,8 @@ impl Door {
 /// Every address of the settings.
 pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
     let server = &config.server;
-    let implicit = (server.tls_implicit_port > 0).then_some(server.tls_implicit_port);
-    let ports = [(Some(server.port), false), (implicit, true)];
+    let implicit = (server.listen.implicit_port > 0).then_some(server.listen.implicit_port);
+    let ports = [(Some(server.listen.port), false), (implicit, true)];
     let mut doors: Vec<Door> = Vec::new();
     for (port, implicit_tls) in ports {
         for address in port.map_or(Ok(Vec::new()), |port| resolve(config, port))? {
@@ -58,7 +58,7 @@ pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
 
 pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
-    for host in &config.server.ip {
+    for host in &config.server.listen.ip {
         // an IPv6 address may stand in brackets, as in a URL
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let found = (host, port).to_socket_addrs();

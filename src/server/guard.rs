@@ -10,7 +10,7 @@ use super::admission::ban::{Bans, Struck};
 use super::admission::place::Place;
 use super::muffler::{About, Muffler};
 use super::registry::Registry;
-use crate::config::Server;
+use crate::config::BanRules;
 use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
@@ -23,13 +23,13 @@ pub(super) struct Gate {
 }
 
 impl Guard for Gate {
-    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &Server) {
+    fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &BanRules) {
         if let Some(struck) = self.bans.strike(peer.ip(), how, guess, rules, Instant::now()) {
             self.banned(peer, &struck, how, rules);
         }
     }
 
-    fn refused(&self, peer: SocketAddr, commands: usize, rules: &Server) {
+    fn refused(&self, peer: SocketAddr, commands: usize, rules: &BanRules) {
         if let Some(struck) = self.bans.refused(peer.ip(), commands, rules, Instant::now()) {
             self.banned(peer, &struck, Offence::Refused, rules);
         }
@@ -57,8 +57,8 @@ pub(super) fn tell_unsaid(place: Place, unsaid: u64) {
 
 impl Gate {
     /// A user who has logged in stays: others may share the address, and mean no harm.
-    fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &Server) {
-        let seconds = rules.ban_time.map(|time| time.as_secs());
+    fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &BanRules) {
+        let seconds = rules.time.map(|time| time.as_secs());
         let (whom, last) = (struck.place.to_string(), how.to_string());
         let event = Event::Banned(&whom, seconds, struck.ban.failures, &last);
         log::session(Who { peer, user: None }, &event);

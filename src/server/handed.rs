@@ -41,7 +41,7 @@ fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, Stri
     let implicit_tls = match name.as_str() {
         "ftps" => true,
         "ftp" => false,
-        _ => config.server.tls_implicit_port == address.port(),
+        _ => config.server.listen.implicit_port == address.port(),
     };
     if implicit_tls && config.tls.is_none() {
         return Err(format!("TLS is to begin at once on {address}, which takes a tls_cert"));
@@ -52,8 +52,10 @@ fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, Stri
 /// What the settings say.
 fn wanted(config: &Config) -> Vec<SocketAddr> {
     let server = &config.server;
-    let ports =
-        [Some(server.port), (server.tls_implicit_port > 0).then_some(server.tls_implicit_port)];
+    let ports = [
+        Some(server.listen.port),
+        (server.listen.implicit_port > 0).then_some(server.listen.implicit_port),
+    ];
     // a name that cannot be looked up is of no interest: nothing is bound
     let addresses = |port| resolve(config, port).unwrap_or_default();
     ports.into_iter().flatten().flat_map(addresses).collect()

@@ -104,7 +104,7 @@ impl Server {
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let own = Arc::clone(&shared);
         let serve = move |client: Client| client::serve(&client, &own);
-        let most = config.server.max_cons;
+        let most = config.server.clients.max;
         let hub = Hub {
             admission: Arc::new(Admission::new(most)),
             bans,
@@ -174,7 +174,7 @@ impl Server {
             admin::start(socket, hub)?;
         }
         chores::start(hub)?;
-        if let Some(at) = &settings.config.server.metrics_listen {
+        if let Some(at) = &settings.config.server.admin.metrics {
             let (mut listeners, hub) = (Listeners::open(at), Arc::clone(hub));
             let serve = move || metrics::serve(&mut listeners, &hub);
             thread::Builder::new().name("metrics".to_owned()).spawn(serve)?;
@@ -234,8 +234,8 @@ impl Server {
 
 fn admin_socket(config: &Config) -> OnceLock<AdminSocket> {
     let admin = OnceLock::new();
-    if let Some(path) = config.server.admin_socket.as_deref() {
-        match admin::socket::listen(path, config.server.user.as_ref()) {
+    if let Some(path) = config.server.admin.socket.as_deref() {
+        match admin::socket::listen(path, config.server.process.user.as_ref()) {
             Ok(socket) => drop(admin.set(socket)),
             Err(why) => log::warn!("no admin socket at {}: {why}", path.display()),
         }

@@ -17,16 +17,16 @@ const LOW: u16 = 1024;
 /// Makes the folders of the server's own that are not there, as long as it can, for its user.
 pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
-    let socket = server.admin_socket.as_deref().and_then(Path::parent);
-    for folder in [server.state_dir.as_deref(), socket].into_iter().flatten() {
+    let socket = server.admin.socket.as_deref().and_then(Path::parent);
+    for folder in [server.storage.state_dir.as_deref(), socket].into_iter().flatten() {
         // who needs it says why it cannot be
-        let _ = rights::make_folder(folder, server.user.as_ref());
+        let _ = rights::make_folder(folder, server.process.user.as_ref());
     }
 }
 
 /// Becomes the user of the settings, if they name one.
 pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), String> {
-    let Some(ids) = &config.server.user else { return stay_root(config) };
+    let Some(ids) = &config.server.process.user else { return stay_root(config) };
     let was_root = rights::is_root();
     rights::give_up(ids, keep(config))
         .map_err(|why| format!("{}: root cannot be given up: {why}", ids.place))?;
@@ -48,7 +48,7 @@ fn stay_root(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     let users = config.users.values();
-    let programs = users.clone().any(|user| user.run_as.is_none() && user.limits.hooks.any());
+    let programs = users.clone().any(|user| user.run_as.is_none() && user.rules.hooks.any());
     let kept = rights::shed(keep(config), programs)
         .map_err(|why| format!("capabilities cannot be given up: {why}"))?;
     let programs = if programs { "; programs of hooks have all of root's" } else { "" };
@@ -74,7 +74,7 @@ pub(super) fn warn_of_hooks(config: &Config) {
     for (name, user) in &config.users {
         let Some(ids) = &user.run_as else { continue };
         let Ok(_acting) = rights::act_as(Some(ids)) else { continue };
-        for (occasion, program) in user.limits.hooks.by_occasion() {
+        for (occasion, program) in user.rules.hooks.by_occasion() {
             if !may(&program.path, Access::EXEC_OK) {
                 let (user, key) = (escaped(name.as_bytes()), occasion.name());
                 let (path, uid) = (program.path.display(), ids.uid);
@@ -93,10 +93,10 @@ pub(super) fn warn_of_hooks(config: &Config) {
 /// What of root's power is needed later on.
 fn keep(config: &Config) -> Keep {
     let server = &config.server;
-    let PortRange { first, .. } = server.passive_ports;
-    let low_ports = (1..LOW).contains(&server.active_port) || first < LOW;
+    let PortRange { first, .. } = server.passive.ports;
+    let low_ports = (1..LOW).contains(&server.data.active_port) || first < LOW;
     let ownership =
-        config.users.values().any(|user| user.limits.create_home && user.run_as.is_some());
+        config.users.values().any(|user| user.rules.files.create_home && user.run_as.is_some());
     Keep { low_ports, acting: config.acting().next().is_some(), ownership }
 }
 
@@ -107,11 +107,11 @@ fn warnings(config: &Config, ids: &Ids, source: &SettingsSource) -> Vec<String> 
     for fault in (source.load)().err().into_iter().flatten() {
         warnings.push(format!("user {} cannot reload the settings: {fault}", ids.name));
     }
-    let log = match &server.log_file {
+    let log = match &server.log.to {
         LogTo::File(file) => Some(file),
         LogTo::Stderr | LogTo::Syslog(_) => None,
     };
-    let logs = [("log_file", log), ("transfer_log", server.transfer_log.as_ref())];
+    let logs = [("log_file", log), ("transfer_log", server.log.transfers.as_ref())];
     for (key, file) in logs {
         let Some(file) = file.filter(|file| crate::log::descriptor(file).is_none()) else {
             continue;

@@ -106,7 +106,7 @@ fn sessions(hub: &Hub, sights: &[Sight]) -> Vec<Metric> {
             "ftpd_sessions_limit",
             Form::Gauge,
             "Maximum number of sessions at once (max_cons).",
-            settings.config.server.max_cons,
+            settings.config.server.clients.max,
         ),
         one(
             "ftpd_sessions_total",

@@ -18,7 +18,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Stops the server; `now`: without grace for transfers that run.
 pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     let server = &hub.shared.settings().config.server;
-    let grace = if now { Duration::ZERO } else { server.shutdown_grace };
+    let grace = if now { Duration::ZERO } else { server.process.shutdown_grace };
     let until = Instant::now() + grace;
     hub.supervisor.stopping(grace);
     keep_alive(hub);

@@ -120,7 +120,7 @@ pub(crate) fn idle(user: &User) -> Reply {
 /// SITE IDLE with seconds: never longer than the administrator allows.
 pub(crate) fn set_idle(user: &mut User, seconds: u64) -> Result<Reply, Refusal> {
     let wanted = Duration::from_secs(seconds);
-    let most = user.account.user.limits.idle_timeout.unwrap_or(LONGEST_IDLE);
+    let most = user.account.user.rules.limits.idle_timeout.unwrap_or(LONGEST_IDLE);
     if wanted.is_zero() || wanted > most {
         return Err(Refusal::IdleRange(most));
     }

@@ -55,7 +55,7 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     await_program(session, &account, &owner)?;
     let acting = act(&account)?;
     let home = home(&account).map_err(Refusal::NoHome)?;
-    let text = account.user.limits.login_msg.clone();
+    let text = account.user.rules.messages.login.clone();
     enter(session, account, owner, home, acting)?;
     session.connection.trust();
     Ok(Reply::new(Code::LoggedIn, text))
@@ -73,7 +73,7 @@ fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
 #[inline(never)]
 fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
     let asked = Instant::now();
-    let time = session.settings.config.server.login_timeout;
+    let time = session.settings.config.server.login.timeout;
     let until = time.map_or(asked + WAITING, |time| session.login_since + time);
     let is_over = || session.shared.stop.is_soon() || session.live.ended().is_some();
     let patience = Patience { until, is_over: &is_over };
@@ -108,12 +108,12 @@ fn await_program(
     account: &Account,
     owner: &Owner,
 ) -> Result<(), Refusal> {
-    if account.user.limits.hooks.of(Occasion::Login).is_none() {
+    if account.user.rules.hooks.of(Occasion::Login).is_none() {
         return Ok(());
     }
     let server = &session.settings.config.server;
-    let data = server.data_timeout.map(|time| Instant::now() + time);
-    let login = server.login_timeout.map(|time| session.login_since + time);
+    let data = server.data.timeout.map(|time| Instant::now() + time);
+    let login = server.login.timeout.map(|time| session.login_since + time);
     let until = [data, login].into_iter().flatten().min();
     session.await_room(owner, "PASS", until).map_err(|_| Refusal::LoginBusy)
 }
@@ -127,9 +127,9 @@ fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
 /// The home, which is made first if it is missing and may be.
 #[inline(never)]
 fn home(account: &Account) -> Result<Home, FsError> {
-    let config::User { home, limits, run_as, .. } = &*account.user;
-    if limits.create_home {
-        Home::make(home, 0o777 & !limits.umask, run_as.as_deref())
+    let config::User { home, rules, run_as, .. } = &*account.user;
+    if rules.files.create_home {
+        Home::make(home, 0o777 & !rules.files.umask, run_as.as_deref())
     } else {
         Home::open(home)
     }
@@ -144,7 +144,7 @@ fn enter(
     acting: Option<Acting>,
 ) -> Result<(), Refusal> {
     let tree = Tree::new(home, uploads(session, &account));
-    let limits = &account.user.limits;
+    let rules = &account.user.rules;
     if !session.live.enter(&account.name) {
         return Err(ended(session));
     }
@@ -152,8 +152,8 @@ fn enter(
     // what the client has tried before it logged in was not meant badly
     session.refused = 0;
     session.state.login = Login::In(Box::new(User {
-        umask: limits.umask,
-        idle_timeout: limits.idle_timeout,
+        umask: rules.files.umask,
+        idle_timeout: rules.limits.idle_timeout,
         cwd: VirtualPath::root(),
         tree,
         hook_owner,
@@ -192,7 +192,7 @@ pub(crate) fn told(session: &Session) {
 
 /// Anonymous users are told apart by their addresses: none goes on with another one's upload.
 fn uploads(session: &Session, account: &Account) -> Uploads {
-    let limits = &account.user.limits;
+    let rules = &account.user.rules;
     let mut owner = account.name.clone().into_bytes();
     let mut share = owner.clone();
     if account.is_anonymous() {
@@ -201,8 +201,8 @@ fn uploads(session: &Session, account: &Account) -> Uploads {
     }
     let parts = Arc::clone(&session.shared.parts);
     let ids = account.user.run_as.clone();
-    let (atomic, sync) = (limits.atomic_uploads, limits.sync_uploads);
-    Uploads { parts, owner, share, ids, atomic, sync, replace: limits.allow_overwrite }
+    let (atomic, sync) = (rules.uploads.atomic, rules.uploads.sync);
+    Uploads { parts, owner, share, ids, atomic, sync, replace: rules.uploads.overwrite }
 }
 
 /// What one customer has: an IPv4 address, or an IPv6 /64.
@@ -231,7 +231,7 @@ fn refuse(
     }
     // not a wait for the client: one that goes away meanwhile would be spared
     session.live.rest(until);
-    let most = session.settings.config.server.max_login_attempts;
+    let most = session.settings.config.server.login.max_attempts;
     Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
     if to.is_ipv4() != session.peer.is_ipv4() {
         return Err(Refusal::Protocol(if session.peer.is_ipv4() { 1 } else { 2 }));
     }
-    let own = to.ip() == session.peer.ip() || session.settings.config.server.allow_fxp;
+    let own = to.ip() == session.peer.ip() || session.settings.config.server.data.allow_fxp;
     if !own || to.port() < FIRST_USER_PORT {
         return Err(Refusal::Bounce);
     }
@@ -112,8 +112,8 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 /// The old listener goes first: a session has one port at most.
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
-    let owner = (!session.settings.config.server.allow_fxp).then(|| session.peer.ip());
-    let patience = session.settings.config.server.data_timeout;
+    let owner = (!session.settings.config.server.data.allow_fxp).then(|| session.peer.ip());
+    let patience = session.settings.config.server.data.timeout;
     let passive = Passive::open(&session.settings.ports, session.local, owner, patience)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);

@@ -69,8 +69,7 @@ pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     let config = &session.settings.config;
     let user = config.active(name);
-    let needed =
-        user.map_or(config.strangers_need_tls, |user| user.limits.tls_required.control);
+    let needed = user.map_or(config.strangers_need_tls, |user| user.rules.tls.required.control);
     if needed && !session.connection.is_secure() {
         return Err(Refusal::TlsNeeded);
     }

@@ -29,7 +29,7 @@ pub(crate) fn retrieve(
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
-    if user.account.user.limits.world_readable_only && !is_world_readable(&file) {
+    if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
         let why = io::Error::other("others may not read it (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }

@@ -24,7 +24,7 @@ const MOST_LINES: usize = 100;
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
     user.tree.enter(&path)?;
     user.cwd = path;
-    let shows = user.account.user.limits.folder_message;
+    let shows = user.account.user.rules.messages.folder;
     let message = shows.then(|| message(user)).flatten();
     Ok(match message {
         Some((first, between)) => {
@@ -114,7 +114,7 @@ pub(crate) fn rename_to(
 pub(crate) fn chmod(session: &Session, mode: u32, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    let mode = user.tree.set_mode(&path, mode, user.account.user.limits.chmod_mask)?;
+    let mode = user.tree.set_mode(&path, mode, user.account.user.rules.files.chmod_mask)?;
     session.log(&Event::Changed("SITE CHMOD", &user.tree.real(&path)));
     let text = format!("Mode is now {:03o}", mode.bits);
     if !mode.lacks_set_gid {

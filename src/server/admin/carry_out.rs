@@ -118,14 +118,14 @@ fn no_place(whom: &str) -> Value {
 /// `seconds` are `ban_time` unless they are said; 0 is until somebody lifts it.
 fn ban(hub: &Hub, whom: &str, seconds: Option<u64>) -> Value {
     let settings = hub.shared.settings();
-    let rules = &settings.config.server;
+    let rules = &settings.config.server.bans;
     let Some(place) = Place::parse(whom) else { return no_place(whom) };
     if place.is_exempt(rules) {
         return refused(&format!("{place} is in ban_exempt"));
     }
     // deadlines are sums
     let time = seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_BAN)));
-    let time = time.map_or(rules.ban_time, |time| Some(time).filter(|time| !time.is_zero()));
+    let time = time.map_or(rules.time, |time| Some(time).filter(|time| !time.is_zero()));
     if let Err(why) = hub.bans.ban(place, time, Instant::now()) {
         return refused(&why);
     }

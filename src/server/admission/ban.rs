@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::place::Place;
-use crate::config::Server;
+use crate::config::BanRules;
 use crate::control::{Guess, Offence};
 
 /// Addresses in each of the tables.
@@ -63,8 +63,8 @@ impl Suspect {
         Self { failures: 0, since: now, refused: 0, guesses: Vec::new() }
     }
 
-    fn is_old(&self, rules: &Server, now: Instant) -> bool {
-        rules.ban_window.is_some_and(|window| now.duration_since(self.since) >= window)
+    fn is_old(&self, rules: &BanRules, now: Instant) -> bool {
+        rules.window.is_some_and(|window| now.duration_since(self.since) >= window)
     }
 
     /// Remembers a guess; says whether it was known already.
@@ -84,7 +84,7 @@ impl Suspect {
 
 impl Inside {
     /// What is held against a place.
-    fn suspect(&mut self, place: Place, rules: &Server, now: Instant) -> &mut Suspect {
+    fn suspect(&mut self, place: Place, rules: &BanRules, now: Instant) -> &mut Suspect {
         if !self.suspects.contains_key(&place) {
             let is_old = |suspect: &Suspect| suspect.is_old(rules, now);
             thin(&mut self.suspects, is_old, |it| (it.failures, it.refused, it.since));
@@ -139,7 +139,7 @@ impl Bans {
     pub(in crate::server) fn refuses(
         &self,
         address: IpAddr,
-        rules: &Server,
+        rules: &BanRules,
         now: Instant,
     ) -> bool {
         if self.count.load(Ordering::SeqCst) == 0 {
@@ -168,7 +168,7 @@ impl Bans {
         address: IpAddr,
         how: Offence,
         guess: Option<Guess>,
-        rules: &Server,
+        rules: &BanRules,
         now: Instant,
     ) -> Option<Struck> {
         self.judge(address, how, rules, now, |suspect| {
@@ -183,7 +183,7 @@ impl Bans {
         &self,
         address: IpAddr,
         commands: usize,
-        rules: &Server,
+        rules: &BanRules,
         now: Instant,
     ) -> Option<Struck> {
         self.judge(address, Offence::Refused, rules, now, |suspect| {
@@ -197,11 +197,11 @@ impl Bans {
         &self,
         address: IpAddr,
         how: Offence,
-        rules: &Server,
+        rules: &BanRules,
         now: Instant,
         hold: impl FnOnce(&mut Suspect),
     ) -> Option<Struck> {
-        let most = rules.ban_after?;
+        let most = rules.after?;
         if is_exempt(address, rules) {
             return None;
         }
@@ -217,7 +217,7 @@ impl Bans {
             return None;
         }
         inside.suspects.remove(&place);
-        let until = rules.ban_time.map(|time| now + time);
+        let until = rules.time.map(|time| now + time);
         let ban = Ban { until, failures, last: Some(how), closed: 0 };
         let lifted = self.enter(&mut inside, place, ban, now);
         Some(Struck { place, ban, lifted })
@@ -306,8 +306,8 @@ impl Bans {
 }
 
 /// A prefix that is longer than a /64 names single addresses of a place.
-fn is_exempt(address: IpAddr, rules: &Server) -> bool {
-    rules.ban_exempt.iter().any(|peers| peers.contain(address))
+fn is_exempt(address: IpAddr, rules: &BanRules) -> bool {
+    rules.exempt.iter().any(|peers| peers.contain(address))
         || Place::of(address).is_exempt(rules)
 }
 
@@ -340,9 +340,9 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn rules(lines: &str) -> Server {
+    fn rules(lines: &str) -> BanRules {
         let text = format!("[server]\nenable_anonymous = on\nanonymous_path = /\n{lines}\n");
-        config::of_text(&text).unwrap().server
+        config::of_text(&text).unwrap().server.bans
     }
 
     fn numbered(number: u32) -> IpAddr {

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::config::Server;
+use crate::config::BanRules;
 
 /// An IPv4 address, or an IPv6 /64, which is what one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,8 +32,8 @@ impl Place {
     }
 
     /// Whether a ban of it never holds.
-    pub(in crate::server) fn is_exempt(self, rules: &Server) -> bool {
-        rules.ban_exempt.iter().any(|peers| peers.contain(self.0))
+    pub(in crate::server) fn is_exempt(self, rules: &BanRules) -> bool {
+        rules.exempt.iter().any(|peers| peers.contain(self.0))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn prepare(
     config: &Config,
     source: &SettingsSource,
 ) -> Result<Option<Sandboxes>, String> {
-    let wanted = config.server.sandbox;
+    let wanted = config.server.process.sandbox;
     if wanted == Confine::Off {
         log::info!("sandbox: off");
         return Ok(None);
@@ -78,10 +78,10 @@ pub(super) fn prepare(
         others.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
         others.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
         others.push(("/proc/self/exe".into(), Reach::Run));
-        let all = config.users.values().flat_map(|user| user.limits.hooks.all());
+        let all = config.users.values().flat_map(|user| user.rules.hooks.all());
         others.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
     }
-    let settings = source.file.iter().chain(&config.server.users_file);
+    let settings = source.file.iter().chain(&config.server.storage.users_file);
     let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
     let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings).map(read);
     let serving = allow(sandbox, others, "all threads");
@@ -135,7 +135,7 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
 /// When it must be, and the kernel does not enforce all of it.
 pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(), String> {
     let Some(Sandboxes { serving, lookups }) = sandboxes else { return Ok(()) };
-    let must = config.server.sandbox == Confine::Require;
+    let must = config.server.process.sandbox == Confine::Require;
     match start_lookups(lookups).and_then(|()| serving.enter()) {
         Ok(enforced) if must && !enforced.fully => Err(format!("sandbox: only {enforced}")),
         Ok(enforced) => {
@@ -173,7 +173,7 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
         }
     }
     warnings.sort();
-    for program in config.users.values().flat_map(|user| user.limits.hooks.all()) {
+    for program in config.users.values().flat_map(|user| user.rules.hooks.all()) {
         if !rights::may_start_in_sandbox(&program.path) {
             let path = program.path.display();
             let why = "cannot be started in the sandbox, so it takes a restart";

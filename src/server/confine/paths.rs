@@ -80,15 +80,15 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         let folders = file.iter().flat_map(places).collect::<Vec<_>>();
         folders.into_iter().filter_map(move |folder| own(Some(&folder), asked))
     };
-    let log_file = match &server.log_file {
-        LogTo::File(file) if server.enable_logging => Some(file.clone()),
+    let log_file = match &server.log.to {
+        LogTo::File(file) if server.log.enabled => Some(file.clone()),
         LogTo::File(_) | LogTo::Stderr | LogTo::Syslog(_) => None,
     };
-    let socket = server.admin_socket.as_deref().and_then(Path::parent);
+    let socket = server.admin.socket.as_deref().and_then(Path::parent);
     let tls_dir = config.tls.as_ref().filter(|tls| tls.is_auto()).map(|tls| tls.dir.as_path());
-    let logs = log(&log_file, "log_file").chain(log(&server.transfer_log, "transfer_log"));
+    let logs = log(&log_file, "log_file").chain(log(&server.log.transfers, "transfer_log"));
     // the times of logins are kept there too, whoever may upload
-    let state = server.state_dir.as_deref();
+    let state = server.storage.state_dir.as_deref();
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Writable {
         folder: home(user),
@@ -110,7 +110,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
 /// system is never let in for that.
 fn home(user: &User) -> PathBuf {
     let above = user.home.ancestors().skip(1).find(|above| above.exists());
-    let above = above.filter(|above| user.limits.create_home && above.parent().is_some());
+    let above = above.filter(|above| user.rules.files.create_home && above.parent().is_some());
     above.unwrap_or(&user.home).to_owned()
 }
 

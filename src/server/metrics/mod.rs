@@ -149,7 +149,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "since": stamp(since.date()),
         "seconds": since.age().as_secs(),
-        "max_cons": settings.config.server.max_cons,
+        "max_cons": settings.config.server.clients.max,
         "bans": hub.bans.active(Instant::now()),
         "banned": view::bans(hub).into_iter().take(MOST_BANS).collect::<Vec<_>>(),
         "events": hub.shared.recent.list().iter().map(event).collect::<Vec<_>>(),

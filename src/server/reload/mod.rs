@@ -90,7 +90,7 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     let nobody = || Err(vec!["nobody reads the settings any more".to_owned()]);
     let config = loaded.unwrap_or_else(nobody).map_err(|mut faults| {
         let denied = faults.iter().any(|fault| fault.contains("Permission denied"));
-        if denied && hub.started.server.sandbox != Confine::Off {
+        if denied && hub.started.server.process.sandbox != Confine::Off {
             faults.push(OUTSIDE.to_owned());
         }
         faults

@@ -1,0 +1,217 @@
+//! What the section `[server]` sets, by subject.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::blank::settings;
+use crate::config::confine::Confine;
+use crate::config::perm::PermSet;
+use crate::config::tls::{CertificateSource, ClientCertificate, Resume, TlsVersion};
+use crate::config::value::{Listen, LogForm, LogTo, Peers, PortRange};
+use crate::rights::Ids;
+
+settings! {
+    /// The settings of the server as a whole.
+    pub struct Server {
+        /// Where the server listens for clients.
+        pub listen: Listening = Listening::blank(),
+        /// How many clients are served, and how they are greeted.
+        pub clients: Clients = Clients::blank(),
+        /// What a login may take.
+        pub login: LoginRules = LoginRules::blank(),
+        /// Passive data connections.
+        pub passive: Passive = Passive::blank(),
+        /// Data connections of either kind.
+        pub data: DataRules = DataRules::blank(),
+        /// When an address is banned.
+        pub bans: BanRules = BanRules::blank(),
+        /// The log and the transfer log.
+        pub log: LogRules = LogRules::blank(),
+        /// How hook programs are run.
+        pub hooks: HookRules = HookRules::blank(),
+        /// What the server keeps on the disk for itself.
+        pub storage: Storage = Storage::blank(),
+        /// Where administrators and monitoring connect.
+        pub admin: Admin = Admin::blank(),
+        /// The keys of `[server]` about anonymous users.
+        pub anonymous: Anonymous = Anonymous::blank(),
+        /// The keys of `[server]` about TLS.
+        pub tls: TlsKeys = TlsKeys::blank(),
+        /// The process: its user, its sandbox and its end.
+        pub process: Process = Process::blank(),
+    }
+}
+
+settings! {
+    /// Where the server listens for clients.
+    pub struct Listening {
+        /// Addresses and host names to listen on.
+        pub ip: Vec<String> = Vec::new(),
+        /// The control port; 0 lets the system choose one.
+        pub port: u16 = 0,
+        /// The port on which a connection begins with a TLS handshake; 0: no such port.
+        pub implicit_port: u16 = 0,
+    }
+}
+
+settings! {
+    /// How many clients are served, and how they are greeted.
+    pub struct Clients {
+        /// Maximum number of clients at once, which is also the size of the worker pool.
+        pub max: usize = 1,
+        /// Maximum number of clients at once from one address; `None`: no limit.
+        pub max_per_ip: Option<usize> = None,
+        /// Text of the greeting (reply 220).
+        pub welcome_msg: String = String::new(),
+    }
+}
+
+settings! {
+    /// What a login may take.
+    pub struct LoginRules {
+        /// Time from the connect to a successful login; `None`: no limit.
+        pub timeout: Option<Duration> = None,
+        /// Number of wrong passwords after which the connection is closed; `None`: no limit.
+        pub max_attempts: Option<usize> = None,
+        /// Number of threads that check hashed passwords.
+        pub password_workers: usize = 1,
+    }
+}
+
+settings! {
+    /// Passive data connections.
+    pub struct Passive {
+        /// Ports on which passive data connections are accepted.
+        pub ports: PortRange = PortRange { first: 1, last: u16::MAX },
+        /// Address or host name sent in PASV replies instead of the server's own address.
+        pub masquerade_address: Option<String> = None,
+        /// Clients that are sent the server's own address nevertheless.
+        pub masquerade_except: Vec<Peers> = Vec::new(),
+    }
+}
+
+settings! {
+    /// Data connections of either kind.
+    pub struct DataRules {
+        /// Local port of active data connections; 0: any port.
+        pub active_port: u16 = 0,
+        /// Whether data connections may go to and come from hosts other than the client.
+        pub allow_fxp: bool = false,
+        /// Time for a data connection to open, and for each step of progress on it; `None`: no
+        /// limit.
+        pub timeout: Option<Duration> = None,
+    }
+}
+
+settings! {
+    /// When an address is banned.
+    pub struct BanRules {
+        /// Number of failures after which an address is banned; `None`: addresses are not banned.
+        pub after: Option<usize> = None,
+        /// Time within which failures are counted together; `None`: as long as the server runs.
+        pub window: Option<Duration> = None,
+        /// How long a ban lasts; `None`: until it is lifted by hand.
+        pub time: Option<Duration> = None,
+        /// Clients that are never banned.
+        pub exempt: Vec<Peers> = Vec::new(),
+    }
+}
+
+settings! {
+    /// The log and the transfer log.
+    pub struct LogRules {
+        /// Whether the server writes a log.
+        pub enabled: bool = true,
+        /// The least severe level that is logged.
+        pub level: LevelFilter = LevelFilter::Info,
+        /// Where the log is written to.
+        pub to: LogTo = LogTo::Stderr,
+        /// The format of its lines.
+        pub form: LogForm = LogForm::Text,
+        /// The file that the transfer log is appended to, if there is one.
+        pub transfers: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// How hook programs are run.
+    pub struct HookRules {
+        /// Maximum number of hook programs at once.
+        pub workers: usize = 1,
+        /// How long one program may run; `None`: no limit.
+        pub timeout: Option<Duration> = None,
+    }
+}
+
+settings! {
+    /// What the server keeps on the disk for itself.
+    pub struct Storage {
+        /// How long the part file of a failed upload is kept for its client to resume; `None`: it
+        /// is removed at once.
+        pub keep_parts: Option<Duration> = None,
+        /// Directory for what the server must know after a crash.
+        pub state_dir: Option<PathBuf> = None,
+        /// File or directory with more sections of users.
+        pub users_file: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// Where administrators and monitoring connect.
+    pub struct Admin {
+        /// Unix socket for the commands of administrators.
+        pub socket: Option<PathBuf> = None,
+        /// Where HTTP serves the metrics and the status page.
+        pub metrics: Option<Listen> = None,
+    }
+}
+
+settings! {
+    /// The keys of `[server]` about anonymous users.
+    pub struct Anonymous {
+        /// Whether anonymous users may log in.
+        pub enabled: bool = false,
+        /// Their home directory.
+        pub path: Option<PathBuf> = None,
+        /// Their permissions.
+        pub perm: PermSet = PermSet::default(),
+    }
+}
+
+settings! {
+    /// The keys of `[server]` about TLS.
+    pub struct TlsKeys {
+        /// Where the certificate comes from.
+        pub cert: CertificateSource = CertificateSource::None,
+        /// File with the private key of the certificate.
+        pub key: Option<PathBuf> = None,
+        /// Directory for a certificate that the server makes itself.
+        pub dir: Option<PathBuf> = None,
+        /// Lowest version of TLS that is accepted.
+        pub min_version: TlsVersion = TlsVersion::V1_3,
+        /// Whether data connections must resume the TLS session of their control connection.
+        pub resume: Resume = Resume::Require,
+        /// File with the authorities that sign the certificates of clients.
+        pub client_ca: Option<PathBuf> = None,
+        /// Whether a client must present a certificate.
+        pub client_cert: ClientCertificate = ClientCertificate::Required,
+    }
+}
+
+settings! {
+    /// The process: its user, its sandbox and its end.
+    pub struct Process {
+        /// User and group that a server started as root switches to.
+        pub user: Option<Ids> = None,
+        /// Name or number of that user, as written in the file.
+        pub(in crate::config) user_name: Option<String> = None,
+        /// Group to use instead of that user's primary group.
+        pub(in crate::config) group: Option<u32> = None,
+        /// Whether the kernel confines the process to the directories it needs.
+        pub sandbox: Confine = Confine::Require,
+        /// How long running transfers may go on after the server was told to stop.
+        pub shutdown_grace: Duration = Duration::ZERO,
+    }
+}

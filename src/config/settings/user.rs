@@ -1,0 +1,135 @@
+//! What the section of a user sets, and what `[server]` sets for every user.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::blank::settings;
+use crate::config::day::Day;
+use crate::config::hook::Programs;
+use crate::config::perm::PermSet;
+use crate::config::tls::TlsRequired;
+use crate::config::value::Password;
+use crate::rights::Ids;
+
+settings! {
+    /// The settings of one user.
+    pub struct User {
+        /// The password; `None`: any password is accepted, as for anonymous users.
+        pub password: Option<Password> = None,
+        /// What the user may do.
+        pub perm: PermSet = PermSet::default(),
+        /// The system user as which the sessions of this user open and make files.
+        pub run_as: Option<Arc<Ids>> = None,
+        /// Directory that is the root of what the user sees.
+        pub home: PathBuf = PathBuf::new(),
+        /// Subject or fingerprint of the certificate that the user must present.
+        pub tls_client: Option<String> = None,
+        /// Whether the user may log in at all.
+        pub enabled: bool = true,
+        /// The last day on which the user may log in.
+        pub expires: Option<Day> = None,
+        /// The rules of `[server]` for every user, with those that this user has instead.
+        pub rules: Rules = Rules::blank(),
+    }
+}
+
+impl User {
+    /// Whether the user may log in today.
+    pub fn is_active(&self) -> bool {
+        self.enabled && !self.expires.is_some_and(Day::is_over)
+    }
+}
+
+settings! {
+    /// Settings that `[server]` makes for every user, and the section of a user for this user
+    /// alone.
+    pub struct Rules {
+        /// How much a user may use, and from where.
+        pub limits: Limits = Limits::blank(),
+        /// Which files are served, and the modes of new ones.
+        pub files: FileRules = FileRules::blank(),
+        /// How uploads are written.
+        pub uploads: UploadRules = UploadRules::blank(),
+        /// Texts that a user is shown.
+        pub messages: Messages = Messages::blank(),
+        /// Programs to start after events.
+        pub hooks: Programs = Programs::default(),
+        /// What must be protected by TLS.
+        pub tls: TlsRules = TlsRules::blank(),
+    }
+}
+
+settings! {
+    /// How much a user may use, and from where.
+    pub struct Limits {
+        /// Bytes per second of one transfer from client to server; `None`: no limit.
+        pub max_upload: Option<NonZeroU64> = None,
+        /// Bytes per second of one transfer from server to client; `None`: no limit.
+        pub max_download: Option<NonZeroU64> = None,
+        /// Maximum number of sessions of one user at once; `None`: no limit.
+        pub max_per_user: Option<usize> = None,
+        /// Sessions are closed after this long without a command; `None`: never.
+        pub idle_timeout: Option<Duration> = None,
+        /// Addresses from which the user may log in; empty: any address.
+        pub allow_from: Vec<IpNet> = Vec::new(),
+    }
+}
+
+impl Limits {
+    /// Whether a login from `address` is allowed.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allow_from.is_empty() || self.allow_from.iter().any(|net| net.contains(&address))
+    }
+}
+
+settings! {
+    /// Which files are served, and the modes of new ones.
+    pub struct FileRules {
+        /// Permission bits that new files and directories do not get.
+        pub umask: u32 = 0o077,
+        /// Permission bits that SITE CHMOD may set.
+        pub chmod_mask: u32 = 0,
+        /// Whether files are served only if everybody on the system may read them.
+        pub world_readable_only: bool = true,
+        /// Whether a missing home directory is made at login.
+        pub create_home: bool = false,
+    }
+}
+
+settings! {
+    /// How uploads are written.
+    pub struct UploadRules {
+        /// Whether an upload is written to a hidden part file until it is complete.
+        pub atomic: bool = true,
+        /// Whether an upload is written through to the disk before the client is told that it is
+        /// complete.
+        pub sync: bool = true,
+        /// Whether an upload or a rename may replace an existing file.
+        pub overwrite: bool = false,
+    }
+}
+
+settings! {
+    /// Texts that a user is shown.
+    pub struct Messages {
+        /// Text of the reply to a successful login (reply 230).
+        pub login: String = String::new(),
+        /// Whether CWD shows the text of the file `.message` in the new directory.
+        pub folder: bool = false,
+    }
+}
+
+settings! {
+    /// What must be protected by TLS.
+    pub struct TlsRules {
+        /// Which connections must use TLS.
+        pub required: TlsRequired = TlsRequired { control: true, data: true },
+        /// Whether an upload over TLS must end with TLS's closing message (`close_notify`).
+        pub require_close_notify: bool = true,
+    }
+}
