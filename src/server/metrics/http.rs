@@ -23,6 +23,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or(TOO_LONG)?;
     let head = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
     let mut lines = head.ok_or(MALFORMED)?.split("\r\n");
+    // other readers take these for the end of a line (RFC 9112 §2.2)
+    if lines.clone().any(|line| line.contains(['\r', '\n', '\0'])) {
+        return Err(MALFORMED);
+    }
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, path, version, None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -152,6 +156,9 @@ mod tests {
             "GET /\r\nHost: x\r\n\r\n",
             "GET / FTP/1.1\r\nHost: x\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n",
+            "GET /\rx HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\nHost: y\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\0\r\n\r\n",
             "\r\n\r\n",
         ] {
             assert_eq!(status(bad), Some(MALFORMED), "{bad:?}");
