@@ -119,8 +119,8 @@ impl PartName {
         let (tag, name) = (rest.get(..dot)?, rest.get(dot + 1..)?.to_owned());
         let digits =
             |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
-        let mut bytes = [0; 12];
-        for (byte, pair) in bytes.iter_mut().zip(mark.chunks(2)) {
+        let mut own = [0; 12];
+        for (byte, pair) in own.iter_mut().zip(mark.chunks(2)) {
             *byte = u8::try_from(digits(pair)?).ok()?;
         }
         let tag = if tag == b"0" {
@@ -129,7 +129,9 @@ impl PartName {
             let (server, upload) = tag.split_at_checked(8)?;
             Tag::Active(u32::try_from(digits(server)?).ok()?, digits(upload)?)
         };
-        Some(Self { mark: Mark(bytes), tag, name })
+        let part = Self { mark: Mark(own), tag, name };
+        // digits that no server writes, such as capitals, would lead to another file
+        (part.bytes() == bytes).then_some(part)
     }
 }
 
@@ -178,6 +180,19 @@ mod tests {
             assert_eq!(part(Tag::Active(42, upload)), expected.as_bytes());
         }
         assert_eq!(part(Tag::Dead), format!(".ftpd-part-{mark}-0.x~").as_bytes());
+    }
+
+    #[test]
+    fn a_name_that_no_server_writes_is_not_a_part() {
+        let mark = "ab".repeat(12);
+        for other in [
+            format!(".ftpd-part-{}-0.x~", mark.to_uppercase()),
+            format!(".ftpd-part-{mark}-0000002A1.x~"),
+            format!(".ftpd-part-{mark}-0000002a01.x~"),
+            format!(".ftpd-part-{mark}-+000002a1.x~"),
+        ] {
+            assert_eq!(PartName::parse(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]
