@@ -1,7 +1,10 @@
 # Two commands matter: 'make run' and 'make test'. Both do all set-up themselves. To keep the
 # server on a machine: 'make deb', or 'make install'.
 
-.PHONY: run test check docs bench soak clients install installed uninstall deb static nspawn
+.PHONY: run test check docs bench soak fuzz clients install installed uninstall deb static nspawn
+
+# where cargo builds
+OUT = $(or $(CARGO_TARGET_DIR),target)
 
 run:
 	@mkdir -p target/home
@@ -32,6 +35,20 @@ bench:
 soak:
 	cargo test --release --test soak
 
+# Feeds made-up bytes to all that parses foreign ones, each target of tests/fuzz for a minute.
+# SECONDS= and TARGET= narrow it. What libFuzzer learns stays in target/fuzz. Takes a C++ compiler.
+# a stable compiler is fine, if it may be told to count branches
+FUZZ = RUSTC_BOOTSTRAP=1 PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo fuzz run --sanitizer none \
+  --fuzz-dir tests/fuzz --target-dir $(OUT)/fuzz/build
+fuzz:
+	@command -v cargo-fuzz >/dev/null || test -x target/tools/bin/cargo-fuzz || \
+	  cargo install --locked --root target/tools cargo-fuzz
+	@for target in $(or $(TARGET),$(notdir $(wildcard tests/fuzz/seeds/*))); do \
+	  mkdir -p $(OUT)/fuzz/$$target && \
+	  $(FUZZ) $$target $(OUT)/fuzz/$$target tests/fuzz/seeds/$$target -- \
+	    -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 -artifact_prefix=$(OUT)/fuzz/$$target- || exit 1; \
+	done
+
 # Prints the generated parts of etc/ and README.md anew.
 docs:
 	FTPD_WRITE_DOCS=1 cargo test --test suite docs::
@@ -43,8 +60,7 @@ SBINDIR = $(PREFIX)/sbin
 MANDIR = $(PREFIX)/share/man
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSCONFDIR = /etc
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-BINARY = $(TARGET)/release/ftpd
+BINARY = $(OUT)/release/ftpd
 # yes: the script for OpenRC too
 OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
 # the files name the program where a package puts it
@@ -107,7 +123,7 @@ STATIC = $(shell uname -m)-unknown-linux-musl
 static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
 	cargo build --release --target $(STATIC)
-	@ls -l $(TARGET)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+	@ls -l $(OUT)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 # The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
 # be cloned. Without the right to install, a test names what it has to do without.

@@ -34,6 +34,7 @@
 //! | `tls_client.rs` | the harness of these: a TLS client, and an authority that issues certificates |
 //! | `trusting.rs` | the harness's look at certificates, which the soak shares |
 //! | `table.rs` | loops over the two tables; the permission matrix |
+//! | `fuzz.rs` | the fuzz targets of `tests/fuzz`, on their seeds |
 //! | `rooms.rs` | which room may use which |
 //! | `clients.rs` | real clients, whole trees, compared by hash |
 //! | `clients_tls.rs` | the same over TLS, with their certificate checks on |
@@ -66,6 +67,7 @@ mod config;
 mod docs;
 mod facts;
 mod faults;
+mod fuzz;
 mod hooks;
 mod hostile;
 mod limits;

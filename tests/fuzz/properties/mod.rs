@@ -1,0 +1,25 @@
+//! The properties, one file for each target: what holds for any input, and not only that nothing
+//! panics.
+
+mod ascii;
+mod control;
+mod http;
+mod import;
+mod ini;
+mod parts;
+mod pieces;
+mod tls;
+
+/// A property that must hold for any input.
+pub(crate) type Check = fn(&[u8]);
+
+/// Each target by its name, which is that of its folder in `seeds` as well.
+pub(crate) const TARGETS: [(&str, Check); 7] = [
+    ("ascii", ascii::check),
+    ("control", control::check),
+    ("http", http::check),
+    ("import", import::check),
+    ("ini", ini::check),
+    ("parts", parts::check),
+    ("tls", tls::check),
+];
