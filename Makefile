@@ -26,7 +26,8 @@ check:
 	cargo clippy --test soak -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
-# The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it.
+# The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it;
+# BEFORE=path/to/an/older/ftpd is measured in the same run.
 bench:
 	cargo bench --bench rivals
 

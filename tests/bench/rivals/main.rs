@@ -1,6 +1,7 @@
 //! ftpd beside its rivals: the same workloads on equal settings, in one run and interleaved round
 //! by round, so that the machine's noise hits all alike. `make bench`, narrowed by `ONLY=`,
-//! `SERVERS=` and `ROUNDS=`.
+//! `SERVERS=` and `ROUNDS=`. `BEFORE=path/to/an/older/ftpd` adds that one with the settings of
+//! `ftpd`, so that a change is measured in one run.
 //!
 //! | File | What it holds |
 //! | --- | --- |
@@ -54,7 +55,10 @@ fn main() {
     }
     let rounds = env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
     let workloads: Vec<&Workload> = chosen("ONLY", WORKLOADS, |workload| workload.name);
-    let kinds = chosen("SERVERS", servers::KINDS, |kind| kind.name);
+    let mut kinds = chosen("SERVERS", servers::KINDS, |kind| kind.name);
+    if servers::before().is_some() {
+        kinds.insert(kinds.len().min(1), &servers::BEFORE);
+    }
     let place = servers::Place::make();
     let mut servers: Vec<Server> = Vec::new();
     for kind in kinds {
@@ -66,35 +70,7 @@ fn main() {
     let mut report = Report::new(rounds);
     std::panic::set_hook(Box::new(|why| eprintln!("  {why}")));
     for workload in workloads {
-        let mut failed: Vec<&str> = Vec::new();
-        for round in 0..rounds {
-            // whoever comes first meets colder caches, so they take turns
-            for at in 0..servers.len() {
-                let server = &servers[(at + round) % servers.len()];
-                if (workload.tls && !server.tls) || failed.contains(&server.name) {
-                    continue;
-                }
-                let measured =
-                    catch_unwind(AssertUnwindSafe(|| workload.measure(server, &place)));
-                if let Ok(figure) = measured {
-                    report.add(workload, server.name, figure);
-                } else {
-                    place.clear();
-                    failed.push(server.name);
-                }
-            }
-            if let Some(raw) = workload.raw {
-                report.add(workload, "raw", raw(&place, workload));
-            }
-            if let Some(floor) = workload.floor {
-                report.add(workload, "floor", floor(&place, workload));
-            }
-        }
-        report.print(workload);
-        for name in &failed {
-            println!("  {name} has failed, and is left out");
-        }
-        assert!(!failed.contains(&"ftpd"), "ftpd must not fail");
+        measure(workload, rounds, &servers, &place, &mut report);
     }
     if wants("idle") {
         idle::run(&servers, &mut report);
@@ -106,7 +82,45 @@ fn main() {
     report.finish(&servers);
 }
 
-/// What is no row of the table of workloads.
+/// Runs one workload on all servers, round by round, and prints what came of it.
+fn measure(
+    workload: &Workload,
+    rounds: usize,
+    servers: &[Server],
+    place: &servers::Place,
+    report: &mut Report,
+) {
+    let mut failed: Vec<&str> = Vec::new();
+    for round in 0..rounds {
+        // the first server of a round meets colder caches, so they take turns
+        for at in 0..servers.len() {
+            let server = &servers[(at + round) % servers.len()];
+            if (workload.tls && !server.tls) || failed.contains(&server.name) {
+                continue;
+            }
+            let measured = catch_unwind(AssertUnwindSafe(|| workload.measure(server, place)));
+            if let Ok(figure) = measured {
+                report.add(workload, server.name, figure);
+            } else {
+                place.clear();
+                failed.push(server.name);
+            }
+        }
+        if let Some(raw) = workload.raw {
+            report.add(workload, "raw", raw(place, workload));
+        }
+        if let Some(floor) = workload.floor {
+            report.add(workload, "floor", floor(place, workload));
+        }
+    }
+    report.print(workload);
+    for name in &failed {
+        println!("  {name} has failed, and is left out");
+    }
+    assert!(!failed.contains(&"ftpd"), "ftpd must not fail");
+}
+
+/// What `ONLY=` may name besides the rows of the table of workloads.
 const OTHERS: [&str; 2] = ["idle", "throttle"];
 
 /// Whether one of these is to be measured.

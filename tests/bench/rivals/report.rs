@@ -1,7 +1,6 @@
 //! Medians, ratios, the table and the JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 
 use crate::servers::Server;
@@ -44,14 +43,10 @@ impl Report {
             .figures
             .iter()
             .filter(|((name, _), _)| *name == workload.name)
-            .map(|((_, server), figures)| (*server, figures))
+            .map(|((_, server), figures)| (*server, &figures[..]))
             .collect();
-        let rate = |figures: &[Figure]| median(figures, |figure| figure.rate);
-        let rivals =
-            all.iter().filter(|(server, _)| !matches!(*server, "ftpd" | "raw" | "floor"));
-        let best = rivals.map(|(server, figures)| (rate(figures), *server, *figures));
-        let best = best.max_by(|one, other| one.0.total_cmp(&other.0));
-        let of = |name: &str| all.iter().find(|(server, _)| *server == name).map(|(_, f)| *f);
+        let best = best_rival(&all).map(|(_, figures)| rate(figures));
+        let raw = of(&all, "raw").map(rate);
         println!("\n{} ({}, median of {})", workload.name, workload.unit, self.rounds);
         println!(
             "  {:<10} {:>12} {:>10} {:>10} {:>10} {:>10}",
@@ -59,10 +54,9 @@ impl Report {
         );
         for (server, figures) in &all {
             let own = rate(figures);
-            let best = best.map_or(f64::NAN, |(best, ..)| own / best);
-            let raw = of("raw").map_or(f64::NAN, |raw| own / rate(raw));
-            let cpu = median(figures, |figure| figure.cpu);
-            let client = median(figures, |figure| figure.client_cpu);
+            let best = best.map_or(f64::NAN, |best| own / best);
+            let raw = raw.map_or(f64::NAN, |raw| own / raw);
+            let (cpu, client) = (cpu(figures), median(figures, |figure| figure.client_cpu));
             println!(
                 "  {server:<10} {own:>12.3} {best:>10.2} {raw:>10.2} {cpu:>10.3} {client:>10.3}"
             );
@@ -72,35 +66,9 @@ impl Report {
                 workload.name, workload.unit, self.rounds
             ));
         }
-        let Some(ours) = of("ftpd") else { return };
-        let mut goals = String::new();
-        if let Some((best, rival, figures)) = best {
-            let ratio = rate(ours) / best;
-            let _ = write!(
-                goals,
-                "{:.2} x {rival}, goal {} {}",
-                ratio,
-                workload.goal,
-                met(ratio >= workload.goal)
-            );
-            if let Some(goal) = workload.goal_cpu {
-                let cpu = |figures: &[Figure]| median(figures, |figure| figure.cpu);
-                let ratio = cpu(ours) / cpu(figures);
-                let _ = write!(
-                    goals,
-                    "; {ratio:.2} of its cpu, goal {goal} {}",
-                    met(ratio <= goal)
-                );
-            }
+        if let Some(ours) = of(&all, "ftpd") {
+            println!("  ftpd: {}", compared(workload, ours, &all));
         }
-        if let (Some(goal), Some(raw)) = (workload.goal_raw, of("raw")) {
-            let ratio = rate(ours) / rate(raw);
-            let _ = write!(goals, "; {ratio:.2} of raw, goal {goal} {}", met(ratio >= goal));
-        }
-        if let Some(floor) = of("floor") {
-            let _ = write!(goals, "; {:.2} of the floor", rate(ours) / rate(floor));
-        }
-        println!("  ftpd: {goals}");
     }
 
     /// What does not depend on a workload, and the file.
@@ -121,6 +89,53 @@ impl Report {
         fs::write(path, format!("[\n{}\n]\n", self.json.join(",\n"))).expect("results");
         println!("\nwritten to target/bench/results.json");
     }
+}
+
+/// The figures of one server.
+fn of<'f>(all: &[(&str, &'f [Figure])], name: &str) -> Option<&'f [Figure]> {
+    all.iter().find(|(server, _)| *server == name).map(|(_, figures)| *figures)
+}
+
+/// The rival with the highest rate.
+fn best_rival<'f>(
+    all: &[(&'static str, &'f [Figure])],
+) -> Option<(&'static str, &'f [Figure])> {
+    let is_rival = |name: &str| !matches!(name, "ftpd" | "before" | "raw" | "floor");
+    let rivals = all.iter().filter(|(server, _)| is_rival(server));
+    rivals.max_by(|one, other| rate(one.1).total_cmp(&rate(other.1))).copied()
+}
+
+/// How ftpd does beside the best rival, its older build, raw sockets and the floor.
+fn compared(workload: &Workload, ours: &[Figure], all: &[(&'static str, &[Figure])]) -> String {
+    let mut parts = Vec::new();
+    if let Some((rival, figures)) = best_rival(all) {
+        let (ratio, goal) = (rate(ours) / rate(figures), workload.goal);
+        parts.push(format!("{ratio:.2} x {rival}, goal {goal} {}", met(ratio >= goal)));
+        if let Some(goal) = workload.goal_cpu {
+            let ratio = cpu(ours) / cpu(figures);
+            parts.push(format!("{ratio:.2} of its cpu, goal {goal} {}", met(ratio <= goal)));
+        }
+    }
+    if let Some(before) = of(all, "before") {
+        let (rates, cpus) = (rate(ours) / rate(before), cpu(ours) / cpu(before));
+        parts.push(format!("{rates:.3} x before, {cpus:.3} of its cpu"));
+    }
+    if let (Some(goal), Some(raw)) = (workload.goal_raw, of(all, "raw")) {
+        let ratio = rate(ours) / rate(raw);
+        parts.push(format!("{ratio:.2} of raw, goal {goal} {}", met(ratio >= goal)));
+    }
+    if let Some(floor) = of(all, "floor") {
+        parts.push(format!("{:.2} of the floor", rate(ours) / rate(floor)));
+    }
+    parts.join("; ")
+}
+
+fn rate(figures: &[Figure]) -> f64 {
+    median(figures, |figure| figure.rate)
+}
+
+fn cpu(figures: &[Figure]) -> f64 {
+    median(figures, |figure| figure.cpu)
 }
 
 fn met(is: bool) -> &'static str {

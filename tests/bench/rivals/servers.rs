@@ -102,6 +102,21 @@ pub static KINDS: &[Kind] = &[
     },
 ];
 
+/// An older build of the server that is measured, which `BEFORE=` names.
+pub static BEFORE: Kind = Kind {
+    name: "before",
+    packages: &[],
+    start: ftpd_before,
+    login: USER,
+    tls: true,
+    forks: false,
+};
+
+/// The program that `BEFORE=` names.
+pub fn before() -> Option<PathBuf> {
+    std::env::var_os("BEFORE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 const USER: (&str, &str) = ("bench", "secret");
 
 /// `secret` as crypt(3) hashes it with MD5: cheap, so that a login measures the server.
@@ -125,28 +140,7 @@ impl Place {
         };
         mode(&root, 0o755);
         mode(&root.join("home"), 0o755);
-        let big = fs::File::create(data.join("big")).expect("big");
-        let chunk: Vec<u8> =
-            (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        for _ in 0..1024 {
-            std::io::Write::write_all(&mut &big, &chunk).expect("big");
-        }
-        let half = fs::File::create(data.join("half")).expect("half");
-        for _ in 0..512 {
-            std::io::Write::write_all(&mut &half, &chunk).expect("half");
-        }
-        let small = data.join("small");
-        fs::create_dir(&small).expect("small");
-        for number in 0..2000 {
-            fs::write(small.join(format!("f{number:04}")), &chunk[..4096]).expect("small");
-        }
-        for count in [10_000, 100_000] {
-            let many = data.join(format!("list{count}"));
-            fs::create_dir(&many).expect("list");
-            for number in 0..count {
-                fs::File::create(many.join(format!("file-{number:06}.jpg"))).expect("list");
-            }
-        }
+        make_files(&data);
         fs::create_dir(data.join("up")).expect("up");
         for path in [data.clone(), data.join("up")] {
             std::os::unix::fs::chown(&path, Some(UID), Some(UID)).expect("run this as root");
@@ -265,6 +259,30 @@ impl Drop for Server {
     }
 }
 
+/// The files that are downloaded and listed.
+fn make_files(data: &Path) {
+    let chunk: Vec<u8> =
+        (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (name, chunks) in [("big", 1024), ("half", 512)] {
+        let file = fs::File::create(data.join(name)).expect("large file");
+        for _ in 0..chunks {
+            std::io::Write::write_all(&mut &file, &chunk).expect("large file");
+        }
+    }
+    let small = data.join("small");
+    fs::create_dir(&small).expect("small");
+    for number in 0..2000 {
+        fs::write(small.join(format!("f{number:04}")), &chunk[..4096]).expect("small");
+    }
+    for count in [10_000, 100_000] {
+        let many = data.join(format!("list{count}"));
+        fs::create_dir(&many).expect("list");
+        for number in 0..count {
+            fs::File::create(many.join(format!("file-{number:06}.jpg"))).expect("list");
+        }
+    }
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     listener.local_addr().expect("port").port()
@@ -300,7 +318,19 @@ fn fetch(place: &Place, package: &str) -> Result<(), String> {
 }
 
 fn ftpd(place: &Place, port: u16) -> Result<Command, String> {
-    let program = Path::new(env!("CARGO_BIN_EXE_ftpd"));
+    Ok(ftpd_as(Path::new(env!("CARGO_BIN_EXE_ftpd")), "ftpd", place, port))
+}
+
+fn ftpd_before(place: &Place, port: u16) -> Result<Command, String> {
+    let program = before().ok_or("BEFORE= names no program")?;
+    // cargo runs the benchmark in the folder of the package
+    let program =
+        fs::canonicalize(&program).map_err(|why| format!("{}: {why}", program.display()))?;
+    Ok(ftpd_as(&program, "before", place, port))
+}
+
+/// One build of ftpd. Each needs a state of its own, which it locks.
+fn ftpd_as(program: &Path, name: &str, place: &Place, port: u16) -> Command {
     let limited = throttle::RATES.map(|(user, rate)| {
         format!(
             "[user:{user}]\npassword = secret\nperm = elradfmwMT\nhome = {}\n\
@@ -312,15 +342,15 @@ fn ftpd(place: &Place, port: u16) -> Result<Command, String> {
     let text = format!(
         "[server]\nip = 127.0.0.1\nport = {port}\nmax_cons = 20000\nmax_per_ip = 0\n\
          passive_ports = 10000-32000\nidle_timeout = 0\nlogin_timeout = 0\nenable_logging = off\n\
-         state_dir = state\ntls_cert = {root}/cert.pem\ntls_key = {root}/key.pem\n\
+         state_dir = state-{name}\ntls_cert = {root}/cert.pem\ntls_key = {root}/key.pem\n\
          [user:bench]\npassword = secret\nperm = elradfmwMT\nhome = {}\n",
         place.home().display()
     );
-    let ini = place.write("ftpd.ini", &(text + &limited.concat()));
+    let ini = place.write(&format!("{name}.ini"), &(text + &limited.concat()));
     fs::set_permissions(&ini, fs::Permissions::from_mode(0o600)).expect("mode");
     let mut command = Command::new(program);
     command.arg("--config").arg(ini);
-    Ok(command)
+    command
 }
 
 fn vsftpd(place: &Place, port: u16) -> Result<Command, String> {
