@@ -6,7 +6,6 @@
 //! with a second name (a hard link) is refused. Whoever is not root has rights of its own alone, and
 //! follows links as usual.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,14 +14,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatVfsMountFlags, accessat,
-    fchown, fstat, fstatfs, fstatvfs, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
+    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, accessat, fstat, mkdirat, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 
+use super::ids::Ids;
 use super::sandbox::is_in_sandbox;
-use super::{Ids, act_as};
+use super::walk::{FOLDER, Found, Target, Trust, Walk};
 
 /// A name in a folder that is held open. The folder stays the same one, whatever others rename.
 #[derive(Debug)]
@@ -31,40 +31,8 @@ pub struct Held {
     name: OsString,
     /// Where that is, for messages.
     at: PathBuf,
-    kind: Kind,
+    target: Target,
 }
-
-/// What a name may lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Anything, by a link as well: whoever asks is not root.
-    Any,
-    /// Anything but a link, in a folder that only root may change.
-    Own,
-    /// A plain file with one name, in a folder that others may change.
-    Foreign,
-    /// A link of `/proc` to what a process has open.
-    Descriptor,
-}
-
-/// Who may change the names in a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// Root alone.
-    Own,
-    /// Everybody may add names and nobody may replace those of others, as in /tmp.
-    Sticky,
-    /// Others as well.
-    Foreign,
-}
-
-/// More links than this lead nowhere, as for the kernel.
-const MOST_LINKS: usize = 40;
-
-/// `PROC_SUPER_MAGIC`: links there lead to what is open, whatever they read as.
-const PROC: u64 = 0x9fa0;
-
-const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Held {
     /// Finds a name.
@@ -75,12 +43,12 @@ impl Held {
     pub fn find(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         if geteuid().is_root() {
-            return Walk::new(&path)?.find(|_, _, _| Err(io::ErrorKind::NotFound.into()));
+            return Walk::new(&path)?.find(no_folder).map(Self::from);
         }
         let name = path.file_name().ok_or(Errno::ISDIR)?.to_owned();
         let folder = path.parent().unwrap_or(Path::new("/"));
         let held = openat(CWD, folder, FOLDER, Mode::empty())?;
-        Ok(Self { folder: held, name, at: folder.to_owned(), kind: Kind::Any })
+        Ok(Self { folder: held, name, at: folder.to_owned(), target: Target::Any })
     }
 
     /// The folder.
@@ -95,9 +63,9 @@ impl Held {
 
     /// The same for the folder. Where others may rename it, it goes by way of the open folder.
     pub fn folder_path(&self) -> PathBuf {
-        match self.kind {
-            Kind::Any | Kind::Own | Kind::Descriptor => self.at.clone(),
-            Kind::Foreign => format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into(),
+        match self.target {
+            Target::Any | Target::Own | Target::Descriptor => self.at.clone(),
+            Target::Foreign => format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into(),
         }
     }
 
@@ -109,7 +77,7 @@ impl Held {
     pub fn with_extension(&self, extension: &str) -> io::Result<Self> {
         let name = Path::new(&self.name).with_extension(extension).into_os_string();
         let (folder, at) = (self.folder.try_clone()?, self.at.clone());
-        Ok(Self { folder, name, at, kind: self.kind })
+        Ok(Self { folder, name, at, target: self.target })
     }
 
     /// Opens the folder itself, which a lock takes.
@@ -134,7 +102,7 @@ impl Held {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if wanted(name) {
                 let (folder, at) = (self.folder.try_clone()?, self.at.clone());
-                found.push(Self { folder, name: name.to_owned(), at, kind: self.kind });
+                found.push(Self { folder, name: name.to_owned(), at, target: self.target });
             }
         }
         Ok(found)
@@ -147,15 +115,15 @@ impl Held {
     ///
     /// The system's, or that it is no file that root may take for the server's own.
     pub fn open(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
-        let extra = match self.kind {
-            Kind::Any | Kind::Descriptor => OFlags::empty(),
-            Kind::Own => OFlags::NOFOLLOW,
+        let extra = match self.target {
+            Target::Any | Target::Descriptor => OFlags::empty(),
+            Target::Own => OFlags::NOFOLLOW,
             // a FIFO must hold nobody up
-            Kind::Foreign => OFlags::NOFOLLOW | OFlags::NONBLOCK,
+            Target::Foreign => OFlags::NOFOLLOW | OFlags::NONBLOCK,
         };
         let file = openat(&self.folder, &self.name, flags | extra | OFlags::CLOEXEC, mode);
         let file = File::from(file.map_err(|why| self.explain(why, flags))?);
-        if self.kind == Kind::Foreign
+        if self.target == Target::Foreign
             && geteuid().is_root()
             && let Some(why) = refused(&fstat(&file)?, None)
         {
@@ -222,7 +190,7 @@ impl Held {
 
     fn explain(&self, why: Errno, flags: OFlags) -> io::Error {
         // one that was put there a moment ago
-        if why == Errno::LOOP && self.kind != Kind::Any {
+        if why == Errno::LOOP && self.target != Target::Any {
             return io::Error::other(format!("is a link in {}", self.folder_name()));
         }
         if matches!(why, Errno::ACCESS | Errno::PERM) && self.is_hidden_by_sandbox(flags) {
@@ -257,6 +225,18 @@ impl Held {
         let makes = flags.contains(OFlags::CREATE);
         makes && may(OsStr::new("."), Access::WRITE_OK | Access::EXEC_OK)
     }
+}
+
+impl From<Found> for Held {
+    fn from(found: Found) -> Self {
+        let Found { folder, name, at, target } = found;
+        Self { folder, name, at, target }
+    }
+}
+
+/// Makes no folder that a walk does not find.
+fn no_folder(_: &OwnedFd, _: &OsStr, _: Trust) -> io::Result<()> {
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// Why root does not take a file in a folder of others for the server's own.
@@ -301,14 +281,13 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// In words that follow the quoted path.
 pub fn may_follow(path: &Path, user: Option<&Ids>) -> Result<(), String> {
     let Ok(path) = std::path::absolute(path) else { return Ok(()) };
-    let found = Walk::new(&path)
-        .and_then(|walk| walk.find(|_, _, _| Err(io::ErrorKind::NotFound.into())));
+    let found = Walk::new(&path).and_then(|walk| walk.find(no_folder)).map(Held::from);
     let held = match found {
         Ok(held) => held,
         Err(why) if why.kind() == io::ErrorKind::Other => return Err(why.to_string()),
         Err(_) => return Ok(()),
     };
-    if held.kind != Kind::Foreign {
+    if held.target != Target::Foreign {
         return Ok(());
     }
     let Ok(stat) = statat(&held.folder, &held.name, AtFlags::SYMLINK_NOFOLLOW) else {
@@ -322,201 +301,4 @@ pub fn may_follow(path: &Path, user: Option<&Ids>) -> Result<(), String> {
         None => Ok(()),
         Some(why) => Err(format!("{why}, and {} is not root's alone", held.folder_name())),
     }
-}
-
-/// Makes a folder for the server's user alone, and those above it, unless it is there.
-///
-/// # Errors
-///
-/// The system's, or that root does not follow where it leads.
-pub(super) fn make_folder_as_root(path: &Path, to: Option<&Ids>) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    for _ in 0..TRIES {
-        match make_folders(&path, to) {
-            // somebody else has made it since it was looked for, and it is looked at again
-            Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => {}
-            done => return done,
-        }
-    }
-    Err(Errno::EXIST.into())
-}
-
-/// How often a folder may come into being while it is about to be made.
-const TRIES: usize = 16;
-
-fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
-    let make = |folder: &OwnedFd, name: &OsStr, trust: Trust| {
-        let mode = Mode::from_raw_mode(0o700);
-        if trust == Trust::Foreign && to.is_some() {
-            // what the user may do there is done as the user
-            let _acting = act_as(to)?;
-            match mkdirat(folder, name, mode) {
-                Err(Errno::ACCESS | Errno::PERM) => {}
-                done => return done.map_err(io::Error::from),
-            }
-        }
-        mkdirat(folder, name, mode)?;
-        let Some(ids) = to else { return Ok(()) };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fresh = openat(folder, name, flags, Mode::empty())?;
-        if fstat(&fresh)?.st_uid != 0 {
-            return Err(io::Error::other("somebody else has made it meanwhile"));
-        }
-        let (user, group) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
-        Ok(fchown(&fresh, Some(user), Some(group))?)
-    };
-    let held = match Walk::new(path)?.find(make) {
-        Err(why) if Errno::from_io_error(&why) == Some(Errno::ISDIR) => return Ok(()),
-        found => found?,
-    };
-    match statat(&held.folder, &held.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(()),
-        Ok(_) => Err(Errno::NOTDIR.into()),
-        Err(Errno::NOENT) => {
-            let trust = if held.kind == Kind::Foreign { Trust::Foreign } else { Trust::Own };
-            make(&held.folder, &held.name, trust)
-        }
-        Err(why) => Err(why.into()),
-    }
-}
-
-/// On the way from the root of the file system to a name.
-struct Walk {
-    folder: OwnedFd,
-    at: PathBuf,
-    trust: Trust,
-    /// What is still to be gone.
-    rest: VecDeque<OsString>,
-    links: usize,
-}
-
-impl Walk {
-    fn new(path: &Path) -> io::Result<Self> {
-        let folder = openat(CWD, "/", FOLDER, Mode::empty())?;
-        let trust = Trust::of(&folder)?;
-        let rest = parts(path).collect();
-        Ok(Self { folder, at: PathBuf::from("/"), trust, rest, links: 0 })
-    }
-
-    /// Goes to the folder of the last name. Folders that are not there are made.
-    fn find(
-        mut self,
-        make: impl Fn(&OwnedFd, &OsStr, Trust) -> io::Result<()>,
-    ) -> io::Result<Held> {
-        while let Some(name) = self.rest.pop_front() {
-            if name == ".." {
-                self.enter(&name)?;
-                continue;
-            }
-            let is_last = self.rest.is_empty();
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            match statat(&self.folder, &name, flags) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
-                    if is_last && self.is_of_descriptors()? {
-                        return Ok(self.held(name, Kind::Descriptor));
-                    }
-                    self.follow(&name)?;
-                }
-                Ok(_) | Err(Errno::NOENT) if is_last => {
-                    let is_foreign = self.trust != Trust::Own;
-                    let kind = if is_foreign { Kind::Foreign } else { Kind::Own };
-                    return Ok(self.held(name, kind));
-                }
-                Ok(_) => self.enter(&name)?,
-                Err(Errno::NOENT) => {
-                    make(&self.folder, &name, self.trust)?;
-                    self.enter(&name)?;
-                }
-                Err(why) => return Err(why.into()),
-            }
-        }
-        Err(Errno::ISDIR.into())
-    }
-
-    fn held(self, name: OsString, kind: Kind) -> Held {
-        Held { folder: self.folder, name, at: self.at, kind }
-    }
-
-    fn enter(&mut self, name: &OsStr) -> io::Result<()> {
-        let folder = openat(&self.folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
-        // whoever may change one folder may put another one in the place of any below it
-        if self.trust != Trust::Foreign {
-            self.trust = Trust::of(&folder)?;
-        }
-        self.folder = folder;
-        if name == ".." {
-            self.at.pop();
-        } else {
-            self.at.push(name);
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self, name: &OsStr) -> io::Result<()> {
-        let at = self.at.display();
-        if self.trust != Trust::Own {
-            let (name, who) = (Path::new(name).display(), self.who()?);
-            let why = format!("leads over {name}, a link in {at}, which {who} may change");
-            return Err(io::Error::other(format!("{why}; root does not follow it")));
-        }
-        self.links += 1;
-        if self.links > MOST_LINKS {
-            return Err(io::Error::other(format!(
-                "leads over too many links, the last in {at}"
-            )));
-        }
-        let to = readlinkat(&self.folder, name, Vec::new())?;
-        let to = Path::new(OsStr::from_bytes(to.as_bytes()));
-        if to.is_absolute() {
-            let Self { folder, at, trust, .. } = Self::new(to)?;
-            (self.folder, self.at, self.trust) = (folder, at, trust);
-        }
-        for part in parts(to).collect::<Vec<_>>().into_iter().rev() {
-            self.rest.push_front(part);
-        }
-        Ok(())
-    }
-
-    /// Who besides root may change the folder, for a message.
-    fn who(&self) -> io::Result<String> {
-        let stat = fstat(&self.folder)?;
-        let mode = stat.st_mode;
-        Ok(match stat.st_uid {
-            0 if mode & 0o002 != 0 => "everybody".to_owned(),
-            0 if mode & 0o020 != 0 => format!("the group {}", stat.st_gid),
-            0 => "somebody who may change a folder above it".to_owned(),
-            uid => format!("uid {uid}"),
-        })
-    }
-
-    /// Whether links in the folder lead to what a process has open, as those of /proc/self/fd.
-    fn is_of_descriptors(&self) -> io::Result<bool> {
-        let is_proc =
-            u64::try_from(fstatfs(&self.folder)?.f_type).is_ok_and(|kind| kind == PROC);
-        Ok(is_proc && self.at.ends_with("fd"))
-    }
-}
-
-impl Trust {
-    fn of(folder: &OwnedFd) -> io::Result<Self> {
-        let Stat { st_uid: owner, st_mode: mode, .. } = fstat(folder)?;
-        let others_write = mode & 0o022 != 0;
-        Ok(match owner {
-            0 if !others_write => Self::Own,
-            // such as the settings that Kubernetes mounts, which are links in a folder of mode 777
-            0 if fstatvfs(folder)?.f_flag.contains(StatVfsMountFlags::RDONLY) => Self::Own,
-            0 if mode & 0o1000 != 0 => Self::Sticky,
-            _ => Self::Foreign,
-        })
-    }
-}
-
-/// The names of a path; `..` is one of them.
-fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    use std::path::Component;
-    path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsString::from("..")),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    })
 }

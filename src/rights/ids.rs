@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::look_up;
+use super::aside::look_up;
 
 /// Why something cannot be looked up.
 const NOBODY: &str = "cannot be looked up: nobody does it any more";

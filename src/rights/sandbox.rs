@@ -34,12 +34,12 @@ pub enum Reach {
 /// A sandbox in the making.
 pub struct Sandbox {
     rules: RulesetCreated,
-    inside: Inside,
+    admitted: Admitted,
 }
 
 /// What was let in, to say so of others that they were not.
 #[derive(Debug, Default)]
-struct Inside {
+struct Admitted {
     changes: HashSet<FileId>,
     runs: HashSet<FileId>,
 }
@@ -57,7 +57,7 @@ pub struct Enforced {
 }
 
 /// Once the process is in a sandbox.
-static INSIDE: OnceLock<Inside> = OnceLock::new();
+static INSIDE: OnceLock<Admitted> = OnceLock::new();
 
 /// Once a thread that does something else is in a sandbox of its own.
 static ASIDE: OnceLock<()> = OnceLock::new();
@@ -87,7 +87,7 @@ impl Sandbox {
             .handle_access(AccessFs::from_all(FULL))
             .and_then(Ruleset::create)
             .map_err(|why| explained(&why))?;
-        Ok(Self { rules, inside: Inside::default() })
+        Ok(Self { rules, admitted: Admitted::default() })
     }
 
     /// Lets something be reached: what is there now, and not what may come to be there.
@@ -107,8 +107,8 @@ impl Sandbox {
             Ok((meta.dev(), meta.ino()))
         });
         let added = added.map(|id| match reach {
-            Reach::Change => drop(self.inside.changes.insert(id)),
-            Reach::Run => drop(self.inside.runs.insert(id)),
+            Reach::Change => drop(self.admitted.changes.insert(id)),
+            Reach::Run => drop(self.admitted.runs.insert(id)),
             Reach::List | Reach::Read | Reach::Tidy => {}
         });
         (self, added)
@@ -120,8 +120,8 @@ impl Sandbox {
     ///
     /// When the kernel does not let it.
     pub fn enter(self) -> Result<Enforced, String> {
-        let (enforced, inside) = self.restrict()?;
-        let _ = INSIDE.set(inside);
+        let (enforced, admitted) = self.restrict()?;
+        let _ = INSIDE.set(admitted);
         Ok(enforced)
     }
 
@@ -136,7 +136,7 @@ impl Sandbox {
         Ok(())
     }
 
-    fn restrict(self) -> Result<(Enforced, Inside), String> {
+    fn restrict(self) -> Result<(Enforced, Admitted), String> {
         let status = self.rules.restrict_self().map_err(|why| explained(&why))?;
         let LandlockStatus::Available { effective_abi: abi, .. } = status.landlock else {
             return Err("the kernel has no Landlock".to_owned());
@@ -145,7 +145,7 @@ impl Sandbox {
             return Err("the kernel does not enforce it".to_owned());
         }
         let fully = status.ruleset == RulesetStatus::FullyEnforced;
-        Ok((Enforced { fully, abi }, self.inside))
+        Ok((Enforced { fully, abi }, self.admitted))
     }
 }
 
@@ -157,17 +157,17 @@ pub fn is_in_sandbox() -> bool {
 /// Whether files below a folder may change as far as the sandbox goes. Looks where the path leads
 /// now: what was mounted or made there since the start is not what was let in then.
 pub fn may_change_in_sandbox(folder: &Path) -> bool {
-    INSIDE.get().is_none_or(|inside| lies_in(folder, &inside.changes))
+    INSIDE.get().is_none_or(|admitted| lies_in(folder, &admitted.changes))
 }
 
 /// The same for a folder that is open, by device and inode, if it is one that was let in by itself.
 pub fn is_of_sandbox(id: FileId) -> bool {
-    INSIDE.get().is_none_or(|inside| inside.changes.contains(&id))
+    INSIDE.get().is_none_or(|admitted| admitted.changes.contains(&id))
 }
 
 /// The same for starting a program.
 pub fn may_start_in_sandbox(program: &Path) -> bool {
-    INSIDE.get().is_none_or(|inside| lies_in(program, &inside.runs))
+    INSIDE.get().is_none_or(|admitted| lies_in(program, &admitted.runs))
 }
 
 fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {

@@ -17,14 +17,17 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::{Ids, SWITCH};
+use super::ids::Ids;
+
+/// What it takes to act as somebody else.
+pub(super) const SWITCH: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
 /// What each thread of the server is from [`settle`] on.
-static OWN: OnceLock<State> = OnceLock::new();
+static OWN: OnceLock<Identity> = OnceLock::new();
 
 /// Who a thread is when it opens files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
+struct Identity {
     uid: Uid,
     gid: Gid,
     groups: Vec<Gid>,
@@ -35,7 +38,7 @@ struct State {
 #[derive(Debug)]
 #[must_use]
 pub struct Acting {
-    back: State,
+    back: Identity,
     here: PhantomData<*const ()>,
 }
 
@@ -45,13 +48,13 @@ pub struct Acting {
 ///
 /// The system's.
 pub fn settle() -> io::Result<()> {
-    let _ = OWN.set(State::now()?);
+    let _ = OWN.set(Identity::now()?);
     Ok(())
 }
 
 /// Whether this thread is what it should be while it acts as nobody else.
 pub fn is_settled() -> bool {
-    OWN.get().is_none_or(|own| State::now().is_ok_and(|now| now == *own))
+    OWN.get().is_none_or(|own| Identity::now().is_ok_and(|now| now == *own))
 }
 
 /// Whether threads can act as somebody else.
@@ -73,7 +76,7 @@ pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     let groups = ids.groups.iter().copied().map(Gid::from_raw);
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     let effective = CapabilitySet::empty();
-    State { uid, gid, groups: groups.collect(), effective }.enter().map(Some)
+    Identity { uid, gid, groups: groups.collect(), effective }.enter().map(Some)
 }
 
 /// Whether the system leaves the set-group-ID bit to a file of this group whose mode this thread
@@ -96,7 +99,7 @@ pub fn as_server<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     Ok(work())
 }
 
-impl State {
+impl Identity {
     fn now() -> io::Result<Self> {
         let groups = getgroups()?.into_iter().map(|gid| Gid::from_raw(gid.as_raw()));
         Ok(Self {

@@ -1,0 +1,198 @@
+//! The walk from the root of the file system to a name, as root goes it for the server's own files.
+//!
+//! Root follows a link only where nobody else may change the folder that the link is in.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, fstatfs, fstatvfs,
+    openat, readlinkat, statat,
+};
+use rustix::io::Errno;
+
+/// The name that a walk ends at, in its folder, which is held open.
+pub(super) struct Found {
+    pub(super) folder: OwnedFd,
+    pub(super) name: OsString,
+    /// The path of the folder, for messages.
+    pub(super) at: PathBuf,
+    pub(super) target: Target,
+}
+
+/// What a name may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Anything, by a link as well: whoever asks is not root.
+    Any,
+    /// Anything but a link, in a folder that only root may change.
+    Own,
+    /// A plain file with one name, in a folder that others may change.
+    Foreign,
+    /// A link of `/proc` to what a process has open.
+    Descriptor,
+}
+
+/// Who may change the names in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Root alone.
+    Own,
+    /// Everybody may add names and nobody may replace those of others, as in /tmp.
+    Sticky,
+    /// Others as well.
+    Foreign,
+}
+
+/// More links than this lead nowhere, as for the kernel.
+const MOST_LINKS: usize = 40;
+
+/// `PROC_SUPER_MAGIC`: links there lead to what is open, whatever they read as.
+const PROC: u64 = 0x9fa0;
+
+pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// On the way from the root of the file system to a name.
+pub(super) struct Walk {
+    folder: OwnedFd,
+    at: PathBuf,
+    trust: Trust,
+    /// What is still to be gone.
+    rest: VecDeque<OsString>,
+    links: usize,
+}
+
+impl Walk {
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
+        let folder = openat(CWD, "/", FOLDER, Mode::empty())?;
+        let trust = Trust::of(&folder)?;
+        let rest = parts(path).collect();
+        Ok(Self { folder, at: PathBuf::from("/"), trust, rest, links: 0 })
+    }
+
+    /// Goes to the folder of the last name. Folders that are not there are made.
+    pub(super) fn find(
+        mut self,
+        make: impl Fn(&OwnedFd, &OsStr, Trust) -> io::Result<()>,
+    ) -> io::Result<Found> {
+        while let Some(name) = self.rest.pop_front() {
+            if name == ".." {
+                self.enter(&name)?;
+                continue;
+            }
+            let is_last = self.rest.is_empty();
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            match statat(&self.folder, &name, flags) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+                    if is_last && self.is_of_descriptors()? {
+                        return Ok(self.end(name, Target::Descriptor));
+                    }
+                    self.follow(&name)?;
+                }
+                Ok(_) | Err(Errno::NOENT) if is_last => {
+                    let is_foreign = self.trust != Trust::Own;
+                    let target = if is_foreign { Target::Foreign } else { Target::Own };
+                    return Ok(self.end(name, target));
+                }
+                Ok(_) => self.enter(&name)?,
+                Err(Errno::NOENT) => {
+                    make(&self.folder, &name, self.trust)?;
+                    self.enter(&name)?;
+                }
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Err(Errno::ISDIR.into())
+    }
+
+    fn end(self, name: OsString, target: Target) -> Found {
+        Found { folder: self.folder, name, at: self.at, target }
+    }
+
+    fn enter(&mut self, name: &OsStr) -> io::Result<()> {
+        let folder = openat(&self.folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+        // whoever may change one folder may put another one in the place of any below it
+        if self.trust != Trust::Foreign {
+            self.trust = Trust::of(&folder)?;
+        }
+        self.folder = folder;
+        if name == ".." {
+            self.at.pop();
+        } else {
+            self.at.push(name);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, name: &OsStr) -> io::Result<()> {
+        let at = self.at.display();
+        if self.trust != Trust::Own {
+            let (name, who) = (Path::new(name).display(), self.who()?);
+            let why = format!("leads over {name}, a link in {at}, which {who} may change");
+            return Err(io::Error::other(format!("{why}; root does not follow it")));
+        }
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(io::Error::other(format!(
+                "leads over too many links, the last in {at}"
+            )));
+        }
+        let to = readlinkat(&self.folder, name, Vec::new())?;
+        let to = Path::new(OsStr::from_bytes(to.as_bytes()));
+        if to.is_absolute() {
+            let Self { folder, at, trust, .. } = Self::new(to)?;
+            (self.folder, self.at, self.trust) = (folder, at, trust);
+        }
+        for part in parts(to).collect::<Vec<_>>().into_iter().rev() {
+            self.rest.push_front(part);
+        }
+        Ok(())
+    }
+
+    /// Who besides root may change the folder, for a message.
+    fn who(&self) -> io::Result<String> {
+        let stat = fstat(&self.folder)?;
+        let mode = stat.st_mode;
+        Ok(match stat.st_uid {
+            0 if mode & 0o002 != 0 => "everybody".to_owned(),
+            0 if mode & 0o020 != 0 => format!("the group {}", stat.st_gid),
+            0 => "somebody who may change a folder above it".to_owned(),
+            uid => format!("uid {uid}"),
+        })
+    }
+
+    /// Whether links in the folder lead to what a process has open, as those of /proc/self/fd.
+    fn is_of_descriptors(&self) -> io::Result<bool> {
+        let is_proc =
+            u64::try_from(fstatfs(&self.folder)?.f_type).is_ok_and(|kind| kind == PROC);
+        Ok(is_proc && self.at.ends_with("fd"))
+    }
+}
+
+impl Trust {
+    fn of(folder: &OwnedFd) -> io::Result<Self> {
+        let Stat { st_uid: owner, st_mode: mode, .. } = fstat(folder)?;
+        let others_write = mode & 0o022 != 0;
+        Ok(match owner {
+            0 if !others_write => Self::Own,
+            // such as the settings that Kubernetes mounts, which are links in a folder of mode 777
+            0 if fstatvfs(folder)?.f_flag.contains(StatVfsMountFlags::RDONLY) => Self::Own,
+            0 if mode & 0o1000 != 0 => Self::Sticky,
+            _ => Self::Foreign,
+        })
+    }
+}
+
+/// The names of a path; `..` is one of them.
+fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    use std::path::Component;
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
