@@ -47,34 +47,34 @@ impl Owner {
 
 /// The queues of all users.
 #[derive(Debug)]
-pub(super) struct Queues<J> {
+pub(super) struct Queues<E> {
     /// Users with events, the next one in front.
     turns: VecDeque<String>,
-    users: HashMap<String, Turns<J>>,
+    users: HashMap<String, Turns<E>>,
     waiting: usize,
 }
 
 /// The queues of one user.
 #[derive(Debug)]
-struct Turns<J> {
+struct Turns<E> {
     order: VecDeque<Network>,
-    queues: HashMap<Network, VecDeque<J>>,
+    queues: HashMap<Network, VecDeque<E>>,
     waiting: usize,
 }
 
-impl<J> Default for Queues<J> {
+impl<E> Default for Queues<E> {
     fn default() -> Self {
         Self { turns: VecDeque::new(), users: HashMap::new(), waiting: 0 }
     }
 }
 
-impl<J> Default for Turns<J> {
+impl<E> Default for Turns<E> {
     fn default() -> Self {
         Self { order: VecDeque::new(), queues: HashMap::new(), waiting: 0 }
     }
 }
 
-impl<J> Queues<J> {
+impl<E> Queues<E> {
     /// Number of events that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting
@@ -94,51 +94,51 @@ impl<J> Queues<J> {
     }
 
     /// Adds an event.
-    pub(super) fn push(&mut self, owner: &Owner, job: J) {
+    pub(super) fn push(&mut self, owner: &Owner, event: E) {
         if !self.users.contains_key(&owner.user) {
             self.turns.push_back(owner.user.clone());
         }
-        self.users.entry(owner.user.clone()).or_default().push(owner.network, job);
+        self.users.entry(owner.user.clone()).or_default().push(owner.network, event);
         self.waiting += 1;
     }
 
     /// Takes the next event, and names its user.
-    pub(super) fn pop(&mut self) -> Option<(String, J)> {
+    pub(super) fn pop(&mut self) -> Option<(String, E)> {
         let name = self.turns.pop_front()?;
         let user = self.users.get_mut(&name)?;
-        let job = user.pop()?;
+        let event = user.pop()?;
         self.waiting -= 1;
         if user.waiting > 0 {
             self.turns.push_back(name.clone());
         } else {
             self.users.remove(&name);
         }
-        Some((name, job))
+        Some((name, event))
     }
 }
 
-impl<J> Turns<J> {
-    fn push(&mut self, network: Network, job: J) {
+impl<E> Turns<E> {
+    fn push(&mut self, network: Network, event: E) {
         let order = &mut self.order;
         let queue = self.queues.entry(network).or_insert_with(|| {
             order.push_back(network);
             VecDeque::new()
         });
-        queue.push_back(job);
+        queue.push_back(event);
         self.waiting += 1;
     }
 
-    fn pop(&mut self) -> Option<J> {
+    fn pop(&mut self) -> Option<E> {
         let network = self.order.pop_front()?;
         let queue = self.queues.get_mut(&network)?;
-        let job = queue.pop_front()?;
+        let event = queue.pop_front()?;
         self.waiting -= 1;
         if queue.is_empty() {
             self.queues.remove(&network);
         } else {
             self.order.push_back(network);
         }
-        Some(job)
+        Some(event)
     }
 }
 
@@ -147,15 +147,15 @@ mod tests {
     use super::*;
 
     fn all(queues: &mut Queues<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queues.pop().map(|(_, job)| job)).collect()
+        std::iter::from_fn(|| queues.pop().map(|(_, event)| event)).collect()
     }
 
     #[test]
     fn users_take_turns_and_the_events_of_each_keep_their_order() {
         let mut queues = Queues::default();
         let (ann, ben) = (Owner::user("ann"), Owner::user("ben"));
-        for job in [1, 2, 3] {
-            queues.push(&ann, job);
+        for event in [1, 2, 3] {
+            queues.push(&ann, event);
         }
         queues.push(&ben, 10);
         assert_eq!(queues.pop(), Some(("ann".to_owned(), 1)));
