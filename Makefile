@@ -1,5 +1,5 @@
-# Two commands matter: 'make run' and 'make test'. Both do all set-up themselves. To keep the
-# server on a machine: 'make deb', or 'make install'.
+# 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
+# 'make install', see etc/INSTALL.md.
 
 .PHONY: run test check docs bench soak fuzz clients install installed uninstall deb static nspawn
 
@@ -15,7 +15,7 @@ run:
 	@echo 'stop:     Ctrl-C'
 	@exec cargo run --release --quiet -- --config etc/ftpd.ini
 
-# most tests wait more than they work
+# most tests spend their time waiting
 RUST_TEST_THREADS ?= 6
 test: clients
 	RUST_TEST_THREADS=$(RUST_TEST_THREADS) cargo test
@@ -28,17 +28,20 @@ check:
 
 # The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it;
 # BEFORE=path/to/an/older/ftpd is measured in the same run.
+=======
+# Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
+# ROUNDS= select what is measured.
 bench:
 	cargo bench --bench rivals
 
-# Many clients do everything at random, checked against a model, in each of eight ways for ten
-# minutes. SECONDS=, CLIENTS=, SEED= and WAY= narrow it.
+# Runs many clients that do everything at random and checks them against a model, for ten minutes in
+# each of eight setups. SECONDS=, CLIENTS=, SEED= and WAY= change this.
 soak:
 	cargo test --release --test soak
 
-# Feeds made-up bytes to all that parses foreign ones, each target of tests/fuzz for a minute.
-# SECONDS= and TARGET= narrow it. What libFuzzer learns stays in target/fuzz. Takes a C++ compiler.
-# a stable compiler is fine, if it may be told to count branches
+# Feeds random input to everything that parses bytes of others, for a minute for each target of
+# tests/fuzz. SECONDS= and TARGET= change this. What libFuzzer learns is kept in target/fuzz. Needs a
+# C++ compiler. RUSTC_BOOTSTRAP lets a stable Rust compiler count branches.
 FUZZ = RUSTC_BOOTSTRAP=1 PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo fuzz run --sanitizer none \
   --fuzz-dir tests/fuzz --target-dir $(OUT)/fuzz/build
 fuzz:
@@ -50,12 +53,13 @@ fuzz:
 	    -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 -artifact_prefix=$(OUT)/fuzz/$$target- || exit 1; \
 	done
 
-# Prints the generated parts of etc/ and README.md anew.
+# Rewrites the generated parts of the manuals and the sample settings in etc/.
 docs:
 	FTPD_WRITE_DOCS=1 cargo test --test suite docs::
 
-# For a system: DESTDIR=, PREFIX=, BINARY=target/x86_64-unknown-linux-musl/release/ftpd narrow it.
-# Settings that are there stay as they are. Build first, as yourself, and install as root.
+# Installs the server as a service. Build it first as yourself, and run this as root. Existing
+# settings are kept. DESTDIR= and PREFIX= name other places, BINARY= another program, such as
+# target/x86_64-unknown-linux-musl/release/ftpd.
 PREFIX = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR = $(PREFIX)/share/man
@@ -63,8 +67,12 @@ UNITDIR = $(PREFIX)/lib/systemd/system
 SYSCONFDIR = /etc
 BINARY = $(OUT)/release/ftpd
 # yes: the script for OpenRC too
+=======
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+BINARY = $(TARGET)/release/ftpd
+# yes: install the OpenRC service as well
 OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
-# the files name the program where a package puts it
+# in the source tree, the files name the place where a package puts the program
 PLACE = sed -i 's\#/usr/sbin/ftpd\#$(SBINDIR)/ftpd\#'
 GIVE = install -D -m
 install:
@@ -83,7 +91,8 @@ install:
 	  $(GIVE) 640 etc/ftpd.system.ini $(DESTDIR)$(SYSCONFDIR)/ftpd.ini
 	@test -n "$(DESTDIR)" || $(MAKE) --no-print-directory installed
 
-# What only the running system can be given: the server's user, and a word to systemd.
+# The part of the installation that changes the running system: creates the server's user and the
+# directory for homes, and reloads systemd.
 installed:
 	@getent group ftpd >/dev/null || groupadd --system ftpd
 	@getent passwd ftpd >/dev/null || useradd --system --gid ftpd --no-create-home \
@@ -91,13 +100,13 @@ installed:
 	@test -e /srv/ftp || install -d -m 755 /srv/ftp
 	@test "$$(stat -c %U:%G:%a $(SYSCONFDIR)/ftpd.ini)" != root:root:640 || \
 	  chgrp ftpd $(SYSCONFDIR)/ftpd.ini
-	@echo 'next: give $(SYSCONFDIR)/ftpd.ini a user and check it (ftpd check), then:'
+	@echo 'next: add a user to $(SYSCONFDIR)/ftpd.ini (ftpd adduser), check it (ftpd check), then:'
 	@if [ -d /run/systemd/system ]; then \
 	  systemctl daemon-reload; echo '  systemctl enable --now ftpd'; \
 	elif [ $(OPENRC) = yes ]; then echo '  rc-update add ftpd && rc-service ftpd start'; \
 	else echo '  ftpd --config $(SYSCONFDIR)/ftpd.ini, as the user ftpd'; fi
 
-# Settings, logs, the server's user and what it has stored stay.
+# Leaves the settings, the logs, the server's user and all uploaded files.
 uninstall:
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || \
 	  systemctl disable --now ftpd.service ftpd.socket || true
@@ -108,26 +117,26 @@ uninstall:
 	test $(OPENRC) != yes || rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || systemctl daemon-reload
 
-# A package for Debian and its relatives, in target/debian.
+# Makes a package for Debian and its relatives in target/debian.
 deb:
 	@command -v cargo-deb >/dev/null || test -x target/tools/bin/cargo-deb || \
 	  cargo install --locked --root target/tools cargo-deb
 	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deb
 
-# The package in a booted Debian, as root: takes debootstrap and systemd-container.
+# Tests the package in a booted Debian. Run it as root; it needs debootstrap and systemd-container.
 nspawn: deb
 	sh tests/nspawn/run.sh
 
-# One file that needs nothing else, for any Linux on this kind of processor. Takes a C compiler
-# for musl (Debian: musl-tools).
+# Builds a program that needs no libraries, for any Linux on this kind of processor. Needs a C
+# compiler for musl (Debian: musl-tools).
 STATIC = $(shell uname -m)-unknown-linux-musl
 static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
 	cargo build --release --target $(STATIC)
 	@ls -l $(OUT)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
-# The FTP clients that the tests drive, a browser, and the tools of a file system whose files can
-# be cloned. Without the right to install, a test names what it has to do without.
+# Installs the programs that the tests use: FTP clients, a browser, and the tools of a file system
+# that can clone files. Without the right to install them, tests say what is missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
   chromium logrotate faketime mandoc
 clients:
