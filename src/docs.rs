@@ -7,17 +7,17 @@ use crate::cli::SUBCOMMANDS;
 use crate::config::{KEYS, Key, Section};
 use crate::control::command::{VERBS, Verb};
 
-/// A file of settings that comes with the program.
+/// A sample settings file: what it sets and proposes beside the comments from the key table.
 struct Sample {
-    /// What it sets.
+    /// Keys that it sets, with their values.
     set: &'static [(&'static str, &'static str)],
-    /// What it proposes behind a `;`, instead of the default.
+    /// Keys that it shows in a comment with another value than the default.
     proposed: &'static [(&'static str, &'static str)],
-    /// Begins the section of the user.
+    /// The text that begins the user's section.
     user: &'static str,
 }
 
-/// It is good for a first try, and nothing else.
+/// `etc/ftpd.ini`: loopback only, with a user whose password everybody knows.
 const SAMPLE: Sample = Sample {
     set: &[
         ("ip", "127.0.0.1"),
@@ -31,12 +31,12 @@ const SAMPLE: Sample = Sample {
     ],
     proposed: &[],
     user: "\
-; One section for each user. Replace this one: its password is known to all.
+; One section for each user. Replace this one, because everybody knows its password.
 [user:demo]
 ",
 };
 
-/// What is installed: it has no user, so nothing is served before somebody has thought of one.
+/// `etc/ftpd.system.ini`: it has no user, so the server does not start before somebody adds one.
 const SYSTEM: Sample = Sample {
     set: &[
         ("ip", "0.0.0.0"),
@@ -49,28 +49,28 @@ const SYSTEM: Sample = Sample {
     ],
     proposed: &[("perm", "elmw"), ("home", "/srv/ftp/camera")],
     user: "\
-; One section for each user. Nobody can log in yet, and so the server does not start: take the ;
-; away from these four, choose a password, and make the home, which the server's user must be
-; able to write to:  install -d -o ftpd -g ftpd /srv/ftp/camera
+; One section for each user. There is no user yet, so the server does not start. Either add one with
+; 'ftpd adduser', or remove the ; from these four lines, choose a password, and create the home, which
+; must be writable for the server's user:  install -d -o ftpd -g ftpd /srv/ftp/camera
 ;[user:camera]
 ",
 };
 
 const HEAD: &str = "\
-; Settings of ftpd. 'ftpd check --config FILE' says what is wrong with a file.
+; Settings of ftpd. 'ftpd check --config FILE' reports mistakes in a file; ftpd.ini(5) explains all.
 ;
-; Sizes take K, M, G; durations take s, m, h, d; switches take on and off; 0 or empty means no
-; limit, unless the key says otherwise. A line that starts with ; or # is a comment; elsewhere
-; these belong to the value. A value may stand in double quotes to keep outer spaces. Relative
-; paths start from the folder of this file. A key behind a ; is shown with its default.
+; Sizes take K, M, G; durations take s, m, h, d; switches are on or off; 0 or empty means no limit,
+; unless the key says otherwise. A line that begins with ; or # is a comment; elsewhere in a line,
+; these characters are part of the value. Double quotes around a value keep spaces at its ends.
+; Relative paths start from the directory of this file. A key after a ; is shown with its default.
 ";
 
-/// `etc/ftpd.ini`, for a first try.
+/// Returns the text of `etc/ftpd.ini`, for a first try.
 pub fn sample_ini() -> String {
     ini(&SAMPLE)
 }
 
-/// `etc/ftpd.system.ini`, which is installed.
+/// Returns the text of `etc/ftpd.system.ini`, which is installed as `/etc/ftpd.ini`.
 pub fn system_ini() -> String {
     ini(&SYSTEM)
 }
@@ -84,7 +84,7 @@ fn ini(sample: &Sample) -> String {
     for key in KEYS.iter().filter(|key| key.section() == Section::User) {
         push_sample(key, sample, &mut text);
     }
-    text.push_str("; For this user alone, instead of the server's:\n");
+    text.push_str("; These override the values of [server] for this user:\n");
     for key in KEYS.iter().filter(|key| key.section() == Section::Both) {
         let _ = writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default());
     }
@@ -105,25 +105,25 @@ fn push_sample(key: &Key, sample: &Sample, text: &mut String) {
     };
 }
 
-/// The keys for `ftpd.ini(5)`.
+/// Returns the keys of one section as text for `ftpd.ini(5)`.
 pub fn keys_roff(section: Section) -> String {
     let mut text = String::new();
     for key in KEYS.iter().filter(|key| key.section() == section) {
         let default = match key.default {
-            None => "must be there".to_owned(),
+            None => "none, must be set".to_owned(),
             Some("") => "empty".to_owned(),
             Some(default) => format!("\\fB{}\\fR", roff(default)),
         };
         let _ = writeln!(text, ".TP\n.B {}", roff(key.name));
         let kind = roff(&key.kind.describe());
-        let restart = if key.restarts { "; a change takes a restart" } else { "" };
+        let restart = if key.restarts { "; a change needs a restart" } else { "" };
         let _ = writeln!(text, "{}", filled(key.help));
         let _ = writeln!(text, "{}", lines(&format!("({kind}; default: {default}{restart})")));
     }
     text
 }
 
-/// The subcommands for `ftpd(8)`.
+/// Returns the subcommands as text for `ftpd(8)`.
 pub fn subcommands_roff() -> String {
     let mut text = String::new();
     for subcommand in SUBCOMMANDS {
@@ -135,7 +135,7 @@ pub fn subcommands_roff() -> String {
     text
 }
 
-/// The commands for `ftpd(8)`.
+/// Returns the FTP commands as text for `ftpd(8)`.
 pub fn commands_roff() -> String {
     let mut text = String::new();
     for verb in VERBS {
@@ -152,10 +152,10 @@ fn names(verb: &Verb) -> String {
 fn sentence(verb: &Verb) -> String {
     let mut text = capital(verb.help) + ".";
     if let Some(perm) = verb.perm {
-        let _ = write!(text, " Takes the permission letter {}.", perm.letter());
+        let _ = write!(text, " Needs the permission letter {}.", perm.letter());
     }
     if verb.before_login {
-        text.push_str(" May come before the login.");
+        text.push_str(" Allowed before the login.");
     }
     text
 }
@@ -168,9 +168,9 @@ fn capital(text: &str) -> String {
     text
 }
 
-/// Puts `body` between the lines of `text` that begin and end the part called `name`.
+/// Replaces what is between the lines `begin NAME` and `end NAME` of `text` by `body`.
 ///
-/// Gives nothing back when `text` has no such part.
+/// Returns `None` if `text` has no such lines.
 pub fn splice(text: &str, name: &str, body: &str) -> Option<String> {
     let begin = text.find(&format!("begin {name}"))?;
     let from = begin + text.get(begin..)?.find('\n')? + 1;
@@ -179,23 +179,23 @@ pub fn splice(text: &str, name: &str, body: &str) -> Option<String> {
     Some([text.get(..from)?, body, text.get(to..)?].concat())
 }
 
-/// Text for troff: what it would take for its own is escaped.
+/// Escapes text for troff.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('"', "\\(dq");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-/// A manual whose long lines of text are broken; what is shown as it stands, and requests, stay.
+/// Breaks the long lines of a manual, except requests and what is between `.nf` and `.fi`.
 pub fn broken(manual: &str) -> String {
-    let mut is_shown_as_it_stands = false;
+    let mut is_verbatim = false;
     let mut text = String::new();
     for line in manual.lines() {
         match line {
-            ".nf" => is_shown_as_it_stands = true,
-            ".fi" => is_shown_as_it_stands = false,
+            ".nf" => is_verbatim = true,
+            ".fi" => is_verbatim = false,
             _ => {}
         }
-        let is_text = !is_shown_as_it_stands && !line.starts_with(['.', '\'']);
+        let is_text = !is_verbatim && !line.starts_with(['.', '\'']);
         let line = if is_text && line.len() > 80 { lines(line) } else { line.to_owned() };
         text.push_str(&line);
         text.push('\n');
@@ -203,7 +203,7 @@ pub fn broken(manual: &str) -> String {
     text
 }
 
-/// Text for a manual: a sentence begins a line, and no line is longer than people like to edit.
+/// Wraps text for a manual, with each sentence on a new line, as mandoc recommends.
 fn filled(text: &str) -> String {
     let sentences = text.split(". ").collect::<Vec<_>>();
     let last = sentences.len().saturating_sub(1);
@@ -214,7 +214,7 @@ fn filled(text: &str) -> String {
     sentences.into_iter().enumerate().map(end).collect::<Vec<_>>().join("\n")
 }
 
-/// Breaks a line of a manual. None may begin with what is a request there.
+/// Wraps a line of a manual. Lines that would begin like a request are escaped.
 fn lines(text: &str) -> String {
     let guarded = |line: String| {
         if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
