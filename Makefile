@@ -26,11 +26,8 @@ check:
 	cargo clippy --test soak -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
-# The server beside its rivals, which are fetched; as root. ONLY=, SERVERS= and ROUNDS= narrow it;
-# BEFORE=path/to/an/older/ftpd is measured in the same run.
-=======
 # Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
-# ROUNDS= select what is measured.
+# ROUNDS= select what is measured; BEFORE=path/to/an/older/ftpd is measured in the same run.
 bench:
 	cargo bench --bench rivals
 
@@ -66,10 +63,6 @@ MANDIR = $(PREFIX)/share/man
 UNITDIR = $(PREFIX)/lib/systemd/system
 SYSCONFDIR = /etc
 BINARY = $(OUT)/release/ftpd
-# yes: the script for OpenRC too
-=======
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-BINARY = $(TARGET)/release/ftpd
 # yes: install the OpenRC service as well
 OPENRC = $(if $(wildcard /sbin/openrc-run),yes,no)
 # in the source tree, the files name the place where a package puts the program
