@@ -5,11 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::{Stop, settings_file};
 use crate::config;
 use crate::log::escaped;
+use crate::server::protocol::{self, AdminOrder, SessionView, Unanswered};
 
 /// A server that is busy reading its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +24,7 @@ pub(super) enum Absence {
 }
 
 /// Sends one request to the server of these settings, and gives its answer if it is a good one.
-pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
+pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Answer, Stop> {
     let file = settings_file(file)?;
     let socket = socket(&file)?;
     let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
@@ -39,11 +38,14 @@ pub(super) fn ask(file: Option<&Path>, request: &Value) -> Result<Value, Stop> {
             "; one that runs since before a change of admin_socket is still at the old place";
         Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
     })?;
-    converse(&stream, &socket, request)
+    converse(&stream, &socket, order)
 }
 
 /// The same for who can do without a server.
-pub(super) fn ask_if_there(file: Option<&Path>, request: &Value) -> Result<Value, Absence> {
+pub(super) fn ask_if_there<O: AdminOrder>(
+    file: Option<&Path>,
+    order: O,
+) -> Result<O::Answer, Absence> {
     let file = settings_file(file).map_err(Absence::Failed)?;
     // what is wrong with the file is told by who reads all of it
     let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
@@ -51,7 +53,7 @@ pub(super) fn ask_if_there(file: Option<&Path>, request: &Value) -> Result<Value
         let is_shut = why.kind() == ErrorKind::PermissionDenied;
         if is_shut { Absence::NotAllowed } else { Absence::NoServer }
     })?;
-    converse(&stream, &socket, request).map_err(Absence::Failed)
+    converse(&stream, &socket, order).map_err(Absence::Failed)
 }
 
 fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
@@ -64,44 +66,48 @@ fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
     })
 }
 
-fn converse(mut stream: &UnixStream, socket: &Path, request: &Value) -> Result<Value, Stop> {
-    let answer = (|| {
+fn converse<O: AdminOrder>(
+    mut stream: &UnixStream,
+    socket: &Path,
+    order: O,
+) -> Result<O::Answer, Stop> {
+    let at = socket.display();
+    let hung_up = |why: &dyn std::fmt::Display| {
+        Stop::Failed(format!("the server at {at} has hung up: {why}"))
+    };
+    let request = serde_json::to_string(&order.into()).map_err(|why| hung_up(&why))?;
+    let line = (|| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
-        Ok(serde_json::from_str::<Value>(&line)?)
+        Ok(line)
     })();
-    let answer: Value = answer.map_err(|why: std::io::Error| {
-        let at = socket.display();
-        Stop::Failed(if why.kind() == ErrorKind::WouldBlock {
-            format!("the server at {at} has not answered within {} s", PATIENCE.as_secs())
-        } else {
-            format!("the server at {at} has hung up: {why}")
-        })
+    let line = line.map_err(|why: std::io::Error| {
+        if why.kind() == ErrorKind::WouldBlock {
+            let time = PATIENCE.as_secs();
+            return Stop::Failed(format!(
+                "the server at {at} has not answered within {time} s"
+            ));
+        }
+        hung_up(&why)
     })?;
-    if answer.get("ok").and_then(Value::as_bool) == Some(true) {
-        return Ok(answer);
-    }
-    let why = answer.get("error").and_then(Value::as_str).unwrap_or("no reason given");
-    Err(Stop::Refused(why.to_owned()))
+    protocol::read::<O>(&line).map_err(|why| match why {
+        Unanswered::Refused(why) => Stop::Refused(why),
+        Unanswered::Malformed(why) if why.is_eof() => hung_up(&why),
+        Unanswered::Malformed(why) => {
+            Stop::Failed(format!("the answer of the server at {at} is not understood: {why}"))
+        }
+    })
 }
 
-/// A number of an answer.
-pub(super) fn number(of: &Value, key: &str) -> u64 {
-    of.get(key).and_then(Value::as_u64).unwrap_or_default()
-}
-
-/// A text of an answer, which may come from a stranger, for a terminal.
-pub(super) fn text(of: &Value, key: &str) -> String {
-    let text = of.get(key).and_then(Value::as_str).unwrap_or_default();
+/// Text from the server, which may come from a stranger, made safe for a terminal.
+pub(super) fn safe(text: &str) -> String {
     escaped(text.as_bytes()).to_string()
 }
 
 /// User and address of a session, as a list shows them: nobody is a dash, and TLS a star.
-pub(super) fn client(session: &Value) -> (String, String) {
-    let user = session.get("user").filter(|user| !user.is_null());
-    let user = user.map_or_else(|| "-".to_owned(), |_| text(session, "user"));
-    let tls = session.get("tls").and_then(Value::as_bool) == Some(true);
-    (user, text(session, "address") + if tls { "*" } else { "" })
+pub(super) fn client(session: &SessionView) -> (String, String) {
+    let user = session.user.as_deref().map_or_else(|| "-".to_owned(), safe);
+    (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::admin::{ask, number, text};
+use super::admin::{ask, safe};
 use super::{Arguments, Stop, Word, say};
 use crate::config;
 use crate::log::escaped;
+use crate::server::protocol::Ban;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut words = Vec::new();
@@ -22,23 +21,21 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
     let mut words = words.into_iter();
     let whom = words.next().ok_or_else(|| Stop::Misuse("whom? an address".to_owned()))?;
-    let mut request = json!({ "command": "ban", "address": whom });
-    if let Some(time) = words.next() {
-        let refused = |why| Stop::Misuse(format!("time: '{}' {why}", escaped(time.as_bytes())));
-        if time.is_empty() {
-            return Err(Stop::Misuse("time: is empty; 0 is until it is lifted".to_owned()));
-        }
-        let time = config::duration(&time).map_err(refused)?;
-        let seconds = time.as_ref().map_or(0, Duration::as_secs);
-        if let Some(request) = request.as_object_mut() {
-            request.insert("seconds".to_owned(), Value::from(seconds));
-        }
-    }
-    let answer = ask(arguments.file.as_deref(), &request)?;
-    let time = match answer.get("seconds").and_then(Value::as_u64) {
+    let seconds = words.next().map(|time| seconds(&time)).transpose()?;
+    let banned = ask(arguments.file.as_deref(), Ban { address: whom, seconds })?;
+    let time = match banned.seconds {
         Some(seconds) => format!("for {seconds} s"),
         None => "until it is lifted".to_owned(),
     };
-    let ended = number(&answer, "ended");
-    Ok(say(&format!("{} is banned {time}; {ended} sessions ended", text(&answer, "address"))))
+    let (address, ended) = (safe(&banned.address), banned.ended);
+    Ok(say(&format!("{address} is banned {time}; {ended} sessions ended")))
+}
+
+fn seconds(time: &str) -> Result<u64, Stop> {
+    if time.is_empty() {
+        return Err(Stop::Misuse("time: is empty; 0 is until it is lifted".to_owned()));
+    }
+    let refused = |why| Stop::Misuse(format!("time: '{}' {why}", escaped(time.as_bytes())));
+    let time = config::duration(time).map_err(refused)?;
+    Ok(time.as_ref().map_or(0, Duration::as_secs))
 }

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use super::admin::{ask, number};
+use super::admin::ask;
 use super::{Arguments, Stop, Word, say};
+use crate::server::protocol::{Ended, Kick};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let whom = match arguments.next()? {
@@ -16,8 +15,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         }
     };
     let file = arguments.end()?;
-    let answer = ask(file.as_deref(), &json!({ "command": "kick", "whom": whom }))?;
-    match number(&answer, "ended") {
+    let Ended { ended } = ask(file.as_deref(), Kick { whom })?;
+    match ended {
         0 => Err(Stop::Failed("there is no such session".to_owned())),
         1 => Ok(say("1 session ended")),
         ended => Ok(say(&format!("{ended} sessions ended"))),

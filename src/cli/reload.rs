@@ -2,24 +2,21 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-
-use super::admin::{ask, number};
+use super::admin::ask;
 use super::{Arguments, Stop, complain, say};
+use crate::server::protocol::{Reload, Reloaded};
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let file = arguments.end()?;
-    let answer = match ask(file.as_deref(), &json!({ "command": "reload" })) {
+    let Reloaded { warnings, ended } = match ask(file.as_deref(), Reload {}) {
         Err(Stop::Refused(faults)) => {
             complain(&faults);
             return Err(Stop::BadConfig);
         }
         other => other?,
     };
-    let warnings = answer.get("warnings").and_then(Value::as_array);
-    for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
+    for warning in warnings {
         complain(&format!("warning: {warning}"));
     }
-    let ended = number(&answer, "ended");
     Ok(say(&format!("settings reloaded; sessions of removed users that were ended: {ended}")))
 }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use rustix::termios::tcgetwinsize;
-use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::admin::{number, text};
+use super::admin::safe;
+use crate::server::protocol::TransferView;
 
 /// Columns and rows of a terminal that does not say.
 const USUAL: (usize, usize) = (80, 24);
@@ -22,8 +22,8 @@ pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
 }
 
 /// A transfer as a line: a bar if it is known how long it will be, the rate, and the file.
-pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
-    let (bytes, size) = (number(of, "bytes"), of.get("size").and_then(Value::as_u64));
+pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
+    let (bytes, size) = (of.bytes, of.size);
     let mut line = match size {
         Some(size) => {
             let percent = (bytes.min(size) * 100).checked_div(size).unwrap_or(100);
@@ -33,9 +33,9 @@ pub(super) fn transfer(of: &Value, rate: u64, columns: usize) -> String {
     };
     let rate = format!("{}/s", binary(rate));
     // a String takes whatever is written to it
-    let _ = write!(line, " {rate:>12} {:<4} ", text(of, "doing"));
+    let _ = write!(line, " {rate:>12} {:<4} ", safe(&of.doing));
     let room = columns.saturating_sub(line.width());
-    line + &tail(&text(of, "path"), room)
+    line + &tail(&safe(&of.path), room)
 }
 
 fn bar(percent: u64, columns: usize) -> String {
@@ -122,9 +122,12 @@ fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn running(doing: &str, path: &str, bytes: u64, size: Option<u64>) -> TransferView {
+        let (doing, path) = (doing.to_owned(), path.to_owned());
+        TransferView { doing, way: None, path, bytes, size, seconds: 2.0 }
+    }
 
     #[test]
     fn sizes_have_one_digit_behind_the_point_and_bytes_have_none() {
@@ -143,14 +146,14 @@ mod tests {
     #[test]
     fn a_line_fits_and_keeps_the_end_of_the_path() {
         let path = format!("/srv/{}/end.jpg", "x".repeat(200));
-        let all = json!({ "doing": "RETR", "path": path, "bytes": 50, "size": 100 });
+        let all = running("RETR", &path, 50, Some(100));
         let line = transfer(&all, 2048, 80);
         assert_eq!(line.width(), 80, "{line}");
         assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR …"), "{line}");
         assert!(line.ends_with("x/end.jpg"), "{line}");
-        let open = json!({ "doing": "STOR", "path": "/a", "bytes": 2048, "size": null });
+        let open = running("STOR", "/a", 2048, None);
         assert!(transfer(&open, 0, 80).contains("2.0 KiB so far"));
-        let empty = json!({ "doing": "RETR", "path": "/a", "bytes": 0, "size": 0 });
+        let empty = running("RETR", "/a", 0, Some(0));
         assert!(transfer(&empty, 0, 80).contains("100 %"));
     }
 

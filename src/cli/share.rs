@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 use nix::ifaddrs::getifaddrs;
 use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::Value;
 use tempfile::TempDir;
 
-use super::admin::number;
 use super::screen::{per_second, size, transfer};
 use super::{Arguments, Stop, Word, complain, say, serve};
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
+use crate::server::protocol::SessionView;
 use crate::server::{Order, Server, SettingsSource, Supervisor};
 
 /// Letters of a password; none is mistaken for another one.
@@ -256,7 +255,7 @@ struct Drawn {
 impl Screen {
     /// Draws the bars anew, again and again.
     #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
-    fn follow(&self, sessions: impl Fn() -> Vec<Value> + Send + 'static) {
+    fn follow(&self, sessions: impl Fn() -> Vec<SessionView> + Send + 'static) {
         let screen = self.clone();
         let mut before = HashMap::new();
         let mut at = Instant::now();
@@ -281,15 +280,15 @@ impl Screen {
 
 /// A line for each transfer, and how far each has come.
 fn bars(
-    sessions: &[Value],
+    sessions: &[SessionView],
     before: &HashMap<u64, u64>,
     since: Duration,
 ) -> (String, HashMap<u64, u64>) {
     let (columns, rows) = size(io::stderr());
     let (mut text, mut bytes) = (String::new(), HashMap::new());
     for session in sessions {
-        let Some(of) = session.get("transfer").filter(|of| !of.is_null()) else { continue };
-        let (id, now) = (number(session, "id"), number(of, "bytes"));
+        let Some(of) = &session.transfer else { continue };
+        let (id, now) = (session.id, of.bytes);
         let earlier = before.get(&id).copied().unwrap_or_default().min(now);
         if bytes.len() + 1 < rows {
             let rate = per_second(now - earlier, since.as_secs_f64());

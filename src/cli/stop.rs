@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
 use super::admin::ask;
 use super::{Arguments, Stop, say};
+use crate::server::protocol;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [now] = arguments.switches(["--now"])?;
-    ask(arguments.file.as_deref(), &json!({ "command": "stop", "now": now }))?;
+    ask(arguments.file.as_deref(), protocol::Stop { now })?;
     Ok(say("the server stops"))
 }

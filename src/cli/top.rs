@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::admin::{ask, client, number, text};
-use super::screen::{binary, clock, head, padded, per_second, size, transfer, widest};
+use super::admin::{ask, client};
+use super::screen::{self, binary, clock, head, padded, per_second, size, widest};
 use super::terminal::Terminal;
 use super::{Arguments, Stop};
+use crate::control::Way;
 use crate::log;
+use crate::server::protocol::{SessionView, Sessions, TransferView, Who};
 
 /// From one picture to the next.
 const EVERY: Duration = Duration::from_secs(1);
@@ -36,9 +37,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let terminal = if is_seen { Terminal::keys().ok() } else { None };
     let mut above = 0;
     loop {
-        let sessions = sessions(arguments.file.as_deref())?;
+        let Sessions { sessions } = ask(arguments.file.as_deref(), Who {})?;
         let printed = if json {
-            log::json(&Value::from(sessions))
+            log::json(&json!(sessions))
         } else {
             let clear = if is_seen { CLEAR } else { "" };
             format!("{clear}{}", picture(&sessions, &mut before, size(&stdout), &mut above))
@@ -139,11 +140,6 @@ fn say_on(text: &str) -> bool {
     writeln!(std::io::stdout(), "{text}").is_ok()
 }
 
-fn sessions(file: Option<&Path>) -> Result<Vec<Value>, Stop> {
-    let answer = ask(file, &json!({ "command": "who" }))?;
-    Ok(answer.get("sessions").and_then(Value::as_array).cloned().unwrap_or_default())
-}
-
 /// What each transfer had come to when it was looked at last.
 #[derive(Default)]
 struct Before {
@@ -152,71 +148,97 @@ struct Before {
 }
 
 impl Before {
-    /// Since the last picture; or, where there is none, since the transfer began.
-    fn rate(&self, id: u64, of: &Value) -> u64 {
-        let bytes = number(of, "bytes");
-        let earlier = self.bytes.get(&id).filter(|earlier| **earlier <= bytes);
+    /// Bytes per second since the last picture, or since the transfer began if that was later.
+    fn rate(&self, id: u64, of: &TransferView) -> u64 {
+        let earlier = self.bytes.get(&id).filter(|earlier| **earlier <= of.bytes);
         if let (Some(at), Some(earlier)) = (self.at, earlier) {
-            return per_second(bytes - earlier, at.elapsed().as_secs_f64());
+            return per_second(of.bytes - earlier, at.elapsed().as_secs_f64());
         }
-        let seconds = of.get("seconds").and_then(Value::as_f64);
-        per_second(bytes, seconds.unwrap_or_default())
+        per_second(of.bytes, of.seconds)
     }
 }
 
-/// `above` is the number of lines that were scrolled away, which becomes one that there is.
+/// The sum of all transfers.
+#[derive(Default)]
+struct Totals {
+    transfers: usize,
+    up: u64,
+    down: u64,
+}
+
+impl Totals {
+    fn add(&mut self, transfer: &TransferView, rate: u64) {
+        self.transfers += 1;
+        let sum = match transfer.way {
+            Some(Way::Upload) => &mut self.up,
+            Some(Way::Download | Way::Listing) | None => &mut self.down,
+        };
+        *sum = sum.saturating_add(rate);
+    }
+}
+
+/// Columns of a user's name and of an address.
+struct Widths {
+    user: usize,
+    address: usize,
+}
+
+/// What a terminal shows. `above` is the number of lines that were scrolled away; it becomes one
+/// that is possible.
 fn picture(
-    sessions: &[Value],
+    sessions: &[SessionView],
     before: &mut Before,
     (columns, rows): (usize, usize),
     above: &mut usize,
 ) -> String {
-    let runs = |session: &Value| session.get("transfer").is_some_and(|of| !of.is_null());
-    let (mut busy, idle): (Vec<_>, Vec<_>) = sessions.iter().partition(|one| runs(one));
-    busy.extend(idle);
-    let sessions = busy;
-    let clients: Vec<_> = sessions.iter().map(|session| client(session)).collect();
-    let wide = widest(clients.iter().map(|(user, _)| user.as_str()), USER);
-    let far = widest(clients.iter().map(|(_, address)| address.as_str()), ADDRESS);
-    let (mut lines, mut running) = (Vec::new(), 0);
-    let (mut up, mut down) = (0_u64, 0_u64);
-    let mut bytes = HashMap::new();
-    for (session, (user, address)) in sessions.iter().zip(&clients) {
-        let id = number(session, "id");
-        let (user, address) = (padded(user, wide), padded(address, far));
-        let time = clock(number(session, "seconds"));
-        let of = session.get("transfer").filter(|of| !of.is_null());
-        let idle = if of.is_none() { "  idle" } else { "" };
-        lines.push(format!("{id:>5} {user} {address} {time:>8}{idle}"));
-        let Some(of) = of else { continue };
-        let rate = before.rate(id, of);
-        running += 1;
-        if matches!(text(of, "doing").as_str(), "STOR" | "APPE" | "STOU") {
-            up = up.saturating_add(rate);
-        } else {
-            down = down.saturating_add(rate);
-        }
-        bytes.insert(id, number(of, "bytes"));
-        lines.push(format!("      {}", transfer(of, rate, columns.saturating_sub(6))));
+    let (mut sorted, idle): (Vec<_>, Vec<_>) =
+        sessions.iter().partition(|session| session.transfer.is_some());
+    sorted.extend(idle);
+    let clients: Vec<_> = sorted.iter().map(|session| client(session)).collect();
+    let widths = Widths {
+        user: widest(clients.iter().map(|(user, _)| user.as_str()), USER),
+        address: widest(clients.iter().map(|(_, address)| address.as_str()), ADDRESS),
+    };
+    let (mut lines, mut totals, mut bytes) = (Vec::new(), Totals::default(), HashMap::new());
+    for (session, client) in sorted.iter().zip(&clients) {
+        lines.push(line(session, client, &widths));
+        let Some(transfer) = &session.transfer else { continue };
+        let rate = before.rate(session.id, transfer);
+        totals.add(transfer, rate);
+        bytes.insert(session.id, transfer.bytes);
+        let bar = screen::transfer(transfer, rate, columns.saturating_sub(6));
+        lines.push(format!("      {bar}"));
     }
     *before = Before { at: Some(Instant::now()), bytes };
-    let mut picture = format!(
-        "ftpd: {} sessions, {running} transfers, in {}/s, out {}/s\n",
-        sessions.len(),
-        binary(up),
-        binary(down)
-    );
-    let (user, address) = (padded("USER", wide), padded("ADDRESS (* TLS)", far));
-    let title = format!("{:>5} {user} {address} {:>8}", "ID", "TIME");
-    picture.push_str(&head(&title, columns));
-    // two are above, and the cursor stands on the last
-    let room = rows.saturating_sub(3);
-    let is_whole = lines.len() <= room;
-    let shown = if is_whole { lines.len() } else { room.saturating_sub(1) };
+    let Totals { transfers, up, down } = totals;
+    let (count, up, down) = (sessions.len(), binary(up), binary(down));
+    let totals =
+        format!("ftpd: {count} sessions, {transfers} transfers, in {up}/s, out {down}/s");
+    let user = padded("USER", widths.user);
+    let address = padded("ADDRESS (* TLS)", widths.address);
+    let title = head(&format!("{:>5} {user} {address} {:>8}", "ID", "TIME"), columns);
+    // two are above, and the cursor is on the last
+    let shown = visible(&lines, columns, rows.saturating_sub(3), above);
+    format!("{totals}\n{title}{shown}")
+}
+
+/// The line of a session.
+fn line(session: &SessionView, (user, address): &(String, String), widths: &Widths) -> String {
+    let (user, address) = (padded(user, widths.user), padded(address, widths.address));
+    let (id, time) = (session.id, clock(session.seconds));
+    let idle = if session.transfer.is_none() { "  idle" } else { "" };
+    format!("{id:>5} {user} {address} {time:>8}{idle}")
+}
+
+/// The lines that fit into some rows, and how many do not.
+fn visible(lines: &[String], columns: usize, rows: usize, above: &mut usize) -> String {
+    let is_whole = lines.len() <= rows;
+    let shown = if is_whole { lines.len() } else { rows.saturating_sub(1) };
     *above = (*above).min(lines.len() - shown);
+    let mut text = String::new();
     for line in lines.iter().skip(*above).take(shown) {
         // a String takes whatever is written to it
-        let _ = write!(picture, "\n{}", head(line, columns));
+        let _ = write!(text, "\n{}", head(line, columns));
     }
     if !is_whole {
         let below = lines.len() - shown - *above;
@@ -225,29 +247,47 @@ fn picture(
             (above, 0) => format!("({above} lines above)"),
             (above, below) => format!("({above} lines above, {below} more lines)"),
         };
-        let _ = write!(picture, "\n{}", head(&rest, columns));
+        let _ = write!(text, "\n{}", head(&rest, columns));
     }
-    picture
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn busy(id: u64, bytes: u64) -> Value {
-        json!({
-            "id": id, "user": "bob", "address": "192.0.2.7", "tls": true, "seconds": 61,
-            "transfer": {
-                "doing": "RETR", "path": "/srv/x", "bytes": bytes, "size": 4096, "seconds": 2.0,
-            },
-        })
+    fn busy(id: u64, bytes: u64) -> SessionView {
+        SessionView {
+            id,
+            user: Some("bob".to_owned()),
+            address: [192, 0, 2, 7].into(),
+            port: 4000,
+            tls: true,
+            since: String::new(),
+            seconds: 61,
+            transfer: Some(TransferView {
+                doing: "RETR".to_owned(),
+                way: Some(Way::Download),
+                path: "/srv/x".to_owned(),
+                bytes,
+                size: Some(4096),
+                seconds: 2.0,
+            }),
+        }
     }
 
     #[test]
     fn a_picture_has_totals_a_line_for_each_session_and_a_bar_for_each_transfer() {
         let mut before = Before::default();
-        let idle =
-            json!({ "id": 2, "user": null, "address": "::1", "tls": false, "seconds": 5 });
+        let idle = SessionView {
+            id: 2,
+            user: None,
+            address: std::net::Ipv6Addr::LOCALHOST.into(),
+            tls: false,
+            seconds: 5,
+            transfer: None,
+            ..busy(2, 0)
+        };
         let picture = picture(&[idle, busy(1, 2048)], &mut before, (80, 24), &mut 0);
         let lines: Vec<_> = picture.lines().collect();
         assert_eq!(lines[0], "ftpd: 2 sessions, 1 transfers, in 0 B/s, out 1.0 KiB/s");
@@ -286,9 +326,9 @@ mod tests {
     #[test]
     fn columns_stay_in_line_whatever_names_look_like() {
         let mut wide = busy(1, 1);
-        wide["user"] = json!("漢字漢字漢字漢字");
+        wide.user = Some("漢字漢字漢字漢字".to_owned());
         let mut long = busy(2, 1);
-        long["user"] = json!("x".repeat(100));
+        long.user = Some("x".repeat(100));
         let picture =
             picture(&[wide, long, busy(3, 1)], &mut Before::default(), (120, 24), &mut 0);
         let at = |line: &str| {

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use super::admin::{ask, number};
+use super::admin::ask;
 use super::{Arguments, Stop, Word, say};
+use crate::server::protocol::{Lifted, Unban};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let whom = match arguments.next()? {
@@ -14,8 +13,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         None => return Err(Stop::Misuse("whom? an address, or all".to_owned())),
     };
     let file = arguments.end()?;
-    let answer = ask(file.as_deref(), &json!({ "command": "unban", "address": whom }))?;
-    match (number(&answer, "lifted"), whom == "all") {
+    let is_all = whom == "all";
+    let Lifted { lifted } = ask(file.as_deref(), Unban { address: whom })?;
+    match (lifted, is_all) {
         (0, false) => Err(Stop::Failed("it is not banned".to_owned())),
         (1, _) => Ok(say("1 ban lifted")),
         (lifted, _) => Ok(say(&format!("{lifted} bans lifted"))),

@@ -15,6 +15,7 @@ use super::{Arguments, Stop, complain, load, say};
 use crate::auth::{LastLogin, last_logins};
 use crate::config::{Config, Password, User};
 use crate::log::{self, escaped, stamp};
+use crate::server::protocol::Who;
 
 /// What is known about logins.
 struct Known {
@@ -46,10 +47,8 @@ impl Known {
             None
         });
         // there may be no server, or one that this user may not ask
-        let answer = ask(Some(file), &json!({ "command": "who" })).unwrap_or_default();
-        let sessions = answer.get("sessions").and_then(Value::as_array);
-        let name = |session: &Value| Some(session.get("user")?.as_str()?.to_owned());
-        let here = sessions.into_iter().flatten().filter_map(name).collect();
+        let sessions = ask(Some(file), Who {}).map(|answer| answer.sessions);
+        let here = sessions.into_iter().flatten().filter_map(|session| session.user).collect();
         Self { last: last.unwrap_or_default(), here }
     }
 }

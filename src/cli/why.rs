@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::process::geteuid;
-use serde_json::{Value, json};
 
-use super::admin::{Absence, ask_if_there, text};
+use super::admin::{Absence, ask_if_there, safe};
 use super::help::nearest;
 use super::unit::server_user;
 use super::{Arguments, FAILED, Stop, Word, complain, load, say};
 use crate::control::{self, ACTIONS};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
+use crate::server::protocol::{VerdictView, Verdicts, Why};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut words = Vec::new();
@@ -68,13 +68,12 @@ fn by_server(
     path: &OsStr,
     action: Option<&str>,
 ) -> Result<Option<Lines>, Stop> {
-    let request = json!({
-        "command": "why",
-        "user": name.as_bytes(),
-        "path": path.as_bytes(),
-        "action": action,
-    });
-    let answer = match ask_if_there(file, &request) {
+    let order = Why {
+        user: name.as_bytes().to_owned(),
+        path: path.as_bytes().to_owned(),
+        action: action.map(str::to_owned),
+    };
+    let Verdicts { answers } = match ask_if_there(file, order) {
         Ok(answer) => answer,
         Err(Absence::NotAllowed) => {
             complain("(the running server could not be asked: permission denied; try sudo)");
@@ -88,15 +87,12 @@ fn by_server(
         Err(Absence::Failed(Stop::Refused(why))) => return Err(Stop::Failed(why)),
         Err(Absence::Failed(why)) => return Err(why),
     };
-    let answers = answer.get("answers").and_then(Value::as_array);
-    let line = |one: &Value| {
-        let refusal =
-            one.get("refusal").filter(|why| !why.is_null()).map(|_| text(one, "refusal"));
-        // quoted already
-        let path = one.get("path").and_then(Value::as_str).unwrap_or_default();
-        printed(&text(one, "action"), path, refusal)
+    let line = |verdict: VerdictView| {
+        let refusal = verdict.refusal.as_deref().map(safe);
+        // the path is quoted already
+        printed(&safe(&verdict.action), &verdict.path, refusal)
     };
-    Ok(Some(answers.into_iter().flatten().map(line).collect()))
+    Ok(Some(answers.into_iter().map(line).collect()))
 }
 
 fn by_itself(

@@ -26,7 +26,7 @@ mod registry;
 mod reload;
 mod root;
 mod source;
-mod stats;
+pub mod stats;
 mod stop;
 mod watch;
 mod workers;
@@ -52,6 +52,7 @@ use pool::Pool;
 use reload::turn::{Beside, Turn};
 use watch::{Acceptor, Watch};
 
+pub use admin::protocol;
 pub use handed::Handed;
 #[doc(hidden)]
 pub use metrics::http::parse_request;
@@ -226,7 +227,7 @@ impl Server {
     }
 
     /// Tells of the sessions as the admin socket does.
-    pub fn sessions(&self) -> impl Fn() -> Vec<serde_json::Value> + Send + use<> {
+    pub fn sessions(&self) -> impl Fn() -> Vec<protocol::SessionView> + Send + use<> {
         let hub = Arc::clone(&self.hub);
         move || admin::view::sessions(&hub)
     }

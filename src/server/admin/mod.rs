@@ -5,6 +5,7 @@
 
 mod carry_out;
 mod guests;
+pub mod protocol;
 pub(super) mod socket;
 pub(super) mod view;
 
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::hub::Hub;
-use carry_out::{answer, refused};
+use carry_out::answer;
 use guests::{Guest, GuestState, Guests};
+use protocol::refused;
 use socket::AdminSocket;
 
 /// A client that has asked something is let go when it asks nothing for this long, or does not take
@@ -76,9 +78,8 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
         // what follows would be taken for another request
         let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
         *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
-        let mut order = None;
-        let mut answer =
-            if is_whole { answer(&line, hub, &mut order) } else { refused("too long") };
+        let (mut answer, order) =
+            if is_whole { answer(&line, hub) } else { (refused("too long"), None) };
         *guest.state() = GuestState { asked: true, at_work: false, since: Instant::now() };
         if hub.shared.stop.is_soon()
             && let Some(answer) = answer.as_object_mut()

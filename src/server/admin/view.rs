@@ -2,52 +2,49 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
-
-use crate::control::Sight;
+use super::protocol::{BanView, SessionView, TransferView};
+use crate::control::{Sight, Way};
 use crate::log::stamp;
 use crate::server::admission::ban::Ban;
 use crate::server::admission::place::Place;
 use crate::server::hub::Hub;
 
-pub(in crate::server) fn bans(hub: &Hub) -> Vec<Value> {
+/// Every ban that is in effect.
+pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
     let now = Instant::now();
-    let ban = |(place, ban): (Place, Ban)| {
-        json!({
-            "address": place.to_string(),
-            "left": ban.left(now).map(|left| left.as_secs()),
-            "failures": ban.failures,
-            "last": ban.last.map_or_else(|| "by hand".to_owned(), |last| last.to_string()),
-            "closed": ban.closed,
-        })
+    let ban = |(place, ban): (Place, Ban)| BanView {
+        address: place.to_string(),
+        left: ban.left(now).map(|left| left.as_secs()),
+        failures: ban.failures,
+        last: ban.last.map_or_else(|| "by hand".to_owned(), |last| last.to_string()),
+        closed: ban.closed,
     };
     hub.bans.list(now).into_iter().map(ban).collect()
 }
 
 /// Every session as it is now.
-pub(in crate::server) fn sessions(hub: &Hub) -> Vec<Value> {
+pub(in crate::server) fn sessions(hub: &Hub) -> Vec<SessionView> {
     hub.registry.sights().iter().map(session).collect()
 }
 
-pub(in crate::server) fn session(sight: &Sight) -> Value {
-    let transfer = sight.transfer.as_ref().map(|under| {
-        let seconds = under.took.as_secs_f64();
-        json!({
-            "doing": under.verb,
-            "path": under.path.to_string_lossy(),
-            "bytes": under.bytes,
-            "size": under.size,
-            "seconds": seconds,
-        })
+/// One session.
+pub(in crate::server) fn session(sight: &Sight) -> SessionView {
+    let transfer = sight.transfer.as_ref().map(|under| TransferView {
+        doing: under.verb.to_owned(),
+        way: Some(Way::of(under.verb)),
+        path: under.path.to_string_lossy().into_owned(),
+        bytes: under.bytes,
+        size: under.size,
+        seconds: under.took.as_secs_f64(),
     });
-    json!({
-        "id": sight.id,
-        "user": sight.user,
-        "address": sight.peer.ip().to_string(),
-        "port": sight.peer.port(),
-        "tls": sight.tls,
-        "since": stamp(sight.since.date()),
-        "seconds": sight.since.age().as_secs(),
-        "transfer": transfer,
-    })
+    SessionView {
+        id: sight.id,
+        user: sight.user.clone(),
+        address: sight.peer.ip(),
+        port: sight.peer.port(),
+        tls: sight.tls,
+        since: stamp(sight.since.date()),
+        seconds: sight.since.age().as_secs(),
+        transfer,
+    }
 }

@@ -110,10 +110,10 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
         }
         "/" => ("text/html; charset=utf-8", page::PAGE.to_owned()),
         "/status.json" => ("application/json", status(hub, rates)),
-        "/metrics" => {
-            let metrics = stats::metrics(hub, &hub.registry.sights());
-            ("text/plain; version=0.0.4; charset=utf-8", stats::prometheus(&metrics))
-        }
+        "/metrics" => (
+            "text/plain; version=0.0.4; charset=utf-8",
+            stats::prometheus(hub, &hub.registry.sights()),
+        ),
         _ => {
             let text = "There are /, /metrics and /status.json.\n";
             return refusal(NOT_FOUND, text, "", head_alone);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::admin::protocol::Reloaded;
 use super::hub::Hub;
 use super::{confine, root, workers};
 use crate::config::Confine;
@@ -15,15 +16,6 @@ use turn::{Held, Running};
 /// For a file that only the sandbox hides.
 const OUTSIDE: &str = "what lies outside of the folders that the settings named at the start is \
                        hidden by the sandbox, and takes a restart";
-
-/// What a reload has changed, for whoever asked for it.
-#[derive(Debug, Default)]
-pub(super) struct Reloaded {
-    /// What the settings say that is hardly meant, and what takes a restart.
-    pub(super) warnings: Vec<String>,
-    /// Sessions of users that are no more.
-    pub(super) ended: usize,
-}
 
 /// A reload waits so long for the one before it, which is less than who asked for it does.
 const PATIENCE: Duration = Duration::from_secs(30);

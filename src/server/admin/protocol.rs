@@ -1,0 +1,381 @@
+//! The protocol of the admin socket: what the subcommands of `ftpd` ask the running server, and
+//! what it answers. Server and subcommands both speak these types; ftpd(8) describes them.
+//!
+//! A request is one line, a JSON object whose member `command` names it. The answer is one line as
+//! well: `{"ok":true, ...}` with the members of the answer, or `{"ok":false,"error":"..."}`. A
+//! server that is about to stop adds `"stopping":true`.
+//!
+//! A new order is a row of `orders!`, a struct with its members, and how it is carried out.
+
+use std::net::IpAddr;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::control::Way;
+use crate::server::stats::Numbers;
+
+/// An order to the running server, with the answer to it if it was carried out.
+pub trait AdminOrder: Into<Request> {
+    /// What the server answers.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+/// Makes the enum of all requests, and links each to its answer.
+macro_rules! orders {
+    ($($order:ident => $answer:ty,)*) => {
+        /// One request: the line that a client of the admin socket sends.
+        #[derive(Debug, Serialize, Deserialize)]
+        #[serde(tag = "command", rename_all = "lowercase")]
+        pub enum Request {
+            $(#[doc = concat!("See [`", stringify!($order), "`].")] $order($order),)*
+            /// A request that this version of the server does not know.
+            #[serde(other)]
+            Unknown,
+        }
+
+        $(
+            impl AdminOrder for $order {
+                type Answer = $answer;
+            }
+
+            impl From<$order> for Request {
+                fn from(order: $order) -> Self {
+                    Self::$order(order)
+                }
+            }
+        )*
+    };
+}
+
+orders! {
+    Who => Sessions,
+    Kick => Ended,
+    Stats => Statistics,
+    Why => Verdicts,
+    Bans => BanList,
+    Ban => Banned,
+    Unban => Lifted,
+    Reload => Reloaded,
+    Stop => Stopping,
+}
+
+/// Lists the sessions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Who {}
+
+/// Ends sessions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kick {
+    /// The number of a session, an address, or the name of a user; `user:NAME` if the name looks
+    /// like one of the others.
+    pub whom: String,
+}
+
+/// Asks for all metrics.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stats {}
+
+/// Asks whether a user may do something with a path. Names are bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Why {
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// The path, as a client would send it.
+    pub path: Vec<u8>,
+    /// What the user wants to do; `None`: the usual actions.
+    pub action: Option<String>,
+}
+
+/// Lists the bans.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bans {}
+
+/// Bans an address.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ban {
+    /// An address, or an IPv6 prefix of 64 bits.
+    pub address: String,
+    /// How long the ban lasts; 0: until it is lifted by hand; `None`: for `ban_time`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// Lifts bans.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unban {
+    /// An address, an IPv6 prefix of 64 bits, or `all`.
+    pub address: String,
+}
+
+/// Reads the settings again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reload {}
+
+/// Stops the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stop {
+    /// Whether running transfers end at once, and not after `shutdown_grace`.
+    #[serde(default)]
+    pub now: bool,
+}
+
+/// The answer to [`Who`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Every session, the oldest first.
+    pub sessions: Vec<SessionView>,
+}
+
+/// A session as the admin socket and the status page show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionView {
+    /// The number of the session, by which it can be ended.
+    pub id: u64,
+    /// The user that is logged in.
+    pub user: Option<String>,
+    /// The address of the client.
+    pub address: IpAddr,
+    /// The port of the client.
+    pub port: u16,
+    /// Whether TLS protects the control connection.
+    pub tls: bool,
+    /// When the session began, as the log writes it.
+    pub since: String,
+    /// How long ago that was, in seconds.
+    pub seconds: u64,
+    /// The transfer that runs.
+    pub transfer: Option<TransferView>,
+}
+
+/// A running transfer as the admin socket and the status page show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferView {
+    /// The command, such as `RETR`.
+    pub doing: String,
+    /// What is transferred; `None`: the server is an older one, which does not say.
+    #[serde(default, with = "word")]
+    pub way: Option<Way>,
+    /// The file or directory.
+    pub path: String,
+    /// Number of bytes so far.
+    pub bytes: u64,
+    /// Number of bytes that there will be, if that is known.
+    pub size: Option<u64>,
+    /// How long the transfer has been running.
+    pub seconds: f64,
+}
+
+/// The answer to [`Kick`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// Number of sessions that were ended.
+    pub ended: usize,
+}
+
+/// The answer to [`Stats`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Statistics {
+    /// The version of the server.
+    pub version: String,
+    /// When the server was started, as the log writes it.
+    pub since: String,
+    /// How long ago that was, in seconds.
+    pub seconds: u64,
+    /// All metrics.
+    pub stats: Numbers,
+}
+
+/// The answer to [`Why`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Verdicts {
+    /// One for each action.
+    pub answers: Vec<VerdictView>,
+}
+
+/// Whether a user may do one thing with a path.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VerdictView {
+    /// The action.
+    pub action: String,
+    /// The path on the server, quoted.
+    pub path: String,
+    /// Why the action is refused; `None`: it is allowed.
+    pub refusal: Option<String>,
+}
+
+/// The answer to [`Bans`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BanList {
+    /// Every ban, the one that ends first in front.
+    pub bans: Vec<BanView>,
+}
+
+/// A ban as the admin socket and the status page show it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BanView {
+    /// The address, or the IPv6 prefix of 64 bits.
+    pub address: String,
+    /// How long the ban still lasts, in seconds; `None`: until it is lifted by hand.
+    pub left: Option<u64>,
+    /// Number of failures that led to the ban.
+    pub failures: usize,
+    /// The last of them, or that the ban was made by hand.
+    pub last: String,
+    /// Number of connections that were closed since.
+    pub closed: u64,
+}
+
+/// The answer to [`Ban`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Banned {
+    /// The address, or the IPv6 prefix of 64 bits.
+    pub address: String,
+    /// How long the ban lasts; `None`: until it is lifted by hand.
+    pub seconds: Option<u64>,
+    /// Number of sessions that were ended.
+    pub ended: usize,
+}
+
+/// The answer to [`Unban`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Lifted {
+    /// Number of bans that were lifted.
+    pub lifted: usize,
+}
+
+/// The answer to [`Reload`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Doubtful settings, and keys whose change takes a restart.
+    pub warnings: Vec<String>,
+    /// Number of sessions of removed users that were ended.
+    pub ended: usize,
+}
+
+/// The answer to [`Stop`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stopping {}
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The server has refused the request.
+    Refused(String),
+    /// What the server has sent is no answer to the request.
+    Malformed(serde_json::Error),
+}
+
+/// The answer of a server that has carried the order out.
+pub(in crate::server) fn done(answer: &impl Serialize) -> Value {
+    match serde_json::to_value(answer) {
+        Ok(Value::Object(mut members)) => {
+            members.insert("ok".to_owned(), Value::Bool(true));
+            Value::Object(members)
+        }
+        Ok(other) => refused(&format!("no object: {other}")),
+        Err(why) => refused(&why.to_string()),
+    }
+}
+
+/// The answer of a server that has not carried the order out.
+pub(in crate::server) fn refused(why: &str) -> Value {
+    json!({ "ok": false, "error": why })
+}
+
+/// Reads the answer to an order.
+///
+/// # Errors
+///
+/// If the server has refused the order, or the line is no answer to it.
+pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
+    #[derive(Deserialize)]
+    struct Verdict {
+        #[serde(default)]
+        ok: bool,
+        #[serde(default)]
+        error: Option<String>,
+    }
+    let verdict: Verdict = serde_json::from_str(line).map_err(Unanswered::Malformed)?;
+    if !verdict.ok {
+        let why = verdict.error.unwrap_or_else(|| "no reason given".to_owned());
+        return Err(Unanswered::Refused(why));
+    }
+    serde_json::from_str(line).map_err(Unanswered::Malformed)
+}
+
+/// A kind as its word. A word that is not known is left out.
+mod word {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::control::Kind;
+
+    #[expect(clippy::ref_option, reason = "serde gives the member as it is")]
+    pub(super) fn serialize<K: Kind, S: Serializer>(
+        kind: &Option<K>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        kind.map(Kind::word).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'d, K: Kind, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<Option<K>, D::Error> {
+        let word = Option::<String>::deserialize(deserializer)?;
+        let known = |word: &String| K::ALL.iter().find(|kind| kind.word() == word).copied();
+        Ok(word.as_ref().and_then(known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(order: impl AdminOrder) -> String {
+        serde_json::to_string(&order.into()).unwrap()
+    }
+
+    #[test]
+    fn requests_are_written_as_the_manual_says() {
+        assert_eq!(sent(Who {}), r#"{"command":"who"}"#);
+        assert_eq!(sent(Kick { whom: "anna".into() }), r#"{"command":"kick","whom":"anna"}"#);
+        let (address, seconds) = ("192.0.2.1".to_owned(), None);
+        let line = r#"{"command":"ban","address":"192.0.2.1"}"#;
+        assert_eq!(sent(Ban { address, seconds }), line);
+        assert_eq!(sent(Stop { now: true }), r#"{"command":"stop","now":true}"#);
+        let why = Why { user: vec![97], path: vec![47, 255], action: None };
+        let line = r#"{"command":"why","user":[97],"path":[47,255],"action":null}"#;
+        assert_eq!(sent(why), line);
+    }
+
+    #[test]
+    fn requests_are_read_and_others_are_told_apart() {
+        let read = |line: &str| serde_json::from_str::<Request>(line);
+        let line = r#"{"command":"ban","address":"::1","seconds":5,"more":1}"#;
+        assert!(matches!(read(line), Ok(Request::Ban(Ban { seconds: Some(5), .. }))));
+        assert!(matches!(
+            read(r#"{"command":"stop"}"#),
+            Ok(Request::Stop(Stop { now: false }))
+        ));
+        assert!(matches!(read(r#"{"command":"x"}"#), Ok(Request::Unknown)));
+        for line in ["{}", "[1]", r#"{"command":1}"#, r#"{"command":"kick"}"#] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_as_that_of_its_order() {
+        let line = done(&Lifted { lifted: 2 }).to_string();
+        assert_eq!(line, r#"{"lifted":2,"ok":true}"#);
+        assert_eq!(read::<Unban>(&line).unwrap().lifted, 2);
+        assert!(matches!(read::<Who>(&line), Err(Unanswered::Malformed(_))));
+        let line = refused("no").to_string();
+        assert!(matches!(read::<Who>(&line), Err(Unanswered::Refused(why)) if why == "no"));
+        let old = r#"{"doing":"STOR","path":"/a","bytes":1,"size":null,"seconds":0.5}"#;
+        let transfer: TransferView = serde_json::from_str(old).unwrap();
+        assert_eq!(transfer.way, None);
+        let new = TransferView { way: Some(Way::Upload), ..transfer };
+        assert!(serde_json::to_string(&new).unwrap().contains(r#""way":"upload""#));
+    }
+}

@@ -1,0 +1,184 @@
+//! The table of metrics, from which `metrics_listen` and `ftpd stats` are read. A metric is a row
+//! here: its name, what it counts, and how it is read.
+
+use std::sync::atomic::Ordering;
+use std::time::{Instant, UNIX_EPOCH};
+
+use serde_json::Number;
+
+use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
+use super::moment::Moment;
+use crate::control::{BOUNDS, Durations, Kind, Tally, Way};
+
+/// Makes a constant of each row, by which `ftpd stats` asks for it, and the list of all.
+macro_rules! metrics {
+    ($($row:ident: $form:ident $name:literal, $help:literal, $read:expr;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub static $row: Metric =
+                Metric { name: $name, form: Form::$form, help: $help, read: $read };
+        )*
+
+        /// All metrics, in the order in which they are shown.
+        pub(super) static METRICS: &[&Metric] = &[$(&$row,)*];
+    };
+}
+
+metrics! {
+    BUILD_INFO: Gauge "ftpd_build_info",
+        "Version of the server, as a label; the value is always 1.",
+        |_| vec![sample(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1)];
+    START_TIME: Gauge "ftpd_start_time_seconds",
+        "Start of the server, in seconds since 1970.",
+        |now| one(seconds(started(now)));
+    SESSIONS_ACTIVE: Gauge "ftpd_sessions_active",
+        "Number of sessions now, with and without a login.",
+        |now| one(now.sights.len());
+    SESSIONS_LOGGED_IN: Gauge "ftpd_sessions_logged_in",
+        "Number of sessions now in which a user is logged in.",
+        |now| one(now.sights.iter().filter(|sight| sight.user.is_some()).count());
+    SESSIONS_LIMIT: Gauge "ftpd_sessions_limit",
+        "Maximum number of sessions at once (max_cons).",
+        |now| one(now.settings.config.server.clients.max);
+    SESSIONS: Counter "ftpd_sessions_total",
+        "Number of sessions that have begun since the start of the server.",
+        |now| one(now.counters.sessions.load(Ordering::Relaxed));
+    SESSIONS_TLS: Counter "ftpd_sessions_tls_total",
+        "Number of sessions whose control connection has turned to TLS.",
+        |now| one(now.counters.tls.load(Ordering::Relaxed));
+    TURNED_AWAY: Counter "ftpd_turned_away_total",
+        "Number of clients turned away before a session, by reason; evicted: before their login, to make room for others.",
+        |now| by("reason", &now.counters.away);
+    LOGINS: Counter "ftpd_logins_total",
+        "Number of login attempts, by result.",
+        |now| by("result", &now.counters.logins);
+    REFUSED: Counter "ftpd_refused_total",
+        "Number of commands refused, by reason.",
+        |now| by("reason", &now.counters.refused);
+    OFFENCES: Counter "ftpd_offences_total",
+        "Number of failures of clients that count towards a ban, by kind.",
+        |now| by("kind", &now.counters.offences);
+    BANS_ACTIVE: Gauge "ftpd_bans_active",
+        "Number of addresses that are banned now.",
+        |now| one(now.hub.bans.active(Instant::now()));
+    BANS: Counter "ftpd_bans_total",
+        "Number of bans that have begun since the start of the server.",
+        |now| one(now.hub.bans.begun());
+    TRANSFERS_RUNNING: Gauge "ftpd_transfers_running",
+        "Number of transfers and listings that run now, by kind.",
+        running;
+    TRANSFERS: Counter "ftpd_transfers_total",
+        "Number of transfers and listings that have ended, by kind and result.",
+        transfers;
+    TRANSFER_BYTES: Counter "ftpd_transfer_bytes_total",
+        "Number of bytes over data connections by kind, those of running transfers included.",
+        |now| by("kind", &now.counters.bytes);
+    TRANSFER_SECONDS: Histogram "ftpd_transfer_seconds",
+        "Duration of transfers and listings that have ended, in seconds, by kind.",
+        transfer_seconds;
+    PASSIVE_PORTS: Gauge "ftpd_passive_ports",
+        "Number of ports in passive_ports that data connections may use.",
+        |now| one(now.settings.passive_ports().1);
+    PASSIVE_PORTS_TAKEN: Gauge "ftpd_passive_ports_taken",
+        "Number of passive ports that are open now and wait for their client to connect.",
+        |now| one(now.settings.passive_ports().0);
+    WORKERS: Gauge "ftpd_workers",
+        "Number of threads that serve sessions.",
+        |now| one(now.hub.pool.workers());
+}
+
+fn sample(labels: Vec<(&'static str, String)>, value: impl Into<Number>) -> Sample {
+    Sample { suffix: "", labels, value: value.into() }
+}
+
+/// A metric without labels.
+fn one(value: impl Into<Number>) -> Vec<Sample> {
+    vec![sample(Vec::new(), value)]
+}
+
+/// A metric with one label, the kind of what is counted.
+fn by<K: Kind>(label: &'static str, tally: &Tally<K>) -> Vec<Sample> {
+    let row = |kind: &K| sample(vec![(label, kind.word().to_owned())], tally.get(*kind));
+    K::ALL.iter().map(row).collect()
+}
+
+fn seconds(value: f64) -> Number {
+    Number::from_f64(value).unwrap_or_else(|| 0.into())
+}
+
+fn started(now: &Moment<'_>) -> f64 {
+    let since = now.counters.since.date().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
+fn running(now: &Moment<'_>) -> Vec<Sample> {
+    let running = |way: Way| {
+        let transfers = now.sights.iter().filter_map(|sight| sight.transfer.as_ref());
+        transfers.filter(|under| Way::of(under.verb) == way).count()
+    };
+    let row = |way: &Way| sample(vec![("kind", way.word().to_owned())], running(*way));
+    Way::ALL.iter().map(row).collect()
+}
+
+fn transfers(now: &Moment<'_>) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (way, outcomes) in Way::ALL.iter().zip(&now.counters.outcomes) {
+        for outcome in Kind::ALL {
+            let result = ("result", Kind::word(*outcome).to_owned());
+            let labels = vec![("kind", way.word().to_owned()), result];
+            samples.push(sample(labels, outcomes.get(*outcome)));
+        }
+    }
+    samples
+}
+
+fn transfer_seconds(now: &Moment<'_>) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (way, durations) in Way::ALL.iter().zip(&now.counters.durations) {
+        push_histogram(way.word(), durations, &mut samples);
+    }
+    samples
+}
+
+/// Each bucket of Prometheus holds those before it as well.
+fn push_histogram(kind: &str, durations: &Durations, samples: &mut Vec<Sample>) {
+    let label = || ("kind", kind.to_owned());
+    let mut all = 0;
+    for (at, count) in durations.counts().into_iter().enumerate() {
+        all += count;
+        let bound =
+            BOUNDS.get(at).map_or_else(|| "+Inf".to_owned(), |bound| thousandth(*bound));
+        let labels = vec![label(), ("le", bound)];
+        samples.push(Sample { suffix: BUCKET, labels, value: all.into() });
+    }
+    let sum = seconds(durations.sum().as_secs_f64());
+    samples.push(Sample { suffix: SUM, labels: vec![label()], value: sum });
+    samples.push(Sample { suffix: COUNT, labels: vec![label()], value: all.into() });
+}
+
+/// Milliseconds as seconds.
+fn thousandth(milliseconds: u64) -> String {
+    if milliseconds.is_multiple_of(1000) {
+        return (milliseconds / 1000).to_string();
+    }
+    let text = format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000);
+    text.trim_end_matches('0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buckets_of_a_histogram_hold_those_before_them() {
+        let mut samples = Vec::new();
+        push_histogram("upload", &Durations::default(), &mut samples);
+        let bounds: Vec<_> = samples
+            .iter()
+            .filter(|sample| sample.suffix == "_bucket")
+            .map(|sample| sample.labels[1].1.clone())
+            .collect();
+        assert_eq!(bounds, ["0.01", "0.1", "1", "10", "60", "600", "+Inf"]);
+        assert_eq!(samples.last().unwrap().suffix, "_count");
+    }
+}
