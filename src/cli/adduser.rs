@@ -8,11 +8,14 @@ use std::process::ExitCode;
 use rustix::fs::{Gid, Uid, fchown, fstat};
 use rustix::process::geteuid;
 
+use super::arguments::{Arguments, Word};
+use super::outcome::Stop;
 use super::passwd::{file_with, no_user, place_of};
+use super::print::{complain, say};
 use super::rewrite::rewrite;
 use super::secret::new_hash;
+use super::settings::settings_file;
 use super::unit::{Unit, server_user};
-use super::{Arguments, Stop, Word, complain, say, settings_file};
 use crate::config::{self, PermSet, edit};
 use crate::log::escaped;
 use crate::rights::{self, Held, Ids};

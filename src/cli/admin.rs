@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Stop, settings_file};
+use super::outcome::Stop;
+use super::settings::settings_file;
 use crate::config;
-use crate::log::escaped;
-use crate::server::protocol::{self, AdminOrder, SessionView, Unanswered};
+use crate::server::protocol::{self, AdminOrder, Unanswered};
 
 /// A server that is busy reading its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,15 +99,4 @@ fn converse<O: AdminOrder>(
             Stop::Failed(format!("the answer of the server at {at} is not understood: {why}"))
         }
     })
-}
-
-/// Text from the server, which may come from a stranger, made safe for a terminal.
-pub(super) fn safe(text: &str) -> String {
-    escaped(text.as_bytes()).to_string()
-}
-
-/// User and address of a session, as a list shows them: nobody is a dash, and TLS a star.
-pub(super) fn client(session: &SessionView) -> (String, String) {
-    let user = session.user.as_deref().map_or_else(|| "-".to_owned(), safe);
-    (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }

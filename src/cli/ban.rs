@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::admin::{ask, safe};
-use super::{Arguments, Stop, Word, say};
+use super::admin::ask;
+use super::arguments::{Arguments, Word};
+use super::outcome::Stop;
+use super::print::say;
+use super::screen::safe;
 use crate::config;
 use crate::log::escaped;
 use crate::server::protocol::Ban;

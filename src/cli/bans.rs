@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::admin::{ask, safe};
-use super::screen::clock;
-use super::{Arguments, Stop, say};
+use super::admin::ask;
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::say;
+use super::screen::{clock, safe};
 use crate::log;
 use crate::server::protocol::{BanList, BanView, Bans};
 

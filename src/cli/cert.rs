@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::say;
+use super::settings::load;
 use super::unit::server_user;
-use super::{Arguments, Stop, load, say};
 use crate::rights;
 use crate::tls::Identity;
 

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Arguments, Stop, complain, load_with, read, read_strictly, say, unit};
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::{complain, say};
+use super::settings::{load_with, read, read_strictly};
+use super::unit;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [late_homes] = arguments.switches(["--late-homes"])?;

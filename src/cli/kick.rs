@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use super::admin::ask;
-use super::{Arguments, Stop, Word, say};
+use super::arguments::{Arguments, Word};
+use super::outcome::Stop;
+use super::print::say;
 use crate::server::protocol::{Ended, Kick};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {

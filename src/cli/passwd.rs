@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::arguments::{Arguments, Word};
+use super::outcome::Stop;
+use super::print::say;
 use super::rewrite::rewrite;
 use super::secret::new_hash;
-use super::{Arguments, Stop, Word, say, settings_file};
+use super::settings::settings_file;
 use crate::config::{self, UserPlace, edit};
 use crate::log::escaped;
 

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use super::admin::ask;
-use super::{Arguments, Stop, complain, say};
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::{complain, say};
 use crate::server::protocol::{Reload, Reloaded};
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {

@@ -11,7 +11,8 @@ use rustix::fs::{
     openat,
 };
 
-use super::{Stop, complain};
+use super::outcome::Stop;
+use super::print::complain;
 use crate::config::{self, ConfigError};
 use crate::rights::{self, Held};
 

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use rustix::termios::tcgetwinsize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::admin::safe;
-use crate::server::protocol::TransferView;
+use crate::log::escaped;
+use crate::server::protocol::{SessionView, TransferView};
 
 /// Columns and rows of a terminal that does not say.
 const USUAL: (usize, usize) = (80, 24);
@@ -19,6 +19,17 @@ const BAR: usize = 16;
 pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
     let said = tcgetwinsize(terminal).map(|size| (size.ws_col.into(), size.ws_row.into()));
     said.ok().filter(|&(columns, rows)| columns > 0 && rows > 0).unwrap_or(USUAL)
+}
+
+/// Text from the server, which may come from a stranger, made safe for a terminal.
+pub(super) fn safe(text: &str) -> String {
+    escaped(text.as_bytes()).to_string()
+}
+
+/// User and address of a session, as a list shows them: nobody is a dash, and TLS a star.
+pub(super) fn client(session: &SessionView) -> (String, String) {
+    let user = session.user.as_deref().map_or_else(|| "-".to_owned(), safe);
+    (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }
 
 /// A transfer as a line: a bar if it is known how long it will be, the rate, and the file.

@@ -1,13 +1,10 @@
 //! Asks for a new password, without showing it.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
-use super::Stop;
-use super::terminal::Terminal;
+use super::outcome::Stop;
+use super::terminal::{Terminal, line};
 use crate::auth;
-
-/// More is no password.
-const LONGEST: u64 = 4096;
 
 /// The hash of a password that is read twice from the terminal, or once, as one line, from a
 /// standard input that is none.
@@ -24,17 +21,4 @@ pub(super) fn new_hash(of: &str) -> Result<String, Stop> {
         line(io::stdin().lock()).map_err(failed)?
     };
     auth::hash_of(&password).map_err(failed)
-}
-
-/// A line without its end.
-pub(super) fn line(from: impl BufRead) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    from.take(LONGEST).read_until(b'\n', &mut line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    }
-    if line.last() == Some(&b'\r') {
-        line.pop();
-    }
-    Ok(line)
 }

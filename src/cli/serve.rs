@@ -12,7 +12,11 @@ use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::{Arguments, Stop, complain, load, read, service};
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::complain;
+use super::service;
+use super::settings::{load, read};
 use crate::config::{Config, LogForm, LogTo};
 use crate::log::{self, Destination, Form, escaped};
 use crate::rights::{self, Ids};

@@ -15,8 +15,11 @@ use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
 use tempfile::TempDir;
 
+use super::arguments::{Arguments, Word};
+use super::outcome::Stop;
+use super::print::{complain, say};
 use super::screen::{per_second, size, transfer};
-use super::{Arguments, Stop, Word, complain, say, serve};
+use super::serve;
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
 use crate::server::protocol::SessionView;

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::admin::{ask, safe};
-use super::screen::{binary, clock};
-use super::{Arguments, Stop, say};
+use super::admin::ask;
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::say;
+use super::screen::{binary, clock, safe};
 use crate::control::{Kind, Way};
 use crate::log;
 use crate::server::protocol::{Statistics, Stats};

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use super::admin::ask;
-use super::{Arguments, Stop, say};
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::say;
 use crate::server::protocol;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {

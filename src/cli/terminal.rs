@@ -1,7 +1,7 @@
 //! The terminal in another mode than usual, which it gets back whatever ends the program.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::thread;
 
@@ -11,7 +11,8 @@ use rustix::termios::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::secret::line;
+/// More is no password.
+const LONGEST: u64 = 4096;
 
 /// Signals that end the program meanwhile.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
@@ -86,4 +87,17 @@ impl Drop for Terminal {
         let _ = tcsetattr(&*self.file, OptionalActions::Now, &self.before);
         self.signals.close();
     }
+}
+
+/// A line without its end.
+pub(super) fn line(from: impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    from.take(LONGEST).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
 }

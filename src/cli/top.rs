@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::admin::{ask, client};
-use super::screen::{self, binary, clock, head, padded, per_second, size, widest};
+use super::admin::ask;
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::screen::{self, binary, client, clock, head, padded, per_second, size, widest};
 use super::terminal::Terminal;
-use super::{Arguments, Stop};
 use crate::control::Way;
 use crate::log;
 use crate::server::protocol::{SessionView, Sessions, TransferView, Who};

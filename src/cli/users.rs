@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::admin::ask;
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::{complain, say};
 use super::screen::binary;
-use super::{Arguments, Stop, complain, load, say};
+use super::settings::load;
 use crate::auth::{LastLogin, last_logins};
 use crate::config::{Config, Password, User};
 use crate::log::{self, escaped, stamp};

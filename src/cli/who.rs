@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::admin::{ask, client, safe};
-use super::screen::{binary, clock, padded, per_second, widest};
-use super::{Arguments, Stop, say};
+use super::admin::ask;
+use super::arguments::Arguments;
+use super::outcome::Stop;
+use super::print::say;
+use super::screen::{binary, client, clock, padded, per_second, safe, widest};
 use crate::log;
 use crate::server::protocol::{SessionView, Sessions, Who};
 

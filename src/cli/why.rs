@@ -8,10 +8,14 @@ use std::process::ExitCode;
 
 use rustix::process::geteuid;
 
-use super::admin::{Absence, ask_if_there, safe};
-use super::help::nearest;
+use super::admin::{Absence, ask_if_there};
+use super::arguments::{Arguments, Word};
+use super::outcome::{FAILED, Stop};
+use super::print::{complain, say};
+use super::screen::safe;
+use super::settings::load;
+use super::typos::nearest;
 use super::unit::server_user;
-use super::{Arguments, FAILED, Stop, Word, complain, load, say};
 use crate::control::{self, ACTIONS};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};

@@ -13,7 +13,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Arguments, FAILED, Stop, Word, complain, say};
+use super::arguments::{Arguments, Word};
+use super::outcome::{FAILED, Stop};
+use super::print::{complain, say};
 use crate::config::edit;
 use crate::rights::{self, Ids};
 

@@ -1,0 +1,93 @@
+//! The words behind the name of a subcommand.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::ValueExt;
+
+use super::outcome::Stop;
+use crate::log::escaped;
+
+/// What stands behind the name of a subcommand.
+pub(super) struct Arguments {
+    pub(super) parser: lexopt::Parser,
+    /// The settings that were named.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// One word of it.
+pub(super) enum Word {
+    /// `--name` or `-n`, with its dashes.
+    Flag(String),
+    Value(OsString),
+}
+
+impl Arguments {
+    /// The next word, unless it is for all subcommands.
+    pub(super) fn next(&mut self) -> Result<Option<Word>, Stop> {
+        while let Some(argument) = self.parser.next()? {
+            return Ok(Some(match argument {
+                Long("config") | Short('c') => {
+                    self.file = Some(PathBuf::from(self.parser.value()?));
+                    continue;
+                }
+                Long("help") | Short('h') => return Err(Stop::Help),
+                Long("version") | Short('V') => return Err(Stop::Version),
+                Long(name) => Word::Flag(format!("--{name}")),
+                Short(letter) => Word::Flag(format!("-{letter}")),
+                Value(text) => Word::Value(text),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// What belongs to the option before.
+    pub(super) fn value(&mut self) -> Result<String, Stop> {
+        Ok(self.parser.value()?.string()?)
+    }
+
+    /// The same, where it is more than a text.
+    pub(super) fn parsed<T: FromStr>(&mut self, what: &str) -> Result<T, Stop> {
+        let text = self.value()?;
+        let cannot = |_| Stop::Misuse(format!("'{}' is not {what}", escaped(text.as_bytes())));
+        text.parse().map_err(cannot)
+    }
+
+    /// Which of these flags stand there, and nothing else.
+    pub(super) fn switches<const N: usize>(
+        &mut self,
+        names: [&str; N],
+    ) -> Result<[bool; N], Stop> {
+        let mut set = [false; N];
+        while let Some(word) = self.next()? {
+            let is = |name: &str| matches!(&word, Word::Flag(flag) if flag == name);
+            let mut known = names.iter().zip(&mut set);
+            match known.find(|(name, _)| is(name)) {
+                Some((_, set)) => *set = true,
+                None => return Err(word.unexpected()),
+            }
+        }
+        Ok(set)
+    }
+
+    /// There must be no more words; gives the settings that were named.
+    pub(super) fn end(mut self) -> Result<Option<PathBuf>, Stop> {
+        self.next()?.map_or(Ok(()), |word| Err(word.unexpected()))?;
+        Ok(self.file)
+    }
+}
+
+impl Word {
+    /// It has no business here.
+    pub(super) fn unexpected(self) -> Stop {
+        match self {
+            Self::Flag(flag) => Stop::BadFlag(flag),
+            Self::Value(text) => {
+                let text = escaped(text.as_encoded_bytes());
+                Stop::Misuse(format!("unexpected argument '{text}'"))
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The texts of `ftpd help` and `--help`, and what was probably meant by a word that is not known.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::outcome::Stop;
+use super::screen::size;
+use super::table::{SUBCOMMANDS, Subcommand};
+use super::typos::nearest;
+
+/// Columns of a help text that does not go to a terminal, and at most.
+const USUAL: usize = 80;
+
+/// Columns of the names in the list of subcommands.
+const NAMES: usize = 13;
+
+/// Options that all subcommands take.
+const ALL: [&str; 3] = ["--config", "--help", "--version"];
+
+/// What holds for all subcommands.
+const COMMON: &str = "\
+-c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
+-h, --help          this text
+-V, --version       the version
+
+exit status: 0 done, 1 failed, 2 command line not understood, 78 faults in the settings
+manual: ftpd(8), ftpd.ini(5)";
+
+/// The list of all subcommands.
+pub(super) fn help() -> String {
+    let columns = columns();
+    let mut text =
+        "ftpd - a small FTP server\n\nusage: ftpd [SUBCOMMAND] [OPTIONS]\n\n".to_owned();
+    for Subcommand { name, help, .. } in SUBCOMMANDS {
+        let line = wrapped(&format!("  {name:<10} {help}"), NAMES, columns);
+        // a String takes whatever is written to it
+        let _ = writeln!(text, "{line}");
+    }
+    let more = "'ftpd help SUBCOMMAND' says more of one; without any, ftpd serves.";
+    text + "\n" + &wrapped(more, 0, columns) + "\n\n" + &common(columns)
+}
+
+/// All about one.
+pub(super) fn help_on(subcommand: &Subcommand) -> String {
+    let Subcommand { name, usage, help, about, .. } = subcommand;
+    let columns = columns();
+    let call = format!("usage: ftpd {name} {usage}");
+    let call = wrapped(call.trim_end(), "usage: ftpd ".len() + name.len() + 1, columns);
+    let about = wrapped(about, 0, columns);
+    format!("{call}\n\n{}\n\n{about}\n\n{}", wrapped(help, 0, columns), common(columns))
+}
+
+fn common(columns: usize) -> String {
+    let behind = "-c, --config FILE   ".len();
+    let indent = |line: &str| if line.starts_with('-') { behind } else { 0 };
+    let lines = COMMON.lines().map(|line| wrapped(line, indent(line), columns));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn columns() -> usize {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() { size(&stdout).0.clamp(20, USUAL) } else { USUAL }
+}
+
+/// Breaks a line between words; those that follow the first begin behind `indent` blanks. What is
+/// in brackets stays together.
+fn wrapped(line: &str, indent: usize, columns: usize) -> String {
+    let mut text = String::new();
+    let (mut at, mut depth) = (0, 0_usize);
+    let mut word = String::new();
+    let mut blanks = 0;
+    for letter in line.chars().chain([' ']) {
+        match letter {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if letter != ' ' || depth > 0 {
+            word.push(letter);
+            continue;
+        }
+        if !word.is_empty() {
+            let width = word.width();
+            if at > indent && at + blanks + width > columns {
+                text.push('\n');
+                text.push_str(&" ".repeat(indent));
+                at = indent;
+            } else {
+                text.push_str(&" ".repeat(blanks));
+                at += blanks;
+            }
+            text.push_str(&word);
+            at += width;
+            word.clear();
+            blanks = 0;
+        }
+        blanks += 1;
+    }
+    text
+}
+
+/// A word that is no subcommand.
+pub(super) fn unknown(word: &str) -> Stop {
+    let near = nearest(word, SUBCOMMANDS.iter().map(|subcommand| subcommand.name));
+    let meant = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+    let word = crate::log::escaped(word.as_bytes());
+    Stop::Misuse(format!("unknown subcommand '{word}'{meant}"))
+}
+
+/// What may have been meant by an option that this subcommand does not have; `None` is before any.
+pub(super) fn meant(flag: &str, of: Option<&Subcommand>) -> String {
+    let own = of.map_or("", |subcommand| subcommand.usage);
+    let near = nearest(flag, options(own).chain(ALL));
+    if let Some(near) = near {
+        return format!("; did you mean '{near}'?");
+    }
+    let mut others = SUBCOMMANDS.iter();
+    let owner = others.find(|other| options(other.usage).any(|option| option == flag));
+    owner.map(|owner| format!("; 'ftpd {}' has it", owner.name)).unwrap_or_default()
+}
+
+/// Options that a usage names.
+fn options(usage: &str) -> impl Iterator<Item = &str> {
+    usage.split([' ', '[', ']', '|']).filter(|word| word.starts_with("--"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_and_fit() {
+        assert_eq!(wrapped("a bb ccc", 2, 5), "a bb\n  ccc");
+        assert_eq!(wrapped("  a  b", 4, 80), "  a  b");
+        assert_eq!(wrapped("a [b c] d", 1, 7), "a [b c]\n d");
+        assert_eq!(wrapped("longer than that", 0, 4), "longer\nthan\nthat");
+        for subcommand in SUBCOMMANDS {
+            let text = help_on(subcommand) + &help();
+            let wide = text.lines().find(|line| line.width() > USUAL);
+            assert_eq!(wide, None);
+        }
+    }
+
+    #[test]
+    fn typos_are_near_and_other_words_are_not() {
+        let meant = |flag, name: &str| {
+            meant(flag, SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name))
+        };
+        assert_eq!(meant("--prot", "share"), "; did you mean '--port'?");
+        assert_eq!(meant("--confg", "check"), "; did you mean '--config'?");
+        assert_eq!(meant("--port", "check"), "; 'ftpd share' has it");
+        assert_eq!(meant("--nonsense", "share"), "");
+        assert_eq!(nearest("sahre", ["serve", "share"].into_iter()), Some("share"));
+        assert_eq!(nearest("xyzzy", ["serve", "share"].into_iter()), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! Finding and reading the settings.
+
+use std::path::{Path, PathBuf};
+
+use super::outcome::Stop;
+use super::print::complain;
+use crate::config::{self, Config, ConfigError};
+use crate::tls;
+
+/// Where the settings are looked for when no file is named.
+const FILES: [&str; 2] = ["ftpd.ini", "/etc/ftpd.ini"];
+
+/// Reads the settings as the server does: a home that does not exist is no fault. Faults go to
+/// standard error.
+pub(super) fn load(file: Option<&Path>) -> Result<(PathBuf, Config), Stop> {
+    load_with(file, read)
+}
+
+pub(super) fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, Config), Stop> {
+    let file = settings_file(file)?;
+    match read(&file) {
+        Ok(config) => Ok((file, config)),
+        Err(faults) => {
+            for fault in faults {
+                complain(&fault);
+            }
+            Err(Stop::BadConfig)
+        }
+    }
+}
+
+/// The file that is named, or the one that is there.
+pub(super) fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
+    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
+    named.or_else(there).map(Path::to_owned).ok_or_else(|| {
+        let [here, system] = FILES;
+        complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
+        complain("to serve a folder now, without settings: ftpd share DIR");
+        Stop::BadConfig
+    })
+}
+
+pub(super) type Reader = fn(&Path) -> Result<Config, Vec<String>>;
+
+/// Reads the settings as the server does, with what TLS makes of its own; or gives every fault.
+pub(super) fn read(file: &Path) -> Result<Config, Vec<String>> {
+    with_tls(file, config::load_to_serve(file))
+}
+
+/// Reads the settings where a home that does not exist is a fault as well.
+pub(super) fn read_strictly(file: &Path) -> Result<Config, Vec<String>> {
+    with_tls(file, config::load(file))
+}
+
+fn with_tls(
+    file: &Path,
+    loaded: Result<Config, Vec<ConfigError>>,
+) -> Result<Config, Vec<String>> {
+    let printed =
+        |faults: Vec<ConfigError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut config = loaded.map_err(printed)?;
+    let place = |what: String| format!("{}: [server] {what}", file.display());
+    let checked = config.tls.as_ref().map(tls::check).transpose();
+    let warnings = checked.map_err(|why| vec![place(why.to_string())])?;
+    config.warnings.extend(warnings.into_iter().flatten().map(place));
+    Ok(config)
+}
