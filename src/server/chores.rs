@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::admin;
+use super::admin::{self, socket::AdminSocket};
 use super::hub::Hub;
 
 /// How often.
@@ -17,34 +17,48 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
     let hub = Arc::clone(hub);
     let work = move || {
+        let mut told = false;
         loop {
             thread::sleep(SECOND);
             crate::log::retry();
             if !hub.shared.stop.is_soon() {
                 hub.shared.parts.look_after_journal();
                 hub.shared.logins.look_after_file();
-                take_admin_socket(&hub);
+                look_after_admin_socket(&hub, &mut told);
             }
         }
     };
     thread::Builder::new().name("chores".to_owned()).spawn(work).map(drop)
 }
 
-fn take_admin_socket(hub: &Arc<Hub>) {
+/// Makes the admin socket if another server held it at the start, or if it was removed since. A
+/// failure is logged once.
+fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
     let Some(path) = hub.started.server.admin.socket.as_deref() else { return };
-    if hub.admin.get().is_some() {
+    let mut admin = hub.admin();
+    // the lock is held while the server removes the socket at its end
+    if admin.as_ref().is_some_and(AdminSocket::is_in_place) || hub.shared.stop.is_soon() {
         return;
     }
     // by now this is the user whose socket it will be
-    let Ok(socket) = admin::socket::listen(path, None) else { return };
-    match admin::start(&socket, hub) {
-        Ok(()) => {
-            log::info!("admin socket: {}", path.display());
-            let _ = hub.admin.set(socket);
+    let made = admin::socket::listen(path, None).and_then(|socket| {
+        admin::start(&socket, hub).inspect_err(|_| socket.leave())?;
+        Ok(socket)
+    });
+    let path = path.display();
+    match made {
+        Ok(socket) => {
+            log::info!("admin socket: {path}");
+            if let Some(old) = admin.replace(socket) {
+                old.close();
+            }
+            *told = false;
         }
-        Err(why) => {
-            socket.leave();
-            log::warn!("no admin socket at {}: {why}", path.display());
+        // the log was told at the start why there is none
+        Err(why) if admin.is_some() && !*told => {
+            log::warn!("the admin socket {path} was removed and cannot be made again: {why}");
+            *told = true;
         }
+        Err(_) => {}
     }
 }

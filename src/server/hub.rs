@@ -1,6 +1,6 @@
 //! What all threads of the server share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admin::socket::AdminSocket;
 use super::admission::Admission;
@@ -35,5 +35,13 @@ pub(super) struct Hub {
     pub(super) turn: Turn,
     /// The reload in the background.
     pub(super) beside: Beside,
-    pub(super) admin: OnceLock<AdminSocket>,
+    /// The admin socket, if the server could make it.
+    pub(super) admin: Mutex<Option<AdminSocket>>,
+}
+
+impl Hub {
+    /// The admin socket, if the server could make it.
+    pub(super) fn admin(&self) -> MutexGuard<'_, Option<AdminSocket>> {
+        self.admin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -33,7 +33,7 @@ mod workers;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ impl Server {
         let ports: Vec<_> = ports.collect();
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
-        let admin = admin_socket(&config);
+        let admin = Mutex::new(admin_socket(&config));
         let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
@@ -171,7 +171,7 @@ impl Server {
             workers::start_for_hooks(hub, &mut turn, settings.config.hook_workers())?;
         }
         workers::start_for_passwords(hub, settings.config.password_workers())?;
-        if let Some(socket) = hub.admin.get() {
+        if let Some(socket) = hub.admin().as_ref() {
             admin::start(socket, hub)?;
         }
         chores::start(hub)?;
@@ -233,13 +233,8 @@ impl Server {
     }
 }
 
-fn admin_socket(config: &Config) -> OnceLock<AdminSocket> {
-    let admin = OnceLock::new();
-    if let Some(path) = config.server.admin.socket.as_deref() {
-        match admin::socket::listen(path, config.server.process.user.as_ref()) {
-            Ok(socket) => drop(admin.set(socket)),
-            Err(why) => log::warn!("no admin socket at {}: {why}", path.display()),
-        }
-    }
-    admin
+fn admin_socket(config: &Config) -> Option<AdminSocket> {
+    let path = config.server.admin.socket.as_deref()?;
+    let made = admin::socket::listen(path, config.server.process.user.as_ref());
+    made.map_err(|why| log::warn!("no admin socket at {}: {why}", path.display())).ok()
 }

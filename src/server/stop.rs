@@ -36,7 +36,7 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
         log::info!("ending the transfers that still run");
         hub.pool.wait_idle(FAREWELL);
     }
-    if let Some(admin) = hub.admin.get() {
+    if let Some(admin) = hub.admin().as_ref() {
         admin.leave();
     }
     tell_unsaid(hub, true);

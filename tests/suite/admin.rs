@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -670,6 +670,25 @@ mod state {
             fs::remove_file(server.dir().join("ftpd-state").join(name)).unwrap();
         }
         eventually("all is there again", || has_all_again(&server));
+    }
+
+    #[test]
+    fn an_admin_socket_that_was_removed_is_made_again() {
+        let server = Server::setup().server("sandbox = off").start();
+        let id = || fs::symlink_metadata(socket(&server)).map(|meta| meta.ino()).ok();
+        let before = id();
+        fs::remove_dir_all(server.dir().join("ftpd-state")).unwrap();
+        server.wait_for_log("admin socket: ");
+        assert_eq!(ftpd(&server, &["who"]).0, 0);
+        // one that is in its place is no longer the server's, and nobody listens there
+        fs::remove_file(socket(&server)).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(socket(&server)).unwrap());
+        eventually("it is made again", || ftpd(&server, &["who"]).0 == 0);
+        assert!(id().is_some() && id() != before);
+        let accepting = || server.threads().iter().filter(|name| *name == "admin").count();
+        eventually("the threads of the others have ended", || accepting() == 1);
+        assert_eq!(ftpd(&server, &["stop"]).0, 0);
+        eventually("it goes with the server", || !socket(&server).exists());
     }
 
     #[test]

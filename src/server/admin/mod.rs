@@ -46,9 +46,14 @@ pub(super) fn start(socket: &AdminSocket, hub: &Arc<Hub>) -> io::Result<()> {
 fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
     let guests = Arc::<Guests>::default();
     for stream in listener.incoming() {
-        let Ok(stream) = stream else {
-            thread::sleep(Duration::from_millis(100));
-            continue;
+        let stream = match stream {
+            Ok(stream) => stream,
+            // the socket was closed, because another one takes its place
+            Err(why) if why.kind() == io::ErrorKind::InvalidInput => return,
+            Err(_) => {
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
         };
         let Some(guest) = guests.enter(stream) else { continue };
         let (hub, own, other) = (Arc::clone(hub), Arc::clone(&guests), Arc::clone(&guest));

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, fchmod};
 use serde_json::Value;
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::rights::{self, Held, Ids};
 
@@ -95,9 +96,20 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 impl AdminSocket {
+    /// Whether the socket is still found under its name.
+    pub(in crate::server) fn is_in_place(&self) -> bool {
+        id(&self.path).ok() == Some(self.id)
+    }
+
+    /// Ends the thread that accepts connections to the socket.
+    pub(in crate::server) fn close(&self) {
+        // cannot fail: the socket listens
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+    }
+
     /// Takes the socket's name away, unless it is another server's by now.
     pub(in crate::server) fn leave(&self) {
-        if id(&self.path).ok() != Some(self.id) {
+        if !self.is_in_place() {
             return;
         }
         if let Err(why) = remove(&self.path) {
