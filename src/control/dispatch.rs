@@ -9,7 +9,7 @@ use super::state::Login;
 use super::syntax::SyntaxError;
 use super::verbs::{facts, info, listing, login, param, security, transfer, tree};
 use crate::log::Event;
-use crate::vfs::{FsError, VirtualPath};
+use crate::vfs::{FsError, VirtualPath, missing_right};
 
 impl Session {
     /// One line in, one final reply out: the return type is the rule (RFC 959 §5.4).
@@ -170,7 +170,7 @@ impl Session {
         });
         let mut why_not = why.to_string();
         if let (Some((user, path)), Some(perm)) = (&meant, perm) {
-            let right = |path| user.tree.missing_right(path, perm);
+            let right = |path| missing_right(&user.tree, path, perm);
             if let Refusal::RenameDenied(_, from) = why {
                 why_not = right(from).or_else(|| right(path)).unwrap_or(why_not);
             } else if let Refusal::Fs(FsError::Denied(_)) = why {

@@ -17,7 +17,7 @@ use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
-use crate::vfs::Parts;
+use crate::vfs::{Parts, Turns};
 
 /// Shared by all sessions of a server.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Shared {
     pub recent: Recent,
     /// What uploads that are not whole are written to.
     pub parts: Arc<Parts>,
+    /// What uploads take turns at.
+    pub turns: Arc<Turns>,
     /// They are never given to a data connection.
     control_ports: Vec<u16>,
 }
@@ -90,6 +92,7 @@ impl Shared {
                 server.storage.keep_parts,
                 &known,
             )),
+            turns: Arc::new(Turns::default()),
             control_ports,
         })
     }

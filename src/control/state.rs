@@ -11,7 +11,7 @@ use crate::data::Passive;
 use crate::data::listing::Facts;
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{FsError, Told, Tree, VirtualPath};
+use crate::vfs::{Files, FsError, Told, VirtualPath};
 
 /// Login and parameters.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Login {
 #[derive(Debug)]
 pub(super) struct User {
     pub(super) account: Account,
-    pub(super) tree: Arc<Tree>,
+    pub(super) tree: Arc<Files>,
     /// Whose events the programs of hooks are told.
     pub(super) hook_owner: Owner,
     pub(super) cwd: VirtualPath,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::config::{Config, Perm, User};
 use crate::log::path as quoted;
 use crate::rights;
-use crate::vfs::{FsError, Home, Parts, Tree, Uploads, VirtualPath};
+use crate::vfs::{
+    Files, FsError, Home, Parts, Turns, Uploader, VirtualPath, could, missing_right,
+};
 
 /// What may be asked for, and the permission that it takes.
 pub const ACTIONS: [(&str, Perm); 8] = [
@@ -82,24 +84,22 @@ pub fn why_here(
     self::why(config, name, path, action)
 }
 
-fn open(config: &Config, user: &User) -> Result<Arc<Tree>, FsError> {
-    let uploads = Uploads {
-        parts: Arc::new(Parts::start(None, config.server.storage.keep_parts, &[])),
-        owner: Vec::new(),
-        share: Vec::new(),
-        ids: None,
-        atomic: user.rules.uploads.atomic,
-        sync: user.rules.uploads.sync,
-        replace: user.rules.uploads.overwrite,
-    };
-    Ok(Tree::new(Home::open(&user.home)?, uploads))
+fn open(config: &Config, user: &User) -> Result<Arc<Files>, FsError> {
+    let parts = Arc::new(Parts::start(None, config.server.storage.keep_parts, &[]));
+    Ok(Files::new(
+        Home::open(&user.home)?,
+        parts,
+        Arc::new(Turns::default()),
+        Uploader::new(Vec::new(), b"", None),
+        &user.rules.uploads,
+    ))
 }
 
-fn refusal(user: &User, tree: &Arc<Tree>, path: &VirtualPath, perm: Perm) -> Option<String> {
+fn refusal(user: &User, files: &Files, path: &VirtualPath, perm: Perm) -> Option<String> {
     if !user.perm.has(perm) {
         return Some(perm.lacking());
     }
-    let why = tree.could(path, perm).err()?;
-    let right = matches!(why, FsError::Denied(_)).then(|| tree.missing_right(path, perm));
+    let why = could(files, path, perm).err()?;
+    let right = matches!(why, FsError::Denied(_)).then(|| missing_right(files, path, perm));
     Some(right.flatten().unwrap_or_else(|| why.to_string()))
 }

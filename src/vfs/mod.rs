@@ -8,6 +8,7 @@
 //! themselves: the names that they have are not there for them.
 
 mod error;
+mod files;
 mod parts;
 mod path;
 mod tree;
@@ -15,11 +16,19 @@ mod upload;
 mod why;
 
 pub use error::{FsError, Heed};
+pub use files::{Files, Listing};
 #[doc(hidden)]
 pub use parts::journal::{reread_journal, write_journal_line};
 #[doc(hidden)]
 pub use parts::name::{reread_part_name, write_part_name};
 pub use parts::store::Parts;
+pub use parts::turns::Turns;
 pub use path::VirtualPath;
-pub use tree::{Entry, FileKind, Home, Listing, NewMode, Tree};
-pub use upload::{Store, Told, Upload, Uploads};
+pub use tree::entry::{Entry, FileKind};
+pub use tree::home::Home;
+pub use tree::mode::NewMode;
+pub use upload::open::Upload;
+pub use upload::plan::{Store, Told};
+pub use upload::prepare::Prepared;
+pub use upload::uploads::Uploader;
+pub use why::{could, missing_right};

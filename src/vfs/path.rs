@@ -18,6 +18,9 @@ pub struct VirtualPath {
     bytes: Vec<u8>,
 }
 
+/// Number of names that are tried for a file that must be new.
+const MOST_NUMBERED: u32 = 10_000;
+
 impl VirtualPath {
     /// `/`.
     pub fn root() -> Self {
@@ -67,6 +70,14 @@ impl VirtualPath {
     /// The last part; nothing for the root.
     pub fn name(&self) -> &[u8] {
         self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    }
+
+    /// Returns the path itself, and then paths with a number behind the name: `a.1`, `a.2`, ...
+    pub(super) fn numbered(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..MOST_NUMBERED).map(|number| {
+            let suffix = if number == 0 { String::new() } else { format!(".{number}") };
+            self.parent().join(&[self.name(), suffix.as_bytes()].concat())
+        })
     }
 
     /// Its parts, from the root on.

@@ -16,7 +16,7 @@ use crate::control::verbs::security;
 use crate::hook::Owner;
 use crate::log::Event;
 use crate::rights::{self, Acting};
-use crate::vfs::{FsError, Home, Tree, Uploads, VirtualPath};
+use crate::vfs::{Files, FsError, Home, Uploader, VirtualPath};
 
 /// How long a wrong password takes to be refused the first time; each further one takes as
 /// long again. It hides whether there is such a user, and it slows guessing.
@@ -143,8 +143,10 @@ fn enter(
     home: Home,
     acting: Option<Acting>,
 ) -> Result<(), Refusal> {
-    let tree = Tree::new(home, uploads(session, &account));
     let rules = &account.user.rules;
+    let shared = &session.shared;
+    let (parts, turns) = (Arc::clone(&shared.parts), Arc::clone(&shared.turns));
+    let tree = Files::new(home, parts, turns, uploader(session, &account), &rules.uploads);
     if !session.live.enter(&account.name) {
         return Err(ended(session));
     }
@@ -191,18 +193,14 @@ pub(crate) fn told(session: &Session) {
 }
 
 /// Anonymous users are told apart by their addresses: none goes on with another one's upload.
-fn uploads(session: &Session, account: &Account) -> Uploads {
-    let rules = &account.user.rules;
+fn uploader(session: &Session, account: &Account) -> Uploader {
     let mut owner = account.name.clone().into_bytes();
     let mut share = owner.clone();
     if account.is_anonymous() {
         owner = format!("anonymous\0{}", session.peer.ip()).into_bytes();
         share = format!("anonymous\0{}", network(session.peer.ip())).into_bytes();
     }
-    let parts = Arc::clone(&session.shared.parts);
-    let ids = account.user.run_as.clone();
-    let (atomic, sync) = (rules.uploads.atomic, rules.uploads.sync);
-    Uploads { parts, owner, share, ids, atomic, sync, replace: rules.uploads.overwrite }
+    Uploader::new(owner, &share, account.user.run_as.clone())
 }
 
 /// What one customer has: an IPv4 address, or an IPv6 /64.

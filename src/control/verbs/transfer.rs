@@ -16,7 +16,7 @@ use crate::control::state::User;
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{self, Event, Transfer};
-use crate::vfs::{FsError, Store, Upload, VirtualPath};
+use crate::vfs::{FsError, Prepared, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
@@ -161,26 +161,33 @@ fn upload(
 fn begin(
     session: &mut Session,
     verb: &'static str,
-    mut upload: Upload,
+    upload: Prepared,
     mark: &Mark,
 ) -> Result<Reply, Refusal> {
     if let Some(remark) = upload.remark() {
         let real = session.user()?.tree.real(upload.path());
         session.log(&Event::InPlace(&real, remark));
     }
+    let path = upload.path().clone();
     let mut data = session.connect(verb)?;
-    if session.private().is_none() {
-        upload.ready()?;
+    let (begun, ready) = if session.private().is_some() {
+        session.connection.mark(mark);
+        let begun = Progress::start();
+        (begun, session.secure(verb, &mut data).and_then(|()| Ok(upload.ready()?)))
+    } else {
+        let upload = upload.ready()?;
+        session.connection.mark(mark);
+        let begun = Progress::start();
+        (begun, session.secure(verb, &mut data).map(|()| upload))
+    };
+    match ready {
+        Ok(upload) => receive(session, verb, upload, &mut data),
+        Err(why) => {
+            let real = session.user()?.tree.real(&path);
+            let job = Job { verb, way: log::Way::Up, real: &real, ascii: session.is_ascii() };
+            Err(session.never_began(&job, &begun, why))
+        }
     }
-    session.connection.mark(mark);
-    let begun = Progress::start();
-    let ready = session.secure(verb, &mut data);
-    if let Err(why) = ready.and_then(|()| Ok(upload.ready()?)) {
-        let real = session.user()?.tree.real(upload.path());
-        let job = Job { verb, way: log::Way::Up, real: &real, ascii: session.is_ascii() };
-        return Err(session.never_began(&job, &begun, why));
-    }
-    receive(session, verb, upload, &mut data)
 }
 
 fn receive(

@@ -17,36 +17,9 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::rights::{self, Acting, Ids};
+use crate::rights::{self, Ids};
 use crate::vfs::path::VirtualPath;
-
-/// A directory of a home.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::vfs) struct Folder {
-    pub(in crate::vfs) home: PathBuf,
-    pub(in crate::vfs) path: VirtualPath,
-    /// Who has parts there; nobody in particular is the server's user.
-    pub(in crate::vfs) ids: Option<Arc<Ids>>,
-}
-
-impl Folder {
-    /// Where it is.
-    pub(in crate::vfs) fn real(&self) -> PathBuf {
-        self.path.real(&self.home)
-    }
-
-    /// For what is done there outside of a session.
-    pub(in crate::vfs) fn act(&self) -> io::Result<Option<Acting>> {
-        rights::act_as(self.ids.as_deref())
-    }
-
-    /// Does something there as the user whose parts they are, whoever this thread acts as.
-    pub(in crate::vfs) fn on_behalf<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
-        let Some(ids) = &self.ids else { return rights::as_server(work) };
-        let _acting = rights::act_as(Some(ids))?;
-        Ok(work())
-    }
-}
+use crate::vfs::tree::folder::Folder;
 
 /// What an earlier server has left behind.
 #[derive(Debug, Default)]

@@ -1,7 +1,15 @@
-//! The parts of uploads: the store of all that are known, the journal of their directories, their
-//! names, and whose share of the places they take.
+//! The parts of uploads, and the turns that uploads take.
+//!
+//! A part file lies in the directory of its target. The store knows the parts of this server that
+//! are being written and those that failed uploads have left. After a crash they are found again
+//! by the journal, which says in which directories there may be parts.
 
+pub(in crate::vfs) mod disk;
 pub(in crate::vfs) mod journal;
+pub(in crate::vfs) mod keep;
+pub(in crate::vfs) mod known;
 pub(in crate::vfs) mod name;
 pub(in crate::vfs) mod shares;
 pub(in crate::vfs) mod store;
+pub(in crate::vfs) mod turns;
+mod upkeep;

@@ -7,9 +7,7 @@
 
 use ring::digest::{Context, SHA256};
 
-/// What every part's name begins with, and no client's name may, whatever the case of its
-/// letters: there are file systems that do not tell them apart.
-const PREFIX: &[u8] = b".ftpd-part-";
+use crate::vfs::tree::names::PART_PREFIX;
 
 /// Of 255 bytes, what the rest of a part's name leaves for the file's own.
 const ROOM: usize = 190;
@@ -56,11 +54,6 @@ pub(in crate::vfs) struct PartName {
     pub(in crate::vfs) name: Vec<u8>,
 }
 
-/// Whether a name, or a part of a path, is kept for parts.
-pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
 impl PartName {
     /// Of a file with this name.
     pub(in crate::vfs) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
@@ -90,7 +83,7 @@ impl PartName {
     /// The name in the directory.
     pub(in crate::vfs) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(255);
-        out.extend_from_slice(PREFIX);
+        out.extend_from_slice(PART_PREFIX);
         push_hex(self.mark.0, &mut out);
         out.push(b'-');
         match self.tag {
@@ -112,7 +105,7 @@ impl PartName {
 
     /// Reads a name in a directory.
     pub(in crate::vfs) fn parse(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(PREFIX)?.strip_suffix(b"~")?;
+        let rest = bytes.strip_prefix(PART_PREFIX)?.strip_suffix(b"~")?;
         let (mark, rest) = rest.split_at_checked(24)?;
         let rest = rest.strip_prefix(b"-")?;
         let dot = rest.iter().position(|&byte| byte == b'.')?;
@@ -160,6 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::vfs::tree::names::is_reserved;
 
     #[test]
     fn long_names_stay_out_and_the_part_fits_a_directory() {
@@ -222,7 +216,7 @@ mod tests {
 
         #[test]
         fn no_bytes_break_the_reader(bytes: Vec<u8>) {
-            let _ = PartName::parse(&[PREFIX, &bytes].concat());
+            let _ = PartName::parse(&[PART_PREFIX, &bytes].concat());
         }
     }
 }

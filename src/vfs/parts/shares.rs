@@ -1,4 +1,4 @@
-//! Who takes which of a bounded number of places. When there are too many, whoever has most gives
+//! Who takes which of a bounded number of shares. When there are too many, whoever has most gives
 //! up the oldest of their own, so that nobody can crowd out the others.
 
 use std::cmp::Reverse;
@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-/// Whose places some are.
+/// Whose shares some are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::vfs) struct Share(u64);
 
@@ -19,16 +19,16 @@ impl Share {
     }
 }
 
-/// The places that are taken. Each step takes logarithmic time.
+/// The shares that are taken. Each step takes logarithmic time.
 #[derive(Debug)]
-pub(in crate::vfs) struct Places<K> {
+pub(in crate::vfs) struct Shares<K> {
     taken: HashMap<Share, BTreeSet<(SystemTime, K)>>,
-    /// Number of places, the time of the oldest, and whose they are: the largest at the end, and
+    /// Number of shares, the time of the oldest, and whose they are: the largest at the end, and
     /// of equal ones that with the oldest.
     ranks: BTreeSet<(usize, Reverse<SystemTime>, Share)>,
 }
 
-impl<K: Ord + Copy> Places<K> {
+impl<K: Ord + Copy> Shares<K> {
     pub(in crate::vfs) fn new() -> Self {
         Self { taken: HashMap::new(), ranks: BTreeSet::new() }
     }
@@ -39,7 +39,7 @@ impl<K: Ord + Copy> Places<K> {
     }
 
     /// Gives one back, with the values that it was taken with.
-    pub(in crate::vfs) fn free(&mut self, share: Share, since: SystemTime, key: K) {
+    pub(in crate::vfs) fn give_back(&mut self, share: Share, since: SystemTime, key: K) {
         self.change(share, |taken| taken.remove(&(since, key)));
     }
 
@@ -84,20 +84,20 @@ mod tests {
     #[test]
     fn whoever_has_most_gives_up_the_oldest() {
         let (ann, bob) = (Share::of(b"ann"), Share::of(b"bob"));
-        let mut places = Places::new();
-        assert_eq!(places.next(), None::<u32>);
-        places.take(ann, at(1), 1);
+        let mut shares = Shares::new();
+        assert_eq!(shares.next(), None::<u32>);
+        shares.take(ann, at(1), 1);
         for n in 2..5 {
-            places.take(bob, at(u64::from(n)), n);
+            shares.take(bob, at(u64::from(n)), n);
         }
         for n in [2, 3] {
-            assert_eq!(places.next(), Some(n));
-            places.free(bob, at(u64::from(n)), n);
+            assert_eq!(shares.next(), Some(n));
+            shares.give_back(bob, at(u64::from(n)), n);
         }
         // of two who have equally many, the one with the oldest
-        assert_eq!(places.next(), Some(1));
-        places.free(ann, at(1), 1);
-        places.free(bob, at(4), 4);
-        assert!(places.next().is_none() && places.taken.is_empty() && places.ranks.is_empty());
+        assert_eq!(shares.next(), Some(1));
+        shares.give_back(ann, at(1), 1);
+        shares.give_back(bob, at(4), 4);
+        assert!(shares.next().is_none() && shares.taken.is_empty() && shares.ranks.is_empty());
     }
 }

@@ -7,7 +7,6 @@
 //! however long its path.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,6 +15,7 @@ use std::sync::OnceLock;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
 
+use super::place::as_path;
 use crate::vfs::error::FsError;
 
 /// A directory that lookups do not leave.
@@ -36,7 +36,7 @@ struct Walk<'r> {
 
 /// A directory that something is to be done in.
 #[derive(Debug)]
-pub(in crate::vfs) enum Folder<'r> {
+pub(in crate::vfs) enum Parent<'r> {
     Root(BorrowedFd<'r>),
     Below(OwnedFd),
 }
@@ -102,16 +102,16 @@ impl Root {
     pub(in crate::vfs) fn parent<'p>(
         &self,
         path: &'p Path,
-    ) -> std::result::Result<(Folder<'_>, &'p Path), FsError> {
+    ) -> std::result::Result<(Parent<'_>, &'p Path), FsError> {
         let bytes = path.as_os_str().as_bytes();
         let slashes = bytes.iter().rev().take_while(|&&byte| byte == b'/').count();
         let plain = bytes.get(..bytes.len() - slashes).unwrap_or_default();
         match plain.iter().rposition(|&byte| byte == b'/') {
-            None => Ok((Folder::Root(self.0.as_fd()), path)),
+            None => Ok((Parent::Root(self.0.as_fd()), path)),
             Some(at) => {
                 let (dir, name) = bytes.split_at_checked(at + 1).unwrap_or_default();
                 let dir = self.open(as_path(dir), HOLD, Mode::empty())?;
-                Ok((Folder::Below(dir), as_path(name)))
+                Ok((Parent::Below(dir), as_path(name)))
             }
         }
     }
@@ -271,7 +271,7 @@ impl Walk<'_> {
     }
 }
 
-impl AsFd for Folder<'_> {
+impl AsFd for Parent<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Root(dir) => *dir,
@@ -287,10 +287,6 @@ fn refusal(why: Errno) -> FsError {
 
 fn is_link(file: &OwnedFd) -> Result<bool> {
     Ok(FileType::from_raw_mode(fstat(file)?.st_mode).is_symlink())
-}
-
-fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }
 
 #[cfg(test)]

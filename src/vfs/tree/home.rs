@@ -18,10 +18,21 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getuid};
 
+use super::entry::id_of;
 use crate::rights::{self, Ids};
 use crate::vfs::error::FsError;
 
-/// Links that are followed at most, as the system does it.
+/// The directory of a home, held open.
+#[derive(Debug)]
+pub struct Home {
+    pub(super) path: PathBuf,
+    pub(super) root: OwnedFd,
+    /// Whether the home's file system counts links of directories. A count of 0 then shows that
+    /// a directory was removed, which an open handle does not notice.
+    pub(super) counts_links: bool,
+}
+
+/// Number of links that are followed at most, as in the system's own lookups.
 const LINKS: u32 = 40;
 
 /// The mode of a directory until it has its own.
@@ -30,13 +41,52 @@ const NOBODYS: Mode = Mode::RWXU;
 /// A directory that is only held.
 const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+impl Home {
+    /// Opens a home.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing, not a directory, or not readable.
+    #[inline(never)]
+    pub fn open(path: &Path) -> Result<Self, FsError> {
+        // uses little of the stack: the deepest point of a login is what each idle session costs.
+        // Usually the home is known, and its path need not be looked at.
+        let root = open_home(path);
+        let stat = root.as_ref().ok().and_then(|root| fstat(root).ok());
+        let is_known = stat.is_some_and(|stat| rights::is_of_sandbox(id_of(&stat)));
+        if !is_known && !rights::may_change_in_sandbox(path) {
+            return Err(FsError::Confined);
+        }
+        let counts_links = stat.is_some_and(|stat| stat.st_nlink > 0);
+        Ok(Self { path: path.to_owned(), root: root?, counts_links })
+    }
+
+    /// Opens a home, which is made with `mode` if it is missing, along with the directories above
+    /// it. The new directories belong to `ids`, as whom this thread acts, or to the server's user.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Home::open`]; and when the way leads over a link that somebody else has made.
+    #[inline(never)]
+    pub fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<Self, FsError> {
+        let held = make(path, mode, ids)?;
+        let home = Self::open(path)?;
+        if id_of(&fstat(&held)?) == id_of(&fstat(&home.root)?) {
+            Ok(home)
+        } else {
+            Err(FsError::Replaced)
+        }
+    }
+}
+
+/// Opens the directory of a home. All served files are opened below such a handle.
+pub(super) fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, HELD, Mode::empty())
+}
+
 /// Holds the directory that a path names, and makes what is missing of it, with `mode` and for the
 /// user whom this thread acts as: `ids`, or the server's.
-pub(in crate::vfs) fn make(
-    path: &Path,
-    mode: u32,
-    ids: Option<&Ids>,
-) -> Result<OwnedFd, FsError> {
+fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<OwnedFd, FsError> {
     let mut rest = parts(path);
     let mut dir = root()?;
     let mut links = 0;

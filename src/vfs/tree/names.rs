@@ -1,4 +1,4 @@
-//! The names in a directory, read from the system in large blocks.
+//! The names in a directory, read from the system in large blocks, and which names are reserved.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -9,34 +9,44 @@ use rustix::fs::RawDir;
 
 use crate::vfs::error::FsError;
 
-/// The names that have not been given out yet.
+/// Prefix of the name of each part of an upload. Clients may use no name that begins with it,
+/// whatever the case of its letters: some file systems do not tell the cases apart.
+pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
+
+/// Whether a name is reserved for parts of uploads.
+pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
+    let start = name.get(..PART_PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PART_PREFIX))
+}
+
+/// Reader of the names in a directory.
 pub(in crate::vfs) struct Names {
     dir: OwnedFd,
-    /// For the system.
+    /// Buffer that the system fills.
     block: Vec<MaybeUninit<u8>>,
-    /// The names of a block, each with a NUL behind it.
+    /// The names of the last block, each followed by a NUL.
     found: Vec<u8>,
-    /// Where the next one begins.
+    /// Where in `found` the next name begins.
     at: usize,
-    /// The last block was the last.
+    /// Whether the system has no more blocks.
     over: bool,
 }
 
-/// So much is asked for at once.
+/// Bytes that are asked for at once.
 const BLOCK: usize = 32 << 10;
 
 impl Names {
-    /// Of a directory that was opened for reading.
+    /// Starts reading a directory, which was opened for reading.
     pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
         Self { dir, block: Vec::new(), found: Vec::new(), at: 0, over: false }
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub(in crate::vfs) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// Puts the next name into a buffer, with its NUL; says whether there was one.
+    /// Puts the next name into a buffer, with its NUL. Returns `false` at the end.
     pub(in crate::vfs) fn take(&mut self, name: &mut Vec<u8>) -> Result<bool, FsError> {
         name.clear();
         while self.at >= self.found.len() {
@@ -52,7 +62,18 @@ impl Names {
         Ok(true)
     }
 
-    /// Reads one block, `.` and `..` left out.
+    /// Whether the remaining names are all reserved. Parts do not keep a directory.
+    pub(in crate::vfs) fn are_reserved(&mut self) -> Result<bool, FsError> {
+        let mut name = Vec::new();
+        while self.take(&mut name)? {
+            if !is_reserved(name.strip_suffix(b"\0").unwrap_or(&name)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads one block, without `.` and `..`.
     fn read(&mut self) -> Result<(), FsError> {
         self.block.resize(BLOCK, MaybeUninit::uninit());
         self.found.clear();

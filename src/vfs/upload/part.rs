@@ -1,64 +1,237 @@
-//! One part file while an upload writes to it: taken over, put in place, or left behind.
+//! Uploads to a part file, which one rename puts in place when it is complete.
 
 use std::fs::File;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, chmodat, fstat, renameat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fstat, fsync, openat, renameat};
+use rustix::io::Errno;
 
-use super::prepare::{Place, new_names};
-use crate::vfs::error::FsError;
-use crate::vfs::parts::name::Tag;
-use crate::vfs::parts::store::{
-    Active, Claim, Dead, Parts, Promise, Spot, Version, id_of, lstat, modified, os, remove,
-    rename_new,
-};
-use crate::vfs::tree::regular;
+use super::attributes::carry_over;
+use super::body::{Body, Placed, Target, Writing};
+use super::copy::begin_with;
+use super::existing::Existing;
+use super::obstacle::{Hindrance, Obstacle};
+use super::plan::Copying;
+use super::uploads::Uploads;
+use crate::vfs::error::{FsError, Heed};
+use crate::vfs::parts::disk::remove;
+use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
+use crate::vfs::parts::name::{PartName, Tag};
+use crate::vfs::parts::turns::{Claim, Promise};
+use crate::vfs::tree::entry::{Version, id_of, modified, regular};
+use crate::vfs::tree::place::{Place, as_path, is_named, lstat, rename, rename_new, reopened};
 
-/// A part, and where it is to be put.
+/// A part, and the place where it will be put.
 #[derive(Debug)]
-pub(in crate::vfs) struct Part {
-    pub(in crate::vfs) place: Place,
-    pub(in crate::vfs) spot: Spot,
-    pub(in crate::vfs) active: Arc<Active>,
-    /// Whether it goes on with a part that was left of another one.
-    pub(in crate::vfs) resumed: bool,
-    /// The mode that it has from the file it replaces.
-    pub(in crate::vfs) mode: Option<u32>,
-    /// STOU: the name must still be new at the end.
-    pub(in crate::vfs) promise: Option<Promise>,
-    /// For one that began with what was in place.
-    pub(in crate::vfs) base: Option<Base>,
+pub(super) struct Part {
+    uploads: Arc<Uploads>,
+    pub(super) place: Place,
+    key: PartKey,
+    pub(super) active: Arc<ActivePart>,
+    pub(super) body: Body,
+    /// Whether the upload goes on with a part that another one has left.
+    resumed: bool,
+    /// The mode that the part has got from the file that it replaces.
+    mode: Option<u32>,
+    /// For STOU: the name must still be new at the end.
+    promise: Option<Promise>,
+    /// For a part that began with what was in place.
+    base: Option<Base>,
 }
 
 /// What a part began with.
 #[derive(Debug)]
-pub(in crate::vfs) struct Base {
-    /// The version, or nothing.
-    pub(in crate::vfs) version: Option<Version>,
-    /// No other upload begins with it meanwhile.
-    pub(in crate::vfs) _claim: Option<Claim>,
+struct Base {
+    /// The version; `None`: no file was in place.
+    version: Option<Version>,
+    /// Keeps other uploads from beginning with the version meanwhile.
+    _claim: Option<Claim>,
 }
 
 impl Part {
-    pub(in crate::vfs) fn new(place: Place, spot: Spot, active: Arc<Active>) -> Self {
-        Self { place, spot, active, resumed: false, mode: None, promise: None, base: None }
+    /// Makes a new part with `mode`, or with the attributes of the file that it will replace. A
+    /// lone part is never resumed.
+    pub(super) fn create(
+        uploads: &Arc<Uploads>,
+        place: Place,
+        mode: u32,
+        old: Option<&Existing>,
+        lone: bool,
+    ) -> Result<Self, FsError> {
+        let parts = &uploads.parts;
+        let (key, folder) = (uploads.key(&place), uploads.folder(&place));
+        let mode = old.map_or(mode, |old| old.stat.st_mode & 0o777);
+        let enter =
+            |name: &[u8]| parts.enter(key, folder.clone(), parts.name(key.mark, name, lone));
+        // known before it exists, so that nobody takes it for a dead one
+        let mut active = enter(&place.name);
+        parts.note(&folder);
+        let mut opened = make(&place, &active.name, mode);
+        if matches!(opened, Err(Errno::NAMETOOLONG)) {
+            // a file system with short names
+            parts.leave(key, &active);
+            active = enter(b"");
+            opened = make(&place, &active.name, mode);
+        }
+        let file = match opened {
+            Ok(file) => file,
+            Err(why) => {
+                parts.leave(key, &active);
+                return Err(why.into());
+            }
+        };
+        if let Some(old) = old {
+            carry_over(&old.file, &old.stat, &file, mode);
+        }
+        let mut part = Self::new(uploads, place, active, Body::new(file, 0));
+        part.mode = old.map(|_| mode);
+        Ok(part)
     }
 
-    /// Whether the part's name is still that of the file that is written.
-    pub(in crate::vfs) fn is_of(&self, file: &File) -> bool {
-        let there = lstat(&self.place.dir, &self.active.name.bytes());
-        let ours = fstat(file).map(|stat| id_of(&stat));
-        matches!((ours, there), (Ok(ours), Ok(there)) if ours == id_of(&there))
+    /// Makes a part that begins with a copy of the file in place.
+    pub(super) fn create_from(
+        uploads: &Arc<Uploads>,
+        place: &Place,
+        old: &Existing,
+        copying: Copying,
+        heed: &mut Heed<'_>,
+    ) -> Result<Self, Hindrance> {
+        let source = match place.open(OFlags::RDONLY) {
+            Ok(source) => source,
+            Err(why) => return Err(Obstacle::Unreadable(why.into()).into()),
+        };
+        if id_of(&fstat(&source)?) != id_of(&old.stat) {
+            // somebody has replaced it meanwhile
+            return Err(FsError::Busy.into());
+        }
+        let created = Self::create(uploads, place.again()?, 0, Some(old), copying.lone);
+        let mut part = match created {
+            Err(FsError::Denied(why)) => return Err(Obstacle::Directory(why).into()),
+            other => other?,
+        };
+        // if this fails, the part is dropped and so removed
+        let file = part.body.file.as_mut().ok_or(FsError::NotFound)?;
+        begin_with(&source, file, id_of(&old.stat).0, copying, heed)?;
+        part.body.offset = copying.from;
+        Ok(part)
     }
 
-    /// One rename puts the part in place. Gives the name if it is not the one that was wanted,
-    /// because somebody else has made a file of that name and it may not be replaced.
-    pub(in crate::vfs) fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
-        let Place { dir, name, folder, .. } = &self.place;
+    /// Goes on with a part that was taken over, from an offset on. Its file is still to be opened.
+    pub(super) fn resume(
+        uploads: &Arc<Uploads>,
+        place: Place,
+        active: Arc<ActivePart>,
+        offset: u64,
+        base: Option<Version>,
+    ) -> Self {
+        let body = Body { file: None, offset, written: 0 };
+        let mut part = Self::new(uploads, place, active, body);
+        part.resumed = true;
+        part.base = base.map(|version| {
+            let _ = part.active.base.set(version);
+            Base { version: Some(version), _claim: None }
+        });
+        part
+    }
+
+    fn new(uploads: &Arc<Uploads>, place: Place, active: Arc<ActivePart>, body: Body) -> Self {
+        let (uploads, key) = (Arc::clone(uploads), uploads.key(&place));
+        let (resumed, mode, promise, base) = (false, None, None, None);
+        Self { uploads, place, key, active, body, resumed, mode, promise, base }
+    }
+
+    /// Requires at the end that the version in place is still this one; `None`: no file.
+    pub(super) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
+        if let Some(version) = version {
+            let _ = self.active.base.set(version);
+        }
+        self.base = Some(Base { version, _claim: Some(claim) });
+        self
+    }
+
+    /// Requires at the end that the name is still new.
+    pub(super) fn promised(mut self, promise: Promise) -> Self {
+        self.promise = Some(promise);
+        self
+    }
+
+    /// Gives the part, which goes on with an older one, the attributes of the file that it will
+    /// replace.
+    pub(super) fn carry_over(&mut self, old: &Existing) -> Result<(), FsError> {
+        let mode = old.stat.st_mode & 0o777;
+        carry_over(&old.file, &old.stat, self.body.file()?, mode);
+        self.mode = Some(mode);
+        Ok(())
+    }
+
+    /// Checks that all bytes are in the file, and closes it.
+    fn seal(&mut self) -> Result<(), FsError> {
+        self.body.sync(self.uploads.rules.sync)?;
+        let writing = self.active.writing()?;
+        let name = self.active.name.bytes();
+        if !is_named(&self.place.dir, &name, self.body.file()?) {
+            // somebody who may write to the directory has replaced the part
+            return Err(FsError::Replaced);
+        }
+        drop(writing);
+        self.body.close()
+    }
+
+    /// Renames the part to its file's name, or to another one if that must be new and is taken.
+    /// Returns that other name.
+    fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
+        let Uploads { parts, rules, .. } = &*self.uploads;
+        let dir = rules.sync.then(|| reopened(&self.place.dir));
+        let mut gone = self.active.writing()?;
+        let name = self.rename(rules.overwrite)?;
+        // it is not a part any more that could be taken over
+        *gone = true;
+        drop(gone);
+        parts.leave(self.key, &self.active);
+        parts.forget(self.key, &self.place.dir);
+        match dir.map(|dir| fsync(dir?)) {
+            None | Some(Ok(())) => {}
+            // some directories cannot be opened for it, and some file systems cannot do it
+            Some(Err(
+                why @ (Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP),
+            )) => {
+                let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
+                let real = self.uploads.tree.real(&path);
+                let file = crate::log::path(&real);
+                log::warn!("cannot sync the directory of {file}: {why}");
+            }
+            Some(Err(why)) => return Err(why.into()),
+        }
+        Ok(name)
+    }
+
+    fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
+        let Place { dir, name, .. } = &self.place;
         let part = self.active.name.bytes();
+        self.check_version(&part)?;
+        if self.promise.is_none() && replace {
+            renameat(dir, as_path(&part), dir, as_path(name))?;
+            return Ok(None);
+        }
+        for path in self.place.path().numbered() {
+            match rename_new(dir, as_path(&part), dir, as_path(path.name())) {
+                Err(FsError::Exists) => {}
+                other => {
+                    other?;
+                    let made = path.name();
+                    return Ok((made != name).then(|| made.to_owned()));
+                }
+            }
+        }
+        Err(FsError::Exists)
+    }
+
+    /// Checks that the version in place is the one that the part began with, and takes over a
+    /// mode that was changed meanwhile.
+    fn check_version(&self, part: &[u8]) -> Result<(), FsError> {
         let looks = self.base.is_some() || self.mode.is_some();
-        let now = if looks { lstat(dir, name).ok() } else { None };
+        let now = if looks { self.place.lstat().ok() } else { None };
         // a newer version must not give way to one made of an older one
         if let Some(base) = &self.base
             && now.as_ref().map(Version::of) != base.version
@@ -69,65 +242,86 @@ impl Part {
             && now.st_mode & 0o777 != mode
             && FileType::from_raw_mode(now.st_mode).is_file()
         {
-            // it was changed meanwhile
             let now = Mode::from_raw_mode(now.st_mode & 0o777);
-            let _ = chmodat(dir, os(&part), now, AtFlags::empty());
+            let _ = chmodat(&self.place.dir, as_path(part), now, AtFlags::empty());
         }
-        if self.promise.is_none() && replace {
-            renameat(dir, os(&part), dir, os(name))?;
-            return Ok(None);
-        }
-        for path in new_names(&folder.path.join(name)) {
-            match rename_new(dir, os(&part), dir, os(path.name())) {
-                Err(FsError::Exists) => {}
-                other => {
-                    let other = other.map(|()| path.name());
-                    return other.map(|made| (made != name).then(|| made.to_owned()));
-                }
-            }
-        }
-        Err(FsError::Exists)
+        Ok(())
     }
 
-    /// The upload has failed.
-    pub(in crate::vfs) fn end(self, parts: &Parts, keep: bool) {
-        let taken = self.active.taken();
-        if *taken {
-            // whoever has taken it sees to it
+    /// Ends a failed upload, unless it has ended or somebody else goes on with the part.
+    fn end(&self, keep: bool) {
+        let mut gone = self.active.gone();
+        if *gone {
             return;
         }
+        let parts = &self.uploads.parts;
         let dir = &self.place.dir;
         let name = self.active.name.bytes();
         let dead = self.active.name.tagged(Tag::Dead);
         let kept = keep
+            && (self.body.written > 0 || self.resumed)
             && lstat(dir, &name).is_ok_and(|stat| regular(&stat).is_ok())
             && !self.active.name.is_lone()
             && parts.are_kept()
-            && renameat(dir, os(&name), dir, os(&dead.bytes())).is_ok();
+            && rename(dir, &name, &dead.bytes()).is_ok();
         if kept {
-            let since = lstat(dir, &dead.bytes());
-            let since = since.map_or_else(|_| SystemTime::now(), |s| modified(&s));
-            let (folder, upload) = (self.active.folder(), self.active.name.upload());
-            let base = self.active.base.get().copied();
-            let share = self.place.share;
-            let dead = Dead { folder, name: dead, share, upload, since, base, shown: false };
-            parts.bury(self.spot, dead);
+            self.bury(dead);
         } else {
             remove(dir, &name);
         }
-        drop(taken);
-        parts.leave(self.spot, &self.active);
+        *gone = true;
+        drop(gone);
+        parts.leave(self.key, &self.active);
+    }
+
+    fn bury(&self, name: PartName) {
+        let since = lstat(&self.place.dir, &name.bytes());
+        let since = since.map_or_else(|_| SystemTime::now(), |stat| modified(&stat));
+        let (folder, upload) = (self.active.folder(), self.active.name.upload());
+        let (base, share) = (self.active.base.get().copied(), self.uploads.share());
+        let dead = DeadPart { folder, name, share, upload, since, base, shown: false };
+        self.uploads.parts.bury(self.key, dead);
     }
 }
 
-impl Active {
-    /// Nobody may take the part over while this is held.
-    pub(in crate::vfs) fn writing(&self) -> Result<MutexGuard<'_, bool>, FsError> {
-        let taken = self.taken();
-        if *taken { Err(FsError::TakenOver) } else { Ok(taken) }
+impl Target for Part {
+    fn start(&mut self) -> Result<(), FsError> {
+        if !self.resumed {
+            return Ok(());
+        }
+        let _writing = self.active.writing()?;
+        self.body.cut_to_offset()
     }
 
-    pub(in crate::vfs) fn taken(&self) -> MutexGuard<'_, bool> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&mut self) -> Result<Writing<'_>, FsError> {
+        let guard = self.active.writing()?;
+        Ok(Writing { body: &mut self.body, _guard: Some(guard) })
     }
+
+    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+        if let Err(why) = self.seal() {
+            // what the disk could not take is of no use to anybody
+            self.end(false);
+            return Err(why);
+        }
+        let name = self.put_in_place()?;
+        Ok(Placed { size: self.body.size(), name })
+    }
+
+    fn abandon(self: Box<Self>, keep: bool) {
+        self.end(keep);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.end(true);
+    }
+}
+
+/// Makes the file of a part.
+fn make(place: &Place, name: &PartName, mode: u32) -> rustix::io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(mode);
+    openat(&place.dir, as_path(&name.bytes()), flags | OFlags::CLOEXEC, mode).map(File::from)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::options::{By, Options, Order};
 use crate::data::pattern;
-use crate::vfs::{Entry, FileKind, FsError, Listing, Tree, VirtualPath};
+use crate::vfs::{Entry, FileKind, Files, FsError, Listing, VirtualPath};
 
 /// A recursive listing goes so many directories deep below the one that it begins with. Each
 /// level holds a file descriptor while it lasts.
@@ -38,7 +38,7 @@ pub(super) enum Step {
 
 /// A listing under way.
 pub(super) struct Walk {
-    tree: Arc<Tree>,
+    tree: Arc<Files>,
     options: Options,
     /// What is listed where it is no directory, and whether it has been given out.
     one: Option<(Box<Entry>, bool)>,
@@ -82,7 +82,7 @@ impl Walk {
     ///
     /// When it is not there, or cannot be read.
     pub(super) fn new(
-        tree: &Arc<Tree>,
+        tree: &Arc<Files>,
         path: &VirtualPath,
         options: Options,
     ) -> Result<Self, FsError> {

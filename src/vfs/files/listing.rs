@@ -1,0 +1,126 @@
+//! The entries of one directory, as a user is shown them.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use rustix::fs::AtFlags;
+
+use super::shown;
+use crate::vfs::error::FsError;
+use crate::vfs::parts::name::{Mark, PartName};
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::{Entry, FileId, FileKind, id_of};
+use crate::vfs::tree::names::{Names, is_reserved};
+use crate::vfs::upload::own;
+use crate::vfs::upload::uploads::Uploads;
+
+/// Reader of the entries of one directory, one at a time.
+#[derive(Debug)]
+pub struct Listing {
+    uploads: Arc<Uploads>,
+    path: VirtualPath,
+    names: Names,
+    id: FileId,
+    /// The user's own parts whose names have not been listed yet.
+    own: HashMap<Mark, Vec<u8>>,
+    /// The name that is being looked at.
+    name: Vec<u8>,
+    entry: Entry,
+}
+
+impl Listing {
+    pub(super) fn open(uploads: &Arc<Uploads>, path: &VirtualPath) -> Result<Self, FsError> {
+        let (names, stat) = uploads.tree.names(path)?;
+        let id = id_of(&stat);
+        let own = own_parts(uploads, id);
+        let (uploads, path) = (Arc::clone(uploads), path.clone());
+        let entry = Entry::of_stat(Vec::new(), &stat);
+        Ok(Self { uploads, path, names, id, own, name: Vec::new(), entry })
+    }
+
+    /// Reads the next entry. One that cannot be looked at is left out, as in `ls`: it was removed
+    /// meanwhile, or it lies on a mount that the server may not use.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, when the directory cannot be read.
+    pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
+        while self.names.take(&mut self.name)? {
+            if self.look() {
+                return Ok(Some(&self.entry));
+            }
+        }
+        Ok(self.take_lone_part().then_some(&self.entry))
+    }
+
+    /// Returns the entry that was read last.
+    pub fn current(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Looks at what has the name, and returns whether it is to be listed.
+    fn look(&mut self) -> bool {
+        let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
+        let dir = self.names.dir();
+        if is_reserved(name.to_bytes()) {
+            if let Some(part) = PartName::parse(name.to_bytes()) {
+                self.uploads.parts.meet(dir, self.id, &part);
+            }
+            return false;
+        }
+        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        let mut text = std::mem::take(&mut self.entry.name);
+        text.clear();
+        text.extend_from_slice(name.to_bytes());
+        self.entry = Entry::of_stat(text, &stat);
+        let entry = &mut self.entry;
+        if !self.own.is_empty()
+            && let mark = self.uploads.mark(&entry.name)
+            && self.own.remove(&mark).is_some()
+            && entry.kind == FileKind::File
+            && let Some(part) = own::look(&self.uploads, &self.path.join(&entry.name))
+        {
+            entry.show_part(&part);
+        }
+        if entry.kind == FileKind::Link {
+            let path = self.path.join(&entry.name);
+            let look = |path: &VirtualPath| shown::stat(&self.uploads, path);
+            self.uploads.tree.add_target(entry, &path, look);
+        }
+        true
+    }
+
+    /// Takes a part of the user's own whose file has no other version as the next entry. A part
+    /// whose name is too long to be kept is left out.
+    fn take_lone_part(&mut self) -> bool {
+        self.own.retain(|_, name| !name.is_empty());
+        while let Some(mark) = self.own.keys().next().copied() {
+            let Some(name) = self.own.remove(&mark) else { return false };
+            if let Some(part) = own::look(&self.uploads, &self.path.join(&name)) {
+                self.entry = Entry::of_part(name, &part);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Returns the user's own parts in a directory, and those whose names do not tell their user:
+/// their marks do once a file with the name is found.
+fn own_parts(uploads: &Uploads, dir: FileId) -> HashMap<Mark, Vec<u8>> {
+    let mut own = HashMap::new();
+    if !uploads.rules.atomic {
+        return own;
+    }
+    for part in uploads.parts.in_folder(dir) {
+        let is_own = part.mark == uploads.mark(&part.name);
+        if part.is_lone() || !is_own && !part.name.is_empty() {
+            continue;
+        }
+        own.insert(part.mark, part.name);
+    }
+    own
+}

@@ -1,0 +1,260 @@
+//! The files of one session: the tree, together with the user's own unfinished uploads.
+
+mod listing;
+mod shown;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use self::listing::Listing;
+use super::error::{FsError, Heed};
+use super::parts::disk::only_parts;
+use super::parts::store::Parts;
+use super::parts::turns::Turns;
+use super::path::VirtualPath;
+use super::tree::Tree;
+use super::tree::entry::{Entry, id_of};
+use super::tree::home::Home;
+use super::tree::mode::NewMode;
+use super::upload::own;
+use super::upload::plan::Store;
+use super::upload::prepare::Prepared;
+use super::upload::uploads::{Uploader, Uploads};
+use crate::config::UploadRules;
+
+/// All that a session sees and does below its user's home.
+#[derive(Debug)]
+pub struct Files {
+    uploads: Arc<Uploads>,
+}
+
+impl Files {
+    /// Begins a session in a home. `parts` and `turns` are shared by all sessions of the server.
+    #[inline(never)]
+    pub fn new(
+        home: Home,
+        parts: Arc<Parts>,
+        turns: Arc<Turns>,
+        uploader: Uploader,
+        rules: &UploadRules,
+    ) -> Arc<Self> {
+        let (tree, rules) = (Tree::new(home), rules.clone());
+        Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, rules }) })
+    }
+
+    /// Returns the files as they are.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.uploads.tree
+    }
+
+    /// Returns where a virtual path lies on the server, for the log and for hooks. It is not used
+    /// to open anything.
+    pub fn real(&self, path: &VirtualPath) -> PathBuf {
+        self.tree().real(path)
+    }
+
+    /// Opens a regular file for reading, and returns its size as well.
+    ///
+    /// # Errors
+    ///
+    /// FIFOs, sockets and devices are refused at once.
+    pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
+        self.tree().read(path)
+    }
+
+    /// Like [`Files::read`], but opens the part of an unfinished upload of the user if one is
+    /// shown under the name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::read`].
+    pub fn read_shown(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
+        shown::read(&self.uploads, path)
+    }
+
+    /// Describes what a path leads to, links followed.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is there, or it lies outside the home.
+    pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        self.tree().stat(path)
+    }
+
+    /// Like [`Files::stat`], but a file that the user has not finished uploading has the size of
+    /// its part.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::stat`].
+    pub fn shown(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        shown::stat(&self.uploads, path)
+    }
+
+    /// Describes what has a name, as its directory lists it: a link is shown as a link.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is there, or it lies outside the home.
+    pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        self.tree().entry(path)
+    }
+
+    /// Like [`Files::entry`], but a file that the user has not finished uploading has the size of
+    /// its part.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::entry`].
+    pub fn shown_entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
+        shown::entry(&self.uploads, path)
+    }
+
+    /// Checks that a path leads to a directory that may be entered.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
+        self.tree().enter(path)
+    }
+
+    /// Opens a directory for listing.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is there, or it is not a directory.
+    pub fn list(&self, path: &VirtualPath) -> Result<Listing, FsError> {
+        Listing::open(&self.uploads, path)
+    }
+
+    /// Makes a directory with `mode`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
+        self.tree().make_dir(path, mode)
+    }
+
+    /// Removes a file or a link, but no directory; and what a failed upload of the user has left
+    /// under the name.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn remove_file(&self, path: &VirtualPath) -> Result<(), FsError> {
+        match self.tree().remove_file(path) {
+            Err(FsError::NotFound) => match own::forget(&self.uploads, path) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(FsError::NotFound),
+                Err(why) => Err(why),
+            },
+            Ok(()) => {
+                // an upload that is running goes on, and has the name when it ends
+                let _ = own::forget(&self.uploads, path);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Removes a directory that is empty but for parts of failed uploads.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; and [`FsError::IsRoot`].
+    pub fn remove_dir(&self, path: &VirtualPath) -> Result<(), FsError> {
+        match self.tree().remove_dir(path) {
+            Err(FsError::NotEmpty) if self.clear(path) => self.tree().remove_dir(path),
+            other => other,
+        }
+    }
+
+    /// Empties a directory that holds nothing but parts of failed uploads, and returns whether it
+    /// did.
+    fn clear(&self, path: &VirtualPath) -> bool {
+        let Ok((dir, stat)) = self.tree().hold(path) else { return false };
+        let Some(names) = only_parts(&dir) else { return false };
+        self.uploads.parts.clear(&dir, id_of(&stat), &names)
+    }
+
+    /// Renames a file or directory. A file that has the new name is replaced in one step, if the
+    /// user may replace files.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; and [`FsError::IsRoot`].
+    pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
+        let Uploads { tree, parts, rules, .. } = &*self.uploads;
+        tree.rename(from, to, rules.overwrite)?;
+        if parts.are_there() && tree.hold(to).is_ok() {
+            parts.moved(&tree.real(from), &tree.real(to));
+        }
+        // what failed uploads have left under these names belongs to no file any more
+        let _ = own::forget(&self.uploads, from);
+        let _ = own::forget(&self.uploads, to);
+        Ok(())
+    }
+
+    /// Sets those permission bits of a file or directory that are in `mask`, and returns the mode
+    /// that the system reports then. A directory keeps its other bits; a file loses them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; and [`FsError::LosesSetGid`] where a directory could not keep its
+    /// set-group-ID bit.
+    pub fn set_mode(
+        &self,
+        path: &VirtualPath,
+        mode: u32,
+        mask: u32,
+    ) -> Result<NewMode, FsError> {
+        self.tree().set_mode(path, mode, mask)
+    }
+
+    /// Sets the modification time, in seconds since 1970 in UTC.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_modified(&self, path: &VirtualPath, seconds: i64) -> Result<(), FsError> {
+        self.tree().set_modified(path, seconds)
+    }
+
+    /// Returns how many bytes this process may still write below a directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn free_space(&self, path: &VirtualPath) -> Result<u64, FsError> {
+        self.tree().free_space(path)
+    }
+
+    /// Prepares an upload; a new file gets `mode`. This may copy what is in place, or wait for
+    /// another upload; meanwhile `heed` is asked whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; [`FsError::Interrupted`]; [`FsError::BadOffset`] when it cannot begin
+    /// where it should; [`FsError::Busy`] when another upload changes the file in place.
+    pub fn upload(
+        &self,
+        path: &VirtualPath,
+        store: Store,
+        mode: u32,
+        heed: &mut Heed<'_>,
+    ) -> Result<Prepared, FsError> {
+        Prepared::new(&self.uploads, path, store, mode, heed)
+    }
+
+    /// Prepares an upload under a name that is new: `wanted`, or one made of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn upload_new(&self, wanted: &VirtualPath, mode: u32) -> Result<Prepared, FsError> {
+        Prepared::under_new_name(&self.uploads, wanted, mode)
+    }
+}

@@ -1,0 +1,44 @@
+//! The part files in a directory: finding them and removing them.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, unlinkat};
+use rustix::io::Errno;
+
+use super::name::PartName;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::names::Names;
+use crate::vfs::tree::place::{as_path, reopened};
+
+/// Removes a part. If that fails, the part is found again when somebody lists its directory.
+pub(in crate::vfs) fn remove(dir: impl AsFd, name: &[u8]) {
+    if let Err(why) = unlinkat(dir, as_path(name), AtFlags::empty())
+        && why != Errno::NOENT
+    {
+        log::warn!("cannot remove the part {}: {why}", name.escape_ascii());
+    }
+}
+
+/// Returns the parts in a directory, of all users and servers.
+pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
+    let (mut name, mut parts) = (Vec::new(), Vec::new());
+    let Ok(mut names) = names(dir) else { return parts };
+    while let Ok(true) = names.take(&mut name) {
+        parts.extend(PartName::parse(name.strip_suffix(b"\0").unwrap_or(&name)));
+    }
+    parts
+}
+
+/// Returns the parts in a directory; `None` if it also holds something else, or cannot be read.
+pub(in crate::vfs) fn only_parts(dir: impl AsFd) -> Option<Vec<PartName>> {
+    let (mut name, mut parts) = (Vec::new(), Vec::new());
+    let mut names = names(dir).ok()?;
+    while names.take(&mut name).ok()? {
+        parts.push(PartName::parse(name.strip_suffix(b"\0").unwrap_or(&name))?);
+    }
+    Some(parts)
+}
+
+fn names(dir: impl AsFd) -> Result<Names, FsError> {
+    Ok(Names::new(reopened(dir)?))
+}

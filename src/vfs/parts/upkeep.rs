@@ -1,0 +1,141 @@
+//! What time and restarts do to parts: taking over those of an earlier server, and removing those
+//! that have waited long enough.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::disk::{part_names, remove};
+use super::journal::Legacy;
+use super::known::{DeadPart, PartKey};
+use super::name::{PartName, Tag};
+use super::shares::Share;
+use super::store::Parts;
+use crate::rights::Ids;
+use crate::vfs::tree::entry::{id_of, modified};
+use crate::vfs::tree::folder::Folder;
+use crate::vfs::tree::place::{lstat, rename};
+
+impl Parts {
+    /// Takes over what an earlier server has left. The journal is in `state_dir`; sessions may
+    /// have acted as one of `users`.
+    pub fn start(state_dir: Option<&Path>, keep: Option<Duration>, users: &[Arc<Ids>]) -> Self {
+        let (parts, legacy) = Self::new(state_dir, keep, users);
+        parts.inherit(&legacy);
+        parts
+    }
+
+    /// Makes the journal again if it was removed, and takes it over from another server once that
+    /// has ended. To be called each second.
+    pub fn look_after_journal(&self) {
+        let legacy = self.journal().look_after(&self.users);
+        if let Some(legacy) = legacy {
+            self.inherit(&legacy);
+        }
+    }
+
+    /// Turns the parts of an earlier server's uploads into dead ones, and removes those that are
+    /// of no use: if the system has booted since, their content may be damaged.
+    fn inherit(&self, legacy: &Legacy) {
+        let removed: usize =
+            legacy.folders.iter().map(|folder| self.inherit_folder(legacy, folder)).sum();
+        let kept = self.known().count_dead();
+        if removed + kept > 0 {
+            log::info!("parts of failed uploads: {kept} kept, {removed} removed");
+        }
+        self.rewrite_journal();
+    }
+
+    /// Takes over the parts in a directory, and returns how many were removed.
+    fn inherit_folder(&self, legacy: &Legacy, folder: &Folder) -> usize {
+        let mut removed = 0;
+        let Ok(_acting) = folder.act() else { return removed };
+        let Ok((dir, stat)) = folder.open() else { return removed };
+        for name in part_names(&dir) {
+            let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
+            let key = PartKey { dir: id_of(&stat), mark: name.mark };
+            // a part of this server, which has been running for a while then
+            if name.tag == Tag::Dead && self.dead(key).is_some() {
+                continue;
+            }
+            let ours = match name.tag {
+                Tag::Dead => true,
+                Tag::Active(server, _) => legacy.server == Some(server),
+            };
+            let since = modified(&part);
+            let of_use = legacy.same_boot
+                && part.st_size > 0
+                && !name.is_lone()
+                && !self.keep.is_due(since);
+            if (ours && !of_use) || self.keep.is_forgotten(since) {
+                remove(&dir, &name.bytes());
+                removed += 1;
+            } else if ours {
+                self.inherit_part(key, folder, &dir, &name, since);
+            }
+        }
+        removed
+    }
+
+    /// Takes over one part. Of two parts of one user for one name, the younger one stays.
+    fn inherit_part(
+        &self,
+        key: PartKey,
+        folder: &Folder,
+        dir: &OwnedFd,
+        name: &PartName,
+        since: SystemTime,
+    ) {
+        let dead = name.tagged(Tag::Dead);
+        if name.tag != Tag::Dead {
+            let other = lstat(dir, &dead.bytes()).map(|stat| modified(&stat));
+            if other.is_ok_and(|other| other >= since) {
+                return remove(dir, &name.bytes());
+            }
+            if rename(dir, &name.bytes(), &dead.bytes()).is_err() {
+                return;
+            }
+        }
+        let upload = self.next_upload();
+        // the name of the part does not tell its user before that one asks for it
+        let share = Share::of(folder.home.as_os_str().as_bytes());
+        let folder = folder.clone();
+        let (base, shown) = (None, false);
+        self.bury(key, DeadPart { folder, name: dead, share, upload, since, base, shown });
+    }
+
+    /// Removes the dead parts that have waited long enough.
+    pub fn sweep(&self) {
+        if !self.are_there() {
+            return;
+        }
+        let due = self.known().due(|since| self.keep.is_due(since));
+        for (key, dead) in due {
+            let Ok(_acting) = dead.folder.act() else { continue };
+            // a directory that has moved is found again when somebody lists it
+            let there = dead.folder.open();
+            if let Ok((dir, stat)) = there
+                && id_of(&stat) == key.dir
+                && self.unbury(key, dead.upload)
+            {
+                let name = dead.name.bytes();
+                match lstat(&dir, &name) {
+                    // somebody has just resumed the upload, and it has failed again
+                    Ok(stat) if !self.keep.is_due(modified(&stat)) => {
+                        self.bury(key, DeadPart { since: modified(&stat), ..dead });
+                    }
+                    _ => remove(&dir, &name),
+                }
+            } else {
+                self.unbury(key, dead.upload);
+            }
+        }
+    }
+
+    /// How often [`Parts::sweep`] should be called.
+    pub fn sweep_every(&self) -> Duration {
+        self.keep.sweep_every()
+    }
+}

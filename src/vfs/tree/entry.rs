@@ -1,0 +1,173 @@
+//! What the system says of one file: its kind, its attributes, its identity and its version.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FileType, Stat};
+
+use crate::vfs::error::FsError;
+
+/// What kind of thing an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A FIFO.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A block device.
+    Block,
+    /// A character device.
+    Char,
+}
+
+/// What a listing tells about one file.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The last part of its path.
+    pub name: Vec<u8>,
+    /// File, directory or other.
+    pub kind: FileKind,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// Number of hard links.
+    pub links: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time, in seconds since 1970 in UTC.
+    pub modified: i64,
+    /// Nanoseconds of that second.
+    pub nanos: u32,
+    /// Device and inode. Two names of one file have equal ids.
+    pub id: FileId,
+    /// The number of the unfinished upload whose part gives size and time, if one does.
+    pub part: Option<u64>,
+    /// For a link that leads to something inside the root: its text, and what it leads to.
+    pub target: Option<(Vec<u8>, Box<Entry>)>,
+    /// For a link that leads to nothing: its text, unless that may name something outside.
+    pub dangling: Option<Vec<u8>>,
+}
+
+/// Device and inode.
+pub(in crate::vfs) type FileId = (u64, u64);
+
+/// A version of a file: its identity, its length and when it was last written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::vfs) struct Version {
+    id: FileId,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Entry {
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        reason = "widths differ by target"
+    )]
+    pub(in crate::vfs) fn of_stat(name: Vec<u8>, stat: &Stat) -> Self {
+        Self {
+            name,
+            kind: FileKind::of_mode(stat.st_mode),
+            mode: stat.st_mode & 0o7777,
+            links: stat.st_nlink as u64,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: len_of(stat),
+            modified: stat.st_mtime as i64,
+            nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+            id: id_of(stat),
+            part: None,
+            target: None,
+            dangling: None,
+        }
+    }
+
+    /// Describes a part under the name of its file, where there is no other version of the file.
+    pub(in crate::vfs) fn of_part(name: Vec<u8>, (stat, upload): &(Stat, u64)) -> Self {
+        Self { part: Some(*upload), ..Self::of_stat(name, stat) }
+    }
+
+    /// Replaces size and time, of a link those of its target, by those of a part.
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        reason = "widths differ by target"
+    )]
+    pub(in crate::vfs) fn show_part(&mut self, (part, upload): &(Stat, u64)) {
+        let there = match &mut self.target {
+            Some((_, there)) => there,
+            None => self,
+        };
+        there.size = len_of(part);
+        there.modified = part.st_mtime as i64;
+        there.nanos = u32::try_from(part.st_mtime_nsec).unwrap_or_default();
+        there.part = Some(*upload);
+    }
+
+    /// What a client gets when it uses the name: the target of a link that can be followed, or
+    /// else the entry itself.
+    pub fn followed(&self) -> &Self {
+        self.target.as_ref().map_or(self, |(_, there)| there)
+    }
+}
+
+impl FileKind {
+    pub(in crate::vfs) fn of_mode(mode: u32) -> Self {
+        match FileType::from_raw_mode(mode) {
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Link,
+            FileType::Fifo => Self::Fifo,
+            FileType::Socket => Self::Socket,
+            FileType::BlockDevice => Self::Block,
+            FileType::CharacterDevice => Self::Char,
+            FileType::RegularFile | FileType::Unknown => Self::File,
+        }
+    }
+}
+
+impl Version {
+    pub(in crate::vfs) fn of(stat: &Stat) -> Self {
+        Self { id: id_of(stat), size: len_of(stat), modified: modified(stat) }
+    }
+}
+
+/// Returns device and inode of a file.
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "widths differ by target")]
+pub(in crate::vfs) fn id_of(stat: &Stat) -> FileId {
+    (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+/// Returns the size of a file in bytes.
+pub(in crate::vfs) fn len_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or_default()
+}
+
+/// Returns when a file was last written to.
+#[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
+    let nanos = u32::try_from(stat.st_mtime_nsec as u64).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
+/// Returns the size of a regular file, and refuses everything else.
+pub(in crate::vfs) fn regular(stat: &Stat) -> Result<u64, FsError> {
+    match FileKind::of_mode(stat.st_mode) {
+        FileKind::File => Ok(len_of(stat)),
+        FileKind::Directory => Err(FsError::IsADirectory),
+        FileKind::Link
+        | FileKind::Fifo
+        | FileKind::Socket
+        | FileKind::Block
+        | FileKind::Char => Err(FsError::NotAFile),
+    }
+}

@@ -1,0 +1,123 @@
+//! A name in a directory that is held open, and the system calls that take such a pair.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat, renameat_with, statat,
+};
+use rustix::io::Errno;
+
+use super::entry::{FileId, id_of};
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+
+/// A name in a directory that is held open. The name may be new.
+#[derive(Debug)]
+pub(in crate::vfs) struct Place {
+    pub(in crate::vfs) dir: OwnedFd,
+    /// What the system said of the directory when it was opened.
+    pub(in crate::vfs) dir_stat: Stat,
+    /// Path of the directory.
+    pub(in crate::vfs) parent: VirtualPath,
+    pub(in crate::vfs) name: Vec<u8>,
+}
+
+impl Place {
+    /// Duplicates the handle of the directory.
+    pub(in crate::vfs) fn again(&self) -> Result<Self, FsError> {
+        let dir = self.dir.try_clone()?;
+        let (parent, name) = (self.parent.clone(), self.name.clone());
+        Ok(Self { dir, dir_stat: self.dir_stat, parent, name })
+    }
+
+    /// Names something else in the directory.
+    pub(in crate::vfs) fn named(self, name: &[u8]) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// Device and inode of the directory.
+    pub(in crate::vfs) fn dir_id(&self) -> FileId {
+        id_of(&self.dir_stat)
+    }
+
+    /// The path that leads to the name.
+    pub(in crate::vfs) fn path(&self) -> VirtualPath {
+        self.parent.join(&self.name)
+    }
+
+    /// Returns what the system says of the name, without following a link.
+    pub(in crate::vfs) fn lstat(&self) -> Result<Stat, FsError> {
+        lstat(&self.dir, &self.name)
+    }
+
+    /// Opens what has the name, without following a link. A FIFO does not block the caller.
+    pub(in crate::vfs) fn open(&self, flags: OFlags) -> rustix::io::Result<File> {
+        open(&self.dir, &self.name, flags)
+    }
+
+    /// Whether the name belongs to this open file.
+    pub(in crate::vfs) fn holds(&self, file: &File) -> bool {
+        is_named(&self.dir, &self.name, file)
+    }
+}
+
+/// Opens a name in a directory, without following a link. A FIFO does not block the caller.
+pub(in crate::vfs) fn open(
+    dir: impl AsFd,
+    name: &[u8],
+    flags: OFlags,
+) -> rustix::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    openat(dir, as_path(name), flags, Mode::empty()).map(File::from)
+}
+
+/// Whether a name in a directory belongs to this open file.
+pub(in crate::vfs) fn is_named(dir: impl AsFd, name: &[u8], file: &File) -> bool {
+    let ours = fstat(file).map(|stat| id_of(&stat));
+    let there = lstat(dir, name).map(|stat| id_of(&stat));
+    matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+}
+
+/// Returns what the system says of a name in a directory, without following a link.
+pub(in crate::vfs) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
+    Ok(statat(dir, as_path(name), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Renames within a directory, and replaces what has the new name.
+pub(in crate::vfs) fn rename(dir: impl AsFd, from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
+    renameat(&dir, as_path(from), &dir, as_path(to))
+}
+
+/// Renames to a name that must be new.
+pub(in crate::vfs) fn rename_new(
+    from_dir: impl AsFd,
+    from: &Path,
+    to_dir: impl AsFd,
+    to: &Path,
+) -> Result<(), FsError> {
+    match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
+        // a file system that cannot check and rename in one step
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            if statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                return Err(FsError::Exists);
+            }
+            Ok(renameat(from_dir, from, to_dir, to)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Opens a directory for reading and syncing of which only a handle for lookups is held.
+pub(in crate::vfs) fn reopened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(dir, ".", flags, Mode::empty())
+}
+
+/// Turns a name into what system calls take.
+pub(in crate::vfs) fn as_path(name: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(name))
+}

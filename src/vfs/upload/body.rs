@@ -1,0 +1,133 @@
+//! The open file of an upload, and the verbs that each way to write it has.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::MutexGuard;
+
+use rustix::fs::fsync;
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
+
+use crate::vfs::error::FsError;
+
+/// The open file of an upload, and how much was written to it.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// `None` once it is closed.
+    pub(super) file: Option<File>,
+    /// Where the upload begins.
+    pub(super) offset: u64,
+    /// Bytes that were written.
+    pub(super) written: u64,
+}
+
+/// One way to write an upload. Dropping it abandons the upload and keeps what has arrived.
+pub(super) trait Target: Debug + Send {
+    /// Prepares for the first byte: cuts the file back to where the upload begins.
+    fn start(&mut self) -> Result<(), FsError>;
+
+    /// Allows writing to the file until the result is dropped.
+    fn write(&mut self) -> Result<Writing<'_>, FsError>;
+
+    /// Makes the upload complete, and visible under its name.
+    fn commit(self: Box<Self>) -> Result<Placed, FsError>;
+
+    /// Restores the file in place as far as possible. With `keep`, what has arrived is left for
+    /// the client to resume.
+    fn abandon(self: Box<Self>, keep: bool);
+}
+
+/// The right to write to the file of an upload.
+pub(super) struct Writing<'u> {
+    pub(super) body: &'u mut Body,
+    /// Keeps another session from taking the file over.
+    pub(super) _guard: Option<MutexGuard<'u, bool>>,
+}
+
+/// An upload that is complete.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// Size of the file.
+    pub(super) size: u64,
+    /// The name of the file, if it is not the one that was wanted.
+    pub(super) name: Option<Vec<u8>>,
+}
+
+impl Body {
+    /// Begins an upload at an offset of a file.
+    pub(super) fn new(file: File, offset: u64) -> Self {
+        Self { file: Some(file), offset, written: 0 }
+    }
+
+    /// Returns the file, unless it is closed.
+    pub(super) fn file(&self) -> Result<&File, FsError> {
+        self.file.as_ref().ok_or(FsError::NotFound)
+    }
+
+    /// Size of the file if all went well.
+    pub(super) fn size(&self) -> u64 {
+        self.offset + self.written
+    }
+
+    /// Cuts the file back to where the upload begins, and writes from there on.
+    pub(super) fn cut_to_offset(&mut self) -> Result<(), FsError> {
+        if let Some(file) = &mut self.file {
+            if file.metadata()?.len() > self.offset {
+                file.set_len(self.offset)?;
+            }
+            file.seek(SeekFrom::Start(self.offset))?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes.
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        let mut file = self.file.as_ref().ok_or(FsError::NotFound)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // what a full disk has taken of it counts as well
+            match file.write(rest) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(written) => {
+                    self.written += written as u64;
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves bytes from a pipe, and returns how many. `None`: the file takes none from there,
+    /// because it was opened for appending or its file system cannot do it.
+    pub(super) fn splice(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        bytes: usize,
+    ) -> Result<Option<usize>, FsError> {
+        match splice(pipe, None, self.file()?, None, bytes, SpliceFlags::MOVE) {
+            Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(moved) => {
+                self.written += moved as u64;
+                Ok(Some(moved))
+            }
+            Err(Errno::INTR) => Ok(Some(0)),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Syncs the file to the disk, if `wanted`.
+    pub(super) fn sync(&self, wanted: bool) -> Result<(), FsError> {
+        if wanted { Ok(fsync(self.file()?)?) } else { Ok(()) }
+    }
+
+    /// Closes the file. Some file systems report only now what they could not write.
+    pub(super) fn close(&mut self) -> Result<(), FsError> {
+        let file = self.file.take().ok_or(FsError::NotFound)?;
+        nix::unistd::close(file).map_err(|errno| io::Error::from(errno).into())
+    }
+}

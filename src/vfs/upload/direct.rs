@@ -1,0 +1,150 @@
+//! The classic way to upload (`atomic_uploads = off`): straight to the file in place.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, fstat};
+
+use super::body::{Body, Placed, Target, Writing};
+use super::plan::Store;
+use super::uploads::Uploads;
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::{id_of, regular};
+
+/// A file in place that any number of uploads write to as their bytes come.
+#[derive(Debug)]
+pub(super) struct Direct {
+    uploads: Arc<Uploads>,
+    path: VirtualPath,
+    append: bool,
+    /// Whether the upload has made the file and the client has sent nothing yet.
+    made: bool,
+    body: Body,
+}
+
+impl Direct {
+    /// Checks that an upload could begin, and returns its offset. Makes nothing.
+    pub(super) fn check(
+        uploads: &Uploads,
+        path: &VirtualPath,
+        store: Store,
+    ) -> Result<u64, FsError> {
+        let size = uploads.tree.check_write(path)?;
+        match store {
+            Store::Replace => Ok(0),
+            Store::At(offset) if offset > size => Err(FsError::BadOffset(size)),
+            Store::At(offset) => Ok(offset),
+            Store::Append(_) => Ok(size),
+        }
+    }
+
+    /// Opens the file, and makes it with `mode` if it is missing. It may have become somebody
+    /// else's since the check.
+    pub(super) fn open(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        store: Store,
+        mode: u32,
+        offset: u64,
+    ) -> Result<Self, FsError> {
+        let (file, size, is_new) = open_or_make(uploads, path, store, mode)?;
+        if let Store::At(offset) = store
+            && offset > size
+        {
+            return Err(FsError::BadOffset(size));
+        }
+        let append = matches!(store, Store::Append(_));
+        let (uploads, path) = (Arc::clone(uploads), path.clone());
+        Ok(Self { uploads, path, append, made: is_new, body: Body::new(file, offset) })
+    }
+
+    /// Makes a file that must be new.
+    pub(super) fn create(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        mode: u32,
+    ) -> Result<Self, FsError> {
+        let body = Body::new(uploads.tree.create(path, mode)?, 0);
+        let (uploads, path) = (Arc::clone(uploads), path.clone());
+        Ok(Self { uploads, path, append: false, made: true, body })
+    }
+
+    /// Removes the file if it was made for this upload and the upload could not begin, unless
+    /// somebody has replaced it or written to it.
+    fn remove_untouched(&self) {
+        let (true, Some(file)) = (self.made, &self.body.file) else { return };
+        let ours = fstat(file).map(|stat| id_of(&stat));
+        let there = self.uploads.tree.entry(&self.path);
+        if let (Ok(ours), Ok(there)) = (ours, there)
+            && there.id == ours
+            && there.size == 0
+        {
+            // if this fails, an empty file stays
+            let _ = self.uploads.tree.remove_file(&self.path);
+        }
+    }
+}
+
+impl Target for Direct {
+    fn start(&mut self) -> Result<(), FsError> {
+        // from here on the file is what the client sends
+        self.made = false;
+        if self.append { Ok(()) } else { self.body.cut_to_offset() }
+    }
+
+    fn write(&mut self) -> Result<Writing<'_>, FsError> {
+        Ok(Writing { body: &mut self.body, _guard: None })
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+        self.body.sync(self.uploads.rules.sync)?;
+        self.body.close()?;
+        Ok(Placed { size: self.body.size(), name: None })
+    }
+
+    fn abandon(self: Box<Self>, _keep: bool) {}
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.remove_untouched();
+    }
+}
+
+/// Opens a regular file, or makes it with `mode` if it is missing, unless the upload begins behind
+/// bytes that should be there. Returns the file, its size, and whether it was made.
+fn open_or_make(
+    uploads: &Uploads,
+    path: &VirtualPath,
+    store: Store,
+    mode: u32,
+) -> Result<(File, u64, bool), FsError> {
+    let tree = &uploads.tree;
+    let append = matches!(store, Store::Append(_));
+    let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
+    let new = existing | OFlags::CREATE | OFlags::EXCL;
+    // if somebody else makes it between the two, it is found the second time
+    for _ in 0..2 {
+        if !uploads.rules.overwrite {
+            if matches!(store, Store::At(offset) if offset > 0) {
+                return Err(FsError::NotFound);
+            }
+            return Ok((tree.open_file(path, new, mode)?, 0, true));
+        }
+        match tree.open_file(path, existing, 0) {
+            Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
+            opened => {
+                let file = opened?;
+                let size = regular(&fstat(&file)?)?;
+                return Ok((file, size, false));
+            }
+        }
+        match tree.open_file(path, new, mode) {
+            Err(FsError::Exists) => {}
+            other => return Ok((other?, 0, true)),
+        }
+    }
+    // a link that leads to nothing
+    Err(FsError::NotFound)
+}

@@ -1,0 +1,50 @@
+//! The file that an upload finds in place.
+
+use std::fs::File;
+
+use rustix::fs::{OFlags, Stat, fstat};
+use rustix::io::Errno;
+
+use crate::vfs::error::FsError;
+use crate::vfs::tree::entry::regular;
+use crate::vfs::tree::place::Place;
+use crate::vfs::tree::{Tree, check_name};
+
+/// A file that is in place, opened for writing.
+#[derive(Debug)]
+pub(super) struct Existing {
+    pub(super) file: File,
+    pub(super) stat: Stat,
+}
+
+/// Number of links that may lead to links one after the other.
+const LINKS: u32 = 16;
+
+/// Opens what has a name, for writing or only for appending. Links are followed, so the file may
+/// lie in another place, which is returned. There may be no such file.
+pub(super) fn find(
+    tree: &Tree,
+    mut place: Place,
+    append: bool,
+) -> Result<(Place, Option<Existing>), FsError> {
+    // a file with the attribute +a can be opened for nothing but appending
+    let flags = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
+    for _ in 0..LINKS {
+        match place.open(flags) {
+            Ok(file) => {
+                let stat = fstat(&file)?;
+                regular(&stat)?;
+                return Ok((place, Some(Existing { file, stat })));
+            }
+            Err(Errno::NOENT) => return Ok((place, None)),
+            Err(Errno::LOOP) => {
+                // a link that leads to nothing is not followed to make something
+                let path = tree.followed(&place.path())?;
+                check_name(&path)?;
+                place = tree.place(&path)?;
+            }
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Err(FsError::NotFound)
+}

@@ -1,0 +1,115 @@
+//! Uploads that change the file in place, one at a time, where it cannot be replaced.
+
+use std::io;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use super::body::{Body, Placed, Target, Writing};
+use super::existing::Existing;
+use super::plan::Store;
+use super::uploads::Uploads;
+use crate::vfs::error::{FsError, Heed};
+use crate::vfs::parts::turns::{Claim, Turn};
+use crate::vfs::tree::entry::{id_of, len_of};
+use crate::vfs::tree::place::Place;
+
+/// A file that is changed in place.
+#[derive(Debug)]
+pub(super) struct InPlace {
+    uploads: Arc<Uploads>,
+    place: Place,
+    /// Size of the file before the upload.
+    former: u64,
+    /// Whether the upload only adds to the file.
+    append: bool,
+    body: Body,
+    /// Keep other uploads from changing the file meanwhile.
+    _claims: (Claim, Option<Claim>),
+}
+
+impl InPlace {
+    /// Waits until no other upload changes the file.
+    pub(super) fn open(
+        uploads: &Arc<Uploads>,
+        place: Place,
+        existing: Existing,
+        store: Store,
+        name: Option<Claim>,
+        heed: &mut Heed<'_>,
+    ) -> Result<Self, FsError> {
+        let Existing { file, stat } = existing;
+        let claim = uploads.turns.claim(Turn::File(id_of(&stat)), heed)?;
+        // another upload may have replaced it meanwhile
+        if !place.holds(&file) {
+            return Err(FsError::Busy);
+        }
+        let former = file.metadata()?.len();
+        let offset = match store {
+            Store::Replace => 0,
+            Store::Append(_) => former,
+            // another upload has added to it meanwhile, or cut it short
+            Store::At(_) if len_of(&stat) != former => return Err(FsError::Busy),
+            Store::At(offset) => offset,
+        };
+        let append = store != Store::Replace && offset == former;
+        if append {
+            // nothing is lost of what programs other than this server may append meanwhile
+            fcntl_setfl(&file, OFlags::APPEND | OFlags::NONBLOCK)?;
+        }
+        let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset));
+        Ok(Self { uploads, place, former, append, body, _claims: (claim, name) })
+    }
+
+    /// Removes what a failed upload has appended, unless others have appended as well.
+    fn cut_back(&self) {
+        let Some(file) = &self.body.file else { return };
+        if !self.append || self.body.written == 0 {
+            return;
+        }
+        let cut = file.metadata().and_then(|meta| {
+            if meta.len() != self.former + self.body.written {
+                return Err(io::Error::other("others have appended to it as well"));
+            }
+            file.set_len(self.former)
+        });
+        if let Err(why) = cut {
+            let real = self.uploads.tree.real(&self.place.path());
+            let file = crate::log::path(&real);
+            log::warn!("cannot remove what a failed upload appended to {file}: {why}");
+        }
+    }
+}
+
+impl Target for InPlace {
+    fn start(&mut self) -> Result<(), FsError> {
+        if self.append { Ok(()) } else { self.body.cut_to_offset() }
+    }
+
+    fn write(&mut self) -> Result<Writing<'_>, FsError> {
+        Ok(Writing { body: &mut self.body, _guard: None })
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+        self.body.sync(self.uploads.rules.sync)?;
+        let file = self.body.file()?;
+        if !self.place.holds(file) {
+            return Err(FsError::Replaced);
+        }
+        // to cut it back if closing fails
+        let again = file.try_clone()?;
+        if let Err(why) = self.body.close() {
+            self.body.file = Some(again);
+            return Err(why);
+        }
+        Ok(Placed { size: self.body.size(), name: None })
+    }
+
+    fn abandon(self: Box<Self>, _keep: bool) {}
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        self.cut_back();
+    }
+}

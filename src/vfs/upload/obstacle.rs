@@ -1,0 +1,115 @@
+//! Why a file cannot be replaced and has to be changed in place.
+
+use std::fmt;
+use std::io;
+
+use rustix::fs::{Mode, fstatvfs};
+use rustix::io::Errno;
+
+use super::existing::Existing;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::entry::len_of;
+use crate::vfs::tree::place::Place;
+
+/// Why a file cannot be replaced, for the log.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// It is a mount point.
+    MountPoint,
+    /// It has this number of names, and the others would keep the old version.
+    HardLinks(u64),
+    /// Its directory is sticky, and the file belongs to somebody else.
+    Sticky,
+    /// The file system has no room for a second version.
+    NoRoom,
+    /// No file can be made in its directory.
+    Directory(io::Error),
+    /// It cannot be cloned, and is too long to be copied.
+    TooLong,
+    /// It cannot be read.
+    Unreadable(io::Error),
+}
+
+/// Why no part could be made that begins with a copy of a file.
+#[derive(Debug)]
+pub(super) enum Hindrance {
+    /// The file may still be changed in place.
+    Obstacle(Obstacle),
+    /// The upload is refused.
+    Failed(FsError),
+}
+
+/// Size of a file from which on it is not replaced where the file system has no room for a second
+/// one of that size.
+const LARGE: u64 = 1 << 20;
+
+impl Obstacle {
+    /// Finds what keeps a file from being replaced by a rename, as far as that can be known before
+    /// it is tried.
+    pub(super) fn find(place: &Place, existing: &Existing) -> Option<Self> {
+        let (dir, file) = (&place.dir_stat, &existing.stat);
+        if file.st_dev != dir.st_dev {
+            return Some(Self::MountPoint);
+        }
+        if file.st_nlink > 1 {
+            #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+            return Some(Self::HardLinks(file.st_nlink as u64));
+        }
+        let own = rustix::process::geteuid();
+        let is_sticky = Mode::from_raw_mode(dir.st_mode).contains(Mode::SVTX);
+        let strange = file.st_uid != own.as_raw() && dir.st_uid != own.as_raw();
+        if is_sticky && strange && !own.is_root() {
+            return Some(Self::Sticky);
+        }
+        let size = len_of(file);
+        if size >= LARGE
+            && let Ok(room) = fstatvfs(&existing.file)
+            // some file systems do not know how large they are
+            && room.f_blocks > 0
+            && room.f_bavail.saturating_mul(room.f_frsize) < size
+        {
+            return Some(Self::NoRoom);
+        }
+        None
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MountPoint => f.write_str("it is a mount point"),
+            Self::HardLinks(links) => write!(f, "it has {links} hard links"),
+            Self::Sticky => {
+                f.write_str("it belongs to somebody else and its directory is sticky")
+            }
+            Self::NoRoom => f.write_str("there is no room for a second copy"),
+            Self::Directory(why) => write!(f, "no file can be made in its directory: {why}"),
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
+            Self::TooLong => f.write_str("it is too long to be copied"),
+        }
+    }
+}
+
+impl From<Obstacle> for Hindrance {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Obstacle(obstacle)
+    }
+}
+
+impl From<FsError> for Hindrance {
+    fn from(why: FsError) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<io::Error> for Hindrance {
+    fn from(why: io::Error) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+impl From<Errno> for Hindrance {
+    fn from(why: Errno) -> Self {
+        Self::Failed(why.into())
+    }
+}

@@ -1,0 +1,131 @@
+//! The user's own parts for a name: what the user is shown of unfinished uploads, and what can be
+//! resumed.
+
+use std::cmp::Reverse;
+use std::fs::File;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, Stat, fstat};
+
+use super::plan::PartFacts;
+use super::uploads::Uploads;
+use crate::vfs::error::FsError;
+use crate::vfs::parts::known::{ActivePart, DeadPart};
+use crate::vfs::parts::name::PartName;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::{Version, len_of, modified, regular};
+use crate::vfs::tree::place::{Place, lstat, open};
+
+/// A part that an upload could go on with.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) name: PartName,
+    /// The part as its upload knows it, if one is writing to it.
+    pub(super) active: Option<Arc<ActivePart>>,
+    /// The number of its upload.
+    pub(super) upload: u64,
+    /// Whether its upload has failed and the user has been shown it.
+    pub(super) shown: bool,
+    pub(super) base: Option<Version>,
+    pub(super) stat: Stat,
+}
+
+impl Candidate {
+    fn of_active(active: Arc<ActivePart>, stat: Stat) -> Self {
+        let (name, base) = (active.name.clone(), active.base.get().copied());
+        let upload = name.upload();
+        Self { name, active: Some(active), upload, shown: false, base, stat }
+    }
+
+    fn of_dead(dead: DeadPart, stat: Stat) -> Self {
+        let DeadPart { name, upload, shown, base, .. } = dead;
+        Self { name, active: None, upload, shown, base, stat }
+    }
+
+    /// Returns what a plan needs to know.
+    pub(super) fn facts(&self) -> PartFacts {
+        PartFacts { size: len_of(&self.stat), upload: self.upload, shown: self.shown }
+    }
+}
+
+/// Returns the user's own parts for a place, the youngest first.
+pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Vec<Candidate> {
+    let parts = &uploads.parts;
+    if !parts.are_there() {
+        return Vec::new();
+    }
+    let key = uploads.key(place);
+    let look = |name: &PartName| {
+        let stat = lstat(&place.dir, &name.bytes()).ok()?;
+        // what others may have put there instead is nobody's upload
+        regular(&stat).ok().map(|_| stat)
+    };
+    let active = parts.active(key).into_iter().filter(|active| !active.name.is_lone());
+    let active = active.filter_map(|active| {
+        let stat = look(&active.name)?;
+        Some(Candidate::of_active(active, stat))
+    });
+    let dead = parts.dead(key).and_then(|dead| {
+        let stat = look(&dead.name)?;
+        Some(Candidate::of_dead(dead, stat))
+    });
+    let mut all: Vec<_> = active.chain(dead).collect();
+    if all.iter().any(|found| found.base.is_some()) {
+        // a copy of a version that was replaced since must not be completed
+        let now = place.lstat().ok().map(|stat| Version::of(&stat));
+        all.retain(|found| found.base.is_none() || found.base == now);
+    }
+    all.sort_by_key(|found| Reverse(modified(&found.stat)));
+    all
+}
+
+/// Describes the youngest of the user's own parts for a name, with the number of its upload.
+pub(in crate::vfs) fn look(uploads: &Uploads, path: &VirtualPath) -> Option<(Stat, u64)> {
+    find(uploads, path).map(|(_, found)| (found.stat, found.upload))
+}
+
+/// Opens the youngest of the user's own parts for a name, and returns its size as well.
+pub(in crate::vfs) fn read(uploads: &Uploads, path: &VirtualPath) -> Option<(File, u64)> {
+    let (place, found) = find(uploads, path)?;
+    let (file, stat) = open_part(&place, &found.name, OFlags::RDONLY).ok()?;
+    Some((file, len_of(&stat)))
+}
+
+fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
+    if !uploads.rules.atomic || !uploads.parts.are_there() {
+        return None;
+    }
+    let place = uploads.place_of_target(path).ok()?;
+    let found = candidates(uploads, &place).into_iter().next()?;
+    if found.active.is_none() {
+        uploads.parts.show(uploads.key(&place), uploads.share());
+    }
+    Some((place, found))
+}
+
+/// Removes the part that a failed upload of the user has left under a name, and returns whether
+/// there was one. Refuses with [`FsError::Busy`] if a part is being written.
+pub(in crate::vfs) fn forget(uploads: &Uploads, path: &VirtualPath) -> Result<bool, FsError> {
+    let parts = &uploads.parts;
+    if !parts.are_there() || path.is_root() {
+        return Ok(false);
+    }
+    let Ok(place) = uploads.tree.place(path) else { return Ok(false) };
+    let key = uploads.key(&place);
+    if parts.forget(key, &place.dir) {
+        return Ok(true);
+    }
+    if parts.active(key).is_empty() { Ok(false) } else { Err(FsError::Busy) }
+}
+
+/// Opens a part, but nothing that others may have put there instead.
+pub(super) fn open_part(
+    place: &Place,
+    name: &PartName,
+    flags: OFlags,
+) -> Result<(File, Stat), FsError> {
+    let file = open(&place.dir, &name.bytes(), flags)?;
+    let stat = fstat(&file)?;
+    regular(&stat)?;
+    Ok((file, stat))
+}

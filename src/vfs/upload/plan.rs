@@ -1,0 +1,295 @@
+//! Decides how an upload is made, from what the client asked for and what was found in place.
+//! Everything here is a value: nothing is opened or asked for.
+
+use super::obstacle::Obstacle;
+use crate::vfs::error::FsError;
+
+/// Where an upload begins, by what the client asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// At 0; the file in place is replaced.
+    Replace,
+    /// At this offset, which must not lie beyond the end.
+    At(u64),
+    /// At the end. If the client was told a size, that is where it believes the end to be.
+    Append(Option<Told>),
+}
+
+/// The size that a client was told of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Size in bytes.
+    pub size: u64,
+    /// If it was the size of a part, the number of the part's upload.
+    pub part: Option<u64>,
+}
+
+/// What was found under the name of an upload.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Size of the file in place, if there is one.
+    pub(super) size: Option<u64>,
+    /// What keeps the file from being replaced. Only matters to [`Store::Replace`].
+    pub(super) obstacle: Option<Obstacle>,
+    /// The user's own parts for the name, the youngest first. [`Store::Replace`] ignores them.
+    pub(super) parts: Vec<PartFacts>,
+}
+
+/// What is known of a part that could be resumed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PartFacts {
+    pub(super) size: u64,
+    /// The number of its upload.
+    pub(super) upload: u64,
+    /// Whether its upload has failed and the user has been shown it.
+    pub(super) shown: bool,
+}
+
+/// How an upload is made.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// With a new part, which replaces the file in place, if there is one.
+    New,
+    /// By changing the file in place.
+    InPlace(Obstacle),
+    /// By going on with a part.
+    Resume(Resumption),
+    /// By adding to the file in place, or by changing it from this offset on. That takes a turn,
+    /// and is planned by [`Change::plan`] once the upload has got it.
+    Change(Option<u64>),
+}
+
+/// How a part is resumed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Resumption {
+    /// Indexes of the parts that would do, the best first.
+    pub(super) order: Vec<usize>,
+    /// Where the upload goes on.
+    pub(super) offset: u64,
+    /// Size of the part that the user is shown.
+    pub(super) shown: u64,
+}
+
+impl Plan {
+    /// Decides how an upload is made.
+    pub(super) fn new(store: Store, facts: Facts) -> Result<Self, FsError> {
+        let those = |wanted: fn(&PartFacts, u64) -> bool, upload: u64| {
+            let all = facts.parts.iter().enumerate();
+            all.filter(|(_, part)| wanted(part, upload)).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let (order, offset) = match store {
+            Store::Replace => {
+                return Ok(facts.obstacle.map_or(Self::New, Self::InPlace));
+            }
+            Store::At(offset) => (those(|_, _| true, 0), Some(offset)),
+            Store::Append(Some(Told { size, part: Some(upload) })) => {
+                let order = those(|part, upload| part.upload == upload, upload);
+                if order.is_empty() {
+                    // the upload has ended meanwhile
+                    return Err(FsError::BadOffset(facts.size.unwrap_or_default()));
+                }
+                (order, Some(size))
+            }
+            // the client means the file in place, whatever parts there are by now
+            Store::Append(Some(Told { part: None, .. })) => (Vec::new(), None),
+            // nobody knows where another session's upload will end, and the client does not know
+            // of a part that it was not shown
+            Store::Append(None) => (those(|part, _| part.shown, 0), None),
+        };
+        if order.is_empty() {
+            return Ok(Self::Change(offset));
+        }
+        Resumption::new(&facts.parts, order, offset).map(Self::Resume)
+    }
+}
+
+impl Resumption {
+    /// Chooses among parts: the first is one that ends where the upload goes on, or else the one
+    /// that the user is shown.
+    fn new(
+        parts: &[PartFacts],
+        mut order: Vec<usize>,
+        offset: Option<u64>,
+    ) -> Result<Self, FsError> {
+        let size = |at: &usize| parts.get(*at).map_or(0, |part| part.size);
+        let shown = order.first().map_or(0, size);
+        let offset = offset.unwrap_or(shown);
+        order.sort_by_key(|at| size(at) != offset);
+        order.retain(|at| size(at) >= offset);
+        if order.is_empty() {
+            return Err(FsError::BadOffset(shown));
+        }
+        Ok(Self { order, offset, shown })
+    }
+}
+
+/// What was found in place of an upload that is going to change it.
+#[derive(Debug)]
+pub(super) struct ChangeFacts {
+    /// Size of the file in place.
+    pub(super) size: u64,
+    /// What keeps the file from being replaced.
+    pub(super) obstacle: Option<Obstacle>,
+    /// Whether the file system can clone files, as far as is known.
+    pub(super) may_clone: bool,
+}
+
+/// How an upload changes a file.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// With a part that begins with a copy of the file.
+    Copy(Copying),
+    /// In place; the log is told of the obstacle.
+    InPlace(Option<Obstacle>),
+}
+
+/// Which copy a part begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Copying {
+    /// Bytes that are copied; the upload begins behind them.
+    pub(super) from: u64,
+    /// Size of the file.
+    pub(super) size: u64,
+    /// Whether the bytes may be copied one by one where the file cannot be cloned.
+    pub(super) may_copy: bool,
+    /// Whether the part is never resumed: it has what an append has found, which must not be
+    /// joined with what another append brings.
+    pub(super) lone: bool,
+}
+
+/// An upload into the middle of a file begins with a copy of up to this size; a longer one changes
+/// the file in place.
+const MOST_COPIED: u64 = 64 << 20;
+
+impl Change {
+    /// Decides how an upload changes a file, from this offset on or from its end.
+    pub(super) fn plan(offset: Option<u64>, facts: ChangeFacts) -> Result<Self, FsError> {
+        let size = facts.size;
+        let from = offset.unwrap_or(size);
+        if from > size {
+            return Err(FsError::BadOffset(size));
+        }
+        // what is only added to is cheaper to change in place than to copy
+        let may_copy = from < size && from <= MOST_COPIED;
+        let copying = Copying { from, size, may_copy, lone: offset.is_none() };
+        match facts.obstacle {
+            Some(obstacle) => copying.instead(obstacle).map(Self::InPlace),
+            None if !may_copy && !facts.may_clone => {
+                copying.instead(Obstacle::TooLong).map(Self::InPlace)
+            }
+            None => Ok(Self::Copy(copying)),
+        }
+    }
+
+    /// Checks that an upload may begin at this offset, or at the end, where no file is in place.
+    pub(super) fn check_absent(offset: Option<u64>) -> Result<(), FsError> {
+        if offset.is_some() { Err(FsError::BadOffset(0)) } else { Ok(()) }
+    }
+}
+
+impl Copying {
+    /// Decides whether the file is changed in place where there can be no copy, and which obstacle
+    /// the log is told of.
+    pub(super) fn instead(self, obstacle: Obstacle) -> Result<Option<Obstacle>, FsError> {
+        let overwrites = self.from < self.size;
+        if overwrites && matches!(obstacle, Obstacle::TooLong) {
+            // the rest of the file would be lost if the transfer failed
+            return Err(FsError::BadOffset(self.size));
+        }
+        // an upload that only adds to a file keeps it as it is: if it fails, what it has added is
+        // cut off
+        Ok(overwrites.then_some(obstacle))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(size: u64, upload: u64, shown: bool) -> PartFacts {
+        PartFacts { size, upload, shown }
+    }
+
+    fn plan(store: Store, size: Option<u64>, parts: &[PartFacts]) -> Result<Plan, FsError> {
+        Plan::new(store, Facts { size, obstacle: None, parts: parts.to_vec() })
+    }
+
+    fn resumed(plan: Result<Plan, FsError>) -> (Vec<usize>, u64) {
+        match plan {
+            Ok(Plan::Resume(Resumption { order, offset, .. })) => (order, offset),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_store_from_the_beginning_makes_a_new_part_unless_something_is_in_the_way() {
+        let parts = [part(5, 1, true)];
+        assert!(matches!(plan(Store::Replace, Some(9), &parts), Ok(Plan::New)));
+        let facts = Facts { obstacle: Some(Obstacle::MountPoint), ..Facts::default() };
+        let plan = Plan::new(Store::Replace, facts);
+        assert!(matches!(plan, Ok(Plan::InPlace(Obstacle::MountPoint))));
+    }
+
+    #[test]
+    fn a_restart_resumes_the_part_that_ends_there_or_else_a_longer_one() {
+        let parts = [part(7, 1, true), part(3, 2, true), part(5, 3, false)];
+        assert_eq!(resumed(plan(Store::At(5), None, &parts)), (vec![2, 0], 5));
+        assert_eq!(resumed(plan(Store::At(4), None, &parts)), (vec![0, 2], 4));
+        // the client is told the size of the part that it is shown
+        let beyond = plan(Store::At(8), Some(100), &parts);
+        assert!(matches!(beyond, Err(FsError::BadOffset(7))));
+        assert!(matches!(plan(Store::At(5), Some(9), &[]), Ok(Plan::Change(Some(5)))));
+    }
+
+    #[test]
+    fn an_append_resumes_only_what_its_client_has_seen() {
+        let parts = [part(7, 1, false), part(3, 2, true)];
+        let append = |told| plan(Store::Append(told), Some(9), &parts);
+        assert_eq!(resumed(append(None)), (vec![1], 3));
+        assert_eq!(resumed(append(Some(Told { size: 6, part: Some(1) }))), (vec![0], 6));
+        let file = append(Some(Told { size: 9, part: None }));
+        assert!(matches!(file, Ok(Plan::Change(None))));
+        let ended = append(Some(Told { size: 6, part: Some(5) }));
+        assert!(matches!(ended, Err(FsError::BadOffset(9))));
+        assert!(matches!(plan(Store::Append(None), None, &parts[..1]), Ok(Plan::Change(None))));
+    }
+
+    fn change(
+        offset: Option<u64>,
+        obstacle: Option<Obstacle>,
+        may_clone: bool,
+    ) -> Result<Change, FsError> {
+        Change::plan(offset, ChangeFacts { size: 1 << 30, obstacle, may_clone })
+    }
+
+    #[test]
+    fn a_change_copies_what_is_short_or_can_be_cloned() {
+        let copied = |change| match change {
+            Ok(Change::Copy(Copying { from, may_copy, lone, .. })) => (from, may_copy, lone),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(copied(change(Some(5), None, false)), (5, true, false));
+        assert_eq!(copied(change(Some(1 << 29), None, true)), (1 << 29, false, false));
+        assert_eq!(copied(change(None, None, true)), (1 << 30, false, true));
+        let beyond = change(Some((1 << 30) + 1), None, true);
+        assert!(matches!(beyond, Err(FsError::BadOffset(n)) if n == 1 << 30));
+    }
+
+    #[test]
+    fn a_change_in_place_never_risks_the_rest_of_a_long_file() {
+        let long = Some(MOST_COPIED + 1);
+        assert!(matches!(change(long, None, false), Err(FsError::BadOffset(_))));
+        // an append loses nothing, and needs no remark in the log
+        assert!(matches!(change(None, None, false), Ok(Change::InPlace(None))));
+        let links = change(None, Some(Obstacle::HardLinks(2)), true);
+        assert!(matches!(links, Ok(Change::InPlace(None))));
+        let links = change(Some(5), Some(Obstacle::HardLinks(2)), true);
+        assert!(matches!(links, Ok(Change::InPlace(Some(Obstacle::HardLinks(2))))));
+    }
+
+    #[test]
+    fn where_no_file_is_in_place_an_upload_can_only_begin_at_the_end() {
+        assert!(matches!(Change::check_absent(Some(0)), Err(FsError::BadOffset(0))));
+        assert!(Change::check_absent(None).is_ok());
+    }
+}

@@ -1,0 +1,75 @@
+//! What all uploads of a session have in common.
+
+use std::sync::Arc;
+
+use crate::config::UploadRules;
+use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::parts::known::PartKey;
+use crate::vfs::parts::name::Mark;
+use crate::vfs::parts::shares::Share;
+use crate::vfs::parts::store::Parts;
+use crate::vfs::parts::turns::Turns;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::Tree;
+use crate::vfs::tree::folder::Folder;
+use crate::vfs::tree::place::Place;
+
+/// Who uploads.
+#[derive(Debug)]
+pub struct Uploader {
+    /// Tells the user's own parts from those of others.
+    name: Vec<u8>,
+    /// The share that the user's parts count for.
+    share: Share,
+    /// The system user (`run_as`) under which the uploads are made; `None`: the server's own.
+    ids: Option<Arc<Ids>>,
+}
+
+impl Uploader {
+    /// Describes who uploads: only sessions with this `name` see and resume each other's parts,
+    /// and where too many parts are kept, those with one `share` count together. `ids` is the
+    /// system user (`run_as`) that the sessions act as.
+    pub fn new(name: Vec<u8>, share: &[u8], ids: Option<Arc<Ids>>) -> Self {
+        Self { name, share: Share::of(share), ids }
+    }
+}
+
+/// What all uploads of a session use.
+#[derive(Debug)]
+pub(in crate::vfs) struct Uploads {
+    pub(in crate::vfs) tree: Tree,
+    pub(in crate::vfs) parts: Arc<Parts>,
+    pub(in crate::vfs) turns: Arc<Turns>,
+    pub(in crate::vfs) uploader: Uploader,
+    pub(in crate::vfs) rules: UploadRules,
+}
+
+impl Uploads {
+    /// Returns the mark of the user's uploads under a name.
+    pub(in crate::vfs) fn mark(&self, name: &[u8]) -> Mark {
+        Mark::new(&self.uploader.name, name)
+    }
+
+    /// Returns the key of the user's parts for a place.
+    pub(in crate::vfs) fn key(&self, place: &Place) -> PartKey {
+        PartKey { dir: place.dir_id(), mark: self.mark(&place.name) }
+    }
+
+    /// Returns the share that the user's parts count for.
+    pub(in crate::vfs) fn share(&self) -> Share {
+        self.uploader.share
+    }
+
+    /// Returns the directory of a place, as the journal knows it.
+    pub(super) fn folder(&self, place: &Place) -> Folder {
+        let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
+        Folder { home, path: place.parent.clone(), ids }
+    }
+
+    /// Opens the directory of what a path leads to. Where the name is a link, the part is its
+    /// target's.
+    pub(super) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
+        self.tree.place(&self.tree.followed(path).unwrap_or_else(|_| path.clone()))
+    }
+}
