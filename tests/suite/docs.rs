@@ -116,6 +116,33 @@ fn the_figures_of_the_readme_are_those_of_the_results() {
 }
 
 #[test]
+fn the_replies_in_the_troubleshooting_section_are_replies_of_the_server() {
+    let manual = read("etc/ftpd.8").replace("\\-", "-");
+    let (_, section) = manual.split_once(".SH TROUBLESHOOTING\n").unwrap();
+    let (section, _) = section.split_once("\n.SH ").unwrap();
+    let source = source_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let symptoms = section.lines().filter_map(|line| line.strip_prefix(".B \""));
+    let mut replies = 0;
+    for symptom in symptoms.filter(|line| line.starts_with(|letter: char| letter.is_numeric()))
+    {
+        let (_, text) = symptom.trim_end_matches('"').split_once(' ').unwrap();
+        // the source has a placeholder where the reply has a number
+        let text = text.trim_start_matches("... ").split(char::is_numeric).next().unwrap();
+        assert!(source.contains(text), "no such reply: {symptom}");
+        replies += 1;
+    }
+    assert!(replies > 10);
+}
+
+fn source_below(dir: &Path) -> String {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| {
+        if path.is_dir() { source_below(&path) } else { std::fs::read_to_string(path).unwrap() }
+    });
+    texts.collect()
+}
+
+#[test]
 fn mandoc_has_nothing_to_say_of_the_manuals() {
     let etc = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("etc");
     let output = std::process::Command::new("mandoc")
