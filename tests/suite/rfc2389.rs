@@ -3,19 +3,6 @@
 use crate::client::Client;
 use crate::server::Server;
 
-/// What FEAT is asked with.
-mod section_3_1 {
-    use super::*;
-
-    #[test]
-    fn feat_takes_no_argument() {
-        let server = Server::start();
-        let mut client = Client::connect(&server);
-        client.cmd("feat", 211);
-        client.cmd("FEAT SIZE", 501);
-    }
-}
-
 /// What FEAT says.
 mod section_3_2 {
     use super::*;
