@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::client::Client;
 use crate::server::Server;
@@ -50,21 +50,6 @@ fn size_of_what_is_no_file_is_550() {
             client.cmd(&format!("SIZE {path}"), 550);
         }
     }
-}
-
-#[test]
-fn size_of_a_sparse_file_goes_beyond_32_bits() {
-    let server = Server::start();
-    let path = server.put("large", "");
-    File::options().write(true).open(path).unwrap().set_len(6 << 30).unwrap();
-    let mut client = Client::bob(&server);
-    assert_eq!(client.cmd("SIZE large", 213), "213 6442450944");
-    // in ASCII type it would have to be read: a prompt answer of either kind
-    client.cmd("TYPE A", 200);
-    let begun = Instant::now();
-    let (code, text) = client.ask("SIZE large");
-    assert!(code == 550 || code == 213, "{text}");
-    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
@@ -468,30 +453,6 @@ fn syst_says_unix_and_noop_does_nothing_before_and_after_the_login() {
 }
 
 #[test]
-fn feat_has_the_form_of_rfc_2389() {
-    let server = Server::start();
-    let mut client = Client::connect(&server);
-    let before = client.cmd("FEAT", 211);
-    let lines: Vec<_> = before.lines().collect();
-    assert!(lines[0].starts_with("211-"), "{before}");
-    assert_eq!(*lines.last().unwrap(), "211 End");
-    let features = &lines[1..lines.len() - 1];
-    for feature in features {
-        assert!(feature.starts_with(' ') && !feature.starts_with("  "), "{before}");
-        assert_eq!(feature.trim_end(), *feature, "{before}");
-    }
-    for wanted in
-        [" SIZE", " MDTM", " MFMT", " REST STREAM", " TVFS", " UTF8", " EPRT", " EPSV"]
-    {
-        assert!(features.contains(&wanted), "{wanted} is missing in {before}");
-    }
-    assert_eq!(features.iter().filter(|line| line.starts_with(" MLST ")).count(), 1);
-    assert!(!features.contains(&" MLSD"));
-    assert_eq!(Client::bob(&server).cmd("FEAT", 211), before);
-    client.cmd("FEAT x", 501);
-}
-
-#[test]
 fn opts_takes_utf8_in_all_the_ways_that_clients_send_it() {
     let server = Server::start();
     let mut client = Client::connect(&server);
@@ -509,8 +470,6 @@ fn opts_takes_utf8_in_all_the_ways_that_clients_send_it() {
         let (code, text) = client.ask("OPTS UTF8 OFF");
         assert!([200, 501, 504].contains(&code), "{text}");
         client.cmd("OPTS UTF8 PERHAPS", 501);
-        client.cmd("OPTS NONE", 501);
-        client.cmd("OPTS SIZE x", 501);
         client.ask("USER bob");
         client.cmd("PASS secret", 230);
     }
@@ -522,15 +481,11 @@ fn clients_may_introduce_themselves() {
     let mut client = Client::connect(&server);
     client.cmd("CLNT NcFTP 3.2.5 linux-x86_64", 200);
     client.cmd("CSID Name=BSD FTP; Version=7.3.0;", 200);
-    client.cmd("HOST ftp.example.com", 220);
-    client.cmd("HOST [::1]", 220);
     client.cmd("USER bob", 331);
     client.cmd("PASS secret", 230);
     client.cmd("CLNT curl", 200);
     let reply = client.cmd("CSID Name=x;", 200);
     assert!(reply.contains("Name=") && reply.ends_with(';'), "{reply}");
-    // a name must be chosen before one logs in there (RFC 7151 §3.1)
-    client.cmd("HOST ftp.example.com", 503);
     client.cmd("PWD", 257);
 }
 
@@ -554,21 +509,6 @@ fn what_is_not_implemented_says_so() {
         assert!(code == 500 || code == 502, "'{line}': {text}");
     }
     client.cmd("NOOP", 200);
-}
-
-#[test]
-fn names_of_commands_ignore_case() {
-    let server = Server::start();
-    server.put("file", "12345");
-    let mut client = Client::connect(&server);
-    client.cmd("user bob", 331);
-    client.cmd("Pass secret", 230);
-    client.cmd("tYpE i", 200);
-    assert_eq!(client.cmd("size file", 213), "213 5");
-    client.cmd("pwd", 257);
-    assert_eq!(client.lines("nLsT"), ["file"]);
-    client.cmd("SITE chmod 600 file", 200);
-    client.cmd("opts mlst TYPE;", 200);
 }
 
 #[test]

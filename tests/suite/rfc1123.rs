@@ -82,29 +82,6 @@ mod section_4_1_2_7 {
     use super::*;
 
     #[test]
-    fn lines_end_with_cr_lf_whatever_the_type() {
-        let server = Server::start();
-        server.put("a", "");
-        server.put("b", "");
-        let mut client = Client::bob(&server);
-        for kind in ["TYPE A", "TYPE I"] {
-            client.cmd(kind, 200);
-            let mut names = client.lines("NLST");
-            names.sort();
-            assert_eq!(names, ["a", "b"]);
-            let list = client.download("LIST");
-            let list = String::from_utf8(list).unwrap();
-            assert!(list.ends_with("\r\n") && list.matches("\r\n").count() == 2);
-            assert!(list.matches(['\r', '\n']).count() == 4);
-        }
-        // the type that was set is still the type
-        client.cmd("TYPE A", 200);
-        server.put("c", "x\n");
-        client.lines("NLST");
-        assert_eq!(client.download("RETR c"), b"x\r\n");
-    }
-
-    #[test]
     fn what_nlst_says_can_be_retrieved_as_it_stands() {
         let server = Server::start();
         for name in ["d/a", "d/b c", "d/-dash", "d/\u{e4}", "d/e/f"] {
@@ -133,21 +110,6 @@ mod section_4_1_2_7 {
         assert_eq!(client.download("NLST"), b"");
         server.put("only", "");
         assert_eq!(client.download("NLST"), b"only\r\n");
-    }
-}
-
-/// STOU.
-mod section_4_1_2_9 {
-    use super::*;
-
-    #[test]
-    fn the_150_of_stou_names_the_file_in_the_exact_form() {
-        let server = Server::start();
-        let mut client = Client::bob(&server);
-        let mark = client.upload("STOU", b"x");
-        let name = mark.strip_prefix("150 FILE: ").unwrap();
-        assert_eq!(server.get(name), b"x");
-        assert_eq!(client.download(&format!("RETR {name}")), b"x");
     }
 }
 
@@ -285,49 +247,5 @@ mod section_4_1_3_2 {
         let server = Server::start();
         let mut client = Client::bob(&server);
         assert!(client.cmd("SITE IDLE", 200).contains("300"));
-    }
-}
-
-/// Control and data at the same time.
-mod section_4_1_3_3 {
-    use std::io::Read;
-
-    use super::*;
-
-    #[test]
-    fn stat_and_abor_are_obeyed_while_data_is_under_way() {
-        let server = Server::start();
-        server.put("a", vec![7; 64 << 20]);
-        let mut client = Client::bob(&server);
-        let mut data = client.passive();
-        client.cmd("RETR a", 150);
-        client.cmd("STAT", 211);
-        client.send("ABOR");
-        client.expect(426);
-        client.expect(226);
-        let mut bytes = Vec::new();
-        let _ = data.read_to_end(&mut bytes);
-        assert!(bytes.len() < 64 << 20);
-    }
-}
-
-/// Restart: the codes it adds.
-mod section_4_1_3_4 {
-    use super::*;
-
-    #[test]
-    fn a_file_that_cannot_be_restarted_there_is_554() {
-        let server = Server::start();
-        server.put("a", "12345");
-        let mut client = Client::bob(&server);
-        let _data = client.passive();
-        client.cmd("REST 6", 350);
-        client.cmd("RETR a", 554);
-        client.cmd("REST 6", 350);
-        client.cmd("STOR a", 554);
-        client.cmd("REST 1", 350);
-        client.cmd("STOR new", 554);
-        assert_eq!(server.get("a"), b"12345");
-        assert!(!server.has("new"));
     }
 }

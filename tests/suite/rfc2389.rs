@@ -60,15 +60,6 @@ mod section_4 {
     use super::*;
 
     #[test]
-    fn an_option_that_is_known_is_200() {
-        let server = Server::start();
-        let mut client = Client::bob(&server);
-        client.cmd("OPTS UTF8 ON", 200);
-        client.cmd("OPTS UTF8", 200);
-        client.cmd("opts mlst size;", 200);
-    }
-
-    #[test]
     fn every_other_option_is_501() {
         let server = Server::start();
         let mut client = Client::bob(&server);

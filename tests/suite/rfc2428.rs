@@ -134,23 +134,6 @@ mod section_3 {
     }
 
     #[test]
-    fn after_epsv_all_every_other_setup_is_refused_and_epsv_still_works() {
-        let server = Server::start();
-        server.put("a", "x");
-        let mut client = Client::bob(&server);
-        client.cmd("epsv all", 200);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        client.cmd(&format!("PORT 127,0,0,1,{},{}", port >> 8, port & 255), 503);
-        client.cmd(&format!("EPRT |1|127.0.0.1|{port}|"), 503);
-        client.cmd("PASV", 503);
-        client.cmd("NLST", 425);
-        assert_eq!(client.download("RETR a"), b"x");
-        client.cmd("EPSV 1", 229);
-        client.cmd("EPSV ALL", 200);
-    }
-
-    #[test]
     fn a_broken_argument_is_501() {
         let server = Server::start();
         let mut client = Client::bob(&server);

@@ -243,36 +243,11 @@ mod section_4 {
         client.cmd("TYPE L 8", 200);
         assert_eq!(client.cmd("Size Example", 213), "213 1830");
     }
-
-    #[test]
-    fn size_in_ascii_counts_lone_and_paired_line_ends_as_retr_sends_them() {
-        let server = Server::start();
-        let mut client = Client::bob(&server);
-        client.cmd("TYPE A", 200);
-        for (name, text) in
-            [("a", "\n"), ("b", "\r\n"), ("c", "\r"), ("d", ""), ("e", "\n\r\n")]
-        {
-            server.put(name, text);
-            let sent = client.download(&format!("RETR {name}")).len();
-            assert_eq!(client.cmd(&format!("SIZE {name}"), 213), format!("213 {sent}"));
-        }
-    }
 }
 
 /// Errors of SIZE.
 mod section_4_2 {
     use super::*;
-
-    #[test]
-    fn what_is_not_there_or_no_file_is_550_and_what_is_not_said_is_501() {
-        let server = Server::start();
-        server.put("d/a", "");
-        let mut client = Client::bob(&server);
-        client.cmd("SIZE nothing", 550);
-        client.cmd("SIZE d", 550);
-        client.cmd("SIZE /", 550);
-        client.cmd("SIZE", 501);
-    }
 
     #[test]
     fn a_huge_file_has_its_size_in_image_type_and_no_estimate_in_ascii() {
@@ -289,45 +264,6 @@ mod section_4_2 {
 /// REST.
 mod section_5_3 {
     use super::*;
-
-    #[test]
-    fn so_many_bytes_of_the_next_transfer_are_not_sent_and_of_the_one_after_it_all() {
-        let server = Server::start();
-        server.put("a", "0123456789");
-        let mut client = Client::bob(&server);
-        for (marker, rest) in [(0, "0123456789"), (1, "123456789"), (9, "9"), (10, "")] {
-            client.cmd(&format!("REST {marker}"), 350);
-            assert_eq!(client.download("RETR a"), rest.as_bytes());
-            assert_eq!(client.download("RETR a"), b"0123456789");
-        }
-    }
-
-    #[test]
-    fn rest_0_takes_a_restart_back() {
-        let server = Server::start();
-        server.put("a", "01234");
-        let mut client = Client::bob(&server);
-        client.cmd("REST 3", 350);
-        client.cmd("REST 0", 350);
-        assert_eq!(client.download("RETR a"), b"01234");
-    }
-
-    #[test]
-    fn in_ascii_type_the_marker_counts_bytes_on_the_wire() {
-        let server = Server::start();
-        server.put("a", "1\n2\n3\n");
-        let mut client = Client::bob(&server);
-        client.cmd("TYPE A", 200);
-        let whole = client.download("RETR a");
-        assert_eq!(whole, b"1\r\n2\r\n3\r\n");
-        for marker in 0..=whole.len() {
-            client.cmd(&format!("REST {marker}"), 350);
-            assert_eq!(client.download("RETR a"), whole[marker..], "{marker}");
-        }
-        client.cmd(&format!("REST {}", whole.len() + 1), 350);
-        let _data = client.passive();
-        client.cmd("RETR a", 554);
-    }
 
     #[test]
     fn stor_goes_on_at_the_marker_and_keeps_what_was_before_it() {
@@ -352,38 +288,6 @@ mod section_5_3 {
         client.cmd(&format!("REST {}", size.strip_prefix("213 ").unwrap()), 350);
         client.upload("STOR a", b"3\r\n");
         assert_eq!(server.get("a"), b"1\n2\n3\n");
-    }
-
-    #[test]
-    fn only_digits_are_a_marker() {
-        let server = Server::start();
-        let mut client = Client::bob(&server);
-        for bad in ["", "-1", "+1", "1.5", "0x10", "1 2", "a", "18446744073709551616"] {
-            client.cmd(&format!("REST {bad}"), 501);
-        }
-    }
-
-    #[test]
-    fn a_marker_out_of_range_is_reported_when_the_transfer_is_asked_for() {
-        let server = Server::start();
-        server.put("a", "01234");
-        let mut client = Client::bob(&server);
-        client.cmd("REST 9223372036854775807", 350);
-        let _data = client.passive();
-        client.cmd("RETR a", 554);
-        client.cmd("REST 6", 350);
-        client.cmd("STOR a", 554);
-        assert_eq!(server.get("a"), b"01234");
-    }
-
-    #[test]
-    fn appe_after_a_marker_at_the_end_acts_as_stor_would() {
-        let server = Server::start();
-        server.put("a", "01234");
-        let mut client = Client::bob(&server);
-        client.cmd("REST 5", 350);
-        client.upload("APPE a", b"567");
-        assert_eq!(server.get("a"), b"01234567");
     }
 }
 
@@ -915,6 +819,7 @@ mod host {
         client.cmd("PASS secret", 230);
     }
 
+    /// A name must be chosen before one logs in there (RFC 7151 §3.1).
     #[test]
     fn host_after_a_login_comes_too_late_and_after_rein_again_in_time() {
         let server = Server::start();
