@@ -15,14 +15,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::server::Server;
+use crate::server::{Server, pause};
 
 /// A client may take so long for one command line, on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
@@ -147,7 +146,7 @@ impl Tool {
                 }
                 panic!("{line}\nstill ran after {BOUND:?} and was killed\n{}", text());
             }
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
     }
 }

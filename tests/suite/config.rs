@@ -6,14 +6,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use ftpd::config::{KEYS, Section};
 
 use crate::client::Client;
 use crate::program::{BOB, Program, folder, log_in};
-use crate::server::{PATIENCE, Server, run};
+use crate::server::{PATIENCE, Server, pause, run};
 use crate::tls_client::{Pair, named};
 
 /// What `ftpd check` says of a bad file, line by line.
@@ -1009,7 +1008,7 @@ fn the_control_port_in_the_passive_range_is_never_given_out() {
                 break false;
             }
             assert!(Instant::now() < until);
-            thread::sleep(Duration::from_millis(5));
+            pause();
         };
         if !up {
             // somebody else took the port meanwhile

@@ -11,19 +11,10 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::client::Client;
-use crate::server::{PATIENCE, Server, free_port, run};
+use crate::server::{PATIENCE, Server, eventually, free_port, pause, run};
 
 /// How far measured times may be off on a machine that has other things to do.
 const PROMPT: Duration = Duration::from_secs(10);
-
-/// Waits until this holds.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < until, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// A client that is let in as soon as there is a place.
 fn enter(server: &Server) -> Client {
@@ -36,7 +27,7 @@ fn enter(server: &Server) -> Client {
         }
         client.expect(421);
         client.expect_close();
-        thread::sleep(Duration::from_millis(5));
+        pause();
     }
 }
 
@@ -351,7 +342,7 @@ mod admission {
             }
             turned_away(again);
             assert!(began.elapsed() < PATIENCE);
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
         assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
     }
@@ -473,6 +464,7 @@ mod timeouts {
             scope.spawn(|| {
                 let mut client = Client::bob(&server);
                 for _ in 0..6 {
+                    // six pauses, which together are longer than idle_timeout
                     thread::sleep(Duration::from_millis(500));
                     client.cmd("NOOP", 200);
                 }
@@ -484,6 +476,7 @@ mod timeouts {
     fn drip(mut stream: TcpStream, bytes: &[u8]) {
         let until = Instant::now() + PATIENCE;
         while !bytes.is_empty() && Instant::now() < until && stream.write_all(bytes).is_ok() {
+            // a byte now and then: sent at full speed, they would only fill the line
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -633,6 +626,7 @@ mod timeouts {
                 let mut chunk = vec![0; 10 << 10];
                 let mut size = 0;
                 for _ in 0..80 {
+                    // the pace of a slow client is what is tested
                     thread::sleep(Duration::from_millis(50));
                     data.read_exact(&mut chunk).unwrap();
                     size += chunk.len();
@@ -648,6 +642,7 @@ mod timeouts {
                 client.cmd("STOR file", 150);
                 for _ in 0..30 {
                     data.write_all(b"x").unwrap();
+                    // the pace of a slow client is what is tested
                     thread::sleep(Duration::from_millis(100));
                 }
                 drop(data);
@@ -747,6 +742,7 @@ mod throttles {
         client.cmd("STOR file", 150);
         data.write_all(b"x").unwrap();
         eventually("the first byte is there", || client.cmd("STAT", 211).contains(" 1 bytes"));
+        // the pause that must earn no credit
         thread::sleep(Duration::from_secs(1));
         let began = Instant::now();
         data.write_all(&vec![0; 150 << 10]).unwrap();
@@ -969,7 +965,7 @@ mod stopping {
             let until = Instant::now() + PROMPT;
             let gone = || fs::read_to_string(format!("/proc/{}/stat", server.pid()));
             while !gone().unwrap().contains(") Z ") && Instant::now() < until {
-                thread::sleep(Duration::from_millis(5));
+                pause();
             }
             over.store(true, Ordering::SeqCst);
             let _ = client.stream().shutdown(Shutdown::Both);
@@ -1023,6 +1019,7 @@ mod few_descriptors {
         inside.expect_in(400..500);
         inside.cmd("NOOP", 200);
         let before = processor_time(&server);
+        // the second of rest in which processor time is counted
         thread::sleep(Duration::from_secs(1));
         let used = processor_time(&server).saturating_sub(before);
         assert!(used < Duration::from_millis(300), "{used:?} in a second of rest");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::client::{Client, reset};
-use crate::server::{PATIENCE, Server, Setup, eventually, run};
+use crate::server::{PATIENCE, Server, Setup, eventually, pause, run};
 
 /// A second user, whose home is the folder that bob's home lies in.
 fn with_eve(setup: Setup, lines: &str) -> Server {
@@ -270,7 +270,7 @@ fn a_guesser_who_goes_keeps_its_place_until_the_pause_is_over() {
             }
             next.expect(421);
             assert!(began.elapsed() < PATIENCE, "the place is never given back");
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
         assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
         // and the place of the client that has just looked

@@ -5,14 +5,13 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::client::Client;
 use crate::program::{BOB, Program, folder, log_in, start_unheard};
-use crate::server::{PATIENCE, Server, eventually, run};
+use crate::server::{PATIENCE, Server, eventually, pause, run};
 
 fn start_logging(lines: &str, environment: &[(&str, &str)]) -> (Program, SocketAddr) {
     let ini = format!(
@@ -39,11 +38,9 @@ fn a_log_file_is_appended_to_and_holds_all_of_it() {
     let dir = folder(ini);
     fs::write(dir.path().join("ftpd.log"), &first).unwrap();
     let mut again = Program::start_in(dir, &[]);
-    let until = Instant::now() + PATIENCE;
-    while again.text("ftpd.log").matches("users: 1").count() < 2 {
-        assert!(Instant::now() < until);
-        thread::sleep(Duration::from_millis(5));
-    }
+    eventually("the second start is logged", || {
+        again.text("ftpd.log").matches("users: 1").count() == 2
+    });
     assert!(again.text("ftpd.log").starts_with(&first));
     assert_eq!(again.stop(), 0);
 }
@@ -63,7 +60,7 @@ fn a_log_file_that_was_moved_away_is_opened_anew() {
         assert!(Instant::now() < until);
         rounds += 1;
         client.upload(&format!("STOR f{rounds}"), b"x");
-        thread::sleep(Duration::from_millis(20));
+        pause();
     }
     program.wait_for("ftpd.log", &format!("f{rounds}\": 1 bytes"));
     // not a line is lost
@@ -744,7 +741,6 @@ mod moved_folders {
         for file in ["logs/ftpd.log", "logs/xferlog"] {
             eventually("it is opened again", || {
                 client.upload("STOR a", b"x");
-                thread::sleep(Duration::from_millis(20));
                 program.text(file).contains("/a")
             });
         }

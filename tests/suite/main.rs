@@ -1,47 +1,54 @@
 //! The tests that drive the real server over real sockets.
 //!
-//! One file for each family; a new test goes where its subject is:
+//! # Where a new test belongs
 //!
-//! | File | What it holds |
+//! Ask first whether a loop over a table covers it already: each command with each permission, before
+//! a login, and without its argument is in `table.rs`, and so is each key with a wrong value. A value
+//! that is parsed, without a server, is tested beside its code in `src`. Otherwise:
+//!
+//! | What is tested | File |
 //! | --- | --- |
-//! | `client.rs`, `server.rs` | the harness: a client that prints its transcript, a server on port 0 |
-//! | `login.rs` | USER, PASS, ACCT, REIN, QUIT; users, anonymous, delays, attempts |
-//! | `param.rs` | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, REST, OPTS; data connections |
-//! | `transfer.rs` | RETR, STOR, APPE, STOU, REST, ALLO, ASCII |
-//! | `listing.rs` | LIST, NLST, MLSD, MLST, STAT path |
-//! | `tree.rs` | CWD, MKD, RMD, DELE, RNFR, RNTO, SITE CHMOD; confinement, odd names |
-//! | `facts.rs` | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and the rest that informs |
-//! | `abort.rs` | ABOR, STAT and QUIT during a transfer |
-//! | `limits.rs` | max_cons, max_per_ip, timeouts, throttles, stopping, few file descriptors |
-//! | `hostile.rs` | long lines, NUL, IAC, pipelining, slow and half-closed peers, strangers |
-//! | `hooks.rs` | on_upload and its like
-//! | `config.rs` | ftpd.ini and `ftpd check` |
-//! | `cli.rs` | the command line, exit codes, starting and stopping |
-//! | `accounts.rs` | hashed passwords, passwd, adduser, deluser, users, import |
-//! | `admin.rs` | who, kick, reload, stop and the socket behind them |
-//! | `bans.rs` | bans: what leads to them, whom they hold for, and how they are lifted |
-//! | `metrics.rs` | counters, `ftpd stats`, the metrics and the page over HTTP |
-//! | `why.rs` | `ftpd why`, and the same sentence in the log |
-//! | `share.rs` | `ftpd share` |
-//! | `service.rs` | what systemd and packages meet: messages, sockets handed over, `make install` |
-//! | `privileges.rs` | giving up root; most of it takes root |
-//! | `logs.rs` | the log and the transfer log |
-//! | `tls_keys.rs` | certificates and keys: forms, chains, faults and warnings |
-//! | `program.rs` | the harness of these three: the program on an ini file of the test's own |
-//! | `rfc959.rs` ... | conformance; one module per section |
-//! | `tls.rs` | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS |
-//! | `lumps.rs` | how bytes arrive over TLS: all in one piece, byte by byte; early ends; thieves |
-//! | `tls_client.rs` | the harness of these: a TLS client, and an authority that issues certificates |
-//! | `trusting.rs` | the harness's look at certificates, which the soak shares |
-//! | `table.rs` | loops over the two tables; the permission matrix |
-//! | `fuzz.rs` | the fuzz targets of `tests/fuzz`, on their seeds |
-//! | `rooms.rs` | which room may use which |
-//! | `clients.rs` | real clients, whole trees, compared by hash |
-//! | `clients_tls.rs` | the same over TLS, with their certificate checks on |
-//! | `uploads.rs` | uploads that are whole or not there, resumption, what others see of them |
-//! | `faults.rs` | uploads and kill -9, full disks, races, restarts, odd file systems |
-//! | `regress.rs` | a test and a story for each bug |
-//! | `docs.rs` | what the tables print equals what is in the tree |
+//! | a sentence of an RFC | `rfc959.rs`, `rfc1123.rs`, `rfc2389.rs`, `rfc2428.rs`, `rfc3659.rs`; one module for each section |
+//! | USER, PASS, ACCT, REIN, QUIT; users, anonymous, delays, attempts | `login.rs` |
+//! | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, OPTS; data connections | `param.rs` |
+//! | RETR, STOR, APPE, STOU, REST, ALLO; ASCII type | `transfer.rs` |
+//! | ABOR, STAT and QUIT during a transfer | `abort.rs` |
+//! | LIST, NLST, MLSD, MLST, STAT with a path | `listing.rs` |
+//! | CWD, MKD, RMD, DELE, RNFR, RNTO, SITE CHMOD; confinement, odd names | `tree.rs` |
+//! | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and other commands that inform | `facts.rs` |
+//! | an upload that is whole or absent; resuming it; what others see of it | `uploads.rs` |
+//! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
+//! | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS | `tls.rs` |
+//! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
+//! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
+//! | `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few file descriptors | `limits.rs` |
+//! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
+//! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
+//! | `ftpd.ini` and `ftpd check` | `config.rs` |
+//! | the command line, exit codes, starting and stopping | `cli.rs` |
+//! | hashed passwords, `passwd`, `adduser`, `deluser`, `users`, `import` | `accounts.rs` |
+//! | `who`, `kick`, `reload`, `stop` and the admin socket | `admin.rs` |
+//! | `ftpd why`, and the same sentence in the log | `why.rs` |
+//! | `ftpd share` | `share.rs` |
+//! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
+//! | the log and the transfer log | `logs.rs` |
+//! | programs of hooks, such as `on_upload` | `hooks.rs` |
+//! | what systemd and packages rely on: messages, sockets handed over, `make install` | `service.rs` |
+//! | giving up root; most of it takes root | `privileges.rs` |
+//! | curl, lftp, rclone and other clients, whole trees, compared by hash | `clients.rs`; over TLS `clients_tls.rs` |
+//! | all commands or all keys at once; the permission matrix | `table.rs` |
+//! | any bytes: see `tests/fuzz`, whose seeds are checked here | `fuzz.rs` |
+//! | the source itself: which room may use which, the order inside a room | `rooms.rs` |
+//! | generated texts equal what is in the tree | `docs.rs` |
+//! | a bug that has been mended and fits nowhere above, with its story | `regress.rs` |
+//!
+//! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server on port
+//! 0), `program.rs` (the program on an ini file of the test's own), `tls_client.rs` (a TLS client, and
+//! an authority that issues certificates) and `trusting.rs` (a client's look at certificates, which the
+//! soak and the fuzz targets share).
+//!
+//! A test waits for an event with a deadline: a reply, a line of the log, or `server::eventually`. It
+//! sleeps only where the pace of a client is what is tested, and says so.
 
 #![allow(
     clippy::unwrap_used,
@@ -52,7 +59,8 @@
     clippy::missing_panics_doc,
     clippy::format_push_string,
     clippy::assigning_clones,
-    reason = "a test that panics has done its work"
+    clippy::too_many_lines,
+    reason = "a test that panics has done its work, and a transcript reads best in one piece"
 )]
 
 mod abort;

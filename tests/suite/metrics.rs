@@ -4,11 +4,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, drain};
-use crate::server::{PATIENCE, Server, Setup, eventually, run};
+use crate::server::{PATIENCE, Server, Setup, eventually, pause, run};
 
 fn setup() -> Setup {
     Server::setup().server("metrics_listen = 127.0.0.1:0")
@@ -324,7 +323,7 @@ mod browser {
                 chromium.wait().unwrap();
                 panic!("the browser does not end");
             }
-            thread::sleep(Duration::from_millis(20));
+            pause();
         }
         Some(fs::read_to_string(dom).unwrap())
     }

@@ -6,13 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::server::PATIENCE;
+use crate::server::{PATIENCE, pause};
 
 /// A section that makes a file complete. Its password must never be seen anywhere.
 pub(crate) const BOB: &str = "[user:bob]\npassword = tops3cret\nhome = home\n";
@@ -87,7 +86,7 @@ impl Program {
                 "no '{wanted}' in {file} ({ended:?}):\n{text}\n{}",
                 self.text("stderr")
             );
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
     }
 
@@ -143,7 +142,7 @@ pub(crate) fn start_unheard(lines: &str, environment: &[(&str, &str)]) -> (Progr
             if std::net::TcpStream::connect(address).is_ok() {
                 return (program, log_in(address, "bob", "tops3cret"));
             }
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
     }
     panic!("no server came up")

@@ -44,11 +44,9 @@ mod section_3_1_2 {
 mod section_3_2 {
     use std::io::ErrorKind;
     use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::thread;
-    use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::server::PATIENCE;
+    use crate::server::{PATIENCE, eventually};
 
     /// A server with an address of its own, so that no other test listens on a port of it.
     fn start() -> Server {
@@ -100,11 +98,7 @@ mod section_3_2 {
         let address = client.passive_address("PASV");
         client.cmd("QUIT", 221);
         client.expect_close();
-        let until = Instant::now() + PATIENCE;
-        while listens(address) {
-            assert!(Instant::now() < until, "{address} still listens");
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("the port is closed", || !listens(address));
     }
 }
 

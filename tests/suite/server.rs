@@ -320,7 +320,7 @@ impl Server {
                 return status;
             }
             assert!(Instant::now() < until, "still running\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
+            pause();
         }
     }
 
@@ -393,12 +393,18 @@ pub(crate) fn run(arguments: &[&str], dir: &Path) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// Waits until something is so that no log line tells of.
+/// Waits a moment between two looks at something that announces no change: a child process, a file
+/// of another process, a place that the server gives back. The looks themselves have a deadline.
+pub(crate) fn pause() {
+    thread::sleep(Duration::from_millis(5));
+}
+
+/// Waits until a condition holds that no line of the log tells of.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
+        pause();
     }
 }
 

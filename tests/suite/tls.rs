@@ -905,6 +905,7 @@ mod attacks {
     fn drip(mut stream: TcpStream) {
         let _ = stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
         while stream.write_all(&[1]).is_ok() {
+            // a byte now and then, as an attacker sends them who wants to hold a place
             thread::sleep(Duration::from_millis(100));
         }
     }
