@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::python::Value;
-use super::{Imported, Section};
+use super::section::{Imported, Section};
 use crate::config::{self, edit};
 
 /// Names in such a file, some as variants of the tutorial have them, and the key for each.

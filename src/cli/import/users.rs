@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Imported, Section};
+use super::section::{Imported, Section};
 use crate::config::{Hash, PermSet, may_be_clear_text};
 
 /// What the other servers let their users do, unless they say otherwise.
@@ -74,30 +74,7 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         if let Some(root) = root {
             section.no_equal(&format!("root {root}, with a place below it to start in"));
         }
-        for key in ["max_upload", "max_download"] {
-            limit(&mut section, key, next())?;
-        }
-        let mut lost = Vec::new();
-        let mut restriction = |section: &mut Section, what: &'static str, text: &str| {
-            missing(section, what, text);
-            if !text.is_empty() && text != "0" {
-                lost.push(what);
-            }
-        };
-        for what in ["upload ratio", "download ratio"] {
-            restriction(&mut section, what, next());
-        }
-        limit(&mut section, "max_per_user", next())?;
-        for what in ["files quota", "size quota"] {
-            restriction(&mut section, what, next());
-        }
-        for what in ["authorized local IPs", "refused local IPs"] {
-            restriction(&mut section, what, next());
-        }
-        allow(&mut section, name, next())?;
-        for what in ["refused client IPs", "time restrictions"] {
-            restriction(&mut section, what, next());
-        }
+        let lost = restrictions(&mut section, name, &mut next)?;
         if lost.is_empty() {
             return Ok(section);
         }
@@ -106,6 +83,40 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     });
     owners(&mut imported);
     imported
+}
+
+/// Takes over the limits of a user of Pure-FTPd, which are the fields behind the home. Returns what
+/// restricts the user and has no equal.
+fn restrictions<'t>(
+    section: &mut Section,
+    name: &str,
+    next: &mut impl FnMut() -> &'t str,
+) -> Result<Vec<&'static str>, Left> {
+    let mut lost = Vec::new();
+    let mut restriction = |section: &mut Section, what: &'static str, text: &str| {
+        missing(section, what, text);
+        if !text.is_empty() && text != "0" {
+            lost.push(what);
+        }
+    };
+    for key in ["max_upload", "max_download"] {
+        limit(section, key, next())?;
+    }
+    for what in ["upload ratio", "download ratio"] {
+        restriction(section, what, next());
+    }
+    limit(section, "max_per_user", next())?;
+    for what in ["files quota", "size quota"] {
+        restriction(section, what, next());
+    }
+    for what in ["authorized local IPs", "refused local IPs"] {
+        restriction(section, what, next());
+    }
+    allow(section, name, next())?;
+    for what in ["refused client IPs", "time restrictions"] {
+        restriction(section, what, next());
+    }
+    Ok(lost)
 }
 
 /// The seven fields of passwd(5).
