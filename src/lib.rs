@@ -47,8 +47,57 @@
 //!
 //! # How to add something
 //!
-//! Each of these is a row or a variant at one place; everything else is read off it, or the
-//! compiler asks for it because the `match` that needs it has no `_` arm.
+//! Each is a row or a variant in one place. Everything else is read off it, or the compiler asks
+//! for it, because the `match` in question has no `_` arm. After a change of a table, `make docs`
+//! rewrites the manuals and the sample settings.
+//!
+//! ## A command
+//!
+//! 1. A variant of `Command` and a row of `VERBS`, both in `control/command.rs`. The row has the
+//!    names, the kind of argument (with the variant that it becomes), the usage and a line of help.
+//!    A row is strict: needs a login, needs no letter, is not in FEAT. Calls such as
+//!    `.before_login()`, `.needs(Perm::Write)` and `.feature("...")` change that. A command whose
+//!    needs depend on its argument (`STAT`, `STAT path`) has two rows; a SITE command is a row
+//!    named `SITE NAME`; a command that is known and not implemented is a row as well.
+//! 2. An arm of `carry_out` in `control/dispatch.rs`.
+//! 3. The handler, in a file of `control/verbs`. It returns a `Reply`, made by a constructor that
+//!    knows its code, or an error, which `control/refusal.rs` turns into a reply.
+//!
+//! HELP, FEAT, the gates for login and permission, the manual and the tests over the table follow.
+//! Write a test of what the command does: `tests/suite/main.rs` says where.
+//!
+//! ## A key of the settings
+//!
+//! 1. A field in the struct of its subject in `config/settings`.
+//! 2. A row of [`config::KEYS`] in `config/keys.rs`: name, default, kind of value, the field that
+//!    it sets, and a line of help. The default is text and is read like the administrator's text.
+//! 3. The key's name in KEYS BY SUBJECT of ftpd.ini(5); a test compares.
+//!
+//! A new kind of value is one constant in `config/kind` that describes and reads it. What can only
+//! be wrong together, such as the ends of a range, is one value.
+//!
+//! ## A metric
+//!
+//! A row of the table in `server/stats/rows.rs`, which names, explains and reads it, and its
+//! counter in `control/counters.rs` if there is none yet. The metrics port, `ftpd stats` and the
+//! admin protocol follow.
+//!
+//! ## A log event
+//!
+//! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which gives level,
+//! name, JSON members and text. The writers of text and JSON know no event. List its members under
+//! LOG in ftpd.ini(5).
+//!
+//! ## An admin request
+//!
+//! A row of `orders!` with the struct of its members in `server/admin/protocol.rs`, and how it is
+//! carried out in `server/admin/carry_out.rs`. The server and the subcommands use the same types.
+//! Describe it under ADMIN PROTOCOL in ftpd(8).
+//!
+//! ## A subcommand
+//!
+//! A file in `cli` and a row of the table in `cli/table.rs`. Its `--help`, `ftpd help` and the
+//! manual follow.
 //!
 //! # Why it is built like this
 //!
@@ -192,7 +241,8 @@
 //!   of the lines beside it finds those faults.
 //! - `ctrlc` without its feature `termination`, which would also claim SIGHUP.
 //! - `time` for local time in the log and for calendar dates. Listings are in UTC.
-//! - `serde_json` for the admin socket, without the derived code of `serde`, as the answers are few.
+//! - `serde` and `serde_json` for the admin socket: requests and answers are types that the server
+//!   and the subcommands share.
 
 pub mod auth;
 pub mod cli;
