@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::cli::SUBCOMMANDS;
-use crate::config::{KEYS, Key, Section};
+use crate::config::{KEYS, Key, Scope};
 use crate::control::command::{VERBS, Verb};
 
 /// A sample settings file: what it sets and proposes beside the comments from the key table.
@@ -77,15 +77,15 @@ pub fn system_ini() -> String {
 
 fn ini(sample: &Sample) -> String {
     let mut text = format!("{HEAD}\n[server]\n");
-    for key in KEYS.iter().filter(|key| key.section() != Section::User) {
+    for key in KEYS.iter().filter(|key| key.scope() != Scope::User) {
         push_sample(key, sample, &mut text);
     }
     let _ = write!(text, "\n{}", sample.user);
-    for key in KEYS.iter().filter(|key| key.section() == Section::User) {
+    for key in KEYS.iter().filter(|key| key.scope() == Scope::User) {
         push_sample(key, sample, &mut text);
     }
     text.push_str("; These override the values of [server] for this user:\n");
-    for key in KEYS.iter().filter(|key| key.section() == Section::Both) {
+    for key in KEYS.iter().filter(|key| key.scope() == Scope::Both) {
         let _ = writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default());
     }
     text.replace(" \n", "\n")
@@ -106,16 +106,16 @@ fn push_sample(key: &Key, sample: &Sample, text: &mut String) {
 }
 
 /// Returns the keys of one section as text for `ftpd.ini(5)`.
-pub fn keys_roff(section: Section) -> String {
+pub fn keys_roff(section: Scope) -> String {
     let mut text = String::new();
-    for key in KEYS.iter().filter(|key| key.section() == section) {
+    for key in KEYS.iter().filter(|key| key.scope() == section) {
         let default = match key.default {
             None => "none, must be set".to_owned(),
             Some("") => "empty".to_owned(),
             Some(default) => format!("\\fB{}\\fR", roff(default)),
         };
         let _ = writeln!(text, ".TP\n.B {}", roff(key.name));
-        let kind = roff(&key.kind.describe());
+        let kind = roff(&key.describe());
         let restart = if key.restarts { "; a change needs a restart" } else { "" };
         let _ = writeln!(text, "{}", filled(key.help));
         let _ = writeln!(text, "{}", lines(&format!("({kind}; default: {default}{restart})")));

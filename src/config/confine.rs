@@ -10,15 +10,3 @@ pub enum Confine {
     /// It must be.
     Require,
 }
-
-impl Confine {
-    pub(super) const WORDS: [&'static str; 3] = ["auto", "off", "require"];
-
-    pub(super) fn of(word: &str) -> Self {
-        match word {
-            "off" => Self::Off,
-            "require" => Self::Require,
-            _ => Self::Auto,
-        }
-    }
-}

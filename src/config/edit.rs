@@ -247,7 +247,7 @@ mod tests {
         let sections = ini::read(text).sections.into_iter();
         let rows = sections.flat_map(|section| {
             let name = section.name;
-            let row = move |entry: ini::Entry| (name.clone(), entry.key, entry.value);
+            let row = move |entry: ini::Assignment| (name.clone(), entry.key, entry.value);
             section.entries.into_iter().map(row)
         });
         rows.collect()

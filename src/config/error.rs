@@ -10,14 +10,14 @@ pub struct ConfigError {
     /// The file as the administrator named it.
     pub file: PathBuf,
     /// Where in the file.
-    pub place: Place,
+    pub place: Location,
     /// What is wrong there.
     pub fault: Fault,
 }
 
 /// A place in the settings. Line 0 is the file as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Which of the files: 0 is `ftpd.ini`, the others those of `users_file`.
     pub file: usize,
     /// Line number, from 1.
@@ -28,7 +28,7 @@ pub struct Place {
     pub key: Option<String>,
 }
 
-impl Place {
+impl Location {
     /// A key of a section.
     pub(super) fn of(line: usize, section: &str, key: &str) -> Self {
         let (section, key) = (Some(section.to_owned()), Some(key.to_owned()));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use ini::configparser::ini::{Ini, IniDefault};
 
-use super::error::{Fault, Place};
+use super::error::{Fault, Location};
 
 /// A file, read as far as it could be.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Document {
     /// The sections in their order.
     pub(super) sections: Vec<Section>,
     /// What is wrong with the lines themselves.
-    pub(super) faults: Vec<(Place, Fault)>,
+    pub(super) faults: Vec<(Location, Fault)>,
 }
 
 /// One section.
@@ -27,12 +27,12 @@ pub(super) struct Section {
     /// Line number of its header, from 1.
     pub(super) line: usize,
     /// Its keys and values in their order.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Assignment>,
 }
 
 /// One `key = value`.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Assignment {
     /// In lower case.
     pub(super) key: String,
     /// Trimmed, and without the double quotes that may stand around it.
@@ -60,13 +60,13 @@ pub(super) fn read(bytes: &[u8]) -> Document {
         let mut reader = Ini::new_from_defaults(rules.clone());
         let text = clean.get(found.begin..end).unwrap_or_default();
         let mut values = reader.read(text.to_owned()).unwrap_or_else(|why| {
-            faults.push((Place::default(), Fault::Unreadable(why)));
+            faults.push((Location::default(), Fault::Unreadable(why)));
             HashMap::default()
         });
         let mut values = values.remove(&found.raw).unwrap_or_default();
         let entries = found.keys.into_iter().filter_map(|(key, line)| {
             let value = unquote(&values.remove(&key)??).to_owned();
-            Some(Entry { key: key.to_lowercase(), value, line })
+            Some(Assignment { key: key.to_lowercase(), value, line })
         });
         sections.push(Section {
             entries: entries.collect(),
@@ -84,7 +84,7 @@ pub fn rows(bytes: &[u8]) -> (Vec<(String, String, String, usize)>, usize) {
     let document = read(bytes);
     let rows = document.sections.into_iter().flat_map(|section| {
         let name = section.name;
-        let row = move |entry: Entry| (name.clone(), entry.key, entry.value, entry.line);
+        let row = move |entry: Assignment| (name.clone(), entry.key, entry.value, entry.line);
         section.entries.into_iter().map(row)
     });
     (rows.collect(), document.faults.len())
@@ -99,7 +99,7 @@ fn unquote(value: &str) -> &str {
 #[derive(Default)]
 struct Index {
     sections: Vec<Found>,
-    faults: Vec<(Place, Fault)>,
+    faults: Vec<(Location, Fault)>,
     /// The section that the line stands in, if its header could be read.
     current: Option<String>,
     /// The text without its faulty lines, the line numbers kept.
@@ -155,13 +155,13 @@ impl Index {
     ) -> Within {
         let Some(raw) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
             self.current = None;
-            self.faults.push((Place { line, ..Place::default() }, Fault::BadSectionLine));
+            self.faults.push((Location { line, ..Location::default() }, Fault::BadSectionLine));
             return Within::Repeated;
         };
         let name = plain_name(raw);
         self.current = Some(name.clone());
         if let Some(&first) = names.get(&name) {
-            let place = Place { line, section: Some(name), ..Place::default() };
+            let place = Location { line, section: Some(name), ..Location::default() };
             self.faults.push((place, Fault::RepeatedSection(first)));
             return Within::Repeated;
         }
@@ -202,7 +202,7 @@ impl Index {
 
     fn fault(&mut self, line: usize, key: Option<String>, fault: Fault) {
         let section = self.current.clone();
-        self.faults.push((Place { line, section, key, ..Place::default() }, fault));
+        self.faults.push((Location { line, section, key, ..Location::default() }, fault));
     }
 }
 

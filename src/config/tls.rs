@@ -96,39 +96,3 @@ impl TlsSettings {
         }
     }
 }
-
-impl TlsRequired {
-    pub(super) const WORDS: [&'static str; 4] = ["off", "control", "data", "on"];
-
-    pub(super) fn of(word: &str) -> Self {
-        Self { control: matches!(word, "control" | "on"), data: matches!(word, "data" | "on") }
-    }
-}
-
-impl TlsVersion {
-    pub(super) const WORDS: [&'static str; 2] = ["1.2", "1.3"];
-
-    pub(super) fn of(word: &str) -> Self {
-        if word == "1.3" { Self::V1_3 } else { Self::V1_2 }
-    }
-}
-
-impl Resume {
-    pub(super) const WORDS: [&'static str; 3] = ["require", "prefer", "off"];
-
-    pub(super) fn of(word: &str) -> Self {
-        match word {
-            "require" => Self::Require,
-            "off" => Self::Off,
-            _ => Self::Prefer,
-        }
-    }
-}
-
-impl ClientCertificate {
-    pub(super) const WORDS: [&'static str; 2] = ["required", "optional"];
-
-    pub(super) fn of(word: &str) -> Self {
-        if word == "optional" { Self::Optional } else { Self::Required }
-    }
-}

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use ftpd::config::{KEYS, Section};
+use ftpd::config::{KEYS, Scope};
 
 use crate::client::Client;
 use crate::program::{BOB, Program, folder, log_in};
@@ -208,10 +208,9 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("home", "home"),
     ];
     let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
-    let all = |wanted: Section| {
-        let here = |key: &&ftpd::config::Key| {
-            key.section() == wanted || key.section() == Section::Both
-        };
+    let all = |wanted: Scope| {
+        let here =
+            |key: &&ftpd::config::Key| key.scope() == wanted || key.scope() == Scope::Both;
         let line = |key: &ftpd::config::Key| {
             let value = values.iter().find(|(name, _)| *name == key.name);
             format!("{} = {}\n", key.name, value.unwrap_or_else(|| panic!("{}", key.name)).1)
@@ -219,7 +218,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         KEYS.iter().filter(here).map(line).collect::<String>()
     };
     assert!(KEYS.iter().all(|key| names.contains(&key.name)));
-    let ini = format!("[server]\n{}[user:bob]\n{}", all(Section::Server), all(Section::User));
+    let ini = format!("[server]\n{}[user:bob]\n{}", all(Scope::Server), all(Scope::User));
     assert_eq!(warnings(ini), "");
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ftpd::config::{KEYS, Section};
+use ftpd::config::{KEYS, Scope};
 use ftpd::docs;
 
 fn read(file: &str) -> String {
@@ -37,9 +37,9 @@ fn the_manuals_list_every_key_and_every_command() {
         docs::broken(&part(&text, "commands", &docs::commands_roff()))
     });
     hold("etc/ftpd.ini.5", |text| {
-        let text = part(text, "server keys", &docs::keys_roff(Section::Server));
-        let text = part(&text, "user keys", &docs::keys_roff(Section::User));
-        docs::broken(&part(&text, "keys of both", &docs::keys_roff(Section::Both)))
+        let text = part(text, "server keys", &docs::keys_roff(Scope::Server));
+        let text = part(&text, "user keys", &docs::keys_roff(Scope::User));
+        docs::broken(&part(&text, "keys of both", &docs::keys_roff(Scope::Both)))
     });
 }
 

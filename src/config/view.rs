@@ -8,11 +8,11 @@ use crate::rights;
 
 /// The files as they are, but for one that has been edited and is not yet written.
 #[derive(Default)]
-pub(super) struct Source<'a> {
+pub(super) struct View<'a> {
     edited: Option<(&'a Path, &'a [u8])>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> View<'a> {
     /// As if this file held these bytes.
     pub(super) fn edited(file: &'a Path, bytes: &'a [u8]) -> Self {
         Self { edited: Some((file, bytes)) }

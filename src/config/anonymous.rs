@@ -1,0 +1,112 @@
+//! Anonymous users: their section, and the keys of `[server]` that say the same.
+
+use super::draft::{ANONYMOUS_SECTION, Candidate, Draft};
+use super::error::{Fault, Location};
+use super::field::Target;
+use super::ini;
+use super::keys::KEYS;
+use super::kind::Given;
+use super::settings::User;
+use super::users;
+use super::whole::ANONYMOUS;
+
+/// Keys of `[server]` that say what others say in `[anonymous]`.
+const ALIASES: [(&str, &str); 3] =
+    [("enable_anonymous", "enabled"), ("anonymous_path", "home"), ("anonymous_perm", "perm")];
+
+/// Anonymous users are users without a password.
+pub(super) fn add(draft: &mut Draft) {
+    let given = draft.anonymous.take();
+    if given.is_none() && !draft.server.anonymous.enabled {
+        return;
+    }
+    let line = given.as_ref().map_or(0, |section| section.line);
+    let blank = ini::Section {
+        name: ANONYMOUS_SECTION.to_owned(),
+        line: draft.line("enable_anonymous"),
+        entries: Vec::new(),
+    };
+    let has_section = given.is_some();
+    let mut section = given.unwrap_or(blank);
+    let lent = lend(draft, &mut section);
+    // it stands in ftpd.ini, whatever was read last
+    let others = draft.files.split_off(1);
+    let known = draft.faults.len();
+    if let Some(entry) = section.entries.iter().find(|entry| entry.key == "password") {
+        draft.fault(&section, Some(entry), Fault::Misplaced("[user:NAME]"));
+    }
+    let user = users::user(draft, ANONYMOUS_SECTION, &section, false);
+    draft.files.extend(others);
+    for (place, _) in draft.faults.iter_mut().skip(known) {
+        // in the words of whoever has written the other key
+        let alias = ALIASES.iter().find(|(_, key)| place.key.as_deref() == Some(key));
+        if let Some((alias, key)) = alias
+            && (lent.contains(key) || !has_section)
+        {
+            let line = draft.lines.get(alias).copied().unwrap_or(place.line);
+            *place = Location::of(line, "server", alias);
+        }
+    }
+    draft.server.anonymous.enabled = user.enabled;
+    if !user.enabled {
+        return;
+    }
+    for name in ANONYMOUS {
+        if let Some((file, line)) = draft.places.get(name) {
+            let why = "is an anonymous user already (enable_anonymous)".to_owned();
+            let section = Some(format!("user:{name}"));
+            let place = Location { file: *file, line: *line, section, key: None };
+            draft.faults.push((place, Fault::Value(name.to_owned(), why)));
+        }
+        let (name, user) = (name.to_owned(), user.clone());
+        draft.users.push(Candidate { name, file: 0, line, password_line: line, user });
+    }
+}
+
+/// What `[server]` says of anonymous users, where their section does not; gives the keys.
+/// The two must not contradict each other.
+fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
+    let mut lent = Vec::new();
+    for (alias, name) in ALIASES {
+        let (line, text) = (draft.line(alias), draft.texts.get(alias));
+        let Some(text) = text.filter(|_| line > 0).cloned() else { continue };
+        let own = section.entries.iter().find(|entry| entry.key == name);
+        match own {
+            None if text.is_empty() => {}
+            // it has its fault already
+            None if draft.is_faulty(line) && name != "home" => {}
+            None => {
+                section.entries.push(ini::Assignment {
+                    key: name.to_owned(),
+                    value: text,
+                    line,
+                });
+                lent.push(name);
+            }
+            Some(entry) if !agree(draft, name, &entry.value, &text) => {
+                let why = format!("contradicts {alias} of [server] on line {line}");
+                let place = Location::of(entry.line, ANONYMOUS_SECTION, name);
+                draft.faults.push((place, Fault::Value(entry.value.clone(), why)));
+            }
+            Some(_) => {}
+        }
+    }
+    lent
+}
+
+/// Whether two texts are one value of a user's key, or one of them is none.
+fn agree(draft: &Draft, name: &str, one: &str, other: &str) -> bool {
+    let read = |text: &str| {
+        let mut user = User { rules: draft.rules.clone(), ..User::blank() };
+        // a directory that is not there has its own fault
+        user.enabled = false;
+        let key = KEYS.iter().find(|key| key.name == name)?;
+        let given = Given { text, folder: &draft.folder, user: None };
+        key.set(&given, &mut Target::User(&mut user)).ok()?;
+        Some((user.enabled, user.perm, user.home))
+    };
+    match (read(one), read(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, _) | (_, None) => true,
+    }
+}

@@ -1,0 +1,248 @@
+//! What can be wrong with settings that are right one by one.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::draft::Draft;
+use super::error::{Fault, Location};
+use super::settings::Listening;
+use super::tls::{CertificateSource, TlsRequired};
+use super::value::{LogTo, Password};
+use crate::rights::{self, Ids};
+
+/// Checks what only the whole file shows. Returns warnings; faults are added to the draft.
+pub(super) fn all(draft: &mut Draft) -> Vec<String> {
+    let mut warnings = Vec::new();
+    ports(draft, &mut warnings);
+    readable_passwords(draft, &mut warnings);
+    slow_hashes(draft, &mut warnings);
+    tls(draft);
+    account(draft);
+    links(draft);
+    warnings
+}
+
+/// A hash that takes longer than this to check is worth a word.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// How many users a warning names.
+const NAMED: usize = 5;
+
+fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
+    let (range, port) = (draft.server.passive.ports, draft.server.listen.port);
+    let max_per_ip = draft.server.clients.max_per_ip;
+    let place =
+        |draft: &Draft| Location::of(draft.line("passive_ports"), "server", "passive_ports");
+    let read = || format!("{}-{}", range.first, range.last);
+    let skipped = range.contains(port);
+    let usable = range.count() - usize::from(skipped);
+    if usable == 0 {
+        let why = "holds only the control port, which is skipped".to_owned();
+        draft.faults.push((place(draft), Fault::Value(read(), why)));
+        return;
+    }
+    if skipped {
+        let why = format!("holds the control port {port}, which is skipped");
+        warnings.push(draft.printed(&(place(draft), Fault::Value(read(), why))));
+    }
+    if let Some(most) = max_per_ip.filter(|&most| usable < most) {
+        let why = format!("has {usable} ports, fewer than max_per_ip ({most})");
+        warnings.push(draft.printed(&(place(draft), Fault::Value(read(), why))));
+    }
+}
+
+/// Passwords in clear text are for the server's user alone. A file is named once, however
+/// many users it has.
+fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
+    let mut first = vec![None; draft.files.len()];
+    for named in &draft.users {
+        let is_open = draft.files.get(named.file).is_some_and(|(_, mode)| mode & 0o004 != 0);
+        if is_open
+            && matches!(named.user.password, Some(Password::Clear(_)))
+            && let Some(seen) = first.get_mut(named.file)
+        {
+            let (_, count) = seen.get_or_insert((named, 0_usize));
+            *count += 1;
+        }
+    }
+    for (named, count) in first.into_iter().flatten() {
+        let mut why = "clear text in a file that others can read; chmod o-r it, or use a \
+            hash of 'ftpd passwd'"
+            .to_owned();
+        if count > 1 {
+            let _ = write!(why, " ({count} users)");
+        }
+        let place = named.place(named.password_line, "password");
+        warnings.push(draft.printed(&(place, Fault::Note(why))));
+    }
+}
+
+/// Hashes that hold up each login, and the logins that wait behind it.
+fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
+    let slow = draft.users.iter().filter_map(|named| match &named.user.password {
+        Some(Password::Hash(hash)) => Some((named, hash.estimate())),
+        Some(Password::Clear(_)) | None => None,
+    });
+    let slow: Vec<_> = slow.filter(|(_, time)| *time > SLOW).collect();
+    let (Some((first, _)), Some(longest)) =
+        (slow.first(), slow.iter().map(|(_, time)| *time).max())
+    else {
+        return;
+    };
+    let mut why = format!(
+        "a hash that takes about {:.1} s to check at each login; make another one with \
+         'ftpd passwd NAME --write'",
+        longest.as_secs_f64()
+    );
+    if slow.len() > 1 {
+        let names = slow.iter().take(NAMED).map(|(named, _)| named.name.escape_debug());
+        let names: Vec<_> = names.map(|name| name.to_string()).collect();
+        let more = slow.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = write!(why, " (for {} users: {}{more})", slow.len(), names.join(", "));
+    }
+    let place = first.place(first.password_line, "password");
+    warnings.push(draft.printed(&(place, Fault::Note(why))));
+}
+
+/// Protection that is asked for must be possible.
+fn tls(draft: &mut Draft) {
+    let has_key = draft.server.tls.key.is_some();
+    let without = match &draft.server.tls.cert {
+        CertificateSource::None => draft.line("tls_cert"),
+        source @ (CertificateSource::File(_) | CertificateSource::Auto) => {
+            let is_auto = *source == CertificateSource::Auto;
+            return tls_with_certificate(draft, is_auto);
+        }
+    };
+    // a certificate that was refused has its fault already
+    if draft.is_faulty(without) {
+        return;
+    }
+    let none = TlsRequired::default();
+    let asked = [
+        ("tls_required", draft.rules.tls.required != none),
+        ("tls_implicit_port", draft.server.listen.implicit_port != 0),
+        ("tls_key", has_key),
+        ("tls_client_ca", draft.server.tls.client_ca.is_some()),
+    ];
+    for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+        let place = Location::of(draft.line(key), "server", key);
+        // a value that was refused has its fault already, and the strictest one in its place
+        if !draft.is_faulty(place.line) {
+            draft.faults.push((place, Fault::NeedsCertificate));
+        }
+    }
+    for named in &draft.users {
+        let user = &named.user;
+        let own = user.rules.tls.required != draft.rules.tls.required;
+        let asked = [
+            ("tls_required", own && user.rules.tls.required != none),
+            ("tls_client", user.tls_client.is_some()),
+        ];
+        for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+            let place = named.place(named.line, key);
+            draft.faults.push((place, Fault::NeedsCertificate));
+        }
+    }
+}
+
+/// What is asked for beside a certificate must fit it.
+fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
+    let (key, cert) = (draft.line("tls_key"), draft.line("tls_cert"));
+    match &draft.server.tls.key {
+        Some(file) if is_auto => {
+            let read = file.strip_prefix(&draft.folder).unwrap_or(file);
+            let why = "is of no use with tls_cert = auto, which makes its own key";
+            let fault = Fault::Value(read.display().to_string(), why.to_owned());
+            draft.faults.push((Location::of(key, "server", "tls_key"), fault));
+        }
+        None if !is_auto && !draft.is_faulty(key) => {
+            let place = Location::of(key.max(cert), "server", "tls_key");
+            draft.faults.push((place, Fault::Missing));
+        }
+        Some(_) | None => {}
+    }
+    let Listening { port, implicit_port: implicit, .. } = draft.server.listen;
+    if implicit != 0 && implicit == port {
+        let place =
+            Location::of(draft.line("tls_implicit_port"), "server", "tls_implicit_port");
+        let why = "is the control port, on which TLS begins with AUTH".to_owned();
+        draft.faults.push((place, Fault::Value(implicit.to_string(), why)));
+    }
+    let has_authority = draft.server.tls.client_ca.is_some();
+    if has_authority || draft.is_faulty(draft.line("tls_client_ca")) {
+        return;
+    }
+    for named in &draft.users {
+        if let Some(client) = &named.user.tls_client {
+            let place = named.place(named.line, "tls_client");
+            let why = "needs a tls_client_ca in [server]".to_owned();
+            draft.faults.push((place, Fault::Value(client.clone(), why)));
+        }
+    }
+}
+
+/// Whom root is given up for.
+fn account(draft: &mut Draft) {
+    let Some(name) = draft.server.process.user_name.clone() else {
+        if draft.server.process.group.is_some() {
+            let why = "is of no use without a user".to_owned();
+            let place = Location::of(draft.line("group"), "server", "group");
+            let text = draft.texts.get("group").cloned().unwrap_or_default();
+            draft.faults.push((place, Fault::Value(text, why)));
+        }
+        return;
+    };
+    let place = Location::of(draft.line("user"), "server", "user");
+    // a group that was refused has its fault already
+    let some = draft.is_faulty(draft.line("group")).then_some(0);
+    match Ids::of(&name, draft.server.process.group.or(some)) {
+        Ok(ids) => {
+            let place = draft.spot(0, place.line, "server", "user");
+            draft.server.process.user = Some(Ids { place, ..ids });
+        }
+        Err(why) => draft.faults.push((place, Fault::Value(name, why))),
+    }
+}
+
+/// Root does not follow links that others could have planted to the server's own files, and says
+/// so before it is needed.
+fn links(draft: &mut Draft) {
+    let server = &draft.server;
+    let user = server.process.user.as_ref();
+    if !rights::starts_as_root(user) {
+        return;
+    }
+    let log_file = match &server.log.to {
+        LogTo::File(file) => Some(file),
+        LogTo::Stderr | LogTo::Syslog(_) => None,
+    };
+    let certificate = match &server.tls.cert {
+        CertificateSource::File(file) => Some(file),
+        CertificateSource::Auto | CertificateSource::None => None,
+    };
+    let is_auto = server.tls.cert == CertificateSource::Auto;
+    let paths = [
+        ("log_file", log_file.filter(|_| server.log.enabled)),
+        ("transfer_log", server.log.transfers.as_ref()),
+        ("state_dir", server.storage.state_dir.as_ref()),
+        ("admin_socket", server.admin.socket.as_ref()),
+        ("users_file", server.storage.users_file.as_ref()),
+        ("tls_dir", server.tls.dir.as_ref().filter(|_| is_auto)),
+        ("tls_cert", certificate),
+        ("tls_key", server.tls.key.as_ref()),
+        ("tls_client_ca", server.tls.client_ca.as_ref()),
+    ];
+    let refused = |(key, path): (&'static str, Option<&PathBuf>)| {
+        let why = rights::may_follow(path?, user).err()?;
+        let text = draft.texts.get(key).cloned().unwrap_or_default();
+        Some((Location::of(draft.line(key), "server", key), Fault::Value(text, why)))
+    };
+    let faults: Vec<_> = paths.into_iter().filter_map(refused).collect();
+    // what was refused for another reason has its fault already
+    let faults = faults.into_iter().filter(|(place, _)| !draft.is_faulty(place.line));
+    let faults: Vec<_> = faults.collect();
+    draft.faults.extend(faults);
+}

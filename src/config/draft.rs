@@ -1,0 +1,141 @@
+//! Settings in the making, with the faults found so far.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{ConfigError, Fault, Location};
+use super::ini;
+use super::settings::{Rules, Server, User};
+
+/// A configuration in the making, with the faults found so far.
+pub(super) struct Draft {
+    /// The ini file and those of `users_file`, with their modes.
+    pub(super) files: Vec<(PathBuf, u32)>,
+    pub(super) folder: PathBuf,
+    pub(super) server: Server,
+    pub(super) rules: Rules,
+    pub(super) users: Vec<Candidate>,
+    /// Where each of them has its section: the file and the line.
+    pub(super) places: HashMap<String, (usize, usize)>,
+    /// `[template:NAME]` by name.
+    pub(super) templates: HashMap<String, Arc<Template>>,
+    /// `[anonymous]`.
+    pub(super) anonymous: Option<ini::Section>,
+    pub(super) lines: HashMap<&'static str, usize>,
+    pub(super) texts: HashMap<&'static str, String>,
+    pub(super) faults: Vec<(Location, Fault)>,
+}
+
+/// A user in the making.
+pub(super) struct Candidate {
+    pub(super) name: String,
+    /// Which of the files.
+    pub(super) file: usize,
+    /// The line of the section; 0 if it has none.
+    pub(super) line: usize,
+    /// The line of the password.
+    pub(super) password_line: usize,
+    pub(super) user: User,
+}
+
+impl Candidate {
+    /// The name of its section.
+    pub(super) fn section(&self) -> String {
+        match self.user.password {
+            Some(_) => format!("user:{}", self.name),
+            None => ANONYMOUS_SECTION.to_owned(),
+        }
+    }
+
+    /// Where a key of its section belongs, whether it is there or not.
+    pub(super) fn place(&self, line: usize, key: &str) -> Location {
+        Location { file: self.file, ..Location::of(line, &self.section(), key) }
+    }
+}
+
+/// Keys that users have in common.
+pub(super) struct Template {
+    pub(super) section: ini::Section,
+    /// Keys whose values have been reported as faults already.
+    pub(super) faulty: Vec<&'static str>,
+}
+
+/// The section of the anonymous users.
+pub(super) const ANONYMOUS_SECTION: &str = "anonymous";
+
+impl Draft {
+    pub(super) fn new(file: &Path, mode: u32) -> Self {
+        let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        Self {
+            files: vec![(file.to_owned(), mode)],
+            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            server: Server::blank(),
+            rules: Rules::blank(),
+            users: Vec::new(),
+            places: HashMap::new(),
+            templates: HashMap::new(),
+            anonymous: None,
+            lines: HashMap::new(),
+            texts: HashMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(super) fn fault(
+        &mut self,
+        section: &ini::Section,
+        entry: Option<&ini::Assignment>,
+        fault: Fault,
+    ) {
+        let place = Location {
+            // the one that was read last
+            file: self.files.len() - 1,
+            line: entry.map_or(section.line, |entry| entry.line),
+            section: Some(section.name.clone()),
+            key: entry.map(|entry| entry.key.clone()),
+        };
+        self.faults.push((place, fault));
+    }
+
+    /// A fault of a key that the section itself does not have.
+    pub(super) fn fault_of_key(&mut self, section: &ini::Section, key: &str, fault: Fault) {
+        let place = Location::of(section.line, &section.name, key);
+        // the file that was read last
+        self.faults.push((Location { file: self.files.len() - 1, ..place }, fault));
+    }
+
+    /// A place in one of the files, for what goes wrong later.
+    pub(super) fn spot(&self, file: usize, line: usize, section: &str, key: &str) -> String {
+        let file = self.files.get(file).map(|(path, _)| path.display().to_string());
+        format!("{}:{line}: [{section}] {key}", file.unwrap_or_default())
+    }
+
+    /// The line of a key of `[server]`; 0 if none.
+    pub(super) fn line(&self, key: &str) -> usize {
+        self.lines.get(key).copied().unwrap_or_default()
+    }
+
+    /// Whether a line has its fault already.
+    pub(super) fn is_faulty(&self, line: usize) -> bool {
+        let here = |place: &Location| place.file == 0 && place.line == line;
+        line > 0 && self.faults.iter().any(|(place, _)| here(place))
+    }
+
+    pub(super) fn printed(&self, fault: &(Location, Fault)) -> String {
+        self.error(fault.clone()).to_string()
+    }
+
+    pub(super) fn error(&self, (place, fault): (Location, Fault)) -> ConfigError {
+        let file = self.files.get(place.file).map(|(path, _)| path.clone());
+        ConfigError { file: file.unwrap_or_default(), place, fault }
+    }
+}
+
+/// The nearest of some names, if one is near enough to be meant.
+pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let near = |name: &'n str| (strsim::osa_distance(word, name), name);
+    let best = names.map(near).min()?;
+    (best.0 <= 1 + word.len() / 4).then(|| best.1.to_owned())
+}

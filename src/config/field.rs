@@ -1,0 +1,102 @@
+//! Where the value of a key goes: the field of a struct of settings, and the section that may set it.
+
+use super::error::Fault;
+use super::kind::{Given, ValueKind};
+use super::settings::{Rules, Server, User};
+
+/// The section in which a key may appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `[server]` alone.
+    Server,
+    /// `[user:NAME]`, `[template:NAME]` and `[anonymous]`.
+    User,
+    /// Any of them: `[server]` sets the value for the users that do not set their own.
+    Both,
+}
+
+/// What values are written to.
+pub(super) enum Target<'a> {
+    Server(&'a mut Server, &'a mut Rules),
+    User(&'a mut User),
+}
+
+/// A field of the settings, with the kind of its values.
+pub(super) trait Field: Sync {
+    /// Returns the section that may set the field.
+    fn scope(&self) -> Scope;
+
+    /// Returns what a value looks like.
+    fn describe(&self) -> String;
+
+    /// Reads a value and writes it to `target`, if the field is in there.
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault>;
+}
+
+/// A field that `[server]` sets.
+pub(super) struct InServer<V: 'static>(pub(super) ValueKind<V>, pub(super) fn(&mut Server, V));
+
+/// A field that the section of a user sets.
+pub(super) struct InUser<V: 'static>(pub(super) ValueKind<V>, pub(super) fn(&mut User, V));
+
+/// A field that `[server]` sets for every user, and the section of a user for this user alone.
+pub(super) struct AlsoPerUser<V: 'static>(
+    pub(super) ValueKind<V>,
+    pub(super) fn(&mut Rules, V),
+);
+
+impl<V: Clone + Sync> Field for InServer<V> {
+    fn scope(&self) -> Scope {
+        Scope::Server
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        if let Target::Server(server, _) = target {
+            (self.1)(server, value);
+        }
+        Ok(())
+    }
+}
+
+impl<V: Clone + Sync> Field for InUser<V> {
+    fn scope(&self) -> Scope {
+        Scope::User
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        if let Target::User(user) = target {
+            (self.1)(user, value);
+        }
+        Ok(())
+    }
+}
+
+impl<V: Clone + Sync> Field for AlsoPerUser<V> {
+    fn scope(&self) -> Scope {
+        Scope::Both
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        let rules = match target {
+            Target::Server(_, rules) => rules,
+            Target::User(user) => &mut user.rules,
+        };
+        (self.1)(rules, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The home directory of a user: its path, and whether it must exist.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Fault;
+use super::settings::User;
+
+/// What is replaced by the name of the user.
+const USER: &str = "{user}";
+
+/// Maximum length of a file name in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Returns the path that `text` means, for the user of that name. Without a name `{user}` stays as
+/// it is.
+///
+/// # Errors
+///
+/// What is wrong with the text, in words that follow it in quotes.
+pub(super) fn path(text: &str, folder: &Path, name: Option<&str>) -> Result<PathBuf, String> {
+    let Some(name) = name else { return Ok(folder.join(text)) };
+    if text.is_empty() {
+        return Err("is not a directory".to_owned());
+    }
+    let odd = |letter: char| letter.is_control() || letter == '/';
+    let is_odd =
+        matches!(name, "" | "." | "..") || name.contains(odd) || name.len() > LONGEST_NAME;
+    if is_odd && text.contains(USER) {
+        return Err(format!("needs a name that can be a directory's, and '{name}' is none"));
+    }
+    Ok(folder.join(expanded(text, name)))
+}
+
+/// Returns the text with the name of the user in place of `{user}`.
+pub(super) fn expanded(text: &str, name: &str) -> String {
+    text.replace(USER, name)
+}
+
+/// Checks that the home of `user` exists, unless other keys of the user say that it need not.
+/// `text` is what the file says.
+///
+/// # Errors
+///
+/// `Fault::Absent` if the home may come later, another fault if it cannot be a home.
+pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
+    let path = &user.home;
+    let refused = |why: String| Fault::Value(text.to_owned(), why);
+    let why = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => return Err(refused("is not a directory".to_owned())),
+        Err(why) => why,
+    };
+    // only its user may be able to see it
+    if user.run_as.is_some() && why.kind() == std::io::ErrorKind::PermissionDenied {
+        return Ok(());
+    }
+    if why.kind() != std::io::ErrorKind::NotFound {
+        return Err(refused(format!("is not a directory: {why}")));
+    }
+    // a dangling link is there, and is not followed to make a directory
+    let is_missing = !is_there(path);
+    if is_missing && !user.enabled {
+        return Ok(());
+    }
+    if is_missing && user.rules.files.create_home {
+        let above = path.ancestors().find(|above| is_there(above)).unwrap_or(path);
+        if above.is_dir() {
+            return Ok(());
+        }
+        // a link to a disk that is mounted late may lead somewhere later
+        if std::fs::metadata(above).is_ok() {
+            let above = above.display();
+            return Err(refused(format!("cannot be made: {above} is not a directory")));
+        }
+    }
+    Err(Fault::Absent(text.to_owned(), path.clone(), why.to_string()))
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

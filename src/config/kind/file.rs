@@ -1,0 +1,158 @@
+//! Kinds of value that are files and directories.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::value_kind::{ValueKind, texts};
+use crate::config::home;
+use crate::config::hook::Program;
+use crate::config::tls::CertificateSource;
+use crate::config::value::LogTo;
+use crate::rights;
+
+/// The home directory of a user. Whether it must exist depends on other keys of the user.
+pub(in crate::config) const HOME: ValueKind<PathBuf> =
+    texts("directory", |given| Ok(home::path(given.text, given.folder, given.user)?));
+
+/// A directory, or none if the text is empty. It need not exist yet.
+pub(in crate::config) const FOLDER: ValueKind<Option<PathBuf>> =
+    texts("directory", |given| Ok(given.path()));
+
+/// A file to write to, or none if the text is empty. Its directory must exist.
+pub(in crate::config) const FILE: ValueKind<Option<PathBuf>> =
+    texts("file", |given| Ok(writable(given.text, given.folder)?));
+
+/// A file to read, or none if the text is empty.
+pub(in crate::config) const READABLE: ValueKind<Option<PathBuf>> = texts("file", |given| {
+    let file = given.path().map(readable);
+    Ok(file.transpose()?)
+});
+
+/// A file or directory that exists, or none if the text is empty.
+pub(in crate::config) const FILE_OR_FOLDER: ValueKind<Option<PathBuf>> =
+    texts("file or directory", |given| {
+        let path = given.path();
+        match path.as_ref().map(std::fs::metadata) {
+            Some(Err(why)) => Err(format!("is not there: {why}").into()),
+            Some(Ok(_)) | None => Ok(path),
+        }
+    });
+
+/// A file to write to, the system log, or standard error if the text is empty.
+pub(in crate::config) const LOG: ValueKind<LogTo> = texts("file or syslog", |given| {
+    if let Some(syslog) = syslog(given.text, given.folder) {
+        return Ok(syslog);
+    }
+    Ok(writable(given.text, given.folder)?.map_or(LogTo::Stderr, LogTo::File))
+});
+
+/// A PEM file, the word `auto`, or no TLS if the text is empty.
+pub(in crate::config) const CERTIFICATE: ValueKind<CertificateSource> =
+    texts("file or auto", |given| {
+        Ok(match given.path() {
+            None => CertificateSource::None,
+            Some(_) if given.text.eq_ignore_ascii_case("auto") => CertificateSource::Auto,
+            Some(file) => CertificateSource::File(readable(file)?),
+        })
+    });
+
+/// A program with its arguments, or none if the text is empty.
+pub(in crate::config) const PROGRAM: ValueKind<Option<Arc<Program>>> =
+    texts("program and arguments", |given| {
+        let program = (!given.text.is_empty()).then(|| program(given.text, given.folder));
+        Ok(program.transpose()?.map(Arc::new))
+    });
+
+fn writable(text: &str, folder: &Path) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = folder.join(text);
+    if path.is_dir() {
+        return Err("is a directory; expected a file".to_owned());
+    }
+    let parent = path.parent().unwrap_or(folder);
+    if parent.is_dir() { Ok(Some(path)) } else { Err("lies in no directory".to_owned()) }
+}
+
+fn readable(path: PathBuf) -> Result<PathBuf, String> {
+    if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+        return Err("is not a file".to_owned());
+    }
+    match rights::open(&path) {
+        Ok(_) => Ok(path),
+        Err(why) => Err(format!("cannot be read: {why}")),
+    }
+}
+
+/// The system's log, unless the text is the name of a file.
+fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
+    match text.split_once(':').unwrap_or((text, "")) {
+        (word, "") if word.eq_ignore_ascii_case("syslog") => Some(LogTo::Syslog(None)),
+        (word, at) if word.eq_ignore_ascii_case("syslog") => {
+            Some(LogTo::Syslog(Some(folder.join(at))))
+        }
+        _ => None,
+    }
+}
+
+/// A program must be there and be executable, so that a typo shows before it is needed.
+fn program(text: &str, folder: &Path) -> Result<Program, String> {
+    let mut words = words(text)?.into_iter();
+    let path = folder.join(words.next().unwrap_or_default());
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
+            Ok(Program { path, args: words.collect() })
+        }
+        Ok(_) => Err("is not an executable file".to_owned()),
+        Err(why) => Err(format!("is not a program: {why}")),
+    }
+}
+
+/// The words of a command. Double quotes keep the spaces between them.
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let (mut word, mut quoted) = (None::<String>, false);
+    for letter in text.chars() {
+        match letter {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            _ if letter.is_whitespace() && !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    if quoted {
+        Err("has a quotation mark without its other one".to_owned())
+    } else {
+        Ok(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_the_spaces_of_an_argument() {
+        let words = |text| words(text).unwrap();
+        assert_eq!(words("/bin/x -a  b"), ["/bin/x", "-a", "b"]);
+        assert_eq!(words("x \"a b\" \"\" c\" \"d"), ["x", "a b", "", "c d"]);
+        assert!(super::words("x \"a").is_err());
+    }
+
+    #[test]
+    fn the_word_syslog_is_no_file() {
+        let log = |text| syslog(text, Path::new("/etc"));
+        assert_eq!((log("syslog"), log("Syslog:")), (log("SYSLOG"), log("syslog")));
+        assert_eq!(log("syslog"), Some(LogTo::Syslog(None)));
+        assert_eq!(log("syslog:/run/log"), Some(LogTo::Syslog(Some("/run/log".into()))));
+        assert_eq!(log("syslog:log"), Some(LogTo::Syslog(Some("/etc/log".into()))));
+        for file in ["", "./syslog", "syslog.1", "/var/log/syslog", "ftpd.log"] {
+            assert_eq!(log(file), None, "{file}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The kinds of value that a key can have.
+//!
+//! A kind is one constant, a [`ValueKind`], which describes its values and reads them. Nothing else
+//! in the tree lists the kinds.
+
+mod file;
+mod name;
+mod net;
+mod number;
+mod parse;
+mod value_kind;
+mod word;
+
+pub(super) use file::{
+    CERTIFICATE, FILE, FILE_OR_FOLDER, FOLDER, HOME, LOG, PROGRAM, READABLE,
+};
+pub(super) use name::{ACCOUNT, GROUP, PASSWORD, PERM, RUN_AS, TEXT};
+pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
+pub(super) use number::{DAY, MASK, PORT, RATE, TIME, count, limit, time};
+pub(super) use value_kind::{Given, ValueKind};
+pub(super) use word::{
+    CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,
+};

@@ -1,0 +1,76 @@
+//! Kinds of value that are plain text, or name people: passwords, permissions, system users.
+
+use std::sync::Arc;
+
+use super::value_kind::{Refused, ValueKind, texts};
+use crate::config::hash::Hash;
+use crate::config::perm::PermSet;
+use crate::config::value::Password;
+use crate::rights::{self, Ids};
+
+/// Any text.
+pub(in crate::config) const TEXT: ValueKind<String> =
+    texts("text", |given| Ok(given.text.to_owned()));
+
+/// A password in clear text, or a hash of one.
+pub(in crate::config) const PASSWORD: ValueKind<Password> =
+    texts("password", |given| password(given.text).map_err(Refused::Secret));
+
+/// Permission letters.
+pub(in crate::config) const PERM: ValueKind<PermSet> =
+    texts("permission letters", |given| Ok(perm(given.text)?));
+
+/// A system user, or none if the text is empty. Whether the user exists shows only together with
+/// the group.
+pub(in crate::config) const ACCOUNT: ValueKind<Option<String>> =
+    texts("user name or number", |given| {
+        Ok((!given.text.is_empty()).then(|| given.text.to_owned()))
+    });
+
+/// A system group, or none if the text is empty.
+pub(in crate::config) const GROUP: ValueKind<Option<u32>> =
+    texts("group name or number", |given| {
+        Ok((!given.text.is_empty()).then(|| rights::group(given.text)).transpose()?)
+    });
+
+/// A system user, and behind a colon a group if it is not the primary group of that user; none if
+/// the text is empty.
+pub(in crate::config) const RUN_AS: ValueKind<Option<Arc<Ids>>> =
+    texts("user or user:group", |given| {
+        let ids = (!given.text.is_empty()).then(|| run_as(given.text)).transpose()?;
+        Ok(ids.map(Arc::new))
+    });
+
+fn perm(text: &str) -> Result<PermSet, String> {
+    PermSet::parse(text).map_err(|letter| {
+        format!("has the unknown permission letter '{}'", letter.escape_debug())
+    })
+}
+
+/// A password in clear text, or a hash of one.
+fn password(text: &str) -> Result<Password, &'static str> {
+    if text.is_empty() {
+        return Err("is empty; nobody may log in without a password");
+    }
+    match Hash::read(text) {
+        None => Ok(Password::Clear(text.to_owned())),
+        Some(hash) => hash.map(Password::Hash),
+    }
+}
+
+/// A user of the system, and its group.
+fn run_as(text: &str) -> Result<Ids, String> {
+    let (user, group) = text.split_once(':').unzip();
+    let gid = group.map(rights::group).transpose()?;
+    Ids::of(user.unwrap_or(text), gid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_printed() {
+        assert_eq!(format!("{:?}", password("secret").unwrap()), "***");
+    }
+}

@@ -1,0 +1,265 @@
+//! Kinds of value that are addresses, names of hosts and ports.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::parse::whole;
+use super::value_kind::{Refused, ValueKind, texts};
+use crate::config::value::{Listen, Peers, PortRange};
+
+/// Comma-separated addresses and host names to listen on.
+pub(in crate::config) const HOSTS: ValueKind<Vec<String>> =
+    texts("addresses or host names", |given| hosts(given.text));
+
+/// An IPv4 address that clients can connect to, or a host name; none if the text is empty.
+pub(in crate::config) const HOST: ValueKind<Option<String>> =
+    texts("IPv4 address or host name", |given| Ok(reachable_host(given.text)?));
+
+/// A port, or an address and a port; none if the text is empty or 0.
+pub(in crate::config) const LISTEN: ValueKind<Option<Listen>> =
+    texts("port or address:port", |given| Ok(listen(given.text)?));
+
+/// A range of ports.
+pub(in crate::config) const PORTS: ValueKind<PortRange> =
+    texts("first-last", |given| Ok(ports(given.text)?));
+
+/// Comma-separated addresses and prefixes.
+pub(in crate::config) const PREFIXES: ValueKind<Vec<IpNet>> =
+    texts("addresses and prefixes", |given| Ok(prefixes(given.text)?));
+
+/// Comma-separated addresses, prefixes and the word `local`.
+pub(in crate::config) const PEERS: ValueKind<Vec<Peers>> =
+    texts("addresses and prefixes", |given| Ok(peers(given.text)?));
+
+fn hosts(text: &str) -> Result<Vec<String>, Refused> {
+    let hosts: Vec<_> = list(text).map(str::to_owned).collect();
+    if hosts.is_empty() {
+        return Err(Refused::Text("is not a list of addresses or host names".to_owned()));
+    }
+    for host in &hosts {
+        listening(host).map_err(|why| Refused::Part(host.clone(), why))?;
+    }
+    Ok(hosts)
+}
+
+fn ports(text: &str) -> Result<PortRange, String> {
+    let refused = || "is not a range of ports such as 50000-50200".to_owned();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| u16::try_from(whole(text.trim())?).ok().filter(|&port| port > 0);
+    let range = PortRange {
+        first: port(first).ok_or_else(refused)?,
+        last: port(last).ok_or_else(refused)?,
+    };
+    if range.first > range.last {
+        return Err("ends before it begins".to_owned());
+    }
+    Ok(range)
+}
+
+/// Where to listen; empty or 0 is nowhere. A port alone is one of the loopback address: to be
+/// reached from elsewhere takes an address that says so.
+fn listen(text: &str) -> Result<Option<Listen>, String> {
+    let refused = || "is neither a port nor of the form address:port".to_owned();
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port = whole(port).and_then(|port| u16::try_from(port).ok()).ok_or_else(refused)?;
+    let host = match host.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().map(|v6| v6.to_string()).ok(),
+        None if host.is_empty() => Some("127.0.0.1".to_owned()),
+        None => self::host(host).ok().flatten(),
+    };
+    Ok(Some(Listen { host: host.ok_or_else(refused)?, port }))
+}
+
+/// An IPv4 address or a host name; empty is none.
+fn host(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        Ok(None)
+    } else if is_host_name(text) && !is_broken_address(text) {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err("is neither an IPv4 address nor a host name".to_owned())
+    }
+}
+
+/// An IPv4 address that clients can connect to, or a host name; empty is none.
+pub(in crate::config) fn reachable_host(text: &str) -> Result<Option<String>, String> {
+    let host = host(text)?;
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) if !is_reachable(address) => {
+            Err("is an address that no client can connect to".to_owned())
+        }
+        Ok(_) | Err(_) => Ok(host),
+    }
+}
+
+/// Whether it may be the address of one host.
+fn is_reachable(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    // "this network", groups, and what is reserved, with the address of all hosts
+    first != 0 && !address.is_multicast() && first < 240
+}
+
+/// Letters, digits and hyphens, with dots between the labels (RFC 1123 §2.1); and underscores,
+/// which some networks have.
+fn is_host_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_letter)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Whether a text is an address or the name of a host, to listen on.
+fn listening(text: &str) -> Result<(), String> {
+    // a link-local address may have its interface behind it
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    let address =
+        address.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(address);
+    if text.parse::<IpAddr>().is_ok() || address.parse::<Ipv6Addr>().is_ok() {
+        Ok(())
+    } else if is_broken_address(text) {
+        Err("is not an IPv4 address".to_owned())
+    } else if is_host_name(text) {
+        Ok(())
+    } else {
+        Err("is neither an address nor a host name".to_owned())
+    }
+}
+
+/// No name ends in a number (RFC 3696 §2), so this is an IPv4 address with a slip of the pen.
+fn is_broken_address(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    // which the C library takes for an address as well
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = is_decimal
+        || hexadecimal
+            .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    is_number && text.parse::<IpAddr>().is_err()
+}
+
+/// The parts of a comma-separated list.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn prefixes(text: &str) -> Result<Vec<IpNet>, String> {
+    list(text).map(prefix).collect()
+}
+
+fn peers(text: &str) -> Result<Vec<Peers>, String> {
+    let peers = |part: &str| match part {
+        word if word.eq_ignore_ascii_case("local") => Ok(Peers::Local),
+        other => prefix(other).map(Peers::Prefix),
+    };
+    list(text).map(peers).collect()
+}
+
+fn prefix(part: &str) -> Result<IpNet, String> {
+    let address = || part.parse::<IpAddr>().map(IpNet::from);
+    let prefix = part.parse().or_else(|_| address()).map_err(|_| {
+        "is not a list of addresses and prefixes such as 192.168.1.0/24, ::1".to_owned()
+    })?;
+    canonical(prefix).ok_or_else(|| {
+        "has a prefix of IPv4 addresses in the form of IPv6 that is shorter than /96".to_owned()
+    })
+}
+
+/// Clients that come by IPv4 are compared by their IPv4 addresses, so `::ffff:10.0.0.0/104` is
+/// 10.0.0.0/8. Nothing where IPv4 addresses are meant and less than they have in common is given.
+fn canonical(prefix: IpNet) -> Option<IpNet> {
+    const MAPPED: u8 = 96;
+    match (prefix, prefix.addr().to_canonical()) {
+        (IpNet::V6(v6), IpAddr::V4(v4)) => {
+            let length = v6.prefix_len().checked_sub(MAPPED)?;
+            Ipv4Net::new(v4, length).ok().map(IpNet::V4)
+        }
+        _ => Some(prefix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_the_c_library_takes_for_addresses_are_no_names() {
+        for text in ["0x7f000001", "0X7F.1", "127.1", "2130706433", "10.0.0.0x1"] {
+            assert!(reachable_host(text).is_err(), "{text}");
+        }
+        assert!(reachable_host("0xide.example").is_ok());
+    }
+
+    #[test]
+    fn both_ends_belong_to_a_port_range() {
+        let range = ports("2000 - 2002").unwrap();
+        assert_eq!(
+            (range.count(), range.contains(2000), range.contains(2002)),
+            (3, true, true)
+        );
+        assert_eq!(ports("7").unwrap().count(), 1);
+        for text in ["", "2002-2000", "0-5", "1-65536", "a-b", "1-2-3"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_listens_on_loopback() {
+        let listens = |host: &str, port| Ok(Some(Listen { host: host.to_owned(), port }));
+        for (text, host) in [
+            ("9121", "127.0.0.1"),
+            (":9121", "127.0.0.1"),
+            ("0.0.0.0:9121", "0.0.0.0"),
+            ("[::]:9121", "::"),
+            ("ftp.example.org:9121", "ftp.example.org"),
+        ] {
+            assert_eq!(listen(text), listens(host, 9121), "{text}");
+        }
+        assert_eq!(listen(":0"), listens("127.0.0.1", 0));
+        assert_eq!((listen(""), listen("0")), (Ok(None), Ok(None)));
+        for text in ["x", "127.0.0.1", "::1:80", "[::1]", "[x]:80", "a:70000", "a:-1", ":"] {
+            assert!(listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_word_local_means_addresses_that_are_not_routed() {
+        let peers = peers("Local, 203.0.113.0/24").unwrap();
+        let contain = |text: &str| {
+            let address = text.parse().unwrap();
+            peers.iter().any(|peers| peers.contain(address))
+        };
+        for inside in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "::1", "fd00::1", "203.0.113.7"]
+        {
+            assert!(contain(inside), "{inside}");
+        }
+        for outside in ["8.8.8.8", "2001:db8::1", "203.0.114.1"] {
+            assert!(!contain(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn ipv4_in_the_form_of_ipv6_is_ipv4() {
+        for (text, same) in [
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:7f00:1/128", "127.0.0.1"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(prefixes(text), prefixes(same), "{text}");
+            assert_eq!(peers(text), peers(same), "{text}");
+        }
+        assert!(prefixes("::ffff:10.0.0.0/95").unwrap_err().contains("shorter than /96"));
+        for text in ["::/0", "::1", "2001:db8::/32", "64:ff9b::10.0.0.1"] {
+            assert!(prefixes(text).unwrap().iter().all(|net| net.addr().is_ipv6()), "{text}");
+        }
+    }
+}

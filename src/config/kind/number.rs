@@ -1,0 +1,140 @@
+//! Kinds of value that are numbers, sizes, durations and days.
+
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::parse::whole;
+use super::value_kind::{ValueKind, limits, numbers, texts};
+use crate::config::day::Day;
+
+/// A port; 0 has a meaning of its own for each key.
+pub(in crate::config) const PORT: ValueKind<u16> =
+    numbers(0..=65_535, |number| u16::try_from(number).unwrap_or(u16::MAX));
+
+/// Makes a kind that is a number of things.
+pub(in crate::config) const fn count(bounds: RangeInclusive<u64>) -> ValueKind<usize> {
+    numbers(bounds, size)
+}
+
+/// Makes a kind that is a largest number of things; 0 is no limit.
+pub(in crate::config) const fn limit(bounds: RangeInclusive<u64>) -> ValueKind<Option<usize>> {
+    limits(bounds, |number| (number > 0).then(|| size(number)))
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A duration; 0 or an empty text is none.
+pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
+    texts("duration, 0 is none", |given| Ok(time(given.text)?));
+
+/// Bytes per second; 0 or an empty text is no limit.
+pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
+    texts("size per second, 0 is no limit", |given| Ok(rate(given.text)?));
+
+/// A day of the calendar, or none if the text is empty.
+pub(in crate::config) const DAY: ValueKind<Option<Day>> =
+    texts("day as YYYY-MM-DD", |given| Ok(day(given.text)?));
+
+/// Octal permission bits.
+pub(in crate::config) const MASK: ValueKind<u32> =
+    texts("octal mask", |given| Ok(mask(given.text)?));
+
+/// The digits of a number with one of some units behind it, and how many ones the unit is.
+fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
+    let unit = units.iter().find_map(|(unit, says)| Some((text.strip_suffix(*unit)?, *says)));
+    unit.unwrap_or((text, 1))
+}
+
+/// Bytes per second; 0 or empty is no limit.
+fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
+    let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
+    let lower = text.to_ascii_lowercase();
+    let size = lower.strip_suffix("/s").unwrap_or(&lower).trim_end();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (digits, unit) = scaled(size, &[('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)]);
+    let count = whole(digits.trim_end()).ok_or_else(refused)?;
+    let bytes = count.checked_mul(unit).ok_or_else(refused)?;
+    Ok(NonZeroU64::new(bytes))
+}
+
+/// A duration; 0 or empty is no limit.
+pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
+    let refused = || "is not a duration such as 300, 90s, 5m, 1h or 1d".to_owned();
+    let lower = text.to_ascii_lowercase();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (digits, unit) = scaled(&lower, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)]);
+    let count = whole(digits.trim_end()).ok_or_else(refused)?;
+    let seconds = count.checked_mul(unit).filter(|&seconds| seconds <= LONGEST);
+    let seconds = seconds.ok_or_else(|| "is longer than a year".to_owned())?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// A year in seconds: deadlines are sums, and this keeps them far from overflow.
+const LONGEST: u64 = 365 * 24 * 3600;
+
+/// A day of the calendar; empty is none.
+fn day(text: &str) -> Result<Option<Day>, String> {
+    let day = (!text.is_empty()).then(|| Day::parse(text));
+    day.map(|day| day.ok_or_else(|| "is not a day such as 2026-12-31".to_owned())).transpose()
+}
+
+/// Permission bits to leave out, in octal.
+fn mask(text: &str) -> Result<u32, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);
+    mask.ok_or_else(|| "is not an octal mask between 000 and 777".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_1024_based_and_may_say_per_second() {
+        for (text, bytes) in [
+            ("300K", 300 << 10),
+            ("300k/s", 300 << 10),
+            ("10M/s", 10 << 20),
+            ("1 G", 1 << 30),
+            ("512", 512),
+        ] {
+            assert_eq!(rate(text), Ok(NonZeroU64::new(bytes)), "{text}");
+        }
+        for text in ["", "0", "0K", "0/s"] {
+            assert_eq!(rate(text), Ok(None), "{text}");
+        }
+        for text in ["K", "/s", "-1", "1.5M", "1T", "99999999999G", "300 K B"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_take_seconds_minutes_hours_and_days() {
+        assert_eq!(time("90"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(time("90s"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(time("5M"), Ok(Some(Duration::from_secs(300))));
+        assert_eq!(time("1 h"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(time("1d"), Ok(Some(Duration::from_secs(86_400))));
+        assert_eq!(time("0m"), Ok(None));
+        assert_eq!(time(""), Ok(None));
+        for text in ["m", "1w", "-1", "1.5h", "18446744073709551615h", "9999h"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn masks_are_octal() {
+        assert_eq!(mask("022"), Ok(0o022));
+        assert_eq!(mask("77"), Ok(0o077));
+        for text in ["", "8", "+22", "1000", "0x1"] {
+            assert!(mask(text).is_err(), "{text}");
+        }
+    }
+}

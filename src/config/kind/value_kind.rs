@@ -1,0 +1,123 @@
+//! What a kind of value is: a description, and a reader that keeps to it.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::parse::{number, switch_word};
+use crate::config::error::Fault;
+
+/// A kind of value: how it is described, and how a text is read as one.
+pub(in crate::config) struct ValueKind<V: 'static>(Form<V>);
+
+/// The three ways to describe and read a value.
+enum Form<V: 'static> {
+    /// A whole number within bounds. `optional`: 0 and an empty text mean no limit.
+    Number { bounds: RangeInclusive<u64>, optional: bool, make: fn(u64) -> V },
+    /// One of some words, each with the value that it means.
+    Word(&'static [(&'static str, V)]),
+    /// A text with a form of its own.
+    Text { form: &'static str, read: fn(&Given<'_>) -> Result<V, Refused> },
+}
+
+/// What a reader is given.
+pub(in crate::config) struct Given<'a> {
+    /// The text of the file, trimmed.
+    pub(in crate::config) text: &'a str,
+    /// Where relative paths start from.
+    pub(in crate::config) folder: &'a Path,
+    /// The name of the user whose section is read; `None` in all other sections.
+    pub(in crate::config) user: Option<&'a str>,
+}
+
+impl Given<'_> {
+    /// The path that the text names, or `None` if the text is empty.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        (!self.text.is_empty()).then(|| self.folder.join(self.text))
+    }
+}
+
+/// Why a text was not accepted.
+pub(super) enum Refused {
+    /// What is wrong with the text, in words that follow it in quotes: "is not a whole number".
+    Text(String),
+    /// What is wrong with one part of the text.
+    Part(String, String),
+    /// What is wrong with a text that must not be shown.
+    Secret(&'static str),
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::Text(why)
+    }
+}
+
+/// Makes a kind of whole numbers within `bounds`.
+pub(super) const fn numbers<V>(
+    bounds: RangeInclusive<u64>,
+    make: fn(u64) -> V,
+) -> ValueKind<V> {
+    ValueKind(Form::Number { bounds, optional: false, make })
+}
+
+/// Makes a kind of limits within `bounds`, where 0 and an empty text mean no limit.
+pub(super) const fn limits<V>(bounds: RangeInclusive<u64>, make: fn(u64) -> V) -> ValueKind<V> {
+    ValueKind(Form::Number { bounds, optional: true, make })
+}
+
+/// Makes a kind that is one of some words.
+pub(super) const fn words<V>(words: &'static [(&'static str, V)]) -> ValueKind<V> {
+    ValueKind(Form::Word(words))
+}
+
+/// Makes a kind whose texts are described by `form` and read by a function of their own.
+pub(super) const fn texts<V>(
+    form: &'static str,
+    read: fn(&Given<'_>) -> Result<V, Refused>,
+) -> ValueKind<V> {
+    ValueKind(Form::Text { form, read })
+}
+
+impl<V: Clone> ValueKind<V> {
+    /// Returns what a value looks like, for the manual.
+    pub(in crate::config) fn describe(&self) -> String {
+        match &self.0 {
+            Form::Number { bounds, optional, .. } => {
+                let remark = if *optional { ", 0 is no limit" } else { "" };
+                format!("{} to {}{remark}", bounds.start(), bounds.end())
+            }
+            Form::Word(words) => names(words).join(", "),
+            Form::Text { form, .. } => (*form).to_owned(),
+        }
+    }
+
+    /// Reads a value from the text of the file.
+    pub(in crate::config) fn read(&self, given: &Given<'_>) -> Result<V, Fault> {
+        let read = match &self.0 {
+            Form::Number { bounds, optional, make } => {
+                let text = if *optional && given.text.is_empty() { "0" } else { given.text };
+                number(text, bounds).map(make).map_err(Refused::Text)
+            }
+            Form::Word(words) => word(given.text, words).map_err(Refused::Text),
+            Form::Text { read, .. } => read(given),
+        };
+        read.map_err(|refused| match refused {
+            Refused::Text(why) => Fault::Value(given.text.to_owned(), why),
+            Refused::Part(part, why) => Fault::Value(part, why),
+            Refused::Secret(why) => Fault::Secret(why),
+        })
+    }
+}
+
+fn names<V>(words: &[(&'static str, V)]) -> Vec<&'static str> {
+    words.iter().map(|(name, _)| *name).collect()
+}
+
+fn word<V: Clone>(text: &str, words: &[(&'static str, V)]) -> Result<V, String> {
+    let find = |wanted: &str| words.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    // on and off have more than one spelling, here as well
+    let found = find(text).or_else(|| find(switch_word(text)?));
+    found
+        .map(|(_, value)| value.clone())
+        .ok_or_else(|| format!("is none of {}", names(words).join(", ")))
+}

@@ -1,0 +1,49 @@
+//! Kinds of value that are one of some words.
+
+use log::LevelFilter;
+
+use super::parse::switch;
+use super::value_kind::{ValueKind, texts, words};
+use crate::config::confine::Confine;
+use crate::config::tls::{ClientCertificate, Resume, TlsRequired, TlsVersion};
+use crate::config::value::LogForm;
+
+/// On or off, in one of four spellings.
+pub(in crate::config) const SWITCH: ValueKind<bool> =
+    texts("on or off", |given| Ok(switch(given.text)?));
+
+/// The least severe level that is logged.
+pub(in crate::config) const LEVEL: ValueKind<LevelFilter> = texts("log level", |given| {
+    let why = |_| "is none of error, warn, info, debug and trace".to_owned();
+    Ok(given.text.parse().map_err(why)?)
+});
+
+/// The format of the lines of the log.
+pub(in crate::config) const LOG_FORM: ValueKind<LogForm> =
+    words(&[("text", LogForm::Text), ("json", LogForm::Json)]);
+
+/// Whether the kernel confines the process.
+pub(in crate::config) const CONFINE: ValueKind<Confine> =
+    words(&[("auto", Confine::Auto), ("off", Confine::Off), ("require", Confine::Require)]);
+
+/// Which connections must use TLS.
+pub(in crate::config) const TLS_REQUIRED: ValueKind<TlsRequired> = words(&[
+    ("off", TlsRequired { control: false, data: false }),
+    ("control", TlsRequired { control: true, data: false }),
+    ("data", TlsRequired { control: false, data: true }),
+    ("on", TlsRequired { control: true, data: true }),
+]);
+
+/// The lowest version of TLS that is accepted.
+pub(in crate::config) const TLS_VERSION: ValueKind<TlsVersion> =
+    words(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]);
+
+/// Whether data connections must resume a TLS session.
+pub(in crate::config) const RESUME: ValueKind<Resume> =
+    words(&[("require", Resume::Require), ("prefer", Resume::Prefer), ("off", Resume::Off)]);
+
+/// Whether a client must present a certificate.
+pub(in crate::config) const CLIENT_CERTIFICATE: ValueKind<ClientCertificate> = words(&[
+    ("required", ClientCertificate::Required),
+    ("optional", ClientCertificate::Optional),
+]);

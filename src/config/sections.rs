@@ -1,0 +1,97 @@
+//! Reads the sections of the files into a draft.
+
+use super::draft::{ANONYMOUS_SECTION, Draft};
+use super::error::{Fault, Location};
+use super::field::{Scope, Target};
+use super::ini::{self, Document};
+use super::keys::{KEYS, Key};
+use super::kind::Given;
+use super::users::{named, template, unknown};
+use super::view::View;
+
+/// The server's section goes first, for its limits are the users' defaults; then the
+/// templates.
+pub(super) fn take(draft: &mut Draft, document: Document) {
+    draft.faults = document.faults;
+    let (server, others): (Vec<_>, Vec<_>) =
+        document.sections.into_iter().partition(|section| section.name == "server");
+    self::server(draft, server.into_iter().next());
+    let (templates, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|section| section.name.starts_with("template:"));
+    for section in templates {
+        template(draft, section);
+    }
+    for section in others {
+        if let Some(name) = section.name.strip_prefix("user:") {
+            named(draft, name, &section);
+        } else if section.name == ANONYMOUS_SECTION {
+            draft.anonymous = Some(section);
+        } else {
+            let mut known = ["server", ANONYMOUS_SECTION].into_iter();
+            let near = known.find(|name| strsim::jaro_winkler(&section.name, name) > 0.8);
+            let near = near.map(str::to_owned);
+            draft.fault(&section, None, Fault::UnknownSection(near));
+        }
+    }
+}
+
+/// The users of other files.
+pub(super) fn take_users(draft: &mut Draft, source: &View<'_>) {
+    let Some(users) = draft.server.storage.users_file.clone() else { return };
+    let files = source.files(&users).unwrap_or_else(|why| {
+        let place = Location::of(draft.line("users_file"), "server", "users_file");
+        let fault = Fault::Value(users.display().to_string(), format!("cannot be read: {why}"));
+        draft.faults.push((place, fault));
+        Vec::new()
+    });
+    for path in files {
+        let read = source.read(&path);
+        let mode = read.as_ref().map_or(0, |(_, mode)| *mode);
+        draft.files.push((path, mode));
+        let file = draft.files.len() - 1;
+        let (bytes, _) = match read {
+            Ok(read) => read,
+            Err(why) => {
+                let place = Location { file, ..Location::default() };
+                draft.faults.push((place, Fault::Unreadable(why.to_string())));
+                continue;
+            }
+        };
+        let document = ini::read(&bytes);
+        drop(bytes);
+        let faults = document.faults.into_iter();
+        draft.faults.extend(faults.map(|(place, fault)| (Location { file, ..place }, fault)));
+        for section in document.sections {
+            match section.name.strip_prefix("user:") {
+                Some(name) => named(draft, name, &section),
+                None => draft.fault(&section, None, Fault::NotAUser),
+            }
+        }
+    }
+}
+
+fn server(draft: &mut Draft, section: Option<ini::Section>) {
+    let blank = || ini::Section { name: "server".to_owned(), line: 0, entries: Vec::new() };
+    let section = section.unwrap_or_else(blank);
+    let (mut server, mut rules) = (draft.server.clone(), draft.rules.clone());
+    let mut target = Target::Server(&mut server, &mut rules);
+    let here = |key: &&Key| key.scope() != Scope::User;
+    for key in KEYS.iter().filter(here) {
+        let entry = section.entries.iter().find(|entry| entry.key == key.name);
+        let text = entry.map(|entry| entry.value.as_str()).or(key.default);
+        if let Some(entry) = entry {
+            draft.lines.insert(key.name, entry.line);
+        }
+        if let Some(text) = text {
+            draft.texts.insert(key.name, text.to_owned());
+        }
+        let set = text.map_or(Ok(()), |text| {
+            key.set(&Given { text, folder: &draft.folder, user: None }, &mut target)
+        });
+        if let Err(fault) = set {
+            draft.fault(&section, entry, fault);
+        }
+    }
+    unknown(draft, &section, Scope::User, "[user:NAME]");
+    (draft.server, draft.rules) = (server, rules);
+}
