@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::admission::place::Place;
+use super::admission::origin::Origin;
 use super::admission::{Full, Ticket};
 use super::client::Client;
 use super::guard;
@@ -27,7 +27,7 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
         Err(full) => return turn_away(hub, &stream, peer, full.away(), full.why()),
     };
     let stream = Arc::new(stream);
-    let entry = hub.registry.enter(&stream, peer, ticket);
+    let registration = hub.registry.enter(&stream, peer, ticket);
     // who began a ban meanwhile may not have seen this one
     if is_banned() {
         return turn_away_banned(hub, &stream);
@@ -35,9 +35,9 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     if hub.shared.stop.is_soon() {
         hub.registry.wake_all();
     }
-    let client = Client { stream, implicit_tls, entry };
+    let client = Client { stream, implicit_tls, registration };
     if let Err(client) = hub.pool.submit(client) {
-        let peer = client.entry.live.peer;
+        let peer = client.registration.live.peer;
         turn_away(hub, &client.stream, peer, Away::Worker, "no worker is free");
     } else {
         hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
@@ -49,30 +49,30 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
 fn find_place(
     hub: &Hub,
     peer: SocketAddr,
-    most_per_place: Option<usize>,
+    most_per_origin: Option<usize>,
 ) -> Result<Ticket, Full> {
     const WHY: &str = "Too many connections, try again later";
-    let (place, now) = (Place::of(peer.ip()), Instant::now());
-    let full = match hub.admission.admit(place, most_per_place, now) {
+    let (origin, now) = (Origin::of(peer.ip()), Instant::now());
+    let full = match hub.admission.admit(origin, most_per_origin, now) {
         Err(full @ Full::Server) => full,
         other => return other,
     };
-    let owes = hub.admission.owes(place, now);
+    let owes = hub.admission.owes(origin, now);
     let most = hub.admission.most();
-    let Some(evicted) = hub.registry.evict(most, place, owes, WHY) else {
+    let Some(evicted) = hub.registry.evict(most, origin, owes, WHY) else {
         return Err(full);
     };
     hub.shared.counters.away.count(Away::Evicted);
     log_turned_away(hub, evicted.peer, "not logged in, and max_cons clients are connected");
-    evicted.ticket.pass_on(place, most_per_place, evicted.rests, now)
+    evicted.ticket.pass_on(origin, most_per_origin, evicted.rests, now)
 }
 
 /// Writes the counts of lines that were not written; `all`: for the last time.
 pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
-    let (door, places, others) = hub.muffler.untold(all, Instant::now());
+    let (door, origins, others) = hub.muffler.untold(all, Instant::now());
     tell_turned_away(door);
-    for (place, unsaid) in places {
-        guard::tell_unsaid(place, unsaid);
+    for (origin, unsaid) in origins {
+        guard::tell_unsaid(origin, unsaid);
     }
     if others > 0 {
         log::warn!("{others} more lines about strangers elsewhere were left out");

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admission::ban::{Bans, Struck};
-use super::admission::place::Place;
+use super::admission::ban::Struck;
+use super::admission::bans::Bans;
+use super::admission::origin::Origin;
 use super::muffler::{About, Muffler};
 use super::registry::Registry;
 use crate::config::BanRules;
@@ -41,32 +42,32 @@ impl Guard for Gate {
         }
         let is_login = matches!(event, Event::LoginFailed(..));
         let about = if is_login { About::Login } else { About::Other };
-        let place = Place::of(peer.ip());
-        let unsaid = self.muffler.speak(place, about, Instant::now());
+        let origin = Origin::of(peer.ip());
+        let unsaid = self.muffler.speak(origin, about, Instant::now());
         if let Some(unsaid @ 1..) = unsaid {
-            tell_unsaid(place, unsaid);
+            tell_unsaid(origin, unsaid);
         }
         unsaid.is_some()
     }
 }
 
 /// Says how much the log does not.
-pub(super) fn tell_unsaid(place: Place, unsaid: u64) {
-    ::log::warn!("{unsaid} more lines about strangers at {place} were left out");
+pub(super) fn tell_unsaid(origin: Origin, unsaid: u64) {
+    ::log::warn!("{unsaid} more lines about strangers at {origin} were left out");
 }
 
 impl Gate {
     /// A user who has logged in stays: others may share the address, and mean no harm.
     fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &BanRules) {
         let seconds = rules.time.map(|time| time.as_secs());
-        let (whom, last) = (struck.place.to_string(), how.to_string());
+        let (whom, last) = (struck.origin.to_string(), how.to_string());
         let event = Event::Banned(&whom, seconds, struck.ban.failures, &last);
         log::session(Who { peer, user: None }, &event);
         if struck.lifted > 0 {
             ::log::warn!("too many bans; {} that would end first are lifted", struck.lifted);
         }
         self.registry.end(
-            |live| Place::of(live.peer.ip()) == struck.place && !live.has_user(),
+            |live| Origin::of(live.peer.ip()) == struck.origin && !live.has_user(),
             "Too many failures from your address",
         );
     }

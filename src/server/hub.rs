@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admin::socket::AdminSocket;
 use super::admission::Admission;
-use super::admission::ban::Bans;
+use super::admission::bans::Bans;
 use super::bell::Bell;
 use super::client::Client;
 use super::muffler::Muffler;

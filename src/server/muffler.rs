@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::admission::place::Place;
+use super::admission::origin::Origin;
 
 /// Says which lines may be written.
 #[derive(Debug, Default)]
-pub(super) struct Muffler(Mutex<Inside>);
+pub(super) struct Muffler(Mutex<Tallies>);
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Tallies {
     /// Clients that were turned away at the door.
     door: Window,
-    places: HashMap<Place, [Window; 2]>,
+    origins: HashMap<Origin, [Window; 2]>,
     /// All places together.
     all: [Window; 2],
     /// Lines that were not written, about places that are not in the table.
@@ -75,7 +75,7 @@ impl Muffler {
     /// Whether a line about a client that is turned away may be written now; and how many were
     /// not, that nobody has told yet.
     pub(super) fn at_door(&self, now: Instant) -> Option<u64> {
-        let door = &mut self.inside().door;
+        let door = &mut self.tallies().door;
         if door.lets_through(DOOR, now) {
             return Some(std::mem::take(&mut door.unsaid));
         }
@@ -84,14 +84,14 @@ impl Muffler {
     }
 
     /// The same for a line about a stranger from there.
-    pub(super) fn speak(&self, place: Place, about: About, now: Instant) -> Option<u64> {
+    pub(super) fn speak(&self, origin: Origin, about: About, now: Instant) -> Option<u64> {
         let at = usize::from(about == About::Other);
-        let mut inside = self.inside();
-        inside.make_room(place, now);
-        let Inside { places, all, elsewhere, .. } = &mut *inside;
+        let mut tallies = self.tallies();
+        tallies.make_room(origin, now);
+        let Tallies { origins, all, elsewhere, .. } = &mut *tallies;
         let mut nowhere = Window::default();
-        let has_room = places.len() < MOST || places.contains_key(&place);
-        let window = has_room.then(|| places.entry(place).or_default().get_mut(at)).flatten();
+        let has_room = origins.len() < MOST || origins.contains_key(&origin);
+        let window = has_room.then(|| origins.entry(origin).or_default().get_mut(at)).flatten();
         let is_known = window.is_some();
         let window = window.unwrap_or(&mut nowhere);
         let lets = window.lets_through(PLACE, now)
@@ -105,42 +105,42 @@ impl Muffler {
 
     /// Counts that nobody has told, of windows that are over, or of all. The first is of clients
     /// that were turned away, the last of all places that are not named.
-    pub(super) fn untold(&self, all: bool, now: Instant) -> (u64, Vec<(Place, u64)>, u64) {
-        let mut inside = self.inside();
+    pub(super) fn untold(&self, all: bool, now: Instant) -> (u64, Vec<(Origin, u64)>, u64) {
+        let mut tallies = self.tallies();
         let is_due = |window: &Window, measure| all || window.is_over(measure, now);
-        let due = is_due(&inside.door, DOOR);
-        let door = if due { std::mem::take(&mut inside.door.unsaid) } else { 0 };
+        let due = is_due(&tallies.door, DOOR);
+        let door = if due { std::mem::take(&mut tallies.door.unsaid) } else { 0 };
         let mut counts = Vec::new();
-        for (place, windows) in &mut inside.places {
+        for (origin, windows) in &mut tallies.origins {
             let due = windows.iter_mut().filter(|window| is_due(window, PLACE));
             let count: u64 = due.map(|window| std::mem::take(&mut window.unsaid)).sum();
             if count > 0 {
-                counts.push((*place, count));
+                counts.push((*origin, count));
             }
         }
-        inside.places.retain(|_, windows| !is_idle(windows, now));
-        counts.sort_unstable_by_key(|(place, count)| (Reverse(*count), *place));
+        tallies.origins.retain(|_, windows| !is_idle(windows, now));
+        counts.sort_unstable_by_key(|(origin, count)| (Reverse(*count), *origin));
         let others = counts.split_off(counts.len().min(TOLD));
         let others: u64 = others.into_iter().map(|(_, count)| count).sum();
-        (door, counts, others + std::mem::take(&mut inside.elsewhere))
+        (door, counts, others + std::mem::take(&mut tallies.elsewhere))
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn tallies(&self) -> MutexGuard<'_, Tallies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl Tallies {
     /// Forgets places of which nothing has been heard for a while, when the table is full.
-    fn make_room(&mut self, place: Place, now: Instant) {
+    fn make_room(&mut self, origin: Origin, now: Instant) {
         let Measure(_, pause) = DOOR;
         let is_soon = self.thinned.is_some_and(|at| now.saturating_duration_since(at) < pause);
-        if self.places.len() < MOST || self.places.contains_key(&place) || is_soon {
+        if self.origins.len() < MOST || self.origins.contains_key(&origin) || is_soon {
             return;
         }
         self.thinned = Some(now);
         let elsewhere = &mut self.elsewhere;
-        self.places.retain(|_, windows| {
+        self.origins.retain(|_, windows| {
             let is_over = windows.iter().all(|window| window.is_over(PLACE, now));
             if is_over {
                 *elsewhere += windows.iter().map(|window| window.unsaid).sum::<u64>();
@@ -162,9 +162,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn numbered(number: u32) -> Place {
+    fn numbered(number: u32) -> Origin {
         let v6 = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64 | 7);
-        Place::of(IpAddr::from(v6))
+        Origin::of(IpAddr::from(v6))
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
         let muffler = Muffler::default();
         let now = Instant::now();
         let [one, other] = [1, 2].map(numbered);
-        let speak = |place, about, now| muffler.speak(place, about, now);
+        let speak = |origin, about, now| muffler.speak(origin, about, now);
         assert_eq!((0..1000).filter_map(|_| speak(one, About::Other, now)).count(), 100);
         assert_eq!(speak(other, About::Other, now), Some(0));
         assert_eq!((0..150).filter_map(|_| speak(one, About::Login, now)).count(), 100);
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(muffler.untold(false, later), (0, vec![(one, 50)], 0));
         assert_eq!(muffler.untold(true, later), (0, vec![], 0));
         assert_eq!(muffler.untold(true, later + 10 * SECOND), (0, vec![], 0));
-        assert!(muffler.inside().places.is_empty());
+        assert!(muffler.tallies().origins.is_empty());
     }
 
     #[test]
@@ -202,11 +202,11 @@ mod tests {
         let said = (0..10_000_u32)
             .filter(|number| muffler.speak(numbered(*number), About::Other, now).is_some())
             .count();
-        assert_eq!((said, muffler.inside().places.len()), (2000, MOST));
+        assert_eq!((said, muffler.tallies().origins.len()), (2000, MOST));
         let (_, named, others) = muffler.untold(true, now);
         assert_eq!((named.len(), others), (TOLD, 8000 - TOLD as u64));
         let later = now + 10 * SECOND;
         assert_eq!(muffler.speak(numbered(20_000), About::Other, later), Some(0));
-        assert_eq!(muffler.inside().places.len(), 1);
+        assert_eq!(muffler.tallies().origins.len(), 1);
     }
 }

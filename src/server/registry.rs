@@ -10,23 +10,23 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::admission::Ticket;
-use super::admission::place::Place;
+use super::admission::origin::Origin;
 use crate::control::{Live, Sight, Stranger};
 
 /// Every session's control connection, by a number of its own.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    inside: Mutex<Inside>,
+    sessions: Mutex<Sessions>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Sessions {
     last: u64,
-    sessions: HashMap<u64, Held>,
+    by_id: HashMap<u64, Kept>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Kept {
     stream: Arc<TcpStream>,
     live: Arc<Live>,
     /// Given back before the client hears the last word, or passed on to another one.
@@ -44,7 +44,7 @@ pub(super) struct Evicted {
 
 /// A session's entry, taken out on drop.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Registration {
     registry: Arc<Registry>,
     pub(super) live: Arc<Live>,
 }
@@ -56,13 +56,13 @@ impl Registry {
         stream: &Arc<TcpStream>,
         peer: SocketAddr,
         ticket: Ticket,
-    ) -> Entry {
-        let mut inside = self.inside();
-        inside.last += 1;
-        let live = Arc::new(Live::new(inside.last, peer));
+    ) -> Registration {
+        let mut sessions = self.sessions();
+        sessions.last += 1;
+        let live = Arc::new(Live::new(sessions.last, peer));
         let (stream, ticket) = (Arc::clone(stream), Some(ticket));
-        inside.sessions.insert(live.id, Held { stream, live: Arc::clone(&live), ticket });
-        Entry { registry: Arc::clone(self), live }
+        sessions.by_id.insert(live.id, Kept { stream, live: Arc::clone(&live), ticket });
+        Registration { registry: Arc::clone(self), live }
     }
 
     /// Ends the session of a stranger, if strangers hold two thirds of the places, and takes its
@@ -73,52 +73,20 @@ impl Registry {
     pub(super) fn evict(
         &self,
         most: usize,
-        newcomer: Place,
+        newcomer: Origin,
         owes: bool,
         why: &'static str,
     ) -> Option<Evicted> {
-        let mut inside = self.inside();
+        let mut sessions = self.sessions();
         loop {
-            let strangers: Vec<_> = inside
-                .sessions
-                .values()
-                .filter(|held| held.ticket.is_some())
-                .filter_map(|held| {
-                    let stranger = held.live.stranger()?;
-                    Some((held.live.id, Place::of(held.live.peer.ip()), stranger))
-                })
-                .collect();
-            if strangers.len() * 3 < most * 2 {
-                return None;
-            }
-            let mut counts: HashMap<Place, usize> = HashMap::new();
-            for (_, place, _) in &strangers {
-                *counts.entry(*place).or_default() += 1;
-            }
-            let pays = |(_, place, stranger): &(u64, Place, Stranger)| {
-                *place == newcomer && stranger.rests.is_some()
-            };
-            let owes = owes || strangers.iter().any(pays);
-            let own = counts.get(&newcomer).copied().unwrap_or_default();
-            let has_more = |place| {
-                place == newcomer || counts.get(&place).is_some_and(|count| *count > own)
-            };
-            let (id, _, Stranger { rests, .. }) = strangers
-                .into_iter()
-                .filter(|(_, place, stranger)| {
-                    !owes || stranger.rests.is_none() && has_more(*place)
-                })
-                .min_by_key(|(id, place, stranger)| {
-                    let count = counts.get(place).copied();
-                    (Reverse(count), stranger.rests.is_some(), stranger.since, *id)
-                })?;
-            let held = inside.sessions.get_mut(&id)?;
+            let (id, rests) = sessions.stranger_to_evict(most, newcomer, owes)?;
+            let kept = sessions.by_id.get_mut(&id)?;
             // somebody who has logged in a moment ago stays
-            if !held.live.evict(why) {
+            if !kept.live.evict(why) {
                 continue;
             }
-            wake(&held.stream);
-            let (peer, ticket) = (held.live.peer, held.ticket.take()?);
+            wake(&kept.stream);
+            let (peer, ticket) = (kept.live.peer, kept.ticket.take()?);
             return Some(Evicted { peer, ticket, rests });
         }
     }
@@ -126,7 +94,7 @@ impl Registry {
     /// What every session is like now, the oldest first.
     pub(super) fn sights(&self) -> Vec<Sight> {
         let all: Vec<_> =
-            self.inside().sessions.values().map(|held| Arc::clone(&held.live)).collect();
+            self.sessions().by_id.values().map(|kept| Arc::clone(&kept.live)).collect();
         let mut sights: Vec<_> = all.iter().map(|live| live.sight()).collect();
         sights.sort_by_key(|sight| sight.id);
         sights
@@ -134,20 +102,20 @@ impl Registry {
 
     /// How many sessions there are, and how many of them transfer something.
     pub(super) fn count(&self) -> (usize, usize) {
-        let inside = self.inside();
-        let at_work = inside.sessions.values().filter(|held| held.live.is_at_work());
-        (inside.sessions.len(), at_work.count())
+        let sessions = self.sessions();
+        let at_work = sessions.by_id.values().filter(|kept| kept.live.is_at_work());
+        (sessions.by_id.len(), at_work.count())
     }
 
     /// Ends some sessions for a reason that their clients are told, transfers included; says
     /// how many.
     pub(super) fn end(&self, which: impl Fn(&Live) -> bool, why: &'static str) -> usize {
-        let inside = self.inside();
-        let chosen = inside.sessions.values().filter(|held| which(&held.live));
+        let sessions = self.sessions();
+        let chosen = sessions.by_id.values().filter(|kept| which(&kept.live));
         chosen
-            .map(|held| {
-                held.live.end(why);
-                wake(&held.stream);
+            .map(|kept| {
+                kept.live.end(why);
+                wake(&kept.stream);
             })
             .count()
     }
@@ -156,7 +124,7 @@ impl Registry {
     /// and replies still go out. One that transfers goes on, and still hears its client: an upload
     /// whose client is gone must not be taken for whole.
     pub(super) fn wake_all(&self) {
-        for Held { stream, live, .. } in self.inside().sessions.values() {
+        for Kept { stream, live, .. } in self.sessions().by_id.values() {
             live.hurry();
             if !live.is_at_work() {
                 let _ = stream.shutdown(Shutdown::Read);
@@ -164,24 +132,67 @@ impl Registry {
         }
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
+impl Sessions {
+    /// The stranger that makes room for a newcomer (see [`Registry::evict`]): the number of its
+    /// session, and when the pause that it serves is over.
+    fn stranger_to_evict(
+        &self,
+        most: usize,
+        newcomer: Origin,
+        owes: bool,
+    ) -> Option<(u64, Option<Instant>)> {
+        let strangers = self.by_id.values().filter(|kept| kept.ticket.is_some());
+        let strangers: Vec<_> = strangers
+            .filter_map(|kept| {
+                let stranger = kept.live.stranger()?;
+                Some((kept.live.id, Origin::of(kept.live.peer.ip()), stranger))
+            })
+            .collect();
+        if strangers.len() * 3 < most * 2 {
+            return None;
+        }
+        let mut counts: HashMap<Origin, usize> = HashMap::new();
+        for (_, origin, _) in &strangers {
+            *counts.entry(*origin).or_default() += 1;
+        }
+        let pays = |(_, origin, stranger): &(u64, Origin, Stranger)| {
+            *origin == newcomer && stranger.rests.is_some()
+        };
+        let owes = owes || strangers.iter().any(pays);
+        let own = counts.get(&newcomer).copied().unwrap_or_default();
+        let has_more = |origin| {
+            origin == newcomer || counts.get(&origin).is_some_and(|count| *count > own)
+        };
+        let candidates = strangers.into_iter().filter(|(_, origin, stranger)| {
+            !owes || stranger.rests.is_none() && has_more(*origin)
+        });
+        let (id, _, Stranger { rests, .. }) =
+            candidates.min_by_key(|(id, origin, stranger)| {
+                let count = counts.get(origin).copied();
+                (Reverse(count), stranger.rests.is_some(), stranger.since, *id)
+            })?;
+        Some((id, rests))
+    }
+}
+
+impl Registration {
     /// Gives the session's place back.
     pub(super) fn give_back(&self) {
-        let mut inside = self.registry.inside();
-        if let Some(held) = inside.sessions.get_mut(&self.live.id) {
-            held.ticket = None;
+        let mut sessions = self.registry.sessions();
+        if let Some(kept) = sessions.by_id.get_mut(&self.live.id) {
+            kept.ticket = None;
         }
     }
 }
 
-impl Drop for Entry {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.inside().sessions.remove(&self.live.id);
+        self.registry.sessions().by_id.remove(&self.live.id);
     }
 }
 

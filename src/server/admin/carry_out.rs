@@ -14,7 +14,7 @@ use super::protocol::{
 use super::view;
 use crate::control::{self, Live};
 use crate::log::{escaped, stamp};
-use crate::server::admission::place::Place;
+use crate::server::admission::origin::Origin;
 use crate::server::hub::Hub;
 use crate::server::orders::Order;
 use crate::server::{reload, stats};
@@ -121,30 +121,30 @@ impl CarryOut for Ban {
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Banned, String> {
         let settings = hub.shared.settings();
         let rules = &settings.config.server.bans;
-        let place = Place::parse(&self.address).ok_or_else(|| no_place(&self.address))?;
-        if place.is_exempt(rules) {
-            return Err(format!("{place} is in ban_exempt"));
+        let origin = Origin::parse(&self.address).ok_or_else(|| no_origin(&self.address))?;
+        if origin.is_exempt(rules) {
+            return Err(format!("{origin} is in ban_exempt"));
         }
         // deadlines are sums
         let time = self.seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_BAN)));
         let time = time.map_or(rules.time, |time| Some(time).filter(|time| !time.is_zero()));
-        hub.bans.ban(place, time, Instant::now())?;
+        hub.bans.ban(origin, time, Instant::now())?;
         let ended = hub
             .registry
-            .end(|live| Place::of(live.peer.ip()) == place, "Your address has been banned");
-        log::warn!("the administrator has banned {place}; {ended} sessions ended");
+            .end(|live| Origin::of(live.peer.ip()) == origin, "Your address has been banned");
+        log::warn!("the administrator has banned {origin}; {ended} sessions ended");
         let seconds = time.map(|time| time.as_secs());
-        Ok(Banned { address: place.to_string(), seconds, ended })
+        Ok(Banned { address: origin.to_string(), seconds, ended })
     }
 }
 
 impl CarryOut for Unban {
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Lifted, String> {
-        let place = match self.address.as_str() {
+        let origin = match self.address.as_str() {
             "all" => None,
-            whom => Some(Place::parse(whom).ok_or_else(|| no_place(whom))?),
+            whom => Some(Origin::parse(whom).ok_or_else(|| no_origin(whom))?),
         };
-        let lifted = hub.bans.lift(place, Instant::now());
+        let lifted = hub.bans.lift(origin, Instant::now());
         log::info!("the administrator has lifted {lifted} bans");
         Ok(Lifted { lifted })
     }
@@ -156,7 +156,7 @@ impl CarryOut for Reload {
     }
 }
 
-fn no_place(whom: &str) -> String {
+fn no_origin(whom: &str) -> String {
     let whom = escaped(whom.as_bytes());
     format!("'{whom}' is neither an address nor an IPv6 prefix of 64 bits")
 }

@@ -6,14 +6,14 @@ use super::protocol::{BanView, SessionView, TransferView};
 use crate::control::{Sight, Way};
 use crate::log::stamp;
 use crate::server::admission::ban::Ban;
-use crate::server::admission::place::Place;
+use crate::server::admission::origin::Origin;
 use crate::server::hub::Hub;
 
 /// Every ban that is in effect.
 pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
     let now = Instant::now();
-    let ban = |(place, ban): (Place, Ban)| BanView {
-        address: place.to_string(),
+    let ban = |(origin, ban): (Origin, Ban)| BanView {
+        address: origin.to_string(),
         left: ban.left(now).map(|left| left.as_secs()),
         failures: ban.failures,
         last: ban.last.map_or_else(|| "by hand".to_owned(), |last| last.to_string()),

@@ -2,36 +2,39 @@
 //! back on drop.
 
 pub(super) mod ban;
-pub(super) mod place;
+pub(super) mod bans;
+pub(super) mod origin;
+mod suspect;
+mod tables;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::control::Away;
-use place::Place;
+use origin::Origin;
 
 /// Counts the clients.
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
-    inside: Mutex<Inside>,
+    counts: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Counts {
     all: usize,
-    by_place: HashMap<Place, usize>,
+    by_origin: HashMap<Origin, usize>,
     /// Pauses that were cut short to make room, and when each would have ended: until then it
     /// counts for `max_per_ip`.
-    debts: Vec<(Place, Instant)>,
+    debts: Vec<(Origin, Instant)>,
 }
 
 /// A client's place, given back on drop.
 #[derive(Debug)]
 pub(super) struct Ticket {
     admission: Arc<Admission>,
-    place: Place,
+    origin: Origin,
 }
 
 /// Why a client is not let in.
@@ -64,7 +67,7 @@ impl Full {
 
 impl Admission {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, inside: Mutex::default() }
+        Self { most, counts: Mutex::default() }
     }
 
     /// Maximum number of clients inside.
@@ -72,66 +75,67 @@ impl Admission {
         self.most
     }
 
-    /// Takes a place for a client; `most_per_place` is `max_per_ip`.
+    /// Takes a place for a client; `most_per_origin` is `max_per_ip`.
     pub(super) fn admit(
         self: &Arc<Self>,
-        place: Place,
-        most_per_place: Option<usize>,
+        origin: Origin,
+        most_per_origin: Option<usize>,
         now: Instant,
     ) -> Result<Ticket, Full> {
-        let mut inside = self.inside();
-        inside.check(place, most_per_place, now)?;
-        if inside.all >= self.most {
+        let mut counts = self.counts();
+        counts.check(origin, most_per_origin, now)?;
+        if counts.all >= self.most {
             return Err(Full::Server);
         }
-        inside.all += 1;
-        *inside.by_place.entry(place).or_default() += 1;
-        Ok(Ticket { admission: Arc::clone(self), place })
+        counts.all += 1;
+        *counts.by_origin.entry(origin).or_default() += 1;
+        Ok(Ticket { admission: Arc::clone(self), origin })
     }
 
     /// Whether a client from there may not have another pause cut short: one was for a client
     /// from there, or for too many others.
-    pub(super) fn owes(&self, place: Place, now: Instant) -> bool {
-        let mut inside = self.inside();
-        inside.forgive(now);
-        inside.debts.len() >= DEBTS || inside.owed(place) > 0
+    pub(super) fn owes(&self, origin: Origin, now: Instant) -> bool {
+        let mut counts = self.counts();
+        counts.forgive(now);
+        counts.debts.len() >= DEBTS || counts.owed(origin) > 0
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl Counts {
     /// Whether one more client from there is within `max_per_ip`.
     fn check(
         &mut self,
-        place: Place,
-        most_per_place: Option<usize>,
+        origin: Origin,
+        most_per_origin: Option<usize>,
         now: Instant,
     ) -> Result<(), Full> {
         self.forgive(now);
-        let count = self.by_place.get(&place).copied().unwrap_or_default() + self.owed(place);
-        if most_per_place.is_some_and(|most| count >= most) {
+        let count =
+            self.by_origin.get(&origin).copied().unwrap_or_default() + self.owed(origin);
+        if most_per_origin.is_some_and(|most| count >= most) {
             Err(Full::Address)
         } else {
             Ok(())
         }
     }
 
-    fn owed(&self, place: Place) -> usize {
-        self.debts.iter().filter(|(debtor, _)| *debtor == place).count()
+    fn owed(&self, origin: Origin) -> usize {
+        self.debts.iter().filter(|(debtor, _)| *debtor == origin).count()
     }
 
     fn forgive(&mut self, now: Instant) {
         self.debts.retain(|(_, until)| *until > now);
     }
 
-    fn leave(&mut self, place: Place) {
-        if let Some(count) = self.by_place.get_mut(&place) {
+    fn leave(&mut self, origin: Origin) {
+        if let Some(count) = self.by_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                self.by_place.remove(&place);
+                self.by_origin.remove(&origin);
             }
         }
     }
@@ -142,32 +146,32 @@ impl Ticket {
     /// pause, `rests` is when that would have ended.
     pub(super) fn pass_on(
         mut self,
-        to: Place,
-        most_per_place: Option<usize>,
+        to: Origin,
+        most_per_origin: Option<usize>,
         rests: Option<Instant>,
         now: Instant,
     ) -> Result<Self, Full> {
         let admission = Arc::clone(&self.admission);
-        let mut inside = admission.inside();
-        let from = self.place;
-        inside.debts.extend(rests.map(|until| (from, until)));
-        let checked = inside.check(to, most_per_place, now);
+        let mut counts = admission.counts();
+        let from = self.origin;
+        counts.debts.extend(rests.map(|until| (from, until)));
+        let checked = counts.check(to, most_per_origin, now);
         if checked.is_ok() {
-            inside.leave(from);
-            *inside.by_place.entry(to).or_default() += 1;
-            self.place = to;
+            counts.leave(from);
+            *counts.by_origin.entry(to).or_default() += 1;
+            self.origin = to;
         }
         // dropped with the ticket, which would wait for it
-        drop(inside);
+        drop(counts);
         checked.map(|()| self)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut inside = self.admission.inside();
-        inside.all -= 1;
-        inside.leave(self.place);
+        let mut counts = self.admission.counts();
+        counts.all -= 1;
+        counts.leave(self.origin);
     }
 }
 
@@ -178,14 +182,14 @@ mod tests {
 
     use super::*;
 
-    fn place(address: &str) -> Place {
-        Place::of(address.parse::<IpAddr>().unwrap())
+    fn origin(address: &str) -> Origin {
+        Origin::of(address.parse::<IpAddr>().unwrap())
     }
 
     #[test]
     fn a_place_is_free_again_when_its_ticket_is_dropped() {
         let (admission, now) = (Arc::new(Admission::new(2)), Instant::now());
-        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(place);
+        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(origin);
         let first = admission.admit(a, Some(1), now).unwrap();
         assert_eq!(admission.admit(a, Some(1), now).unwrap_err(), Full::Address);
         let _second = admission.admit(b, Some(1), now).unwrap();
@@ -193,13 +197,13 @@ mod tests {
         assert_eq!(admission.admit(a, Some(1), now).unwrap_err(), Full::Address);
         drop(first);
         let _third = admission.admit(c, Some(1), now).unwrap();
-        assert_eq!(admission.inside().by_place.len(), 2);
+        assert_eq!(admission.counts().by_origin.len(), 2);
     }
 
     #[test]
     fn an_ipv6_client_counts_with_its_64() {
         let (admission, now) = (Arc::new(Admission::new(10)), Instant::now());
-        let admit = |address| admission.admit(place(address), Some(2), now);
+        let admit = |address| admission.admit(origin(address), Some(2), now);
         let held = [admit("2001:db8::1").unwrap(), admit("2001:db8::f:2").unwrap()];
         assert_eq!(admit("2001:db8::3").unwrap_err(), Full::Address);
         let _other = admit("2001:db8:0:1::1").unwrap();
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn a_place_that_is_passed_on_is_neither_lost_nor_doubled() {
         let (admission, now) = (Arc::new(Admission::new(1)), Instant::now());
-        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(place);
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(origin);
         let later = now + Duration::from_secs(2);
         let first = admission.admit(a, Some(1), now).unwrap();
         let second = first.pass_on(b, Some(1), Some(later), now).unwrap();
@@ -225,7 +229,7 @@ mod tests {
         assert!(admission.owes(a, now) && !admission.owes(b, now));
         assert!(!admission.owes(a, later));
         assert_eq!(second.pass_on(a, Some(0), None, later).unwrap_err(), Full::Address);
-        assert!(admission.inside().by_place.is_empty());
+        assert!(admission.counts().by_origin.is_empty());
         let _third = admission.admit(a, Some(1), later).unwrap();
     }
 }

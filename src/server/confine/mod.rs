@@ -41,15 +41,26 @@ pub(super) fn prepare(
         log::info!("sandbox: off, or programs of hooks would be in it; see sandbox = require");
         return Ok(None);
     }
-    let sandboxes = Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?)));
-    let (mut sandbox, lookups) = match sandboxes {
+    let (serving, lookups) = match Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?))) {
+        Ok(sandboxes) => sandboxes,
         Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
         Err(why) => {
             log::warn!("sandbox: not enforced, {why}");
             return Ok(None);
         }
-        Ok(sandboxes) => sandboxes,
     };
+    let serving = allow_writable(serving, config);
+    let serving = allow(serving, for_all(config, source, has_hooks), "all threads");
+    let settings = source.file.iter().chain(&config.server.storage.users_file);
+    let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
+    let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings);
+    let aside = aside.map(|path| (path, Reach::Read));
+    let lookups = allow(lookups, aside, "the thread for settings, keys and names");
+    Ok(Some(Sandboxes { serving, lookups }))
+}
+
+/// Lets the server's own folders and the homes in.
+fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
     for Writable { folder, ids, asked, is_home, .. } in writable(config) {
         // one that only its user can see
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
@@ -60,33 +71,32 @@ pub(super) fn prepare(
         } else {
             folder
         };
-        let (next, added) = sandbox.allow(&folder, Reach::Change);
+        let added;
+        (sandbox, added) = sandbox.allow(&folder, Reach::Change);
         log::debug!("the sandbox lets all threads change {asked} {}", folder.display());
         if let Err(why) = added {
             log::warn!("{asked} {} is outside of the sandbox: {why}", folder.display());
         }
-        sandbox = next;
     }
-    let read = |path: PathBuf| (path, Reach::Read);
-    let mut others: Vec<_> = SYSTEM.map(|path| read(path.into())).into();
-    others.push(("/dev/null".into(), Reach::Change));
+    sandbox
+}
+
+/// What all threads need besides the folders that they write to.
+fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(PathBuf, Reach)> {
+    let mut paths: Vec<(PathBuf, Reach)> = SYSTEM.map(|path| (path.into(), Reach::Read)).into();
+    paths.push(("/dev/null".into(), Reach::Change));
     // links are followed by way of /proc/self/fd, and what makes sure of it begins above
-    others.push(("/proc".into(), Reach::List));
-    others.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
+    paths.push(("/proc".into(), Reach::List));
+    paths.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
     if has_hooks {
-        others.extend(PROGRAMS.map(|path| (path.into(), Reach::Run)));
-        others.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
-        others.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
-        others.push(("/proc/self/exe".into(), Reach::Run));
+        paths.extend(PROGRAMS.map(|path| (path.into(), Reach::Run)));
+        paths.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
+        paths.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
+        paths.push(("/proc/self/exe".into(), Reach::Run));
         let all = config.users.values().flat_map(|user| user.rules.hooks.all());
-        others.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
+        paths.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
     }
-    let settings = source.file.iter().chain(&config.server.storage.users_file);
-    let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
-    let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings).map(read);
-    let serving = allow(sandbox, others, "all threads");
-    let lookups = allow(lookups, aside, "the thread for settings, keys and names");
-    Ok(Some(Sandboxes { serving, lookups }))
+    paths
 }
 
 /// What is not there on this system is not missed.

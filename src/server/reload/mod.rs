@@ -55,7 +55,7 @@ pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
 /// stands for all that are asked for until then.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn reload_beside(hub: &Arc<Hub>) {
-    if !hub.beside.begin() {
+    if !hub.beside.claim() {
         return;
     }
     let own = Arc::clone(hub);

@@ -58,7 +58,7 @@ enum Stage {
 
 impl Beside {
     /// Whether the one that is asked for is to be started; else one that runs is followed by it.
-    pub(super) fn begin(&self) -> bool {
+    pub(super) fn claim(&self) -> bool {
         let mut stage = self.stage();
         let is_first = *stage == Stage::Idle;
         *stage = if is_first { Stage::Runs } else { Stage::RunsAndFollows };

@@ -63,7 +63,7 @@ metrics! {
         |now| one(now.hub.bans.active(Instant::now()));
     BANS: Counter "ftpd_bans_total",
         "Number of bans that have begun since the start of the server.",
-        |now| one(now.hub.bans.begun());
+        |now| one(now.hub.bans.total());
     TRANSFERS_RUNNING: Gauge "ftpd_transfers_running",
         "Number of transfers and listings that run now, by kind.",
         running;

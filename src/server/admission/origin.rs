@@ -7,9 +7,9 @@ use crate::config::BanRules;
 
 /// An IPv4 address, or an IPv6 /64, which is what one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::server) struct Place(IpAddr);
+pub(in crate::server) struct Origin(IpAddr);
 
-impl Place {
+impl Origin {
     /// Where an address belongs to.
     pub(in crate::server) fn of(address: IpAddr) -> Self {
         const FIRST_64: u128 = !0 << 64;
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             IpAddr::V4(v4) => v4.fmt(f),
@@ -59,10 +59,10 @@ mod tests {
             ("2001:db8::1", "2001:db8::/64"),
             ("2001:db8::/64", "2001:db8::/64"),
         ] {
-            assert_eq!(Place::parse(text).unwrap().to_string(), printed, "{text}");
+            assert_eq!(Origin::parse(text).unwrap().to_string(), printed, "{text}");
         }
         for text in ["", "bob", "192.0.2.0/24", "2001:db8::/48", "192.0.2.7/64"] {
-            assert_eq!(Place::parse(text), None, "{text}");
+            assert_eq!(Origin::parse(text), None, "{text}");
         }
     }
 }

@@ -1,0 +1,71 @@
+//! Two tables of addresses: those that have failures, and those that are banned. Neither outgrows
+//! its bound: a full one gives up the addresses that matter least.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Instant;
+
+use super::ban::Ban;
+use super::origin::Origin;
+use super::suspect::Suspect;
+use crate::config::BanRules;
+
+/// Addresses in each of the tables.
+pub(super) const MOST: usize = 10_000;
+
+/// A full table gives up so many at once, so that the search for them is seldom.
+const THINNED: usize = MOST / 8;
+
+/// The addresses that have failures, and those that are banned.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) suspects: HashMap<Origin, Suspect>,
+    pub(super) banned: HashMap<Origin, Ban>,
+}
+
+impl Tables {
+    /// What is held against a place.
+    pub(super) fn suspect(
+        &mut self,
+        origin: Origin,
+        rules: &BanRules,
+        now: Instant,
+    ) -> &mut Suspect {
+        if !self.suspects.contains_key(&origin) {
+            let is_old = |suspect: &Suspect| suspect.is_old(rules, now);
+            thin(&mut self.suspects, is_old, |it| (it.failures, it.refused, it.since));
+        }
+        let suspect = self.suspects.entry(origin).or_insert_with(|| Suspect::new(now));
+        if suspect.is_old(rules, now) {
+            *suspect = Suspect::new(now);
+        }
+        suspect
+    }
+
+    /// Whether a ban holds for it, as it may for somebody who was inside when it began.
+    pub(super) fn is_banned(&self, origin: Origin, now: Instant) -> bool {
+        self.banned.get(&origin).is_some_and(|ban| !ban.is_over(now))
+    }
+}
+
+/// Makes room in a full table: what is over goes, or else those of the lowest rank. Says how
+/// many of these there were.
+pub(super) fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
+    table: &mut HashMap<K, V>,
+    is_over: impl Fn(&V) -> bool,
+    rank: impl Fn(&V) -> R,
+) -> usize {
+    if table.len() < MOST {
+        return 0;
+    }
+    table.retain(|_, entry| !is_over(entry));
+    if table.len() <= MOST - THINNED {
+        return 0;
+    }
+    let mut ranked: Vec<_> = table.iter().map(|(key, entry)| (rank(entry), *key)).collect();
+    ranked.select_nth_unstable_by_key(THINNED, |(rank, _)| *rank);
+    for (_, key) in ranked.iter().take(THINNED) {
+        table.remove(key);
+    }
+    THINNED
+}
