@@ -1,4 +1,4 @@
-//! What programs are told of an event.
+//! Events, as hook programs are told of them.
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -11,30 +11,30 @@ use super::queue::Owner;
 use crate::config::Occasion;
 use crate::rights::Ids;
 
-/// What has happened.
+/// An event that a program runs for.
 #[derive(Debug)]
 pub struct Happening<'a> {
-    /// What kind of thing.
+    /// The kind of event.
     pub occasion: Occasion,
     /// The user.
     pub user: &'a str,
-    /// Whose event it is.
+    /// The owner of the queue that the event waits in.
     pub owner: &'a Owner,
-    /// The user of the system that the program runs as; `None` is the server's.
+    /// The user of the system that the program runs as; `None` is the server's user.
     pub ids: Option<&'a Arc<Ids>>,
     /// The client's address.
     pub address: IpAddr,
-    /// The file: where it lies, and what the client calls it. For a login, the home.
+    /// The file, or the home for a login: its real path, and its path as the client sees it.
     pub path: (&'a Path, &'a [u8]),
-    /// For a rename, the same for what it was before.
+    /// The two paths before a rename.
     pub from: Option<(&'a Path, &'a [u8])>,
-    /// For a transfer: the size of an upload or the bytes sent of a download, how long it took,
-    /// and why it failed if it did.
+    /// For a transfer: the size of an uploaded file or the number of bytes sent, the duration, and the
+    /// reason if it failed.
     pub transfer: Option<(u64, Duration, Option<&'a str>)>,
 }
 
 impl Happening<'_> {
-    /// The environment of the program, but for `PATH`.
+    /// Returns the environment of the program, except for `PATH`.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let bytes = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let mut all = vec![

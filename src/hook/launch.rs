@@ -1,7 +1,7 @@
-//! How the server's own program becomes a program of a hook.
+//! The first step of a hook program: the server's own program, which is then replaced by it.
 //!
-//! This runs in the process that was started for the program, before the program itself: it gets a
-//! file mode mask of its own there, default signals, and the user that it runs as.
+//! This code runs in the new process. It sets the file mode mask, resets ignored signals, and becomes
+//! the user that the hook program runs as.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,19 +16,18 @@ use signal_hook::flag;
 
 use crate::rights::{self, Ids, Keep};
 
-/// New files of a program, and of whatever it starts, get their modes with this mask; the
-/// server's own is empty.
+/// The file mode mask of hook programs. The server's own mask is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
-/// The server's own program, when this is its first word, becomes the one behind the next word,
-/// which says who it becomes first.
+/// The first argument that makes the server's own program launch a hook program. The arguments after
+/// it are the user to become, the program, and the program's arguments.
 pub const LAUNCH: &str = "launch-hook";
 
-/// Who the program stays whose settings name nobody.
+/// The argument that stands for no user, if the program runs as the server's user.
 pub(super) const NOBODY_ELSE: &str = "-";
 
-/// Becomes a program, with a mask of its own and as the user that it is to be. Between a server of
-/// many threads and a program nothing else could do so. Returns why it could not.
+/// Replaces this process by a hook program, with the program's mask and user. A server of many
+/// threads cannot set these for a program that it starts directly. Returns only if it fails.
 pub fn launch(words: &[OsString]) -> io::Error {
     umask(UMASK);
     heed_signals();
@@ -43,8 +42,8 @@ pub fn launch(words: &[OsString]) -> io::Error {
     Command::new(program).args(arguments).exec()
 }
 
-/// Sees to it that the program ignores no signal, as those may do who have started the server: what
-/// has a handler is back at its default in the program.
+/// Makes sure that the program ignores no signal, even if the server was started with some ignored.
+/// A handler is set for each ignored signal, and the system resets handlers when the program starts.
 fn heed_signals() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -52,12 +51,13 @@ fn heed_signals() {
     for signal in 1..=64 {
         let is_ignored = ignored.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1);
         if is_ignored && !FORBIDDEN.contains(&signal) {
-            // the C library keeps some for itself
+            // this fails for the signals that the C library uses itself
             let _ = flag::register(signal, Arc::default());
         }
     }
 }
 
+/// Becomes the user with these numbers, for good.
 fn become_user(who: &OsStr) -> io::Result<()> {
     let ids = who.to_str().and_then(Ids::from_numbers);
     let ids = ids.ok_or_else(|| io::Error::other("expected the numbers of a user"))?;

@@ -1,15 +1,15 @@
-//! Programs that the administrator wants to be started when something has happened: an upload
-//! is in place, say.
+//! Hooks: programs that the administrator has set to run after an event, for example after an upload.
 //!
-//! Alone has the right to start programs. No shell is between; what has happened stands in the
-//! environment. A session asks for room before it does what it will have to tell of; then it only
-//! hands the event over, and waits for no program. A few threads, which the server starts, run one
-//! program each, and end it when its time is over. What it prints goes to the log.
+//! Only this room starts programs. They are started without a shell, and the environment tells them
+//! what has happened. A session asks for room in the queue before it does something that causes an
+//! event; afterwards it only queues the event, and waits for no program. A few threads, which the
+//! server starts, run one program each, and end it when its time is over. What a program prints is
+//! logged.
 //!
-//! The program of a user with `run_as` is that user's in every way: it opens files by names that
-//! this user can change. The server's own program, which is started first (see [`LAUNCH`]), becomes
-//! the user for good before it becomes the program. A thread of the server that did so could be
-//! signalled, and its limits set, by that user's other programs.
+//! The program of a user with `run_as` must run as that user, since it opens files by names that the
+//! user can change. So the server starts itself (see [`LAUNCH`]), becomes that user for good, and is
+//! then replaced by the program. A thread of the server that became the user instead could be
+//! signalled by the user's other programs.
 
 mod happening;
 mod launch;
@@ -34,40 +34,45 @@ pub use happening::Happening;
 pub use launch::{LAUNCH, launch};
 pub use queue::Owner;
 
-/// The events that wait for their programs.
+/// The queue of events that programs are to run for.
 #[derive(Debug)]
 pub struct Hooks {
-    /// How long a program may run.
+    /// How long a program may run; `None`: as long as it likes.
     timeout: Option<Duration>,
     backlog: Mutex<Backlog>,
     changed: Condvar,
 }
 
+/// Events that wait, and who waits for them.
 #[derive(Debug, Default)]
 struct Backlog {
     waiting: Queues<ProgramRun>,
-    /// What wakes the sessions of a user that wait for room.
+    /// File descriptors that wake the sessions which wait for room, by user.
     bells: HashMap<String, Vec<Weak<OwnedFd>>>,
-    /// Users of whom the log has been told that they wait, until nothing of theirs does.
+    /// Users for whom the log already says that their commands wait. A user is removed when none of
+    /// the user's events waits any more.
     told: HashSet<String>,
+    /// Number of programs that run.
     running: usize,
-    /// Programs are ended at once.
+    /// Whether programs are to be ended at once.
     over: bool,
 }
 
 impl Hooks {
-    /// None wait yet.
+    /// Returns an empty queue.
     pub fn new(timeout: Option<Duration>) -> Self {
         Self { timeout, backlog: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Whether there is room for an event of this owner; if not, becomes readable when to ask
-    /// again. Asked before something happens, so that no event must be thrown away: sessions that
-    /// have been told of the last place at once may all take it.
+    /// Checks whether there is room for an event of this owner. If there is none, it returns a file
+    /// descriptor that becomes readable when the session should check again.
+    ///
+    /// This is called before something happens, so that no event has to be dropped. An event that has
+    /// happened is always queued, even if several sessions saw room for one event only.
     ///
     /// # Errors
     ///
-    /// When the system has no file descriptor left to wait for.
+    /// When the system has no file descriptor left.
     pub fn await_room(&self, owner: &Owner) -> io::Result<Option<Arc<OwnedFd>>> {
         let mut backlog = self.backlog();
         if !backlog.waiting.is_full(owner) {
@@ -79,12 +84,12 @@ impl Hooks {
         bells.push(Arc::downgrade(&bell));
         if backlog.told.insert(owner.name().to_owned()) {
             let user = escaped(owner.name().as_bytes());
-            log::warn!("programs of hooks fall behind: commands of {user} wait for them");
+            log::warn!("hook programs fall behind: commands of {user} wait for them");
         }
         Ok(Some(bell))
     }
 
-    /// Hands an event over to its program.
+    /// Queues an event, for this program to be run.
     pub fn start(&self, program: &Arc<Program>, happening: &Happening<'_>) {
         let run = ProgramRun {
             occasion: happening.occasion,
@@ -96,7 +101,7 @@ impl Hooks {
         self.changed.notify_all();
     }
 
-    /// Runs programs, one after the other, as long as the server lives.
+    /// Runs the programs of queued events one after another, and never returns.
     pub fn work(&self) {
         let mut backlog = self.backlog();
         loop {
@@ -123,7 +128,8 @@ impl Hooks {
         }
     }
 
-    /// The server stops: what still waits and runs may go on for a while.
+    /// Waits up to `time` until no program runs and no event waits, since the server is stopping.
+    /// Drops the events that wait then, and ends the programs that run.
     pub fn finish(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut backlog = self.backlog();
@@ -132,7 +138,7 @@ impl Hooks {
         }
         let lost = std::mem::take(&mut backlog.waiting).len();
         if lost > 0 {
-            log::error!("{lost} programs of hooks are not run: the server is stopping");
+            log::error!("{lost} hook programs are not run: the server is stopping");
         }
         backlog.over = true;
         let until = Instant::now() + LAST_WORDS + LOOK * 2;
@@ -141,6 +147,7 @@ impl Hooks {
         }
     }
 
+    /// Waits until the backlog has changed, or until that time.
     fn wait<'s>(
         &self,
         backlog: MutexGuard<'s, Backlog>,

@@ -1,4 +1,4 @@
-//! What programs print, on its way to the log.
+//! Logging what hook programs print.
 
 use std::io::{PipeReader, Read};
 use std::thread;
@@ -8,32 +8,34 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::log::escaped;
 
-/// Of one program, so many lines go to the log, each up to this length.
+/// Maximum number of lines of one program that are logged.
 const MOST_LINES: usize = 1000;
+
+/// Maximum length of a line, in bytes. A longer line is logged in several.
 const LONGEST_LINE: usize = 1000;
 
-/// So many pieces of output are read before the program is looked after again.
+/// Maximum number of reads from the pipe before the program's state is checked again.
 const CHUNKS: usize = 16;
 
-/// What a program prints, line by line.
+/// The output of a program, which is logged line by line.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     key: &'a str,
     pid: u32,
-    /// Nothing once the program has closed it.
+    /// The reading end of the pipe; `None` once the program has closed the other end.
     pipe: Option<PipeReader>,
     line: Vec<u8>,
     lines: usize,
 }
 
 impl<'a> Output<'a> {
-    /// The output of the program of this key and process number.
+    /// Returns the output of a program. The key and the process number begin each of its log lines.
     pub(super) fn new(key: &'a str, pid: u32, pipe: PipeReader) -> Self {
         Self { key, pid, pipe: Some(pipe), line: Vec::new(), lines: 0 }
     }
 
-    /// Takes what is there, and waits for it up to this long. A program that prints without
-    /// end is left in between, so that its time can run out.
+    /// Reads and logs output, and waits for it up to `time`. It returns after a few reads even if there
+    /// is more output, so that a program which prints without end can still be ended.
     #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
     pub(super) fn take(&mut self, time: Duration) {
         let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };
@@ -65,6 +67,7 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Logs a last line that does not end with the end of a line.
     pub(super) fn end(&mut self) {
         if !self.line.is_empty() {
             say(self.key, self.pid, &mut self.line, &mut self.lines);

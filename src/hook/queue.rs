@@ -1,35 +1,37 @@
-//! The events that wait, by user: each user has a turn, one after the other, so that nobody waits
-//! for all that another one has caused. Pure: no program, no clock, no thread.
+//! Queues of waiting events, one for each user. The users take turns, so that no user waits for all
+//! the events of another one. This file uses no program, clock or thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whose events wait together.
+/// The owner of a queue: a user, or the anonymous users of one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     user: String,
-    /// Where an anonymous user comes from: an IPv4 address or an IPv6 /64.
+    /// The network of an anonymous user.
     network: Network,
 }
 
+/// An IPv4 address or an IPv6 /64; `None` for a user who is not anonymous.
 type Network = Option<IpAddr>;
 
-/// All anonymous users, who take turns among themselves.
+/// The name under which all anonymous users share one turn.
 const ANONYMOUS: &str = "anonymous";
 
-/// Number of events of one owner from which on the next one waits for room.
+/// Number of events at which the queue of one owner is full.
 const MOST: usize = 256;
 
-/// The same for all anonymous users together: addresses are cheap.
+/// Number of events at which the queues of all anonymous users together are full. A limit for each
+/// network is not enough, since one client may have many addresses.
 const MOST_ANONYMOUS: usize = 4096;
 
 impl Owner {
-    /// A user with a section of its own: all its sessions share a queue.
+    /// Returns the owner for a user of the settings. All sessions of the user share a queue.
     pub fn user(name: &str) -> Self {
         Self { user: name.to_owned(), network: None }
     }
 
-    /// Whoever has logged in without a password from this address.
+    /// Returns the owner for an anonymous user from this address.
     pub fn anonymous(address: IpAddr) -> Self {
         const FIRST_64: u128 = !0 << 64;
         let network = match address.to_canonical() {
@@ -39,7 +41,7 @@ impl Owner {
         Self { user: ANONYMOUS.to_owned(), network: Some(network) }
     }
 
-    /// The name of the user.
+    /// Returns the name of the user.
     pub(super) fn name(&self) -> &str {
         &self.user
     }
@@ -48,13 +50,13 @@ impl Owner {
 /// The queues of all users.
 #[derive(Debug)]
 pub(super) struct Queues<E> {
-    /// Users with events, the next one in front.
+    /// The names of users with events; the front one is next.
     turns: VecDeque<String>,
     users: HashMap<String, Turns<E>>,
     waiting: usize,
 }
 
-/// The queues of one user.
+/// The queues of one user, which are several for anonymous users: one for each network.
 #[derive(Debug)]
 struct Turns<E> {
     order: VecDeque<Network>,
@@ -75,13 +77,13 @@ impl<E> Default for Turns<E> {
 }
 
 impl<E> Queues<E> {
-    /// Number of events that wait.
+    /// Returns the number of events that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether the owner has as many events as may wait. That is asked before something happens:
-    /// what has happened always has a place.
+    /// Whether the queue of this owner is full. This is asked before something happens; an event that
+    /// has happened is queued even so.
     pub(super) fn is_full(&self, owner: &Owner) -> bool {
         let Some(user) = self.users.get(&owner.user) else { return false };
         let own = user.queues.get(&owner.network).map_or(0, VecDeque::len);
@@ -102,7 +104,7 @@ impl<E> Queues<E> {
         self.waiting += 1;
     }
 
-    /// Takes the next event, and names its user.
+    /// Removes the next event, and returns it with the name of its user.
     pub(super) fn pop(&mut self) -> Option<(String, E)> {
         let name = self.turns.pop_front()?;
         let user = self.users.get_mut(&name)?;

@@ -22,11 +22,11 @@ pub(super) struct ProgramRun {
     pub(super) program: Arc<Program>,
     /// The user that it runs as; `None` is the server's user.
     pub(super) ids: Option<Arc<Ids>>,
-    /// Its environment, but for `PATH`.
+    /// The environment of the program, except for `PATH`.
     pub(super) environment: Vec<(&'static str, OsString)>,
 }
 
-/// How often a running program is looked after.
+/// Time between two checks of a running program.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// Time between the signal that asks a program to end and the one that ends it.
@@ -67,7 +67,7 @@ impl ProgramRun {
         Ok((command.spawn()?, reader))
     }
 
-    /// Logs what the program prints, until it has ended by itself or was ended because it is late.
+    /// Logs what the program prints until it ends. Ends it if it is late.
     fn attend(
         &self,
         key: &str,

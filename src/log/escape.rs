@@ -1,8 +1,8 @@
-//! Escaping text that strangers have chosen, such as names of files and users, so that no such text
-//! can forge a line of the log or control the terminal that shows it.
+//! Escaping text that strangers have chosen, for example names of files and users, so that it can
+//! neither forge a line of the log nor control the terminal that shows it.
 //!
-//! Which letters are escaped is decided here alone. The log as text and the log as JSON escape the
-//! same letters and differ only in how they spell them.
+//! Only this file decides which letters are escaped. Text and JSON escape exactly the same ones, and
+//! differ only in how they spell them.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::path::Path;

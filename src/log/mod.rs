@@ -1,8 +1,8 @@
-//! The log: one escaped line for each event, as text or JSON, to a file, standard error or the
-//! system's log; and the transfer log in xferlog form.
+//! The log, which has one line for each event, and the transfer log.
 //!
-//! File names and user names come from strangers. They are escaped here and nowhere else, so
-//! that none of them can forge a line. Passwords never get this far.
+//! The log is text or JSON and goes to a file, to standard error or to the system's log. The transfer
+//! log is a file in the xferlog form. File names and user names are chosen by strangers, so this room
+//! escapes them, and no other room does: a name cannot forge a line. Passwords never reach this room.
 
 mod escape;
 mod event;
@@ -37,13 +37,12 @@ pub use stamp::stamp;
 pub use way::Way;
 pub use xferlog::TransferLog;
 
-/// Starts the log. `filters`, in the words of `RUST_LOG`, go before `level`.
+/// Starts the log. `filters`, in the form of `RUST_LOG`, take precedence over `level`. A later call
+/// replaces the log by another one, as a reload of the settings does.
 ///
 /// # Errors
 ///
 /// When the file cannot be opened.
-///
-/// A second start lets the log go on elsewhere.
 pub fn start(
     level: LevelFilter,
     filters: Option<&str>,
@@ -82,13 +81,14 @@ pub fn start(
     log::set_max_level(logger.filter());
     *LOG.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
     *LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner) = file;
-    // it is the same for each start
+    // this fails on a later call, when the logger is set already
     let _ = log::set_logger(&LOG);
     Ok(())
 }
 
-/// Tries again what could not be written: to be called each second. The log hears what is wrong
-/// with one of its files, and so does standard error if that is the log's own.
+/// Tries again to write what could not be written before. This must be called once a second.
+/// Problems with the file of the log or of the transfer log are logged. A problem with the log's own
+/// file is written to standard error as well.
 pub fn retry() {
     let log_file = LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for sink in sink::retry() {
@@ -103,24 +103,24 @@ pub fn retry() {
     }
 }
 
-/// The file that the log goes to, if it goes to one.
+/// The file that the log is written to, if it is written to a file.
 static LOG_FILE: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
 
-/// Where the log goes.
+/// Where the log is written to.
 pub enum Destination<'a> {
     /// Standard error.
     Stderr,
-    /// Standard error, which is read by systemd's journal.
+    /// Standard error, when systemd's journal reads it.
     Journal,
-    /// The system's log, at this socket or the usual one.
+    /// The system's log, at this socket; `None` is `/dev/log`.
     Syslog(Option<&'a Path>),
-    /// A file, which is opened anew when somebody moves it away; made for that user.
+    /// A file. It is opened again when it was moved away. A new file belongs to this user.
     File(&'a Path, Option<&'a Ids>),
-    /// Anything else; it gets each line in one piece.
+    /// Any other writer. It gets each line in one call.
     Writer(Box<dyn Write + Send>),
 }
 
-/// The log as it is now.
+/// The logger that is in use, which [`start`] replaces.
 static LOG: Current = Current(RwLock::new(None));
 
 struct Current(RwLock<Option<env_logger::Logger>>);

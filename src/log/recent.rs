@@ -1,4 +1,4 @@
-//! The last events of sessions, for who looks at the server now: logins, refusals and transfers.
+//! The latest logins, refusals and transfers, which the status page shows.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -8,44 +8,44 @@ use std::time::SystemTime;
 use super::event::{Event, Who};
 use super::text::Story;
 
-/// Events that are kept of users, and of clients that have not logged in, who must not push
-/// those of users out.
+/// Maximum number of events kept of users, and also of clients that have not logged in. The two are
+/// kept apart so that strangers cannot push out the events of users.
 const MOST: usize = 25;
 
-/// Letters of a text that are kept.
+/// Maximum number of letters kept of a text.
 const LONGEST: usize = 400;
 
-/// One event.
+/// An event that is kept for the status page.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// When it was.
+    /// The time of the event.
     pub at: SystemTime,
-    /// The client.
+    /// The client's address.
     pub address: IpAddr,
     /// The user, once logged in.
     pub user: Option<String>,
-    /// What kind of event it is: `login`, `failed`, `refused` or `transfer`.
+    /// The kind of the event: `login`, `failed`, `refused` or `transfer`.
     pub kind: &'static str,
-    /// What has happened, escaped as in the log.
+    /// What happened, escaped as in the log.
     pub text: String,
 }
 
-/// The last events of all sessions.
+/// The latest events of all sessions.
 #[derive(Debug)]
 pub struct Recent {
-    /// Whether somebody may want to see them.
+    /// Whether events are kept at all.
     is_on: bool,
     users: Mutex<VecDeque<Told>>,
     strangers: Mutex<VecDeque<Told>>,
 }
 
 impl Recent {
-    /// Keeps nothing yet, and never anything if it is off.
+    /// Returns an empty list. If `is_on` is false, it stays empty.
     pub fn new(is_on: bool) -> Self {
         Self { is_on, users: Mutex::default(), strangers: Mutex::default() }
     }
 
-    /// Keeps an event, if it is of a kind that people look for.
+    /// Keeps an event if it is a login, a refusal or a transfer.
     pub fn note(&self, who: Who<'_>, event: &Event<'_>) {
         if !self.is_on {
             return;
@@ -70,7 +70,7 @@ impl Recent {
         those.push_front(told);
     }
 
-    /// All that is kept, the latest first.
+    /// Returns all events that are kept, the latest first.
     pub fn list(&self) -> Vec<Told> {
         let mut all = Vec::new();
         for those in [&self.users, &self.strangers] {

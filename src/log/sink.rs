@@ -1,8 +1,8 @@
-//! Where lines go: files and streams that may be full for a while.
+//! Files and streams that lines are written to, and that may be full for a while.
 //!
-//! A line is written whole, in a line of its own. What a full disk or a reader that has stalled does
-//! not take waits here, up to a bound, and is written when there is room again; a file that ends in
-//! half a line gets the rest of it. Nobody waits for a reader longer than [`PATIENCE`].
+//! No line is torn or glued to another one. Lines that a full disk or a stalled reader does not
+//! accept are queued, up to a limit, and written when there is room again; if only part of a line was
+//! written, the rest follows. Nothing waits for a reader longer than [`PATIENCE`].
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,44 +18,49 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::file::{append_to, descriptor, ends_in_half_a_line};
 use crate::rights::{self, Ids};
 
-/// A file or a stream that gets lines.
+/// A file or a stream that lines are written to.
 #[derive(Debug)]
 pub(super) struct Sink {
-    /// The key of the settings and its value, for messages.
+    /// The key of the settings and its value, for messages: `log_file /var/log/ftpd.log`.
     name: String,
     outlet: Mutex<Outlet>,
 }
 
+/// The open file of a sink, and the lines that wait for it.
 #[derive(Debug)]
 struct Outlet {
-    /// Nothing for what was open already, which has no name that could be another file's.
+    /// The name under which the file is looked for. `None` for what was open at the start, such as
+    /// standard error: its name is not checked.
     path: Option<PathBuf>,
     to: File,
     medium: Medium,
+    /// When the file was last looked for under its name.
     looked: Instant,
-    /// The file ends in half a line of somebody else's.
+    /// Whether the file ends in an incomplete line that cannot be completed.
     torn: bool,
-    /// Lines that are to be written, the oldest first.
+    /// Lines that are still to be written, the oldest first.
     waiting: VecDeque<Vec<u8>>,
-    /// Number of bytes of them.
+    /// Number of bytes in `waiting`.
     size: usize,
-    /// How much of the first one is written, and the length of the file then.
+    /// How many bytes of the first waiting line are written, and the length of the file after them.
     part: Option<(usize, u64)>,
-    /// Number of lines for which there was no room.
+    /// Number of lines that were dropped because the queue was full.
     lost: u64,
-    /// Lines wait: the log has been told that a file takes none, and nobody waits for a reader.
+    /// Whether the last attempt to write failed. A failing file was then complained of, and further
+    /// lines do not wait for a stalled reader.
     blocked: bool,
-    /// The file is not to be found under its name, of which the log has been told.
+    /// Whether the file could not be opened again under its name. This was then complained of.
     missing: bool,
-    /// What the log should be told.
+    /// Messages about this sink that are not logged yet.
     complaints: Vec<String>,
 }
 
+/// What lines are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Medium {
     /// A regular file.
     File,
-    /// Anything else, with a reader that may stall.
+    /// A pipe, a socket or a terminal, whose reader may stall.
     Stream,
 }
 
@@ -66,23 +71,23 @@ impl Medium {
     }
 }
 
-/// How often a file is looked for under its name.
+/// Time between two looks for a file under its name.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a line waits for a reader that takes nothing.
+/// Maximum time that a write waits for a stalled reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes that a pipe or a socket takes at once if it takes any (`PIPE_BUF`).
+/// Number of bytes that a pipe accepts at once if it accepts any (`PIPE_BUF`).
 const CHUNK: usize = 4096;
 
-/// Maximum number of bytes that wait.
+/// Maximum number of bytes in the queue of a sink.
 const MOST: usize = 256 << 10;
 
-/// Each sink that is in use, so that two users of one file share it.
+/// All sinks in use. Two logs that go to one file share its sink.
 static ALL: Mutex<Vec<Weak<Sink>>> = Mutex::new(Vec::new());
 
 impl Sink {
-    /// Opens a file for appending; if it is made, then for that user.
+    /// Opens a file for appending. A file that does not exist is created and belongs to `owner`.
     ///
     /// # Errors
     ///
@@ -102,7 +107,7 @@ impl Sink {
         Ok(Self::enter(format!("{key} {}", path.display()), outlet))
     }
 
-    /// Standard error.
+    /// Returns a sink that writes to standard error.
     ///
     /// # Errors
     ///
@@ -112,6 +117,7 @@ impl Sink {
         Ok(Self::enter("standard error".to_owned(), Outlet::new(to)))
     }
 
+    /// Adds a sink to [`ALL`].
     fn enter(name: String, outlet: Outlet) -> Arc<Self> {
         let sink = Arc::new(Self { name, outlet: Mutex::new(outlet) });
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +126,7 @@ impl Sink {
         sink
     }
 
-    /// Writes a line, now or when there is room.
+    /// Writes a line now, or queues it if there is no room.
     pub(super) fn write(&self, line: &[u8]) {
         let mut outlet = self.outlet();
         outlet.follow();
@@ -128,7 +134,7 @@ impl Sink {
         outlet.flush();
     }
 
-    /// What the log should be told since the last time.
+    /// Returns the messages about this sink since the last call.
     pub(super) fn complaints(&self) -> Vec<String> {
         let complaints = std::mem::take(&mut self.outlet().complaints);
         complaints.into_iter().map(|text| format!("{}: {text}", self.name)).collect()
@@ -139,7 +145,8 @@ impl Sink {
     }
 }
 
-/// Writes what waits, as far as there is room, and looks for files that were moved away.
+/// Writes queued lines of all sinks as far as there is room, and opens files again that were moved
+/// away. Returns the sinks.
 pub(super) fn retry() -> Vec<Arc<Sink>> {
     let all = all();
     for sink in &all {
@@ -173,8 +180,9 @@ impl Outlet {
         }
     }
 
+    /// Adds a line to the queue, or drops it if the queue is full.
     fn push(&mut self, line: &[u8]) {
-        // one line may always wait
+        // an empty queue accepts a line of any length
         if self.size + line.len() > MOST && !self.waiting.is_empty() {
             self.lost += 1;
             return;
@@ -183,6 +191,7 @@ impl Outlet {
         self.waiting.push_back(line.to_owned());
     }
 
+    /// Writes queued lines until one cannot be written.
     fn flush(&mut self) {
         while let Some(line) = self.waiting.pop_front() {
             match self.put(&line) {
@@ -194,11 +203,13 @@ impl Outlet {
                     self.waiting.push_front(line);
                     let was_blocked = std::mem::replace(&mut self.blocked, true);
                     if self.medium == Medium::File && !was_blocked {
-                        self.complaints.push(format!("{why}; lines wait until there is room"));
+                        self.complaints.push(format!(
+                            "{why}; lines are kept and written when there is room"
+                        ));
                     }
                     return;
                 }
-                // the reader has gone
+                // the reader is gone, so the line is dropped
                 Err(_) => {
                     self.size -= line.len();
                     self.part = None;
@@ -208,15 +219,16 @@ impl Outlet {
         self.blocked = false;
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            self.complaints.push(format!("{lost} lines are lost, for which there was no room"));
+            self.complaints
+                .push(format!("{lost} lines were dropped: there was no room for them"));
         }
     }
 
-    /// Writes a line, or what is left of it.
+    /// Writes a line, or the rest of it if part of it is written.
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
         let mut done = 0;
         if let Some((part, length)) = self.part.take() {
-            // somebody else may have written behind the half line
+            // another program may have appended to the file after the first part
             if self.medium == Medium::Stream || length == self.length() {
                 done = part;
             } else {
@@ -241,6 +253,7 @@ impl Outlet {
         Ok(())
     }
 
+    /// Writes as many bytes as there is room for, and returns their number.
     fn some(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.medium == Medium::File {
             return self.to.write(bytes);
@@ -257,7 +270,8 @@ impl Outlet {
         self.to.metadata().map_or(0, |meta| meta.len())
     }
 
-    /// Opens the file again when somebody has moved it away, or its folder.
+    /// Opens the file again if its name no longer leads to the open file, because the file or its
+    /// directory was moved away.
     fn follow(&mut self) {
         let Some(path) = self.path.clone().filter(|_| self.looked.elapsed() >= LOOK) else {
             return;
@@ -274,14 +288,15 @@ impl Outlet {
             Err(why) => {
                 if !std::mem::replace(&mut self.missing, true) {
                     self.complaints.push(format!(
-                        "was moved away and cannot be opened again: {why}; lines go on into the \
-                         old file"
+                        "was moved away and cannot be opened again: {why}; lines are still \
+                         written to the old file"
                     ));
                 }
             }
         }
     }
 
+    /// Writes to this file from now on.
     fn turn_to(&mut self, to: File, path: &Path) {
         let id = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
         if id(&to) != id(&self.to) {
@@ -294,7 +309,7 @@ impl Outlet {
     }
 }
 
-/// Takes lines for a sink from the writer of the log, which writes each line in one piece.
+/// Passes the lines of the log on to a sink. The log writes each line in one call.
 pub(super) struct Lines(pub(super) Arc<Sink>);
 
 impl Write for Lines {
@@ -308,11 +323,11 @@ impl Write for Lines {
     }
 }
 
-/// Whether a stream takes something now or soon.
+/// Whether a stream accepts bytes now or within `patience`.
 #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
 fn takes(stream: &File, patience: Duration) -> bool {
     let timeout = Timespec::try_from(patience).ok();
     let mut fds = [PollFd::new(stream, PollFlags::OUT)];
-    // an error is for the write to meet
+    // after an error the write that follows fails with its reason
     !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
 }

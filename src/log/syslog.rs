@@ -1,7 +1,8 @@
-//! The log to the system's: datagrams as the C library sends them (RFC 3164 without a host name,
-//! which is the form that everything that reads `/dev/log` takes).
+//! Sending the log to the system's log, in datagrams such as the C library sends.
 //!
-//! Nothing waits for it: what it does not take at once goes to standard error.
+//! They have the form of RFC 3164 without a host name, which every reader of `/dev/log` accepts. The
+//! server never waits for the system's log: a line that it does not accept at once is written to
+//! standard error instead.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,13 +15,13 @@ use time::OffsetDateTime;
 
 use super::sink::Sink;
 
-/// Where it is as a rule.
+/// The usual path of the system's log.
 pub(super) const USUAL: &str = "/dev/log";
 
-/// `LOG_FTP`, in its place.
+/// The facility `LOG_FTP`, shifted to its place in the number before a message.
 const FACILITY: u8 = 11 << 3;
 
-/// The number of syslog.
+/// Returns syslog's number for a level.
 pub(super) fn severity(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -30,7 +31,7 @@ pub(super) fn severity(level: Level) -> u8 {
     }
 }
 
-/// What stands before a message.
+/// The level, the time and the program, as they are written before a message.
 pub(super) struct Head(pub(super) Level, pub(super) OffsetDateTime);
 
 impl fmt::Display for Head {
@@ -43,18 +44,18 @@ impl fmt::Display for Head {
     }
 }
 
-/// A connection that is made anew when it is lost.
+/// A connection to the system's log. If it is lost, the next line makes a new one.
 pub(super) struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    /// Lines go to standard error, and that has been said.
+    /// Whether lines are written to standard error instead. A message there has said so.
     astray: bool,
-    /// Where they go then.
+    /// Standard error, for lines that cannot be sent.
     stderr: Option<Arc<Sink>>,
 }
 
 impl Syslog {
-    /// Connects; if there is nobody, it is tried again with each line.
+    /// Returns a connection that is made when the first line is sent.
     pub(super) fn open(path: &Path) -> Self {
         Self { path: path.to_owned(), socket: None, astray: false, stderr: Sink::stderr().ok() }
     }
@@ -66,7 +67,7 @@ impl Syslog {
                 sent => return sent.map(drop),
             }
         }
-        // the reader may have been started anew
+        // the system's log may have been restarted
         let socket = UnixDatagram::unbound()?;
         socket.connect(&self.path)?;
         socket.set_nonblocking(true)?;
@@ -75,11 +76,12 @@ impl Syslog {
         Ok(())
     }
 
+    /// Writes a line to standard error that could not be sent, and says why if it is the first.
     fn lament(&mut self, line: &[u8], why: &io::Error) -> io::Result<()> {
         let mut text = Vec::new();
         if !std::mem::replace(&mut self.astray, true) {
             let path = self.path.display();
-            writeln!(text, "no syslog at {path}: {why}; the log goes to standard error")?;
+            writeln!(text, "no syslog at {path}: {why}; the log is written to standard error")?;
         }
         let number = line.iter().position(|&byte| byte == b'>').map_or(0, |end| end + 1);
         text.extend_from_slice(line.get(number..).unwrap_or_default());
@@ -92,7 +94,7 @@ impl Syslog {
 }
 
 impl Write for Syslog {
-    /// Takes one line.
+    /// Sends one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         match self.send(text) {

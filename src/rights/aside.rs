@@ -1,39 +1,41 @@
-//! Lookups by the system's libraries, aside from what serves clients.
+//! Lookups by the C library, on a thread apart from those that serve clients.
 //!
-//! Names of users and hosts are looked up in files of /etc that are replaced while the server runs, by
-//! modules that the C library loads when it needs them. A sandbox that lets in a file does not know the
-//! next one of that name, so it must let in all of /etc. The threads that serve clients are spared
-//! that: a thread with a sandbox of its own does these lookups for them, and may read and do no more.
+//! The C library looks up names of users and hosts in files of `/etc`, which may be replaced while the
+//! server runs, and loads modules for it when it needs them. A sandbox allows a file and not the next
+//! one of its name, so a thread that does lookups must be allowed to read all of `/etc`. The threads
+//! that serve clients are not: they hand their lookups to a thread with a sandbox of its own, which
+//! may only read.
 
 use std::io::{Error, Result};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// What is to be looked up.
+/// A lookup that is handed to another thread.
 pub type Lookup = Box<dyn FnOnce() + Send>;
 
-/// To whoever does it; nobody, as long as each thread may do so itself.
+/// The queue of the thread that does lookups. Until it is set, each thread does its own.
 static ASIDE: OnceLock<SyncSender<Lookup>> = OnceLock::new();
 
-/// Lookups that wait to be begun; those who ask wait in any case.
+/// Maximum number of lookups in the queue. A thread that asks waits for its answer in any case.
 const WAITING: usize = 64;
 
-/// From now on lookups are done by whoever takes them from here.
+/// Returns the queue of lookups. From now on its receiver does them for all threads.
 ///
 /// # Errors
 ///
-/// When somebody does so already.
+/// When the queue was taken before.
 pub fn take_lookups() -> Result<Receiver<Lookup>> {
     let (give, take) = sync_channel(WAITING);
     ASIDE.set(give).map_err(|_| Error::other("lookups are done elsewhere already"))?;
     Ok(take)
 }
 
-/// Looks something up, where that may be done. Returns nothing if nobody does it any more.
+/// Does a lookup on the thread that does them, and waits for the result. Returns `None` if that
+/// thread has ended.
 pub fn look_up<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let Some(aside) = ASIDE.get() else { return Some(work()) };
     let (give, take) = sync_channel(1);
-    // whoever asked waits for it
+    // the receiver waits below, so sending cannot fail
     aside.send(Box::new(move || drop(give.send(work())))).ok()?;
     take.recv().ok()
 }

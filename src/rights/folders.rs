@@ -1,4 +1,4 @@
-//! Making folders for the server's own files.
+//! Making directories for the server's own files.
 
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
@@ -15,11 +15,11 @@ use super::ids::Ids;
 use super::thread::act_as;
 use super::walk::{Target, Trust, Walk};
 
-/// Makes a folder for the server's user alone, and those above it, unless it is there.
+/// Makes a directory that only its owner `to` can read, and those above it, unless it exists.
 ///
 /// # Errors
 ///
-/// The system's, or that root does not follow where the path leads.
+/// The system's, or that the path leads over a link that root does not follow.
 pub fn make_folder(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     if geteuid().is_root() {
         return make_as_root(path, to);
@@ -34,7 +34,7 @@ fn make_as_root(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     for _ in 0..TRIES {
         match make_folders(&path, to) {
-            // somebody else has made it since it was looked for, and it is looked at again
+            // another process has made it since this one looked, so the walk starts again
             Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => {}
             done => return done,
         }
@@ -42,14 +42,14 @@ fn make_as_root(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     Err(Errno::EXIST.into())
 }
 
-/// How often a folder may come into being while it is about to be made.
+/// How often the walk starts again when another process makes a directory meanwhile.
 const TRIES: usize = 16;
 
 fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let make = |folder: &OwnedFd, name: &OsStr, trust: Trust| {
         let mode = Mode::from_raw_mode(0o700);
         if trust == Trust::Foreign && to.is_some() {
-            // what the user may do there is done as the user
+            // the user makes the directory itself where it may
             let _acting = act_as(to)?;
             match mkdirat(folder, name, mode) {
                 Err(Errno::ACCESS | Errno::PERM) => {}
@@ -61,7 +61,7 @@ fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fresh = openat(folder, name, flags, Mode::empty())?;
         if fstat(&fresh)?.st_uid != 0 {
-            return Err(io::Error::other("somebody else has made it meanwhile"));
+            return Err(io::Error::other("another user has made it meanwhile"));
         }
         let (user, group) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
         Ok(fchown(&fresh, Some(user), Some(group))?)

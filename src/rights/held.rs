@@ -1,10 +1,10 @@
-//! Files of the server's own, as root reaches them: by folders that are held open, and without
-//! following a link that others could have planted.
+//! Reaching the server's own files as root, by way of directories that are held open and without
+//! following a link that another user could have planted.
 //!
-//! Root follows a link only where nobody else may change the folder that it lies in. From the first
-//! folder on that others may change, names are taken as they are, a file must be a plain one, and one
-//! with a second name (a hard link) is refused. Whoever is not root has rights of its own alone, and
-//! follows links as usual.
+//! Root follows a link only in a directory that nobody else may change. Below the first directory
+//! that others may change, root follows no link, opens plain files only, and refuses a file with a
+//! second name (a hard link). A process that is not root has the rights of its user only, and follows
+//! links as usual.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,22 +24,23 @@ use super::ids::Ids;
 use super::sandbox::is_in_sandbox;
 use super::walk::{FOLDER, Found, Target, Trust, Walk};
 
-/// A name in a folder that is held open. The folder stays the same one, whatever others rename.
+/// A name in a directory that is held open. It stays a name in that directory, whatever other
+/// processes rename.
 #[derive(Debug)]
 pub struct Held {
     folder: OwnedFd,
     name: OsString,
-    /// Where that is, for messages.
+    /// The path of the directory, for messages.
     at: PathBuf,
     target: Target,
 }
 
 impl Held {
-    /// Finds a name.
+    /// Finds the directory of a path and holds it. The name itself need not exist.
     ///
     /// # Errors
     ///
-    /// The system's; or, for root, that there is a link that it does not follow.
+    /// The system's; or, for root, that the path leads over a link that root does not follow.
     pub fn find(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         if geteuid().is_root() {
@@ -51,17 +52,19 @@ impl Held {
         Ok(Self { folder: held, name, at: folder.to_owned(), target: Target::Any })
     }
 
-    /// The folder.
+    /// The directory.
     pub fn folder(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }
 
-    /// A path that leads there as long as this is held, for what takes nothing else.
+    /// Returns a path to the file, for functions that accept only paths. It is good as long as this
+    /// value lives.
     pub fn path(&self) -> PathBuf {
         self.folder_path().join(&self.name)
     }
 
-    /// The same for the folder. Where others may rename it, it goes by way of the open folder.
+    /// Returns a path to the directory. If others may rename the directory, the path leads by way of
+    /// its file descriptor, and is good as long as this value lives.
     pub fn folder_path(&self) -> PathBuf {
         match self.target {
             Target::Any | Target::Own | Target::Descriptor => self.at.clone(),
@@ -69,7 +72,7 @@ impl Held {
         }
     }
 
-    /// The name with another ending, in the same folder.
+    /// Returns the name with another extension, in the same directory.
     ///
     /// # Errors
     ///
@@ -80,7 +83,7 @@ impl Held {
         Ok(Self { folder, name, at, target: self.target })
     }
 
-    /// Opens the folder itself, which a lock takes.
+    /// Opens the directory itself for reading, as locking it requires.
     ///
     /// # Errors
     ///
@@ -90,7 +93,7 @@ impl Held {
         Ok(openat(&self.folder, ".", flags, Mode::empty()).map(File::from)?)
     }
 
-    /// Names in the same folder.
+    /// Returns the names in the directory for which `wanted` is true.
     ///
     /// # Errors
     ///
@@ -108,17 +111,18 @@ impl Held {
         Ok(found)
     }
 
-    /// Opens the file. With `CREATE` alone, one that is there already is taken; with `EXCL` as well
-    /// there must be none.
+    /// Opens the file. With `CREATE` it is created if it does not exist; with `CREATE` and `EXCL` it
+    /// must not exist.
     ///
     /// # Errors
     ///
-    /// The system's, or that it is no file that root may take for the server's own.
+    /// The system's, or that root refuses the file: it is a link, not a plain file, or has a second
+    /// name, in a directory that others may change.
     pub fn open(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
         let extra = match self.target {
             Target::Any | Target::Descriptor => OFlags::empty(),
             Target::Own => OFlags::NOFOLLOW,
-            // a FIFO must hold nobody up
+            // opening a FIFO must not block
             Target::Foreign => OFlags::NOFOLLOW | OFlags::NONBLOCK,
         };
         let file = openat(&self.folder, &self.name, flags | extra | OFlags::CLOEXEC, mode);
@@ -128,14 +132,14 @@ impl Held {
             && let Some(why) = refused(&fstat(&file)?, None)
         {
             return Err(io::Error::other(format!(
-                "{why}; {} is not root's alone",
+                "{why}; users other than root may change {}",
                 self.folder_name()
             )));
         }
         Ok(file)
     }
 
-    /// Takes the name away.
+    /// Removes the file.
     ///
     /// # Errors
     ///
@@ -144,7 +148,7 @@ impl Held {
         Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?)
     }
 
-    /// The same for an empty folder.
+    /// Removes the empty directory of this name.
     ///
     /// # Errors
     ///
@@ -153,7 +157,7 @@ impl Held {
         Ok(unlinkat(&self.folder, &self.name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Puts the file in the place of another one in the same folder.
+    /// Renames the file, and replaces the other one if it exists.
     ///
     /// # Errors
     ///
@@ -162,7 +166,7 @@ impl Held {
         Ok(renameat(&self.folder, &self.name, &other.folder, &other.name)?)
     }
 
-    /// Gives what has the name to that user, links not followed.
+    /// Gives the file or directory to that user. A link is not followed.
     ///
     /// # Errors
     ///
@@ -173,7 +177,7 @@ impl Held {
         Ok(rustix::fs::chownat(&self.folder, &self.name, user, group, flags)?)
     }
 
-    /// Makes a folder of this name, and holds it.
+    /// Makes a directory of this name and opens it.
     ///
     /// # Errors
     ///
@@ -188,8 +192,9 @@ impl Held {
         self.at.display().to_string()
     }
 
+    /// Adds what the system does not say: that a link is in the way, or that the sandbox forbids it.
     fn explain(&self, why: Errno, flags: OFlags) -> io::Error {
-        // one that was put there a moment ago
+        // the walk found no link here, so it was planted since
         if why == Errno::LOOP && self.target != Target::Any {
             return io::Error::other(format!("is a link in {}", self.folder_name()));
         }
@@ -199,7 +204,7 @@ impl Held {
             return io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!(
-                    "Permission denied by the sandbox: {} lies outside of the folders that the \
+                    "Permission denied by the sandbox: {} is outside the directories that the \
                      settings named at the start; restart the server, or set sandbox = off",
                     real.display()
                 ),
@@ -208,7 +213,8 @@ impl Held {
         why.into()
     }
 
-    /// Whether only the sandbox forbids to open the file, which access(2) knows nothing of.
+    /// Whether only the sandbox forbids opening the file: access(2) ignores the sandbox, and says that
+    /// the user may.
     fn is_hidden_by_sandbox(&self, flags: OFlags) -> bool {
         if !is_in_sandbox() {
             return false;
@@ -234,12 +240,12 @@ impl From<Found> for Held {
     }
 }
 
-/// Makes no folder that a walk does not find.
+/// Fails where a walk meets a directory that does not exist.
 fn no_folder(_: &OwnedFd, _: &OsStr, _: Trust) -> io::Result<()> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// Why root does not take a file in a folder of others for the server's own.
+/// Returns why root refuses a file in a directory that others may change, if it does.
 fn refused(stat: &Stat, user: Option<&Ids>) -> Option<&'static str> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Some("is not a plain file");
@@ -252,29 +258,29 @@ fn refused(stat: &Stat, user: Option<&Ids>) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// The system's, or that root does not follow where it leads.
+/// The system's, or that the path leads over a link that root does not follow.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Opens a file of the server's own for reading, without waiting for a FIFO.
+/// Opens a file of the server's own for reading. Opening a FIFO does not block; it is an error.
 ///
 /// # Errors
 ///
-/// The system's, or that root does not follow where it leads.
+/// The system's, or that the path leads over a link that root does not follow.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = Held::find(path)?.open(OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
     let meta = file.metadata()?;
     if meta.is_file() {
         return Ok(file);
     }
-    Err(io::Error::other(if meta.is_dir() { "is a directory" } else { "is no file" }))
+    Err(io::Error::other(if meta.is_dir() { "is a directory" } else { "is not a file" }))
 }
 
-/// Whether root would follow a path of the settings to the end, for a server that becomes `user`.
-/// Asked by somebody else, what cannot be seen is taken to be good.
+/// Checks whether root would follow a path of the settings to its end, for a server that becomes
+/// `user`. If this process is not root, it takes what it cannot see to be good.
 ///
 /// # Errors
 ///
@@ -299,6 +305,9 @@ pub fn may_follow(path: &Path, user: Option<&Ids>) -> Result<(), String> {
     }
     match refused(&stat, user) {
         None => Ok(()),
-        Some(why) => Err(format!("{why}, and {} is not root's alone", held.folder_name())),
+        Some(why) => {
+            let folder = held.folder_name();
+            Err(format!("{why}, and users other than root may change {folder}"))
+        }
     }
 }

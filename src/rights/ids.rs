@@ -8,30 +8,31 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::aside::look_up;
 
-/// Why something cannot be looked up.
-const NOBODY: &str = "cannot be looked up: nobody does it any more";
+/// The message for a lookup when the thread that does them has ended.
+const NOBODY: &str = "cannot be looked up: the thread for lookups has ended";
 
 /// A user of the system with all its groups.
 #[derive(Debug, Clone)]
 pub struct Ids {
-    /// As the settings name it.
+    /// The name or number that the settings give.
     pub name: String,
-    /// Its number.
+    /// The number of the user.
     pub uid: u32,
-    /// The group of new files.
+    /// The number of the group that new files belong to.
     pub gid: u32,
-    /// All groups, that one too.
+    /// The numbers of all groups, `gid` included.
     pub groups: Vec<u32>,
-    /// Which line of the settings asks for it.
+    /// The line of the settings that names the user, for messages.
     pub place: String,
 }
 
 impl Ids {
-    /// Looks a user up. Its group is its primary one, unless another is named.
+    /// Looks up a user by name or number. New files belong to the user's primary group unless `gid`
+    /// names another one.
     ///
     /// # Errors
     ///
-    /// In words that follow the quoted name.
+    /// A message that continues a sentence which begins with the quoted name.
     pub fn of(name: &str, gid: Option<u32>) -> Result<Self, String> {
         let own = name.to_owned();
         look_up(move || Self::look_up(&own, gid)).unwrap_or_else(|| Err(NOBODY.to_owned()))
@@ -51,7 +52,7 @@ impl Ids {
         };
         let gid = gid.or(own).ok_or_else(|| "has no group of its own; name one".to_owned())?;
         if uid == 0 {
-            return Err("is root; expected somebody with fewer rights".to_owned());
+            return Err("is root; expected a user with fewer rights".to_owned());
         }
         let known = found.and_then(|user| CString::new(user.name).ok());
         let groups = match known {
@@ -64,13 +65,13 @@ impl Ids {
 }
 
 impl Ids {
-    /// All numbers, for [`Ids::from_numbers`] in another process.
+    /// Returns all numbers as text, for [`Ids::from_numbers`] in another process.
     pub fn numbers(&self) -> String {
         let groups: Vec<_> = self.groups.iter().map(u32::to_string).collect();
         format!("{}:{}:{}", self.uid, self.gid, groups.join(","))
     }
 
-    /// The user with these numbers, who need not have a name.
+    /// Reads the text that [`Ids::numbers`] makes. The user need not have a name.
     pub fn from_numbers(text: &str) -> Option<Self> {
         let mut words = text.split(':');
         let (uid, gid, groups) = (words.next()?, words.next()?, words.next()?);
@@ -82,7 +83,7 @@ impl Ids {
     }
 }
 
-/// Two are the same if the system takes them for the same.
+/// Users are equal if their user and group numbers are.
 impl PartialEq for Ids {
     fn eq(&self, other: &Self) -> bool {
         (self.uid, self.gid) == (other.uid, other.gid)
@@ -97,16 +98,16 @@ impl Hash for Ids {
     }
 }
 
-/// The home of a user of this system, if there is such a user.
+/// Returns the home of a user of this system, or `None` if the user does not exist.
 pub fn home_of(name: &str) -> Option<PathBuf> {
     User::from_name(name).ok().flatten().map(|user| user.dir)
 }
 
-/// The number of a group.
+/// Returns the number of a group, given by name or number.
 ///
 /// # Errors
 ///
-/// In words that follow the quoted name.
+/// A message that continues a sentence which begins with the quoted name.
 pub fn group(name: &str) -> Result<u32, String> {
     let own = name.to_owned();
     let found = look_up(move || Group::from_name(&own)).ok_or(NOBODY)?;
@@ -115,7 +116,7 @@ pub fn group(name: &str) -> Result<u32, String> {
     found.ok_or_else(|| "is not a group of this system".to_owned())
 }
 
-/// Digits alone; the highest number is that of nobody at all.
+/// Reads a number of digits only. The highest one stands for no user or group, and is refused.
 fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|&number| digits && number != u32::MAX)

@@ -1,8 +1,8 @@
-//! Who the process is for the system, and how much of root's power it keeps.
+//! The system user that the process is, and how much of root's power it keeps.
 //!
-//! Alone changes user and group numbers and capabilities, confines the process, looks users of the
-//! system up, and knows which links root follows to the server's own files.
-//! Uses nothing else of ours: the settings and the logs need it.
+//! Only this room changes user and group numbers and capabilities, puts the process into a sandbox,
+//! looks up users of the system, and decides which links root follows to the server's own files. It
+//! uses no other room, since the settings and the log use it.
 
 mod aside;
 mod folders;
@@ -33,7 +33,8 @@ pub use thread::{
     raise_low_ports, raise_ownership, settle,
 };
 
-/// Gives what root has just made to the server's user. Who is not root makes it as that user.
+/// Gives a file that root has just made to the user `to`. Does nothing if this process is not root,
+/// since the file belongs to its user already.
 ///
 /// # Errors
 ///
@@ -45,7 +46,7 @@ pub fn hand_over(file: impl AsFd, to: Option<&Ids>) -> io::Result<()> {
     }
 }
 
-/// Says why a thread cannot be started.
+/// Returns a message that says why a thread cannot be started.
 pub fn thread_fault(why: &io::Error) -> String {
     if why.kind() != io::ErrorKind::PermissionDenied {
         return why.to_string();

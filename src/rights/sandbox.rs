@@ -1,5 +1,5 @@
-//! The sandbox: from a moment on the kernel (Landlock) lets the process reach some folders and
-//! nothing else, whatever it is tricked into. It cannot be left again.
+//! The sandbox: the kernel (Landlock) lets the process reach some files and directories and no
+//! others, even if a client gains control of it. A process cannot leave its sandbox.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -16,66 +16,66 @@ use landlock::{
 };
 use nix::errno::Errno;
 
-/// What may be done below a folder, or with a file.
+/// What the sandbox allows below a directory, or with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Seeing the names in folders.
+    /// Listing directories.
     List,
     /// Reading.
     Read,
-    /// Anything but starting programs.
+    /// Everything but starting programs.
     Change,
-    /// Removing empty folders.
+    /// Removing empty directories.
     Tidy,
     /// Reading, and starting programs.
     Run,
 }
 
-/// A sandbox in the making.
+/// A sandbox that is being prepared, and that no thread is in yet.
 pub struct Sandbox {
     rules: RulesetCreated,
     admitted: Admitted,
 }
 
-/// What was let in, to say so of others that they were not.
+/// The files and directories that a sandbox allows, for telling later whether it allows another one.
 #[derive(Debug, Default)]
 struct Admitted {
     changes: HashSet<FileId>,
     runs: HashSet<FileId>,
 }
 
-/// Device and inode.
+/// The device and the inode of a file.
 type FileId = (u64, u64);
 
-/// How much of it the kernel enforces.
+/// How much of a sandbox the kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enforced {
-    /// All that was asked for.
+    /// Whether the kernel enforces all of it.
     pub fully: bool,
     /// The version of Landlock.
     abi: ABI,
 }
 
-/// Once the process is in a sandbox.
+/// What the sandbox of the process allows. Set when the process enters its sandbox.
 static INSIDE: OnceLock<Admitted> = OnceLock::new();
 
-/// Once a thread that does something else is in a sandbox of its own.
+/// Set when a single thread has entered a sandbox of its own.
 static ASIDE: OnceLock<()> = OnceLock::new();
 
-/// Without it nothing could be moved from one folder to another.
+/// The oldest version of Landlock that will do. Earlier ones allow no rename between directories.
 const LEAST: ABI = ABI::V2;
 
-/// From this one on nothing outside can be cut short either.
+/// The version of Landlock that is asked for: it also forbids truncating files outside the sandbox.
 const FULL: ABI = ABI::V3;
 
 impl Sandbox {
-    /// Nothing may be reached yet.
+    /// Returns a sandbox that allows nothing yet.
     ///
     /// # Errors
     ///
-    /// When the kernel has no Landlock that would do.
+    /// When the kernel has no Landlock, or one that is too old.
     pub fn new() -> Result<Self, String> {
-        // the crate asks the kernel here, and does not pass on why it says no
+        // the crate asks the kernel here, and hides the reason of a refusal
         Errno::clear();
         let rules = Ruleset::default();
         let errno = Errno::last();
@@ -90,11 +90,11 @@ impl Sandbox {
         Ok(Self { rules, admitted: Admitted::default() })
     }
 
-    /// Lets something be reached: what is there now, and not what may come to be there.
+    /// Allows the file or directory that is at `path` now. What replaces it later is not allowed.
     ///
     /// # Errors
     ///
-    /// When it is not there.
+    /// When it does not exist.
     pub fn allow(mut self, path: &Path, reach: Reach) -> (Self, io::Result<()>) {
         let added = PathFd::new(path).map_err(io::Error::other).and_then(|there| {
             let meta = metadata(path)?;
@@ -114,22 +114,22 @@ impl Sandbox {
         (self, added)
     }
 
-    /// Goes in, with this thread and all that it starts.
+    /// Puts this thread, and all threads and programs that it starts, into the sandbox.
     ///
     /// # Errors
     ///
-    /// When the kernel does not let it.
+    /// When the kernel refuses.
     pub fn enter(self) -> Result<Enforced, String> {
         let (enforced, admitted) = self.restrict()?;
         let _ = INSIDE.set(admitted);
         Ok(enforced)
     }
 
-    /// Goes in with a thread that does something else than the server, and all that it starts.
+    /// Puts this thread into the sandbox, for a thread that has one apart from the server's.
     ///
     /// # Errors
     ///
-    /// When the kernel does not let it.
+    /// When the kernel refuses.
     pub fn enter_aside(self) -> Result<(), String> {
         self.restrict()?;
         let _ = ASIDE.set(());
@@ -149,27 +149,29 @@ impl Sandbox {
     }
 }
 
-/// Whether the process, or a thread of it, is in a sandbox.
+/// Whether the process, or one of its threads, is in a sandbox.
 pub fn is_in_sandbox() -> bool {
     INSIDE.get().is_some() || ASIDE.get().is_some()
 }
 
-/// Whether files below a folder may change as far as the sandbox goes. Looks where the path leads
-/// now: what was mounted or made there since the start is not what was let in then.
+/// Whether the sandbox allows changing files below a directory. This depends on where the path leads
+/// now: a directory that was mounted or made there since the start is not allowed.
 pub fn may_change_in_sandbox(folder: &Path) -> bool {
     INSIDE.get().is_none_or(|admitted| lies_in(folder, &admitted.changes))
 }
 
-/// The same for a folder that is open, by device and inode, if it is one that was let in by itself.
+/// Whether the sandbox allows changing files in a directory of this device and inode, by a rule for
+/// this directory itself rather than for one above it.
 pub fn is_of_sandbox(id: FileId) -> bool {
     INSIDE.get().is_none_or(|admitted| admitted.changes.contains(&id))
 }
 
-/// The same for starting a program.
+/// Whether the sandbox allows starting a program.
 pub fn may_start_in_sandbox(program: &Path) -> bool {
     INSIDE.get().is_none_or(|admitted| lies_in(program, &admitted.runs))
 }
 
+/// Whether a path leads to one of these files and directories, or below one.
 fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
     let is_it = |path: &Path| {
         metadata(path).is_ok_and(|meta| those.contains(&(meta.dev(), meta.ino())))
@@ -179,12 +181,12 @@ fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
     }
     match std::fs::canonicalize(path) {
         Ok(real) => real.ancestors().any(is_it),
-        // whoever uses it meets the reason
+        // using the path will fail with its reason
         Err(_) => true,
     }
 }
 
-/// Why the kernel has no Landlock for this process, in words that say what to do.
+/// Returns why the kernel has no Landlock for this process, and what to do about it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever a system call may answer")]
 fn unavailable(errno: Errno) -> String {
     let why = match errno {
@@ -200,14 +202,14 @@ fn unavailable(errno: Errno) -> String {
             "Landlock was disabled when the system started (EOPNOTSUPP); name landlock in \
              lsm= on the kernel's command line"
         }
-        // it answered with its version
+        // no error: the kernel answered with a version that is too old
         Errno::UnknownErrno => "the kernel's Landlock is too old: ABI 2 (Linux 5.19) is needed",
         other => return format!("the kernel refuses Landlock: {}", other.desc()),
     };
     why.to_owned()
 }
 
-/// A failure further on, by the system's reason where there is one.
+/// Returns why the crate failed: by the system's error if there is one, or else in its own words.
 fn explained(why: &(dyn Error + 'static)) -> String {
     let mut cause = Some(why);
     while let Some(one) = cause {

@@ -1,9 +1,9 @@
-//! What one thread does as somebody else, or may do for a moment.
+//! Acting as another user on one thread, and raising a capability of one thread for a moment.
 //!
-//! For the kernel user numbers, groups and capabilities are each thread's own. A thread that acts
-//! as a user has that user's effective numbers (those that files are opened and made with) and
-//! groups, and no capability is of effect; the real numbers stay the server's, so that it finds
-//! the way back, and so that the user's own programs cannot get at it.
+//! For the kernel, each thread has user numbers, groups and capabilities of its own. A thread that
+//! acts as a user has that user's groups and effective numbers, which decide about opening and making
+//! files, and no effective capability. Its real numbers stay the server's, so that it can change back,
+//! and so that the user's own programs cannot signal or trace it.
 
 use std::io;
 use std::marker::PhantomData;
@@ -19,13 +19,13 @@ use rustix::thread::{
 
 use super::ids::Ids;
 
-/// What it takes to act as somebody else.
+/// The capabilities that acting as another user requires.
 pub(super) const SWITCH: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
-/// What each thread of the server is from [`settle`] on.
+/// The identity that all threads of the server have. Set by [`settle`].
 static OWN: OnceLock<Identity> = OnceLock::new();
 
-/// Who a thread is when it opens files.
+/// The user, groups and capabilities that a thread has when it opens files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     uid: Uid,
@@ -34,7 +34,8 @@ struct Identity {
     effective: CapabilitySet,
 }
 
-/// The thread acts as somebody else as long as this is there. It stays on that thread.
+/// Makes the thread act as another user as long as this value lives. It cannot move to another
+/// thread.
 #[derive(Debug)]
 #[must_use]
 pub struct Acting {
@@ -42,7 +43,7 @@ pub struct Acting {
     here: PhantomData<*const ()>,
 }
 
-/// From now on what this thread is holds as what each thread of the server should be.
+/// Declares the present identity of this thread to be the one that all threads of the server have.
 ///
 /// # Errors
 ///
@@ -52,25 +53,25 @@ pub fn settle() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this thread is what it should be while it acts as nobody else.
+/// Whether this thread has the server's identity, and acts as no other user.
 pub fn is_settled() -> bool {
     OWN.get().is_none_or(|own| Identity::now().is_ok_and(|now| now == *own))
 }
 
-/// Whether threads can act as somebody else.
+/// Whether threads can act as other users.
 pub fn can_act() -> bool {
     capabilities(None).is_ok_and(|sets| sets.permitted.contains(SWITCH))
 }
 
-/// Acts as that user, files and directories alike; without one, sees to it that this thread acts
-/// as nobody.
+/// Makes this thread act as that user until the returned value is dropped. With `None`, it checks
+/// that the thread acts as no other user.
 ///
 /// # Errors
 ///
-/// When it cannot be. The thread is what it was then, or not settled.
+/// When the system refuses. The thread has its former identity then, or [`is_settled`] is false.
 pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     let Some(ids) = ids else {
-        let why = || io::Error::other("the thread still acts as somebody else");
+        let why = || io::Error::other("the thread still acts as another user");
         return if is_settled() { Ok(None) } else { Err(why()) };
     };
     let groups = ids.groups.iter().copied().map(Gid::from_raw);
@@ -79,8 +80,8 @@ pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     Identity { uid, gid, groups: groups.collect(), effective }.enter().map(Some)
 }
 
-/// Whether the system leaves the set-group-ID bit to a file of this group whose mode this thread
-/// changes: it does for those in the group, and for who has a capability.
+/// Whether the system keeps the set-group-ID bit of a file of this group when this thread changes the
+/// file's mode. It does if the thread is in the group or has the capability FSETID.
 pub fn may_set_gid(gid: u32) -> bool {
     let able = |sets: CapabilitySets| sets.effective.contains(CapabilitySet::FSETID);
     getegid().as_raw() == gid
@@ -88,11 +89,11 @@ pub fn may_set_gid(gid: u32) -> bool {
         || capabilities(None).is_ok_and(able)
 }
 
-/// Does something with the server's own files, whoever this thread acts as.
+/// Calls `work` with the server's identity, even if this thread acts as another user.
 ///
 /// # Errors
 ///
-/// When the thread cannot act as the server.
+/// When the thread cannot get back the server's identity.
 pub fn as_server<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     let own = OWN.get().filter(|own| own.uid != geteuid() || own.gid != getegid());
     let _acting = own.map(|own| own.clone().enter()).transpose()?;
@@ -100,6 +101,7 @@ pub fn as_server<T>(work: impl FnOnce() -> T) -> io::Result<T> {
 }
 
 impl Identity {
+    /// Returns the present identity of this thread.
     fn now() -> io::Result<Self> {
         let groups = getgroups()?.into_iter().map(|gid| Gid::from_raw(gid.as_raw()));
         Ok(Self {
@@ -110,15 +112,16 @@ impl Identity {
         })
     }
 
+    /// Gives this thread this identity until the returned value is dropped.
     fn enter(self) -> io::Result<Acting> {
         let back = Self::now()?;
         let acting = Acting { back, here: PhantomData };
-        // when it goes wrong on the way, the way back is gone by the drop
+        // if this fails halfway, dropping `acting` restores the former identity
         self.set()?;
         Ok(acting)
     }
 
-    /// Groups first and the user last; and then it must be so.
+    /// Gives this thread this identity: groups first, the user last. Fails if it does not have it then.
     fn set(&self) -> io::Result<()> {
         let before = capabilities(None)?;
         let able = before.effective | (SWITCH & before.permitted);
@@ -132,12 +135,12 @@ impl Identity {
         if Self::now()? == wanted {
             Ok(())
         } else {
-            Err(io::Error::other("the thread is not what it should be"))
+            Err(io::Error::other("the thread does not have the identity that was set"))
         }
     }
 }
 
-/// The kernel sorts them.
+/// Returns the groups as the kernel reports them: sorted.
 fn sorted(mut groups: Vec<Gid>) -> Vec<Gid> {
     groups.sort_unstable_by_key(|gid| gid.as_raw());
     groups.dedup();
@@ -146,23 +149,23 @@ fn sorted(mut groups: Vec<Gid>) -> Vec<Gid> {
 
 impl Drop for Acting {
     fn drop(&mut self) {
-        // a thread that is not settled takes no other client
+        // `is_settled` is false then, and the thread serves no other client
         if let Err(why) = self.back.set() {
-            log::error!("a thread stays uid {}: {why}", geteuid().as_raw());
+            log::error!("a thread cannot change back from uid {}: {why}", geteuid().as_raw());
         }
     }
 }
 
-/// A capability that the process has kept is of effect as long as this is there.
+/// Makes a capability that the process has kept effective as long as this value lives.
 #[derive(Debug)]
 pub struct Raised(Option<CapabilitySets>);
 
-/// Ports below 1024 may be bound, if the process has kept the right to.
+/// Lets this thread bind ports below 1024, if the process has kept that capability.
 pub fn raise_low_ports() -> Raised {
     raise(CapabilitySet::NET_BIND_SERVICE)
 }
 
-/// Files may be given to others, if the process has kept the right to.
+/// Lets this thread give files to other users, if the process has kept that capability.
 pub fn raise_ownership() -> Raised {
     raise(CapabilitySet::CHOWN)
 }
@@ -181,17 +184,17 @@ impl Drop for Raised {
         if let Some(before) = self.0
             && let Err(why) = set_capabilities(None, before)
         {
-            log::error!("a capability stays: {why}");
+            log::error!("cannot lower a capability again: {why}");
         }
     }
 }
 
-/// Programs that this thread starts can become another user as long as this is there.
+/// Lets programs that this thread starts become other users as long as this value lives.
 #[derive(Debug)]
 pub struct Lent(Option<CapabilitySets>);
 
-/// Lends what it takes to become somebody else to the programs that this thread starts: one that is
-/// not root's would have none of it otherwise.
+/// Lends the capabilities for becoming another user to the programs that this thread starts. Without
+/// that, a program that root does not start has no capabilities.
 ///
 /// # Errors
 ///
@@ -215,7 +218,7 @@ impl Drop for Lent {
         let Some(before) = self.0 else { return };
         let cleared = clear_ambient_capability_set();
         if let Err(why) = cleared.and_then(|()| set_capabilities(None, before)) {
-            log::error!("capabilities stay lent: {why}");
+            log::error!("cannot take back capabilities from started programs: {why}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The walk from the root of the file system to a name, as root goes it for the server's own files.
+//! The walk from the root of the file system to a file of the server's own, as root does it.
 //!
-//! Root follows a link only where nobody else may change the folder that the link is in.
+//! Root follows a link only in a directory that nobody else may change.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -15,54 +15,56 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// The name that a walk ends at, in its folder, which is held open.
+/// The name that a walk ends at, in its directory, which is held open.
 pub(super) struct Found {
     pub(super) folder: OwnedFd,
     pub(super) name: OsString,
-    /// The path of the folder, for messages.
+    /// The path of the directory, for messages.
     pub(super) at: PathBuf,
     pub(super) target: Target,
 }
 
-/// What a name may lead to.
+/// What a name may be or lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Anything, by a link as well: whoever asks is not root.
+    /// Anything, links included: this process is not root.
     Any,
-    /// Anything but a link, in a folder that only root may change.
+    /// Anything but a link, in a directory that only root may change.
     Own,
-    /// A plain file with one name, in a folder that others may change.
+    /// A plain file with one name, in a directory that others may change.
     Foreign,
-    /// A link of `/proc` to what a process has open.
+    /// A link in `/proc/<pid>/fd`, which leads to an open file.
     Descriptor,
 }
 
-/// Who may change the names in a folder.
+/// Who may change the names in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Root alone.
+    /// Root only.
     Own,
-    /// Everybody may add names and nobody may replace those of others, as in /tmp.
+    /// Everybody may add names, and nobody may replace those of other users, as in `/tmp`.
     Sticky,
-    /// Others as well.
+    /// Users other than root.
     Foreign,
 }
 
-/// More links than this lead nowhere, as for the kernel.
+/// Maximum number of links on one path, as for the kernel.
 const MOST_LINKS: usize = 40;
 
-/// `PROC_SUPER_MAGIC`: links there lead to what is open, whatever they read as.
+/// The type of the file system `/proc` (`PROC_SUPER_MAGIC`). Some links there lead to open files,
+/// whatever their text says.
 const PROC: u64 = 0x9fa0;
 
 pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// On the way from the root of the file system to a name.
+/// A walk from the root of the file system to a name.
 pub(super) struct Walk {
     folder: OwnedFd,
     at: PathBuf,
     trust: Trust,
-    /// What is still to be gone.
+    /// The names that are still to be walked.
     rest: VecDeque<OsString>,
+    /// Number of links followed so far.
     links: usize,
 }
 
@@ -74,7 +76,8 @@ impl Walk {
         Ok(Self { folder, at: PathBuf::from("/"), trust, rest, links: 0 })
     }
 
-    /// Goes to the folder of the last name. Folders that are not there are made.
+    /// Walks to the directory of the last name. `make` is called for each directory on the way that
+    /// does not exist.
     pub(super) fn find(
         mut self,
         make: impl Fn(&OwnedFd, &OsStr, Trust) -> io::Result<()>,
@@ -113,9 +116,10 @@ impl Walk {
         Found { folder: self.folder, name, at: self.at, target }
     }
 
+    /// Enters a directory.
     fn enter(&mut self, name: &OsStr) -> io::Result<()> {
         let folder = openat(&self.folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
-        // whoever may change one folder may put another one in the place of any below it
+        // a user who may change a directory can replace all directories below it
         if self.trust != Trust::Foreign {
             self.trust = Trust::of(&folder)?;
         }
@@ -128,6 +132,7 @@ impl Walk {
         Ok(())
     }
 
+    /// Puts the names that a link leads over before the rest of the path.
     fn follow(&mut self, name: &OsStr) -> io::Result<()> {
         let at = self.at.display();
         if self.trust != Trust::Own {
@@ -153,19 +158,19 @@ impl Walk {
         Ok(())
     }
 
-    /// Who besides root may change the folder, for a message.
+    /// Returns who besides root may change the directory, for a message.
     fn who(&self) -> io::Result<String> {
         let stat = fstat(&self.folder)?;
         let mode = stat.st_mode;
         Ok(match stat.st_uid {
             0 if mode & 0o002 != 0 => "everybody".to_owned(),
             0 if mode & 0o020 != 0 => format!("the group {}", stat.st_gid),
-            0 => "somebody who may change a folder above it".to_owned(),
+            0 => "a user who may change a directory above it".to_owned(),
             uid => format!("uid {uid}"),
         })
     }
 
-    /// Whether links in the folder lead to what a process has open, as those of /proc/self/fd.
+    /// Whether links in the directory lead to open files, as those in `/proc/self/fd` do.
     fn is_of_descriptors(&self) -> io::Result<bool> {
         let is_proc =
             u64::try_from(fstatfs(&self.folder)?.f_type).is_ok_and(|kind| kind == PROC);
@@ -179,7 +184,7 @@ impl Trust {
         let others_write = mode & 0o022 != 0;
         Ok(match owner {
             0 if !others_write => Self::Own,
-            // such as the settings that Kubernetes mounts, which are links in a folder of mode 777
+            // for example the settings that Kubernetes mounts: links in a directory of mode 777
             0 if fstatvfs(folder)?.f_flag.contains(StatVfsMountFlags::RDONLY) => Self::Own,
             0 if mode & 0o1000 != 0 => Self::Sticky,
             _ => Self::Foreign,
@@ -187,7 +192,7 @@ impl Trust {
     }
 }
 
-/// The names of a path; `..` is one of them.
+/// Returns the names of a path, including `..`.
 fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     use std::path::Component;
     path.components().filter_map(|part| match part {

@@ -467,8 +467,8 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
     for (line, fault) in [
         ("user = nobody-of-that-name", "is not a user of this system"),
         ("user = off", "is not a user of this system"),
-        ("user = root", "is root; expected somebody with fewer rights"),
-        ("user = 0", "is root; expected somebody with fewer rights"),
+        ("user = root", "is root; expected a user with fewer rights"),
+        ("user = 0", "is root; expected a user with fewer rights"),
         ("user = 4000000000", "has no group of its own; name one"),
         ("group = no-group-of-that-name", "is not a group of this system"),
         ("group = 7", "is of no use without a user"),
@@ -479,8 +479,8 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
     }
     assert_eq!(warnings(format!("[server]\nuser=4000000000\ngroup=7\n{BOB}")), "");
     for (value, fault) in [
-        ("root", "is root; expected somebody with fewer rights"),
-        ("0:7", "is root; expected somebody with fewer rights"),
+        ("root", "is root; expected a user with fewer rights"),
+        ("0:7", "is root; expected a user with fewer rights"),
         ("nobody:no-group-of-that-name", "is not a group of this system"),
         ("no-user-of-that-name:7", "is not a user of this system"),
         ("4000000000", "has no group of its own; name one"),
@@ -792,7 +792,7 @@ fn what_is_no_file_holds_nobody_up() {
     .unwrap();
     let (code, _, err) = run(&["check", "--config", "ftpd.ini"], dir.path());
     assert_eq!(code, 78);
-    assert!(err.contains("users.d/f.ini") && err.contains("is no file"), "{err}");
+    assert!(err.contains("users.d/f.ini") && err.contains("is not a file"), "{err}");
 }
 
 #[test]

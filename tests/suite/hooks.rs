@@ -278,7 +278,7 @@ fn a_stopping_server_lets_its_programs_end_within_the_grace() {
     client.upload("STOR b", b"x");
     server.signal("TERM");
     assert!(server.wait_for_exit().success());
-    server.wait_for_log("programs of hooks are not run");
+    server.wait_for_log("hook programs are not run");
 }
 
 #[test]

@@ -501,7 +501,7 @@ fn the_system_log_gets_a_datagram_for_each_line_and_may_go_and_come() {
     // there is none yet: nothing is lost
     settings("");
     let none = format!("no syslog at {}: ", path.display());
-    assert!(server.wait_for_log(&none).ends_with("the log goes to standard error"));
+    assert!(server.wait_for_log(&none).ends_with("the log is written to standard error"));
     drop(Client::connect(&server));
     let line = server.wait_for_log(" connected");
     assert!(line.contains(&format!(" ftpd[{}]: 127.0.0.1:", server.pid())), "{line}");
@@ -653,7 +653,7 @@ mod full_disks {
             line.split_ascii_whitespace().nth(8).unwrap().rsplit('/').next().unwrap()
         });
         assert_eq!(names.collect::<Vec<_>>(), ["before", "full", "fuller", "after"]);
-        program.wait_for("ftpd.log", "lines wait until there is room");
+        program.wait_for("ftpd.log", "lines are kept and written when there is room");
     }
 
     #[test]
@@ -669,7 +669,7 @@ mod full_disks {
         limit(&program, None);
         let logged_in = |text: &str| text.matches("\"event\":\"logged_in\"").count();
         eventually("all is there", || logged_in(&program.text("ftpd.log")) == 4);
-        program.wait_for("stderr", "lines wait until there is room");
+        program.wait_for("stderr", "lines are kept and written when there is room");
         assert_eq!(program.stop(), 0);
         for line in program.text("ftpd.log").lines() {
             assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
@@ -691,7 +691,7 @@ mod full_disks {
             client.upload("STOR empty", b"");
         }
         limit(&program, None);
-        program.wait_for("ftpd.log", "lines are lost, for which there was no room");
+        program.wait_for("ftpd.log", "lines were dropped: there was no room");
         for line in program.text("xferlog").lines() {
             assert!(line.ends_with(" b _ i r bob ftp 0 * c"), "{line}");
         }

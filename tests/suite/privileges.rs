@@ -1061,7 +1061,7 @@ mod without_root {
             chown(dir.path().join(path), Some(NOBODY), None).unwrap();
         }
         let (code, err) = nobody(&[], dir.path());
-        let wanted = "ftpd.ini:3: [server] user: 'daemon' takes a start as root, and this is uid 65534\n";
+        let wanted = "ftpd.ini:3: [server] user: 'daemon' requires a start as root, and this process is uid 65534\n";
         assert_eq!((code, err.as_str()), (78, wanted));
         // the settings are good all the same
         assert_eq!(nobody(&["check"], dir.path()).0, 0);
