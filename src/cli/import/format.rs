@@ -1,11 +1,11 @@
-//! The formats of other servers' files, and telling which one a file has.
+//! The formats of other servers' files, and recognising them.
 
 use super::settings;
 
-/// The files that are known.
+/// The known formats of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Of the pyftpdlib tutorial: `user password permission home_directory`.
+    /// The users of pyftpdlib's tutorial: `user password permission home_directory`.
     Tutorial,
     /// `pureftpd.passwd`.
     PureFtpd,
@@ -13,7 +13,7 @@ pub(super) enum Format {
     ProFtpd,
     /// `vsftpd.conf`.
     Vsftpd,
-    /// The `settings.py` of the pyftpdlib tutorial.
+    /// The `settings.py` of pyftpdlib's tutorial.
     Settings,
 }
 
@@ -31,7 +31,7 @@ impl Format {
         }
     }
 
-    /// Whether a line looks like one of these.
+    /// Whether a line looks like one of this format.
     fn has(self, line: &str) -> bool {
         let colons = line.matches(':').count();
         if self != Self::Settings && settings::has(line) {
@@ -40,7 +40,7 @@ impl Format {
         match self {
             Self::Settings => settings::has(line),
             Self::Tutorial => line.split_whitespace().count() == 4,
-            // how many depends on the version
+            // the number of fields depends on the version
             Self::PureFtpd => colons > 6 && !line.starts_with(':'),
             Self::ProFtpd => colons == 6 && !line.starts_with(':'),
             Self::Vsftpd => {
@@ -53,9 +53,9 @@ impl Format {
         }
     }
 
-    /// What most of the lines look like.
+    /// Returns the format that most of the lines look like.
     pub(super) fn of(lines: &[(usize, &str)]) -> Option<Self> {
-        // such as one of this server's own
+        // for example a settings file of this server
         let has_sections = lines.iter().any(|(_, line)| line.starts_with('['));
         let count = |format: Self| {
             let is_other = format == Self::Settings && has_sections;

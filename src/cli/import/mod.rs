@@ -1,8 +1,9 @@
-//! `ftpd import`: users and settings of other servers as settings of this one.
+//! `ftpd import`: turns users and settings of other servers into settings of this one.
 //!
-//! Text in, text out: what has an equal here is taken over, the rest stands in the result as a
-//! comment, and a line that cannot be read is reported with its number and left out. The result is
-//! never more open than the source: what would be, for want of an equal, is a comment as a whole.
+//! It reads text and prints text. A setting that this server has too is taken over. One that it does
+//! not have becomes a comment. A line that cannot be read is reported with its number and left out.
+//! The result never allows more than the source did: a section that would, because a restriction has
+//! no equal here, is a comment as a whole.
 
 mod format;
 mod python;
@@ -51,11 +52,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     Ok(if is_whole { done } else { ExitCode::from(FAILED) })
 }
 
-/// A file with its format and what became of it.
+/// A file, its format, and the result of importing it.
 type ImportedFile = (PathBuf, Format, Imported);
 
-/// Reads and imports the files: one, or the two of the tutorial's server, which has one file for its
-/// settings and one for its users.
+/// Reads and imports the files. There is one, or there are two of pyftpdlib's tutorial, whose server
+/// has one file for its settings and one for its users.
 fn read_all(files: Vec<OsString>) -> Result<Vec<ImportedFile>, Stop> {
     let mut all: Vec<ImportedFile> = Vec::new();
     for file in files {
@@ -88,7 +89,8 @@ fn read(file: &std::path::Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(file)
 }
 
-/// Recognises a file and turns it into settings; nothing if it is none that is known.
+/// Recognises the format of a file and turns the file into settings. Returns `None` if the format is
+/// unknown.
 fn import(bytes: &[u8]) -> Option<(Format, Imported)> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut faults = Vec::new();
@@ -116,15 +118,15 @@ fn import(bytes: &[u8]) -> Option<(Format, Imported)> {
     Some((format, imported))
 }
 
-/// Imports a text: the settings, and the numbers of the lines that were left out. This is the
-/// import as the fuzz targets see it.
+/// Imports a text. Returns the settings and the numbers of the lines that were left out. The fuzz
+/// targets call this.
 #[doc(hidden)]
 pub fn import_text(bytes: &[u8]) -> Option<(String, Vec<usize>)> {
     let (_, imported) = import(bytes)?;
     Some((imported.text, imported.faults.into_iter().map(|(line, _)| line).collect()))
 }
 
-/// The home of a user of this system, or why there is no such user to become.
+/// Returns the home of a user of this system, or why the server cannot become that user.
 fn system_user(name: &str) -> Result<PathBuf, String> {
     Ids::of(name, None)?;
     rights::home_of(name).ok_or_else(|| "has no home".to_owned())

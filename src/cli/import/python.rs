@@ -1,6 +1,6 @@
-//! Values as a settings file in Python writes them: texts, numbers, sums and products, tuples.
+//! Values of a settings file in Python: strings, numbers, sums and products of numbers, and tuples.
 
-/// A value.
+/// A value of a Python file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Text(String),
@@ -11,7 +11,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// Reads what stands behind the `=`, with the comment that may follow.
+    /// Reads the text after the `=`, which may end in a comment.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader { rest: text };
         let value = reader.sum(0)?;
@@ -19,7 +19,7 @@ impl Value {
         reader.rest.is_empty().then_some(value)
     }
 
-    /// As a value of the settings would say it.
+    /// Returns the value as a settings file of this server writes it.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.clone()),
@@ -31,7 +31,7 @@ impl Value {
     }
 }
 
-/// Brackets within brackets, at most.
+/// Maximum depth of nested brackets.
 const DEEPEST: u32 = 16;
 
 struct Reader<'t> {
@@ -39,7 +39,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    /// Spaces, and a comment up to the end.
+    /// Skips spaces, and a comment at the end.
     fn skip(&mut self) {
         self.rest = self.rest.trim_start();
         if self.rest.starts_with('#') {
@@ -105,7 +105,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A tuple or a list, or one value in brackets.
+    /// Reads a tuple, a list, or a single value in brackets, after the opening bracket.
     fn brackets(&mut self, close: &str, depth: u32) -> Option<Value> {
         let mut values = Vec::new();
         let mut is_tuple = close == "]";
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 
     fn quoted(&mut self, quote: &str, raw: bool) -> Option<Value> {
-        // three of them would go over several lines
+        // three quotes begin a string of several lines
         if self.rest.starts_with(&quote.repeat(2)) {
             return None;
         }

@@ -1,19 +1,19 @@
-//! The result: sections of settings that grow line by line.
+//! The result of an import: sections of settings that are written line by line.
 
 use std::fmt::Write;
 
 use crate::config::edit;
 
-/// What became of a file.
+/// The result of importing a file.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     /// The settings.
     pub(super) text: String,
-    /// Lines that were left out, and why.
+    /// The numbers of lines that were left out, and why.
     pub(super) faults: Vec<(usize, String)>,
 }
 
-/// Lines of a section that grows.
+/// A section of settings, or lines of comment.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     pub(super) text: String,
@@ -24,24 +24,24 @@ impl Section {
         Self { text: format!("[{name}]\n") }
     }
 
-    /// `key = value`; a value that cannot stand there becomes a comment.
-    // this and the next two have many callers, and no hurry
+    /// Adds `key = value`. If the settings cannot hold the value, adds a comment instead.
+    // not inlined, and neither are the next two: they have many callers and need not be fast
     #[inline(never)]
     pub(super) fn set(&mut self, key: &str, value: &str) {
         match edit::quoted(value) {
-            // a String takes whatever is written to it
+            // writing to a String cannot fail
             Some(value) => drop(writeln!(self.text, "{key} = {value}")),
             None => self.no_equal(key),
         }
     }
 
-    /// What cannot be taken over.
+    /// Adds a comment about a setting that this server does not have.
     #[inline(never)]
     pub(super) fn no_equal(&mut self, what: &str) {
         self.note(&format!("no equal: {what}"));
     }
 
-    /// All of it as a comment, so that nobody is let in by it.
+    /// Returns the section as a comment, so that it allows nobody to log in.
     pub(super) fn held(&self) -> String {
         let held = self.text.lines().map(|line| match line.strip_prefix("; ") {
             Some(_) => format!("{line}\n"),

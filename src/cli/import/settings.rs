@@ -1,4 +1,4 @@
-//! `settings.py` of the tutorial for a server with pyftpdlib, on which this one's keys are modelled.
+//! The `settings.py` of pyftpdlib's tutorial. The keys of this server are modelled on its names.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::python::Value;
 use super::section::{Imported, Section};
 use crate::config::{self, edit};
 
-/// Names in such a file, some as variants of the tutorial have them, and the key for each.
+/// The names in a `settings.py`, including those of variants of the tutorial, and the key for each.
 const NAMES: [(&str, &str); 20] = [
     ("anonymous_path", "anonymous_path"),
     ("enable_anonymous", "enable_anonymous"),
@@ -30,17 +30,18 @@ const NAMES: [(&str, &str); 20] = [
     ("write_limit", "max_download"),
 ];
 
-/// Keys whose value goes as it is.
+/// Keys whose value is taken over unchanged.
 const PLAIN: [&str; 5] = ["ip", "port", "max_cons", "max_per_ip", "welcome_msg"];
 
-/// Whether a line looks like one of these. A key that others have too counts only with spaces.
+/// Whether a line looks like one of a `settings.py`. A name that vsftpd has too counts only if a space
+/// follows its `=`.
 pub(super) fn has(line: &str) -> bool {
     let Some((name, value)) = line.split_once('=') else { return false };
     let is_known = NAMES.iter().any(|(known, _)| *known == name.trim());
     is_known && !value.starts_with('=') && (name != "max_per_ip" || value.starts_with(' '))
 }
 
-/// The lines, by key.
+/// The values of a file by key, and the lines that cannot be read.
 struct Settings {
     values: HashMap<&'static str, (usize, Value)>,
     faults: Vec<(usize, String)>,
@@ -63,7 +64,7 @@ pub(super) fn import(lines: &[(usize, &str)]) -> Imported {
         if settings.faults.is_empty() {
             return section.text + "\n";
         }
-        section.note("left out, for a line that cannot be read may have restricted it");
+        section.note("left out, because a line that cannot be read may have restricted it");
         section.held() + "\n"
     });
     let text = server.text + "\n" + &anonymous;
@@ -85,25 +86,25 @@ impl Settings {
             return self.faults.push((number, why));
         };
         match NAMES.iter().find(|(known, _)| *known == name) {
-            // the last one counts
+            // the last of several lines counts, as in Python
             Some((_, key)) => drop(self.values.insert(key, (number, value))),
             None => server.no_equal(line.trim()),
         }
     }
 
-    /// A value as a text that the key takes; one that it does not take is a fault.
+    /// Returns the line and the text of a value. A value that is not a text is a fault.
     fn text(&mut self, key: &'static str) -> Option<(usize, String)> {
         let (line, value) = self.values.get(key)?;
         let line = *line;
         let text = value.text().filter(|text| edit::quoted(text).is_some());
         let Some(text) = text else {
-            self.faults.push((line, format!("the value of {key} is of another kind")));
+            self.faults.push((line, format!("the value of {key} is not a string or number")));
             return None;
         };
         Some((line, text))
     }
 
-    /// The same if the settings would take it.
+    /// Returns the text of a value that the key accepts. One that it does not accept is a fault.
     fn good(&mut self, key: &'static str) -> Option<String> {
         let (line, text) = self.text(key)?;
         match config::value_fault(key, &text) {
@@ -116,7 +117,7 @@ impl Settings {
     }
 
     fn plain(&mut self, key: &'static str, server: &mut Section) {
-        // of an address it means all of them
+        // an empty address means all addresses
         let is_empty = self.text(key).is_none_or(|(_, text)| text.is_empty());
         if is_empty && self.values.contains_key(key) && key == "ip" {
             server.set(key, "0.0.0.0");
@@ -139,7 +140,7 @@ impl Settings {
         match range {
             Some(range) => {
                 server.note(
-                    "both ends belong to the range; the tutorial's server left the last out",
+                    "here the range includes its last port; the tutorial's server left it out",
                 );
                 server.set("passive_ports", &range);
             }
@@ -170,7 +171,7 @@ impl Settings {
         if any {
             server.note("The tutorial's server has these two the wrong way round: its max_upload limits");
             server.note(
-                "downloads, and its max_download uploads. Here each limits what it is called.",
+                "downloads, and its max_download limits uploads. Here each limits what it names.",
             );
         }
     }
@@ -195,7 +196,7 @@ impl Settings {
         let Some((_, home)) = self.text("anonymous_path").filter(|(_, home)| !home.is_empty())
         else {
             let line = self.values.get("enable_anonymous").map_or(0, |(line, _)| *line);
-            let why = "enable_anonymous takes an anonymous_path".to_owned();
+            let why = "enable_anonymous requires an anonymous_path".to_owned();
             self.faults.push((line, why));
             return None;
         };
@@ -205,7 +206,7 @@ impl Settings {
         Some(section)
     }
 
-    /// `'on'`, `True` and the like; what is none of them is a fault, and nothing.
+    /// Reads `'on'`, `True` and the like. Another value is a fault, and `None`.
     fn switch(&mut self, key: &'static str) -> Option<bool> {
         let (line, text) = self.text(key)?;
         match &*text.to_ascii_lowercase() {

@@ -8,10 +8,10 @@ use ipnet::{IpNet, Ipv4Net};
 use super::section::{Imported, Section};
 use crate::config::{Hash, PermSet, may_be_clear_text};
 
-/// What the other servers let their users do, unless they say otherwise.
+/// The permissions of users of the other servers, unless their file says otherwise.
 const ALL: &str = "elradfmwMT";
 
-/// A user as another server has it.
+/// A user of another server.
 struct User<'t> {
     name: &'t str,
     password: &'t str,
@@ -21,11 +21,11 @@ struct User<'t> {
 
 /// Why a line is left out.
 enum Left {
-    /// It cannot be read.
+    /// The line cannot be read.
     Malformed(String),
-    /// The user cannot be taken over; the result says so as well.
+    /// The user cannot be taken over, and the result says so as well.
     Out(String),
-    /// The user would be let in where it was not; the result has the section as a comment.
+    /// The user would be allowed more than before. The result has the section as a comment.
     Held(Section, String),
 }
 
@@ -33,7 +33,7 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Left> {
     Err(Left::Malformed(why.into()))
 }
 
-/// `user password permission home_directory`.
+/// Imports lines of the form `user password permission home_directory`.
 pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
     each(lines, |line| {
         let fields: Vec<_> = line.split_whitespace().collect();
@@ -51,7 +51,8 @@ pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
     })
 }
 
-/// `account:password:uid:gid:gecos:home:…`, see README.Virtual-Users of Pure-FTPd.
+/// Imports lines of the form `account:password:uid:gid:gecos:home:…`, which README.Virtual-Users of
+/// Pure-FTPd describes.
 pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     let mut imported = each(lines, |line| {
         let fields: Vec<_> = line.split(':').collect();
@@ -60,7 +61,7 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         };
         let mut rest = rest.iter().map(|field| field.trim());
         let mut next = || rest.next().unwrap_or_default();
-        // the root is what stands before /./; the place to start in is unknown here
+        // the part before /./ is the root; this server has no directory to start in below the root
         let chrooted = home.strip_suffix("/./").or_else(|| home.strip_suffix("/."));
         let home = chrooted.unwrap_or(home);
         let (root, home) =
@@ -85,8 +86,8 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     imported
 }
 
-/// Takes over the limits of a user of Pure-FTPd, which are the fields behind the home. Returns what
-/// restricts the user and has no equal.
+/// Takes over the limits of a user of Pure-FTPd, which are the fields after the home. Returns the
+/// names of the restrictions that have no equal here.
 fn restrictions<'t>(
     section: &mut Section,
     name: &str,
@@ -119,7 +120,7 @@ fn restrictions<'t>(
     Ok(lost)
 }
 
-/// The seven fields of passwd(5).
+/// Imports lines with the seven fields of passwd(5).
 pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
     let mut imported = each(lines, |line| {
         let fields: Vec<_> = line.split(':').collect();
@@ -139,7 +140,7 @@ pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
     imported
 }
 
-/// Goes through the lines; of two users of one name the first counts.
+/// Imports each line with `read`. Of several users with one name, the first counts.
 fn each(
     lines: &[(usize, &str)],
     mut read: impl FnMut(&str) -> Result<Section, Left>,
@@ -150,7 +151,7 @@ fn each(
         let read = read(line.trim()).and_then(|section| {
             let name = section.text.lines().next().unwrap_or_default().to_owned();
             if let Some(first) = first.get(&name) {
-                return malformed(format!("the user stands already on line {first}"));
+                return malformed(format!("the user is already on line {first}"));
             }
             first.insert(name, number);
             Ok(section)
@@ -166,7 +167,7 @@ fn each(
             }
             Err(Left::Held(section, why)) => {
                 let mut note = Section::default();
-                note.note(&format!("left out: {why}; to let the user in all the same:"));
+                note.note(&format!("left out: {why}; to let the user in anyway:"));
                 imported.text += &(note.text + &section.held() + "\n");
                 imported.faults.push((number, why));
             }
@@ -175,10 +176,11 @@ fn each(
     imported
 }
 
+/// Returns the section of a user.
 fn section(user: &User<'_>) -> Result<Section, Left> {
     let odd = |letter: char| letter.is_control() || "[]".contains(letter);
     if user.name.is_empty() || user.name.trim() != user.name || user.name.contains(odd) {
-        return malformed("the name cannot be a user's");
+        return malformed("the name is not possible for a user");
     }
     if user.home.contains(char::is_control) || user.password.contains(char::is_control) {
         return malformed("holds control characters");
@@ -190,8 +192,8 @@ fn section(user: &User<'_>) -> Result<Section, Left> {
     Ok(section)
 }
 
-/// These files hold hashes alone: what is none, such as one of DES, must not be taken for a
-/// password in clear text.
+/// Checks that a password is a known hash. The file holds hashes only, so another text, such as a
+/// DES hash, must not be taken for a password in clear text.
 fn hashed(name: &str, password: &str) -> Result<(), Left> {
     let shown = name.escape_debug();
     if password.is_empty() {
@@ -213,7 +215,7 @@ fn unknown_hash(name: &str) -> String {
     format!("{}, whose password is a hash of an unknown kind", name.escape_debug())
 }
 
-/// Nothing and 0 are no limit.
+/// Adds a limit. An empty text and 0 mean that there is no limit.
 fn limit(section: &mut Section, key: &str, text: &str) -> Result<(), Left> {
     if text.is_empty() {
         return Ok(());
@@ -231,14 +233,16 @@ fn limit(section: &mut Section, key: &str, text: &str) -> Result<(), Left> {
     Ok(())
 }
 
+/// Adds a comment about a setting that this server does not have, unless it is empty or 0.
 fn missing(section: &mut Section, what: &str, text: &str) {
     if !text.is_empty() && text != "0" {
         section.no_equal(&format!("{what} {text}"));
     }
 }
 
-/// Addresses, also with masks as 255.255.255.0. If all that is there are names of hosts, the user
-/// would be let in from everywhere, and is left out.
+/// Adds the addresses that a user may log in from, with prefixes or with masks such as 255.255.255.0.
+/// If there are only names of hosts, the user is left out, because the result would allow logins from
+/// every address.
 fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
     let mut prefixes = Vec::new();
     let mut others = Vec::new();
@@ -255,7 +259,7 @@ fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
     }
     if prefixes.is_empty() && !others.is_empty() {
         let shown = name.escape_debug();
-        return Err(Left::Out(format!("{shown}, who may come from hosts with names alone")));
+        return Err(Left::Out(format!("{shown}, whose clients are given by host names only")));
     }
     if !prefixes.is_empty() {
         section.set("allow_from", &prefixes.join(", "));
@@ -266,13 +270,15 @@ fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
     Ok(())
 }
 
+/// Reads an address with a mask such as 192.0.2.0/255.255.255.0.
 fn masked(part: &str) -> Option<IpNet> {
     let (address, mask) = part.split_once('/')?;
     let (address, mask) = (address.parse::<Ipv4Addr>().ok()?, mask.parse().ok()?);
     Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4)
 }
 
-/// What the user is for the system. It takes a start as root, which nobody has asked for yet.
+/// Adds a comment with the user and group of the system that own the user's files. It is a comment
+/// only, because `run_as` requires a start as root.
 fn owner(section: &mut Section, uid: &str, gid: &str) {
     let is_number = |text: &str| text.parse::<u32>().is_ok_and(|number| number > 0);
     if is_number(uid) && is_number(gid) {
@@ -280,14 +286,15 @@ fn owner(section: &mut Section, uid: &str, gid: &str) {
     }
 }
 
+/// Adds a comment about the owners of files before the users.
 fn owners(imported: &mut Imported) {
     if imported.text.contains("[user:") {
         let mut note = Section::default();
         note.no_equal("uid and gid; all files belong to the server's user");
         note.note(
-            "and are read with its rights. Do not start it as root without a user in [server];",
+            "and are read with its rights. Do not start it as root without a user in [server],",
         );
-        note.note("or take the lines with run_as in, which need a start as root.");
+        note.note("or make the lines with run_as settings, which require a start as root.");
         imported.text = note.text + "\n" + &imported.text;
     }
 }

@@ -1,4 +1,4 @@
-//! The lines of a `vsftpd.conf`, and reading values out of them as vsftpd does.
+//! The lines of a `vsftpd.conf`, and reading their values as vsftpd does.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use super::super::section::Section;
 use super::keys::{ALWAYS, Audience, KEYS, OTHERS, RESTRICTIONS, When};
 
-/// The lines, and what is wrong with them.
+/// The lines of a `vsftpd.conf`, and what is wrong with them.
 pub(super) struct Conf<'t> {
     pub(super) values: HashMap<&'t str, (usize, &'t str)>,
     pub(super) faults: Vec<(usize, String)>,
-    /// Why nobody may be let in by the result.
+    /// Why the result may let nobody in, if it may not.
     pub(super) all_held: Option<&'static str>,
-    /// Why no anonymous user may be.
+    /// Why the result may let no anonymous user in, if it may not.
     pub(super) anonymous_held: Option<&'static str>,
-    /// The home of a user of this system.
+    /// Returns the home of a user of this system, or why the server cannot become that user.
     pub(super) system_user: fn(&str) -> Result<PathBuf, String>,
 }
 
-/// A restriction that would be lost.
+/// The reason when a restriction would be lost.
 const LOST: &str = "a restriction has no equal";
 
-/// A line that vsftpd would not take.
+/// The reason when vsftpd would not accept a line.
 const BROKEN: &str = "a line cannot be read";
 
 impl<'t> Conf<'t> {
@@ -45,7 +45,7 @@ impl<'t> Conf<'t> {
         }
         let value = value.trim_end();
         if KEYS.contains(&key) {
-            // the last one counts
+            // the last of several lines counts
             self.values.insert(key, (number, value));
             return;
         }
@@ -74,20 +74,20 @@ impl<'t> Conf<'t> {
         }
     }
 
-    // this and the next five have many callers, and no hurry
+    // not inlined, and neither are the next six: they have many callers and need not be fast
     #[inline(never)]
     pub(super) fn fault(&mut self, number: usize, why: impl Into<String>) {
         self.faults.push((number, why.into()));
     }
 
-    /// A line that says nobody knows what: it may have been a restriction.
+    /// Adds a fault for a line whose meaning is unknown. It may have been a restriction.
     #[inline(never)]
     pub(super) fn broken(&mut self, number: usize, why: impl Into<String>) {
         self.fault(number, why);
         self.all_held.get_or_insert(BROKEN);
     }
 
-    /// A restriction that cannot be kept.
+    /// Adds a fault for a restriction that has no equal.
     #[inline(never)]
     pub(super) fn lost(&mut self, number: usize, who: Audience, why: impl Into<String>) {
         self.fault(number, why);
@@ -102,7 +102,7 @@ impl<'t> Conf<'t> {
         self.values.get(key).map(|(_, value)| *value).filter(|value| !value.is_empty())
     }
 
-    /// Where a key stands.
+    /// Returns the line of a key, or 0.
     #[inline(never)]
     pub(super) fn line(&self, key: &str) -> usize {
         self.values.get(key).map_or(0, |(line, _)| *line)
@@ -130,7 +130,7 @@ impl<'t> Conf<'t> {
         parsed
     }
 
-    /// A mask or a mode, which vsftpd takes for decimal unless it begins with 0.
+    /// Reads a mask or a mode, which vsftpd takes for decimal unless it begins with 0.
     pub(super) fn mode(&mut self, key: &str, default: u32) -> u32 {
         let Some(&(number, value)) = self.values.get(key) else { return default };
         let radix = if value.starts_with('0') { 8 } else { 10 };
@@ -144,7 +144,7 @@ impl<'t> Conf<'t> {
         })
     }
 
-    /// Bits that `file_open_mode` does not give to new files.
+    /// Returns the permission bits that `file_open_mode` keeps from new files.
     pub(super) fn not_opened(&mut self) -> u32 {
         0o666 & !self.mode("file_open_mode", 0o666)
     }

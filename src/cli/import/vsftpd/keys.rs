@@ -1,7 +1,7 @@
-//! The keys of `vsftpd.conf`, sorted by what becomes of them here.
+//! The keys of `vsftpd.conf`, sorted by what the import makes of them.
 
-/// Keys that are taken over, or that decide about others. What stands in none of these lists is no
-/// key of vsftpd, which would not start with it.
+/// Keys that are taken over, or that decide about others. A key that is in none of the lists of this
+/// file is not a key of vsftpd, which does not start with it.
 pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "anon_max_rate",
     "anon_mkdir_write_enable",
@@ -76,7 +76,8 @@ pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "xferlog_std_format",
 ];
 
-/// What holds here in any case, if it says so; otherwise it has no equal, and opens nothing.
+/// Keys with the value that this server always behaves by. Another value has no equal here, and
+/// leaving it out allows nothing more.
 pub(super) const ALWAYS: [(&str, bool); 17] = [
     ("allow_writeable_chroot", true),
     ("ascii_download_enable", true),
@@ -97,7 +98,7 @@ pub(super) const ALWAYS: [(&str, bool); 17] = [
     ("use_sendfile", true),
 ];
 
-/// What has no equal here, and whose want opens nothing.
+/// Keys that have no equal here. Leaving them out allows nothing more.
 pub(super) const OTHERS: [&str; 42] = [
     "accept_timeout",
     "allow_anon_ssl",
@@ -143,27 +144,28 @@ pub(super) const OTHERS: [&str; 42] = [
     "utf8_filesystem",
 ];
 
-/// Whom a restriction is for.
+/// The users that a restriction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
     /// Anonymous users.
     Anonymous,
-    /// They and all others.
+    /// All users.
     All,
 }
 
-/// When a key restricts.
+/// The value with which a key restricts something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
-    /// When it is on.
+    /// Anything but NO.
     On,
-    /// When it is off.
+    /// Anything but YES.
     Off,
-    /// When it says anything.
+    /// Any text that is not empty.
     Said,
 }
 
-/// What would be open without them and has no equal: a comment alone is too little.
+/// Keys that restrict something and have no equal here. Leaving them out would allow more, so the
+/// sections that they restrict become comments.
 pub(super) const RESTRICTIONS: [(&str, When, Audience); 13] = [
     ("banned_email_file", When::Said, Audience::Anonymous),
     ("cmds_allowed", When::Said, Audience::All),

@@ -1,4 +1,4 @@
-//! `vsftpd.conf`: what it says, and what vsftpd does where it says nothing.
+//! `vsftpd.conf`: what it sets, and the defaults of vsftpd for what it does not set.
 
 mod conf;
 pub(super) mod keys;
@@ -36,7 +36,7 @@ pub(super) fn import(
             None => text += &section.text,
             Some(why) => {
                 let mut note = Section::default();
-                note.note(&format!("left out, because {why}; to let them in all the same:"));
+                note.note(&format!("left out, because {why}; to let them in anyway:"));
                 text += &(note.text + &section.held());
             }
         }

@@ -1,4 +1,4 @@
-//! What becomes of `[server]`: the keys of vsftpd that are for the server as a whole.
+//! The section `[server]`, made of the keys of vsftpd that are for the server as a whole.
 
 use super::super::section::Section;
 use super::conf::Conf;
@@ -9,16 +9,16 @@ use crate::config;
 /// The user that vsftpd serves as unless it is told another one.
 const NOBODY: &str = "nobody";
 
-/// The longest time that can be set here.
+/// The longest time that the settings of this server accept, in seconds.
 const YEAR: u64 = 365 * 24 * 3600;
 
 pub(super) fn network(conf: &mut Conf<'_>, server: &mut Section) {
     let mut port = conf.number("listen_port", 65_535).unwrap_or(21);
     if conf.is_implicit() {
-        // on its own port it speaks no clear text, and it has no other
+        // with implicit TLS vsftpd accepts no clear text, and has one port only
         server.set("tls_implicit_port", &port.to_string());
         port = if port == 21 { 2121 } else { 21 };
-        server.note("vsftpd does not listen here; logins take TLS (AUTH)");
+        server.note("vsftpd does not listen on this port; logins on it require TLS (AUTH)");
     }
     server.set("port", &port.to_string());
     addresses(conf, server);
@@ -44,11 +44,11 @@ pub(super) fn network(conf: &mut Conf<'_>, server: &mut Section) {
     conf.switch("pasv_addr_resolve", false);
 }
 
-/// The addresses that the server listens on.
+/// Sets the addresses that the server listens on.
 fn addresses(conf: &mut Conf<'_>, server: &mut Section) {
     let (listens, listens_ipv6) =
         (conf.switch("listen", false), conf.switch("listen_ipv6", false));
-    // it listens on one of the two alone
+    // vsftpd listens on one of the two only
     let key = if listens_ipv6 && !listens { "listen_address6" } else { "listen_address" };
     let addresses: Vec<_> = conf.text(key).into_iter().collect();
     if !listens && !listens_ipv6 {
@@ -56,7 +56,7 @@ fn addresses(conf: &mut Conf<'_>, server: &mut Section) {
     }
     if addresses.iter().any(|address| address.parse::<std::net::IpAddr>().is_err()) {
         server.no_equal(&format!("listen_address={}", addresses.join(",")));
-        // rather than everywhere
+        // rather than on all addresses
         server.set("ip", "127.0.0.1");
     } else if !addresses.is_empty() {
         server.set("ip", &addresses.join(", "));
@@ -91,7 +91,7 @@ pub(super) fn limits(conf: &mut Conf<'_>, server: &mut Section) {
         Some(most) => server.set("max_cons", &most.to_string()),
         None => {}
     }
-    // 0 is no limit with both
+    // 0 means no limit in both
     if let Some(most) = conf.number("max_per_ip", 65_535) {
         server.set("max_per_ip", &most.to_string());
     }
@@ -107,7 +107,7 @@ pub(super) fn limits(conf: &mut Conf<'_>, server: &mut Section) {
         Some(most) => server.no_equal(&format!("max_login_fails={most}")),
         None => {}
     }
-    // of new files both take away
+    // both take bits away from the modes of new files
     let umask = conf.mode("local_umask", 0o077) | conf.not_opened();
     server.set("umask", &format!("{umask:03o}"));
     let rate = conf.number("local_max_rate", u64::MAX).filter(|&rate| rate > 0);
@@ -194,7 +194,7 @@ pub(super) fn logs(conf: &mut Conf<'_>, server: &mut Section) {
     }
 }
 
-/// vsftpd starts as root, and serves as somebody else.
+/// Sets the user that the server becomes: vsftpd starts as root, and serves as another user.
 pub(super) fn become_whom(conf: &mut Conf<'_>, server: &mut Section) {
     if conf.switch("run_as_launching_user", false) {
         return server.note("run_as_launching_user: start this server as the same user");
@@ -220,8 +220,6 @@ pub(super) fn become_whom(conf: &mut Conf<'_>, server: &mut Section) {
         None if (anonymous || guests) && (conf.system_user)(FTP).is_ok() => FTP,
         None => NOBODY,
     };
-    server.note(
-        "the user for whom root is given up; without one, root's own files would be served",
-    );
+    server.note("the server becomes this user; as root it would serve even root's own files");
     server.set("user", user);
 }

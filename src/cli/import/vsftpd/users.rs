@@ -1,18 +1,18 @@
-//! What becomes of `[anonymous]`, and of the users of the system.
+//! The section `[anonymous]`, and the sections for users of the system.
 
 use super::super::section::Section;
 use super::conf::Conf;
 use super::keys::Audience;
 use super::terms::{FTP, required};
 
-/// A hash that nobody knows a password for: nobody has ever made it of one.
+/// A hash that was not made from a password, so that no password fits it.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// What stands for the name of the user in a home of ours.
+/// The text that the settings of this server replace by the name of the user.
 const TOKEN: &str = "{user}";
 
-/// What the sessions of anonymous users come under, and those of guests with their rights.
+/// The rights and limits of anonymous users, and of guests that have the rights of these.
 pub(super) struct Strangers {
     perm: String,
     umask: u32,
@@ -45,7 +45,7 @@ pub(super) fn strangers(conf: &mut Conf<'_>) -> Strangers {
             perm += letter;
         }
     }
-    // what a stranger has uploaded becomes another user's there, whom no stranger can act for
+    // vsftpd gives uploads of anonymous users to another user, so these cannot change them later
     let chown = conf.switch("chown_uploads", false);
     let may_replace = conf.switch("anon_other_write_enable", false) && write && !chown;
     let letters = [
@@ -83,12 +83,12 @@ pub(super) fn anonymous(
         return None;
     }
     if conf.switch("userlist_enable", false) {
-        // the list may name them, or name others alone
+        // the list may contain anonymous users, or only others
         let allows = !conf.switch("userlist_deny", true);
-        let why = "userlist_enable: whether anonymous users are let in, depends on the list";
+        let why = "userlist_enable: the list decides whether anonymous users are let in";
         conf.lost(conf.line("userlist_enable"), Audience::Anonymous, why);
         if allows {
-            let why = "userlist_deny=NO lets in those of the list alone, and has no equal";
+            let why = "userlist_deny=NO lets in only users of the list, and has no equal";
             conf.lost(conf.line("userlist_deny"), Audience::Anonymous, why);
         }
     }
@@ -116,7 +116,7 @@ pub(super) fn anonymous(
     Some(section)
 }
 
-/// One section to show what the system's users were allowed.
+/// Returns the sections that show what users of the system were allowed.
 pub(super) fn users(conf: &mut Conf<'_>, strangers: &Strangers) -> Section {
     let mut user = Section::default();
     for line in [
@@ -168,7 +168,7 @@ fn local_perm(conf: &mut Conf<'_>, user: &mut Section) {
     user.set("perm", &perm);
 }
 
-/// `local_root`, with the name of the user for the token that stands for it.
+/// Sets the home to `local_root`, in which `{user}` replaces the token of `user_sub_token`.
 fn local_home(conf: &mut Conf<'_>, guests: bool, user: &mut Section) {
     let guest = conf.text("guest_username").unwrap_or(FTP);
     let of_guest = || (conf.system_user)(guest).ok()?.into_os_string().into_string().ok();
@@ -178,7 +178,7 @@ fn local_home(conf: &mut Conf<'_>, guests: bool, user: &mut Section) {
         None => None,
     };
     let Some(root) = root else {
-        user.note("vsftpd serves the home that the system has for the user");
+        user.note("vsftpd serves the home that the user has in the system");
         return user.set("home", &format!("/home/{TOKEN}"));
     };
     let token = conf.text("user_sub_token");
