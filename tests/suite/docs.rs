@@ -134,6 +134,26 @@ fn the_replies_in_the_troubleshooting_section_are_replies_of_the_server() {
     assert!(replies > 10);
 }
 
+#[test]
+fn the_manual_names_every_event_of_the_log() {
+    let manual = read("etc/ftpd.ini.5");
+    let (_, section) = manual.split_once(".SH LOG\n").unwrap();
+    let (section, _) = section.split_once("\n.SH ").unwrap();
+    let source = read("src/log/event.rs");
+    let names: Vec<_> = ["info(\"", "warn(\""]
+        .into_iter()
+        .flat_map(|call| source.split(call).skip(1))
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert!(names.len() > 10);
+    for name in names {
+        let line = section.lines().any(|line| {
+            line.starts_with(".B") && line.split([' ', '"', ',']).any(|word| word == name)
+        });
+        assert!(line, "not under LOG: {name}");
+    }
+}
+
 fn source_below(dir: &Path) -> String {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let texts = entries.map(|path| {
