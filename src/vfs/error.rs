@@ -1,55 +1,55 @@
-//! What can go wrong in the user's tree, by kind.
+//! The errors of file actions, by what happened.
 
 use std::fmt;
 use std::io;
 
 use rustix::io::Errno;
 
-/// Asked now and then by what may take long: whether it is still to be done.
+/// Callback of actions that may take long. It is called now and then, and returns whether to go on.
 pub type Heed<'a> = dyn FnMut() -> bool + 'a;
 
-/// A file action that failed. Says what happened, not what to answer.
+/// Why a file action failed. Which reply follows is for others to decide.
 #[derive(Debug)]
 pub enum FsError {
     /// No such file or directory.
     NotFound,
-    /// The system's permissions, or the read-only state of the file system, forbid it.
+    /// The system's permissions forbid it, or the file system is read-only.
     Denied(io::Error),
     /// The path leads out of the user's root.
     Outside,
-    /// A home that was mounted or made since the server has entered its sandbox.
+    /// The home was mounted or made after the server had entered its sandbox.
     Confined,
-    /// It is there already.
+    /// The name exists already.
     Exists,
-    /// The directory has entries.
+    /// The directory is not empty.
     NotEmpty,
     /// A directory was needed.
     NotADirectory,
     /// Something other than a directory was needed.
     IsADirectory,
-    /// A FIFO, socket or device.
+    /// The path leads to a FIFO, socket or device.
     NotAFile,
     /// The root itself cannot be removed or renamed.
     IsRoot,
-    /// No room on the disk, or the file would be longer than it may be.
+    /// The disk is full, or the file would exceed its maximum size.
     NoSpace(io::Error),
     /// A quota is used up.
     OverQuota(io::Error),
-    /// Another upload is changing the file, or is still to be ended.
+    /// Another upload is changing the file, or has not ended yet.
     Busy,
-    /// An upload cannot begin at this offset; it could at the other one.
+    /// An upload cannot begin at the wanted offset. It could at this one.
     BadOffset(u64),
     /// Another session of the user goes on with this upload.
     TakenOver,
-    /// Somebody has removed or replaced the file meanwhile.
+    /// Somebody has removed or replaced the file during the action.
     Replaced,
-    /// A name that is kept for parts.
+    /// The name is reserved for parts of uploads.
     Reserved,
     /// The name cannot be used on this file system.
     BadName(io::Error),
-    /// Whoever asked for it does not want it any more.
+    /// The client has ended the action, or its session is ending.
     Interrupted,
-    /// The system would take the set-group-ID bit of a directory away.
+    /// The directory would lose its set-group-ID bit.
     LosesSetGid,
     /// The process has too many files open.
     TooManyOpen(io::Error),
@@ -88,7 +88,7 @@ impl fmt::Display for FsError {
         match self {
             Self::NotFound => f.write_str("no such file or directory"),
             Self::Outside => f.write_str("leads out of the user's home"),
-            Self::Confined => f.write_str("it was mounted or made since the start, and so lies outside of the sandbox; start the server anew"),
+            Self::Confined => f.write_str("it was mounted or made since the start, and so lies outside the sandbox; restart the server"),
             Self::Exists => f.write_str("exists already"),
             Self::NotEmpty => f.write_str("directory is not empty"),
             Self::NotADirectory => f.write_str("not a directory"),
@@ -97,16 +97,16 @@ impl fmt::Display for FsError {
             Self::IsRoot => f.write_str("is the root"),
             Self::Busy => f.write_str("another upload is changing it"),
             Self::BadOffset(fits) => {
-                write!(f, "the restart offset does not fit; {fits} would")
+                write!(f, "cannot restart at this offset, only at {fits}")
             }
-            Self::TakenOver => f.write_str("another session goes on with the upload"),
-            Self::Replaced => f.write_str("it was removed or replaced meanwhile"),
+            Self::TakenOver => f.write_str("another session has resumed the upload"),
+            Self::Replaced => f.write_str("it was removed or replaced in the meantime"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::LosesSetGid => f.write_str(
-                "it would take the set-group-ID bit away, for the server's user is not in the \
-                 group of the directory",
+                "the directory would lose its set-group-ID bit, because the server's user is not \
+                 in its group",
             ),
-            Self::Reserved => f.write_str("the name is kept for parts of uploads"),
+            Self::Reserved => f.write_str("the name is reserved for parts of uploads"),
             Self::Denied(why)
             | Self::NoSpace(why)
             | Self::OverQuota(why)

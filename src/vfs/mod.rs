@@ -1,11 +1,22 @@
-//! The user's virtual file system: virtual paths, and the tree they are looked up in.
+//! The virtual file system of a user: everything that is served lies below a home directory.
 //!
-//! Nothing else opens served files. Confinement is the kernel's work: every lookup starts at
-//! a directory handle of the user's root and is refused when it leads out of it, so a
-//! symlink that is swapped in between a check and a use gains nothing.
+//! Only this room opens served files. Every lookup starts at a directory handle of the home and
+//! is confined by the kernel, so that a symbolic link that is put in place between a check and a
+//! use leads nowhere else.
 //!
-//! An upload stays out of sight in a part file until it is whole. Clients never see the parts
-//! themselves: the names that they have are not there for them.
+//! An upload is written to a hidden part file until it is complete. Clients never see the parts:
+//! to them, their names do not exist.
+//!
+//! The files form storeys, and each uses only those below it:
+//!
+//! | Storey | Holds |
+//! | --- | --- |
+//! | `why` | whether the system would refuse an action, and why it has |
+//! | `files` | what one session sees: the tree together with the user's own unfinished uploads |
+//! | `upload` | uploads: planning them, and one file for each way to write them |
+//! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
+//! | `tree` | the confined tree as it is on the disk |
+//! | `path`, `error` | values |
 
 mod error;
 mod files;

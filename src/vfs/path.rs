@@ -1,10 +1,10 @@
-//! Virtual paths: what the client sees. Bytes, absolute, and normal by construction.
+//! Virtual paths: the paths that clients see. They are bytes, absolute, and normal by construction.
 //!
-//! `..` never goes above the root, because the parts are joined before anything is looked up;
-//! what a symlink may do is decided by the kernel when the path is used.
+//! `..` never leads above the root, because it is resolved before anything is looked up. Where a
+//! symbolic link may lead is checked when the path is used.
 //!
-//! A pathname that ends with `/`, `.` or `..` names a directory. The path remembers it as a slash
-//! that only lookups see, and so the system refuses `file/` whatever is to be done with it.
+//! A pathname that ends with `/`, `.` or `..` names a directory. The path keeps a slash for this,
+//! which only lookups see, so that the system refuses `file/` in every action.
 
 use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// A path from the user's root: `/`, or `/a/b` without empty parts, `.` or `..`.
 #[derive(Clone)]
 pub struct VirtualPath {
-    /// With a slash at the end if it must be a directory's.
+    /// The path, with a slash at its end if it must lead to a directory.
     bytes: Vec<u8>,
 }
 
@@ -22,12 +22,12 @@ pub struct VirtualPath {
 const MOST_NUMBERED: u32 = 10_000;
 
 impl VirtualPath {
-    /// `/`.
+    /// Returns `/`.
     pub fn root() -> Self {
         Self { bytes: vec![b'/'] }
     }
 
-    /// What a pathname means to a client whose working directory this is.
+    /// Returns the path that a pathname means to a client whose working directory this is.
     #[must_use]
     pub fn join(&self, pathname: &[u8]) -> Self {
         let mut joined = Vec::new();
@@ -54,7 +54,7 @@ impl VirtualPath {
         Self { bytes: joined }
     }
 
-    /// The directory it lies in; the root's is the root.
+    /// Returns the path of the directory above; the root's is the root.
     #[must_use]
     pub fn parent(&self) -> Self {
         let bytes = self.as_bytes();
@@ -62,12 +62,12 @@ impl VirtualPath {
         Self { bytes: bytes.get(..end.max(1)).unwrap_or_default().to_vec() }
     }
 
-    /// Whether it was named as only a directory is: `a/`.
+    /// Whether the pathname ended as only that of a directory does: `a/`.
     pub fn is_directory_s(&self) -> bool {
         self.bytes.ends_with(b"/")
     }
 
-    /// The last part; nothing for the root.
+    /// Returns the last part; empty for the root.
     pub fn name(&self) -> &[u8] {
         self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
@@ -80,17 +80,17 @@ impl VirtualPath {
         })
     }
 
-    /// Its parts, from the root on.
+    /// Iterates over the parts of the path, from the root on.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.as_bytes().split(|&byte| byte == b'/').skip(1)
     }
 
-    /// Whether it is `/`.
+    /// Whether the path is `/`.
     pub fn is_root(&self) -> bool {
         self.bytes == b"/"
     }
 
-    /// From the leading slash on, without one at the end.
+    /// Returns the path from its leading slash on, without a slash at its end.
     pub fn as_bytes(&self) -> &[u8] {
         match self.bytes.strip_suffix(b"/") {
             None | Some(b"") => &self.bytes,
@@ -98,7 +98,7 @@ impl VirtualPath {
         }
     }
 
-    /// The path below the directory handle of the root, for lookups.
+    /// Returns the path relative to the root, for lookups from the root's directory handle.
     pub(super) fn below_root(&self) -> &Path {
         match self.bytes.strip_prefix(b"/") {
             None | Some(b"") => Path::new("."),
@@ -106,14 +106,14 @@ impl VirtualPath {
         }
     }
 
-    /// Where it lies on the server, in this home.
+    /// Returns the path on the server, in this home.
     pub(super) fn real(&self, home: &Path) -> PathBuf {
         let below = self.as_bytes().strip_prefix(b"/").unwrap_or_default();
         if self.is_root() { home.to_owned() } else { home.join(OsStr::from_bytes(below)) }
     }
 }
 
-/// Two paths are one when they lead to one place, whatever they say of what is there.
+/// Paths are equal if their parts are, whether or not one of them must lead to a directory.
 impl PartialEq for VirtualPath {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()

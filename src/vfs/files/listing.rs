@@ -22,7 +22,7 @@ pub struct Listing {
     path: VirtualPath,
     names: Names,
     id: FileId,
-    /// The user's own parts whose names have not been listed yet.
+    /// The user's own parts of files that have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
     /// The name that is being looked at.
     name: Vec<u8>,
@@ -59,7 +59,7 @@ impl Listing {
         &self.entry
     }
 
-    /// Looks at what has the name, and returns whether it is to be listed.
+    /// Looks at the entry with the current name, and returns whether it is listed.
     fn look(&mut self) -> bool {
         let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
         let dir = self.names.dir();
@@ -93,8 +93,8 @@ impl Listing {
         true
     }
 
-    /// Takes a part of the user's own whose file has no other version as the next entry. A part
-    /// whose name is too long to be kept is left out.
+    /// Makes the next entry of a part of the user's own whose file has no other version. A part is
+    /// left out if the name of its file is too long to be in the part's name.
     fn take_lone_part(&mut self) -> bool {
         self.own.retain(|_, name| !name.is_empty());
         while let Some(mark) = self.own.keys().next().copied() {
@@ -108,8 +108,8 @@ impl Listing {
     }
 }
 
-/// Returns the user's own parts in a directory, and those whose names do not tell their user:
-/// their marks do once a file with the name is found.
+/// Returns the user's own parts in a directory. Parts without the name of their file may be the
+/// user's own, too: their marks show it when a file with that name is listed.
 fn own_parts(uploads: &Uploads, dir: FileId) -> HashMap<Mark, Vec<u8>> {
     let mut own = HashMap::new();
     if !uploads.rules.atomic {

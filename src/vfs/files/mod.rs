@@ -92,7 +92,7 @@ impl Files {
         shown::stat(&self.uploads, path)
     }
 
-    /// Describes what has a name, as its directory lists it: a link is shown as a link.
+    /// Describes the entry with a name, as its directory lists it: a link is shown as a link.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ pub(super) fn stat(uploads: &Uploads, path: &VirtualPath) -> Result<Entry, FsErr
     with_part(uploads, path, uploads.tree.stat(path))
 }
 
-/// Describes what has a name, as its directory lists it.
+/// Describes the entry with a name, as its directory lists it.
 pub(super) fn entry(uploads: &Uploads, path: &VirtualPath) -> Result<Entry, FsError> {
     let entry = uploads.tree.entry_with(path, |path| stat(uploads, path));
     with_part(uploads, path, entry)

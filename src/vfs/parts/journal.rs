@@ -1,10 +1,10 @@
-//! The journal: in which directories there may be parts, for a start after a crash.
+//! The journal: a file that lists the directories that may have parts, for a start after a crash.
 //!
-//! A directory is written down before the first part is made in it, once, and all lines are
-//! written anew when the server starts, or when there are too many of them. Nothing is read
-//! while the server runs, which holds the file and its lock. The first line has the server's
-//! number, which is in the names of its parts, and names the boot: what is in parts from an
-//! earlier one cannot be trusted.
+//! The line of a directory is written once, before the first part is made in it. All lines are
+//! written again when the server starts, or when there are too many of them. The server reads the
+//! file only when it opens it, and locks it while it runs. The first line holds the server's
+//! number, which is in the names of its parts, and the id of the boot: the content of parts from
+//! before a boot cannot be trusted.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -21,42 +21,44 @@ use crate::rights::{self, Ids};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::folder::Folder;
 
-/// What an earlier server has left behind.
+/// What the journal of an earlier server says.
 #[derive(Debug, Default)]
 pub(in crate::vfs) struct Legacy {
-    /// The number in the names of its parts.
+    /// The number in the names of that server's parts.
     pub(in crate::vfs) server: Option<u32>,
-    /// Whether the system has not been started anew since.
+    /// Whether the system has not been booted since.
     pub(in crate::vfs) same_boot: bool,
+    /// The directories that may have parts.
     pub(in crate::vfs) folders: Vec<Folder>,
 }
 
-/// The file, and what it says.
+/// The journal of this server.
 #[derive(Debug)]
 pub(in crate::vfs) struct Journal {
     server: u32,
-    /// Nothing: there is nowhere to write to.
+    /// The directory of the file (`state_dir`); `None`: there is no journal.
     dir: Option<PathBuf>,
-    /// Nothing as long as it cannot be had.
+    /// `None` while the file cannot be opened and locked.
     file: Option<File>,
-    /// Why not, as the log was told.
+    /// Why the file could not be opened, as the log was told last.
     told: Option<String>,
+    /// The directories that are in the file.
     noted: HashSet<Folder>,
-    /// From so many on, those without a part are left out.
+    /// Number of lines at which the file is written again, without directories that have no part.
     most: usize,
-    /// The last line may be cut short.
+    /// Whether the last line may be incomplete.
     torn: bool,
 }
 
-/// So many lines are always kept.
+/// Number of lines below which the file is never shortened.
 const MOST: usize = 4096;
 
 const NAME: &str = "parts";
 const NEW: &str = "parts.new";
 
 impl Journal {
-    /// Takes hold of the file in a directory, both made if need be, and reads what is there that
-    /// is the server's or that of one of `known`.
+    /// Opens and locks the file in a directory; both are made if they are missing. Returns what it
+    /// says about directories of the server's own user and of those in `known`.
     pub(in crate::vfs) fn open(
         dir: Option<&Path>,
         server: u32,
@@ -69,7 +71,7 @@ impl Journal {
         (journal, legacy)
     }
 
-    /// Tries to get hold of the file.
+    /// Tries to open and lock the file.
     fn take(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
         let dir = self.dir.as_deref()?;
         let why = match open(dir, known) {
@@ -92,9 +94,8 @@ impl Journal {
         None
     }
 
-    /// Sees to it that there is a journal: one that another server has held is taken over once it
-    /// is free, and one that was removed is made again. Returns what is in it then, after which it
-    /// is to be rewritten.
+    /// Takes the file over once another server that has locked it ends, and makes it again if it
+    /// was removed. Returns what a file that was opened says; the caller must then rewrite it.
     pub(in crate::vfs) fn look_after(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
         let dir = self.dir.clone()?;
         if let Some(file) = &self.file {
@@ -110,12 +111,12 @@ impl Journal {
         let legacy = self.take(known)?;
         self.told = None;
         log::info!("state_dir {}: the journal of parts is kept from now on", dir.display());
-        // what is in our own is known
+        // the content of this server's own journal is known already
         let is_own = legacy.server == Some(self.server);
         Some(if is_own { Legacy::default() } else { legacy })
     }
 
-    /// Writes a directory down, if it is not yet; `busy` says which ones have parts.
+    /// Adds a directory, unless the file has it. `busy` returns the directories that have parts.
     pub(in crate::vfs) fn note(
         &mut self,
         folder: &Folder,
@@ -126,14 +127,14 @@ impl Journal {
         }
         if self.noted.len() >= self.most {
             self.rewrite(busy());
-            // if nothing came of it, the next attempt is as far away
+            // if that has shortened nothing, the next attempt comes after as many lines again
             self.most = MOST.max(2 * self.noted.len());
             if self.noted.contains(folder) {
                 return;
             }
         }
         if let Some(file) = &mut self.file {
-            // what a full disk has cut short ends here
+            // ends a line that a full disk has cut short
             let line =
                 if self.torn { [b"\n", &line(folder)[..]].concat() } else { line(folder) };
             let written = file.write_all(&line);
@@ -144,7 +145,7 @@ impl Journal {
         }
     }
 
-    /// Begins anew, with these directories.
+    /// Writes the file again, with only these directories.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
     pub(in crate::vfs) fn rewrite(&mut self, folders: HashSet<Folder>) {
         let Some(dir) = self.dir.as_deref().filter(|_| self.file.is_some()) else { return };
@@ -152,10 +153,10 @@ impl Journal {
         for folder in &folders {
             text.extend_from_slice(&line(folder));
         }
-        // a new file, put in place when it is whole; until then the old one holds the lock
+        // a new file, put in place when it is complete; until then the old one holds the lock
         let (new, name) = (dir.join(NEW), dir.join(NAME));
         let write = || {
-            // what a crash has left, or somebody has put there to lead the server elsewhere
+            // a file that a crash has left, or a link that somebody has made to mislead the server
             let _ = fs::remove_file(&new);
             let mut file = held(&new)?;
             file.write_all(&text)?;
@@ -173,7 +174,7 @@ impl Journal {
         }
     }
 
-    /// Says it once when the journal cannot be written.
+    /// Tells the log when the journal cannot be written, once until it can be again.
     fn check(&mut self, written: io::Result<()>) {
         let torn = std::mem::replace(&mut self.torn, written.is_err());
         if let Err(why) = written
@@ -194,13 +195,13 @@ fn open(dir: &Path, known: &[Arc<Ids>]) -> io::Result<(File, Legacy)> {
     Ok((file, parse(&bytes, known)))
 }
 
-/// Opened for appending, and locked against a second server.
+/// Opens a file for appending, makes it if it is missing, and locks it against a second server.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn held(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
-    // the folder may be somebody else's, who must not lead root anywhere by a link, nor hold the
-    // server by a FIFO
+    // the folder may belong to somebody else, who must not be able to mislead root by a link or
+    // to block the server by a FIFO
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     let there = file.metadata()?;
@@ -208,7 +209,7 @@ fn held(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("has a second name (a hard link)"));
     }
     if !there.is_file() {
-        return Err(io::Error::other(format!("{} is no regular file", path.display())));
+        return Err(io::Error::other(format!("{} is not a regular file", path.display())));
     }
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
         match io::Error::from(errno) {
@@ -221,7 +222,7 @@ fn held(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The kernel's name for the time since it was started.
+/// Returns the kernel's id of the current boot.
 #[expect(clippy::disallowed_methods, reason = "not a served file")]
 fn boot() -> String {
     let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -239,7 +240,7 @@ fn line(folder: &Folder) -> Vec<u8> {
     out
 }
 
-/// What would end a word becomes `%XX`.
+/// Escapes the bytes that would end a word as `%XX`.
 fn escaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for &byte in bytes {
@@ -268,8 +269,9 @@ fn unescaped(word: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A line that cannot be read is left out: a crash may have cut the last one short. So is that of
-/// a user who is none any more: nobody may do anything there.
+/// Reads a journal. Lines that cannot be read are left out: a crash may have cut the last one short.
+/// So are lines with a system user that no user of the server has any more: the server may not act
+/// as that one.
 fn parse(bytes: &[u8], known: &[Arc<Ids>]) -> Legacy {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let head = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();

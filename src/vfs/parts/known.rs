@@ -30,8 +30,8 @@ pub(in crate::vfs) struct ActivePart {
     pub(in crate::vfs) base: OnceLock<Version>,
     /// Set once the upload has lost the part: it is in place or left behind, or another session of
     /// the user goes on with it. The upload holds this lock while it writes to the part or renames
-    /// it, so that the bytes of two sessions never mix. Nobody waits for the lock but a session
-    /// that takes the part over.
+    /// it, so that the bytes of two sessions never mix. Only a session that takes the part
+    /// over waits for the lock.
     gone: Mutex<bool>,
 }
 
@@ -57,7 +57,7 @@ pub(in crate::vfs) struct DeadPart {
 pub(super) struct Known {
     active: BTreeMap<PartKey, Vec<Arc<ActivePart>>>,
     dead: BTreeMap<PartKey, DeadPart>,
-    /// The dead parts by whose share they count for.
+    /// The dead parts, by the share that they count for.
     shares: Shares<PartKey>,
     /// Number of parts in each directory, active and dead.
     folders: HashMap<FileId, usize>,
@@ -81,7 +81,7 @@ impl ActivePart {
         if *gone { Err(FsError::TakenOver) } else { Ok(gone) }
     }
 
-    /// Says whether the upload has lost the part; nobody else changes that until the guard is
+    /// Returns whether the upload has lost the part. Nobody else changes that until the guard is
     /// dropped.
     pub(in crate::vfs) fn gone(&self) -> MutexGuard<'_, bool> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
@@ -205,8 +205,8 @@ impl Known {
         Some(dead)
     }
 
-    /// Records that the user of a dead part has been shown it, and to whose share it belongs: the
-    /// name of a part that an earlier server has left does not tell.
+    /// Records that the user of a dead part has been shown it, and that the part counts for this
+    /// share. The name of a part that an earlier server has left does not tell its user.
     pub(super) fn show(&mut self, key: PartKey, share: Share) {
         let Some(dead) = self.dead.get_mut(&key) else { return };
         dead.shown = true;

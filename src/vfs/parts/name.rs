@@ -1,28 +1,28 @@
-//! Names of part files. A name tells by itself whose upload of which file it is, so that a
-//! part is found again by looking for it, after a restart as well.
+//! Names of part files. The name of a part tells which user uploads which file, so that the part
+//! is found again by its name, even after a restart.
 //!
 //! `.ftpd-part-MARK-TAG.NAME~`: the mark is a hash of the user and the file's name, the tag says
 //! whether an upload writes to it, and the file's own name follows if there is room. The tilde
-//! keeps programs that wait for `*.jpg` from taking a part for one.
+//! keeps programs that wait for `*.jpg` from picking up a part.
 
 use ring::digest::{Context, SHA256};
 
 use crate::vfs::tree::names::PART_PREFIX;
 
-/// Of 255 bytes, what the rest of a part's name leaves for the file's own.
+/// Longest name of a file that fits into the name of its part, which has at most 255 bytes.
 const ROOM: usize = 190;
 
-/// Whose upload, and of which name in its directory.
+/// Hash of a user and the name of a file in its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::vfs) struct Mark([u8; 12]);
 
 impl Mark {
-    /// No other is before it.
+    /// The least of all marks.
     pub(in crate::vfs) const FIRST: Self = Self([0; 12]);
-    /// No other is behind it.
+    /// The greatest of all marks.
     pub(in crate::vfs) const LAST: Self = Self([0xff; 12]);
 
-    /// The mark of a user's uploads under a name.
+    /// Makes the mark of a user's uploads under a name.
     pub(in crate::vfs) fn new(owner: &[u8], name: &[u8]) -> Self {
         let mut hash = Context::new(&SHA256);
         for part in [owner, name] {
@@ -35,44 +35,44 @@ impl Mark {
     }
 }
 
-/// Who writes to a part.
+/// Which upload writes to a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::vfs) enum Tag {
-    /// Nobody: its upload has failed, and may be resumed.
+    /// None: the upload has failed, and may be resumed.
     Dead,
-    /// An upload of the server with this number, or nobody if that server is gone. Odd numbers
-    /// are of those that append.
+    /// The upload with the second number, of the server with the first one. If that server has
+    /// ended, no upload does. The numbers of uploads whose parts are never resumed are odd.
     Active(u32, u64),
 }
 
-/// A part's name, taken apart.
+/// The name of a part, split into its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::vfs) struct PartName {
     pub(in crate::vfs) mark: Mark,
     pub(in crate::vfs) tag: Tag,
-    /// The file's own name; empty where it is too long.
+    /// The file's own name; empty if it is too long.
     pub(in crate::vfs) name: Vec<u8>,
 }
 
 impl PartName {
-    /// Of a file with this name.
+    /// Makes a name for a part of the file with this name.
     pub(in crate::vfs) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
         let name = if name.len() > ROOM { Vec::new() } else { name.to_owned() };
         Self { mark, tag, name }
     }
 
-    /// The same part with another tag.
+    /// Returns the name of the part with another tag.
     pub(in crate::vfs) fn tagged(&self, tag: Tag) -> Self {
         Self { tag, ..self.clone() }
     }
 
-    /// Whether nobody may go on with it: it has what an append has found, which would be joined
-    /// with what another one brings.
+    /// Whether the part is never resumed. It begins with what an append has found, which must not
+    /// be joined with what another append brings.
     pub(in crate::vfs) fn is_lone(&self) -> bool {
         matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }
 
-    /// The number of its upload, while there is one.
+    /// Returns the number of the upload that writes to the part; 0 if none does.
     pub(in crate::vfs) fn upload(&self) -> u64 {
         match self.tag {
             Tag::Dead => 0,
@@ -80,7 +80,7 @@ impl PartName {
         }
     }
 
-    /// The name in the directory.
+    /// Returns the name as it is in the directory.
     pub(in crate::vfs) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(255);
         out.extend_from_slice(PART_PREFIX);
@@ -103,7 +103,7 @@ impl PartName {
         out
     }
 
-    /// Reads a name in a directory.
+    /// Reads a name in a directory. Returns `None` if it is not that of a part.
     pub(in crate::vfs) fn parse(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(PART_PREFIX)?.strip_suffix(b"~")?;
         let (mark, rest) = rest.split_at_checked(24)?;

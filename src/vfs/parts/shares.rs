@@ -1,17 +1,17 @@
-//! Who takes which of a bounded number of shares. When there are too many, whoever has most gives
-//! up the oldest of their own, so that nobody can crowd out the others.
+//! Which of a bounded number of places are taken by whom. When all are taken, the oldest place of
+//! the user who has most is freed, so that nobody can crowd out the others.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-/// Whose shares some are.
+/// Identifies whose share some places belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::vfs) struct Share(u64);
 
 impl Share {
-    /// That of a name.
+    /// Returns the share of a user, by name.
     pub(in crate::vfs) fn of(name: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
@@ -19,12 +19,12 @@ impl Share {
     }
 }
 
-/// The shares that are taken. Each step takes logarithmic time.
+/// The places that are taken, by share. Each method takes logarithmic time.
 #[derive(Debug)]
 pub(in crate::vfs) struct Shares<K> {
     taken: HashMap<Share, BTreeSet<(SystemTime, K)>>,
-    /// Number of shares, the time of the oldest, and whose they are: the largest at the end, and
-    /// of equal ones that with the oldest.
+    /// For each share: its number of places, the time of the oldest one, and the share. The
+    /// largest is the last, and among equal ones that with the oldest place.
     ranks: BTreeSet<(usize, Reverse<SystemTime>, Share)>,
 }
 
@@ -38,12 +38,12 @@ impl<K: Ord + Copy> Shares<K> {
         self.change(share, |taken| taken.insert((since, key)));
     }
 
-    /// Gives one back, with the values that it was taken with.
+    /// Frees a place, which is named by the values that it was taken with.
     pub(in crate::vfs) fn give_back(&mut self, share: Share, since: SystemTime, key: K) {
         self.change(share, |taken| taken.remove(&(since, key)));
     }
 
-    /// The place that has to be given up next: the oldest of whoever has most.
+    /// Returns the place that is to be freed next: the oldest one of the largest share.
     pub(in crate::vfs) fn next(&self) -> Option<K> {
         let (_, _, share) = self.ranks.last()?;
         self.taken.get(share)?.first().map(|(_, key)| *key)
@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(shares.next(), Some(n));
             shares.give_back(bob, at(u64::from(n)), n);
         }
-        // of two who have equally many, the one with the oldest
+        // of two users who have equally many, the one with the oldest place
         assert_eq!(shares.next(), Some(1));
         shares.give_back(ann, at(1), 1);
         shares.give_back(bob, at(4), 4);

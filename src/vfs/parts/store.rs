@@ -1,5 +1,5 @@
-//! The store of all parts of the server. The lock on what it knows is never held
-//! during a system call.
+//! The store of all parts of the server. What it knows and the journal have locks of their own, and
+//! the first of them is never held during a system call.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -31,7 +31,7 @@ pub struct Parts {
     /// Number of parts, so that nobody looks for one while there are none.
     count: AtomicUsize,
     known: Mutex<Known>,
-    /// Locked before `known` where both are.
+    /// A thread that needs both locks takes this one before `known`.
     journal: Mutex<Journal>,
     /// Number of dead parts that are kept.
     most: usize,
@@ -44,7 +44,7 @@ pub struct Parts {
 const MOST_DEAD: usize = 50_000;
 
 impl Parts {
-    /// Opens the journal in `state_dir`. Returns what an earlier server has left, too.
+    /// Opens the journal in `state_dir`. Also returns what an earlier server has left.
     pub(super) fn new(
         state_dir: Option<&Path>,
         keep: Option<Duration>,
@@ -184,8 +184,8 @@ impl Parts {
         if self.are_there() { self.known().dead(key).cloned() } else { None }
     }
 
-    /// Looks at a part that was found in a directory. An unknown one may be another server's; it
-    /// is removed when it has waited long enough.
+    /// Looks at a part that was found in a directory. An unknown part may be another server's,
+    /// and is removed when it has waited long enough.
     pub(in crate::vfs) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
         let key = PartKey { dir: dir_id, mark: name.mark };
         let known = self.known().has(key, name.tag);
@@ -259,7 +259,7 @@ mod tests {
     use crate::vfs::path::VirtualPath;
     use crate::vfs::tree::place::as_path;
 
-    /// Leaves a part of a failed upload in a home.
+    /// Leaves a part of a failed upload in a home, as a server would.
     #[expect(clippy::disallowed_methods, reason = "what a test serves")]
     fn leave(parts: &Parts, home: &Path, user: &str, name: &str) {
         let folder = folder(home);
@@ -280,7 +280,7 @@ mod tests {
         Folder { home: home.to_owned(), path: VirtualPath::root(), ids: None }
     }
 
-    /// The names whose parts are left, on the disk.
+    /// Returns the names of which parts are left on the disk.
     fn left(home: &Path) -> Vec<String> {
         let names = part_names(folder(home).open().unwrap().0);
         let mut names: Vec<_> =

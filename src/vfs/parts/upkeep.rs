@@ -19,8 +19,8 @@ use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::{lstat, rename};
 
 impl Parts {
-    /// Takes over what an earlier server has left. The journal is in `state_dir`; sessions may
-    /// have acted as one of `users`.
+    /// Opens the store, and takes over what an earlier server has left. The journal is in
+    /// `state_dir`; sessions may have acted as one of the system users in `users`.
     pub fn start(state_dir: Option<&Path>, keep: Option<Duration>, users: &[Arc<Ids>]) -> Self {
         let (parts, legacy) = Self::new(state_dir, keep, users);
         parts.inherit(&legacy);
@@ -56,7 +56,7 @@ impl Parts {
         for name in part_names(&dir) {
             let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
             let key = PartKey { dir: id_of(&stat), mark: name.mark };
-            // a part of this server, which has been running for a while then
+            // this server has left the part itself
             if name.tag == Tag::Dead && self.dead(key).is_some() {
                 continue;
             }
@@ -99,7 +99,7 @@ impl Parts {
             }
         }
         let upload = self.next_upload();
-        // the name of the part does not tell its user before that one asks for it
+        // the user becomes known when that user asks for the part; until then, the home counts
         let share = Share::of(folder.home.as_os_str().as_bytes());
         let folder = folder.clone();
         let (base, shown) = (None, false);

@@ -1,10 +1,10 @@
-//! Lookups below a directory that never lead out of it, links included.
+//! Lookups that never lead out of a directory, not even by a link.
 //!
 //! The kernel confines them (`openat2` with `RESOLVE_BENEATH`). Where it cannot, on Linux before
-//! 5.6 or in a container that does not know the call, a lookup walks down name by name: each step
-//! opens one name, which must be no link, in a directory that is held, and `..` in the text of a
-//! link takes a name off the way that was walked. Either way a lookup holds a few descriptors,
-//! however long its path.
+//! 5.6 or in a container that does not know the call, a lookup walks down name by name. Each step
+//! opens one name, without following links, in a directory that is held open; `..` in the text of
+//! a link removes the last name from the way that was walked. Either way, a lookup holds only a
+//! few descriptors, however long its path.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,48 +22,51 @@ use crate::vfs::error::FsError;
 #[derive(Debug)]
 pub(in crate::vfs) struct Root(OwnedFd);
 
-/// Where a walk has come to.
+/// The state of a walk down a path.
 struct Walk<'r> {
     root: BorrowedFd<'r>,
-    /// The names from the root to here; none was a link when it was passed.
+    /// The names from the root to the current directory. None was a link when the walk passed it.
     names: Vec<Vec<u8>>,
-    /// The last directories of the way, the deepest at the back.
+    /// Handles of the last few directories of the way, the deepest at the back.
     held: VecDeque<OwnedFd>,
-    /// What is still to be walked, the next name at the back.
+    /// The names that are left to walk, the next one at the back.
     todo: Vec<Vec<u8>>,
+    /// Number of links that were followed.
     links: u32,
 }
 
-/// A directory that something is to be done in.
+/// The directory of the last name of a path.
 #[derive(Debug)]
 pub(in crate::vfs) enum Parent<'r> {
     Root(BorrowedFd<'r>),
     Below(OwnedFd),
 }
 
-/// What a walk ended with.
+/// Result of a walk.
 pub(in crate::vfs) struct Walked {
-    /// Without links.
+    /// The path that was walked, without links.
     pub(in crate::vfs) path: Vec<u8>,
+    /// What was opened at its end.
     pub(in crate::vfs) end: Result<OwnedFd>,
 }
 
-/// The kernel's own limit on paths, with their NUL.
+/// The kernel's own limit on the length of a path, including its NUL.
 const PATH_MAX: usize = 4096;
 
 /// The kernel's own limit on links in one lookup.
 const MOST_LINKS: u32 = 40;
 
-/// Number of directories that a walk holds, so that a `..` seldom makes it begin again.
+/// Number of directories that a walk holds open, so that a `..` rarely makes it start over.
 const HELD: usize = 8;
 
-/// The kernel gives up a lookup with `..` in it when something is renamed meanwhile.
+/// Number of times that a lookup is tried: the kernel gives up one that contains `..` when
+/// something is renamed meanwhile.
 const TRIES: u32 = 16;
 
-/// How the kernel is asked.
+/// Flags that make the kernel confine a lookup.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
-/// A directory that is only held, for lookups.
+/// Flags to open a directory only for lookups.
 const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Root {
@@ -71,7 +74,7 @@ impl Root {
         Self(dir)
     }
 
-    /// Opens what a path leads to; with [`OFlags::NOFOLLOW`] a link at its end is not followed.
+    /// Opens what a path leads to. With [`OFlags::NOFOLLOW`], a link at its end is not followed.
     pub(in crate::vfs) fn open(
         &self,
         path: &Path,
@@ -83,7 +86,7 @@ impl Root {
         asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
     }
 
-    /// The path of what a path leads to, without links.
+    /// Returns a path without links that leads to what `path` leads to.
     pub(in crate::vfs) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let strict = BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -97,8 +100,8 @@ impl Root {
         }
     }
 
-    /// The directory of a path's last name, and that name: with the slash behind it, if it has
-    /// one, which says to the system that it is a directory's.
+    /// Returns the directory of a path's last name, and that name. The name keeps a slash at its
+    /// end, which tells the system that it must be a directory's.
     pub(in crate::vfs) fn parent<'p>(
         &self,
         path: &'p Path,
@@ -116,7 +119,7 @@ impl Root {
         }
     }
 
-    /// Asks the kernel, unless it is one that cannot confine a lookup.
+    /// Asks the kernel. Returns `None` if it cannot confine a lookup.
     fn ask(
         &self,
         path: &Path,
@@ -142,7 +145,7 @@ impl Root {
         None
     }
 
-    /// Walks down name by name.
+    /// Looks a path up name by name.
     pub(in crate::vfs) fn walk(&self, path: &Path, flags: OFlags, mode: Mode) -> Walked {
         let bytes = path.as_os_str().as_bytes();
         let mut walk = Walk {
@@ -162,14 +165,14 @@ impl Root {
 }
 
 impl Walk<'_> {
-    /// Puts a path in front of what is still to be walked.
+    /// Puts a path in front of the names that are left to walk.
     fn plan(&mut self, path: &[u8]) -> Result<()> {
         if path.starts_with(b"/") {
             return Err(Errno::XDEV);
         }
         let is_last = self.todo.is_empty();
         if is_last && path.ends_with(b"/") {
-            // what is named so must be a directory
+            // a path that ends with a slash must lead to a directory
             self.todo.push(b".".to_vec());
         }
         let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
@@ -202,10 +205,10 @@ impl Walk<'_> {
         openat(self.dir()?, ".", flags, mode)
     }
 
-    /// The directory that the walk has come to.
+    /// Returns the current directory, and opens it again if the walk does not hold it any more.
     fn dir(&mut self) -> Result<BorrowedFd<'_>> {
         if self.held.is_empty() {
-            // a link has led up by more than is held
+            // a link has led further up than directories are held
             for name in std::mem::take(&mut self.names) {
                 let next = openat(
                     self.here(),
@@ -231,7 +234,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A name that more is to be looked up in.
+    /// Enters the directory that has a name, or follows the link that has it.
     fn descend(&mut self, name: Vec<u8>) -> Result<()> {
         let opened =
             openat(self.dir()?, as_path(&name), HOLD | OFlags::NOFOLLOW, Mode::empty());
@@ -243,7 +246,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The last name; nothing where it is a link that is to be followed.
+    /// Opens what has the last name. Returns `None` if it is a link, which is followed then.
     fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>> {
         let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::EXCL);
         match openat(self.dir()?, as_path(name), flags | OFlags::NOFOLLOW, mode) {
@@ -260,7 +263,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks on where a link leads, if the name is that of one.
+    /// Puts the text of a link in front of the names that are left to walk. Fails with `otherwise`
+    /// if the name is not that of a link.
     fn follow(&mut self, name: &[u8], otherwise: Errno) -> Result<()> {
         let text = readlinkat(self.dir()?, as_path(name), Vec::new()).map_err(|_| otherwise)?;
         self.links += 1;
@@ -280,7 +284,8 @@ impl AsFd for Parent<'_> {
     }
 }
 
-/// What comes out of a lookup; it has no other use for this error.
+/// Turns an error of a lookup into one of the file system. Lookups use `EXDEV` only for paths that
+/// lead out.
 fn refusal(why: Errno) -> FsError {
     if why == Errno::XDEV { FsError::Outside } else { why.into() }
 }
@@ -299,7 +304,7 @@ mod tests {
 
     use super::*;
 
-    /// A home with links of all kinds, and something outside of it.
+    /// Makes a home with links of all kinds, and something outside of it.
     #[expect(clippy::disallowed_methods, reason = "what a test serves")]
     fn home() -> (tempfile::TempDir, Root) {
         let outer = tempfile::tempdir().unwrap();

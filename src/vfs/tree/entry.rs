@@ -96,7 +96,7 @@ impl Entry {
         Self { part: Some(*upload), ..Self::of_stat(name, stat) }
     }
 
-    /// Replaces size and time, of a link those of its target, by those of a part.
+    /// Replaces size and time by those of a part. For a link, this changes its target.
     #[allow(
         clippy::unnecessary_cast,
         clippy::cast_lossless,

@@ -1,8 +1,8 @@
-//! Homes that are made when their user logs in (`create_home`).
+//! The home directories of users, which can be made at login (`create_home`).
 //!
-//! Others may be able to make links and directories on the way to a home. So the way is gone one
-//! directory at a time, each held open, and a link is followed only if root or the server's user
-//! has made it.
+//! Other users may be able to make links and directories on the way to a home. So when a home is
+//! made, its path is followed one directory at a time, each held open, and a link only if root or
+//! the server's user has made it.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -35,10 +35,10 @@ pub struct Home {
 /// Number of links that are followed at most, as in the system's own lookups.
 const LINKS: u32 = 40;
 
-/// The mode of a directory until it has its own.
+/// Mode of a new directory until its own mode is set.
 const NOBODYS: Mode = Mode::RWXU;
 
-/// A directory that is only held.
+/// Flags to open a directory only for lookups.
 const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Home {
@@ -84,8 +84,8 @@ pub(super) fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, HELD, Mode::empty())
 }
 
-/// Holds the directory that a path names, and makes what is missing of it, with `mode` and for the
-/// user whom this thread acts as: `ids`, or the server's.
+/// Opens the directory that a path names. Missing directories are made with `mode`, for the system
+/// user that this thread acts as: `ids`, or the server's.
 fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<OwnedFd, FsError> {
     let mut rest = parts(path);
     let mut dir = root()?;
@@ -126,13 +126,13 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(part).collect()
 }
 
-/// Where a link leads that may be followed.
+/// Returns the target of a link, if the link may be followed.
 fn link(dir: &OwnedFd, name: &OsStr, links: u32) -> Result<PathBuf, FsError> {
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
         return Err(FsError::NotADirectory);
     }
-    // the real number stays the server's, whoever this thread acts as
+    // the real user id stays the server's, whoever this thread acts as
     if stat.st_uid != 0 && stat.st_uid != getuid().as_raw() {
         let name = Path::new(name).display();
         let why = format!("'{name}' is a link that somebody else has made");
@@ -145,7 +145,7 @@ fn link(dir: &OwnedFd, name: &OsStr, links: u32) -> Result<PathBuf, FsError> {
     Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
 }
 
-/// Makes a directory. Another login may make it at the same time.
+/// Makes a directory, unless another login makes it at the same time.
 fn make_one(dir: &OwnedFd, name: &OsStr, mode: u32, ids: Option<&Ids>) -> Result<(), FsError> {
     match (mkdirat(dir, name, NOBODYS), ids) {
         (Ok(()), _) => Ok(set_mode(&opened(dir, name)?, mode)?),
@@ -157,11 +157,11 @@ fn make_one(dir: &OwnedFd, name: &OsStr, mode: u32, ids: Option<&Ids>) -> Result
     }
 }
 
-/// Makes a directory as the server's user, and gives it away.
+/// Makes a directory as the server's user, and gives it to `ids`.
 fn make_for(dir: &OwnedFd, name: &OsStr, mode: u32, ids: &Ids) -> Result<(), FsError> {
     if !is_ours(&fstat(dir)?) {
-        // somebody could put another directory in its place before it is given away
-        let why = "others than the server may change the directory above the home";
+        // somebody could replace it by another directory before it is given away
+        let why = "users other than the server's may change the directory above the home";
         return Err(FsError::Denied(io::Error::new(io::ErrorKind::PermissionDenied, why)));
     }
     match mkdirat(dir, name, NOBODYS) {
@@ -185,13 +185,14 @@ fn opened(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     openat(dir, name, flags, Mode::empty())
 }
 
-/// Whatever umask the process has. The bit that hands a directory's group on stays.
+/// Sets the mode of a new directory, whatever the umask of the process. A set-group-ID bit that it
+/// has got from the directory above it stays.
 fn set_mode(home: &OwnedFd, mode: u32) -> rustix::io::Result<()> {
     let inherited = Mode::from_raw_mode(fstat(home)?.st_mode) & Mode::SGID;
     fchmod(home, Mode::from_raw_mode(mode) | inherited)
 }
 
-/// Whether nobody but root and the server can replace what is made in a directory.
+/// Whether only root and the server's user can replace what is made in a directory.
 fn is_ours(stat: &Stat) -> bool {
     let (own, group) = (geteuid().as_raw(), getegid().as_raw());
     let mode = Mode::from_raw_mode(stat.st_mode);

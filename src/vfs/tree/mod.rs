@@ -80,7 +80,7 @@ impl Tree {
         Ok((dir, stat))
     }
 
-    /// Opens the directory of a path, for work on what has the last name or will get it.
+    /// Opens the directory of the last name of a path. The name may be new.
     pub(in crate::vfs) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
         if path.is_directory_s() {
             return Err(FsError::IsADirectory);
@@ -106,7 +106,7 @@ impl Tree {
         Ok((file, size))
     }
 
-    /// Opens a file. Lookups follow links, but not to make a file; a FIFO does not block.
+    /// Opens a file. Links are followed, but not to make a file. A FIFO does not block the caller.
     pub(in crate::vfs) fn open_file(
         &self,
         path: &VirtualPath,
@@ -182,7 +182,7 @@ impl Tree {
         Ok(Entry::of_stat(path.name().to_owned(), &stat))
     }
 
-    /// Describes what has a name, as its directory lists it: a link is shown as a link.
+    /// Describes the entry with a name, as its directory lists it: a link is shown as a link.
     pub(in crate::vfs) fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         self.entry_with(path, |path| self.stat(path))
     }
@@ -201,8 +201,8 @@ impl Tree {
         Ok(entry)
     }
 
-    /// Adds to a link where it leads, which `look` describes. Nothing is told of a link that leads
-    /// outside.
+    /// Adds the target, which `look` describes, to the entry of a link. Of a link that leads
+    /// outside, nothing is added.
     pub(in crate::vfs) fn add_target(
         &self,
         entry: &mut Entry,

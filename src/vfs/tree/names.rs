@@ -62,7 +62,7 @@ impl Names {
         Ok(true)
     }
 
-    /// Whether the remaining names are all reserved. Parts do not keep a directory.
+    /// Whether the remaining names are all reserved for parts.
     pub(in crate::vfs) fn are_reserved(&mut self) -> Result<bool, FsError> {
         let mut name = Vec::new();
         while self.take(&mut name)? {

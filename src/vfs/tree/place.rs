@@ -54,7 +54,7 @@ impl Place {
         lstat(&self.dir, &self.name)
     }
 
-    /// Opens what has the name, without following a link. A FIFO does not block the caller.
+    /// Opens the file with this name, without following a link. A FIFO does not block the caller.
     pub(in crate::vfs) fn open(&self, flags: OFlags) -> rustix::io::Result<File> {
         open(&self.dir, &self.name, flags)
     }
@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-/// Opens a name in a directory, without following a link. A FIFO does not block the caller.
+/// Opens a file in a directory, without following a link. A FIFO does not block the caller.
 pub(in crate::vfs) fn open(
     dir: impl AsFd,
     name: &[u8],
@@ -111,13 +111,13 @@ pub(in crate::vfs) fn rename_new(
     }
 }
 
-/// Opens a directory for reading and syncing of which only a handle for lookups is held.
+/// Opens a directory, of which a handle for lookups is held, for reading and syncing.
 pub(in crate::vfs) fn reopened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(dir, ".", flags, Mode::empty())
 }
 
-/// Turns a name into what system calls take.
+/// Turns a name into the type that system calls take.
 pub(in crate::vfs) fn as_path(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }

@@ -1,4 +1,4 @@
-//! What a new version of a file takes over from the old one besides its name.
+//! The attributes that a new version of a file takes over from the old one.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -8,17 +8,17 @@ use rustix::fs::{
     fsetxattr, fstat,
 };
 
-/// The access control list is one of the extended attributes.
+/// Name of the extended attribute that holds the access control list.
 const ACL: &CStr = c"system.posix_acl_access";
 
-/// These speak of the content, and so not of another one.
+/// Extended attributes that describe the content, and so do not fit another one.
 const OF_CONTENT: [&CStr; 3] = [c"security.capability", c"security.ima", c"security.evm"];
 
-/// The system gives no more of names, nor of a value.
+/// The system's limit on the size of an attribute, and of the list of their names.
 const MOST: usize = 64 << 10;
 
-/// Gives `new`, just made with `mode`, the owner, the extended attributes and the mode of the
-/// old file, as far as this process may.
+/// Gives a new file, just made with `mode`, the owner, the extended attributes and the mode of the
+/// old one, as far as this process may.
 pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32) {
     let Ok(blank) = fstat(new) else { return };
     let strange = blank.st_uid != stat.st_uid || blank.st_gid != stat.st_gid;
@@ -28,7 +28,7 @@ pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32)
         let _ = fchown(new, Some(uid), Some(gid)).or_else(|_| fchown(new, None, Some(gid)));
     }
     if !copy_attributes(old, new) {
-        // the directory may have given the new one a list that the old one does not have
+        // the directory may have given the new file a list that the old one does not have
         let _ = fremovexattr(new, ACL);
     }
     if strange || blank.st_mode & 0o7777 != mode {
@@ -36,7 +36,7 @@ pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32)
     }
 }
 
-/// Says whether an access control list was among them.
+/// Copies the extended attributes, and returns whether an access control list was among them.
 fn copy_attributes(old: &File, new: &File) -> bool {
     let mut names = [0_u8; 1024];
     let short = flistxattr(old, &mut names[..]).map(|len| names.get(..len));
@@ -62,7 +62,7 @@ fn copy_attributes(old: &File, new: &File) -> bool {
         value.resize(MOST, 0);
         if let Ok(len) = fgetxattr(old, name, value.as_mut_slice()) {
             let value = value.get(..len).unwrap_or_default();
-            // what may not be set is not ours to give
+            // an attribute that this process may not set is left out
             let _ = fsetxattr(new, name, value, XattrFlags::empty());
         }
     }

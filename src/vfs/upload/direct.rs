@@ -12,7 +12,7 @@ use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{id_of, regular};
 
-/// A file in place that any number of uploads write to as their bytes come.
+/// A file in place that an upload writes to directly, maybe at the same time as other uploads.
 #[derive(Debug)]
 pub(super) struct Direct {
     uploads: Arc<Uploads>,
@@ -112,8 +112,8 @@ impl Drop for Direct {
     }
 }
 
-/// Opens a regular file, or makes it with `mode` if it is missing, unless the upload begins behind
-/// bytes that should be there. Returns the file, its size, and whether it was made.
+/// Opens a regular file, or makes it with `mode` if it is missing. Only an upload that begins at an
+/// offset needs the file to exist. Returns the file, its size, and whether it was made.
 fn open_or_make(
     uploads: &Uploads,
     path: &VirtualPath,
@@ -124,7 +124,7 @@ fn open_or_make(
     let append = matches!(store, Store::Append(_));
     let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
     let new = existing | OFlags::CREATE | OFlags::EXCL;
-    // if somebody else makes it between the two, it is found the second time
+    // if somebody else makes the file between the two calls, the second round finds it
     for _ in 0..2 {
         if !uploads.rules.overwrite {
             if matches!(store, Store::At(offset) if offset > 0) {
@@ -145,6 +145,6 @@ fn open_or_make(
             other => return Ok((other?, 0, true)),
         }
     }
-    // a link that leads to nothing
+    // the name is that of a link that leads to nothing
     Err(FsError::NotFound)
 }

@@ -20,8 +20,8 @@ pub(super) struct Existing {
 /// Number of links that may lead to links one after the other.
 const LINKS: u32 = 16;
 
-/// Opens what has a name, for writing or only for appending. Links are followed, so the file may
-/// lie in another place, which is returned. There may be no such file.
+/// Opens the file at a place, for writing or only for appending. Follows links, and returns the
+/// place where the file lies. There may be no such file.
 pub(super) fn find(
     tree: &Tree,
     mut place: Place,

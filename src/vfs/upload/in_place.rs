@@ -29,7 +29,7 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    /// Waits until no other upload changes the file.
+    /// Waits until no other upload changes the file, and prepares to change it.
     pub(super) fn open(
         uploads: &Arc<Uploads>,
         place: Place,
@@ -54,7 +54,7 @@ impl InPlace {
         };
         let append = store != Store::Replace && offset == former;
         if append {
-            // nothing is lost of what programs other than this server may append meanwhile
+            // so that the upload overwrites nothing that other programs append meanwhile
             fcntl_setfl(&file, OFlags::APPEND | OFlags::NONBLOCK)?;
         }
         let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset));
