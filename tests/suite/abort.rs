@@ -11,8 +11,8 @@ use crate::client::{Client, drain, port_command, reset};
 use crate::param::DeafPort;
 use crate::server::{Server, eventually};
 
-/// More than all buffers between a server and a client that does not read, and no work to
-/// make.
+/// Size of a file that is larger than all buffers between the server and a client that does not
+/// read. The file is sparse, so that it needs no space.
 const HUGE: u64 = 256 << 20;
 
 fn with_huge_file() -> Server {
@@ -22,14 +22,14 @@ fn with_huge_file() -> Server {
     server
 }
 
-/// A RETR that has begun and cannot end, because nobody reads what it sends.
+/// Begins a RETR that cannot end, because nobody reads what the server sends.
 fn stuck_download(client: &mut Client) -> TcpStream {
     let data = client.passive();
     client.cmd("RETR huge", 150);
     data
 }
 
-/// The session is as good as new.
+/// Checks that the session works as before: replies, an upload and a download.
 fn goes_on(server: &Server, client: &mut Client) {
     server.put("small", "text");
     assert_eq!(client.download("RETR small"), b"text");
@@ -37,7 +37,7 @@ fn goes_on(server: &Server, client: &mut Client) {
     assert_eq!(server.get("small"), b"more");
 }
 
-/// How many bytes a 211 reply to STAT tells of.
+/// The number of transferred bytes in the reply to STAT.
 fn bytes_so_far(client: &mut Client) -> u64 {
     let reply = client.cmd("STAT", 211);
     let words: Vec<_> = reply.split([' ', ',']).collect();
@@ -89,7 +89,7 @@ fn abor_ends_a_classic_upload_and_what_came_before_it_stays() {
     goes_on(&server, &mut client);
 }
 
-/// Links to a path of thousands of bytes make a listing that is long and quickly made.
+/// Makes links to a path of thousands of bytes: a long listing that is quick to set up.
 fn long_listing(server: &Server) {
     let name = "d".repeat(250);
     let path = vec![name; 15].join("/");
@@ -118,7 +118,7 @@ fn abor_ends_a_listing() {
 fn abor_comes_with_telnet_ip_and_synch_as_urgent_bytes() {
     let server = with_huge_file();
     let mut client = Client::bob(&server);
-    // what is sent as urgent data, and what behind it: as BSD ftp, lftp, RFC 854 and others do
+    // urgent bytes and those behind them, as sent by BSD ftp, lftp, RFC 854 and others
     for (before, urgent, behind) in [
         (&b""[..], &b"\xff\xf4\xff"[..], &b"\xf2ABOR\r\n"[..]),
         (b"\xff\xf4", b"\xff\xf2", b"ABOR\r\n"),
@@ -223,7 +223,7 @@ fn abor_in_the_same_packet_as_its_transfer_ends_it() {
     client.expect(200);
     client.expect(226);
     drain(&mut data);
-    // while nobody comes to the passive port, too
+    // nor while nobody connects to the passive port
     client.passive_address("EPSV");
     client.raw(b"STOR new\r\nABOR\r\n");
     client.expect(426);
@@ -465,7 +465,7 @@ fn a_download_whose_client_is_gone_is_logged_and_lets_go_of_everything() {
     }
 }
 
-/// How many files are open once nothing goes on.
+/// The number of open files once the server is idle.
 fn settled(server: &Server) -> usize {
     let mut least = usize::MAX;
     eventually("the sessions have ended", || {
@@ -521,7 +521,7 @@ fn an_upload_cut_off_by_a_reset_is_426() {
     assert!(!server.log().contains("complete"), "{}", server.log());
 }
 
-/// The reset may be there before anybody has looked at the connection.
+/// The reset may arrive before the server has looked at the connection.
 #[test]
 fn an_upload_whose_connection_was_reset_before_it_began_is_no_success() {
     let server = Server::start();
@@ -613,8 +613,8 @@ fn a_client_that_is_gone_is_noticed_behind_a_full_queue_of_commands() {
     server.wait_for_log("ended");
 }
 
-/// A client that has said QUIT may close its side; a reset says that it was killed, however it is
-/// found out: by a reply that cannot be sent, or behind a full queue of commands.
+/// After QUIT a client may close its side. A reset means that it was killed, whether the server
+/// notices it by a reply that cannot be sent or behind a full queue of commands.
 #[test]
 fn a_reset_behind_quit_leaves_the_old_version_in_place() {
     let many = "NOOP\r\n".repeat(300);
@@ -678,7 +678,7 @@ fn a_client_that_is_gone_ends_the_wait_for_its_data_connection() {
     }
 }
 
-/// What is read before anything is connected hears the client as a transfer does.
+/// While the server reads a file to answer SIZE, it obeys ABOR as during a transfer.
 #[test]
 fn abor_ends_the_counting_of_a_file_in_ascii_type() {
     let server = Server::start();
@@ -705,7 +705,7 @@ fn abor_ends_the_counting_of_a_file_in_ascii_type() {
     assert_eq!(server.home().join("long").metadata().unwrap().len(), size);
 }
 
-/// A client that is gone is not worked for.
+/// The server stops counting when the client is gone.
 #[test]
 fn the_counting_of_a_file_in_ascii_type_ends_with_the_client() {
     let server = Server::start();
@@ -720,8 +720,8 @@ fn the_counting_of_a_file_in_ascii_type_ends_with_the_client() {
     client.expect_close();
 }
 
-/// Files that are changed in place are changed by one upload at a time; the others wait some
-/// seconds, and hear their clients meanwhile.
+/// One upload at a time changes a file in place. The others wait some seconds for their turn, and
+/// obey ABOR meanwhile.
 #[test]
 fn abor_ends_the_wait_for_another_upload() {
     let server = Server::start();

@@ -61,7 +61,7 @@ fn each_kind_of_hash_lets_its_password_in_and_no_other() {
             assert!(code == 530 || code == 501, "{name} {wrong}: {code}");
         }
     }
-    // beside them clear text does as before
+    // passwords in clear text work beside them
     Client::bob(&server).cmd("QUIT", 221);
     assert!(!server.log().contains("tops3cret") && !server.log().contains("saltsalt"));
 }
@@ -95,7 +95,8 @@ fn a_reload_changes_from_clear_text_to_a_hash_and_back() {
     Client::bob(&server).cmd("QUIT", 221);
 }
 
-/// Sends a wrong password many times at once; how long the last answer takes, beyond the penalty.
+/// Sends a wrong password many times at once. Returns how long the last answer takes beyond the
+/// penalty.
 fn refusals(server: &Server, name: &str) -> Duration {
     let mut clients: Vec<_> = (0..6).map(|_| Client::connect(server)).collect();
     for client in &mut clients {
@@ -113,7 +114,7 @@ fn refusals(server: &Server, name: &str) -> Duration {
 
 #[test]
 fn an_unknown_user_takes_as_long_as_a_known_one() {
-    // six of these, one after the other, take longer than the penalty, so that they show
+    // six of these, one after the other, take longer than the penalty, so that waiting is noticed
     let slow = BCRYPT.replace("$2b$04$", "$2b$12$");
     let server =
         Server::setup().server("password_workers = 1").section(&section("slow", &slow)).start();
@@ -169,7 +170,7 @@ fn a_login_whose_turn_does_not_come_in_time_is_421() {
     }
     assert!(late > 0, "no machine checks twelve of these in two seconds");
     server.wait_for_log("too many logins wait");
-    // those that were given up cost nothing any more
+    // checks that were abandoned use no time
     Client::bob(&server).cmd("QUIT", 221);
 }
 
@@ -275,7 +276,7 @@ fn a_template_says_what_its_users_do_not_and_user_in_home_is_their_name() {
     assert_eq!(otto.cmd("PASS shared", 230), "230 Hello Otto");
     assert_eq!(otto.cmd("SIZE mine", 213), "213 1");
     otto.cmd("STOR y", 550);
-    // nobody is called like the template
+    // no user has the template's name
     let mut client = Client::connect(&server);
     for name in ["staff", "template:staff"] {
         client.cmd(&format!("USER {name}"), 331);
@@ -388,7 +389,7 @@ fn old_and_new_keys_of_anonymous_users_must_not_contradict_each_other() {
 }
 
 #[test]
-fn anonymous_users_that_are_not_enabled_are_nobody() {
+fn anonymous_names_are_unknown_unless_enabled() {
     for section in ["enabled = off", "expires = 2020-01-01"] {
         let server =
             Server::setup().section(&format!("[anonymous]\nhome = home\n{section}\n")).start();
@@ -399,7 +400,7 @@ fn anonymous_users_that_are_not_enabled_are_nobody() {
 }
 
 #[test]
-fn who_is_disabled_or_has_expired_is_refused_like_a_stranger() {
+fn a_disabled_or_expired_user_is_refused_like_a_stranger() {
     let account = |name: &str, line: &str| section(name, "right") + line + "\n";
     let server = Server::setup()
         .section(&account("off", "enabled = off"))
@@ -478,7 +479,7 @@ fn a_missing_home_is_made_at_login_with_the_mode_that_its_user_gives() {
         let meta = fs::metadata(&home).unwrap();
         let own = fs::metadata(server.home()).unwrap();
         assert_eq!((meta.mode() & 0o777, meta.uid()), (mode, own.uid()), "{name}");
-        // and once more, when it was removed meanwhile
+        // and again after it was removed
         fs::remove_dir_all(&home).unwrap();
         Client::login(&server, name, "x").cmd("QUIT", 221);
         assert!(home.is_dir());
@@ -568,14 +569,14 @@ fn the_message_of_a_folder_is_shown_to_whoever_enters_it() {
     assert!(bob.cmd("CWD /long", 250).len() < 20_000);
     bob.cmd("CDUP", 250);
     bob.cmd("NOOP", 200);
-    // it is off unless somebody asks for it
+    // it is off by default
     let server = Server::start();
     server.put("a/.message", "Mind the gap");
     assert_eq!(Client::bob(&server).cmd("CWD a", 250), "250 Directory changed");
 }
 
 #[test]
-fn a_fifo_as_message_holds_nobody_up() {
+fn a_fifo_in_place_of_the_folder_message_delays_no_session() {
     let server = Server::setup().user("folder_message = on").start();
     let fifo = server.home().join(".message");
     assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
@@ -724,12 +725,12 @@ fn a_users_file_that_is_not_there_or_cannot_be_read_is_a_fault() {
     let (code, found) = check(dir.path());
     assert_eq!((code, found.len()), (78, 1));
     assert!(found[0].starts_with("ftpd.ini:2: [server] users_file: 'users' is not there"));
-    // a directory in the place of a file of one
+    // a directory instead of a single file
     fs::create_dir_all(dir.path().join("users/x.ini")).unwrap();
     let (code, found) = check(dir.path());
     assert_eq!((code, found.len()), (78, 1), "{found:?}");
     assert!(found[0].contains("users/x.ini: cannot be read"), "{found:?}");
-    // one file does as well, and users in it alone
+    // a single file works as well, even if it holds all users
     program::write(dir.path(), "[server]\nusers_file = users\n");
     fs::remove_dir_all(dir.path().join("users")).unwrap();
     write(dir.path(), "users", &bob);
@@ -744,7 +745,7 @@ fn a_users_file_that_is_not_there_or_cannot_be_read_is_a_fault() {
 
 // passwd
 
-/// Runs the program with this as its standard input.
+/// Runs the program with `input` as its standard input.
 fn run_with(dir: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
         .args(arguments)
@@ -856,7 +857,7 @@ fn passwd_write_refuses_a_user_without_a_section_and_changes_nothing() {
     assert_eq!(text(dir.path(), "ftpd.ini"), ini);
 }
 
-/// The program on a terminal of its own: what it says, and a way to type.
+/// The program on a terminal of its own: its output, and a way to type.
 struct Typist {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -902,7 +903,7 @@ impl Typist {
         self.child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
     }
 
-    /// All that was said, once the shell has told whether the terminal echoes.
+    /// All output, once the shell has said whether the terminal echoes.
     fn end(mut self) -> String {
         self.wait_for("echo ");
         drop(self.child.stdin.take());
@@ -970,7 +971,7 @@ fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
 }
 
 #[test]
-fn who_stands_twice_is_left_alone_for_the_other_one_would_still_be_there() {
+fn a_user_with_two_sections_is_neither_removed_nor_changed() {
     let main = section("bob", "x") + &section("bob", "y");
     let other = format!("[server]\nusers_file = more.ini\n{}", section("bob", "x"));
     for (ini, more, places) in [
@@ -1096,7 +1097,7 @@ fn files_keep_their_owner() {
 }
 
 #[test]
-fn users_lists_who_may_log_in_and_who_was_here_last() {
+fn users_lists_who_may_log_in_and_the_last_logins() {
     let mut server = Server::setup()
         .server("max_download = 2M\nenable_anonymous = on\nanonymous_path = home")
         .section(&format!(
@@ -1138,7 +1139,7 @@ fn users_lists_who_may_log_in_and_who_was_here_last() {
         (&307_200.into(), &"elw".into())
     );
     assert!(of("never")["last_login"].is_null() && !out.contains("tops3cret"), "{out}");
-    // the next server knows it, too
+    // the next server knows it as well
     server.start_again();
     Client::bob(&server).cmd("QUIT", 221);
     server.signal("TERM");
@@ -1150,7 +1151,7 @@ fn users_lists_who_may_log_in_and_who_was_here_last() {
 
 // import
 
-/// Imports a file into `ftpd.ini` of the same folder; the exit code and standard error.
+/// Imports a file into `ftpd.ini` of its folder. Returns the exit code and standard error.
 fn import(dir: &Path, text: &str) -> (i32, String) {
     write(dir, "old", text);
     let (code, out, err) = run(&["import", "old"], dir);
@@ -1270,7 +1271,7 @@ fn an_imported_vsftpd_conf_passes_the_check_as_it_is() {
         let conf = format!("{conf}{more}");
         assert_eq!(import(dir.path(), &conf), (0, String::new()), "{more}");
         assert_eq!(check(dir.path()), (0, vec![]), "{more}");
-        // nobody knows a password for the user who stands there as an example
+        // the user that serves as an example has a password that nobody knows
         let ini = text(dir.path(), "ftpd.ini");
         let users = &ini[ini.find("[user:").unwrap()..];
         let server = Server::setup().section(users).start();
@@ -1383,7 +1384,7 @@ fn run_by(dir: &Path, units: &str, arguments: &[&str]) -> (i32, String, String) 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // one that asks nothing may be gone
+    // a process that needs no answer may be gone
     let _ = child.stdin.take().unwrap().write_all(b"secret\n");
     let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -1473,7 +1474,7 @@ fn settings_that_are_a_mount_of_their_own_are_written_in_place() {
     let text = fs::read_to_string(&real).unwrap();
     assert!(text.contains("password = $argon2id$") && !text.contains("ann"), "{text}");
     assert!(!text.contains("\n\n\n") && text.ends_with('\n'), "{text}");
-    // and nothing is left beside it
+    // and no other file is left beside it
     let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_str().unwrap().starts_with(".ftpd-")));
 }

@@ -120,7 +120,7 @@ mod who {
         });
         drop(data);
         client.expect(226);
-        // it was for that upload alone
+        // the wait was for that upload alone
         let mut data = client.passive();
         client.cmd("STOR other", 150);
         data.write_all(&[b'x'; 1024]).unwrap();
@@ -201,7 +201,7 @@ mod kick {
         assert_eq!(server.get("file"), b"old");
     }
 
-    /// It may get its file all the same, but not against the administrator's will.
+    /// The client may still get its file, unless the administrator prevents it.
     #[test]
     fn a_transfer_ends_whose_client_has_said_quit_and_closed_its_side() {
         for stalls in [false, true] {
@@ -264,7 +264,7 @@ mod reload {
         assert!(late.expect(220).contains("second"));
         Client::login(&server, "eve", "new").cmd("NOOP", 200);
         Client::login(&server, "bob", "changed").cmd("NOOP", 200);
-        // one that was connected already must not log in as it was
+        // a client that was connected before must not log in by the old settings
         waiting.cmd("USER bob", 331);
         waiting.cmd("PASS secret", 530);
         named.cmd("PASS secret", 530);
@@ -316,7 +316,7 @@ mod reload {
     }
 
     #[test]
-    fn what_takes_a_restart_is_named() {
+    fn reload_names_the_keys_that_need_a_restart() {
         let server = Server::setup().server("max_cons = 20\nmax_download = 0").start();
         change(&server, "max_cons = 20", "max_cons = 30");
         change(&server, "max_download = 0", "max_download = 10M");
@@ -405,7 +405,7 @@ mod reload {
         data.read_exact(&mut [0; 1000]).unwrap();
         change(&server, "perm = ", "max_download = 1K\nperm = ");
         reload(&server);
-        // what the system had taken already comes at once, and the rest does not
+        // bytes that are in the system's buffers arrive at once, the rest does not
         data.set_read_timeout(Some(std::time::Duration::from_millis(700))).unwrap();
         let mut all = 0;
         let mut chunk = vec![0; 1 << 16];
@@ -457,7 +457,7 @@ mod stop {
         let (mut client, _data) = downloading(&server, 64);
         assert_eq!(ftpd(&server, &["stop"]).0, 0);
         server.wait_for_log("shutting down");
-        // while it waits for the transfer it can be seen, and hurried
+        // while the server waits for the transfer, the session is listed and can be kicked
         assert!(ftpd(&server, &["who"]).1.contains("RETR"));
         assert_eq!(ftpd(&server, &["stop", "--now"]).0, 0);
         client.expect(426);
@@ -483,7 +483,7 @@ mod socket {
     }
 
     #[test]
-    fn nobody_else_may_open_it_and_it_goes_with_the_server() {
+    fn the_admin_socket_is_private_and_is_removed_with_the_server() {
         let mut server = Server::start();
         let meta = socket(&server).metadata().unwrap();
         assert!(meta.file_type().is_socket());
@@ -491,13 +491,13 @@ mod socket {
         server.signal("KILL");
         server.wait_for_exit();
         assert!(socket(&server).exists());
-        // what was left behind is in nobody's way
+        // the socket that was left behind is replaced
         server.start_again();
         assert_eq!(ftpd(&server, &["who"]).0, 0);
     }
 
     #[test]
-    fn nonsense_is_answered_and_harms_nobody() {
+    fn nonsense_on_the_admin_socket_is_answered_and_harms_no_session() {
         let server = Server::start();
         for line in
             ["nonsense\n", "{}\n", "[1]\n", "{\"command\":\"x\"}\n", "{\"command\":1}\n"]
@@ -522,7 +522,7 @@ mod socket {
     }
 
     #[test]
-    fn what_is_too_long_is_not_taken_for_two() {
+    fn an_admin_request_that_is_too_long_is_not_taken_for_two() {
         let server = Server::start();
         let long = format!("{}{{\"command\":\"stop\"}}\n", " ".repeat(64 << 10));
         assert!(ask(&server, &long).contains("too long"));
@@ -530,7 +530,7 @@ mod socket {
     }
 
     #[test]
-    fn a_reload_that_names_another_socket_takes_nobody_s_away() {
+    fn a_reload_with_another_admin_socket_leaves_those_of_other_servers() {
         let mut server = Server::start();
         let other = server.dir().join("precious");
         fs::write(&other, "text").unwrap();
@@ -560,11 +560,11 @@ mod silence {
     use super::*;
 
     #[test]
-    fn silent_clients_of_the_socket_keep_nobody_out() {
+    fn silent_admin_connections_keep_no_other_out() {
         let server = Server::start();
         let silent: Vec<_> =
             (0..40).map(|_| UnixStream::connect(socket(&server)).unwrap()).collect();
-        // one that drips is as silent
+        // a client that sends a byte now and then counts as silent
         (&silent[39]).write_all(b"{").unwrap();
         let began = Instant::now();
         for _ in 0..5 {
@@ -579,7 +579,7 @@ mod silence {
     }
 
     #[test]
-    fn who_has_asked_before_may_ask_again() {
+    fn an_admin_connection_may_carry_several_requests() {
         let server = Server::start();
         let mut asks = UnixStream::connect(socket(&server)).unwrap();
         let mut answers = BufReader::new(asks.try_clone().unwrap());
@@ -634,7 +634,7 @@ mod floods {
 mod state {
     use super::*;
 
-    /// A server that keeps a part of a failed upload, and knows a login.
+    /// A server with a part of a failed upload, on which somebody has logged in.
     fn with_part(lines: &str) -> Server {
         let server = Server::setup().server(lines).start();
         let mut client = Client::bob(&server);
@@ -703,7 +703,7 @@ mod state {
     }
 
     #[test]
-    fn what_another_server_held_at_the_start_is_had_when_that_ends() {
+    fn a_second_server_takes_over_ports_and_journal_when_the_first_ends() {
         let port = crate::server::free_port();
         let mut first = with_part(&format!("metrics_listen = {port}"));
         let dir = first.dir().to_owned();

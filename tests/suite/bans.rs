@@ -1,4 +1,4 @@
-//! Bans: what leads to them, whom they hold for, what ends with them, and how they are lifted.
+//! Bans: what leads to them, for whom they hold, which sessions they end, and how they are lifted.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::thread;
 use crate::client::{Client, connect_from, drain, reset};
 use crate::server::{Server, eventually, run};
 
-/// A server on which bans are near, and hold for addresses of this machine as well.
+/// A server that exempts no address from bans, not even those of this machine.
 fn strict(lines: &str) -> Server {
     Server::setup().server(&format!("ban_exempt =\n{lines}")).start()
 }
@@ -94,7 +94,7 @@ fn the_same_wrong_password_again_is_the_same_failure() {
         });
     };
     device("bob", "old", 20);
-    // two in turn are two, and what counts is the pair
+    // two passwords in turn are two guesses: the pair of name and password counts
     for _ in 0..3 {
         device("nobody", "old", 2);
         device("bob", "old", 2);
@@ -205,7 +205,7 @@ fn right_passwords_are_no_failures() {
 }
 
 #[test]
-fn what_is_not_ftp_bans_as_well() {
+fn a_client_that_does_not_speak_ftp_is_banned() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let cases: [(&str, Vec<u8>); 7] = [
         ("bytes that are not FTP", b"SSH-2.0-Go\r\n".to_vec()),
@@ -231,7 +231,7 @@ fn what_is_not_ftp_bans_as_well() {
 }
 
 #[test]
-fn what_is_not_tls_bans_and_a_client_that_breaks_off_does_not() {
+fn bytes_that_are_not_tls_lead_to_a_ban_and_a_broken_handshake_does_not() {
     let server = strict("ban_after = 1\ntls_cert = auto");
     for (address, bytes, banned) in
         [("127.0.0.2", &b""[..], false), ("127.0.0.3", b"USER bob\r\nPASS secret\r\n", true)]
@@ -282,7 +282,7 @@ fn strangers_from_there_end_and_users_stay() {
     user.cmd("NOOP", 200);
     user.cmd("SIZE file", 213);
     elsewhere.cmd("USER bob", 331);
-    // but one by hand means all of them
+    // but a ban set by hand holds for all of them
     let said = good(&server, &["ban", "127.0.0.2", "1h"]);
     assert_eq!(said, "127.0.0.2 is banned for 3600 s; 1 sessions ended\n");
     assert!(user.expect(421).contains("banned"));

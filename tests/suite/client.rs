@@ -1,5 +1,5 @@
-//! A client that says exactly what it is told, and prints the whole transcript when something
-//! else comes back than was expected.
+//! A client that sends exactly what a test says, and prints the whole transcript when a reply is
+//! not the expected one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
     transcript: String,
-    /// Set by [`Client::start_tls`].
+    /// The TLS connection after [`Client::start_tls`].
     pub(crate) tls: Option<Box<ClientConnection>>,
 }
 
@@ -29,12 +29,12 @@ impl Read for Client {
 }
 
 impl Client {
-    /// Connects, and takes no greeting.
+    /// Connects without reading the greeting.
     pub(crate) fn silent(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
     }
 
-    /// Speaks over a connection that is there.
+    /// A client on a connection that is already open.
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -42,7 +42,7 @@ impl Client {
         Self { stream, buffer: Vec::new(), transcript: String::new(), tls: None }
     }
 
-    /// Connects and takes the greeting.
+    /// Connects and reads the greeting.
     pub(crate) fn connect(server: &Server) -> Self {
         let mut client = Self::silent(server.address());
         client.expect(220);
@@ -83,18 +83,18 @@ impl Client {
         }
     }
 
-    /// Sends a line.
+    /// Sends a line, to which CR LF is added.
     pub(crate) fn send(&mut self, line: &str) {
         self.raw(format!("{line}\r\n").as_bytes());
     }
 
-    /// Takes a whole reply, of one line or several, which must have this code. Gives all of
-    /// its text, lines ended with LF.
+    /// Reads a whole reply of one line or several, which must have this code. Returns its text with
+    /// lines ended by LF.
     pub(crate) fn expect(&mut self, code: u16) -> String {
         String::from_utf8_lossy(&self.expect_bytes(code)).into_owned()
     }
 
-    /// The same, as bytes.
+    /// Reads a whole reply like [`Client::expect`], and returns its bytes.
     pub(crate) fn expect_bytes(&mut self, code: u16) -> Vec<u8> {
         let (answered, all) = self.answer();
         if answered != code {
@@ -103,13 +103,13 @@ impl Client {
         all
     }
 
-    /// Sends a line and takes the reply.
+    /// Sends a line and reads the reply, which must have this code.
     pub(crate) fn cmd(&mut self, line: &str, code: u16) -> String {
         self.send(line);
         self.expect(code)
     }
 
-    /// One line without its CR LF.
+    /// Reads a line and returns it without its CR LF.
     fn line(&mut self) -> Vec<u8> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\r\n") {
@@ -127,7 +127,7 @@ impl Client {
         }
     }
 
-    /// The server must have closed the control connection, and said nothing more.
+    /// Checks that the server sends nothing more and closes the control connection.
     pub(crate) fn expect_close(&mut self) {
         let mut rest = std::mem::take(&mut self.buffer);
         match self.read_to_end(&mut rest) {
@@ -140,8 +140,7 @@ impl Client {
         }
     }
 
-    /// Nothing may arrive for this long: for the absence of something there is no event to
-    /// wait for.
+    /// Checks that nothing arrives for this long; no event could tell that.
     pub(crate) fn expect_silence(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut byte = [0];
@@ -153,7 +152,7 @@ impl Client {
         }
     }
 
-    /// Stops the test and shows what was said.
+    /// Fails the test and prints the transcript.
     pub(crate) fn fail(&self, why: &str) -> ! {
         panic!("{why}\n--- transcript ---\n{}", self.transcript)
     }
@@ -164,7 +163,7 @@ impl Client {
         self.passive_reply(command.to_ascii_uppercase().starts_with("EPSV"))
     }
 
-    /// The same for a command that was sent already.
+    /// Reads the address out of the reply to a PASV or EPSV that was sent before.
     pub(crate) fn passive_reply(&mut self, extended: bool) -> SocketAddr {
         let reply = self.expect(if extended { 229 } else { 227 });
         let inside = reply.split(['(', ')']).nth(1).unwrap();
@@ -177,7 +176,7 @@ impl Client {
         SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))
     }
 
-    /// EPSV to a server that may end at any moment.
+    /// Sends EPSV to a server that may end at any moment. Returns `None` when it has.
     pub(crate) fn try_passive(&mut self) -> Option<SocketAddr> {
         if !self.try_send("EPSV") {
             return None;
@@ -200,7 +199,7 @@ impl Client {
         self.stream.write_all(format!("{line}\r\n").as_bytes()).is_ok()
     }
 
-    /// Takes all that a server says that may end at any moment, up to a 226.
+    /// Reads replies up to a 226, from a server that may end at any moment.
     pub(crate) fn try_end(&mut self) {
         let mut said = Vec::new();
         let mut chunk = [0; 256];
@@ -212,13 +211,13 @@ impl Client {
         }
     }
 
-    /// EPSV, and the data connection.
+    /// Sends EPSV and opens the data connection.
     pub(crate) fn passive(&mut self) -> TcpStream {
         let address = self.passive_address("EPSV");
         self.data(address)
     }
 
-    /// A data connection to a passive port.
+    /// Opens a data connection to a passive port.
     pub(crate) fn data(&self, address: SocketAddr) -> TcpStream {
         let data = TcpStream::connect_timeout(&address, PATIENCE);
         let data = data.unwrap_or_else(|why| self.fail(&format!("data connection: {why}")));
@@ -227,7 +226,7 @@ impl Client {
         data
     }
 
-    /// A whole download (RETR, LIST and the like) over EPSV.
+    /// Carries out a whole download (RETR, LIST and others) over EPSV and returns the bytes.
     pub(crate) fn download(&mut self, command: &str) -> Vec<u8> {
         let mut data = self.passive();
         self.cmd(command, 150);
@@ -239,14 +238,14 @@ impl Client {
         bytes
     }
 
-    /// A listing as lines.
+    /// Downloads a listing and returns its lines.
     pub(crate) fn lines(&mut self, command: &str) -> Vec<String> {
         let bytes = self.download(command);
         let text = String::from_utf8_lossy(&bytes);
         text.split_terminator("\r\n").map(str::to_owned).collect()
     }
 
-    /// A whole upload (STOR, APPE, STOU) over EPSV; gives the text of the 150.
+    /// Carries out a whole upload (STOR, APPE, STOU) over EPSV and returns the text of the 150.
     pub(crate) fn upload(&mut self, command: &str, bytes: &[u8]) -> String {
         let mut data = self.passive();
         let mark = self.cmd(command, 150);
@@ -259,7 +258,7 @@ impl Client {
         mark
     }
 
-    /// Takes a whole reply whose code lies in this range.
+    /// Reads a whole reply whose code must lie in this range.
     pub(crate) fn expect_in(&mut self, codes: std::ops::Range<u16>) -> String {
         let code = self.next_code();
         if !codes.contains(&code) {
@@ -268,7 +267,7 @@ impl Client {
         self.expect(code)
     }
 
-    /// The code of the next reply, which is not taken.
+    /// Returns the code of the next reply without reading it.
     pub(crate) fn next_code(&mut self) -> u16 {
         let line = self.line();
         self.buffer.splice(..0, [&line[..], b"\r\n"].concat());
@@ -277,23 +276,23 @@ impl Client {
         code.unwrap_or_else(|| self.fail("expected a reply"))
     }
 
-    /// Sends a line and takes a reply of one line, whatever its code.
+    /// Sends a line and reads a reply of one line with any code.
     pub(crate) fn read_any(&mut self, line: &str) -> String {
         self.send(line);
         self.next_line()
     }
 
-    /// The next line, whatever it says.
+    /// Reads the next line, whatever it says.
     pub(crate) fn next_line(&mut self) -> String {
         String::from_utf8_lossy(&self.next_line_bytes()).into_owned()
     }
 
-    /// The same, as bytes.
+    /// Reads the next line and returns its bytes.
     pub(crate) fn next_line_bytes(&mut self) -> Vec<u8> {
         self.line()
     }
 
-    /// The greeting and bob's login on a connection that is there already.
+    /// Reads the greeting and logs in as bob on a connection that is already open.
     pub(crate) fn bob_over(stream: TcpStream) -> Self {
         let mut client = Self::over(stream);
         client.expect(220);
@@ -303,7 +302,7 @@ impl Client {
         client
     }
 
-    /// PORT or EPRT, as the address needs it, for a new listener on the client's own address.
+    /// Opens a listener on the client's own address and announces it by PORT or EPRT.
     pub(crate) fn listener(&mut self) -> TcpListener {
         let own = self.stream.local_addr().unwrap().ip();
         let listener = TcpListener::bind((own, 0)).unwrap();
@@ -312,7 +311,7 @@ impl Client {
         listener
     }
 
-    /// Takes a whole reply of whatever code, lines ended with LF.
+    /// Reads a whole reply with any code, lines ended by LF.
     pub(crate) fn answer(&mut self) -> (u16, Vec<u8>) {
         let first = self.line();
         let mut all = first.clone();
@@ -331,15 +330,15 @@ impl Client {
         (code.unwrap_or_else(|| self.fail("a reply without a code")), all)
     }
 
-    /// Sends a line and takes a reply of whatever code.
+    /// Sends a line and reads a reply with any code.
     pub(crate) fn ask(&mut self, line: &str) -> (u16, String) {
         self.send(line);
         let (code, text) = self.answer();
         (code, String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Sends a line of any bytes as a Telnet client does, a byte 255 doubled, and takes the
-    /// reply, in which the same is undone.
+    /// Sends a line of any bytes as a Telnet client does, with each byte 255 doubled, and reads the
+    /// reply, in which the doubling is undone.
     pub(crate) fn tell(&mut self, line: impl AsRef<[u8]>, code: u16) -> Vec<u8> {
         self.raw(&[&doubled(line.as_ref())[..], b"\r\n"].concat());
         let mut reply = self.expect_bytes(code);
@@ -351,8 +350,8 @@ impl Client {
         reply
     }
 
-    /// Runs a transfer of either direction to its end, if the server begins it: what `sent`
-    /// holds goes up, what comes down is given back with the last reply's code and text.
+    /// Runs a transfer of either direction to its end, if the server begins it. Uploads `sent`, and
+    /// returns the downloaded bytes with the last reply's code and text.
     pub(crate) fn exchange(&mut self, line: &str, sent: &[u8]) -> (u16, String, Vec<u8>) {
         let mut data = self.passive();
         let (code, text) = self.ask(line);
@@ -376,7 +375,7 @@ fn doubled(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(times).collect()
 }
 
-/// PORT for IPv4 and EPRT for IPv6.
+/// The command that announces an address: PORT for IPv4 and EPRT for IPv6.
 pub(crate) fn port_command(address: SocketAddr) -> String {
     match address {
         SocketAddr::V4(v4) => {
@@ -387,7 +386,7 @@ pub(crate) fn port_command(address: SocketAddr) -> String {
     }
 }
 
-/// A connection from another address of this machine.
+/// Connects from another address of this machine.
 pub(crate) fn connect_from(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(own, 0).into())?;
@@ -397,7 +396,7 @@ pub(crate) fn connect_from(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream>
     Ok(socket.into())
 }
 
-/// Everything up to the end, which may be a reset as well.
+/// Reads everything up to the end of the stream, or to a reset.
 pub(crate) fn drain(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::server::{Server, pause};
 
-/// A client may take so long for one command line, on a busy machine.
+/// Maximum time that a client may take for one command line, on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A client, and the folder where it lives and works.
@@ -32,7 +32,7 @@ pub(crate) struct Tool {
     dir: TempDir,
 }
 
-/// How a client ended, and all that it said.
+/// How a client ended, and its output.
 pub(crate) struct Outcome {
     code: i32,
     text: String,
@@ -48,7 +48,7 @@ impl Tool {
             dir.join(name).metadata().is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0)
         });
         if !there {
-            // past the capture of a test that passes
+            // print even if the test passes and its output is captured
             let _ = writeln!(io::stderr(), "clients: {name} is not installed, nothing tested");
             return None;
         }
@@ -73,7 +73,7 @@ impl Tool {
         path
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs the client to its end, with any exit code.
     pub(crate) fn run<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -81,7 +81,7 @@ impl Tool {
         self.run_as(self.name, arguments)
     }
 
-    /// Runs it until something is so, and then kills it and what it has started.
+    /// Runs the client until a condition holds, and then kills it and its child processes.
     pub(crate) fn cut<A: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -98,7 +98,7 @@ impl Tool {
         );
     }
 
-    /// The same for another program of its package.
+    /// Runs another program of the client's package until a condition holds, and then kills it.
     pub(crate) fn run_as<A: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -152,13 +152,13 @@ impl Tool {
 }
 
 impl Outcome {
-    /// It must have ended well. Gives what it said.
+    /// Checks that the client succeeded, and returns its output.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         self.code(0)
     }
 
-    /// It must have failed. Gives what it said.
+    /// Checks that the client failed, and returns its output.
     #[track_caller]
     pub(crate) fn failed(self) -> String {
         let Self { line, text, .. } = &self;
@@ -166,7 +166,7 @@ impl Outcome {
         self.text
     }
 
-    /// It must have ended with this code.
+    /// Checks that the client ended with this code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> String {
         let Self { line, text, .. } = &self;
@@ -209,7 +209,7 @@ pub(crate) fn same(what: &str, left: &Tree, right: &Tree) {
     );
 }
 
-/// Bytes that no two places have in common, from a seed.
+/// Pseudo-random bytes from a seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -251,7 +251,7 @@ const PLAIN: &[&[u8]] = &[
     "e\u{301}".as_bytes(),
 ];
 
-/// Names that only some can.
+/// Names that only some clients can carry.
 const ODD: &[&[u8]] = &[
     b" leading",
     b"trailing ",
@@ -273,7 +273,7 @@ const ODD: &[&[u8]] = &[
     TAB,
 ];
 
-/// As long as Linux allows.
+/// A name that is as long as Linux allows.
 const LONG: &[u8] = &[b'L'; 255];
 const NOT_UTF8: &[u8] = b"latin1-\xe9\xfc";
 const TAB: &[u8] = b"tab\tname";
@@ -303,7 +303,7 @@ fn names_but(without: &[&[u8]]) -> Vec<&'static [u8]> {
     PLAIN.iter().chain(odd).copied().collect()
 }
 
-/// The whole of a URL's path but its slashes, encoded where it is not plain.
+/// Encodes the path of a URL, except for its slashes.
 fn encode(path: &OsStr) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let code = |&byte: &u8| match byte {
@@ -313,7 +313,7 @@ fn encode(path: &OsStr) -> String {
     path.as_bytes().iter().map(code).collect()
 }
 
-/// Without folders that have nothing in them, for clients that know but files.
+/// The tree without empty folders, for clients that transfer files only.
 fn files(tree: &Tree) -> Tree {
     tree.iter().filter(|(_, file)| file.is_some()).map(|(k, v)| (k.clone(), *v)).collect()
 }
@@ -345,7 +345,7 @@ mod curl {
         format!("ftp://bob:secret@{}/{path}", server.address())
     }
 
-    /// Up and down with one run each.
+    /// Uploads and downloads the tree with one run each.
     fn round_trip(curl: &Tool, server: &Server, options: &[&str], to: &str) {
         let from = tree(&curl.path("up"));
         let mut up: Vec<OsString> = options.iter().map(OsString::from).collect();
@@ -894,7 +894,7 @@ assert ftp.quit().startswith("221")
     }
 }
 
-/// The clients of old: commands from a macro in `.netrc`, for want of standard input.
+/// Runs the classic clients, with commands from a macro in `.netrc` instead of standard input.
 mod classic {
     use super::*;
 
@@ -1110,7 +1110,7 @@ mod rclone {
     #[test]
     fn rclone_copies_checks_and_syncs_over_both_protocols() {
         let Some(tool) = Tool::find("rclone") else { return };
-        // rclone spells these anew before they reach the server
+        // rclone changes the spelling of these before they reach the server
         let without: [&[u8]; 3] = [b"trailing ", NOT_UTF8, TAB];
         grow(&tool.path("up"), &names_but(&without));
         fs::create_dir(tool.path("up/empty dir")).unwrap();
@@ -1168,8 +1168,8 @@ mod rclone {
     }
 }
 
-/// Uploads that are cut off half-way by the client's sudden death, and what each client has to
-/// go on with them: the old version stands until the new one is whole.
+/// Uploads that the client's sudden death cuts off half-way, and each client's own way to continue
+/// them: the old version stays in place until the new one is whole.
 mod resumption {
     use super::*;
     use crate::client::Client;
@@ -1237,7 +1237,7 @@ mod resumption {
                 server.log()
             );
             assert_eq!(parts(&home), [], "{said}");
-            // it did go on, and did not begin anew
+            // it did continue, and did not start again
             let rest = format!(": {} bytes", SIZE - left);
             let line = server.wait_for_log(&rest);
             assert!(line.ends_with("complete"), "{line}\n{said}");
@@ -1245,7 +1245,7 @@ mod resumption {
     }
 
     #[test]
-    fn curl_goes_on_with_what_it_had_to_leave() {
+    fn curl_resumes_a_broken_upload() {
         let Some(tool) = Tool::find("curl") else { return };
         cut_and_go_on(
             &tool,
@@ -1269,7 +1269,7 @@ mod resumption {
     }
 
     #[test]
-    fn lftp_put_goes_on_with_what_it_had_to_leave() {
+    fn lftp_put_resumes_a_broken_upload() {
         let Some(tool) = Tool::find("lftp") else { return };
         cut_and_go_on(
             &tool,
@@ -1279,7 +1279,7 @@ mod resumption {
     }
 
     #[test]
-    fn lftp_mirror_goes_on_with_what_it_had_to_leave() {
+    fn lftp_mirror_resumes_a_broken_upload() {
         let Some(tool) = Tool::find("lftp") else { return };
         for settings in ["", "set ftp:use-mlsd off; "] {
             cut_and_go_on(
@@ -1342,7 +1342,7 @@ with open("t/big", "rb") as file:
 "#;
 
     #[test]
-    fn ftplib_goes_on_with_what_it_had_to_leave() {
+    fn ftplib_resumes_a_broken_upload() {
         let Some(tool) = Tool::find("python3") else { return };
         let line = |server: &Server, how: &str| {
             let (ip, port) = ip_and_port(server);

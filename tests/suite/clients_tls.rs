@@ -10,16 +10,16 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use crate::clients::{Outcome, Tool, noise, same, tree};
 use crate::server::{Server, Setup, free_port};
 
-/// Each version of TLS that is spoken.
+/// The versions of TLS that the server supports.
 const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
-/// All that is asked of everybody: no login and no transfer in clear text.
+/// Settings that allow neither a login nor a transfer in clear text.
 const STRICT: &str = "tls_required = on";
 
-/// The same, and every data connection must resume.
+/// Settings that require TLS, and that each data connection resumes.
 const RESUMING: &str = "tls_required = on\ntls_resume = require";
 
-/// The same, and there is nothing to resume.
+/// Settings that require TLS, and with which no session can be resumed.
 const FREE: &str = "tls_required = on\ntls_resume = off";
 
 /// PEM of an authority, of a certificate that it has signed, and of that one's key.
@@ -56,7 +56,7 @@ fn secure(tool: &Tool, lines: &str) -> Server {
     setup(tool, lines).start()
 }
 
-/// The same with a second port, where TLS begins at once.
+/// A server like that of [`secure`], with a second port where TLS begins at once.
 fn implicit(tool: &Tool, lines: &str) -> (Server, u16) {
     let port = free_port();
     let server = secure(tool, &format!("{lines}\ntls_implicit_port = {port}"));
@@ -94,7 +94,7 @@ fn grow(root: &Path) {
 mod curl {
     use super::*;
 
-    /// What every call has: TLS or nothing, with this version and no other.
+    /// The options of every call: TLS is required, with this version only.
     fn curl(tool: &Tool, version: &str, line: &[&str]) -> Outcome {
         let tls = ["-sS", "--ssl-reqd", "--cacert", "ca.pem", "--tls-max", version];
         tool.run([&tls[..], &[&format!("--tlsv{version}")], line].concat())
@@ -104,7 +104,7 @@ mod curl {
         format!("ftp://bob:secret@localhost:{}/{path}", server.address().port())
     }
 
-    /// Up and down over as many connections as `parallel` allows.
+    /// Uploads and downloads a tree over as many connections as `parallel` allows.
     fn round_trip(tool: &Tool, server: &Server, base: &str, version: &str, options: &[&str]) {
         let from = tree(&tool.path("up"));
         let _ = fs::remove_dir_all(tool.path("down"));

@@ -44,7 +44,7 @@ fn fault_of(line: &str) -> String {
 
 // good files
 
-/// The example of the design page, its homes replaced by one that is there.
+/// A complete example, with its homes replaced by one that exists.
 const EXAMPLE: &str = "\
 [server]
 # comma-separated list; IPv4, IPv6 and host names
@@ -229,7 +229,7 @@ fn a_byte_order_mark_crlf_tabs_and_comments_change_nothing() {
     assert_eq!(warnings(&crlf), "");
     assert_eq!(warnings(format!("\u{feff}{crlf}")), "");
     assert_eq!(warnings(format!("\t[server]\t\n\tmax_cons\t=\t5\t\n{BOB}")), "");
-    // no end of line behind the last one
+    // the last line has no line end
     assert_eq!(warnings(BOB.trim_end()), "");
     // and the line numbers are still those of the editor
     let found = faults(format!("\u{feff}[server]\r\n\r\nmax_cons = many\r\n{BOB}"));
@@ -523,7 +523,7 @@ fn check_pair(certificate: &str, key: &str, mode: u32) -> (i32, String) {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_and_its_key_is_said_with_the_path() {
+fn faults_of_a_certificate_and_its_key_are_reported_with_the_path() {
     let [pair, other] = ["one", "other"].map(|name| Pair::own(&named(name)));
     assert_eq!(check_pair(&pair.certificate, &pair.key, 0o600), (0, String::new()));
     assert_eq!(check_pair(&pair.certificate, &pair.key, 0o640), (0, String::new()));
@@ -680,7 +680,7 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("on_upload", "home /nowhere/program /etc/passwd"),
         ("hook_workers", "0 65"),
     ];
-    // one value of each key in a file, until each had its turn
+    // a file with one value for each key, until all values were used
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();
     for turn in 0..most {
         let pick = |(key, values): &(&'static str, &'static str)| {
@@ -778,7 +778,7 @@ fn hashes_that_cannot_be_checked_are_not_taken_for_passwords() {
 }
 
 #[test]
-fn what_is_no_file_holds_nobody_up() {
+fn a_fifo_among_the_files_of_users_does_not_block() {
     let dir = folder("[server]\nusers_file = users.d\n[user:bob]\npassword = x\nhome = home\n");
     fs::create_dir(dir.path().join("users.d")).unwrap();
     let fifo = dir.path().join("users.d/f.ini");
@@ -1026,7 +1026,7 @@ fn the_control_port_in_the_passive_range_is_never_given_out() {
 
 // mutations
 
-/// A small generator of numbers, the same each time (Knuth's constants).
+/// A small generator of numbers that are equal in each run (Knuth's constants).
 struct Numbers(u64);
 
 impl Numbers {

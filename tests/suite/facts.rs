@@ -98,7 +98,7 @@ fn the_reply_says_the_time_that_the_file_system_kept() {
     let server = Server::start();
     server.put("file", "x");
     let mut client = Client::bob(&server);
-    // many file systems cannot go that far, and take the nearest they can
+    // many file systems cannot store that time, and keep the nearest one they can
     for date in ["99991231235959", "10000101000000", "24460601000000", "18000101000000"] {
         for (line, code) in [("MFMT", 213), ("MDTM", 213), ("SITE UTIME", 213)] {
             let reply = client.cmd(&format!("{line} {date} file"), code);
@@ -158,7 +158,7 @@ fn mdtm_of_a_name_that_begins_with_a_time_is_a_question() {
     assert_eq!(client.cmd("MDTM 20240229120000 camera.jpg", 213), "213 20010909014640");
     assert_eq!(time(&server, "camera.jpg"), 1_000_000_002);
     assert_eq!(time(&server, "20240229120000 camera.jpg"), 1_000_000_000);
-    // without it, it is the setter
+    // without such a file, the line sets the time
     fs::remove_file(camera).unwrap();
     assert_eq!(client.cmd("MDTM 20240229120000 camera.jpg", 213), "213 20240229120000");
     assert_eq!(time(&server, "camera.jpg"), LEAP_DAY);
@@ -359,7 +359,7 @@ fn site_umask_says_and_sets_the_mask() {
     assert!(client.cmd("SITE UMASK", 200).contains("077"));
     client.upload("STOR file", b"x");
     assert_eq!(server.home().join("file").metadata().unwrap().mode() & 0o777, 0o600);
-    // it belongs to the session
+    // the mask is that of the session
     assert!(Client::bob(&server).cmd("SITE UMASK", 200).contains("022"));
 }
 

@@ -1,4 +1,4 @@
-//! Uploads and the faults that can befall them.
+//! Uploads during faults: kill -9, full disks, races, restarts and odd file systems.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -39,7 +39,7 @@ fn a_full_disk_takes_back_what_was_appended_in_place() {
     }
 }
 
-/// All that a home holds under names that are no parts', from outside.
+/// The files of a home without parts, read from outside the server.
 fn files(home: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(home).unwrap() {
@@ -75,7 +75,7 @@ fn kill_9_at_any_moment_leaves_each_file_old_or_new() {
                 let begun = &begun;
                 scope.spawn(move || {
                     begun.wait();
-                    // each step may be the one that meets no server any more
+                    // the server may be gone at each step
                     let Some(address) = client.try_passive() else { return };
                     let Ok(mut data) = TcpStream::connect(address) else { return };
                     if client.try_send(&format!("STOR {at}")) {
@@ -349,7 +349,7 @@ fn ten_uploads_to_one_name_leave_the_last_one_whole() {
             client.expect(226);
             assert!(server.get("a") == whole[*n], "turn {turn}, {n}");
         }
-        // and all at once
+        // and all of them at the same time
         let last: Vec<Vec<u8>> = thread::scope(|scope| {
             let run = |n: usize| {
                 let (server, bytes) = (&server, &whole[n]);
@@ -483,7 +483,7 @@ fn a_read_only_file_system_refuses_and_stays_as_it_was() {
     assert_eq!(fs::read(disk.path().join("a")).unwrap(), b"first second");
 }
 
-/// A user number that is nobody's, for a server that is not root's.
+/// A user number without an account, for a server that does not run as root.
 const NOBODY: u32 = 65_534;
 
 /// Whether a server can be started as somebody else.

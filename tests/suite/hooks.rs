@@ -1,4 +1,4 @@
-//! `on_upload` and its like: programs that are started when something has happened.
+//! `on_upload` and the other hooks: programs that are started by an event.
 
 use std::io::Write;
 use std::thread;
@@ -6,7 +6,7 @@ use std::thread;
 use crate::client::{Client, reset};
 use crate::server::Server;
 
-/// A server on which each upload starts this.
+/// A server on which each upload starts this program.
 fn on_upload(program: &str) -> Server {
     Server::setup().server(&format!("on_upload = {program}")).start()
 }
@@ -156,13 +156,13 @@ fn no_more_run_at_once_than_hook_workers_and_none_is_lost_or_delays_a_reply() {
     }
 }
 
-/// The child that a program has said it has started.
+/// The process number of a child that a program has started and printed.
 fn child_of_program(server: &Server) -> String {
     let line = server.wait_for_log("]: child ");
     line.split("child ").nth(1).unwrap().to_owned()
 }
 
-/// The program ends by the signal that asks for it, and its child as well.
+/// Checks that the program was ended by the signal that asks for it, and its child as well.
 fn ended_with(server: &Server, child: &str) {
     let line = server.wait_for_log("on_upload \"/bin/sh\": ");
     assert!(line.contains("signal: 15"), "{line}");
@@ -237,7 +237,7 @@ fn a_program_that_prints_without_end_is_ended_when_its_time_is_over() {
 }
 
 #[test]
-fn what_is_left_behind_in_the_background_may_print_without_end() {
+fn a_background_process_of_a_program_may_print_without_end() {
     let server = on_upload("/bin/sh -c \"yes & exit 3\"");
     Client::bob(&server).upload("STOR a", b"x");
     let line = server.wait_for_log("on_upload \"/bin/sh\": ");
@@ -333,7 +333,7 @@ fn children(server: &Server) -> String {
     tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect()
 }
 
-/// Lets the programs end, those that run and those that wait.
+/// Opens the gate, so that running and queued programs end.
 fn open_gate(server: &Server) {
     std::fs::write(server.dir().join("gate"), "").unwrap();
 }
@@ -343,7 +343,7 @@ fn ran(server: &Server, what: &str) -> usize {
 }
 
 #[test]
-fn whoever_fills_his_queue_waits_before_the_150_and_nobody_else_does() {
+fn a_user_with_a_full_queue_waits_before_the_150_and_others_do_not() {
     let (server, mut client) = with_full_queue("");
     let data = client.passive();
     let asked = std::time::Instant::now();
@@ -416,7 +416,7 @@ fn every_other_occasion_waits_for_room_as_well_and_is_not_carried_out_without() 
 }
 
 #[test]
-fn whoever_waits_for_room_is_heard() {
+fn a_client_that_waits_for_room_in_the_queue_is_heard() {
     let (mut server, mut client) = with_full_queue("");
     let ini = server.dir().join("ftpd.ini");
     let text = std::fs::read_to_string(&ini).unwrap();

@@ -1,5 +1,4 @@
-//! Long lines, NUL, IAC, pipelining, slow and half-closed peers, things that are no files,
-//! full disks.
+//! Long lines, NUL, IAC, pipelining, slow and half-closed peers, devices and FIFOs, full disks.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +13,7 @@ use std::time::Duration;
 use crate::client::{Client, drain, port_command, reset};
 use crate::server::{Server, eventually};
 
-/// Another session is not disturbed.
+/// Checks that another session can log in and transfer.
 fn others_go_on(server: &Server) {
     let mut client = Client::bob(server);
     client.upload("STOR others", b"text");
@@ -205,7 +204,7 @@ fn names_with_line_ends_forge_no_reply() {
     }
     client.cmd("MLST links/link", 250);
     client.cmd("NOOP", 200);
-    // nor may what the client sends itself
+    // nor may a name that the client itself sends
     client.raw(b"HELP x\r230 Logged in\r\n");
     client.next_line();
     client.raw(b"CLNT x\r230 Logged in\r\n");
@@ -457,7 +456,7 @@ fn mkfifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// `mknod`, where this user may.
+/// Makes a device, if this user may.
 fn mknod(path: &Path, kind: &str, major: &str, minor: &str) -> bool {
     let made = Command::new("mknod").arg(path).args([kind, major, minor]).status();
     let made = made.is_ok_and(|status| status.success());
@@ -468,7 +467,7 @@ fn mknod(path: &Path, kind: &str, major: &str, minor: &str) -> bool {
 }
 
 #[test]
-fn what_is_no_file_is_550_at_once_both_ways() {
+fn devices_and_fifos_are_550_at_once_both_ways() {
     let server = Server::start();
     let home = server.home();
     mkfifo(&home.join("fifo"));
@@ -540,7 +539,7 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Changes how it is mounted.
+    /// Mounts the file system again with other options.
     pub(crate) fn remount(&self, options: &str) {
         let done = Command::new("mount").args(["-o", options]).arg(self.path()).status();
         assert!(done.unwrap().success(), "{options}");

@@ -1,5 +1,5 @@
-//! How much the server takes, for how long, and how it ends: `max_cons`, `max_per_ip`,
-//! timeouts, throttles, stopping, few file descriptors.
+//! Limits and the end of the server: `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few
+//! file descriptors.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ fn enter(server: &Server) -> Client {
     }
 }
 
-/// The same, logged in.
+/// A client that is let in as soon as there is a place, and has logged in.
 fn enter_as_bob(server: &Server) -> Client {
     let mut client = enter(server);
     client.cmd("USER bob", 331);
@@ -40,7 +40,7 @@ fn enter_as_bob(server: &Server) -> Client {
     client
 }
 
-/// A connection from this address; the greeting is not taken.
+/// Connects from this address without reading the greeting.
 fn from(ip: &str, server: SocketAddr) -> Client {
     let ip: IpAddr = ip.parse().unwrap();
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
@@ -49,13 +49,13 @@ fn from(ip: &str, server: SocketAddr) -> Client {
     Client::over(TcpStream::from(socket))
 }
 
-/// Takes a 421 and the end.
+/// Reads a 421 and the end of the connection.
 fn turned_away(mut client: Client) {
     client.expect(421);
     client.expect_close();
 }
 
-/// How much processor time the server has used.
+/// Processor time that the server has used.
 fn processor_time(server: &Server) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let behind_name = stat.rsplit_once(')').unwrap().1;
@@ -94,7 +94,7 @@ mod admission {
     }
 
     #[test]
-    fn who_has_heard_goodbye_may_come_again_at_once() {
+    fn after_the_221_a_client_may_connect_again_at_once() {
         let limits = "max_cons = 1\nmax_per_user = 1\npassive_ports = 9010-9010";
         let server = Server::setup().server(limits).start();
         for _ in 0..50 {
@@ -212,7 +212,7 @@ mod admission {
         }
     }
 
-    /// What a client does with its connection.
+    /// What a client does while it holds its place.
     type Occupy<'a> = &'a dyn Fn(&mut Client);
 
     #[test]
@@ -472,7 +472,7 @@ mod timeouts {
         });
     }
 
-    /// Sends this again and again, until the server has had enough.
+    /// Sends these bytes again and again, until the server closes the connection.
     fn drip(mut stream: TcpStream, bytes: &[u8]) {
         let until = Instant::now() + PATIENCE;
         while !bytes.is_empty() && Instant::now() < until && stream.write_all(bytes).is_ok() {
@@ -656,7 +656,7 @@ mod timeouts {
 mod throttles {
     use super::*;
 
-    /// How long it takes to send or get so many bytes.
+    /// How long it takes to send or receive this many bytes.
     fn time(server: &Server, user: &str, up: bool, size: usize) -> Duration {
         let mut client = Client::login(server, user, "secret");
         let mut data = client.passive();

@@ -27,7 +27,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// What coreutils say of a file, in the words of `stat --format`.
+/// What `stat --format` of coreutils prints for a file.
 fn stat(format: &str, path: &Path) -> String {
     let output = Command::new("stat").args(["-c", format]).arg(path).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
@@ -518,7 +518,7 @@ fn a_line_that_begins_with_l_has_an_arrow_wherever_the_link_leads() {
         assert_eq!(found, links.len(), "{lines:?}");
     }
     for (number, (_, shown)) in links.iter().enumerate().skip(2) {
-        // one by one, too; and machines are told that it is a link
+        // also one by one; and MLST tells that it is a link
         let line = client.lines(&format!("LIST {number}"));
         assert!(line.concat().ends_with(&format!(" {number} -> {shown}")), "{line:?}");
         let reply = client.cmd(&format!("MLST {number}"), 250);
@@ -616,7 +616,7 @@ fn list_with_r_goes_down_into_directories_and_not_into_links() {
     server.put("what?/sub/x", "");
     let wanted = vec![section("", &["sub"]), section("what?/sub", &["x"])];
     assert_eq!(sections(&client.lines("LIST -R what?")), wanted);
-    // a file, and a letter that wins
+    // a file, and the letter that takes precedence
     assert_eq!(last_words(&client.lines("LIST -R a/one")), ["one"]);
     assert_eq!(last_words(&client.lines("LIST -Rd a")), ["a"]);
     client.cmd("LIST -R none", 550);

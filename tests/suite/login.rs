@@ -19,7 +19,7 @@ fn with_eve(setup: Setup, lines: &str) -> Server {
         .start()
 }
 
-/// A client that comes from this address.
+/// A client that connects from this address.
 fn from(ip: &str, server: SocketAddr) -> Client {
     let ip: IpAddr = ip.parse().unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -30,7 +30,7 @@ fn from(ip: &str, server: SocketAddr) -> Client {
     client
 }
 
-/// USER and PASS; gives both answers, and how long the second took.
+/// Sends USER and PASS. Returns both answers, and how long the second took.
 fn try_login(client: &mut Client, user: &str, password: &str, code: u16) -> (String, Duration) {
     let first = client.cmd(&format!("USER {user}"), 331);
     let began = Instant::now();
@@ -38,7 +38,7 @@ fn try_login(client: &mut Client, user: &str, password: &str, code: u16) -> (Str
     (format!("{first}\n{second}"), began.elapsed())
 }
 
-/// Logs in, as often as it takes: a seat is free a moment after its session has ended.
+/// Logs in, again and again until it succeeds: a seat becomes free a moment after its session ends.
 fn log_in_soon(server: &Server, user: &str, password: &str) -> Client {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -769,7 +769,7 @@ fn no_password_ever_appears_in_the_log() {
     );
 }
 
-/// Whoever logs in next must not be told what the one before has set.
+/// The next user of a session must not see what the previous one has set.
 #[test]
 fn a_second_login_of_a_session_begins_as_a_new_session_does() {
     let server = Server::setup()
@@ -797,7 +797,7 @@ fn a_second_login_of_a_session_begins_as_a_new_session_does() {
     }
 }
 
-/// But what protects data connections stays: the client may count on it.
+/// The protection of data connections stays, because the client may rely on it.
 #[test]
 fn a_second_login_of_a_session_keeps_the_protection_of_data() {
     let server = Server::setup().server("tls_cert = auto").start();

@@ -374,7 +374,7 @@ fn to_descriptor(name: &str, link: bool) {
 }
 
 #[test]
-fn the_log_may_go_to_what_the_server_has_open() {
+fn the_log_may_go_to_an_open_descriptor() {
     for name in ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1"] {
         for link in [false, true] {
             to_descriptor(name, link);
@@ -527,7 +527,7 @@ fn the_system_log_gets_a_datagram_for_each_line_and_may_go_and_come() {
 }
 
 #[test]
-fn a_system_log_that_takes_nothing_holds_up_nobody() {
+fn a_system_log_that_blocks_delays_no_session() {
     let server = Server::setup().start();
     let (file, path) = (server.dir().join("ftpd.ini"), server.dir().join("log.sock"));
     let socket = bind(&path);
@@ -677,7 +677,7 @@ mod full_disks {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn log_lines_that_do_not_fit_on_the_disk_are_counted() {
         let (mut program, address) = start_logging("transfer_log = xferlog", &[]);
         let mut client = log_in(address, "bob", "tops3cret");
         limit(&program, Some(0));

@@ -23,10 +23,10 @@ struct Lump {
     stream: TcpStream,
 }
 
-/// How what follows the server's last flight is cut into pieces.
+/// How the bytes that follow the server's last flight are cut into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
-    /// One send.
+    /// All in one send.
     Together,
     /// The client's Finished, and then the rest in one send.
     FinishedAlone,
@@ -39,7 +39,7 @@ enum Cut {
 const CUTS: [Cut; 4] = [Cut::Together, Cut::FinishedAlone, Cut::Records, Cut::Bytes];
 
 impl Lump {
-    /// Shakes hands as far as to the client's Finished, which is not sent yet.
+    /// Shakes hands up to the client's Finished, which is not sent yet.
     fn begin(tls: &Tls, stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let mut lump = Self { tls: tls.connection(), stream };
@@ -52,7 +52,7 @@ impl Lump {
         lump
     }
 
-    /// What TLS wants to be sent.
+    /// The bytes that TLS wants to send.
     fn take(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while self.tls.wants_write() {
@@ -317,7 +317,7 @@ fn an_upload_whose_control_connection_breaks_before_its_150_never_replaces_a_fil
         reset(stream);
         let _ = data.write_all(b"cut");
         let _ = data.shutdown(Shutdown::Write);
-        // the server has closed it, whatever came of it
+        // the server has closed it, whatever the result was
         let _ = data.read_to_end(&mut Vec::new());
         assert!(server.get("victim") == old);
     }

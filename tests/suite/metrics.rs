@@ -1,4 +1,4 @@
-//! Counters, `ftpd stats`, and what HTTP tells on `metrics_listen`.
+//! Counters, `ftpd stats`, and the answers over HTTP on `metrics_listen`.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -24,7 +24,7 @@ fn stats(server: &Server) -> String {
     out
 }
 
-/// Sends bytes, and gives all that is answered.
+/// Sends bytes and returns the whole answer.
 fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -197,7 +197,7 @@ mod http {
     }
 
     #[test]
-    fn what_is_not_a_good_request_is_told_so() {
+    fn each_bad_http_request_gets_its_status() {
         let server = setup().start();
         let at = web(&server);
         for (request, status) in [
@@ -227,7 +227,7 @@ mod http {
     }
 
     #[test]
-    fn slow_and_silent_clients_hold_up_nobody_and_are_let_go() {
+    fn slow_and_silent_http_clients_delay_no_other_and_are_disconnected() {
         let server = setup().start();
         let at = web(&server);
         let mut slow = TcpStream::connect(at).unwrap();
@@ -265,7 +265,7 @@ mod http {
     }
 
     #[test]
-    fn it_is_off_by_default_and_a_taken_port_harms_nobody() {
+    fn metrics_are_off_by_default_and_a_taken_port_stops_no_server() {
         let server = Server::start();
         assert!(!server.threads().contains(&"metrics".to_owned()));
         let first = setup().start();
@@ -296,7 +296,7 @@ mod http {
 mod browser {
     use super::*;
 
-    /// What a browser makes of the page after a while, if there is one.
+    /// The status page as a browser shows it after a while, if a browser is installed.
     fn page(at: SocketAddr) -> Option<String> {
         let there = Command::new("chromium").arg("--version").stdin(Stdio::null()).output();
         if !there.is_ok_and(|output| output.status.success()) {

@@ -14,7 +14,7 @@ use crate::server::{PATIENCE, Server, eventually};
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// So many free ports in a row, that no other test of this run gets.
+/// The first of this many free ports in a row, which no other test of this run gets.
 fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // beside those of the harness, and another place for each run
@@ -30,18 +30,18 @@ fn free_ports(count: u16) -> u16 {
     }
 }
 
-/// Nothing listens on a port any more.
+/// Whether nothing listens on a port any more.
 fn is_closed(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, PATIENCE)
         .is_err_and(|why| why.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// The server on another address of this machine.
+/// The server's port at another address of this machine.
 fn at(ip: impl Into<IpAddr>, server: &Server) -> SocketAddr {
     SocketAddr::new(ip.into(), server.address().port())
 }
 
-/// RETR over a connection that the server opens.
+/// Downloads over a data connection that the server opens.
 fn download_active(client: &mut Client, command: &str) -> (Vec<u8>, SocketAddr) {
     let listener = client.listener();
     client.cmd(command, 150);
@@ -155,7 +155,7 @@ fn after_epsv_all_there_is_only_epsv() {
     }
     client.cmd("epsv all", 200);
     assert_eq!(client.download("RETR a"), b"text");
-    // another user starts anew
+    // a new login starts with the defaults
     client.cmd("REIN", 220);
     client.cmd("USER bob", 331);
     client.cmd("PASS secret", 230);
@@ -490,7 +490,7 @@ fn a_second_pasv_closes_the_first_port() {
         let old = client.passive_address(first);
         let new = client.passive_address(second);
         assert!(old == new || is_closed(old));
-        // so does PORT
+        // PORT closes it as well
         let listener = client.listener();
         assert!(is_closed(new));
         drop(listener);

@@ -1,5 +1,5 @@
-//! Who the server is for the system: root given up, and what is kept of it. Most of this takes
-//! root, and is not tested without.
+//! Giving up root, and the rights that the server keeps. Most of these tests need root, and are
+//! skipped without it.
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -13,10 +13,10 @@ use crate::program::{BOB, Program, folder};
 use crate::server::{Server, Setup, eventually, run};
 use crate::tls_client::{Pair, named};
 
-/// A user that each system has.
+/// A user that every system has.
 const NOBODY: u32 = 65534;
 
-/// Whether the test can be run; says so if not.
+/// Whether the test can run; prints a message if not.
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
@@ -25,12 +25,12 @@ fn is_root() -> bool {
     is_root
 }
 
-/// A server that gives root up for nobody.
+/// A server that gives up root and runs as the user `nobody`.
 fn as_nobody() -> Setup {
     Server::setup().server("user = nobody").home_of(NOBODY)
 }
 
-/// The numbers behind a word in the status of each thread, by the thread's name.
+/// The numbers after a word in the status of each thread, by the thread's name.
 fn threads(pid: u32, word: &str) -> Vec<(String, Vec<String>)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let status = |task: std::io::Result<fs::DirEntry>| {
@@ -44,7 +44,7 @@ fn threads(pid: u32, word: &str) -> Vec<(String, Vec<String>)> {
     tasks.filter_map(status).map(both).collect()
 }
 
-/// All threads must have the same behind a word.
+/// Checks that all threads have equal numbers after a word.
 fn all_have(pid: u32, word: &str, wanted: &[&str]) {
     let threads = threads(pid, word);
     assert!(!threads.is_empty());
@@ -138,7 +138,7 @@ mod giving_up_root {
     }
 
     #[test]
-    fn what_root_has_made_for_the_server_is_its_user_s() {
+    fn files_that_root_made_for_the_server_belong_to_its_user() {
         if !is_root() {
             return;
         }
@@ -273,7 +273,7 @@ mod giving_up_root {
     }
 }
 
-/// What root follows to the server's own files.
+/// Links to the server's own files, which root must not follow.
 mod links {
     use std::os::unix::fs::symlink;
 
@@ -650,7 +650,7 @@ mod acting {
         server.wait_for_log("failed: control connection lost");
     }
 
-    /// Ann's uploads start this.
+    /// Settings with which ann's uploads start a program.
     fn with_hook(lines: &str, program: &str) -> Server {
         let section = format!(
             "[user:ann]\npassword = secret\nhome = home\nperm = elradfmwMT\n\
@@ -782,7 +782,7 @@ mod acting {
             break_off(&server);
             let (part, _) = parts(&server).pop().unwrap();
             assert_eq!(fs::metadata(&part).unwrap().uid(), ANN);
-            // after a crash as well
+            // and after a crash
             server.kill();
             server.start_again();
             assert!(server.log().contains("1 kept, 0 removed"), "{}", server.log());
@@ -799,7 +799,7 @@ mod acting {
         }
     }
 
-    /// The thread that sweeps is the server's again.
+    /// Checks that the thread that sweeps acts as the server again.
     fn all_have_main(server: &Server) {
         let uids = threads(server.pid(), "Uid");
         let main = uids.iter().find(|(name, _)| name == "ftpd").unwrap();
@@ -994,7 +994,7 @@ mod staying_root {
     }
 
     #[test]
-    fn nothing_is_kept_but_what_the_settings_need() {
+    fn only_the_rights_that_the_settings_need_are_kept() {
         if !is_root() {
             return;
         }
@@ -1041,7 +1041,7 @@ mod staying_root {
 mod without_root {
     use super::*;
 
-    /// The program, started by nobody.
+    /// Runs the program as the user `nobody`.
     pub(super) fn nobody(arguments: &[&str], dir: &Path) -> (i32, String) {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
@@ -1205,7 +1205,7 @@ fn a_link_to_a_fifo_is_refused_at_once_whoever_the_server_is() {
 mod sandbox {
     use super::*;
 
-    /// Whether the kernel has what it takes; says so if not.
+    /// Whether the kernel has Landlock; prints a message if not.
     fn is_enforced(server: &Server) -> bool {
         let line = server.wait_for_log("sandbox: ");
         let is_enforced = line.contains("sandbox: enforced, Landlock ABI ");
@@ -1320,7 +1320,7 @@ mod sandbox {
     }
 
     #[test]
-    fn what_it_needs_is_within() {
+    fn all_that_the_server_needs_is_inside_the_sandbox() {
         let server = Server::setup().server("masquerade_address = localhost").start();
         if !is_enforced(&server) {
             return;
@@ -1556,7 +1556,7 @@ mod sandbox {
         Client::bob(&server);
     }
 
-    /// Mounts an empty file system; says so if that cannot be done here.
+    /// Mounts an empty file system; prints a message if that is not possible here.
     fn mounted(at: &Path) -> bool {
         let mount = Command::new("mount").args(["-t", "tmpfs", "ftpd-test"]).arg(at).status();
         let is_mounted = mount.is_ok_and(|status| status.success());
@@ -1688,7 +1688,7 @@ os.execv(sys.argv[3], sys.argv[3:])
     const CLONE3: u32 = 435;
 
     #[test]
-    fn what_keeps_the_sandbox_away_is_told_apart_and_is_a_warning() {
+    fn the_causes_of_a_missing_sandbox_are_told_apart_in_a_warning() {
         for (errno, word) in [(1, "seccomp filter"), (38, "older than"), (95, "lsm=")] {
             let Some(said) = filtered(CREATE_RULESET, errno, "") else { return };
             let line = said.iter().find(|line| line.contains("sandbox: not enforced"));

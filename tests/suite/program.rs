@@ -1,4 +1,4 @@
-//! The program on an ini file of the test's own making, wherever its log goes.
+//! The program on an ini file that the test writes, with any destination of its log.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -57,7 +57,7 @@ impl Program {
         Self { child, dir }
     }
 
-    /// One that was started in another way, with its log in this folder.
+    /// A program that was started in another way, with its log in this folder.
     pub(crate) fn of(child: Child, dir: TempDir) -> Self {
         Self { child, dir }
     }
@@ -71,7 +71,7 @@ impl Program {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Waits until a line of a file has this text, and gives the line.
+    /// Waits until a line of a file contains this text, and returns the line.
     pub(crate) fn wait_for(&mut self, file: &str, wanted: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -90,7 +90,7 @@ impl Program {
         }
     }
 
-    /// Where it listens, as the log in this file says.
+    /// The address on which the program listens, read from the log in this file.
     pub(crate) fn address(&mut self, file: &str) -> SocketAddr {
         let begin = ">>> starting FTP server on ";
         let line = self.wait_for(file, begin);

@@ -1,4 +1,4 @@
-//! RFC 1123, what it mends in RFC 959; one module for each section.
+//! RFC 1123, its corrections of RFC 959; one module for each section.
 
 use crate::client::Client;
 use crate::server::Server;
@@ -164,7 +164,7 @@ mod section_4_1_2_12 {
         // WILL is refused with DONT, DO with WONT
         (b"\xff\xfb\x01", b"\xff\xfe\x01"),
         (b"\xff\xfd\x03", b"\xff\xfc\x03"),
-        // what is off already needs no answer, or there would be no end of answers
+        // an option that is off already gets no answer, or the answers would never end
         (b"\xff\xfc\x01", b""),
         (b"\xff\xfe\x03", b""),
     ];

@@ -316,7 +316,7 @@ mod section_5_2 {
             let mut data = client.passive();
             client.cmd("RETR a", 150);
             client.expect(226);
-            // all is there, end included
+            // all bytes and the end have arrived
             data.set_nonblocking(true).unwrap();
             let mut bytes = Vec::new();
             data.read_to_end(&mut bytes).unwrap();

@@ -53,7 +53,7 @@ fn place(below_src: &Path) -> (String, usize) {
     (parts[0].clone(), parts.len())
 }
 
-/// The text without comments, and without what is quoted.
+/// The text without comments and without string literals.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text.chars().peekable();
@@ -83,7 +83,7 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// The first words of what stands here: one, or those of a group in braces.
+/// The first words of the text: one word, or those of a group in braces.
 fn first_words(text: &str) -> Vec<String> {
     let text = text.trim_start();
     let Some(group) = text.strip_prefix('{') else {

@@ -1,4 +1,4 @@
-//! The real program on port 0, with a home of its own that goes with it.
+//! The real program on port 0, in a temporary folder that is removed with it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Nothing that a test waits for may take longer. Far more than it needs, for busy machines.
+/// Maximum time that a test waits for anything: far more than is needed, for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a test wants to be different.
+/// The settings in which a test's server differs from the usual one.
 pub(crate) struct Setup {
     ip: String,
     server: String,
@@ -27,15 +27,15 @@ pub(crate) struct Setup {
     launch: Launch,
 }
 
-/// How the program is started.
+/// How the program is started, apart from its settings.
 #[derive(Clone, Default)]
 struct Launch {
     files: Option<u64>,
     user: Option<u32>,
-    /// Whose the home is, in a folder that all may pass through.
+    /// The owner of the home, which lies in a folder that everybody may search.
     owner: Option<u32>,
     environment: Vec<(String, String)>,
-    /// Sockets that it finds open, as systemd hands them over, and their names.
+    /// Sockets that are handed over as by systemd, and their names.
     sockets: Vec<(Arc<TcpListener>, &'static str)>,
 }
 
@@ -62,7 +62,7 @@ impl Setup {
         self
     }
 
-    /// More lines of `[user:bob]`; `perm` and such replace the usual ones.
+    /// More lines of `[user:bob]`; a key given here replaces the usual one.
     pub(crate) fn user(mut self, lines: &str) -> Self {
         self.user += lines;
         self.user += "\n";
@@ -76,7 +76,7 @@ impl Setup {
         self
     }
 
-    /// Where to listen, instead of 127.0.0.1.
+    /// The address to listen on, instead of 127.0.0.1.
     pub(crate) fn ip(mut self, ip: &str) -> Self {
         self.ip = ip.to_owned();
         self
@@ -88,36 +88,36 @@ impl Setup {
         self
     }
 
-    /// A variable of its environment, such as `RUST_LOG`.
+    /// An environment variable of the server, such as `RUST_LOG`.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.launch.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// A socket that it finds open when it starts; two at most.
+    /// A socket that is handed over at the start; at most two.
     pub(crate) fn socket(mut self, listener: &Arc<TcpListener>, name: &'static str) -> Self {
         self.launch.sockets.push((Arc::clone(listener), name));
         self
     }
 
-    /// The user number that it runs as, where the test run is root's.
+    /// The user number of the server, if the tests run as root.
     pub(crate) fn run_as(mut self, user: u32) -> Self {
         self.launch.user = Some(user);
         self
     }
 
-    /// The home belongs to this user, who can come to it, where the test run is root's.
+    /// Gives the home to this user and makes it reachable, if the tests run as root.
     pub(crate) fn home_of(mut self, user: u32) -> Self {
         self.launch.owner = Some(user);
         self
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts the server and waits until it listens.
     pub(crate) fn start(self) -> Server {
         self.start_with(|_| ())
     }
 
-    /// The same when something else has been put beside the ini file.
+    /// Starts the server in a folder that holds more than the ini file.
     pub(crate) fn start_with(self, put: impl FnOnce(&Path)) -> Server {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("home")).unwrap();
@@ -193,7 +193,7 @@ impl Launch {
         command.arg("--config").arg(dir.join("ftpd.ini"));
         command.env_remove("RUST_LOG").env("TZ", "UTC");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        // out of reach of a Ctrl-C that is meant for the test run
+        // so that a Ctrl-C for the test run does not reach it
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let stdio = |listener: &TcpListener| OwnedFd::from(listener.try_clone().unwrap());
@@ -220,12 +220,12 @@ impl Launch {
 }
 
 impl Server {
-    /// The usual server, with user `bob`, password `secret`, who may do everything.
+    /// Starts the usual server: its user `bob` with the password `secret` may do everything.
     pub(crate) fn start() -> Self {
         Self::setup().start()
     }
 
-    /// A server that differs from the usual one.
+    /// Settings for a server that differs from the usual one.
     pub(crate) fn setup() -> Setup {
         Setup {
             ip: "127.0.0.1".to_owned(),
@@ -236,25 +236,25 @@ impl Server {
         }
     }
 
-    /// Ends it by a signal such as `KILL`, and starts another one in its place.
+    /// Ends the server by a signal such as `KILL`, and starts it again.
     pub(crate) fn restart(&mut self, signal: &str) {
         self.signal(signal);
         self.wait_for_exit();
         self.start_again();
     }
 
-    /// Ends it at once.
+    /// Kills the server.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts it after its end, in the same folder.
+    /// Starts the server again in the same folder, after its end.
     pub(crate) fn start_again(&mut self) {
         (self.child, self.address, self.log) = self.launch.run(self.dir.path());
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -288,22 +288,22 @@ impl Server {
         self.home().join(name).symlink_metadata().is_ok()
     }
 
-    /// All that it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.text.lock().unwrap().0.clone()
     }
 
-    /// Waits for a line with this text, and gives it.
+    /// Waits for a line of the log with this text, and returns it.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
         self.log.wait(text)
     }
 
-    /// Its process number.
+    /// The server's process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal by name, such as `INT`.
+    /// Sends the server a signal by name, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.pid())])
@@ -312,7 +312,7 @@ impl Server {
         assert!(status.success());
     }
 
-    /// Waits for its end.
+    /// Waits until the server has ended.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -324,12 +324,12 @@ impl Server {
         }
     }
 
-    /// How many file descriptors it has open.
+    /// The number of file descriptors that the server has open.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// Names of its threads.
+    /// The names of the server's threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
@@ -380,7 +380,7 @@ impl Log {
     }
 }
 
-/// Runs the program to its end: exit code, standard output and standard error.
+/// Runs the program to its end. Returns the exit code, standard output and standard error.
 pub(crate) fn run(arguments: &[&str], dir: &Path) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ftpd"))
         .args(arguments)
@@ -408,8 +408,8 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A port that nobody has now. Above those that the system gives out by itself, so that only
-/// another test run could be quicker.
+/// A free port above those that the system assigns by itself, so that only another test run could
+/// take it first.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 61_000 + u16::try_from(std::process::id() % 4_000).unwrap();

@@ -1,5 +1,5 @@
-//! The server as a service: what it tells whoever looks after it, the sockets that it is handed,
-//! and the files that are installed with it.
+//! The server as a service: its messages to the supervisor, the sockets that it is handed, and the
+//! files that are installed with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ use crate::tls_client::Tls;
 mod notify {
     use super::*;
 
-    /// What systemd's end of the line is to the server.
+    /// The socket on which systemd would receive the server's messages.
     struct Supervisor {
         socket: UnixDatagram,
         dir: TempDir,
@@ -61,7 +61,7 @@ mod notify {
             }
         }
 
-        /// The next one that is about neither the watchdog nor the number of sessions.
+        /// The next message that is about neither the watchdog nor the number of sessions.
         fn next_event(&self) -> String {
             let mut events = std::iter::repeat_with(|| self.next());
             events.find(|text| text != "WATCHDOG=1" && !text.starts_with("STATUS=")).unwrap()
@@ -342,7 +342,7 @@ mod handed_over {
     }
 
     #[test]
-    fn what_is_no_listening_socket_is_no_start() {
+    fn a_handed_over_socket_that_does_not_listen_stops_the_start() {
         let (listener, address) = socket();
         let client = TcpStream::connect(address).unwrap();
         let (connected, _) = listener.accept().unwrap();
@@ -367,7 +367,7 @@ mod handed_over {
         Client::bob(&server).cmd("NOOP", 200);
     }
 
-    /// Starts a server that cannot: exit code and standard error.
+    /// Starts a server that must fail to start. Returns the exit code and standard error.
     fn run(listener: &TcpListener, name: &str, environment: &str) -> (i32, String) {
         let ini = format!("[server]\nip = 127.0.0.1\nport = 0\n{}", crate::program::BOB);
         let dir = crate::program::folder(ini);
@@ -382,7 +382,7 @@ mod handed_over {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
-    /// The same from a program that does this for a living.
+    /// Hands over sockets by `systemd-socket-activate`.
     #[test]
     fn systemd_socket_activate_starts_it_with_the_first_client() {
         let Some(starter) = tool("systemd-socket-activate") else { return };
@@ -416,7 +416,7 @@ mod handed_over {
     }
 }
 
-/// Where a program is; without it, a test says what it has to do without.
+/// The path of a program; if it is not installed, prints what is not tested.
 fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -481,7 +481,7 @@ mod installed {
             ("usr/share/man/man8/ftpd.8", 0o644),
         ];
         assert_eq!(there, wanted.map(|(name, mode)| (name.to_owned(), mode)));
-        // what an administrator has written stands
+        // the administrator's changes stay
         for file in ["etc/ftpd.ini", "etc/logrotate.d/ftpd"] {
             fs::write(dir.path().join(file), "mine").unwrap();
         }
@@ -548,7 +548,7 @@ mod installed {
             let copy = format!("COPY --from=build --chown=65532:65532 /own/ {place}");
             assert!(text.contains(&copy), "{text}");
         }
-        // and the whole of it is good, but for what this machine does not have
+        // and the whole unit is valid, except for what this machine lacks
         let dir = crate::program::folder(&settings);
         let (code, out, err) = crate::server::run(&["check"], dir.path());
         let is_good = code == 0 && out.contains("good, 1 user");

@@ -12,11 +12,11 @@ use crate::client::Client;
 use crate::program::connect;
 use crate::server::run;
 
-/// A share that runs; it is ended on drop.
+/// A running share. It is ended on drop.
 struct Share {
     child: Child,
     dir: TempDir,
-    /// What it has said, up to its last line.
+    /// The output of the share, up to its last line.
     said: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Share {
         Self::start_in(dir, options)
     }
 
-    /// What it keeps for itself for a while would be shared as well.
+    /// A temporary folder inside the shared one would be shared as well.
     fn start_in(dir: TempDir, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
             .arg("share")
@@ -77,7 +77,7 @@ impl Drop for Share {
 }
 
 #[test]
-fn a_folder_can_be_read_by_who_has_the_password_and_by_nobody_else() {
+fn a_share_can_be_read_with_its_password_only() {
     let share = Share::start(&[]);
     let mut client = share.client();
     assert_eq!(client.download("RETR file"), b"text");
@@ -149,7 +149,7 @@ fn it_ends_with_its_terminal() {
 }
 
 #[test]
-fn what_cannot_be_shared_is_said() {
+fn a_folder_that_cannot_be_shared_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     for (arguments, code) in [

@@ -1,4 +1,4 @@
-//! The cross products that nobody would type: loops over the command table and the key table.
+//! Loops over the command table and the key table, for checks of every row.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use ftpd::control::command::{Arg, Feature, VERBS, Verb, parse};
 use crate::client::Client;
 use crate::server::{Server, run};
 
-/// A line that is this row's and no other's, and that a user with its letter may say in the
-/// home of [`furnish`]. A new row needs one here.
+/// An example line that only this row parses, and that a user with the row's letter may send in the
+/// home of [`furnish`]. A new row needs an example here.
 fn example(verb: &Verb) -> String {
     let bare = matches!(verb.arg, Arg::Nothing(_));
     let argument = match verb.name() {
@@ -59,12 +59,12 @@ fn example(verb: &Verb) -> String {
     line
 }
 
-/// Ends the session, or changes who it is of.
+/// Whether the command ends the session or changes its user.
 fn is_about_the_session(verb: &Verb) -> bool {
     ["USER", "PASS", "REIN", "QUIT"].contains(&verb.name())
 }
 
-/// What the examples need, and nothing else, in a home that may be in use.
+/// Fills a home, which may be in use, with the files that the examples need and no others.
 fn furnish(home: &Path) {
     fs::create_dir_all(home).unwrap();
     for entry in fs::read_dir(home).unwrap() {
@@ -97,7 +97,7 @@ fn snapshot(root: &Path) -> BTreeMap<String, (u32, i64, i64, Vec<u8>)> {
     all
 }
 
-/// Sends a line and takes its final reply; a transfer that begins is carried through.
+/// Sends a line and reads its final reply; a transfer that begins is carried out.
 fn say(client: &mut Client, line: &str) -> (u16, String) {
     let transfers = ["RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "MLSD"];
     if transfers.contains(&line.split(' ').next().unwrap()) {
@@ -123,9 +123,9 @@ fn each_verb_before_the_login_is_530_unless_its_row_says_otherwise() {
             let (code, text) = client.ask(&line);
             assert_eq!(code == 530, !verb.before_login, "{line}: {text}");
             match verb.name() {
-                // what only TLS gives a meaning to
+                // commands that have a meaning over TLS only
                 "PBSZ" | "PROT" => assert_eq!(code, 503, "{line}: {text}"),
-                // the next row speaks in clear text again
+                // the next row is tested in clear text again
                 "AUTH" => {
                     assert_eq!(code, 234, "{line}: {text}");
                     client = Client::connect(&server);
@@ -137,7 +137,7 @@ fn each_verb_before_the_login_is_530_unless_its_row_says_otherwise() {
                 _ => {}
             }
         }
-        // ACCT and the like have not opened a door
+        // none of them has logged anybody in
         client.cmd("PWD", 530);
     }
     for line in ["PASS secret", "PASS", "REIN", "QUIT"] {
@@ -148,13 +148,13 @@ fn each_verb_before_the_login_is_530_unless_its_row_says_otherwise() {
 }
 
 #[test]
-fn what_needs_a_letter_needs_a_login() {
+fn each_verb_that_needs_a_letter_needs_a_login() {
     for verb in VERBS.iter().filter(|verb| verb.perm.is_some()) {
         assert!(!verb.before_login, "{} {}", verb.name(), verb.usage);
     }
 }
 
-/// Whether a row takes a line with nothing behind its name.
+/// Whether a row accepts its name without an argument.
 fn takes_nothing(verb: &Verb) -> bool {
     matches!(
         verb.arg,

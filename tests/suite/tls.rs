@@ -19,12 +19,12 @@ use crate::program;
 use crate::server::{Server, Setup, eventually, free_port, run};
 use crate::tls_client::{Authority, Pair, Tls, VERSIONS, fingerprint, named};
 
-/// A server with a certificate of its own making.
+/// A server that makes its own certificate.
 fn setup() -> Setup {
     Server::setup().server("tls_cert = auto")
 }
 
-/// Bytes that no compression and no line end makes alike.
+/// Pseudo-random bytes, which cannot be compressed.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let next = |_| {
@@ -120,7 +120,7 @@ mod session {
         client.cmd("PBSZ x", 501);
         client.cmd("PROT P", 503);
         assert_eq!(client.cmd("PBSZ 0", 200), "200 PBSZ=0");
-        // what is too much is answered with what will do (RFC 2228 §3)
+        // a size that is too large is answered with one that is accepted (RFC 2228 §3)
         assert_eq!(client.cmd("PBSZ 16384", 200), "200 PBSZ=0");
         client.cmd("PROT", 501);
         client.cmd("PROT S", 536);
@@ -594,7 +594,7 @@ mod transfers {
     }
 }
 
-/// What data connections must do to be taken for the client's (`tls_resume`).
+/// Resumption as proof that a data connection is the client's (`tls_resume`).
 mod resumption {
     use super::*;
 
@@ -680,7 +680,7 @@ mod resumption {
     }
 
     #[test]
-    fn prefer_takes_what_does_not_resume_and_the_log_says_so() {
+    fn prefer_accepts_data_connections_that_do_not_resume_and_logs_it() {
         let server = setup().start();
         server.put("file", "content");
         for version in VERSIONS {
@@ -833,7 +833,7 @@ for turn in range(10):
     }
 }
 
-/// Those who do not play by the rules.
+/// Attacks, and clients that break the protocol.
 mod attacks {
     use super::*;
 
@@ -1241,7 +1241,7 @@ mod certificates {
         assert_ne!(said(), second);
     }
 
-    /// Starts `ftpd cert`.
+    /// Runs `ftpd cert`.
     fn cert(dir: &Path) -> std::process::Child {
         std::process::Command::new(env!("CARGO_BIN_EXE_ftpd"))
             .args(["--config", "ftpd.ini", "cert"])
@@ -1444,7 +1444,7 @@ mod certificates {
         });
     }
 
-    /// Whether a session can be had.
+    /// Whether a session can be set up and used.
     fn gets_in(server: &Server, tls: &Tls) -> bool {
         let mut client = Client::connect(server);
         client.cmd("AUTH TLS", 234);

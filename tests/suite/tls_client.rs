@@ -23,14 +23,14 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::trusting::Trusting;
 
-/// What most tests run over, one after the other.
+/// The versions of TLS that most tests use, one after the other.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// The TLS of one client: its settings, and the tickets that it was given.
 #[derive(Clone)]
 pub(crate) struct Tls(Arc<ClientConfig>);
 
-/// A data connection, or any other, after its handshake.
+/// A connection after its TLS handshake; most are data connections.
 pub(crate) struct Secure(StreamOwned<ClientConnection, TcpStream>);
 
 /// A certificate and its key, as PEM.
@@ -88,13 +88,13 @@ impl Tls {
         Self(Arc::new(config))
     }
 
-    /// A connection that has not begun.
+    /// A TLS connection whose handshake has not begun.
     pub(crate) fn connection(&self) -> ClientConnection {
         let name = ServerName::try_from("localhost").unwrap();
         ClientConnection::new(Arc::clone(&self.0), name).unwrap()
     }
 
-    /// Shakes hands.
+    /// Carries out the handshake, which may fail.
     pub(crate) fn try_over(&self, mut stream: TcpStream) -> io::Result<Secure> {
         let mut connection = self.connection();
         while connection.is_handshaking() {
@@ -103,7 +103,7 @@ impl Tls {
         Ok(Secure(StreamOwned::new(connection, stream)))
     }
 
-    /// The same, which must succeed.
+    /// Carries out the handshake, and fails the test if that fails.
     pub(crate) fn over(&self, stream: TcpStream) -> Secure {
         self.try_over(stream).unwrap_or_else(|why| panic!("data handshake: {why}"))
     }
@@ -115,36 +115,36 @@ impl Secure {
         self.0.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// All up to the end, which must be TLS's own.
+    /// Reads up to the end, which must be announced by `close_notify`.
     pub(crate) fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).map(|_| bytes)
     }
 
-    /// This many bytes.
+    /// Reads exactly this many bytes.
     pub(crate) fn read_exactly(&mut self, wanted: usize) -> Vec<u8> {
         let mut bytes = vec![0; wanted];
         self.0.read_exact(&mut bytes).unwrap();
         bytes
     }
 
-    /// The stream below, and no more TLS.
+    /// Drops TLS and returns the stream below.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.0.sock
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub(crate) fn read_one(&mut self) {
         self.0.read_exact(&mut [0]).unwrap();
     }
 
-    /// Sends.
+    /// Sends all bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)?;
         self.0.flush()
     }
 
-    /// Ends as TLS asks for, and waits until the server has done the same.
+    /// Sends `close_notify`, and waits for that of the server.
     pub(crate) fn end(mut self) {
         self.0.conn.send_close_notify();
         while self.0.conn.wants_write() {
@@ -155,7 +155,7 @@ impl Secure {
         assert_eq!(rest, b"");
     }
 
-    /// Says its end, and does not wait for the server's.
+    /// Sends `close_notify`, and does not wait for that of the server.
     pub(crate) fn leave(mut self) {
         self.0.conn.send_close_notify();
         while self.0.conn.wants_write() {
@@ -163,19 +163,19 @@ impl Secure {
         }
     }
 
-    /// The TCP stream ends, and TLS does not.
+    /// Ends the TCP stream without `close_notify`.
     pub(crate) fn cut(self) {
         self.0.sock.shutdown(Shutdown::Both).unwrap();
     }
 
-    /// The stream below.
+    /// The TCP stream below TLS.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.0.sock
     }
 }
 
 impl Client {
-    /// Connects, takes the greeting and turns to TLS.
+    /// Connects, reads the greeting and switches to TLS.
     pub(crate) fn auth(server: &Server, tls: &Tls) -> Self {
         let mut client = Self::connect(server);
         client.cmd("AUTH TLS", 234);
@@ -183,14 +183,14 @@ impl Client {
         client
     }
 
-    /// Shakes hands.
+    /// Carries out the handshake, and fails the test if that fails.
     pub(crate) fn start_tls(&mut self, tls: &Tls) {
         if let Err(why) = self.try_tls(tls) {
             self.fail(&format!("control handshake: {why}"));
         }
     }
 
-    /// The same, which may fail.
+    /// Carries out the handshake, which may fail.
     pub(crate) fn try_tls(&mut self, tls: &Tls) -> io::Result<()> {
         let mut connection = tls.connection();
         let mut stream = self.stream();
@@ -210,7 +210,7 @@ impl Client {
         client
     }
 
-    /// PBSZ, PROT P and TYPE I.
+    /// Sends PBSZ, PROT P and TYPE I.
     pub(crate) fn go_private(&mut self) {
         self.cmd("PBSZ 0", 200);
         self.cmd("PROT P", 200);
@@ -223,14 +223,14 @@ impl Client {
         tls.peer_certificates().unwrap()[0].to_vec()
     }
 
-    /// EPSV, the command, and the data connection after the 150.
+    /// Sends EPSV and the command, and returns the data connection after the 150.
     pub(crate) fn begin(&mut self, tls: &Tls, command: &str) -> Secure {
         let data = self.passive();
         self.cmd(command, 150);
         tls.over(data)
     }
 
-    /// A whole download over TLS, ended by `close_notify` from both sides.
+    /// Carries out a whole download over TLS, ended by `close_notify` from both sides.
     pub(crate) fn secure_download(&mut self, tls: &Tls, command: &str) -> Vec<u8> {
         let mut data = self.begin(tls, command);
         let bytes = data.read_all();
@@ -240,7 +240,7 @@ impl Client {
         bytes
     }
 
-    /// A whole upload over TLS, ended by `close_notify` from both sides.
+    /// Carries out a whole upload over TLS, ended by `close_notify` from both sides.
     pub(crate) fn secure_upload(&mut self, tls: &Tls, command: &str, bytes: &[u8]) {
         let mut data = self.begin(tls, command);
         if let Err(why) = data.send(bytes) {
@@ -252,7 +252,7 @@ impl Client {
 }
 
 impl Pair {
-    /// Signed by itself.
+    /// Makes a key and a certificate that is signed by itself.
     pub(crate) fn own(params: &CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().pem();
@@ -277,7 +277,7 @@ pub(crate) fn fingerprint(der: &[u8]) -> String {
     bytes.join(":")
 }
 
-/// What a certificate says of `localhost`, with this common name.
+/// Parameters of a certificate for `localhost` with this common name.
 pub(crate) fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.distinguished_name = DistinguishedName::new();
@@ -296,7 +296,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), dir }
     }
 
-    /// Its own certificate.
+    /// The file of the authority's own certificate.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }

@@ -1,4 +1,4 @@
-//! What `tls_cert` and `tls_key` may hold, and what is said of files that are no good.
+//! The forms of `tls_cert` and `tls_key`, and the messages about files that cannot be used.
 //!
 //! The forms of keys are those that the program `openssl` writes. Without it, a test says on
 //! standard error what it did not test, and passes.
@@ -25,7 +25,7 @@ fn openssl(dir: &Path, line: &str) -> bool {
     let mut command = Command::new("openssl");
     command.args(line.split(' ')).current_dir(dir).stdin(Stdio::null());
     let Ok(output) = command.output() else {
-        // past the capture of a test that passes
+        // print even if the test passes and its output is captured
         let _ = writeln!(io::stderr(), "tls_keys: openssl is not installed, nothing tested");
         return false;
     };
@@ -55,7 +55,7 @@ fn sign(at: &Path, name: &str, by: &str, extensions: &str) {
     );
 }
 
-/// `leaf.pem` and `chain.pem` for a key that is there.
+/// Makes `leaf.pem` and `chain.pem` for an existing key.
 fn certify(at: &Path, key: &str) {
     openssl(at, &format!("req -new -key {key} -subj /CN=localhost -out leaf.csr"));
     sign(at, "leaf", "int", "leaf.ext");

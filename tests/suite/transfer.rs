@@ -9,8 +9,8 @@ use std::thread;
 use crate::client::{Client, drain};
 use crate::server::Server;
 
-/// A transfer that must begin and end well is `download` or `upload`; this is one that must
-/// be refused before it begins, with the data connection left for the next one.
+/// Sends commands that must be refused before a transfer begins, and checks that the data
+/// connection is left for the next one.
 fn refused(client: &mut Client, commands: &[(&str, u16)]) {
     let address = client.passive_address("EPSV");
     for (command, code) in commands {
@@ -22,7 +22,7 @@ fn refused(client: &mut Client, commands: &[(&str, u16)]) {
     client.expect(226);
 }
 
-/// Every byte value, line ends of all kinds, and no period that a chunk could have.
+/// Pseudo-random bytes: every value, line ends of all kinds, and no period.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
@@ -628,7 +628,7 @@ fn in_ascii_type_pairs_of_cr_and_lf_stay_pairs_across_all_boundaries() {
     }
 }
 
-/// Nobody may make the server read for minutes before anything is connected.
+/// A client must not make the server read for minutes before there is a data connection.
 #[test]
 fn in_ascii_type_a_restart_that_takes_reading_too_much_is_refused_at_once() {
     let server = Server::start();

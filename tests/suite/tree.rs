@@ -1,5 +1,5 @@
-//! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD; names of any bytes; and that
-//! nothing leads out of the home.
+//! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD; names of any bytes; confinement in
+//! the home.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -14,7 +14,7 @@ use ftpd::control::command::{Arg, VERBS};
 use crate::client::Client;
 use crate::server::Server;
 
-/// All that can be seen of a tree: each path with kind, mode, time, and content or target.
+/// Lists a tree: each path with its mode, time, and content or target.
 fn snapshot(root: &Path) -> Vec<String> {
     fn walk(path: &Path, into: &mut Vec<String>) {
         let meta = path.symlink_metadata().unwrap();
@@ -333,7 +333,7 @@ fn line(command: &str, name: &[u8]) -> Vec<u8> {
     [command.as_bytes(), b" ", name].concat()
 }
 
-/// A path as 257 shows it.
+/// A path as a 257 reply shows it.
 fn quoted(path: &[u8]) -> Vec<u8> {
     let inner: Vec<u8> = path
         .iter()
@@ -758,7 +758,7 @@ fn fifos_sockets_and_devices_are_refused_at_once() {
     assert!(!server.has("fifo"));
 }
 
-/// Names, modes and times alone: reading a FIFO would wait.
+/// Lists names, modes and times without reading files: reading a FIFO would wait.
 fn snapshot_without_reading(directory: &Path) -> Vec<String> {
     let one = |entry: fs::DirEntry| {
         let meta = entry.path().symlink_metadata().unwrap();
@@ -843,7 +843,7 @@ fn a_link_that_is_swapped_in_while_in_use_gains_nothing() {
 
 #[test]
 fn a_home_that_is_removed_under_a_session_gives_550() {
-    // a home that is made anew is another one for the sandbox
+    // a home that is removed and made again is a new one for the sandbox
     let server = Server::setup().server("sandbox = off").start();
     server.put("sub/file", "x");
     let mut client = Client::bob(&server);
@@ -885,7 +885,7 @@ fn a_home_that_is_removed_under_a_session_gives_550() {
 
 #[test]
 fn a_login_without_its_home_is_refused_and_says_why() {
-    // a home that is made anew is another one for the sandbox
+    // a home that is removed and made again is a new one for the sandbox
     let server = Server::setup().server("sandbox = off").start();
     fs::remove_dir(server.home()).unwrap();
     let mut client = Client::connect(&server);

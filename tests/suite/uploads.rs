@@ -1,4 +1,4 @@
-//! Uploads that are in place whole or not at all, and go on where they broke off.
+//! Uploads are in place whole or not at all, and can be continued where they broke off.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, File};
@@ -17,10 +17,10 @@ use crate::clients::noise;
 use crate::server::{Server, eventually};
 use crate::tls_client::{Tls, VERSIONS};
 
-/// What the names of all parts begin with.
+/// The prefix of all names of parts.
 pub(crate) const PART: &[u8] = b".ftpd-part-";
 
-/// The parts that a directory really has, with their sizes.
+/// The parts in a directory on disk, with their sizes.
 pub(crate) fn parts(dir: &Path) -> Vec<(Vec<u8>, u64)> {
     let mut parts = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -47,7 +47,7 @@ pub(crate) fn no_parts(dir: &Path) {
     eventually("no parts are left", || parts(dir).is_empty());
 }
 
-/// Lets all parts of a directory be some days old.
+/// Makes all parts of a directory some days old.
 pub(crate) fn make_old(dir: &Path) {
     let at = SystemTime::now() - Duration::from_secs(5 * 24 * 3600);
     for (name, _) in parts(dir) {
@@ -83,19 +83,19 @@ pub(crate) fn break_off(
     client.expect(426);
 }
 
-/// REST, and the rest.
+/// Sends REST and uploads the remaining bytes.
 pub(crate) fn resume(client: &mut Client, at: usize, line: &str, bytes: &[u8]) {
     client.cmd(&format!("REST {at}"), 350);
     client.upload(line, bytes);
 }
 
-/// An upload that is refused; gives the reply.
+/// Sends an upload command that must be refused, and returns the reply.
 fn refused(client: &mut Client, line: &str, code: u16) -> String {
     let _data = client.passive();
     client.cmd(line, code)
 }
 
-/// The size in each place that tells one: SIZE, MLST, LIST and MLSD. They must agree.
+/// The size according to SIZE, MLST, LIST and MLSD, which must agree.
 fn sizes(client: &mut Client, name: &str) -> Option<usize> {
     let (code, text) = client.ask(&format!("SIZE {name}"));
     let size = (code == 213).then(|| text[4..].trim().parse().unwrap());
@@ -117,7 +117,7 @@ fn sizes(client: &mut Client, name: &str) -> Option<usize> {
     size
 }
 
-/// What the outside and another session see of a name: this and nothing else.
+/// Checks that the file system and another session see this content under a name.
 fn others_see(server: &Server, user: &str, name: &str, old: Option<&[u8]>) {
     let path = server.home().join(name);
     assert_eq!(fs::read(path).ok().as_deref(), old, "from outside");
@@ -138,7 +138,7 @@ fn others_see(server: &Server, user: &str, name: &str, old: Option<&[u8]>) {
     assert!(!text.contains("ftpd-part"), "{text}");
 }
 
-/// Bob, and ann in the same home.
+/// A server with bob, and ann in the same home.
 fn two_users() -> Server {
     let ann = "[user:ann]\npassword = secret\nperm = elradfmwMT\nhome = home";
     Server::setup().section(ann).start()
@@ -262,7 +262,7 @@ fn a_server_that_keeps_no_parts_leaves_those_of_others_alone() {
 }
 
 #[test]
-fn what_is_half_made_is_seen_by_nobody_under_its_name() {
+fn an_unfinished_upload_is_not_visible_under_its_name() {
     let server = two_users();
     let new = noise(1, 50_000);
     for old in [None, Some(&noise(2, 70_000)[..]), Some(&noise(3, 100)[..])] {
@@ -439,7 +439,7 @@ fn going_on_without_a_data_connection_costs_nothing_of_what_has_arrived() {
 }
 
 #[test]
-fn who_has_no_data_connection_takes_nothing_over() {
+fn an_upload_without_a_data_connection_takes_over_no_part() {
     let server = Server::start();
     let new = noise(1, 5000);
     let mut first = Client::bob(&server);
@@ -480,7 +480,7 @@ fn appends_to_two_names_of_one_file_both_stay() {
 }
 
 #[test]
-fn what_began_with_nothing_does_not_replace_what_has_come_meanwhile() {
+fn an_upload_of_a_new_file_does_not_replace_one_made_meanwhile() {
     let server = two_users();
     let mut first = Client::bob(&server);
     let data = hang(&mut first, "APPE a", b"a line", &server.home(), 6);
@@ -492,7 +492,7 @@ fn what_began_with_nothing_does_not_replace_what_has_come_meanwhile() {
 }
 
 #[test]
-fn what_began_with_a_copy_does_not_replace_what_has_come_meanwhile() {
+fn an_upload_that_began_with_a_copy_does_not_replace_a_newer_version() {
     let server = two_users();
     server.put("a", b"0123456789");
     let mut first = Client::bob(&server);
@@ -578,7 +578,7 @@ fn the_tail_of_a_large_file_is_not_put_at_risk() {
     let mut data = client.passive();
     let (code, text) = client.ask("STOR a");
     if code == 150 {
-        // a clone
+        // a version that was cloned
         data.write_all(b"new").unwrap();
         reset(data);
         client.expect(426);
@@ -863,7 +863,7 @@ fn anonymous_users_from_two_addresses_have_parts_of_their_own() {
 }
 
 #[test]
-fn parts_end_after_keep_parts_with_nobody_connected() {
+fn parts_are_removed_after_keep_parts_without_any_session() {
     let server = Server::setup().server("keep_parts = 1s").start();
     server.put("a", "old");
     fs::create_dir(server.home().join("d")).unwrap();
@@ -1304,7 +1304,7 @@ fn a_file_with_several_names_is_written_to_in_place_and_the_log_says_so() {
     assert_eq!(path.metadata().unwrap().nlink(), 2);
     let line = server.wait_for_log("written to in place");
     assert!(line.contains("hard links") && line.contains("/a\""), "{line}");
-    // and it goes on as it did of old
+    // and it continues as earlier servers did
     let mut data = client.passive();
     client.cmd("STOR b", 150);
     data.write_all(b"first").unwrap();
@@ -1315,7 +1315,7 @@ fn a_file_with_several_names_is_written_to_in_place_and_the_log_says_so() {
     resume(&mut client, 5, "STOR a", b" second");
     assert_eq!(server.get("b"), b"first second");
     assert_eq!(parts(&server.home()), []);
-    // what was appended to it goes again
+    // the appended bytes are removed again
     let mut data = client.passive();
     client.cmd("APPE a", 150);
     data.write_all(b" third").unwrap();
@@ -1577,7 +1577,7 @@ fn a_file_that_can_only_be_appended_to_is_appended_to() {
     assert_eq!(server.get("log"), b"one two");
 }
 
-/// What others may put in the place of a part.
+/// Files that others may put in the place of a part.
 const STRANGERS: [&str; 4] = ["mkfifo", "mkdir", "ln -s /etc/passwd", "ln -s nowhere"];
 
 /// Puts something else in the place of all parts of a directory.
@@ -1592,7 +1592,7 @@ fn swap_parts(dir: &Path, how: &str) {
 }
 
 #[test]
-fn what_others_put_in_the_place_of_a_dead_part_is_never_opened() {
+fn a_file_that_others_put_in_the_place_of_a_dead_part_is_never_opened() {
     let server = Server::start();
     let home = server.home();
     for how in STRANGERS {
@@ -1639,7 +1639,7 @@ fn what_others_put_in_the_place_of_a_dead_part_is_never_opened() {
 }
 
 #[test]
-fn what_others_put_in_the_place_of_a_part_that_is_written_is_not_put_in_place() {
+fn a_file_that_others_put_in_the_place_of_an_active_part_is_not_put_in_place() {
     let server = Server::start();
     let home = server.home();
     for how in STRANGERS {

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::client::Client;
 use crate::server::{Server, run};
 
-/// Somebody who is not root.
+/// A user who is not root.
 const NOBODY: u32 = 65534;
 
 fn why(server: &Server, words: &[&str]) -> (i32, String) {
@@ -16,7 +16,7 @@ fn why(server: &Server, words: &[&str]) -> (i32, String) {
     (code, out)
 }
 
-/// The same, asked by somebody who is not root.
+/// Asks as a user who is not root.
 fn why_as_nobody(server: &Server, path: &str, action: &str) -> String {
     let output = Command::new("setpriv")
         .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
@@ -28,7 +28,7 @@ fn why_as_nobody(server: &Server, path: &str, action: &str) -> String {
 }
 
 #[test]
-fn what_is_allowed_is_a_yes_with_the_real_path() {
+fn an_allowed_action_is_a_yes_with_the_real_path() {
     let server = Server::start();
     server.put("a b", "text");
     let real = server.home().join("a b");
@@ -39,7 +39,7 @@ fn what_is_allowed_is_a_yes_with_the_real_path() {
     for (line, action) in lines.iter().zip(wanted) {
         assert_eq!(*line, format!("{action} \"{}\": yes", real.display()));
     }
-    // it has only looked
+    // the command has changed nothing
     assert_eq!(server.get("a b"), b"text");
     let (code, out) = why(&server, &["bob", "new", "write"]);
     assert_eq!(code, 0, "{out}");
@@ -61,7 +61,7 @@ fn a_missing_letter_is_named_as_in_the_log() {
 }
 
 #[test]
-fn what_the_tree_refuses_is_said_as_the_server_says_it() {
+fn refusals_of_the_tree_are_worded_as_by_the_server() {
     let server = Server::start();
     fs::create_dir_all(server.home().join("full/inner")).unwrap();
     symlink("/etc/passwd", server.home().join("out")).unwrap();
@@ -210,7 +210,7 @@ fn the_running_server_answers_and_without_it_the_settings() {
 }
 
 #[test]
-fn settings_that_were_not_read_again_are_not_what_the_server_answers_for() {
+fn why_answers_by_the_settings_in_effect_until_a_reload() {
     let server = Server::start();
     server.put("file", "text");
     let ini = server.dir().join("ftpd.ini");
@@ -252,7 +252,7 @@ fn without_a_server_the_unit_names_the_user() {
 }
 
 #[test]
-fn who_may_not_open_the_socket_is_told_so() {
+fn a_user_who_may_not_open_the_socket_is_told_so() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not tested: it takes root");
         return;
