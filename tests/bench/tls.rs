@@ -21,7 +21,7 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion, version,
 };
 
-/// Each figure is the median of so many runs.
+/// Each figure is the median of this many runs.
 const RUNS: usize = 7;
 
 fn main() {

@@ -1,5 +1,5 @@
-//! A client that costs as little as it can: it allocates nothing for a command, and reads and
-//! writes with as few system calls as the protocol lets it.
+//! A client that uses as little processor time as possible: it allocates nothing for a command, and
+//! reads and writes with as few system calls as the protocol allows.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -14,24 +14,24 @@ use socket2::{Domain, Socket, Type};
 
 use crate::workloads::SMALL;
 
-/// A congestion control that is always there, and does not pace.
+/// A congestion control that every kernel has, and that does not pace.
 pub const UNPACED: &str = "reno";
 
 /// A control connection.
 pub struct Client {
     control: Link,
-    /// Of TLS, if it was begun.
+    /// The TLS connection, if TLS was begun.
     tls: Option<Arc<ClientConfig>>,
     buffer: Vec<u8>,
     line: Vec<u8>,
 }
 
-/// What a reader does with what it gets.
+/// What a reader does with the bytes.
 #[derive(Clone, Copy)]
 pub enum Reader {
-    /// The kernel throws it away.
+    /// The kernel discards them.
     Discard,
-    /// It is copied, 64 KiB at a time.
+    /// They are copied, 64 KiB at a time.
     Copy,
 }
 
@@ -41,7 +41,7 @@ pub enum Link {
     Tls(Box<StreamOwned<ClientConnection, Buffered>>),
 }
 
-/// A stream that is read in large pieces, whatever rustls asks for.
+/// A stream that is read in large pieces, whatever size rustls asks for.
 pub struct Buffered(BufReader<TcpStream>);
 
 impl Buffered {
@@ -84,7 +84,7 @@ impl Link {
         Self::Tls(Box::new(StreamOwned::new(connection, Buffered::of(stream))))
     }
 
-    /// All has been sent.
+    /// Ends the sending side.
     pub fn end(&mut self) {
         if let Self::Tls(tls) = self {
             tls.conn.send_close_notify();
@@ -145,7 +145,7 @@ pub fn config(trusted: &CertificateDer<'static>) -> Arc<ClientConfig> {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Connects and takes the greeting.
+    /// Connects and reads the greeting.
     pub fn connect(port: u16) -> Self {
         let control = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
         control.set_nodelay(true).expect("nodelay");
@@ -157,14 +157,14 @@ impl Client {
         client
     }
 
-    /// Logs in, in binary type.
+    /// Connects, logs in and sets binary type.
     pub fn login(port: u16, user: &str, password: &str) -> Self {
         let mut client = Self::connect(port);
         client.log_in(user, password);
         client
     }
 
-    /// The same over TLS, data connections as well.
+    /// Connects, logs in and sets binary type over TLS, with TLS on data connections as well.
     pub fn secure_login(
         port: u16,
         user: &str,
@@ -193,7 +193,7 @@ impl Client {
         self.say("CWD ", directory, b'2');
     }
 
-    /// Sends a command and takes its reply, which must begin with this digit.
+    /// Sends a command and reads its reply, which must begin with this digit.
     pub fn say(&mut self, command: &str, argument: &str, digit: u8) {
         self.send(command, argument);
         self.expect(digit);
@@ -208,7 +208,7 @@ impl Client {
         self.control.flush().expect("send");
     }
 
-    /// Takes a reply, of one line or of several.
+    /// Reads a reply of one line or several.
     fn expect(&mut self, digit: u8) -> Vec<u8> {
         loop {
             if let Some(end) = end_of_reply(&self.buffer) {
@@ -230,8 +230,8 @@ impl Client {
         rustix::net::sockopt::set_tcp_quickack(self.control.stream(), true).expect("quickack");
     }
 
-    /// EPSV, and the data connection. What is sent on it is not paced if it is much, so that the
-    /// server is what is measured.
+    /// Sends EPSV and opens the data connection. Large uploads on it are not paced, so that the server
+    /// is measured and not the pace.
     fn data(&mut self, sends: u64) -> TcpStream {
         self.send("EPSV", "");
         let reply = self.expect(b'2');
@@ -250,7 +250,7 @@ impl Client {
         data
     }
 
-    /// A download, or a listing; gives its size.
+    /// Downloads a file or a listing, and returns its size.
     pub fn download(&mut self, command: &str, path: &str, reader: Reader) -> u64 {
         let mut data = self.data(0);
         self.send(command, path);
@@ -266,7 +266,7 @@ impl Client {
         bytes
     }
 
-    /// An upload of so many bytes.
+    /// Uploads this many bytes.
     pub fn upload(&mut self, path: &str, chunk: &[u8], bytes: u64) {
         let data = self.data(bytes);
         self.send("STOR ", path);

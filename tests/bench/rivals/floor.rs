@@ -1,6 +1,6 @@
-//! The least that an FTP server can do for small files: the replies that the protocol asks for,
-//! the calls that the kernel asks for, and no check at all. What no server can go below. It is a
-//! process of its own, as servers are: to change from one to another costs more than between threads.
+//! The least that an FTP server can do for small files: the replies of the protocol and the necessary
+//! system calls, without any check. No server can use less. It is a process of its own, as servers
+//! are, because switching between processes costs more than switching between threads.
 
 use std::env;
 use std::fs::File;
@@ -43,7 +43,7 @@ const PORTS: u32 = 22_000;
 /// turn.
 const STEP: u32 = 7_919;
 
-/// Set for the process that serves, to the directory of the files.
+/// Environment variable of the process that serves: the directory of the files.
 pub const SERVES: &str = "FTPD_BENCH_FLOOR";
 
 fn beside(place: &Place, workload: &Workload, work: impl Fn(&mut Client)) -> Figure {
@@ -65,7 +65,7 @@ fn beside(place: &Place, workload: &Workload, work: impl Fn(&mut Client)) -> Fig
     figure
 }
 
-/// One client of a process of its own.
+/// Measures one client of a server in a process of its own.
 pub fn serve_one(data: &Path) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     println!("{}", listener.local_addr().expect("address").port());
@@ -122,7 +122,7 @@ fn serve(mut control: TcpStream, data: &Path) {
     }
 }
 
-/// Into place by a rename.
+/// Puts an upload in place by a rename.
 fn store(dir: &File, name: &str, mut stream: TcpStream) {
     let part = format!(".{name}");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;

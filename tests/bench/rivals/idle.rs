@@ -12,7 +12,7 @@ use crate::servers::Server;
 use crate::tree;
 use crate::workloads::GIB;
 
-/// So many at once. Servers with processes for each session are spared the larger number.
+/// Numbers of sessions at once. Servers with a process for each session get the smaller one only.
 const COUNTS: [usize; 2] = [1000, 5000];
 
 pub fn run(servers: &[Server], report: &mut Report) {
@@ -62,7 +62,7 @@ pub fn run(servers: &[Server], report: &mut Report) {
     }
 }
 
-/// Of a download in GB/s.
+/// The rate of a download in GB/s.
 fn rate(server: &Server) -> f64 {
     let mut client = server.client(false);
     let began = Instant::now();
@@ -70,7 +70,7 @@ fn rate(server: &Server) -> f64 {
     GIB as f64 / 1e9 / began.elapsed().as_secs_f64()
 }
 
-/// Bytes that the kernel holds for itself.
+/// Bytes of memory that the kernel uses for itself.
 fn kernel() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let value =

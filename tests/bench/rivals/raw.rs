@@ -1,4 +1,4 @@
-//! The same work over sockets without FTP: what the kernel and the library of TLS allow.
+//! The work of the servers over sockets without FTP: what the kernel and the TLS library allow.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -163,8 +163,8 @@ fn over_tls(
     Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
 }
 
-/// What a listing asks of the kernel: the names, each file's attributes, and 64 KiB at a time into
-/// a socket. No line is made: eighty bytes are sent for each name.
+/// The system calls of a listing: reading the names, each file's attributes, and sending 64 KiB at a
+/// time. No line is formatted: eighty bytes are sent for each name.
 pub fn listing(place: &Place, workload: &Workload) -> Figure {
     let name = if workload.count() == 1 { "data/list100000" } else { "data/list10000" };
     let path = place.home().join(name);
@@ -258,7 +258,7 @@ pub fn logins(_: &Place, workload: &Workload) -> Figure {
     )
 }
 
-/// So many connections as the workload has units of work, one after the other.
+/// Opens one connection for each unit of work, one after the other.
 fn on_one_cpu(
     workload: &Workload,
     serve: impl Fn(TcpStream, usize) + Sync,
@@ -285,8 +285,8 @@ fn on_one_cpu(
     figure
 }
 
-/// Two ends of a connection. The server's end does not pace what it sends, as BBR does where that
-/// is the system's way.
+/// The two ends of a connection. The server's end does not pace what it sends, as it would where
+/// BBR is the system's congestion control.
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     set_tcp_congestion(&listener, UNPACED).expect("reno");

@@ -32,12 +32,12 @@ impl Report {
         self.figures.entry((workload.name, server)).or_default().push(figure);
     }
 
-    /// A line of the file for what is no workload.
+    /// Adds a line to the JSON for a measurement that is not a workload.
     pub fn note(&mut self, json: &str) {
         self.json.push(json.to_owned());
     }
 
-    /// The lines of one workload.
+    /// Prints the lines of one workload.
     pub fn print(&mut self, workload: &Workload) {
         let all: Vec<_> = self
             .figures
@@ -71,7 +71,7 @@ impl Report {
         }
     }
 
-    /// What does not depend on a workload, and the file.
+    /// Prints the memory and threads of the servers, and writes the JSON.
     pub fn finish(self, servers: &[Server]) {
         println!("\nresident set, proportional set size, threads at the end");
         for server in servers {

@@ -1,5 +1,5 @@
-//! Where each server comes from, and how it is set up: the same files, one user, passive mode, no
-//! transfer logs, no limits that a workload could meet.
+//! The origin and the settings of each server: equal files, one user, passive mode, no transfer logs,
+//! no limits that a workload could reach.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,13 +14,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::client::Client;
 use crate::{throttle, tree};
 
-/// The files that all serve, in memory, and what each server needs for itself.
+/// The files that all servers serve, in memory, and the files that each server needs for itself.
 pub struct Place {
     /// Where the rivals are unpacked.
     pub rivals: PathBuf,
-    /// Removed at the end.
+    /// The folder in memory, which is removed at the end.
     pub root: PathBuf,
-    /// What all servers show.
+    /// The certificate of all servers.
     pub certificate: CertificateDer<'static>,
     pub key: PrivateKeyDer<'static>,
 }
@@ -122,11 +122,11 @@ const USER: (&str, &str) = ("bench", "secret");
 /// `secret` as crypt(3) hashes it with MD5: cheap, so that a login measures the server.
 const HASH: &str = "$1$ftpdbnch$OFfYuRLmXDB5ykWRHyP9R/";
 
-/// Whose files they are.
+/// The owner of the served files.
 const UID: u32 = 65534;
 
 impl Place {
-    /// Files of 4 KiB, one of 1 GiB, and directories of many entries.
+    /// Makes the served files: files of 4 KiB, one of 1 GiB, and directories of many entries.
     pub fn make() -> Self {
         let rivals = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/rivals");
         fs::create_dir_all(&rivals).expect("target/bench");
@@ -226,7 +226,7 @@ impl Kind {
 }
 
 impl Server {
-    /// Logs in, and enters the files.
+    /// Logs in and changes to the directory of the files.
     pub fn client(&self, tls: bool) -> Client {
         let mut client = self.login(tls);
         client.enter("data");
@@ -259,7 +259,7 @@ impl Drop for Server {
     }
 }
 
-/// The files that are downloaded and listed.
+/// Makes the files that are downloaded and listed.
 fn make_files(data: &Path) {
     let chunk: Vec<u8> =
         (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -442,7 +442,7 @@ fn unftp(place: &Place, port: u16) -> Result<Command, String> {
     Ok(command)
 }
 
-/// In a virtual environment of its own.
+/// Installed in a virtual environment of its own.
 fn pyftpdlib(place: &Place, port: u16) -> Result<Command, String> {
     let python = place.rivals.join("venv/bin/python");
     if !python.exists() {

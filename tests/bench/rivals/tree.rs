@@ -1,4 +1,4 @@
-//! Processor time and processors of a process and all that it has started.
+//! Processor time and processors of a process and its descendants.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,8 +6,8 @@ use std::fs;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// User and system time in seconds of a process, those it has started, and those that have
-/// ended and were waited for. In steps of a clock tick, 10 ms.
+/// User and system time in seconds of a process and its descendants, including those that have ended
+/// and were waited for. The resolution is a clock tick, 10 ms.
 pub fn cpu(root: u32) -> f64 {
     let ticks: u64 = processes(root).iter().filter_map(|pid| ticks(*pid)).sum();
     ticks as f64 / 100.0
@@ -21,7 +21,7 @@ fn ticks(pid: u32) -> Option<u64> {
     fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// A process and all that it has started.
+/// A process and its descendants.
 pub fn processes(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -43,7 +43,7 @@ pub fn processes(root: u32) -> Vec<u32> {
     all
 }
 
-/// Keeps all threads of a tree, and this one, on one processor or on all of them.
+/// Binds all threads of a tree, and this thread, to one processor or to all of them.
 pub fn pin(root: Option<u32>, one: bool) {
     let mut set = CpuSet::new();
     let count = std::thread::available_parallelism().map_or(1, usize::from).max(2);
@@ -70,7 +70,7 @@ pub fn proportional_size(root: u32) -> u64 {
     processes(root).into_iter().filter_map(of).sum::<u64>() * 1024
 }
 
-/// Threads.
+/// Number of threads.
 pub fn threads(root: u32) -> usize {
     let of = |pid: u32| fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     processes(root).into_iter().map(of).sum()

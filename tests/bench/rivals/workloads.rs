@@ -1,4 +1,4 @@
-//! The table of workloads, what each must reach, and how it is measured.
+//! The table of workloads, the goals of each, and how it is measured.
 
 use std::thread;
 use std::time::Instant;
@@ -9,42 +9,42 @@ use crate::raw;
 use crate::servers::{Place, Server};
 use crate::tree;
 
-/// One workload. A figure is a rate: the more the better.
+/// One workload. Its figure is a rate: higher is better.
 pub struct Workload {
     pub name: &'static str,
-    /// What a figure counts each second.
+    /// The unit that is counted per second.
     pub unit: &'static str,
-    /// How many of the unit one run makes.
+    /// Number of units in one run.
     work: f64,
-    /// How many clients at once.
+    /// Number of clients at once.
     clients: usize,
     /// Whether client and server share one processor.
     one_cpu: bool,
-    /// Whether it takes TLS.
+    /// Whether it uses TLS.
     pub tls: bool,
     run: fn(&Clients<'_>),
-    /// The same without FTP.
+    /// Measures the work without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
-    /// The same with its replies and nothing else.
+    /// Measures the work with the replies of FTP and nothing else.
     pub floor: Option<fn(&Place, &Workload) -> Figure>,
-    /// At least this, of the best rival.
+    /// Least ratio to the rate of the best rival.
     pub goal: f64,
-    /// At most this, of the processor time of the fastest rival.
+    /// Greatest ratio to the processor time of the fastest rival.
     pub goal_cpu: Option<f64>,
-    /// At least this, of the raw loop.
+    /// Least ratio to the rate of the raw loop.
     pub goal_raw: Option<f64>,
 }
 
-/// What one run gave.
+/// The result of one run.
 #[derive(Clone, Copy)]
 pub struct Figure {
-    /// Of the workload's unit.
+    /// Units per second.
     pub rate: f64,
     /// Processor seconds of the server.
     pub cpu: f64,
     /// Processor seconds of the client.
     pub client_cpu: f64,
-    /// Seconds.
+    /// Duration in seconds.
     pub took: f64,
 }
 
@@ -102,7 +102,7 @@ impl Workload {
         Self { goal_cpu: Some(goal), ..self }
     }
 
-    /// One run against a server.
+    /// Runs the workload once against a server.
     pub fn measure(&self, server: &Server, place: &Place) -> Figure {
         tree::pin(Some(server.pid()), self.one_cpu);
         let clients = Clients { server, count: self.clients, tls: self.tls };
@@ -112,12 +112,12 @@ impl Workload {
         figure
     }
 
-    /// How many units of work one client does.
+    /// Number of units that one client does.
     pub fn count(&self) -> usize {
         self.work as usize
     }
 
-    /// One run of anything.
+    /// Measures one run of any work.
     pub fn timed(&self, server: Option<u32>, run: impl FnOnce()) -> Figure {
         let cpu = || server.map_or(0.0, tree::cpu);
         let (before, client_before) = (cpu(), client_cpu());
@@ -134,7 +134,7 @@ fn client_cpu() -> f64 {
     usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9
 }
 
-/// Who does the work.
+/// The clients that do the work.
 struct Clients<'a> {
     server: &'a Server,
     count: usize,
@@ -187,12 +187,12 @@ pub static WORKLOADS: &[Workload] = &[
 ];
 
 impl Clients<'_> {
-    /// Logged in, and in the directory of the files.
+    /// One client, logged in and in the directory of the files.
     fn one(&self) -> Client {
         self.server.client(self.tls)
     }
 
-    /// All at once.
+    /// Runs all clients at once.
     fn each(&self, work: impl Fn(usize) + Sync) {
         if self.count == 1 {
             return work(0);
@@ -205,13 +205,13 @@ impl Clients<'_> {
         });
     }
 
-    /// All at once, each logged in before the work begins.
+    /// Runs all clients at once; each has logged in before the work begins.
     fn together(&self, work: impl Fn(&mut Client, usize) + Sync) {
         self.each(|number| work(&mut self.one(), number));
     }
 }
 
-/// A file of this size down.
+/// Downloads a file of this size.
 fn big(clients: &Clients<'_>, bytes: u64, reader: Reader) {
     let name = if bytes == GIB { "big" } else { "half" };
     clients.together(|client, _| {
@@ -235,7 +235,7 @@ fn small_down(clients: &Clients<'_>) {
     });
 }
 
-/// New files; they are removed after the run.
+/// Uploads new files, which are removed after the run.
 fn small_up(clients: &Clients<'_>) {
     let chunk = [b'x'; SMALL as usize];
     clients.together(|client, number| {
