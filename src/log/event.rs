@@ -128,7 +128,8 @@ impl Event<'_> {
         self.account().is_heard()
     }
 
-    /// All that the log says of the event.
+    /// Returns all that the log says of the event.
+    #[allow(clippy::too_many_lines, reason = "a flat match, with a few lines for each event")]
     pub(super) fn account(&self) -> Account<'_> {
         match *self {
             Self::Connected => info("connected").says("connected"),

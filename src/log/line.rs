@@ -1,4 +1,4 @@
-//! One line of the log: what stands before it, and its text or its JSON.
+//! One line of the log: the text or the JSON, and what is written before it.
 
 use std::cell::Cell;
 use std::fmt::{self, Display, Formatter};

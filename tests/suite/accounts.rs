@@ -1211,7 +1211,7 @@ fn what_an_import_leaves_out_is_reported_by_line_and_the_rest_is_good() {
         [
             "old:2: expected four columns: user, password, permission, home; left out",
             "old:3: c, whose password is a hash of an unknown kind; left out",
-            "old:4: 'q' is no permission letter; left out",
+            "old:4: 'q' is not a permission letter; left out",
         ]
     );
     assert_eq!(check(dir.path()), (0, vec![]));

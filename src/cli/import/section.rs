@@ -51,6 +51,7 @@ impl Section {
     }
 
     #[inline(never)]
+    /// Adds a comment.
     pub(super) fn note(&mut self, text: &str) {
         let tame = |letter: char| if letter.is_control() { ' ' } else { letter };
         let text: String = text.chars().map(tame).collect();

@@ -45,7 +45,7 @@ pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
         }
         if let Err(letter) = PermSet::parse(perm) {
             let letter = letter.escape_debug();
-            return malformed(format!("'{letter}' is no permission letter"));
+            return malformed(format!("'{letter}' is not a permission letter"));
         }
         section(&User { name, password, perm, home })
     })

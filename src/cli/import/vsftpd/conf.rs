@@ -35,13 +35,14 @@ impl<'t> Conf<'t> {
         }
     }
 
+    /// Takes in a line: a value that is read later, a comment in `server`, or a fault.
     pub(super) fn take(&mut self, number: usize, line: &'t str, server: &mut Section) {
         let line = line.trim_start();
         let Some((key, value)) = line.split_once('=') else {
             return self.broken(number, "expected key=value");
         };
         if key.trim() != key || value.trim_start() != value {
-            return self.broken(number, "vsftpd takes no spaces around =");
+            return self.broken(number, "vsftpd accepts no spaces around =");
         }
         let value = value.trim_end();
         if KEYS.contains(&key) {

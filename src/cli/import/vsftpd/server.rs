@@ -71,7 +71,7 @@ fn passive_ports(conf: &mut Conf<'_>, port: u64, server: &mut Section) {
     match (first, last) {
         (Some(first), Some(last)) if first > last || (first, last) == (port, port) => {
             let line = conf.values.get("pasv_min_port").map_or(0, |(line, _)| *line);
-            conf.fault(line, "pasv_min_port to pasv_max_port is no range of ports");
+            conf.fault(line, "pasv_min_port to pasv_max_port is not a range of ports");
         }
         (Some(first), Some(last)) => {
             server.set("passive_ports", &format!("{first}-{last}"));

@@ -128,9 +128,10 @@ pub(super) fn users(conf: &mut Conf<'_>, strangers: &Strangers) -> Section {
         user.note(line);
     }
     if conf.switch("userlist_enable", false) {
-        let which = if conf.switch("userlist_deny", true) { "none" } else { "only those" };
+        let denies = conf.switch("userlist_deny", true);
+        let which = if denies { "no sections for users" } else { "sections only for users" };
         user.no_equal("userlist_enable=YES");
-        user.note(&format!("make sections for {which} of the list"));
+        user.note(&format!("make {which} of the list"));
     }
     user.text += &Section::new("user:nobody-yet").text;
     user.set("like", "local");
@@ -190,6 +191,9 @@ fn local_home(conf: &mut Conf<'_>, guests: bool, user: &mut Section) {
     user.no_equal(&format!("local_root={root}"));
     user.set("home", &format!("/home/{TOKEN}"));
     let line = conf.line("local_root").max(conf.line("user_sub_token"));
-    conf.fault(line, "local_root does not say where a home is");
+    conf.fault(
+        line,
+        "local_root is not an absolute path, or has a token that user_sub_token does not set",
+    );
     conf.all_held.get_or_insert("a home is not known");
 }
