@@ -10,14 +10,17 @@ use super::arguments::Arguments;
 use super::outcome::Stop;
 use super::print::say;
 use super::screen::{binary, clock, safe};
-use crate::control::{Kind, Way};
+use crate::control::{Kind, Traffic};
 use crate::log;
 use crate::server::protocol::{Statistics, Stats};
 use crate::server::stats::{self, Metric};
 
 /// What moves, as the lines begin.
-const WAYS: [(&str, Way); 3] =
-    [("uploads", Way::Upload), ("downloads", Way::Download), ("listings", Way::Listing)];
+const WAYS: [(&str, Traffic); 3] = [
+    ("uploads", Traffic::Upload),
+    ("downloads", Traffic::Download),
+    ("listings", Traffic::Listing),
+];
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;

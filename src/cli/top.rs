@@ -15,7 +15,7 @@ use super::arguments::Arguments;
 use super::outcome::Stop;
 use super::screen::{self, binary, client, clock, head, padded, per_second, size, widest};
 use super::terminal::Terminal;
-use crate::control::Way;
+use crate::control::Traffic;
 use crate::log;
 use crate::server::protocol::{SessionView, Sessions, TransferView, Who};
 
@@ -171,8 +171,8 @@ impl Totals {
     fn add(&mut self, transfer: &TransferView, rate: u64) {
         self.transfers += 1;
         let sum = match transfer.way {
-            Some(Way::Upload) => &mut self.up,
-            Some(Way::Download | Way::Listing) | None => &mut self.down,
+            Some(Traffic::Upload) => &mut self.up,
+            Some(Traffic::Download | Traffic::Listing) | None => &mut self.down,
         };
         *sum = sum.saturating_add(rate);
     }
@@ -268,7 +268,7 @@ mod tests {
             seconds: 61,
             transfer: Some(TransferView {
                 doing: "RETR".to_owned(),
-                way: Some(Way::Download),
+                way: Some(Traffic::Download),
                 path: "/srv/x".to_owned(),
                 bytes,
                 size: Some(4096),

@@ -10,9 +10,10 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::aside::Aside;
-use super::command::{self, Command};
+use super::command::Command;
 use super::line::{Framer, Line};
 use super::reply::{Mark, Reply};
+use super::request::parse;
 use super::shared::Stop;
 use crate::tls::{self, Awaited, Channel, Got, Layer, SessionTls};
 
@@ -431,5 +432,5 @@ pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
 /// Whether a line that waits for its turn is a certain command.
 fn says(line: &Line, wanted: impl Fn(&Command) -> bool) -> bool {
     let Line::Text(text) = line else { return false };
-    command::parse(text).is_ok_and(|(_, command)| wanted(&command))
+    parse(text).asks().is_ok_and(|(_, command)| wanted(command))
 }

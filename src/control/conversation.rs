@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::answer::Answer;
 use super::aside::Aside;
 use super::connection::{self, Gone, Heard, Unshaken};
 use super::line::Line;
@@ -91,47 +92,39 @@ impl Session {
     #[inline(never)]
     fn converse(&mut self) -> Parting {
         loop {
-            let (reply, why) = match self.hear() {
-                Heard::Line(Line::Text(line)) => {
-                    let reply = self.obey(&line);
-                    // here and not where it logs in, deeper in the thread's stack
-                    if reply.code() == Code::LoggedIn {
-                        login::told(self);
-                    }
-                    let why = if reply.code() == Code::Closing { "QUIT" } else { "refused" };
-                    (reply, why)
-                }
-                Heard::Line(Line::TooLong) => {
-                    self.log(&Event::Refused("a line", None, "too long"));
-                    // it may have been an RNFR
-                    self.state.parameters.rename_from = None;
-                    (self.refuse(b"", &Refusal::LineTooLong), "refused")
-                }
-                Heard::TimedOut => {
-                    if self.connection.has_noise() && self.user().is_err() {
-                        self.blame(Offence::Noise);
-                    }
-                    let why = if self.user().is_ok() { "idle" } else { "no login in time" };
-                    (Reply::new(Code::Unavailable, "Timeout"), why)
-                }
-                Heard::Gone if self.shared.stop.is_soon() => {
-                    (Reply::new(Code::Unavailable, "Server is stopping"), "server stopped")
-                }
-                Heard::Gone => match self.live.ended() {
-                    Some(why) => (Reply::new(Code::Unavailable, why), why),
-                    None => return self.farewell(),
-                },
+            let answer = match self.hear() {
+                Heard::Line(Line::Text(line)) => self.obey(&line),
+                Heard::Line(Line::TooLong) => self.obey_nothing(),
+                Heard::TimedOut => self.time_out(),
+                Heard::Gone => return self.farewell(),
             };
-            if reply.closes() {
-                return Parting { reply: Some(reply), why: why.to_owned() };
-            }
-            self.connection.reply(&reply);
-            if let Some(tls) = self.upgrade.take()
-                && let Err(why) = self.begin_tls(tls)
-            {
-                return Parting { reply: None, why };
+            match answer {
+                Answer::GoOn(reply) => self.connection.reply(&reply),
+                Answer::LoggedIn(reply) => {
+                    // here and not where it logs in, deeper in the thread's stack
+                    login::told(self);
+                    self.connection.reply(&reply);
+                }
+                Answer::StartTls(reply, tls) => {
+                    self.connection.reply(&reply);
+                    if let Err(why) = self.begin_tls(tls) {
+                        return Parting { reply: None, why };
+                    }
+                }
+                Answer::End(reply, why) => {
+                    return Parting { reply: Some(reply), why: why.to_owned() };
+                }
             }
         }
+    }
+
+    #[inline(never)]
+    fn time_out(&mut self) -> Answer {
+        if self.connection.has_noise() && self.user().is_err() {
+            self.blame(Offence::Noise);
+        }
+        let why = if self.user().is_ok() { "idle" } else { "no login in time" };
+        Answer::End(Reply::new(Code::Unavailable, "Timeout"), why)
     }
 
     fn begin_implicit_tls(&mut self) -> Result<(), String> {
@@ -197,7 +190,18 @@ impl Session {
         self.connection.hear(until, aside)
     }
 
+    /// The end of a session whose client, server or administrator has ended it.
+    #[inline(never)]
     fn farewell(&mut self) -> Parting {
+        let ended = if self.shared.stop.is_soon() {
+            Some(("Server is stopping", "server stopped"))
+        } else {
+            self.live.ended().map(|why| (why, why))
+        };
+        if let Some((text, why)) = ended {
+            let reply = Some(Reply::new(Code::Unavailable, text));
+            return Parting { reply, why: why.to_owned() };
+        }
         if self.connection.has_noise() && self.user().is_err() {
             self.blame(Offence::Noise);
         }

@@ -8,6 +8,7 @@ use super::offence::Offence;
 use super::since::Since;
 use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
+use crate::log::Way;
 
 /// What can be counted apart, and the word that it is shown under.
 pub trait Kind: Copy + PartialEq + 'static {
@@ -76,7 +77,7 @@ kinds! {
 
 kinds! {
     /// What moves over a data connection.
-    Way:
+    Traffic:
     Upload = "upload",
     Download = "download",
     Listing = "listing",
@@ -110,13 +111,12 @@ impl Kind for Offence {
     }
 }
 
-impl Way {
-    /// Of a command that transfers.
-    pub fn of(verb: &str) -> Self {
-        match verb {
-            "RETR" => Self::Download,
-            "STOR" | "APPE" | "STOU" => Self::Upload,
-            _ => Self::Listing,
+impl Traffic {
+    /// In which direction the bytes move.
+    pub fn way(self) -> Way {
+        match self {
+            Self::Upload => Way::Up,
+            Self::Download | Self::Listing => Way::Down,
         }
     }
 }
@@ -134,11 +134,11 @@ impl From<AuthError> for LoginResult {
     }
 }
 
-impl From<&Result<(), DataError>> for Outcome {
-    fn from(result: &Result<(), DataError>) -> Self {
-        match result {
-            Ok(()) => Self::Complete,
-            Err(why) => match why {
+impl From<Option<&DataError>> for Outcome {
+    fn from(why: Option<&DataError>) -> Self {
+        match why {
+            None => Self::Complete,
+            Some(why) => match why {
                 DataError::Interrupted(Interrupt::Abort) => Self::Aborted,
                 DataError::Interrupted(Interrupt::Stopped) => Self::Stopped,
                 DataError::Interrupted(Interrupt::Ended(_)) => Self::Ended,
@@ -246,7 +246,7 @@ pub struct Counters {
     /// What counts against addresses.
     pub offences: Tally<Offence>,
     /// Bytes over data connections, of transfers that run as well.
-    pub bytes: Tally<Way>,
+    pub bytes: Tally<Traffic>,
     /// Transfers and listings that have ended.
     pub outcomes: [Tally<Outcome>; 3],
     /// How long they took.
@@ -271,12 +271,17 @@ impl Default for Counters {
 }
 
 impl Counters {
-    pub(super) fn transferred(&self, way: Way, took: Duration, result: &Result<(), DataError>) {
-        let at = Way::ALL.iter().position(|other| *other == way).unwrap_or_default();
+    pub(super) fn transferred(
+        &self,
+        traffic: Traffic,
+        took: Duration,
+        why: Option<&DataError>,
+    ) {
+        let at = Traffic::ALL.iter().position(|other| *other == traffic).unwrap_or_default();
         if let (Some(outcomes), Some(durations)) =
             (self.outcomes.get(at), self.durations.get(at))
         {
-            outcomes.count(Outcome::from(result));
+            outcomes.count(Outcome::from(why));
             durations.record(took);
         }
     }
@@ -292,20 +297,20 @@ impl Counters {
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     counters: &'a Counters,
-    way: Way,
+    traffic: Traffic,
     counted: u64,
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(counters: &'a Counters, way: Way) -> Self {
-        Self { counters, way, counted: 0 }
+    pub(super) fn new(counters: &'a Counters, traffic: Traffic) -> Self {
+        Self { counters, traffic, counted: 0 }
     }
 
     /// It has come so far.
     pub(super) fn moved(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.counted);
         if more > 0 {
-            self.counters.bytes.add(self.way, more);
+            self.counters.bytes.add(self.traffic, more);
             self.counted = bytes;
         }
     }
@@ -327,11 +332,11 @@ mod tests {
     #[test]
     fn bytes_are_counted_once() {
         let counters = Counters::default();
-        let mut meter = Meter::new(&counters, Way::Upload);
+        let mut meter = Meter::new(&counters, Traffic::Upload);
         for bytes in [0, 100, 100, 250] {
             meter.moved(bytes);
         }
-        assert_eq!(counters.bytes.get(Way::Upload), 250);
-        assert_eq!(counters.bytes.get(Way::Download), 0);
+        assert_eq!(counters.bytes.get(Traffic::Upload), 250);
+        assert_eq!(counters.bytes.get(Traffic::Download), 0);
     }
 }

@@ -1,9 +1,11 @@
-//! From a line to its reply: the gates, and the handler of each command.
+//! From a line to its answer: the gates, and the handler of each command.
 
-use super::command::{self, Command, Verb};
+use super::answer::Answer;
+use super::command::{Command, Verb};
 use super::offence::Offence;
 use super::refusal::Refusal;
 use super::reply::{Code, Reply};
+use super::request::{Request, parse};
 use super::session::Session;
 use super::state::Login;
 use super::syntax::SyntaxError;
@@ -12,24 +14,39 @@ use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
 
 impl Session {
-    /// One line in, one final reply out: the return type is the rule (RFC 959 §5.4).
+    /// Carries out one line. The return type is the rule that each line gets one final reply
+    /// (RFC 959 §5.4).
     #[inline(never)]
-    pub(super) fn obey(&mut self, line: &[u8]) -> Reply {
-        ::log::debug!("{} {}", self.peer, command::name_of(line));
-        match self.attempt(line) {
-            Ok(reply) => reply,
+    pub(super) fn obey(&mut self, line: &[u8]) -> Answer {
+        let request = parse(line);
+        ::log::debug!("{} {}", self.peer, request.name());
+        match self.attempt(&request) {
+            Ok(answer) => answer,
             Err(why) => {
-                self.log_refusal(line, &why);
+                self.log_refusal(&request, &why);
                 self.refuse(line, &why)
             }
         }
     }
 
-    pub(super) fn refuse(&mut self, line: &[u8], why: &Refusal) -> Reply {
+    /// Answers a line that was too long to be read.
+    #[inline(never)]
+    pub(super) fn obey_nothing(&mut self) -> Answer {
+        self.log(&Event::Refused("a line", None, "too long"));
+        // the line may have been an RNFR
+        self.state.parameters.rename_from = None;
+        self.refuse(b"", &Refusal::LineTooLong)
+    }
+
+    fn refuse(&mut self, line: &[u8], why: &Refusal) -> Answer {
         self.shared.counters.refused(why.reason());
         self.count_refusal(line, why);
         let reply = Reply::from(why);
-        if self.refused < MOST_REFUSED { reply } else { reply.closing() }
+        if reply.closes() || self.refused >= MOST_REFUSED {
+            Answer::End(reply, "refused")
+        } else {
+            Answer::GoOn(reply)
+        }
     }
 
     /// What a stranger does that no client does is told to the guard. A login that failed was told
@@ -50,98 +67,110 @@ impl Session {
         }
     }
 
-    fn attempt(&mut self, line: &[u8]) -> Result<Reply, Refusal> {
-        // RNFR and RNTO take what RNFR has named, even where they are refused; no other command does
-        let rename_from = self.state.parameters.rename_from.take_if(|_| command::renames(line));
-        let (verb, command) = command::parse(line)?;
-        let restart = if verb.transfers { &mut self.state.parameters.restart } else { &mut 0 };
-        let earlier = Earlier { rename_from, restart: std::mem::take(restart) };
-        let Err(why) = self.permit(verb) else { return self.carry_out(command, &earlier) };
-        match command::parse_otherwise(verb, line) {
-            Some((other, command)) if self.permit(other).is_ok() => {
-                self.carry_out(command, &earlier).map_err(|_| why)
+    fn attempt(&mut self, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let earlier_rename = &mut self.state.parameters.rename_from;
+        let rename_from = earlier_rename.take_if(|_| request.renames());
+        let (verb, command) = request.asks()?;
+        let restart = match verb.transfers {
+            Some(_) => std::mem::take(&mut self.state.parameters.restart),
+            None => 0,
+        };
+        let earlier = Earlier { rename_from, restart };
+        let Err(why) = self.permit(verb) else {
+            return self.carry_out(verb, command, &earlier);
+        };
+        let other = request.otherwise();
+        match other.as_ref().and_then(|other| other.asks().ok()) {
+            Some((verb, command)) if self.permit(verb).is_ok() => {
+                self.carry_out(verb, command, &earlier).map_err(|_| why)
             }
             _ => Err(why),
         }
     }
 
-    fn carry_out(&mut self, command: Command, earlier: &Earlier) -> Result<Reply, Refusal> {
-        match command {
-            Command::Abort => Ok(transfer::abort(self)),
-            Command::Account => Ok(Reply::new(Code::Superfluous, "No account needed")),
-            Command::Allocate(bytes) => transfer::allocate(self, bytes),
-            Command::Auth(mechanism) => security::auth(self, &mechanism),
-            Command::BufferSize(size) => security::buffer_size(self, size),
-            Command::ClearControl => security::clear_control(),
-            Command::Protect(level) => security::protect(self, level),
-            Command::Append(path) => transfer::append(self, &path),
+    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
+    fn carry_out(
+        &mut self,
+        verb: &'static Verb,
+        command: &Command,
+        earlier: &Earlier,
+    ) -> Result<Answer, Refusal> {
+        let parameters = &mut self.state.parameters;
+        let reply = match command {
+            Command::Abort => transfer::abort(self),
+            Command::Account => Reply::new(Code::Superfluous, "No account needed"),
+            Command::Allocate(bytes) => transfer::allocate(self, *bytes)?,
+            Command::Append(path) => transfer::append(self, verb, path)?,
+            Command::Auth(mechanism) => return security::auth(self, mechanism),
+            Command::BufferSize(size) => security::buffer_size(self, *size)?,
             Command::ChangeDir(path) => {
-                let path = self.user()?.path(&path);
-                tree::change_dir(self.user_mut()?, path)
+                let path = self.user()?.path(path);
+                tree::change_dir(self.user_mut()?, path)?
             }
             Command::ChangeDirUp => {
                 let path = self.user()?.cwd.parent();
-                tree::change_dir(self.user_mut()?, path)
+                tree::change_dir(self.user_mut()?, path)?
             }
-            Command::Chmod(mode, path) => tree::chmod(self, mode, &path),
-            Command::ClientName => Ok(Reply::ok("Noted")),
-            Command::ClientServerId => Ok(Reply::ok("Name=ftpd;")),
-            Command::Delete(path) => tree::delete(self, &path),
-            Command::EprtPort(to) | Command::Port(to) => param::active(self, to),
-            Command::ExtendedPassive(wanted) => param::extended_passive(self, wanted),
-            Command::Feat => {
-                Ok(info::feat(&self.state.parameters, self.settings.tls.is_some()))
-            }
-            Command::Help => Ok(info::help()),
-            Command::HelpOn(name) => info::help_on(&name),
-            Command::Host => login::host(self),
-            Command::Idle => Ok(info::idle(self.user()?)),
-            Command::IdleSet(seconds) => info::set_idle(self.user_mut()?, seconds),
-            Command::List => listing::list(self, None),
-            Command::ListPath(path) => listing::list(self, Some(&path)),
-            Command::MachineList => listing::machine(self, None),
-            Command::MachineListPath(path) => listing::machine(self, Some(&path)),
-            Command::MachineShow => listing::show(self, None),
-            Command::MachineShowPath(path) => listing::show(self, Some(&path)),
-            Command::MakeDir(path) => tree::make_dir(self, &path),
-            Command::Mode(letter) => param::mode(letter),
-            Command::ModifiedTime(path) => facts::modified(self, &path),
-            Command::ModifyTime(at, path) => facts::modify(self, "MFMT", at, &path),
-            Command::SiteUtime(fits) => facts::utime(self, &fits),
-            Command::ModifyTimeOld(timed) => facts::modify_old(self, &timed),
-            Command::NameList => listing::names(self, None),
-            Command::NameListPath(path) => listing::names(self, Some(&path)),
-            Command::Noop => Ok(Reply::ok("Still here")),
-            Command::OptsMlst(facts) => Ok(param::opts_mlst(&mut self.state.parameters, facts)),
-            Command::OptsUtf8(on) => param::opts_utf8(on),
-            Command::Password(password) => login::password(self, &password),
-            Command::Passive => param::passive(self),
-            Command::PreTransfer => Ok(Reply::ok("Not needed")),
-            Command::PrintDir => Ok(tree::print_dir(self.user()?)),
-            Command::Quit => Ok(login::quit()),
-            Command::Reinitialize => Ok(login::reinitialize(self)),
-            Command::RemoveDir(path) => tree::remove_dir(self, &path),
-            Command::RenameFrom(path) => tree::rename_from(self, &path),
+            Command::Chmod(mode, path) => tree::chmod(self, verb, *mode, path)?,
+            Command::ClearControl => security::clear_control()?,
+            Command::ClientName => Reply::ok("Noted"),
+            Command::ClientServerId => Reply::ok("Name=ftpd;"),
+            Command::Delete(path) => tree::delete(self, verb, path)?,
+            Command::EprtPort(to) | Command::Port(to) => param::active(self, *to)?,
+            Command::ExtendedPassive(wanted) => param::extended_passive(self, *wanted)?,
+            Command::Feat => info::feat(parameters, self.settings.tls.is_some()),
+            Command::Help => info::help(),
+            Command::HelpOn(name) => info::help_on(name)?,
+            Command::Host => login::host(self)?,
+            Command::Idle => info::idle(self.user()?),
+            Command::IdleSet(seconds) => info::set_idle(self.user_mut()?, *seconds)?,
+            Command::List => listing::list(self, verb, None)?,
+            Command::ListPath(path) => listing::list(self, verb, Some(path))?,
+            Command::MachineList => listing::machine(self, verb, None)?,
+            Command::MachineListPath(path) => listing::machine(self, verb, Some(path))?,
+            Command::MachineShow => listing::show(self, None)?,
+            Command::MachineShowPath(path) => listing::show(self, Some(path))?,
+            Command::MakeDir(path) => tree::make_dir(self, verb, path)?,
+            Command::Mode(letter) => param::mode(*letter)?,
+            Command::ModifiedTime(path) => facts::modified(self, path)?,
+            Command::ModifyTime(at, path) => facts::modify(self, verb, *at, path)?,
+            Command::ModifyTimeOld(timed) => facts::modify_old(self, verb, timed)?,
+            Command::NameList => listing::names(self, verb, None)?,
+            Command::NameListPath(path) => listing::names(self, verb, Some(path))?,
+            Command::Noop => Reply::ok("Still here"),
+            Command::OptsMlst(facts) => param::opts_mlst(parameters, *facts),
+            Command::OptsUtf8(on) => param::opts_utf8(*on)?,
+            Command::Passive => param::passive(self)?,
+            Command::Password(password) => return login::password(self, verb, password),
+            Command::PreTransfer => Reply::ok("Not needed"),
+            Command::PrintDir => tree::print_dir(self.user()?),
+            Command::Protect(level) => security::protect(self, *level)?,
+            Command::Quit => return Ok(login::quit()),
+            Command::Reinitialize => login::reinitialize(self),
+            Command::RemoveDir(path) => tree::remove_dir(self, verb, path)?,
+            Command::RenameFrom(path) => tree::rename_from(self, path)?,
             Command::RenameTo(path) => {
-                tree::rename_to(self, earlier.rename_from.as_ref(), &path)
+                tree::rename_to(self, verb, earlier.rename_from.as_ref(), path)?
             }
-            Command::Restart(offset) => Ok(param::restart(&mut self.state.parameters, offset)),
-            Command::Retrieve(path) => transfer::retrieve(self, &path, earlier.restart),
-            Command::SiteHelp => Ok(info::site_help()),
-            Command::Size(path) => facts::size(self, &path),
-            Command::Stat => Ok(info::stat(self)),
-            Command::StatPath(path) => listing::stat(self, &path),
-            Command::Store(path) => transfer::store(self, &path, earlier.restart),
-            Command::StoreUnique => transfer::store_unique(self, None),
-            Command::StoreUniquePath(path) => transfer::store_unique(self, Some(&path)),
-            Command::Structure(letter) => param::structure(letter),
-            Command::StructureMount => Err(Refusal::NotImplemented),
-            Command::System => Ok(info::system()),
-            Command::Type(wanted) => param::transfer_type(&mut self.state.parameters, wanted),
-            Command::Umask => Ok(info::umask(self.user()?)),
-            Command::UmaskSet(mask) => Ok(info::set_umask(self.user_mut()?, mask)),
-            Command::User(name) => login::user(self, name),
-        }
+            Command::Restart(offset) => param::restart(parameters, *offset),
+            Command::Retrieve(path) => transfer::retrieve(self, verb, path, earlier.restart)?,
+            Command::SiteHelp => info::site_help(),
+            Command::SiteUtime(fits) => facts::utime(self, verb, fits)?,
+            Command::Size(path) => facts::size(self, verb, path)?,
+            Command::Stat => info::stat(self),
+            Command::StatPath(path) => listing::stat(self, verb, path)?,
+            Command::Store(path) => transfer::store(self, verb, path, earlier.restart)?,
+            Command::StoreUnique => transfer::store_unique(self, verb, None)?,
+            Command::StoreUniquePath(path) => transfer::store_unique(self, verb, Some(path))?,
+            Command::Structure(letter) => param::structure(*letter)?,
+            Command::StructureMount => return Err(Refusal::NotImplemented),
+            Command::System => info::system(),
+            Command::Type(wanted) => param::transfer_type(parameters, *wanted)?,
+            Command::Umask => info::umask(self.user()?),
+            Command::UmaskSet(mask) => info::set_umask(self.user_mut()?, *mask),
+            Command::User(name) => login::user(self, name)?,
+        };
+        Ok(Answer::GoOn(reply))
     }
 
     /// The only login check and the only permission check in the server.
@@ -156,20 +185,19 @@ impl Session {
         }
     }
 
-    /// A failed login has its own line, and so has a transfer that had begun.
+    /// Logs a refused command. A failed login has its own line, and so has a transfer that had
+    /// begun.
     #[inline(never)]
-    fn log_refusal(&self, line: &[u8], why: &Refusal) {
+    fn log_refusal(&self, request: &Request<'_>, why: &Refusal) {
         if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
             return;
         }
-        let (perm, command) = command::parse(line)
-            .map_or((None, None), |(verb, command)| (verb.perm, Some(command)));
-        let meant = self.user().ok().zip(command.as_ref()).and_then(|(user, command)| {
-            let path = listing::meant(user, command)?;
-            Some((user, path))
+        let meant = self.user().ok().and_then(|user| {
+            let path = request.path(&|name| user.has(name))?;
+            Some((user, user.path(&path)))
         });
         let mut why_not = why.to_string();
-        if let (Some((user, path)), Some(perm)) = (&meant, perm) {
+        if let (Some((user, path)), Some(perm)) = (&meant, request.perm()) {
             let right = |path| missing_right(&user.tree, path, perm);
             if let Refusal::RenameDenied(_, from) = why {
                 why_not = right(from).or_else(|| right(path)).unwrap_or(why_not);
@@ -178,7 +206,7 @@ impl Session {
             }
         }
         let path = meant.map(|(user, path)| user.tree.real(&path));
-        self.log(&Event::Refused(command::name_of(line), path.as_deref(), &why_not));
+        self.log(&Event::Refused(request.name(), path.as_deref(), &why_not));
     }
 }
 

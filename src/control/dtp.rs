@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::counters::{Meter, Way};
+use super::command::Verb;
+use super::counters::{Meter, Traffic};
 use super::ear::Ear;
 use super::refusal::Refusal;
 use super::session::Session;
@@ -33,14 +34,15 @@ impl Session {
     /// and end, and what ends a session from outside, end it.
     pub(super) fn attend<T>(
         &mut self,
-        verb: &'static str,
+        verb: &Verb,
         work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
     ) -> Result<T, Refusal> {
         self.live.set_at_work(true);
         let Self { connection, shared, live, .. } = self;
         let stop = &shared.stop;
         // a client that has taken its leave waits for the answer
-        let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: true };
+        let mut ear =
+            Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: true };
         let progress = Progress::start();
         let (mut looked, mut interrupt) = (progress.since, None);
         let mut heed = || {
@@ -62,7 +64,7 @@ impl Session {
     }
 
     /// Makes the data connection that PASV or PORT has set up.
-    pub(super) fn connect(&mut self, verb: &'static str) -> Result<DataConnection, Refusal> {
+    pub(super) fn connect(&mut self, verb: &Verb) -> Result<DataConnection, Refusal> {
         if self.required().data && self.private().is_none() {
             return Err(Refusal::ProtectionNeeded);
         }
@@ -77,7 +79,14 @@ impl Session {
         let who = Who { peer: *peer, user: state.login.name() };
         // while it is waited for, a client that has said QUIT and left may never come
         let flowing = !matches!(setup, Setup::Passive(_));
-        let mut ear = Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing };
+        let mut ear = Ear {
+            connection,
+            stop: &shared.stop,
+            live,
+            meter: None,
+            verb: verb.name(),
+            flowing,
+        };
         // an ABOR may have come right behind its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {
@@ -101,7 +110,7 @@ impl Session {
     /// as far as `tls_resume` says so, and show its certificate: that proves whose it is.
     pub(super) fn secure(
         &mut self,
-        verb: &'static str,
+        verb: &Verb,
         data: &mut DataConnection,
     ) -> Result<(), Refusal> {
         let Some(tls) = self.private() else {
@@ -112,8 +121,14 @@ impl Session {
         let server = &self.settings.config.server;
         let (patience, resume) = (server.data.timeout, server.tls.resume);
         let Self { connection, shared, live, .. } = self;
-        let mut ear =
-            Ear { connection, stop: &shared.stop, live, meter: None, verb, flowing: true };
+        let mut ear = Ear {
+            connection,
+            stop: &shared.stop,
+            live,
+            meter: None,
+            verb: verb.name(),
+            flowing: true,
+        };
         data.begin_tls(&tls)?;
         data.secure(&mut ear, patience)?;
         if !strict {
@@ -150,25 +165,27 @@ impl Session {
         self.resumption = next;
     }
 
-    /// Runs a transfer with an ear on the control connection.
-    pub(super) fn pump(
+    /// Moves something over a data connection with an ear on the control connection.
+    pub(super) fn pump<T>(
         &mut self,
-        verb: &'static str,
+        verb: &Verb,
+        traffic: Traffic,
         throttle: Throttle,
-        run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
-    ) -> (Progress, Result<(), DataError>) {
+        run: impl FnOnce(&mut Pump<'_>) -> Result<T, DataError>,
+    ) -> (Progress, Result<T, DataError>) {
         let patience = self.settings.config.server.data.timeout;
         let Self { connection, shared, live, .. } = self;
-        let (counters, way) = (&shared.counters, Way::of(verb));
-        let meter = Some(Meter::new(counters, way));
-        let mut ear = Ear { connection, stop: &shared.stop, live, meter, verb, flowing: true };
+        let meter = Some(Meter::new(&shared.counters, traffic));
+        let (stop, verb) = (&shared.stop, verb.name());
+        let mut ear = Ear { connection, stop, live, meter, verb, flowing: true };
         let mut pump = Pump::new(&mut ear, throttle, patience);
         let result = run(&mut pump);
         let progress = pump.progress;
         if let Some(mut meter) = ear.meter {
             meter.moved(progress.bytes);
         }
-        counters.transferred(way, progress.since.elapsed(), &result);
+        let took = progress.since.elapsed();
+        shared.counters.transferred(traffic, took, result.as_ref().err());
         self.live.over();
         (progress, result)
     }

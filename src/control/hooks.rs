@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::command::Verb;
 use super::ear::Ear;
 use super::refusal::Refusal;
 use super::session::Session;
@@ -18,7 +19,7 @@ impl Session {
     pub(super) fn await_program(
         &mut self,
         occasion: Occasion,
-        verb: &'static str,
+        verb: &Verb,
     ) -> Result<(), Refusal> {
         let Ok(user) = self.user() else { return Ok(()) };
         if user.account.user.rules.hooks.of(occasion).is_none() {
@@ -34,7 +35,7 @@ impl Session {
     pub(super) fn await_room(
         &mut self,
         owner: &Owner,
-        verb: &'static str,
+        verb: &Verb,
         until: Option<Instant>,
     ) -> Result<(), Refusal> {
         let Self { connection, shared, live, .. } = self;
@@ -48,7 +49,8 @@ impl Session {
                 return Err(Refusal::ProgramsBusy);
             }
             let stop = &shared.stop;
-            let mut ear = Ear { connection, stop, live, meter: None, verb, flowing: false };
+            let mut ear =
+                Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: false };
             // an ABOR may have come right behind its command
             let heard = ear.obey(&Progress::start());
             match heard.and_then(|()| data::wait_for(&mut ear, Awaited::readable(&bell), until))

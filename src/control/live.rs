@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::counters::Traffic;
 use super::since::Since;
 
 /// One session, as others may see it.
@@ -40,14 +41,15 @@ struct Shown {
     hurries: bool,
     user: Option<String>,
     tls: bool,
-    transfer: Option<Transfer>,
+    transfer: Option<Running>,
     /// Kept for the next transfer.
     path: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Transfer {
+struct Running {
     verb: &'static str,
+    traffic: Traffic,
     size: Option<u64>,
     since: Instant,
 }
@@ -83,6 +85,8 @@ pub struct Stranger {
 pub struct Underway {
     /// Its command.
     pub verb: &'static str,
+    /// What it moves.
+    pub traffic: Traffic,
     /// The file or directory.
     pub path: PathBuf,
     /// Bytes so far.
@@ -125,8 +129,9 @@ impl Live {
             since: self.since,
             user: shown.user.clone(),
             tls: shown.tls,
-            transfer: shown.transfer.map(|Transfer { verb, size, since }| Underway {
+            transfer: shown.transfer.map(|Running { verb, traffic, size, since }| Underway {
                 verb,
+                traffic,
                 path: PathBuf::from(OsStr::from_bytes(&shown.path)),
                 bytes: self.bytes.load(Ordering::Relaxed),
                 size,
@@ -234,11 +239,17 @@ impl Live {
     }
 
     /// A transfer of this file or directory begins.
-    pub(super) fn begin(&self, verb: &'static str, path: &Path, size: Option<u64>) {
+    pub(super) fn show_transfer(
+        &self,
+        verb: &'static str,
+        traffic: Traffic,
+        path: &Path,
+        size: Option<u64>,
+    ) {
         let mut shown = self.shown();
         shown.path.clear();
         shown.path.extend_from_slice(path.as_os_str().as_bytes());
-        shown.transfer = Some(Transfer { verb, size, since: Instant::now() });
+        shown.transfer = Some(Running { verb, traffic, size, since: Instant::now() });
         self.bytes.store(0, Ordering::Relaxed);
     }
 

@@ -7,8 +7,10 @@ pub mod command;
 #[doc(hidden)]
 pub mod line;
 pub mod reply;
+pub mod request;
 pub mod syntax;
 
+mod answer;
 mod arg;
 mod aside;
 mod blame;
@@ -31,7 +33,7 @@ mod why;
 
 pub use conversation::{Parting, TurnedAway, turn_away};
 pub use counters::{
-    Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Way,
+    Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Traffic,
 };
 pub use live::{Live, Sight, Stranger, Underway};
 pub use offence::{Guard, Guess, Offence};

@@ -146,11 +146,6 @@ impl Reply {
         self.closes
     }
 
-    /// Its code.
-    pub(super) fn code(&self) -> Code {
-        self.code
-    }
-
     /// What goes over the wire.
     pub(super) fn wire(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LINE);

@@ -35,8 +35,6 @@ pub struct Session {
     pub(super) refused: u32,
     /// TLS begins before the greeting.
     pub(super) implicit: bool,
-    /// TLS begins when AUTH has been answered.
-    pub(super) upgrade: Option<SessionTls>,
     /// The settings of this connection, once TLS has begun.
     pub(super) tls: Option<SessionTls>,
     /// Whether data connections resume, for the log.
@@ -77,7 +75,6 @@ impl Session {
             blamed: false,
             refused: 0,
             implicit,
-            upgrade: None,
             tls: None,
             resumption: Resumption::default(),
             lingering: Vec::new(),

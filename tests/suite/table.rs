@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ftpd::config::{KEYS, Key, Perm, Scope};
-use ftpd::control::command::{Arg, Feature, VERBS, Verb, parse};
+use ftpd::control::command::{Arg, Feature, VERBS, Verb};
+use ftpd::control::request::parse;
 
 use crate::client::Client;
 use crate::server::{Server, run};
@@ -49,7 +50,8 @@ fn example(verb: &Verb) -> String {
         name => panic!("{name} needs an example here"),
     };
     let line = format!("{} {argument}", verb.name()).trim_end().to_owned();
-    let (found, _) = parse(line.as_bytes()).unwrap_or_else(|why| panic!("{line}: {why:?}"));
+    let request = parse(line.as_bytes());
+    let (found, _) = request.asks().unwrap_or_else(|why| panic!("{line}: {why:?}"));
     assert!(
         std::ptr::eq(found, verb),
         "{line} is not of the row {} {}",

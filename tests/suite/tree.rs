@@ -490,7 +490,7 @@ fn lines_with(path: &str) -> Vec<String> {
     for verb in VERBS {
         let name = verb.name();
         match verb.arg {
-            Arg::Path(_) => lines.push(format!("{name} {path}")),
+            Arg::Path(_) | Arg::OptionsAndPath(_) => lines.push(format!("{name} {path}")),
             Arg::ModeAndPath(_) => lines.push(format!("{name} 777 {path}")),
             Arg::TimeAndPath(_) | Arg::TimedPath(_) | Arg::UtimeAndPath(_) => {
                 lines.push(format!("{name} 20010203040506 {path}"));

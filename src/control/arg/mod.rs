@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 pub(super) mod choice;
+pub(super) mod options;
 pub(super) mod text;
 pub(super) mod time;
 

@@ -4,6 +4,7 @@ use crate::config::Perm;
 use crate::control::arg::choice::TransferType;
 use crate::control::arg::text::Pathname;
 use crate::control::arg::time::{Moment, TimedPath, TimedPaths};
+use crate::control::command::Verb;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -14,7 +15,11 @@ use crate::vfs::{FileKind, Told, VirtualPath};
 /// SIZE: what RETR would send in the current type (RFC 3659 §4), or of an upload of the user's
 /// own that has failed, how much of it is here. In ASCII type that takes
 /// reading the file, so a very large one is not counted.
-pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn size(
+    session: &mut Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
     let user = session.user()?;
     let path = user.path(path);
@@ -31,7 +36,7 @@ pub(crate) fn size(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
     if size > text::MOST_COUNTED {
         return Err(Refusal::TooLargeToCount);
     }
-    let count = session.attend("SIZE", |heed| text::wire_size(&file, size, heed))?;
+    let count = session.attend(verb, |heed| text::wire_size(&file, size, heed))?;
     Ok(Reply::value(count.to_string()))
 }
 
@@ -46,7 +51,7 @@ pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refu
 /// MFMT (draft-somers-ftp-mfxx §3.1).
 pub(crate) fn modify(
     session: &Session,
-    verb: &str,
+    verb: &Verb,
     at: Moment,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
@@ -56,16 +61,24 @@ pub(crate) fn modify(
 }
 
 /// SITE UTIME. A line may fit both of its forms; then it means the name that is there.
-pub(crate) fn utime(session: &Session, fits: &TimedPaths) -> Result<Reply, Refusal> {
+pub(crate) fn utime(
+    session: &Session,
+    verb: &Verb,
+    fits: &TimedPaths,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let (at, path) = fits.meant(|path| user.has(path.as_bytes()));
-    modify(session, "SITE UTIME", at, path)
+    modify(session, verb, at, path)
 }
 
 /// MDTM with what looks like a time. Its argument is a pathname (RFC 3659 §3.1): if something has
 /// the whole of it for a name it is a question, which takes the question's letter, and sets
 /// nothing. Only otherwise is it the setter that older clients send.
-pub(crate) fn modify_old(session: &Session, timed: &TimedPath) -> Result<Reply, Refusal> {
+pub(crate) fn modify_old(
+    session: &Session,
+    verb: &Verb,
+    timed: &TimedPath,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     if user.has(timed.whole.as_bytes()) {
         if !user.may(Perm::List) {
@@ -74,19 +87,19 @@ pub(crate) fn modify_old(session: &Session, timed: &TimedPath) -> Result<Reply, 
         return modified(session, &timed.whole);
     }
     let path = user.path(&timed.path);
-    Ok(Reply::value(set(session, "MDTM", timed.moment, &path)?))
+    Ok(Reply::value(set(session, verb, timed.moment, &path)?))
 }
 
 /// Gives the time that the file system has kept: one that is too far away becomes the nearest
 /// it can hold.
 fn set(
     session: &Session,
-    verb: &str,
+    verb: &Verb,
     at: Moment,
     path: &VirtualPath,
 ) -> Result<String, Refusal> {
     let user = session.user()?;
     user.tree.set_modified(path, at.0)?;
-    session.log(&Event::Changed(verb, &user.tree.real(path)));
+    session.log(&Event::Changed(verb.name(), &user.tree.real(path)));
     Ok(listing::time_val(user.tree.stat(path)?.modified))
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::auth::{Account, AuthError, Patience};
 use crate::config::{self, Occasion};
+use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
+use crate::control::command::Verb;
 use crate::control::counters::LoginResult;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
@@ -26,11 +28,11 @@ const PENALTY: Duration = Duration::from_millis(500);
 const WAITING: Duration = Duration::from_secs(60);
 
 /// USER. The answer is the same whether there is such a user or not.
-pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusal> {
-    may_come(session, &name)?;
-    let anonymous = session.settings.users.is_anonymous(&name);
+pub(crate) fn user(session: &mut Session, name: &[u8]) -> Result<Reply, Refusal> {
+    may_come(session, name)?;
+    let anonymous = session.settings.users.is_anonymous(name);
     session.log_out();
-    session.state.login = Login::Named(name);
+    session.state.login = Login::Named(name.to_vec());
     let text = if anonymous {
         "Any password will do; your e-mail address is customary"
     } else {
@@ -40,7 +42,11 @@ pub(crate) fn user(session: &mut Session, name: Vec<u8>) -> Result<Reply, Refusa
 }
 
 /// PASS.
-pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply, Refusal> {
+pub(crate) fn password(
+    session: &mut Session,
+    verb: &Verb,
+    password: &Secret,
+) -> Result<Answer, Refusal> {
     let name = match std::mem::take(&mut session.state.login) {
         Login::Named(name) => name,
         Login::Out => return Err(Refusal::Sequence("USER first")),
@@ -52,13 +58,13 @@ pub(crate) fn password(session: &mut Session, password: &Secret) -> Result<Reply
     may_come(session, &name)?;
     let account = check(session, &name, password)?;
     let owner = hook_owner(session, &account);
-    await_program(session, &account, &owner)?;
+    await_program(session, verb, &account, &owner)?;
     let acting = act(&account)?;
     let home = home(&account).map_err(Refusal::NoHome)?;
     let text = account.user.rules.messages.login.clone();
     enter(session, account, owner, home, acting)?;
     session.connection.trust();
-    Ok(Reply::new(Code::LoggedIn, text))
+    Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
 /// Somebody who has been here for long must not log in as it was then.
@@ -105,6 +111,7 @@ fn hook_owner(session: &Session, account: &Account) -> Owner {
 #[inline(never)]
 fn await_program(
     session: &mut Session,
+    verb: &Verb,
     account: &Account,
     owner: &Owner,
 ) -> Result<(), Refusal> {
@@ -115,7 +122,7 @@ fn await_program(
     let data = server.data.timeout.map(|time| Instant::now() + time);
     let login = server.login.timeout.map(|time| session.login_since + time);
     let until = [data, login].into_iter().flatten().min();
-    session.await_room(owner, "PASS", until).map_err(|_| Refusal::LoginBusy)
+    session.await_room(owner, verb, until).map_err(|_| Refusal::LoginBusy)
 }
 
 /// From here on this thread is the user's for the system.
@@ -252,6 +259,6 @@ pub(crate) fn host(session: &Session) -> Result<Reply, Refusal> {
 }
 
 /// QUIT.
-pub(crate) fn quit() -> Reply {
-    Reply::new(Code::Closing, "Goodbye")
+pub(crate) fn quit() -> Answer {
+    Answer::End(Reply::new(Code::Closing, "Goodbye"), "QUIT")
 }

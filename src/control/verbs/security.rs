@@ -1,6 +1,7 @@
 //! AUTH, PBSZ, PROT and CCC (RFC 4217), and what TLS means for logins and data connections.
 
 use crate::auth::Account;
+use crate::control::answer::Answer;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -12,7 +13,7 @@ const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
 
 /// AUTH: the reply goes out in clear text, and then TLS begins (RFC 4217 §4). What the client
 /// has sent behind it was not protected and is not obeyed.
-pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Reply, Refusal> {
+pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Answer, Refusal> {
     let tls = session.settings.tls.as_ref().ok_or(Refusal::NoTls)?;
     if session.connection.is_secure() {
         return Err(Refusal::Sequence("TLS has begun already"));
@@ -27,8 +28,7 @@ pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Reply, Refu
         log::error!("TLS: {why}");
         Refusal::NoTls
     })?;
-    session.upgrade = Some(own);
-    Ok(Reply::new(Code::SecurityOk, "TLS begins"))
+    Ok(Answer::StartTls(Reply::new(Code::SecurityOk, "TLS begins"), own))
 }
 
 /// PBSZ: TLS needs no buffer size, but wants to be asked (RFC 4217 §8).

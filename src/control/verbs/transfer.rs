@@ -3,29 +3,30 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Occasion;
+use crate::config::{Occasion, Rate};
 use crate::control::arg::text::Pathname;
-use crate::control::counters::Way;
+use crate::control::command::Verb;
+use crate::control::counters::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;
 use crate::control::state::User;
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
-use crate::log::{self, Event, Transfer};
+use crate::log::{Event, Transfer};
 use crate::vfs::{FsError, Prepared, Store, Upload, VirtualPath};
 
 /// RETR. The file is opened before the data connection, so that a file that cannot be had
 /// costs the client nothing.
 pub(crate) fn retrieve(
     session: &mut Session,
+    verb: &Verb,
     path: &Pathname,
     restart: u64,
 ) -> Result<Reply, Refusal> {
-    session.await_program(Occasion::Download, "RETR")?;
+    session.await_program(Occasion::Download, verb)?;
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
@@ -33,49 +34,37 @@ pub(crate) fn retrieve(
         let why = io::Error::other("others may not read it (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
-    let real = user.tree.real(&path);
     let rate = Arc::clone(&user.account.download);
     let ascii = session.is_ascii();
     let at = if ascii {
-        located(session, "RETR", &file, size, restart)?
+        located(session, verb, &file, size, restart)?
     } else if restart > size {
         return Err(Refusal::BadRestart);
     } else {
         At::byte(restart)
     };
-    let job = Job { verb: "RETR", way: log::Way::Down, real: &real, ascii };
-    let mut data = session.connect("RETR")?;
-    session.connection.hold(&Mark::opening(if ascii {
+    let mark = Mark::opening(if ascii {
         "Opening ASCII data connection".to_owned()
     } else {
         format!("Opening BINARY data connection ({} bytes)", size - restart)
-    }));
-    let begun = Progress::start();
-    if let Err(why) = session.secure("RETR", &mut data) {
-        let why = session.never_began(&job, &begun, why);
-        let text = why.to_string();
-        let transfer = Some((0, begun.since.elapsed(), Some(text.as_str())));
-        session.happened(Occasion::Download, &path, None, transfer);
-        return Err(why);
-    }
-    session.live.begin("RETR", &real, (!ascii).then(|| size - at.offset));
-    let (progress, result) = session.transfer(&job, Throttle::new(rate), |pump| {
+    });
+    let size_shown = (!ascii).then(|| size - at.offset);
+    let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
+    let job = Job { verb, traffic, mark, path, ascii, rate, size: size_shown };
+    let send = |(), pump: &mut Pump<'_>, data: &mut DataConnection| {
         if ascii {
             let mut source = TextSource::new(&file, at, size);
-            pump.send(&mut data, &mut source)?;
+            pump.send(data, &mut source)?;
             if source.is_short() {
                 return Err(DataError::Shortened);
             }
         } else {
-            pump.send_file(&mut data, &file, at.offset..size)?;
+            pump.send_file(data, &file, at.offset..size)?;
         }
-        pump.finish(&mut data)
-    });
-    let why = result.as_ref().err().map(ToString::to_string);
-    let took = progress.since.elapsed();
-    let transfer = Some((progress.bytes, took, why.as_deref()));
-    session.happened(Occasion::Download, &path, None, transfer);
-    result?;
+        pump.finish(data)?;
+        Ok(Moved { path: job.path.clone(), size: pump.progress.bytes })
+    };
+    let (_, data) = session.transfer(&job, || Ok(()), send)?;
     session.linger(data);
     Ok(complete())
 }
@@ -92,57 +81,63 @@ fn complete() -> Reply {
 /// STOR, with or without REST before it.
 pub(crate) fn store(
     session: &mut Session,
+    verb: &Verb,
     path: &Pathname,
     restart: u64,
 ) -> Result<Reply, Refusal> {
-    session.await_program(Occasion::Upload, "STOR")?;
+    session.await_program(Occasion::Upload, verb)?;
     let path = session.user()?.path(path);
     if restart == 0 {
-        return upload(session, "STOR", &path, Store::Replace);
+        return upload(session, verb, &path, Store::Replace);
     }
     if !session.is_ascii() {
-        return upload(session, "STOR", &path, Store::At(restart));
+        return upload(session, verb, &path, Store::At(restart));
     }
     // in ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3)
     let (file, size) = session.user()?.tree.read_shown(&path)?;
-    let at = located(session, "STOR", &file, size, restart)?;
+    let at = located(session, verb, &file, size, restart)?;
     if at.inside {
         // there is no such place in the file
         return Err(Refusal::BadRestart);
     }
-    upload(session, "STOR", &path, Store::At(at.offset))
+    upload(session, verb, &path, Store::At(at.offset))
 }
 
 /// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
-pub(crate) fn append(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
-    session.await_program(Occasion::Upload, "APPE")?;
+pub(crate) fn append(
+    session: &mut Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Upload, verb)?;
     let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
     let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
-    upload(session, "APPE", &path, Store::Append(told))
+    upload(session, verb, &path, Store::Append(told))
 }
 
 /// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
 pub(crate) fn store_unique(
     session: &mut Session,
+    verb: &Verb,
     wanted: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
-    session.await_program(Occasion::Upload, "STOU")?;
+    session.await_program(Occasion::Upload, verb)?;
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
     let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
-    let mark = Mark::opening([b"FILE: ", named(user, upload.path())].concat());
-    begin(session, "STOU", upload, &mark)
+    let mark = Mark::opening([b"FILE: ", short_name(user, upload.path())].concat());
+    receive(session, verb, upload, mark)
 }
 
 /// A path as it can be used from the working directory.
-fn named<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
+fn short_name<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
     if path.parent() == user.cwd { path.name() } else { path.as_bytes() }
 }
 
 fn upload(
     session: &mut Session,
-    verb: &'static str,
+    verb: &Verb,
     path: &VirtualPath,
     store: Store,
 ) -> Result<Reply, Refusal> {
@@ -150,65 +145,33 @@ fn upload(
     let user = session.user()?;
     let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
     let upload = session.attend(verb, |heed| tree.upload(path, store, mode, heed))?;
-    begin(session, verb, upload, &Mark::opening("Opening data connection"))
+    receive(session, verb, upload, Mark::opening("Opening data connection"))
 }
 
-/// Makes the data connection and receives the file. An upload that cannot be made costs the
-/// client no data connection, and one without a data connection leaves nothing behind and takes
-/// nothing over. In the classic way the file is opened only when nothing more can keep the
-/// transfer from beginning: what another session stores meanwhile under the same name is not ours
-/// to remove. With TLS that is after the handshake, and so after the 150.
-fn begin(
-    session: &mut Session,
-    verb: &'static str,
-    upload: Prepared,
-    mark: &Mark,
-) -> Result<Reply, Refusal> {
-    if let Some(remark) = upload.remark() {
-        let real = session.user()?.tree.real(upload.path());
-        session.log(&Event::InPlace(&real, remark));
-    }
-    let path = upload.path().clone();
-    let mut data = session.connect(verb)?;
-    let (begun, ready) = if session.private().is_some() {
-        session.connection.mark(mark);
-        let begun = Progress::start();
-        (begun, session.secure(verb, &mut data).and_then(|()| Ok(upload.ready()?)))
-    } else {
-        let upload = upload.ready()?;
-        session.connection.mark(mark);
-        let begun = Progress::start();
-        (begun, session.secure(verb, &mut data).map(|()| upload))
-    };
-    match ready {
-        Ok(upload) => receive(session, verb, upload, &mut data),
-        Err(why) => {
-            let real = session.user()?.tree.real(&path);
-            let job = Job { verb, way: log::Way::Up, real: &real, ascii: session.is_ascii() };
-            Err(session.never_began(&job, &begun, why))
-        }
-    }
-}
-
+/// Receives an upload that is prepared. One that cannot be made has cost the client no data
+/// connection by now, and one without a data connection leaves nothing behind and takes nothing
+/// over.
 fn receive(
     session: &mut Session,
-    verb: &'static str,
-    mut upload: Upload,
-    data: &mut DataConnection,
+    verb: &Verb,
+    upload: Prepared,
+    mark: Mark,
 ) -> Result<Reply, Refusal> {
-    let ascii = session.is_ascii();
     let user = session.user()?;
-    let announced = upload.path().clone();
-    let tree = Arc::clone(&user.tree);
+    let path = upload.path().clone();
+    if let Some(remark) = upload.remark() {
+        session.log(&Event::InPlace(&user.tree.real(&path), remark));
+    }
     let rate = Arc::clone(&user.account.upload);
-    let mut placed = None;
-    let size = session.state.parameters.announced.take();
-    session.live.begin(verb, &tree.real(&announced), size);
-    let (progress, result) = session.pump(verb, Throttle::new(rate), |pump| {
+    let ascii = session.is_ascii();
+    let size = session.state.parameters.announced;
+    let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
+    let job = Job { verb, traffic, mark, path, ascii, rate, size };
+    let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
-                placed = Some(upload.finish().map_err(DataError::Write)?);
-                Ok(())
+                let (size, path) = upload.finish().map_err(DataError::Write)?;
+                Ok(Moved { path, size })
             }
             Err(why) => {
                 // what our disk could not take is of no use to anybody
@@ -216,18 +179,12 @@ fn receive(
                 Err(why)
             }
         }
-    });
-    let path = placed.as_ref().map_or(&announced, |(_, path)| path);
-    let job = Job { verb, way: log::Way::Up, real: &tree.real(path), ascii };
-    session.record(&job, &progress, &result);
-    result.map_err(Refusal::Transfer)?;
-    let Some((size, path)) = placed else { return Ok(complete()) };
-    let took = progress.since.elapsed();
-    session.happened(Occasion::Upload, &path, None, Some((size, took, None)));
-    if path == announced {
+    };
+    let (Moved { path, .. }, _) = session.transfer(&job, || upload.ready(), take)?;
+    if path == job.path {
         return Ok(complete());
     }
-    let name = named(session.user()?, &path);
+    let name = short_name(session.user()?, &path);
     Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
 }
 
@@ -235,7 +192,7 @@ fn receive(
 /// before, so a restart beyond what SIZE would count is refused.
 fn located(
     session: &mut Session,
-    verb: &'static str,
+    verb: &Verb,
     file: &File,
     size: u64,
     restart: u64,
@@ -268,61 +225,117 @@ pub(crate) fn abort(session: &mut Session) -> Reply {
     Reply::new(Code::DataDone, "No transfer is running")
 }
 
-/// A transfer of a file, for the logs.
+/// A transfer of a file that is about to begin.
 struct Job<'a> {
-    verb: &'static str,
-    way: log::Way,
-    real: &'a Path,
+    verb: &'a Verb,
+    traffic: Traffic,
+    /// The preliminary reply.
+    mark: Mark,
+    /// The file; an upload may have to take another name at its end.
+    path: VirtualPath,
     ascii: bool,
+    rate: Arc<Rate>,
+    /// Number of bytes to come, if it is known.
+    size: Option<u64>,
+}
+
+/// What a transfer that went well has moved.
+struct Moved {
+    path: VirtualPath,
+    /// For an upload the size of the file.
+    size: u64,
 }
 
 impl Session {
-    /// Runs a transfer over a data connection that is there, and logs how it went.
-    fn transfer(
+    /// Transfers a file: makes the data connection, calls `open` and then `work`, and tells the
+    /// logs and the administrator's programs how it went.
+    ///
+    /// `open` is called when nothing more can keep the transfer from beginning: what another
+    /// session stores meanwhile under the name of an upload is not ours to remove. With TLS that is
+    /// after the handshake, and so after the preliminary reply.
+    fn transfer<F>(
         &mut self,
         job: &Job<'_>,
-        throttle: Throttle,
-        run: impl FnOnce(&mut Pump<'_>) -> Result<(), DataError>,
-    ) -> (Progress, Result<(), Refusal>) {
-        let (progress, result) = self.pump(job.verb, throttle, run);
-        self.record(job, &progress, &result);
-        (progress, result.map_err(Refusal::Transfer))
-    }
-
-    /// A transfer has been announced by a mark and has failed before its first byte: the logs have
-    /// it among the transfers.
-    fn never_began(&self, job: &Job<'_>, begun: &Progress, why: Refusal) -> Refusal {
-        let (Refusal::Data(why) | Refusal::Transfer(why)) = why else {
-            self.record_as(job, begun, Err(&why.to_string()));
-            return why;
+        open: impl FnOnce() -> Result<F, FsError>,
+        work: impl FnOnce(F, &mut Pump<'_>, &mut DataConnection) -> Result<Moved, DataError>,
+    ) -> Result<(Moved, DataConnection), Refusal> {
+        let real = self.user()?.tree.real(&job.path);
+        let mut data = self.connect(job.verb)?;
+        let open: Box<dyn FnOnce() -> Result<F, FsError> + '_> = if self.private().is_some() {
+            Box::new(open)
+        } else {
+            let opened = open()?;
+            Box::new(|| Ok(opened))
         };
-        let result = Err(why);
-        let counters = &self.shared.counters;
-        counters.transferred(Way::of(job.verb), begun.since.elapsed(), &result);
-        self.record(job, begun, &result);
-        result.map_or_else(Refusal::Transfer, |()| Refusal::NoDataSetup)
+        match job.traffic {
+            Traffic::Upload => self.connection.mark(&job.mark),
+            // the client need not have it before the data
+            Traffic::Download | Traffic::Listing => self.connection.hold(&job.mark),
+        }
+        let begun = Progress::start();
+        let ready = self.secure(job.verb, &mut data);
+        let (progress, result) = match ready.and_then(|()| Ok(open()?)) {
+            Err(why) => (begun, Err(self.never_began(job, &begun, why))),
+            Ok(file) => {
+                if job.traffic == Traffic::Upload {
+                    self.state.parameters.announced = None;
+                }
+                self.live.show_transfer(job.verb.name(), job.traffic, &real, job.size);
+                let throttle = Throttle::new(Arc::clone(&job.rate));
+                let work = |pump: &mut Pump<'_>| work(file, pump, &mut data);
+                let (progress, result) = self.pump(job.verb, job.traffic, throttle, work);
+                (progress, result.map_err(Refusal::Transfer))
+            }
+        };
+        self.tell(job, &progress, &result)?;
+        Ok((result?, data))
     }
 
-    /// Logs how a transfer went.
-    fn record(&self, job: &Job<'_>, progress: &Progress, result: &Result<(), DataError>) {
-        let why = result.as_ref().err().map(ToString::to_string);
-        self.record_as(job, progress, why.as_deref().map_or(Ok(()), Err));
+    /// Counts a transfer that has failed between its preliminary reply and its first byte.
+    fn never_began(&self, job: &Job<'_>, begun: &Progress, why: Refusal) -> Refusal {
+        let (Refusal::Data(why) | Refusal::Transfer(why)) = why else { return why };
+        let took = begun.since.elapsed();
+        self.shared.counters.transferred(job.traffic, took, Some(&why));
+        Refusal::Transfer(why)
     }
 
-    fn record_as(&self, job: &Job<'_>, progress: &Progress, result: Result<(), &str>) {
+    /// Tells the logs and the administrator's programs how a transfer went. The programs
+    /// are not told of a failed upload.
+    fn tell(
+        &self,
+        job: &Job<'_>,
+        progress: &Progress,
+        result: &Result<Moved, Refusal>,
+    ) -> Result<(), Refusal> {
+        let user = self.user()?;
+        let path = result.as_ref().map_or(&job.path, |moved| &moved.path);
+        let real = user.tree.real(path);
+        let failure = result.as_ref().err().map(ToString::to_string);
+        let took = progress.since.elapsed();
         let transfer = Transfer {
-            verb: job.verb,
-            way: job.way,
-            path: job.real,
+            verb: job.verb.name(),
+            way: job.traffic.way(),
+            path: &real,
             bytes: progress.bytes,
-            took: progress.since.elapsed(),
+            took,
             ascii: job.ascii,
-            result,
+            result: failure.as_deref().map_or(Ok(()), Err),
         };
         self.log(&Event::Transferred(&transfer));
-        if let (Some(log), Ok(user)) = (&self.settings.transfers, self.user()) {
+        if let Some(log) = &self.settings.transfers {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
+        let event = match (job.traffic, result) {
+            (Traffic::Upload, Ok(moved)) => Some((Occasion::Upload, moved.size)),
+            (Traffic::Upload, Err(_)) => None,
+            (Traffic::Download | Traffic::Listing, _) => {
+                Some((Occasion::Download, progress.bytes))
+            }
+        };
+        if let Some((occasion, size)) = event {
+            self.happened(occasion, path, None, Some((size, took, failure.as_deref())));
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use crate::config::Occasion;
 use crate::control::arg::text::Pathname;
+use crate::control::command::Verb;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -53,30 +54,42 @@ pub(crate) fn print_dir(user: &User) -> Reply {
 
 /// MKD. The reply names the new directory from the user's root, whatever the argument was
 /// relative to: clients hand that name straight back to CWD (RFC 959, Appendix II).
-pub(crate) fn make_dir(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn make_dir(
+    session: &Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     user.tree.make_dir(&path, 0o777 & !user.umask)?;
-    session.log(&Event::Changed("MKD", &user.tree.real(&path)));
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     Ok(Reply::path(&path, "created"))
 }
 
 /// RMD.
-pub(crate) fn remove_dir(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn remove_dir(
+    session: &Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     user.tree.remove_dir(&path)?;
-    session.log(&Event::Changed("RMD", &user.tree.real(&path)));
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     Ok(Reply::done("Directory removed"))
 }
 
 /// DELE.
-pub(crate) fn delete(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
-    session.await_program(Occasion::Delete, "DELE")?;
+pub(crate) fn delete(
+    session: &mut Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    session.await_program(Occasion::Delete, verb)?;
     let user = session.user()?;
     let path = user.path(path);
     user.tree.remove_file(&path)?;
-    session.log(&Event::Changed("DELE", &user.tree.real(&path)));
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.happened(Occasion::Delete, &path, None, None);
     Ok(Reply::done("File deleted"))
 }
@@ -94,11 +107,12 @@ pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Repl
 /// RNTO, with what the last RNFR has named.
 pub(crate) fn rename_to(
     session: &mut Session,
+    verb: &Verb,
     from: Option<&VirtualPath>,
     to: &Pathname,
 ) -> Result<Reply, Refusal> {
     let from = from.ok_or(Refusal::Sequence("RNFR first"))?;
-    session.await_program(Occasion::Rename, "RNTO")?;
+    session.await_program(Occasion::Rename, verb)?;
     let user = session.user()?;
     let to = user.path(to);
     user.tree.rename(from, &to).map_err(|why| {
@@ -111,17 +125,22 @@ pub(crate) fn rename_to(
 }
 
 /// SITE CHMOD. The reply tells the mode as it is now.
-pub(crate) fn chmod(session: &Session, mode: u32, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn chmod(
+    session: &Session,
+    verb: &Verb,
+    mode: u32,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     let mode = user.tree.set_mode(&path, mode, user.account.user.rules.files.chmod_mask)?;
-    session.log(&Event::Changed("SITE CHMOD", &user.tree.real(&path)));
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     let text = format!("Mode is now {:03o}", mode.bits);
     if !mode.lacks_set_gid {
         return Ok(Reply::ok(text));
     }
     let real = user.tree.real(&path);
-    let note = format!("{} has lost its set-group-ID bit by SITE CHMOD", real.display());
+    let note = format!("{} has lost its set-group-ID bit by {}", real.display(), verb.name());
     session.log(&Event::Note(&note));
     Ok(Reply::ok(format!("{text}, the system has taken the set-group-ID bit away")))
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::control::Way;
+use crate::control::Traffic;
 use crate::server::stats::Numbers;
 
 /// An order to the running server, with the answer to it if it was carried out.
@@ -156,7 +156,7 @@ pub struct TransferView {
     pub doing: String,
     /// What is transferred; `None`: the server is an older one, which does not say.
     #[serde(default, with = "word")]
-    pub way: Option<Way>,
+    pub way: Option<Traffic>,
     /// The file or directory.
     pub path: String,
     /// Number of bytes so far.
@@ -375,7 +375,7 @@ mod tests {
         let old = r#"{"doing":"STOR","path":"/a","bytes":1,"size":null,"seconds":0.5}"#;
         let transfer: TransferView = serde_json::from_str(old).unwrap();
         assert_eq!(transfer.way, None);
-        let new = TransferView { way: Some(Way::Upload), ..transfer };
+        let new = TransferView { way: Some(Traffic::Upload), ..transfer };
         assert!(serde_json::to_string(&new).unwrap().contains(r#""way":"upload""#));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::protocol::{BanView, SessionView, TransferView};
-use crate::control::{Sight, Way};
+use crate::control::Sight;
 use crate::log::stamp;
 use crate::server::admission::ban::Ban;
 use crate::server::admission::origin::Origin;
@@ -31,7 +31,7 @@ pub(in crate::server) fn sessions(hub: &Hub) -> Vec<SessionView> {
 pub(in crate::server) fn session(sight: &Sight) -> SessionView {
     let transfer = sight.transfer.as_ref().map(|under| TransferView {
         doing: under.verb.to_owned(),
-        way: Some(Way::of(under.verb)),
+        way: Some(under.traffic),
         path: under.path.to_string_lossy().into_owned(),
         bytes: under.bytes,
         size: under.size,

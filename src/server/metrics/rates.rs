@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::control::{Counters, Way};
+use crate::control::{Counters, Traffic};
 
 /// From one look at the counters to the next.
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl Rates {
     /// Looks, if it is time to.
     pub(super) fn look(&mut self, counters: &Counters, now: Instant) {
         let of = |way| counters.bytes.get(way);
-        let (up, down) = (of(Way::Upload), of(Way::Download) + of(Way::Listing));
+        let (up, down) = (of(Traffic::Upload), of(Traffic::Download) + of(Traffic::Listing));
         self.take((up, down), now);
     }
 

@@ -8,7 +8,7 @@ use serde_json::Number;
 
 use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
-use crate::control::{BOUNDS, Durations, Kind, Tally, Way};
+use crate::control::{BOUNDS, Durations, Kind, Tally, Traffic};
 
 /// Makes a constant of each row, by which `ftpd stats` asks for it, and the list of all.
 macro_rules! metrics {
@@ -112,17 +112,17 @@ fn started(now: &Moment<'_>) -> f64 {
 }
 
 fn running(now: &Moment<'_>) -> Vec<Sample> {
-    let running = |way: Way| {
+    let running = |way: Traffic| {
         let transfers = now.sights.iter().filter_map(|sight| sight.transfer.as_ref());
-        transfers.filter(|under| Way::of(under.verb) == way).count()
+        transfers.filter(|under| under.traffic == way).count()
     };
-    let row = |way: &Way| sample(vec![("kind", way.word().to_owned())], running(*way));
-    Way::ALL.iter().map(row).collect()
+    let row = |way: &Traffic| sample(vec![("kind", way.word().to_owned())], running(*way));
+    Traffic::ALL.iter().map(row).collect()
 }
 
 fn transfers(now: &Moment<'_>) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (way, outcomes) in Way::ALL.iter().zip(&now.counters.outcomes) {
+    for (way, outcomes) in Traffic::ALL.iter().zip(&now.counters.outcomes) {
         for outcome in Kind::ALL {
             let result = ("result", Kind::word(*outcome).to_owned());
             let labels = vec![("kind", way.word().to_owned()), result];
@@ -134,7 +134,7 @@ fn transfers(now: &Moment<'_>) -> Vec<Sample> {
 
 fn transfer_seconds(now: &Moment<'_>) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (way, durations) in Way::ALL.iter().zip(&now.counters.durations) {
+    for (way, durations) in Traffic::ALL.iter().zip(&now.counters.durations) {
         push_histogram(way.word(), durations, &mut samples);
     }
     samples

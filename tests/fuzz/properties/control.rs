@@ -2,8 +2,9 @@
 //! the server hold more than a queue of them. A command means the same whatever the case of its
 //! name.
 
-use ftpd::control::command;
+use ftpd::control::command::VERBS;
 use ftpd::control::line::{Framer, LONGEST, Line};
+use ftpd::control::request::parse;
 
 use super::pieces::Pieces;
 
@@ -75,7 +76,7 @@ fn simple_lines(bytes: &[u8]) -> Vec<Line> {
 
 fn check_command(line: &[u8]) {
     let parsed = |line: &[u8]| {
-        command::parse(line).map(|(verb, command)| (verb.name(), format!("{command:?}")))
+        parse(line).asks().map(|(verb, command)| (verb.name(), format!("{command:?}")))
     };
     let meant = parsed(line);
     let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
@@ -90,13 +91,13 @@ fn check_command(line: &[u8]) {
         assert!(begins_with_name(line, name), "{name} is not the name of this line");
     }
     // the log shows the name of a known command, or nothing of the line
-    let shown = command::name_of(line);
+    let shown = parse(line).name();
     assert!(shown == "a line" || begins_with_name(line, shown), "{shown}");
 }
 
 /// Whether a line begins with the first word of a name of this command.
 fn begins_with_name(line: &[u8], name: &str) -> bool {
-    let verb = command::VERBS.iter().find(|verb| verb.name() == name).unwrap();
+    let verb = VERBS.iter().find(|verb| verb.name() == name).unwrap();
     let first = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     verb.names.iter().any(|name| {
         let word = name.split(' ').next().unwrap_or_default();

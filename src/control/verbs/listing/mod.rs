@@ -1,13 +1,13 @@
 //! LIST, NLST, MLSD and MLST (RFC 959 §4.1.3, RFC 3659 §7), and STAT of a path.
 
-mod options;
 mod walk;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::control::arg::options::Options;
 use crate::control::arg::text::Pathname;
-use crate::control::command::Command;
+use crate::control::command::Verb;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::session::Session;
@@ -19,25 +19,32 @@ use crate::data::{Producer, Throttle};
 use crate::log::Event;
 use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
 
-use options::Options;
 use walk::{Step, Walk};
 
 /// STAT of a directory is sent from memory, so it ends after so many lines.
 const STAT_LINES: usize = 1000;
 
 /// LIST.
-pub(crate) fn list(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+pub(crate) fn list(
+    session: &mut Session,
+    verb: &Verb,
+    path: Option<&Pathname>,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Named { path, typed, options } = named(user, path);
+    let Argument { path, typed, options } = read(user, path);
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let style = Style::Long(LongStyle::new(&session.shared, base(&walk, &path, &typed)));
-    send(session, "LIST", &path, Lines { walk, style })
+    send(session, verb, &path, Lines { walk, style })
 }
 
 /// NLST.
-pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+pub(crate) fn names(
+    session: &mut Session,
+    verb: &Verb,
+    path: Option<&Pathname>,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Named { path, typed, options } = named(user, path);
+    let Argument { path, typed, options } = read(user, path);
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
         // a link is shown wherever it leads
@@ -47,7 +54,7 @@ pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Re
     let mut walk = Walk::new(&user.tree, &path, options)?;
     if is_dir && options.itself && typed.is_empty() {
         walk = walk.call(b".");
-        return send(session, "NLST", &path, Lines { walk, style: Style::names(Vec::new()) });
+        return send(session, verb, &path, Lines { walk, style: Style::names(Vec::new()) });
     }
     let is_dir = is_dir && !options.itself;
     let mut prefix = typed;
@@ -61,12 +68,13 @@ pub(crate) fn names(session: &mut Session, path: Option<&Pathname>) -> Result<Re
         }
         prefix.truncate(prefix.len().saturating_sub(path.name().len()));
     }
-    send(session, "NLST", &path, Lines { walk, style: Style::names(prefix) })
+    send(session, verb, &path, Lines { walk, style: Style::names(prefix) })
 }
 
 /// MLSD: a directory and nothing else (RFC 3659 §7.2.1).
 pub(crate) fn machine(
     session: &mut Session,
+    verb: &Verb,
     path: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
@@ -76,7 +84,7 @@ pub(crate) fn machine(
     }
     let style = Style::Machine(Machine::new(session.state.parameters.facts, user.perm()));
     let walk = Walk::new(&session.user()?.tree, &path, Options::default())?;
-    send(session, "MLSD", &path, Lines { walk, style })
+    send(session, verb, &path, Lines { walk, style })
 }
 
 /// MLST: one line on the control connection, which names the path in full (RFC 3659 §7.2).
@@ -93,12 +101,16 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
 
 /// STAT of a path: LIST on the control connection, which then needs the protection that a data
 /// connection would. MLST tells of one file that the client has named, as SIZE and MDTM do.
-pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
+pub(crate) fn stat(
+    session: &mut Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
     if session.required().data && !session.connection.is_secure() {
         return Err(Refusal::ListingInClear);
     }
     let user = session.user()?;
-    let Named { path, typed, options } = named(user, Some(path));
+    let Argument { path, typed, options } = read(user, Some(path));
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let mut base = base(&walk, &path, &typed);
     if base.first().is_some_and(u8::is_ascii_digit) {
@@ -107,7 +119,7 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
     }
     let mut lines = Lines { walk, style: Style::Long(LongStyle::new(&session.shared, base)) };
     let mut text = Vec::new();
-    let more = session.attend("STAT", |heed| {
+    let more = session.attend(verb, |heed| {
         let mut sent = 0;
         while sent < STAT_LINES {
             let before = text.len();
@@ -121,7 +133,7 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
         }
         Ok(true)
     })?;
-    session.remark("STAT", &lines.walk, &path);
+    session.remark(verb, &lines.walk, &path);
     let last = match lines.walk.lacks() {
         _ if more => format!("End of the first {STAT_LINES}; LIST sends all"),
         Some(lacks) => format!("End, {lacks}"),
@@ -130,25 +142,8 @@ pub(crate) fn stat(session: &mut Session, path: &Pathname) -> Result<Reply, Refu
     Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
 }
 
-/// The path that a command means, for the log.
-pub(crate) fn meant(user: &User, command: &Command) -> Option<VirtualPath> {
-    let mut path = command.path()?;
-    if let Command::ModifyTimeOld(timed) = command
-        && user.has(timed.whole.as_bytes())
-    {
-        path = &timed.whole;
-    } else if let Command::SiteUtime(fits) = command {
-        (_, path) = fits.meant(|path| user.has(path.as_bytes()));
-    }
-    let with_options = matches!(
-        command,
-        Command::ListPath(_) | Command::NameListPath(_) | Command::StatPath(_)
-    );
-    Some(if with_options { named(user, Some(path)).path } else { user.path(path) })
-}
-
 /// What the argument of a listing command means.
-struct Named {
+struct Argument {
     path: VirtualPath,
     /// What of the argument names it; nothing for the working directory.
     typed: Vec<u8>,
@@ -156,10 +151,10 @@ struct Named {
 }
 
 /// Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
-fn named(user: &User, path: Option<&Pathname>) -> Named {
+fn read(user: &User, path: Option<&Pathname>) -> Argument {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
-    Named { path: user.cwd.join(typed), typed: typed.to_vec(), options }
+    Argument { path: user.cwd.join(typed), typed: typed.to_vec(), options }
 }
 
 /// What a single entry is called: with the option `d`, `.`, `..` and `/` are called as they were
@@ -192,15 +187,17 @@ fn base(walk: &Walk, path: &VirtualPath, typed: &[u8]) -> Vec<u8> {
 /// costs the client nothing.
 fn send(
     session: &mut Session,
-    verb: &'static str,
+    verb: &Verb,
     path: &VirtualPath,
     mut lines: Lines,
 ) -> Result<Reply, Refusal> {
+    let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let mut data = session.connect(verb)?;
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
-    session.live.begin(verb, &session.user()?.tree.real(path), None);
-    let (_, result) = session.pump(verb, Throttle::none(), |pump| {
+    let real = session.user()?.tree.real(path);
+    session.live.show_transfer(verb.name(), traffic, &real, None);
+    let (_, result) = session.pump(verb, traffic, Throttle::none(), |pump| {
         pump.send(&mut data, &mut lines)?;
         pump.finish(&mut data)
     });
@@ -216,9 +213,9 @@ fn send(
 
 impl Session {
     /// Tells the log of a listing that is not whole, or not as it was asked for.
-    fn remark(&self, verb: &str, walk: &Walk, path: &VirtualPath) {
+    fn remark(&self, verb: &Verb, walk: &Walk, path: &VirtualPath) {
         let Ok(user) = self.user() else { return };
-        let letter = if walk.is_recursive() { " -R" } else { "" };
+        let (verb, letter) = (verb.name(), if walk.is_recursive() { " -R" } else { "" });
         for (path, remark) in walk.remarks(path) {
             let note = format!("{verb}{letter} {}: {remark}", user.tree.real(&path).display());
             self.log(&Event::Note(&note));

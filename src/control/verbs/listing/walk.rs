@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::options::{By, Options, Order};
+use crate::control::arg::options::{By, Options, Order};
 use crate::data::pattern;
 use crate::vfs::{Entry, FileKind, Files, FsError, Listing, VirtualPath};
 

@@ -3,26 +3,26 @@
 /// What the letters ask for. Others are ignored: hidden files are always listed, `.` and `..` are
 /// not, and each entry has a line of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Options {
+pub(in crate::control) struct Options {
     /// `R`: directories below, too.
-    pub(super) recurse: bool,
+    pub(in crate::control) recurse: bool,
     /// `d`: a directory itself and not what is in it.
-    pub(super) itself: bool,
+    pub(in crate::control) itself: bool,
     /// `t`, `S` and `r`; without them the order is the file system's.
-    pub(super) order: Option<Order>,
+    pub(in crate::control) order: Option<Order>,
 }
 
 /// In which order entries are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Order {
-    pub(super) by: By,
+pub(in crate::control) struct Order {
+    pub(in crate::control) by: By,
     /// `r`: the other way round.
-    pub(super) reverse: bool,
+    pub(in crate::control) reverse: bool,
 }
 
 /// What entries are sorted by. Those that are equal in it are sorted by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(in crate::control) enum By {
     /// The bytes of the name.
     Name,
     /// The time of modification, the latest first.
@@ -34,7 +34,10 @@ pub(super) enum By {
 impl Options {
     /// Reads the options in front of a path, and returns what stands behind them. A word with a
     /// dash is one, unless what begins with it is the name of something that is there.
-    pub(super) fn read(text: &[u8], is_there: impl Fn(&[u8]) -> bool) -> (Self, &[u8]) {
+    pub(in crate::control) fn read(
+        text: &[u8],
+        is_there: impl Fn(&[u8]) -> bool,
+    ) -> (Self, &[u8]) {
         let mut options = Self::default();
         let mut rest = text;
         while rest.starts_with(b"-") && !is_there(rest) {

@@ -1,0 +1,203 @@
+//! Reading a control line: which row of the table it fits, and what it asks for.
+
+use super::arg::text::Pathname;
+use super::command::{Command, VERBS, Verb};
+use super::syntax::SyntaxError;
+use crate::config::Perm;
+
+/// One line of the client. It is read once, and serves the gates, the handler, the log and the
+/// refusal.
+#[derive(Debug)]
+pub struct Request<'l> {
+    line: &'l [u8],
+    /// What follows the name, without the space between.
+    argument: &'l [u8],
+    /// The row and what it has made of the line, or the first row of that name and what is wrong.
+    reading: Result<(&'static Verb, Command), (Option<&'static Verb>, SyntaxError)>,
+}
+
+/// Reads one control line, its end already removed. Names ignore case (RFC 959 §5.3).
+pub fn parse(line: &[u8]) -> Request<'_> {
+    read(line, VERBS)
+}
+
+/// The first row that fits wins; if several have the name, the error is that of the last one.
+fn read<'l>(line: &'l [u8], rows: &'static [Verb]) -> Request<'l> {
+    let (mut named, mut error) = (None, None);
+    for verb in rows {
+        let Some(argument) = verb.argument_in(line) else { continue };
+        match verb.arg.build(argument) {
+            Ok(command) => return Request { line, argument, reading: Ok((verb, command)) },
+            Err(why) => error = Some(why),
+        }
+        named.get_or_insert(verb);
+    }
+    let why = error.unwrap_or_else(|| unknown(line));
+    Request { line, argument: b"", reading: Err((named, why)) }
+}
+
+impl Request<'_> {
+    /// The row and the command.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the line.
+    pub fn asks(&self) -> Result<(&'static Verb, &Command), SyntaxError> {
+        match &self.reading {
+            Ok((verb, command)) => Ok((verb, command)),
+            Err((_, why)) => Err(*why),
+        }
+    }
+
+    /// The other meaning that the line may have, for a user who may not use the first: `MDTM`, a
+    /// time and a path is also `MDTM` and a name that begins like a time.
+    pub fn otherwise(&self) -> Option<Self> {
+        let verb = self.verb()?;
+        let here = VERBS.iter().position(|row| std::ptr::eq(row, verb))?;
+        let other = read(self.line, VERBS.get(here + 1..)?);
+        other.reading.is_ok().then_some(other)
+    }
+
+    fn verb(&self) -> Option<&'static Verb> {
+        match &self.reading {
+            Ok((verb, _)) => Some(verb),
+            Err((verb, _)) => *verb,
+        }
+    }
+
+    /// The name of the command, for the log. An unknown line may be a password that went astray,
+    /// so not a word of it is shown.
+    pub fn name(&self) -> &'static str {
+        self.verb().map_or("a line", Verb::name)
+    }
+
+    /// The permission that the command takes.
+    pub fn perm(&self) -> Option<Perm> {
+        self.verb()?.perm
+    }
+
+    /// Whether the line takes what RNFR has named, even if it is malformed: an RNTO that was sent
+    /// together with an RNFR that is refused must not rename something else.
+    pub fn renames(&self) -> bool {
+        self.verb().is_some_and(|verb| verb.renames)
+    }
+
+    /// The path that the line names, for the log. Where the argument can be read in two ways,
+    /// `is_there` tells which file exists.
+    pub fn path(&self, is_there: &dyn Fn(&[u8]) -> bool) -> Option<Pathname> {
+        let (verb, _) = self.reading.as_ref().ok()?;
+        verb.arg.path(self.argument, is_there)
+    }
+}
+
+fn unknown(line: &[u8]) -> SyntaxError {
+    const HTTP: [&[u8]; 8] =
+        [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"CONNECT", b"PATCH"];
+    match after(b"SITE", line).or_else(|| after(b"OPTS", line)) {
+        Some(b"") => SyntaxError::MissingArgument,
+        Some(_) if after(b"SITE", line).is_some() => SyntaxError::UnknownSite,
+        Some(_) => SyntaxError::UnknownOption,
+        None if HTTP.iter().any(|method| after(method, line).is_some()) => SyntaxError::Http,
+        None => SyntaxError::UnknownCommand,
+    }
+}
+
+impl Verb {
+    /// What follows one of its names in `line`, without the space between.
+    fn argument_in<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
+        // most names of the table differ in their first letter
+        let first = line.first()?.to_ascii_uppercase();
+        let mut names = self.names.iter().map(|name| name.as_bytes());
+        names.find_map(|name| if name.first()? == &first { after(name, line) } else { None })
+    }
+}
+
+/// What follows a name in `line`. A name ends at a space or with the line; the words of a longer
+/// name may lie further apart. Case does not matter (RFC 959 §5.3).
+fn after<'l>(name: &[u8], line: &'l [u8]) -> Option<&'l [u8]> {
+    let mut rest = line;
+    for (at, word) in name.split(|&byte| byte == b' ').enumerate() {
+        if at > 0 {
+            let space =
+                rest.iter().position(|&byte| byte != b' ').filter(|&space| space > 0)?;
+            rest = rest.get(space..)?;
+        }
+        let (head, tail) = rest.split_at_checked(word.len())?;
+        if !head.eq_ignore_ascii_case(word) || !matches!(tail.first(), None | Some(b' ')) {
+            return None;
+        }
+        rest = tail;
+    }
+    Some(rest.get(1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn command(line: &[u8]) -> Result<Command, SyntaxError> {
+        parse(line).reading.map(|(_, command)| command).map_err(|(_, why)| why)
+    }
+
+    #[test]
+    fn a_name_ends_at_a_space_and_ignores_case() {
+        assert!(matches!(command(b"noop"), Ok(Command::Noop)));
+        assert!(matches!(command(b"nooper"), Err(SyntaxError::UnknownCommand)));
+        assert!(matches!(command(b"site  chmod 644 x"), Ok(Command::Chmod(0o644, _))));
+        assert!(matches!(command(b"SITE CHMODS 644 x"), Err(SyntaxError::UnknownSite)));
+        assert!(matches!(command(b"SITE CHMOD"), Err(SyntaxError::MissingArgument)));
+        assert!(matches!(command(b"OPTS NONE"), Err(SyntaxError::UnknownOption)));
+        assert!(matches!(command(b"GET / HTTP/1.1"), Err(SyntaxError::Http)));
+        assert!(matches!(command(b""), Err(SyntaxError::UnknownCommand)));
+    }
+
+    #[test]
+    fn all_bytes_behind_one_space_belong_to_a_pathname() {
+        let Ok(Command::Delete(path)) = command(b"DELE  a \xff ") else { panic!() };
+        assert_eq!(path.as_bytes(), b" a \xff ");
+        assert!(matches!(command(b"DELE a\0b"), Err(SyntaxError::BadPathname)));
+        assert!(matches!(command(b"DELE a\rb"), Err(SyntaxError::BadPathname)));
+    }
+
+    #[test]
+    fn a_line_names_the_path_that_its_command_would_use() {
+        let path = |line: &str, there: &[u8]| {
+            let path = parse(line.as_bytes()).path(&|name| name == there);
+            path.map(|path| String::from_utf8(path.as_bytes().to_vec()).unwrap())
+        };
+        for (line, there, wanted) in [
+            ("RETR a b", "", Some("a b")),
+            ("SITE CHMOD 644 a b", "", Some("a b")),
+            ("MFMT 20240101000000 a b", "", Some("a b")),
+            ("MDTM 20240101000000 a", "", Some("a")),
+            ("MDTM 20240101000000 a", "20240101000000 a", Some("20240101000000 a")),
+            ("SITE UTIME 20240101000000 a", "", Some("a")),
+            ("LIST -la a", "", Some("a")),
+            ("LIST -la a", "-la a", Some("-la a")),
+            ("LIST -la", "", Some("")),
+            ("STAT -a b", "", Some("b")),
+            ("LIST", "", None),
+            ("USER a", "", None),
+            ("RETR", "", None),
+            ("SITE CHMOD 999 a", "", None),
+            ("XYZ a", "", None),
+        ] {
+            assert_eq!(path(line, there.as_bytes()).as_deref(), wanted, "{line} {there}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_parsing_panic(line: Vec<u8>) {
+            let request = parse(&line);
+            let _ = (request.name(), request.path(&|_| false), request.otherwise());
+        }
+
+        #[test]
+        fn no_argument_makes_parsing_panic(at in 0..VERBS.len(), rest: Vec<u8>) {
+            let _ = parse(&[VERBS[at].name().as_bytes(), b" ", &rest].concat());
+        }
+    }
+}
