@@ -1,4 +1,4 @@
-//! What a session does when it has carried out a line.
+//! What the session does after a line has been carried out.
 
 use super::reply::Reply;
 use crate::tls::SessionTls;
@@ -6,12 +6,12 @@ use crate::tls::SessionTls;
 /// The final reply to a line, and what follows it.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The reply is sent, and the session goes on.
+    /// The session sends the reply and goes on.
     GoOn(Reply),
-    /// Somebody has logged in. The log and the programs are told before the reply is sent.
+    /// A user has logged in. The log and the hook programs are told before the reply is sent.
     LoggedIn(Reply),
-    /// The reply is sent, and TLS begins.
+    /// The session sends the reply in clear text, and then TLS begins.
     StartTls(Reply, SessionTls),
-    /// The session ends with this reply, for a reason that the log has.
+    /// The session sends the reply and ends, for this reason, which the log gets.
     End(Reply, &'static str),
 }

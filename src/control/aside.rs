@@ -1,4 +1,4 @@
-//! What a session attends to while it waits for a command.
+//! What a session takes care of while it waits for a command.
 
 use std::time::{Duration, Instant};
 
@@ -6,21 +6,22 @@ use crate::data::{Lingering, Passive};
 use crate::log::Who;
 use crate::tls::{Awaited, SessionTls};
 
-/// What is attended to while no command comes.
+/// What is taken care of while no command comes.
 #[derive(Debug)]
 pub(super) struct Aside<'a> {
-    /// A passive port, and the client that comes to it.
+    /// A passive port, and the client that connects to it.
     pub(super) passive: Option<&'a mut Passive>,
-    /// Set while data connections are protected.
+    /// The TLS settings, while data connections are protected.
     pub(super) tls: Option<&'a SessionTls>,
-    /// Data connections of which the client has not closed its end yet.
+    /// Data connections whose client has not closed its end yet.
     pub(super) lingering: &'a mut Vec<Lingering>,
-    /// For the log.
+    /// Whose session it is, for the log.
     pub(super) who: Who<'a>,
 }
 
 impl Aside<'_> {
-    /// Closes what has had its time, and data connections whose client has closed its end.
+    /// Closes a passive port whose time is up, and data connections whose client has closed its
+    /// end.
     pub(super) fn expire(&mut self) {
         if let Some(passive) = &mut self.passive {
             passive.expire(self.who);
@@ -28,13 +29,13 @@ impl Aside<'_> {
         self.lingering.retain(|lingering| !lingering.is_over());
     }
 
-    /// Whether nothing but a command is waited for.
+    /// Returns whether there is nothing to wait for besides a command.
     pub(super) fn is_empty(&self) -> bool {
         self.lingering.is_empty() && self.door().is_none()
     }
 
-    /// Whether who stands at the door may wait a moment: without TLS nothing happens there before
-    /// the command.
+    /// Returns whether a client that has connected to the passive port may wait a moment.
+    /// Without TLS nothing needs to happen before the command.
     pub(super) fn is_patient(&self) -> bool {
         self.tls.is_none() && self.lingering.is_empty()
     }
@@ -48,7 +49,7 @@ impl Aside<'_> {
         [all.next(), all.next()]
     }
 
-    /// How long to wait at the most: no longer than until something is to be closed.
+    /// Returns how long to wait: `left`, or until the next thing must be closed.
     pub(super) fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
         let now = Instant::now();
         let passive = self.passive.as_ref().and_then(|passive| passive.until());

@@ -1,7 +1,8 @@
-//! What a client may say, and what saying it takes.
+//! The table of commands: what a client may send, and what each command needs.
 //!
-//! HELP, FEAT, both gates, the manual and half the tests must agree on which commands exist.
-//! They agree because all of them read `VERBS`; nothing else in the tree lists their names.
+//! HELP, FEAT, the checks of login and permission, the manual and many tests must agree on
+//! which commands exist. They do, because all of them read `VERBS`; no other file lists the
+//! names.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ use super::syntax::SyntaxError;
 use crate::config::Perm;
 use crate::data::listing::Facts;
 
-/// One request, fully parsed.
+/// A command with its parsed argument.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each is named after its command")]
 pub enum Command {
@@ -86,18 +87,18 @@ pub enum Command {
     User(Vec<u8>),
 }
 
-/// What may follow a name, with the constructor that consumes it, so that a row cannot promise
-/// a pathname and build something else.
+/// What may follow the name of a command, with the constructor that consumes it, so that a row
+/// cannot promise a pathname and build something else.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each is named after what it takes")]
 pub enum Arg {
     Nothing(fn() -> Command),
-    /// Any text or none, which does not matter.
+    /// Any text or none; it is ignored.
     Ignored(fn() -> Command),
-    /// Any text that is not empty, which does not matter.
+    /// Any text but an empty one; it is ignored.
     Needed(fn() -> Command),
     Bytes(fn(Vec<u8>) -> Command),
-    /// Bytes that may be none, and are shown nowhere.
+    /// Any bytes or none, which are shown nowhere.
     Secret(fn(text::Secret) -> Command),
     Word(fn(String) -> Command),
     Path(fn(Pathname) -> Command),
@@ -110,52 +111,54 @@ pub enum Arg {
     Address(fn(SocketAddr) -> Command),
     Extended(fn(Extended) -> Command),
     Mode(fn(u32) -> Command),
-    /// A path with options as for `ls` before it.
+    /// A path, with options before it as for `ls`.
     OptionsAndPath(fn(Pathname) -> Command),
     ModeAndPath(fn(u32, Pathname) -> Command),
     TimeAndPath(fn(Moment, Pathname) -> Command),
     TimedPath(fn(TimedPath) -> Command),
     UtimeAndPath(fn(TimedPaths) -> Command),
-    /// Facts, or none.
+    /// A list of facts, which may be empty.
     Facts(fn(Facts) -> Command),
     Switch(fn(bool) -> Command),
 }
 
-/// What FEAT says of a command.
+/// What FEAT says about a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// A line of its own.
+    /// The command has this line.
     Line(&'static str),
-    /// A line of its own, where there is a certificate.
+    /// The command has this line if there is a certificate.
     Tls(&'static str),
-    /// MLST and its facts, with a mark for those that are chosen.
+    /// The line of MLST, which lists the facts and marks those that are chosen.
     Facts,
 }
 
-/// All the server knows about a command, except how to carry it out.
+/// Everything the server knows about a command, except how to carry it out.
 #[derive(Debug)]
 pub struct Verb {
-    /// Its names; the first is the usual one.
+    /// The names of the command; the first is the usual one.
     pub names: &'static [&'static str],
-    /// What may follow.
+    /// The kind of argument.
     pub arg: Arg,
-    /// What follows, for people.
+    /// The argument, as HELP and the manual show it.
     pub usage: &'static str,
-    /// Whether it may come before a login.
+    /// Whether the command is allowed before a login.
     pub before_login: bool,
-    /// The permission letter it takes.
+    /// The permission that the command needs.
     pub perm: Option<Perm>,
-    /// What it moves over a data connection, which begins where REST has said.
+    /// What the command moves over a data connection, from the offset of REST on; `None`:
+    /// nothing.
     pub transfers: Option<Traffic>,
-    /// Whether it takes what RNFR has named.
+    /// Whether the command consumes the path that RNFR has named.
     pub renames: bool,
-    /// Its line in FEAT.
+    /// The command's line in FEAT.
     pub feature: Option<Feature>,
-    /// One line for HELP and the manual.
+    /// One line about the command for HELP and the manual.
     pub help: &'static str,
 }
 
-/// A row as strict as rows get: after login only. Each exception then shows in the table.
+/// Makes a row with the strictest rules: the command is allowed after login only, and transfers
+/// nothing. Each exception then shows in the table.
 const fn verb(
     names: &'static [&'static str],
     usage: &'static str,
@@ -204,7 +207,7 @@ impl Verb {
         Self { feature: Some(Feature::Facts), ..self }
     }
 
-    /// The usual name.
+    /// Returns the usual name.
     pub fn name(&self) -> &'static str {
         self.names.first().copied().unwrap_or_default()
     }
@@ -215,21 +218,22 @@ use Arg::{
     Number, Offset, OptionsAndPath, Path, Switch, TimeAndPath, UtimeAndPath, Word,
 };
 
-/// Two rows share a name where the argument changes what is needed; the first that fits wins.
+/// All commands. Two rows share a name where the argument changes what is needed; the first row
+/// that fits a line is used.
 #[rustfmt::skip]
 pub static VERBS: &[Verb] = &[
-    verb(&["USER"], "name", Bytes(Command::User), "say who you are").before_login(),
-    verb(&["PASS"], "password", Arg::Secret(Command::Password), "prove it").before_login(),
-    verb(&["ACCT"], "account", Needed(|| Command::Account), "accepted and not needed").before_login(),
-    verb(&["REIN"], "", Nothing(|| Command::Reinitialize), "start the session anew").before_login(),
-    verb(&["QUIT"], "", Ignored(|| Command::Quit), "end the session, after a running transfer").before_login(),
+    verb(&["USER"], "name", Bytes(Command::User), "name the user to log in as").before_login(),
+    verb(&["PASS"], "password", Arg::Secret(Command::Password), "send the password").before_login(),
+    verb(&["ACCT"], "account", Needed(|| Command::Account), "accepted, but not needed").before_login(),
+    verb(&["REIN"], "", Nothing(|| Command::Reinitialize), "log out and reset the session").before_login(),
+    verb(&["QUIT"], "", Ignored(|| Command::Quit), "end the session once a running transfer is complete").before_login(),
     verb(&["AUTH"], "TLS", Word(Command::Auth), "begin TLS").before_login().tls_feature("AUTH TLS"),
-    verb(&["PBSZ"], "0", Number(Command::BufferSize), "must come before PROT").before_login().tls_feature("PBSZ"),
+    verb(&["PBSZ"], "0", Number(Command::BufferSize), "required before PROT").before_login().tls_feature("PBSZ"),
     verb(&["PROT"], "P|C", Letter(Command::Protect), "choose TLS or clear text for data connections").before_login().tls_feature("PROT"),
-    verb(&["CCC"], "", Nothing(|| Command::ClearControl), "refused: TLS stays"),
+    verb(&["CCC"], "", Nothing(|| Command::ClearControl), "refused: TLS cannot be turned off"),
     verb(&["CWD", "XCWD"], "path", Path(Command::ChangeDir), "change the working directory").needs(Perm::Enter).feature("TVFS"),
     verb(&["CDUP", "XCUP"], "", Nothing(|| Command::ChangeDirUp), "change to the parent directory").needs(Perm::Enter),
-    verb(&["PWD", "XPWD"], "", Nothing(|| Command::PrintDir), "say the working directory"),
+    verb(&["PWD", "XPWD"], "", Nothing(|| Command::PrintDir), "show the working directory"),
     verb(&["TYPE"], "A|A N|I|L 8", Arg::Type(Command::Type), "choose ASCII or binary transfers"),
     verb(&["STRU"], "F", Letter(Command::Structure), "choose file structure"),
     verb(&["MODE"], "S", Letter(Command::Mode), "choose stream mode"),
@@ -237,57 +241,58 @@ pub static VERBS: &[Verb] = &[
     verb(&["PASV", "P@SW"], "", Nothing(|| Command::Passive), "open a port for the client to connect to, IPv4"),
     verb(&["EPRT"], "|1|address|port| or |2|address|port|", Address(Command::EprtPort), "let the server connect to this address").feature("EPRT"),
     verb(&["EPSV"], "", Nothing(|| Command::ExtendedPassive(Extended::Protocol(None))), "open a port for the client to connect to").feature("EPSV"),
-    verb(&["EPSV"], "1|2|ALL", Arg::Extended(Command::ExtendedPassive), "the same for one protocol; ALL: and nothing else from now on"),
-    verb(&["PRET"], "command", Ignored(|| Command::PreTransfer), "accepted and not needed"),
+    verb(&["EPSV"], "1|2|ALL", Arg::Extended(Command::ExtendedPassive), "open a port for one protocol; ALL: allow no other command for data connections"),
+    verb(&["PRET"], "command", Ignored(|| Command::PreTransfer), "accepted, but not needed"),
     verb(&["RETR"], "path", Path(Command::Retrieve), "send a file to the client").needs(Perm::Retrieve).transfers(Traffic::Download),
     verb(&["STOR"], "path", Path(Command::Store), "store a file").needs(Perm::Store).transfers(Traffic::Upload),
     verb(&["APPE"], "path", Path(Command::Append), "append to a file, or store it").needs(Perm::Append).transfers(Traffic::Upload),
-    verb(&["STOU"], "", Nothing(|| Command::StoreUnique), "store a file under a name of the server's choice").needs(Perm::Store).transfers(Traffic::Upload),
-    verb(&["STOU"], "path", Path(Command::StoreUniquePath), "store a file under this name, or one like it if it is taken").needs(Perm::Store).transfers(Traffic::Upload),
-    verb(&["REST"], "offset", Offset(Command::Restart), "begin the next transfer at this offset").feature("REST STREAM"),
-    verb(&["ALLO"], "bytes [R bytes]", Allocation(Command::Allocate), "ask whether there is room"),
+    verb(&["STOU"], "", Nothing(|| Command::StoreUnique), "store a file under a name that the server chooses").needs(Perm::Store).transfers(Traffic::Upload),
+    verb(&["STOU"], "path", Path(Command::StoreUniquePath), "store a file under this name, or a similar one if it is taken").needs(Perm::Store).transfers(Traffic::Upload),
+    verb(&["REST"], "offset", Offset(Command::Restart), "start the next transfer at this offset").feature("REST STREAM"),
+    verb(&["ALLO"], "bytes [R bytes]", Allocation(Command::Allocate), "ask whether there is enough free space"),
     verb(&["ABOR"], "", Nothing(|| Command::Abort), "abort the running transfer"),
     verb(&["LIST"], "", Nothing(|| Command::List), "list the working directory for people").needs(Perm::List).transfers(Traffic::Listing),
-    verb(&["LIST"], "[-options] [path]", OptionsAndPath(Command::ListPath), "list a directory, a file, or what * and ? match in the last part, for people; options as for ls: R, d, t, S, r").needs(Perm::List).transfers(Traffic::Listing),
+    verb(&["LIST"], "[-options] [path]", OptionsAndPath(Command::ListPath), "list a directory, a file, or what * and ? in the last part match, for people; options as for ls: R, d, t, S, r").needs(Perm::List).transfers(Traffic::Listing),
     verb(&["NLST"], "", Nothing(|| Command::NameList), "list the names in the working directory").needs(Perm::List).transfers(Traffic::Listing),
-    verb(&["NLST"], "[-options] [path]", OptionsAndPath(Command::NameListPath), "list names, with the same options").needs(Perm::List).transfers(Traffic::Listing),
-    verb(&["MLSD"], "", Nothing(|| Command::MachineList), "list the working directory for machines").needs(Perm::List).transfers(Traffic::Listing),
-    verb(&["MLSD"], "path", Path(Command::MachineListPath), "list a directory for machines").needs(Perm::List).transfers(Traffic::Listing),
-    verb(&["MLST"], "", Nothing(|| Command::MachineShow), "describe the working directory for machines").needs(Perm::List).facts_feature(),
-    verb(&["MLST"], "path", Path(Command::MachineShowPath), "describe a file or directory for machines").needs(Perm::List),
+    verb(&["NLST"], "[-options] [path]", OptionsAndPath(Command::NameListPath), "list names, with the options of LIST").needs(Perm::List).transfers(Traffic::Listing),
+    verb(&["MLSD"], "", Nothing(|| Command::MachineList), "list the working directory for programs").needs(Perm::List).transfers(Traffic::Listing),
+    verb(&["MLSD"], "path", Path(Command::MachineListPath), "list a directory for programs").needs(Perm::List).transfers(Traffic::Listing),
+    verb(&["MLST"], "", Nothing(|| Command::MachineShow), "describe the working directory for programs").needs(Perm::List).facts_feature(),
+    verb(&["MLST"], "path", Path(Command::MachineShowPath), "describe a file or directory for programs").needs(Perm::List),
     verb(&["STAT"], "", Nothing(|| Command::Stat), "describe this session or the running transfer"),
     verb(&["STAT"], "[-options] path", OptionsAndPath(Command::StatPath), "list on the control connection").needs(Perm::List),
-    verb(&["SIZE"], "path", Path(Command::Size), "say how many bytes a transfer would have").needs(Perm::List).feature("SIZE"),
-    verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time, unless a file has all of this for its name").needs(Perm::SetTime),
-    verb(&["MDTM"], "path", Path(Command::ModifiedTime), "say when a file was modified").needs(Perm::List).feature("MDTM"),
+    verb(&["SIZE"], "path", Path(Command::Size), "show how many bytes a transfer would have").needs(Perm::List).feature("SIZE"),
+    verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time; if a file has the whole argument as its name, show its time instead").needs(Perm::SetTime),
+    verb(&["MDTM"], "path", Path(Command::ModifiedTime), "show when a file was modified").needs(Perm::List).feature("MDTM"),
     verb(&["MFMT"], "time path", TimeAndPath(Command::ModifyTime), "set the modification time").needs(Perm::SetTime).feature("MFMT"),
     verb(&["DELE"], "path", Path(Command::Delete), "delete a file").needs(Perm::Delete),
     verb(&["RMD", "XRMD"], "path", Path(Command::RemoveDir), "remove an empty directory").needs(Perm::Delete),
     verb(&["MKD", "XMKD"], "path", Path(Command::MakeDir), "make a directory").needs(Perm::MakeDir),
-    verb(&["RNFR"], "path", Path(Command::RenameFrom), "rename this file or directory").needs(Perm::Rename).renames(),
-    verb(&["RNTO"], "path", Path(Command::RenameTo), "to this, replacing a file of that name").needs(Perm::Rename).renames(),
+    verb(&["RNFR"], "path", Path(Command::RenameFrom), "choose the file or directory to rename").needs(Perm::Rename).renames(),
+    verb(&["RNTO"], "path", Path(Command::RenameTo), "rename it to this path, replacing a file of that name").needs(Perm::Rename).renames(),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
     verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
-    verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "say the mask for new files"),
+    verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "show the mask for new files"),
     verb(&["SITE UMASK"], "mask", Arg::Mode(Command::UmaskSet), "set the mask for new files").needs(Perm::Chmod),
-    verb(&["SITE IDLE"], "", Nothing(|| Command::Idle), "say the idle timeout"),
+    verb(&["SITE IDLE"], "", Nothing(|| Command::Idle), "show the idle timeout"),
     verb(&["SITE IDLE"], "seconds", Number(Command::IdleSet), "set the idle timeout, up to the configured one"),
     verb(&["SITE HELP"], "", Nothing(|| Command::SiteHelp), "list the SITE commands").before_login(),
-    verb(&["SYST"], "", Nothing(|| Command::System), "say what system this is").before_login(),
+    verb(&["SYST"], "", Nothing(|| Command::System), "show the type of the system").before_login(),
     verb(&["FEAT"], "", Nothing(|| Command::Feat), "list the extensions").before_login(),
     verb(&["HELP"], "", Nothing(|| Command::Help), "list the commands").before_login(),
     verb(&["HELP"], "command", Word(Command::HelpOn), "explain a command").before_login(),
     verb(&["NOOP"], "", Ignored(|| Command::Noop), "do nothing").before_login(),
     verb(&["OPTS MLST"], "[fact;...]", Arg::Facts(Command::OptsMlst), "choose the facts of MLSD and MLST").before_login(),
-    verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON]", Switch(Command::OptsUtf8), "accepted: names are bytes, and sent as they are").before_login().feature("UTF8"),
-    verb(&["CLNT"], "name", Ignored(|| Command::ClientName), "accepted: the client's name").before_login(),
-    verb(&["HOST"], "name", Needed(|| Command::Host), "accepted: every name is this server").before_login().feature("HOST"),
-    verb(&["CSID"], "name=value;...", Ignored(|| Command::ClientServerId), "accepted; answers who the server is").before_login(),
+    verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON]", Switch(Command::OptsUtf8), "accepted: names are sent as they are stored").before_login().feature("UTF8"),
+    verb(&["CLNT"], "name", Ignored(|| Command::ClientName), "accepted and ignored").before_login(),
+    verb(&["HOST"], "name", Needed(|| Command::Host), "accepted: this server answers to every name").before_login().feature("HOST"),
+    verb(&["CSID"], "name=value;...", Ignored(|| Command::ClientServerId), "accepted; replies with the name of the server").before_login(),
     verb(&["SMNT"], "path", Ignored(|| Command::StructureMount), "not implemented"),
 ];
 
 impl Arg {
-    /// A closed door first: nothing where something is needed, or the other way round.
+    /// Builds the command from the text after its name. An argument that must be missing or
+    /// must be there is checked first.
     pub(super) fn build(&self, argument: &[u8]) -> Result<Command, SyntaxError> {
         match self {
             Ignored(make) => Ok(make()),
@@ -319,8 +324,8 @@ impl Arg {
         }
     }
 
-    /// The path in an argument of this kind, for the log. Where the argument can be read in two
-    /// ways, `is_there` tells which file exists.
+    /// Returns the path in an argument of this kind, for the log. If the argument can be read
+    /// in two ways, `is_there` tells which file exists.
     pub(super) fn path(
         &self,
         argument: &[u8],

@@ -1,4 +1,4 @@
-//! The control connection: lines in, replies out, each with a deadline.
+//! The control connection: it reads lines and sends replies, each with a deadline.
 
 use std::io;
 use std::net::TcpStream;
@@ -17,35 +17,35 @@ use super::request::parse;
 use super::shared::Stop;
 use crate::tls::{self, Awaited, Channel, Got, Layer, SessionTls};
 
-/// The stream, and what of it has been read.
+/// The stream, and the input that has been read but not yet obeyed.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Arc<TcpStream>,
     framer: Framer,
-    /// The read timeout that the socket has now.
+    /// The current read timeout of the socket.
     timeout: Option<Duration>,
-    /// The bytes of the stream, and the TLS that may be on it.
+    /// The stream, with or without TLS.
     channel: Channel,
-    /// What TLS has given out; small.
+    /// Scratch space for decrypted input; small.
     input: Vec<u8>,
-    /// A preliminary reply that may go out with the next one.
+    /// A preliminary reply that may be sent together with the next one.
     held: Vec<u8>,
-    /// Why nothing more will come, once that is known.
+    /// Why nothing more will come; `None` while the connection is open.
     gone: Option<Gone>,
 }
 
-/// Why the control connection is of no use any more.
+/// Why the control connection can no longer be used.
 #[derive(Debug)]
 pub(super) enum Gone {
     /// The client closed it.
     Closed,
-    /// It broke.
+    /// The connection broke.
     Broken(io::Error),
-    /// A line that never ends.
+    /// The client sent a line without an end.
     Endless,
 }
 
-/// What a wait for a command ended with.
+/// The result of waiting for a command.
 #[derive(Debug)]
 pub(super) enum Heard {
     Line(Line),
@@ -53,29 +53,31 @@ pub(super) enum Heard {
     Gone,
 }
 
-/// Why a handshake has failed.
+/// Why a TLS handshake failed.
 #[derive(Debug)]
 pub(super) struct Unshaken {
-    /// For the log.
+    /// The reason, for the log.
     pub(super) why: String,
-    /// What came was not TLS.
+    /// Whether the client sent something other than TLS.
     pub(super) is_noise: bool,
 }
 
-/// A client that does not read its replies for this long is gone.
+/// How long sending a reply may take before the connection counts as broken.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A silent peer is asked for a sign of life after this long.
+/// After this long without traffic the system checks that the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
-/// A client that has been told a passive port mostly speaks within this time.
+/// How long to wait for a command alone when the client has connected to its passive port: most
+/// send one within this time.
 const PROMPT: Duration = Duration::from_millis(10);
 
-/// One read: commands are short.
+/// Size of one read; commands are short.
 const INPUT: usize = 512;
 
 impl Connection {
-    /// `login_timeout` also bounds the wait for a stranger to take a reply.
+    /// Sets up the connection of a client that has just connected. Before the login,
+    /// `login_timeout` also limits the time for sending a reply.
     pub(super) fn new(
         stream: &Arc<TcpStream>,
         login_timeout: Option<Duration>,
@@ -84,7 +86,7 @@ impl Connection {
         let patience = login_timeout.map_or(WRITE_PATIENCE, |time| time.min(WRITE_PATIENCE));
         stream.set_write_timeout(Some(patience))?;
         let socket = SockRef::from(stream);
-        // the urgent byte of a Telnet Synch stays where it is in the stream
+        // the urgent byte of a Telnet Synch keeps its place in the stream
         socket.set_out_of_band_inline(true)?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok(Self {
@@ -98,19 +100,19 @@ impl Connection {
         })
     }
 
-    /// Why nothing more will come.
+    /// Returns why nothing more will come, if that is known.
     pub(super) fn gone(&self) -> Option<&Gone> {
         self.gone.as_ref()
     }
 
-    /// Waits for a command line. Meanwhile a client that comes to its passive port is let in,
-    /// strangers who come to it are sent away, and what is not used in time is closed. Once the
-    /// connection is broken, the lines that wait are of no use to anybody; a client that has merely
-    /// said all that it will still gets its replies.
+    /// Waits for a command line. Meanwhile the client is accepted on its passive port,
+    /// strangers there are turned away, and ports that were not used in time are closed. Once
+    /// the connection is broken, lines in the queue are dropped; but a client that has only
+    /// closed its sending side still gets its replies.
     pub(super) fn hear(&mut self, until: Option<Instant>, mut aside: Aside<'_>) -> Heard {
         loop {
             aside.expire();
-            // before the queue, which a stranger could keep full
+            // checked before the queue, which a stranger could keep full
             if until.is_some_and(|until| until <= Instant::now()) {
                 return Heard::TimedOut;
             }
@@ -133,7 +135,7 @@ impl Connection {
     }
 
     fn wait(&mut self, left: Option<Duration>) {
-        // whole seconds, so that the socket's timeout seldom changes
+        // in whole seconds, so that the socket's timeout seldom changes
         let timeout = left.map(|left| Duration::from_secs(left.as_secs() + 1));
         if timeout != self.timeout {
             match self.stream.set_read_timeout(timeout) {
@@ -146,7 +148,7 @@ impl Connection {
     }
 
     fn wait_beside(&mut self, left: Option<Duration>, aside: &mut Aside<'_>) {
-        // as a rule the command comes right behind the client
+        // usually the command comes right after the data connection
         if aside.is_patient() && left.is_none_or(|left| left > PROMPT) {
             let [spoke] = tls::wait([Some(self.channel.readable())], Some(PROMPT));
             if spoke {
@@ -165,8 +167,8 @@ impl Connection {
         }
     }
 
-    /// Reads all that has come, as far as the queue has room, and sees then whether the client has
-    /// gone away: one that is killed may have said much before.
+    /// Reads everything that has arrived, as far as the queue has room, and then checks whether
+    /// the client has gone away: a client that is killed may have sent much before.
     pub(super) fn read_all(&mut self) {
         while self.gone.is_none() {
             if !self.framer.has_room() {
@@ -182,7 +184,7 @@ impl Connection {
         }
     }
 
-    /// One read, and what it says; `false` when nothing has come.
+    /// Reads once. Returns `false` if nothing has arrived.
     fn read(&mut self, flags: RecvFlags) -> bool {
         let mut flags = flags;
         loop {
@@ -215,7 +217,7 @@ impl Connection {
             }
             return got;
         };
-        // on the stack, which an idle session has anyway
+        // on the stack, which an idle session has in any case
         let mut input = [0; INPUT];
         match recv(stream, &mut input, flags) {
             Ok((0, _)) => Ok(Got::Closed),
@@ -228,10 +230,10 @@ impl Connection {
         }
     }
 
-    /// A reply could not be sent. The client may have said QUIT before it left, and have left in
-    /// good order: then the transfer that it waited for is whole. After a reset reads look like
-    /// that too, for the system has told of it by the reply; but a reset behind an orderly end
-    /// is a broken pipe to it.
+    /// Handles a reply that could not be sent. A client may send QUIT and close the connection
+    /// in good order; then the transfer that it waited for is complete. After a reset, reads
+    /// look the same, because the system has reported the reset with the failed reply; but a
+    /// reset that follows an orderly end is reported as a broken pipe.
     #[cold]
     fn lose(&mut self, why: io::Error) {
         if self.gone.is_some() {
@@ -249,8 +251,8 @@ impl Connection {
             Some(if has_left && self.has_quit() { Gone::Closed } else { Gone::Broken(why) });
     }
 
-    /// The client has gone away behind a full queue: nothing is read, but whether the connection
-    /// broke can be asked.
+    /// Handles a client that has gone away while the queue is full. Nothing is read, but the
+    /// system can tell whether the connection broke.
     #[cold]
     fn lose_unread(&mut self) {
         self.gone = Some(match self.stream.take_error() {
@@ -261,12 +263,12 @@ impl Connection {
         });
     }
 
-    /// Whether a QUIT waits for its turn.
+    /// Returns whether a QUIT is in the queue.
     pub(super) fn has_quit(&self) -> bool {
         self.framer.waiting().any(|line| says(line, |it| matches!(it, Command::Quit)))
     }
 
-    /// Takes the line whose turn it is, if it is a certain command.
+    /// Removes the next line from the queue if it is a certain command. Returns whether it was.
     pub(super) fn take_next(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
         let is_next = self.framer.waiting().next().is_some_and(|line| says(line, wanted));
         if is_next {
@@ -275,40 +277,42 @@ impl Connection {
         is_next
     }
 
-    /// Whether a certain command has come since the last look.
+    /// Returns whether a certain command has arrived since the last look.
     pub(super) fn look_for(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
         self.framer.look_for(|line| says(line, &wanted))
     }
 
-    /// The connection and what to wait for on it, unless nothing more can come. With a full queue
-    /// nothing is read, but a client that goes away is still noticed.
+    /// Returns what to wait for on the connection, unless nothing more can come. With a full
+    /// queue nothing is read, but a client that goes away is still noticed.
     pub(super) fn awaited(&self) -> Option<Awaited<'_>> {
         let has_room = self.framer.has_room();
         let awaited = if has_room { self.channel.readable() } else { self.channel.ended() };
         self.gone.is_none().then_some(awaited)
     }
 
-    /// Whether the client has sent something that nobody has looked at yet.
+    /// Returns whether the client has sent anything that has not been handled yet.
     pub(super) fn has_unread(&self) -> bool {
         !self.framer.is_idle()
     }
 
-    /// Whether what has come of a line is no command: another protocol, most likely.
+    /// Returns whether an incomplete line contains bytes of no command: probably another
+    /// protocol.
     pub(super) fn has_noise(&self) -> bool {
         self.framer.has_noise()
     }
 
-    /// Whether TLS protects it.
+    /// Returns whether TLS protects the connection.
     pub(super) fn is_secure(&self) -> bool {
         self.channel.has_tls()
     }
 
-    /// What TLS knows of itself and of the client; nothing in clear text.
+    /// The TLS layer, which describes itself and the client's certificate; `None` in clear
+    /// text.
     pub(super) fn layer(&self) -> Option<&Layer> {
         self.channel.layer()
     }
 
-    /// Turns to TLS, which takes until then at the most.
+    /// Starts TLS. The handshake must be complete at `until`.
     pub(super) fn start_tls(
         &mut self,
         tls: &SessionTls,
@@ -331,14 +335,14 @@ impl Connection {
             if stop.is_soon() {
                 return Err(failed("server is stopping"));
             }
-            // what was ready is looked at anyway
+            // if the stop made it ready, the next round notices
             tls::wait([Some(channel.wanted(want)), Some(Awaited::readable(stop))], Some(left));
         }
         self.channel = channel;
         Ok(())
     }
 
-    /// The client is no stranger any more, and has longer to take a reply.
+    /// Gives the client more time for taking replies, once it has logged in.
     pub(super) fn trust(&mut self) {
         if let Err(why) = self.stream.set_write_timeout(Some(WRITE_PATIENCE)) {
             self.gone = Some(Gone::Broken(why));
@@ -350,13 +354,13 @@ impl Connection {
         self.send(&reply.wire());
     }
 
-    /// The same for the last one. A client whose buffer has no room for it gets none: the next
-    /// client may wait for this thread already.
+    /// Sends the last reply. A client whose buffer has no room for it gets none, because the
+    /// next client may already be waiting for this thread.
     pub(super) fn last_reply(&mut self, reply: &Reply) {
         if !self.channel.has_tls() {
             return send_at_once(&self.stream, reply);
         }
-        // whatever follows must not wait either
+        // nothing that follows may wait either
         let _ = self.stream.set_nonblocking(true);
         let _ = self.channel.send(&reply.wire(), SendFlags::empty());
     }
@@ -366,13 +370,13 @@ impl Connection {
         self.send(&mark.wire());
     }
 
-    /// The same where the client need not have it before its data: it goes out with the next
-    /// reply, or before anything is waited for.
+    /// Keeps a preliminary reply that the client does not need before its data. It is sent with
+    /// the next reply, or before the next wait.
     pub(super) fn hold(&mut self, mark: &Mark) {
         self.held = mark.wire();
     }
 
-    /// Sends what has been held back.
+    /// Sends a preliminary reply that was held back.
     pub(super) fn send_held(&mut self) {
         self.send(&[]);
     }
@@ -408,8 +412,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets the last reply reach the client: what it may have sent meanwhile is read and
-    /// dropped, because a close with unread bytes would throw the reply away.
+    /// Lets the last reply reach the client. Input that has arrived meanwhile is discarded,
+    /// because closing a connection with unread input would discard the reply.
     pub(super) fn finish(&mut self) {
         self.channel.close();
         let _ = self.channel.flush();
@@ -424,12 +428,12 @@ impl Connection {
     }
 }
 
-/// Sends a reply to a client that has room for it, and to no other.
+/// Sends a reply if the client's buffer has room for it; otherwise drops it.
 pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
     let _ = send(stream, &reply.wire(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-/// Whether a line that waits for its turn is a certain command.
+/// Returns whether a line is a certain command.
 fn says(line: &Line, wanted: impl Fn(&Command) -> bool) -> bool {
     let Line::Text(text) = line else { return false };
     parse(text).asks().is_ok_and(|(_, command)| wanted(command))

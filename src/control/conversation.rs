@@ -12,25 +12,25 @@ use super::offence::Offence;
 use super::refusal::Refusal;
 use super::reply::{Code, Reply};
 use super::session::Session;
-use super::state::{Login, Protection, Setup, State};
+use super::state::{Login, Protection, SessionState, Setup};
 use super::verbs::login;
 use crate::log::{Event, Who};
 use crate::tls::SessionTls;
 
-/// How a session ends.
+/// The end of a session: its last reply, and the reason.
 #[derive(Debug)]
 pub struct Parting {
     reply: Option<Reply>,
-    /// For the log.
+    /// The reason, for the log.
     why: String,
 }
 
-/// Why a client is not let in.
+/// Why a client is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnedAway {
-    /// There is no room.
+    /// The server has no room for another client.
     Full,
-    /// It comes from an address that is banned.
+    /// The client's address is banned.
     Banned,
 }
 
@@ -46,8 +46,9 @@ pub fn turn_away(stream: &TcpStream, why: TurnedAway) {
 }
 
 impl Session {
-    /// From 220 to the last command. Whoever hears the last word may come again at once, so
-    /// all that others may wait for is given back before [`Session::part`] says it.
+    /// Runs the session up to its last command. A client that has read the last reply may
+    /// connect again at once, so everything that others may wait for is released before
+    /// [`Session::part`] sends that reply.
     #[must_use]
     pub fn run(&mut self) -> Parting {
         if let Err(why) = self.greet() {
@@ -55,7 +56,8 @@ impl Session {
         }
         let parting = self.converse();
         self.report_refused();
-        // that a stopping server cuts clients off says nothing about their firewall
+        // when a stopping server ends a session, an unused passive port says nothing about a
+        // firewall
         if !self.shared.stop.is_soon() {
             self.drop_setup();
         }
@@ -78,7 +80,7 @@ impl Session {
         Ok(())
     }
 
-    /// The last reply and the end.
+    /// Sends the last reply and closes the connection.
     #[inline(never)]
     pub fn part(&mut self, parting: &Parting) {
         if let Some(reply) = &parting.reply {
@@ -88,7 +90,7 @@ impl Session {
         self.log(&Event::Ended(&parting.why, self.began.elapsed()));
     }
 
-    /// One command after the other, but for the answer to the last one.
+    /// Carries out one command after the other, and answers all but the last.
     #[inline(never)]
     fn converse(&mut self) -> Parting {
         loop {
@@ -101,7 +103,8 @@ impl Session {
             match answer {
                 Answer::GoOn(reply) => self.connection.reply(&reply),
                 Answer::LoggedIn(reply) => {
-                    // here and not where it logs in, deeper in the thread's stack
+                    // here and not in the login's handler, which runs deeper in the thread's
+                    // stack
                     login::told(self);
                     self.connection.reply(&reply);
                 }
@@ -133,7 +136,7 @@ impl Session {
         self.begin_tls(own)
     }
 
-    /// Shakes hands. What was said in clear text is forgotten (RFC 4217 §4).
+    /// Runs the TLS handshake. The session forgets what was sent in clear text (RFC 4217 §4).
     fn begin_tls(&mut self, tls: SessionTls) -> Result<(), String> {
         self.log_out();
         let login_timeout = self.settings.config.server.login.timeout;
@@ -144,11 +147,11 @@ impl Session {
             if is_noise {
                 self.blame(Offence::Tls);
             }
-            // who had to make room was not heard to the end
+            // the handshake of a session that must make room was not waited for
             let ended = self.live.ended().map(str::to_owned);
             return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
         }
-        self.state = State::new(self.implicit);
+        self.state = SessionState::new(self.implicit);
         self.tls = Some(tls);
         self.live.set_tls();
         self.shared.counters.tls.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +163,8 @@ impl Session {
         Ok(())
     }
 
-    /// The next command, unless the server stops: then what has come already is left alone.
+    /// Waits for the next command. When the server stops, commands that have arrived are not
+    /// carried out.
     fn hear(&mut self) -> Heard {
         self.live.set_at_work(false);
         if self.shared.stop.is_soon() || self.live.ended().is_some() {
@@ -190,7 +194,7 @@ impl Session {
         self.connection.hear(until, aside)
     }
 
-    /// The end of a session whose client, server or administrator has ended it.
+    /// Returns the end of a session that the client, the server or the administrator has ended.
     #[inline(never)]
     fn farewell(&mut self) -> Parting {
         let ended = if self.shared.stop.is_soon() {
@@ -218,5 +222,5 @@ impl Session {
     }
 }
 
-/// How long a handshake may take where there is no `login_timeout`.
+/// How long a handshake may take if there is no `login_timeout`.
 const SHAKING: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! What is counted while the server runs. Counting is one addition to an atomic number, and
-//! nothing waits for it; whoever looks may see one number a moment before the other.
+//! What the server counts while it runs. Counting is one atomic addition and blocks nothing; a
+//! reader may see one counter updated before another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
 use crate::log::Way;
 
-/// What can be counted apart, and the word that it is shown under.
+/// A set of things that are counted separately, each with the word that it is shown under.
 pub trait Kind: Copy + PartialEq + 'static {
-    /// Every one, in the order in which they are shown.
+    /// All of them, in the order in which they are shown.
     const ALL: &'static [Self];
 
-    /// In small letters.
+    /// The word, in lower case.
     fn word(self) -> &'static str;
 }
 
-/// Kinds with their words, one in a row.
+/// Defines kinds with their words, one per row.
 macro_rules! kinds {
     ($(#[$about:meta])* $name:ident: $($kind:ident = $word:literal,)*) => {
         $(#[$about])*
@@ -39,7 +39,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Why a client was turned away at the door.
+    /// Why a client was turned away.
     Away:
     Server = "max_cons",
     Address = "max_per_ip",
@@ -50,7 +50,7 @@ kinds! {
 }
 
 kinds! {
-    /// How a login has ended.
+    /// How a login ended.
     LoginResult:
     Good = "good",
     User = "no_such_user",
@@ -76,7 +76,7 @@ kinds! {
 }
 
 kinds! {
-    /// What moves over a data connection.
+    /// What a command moves over a data connection.
     Traffic:
     Upload = "upload",
     Download = "download",
@@ -84,7 +84,7 @@ kinds! {
 }
 
 kinds! {
-    /// How a transfer has ended.
+    /// How a transfer ended.
     Outcome:
     Complete = "complete",
     Aborted = "aborted",
@@ -112,7 +112,7 @@ impl Kind for Offence {
 }
 
 impl Traffic {
-    /// In which direction the bytes move.
+    /// Returns the direction in which the bytes move.
     pub fn way(self) -> Way {
         match self {
             Self::Upload => Way::Up,
@@ -162,7 +162,7 @@ impl From<Option<&DataError>> for Outcome {
     }
 }
 
-/// Numbers of things, by kind.
+/// Counts things by kind.
 #[derive(Debug)]
 pub struct Tally<K>(Vec<AtomicU64>, std::marker::PhantomData<K>);
 
@@ -174,7 +174,7 @@ impl<K: Kind> Default for Tally<K> {
 }
 
 impl<K: Kind> Tally<K> {
-    /// One more.
+    /// Counts one more.
     pub fn count(&self, kind: K) {
         self.add(kind, 1);
     }
@@ -185,7 +185,7 @@ impl<K: Kind> Tally<K> {
         }
     }
 
-    /// How many there are of one kind.
+    /// Returns the count of one kind.
     pub fn get(&self, kind: K) -> u64 {
         self.of(kind).map_or(0, |number| number.load(Ordering::Relaxed))
     }
@@ -196,10 +196,11 @@ impl<K: Kind> Tally<K> {
     }
 }
 
-/// Upper bounds of how long transfers take, in milliseconds; one more is for all others.
+/// Upper bounds of the buckets for durations of transfers, in milliseconds. One more bucket
+/// holds all longer ones.
 pub const BOUNDS: [u64; 6] = [10, 100, 1000, 10_000, 60_000, 600_000];
 
-/// How long things took.
+/// The durations of transfers, in buckets.
 #[derive(Debug, Default)]
 pub struct Durations {
     counts: [AtomicU64; BOUNDS.len() + 1],
@@ -217,39 +218,39 @@ impl Durations {
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
-    /// How many there were within each bound, and in all.
+    /// Returns the count of each bucket; the last is that of durations beyond all bounds.
     pub fn counts(&self) -> [u64; BOUNDS.len() + 1] {
         self.counts.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// All of them together.
+    /// Returns the sum of all durations.
     pub fn sum(&self) -> Duration {
         Duration::from_micros(self.microseconds.load(Ordering::Relaxed))
     }
 }
 
-/// All that is counted.
+/// All counters of the server.
 #[derive(Debug)]
 pub struct Counters {
-    /// Since when.
+    /// When counting began.
     pub since: Since,
-    /// Sessions that have begun.
+    /// Number of sessions that have begun.
     pub sessions: AtomicU64,
-    /// Those among them that have turned to TLS.
+    /// Number of sessions that have started TLS.
     pub tls: AtomicU64,
-    /// Clients that were turned away.
+    /// Clients that were turned away, by reason.
     pub away: Tally<Away>,
-    /// Logins.
+    /// Logins, by result.
     pub logins: Tally<LoginResult>,
-    /// Commands that were refused; a failed login is none.
+    /// Refused commands, by reason, without failed logins.
     pub refused: Tally<Reason>,
-    /// What counts against addresses.
+    /// Offences of clients, by kind.
     pub offences: Tally<Offence>,
-    /// Bytes over data connections, of transfers that run as well.
+    /// Bytes moved over data connections, including those of running transfers.
     pub bytes: Tally<Traffic>,
-    /// Transfers and listings that have ended.
+    /// Results of finished transfers, by what they moved.
     pub outcomes: [Tally<Outcome>; 3],
-    /// How long they took.
+    /// Durations of finished transfers, by what they moved.
     pub durations: [Durations; 3],
 }
 
@@ -293,7 +294,7 @@ impl Counters {
     }
 }
 
-/// Counts the bytes of one transfer as they move.
+/// Counts the bytes of one transfer while they move.
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     counters: &'a Counters,
@@ -306,7 +307,7 @@ impl<'a> Meter<'a> {
         Self { counters, traffic, counted: 0 }
     }
 
-    /// It has come so far.
+    /// Counts up to this total of the transfer.
     pub(super) fn moved(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.counted);
         if more > 0 {

@@ -1,4 +1,4 @@
-//! From a line to its answer: the gates, and the handler of each command.
+//! Turns a line into an answer: checks login and permission, and calls the command's handler.
 
 use super::answer::Answer;
 use super::command::{Command, Verb};
@@ -49,7 +49,7 @@ impl Session {
         }
     }
 
-    /// What a stranger does that no client does is told to the guard. A login that failed was told
+    /// Reports to the guard what no FTP client does before a login. A failed login was reported
     /// already.
     #[inline(never)]
     fn count_refusal(&mut self, line: &[u8], why: &Refusal) {
@@ -88,7 +88,7 @@ impl Session {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
+    #[allow(clippy::too_many_lines, reason = "one arm for each command")]
     fn carry_out(
         &mut self,
         verb: &'static Verb,
@@ -173,7 +173,7 @@ impl Session {
         Ok(Answer::GoOn(reply))
     }
 
-    /// The only login check and the only permission check in the server.
+    /// Checks login and permission. No other code of the server does.
     fn permit(&self, verb: &Verb) -> Result<(), Refusal> {
         match (&self.state.login, verb.perm) {
             (Login::Out | Login::Named(_), _) if verb.before_login => Ok(()),
@@ -185,8 +185,8 @@ impl Session {
         }
     }
 
-    /// Logs a refused command. A failed login has its own line, and so has a transfer that had
-    /// begun.
+    /// Logs a refused command. Failed logins and transfers that had begun have log lines of
+    /// their own.
     #[inline(never)]
     fn log_refusal(&self, request: &Request<'_>, why: &Refusal) {
         if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
@@ -210,10 +210,11 @@ impl Session {
     }
 }
 
-/// A stranger's refused commands after which the connection is closed, where no ban has ended it.
+/// Number of refused commands after which a session without a login is closed, if no ban has
+/// ended it before.
 const MOST_REFUSED: u32 = 250;
 
-/// What earlier commands have set for this one.
+/// What earlier commands have set for this command.
 struct Earlier {
     rename_from: Option<VirtualPath>,
     restart: u64,

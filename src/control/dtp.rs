@@ -1,5 +1,5 @@
-//! What a session asks of the server-DTP: its data connections, and the bytes that go over them
-//! while the control connection is heard.
+//! How a session uses the server-DTP (the `data` room): it makes data connections and moves
+//! bytes over them, while it listens to the control connection.
 
 use std::time::Instant;
 
@@ -16,13 +16,13 @@ use crate::data::{
 use crate::log::{Event, Who};
 use crate::vfs::{FsError, Heed};
 
-/// Data connections of which the client may leave its end open for a while. One that has gone on
-/// to a third download has read the first.
+/// Maximum number of data connections whose client may leave its end open for a while. A client
+/// that has started a third download has read the first.
 const MOST_LINGERING: usize = 2;
 
 impl Session {
-    /// Keeps a data connection over which all has been sent until the client has closed its end:
-    /// the reply need not wait for that.
+    /// Keeps a data connection over which everything was sent until the client has closed its
+    /// end. The reply need not wait for that.
     pub(super) fn linger(&mut self, data: DataConnection) {
         if self.lingering.len() >= MOST_LINGERING {
             self.lingering.remove(0);
@@ -30,8 +30,8 @@ impl Session {
         self.lingering.extend(Lingering::after(data));
     }
 
-    /// Does with files what may take long, before there is a data connection; the client's ABOR
-    /// and end, and what ends a session from outside, end it.
+    /// Runs work on files that may take long, before there is a data connection. ABOR, the end
+    /// of the client and an order to end the session interrupt it.
     pub(super) fn attend<T>(
         &mut self,
         verb: &Verb,
@@ -40,7 +40,7 @@ impl Session {
         self.live.set_at_work(true);
         let Self { connection, shared, live, .. } = self;
         let stop = &shared.stop;
-        // a client that has taken its leave waits for the answer
+        // a client that has sent QUIT still waits for the answer
         let mut ear =
             Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: true };
         let progress = Progress::start();
@@ -51,7 +51,7 @@ impl Session {
             }
             looked = Instant::now();
             let soon = if stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
-            // an ABOR may have come right behind its command
+            // an ABOR may have arrived right after its command
             let heard = soon.and_then(|()| ear.obey(&progress));
             interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
             interrupt.is_none()
@@ -68,7 +68,8 @@ impl Session {
         if self.required().data && self.private().is_none() {
             return Err(Refusal::ProtectionNeeded);
         }
-        // before the look at the signal: whoever gives it looks at this behind it
+        // set before the signal is checked, because the thread that gives the signal looks at
+        // this afterwards
         self.live.set_at_work(true);
         if self.shared.stop.is_soon() {
             return Err(DataError::from(Interrupt::Stopped).into());
@@ -77,7 +78,7 @@ impl Session {
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
-        // while it is waited for, a client that has said QUIT and left may never come
+        // while the server waits for a client that has sent QUIT and left, it may never connect
         let flowing = !matches!(setup, Setup::Passive(_));
         let mut ear = Ear {
             connection,
@@ -87,7 +88,7 @@ impl Session {
             verb: verb.name(),
             flowing,
         };
-        // an ABOR may have come right behind its command
+        // an ABOR may have arrived right after its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {
                 passive.give_up(who);
@@ -105,9 +106,10 @@ impl Session {
         }
     }
 
-    /// Shakes hands on a data connection, if PROT P was sent: the level that is set now decides,
-    /// whatever it was at PASV. The handshake must resume the session of this control connection,
-    /// as far as `tls_resume` says so, and show its certificate: that proves whose it is.
+    /// Runs the TLS handshake on a data connection if PROT P is in effect now, whatever the
+    /// level was at PASV. The client must prove that it owns the control connection: by
+    /// resuming its TLS session, if `tls_resume` demands it, and by showing the same
+    /// certificate.
     pub(super) fn secure(
         &mut self,
         verb: &Verb,
@@ -148,8 +150,8 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether data connections resume, and once if one does not although others did: it
-    /// may be a stranger's.
+    /// Logs whether data connections resume the TLS session. If one does not although others
+    /// did, that is logged once: it may be a stranger's.
     fn log_resumption(&mut self, resumed: bool) {
         let next = match (self.resumption, resumed) {
             (Resumption::Unknown | Resumption::Always, true) => Resumption::Always,
@@ -165,7 +167,7 @@ impl Session {
         self.resumption = next;
     }
 
-    /// Moves something over a data connection with an ear on the control connection.
+    /// Moves something over a data connection while listening to the control connection.
     pub(super) fn pump<T>(
         &mut self,
         verb: &Verb,

@@ -1,4 +1,4 @@
-//! The ear that a session keeps on its control connection while it transfers.
+//! Listens to the control connection during a transfer.
 
 use super::command::Command;
 use super::connection::{Connection, Gone};
@@ -10,25 +10,25 @@ use crate::data::{Interrupt, Progress, Watch};
 use crate::log::kib_per_second;
 use crate::tls::Awaited;
 
-/// A session's ear on the control connection while it transfers.
+/// Listens to the control connection during a transfer.
 pub(super) struct Ear<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) stop: &'a Stop,
-    /// Where it is shown how far the transfer has come.
+    /// Where the progress of the transfer is published.
     pub(super) live: &'a Live,
-    /// Where its bytes are counted, once they flow.
+    /// Counts the bytes, once they flow.
     pub(super) meter: Option<Meter<'a>>,
-    /// The command that runs, for STAT.
+    /// The running command, for the reply to STAT.
     pub(super) verb: &'static str,
-    /// Whether bytes flow already, so that a client may leave after QUIT.
+    /// Whether bytes flow already, so that the client may leave after QUIT.
     pub(super) flowing: bool,
 }
 
 impl Ear<'_> {
-    /// ABOR ends the transfer, and stays in the queue to be answered after it. STAT is
-    /// answered at once if nothing before it waits for an answer, so that replies keep the
-    /// order of their commands. QUIT and all others wait (RFC 959 §4.1.1). A client that is gone
-    /// ends the transfer too.
+    /// Handles the commands that have arrived. ABOR ends the transfer, and stays in the queue
+    /// to be answered after it. STAT is answered at once if no other command is before it in
+    /// the queue, so that replies keep the order of their commands. QUIT and all others wait
+    /// (RFC 959 §4.1.1). If the client is gone, the transfer ends too.
     pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
         while self.connection.take_next(|command| matches!(command, Command::Stat)) {
             let reply = transfer_status(self.verb, progress);
@@ -38,9 +38,9 @@ impl Ear<'_> {
         if aborted { Err(Interrupt::Abort) } else { self.ask() }
     }
 
-    /// Whether the client is still there, however it was found out that it is not. One that has
-    /// said QUIT may close the control connection, and get its file all the same; but not against
-    /// an order to end the session.
+    /// Checks that the transfer may go on: that the client is still there, as far as reads and
+    /// replies have shown, and that no order has ended the session. A client that has sent QUIT
+    /// may close the control connection and still gets its file.
     fn ask(&self) -> Result<(), Interrupt> {
         if let Some(why) = self.live.ended() {
             return Err(Interrupt::Ended(why));
@@ -77,7 +77,7 @@ impl Watch for Ear<'_> {
     }
 }
 
-/// 211 for a transfer that runs (RFC 959 §4.1.3).
+/// Makes the 211 reply to STAT during a transfer (RFC 959 §4.1.3).
 fn transfer_status(verb: &str, progress: &Progress) -> Reply {
     let took = progress.since.elapsed();
     let (bytes, rate) = (progress.bytes, kib_per_second(progress.bytes, took));

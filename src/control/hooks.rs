@@ -1,4 +1,4 @@
-//! The administrator's programs: waiting until they can be told, and telling them.
+//! The hook programs of the administrator: waits until one can take an event, and starts it.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use crate::tls::Awaited;
 use crate::vfs::VirtualPath;
 
 impl Session {
-    /// Waits, for `data_timeout` at the most, until the program that the administrator wants for
-    /// this can be handed what is going to happen. Asked first, so that nothing has to be thrown
-    /// away or told late when it has happened.
+    /// Waits, for at most `data_timeout`, until the hook program for this event can take it.
+    /// The session waits before the event happens, so that no event must be dropped or reported
+    /// late.
     pub(super) fn await_program(
         &mut self,
         occasion: Occasion,
@@ -51,7 +51,7 @@ impl Session {
             let stop = &shared.stop;
             let mut ear =
                 Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: false };
-            // an ABOR may have come right behind its command
+            // an ABOR may have arrived right after its command
             let heard = ear.obey(&Progress::start());
             match heard.and_then(|()| data::wait_for(&mut ear, Awaited::readable(&bell), until))
             {
@@ -61,7 +61,7 @@ impl Session {
         }
     }
 
-    /// Starts the program that the administrator wants for this.
+    /// Starts the hook program for an event.
     pub(super) fn happened(
         &self,
         occasion: Occasion,

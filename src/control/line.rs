@@ -1,58 +1,59 @@
-//! Framing: bytes from the control connection to command lines.
+//! Framing: turns bytes of the control connection into command lines.
 //!
-//! Telnet codes go (RFC 959 §2.3 makes the control connection a Telnet one) and options are
-//! refused (RFC 1123 §4.1.2.12), lines end with LF, and both a line and the queue of lines are
-//! bounded.
+//! Telnet codes are removed (RFC 959 §2.3 makes the control connection a Telnet connection) and
+//! Telnet options are refused (RFC 1123 §4.1.2.12). Lines end with LF. The length of a line and
+//! of the queue of lines is limited.
 
 use std::collections::VecDeque;
 
-/// One line, without its end.
+/// One line, without its line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// What it says.
+    /// The bytes of the line.
     Text(Vec<u8>),
-    /// It was longer than [`LONGEST`] and is gone.
+    /// The line was longer than [`LONGEST`] and was discarded.
     TooLong,
 }
 
-/// A path may have 4,096 bytes on Linux, and a Telnet client may double some of them.
+/// Maximum length of a line. A path may have 4,096 bytes on Linux, and a Telnet client may
+/// double some of them.
 pub const LONGEST: usize = 8192;
 
-/// Bytes of complete lines that may wait for their turn.
+/// Maximum number of bytes of complete lines in the queue.
 const QUEUE: usize = 16 << 10;
 
-/// Lines that may wait for their turn. A client that says NOOP every half minute to keep a long
-/// transfer company can still say ABOR after half a day.
+/// Maximum number of lines in the queue. A client that sends NOOP every half minute during a
+/// long transfer can still send ABOR after half a day.
 const QUEUE_LINES: usize = 2048;
 
-/// An overlong line is skipped up to its end, but not for ever.
+/// Maximum number of bytes that are skipped of an overlong line.
 const PATIENCE: usize = 1 << 20;
 
-/// Collects bytes until they make lines.
+/// Collects bytes into lines, and queues the lines.
 #[derive(Debug, Default)]
 pub struct Framer {
     partial: Vec<u8>,
-    /// How much of an overlong line has been thrown away.
+    /// Number of bytes of an overlong line that were discarded.
     skipped: usize,
     telnet: Telnet,
-    /// Behind the first space of a line.
+    /// Whether the first space of the line has come.
     in_argument: bool,
-    /// What Telnet wants to be said.
+    /// Answers of Telnet, which are to be sent.
     answers: Vec<u8>,
     lines: VecDeque<Line>,
-    /// How many of the first lines an ear has looked at.
+    /// Number of lines, from the first on, that were searched already.
     looked_at: usize,
     queued: usize,
 }
 
-/// Where a Telnet sequence stands (RFC 854).
+/// The position in a Telnet sequence (RFC 854).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Telnet {
     #[default]
     Data,
-    /// Behind IAC.
+    /// After IAC.
     Command,
-    /// Behind IAC and WILL, WONT, DO or DONT.
+    /// After IAC and WILL, WONT, DO or DONT.
     Option(u8),
 }
 
@@ -63,14 +64,15 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 
 impl Framer {
-    /// Takes in what has been read.
+    /// Takes in bytes that were read.
     pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             match (self.telnet, byte) {
                 (Telnet::Data, IAC) => self.telnet = Telnet::Command,
                 (Telnet::Data, _) => self.push(byte),
-                // a departure on purpose: no client sends codes inside an argument, but many
-                // send names in which a letter is 255 (in Cyrillic and Latin sets) only once
+                // a deliberate departure: no client sends Telnet codes inside an argument, but
+                // many send names with a byte 255, a letter in Cyrillic and Latin sets, without
+                // doubling it
                 (Telnet::Command, _) if self.in_argument && byte != IAC => {
                     self.telnet = Telnet::Data;
                     self.push(IAC);
@@ -90,7 +92,8 @@ impl Framer {
         }
     }
 
-    /// No option is ever on, so what asks for off needs no answer (RFC 854).
+    /// Refuses an option. No option is ever on, so a request to turn one off needs no answer
+    /// (RFC 854).
     fn refuse(&mut self, asked: u8, option: u8) {
         match asked {
             WILL => self.answers.extend_from_slice(&[IAC, DONT, option]),
@@ -99,7 +102,7 @@ impl Framer {
         }
     }
 
-    /// What Telnet wants to be sent to the client now.
+    /// Returns the answers of Telnet that are to be sent now.
     pub fn take_answers(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.answers)
     }
@@ -133,7 +136,7 @@ impl Framer {
         self.partial.clear();
     }
 
-    /// The next complete line.
+    /// Removes and returns the next complete line.
     pub fn pop(&mut self) -> Option<Line> {
         let line = self.lines.pop_front()?;
         self.looked_at = self.looked_at.saturating_sub(1);
@@ -143,42 +146,42 @@ impl Framer {
         Some(line)
     }
 
-    /// The complete lines, first one first.
+    /// The complete lines, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
 
-    /// Whether a line that has come since the last look is one that is looked for. A full queue is
-    /// not read through again for each byte that arrives.
+    /// Returns whether a line that has come since the last search is the one wanted. So a full
+    /// queue is not searched again for each byte that arrives.
     pub fn look_for(&mut self, is_it: impl Fn(&Line) -> bool) -> bool {
         let found = self.lines.iter().skip(self.looked_at).position(is_it);
-        // one that was found is found again
+        // a line that was found is found again next time
         self.looked_at = found.map_or(self.lines.len(), |at| self.looked_at + at);
         found.is_some()
     }
 
-    /// Whether all that came has been taken.
+    /// Returns whether everything that came has been removed, and no line has begun.
     pub fn is_idle(&self) -> bool {
         let nothing = self.partial.is_empty() && self.skipped == 0 && self.lines.is_empty();
         nothing && self.telnet == Telnet::Data
     }
 
-    /// Whether a line that has only begun holds what no command does.
+    /// Returns whether an incomplete line contains bytes of no command.
     pub fn has_noise(&self) -> bool {
         self.partial.iter().any(|&byte| byte.is_ascii_control() && !b"\t\r".contains(&byte))
     }
 
-    /// Whether more should be read before some lines have been dealt with.
+    /// Returns whether the queue has room, so that more may be read.
     pub fn has_room(&self) -> bool {
         self.queued < QUEUE && self.lines.len() < QUEUE_LINES
     }
 
-    /// Whether a line without an end has gone on for too long.
+    /// Returns whether a line without an end has become too long to be skipped.
     pub fn is_hopeless(&self) -> bool {
         self.skipped > PATIENCE
     }
 
-    /// Gives back memory that a long line had needed.
+    /// Frees memory that a long line needed.
     pub fn shrink(&mut self) {
         if self.partial.is_empty() {
             self.partial.shrink_to(256);

@@ -1,5 +1,5 @@
-//! What a session shows of itself while it runs, and the order to end it. Written by the
-//! session, read by whoever looks at the server from outside.
+//! The state that a running session publishes, and the order to end it. The session writes it;
+//! the admin socket, the status page and the registry read it.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -12,22 +12,22 @@ use std::time::{Duration, Instant};
 use super::counters::Traffic;
 use super::since::Since;
 
-/// One session, as others may see it.
+/// The published state of one session.
 #[derive(Debug)]
 pub struct Live {
-    /// Unlike that of any other session since the server's start.
+    /// The number of the session, unique since the server's start.
     pub id: u64,
     /// The client.
     pub peer: SocketAddr,
     since: Since,
-    /// A transfer runs, which wants to hear its client to the end.
+    /// Whether a transfer runs, which must be able to hear its client to the end.
     at_work: AtomicBool,
-    /// Why it must end.
+    /// Why the session must end.
     ended: OnceLock<&'static str>,
-    /// Bytes of the transfer that runs.
+    /// Number of bytes of the running transfer so far.
     bytes: AtomicU64,
     shown: Mutex<Shown>,
-    /// Ends a pause that the session has to serve.
+    /// Wakes the session from a pause.
     woken: Condvar,
 }
 
@@ -35,14 +35,14 @@ pub struct Live {
 struct Shown {
     /// Since when nobody has been logged in.
     strange: Instant,
-    /// Until when the session serves a pause.
+    /// The end of the pause that the session serves or is about to serve.
     rests: Option<Instant>,
-    /// Pauses are over: the session or the server ends.
+    /// Whether pauses are cut short, because the session or the server ends.
     hurries: bool,
     user: Option<String>,
     tls: bool,
     transfer: Option<Running>,
-    /// Kept for the next transfer.
+    /// The path of the transfer; the memory is reused for the next one.
     path: Vec<u8>,
 }
 
@@ -54,51 +54,51 @@ struct Running {
     since: Instant,
 }
 
-/// What a session was like at one moment.
+/// A snapshot of a session.
 #[derive(Debug, Clone)]
 pub struct Sight {
-    /// Its number.
+    /// The number of the session.
     pub id: u64,
     /// The client.
     pub peer: SocketAddr,
-    /// When it began.
+    /// When the session began.
     pub since: Since,
-    /// Who has logged in.
+    /// The name of the user who is logged in.
     pub user: Option<String>,
     /// Whether TLS protects the control connection.
     pub tls: bool,
-    /// The transfer that runs.
+    /// The running transfer.
     pub transfer: Option<Underway>,
 }
 
-/// A session that nobody has logged in to.
+/// A session without a login.
 #[derive(Debug, Clone, Copy)]
 pub struct Stranger {
-    /// Since when that has been so.
+    /// Since when nobody has been logged in.
     pub since: Instant,
-    /// When the pause will be over that it serves.
+    /// When the pause of the session ends, if it serves one.
     pub rests: Option<Instant>,
 }
 
-/// A transfer that runs.
+/// A running transfer.
 #[derive(Debug, Clone)]
 pub struct Underway {
-    /// Its command.
+    /// The command.
     pub verb: &'static str,
-    /// What it moves.
+    /// What the transfer moves.
     pub traffic: Traffic,
     /// The file or directory.
     pub path: PathBuf,
-    /// Bytes so far.
+    /// Number of bytes so far.
     pub bytes: u64,
-    /// Bytes that there will be, if that is known.
+    /// Number of bytes in total, if that is known.
     pub size: Option<u64>,
-    /// How long it has been running.
+    /// How long the transfer has been running.
     pub took: Duration,
 }
 
 impl Live {
-    /// A session that has just begun.
+    /// Creates the state of a session that has just begun.
     pub fn new(id: u64, peer: SocketAddr) -> Self {
         Self {
             id,
@@ -120,7 +120,7 @@ impl Live {
         }
     }
 
-    /// What it is like now.
+    /// Takes a snapshot.
     pub fn sight(&self) -> Sight {
         let shown = self.shown();
         Sight {
@@ -140,30 +140,31 @@ impl Live {
         }
     }
 
-    /// Whether this user has logged in there.
+    /// Returns whether this user is logged in.
     pub fn is_user(&self, name: &str) -> bool {
         self.shown().user.as_deref() == Some(name)
     }
 
-    /// Whether anybody has logged in there.
+    /// Returns whether anybody is logged in.
     pub fn has_user(&self) -> bool {
         self.shown().user.is_some()
     }
 
-    /// It is to end for this reason; the first one counts.
+    /// Orders the session to end for this reason. The first order counts.
     pub fn end(&self, why: &'static str) {
         let _ = self.ended.set(why);
         self.hurry();
     }
 
-    /// What it is as long as nobody has logged in.
+    /// Describes the session while nobody is logged in; `None` once somebody is.
     pub fn stranger(&self) -> Option<Stranger> {
         let shown = self.shown();
         let stranger = Stranger { since: shown.strange, rests: shown.rests };
         shown.user.is_none().then_some(stranger)
     }
 
-    /// It is to end for this reason, unless somebody has logged in; says whether it is.
+    /// Orders the session to end for this reason, unless somebody is logged in. Returns whether
+    /// it was ordered.
     pub fn evict(&self, why: &'static str) -> bool {
         let mut shown = self.shown();
         if shown.user.is_some() {
@@ -175,20 +176,22 @@ impl Live {
         true
     }
 
-    /// Ends the pause that the session serves, and all later ones: the server stops.
+    /// Ends the current pause of the session and all later ones, because the session or the
+    /// server ends.
     pub fn hurry(&self) {
         self.shown().hurries = true;
         self.woken.notify_all();
     }
 
-    /// The session is going to serve a pause until then; it counts from now on, so that nobody is
-    /// spared who is evicted before it begins.
+    /// Announces that the session will serve a pause until then. It counts from now on, so that
+    /// a session that is evicted before the pause begins is not spared.
     pub(super) fn owe(&self, until: Instant) {
         self.shown().rests = Some(until);
     }
 
-    /// Sleeps for as long as a wrong password costs. Nothing that the client does ends it, and the
-    /// session keeps its place meanwhile; the end of the session or of the server does.
+    /// Sleeps until then, as the price of a wrong password. Nothing that the client does cuts
+    /// the pause short, and the session keeps its place meanwhile; only the end of the session
+    /// or of the server cuts it short.
     pub(super) fn rest(&self, until: Instant) {
         self.owe(until);
         let mut shown = self.shown();
@@ -203,12 +206,12 @@ impl Live {
         }
     }
 
-    /// Whether a transfer runs, which wants to hear its client to the end.
+    /// Returns whether a transfer runs, which must be able to hear its client to the end.
     pub fn is_at_work(&self) -> bool {
         self.at_work.load(Ordering::SeqCst)
     }
 
-    /// Why it must end, if it must.
+    /// Returns why the session must end, if it must.
     pub(super) fn ended(&self) -> Option<&'static str> {
         self.ended.get().copied()
     }
@@ -217,7 +220,7 @@ impl Live {
         self.at_work.store(at_work, Ordering::SeqCst);
     }
 
-    /// A user logs in; `false` if the session must end.
+    /// Records that a user logs in. Returns `false` if the session must end.
     pub(super) fn enter(&self, user: &str) -> bool {
         let mut shown = self.shown();
         let may = self.ended().is_none();
@@ -227,7 +230,7 @@ impl Live {
         may
     }
 
-    /// The user has logged out.
+    /// Records that the user has logged out.
     pub(super) fn leave(&self) {
         let mut shown = self.shown();
         shown.user = None;
@@ -238,7 +241,7 @@ impl Live {
         self.shown().tls = true;
     }
 
-    /// A transfer of this file or directory begins.
+    /// Records that a transfer of this file or directory begins.
     pub(super) fn show_transfer(
         &self,
         verb: &'static str,
@@ -253,12 +256,12 @@ impl Live {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// It has come so far.
+    /// Records the number of bytes that were transferred so far.
     pub(super) fn moved(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// It is over.
+    /// Records that the transfer is over.
     pub(super) fn over(&self) {
         self.shown().transfer = None;
     }

@@ -1,7 +1,7 @@
-//! The server-PI: reads a line, looks the command up in one table, checks login and
-//! permission there, calls the command's handler and writes the reply.
+//! The server-PI (RFC 959 §2.2): reads a line, looks up the command in one table, checks login
+//! and permission, calls the command's handler and sends the reply.
 //!
-//! Chooses every reply. Opens no file and moves no bulk bytes itself.
+//! Only this room chooses replies. It opens no file and moves no bulk bytes itself.
 
 pub mod command;
 #[doc(hidden)]

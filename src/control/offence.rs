@@ -1,4 +1,5 @@
-//! What counts against the address that a client comes from, and who decides what comes of it.
+//! Offences: what counts against the address of a client, and the interface to the guard that
+//! decides the consequences.
 
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, RandomState};
@@ -7,55 +8,56 @@ use std::net::SocketAddr;
 use crate::config::BanRules;
 use crate::log::Event;
 
-/// Something that clients seldom do by mistake, and attackers do all the time.
+/// Something that clients seldom do by mistake, and attackers often do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offence {
-    /// A login that failed.
+    /// A failed login.
     Login,
-    /// A request of HTTP.
+    /// An HTTP request.
     Http,
-    /// Bytes that are no command of FTP: another protocol, or clear text behind AUTH.
+    /// Bytes that are no FTP command: another protocol, or clear text behind AUTH.
     Noise,
-    /// A TLS handshake that is none.
+    /// Bytes that are no TLS handshake where one was expected.
     Tls,
     /// A line without an end.
     Endless,
-    /// More refused commands than a stranger may have.
+    /// Too many refused commands before a login.
     Refused,
 }
 
-/// A name and a password that were tried together: enough to see that they are tried again, and
-/// nothing that the password could be got back from.
+/// A hash of a name and a password that were tried together. It is enough to see that they are
+/// tried again, and does not reveal the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guess(u64);
 
 impl Guess {
-    /// `key` is the process's own and random.
+    /// Hashes a name and a password with a key that is random for each process.
     pub fn of(key: &RandomState, name: &[u8], password: &[u8]) -> Self {
-        // as a pair, so that where one ends and the other begins makes a difference
+        // hashed as a pair, so that the boundary between the two matters
         Self(key.hash_one((name, password)))
     }
 }
 
-/// Decides what comes of an offence.
+/// Decides the consequences of an offence.
 pub trait Guard: Debug + Send + Sync {
-    /// A client has done this, under these rules; `guess` is what a login failed with.
+    /// Reports an offence of a client, which is judged by `rules`; `guess` is the name and
+    /// password of a failed login.
     fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &BanRules);
 
-    /// A session has ended in which nobody has logged in, and so many commands were refused that
-    /// were not offences yet.
+    /// Reports the end of a session without a login: the number of its refused commands that
+    /// were not yet offences.
     fn refused(&self, peer: SocketAddr, commands: usize, rules: &BanRules);
 
-    /// Whether a line about a client that nobody has logged in from may be written to the log.
+    /// Returns whether an event of a client that is not logged in may be logged.
     fn lets_write(&self, peer: SocketAddr, event: &Event<'_>) -> bool;
 }
 
-/// For people.
+/// The text for messages.
 impl fmt::Display for Offence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Login => "a failed login",
-            Self::Http => "a request of HTTP",
+            Self::Http => "an HTTP request",
             Self::Noise => "bytes that are not FTP",
             Self::Tls => "bytes that are not TLS",
             Self::Endless => "a line without an end",

@@ -1,4 +1,4 @@
-//! Every lower room's error, and what the client is told of it.
+//! Refusals: every error of the lower rooms, and the reply to the client.
 //!
 //! The client gets a short generic text; the log gets the cause.
 
@@ -16,75 +16,76 @@ use crate::vfs::{FsError, VirtualPath};
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The line is no command.
+    /// The line is not a command.
     Syntax(SyntaxError),
-    /// A line that was too long to be read.
+    /// The line was too long to be read.
     LineTooLong,
-    /// It takes a login.
+    /// The command needs a login.
     NotLoggedIn,
-    /// It takes a permission that the user does not have.
+    /// The user lacks this permission.
     NotPermitted(Perm),
-    /// The login failed; with `true`, for the last time.
+    /// The login failed; `true`: the session ends, because it was the last attempt.
     Login(AuthError, bool),
-    /// The session ends before the login is done, for this reason.
+    /// The session ends before the login is complete, for this reason.
     Ended(&'static str),
     /// The user's home cannot be opened.
     NoHome(FsError),
     /// The session's thread cannot act as the user of `run_as`.
     NotThatUser(std::io::Error),
-    /// There is no certificate.
+    /// The server has no certificate.
     NoTls,
-    /// It takes TLS.
+    /// The command needs TLS.
     TlsNeeded,
     /// Data connections must be protected (RFC 4217 §10).
     ProtectionNeeded,
-    /// A listing on the control connection, which must be protected as data connections must.
+    /// A listing on the control connection, which needs TLS where data connections do.
     ListingInClear,
-    /// A level of protection that TLS does not have.
+    /// A PROT level that does not apply to TLS.
     ProtectionUnknown,
-    /// What is protected stays so.
+    /// Protection cannot be turned off.
     ProtectionStays,
-    /// Bytes in clear text stood behind AUTH: somebody tries to have them taken for protected.
+    /// Bytes in clear text followed AUTH: an attempt to have them taken for protected ones.
     Injected,
     /// Another command must come first.
     Sequence(&'static str),
-    /// After EPSV ALL nothing else is taken (RFC 2428 §3).
+    /// Another command than EPSV after EPSV ALL (RFC 2428 §3).
     EpsvAll,
-    /// Neither PASV nor PORT came before.
+    /// Neither PASV nor PORT was sent before.
     NoDataSetup,
-    /// PORT to another host, or to a port that is not for users (RFC 2577 §3).
+    /// PORT to another host, or to a port below 1024 (RFC 2577 §3).
     Bounce,
-    /// IPv4 was asked for on IPv6 or the other way round; the protocol that would do.
+    /// IPv4 was asked for on an IPv6 connection, or the other way round. The number is the
+    /// protocol to use.
     Protocol(u8),
     /// PASV cannot name an IPv6 address.
     PassiveOnIpv6,
-    /// A parameter that is defined and that we do not have.
+    /// A parameter that is defined but not supported.
     NotForThat(&'static str),
-    /// A command that is defined and that we do not have.
+    /// A command that is defined but not supported.
     NotImplemented,
-    /// The restart offset lies beyond the end.
+    /// The restart offset is beyond the end of the file.
     BadRestart,
-    /// MLSD of something that is no directory (RFC 3659 §7.2.1).
+    /// MLSD of something that is not a directory (RFC 3659 §7.2.1).
     NotADirectory,
     /// SIZE of something other than a file.
     NotAFile,
-    /// SIZE or a restart in ASCII type for which too much of a file would have to be read.
+    /// SIZE or a restart in ASCII type which would take reading too much of the file.
     TooLargeToCount,
-    /// SITE IDLE beyond what the administrator allows.
+    /// SITE IDLE with a time that is zero or beyond the allowed maximum, which is given.
     IdleRange(Duration),
-    /// There is no room for that many bytes.
+    /// There is not enough free space for ALLO.
     NoRoom,
-    /// The programs of the user's hooks have fallen too far behind.
+    /// Too many events of the user are waiting for hook programs.
     ProgramsBusy,
-    /// The same at a login.
+    /// Too many events of the user are waiting for hook programs, at a login.
     LoginBusy,
-    /// An action in the user's tree failed.
+    /// An action on the user's files failed.
     Fs(FsError),
-    /// The system lets nobody rename it: what was to be renamed.
+    /// The system denied a rename; the path is that of the source.
     RenameDenied(FsError, VirtualPath),
     /// A data connection could not be made, or a listing failed.
     Data(DataError),
-    /// A transfer that had begun failed. It has its line in the log already.
+    /// A transfer failed after it had begun. It has been logged already.
     Transfer(DataError),
 }
 
@@ -107,7 +108,8 @@ impl From<DataError> for Refusal {
 }
 
 impl Refusal {
-    /// What it is counted as. A failed login and a transfer that had begun are counted there.
+    /// The reason under which the refusal is counted. Failed logins and transfers that had
+    /// begun have counters of their own.
     pub(super) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Login(..) | Self::Ended(_) | Self::Transfer(_) => return None,
@@ -148,6 +150,7 @@ impl Refusal {
 }
 
 impl From<&Refusal> for Reply {
+    #[allow(clippy::too_many_lines, reason = "a flat table of replies")]
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Syntax(why) => syntax(*why),
@@ -160,7 +163,7 @@ impl From<&Refusal> for Reply {
             Refusal::Login(AuthError::Busy, _) => {
                 Self::new(Code::Unavailable, "Too many logins, try again later")
             }
-            // never 421: a client takes that for "try again later", not for a wrong password
+            // not 421: a client takes that for "try again later", not for a wrong password
             Refusal::Login(_, is_last) => {
                 let reply = Self::new(Code::NotLoggedIn, "Login incorrect");
                 if *is_last { reply.closing() } else { reply }
@@ -175,11 +178,15 @@ impl From<&Refusal> for Reply {
             Refusal::NoTls => Self::new(Code::NotImplemented, "TLS is not set up"),
             Refusal::TlsNeeded => Self::new(Code::NotLoggedIn, "Use AUTH TLS first"),
             Refusal::ProtectionNeeded => {
-                Self::new(Code::DataInsecure, "Data connections take PROT P")
+                Self::new(Code::DataInsecure, "Data connections require PROT P")
             }
-            Refusal::ListingInClear => Self::new(Code::DataInsecure, "Listings take AUTH TLS"),
+            Refusal::ListingInClear => {
+                Self::new(Code::DataInsecure, "Listings require AUTH TLS")
+            }
             Refusal::ProtectionUnknown => Self::new(Code::ProtectionUnknown, "Use PROT P"),
-            Refusal::ProtectionStays => Self::new(Code::PolicyForbids, "The protection stays"),
+            Refusal::ProtectionStays => {
+                Self::new(Code::PolicyForbids, "Protection cannot be turned off")
+            }
             Refusal::Injected => {
                 Self::new(Code::Unavailable, "Nothing may follow AUTH before its reply")
             }
@@ -188,9 +195,10 @@ impl From<&Refusal> for Reply {
             Refusal::NoDataSetup => {
                 Self::new(Code::CannotOpenData, "Use PASV, EPSV, PORT or EPRT first")
             }
-            Refusal::Bounce => {
-                Self::new(Code::BadArgument, "Only your own address, and ports from 1024 on")
-            }
+            Refusal::Bounce => Self::new(
+                Code::BadArgument,
+                "Only your own address and ports from 1024 on are allowed",
+            ),
             Refusal::Protocol(other) => {
                 let text = format!("Network protocol not supported, use ({other})");
                 Self::new(Code::ProtocolUnknown, text)
@@ -209,15 +217,15 @@ impl From<&Refusal> for Reply {
                 Self::new(Code::NoAccess, "Too large to count in ASCII type, use TYPE I")
             }
             Refusal::IdleRange(most) => {
-                let text = format!("The idle timeout is 1 to {} seconds", most.as_secs());
+                let text = format!("The idle timeout must be 1 to {} seconds", most.as_secs());
                 Self::new(Code::BadArgument, text)
             }
             Refusal::NoRoom => Self::new(Code::OverAllocation, "Not enough free space"),
             Refusal::ProgramsBusy => {
-                Self::new(Code::BusyFile, "Too much is waiting already, try again later")
+                Self::new(Code::BusyFile, "Too many events are waiting, try again later")
             }
             Refusal::LoginBusy => {
-                Self::new(Code::Unavailable, "Too much is waiting already, try again later")
+                Self::new(Code::Unavailable, "Too many events are waiting, try again later")
             }
             Refusal::Fs(why) | Refusal::RenameDenied(why, _) => file_system(why),
             Refusal::Data(why) | Refusal::Transfer(why) => data(why),
@@ -247,29 +255,29 @@ fn syntax(why: SyntaxError) -> Reply {
 fn file_system(why: &FsError) -> Reply {
     let (code, text) = match why {
         FsError::BadOffset(fits) => {
-            let text = format!("Restart offset does not fit, {fits} would");
+            let text = format!("Restart offset does not fit, use {fits}");
             return Reply::new(Code::BadRestart, text);
         }
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),
         FsError::Denied(_) | FsError::Outside | FsError::Confined => {
             (Code::NoAccess, "Permission denied")
         }
-        FsError::Exists => (Code::NoAccess, "Exists already"),
+        FsError::Exists => (Code::NoAccess, "Already exists"),
         FsError::NotEmpty => (Code::NoAccess, "Directory not empty"),
         FsError::NotADirectory => (Code::NoAccess, "Not a directory"),
         FsError::IsADirectory => (Code::NoAccess, "Is a directory"),
         FsError::NotAFile => (Code::NoAccess, "Not a plain file"),
-        FsError::IsRoot => (Code::NoAccess, "The root stays"),
+        FsError::IsRoot => (Code::NoAccess, "The root directory cannot be changed"),
         FsError::LosesSetGid => {
-            (Code::NoAccess, "Not changed, it would take the set-group-ID bit away")
+            (Code::NoAccess, "Not changed, it would remove the set-group-ID bit")
         }
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
         FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
         FsError::Interrupted => (Code::LocalError, "Interrupted"),
         FsError::BadName(_) | FsError::Reserved => (Code::BadName, "Name not allowed"),
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
-        FsError::TakenOver => (Code::DataLost, "Another session goes on with this upload"),
-        FsError::Replaced => (Code::LocalError, "It was removed or replaced meanwhile"),
+        FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
+        FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
         FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),
         FsError::Other(_) => (Code::NoAccess, "Not possible"),
     };
@@ -282,18 +290,18 @@ fn data(why: &DataError) -> Reply {
         DataError::NoAddress | DataError::CannotListen(_) => {
             (Code::CannotOpenData, "Cannot open a passive port")
         }
-        DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection came in"),
+        DataError::NeverCame(_) => (Code::CannotOpenData, "No data connection was made"),
         DataError::NeverUsed(_) => (
             Code::CannotOpenData,
             "The passive port was not used in time and is closed, send PASV or EPSV again",
         ),
-        DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to you"),
+        DataError::CannotConnect(_) => (Code::CannotOpenData, "Cannot connect to your address"),
         DataError::Handshake(_) => (Code::ProtocolUnknown, "TLS handshake failed"),
         DataError::LevelChanged => {
             (Code::CannotOpenData, "PROT changed after the TLS handshake, connect again")
         }
         DataError::OtherCertificate => {
-            (Code::ProtocolUnknown, "Show the certificate of the control connection")
+            (Code::ProtocolUnknown, "Use the client certificate of the control connection")
         }
         DataError::NotClosed => (Code::DataLost, "Data connection ended without close_notify"),
         DataError::NotResumed => {
@@ -301,7 +309,8 @@ fn data(why: &DataError) -> Reply {
         }
         DataError::Lost(_) => (Code::DataLost, "Data connection lost"),
         DataError::Stalled => (Code::DataLost, "Data connection made no progress"),
-        // whatever the cause: the transfer had begun, and what arrived may be cut short
+        // the code does not depend on the cause: the transfer had begun, and what arrived may
+        // be cut short
         DataError::Read(_) => (Code::LocalError, "Reading failed"),
         DataError::Shortened => (Code::LocalError, "The file became shorter"),
         DataError::Write(
@@ -321,7 +330,7 @@ fn data(why: &DataError) -> Reply {
     Reply::new(code, text)
 }
 
-/// For the log.
+/// The text for the log.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -331,20 +340,20 @@ impl fmt::Display for Refusal {
             Self::NotPermitted(perm) => f.write_str(&perm.lacking()),
             Self::Login(why, _) => why.fmt(f),
             Self::Ended(why) => f.write_str(why),
-            Self::NoHome(why) => write!(f, "home cannot be opened: {why}"),
+            Self::NoHome(why) => write!(f, "cannot open the home: {why}"),
             Self::NotThatUser(why) => write!(f, "run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
             Self::TlsNeeded | Self::ProtectionNeeded | Self::ListingInClear => {
                 f.write_str("tls_required")
             }
             Self::ProtectionUnknown => f.write_str("unknown protection level"),
-            Self::ProtectionStays => f.write_str("the protection stays"),
-            Self::Injected => f.write_str("bytes in clear text behind AUTH, thrown away"),
+            Self::ProtectionStays => f.write_str("protection cannot be turned off"),
+            Self::Injected => f.write_str("bytes in clear text after AUTH, discarded"),
             Self::Sequence(what) | Self::NotForThat(what) => f.write_str(what),
             Self::EpsvAll => f.write_str("EPSV ALL was sent before"),
             Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),
             Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
-            Self::Protocol(_) => f.write_str("other network protocol"),
+            Self::Protocol(_) => f.write_str("wrong network protocol"),
             Self::PassiveOnIpv6 => f.write_str("PASV on IPv6"),
             Self::NotImplemented => f.write_str("not implemented"),
             Self::BadRestart => f.write_str("restart offset beyond the end"),
@@ -354,7 +363,7 @@ impl fmt::Display for Refusal {
             Self::IdleRange(_) => f.write_str("idle timeout out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
             Self::ProgramsBusy | Self::LoginBusy => {
-                f.write_str("too many events of this user wait for the programs of hooks")
+                f.write_str("too many events of this user are waiting for hook programs")
             }
             Self::Fs(why) | Self::RenameDenied(why, _) => why.fmt(f),
             Self::Data(why) | Self::Transfer(why) => why.fmt(f),

@@ -1,12 +1,12 @@
-//! Replies as values: each is made by a constructor that knows its code.
+//! Replies as values. Each is made by a constructor that knows its code.
 //!
-//! Text never carries CR, LF or NUL, so no file name can forge a second reply.
+//! The text never contains CR, LF or NUL, so that no file name can forge a second reply.
 
 use std::net::Ipv4Addr;
 
 use crate::vfs::VirtualPath;
 
-/// A reply code (RFC 959 §4.2), with those that later RFCs add.
+/// A reply code (RFC 959 §4.2), including those of later RFCs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 #[expect(missing_docs, reason = "the number is the meaning")]
@@ -51,7 +51,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// As it is written.
+    /// The three digits.
     fn digits(self) -> [u8; 3] {
         let code = self as u16;
         [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + (digit & 15) as u8)
@@ -62,34 +62,34 @@ impl Code {
 #[derive(Debug)]
 pub struct Reply {
     code: Code,
-    /// The first line of several, and those between it and the last.
+    /// For a reply of several lines: the first one, and those between it and the last.
     body: Option<(Vec<u8>, Vec<u8>)>,
     text: Vec<u8>,
-    /// Whether the session ends with it.
+    /// Whether the session ends after this reply.
     closes: bool,
 }
 
-/// A preliminary reply (1yz). It is not a [`Reply`], so a handler cannot return it, and it
-/// cannot be the last word.
+/// A preliminary reply (1yz). It has a type of its own, so that a handler cannot return it as
+/// the final reply.
 #[derive(Debug)]
 pub struct Mark(Vec<u8>);
 
 impl Reply {
-    /// Every reply is made here.
+    /// Creates a reply of one line. All other constructors use this one.
     pub(super) fn new(code: Code, text: impl AsRef<[u8]>) -> Self {
         let text = tame(text.as_ref());
         let closes = matches!(code, Code::Closing | Code::Unavailable);
         Self { code, body: None, text, closes }
     }
 
-    /// Several lines; those between the first and the last come as they are to be sent, each
-    /// with its CR LF and without a code (RFC 959 §4.2).
+    /// Creates a reply of several lines. Those between the first and the last are sent as they
+    /// are, each with its own CR LF and without a code (RFC 959 §4.2).
     pub(super) fn lines(code: Code, first: &str, between: Vec<u8>, last: &str) -> Self {
         Self { body: Some((tame(first.as_bytes()), between)), ..Self::new(code, last) }
     }
 
-    /// Several lines of somebody else's text, each behind the code, so that none can be taken for
-    /// the last one.
+    /// Creates a reply with several lines of foreign text. Each begins with the code, so that
+    /// none can be taken for the last line.
     pub(super) fn message(code: Code, first: &[u8], between: &[Vec<u8>], last: &str) -> Self {
         let mut body = Vec::new();
         for line in between {
@@ -101,52 +101,54 @@ impl Reply {
         Self { body: Some((tame(first), body)), ..Self::new(code, last) }
     }
 
-    /// 200.
+    /// Creates a 200 reply.
     pub(super) fn ok(text: impl AsRef<[u8]>) -> Self {
         Self::new(Code::Ok, text)
     }
 
-    /// 250.
+    /// Creates a 250 reply.
     pub(super) fn done(text: &str) -> Self {
         Self::new(Code::FileActionDone, text)
     }
 
-    /// 213 with nothing but a value (RFC 3659 §3.1, §4.1).
+    /// Creates a 213 reply that consists of a value (RFC 3659 §3.1, §4.1).
     pub(super) fn value(value: impl AsRef<[u8]>) -> Self {
         Self::new(Code::FileStatus, value)
     }
 
-    /// 257: the path quoted, its own quotes doubled (RFC 959, Appendix II).
+    /// Creates a 257 reply: the path in quotes, with its own quotes doubled (RFC 959, Appendix
+    /// II).
     pub(super) fn path(path: &VirtualPath, remark: &str) -> Self {
         let parts: Vec<_> = path.as_bytes().split(|&byte| byte == b'"').collect();
         let quoted = [b"\"", &parts.join(b"\"\"".as_slice())[..], b"\" "].concat();
         Self::new(Code::PathNamed, [&quoted, remark.as_bytes()].concat())
     }
 
-    /// 227: address and port in brackets, and no comma outside them (RFC 1123 §4.1.2.6).
+    /// Creates a 227 reply: address and port in brackets, and no comma outside them (RFC 1123
+    /// §4.1.2.6).
     pub(super) fn passive(address: Ipv4Addr, port: u16) -> Self {
         let ([a, b, c, d], [high, low]) = (address.octets(), port.to_be_bytes());
         let text = format!("Entering Passive Mode ({a},{b},{c},{d},{high},{low})");
         Self::new(Code::Passive, text)
     }
 
-    /// 229: the port alone, and nothing behind the bracket (RFC 2428 §3).
+    /// Creates a 229 reply: the port alone, and nothing after the bracket (RFC 2428 §3).
     pub(super) fn extended_passive(port: u16) -> Self {
         let text = format!("Entering Extended Passive Mode (|||{port}|)");
         Self::new(Code::ExtendedPassive, text)
     }
 
-    /// The same, and the end of the session.
+    /// Marks the reply as the last one of the session.
     pub(super) fn closing(self) -> Self {
         Self { closes: true, ..self }
     }
 
-    /// Whether the session ends with it.
+    /// Whether the session ends after this reply.
     pub(super) fn closes(&self) -> bool {
         self.closes
     }
 
-    /// What goes over the wire.
+    /// Returns the bytes to send.
     pub(super) fn wire(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LINE);
         let code = self.code.digits();
@@ -166,12 +168,12 @@ impl Reply {
 }
 
 impl Mark {
-    /// 150: the data connection is there, and the transfer begins.
+    /// Creates a 150 reply: the data connection is there, and the transfer begins.
     pub(super) fn opening(text: impl AsRef<[u8]>) -> Self {
         Self(tame(text.as_ref()))
     }
 
-    /// What goes over the wire.
+    /// Returns the bytes to send.
     pub(super) fn wire(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LINE);
         out.extend_from_slice(b"150 ");
@@ -181,16 +183,17 @@ impl Mark {
     }
 }
 
-/// Room for most replies.
+/// Initial capacity, which is enough for most replies.
 const LINE: usize = 128;
 
-/// What could end a line goes.
+/// Replaces bytes that could end a line.
 pub(super) fn tame(text: &[u8]) -> Vec<u8> {
     let tame = |&byte: &u8| if matches!(byte, b'\r' | b'\n' | 0) { b'?' } else { byte };
     text.iter().map(tame).collect()
 }
 
-/// The control connection is a Telnet connection: a byte 255 goes out twice (RFC 854).
+/// Appends text. The control connection is a Telnet connection, so a byte 255 is sent twice
+/// (RFC 854).
 fn push(text: &[u8], out: &mut Vec<u8>) {
     if !text.contains(&255) {
         return out.extend_from_slice(text);

@@ -1,27 +1,29 @@
-//! Reading a control line: which row of the table it fits, and what it asks for.
+//! Parses a control line: finds the row of the table that it fits, and its command.
 
 use super::arg::text::Pathname;
 use super::command::{Command, VERBS, Verb};
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 
-/// One line of the client. It is read once, and serves the gates, the handler, the log and the
+/// One line of the client. It is parsed once, for the checks, the handler, the log and the
 /// refusal.
 #[derive(Debug)]
 pub struct Request<'l> {
     line: &'l [u8],
-    /// What follows the name, without the space between.
+    /// What follows the name and one space.
     argument: &'l [u8],
-    /// The row and what it has made of the line, or the first row of that name and what is wrong.
+    /// The row that the line fits, and its command; or the first row with the name, and the
+    /// error.
     reading: Result<(&'static Verb, Command), (Option<&'static Verb>, SyntaxError)>,
 }
 
-/// Reads one control line, its end already removed. Names ignore case (RFC 959 §5.3).
+/// Parses one control line, without its line end. Names ignore case (RFC 959 §5.3).
 pub fn parse(line: &[u8]) -> Request<'_> {
     read(line, VERBS)
 }
 
-/// The first row that fits wins; if several have the name, the error is that of the last one.
+/// Parses a line with these rows. The first row that fits is used. If several rows have the
+/// name and none fits, the error is that of the last one.
 fn read<'l>(line: &'l [u8], rows: &'static [Verb]) -> Request<'l> {
     let (mut named, mut error) = (None, None);
     for verb in rows {
@@ -37,11 +39,11 @@ fn read<'l>(line: &'l [u8], rows: &'static [Verb]) -> Request<'l> {
 }
 
 impl Request<'_> {
-    /// The row and the command.
+    /// Returns the row and the command.
     ///
     /// # Errors
     ///
-    /// What is wrong with the line.
+    /// When the line is not a command.
     pub fn asks(&self) -> Result<(&'static Verb, &Command), SyntaxError> {
         match &self.reading {
             Ok((verb, command)) => Ok((verb, command)),
@@ -49,7 +51,7 @@ impl Request<'_> {
         }
     }
 
-    /// The other meaning that the line may have, for a user who may not use the first: `MDTM`, a
+    /// Returns another meaning of the line, for a user who may not use the first one: `MDTM`, a
     /// time and a path is also `MDTM` and a name that begins like a time.
     pub fn otherwise(&self) -> Option<Self> {
         let verb = self.verb()?;
@@ -65,25 +67,26 @@ impl Request<'_> {
         }
     }
 
-    /// The name of the command, for the log. An unknown line may be a password that went astray,
-    /// so not a word of it is shown.
+    /// Returns the name of the command, for the log. An unknown line may be a password sent by
+    /// mistake, so no word of it is shown.
     pub fn name(&self) -> &'static str {
         self.verb().map_or("a line", Verb::name)
     }
 
-    /// The permission that the command takes.
+    /// Returns the permission that the command needs.
     pub fn perm(&self) -> Option<Perm> {
         self.verb()?.perm
     }
 
-    /// Whether the line takes what RNFR has named, even if it is malformed: an RNTO that was sent
-    /// together with an RNFR that is refused must not rename something else.
+    /// Returns whether the line consumes the path that RNFR has named, even if the line is
+    /// malformed: after a refused RNFR, an RNTO that was sent together with it must not rename
+    /// the file of an earlier RNFR.
     pub fn renames(&self) -> bool {
         self.verb().is_some_and(|verb| verb.renames)
     }
 
-    /// The path that the line names, for the log. Where the argument can be read in two ways,
-    /// `is_there` tells which file exists.
+    /// Returns the path that the line names, for the log. If the argument can be read in two
+    /// ways, `is_there` tells which file exists.
     pub fn path(&self, is_there: &dyn Fn(&[u8]) -> bool) -> Option<Pathname> {
         let (verb, _) = self.reading.as_ref().ok()?;
         verb.arg.path(self.argument, is_there)
@@ -103,17 +106,18 @@ fn unknown(line: &[u8]) -> SyntaxError {
 }
 
 impl Verb {
-    /// What follows one of its names in `line`, without the space between.
+    /// Returns what follows one of the command's names and a space in `line`.
     fn argument_in<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
-        // most names of the table differ in their first letter
+        // most names differ in their first letter
         let first = line.first()?.to_ascii_uppercase();
         let mut names = self.names.iter().map(|name| name.as_bytes());
         names.find_map(|name| if name.first()? == &first { after(name, line) } else { None })
     }
 }
 
-/// What follows a name in `line`. A name ends at a space or with the line; the words of a longer
-/// name may lie further apart. Case does not matter (RFC 959 §5.3).
+/// Returns what follows a name and a space in `line`. A name ends at a space or at the end of
+/// the line. The words of a longer name may be separated by several spaces. Case is ignored
+/// (RFC 959 §5.3).
 fn after<'l>(name: &[u8], line: &'l [u8]) -> Option<&'l [u8]> {
     let mut rest = line;
     for (at, word) in name.split(|&byte| byte == b' ').enumerate() {

@@ -1,4 +1,4 @@
-//! One client's session: what it holds, and what all of its handlers need of it.
+//! The session of one client: its state, and what all handlers need.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -10,13 +10,13 @@ use super::connection::Connection;
 use super::live::Live;
 use super::refusal::Refusal;
 use super::shared::{Settings, Shared};
-use super::state::{Login, Parameters, Protection, Resumption, Setup, State, User};
+use super::state::{Login, Parameters, Protection, Resumption, SessionState, Setup, User};
 use crate::config::TlsRequired;
 use crate::data::Lingering;
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
 
-/// One client, from the greeting to the end. Lives on one thread.
+/// The session of one client, from the greeting to the end. It runs on one thread.
 #[derive(Debug)]
 pub struct Session {
     pub(super) connection: Connection,
@@ -24,34 +24,34 @@ pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
-    pub(super) state: State,
+    pub(super) state: SessionState,
     pub(super) began: Instant,
-    /// From when on the time for a login runs.
+    /// When the time for a login began.
     pub(super) login_since: Instant,
     pub(super) failed_logins: u32,
-    /// Whether the guard was told of something besides a login.
+    /// Whether an offence other than a failed login was reported to the guard.
     pub(super) blamed: bool,
-    /// Refused commands since somebody was logged in.
+    /// Number of refused commands since the start or the last login.
     pub(super) refused: u32,
-    /// TLS begins before the greeting.
+    /// Whether TLS begins before the greeting.
     pub(super) implicit: bool,
-    /// The settings of this connection, once TLS has begun.
+    /// The TLS settings of this connection, once TLS has begun.
     pub(super) tls: Option<SessionTls>,
-    /// Whether data connections resume, for the log.
+    /// Whether data connections resume the TLS session, for the log.
     pub(super) resumption: Resumption,
-    /// Data connections over which all has been sent, and of which the client has not closed its
-    /// end yet.
+    /// Data connections over which everything was sent, and whose client has not closed its end
+    /// yet.
     pub(super) lingering: Vec<Lingering>,
-    /// What it shows of itself, and whether it must end.
+    /// The published state of the session, and the order to end it.
     pub(super) live: Arc<Live>,
 }
 
 impl Session {
-    /// A session for a client that has just connected.
+    /// Creates a session for a client that has just connected.
     ///
     /// # Errors
     ///
-    /// When the connection is gone already.
+    /// When the connection is already gone.
     pub fn new(
         stream: &Arc<TcpStream>,
         shared: Arc<Shared>,
@@ -68,7 +68,7 @@ impl Session {
             settings,
             peer: live.peer,
             local: canonical(local),
-            state: State::new(implicit),
+            state: SessionState::new(implicit),
             began: now,
             login_since: now,
             failed_logins: 0,
@@ -98,16 +98,16 @@ impl Session {
         }
     }
 
-    /// Forgets how the next data connection was to be made.
+    /// Forgets how the next data connection was to be made, and closes its passive port.
     pub(super) fn drop_setup(&mut self) {
         if let Setup::Passive(passive) = std::mem::take(&mut self.state.parameters.setup) {
             passive.give_up(Who { peer: self.peer, user: self.state.login.name() });
         }
     }
 
-    /// Ends a login, if there is one: the time for the next one begins, which finds what a new
-    /// session finds. What stays is the type (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the
-    /// protection of data connections: the client counts on them.
+    /// Ends the login, if there is one, and starts the time for the next one. The transfer type
+    /// (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the protection of data connections remain,
+    /// because the client relies on them. Everything else is as in a new session.
     pub(super) fn log_out(&mut self) {
         if let Login::In(_) = self.state.login {
             self.drop_setup();
@@ -115,20 +115,20 @@ impl Session {
             self.state.parameters =
                 Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
             self.state.login = Login::Out;
-            // a path of the user before
+            // it is a path of the previous user
             self.state.parameters.rename_from = None;
             self.login_since = Instant::now();
             self.live.leave();
         }
     }
 
-    /// Where TLS is a must: for the user who has logged in, or for all.
+    /// Returns where TLS is required: for the user who is logged in, or for everybody.
     pub(super) fn required(&self) -> TlsRequired {
         let rules = &self.settings.config.rules;
         self.user().map_or(rules, |user| &user.account.user.rules).tls.required
     }
 
-    /// The settings for data connections, if they are protected.
+    /// Returns the TLS settings for data connections; `None` if they are not protected.
     pub(super) fn private(&self) -> Option<SessionTls> {
         let private = self.state.parameters.protection == Protection::Private;
         self.tls.clone().filter(|_| private)
@@ -139,7 +139,7 @@ impl Session {
     }
 }
 
-/// An IPv4 client of an IPv6 socket is an IPv4 client.
+/// Converts an IPv4-mapped IPv6 address to IPv4.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,

@@ -1,4 +1,4 @@
-//! What all sessions share, and the signal that ends them.
+//! The state that all sessions share, and the signal that ends them.
 
 use std::hash::RandomState;
 use std::io;
@@ -19,40 +19,40 @@ use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
 use crate::vfs::{Parts, Turns};
 
-/// Shared by all sessions of a server.
+/// The state that all sessions of a server share.
 #[derive(Debug)]
 pub struct Shared {
     settings: RwLock<Arc<Settings>>,
-    /// Ends the sessions.
+    /// The signal that ends the sessions.
     pub stop: Stop,
-    /// Is told what clients do that they should not.
+    /// Gets reports of the offences of clients.
     pub(super) guard: Box<dyn Guard>,
-    /// Key of the hashes by which tries of the same password are known again.
+    /// The key for hashing tried passwords, so that repeated ones are recognized.
     pub(super) guesses: RandomState,
-    /// What has happened so far.
+    /// The counters.
     pub counters: Counters,
     pub(super) owners: Owners,
-    /// Programs to start when something has happened.
+    /// The queue of hook programs.
     pub hooks: Hooks,
-    /// Who checks hashed passwords.
+    /// The threads that check hashed passwords.
     pub passwords: Arc<Passwords>,
-    /// When each user has logged in last.
+    /// The time of the last login of each user.
     pub logins: Logins,
-    /// The last events, for the page.
+    /// The last events, for the status page.
     pub recent: Recent,
-    /// What uploads that are not whole are written to.
+    /// The parts of incomplete uploads.
     pub parts: Arc<Parts>,
-    /// What uploads take turns at.
+    /// The turns that uploads of one file take.
     pub turns: Arc<Turns>,
-    /// They are never given to a data connection.
+    /// The ports that the server listens on. Data connections never get them.
     control_ports: Vec<u16>,
 }
 
-/// The settings, and what is made of them. A session keeps to those that there were when it
-/// logged in; others may come while the server runs.
+/// The settings, and what is opened or started for them. A session keeps the settings that were
+/// in effect at its login; newer ones may come while the server runs.
 #[derive(Debug)]
 pub struct Settings {
-    /// As they were read.
+    /// The settings as they were read.
     pub config: Arc<Config>,
     pub(super) users: Users,
     pub(super) ports: Arc<Ports>,
@@ -62,11 +62,11 @@ pub struct Settings {
 }
 
 impl Shared {
-    /// What sessions need besides a connection. `control_ports` are listened on.
+    /// Creates the shared state. The server listens on `control_ports`.
     ///
     /// # Errors
     ///
-    /// In words for the administrator.
+    /// Returns an error text for the administrator.
     pub fn new(
         settings: Settings,
         control_ports: Vec<u16>,
@@ -97,21 +97,21 @@ impl Shared {
         })
     }
 
-    /// What holds now.
+    /// Returns the settings that are in effect.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is made of other settings. It does not hold yet.
+    /// Prepares new settings, which are not yet in effect.
     ///
     /// # Errors
     ///
-    /// In words for the administrator.
+    /// Returns an error text for the administrator.
     pub fn prepare(&self, config: Arc<Config>) -> Result<Settings, String> {
         Settings::new(config, self.control_ports.clone(), Some(&self.settings()))
     }
 
-    /// From now on these settings hold for who comes, and their limits on speed for all.
+    /// Puts new settings into effect: for new sessions, and their speed limits for all.
     pub fn renew(&self, settings: Settings) {
         let settings = Arc::new(settings);
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,11 +123,12 @@ impl Shared {
 }
 
 impl Settings {
-    /// Opens the files that the settings name. Who is here under `old` ones stays.
+    /// Opens the files that the settings name. Sessions and ports of the `old` settings stay
+    /// counted.
     ///
     /// # Errors
     ///
-    /// In words for the administrator.
+    /// Returns an error text for the administrator.
     pub fn new(
         config: Arc<Config>,
         control_ports: Vec<u16>,
@@ -155,28 +156,28 @@ impl Settings {
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 
-    /// How many passive ports are in use, and how many there are.
+    /// Returns the number of passive ports in use, and of all.
     pub fn passive_ports(&self) -> (usize, usize) {
         self.ports.count()
     }
 
-    /// Whether PASV replies name a host that must be looked up.
+    /// Returns whether PASV replies contain the address of a name that must be looked up.
     pub fn masks_by_name(&self) -> bool {
         self.masquerade.is_name()
     }
 
-    /// Looks that host up. The log has a warning if its name does not resolve.
+    /// Looks up the name for PASV replies. Logs a warning if it does not resolve.
     pub fn look_up_mask(&self) {
         self.masquerade.look_up();
     }
 
-    /// SHA-256 of the certificate, if there is one.
+    /// Returns the SHA-256 fingerprint of the certificate, if there is one.
     pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref().map(Tls::fingerprint)
     }
 }
 
-/// The signal to stop, in two steps: no new commands; and then, no more transfers.
+/// The signal to stop. It has two steps: first no new commands, then no more transfers.
 #[derive(Debug)]
 pub struct Stop {
     soon: AtomicBool,
@@ -189,26 +190,26 @@ impl Stop {
         Ok(Self { soon: AtomicBool::new(false), now: eventfd(0, flags)? })
     }
 
-    /// Sessions end when they have answered their command. Those that wait for one must be
-    /// woken, which a shutdown of the reading side of their connection does.
+    /// Ends each session after its current command. Sessions that wait for a command must be
+    /// woken by shutting down the reading side of their connection.
     pub fn soon(&self) {
         self.soon.store(true, Ordering::SeqCst);
     }
 
-    /// Running transfers end.
+    /// Ends the running transfers as well.
     pub fn now(&self) {
         self.soon();
-        // cannot fail: the counter is far from its limit
+        // cannot fail, because the counter is far from its limit
         let _ = rustix::io::write(&self.now, &1_u64.to_ne_bytes());
     }
 
-    /// Whether sessions should end.
+    /// Returns whether sessions should end.
     pub fn is_soon(&self) -> bool {
         self.soon.load(Ordering::SeqCst)
     }
 }
 
-/// Readable once [`Stop::now`] was called.
+/// Becomes readable when [`Stop::now`] was called.
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.now.as_fd()

@@ -1,9 +1,9 @@
-//! The moment at which something began: its date for people, and its age by a clock that does
-//! not jump when the system's time is set.
+//! The moment at which something began: a date for people, and an age by a clock that does not
+//! jump when the system's time is set.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A date, and what has passed since then.
+/// A moment in the past.
 #[derive(Debug, Clone, Copy)]
 pub struct Since {
     date: SystemTime,
@@ -11,17 +11,17 @@ pub struct Since {
 }
 
 impl Since {
-    /// This moment.
+    /// Returns the present moment.
     pub fn now() -> Self {
         Self { date: SystemTime::now(), began: Instant::now() }
     }
 
-    /// The date, as the system's time was then.
+    /// Returns the date, by the system's clock at that moment.
     pub fn date(&self) -> SystemTime {
         self.date
     }
 
-    /// How long ago it was, whatever the system's time says meanwhile.
+    /// Returns how long ago it was, even if the system's clock was set meanwhile.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
     }

@@ -1,4 +1,4 @@
-//! What a session remembers between commands. REIN resets all of it, so it is one value.
+//! What a session remembers between commands. It is one value, because REIN resets all of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,37 +13,37 @@ use crate::hook::Owner;
 use crate::rights::Acting;
 use crate::vfs::{Files, FsError, Told, VirtualPath};
 
-/// Login and parameters.
+/// The login and the parameters of a session.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SessionState {
     pub(super) login: Login,
     pub(super) parameters: Parameters,
 }
 
-impl State {
-    /// What a session begins with, and what REIN brings back. On the implicit port data
-    /// connections are protected until PROT C: many clients send neither PBSZ nor PROT there, and
-    /// expect it.
+impl SessionState {
+    /// Returns the state at the start and after REIN. On the implicit TLS port, data
+    /// connections are protected until PROT C, because many clients expect that there and send
+    /// neither PBSZ nor PROT.
     pub(super) fn new(implicit_tls: bool) -> Self {
         let protection = if implicit_tls { Protection::Private } else { Protection::Clear };
         Self { login: Login::Out, parameters: Parameters::with(protection) }
     }
 }
 
-/// Who the client is.
+/// The progress of the login.
 #[derive(Debug, Default)]
 pub(super) enum Login {
-    /// Nobody yet.
+    /// No user was named.
     #[default]
     Out,
-    /// USER was sent.
+    /// USER was sent with this name.
     Named(Vec<u8>),
-    /// USER and PASS were right.
+    /// A user is logged in.
     In(Box<User>),
 }
 
 impl Login {
-    /// Who has logged in.
+    /// Returns the user who is logged in.
     pub(super) fn user(&self) -> Option<&User> {
         match self {
             Self::In(user) => Some(user),
@@ -51,7 +51,7 @@ impl Login {
         }
     }
 
-    /// Who has logged in, to be changed.
+    /// Returns the user who is logged in, to be changed.
     pub(super) fn user_mut(&mut self) -> Option<&mut User> {
         match self {
             Self::In(user) => Some(user),
@@ -59,29 +59,29 @@ impl Login {
         }
     }
 
-    /// The name of who has logged in.
+    /// Returns the name of the user who is logged in.
     pub(super) fn name(&self) -> Option<&str> {
         self.user().map(|user| user.account.name.as_str())
     }
 }
 
-/// A user that has logged in.
+/// A user who is logged in.
 #[derive(Debug)]
 pub(super) struct User {
     pub(super) account: Account,
     pub(super) tree: Arc<Files>,
-    /// Whose events the programs of hooks are told.
+    /// The owner of the events that hook programs get.
     pub(super) hook_owner: Owner,
     pub(super) cwd: VirtualPath,
     pub(super) umask: u32,
     pub(super) idle_timeout: Option<Duration>,
-    /// With the login ends what this thread is for the system. The last field, and so the last
-    /// to go.
+    /// The system user as which this thread acts until the login ends. This is the last field,
+    /// so that it is dropped last.
     pub(super) _acting: Option<Acting>,
 }
 
 impl User {
-    /// Whether the user has a permission.
+    /// Returns whether the user has a permission.
     pub(super) fn may(&self, perm: Perm) -> bool {
         self.perm().has(perm)
     }
@@ -90,8 +90,8 @@ impl User {
         self.account.user.perm
     }
 
-    /// Whether something has this name, for an argument that may mean something else as well. To
-    /// a virtual path what stands before `..` does not matter; here it does.
+    /// Returns whether a file has this name, for an argument that can be read in two ways. A
+    /// virtual path drops what precedes `..`; here that must exist too.
     pub(super) fn has(&self, pathname: &[u8]) -> bool {
         let is_there = |pathname: &[u8]| {
             let there = self.tree.shown_entry(&self.cwd.join(pathname));
@@ -105,7 +105,7 @@ impl User {
         first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
     }
 
-    /// Where a pathname leads.
+    /// Resolves a pathname from the working directory.
     pub(super) fn path(&self, pathname: &super::arg::text::Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
     }
@@ -119,18 +119,19 @@ pub(super) struct Parameters {
     pub(super) epsv_all: bool,
     pub(super) protection: Protection,
     pub(super) setup: Setup,
-    /// Where the next transfer begins; taken by it, whatever comes of it.
+    /// The offset at which the next transfer begins. Each transfer command resets it, even if
+    /// it fails.
     pub(super) restart: u64,
-    /// What SIZE has told of a file; taken by the next upload.
+    /// The last reply to SIZE and its file, for the next APPE. Each upload resets it.
     pub(super) told_size: Option<(VirtualPath, Told)>,
-    /// What ALLO has said of the next upload, for who looks on.
+    /// The size of the next upload by ALLO, which is only shown.
     pub(super) announced: Option<u64>,
-    /// What RNFR named; taken by the next RNTO or RNFR, whatever comes of it.
+    /// The path that RNFR named. The next RNTO or RNFR resets it, even if it fails.
     pub(super) rename_from: Option<VirtualPath>,
 }
 
 impl Parameters {
-    /// As they are at first, but for the protection of data connections.
+    /// Returns the initial parameters, with this protection of data connections.
     pub(super) fn with(protection: Protection) -> Self {
         Self {
             // RFC 959 §3.1.1.1
@@ -147,39 +148,39 @@ impl Parameters {
     }
 }
 
-/// What PBSZ and PROT have said (RFC 4217 §8, §9).
+/// The protection of data connections, as PBSZ and PROT set it (RFC 4217 §8, §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protection {
-    /// Nothing.
+    /// Clear text; PBSZ was not sent.
     Clear,
-    /// PBSZ, so that PROT may come.
+    /// Clear text; PBSZ was sent, so that PROT is allowed.
     Sized,
-    /// PROT P.
+    /// PROT P was sent: TLS.
     Private,
 }
 
 /// Whether the data connections of a session have resumed its TLS session, for the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Resumption {
-    /// There was no data connection with TLS yet.
+    /// No data connection has used TLS yet.
     #[default]
     Unknown,
-    /// Each so far.
+    /// All have resumed it so far.
     Always,
-    /// Not one so far.
+    /// None has resumed it so far.
     Never,
-    /// Some did and some did not, which has been told.
+    /// Some have and some have not, which has been logged.
     Sometimes,
 }
 
-/// How the next data connection is made.
+/// How the next data connection will be made.
 #[derive(Debug, Default)]
 pub(super) enum Setup {
-    /// Not at all.
+    /// It was not set up.
     #[default]
     None,
-    /// The server connects.
+    /// The server will connect to this address.
     Active(SocketAddr),
-    /// The client connects.
+    /// The client will connect to this port.
     Passive(Passive),
 }

@@ -1,37 +1,37 @@
-//! What can be wrong with a command line.
+//! Errors in command lines.
 
 use std::fmt;
 
-/// Why a line is no command.
+/// Why a line is not a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyntaxError {
-    /// No row has this name.
+    /// The name of the command is unknown.
     UnknownCommand,
-    /// No row has this word behind SITE.
+    /// The word after SITE is unknown.
     UnknownSite,
-    /// No row has this word behind OPTS.
+    /// The word after OPTS is unknown.
     UnknownOption,
-    /// A browser, or somebody's HTTP request sent here (a cross-protocol attack).
+    /// An HTTP request: from a browser, or of a cross-protocol attack.
     Http,
-    /// Something must follow.
+    /// The argument is missing.
     MissingArgument,
-    /// Nothing may follow.
+    /// The command takes no argument.
     UnwantedArgument,
-    /// Not of the form that is needed.
+    /// The argument does not have the required form.
     BadArgument,
-    /// Not a number, or too large.
+    /// The argument is not a number, or the number is too large.
     BadNumber,
-    /// Not a time of the form `YYYYMMDDHHMMSS`.
+    /// The argument is not a time of the form `YYYYMMDDHHMMSS`.
     BadTime,
-    /// Not permission bits from 000 to 777.
+    /// The argument is not permission bits from 000 to 777.
     BadMode,
-    /// A name with NUL, CR or LF in it.
+    /// The pathname contains NUL, CR or LF.
     BadPathname,
-    /// Neither IPv4 nor IPv6.
+    /// The network protocol is neither IPv4 nor IPv6.
     UnknownProtocol,
 }
 
-/// For the client and the log alike.
+/// The text for the client and the log.
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -39,7 +39,7 @@ impl fmt::Display for SyntaxError {
             Self::UnknownSite => "Unknown SITE command",
             Self::UnknownOption => "Unknown option",
             Self::Http => "This is an FTP server",
-            Self::MissingArgument => "Argument needed",
+            Self::MissingArgument => "Argument required",
             Self::UnwantedArgument => "No argument allowed",
             Self::BadArgument => "Argument not understood",
             Self::BadNumber => "Not a number, or too large",

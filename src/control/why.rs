@@ -1,4 +1,4 @@
-//! Whether a user may do something with a path, and what forbids it, for `ftpd why`.
+//! Answers `ftpd why`: whether a user may do something with a path, and what forbids it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::vfs::{
     Files, FsError, Home, Parts, Turns, Uploader, VirtualPath, could, missing_right,
 };
 
-/// What may be asked for, and the permission that it takes.
+/// The actions that can be asked about, and the permission that each needs.
 pub const ACTIONS: [(&str, Perm); 8] = [
     ("read", Perm::Retrieve),
     ("write", Perm::Store),
@@ -21,26 +21,26 @@ pub const ACTIONS: [(&str, Perm); 8] = [
     ("mkdir", Perm::MakeDir),
 ];
 
-/// Without a word this many of them are answered.
+/// Number of actions that are answered if none is named: the first ones of the table.
 const USUAL: usize = 5;
 
 /// The answer for one action.
 #[derive(Debug)]
 pub struct Verdict {
-    /// What was asked for.
+    /// The action.
     pub action: &'static str,
-    /// Where the path leads, quoted.
+    /// The path in the system, in quotes.
     pub path: String,
-    /// Why it is refused, in the words of the log; nothing when it is not.
+    /// Why the action is refused, as the log would say it; `None` if it is allowed.
     pub refusal: Option<String>,
 }
 
-/// Answers for this action, or for the usual ones, with the rights of this thread; sessions of a
-/// user with `run_as` have that user's.
+/// Answers for this action, or for the usual ones if none is given, with the rights of this
+/// thread. Sessions of a user with `run_as` have the rights of that system user.
 ///
 /// # Errors
 ///
-/// When there is no such user or action, or the home cannot be opened; in words for the
+/// When there is no such user, or the home cannot be opened. Returns a text for the
 /// administrator.
 pub fn why(
     config: &Config,
@@ -49,14 +49,14 @@ pub fn why(
     action: Option<&str>,
 ) -> Result<Vec<Verdict>, String> {
     let shown = crate::log::escaped(name);
-    let (_, user) = config.user(name).ok_or_else(|| format!("there is no user '{shown}'"))?;
+    let (_, user) = config.user(name).ok_or_else(|| format!("no such user: '{shown}'"))?;
     let path = VirtualPath::root().join(path);
     let actions: Vec<_> = match action {
         None => ACTIONS.iter().take(USUAL).collect(),
         Some(word) => ACTIONS.iter().filter(|(action, _)| word == *action).collect(),
     };
     let tree = open(config, user)
-        .map_err(|why| format!("the home {} cannot be opened: {why}", quoted(&user.home)))?;
+        .map_err(|why| format!("cannot open the home {}: {why}", quoted(&user.home)))?;
     let verdict = |(action, perm): &(&'static str, Perm)| Verdict {
         action,
         path: quoted(&tree.real(&path)).to_string(),
@@ -65,11 +65,11 @@ pub fn why(
     Ok(actions.into_iter().map(verdict).collect())
 }
 
-/// The same in the running server, as the session of that user would be.
+/// Answers in the running server, with the rights that a session of that user would have.
 ///
 /// # Errors
 ///
-/// As for [`why`], or when the thread cannot act as that user.
+/// As for [`why`], or when the thread cannot act as the system user.
 pub fn why_here(
     config: &Config,
     name: &[u8],

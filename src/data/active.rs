@@ -14,11 +14,12 @@ use super::watch::{Progress, Ready, Watch, wait};
 use crate::rights::raise_low_ports;
 use crate::tls::Awaited;
 
-/// Connects to the client's data port, from `local` (its port may be 0).
+/// Connects to the client's data port. `local` is our own address; with port 0 the system
+/// chooses the port.
 ///
 /// # Errors
 ///
-/// When the client cannot be reached in time, or the transfer must not begin at all.
+/// When the client cannot be reached in time, or the transfer is to end before it begins.
 pub fn connect(
     to: SocketAddr,
     local: SocketAddr,
@@ -37,15 +38,16 @@ pub fn connect(
     }
 }
 
-/// Whether data connections may leave from this port: those below 1024 are for root.
+/// Checks that data connections may leave from this port. Ports below 1024 need root or a
+/// capability.
 ///
 /// # Errors
 ///
-/// The system's.
+/// Returns the system's error.
 pub fn may_leave_from(port: u16) -> io::Result<()> {
     match bound(SocketAddr::from(([0, 0, 0, 0], port))) {
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Err(why),
-        // what is in use now may be free later
+        // a port that is in use now may be free later
         _ => Ok(()),
     }
 }
@@ -60,8 +62,9 @@ fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     }
 }
 
-/// A socket that does not block, on an address of ours. Many connections leave from the one
-/// port of `active_port`, and a passive port may have served another connection just now.
+/// Opens a non-blocking socket on one of our addresses. The address is reusable: with
+/// `active_port` many connections leave from one port, and a passive port may have served
+/// another connection a moment ago.
 pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::for_address(local), kind, None)?;
@@ -71,20 +74,22 @@ pub(super) fn bound(local: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Whether both ends are on this machine.
+/// Returns whether both ends of a connection are on this machine.
 fn is_within(local: IpAddr, peer: IpAddr) -> bool {
     let (local, peer) = (local.to_canonical(), peer.to_canonical());
     local == peer || peer.is_loopback()
 }
 
-/// BBR, which some systems use by default, sends at a pace that it thinks the network can bear.
-/// Within the machine there is none, and the wait for each next packet would cost most of the
-/// speed (tests/bench/RESULTS.md). Reno is there always, for everybody, and does not pace.
+/// Switches a connection within this machine from BBR to Reno. Some systems use BBR by default.
+/// It sends at a pace that it estimates for the network; within one machine there is no
+/// network, and waiting before each packet would cost most of the speed
+/// (tests/bench/RESULTS.md). Reno is available on every Linux system, to every user, and does
+/// not pace.
 pub(super) fn unpace_within(socket: &Socket, local: IpAddr, peer: IpAddr) {
     static PACES: OnceLock<bool> = OnceLock::new();
     let usual = || socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr"));
     if is_within(local, peer) && *PACES.get_or_init(usual) {
-        // it goes at the usual pace then
+        // if this fails, the connection keeps its usual pace
         let _ = socket.set_tcp_congestion(b"reno");
     }
 }

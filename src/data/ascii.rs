@@ -1,19 +1,19 @@
-//! NVT-ASCII to local lines and back (RFC 959 §3.1.1.1), across any chunk boundary.
+//! Converts NVT-ASCII to local lines and back (RFC 959 §3.1.1.1), across any chunk boundary.
 //!
-//! A line on the wire ends with CR LF. A local one ends with LF, as an upload in ASCII type
-//! leaves it, or with CR LF, as a binary upload of a file from Windows does. On the way out an LF
-//! gets a CR unless one is there already, so that a text file of either kind arrives with single
-//! CR LF, and what was uploaded in ASCII type comes back as it was. A file that mixes the two
-//! comes back with one kind of line end.
+//! On the wire a line ends with CR LF. A local line ends with LF if it was uploaded in ASCII
+//! type, or with CR LF if a Windows file was uploaded in binary type. When a file is sent, each
+//! LF gets a CR unless it has one already. So text files of both kinds arrive with single CR
+//! LF, and what was uploaded in ASCII type comes back unchanged. A file that mixes both kinds
+//! comes back with one kind.
 
-/// Turns local lines into those of the wire.
+/// Converts local lines to those of the wire.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ToWire {
     after_cr: bool,
 }
 
 impl ToWire {
-    /// Goes on behind a byte that was a CR, or was not.
+    /// Returns a converter that continues after a byte, which was a CR or not.
     pub fn behind(after_cr: bool) -> Self {
         Self { after_cr }
     }
@@ -33,19 +33,19 @@ impl ToWire {
         }
     }
 
-    /// How long a local byte is on the wire, after those that came before it.
+    /// Returns how many bytes a local byte takes on the wire.
     fn measure(&mut self, byte: u8) -> u64 {
         let alone = byte == b'\n' && !self.after_cr;
         self.after_cr = byte == b'\r';
         if alone { 2 } else { 1 }
     }
 
-    /// How long `local` is on the wire.
+    /// Returns how many bytes `local` takes on the wire.
     pub fn len(&mut self, local: &[u8]) -> u64 {
         local.iter().map(|&byte| self.measure(byte)).sum()
     }
 
-    /// Finds `wire` bytes in `local`.
+    /// Finds the place in `local` that lies `wire` bytes ahead on the wire.
     pub fn find(&mut self, local: &[u8], wire: u64) -> Offset {
         let mut left = wire;
         for (at, &byte) in local.iter().enumerate() {
@@ -60,7 +60,7 @@ impl ToWire {
         Offset::Behind(left)
     }
 
-    /// Whether the last byte was a CR.
+    /// Returns whether the last byte was a CR.
     pub fn is_after_cr(&self) -> bool {
         self.after_cr
     }
@@ -69,22 +69,23 @@ impl ToWire {
 /// Where an offset on the wire lies in a chunk of a local file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Offset {
-    /// At this byte of the chunk.
+    /// The offset lies at this byte of the chunk.
     Here(usize),
-    /// Between the CR and the LF that are sent for the LF at this byte of the chunk.
+    /// The offset lies between the CR and the LF that are sent for the LF at this byte of the
+    /// chunk.
     InsideLineEnd(usize),
-    /// Behind the chunk, by this much on the wire.
+    /// The offset lies this many wire bytes beyond the chunk.
     Behind(u64),
 }
 
-/// Turns CR LF into LF, with the CR that ended the last chunk in mind.
+/// Converts CR LF to LF. Remembers a CR at the end of a chunk.
 #[derive(Debug, Default)]
 pub struct FromWire {
     pending_cr: bool,
 }
 
 impl FromWire {
-    /// Appends what `wire` means to `local`.
+    /// Appends the local form of `wire` to `local`.
     pub fn take(&mut self, wire: &[u8], local: &mut Vec<u8>) {
         let mut rest = wire;
         if self.pending_cr && !rest.is_empty() {
@@ -109,7 +110,7 @@ impl FromWire {
         local.extend_from_slice(rest);
     }
 
-    /// Appends a CR that was the last byte of all.
+    /// Appends a CR if it was the last byte of the transfer.
     pub fn finish(&mut self, local: &mut Vec<u8>) {
         if std::mem::take(&mut self.pending_cr) {
             local.push(b'\r');
@@ -172,7 +173,7 @@ mod tests {
             prop_assert_eq!(&wire, &to_wire(&[&file]));
             prop_assert_eq!(wire.len() as u64, ToWire::default().len(&file));
             let (head, tail) = wire.split_at(cut.min(wire.len()));
-            // an upload in ASCII type leaves no CR LF unless a CR more was sent
+            // an upload in ASCII type stores no CR LF unless the client sent CR CR LF
             let stored = from_wire(&[head, tail]);
             if !file.windows(2).any(|two| two == b"\r\n") {
                 prop_assert_eq!(&stored, &file);

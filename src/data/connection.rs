@@ -1,5 +1,5 @@
-//! The data connection: a TCP stream, with TLS or without. The pump asks it for bytes and
-//! gives it bytes, and need not know which it is.
+//! The data connection: a TCP stream, with or without TLS. The pump reads and writes bytes
+//! without knowing which of the two it is.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -12,27 +12,28 @@ use super::error::DataError;
 use super::watch::{Progress, Ready, Watch, wait};
 use crate::tls::{Awaited, Channel, Got, Layer, SessionTls, Want};
 
-/// A connection that is there, and whose stream does not block.
+/// An open data connection. Its stream does not block.
 #[derive(Debug)]
 pub struct DataConnection {
     channel: Channel,
     phase: Phase,
-    /// An end of the stream without an end of TLS is good enough.
+    /// Whether the end of the stream is accepted as the end of the file without a `close_notify`
+    /// of TLS.
     lenient: bool,
-    /// TLS has been told that no more will be sent.
+    /// Whether TLS has been told that nothing more will be sent.
     closed: bool,
 }
 
-/// How far the handshake of TLS has come.
+/// The progress of the TLS handshake.
 #[derive(Debug)]
 enum Phase {
     Shaking,
     Failed(String),
-    /// It is done, or there is none.
+    /// The handshake is complete, or the connection is in clear text.
     Ready,
 }
 
-/// What came of a read.
+/// The result of one read.
 pub(super) enum Read {
     Some,
     Nothing,
@@ -40,17 +41,17 @@ pub(super) enum Read {
 }
 
 impl DataConnection {
-    /// A connection in clear text.
+    /// Wraps a stream as a connection in clear text.
     pub fn new(stream: TcpStream) -> Self {
         let channel = Channel::new(Arc::new(stream));
         Self { channel, phase: Phase::Ready, lenient: false, closed: false }
     }
 
-    /// Begins TLS, if it has not begun.
+    /// Begins TLS, unless it has begun already.
     ///
     /// # Errors
     ///
-    /// When it cannot be set up.
+    /// When TLS cannot be set up.
     pub fn begin_tls(&mut self, tls: &SessionTls) -> Result<(), DataError> {
         if !self.channel.has_tls() {
             let begun = self.channel.begin_data(tls);
@@ -60,22 +61,23 @@ impl DataConnection {
         Ok(())
     }
 
-    /// Whether TLS has begun, and so has taken what the client has sent.
+    /// Returns whether TLS has begun, and so has consumed what the client sent.
     pub fn has_tls(&self) -> bool {
         self.channel.has_tls()
     }
 
-    /// Answers a client that begins the handshake before its command has come, as far as is
-    /// possible without waiting. What is no handshake is left where it is, for by the time of the
-    /// command the connection may be one in clear text. A failure is kept for the transfer.
+    /// Answers a client that starts the TLS handshake before its command has come, as far as
+    /// possible without waiting. Bytes that are not a handshake are left unread, because the
+    /// command may turn out to use the connection in clear text. A failure is kept for the
+    /// transfer.
     pub(super) fn shake_early(&mut self, tls: &SessionTls) {
         if self.channel.has_tls() || self.channel.begins_with_tls() == Some(true) {
-            // a failure is met again by the transfer
+            // the transfer will meet the failure again
             let _ = self.begin_tls(tls).and_then(|()| self.step());
         }
     }
 
-    /// What to wait for before the command comes: a handshake that begins or goes on.
+    /// Returns what to wait for before the command comes: a handshake that begins or continues.
     pub(super) fn early(&self) -> Option<Awaited<'_>> {
         let may_begin =
             !self.channel.has_tls() && self.channel.begins_with_tls() != Some(false);
@@ -121,17 +123,19 @@ impl DataConnection {
         Ok(())
     }
 
-    /// What TLS knows of itself and of the client; nothing in clear text.
+    /// The TLS layer, which describes itself and the client's certificate; `None` in clear
+    /// text.
     pub fn layer(&self) -> Option<&Layer> {
         self.channel.layer()
     }
 
-    /// Takes the end of the stream for the end of the file, even if TLS has not ended.
+    /// Accepts the end of the stream as the end of the file, even without a `close_notify` of
+    /// TLS.
     pub fn be_lenient(&mut self) {
         self.lenient = true;
     }
 
-    /// The stream, where bytes may go to it as they are.
+    /// The raw stream, if bytes may bypass TLS; `None` with TLS.
     pub(super) fn plain(&self) -> Option<&TcpStream> {
         self.channel.clear()
     }
@@ -154,10 +158,11 @@ impl DataConnection {
         }
     }
 
-    /// Takes some bytes, or none while the stream has no room. With TLS all are taken, and
-    /// wait until [`DataConnection::flush`] has sent them. The `last` ones go out with the end: of
-    /// TLS in one piece, or of the stream. A client that knows the length closes as soon as it
-    /// has the last byte, and could not be told the end any more.
+    /// Writes some bytes and returns how many were taken: none while the stream has no room.
+    /// With TLS all are taken and buffered until [`DataConnection::flush`] has sent them. The
+    /// `last` bytes are sent together with the end, which is the `close_notify` of TLS or the end
+    /// of the stream: a client that knows the length closes once it has the last byte, and
+    /// could not be told the end any more.
     pub(super) fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<usize> {
         let flags = if last { SendFlags::MORE } else { SendFlags::empty() };
         let taken = self.channel.send(bytes, flags)?;
@@ -167,7 +172,7 @@ impl DataConnection {
         Ok(taken)
     }
 
-    /// Whether all that was written has gone to the stream.
+    /// Sends what TLS has buffered. Returns whether all of it has gone to the stream.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         self.channel.flush()
     }
@@ -178,8 +183,8 @@ impl DataConnection {
         }
     }
 
-    /// The client has sent all: with TLS it is told that we have seen it. It may have gone
-    /// already.
+    /// Ends a connection over which the client has sent everything. With TLS the client gets a
+    /// `close_notify`, although it may be gone already.
     pub(super) fn end_receiving(&mut self) {
         if self.channel.has_tls() {
             self.close();
@@ -188,12 +193,12 @@ impl DataConnection {
         }
     }
 
-    /// All bytes have been handed to the system: says the end. Whatever the client does from now
-    /// on, it had its chance to read them.
+    /// Tells the client that this is the end, after all bytes were handed to the system.
+    /// Whatever the client does from now on, it was able to read them.
     ///
     /// # Errors
     ///
-    /// When the transfer must end, or the client takes nothing any more.
+    /// When the transfer must end, or the client does not take the last bytes.
     pub(super) fn end_sending(
         &mut self,
         watch: &mut dyn Watch,
@@ -201,7 +206,7 @@ impl DataConnection {
     ) -> Result<(), DataError> {
         let until = patience.map(|patience| Instant::now() + patience);
         self.close();
-        // an error: the client has closed, for it knew the length
+        // an error here means that the client has closed, because it knew the length
         while self.flush().is_ok_and(|all| !all) {
             let stream = Some(self.channel.writable());
             if wait(watch, &Progress::start(), stream, until)? == Ready::TimedOut {
@@ -213,9 +218,9 @@ impl DataConnection {
     }
 }
 
-/// A data connection over which all has been sent. A close while something of the client's is
-/// unread, or on its way, would take back what is still on its way to the client; so it stays
-/// open until the client has closed its end too, for a while.
+/// A data connection over which everything has been sent, and which stays open until the client
+/// has closed its end. If we closed it while bytes of the client were unread or on their way,
+/// the system would discard what is still on its way to the client.
 #[derive(Debug)]
 pub struct Lingering {
     channel: Channel,
@@ -226,24 +231,25 @@ pub struct Lingering {
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Lingering {
-    /// Nothing for clear text: over such a connection a client that receives sends nothing.
+    /// Keeps a connection open. Returns `None` for clear text: there a client that receives
+    /// sends nothing, so closing at once is safe.
     pub fn after(data: DataConnection) -> Option<Self> {
         let is_needed = data.channel.has_tls();
         let until = Instant::now() + LINGER;
         is_needed.then(|| Self { channel: data.channel.without_tls(), until })
     }
 
-    /// When it is closed at the latest.
+    /// When the connection is closed at the latest.
     pub fn until(&self) -> Instant {
         self.until
     }
 
-    /// Waits for something of the client's, which may be its end.
+    /// What to wait for: bytes of the client, or its end.
     pub fn awaited(&self) -> Awaited<'_> {
         self.channel.readable()
     }
 
-    /// Takes in what the client has sent; says whether the connection may be closed.
+    /// Discards what the client has sent. Returns whether the connection may be closed now.
     pub fn is_over(&self) -> bool {
         self.channel.discard() || self.until <= Instant::now()
     }

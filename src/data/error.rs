@@ -6,43 +6,43 @@ use std::io;
 use super::watch::Interrupt;
 use crate::vfs::FsError;
 
-/// Says what happened, not what to answer.
+/// What happened, not what to answer.
 #[derive(Debug)]
 pub enum DataError {
     /// Every passive port is taken.
     NoPort,
-    /// The masquerade address cannot be found out.
+    /// The name in `masquerade_address` cannot be resolved.
     NoAddress,
     /// A passive port could not be opened.
     CannotListen(io::Error),
     /// The client did not connect to its passive port.
     NeverCame(u16),
-    /// The passive port, or the connection that came in on it, was closed because no transfer used
+    /// The passive port, or the connection accepted on it, was closed because no transfer used
     /// it in time.
     NeverUsed(u16),
     /// The client's port could not be reached.
     CannotConnect(io::Error),
     /// The data connection broke.
     Lost(io::Error),
-    /// TLS was not ended, and so the upload may have been cut.
+    /// The client closed without a `close_notify` of TLS, so the upload may be cut short.
     NotClosed,
-    /// The handshake of TLS failed.
+    /// The TLS handshake failed, for this reason.
     Handshake(String),
-    /// The client has changed the level of PROT since its handshake.
+    /// The client changed the PROT level after the TLS handshake of this connection.
     LevelChanged,
-    /// The client has shown another certificate than on the control connection, or none.
+    /// The client's certificate differs from the one on the control connection, or is missing.
     OtherCertificate,
     /// The client did not resume the TLS session of its control connection.
     NotResumed,
-    /// Nothing moved for too long.
+    /// No byte moved for `data_timeout`.
     Stalled,
-    /// Our file could not be read.
+    /// The local file could not be read.
     Read(FsError),
-    /// Our file became shorter while it was sent.
+    /// The local file became shorter while it was sent.
     Shortened,
-    /// Our file could not be written.
+    /// The local file could not be written.
     Write(FsError),
-    /// Something else ended it.
+    /// The transfer was interrupted.
     Interrupted(Interrupt),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for DataError {
         match self {
             Self::NoPort => f.write_str("all passive ports are in use"),
             Self::NoAddress => f.write_str("masquerade_address cannot be resolved"),
-            Self::CannotListen(why) => write!(f, "no passive port: {why}"),
+            Self::CannotListen(why) => write!(f, "cannot open a passive port: {why}"),
             Self::NeverCame(port) => write!(
                 f,
                 "the client never connected to passive port {port}; \
@@ -71,9 +71,9 @@ impl fmt::Display for DataError {
             Self::Lost(why) => write!(f, "data connection lost: {why}"),
             Self::NotClosed => f.write_str(
                 "data connection lost: closed without close_notify, so the file may be cut short; \
-                 tls_require_close_notify = off lets that pass",
+                 tls_require_close_notify = off allows that",
             ),
-            Self::LevelChanged => f.write_str("PROT C came after the handshake of TLS"),
+            Self::LevelChanged => f.write_str("PROT C was sent after the TLS handshake"),
             Self::OtherCertificate => f.write_str(
                 "the client certificate of the data connection is not that of the control \
                  connection",
@@ -83,9 +83,9 @@ impl fmt::Display for DataError {
                 f.write_str("the data connection did not resume the TLS session")
             }
             Self::Stalled => f.write_str("no progress within data_timeout"),
-            Self::Read(why) => write!(f, "reading the file: {why}"),
+            Self::Read(why) => write!(f, "cannot read the file: {why}"),
             Self::Shortened => f.write_str("the file became shorter while it was sent"),
-            Self::Write(why) => write!(f, "writing the file: {why}"),
+            Self::Write(why) => write!(f, "cannot write the file: {why}"),
             Self::Interrupted(Interrupt::Abort) => f.write_str("aborted by the client"),
             Self::Interrupted(Interrupt::ControlLost) => f.write_str("control connection lost"),
             Self::Interrupted(Interrupt::Stopped) => f.write_str("server is stopping"),

@@ -1,4 +1,5 @@
-//! Which address PASV replies name: the server's own, or the one a router shows the world.
+//! Chooses the address that PASV replies name: the server's own, or the public one of its
+//! router.
 
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,8 @@ use super::error::DataError;
 use crate::config::{Passive, Peers};
 use crate::rights::look_up;
 
-/// `masquerade_address` and `masquerade_except`.
+/// The settings `masquerade_address` and `masquerade_except`, and the address that the name
+/// resolved to.
 #[derive(Debug)]
 pub struct Masquerade {
     name: Option<String>,
@@ -16,11 +18,12 @@ pub struct Masquerade {
     known: Mutex<Option<(Ipv4Addr, Instant)>>,
 }
 
-/// A name is looked up again when its address is older than this: dynamic DNS moves.
+/// A name is looked up again when its address is older than this, because dynamic DNS changes
+/// it.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 impl Masquerade {
-    /// Nothing is looked up yet.
+    /// Takes the settings. Nothing is looked up yet.
     pub fn new(passive: &Passive) -> Self {
         Self {
             name: passive.masquerade_address.clone(),
@@ -29,12 +32,12 @@ impl Masquerade {
         }
     }
 
-    /// Whether it is a name, which must be looked up.
+    /// Returns whether `masquerade_address` is a name that must be looked up.
     pub fn is_name(&self) -> bool {
         self.name.as_ref().is_some_and(|name| name.parse::<Ipv4Addr>().is_err())
     }
 
-    /// Looks a name up before the first client needs its address. The log has a warning if it does
+    /// Looks up the name before the first client needs its address. Logs a warning if it does
     /// not resolve.
     pub fn look_up(&self) {
         if let Some(name) = &self.name {
@@ -42,7 +45,7 @@ impl Masquerade {
         }
     }
 
-    /// The address to tell `peer`, whose control connection came to `own`.
+    /// Returns the address to tell `peer`, whose control connection arrived at `own`.
     ///
     /// # Errors
     ///
@@ -56,7 +59,8 @@ impl Masquerade {
         }
     }
 
-    /// An old address is better than none. The lock is not held while a name is looked up.
+    /// Resolves a name. If that fails, the previous address is used. The lock is not held
+    /// during the lookup.
     fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
         if let Ok(address) = name.parse() {
             return Some(address);

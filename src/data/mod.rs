@@ -1,7 +1,8 @@
-//! The server-DTP: data connections, and the bytes that go over them.
+//! The server-DTP (RFC 959 §2.2): data connections, and the bytes that travel over them.
 //!
-//! Alone has the right to open data sockets, to move bulk bytes and to sleep for a rate. It
-//! chooses no reply: it says what happened, and the server-PI answers.
+//! Only this room opens data sockets, moves bulk bytes and sleeps to keep to a rate. It chooses
+//! no reply: it reports what happened, and the server-PI (the `control` room) answers the
+//! client.
 
 pub mod ascii;
 pub mod listing;

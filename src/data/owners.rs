@@ -1,4 +1,4 @@
-//! Names of users and groups for listings, remembered for a while.
+//! Names of users and groups for listings, cached for a while.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::rights::look_up;
 
-/// The names that listings have asked for.
+/// The names that listings have looked up.
 #[derive(Debug, Default)]
 pub struct Owners {
     users: Mutex<Names>,
@@ -17,21 +17,22 @@ pub struct Owners {
 
 type Names = HashMap<u32, (String, Instant)>;
 
-/// Accounts change seldom; a listing that is a minute behind does no harm.
+/// How long a name is cached. Accounts change seldom, and a listing that is a minute behind
+/// does no harm.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// More owners than this on one machine are looked up each time.
+/// Maximum number of cached names. Beyond it, names are looked up each time.
 const MOST: usize = 1024;
 
 impl Owners {
-    /// The name of a user, or its number.
+    /// Returns the name of a user, or its number if it has none.
     pub fn user(&self, uid: u32) -> String {
         named(&self.users, uid, || {
             look_up(move || User::from_uid(Uid::from_raw(uid)))?.ok()?.map(|user| user.name)
         })
     }
 
-    /// The name of a group, or its number.
+    /// Returns the name of a group, or its number if it has none.
     pub fn group(&self, gid: u32) -> String {
         named(&self.groups, gid, || {
             look_up(move || Group::from_gid(Gid::from_raw(gid)))?.ok()?.map(|group| group.name)

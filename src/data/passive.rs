@@ -1,4 +1,4 @@
-//! PASV and EPSV: one listener, one connection, and from the client alone.
+//! PASV and EPSV: one listener accepts one connection, from the client alone.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -16,10 +16,10 @@ use super::watch::{Interrupt, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
 use crate::tls::{Awaited, SessionTls};
 
-/// A passive port that waits for the client, or the connection that came in on it.
+/// A passive port that waits for the client, or the connection that the client has made to it.
 ///
-/// The listener is closed and its port given back as soon as the client has come, when it has not
-/// come in time, or when this is dropped.
+/// The listener is closed and its port given back as soon as the client has connected, when it
+/// has not connected in time, or when this value is dropped.
 #[derive(Debug)]
 pub struct Passive {
     port: u16,
@@ -27,33 +27,33 @@ pub struct Passive {
     /// How long the port waits for the client, and then the connection for its command.
     patience: Option<Duration>,
     until: Option<Instant>,
-    /// How many strangers have been sent away.
+    /// Number of strangers turned away so far.
     strangers: u64,
-    state: State,
+    state: PortState,
 }
 
 #[derive(Debug)]
-enum State {
+enum PortState {
     Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
     Came(DataConnection),
     Failed(io::Error),
-    /// Nothing has used it in time.
+    /// Nothing used the port in time.
     Closed,
 }
 
-/// Room for strangers who connect before the client does.
+/// Length of the listen queue: it has room for strangers who connect before the client.
 const BACKLOG: i32 = 16;
 
-/// Maximum number of connections that are looked at before the client's commands are, again.
+/// Maximum number of connections examined before the client's commands are looked at again.
 const AT_ONCE: usize = 32;
 
-/// Maximum number of strangers of one port that have a line of their own in the log.
+/// Maximum number of strangers on one port that get a log line each.
 const MOST_TOLD: u64 = 5;
 
 impl Passive {
-    /// Listens on the address that the client's control connection came to. Only `owner` is
-    /// let in; `None` lets anyone in. What is not used within `patience` is closed by
-    /// [`Passive::expire`].
+    /// Listens on the address that the client's control connection arrived at. Only `owner` may
+    /// connect; `None` lets anyone connect. [`Passive::expire`] closes a port that is not used
+    /// within `patience`.
     ///
     /// # Errors
     ///
@@ -68,82 +68,83 @@ impl Passive {
             local.set_port(port);
             listen(local, owner)
         })?;
-        let (port, state) = (lease.port(), State::Waiting(listener, lease));
+        let (port, state) = (lease.port(), PortState::Waiting(listener, lease));
         Ok(Self { port, owner, patience, until: later(patience), strangers: 0, state })
     }
 
-    /// The port to tell the client.
+    /// Returns the port to tell the client.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What to wait for while no command has come: the client, and with `tls` its handshake, which
-    /// some begin as soon as they have connected. Whether there is TLS is for the level of PROT
-    /// to say that is set now: it may have changed since PASV.
+    /// Returns what to wait for while no command has come: the client, or with `tls` its
+    /// handshake, which some clients begin as soon as they have connected. The current PROT
+    /// level decides whether there is TLS, because the client may have changed it since PASV.
     pub fn door(&self, tls: Option<&SessionTls>) -> Option<Awaited<'_>> {
         match &self.state {
-            State::Waiting(listener, _) => Some(Awaited::readable(listener)),
-            State::Came(connection) => tls.and_then(|_| connection.early()),
-            State::Failed(_) | State::Closed => None,
+            PortState::Waiting(listener, _) => Some(Awaited::readable(listener)),
+            PortState::Came(connection) => tls.and_then(|_| connection.early()),
+            PortState::Failed(_) | PortState::Closed => None,
         }
     }
 
-    /// When [`Passive::expire`] is due.
+    /// When [`Passive::expire`] must be called.
     pub fn until(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(..) | State::Came(_) => self.until,
-            State::Failed(_) | State::Closed => None,
+            PortState::Waiting(..) | PortState::Came(_) => self.until,
+            PortState::Failed(_) | PortState::Closed => None,
         }
     }
 
-    /// Closes what has not been used in time, so that a client that keeps its session busy with
-    /// other commands does not keep a port, or a connection that came in on it, for ever. The
-    /// transfer that comes for it later is told.
+    /// Closes a port or its connection if it was not used in time. So a client that keeps its
+    /// session alive with other commands does not hold a port for ever. The transfer that comes
+    /// for it later gets an error.
     pub fn expire(&mut self, who: Who<'_>) {
         let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= Instant::now());
         if !is_over(self.until()) {
             return;
         }
         self.say_unused(who);
-        // it stood at the door already, and has as long for its command
+        // the client had connected already; its connection has its own time to wait for the
+        // command
         if !is_over(self.until()) {
             return;
         }
-        if let State::Came(_) = self.state {
+        if let PortState::Came(_) = self.state {
             log::session(who, &Event::Note(&DataError::NeverUsed(self.port).to_string()));
         }
-        self.state = State::Closed;
+        self.state = PortState::Closed;
     }
 
-    /// Answers whoever stands at the door.
+    /// Handles what has become ready: a client or a stranger that connects, or a TLS handshake.
     pub fn attend(&mut self, tls: Option<&SessionTls>, who: Who<'_>) {
-        if let (State::Came(connection), Some(tls)) = (&mut self.state, tls) {
+        if let (PortState::Came(connection), Some(tls)) = (&mut self.state, tls) {
             connection.shake_early(tls);
             return;
         }
         self.admit(who);
     }
 
-    /// Lets the client in if it stands at the door, and sends strangers away. What goes wrong
-    /// is told to the transfer that comes for the connection.
+    /// Accepts the client if it has connected, and turns strangers away. An error is kept for
+    /// the transfer that comes for the connection.
     fn admit(&mut self, who: Who<'_>) {
         for _ in 0..AT_ONCE {
-            let State::Waiting(listener, _) = &self.state else { return };
+            let PortState::Waiting(listener, _) = &self.state else { return };
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
                 Ok(accepted) => accepted,
                 Err(Errno::AGAIN) => return,
-                // it was there and has gone again
+                // the peer has gone away again
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(why) => {
-                    self.state = State::Failed(why.into());
+                    self.state = PortState::Failed(why.into());
                     return;
                 }
             };
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
             if self.owner.is_none() || self.owner == peer {
-                self.state = State::Came(DataConnection::new(TcpStream::from(stream)));
+                self.state = PortState::Came(DataConnection::new(TcpStream::from(stream)));
                 self.until = later(self.patience);
                 self.tell_of_strangers(who);
             } else {
@@ -160,7 +161,8 @@ impl Passive {
         }
     }
 
-    /// Strangers are strangers, and must not fill the log: those who had no line are counted.
+    /// Logs how many strangers had no log line of their own, so that strangers cannot fill the
+    /// log.
     fn tell_of_strangers(&mut self, who: Who<'_>) {
         let unsaid = std::mem::take(&mut self.strangers).saturating_sub(MOST_TOLD);
         if unsaid > 0 {
@@ -170,11 +172,11 @@ impl Passive {
         }
     }
 
-    /// Waits for the client to come.
+    /// Waits for the client to connect.
     ///
     /// # Errors
     ///
-    /// When it does not come in time, or the transfer must not begin at all.
+    /// When the client does not connect in time, or the transfer is to end before it begins.
     pub fn connection(
         mut self,
         who: Who<'_>,
@@ -185,10 +187,10 @@ impl Passive {
         loop {
             self.admit(who);
             let listener = match self.state {
-                State::Came(connection) => return Ok(connection),
-                State::Failed(why) => return Err(DataError::CannotListen(why)),
-                State::Closed => return Err(DataError::NeverUsed(self.port)),
-                State::Waiting(ref listener, _) => Awaited::readable(listener),
+                PortState::Came(connection) => return Ok(connection),
+                PortState::Failed(why) => return Err(DataError::CannotListen(why)),
+                PortState::Closed => return Err(DataError::NeverUsed(self.port)),
+                PortState::Waiting(ref listener, _) => Awaited::readable(listener),
             };
             match wait(watch, &Progress::start(), Some(listener), until) {
                 Ok(Ready::Yes) => {}
@@ -206,24 +208,24 @@ impl Passive {
         }
     }
 
-    /// Closes a port that is not needed any more. If the client never came to it, the log
-    /// says so: most clients connect before they send their command, so one that a firewall
-    /// keeps out gives up by itself, and no command of it tells the administrator why.
+    /// Closes a port that is no longer needed, and logs it if the client never connected. Most
+    /// clients connect before they send their command. A client behind a blocking firewall
+    /// therefore gives up without a command whose refusal could tell the administrator why.
     pub fn give_up(mut self, who: Who<'_>) {
         self.say_unused(who);
     }
 
     fn say_unused(&mut self, who: Who<'_>) {
-        // it may stand at the door already
+        // the client may have connected already
         self.admit(who);
         self.tell_of_strangers(who);
-        if let State::Waiting(..) = self.state {
+        if let PortState::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
         }
     }
 }
 
-/// The end of a wait that begins now.
+/// Returns when a wait that begins now ends.
 fn later(patience: Option<Duration>) -> Option<Instant> {
     patience.and_then(|patience| Instant::now().checked_add(patience))
 }
@@ -231,7 +233,7 @@ fn later(patience: Option<Duration>) -> Option<Instant> {
 fn listen(address: SocketAddr, owner: Option<IpAddr>) -> io::Result<TcpListener> {
     let socket = bound(address)?;
     if let Some(owner) = owner {
-        // and so the connections that come in on it
+        // accepted connections inherit this
         unpace_within(&socket, address.ip(), owner);
     }
     socket.listen(BACKLOG)?;

@@ -1,21 +1,23 @@
-//! Patterns in file names: `*` for any bytes, `?` for one. Clients that were written for older
-//! servers send them with NLST and LIST, and have nothing else to carry out `mget *.txt`.
+//! Patterns in file names: `*` stands for any bytes, `?` for one byte. Clients written for
+//! older servers send patterns with NLST and LIST, because they have no other way to carry out
+//! `mget *.txt`.
 //!
-//! Time is bounded by the lengths of pattern and name multiplied, whatever the pattern; there
-//! are no braces, no sets and no recursion.
+//! The time is bounded by the product of the lengths of pattern and name. Braces, sets and
+//! recursion are not supported.
 
-/// Whether a name holds what makes it a pattern.
+/// Returns whether a name contains `*` or `?`.
 pub fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?'))
 }
 
-/// Whether a name fits a pattern. As in a shell, what begins with a dot must be asked for.
+/// Returns whether a name fits a pattern. As in a shell, a name that begins with a dot fits
+/// only a pattern that begins with a dot.
 pub fn fits(pattern: &[u8], name: &[u8]) -> bool {
     if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
         return false;
     }
     let (mut at, mut from) = (0, 0);
-    // where to go on when what follows the last star does not fit
+    // where to continue when what follows the last star does not fit
     let mut back: Option<(usize, usize)> = None;
     while let Some(byte) = name.get(from) {
         match pattern.get(at) {
@@ -73,7 +75,7 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
 
-    /// What the two signs mean, without a thought for time.
+    /// The meaning of the two signs, written without regard to speed.
     fn simply(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, rest) => rest.is_none(),

@@ -1,4 +1,4 @@
-//! The passive allocator: one mutex over the ports in use, and a guard for each.
+//! The allocator of passive ports: a mutex over the ports in use, and a guard for each of them.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,7 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::error::DataError;
 use crate::config::PortRange;
 
-/// The passive ports, shared by all sessions, whatever settings they began with.
+/// The passive ports. All sessions share them, whatever settings they began with.
 #[derive(Debug)]
 pub struct Ports {
     range: Mutex<PortRange>,
@@ -18,7 +18,7 @@ pub struct Ports {
     random: Mutex<Random>,
 }
 
-/// A port in use, given back on drop.
+/// A port in use. Dropping it gives the port back.
 #[derive(Debug)]
 pub(super) struct Lease {
     ports: Arc<Ports>,
@@ -26,13 +26,13 @@ pub(super) struct Lease {
 }
 
 impl Ports {
-    /// All of `range` but the control ports.
+    /// Offers all ports of `range` except the control ports.
     pub fn new(range: PortRange, control_ports: Vec<u16>) -> Self {
         let (taken, random) = (Mutex::default(), Mutex::default());
         Self { range: Mutex::new(range), skipped: control_ports, taken, random }
     }
 
-    /// From now on ports are taken from another range. Those in use stay so.
+    /// Takes ports from another range from now on. Ports in use stay in use.
     pub fn renew(&self, range: PortRange) {
         *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
     }
@@ -41,8 +41,8 @@ impl Ports {
         *self.range.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens something on a port: `open` is tried on each free one, beginning at a random
-    /// place, until it succeeds or fails for another reason than the port's being in use.
+    /// Opens something on a free port. `open` is tried on each free port, from a random one on,
+    /// until it succeeds or fails with an error other than `AddrInUse`.
     pub(super) fn lease<T>(
         self: &Arc<Self>,
         mut open: impl FnMut(u16) -> io::Result<T>,
@@ -64,7 +64,8 @@ impl Ports {
         Err(DataError::NoPort)
     }
 
-    /// How many are in use, those of an earlier range included, and how many there are.
+    /// Returns the number of ports in use, including those of an earlier range, and the number
+    /// of ports in the current range.
     pub fn count(&self) -> (usize, usize) {
         let range = self.range();
         let skipped = self.skipped.iter().filter(|port| range.contains(**port)).count();
@@ -93,8 +94,9 @@ impl Drop for Lease {
     }
 }
 
-/// Not secret, but not to be guessed either: who can guess the port can come first. The system is
-/// asked for many numbers at once.
+/// Random numbers for the first port to try. They need not be secret, but an attacker who can
+/// predict the port could connect to it before the client. The system is asked for many numbers
+/// at once.
 #[derive(Debug, Default)]
 struct Random {
     bytes: [u8; 32],
@@ -104,7 +106,7 @@ struct Random {
 impl Random {
     fn next(&mut self) -> u32 {
         if self.left == 0 {
-            // without random numbers the range is used from its beginning
+            // if this fails, the search begins at the first port of the range
             let _ = getrandom(&mut self.bytes, GetRandomFlags::empty());
             self.left = self.bytes.len();
         }

@@ -1,10 +1,10 @@
-//! What is sent without being a file as it is: bytes that are made as they go.
+//! Bytes to send that are generated while they are sent, unlike those of a file.
 
 use crate::vfs::FsError;
 
-/// Bytes to send that are made as they go.
+/// Generates bytes to send.
 pub trait Producer {
-    /// Appends some; `false` when there are no more.
+    /// Appends some bytes to `out`. Returns `false` when there are no more.
     ///
     /// # Errors
     ///

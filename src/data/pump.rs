@@ -1,4 +1,4 @@
-//! One transfer under way: counts what moves, sleeps for the rate, and looks at the control
+//! A running transfer: counts the bytes, sleeps for the rate limit, and looks at the control
 //! connection between chunks and whenever the data connection would block.
 
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use super::throttle::Throttle;
 use super::watch::{LOOK, Progress, Ready, Watch, heed, wait};
 use crate::tls::Awaited;
 
-/// One transfer.
+/// A running transfer.
 pub struct Pump<'a> {
     pub(super) watch: &'a mut dyn Watch,
     pub(super) throttle: Throttle,
     pub(super) patience: Option<Duration>,
     looked: Instant,
-    /// Since when nothing has moved, once that was found out.
+    /// Since when no byte has moved; `None` while bytes move.
     stalled: Option<Instant>,
-    /// How far it has come.
+    /// The progress so far.
     pub progress: Progress,
 }
 
 impl<'a> Pump<'a> {
-    /// A transfer that is given up after `patience` without progress.
+    /// Starts a transfer, which fails after `patience` without progress.
     pub fn new(
         watch: &'a mut dyn Watch,
         throttle: Throttle,
@@ -31,8 +31,7 @@ impl<'a> Pump<'a> {
         Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
     }
 
-    /// Looks at the control connection if that is due: it may take long until there is something
-    /// to send.
+    /// Looks at the control connection if that is due. Generating the next bytes may take long.
     pub(super) fn glance(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
         if now.duration_since(self.looked) >= LOOK {
@@ -42,9 +41,9 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Waits for the data connection. The system calls it ready for more only when a good part
-    /// of its buffers is free, which with a slow peer may take longer than `patience`; so
-    /// before a transfer is given up, one more try shows whether there is room for a little.
+    /// Waits for the data connection. The system reports it ready only when a good part of its
+    /// buffers is free, which with a slow peer may take longer than `patience`. So before a
+    /// transfer fails, one more attempt shows whether there is room for a few bytes.
     pub(super) fn until_ready(&mut self, data: Awaited<'_>) -> Result<(), DataError> {
         self.look_for(data).map(drop)
     }
@@ -58,7 +57,8 @@ impl<'a> Pump<'a> {
         Ok(wait(self.watch, &self.progress, Some(data), until)?)
     }
 
-    /// Counts, sleeps for the rate, and looks at the control connection now and then.
+    /// Counts bytes, sleeps for the rate limit, and looks at the control connection now and
+    /// then.
     pub(super) fn moved(&mut self, bytes: usize) -> Result<(), DataError> {
         let bytes = bytes as u64;
         self.progress.bytes += bytes;

@@ -1,4 +1,4 @@
-//! From the data connection to an upload.
+//! Receives an upload over the data connection.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use super::tube::Tube;
 use super::watch::{Ready, wait};
 use crate::vfs::Upload;
 
-/// Uploads are read in pieces of this size.
+/// Size of the pieces in which uploads are read.
 const RECEIVE_CHUNK: usize = 64 << 10;
 
-/// One that has come so far is worth a pipe.
+/// From this many bytes on an upload goes through a pipe in the kernel.
 const LARGE: u64 = 256 << 10;
 
-/// After the end of an upload its control connection is watched for no longer than this.
+/// Maximum time for which the control connection is watched after the end of an upload.
 const MOMENT: Duration = Duration::from_millis(5);
 
 impl Pump<'_> {
-    /// Gives to an upload what comes until the client closes the data connection; in ASCII
-    /// type, with lines as they are here.
+    /// Writes what the client sends to an upload until the client closes the data connection.
+    /// In ASCII type, line ends are converted to local ones.
     ///
     /// # Errors
     ///
@@ -33,8 +33,8 @@ impl Pump<'_> {
         upload: &mut Upload,
         ascii: bool,
     ) -> Result<(), DataError> {
-        // most clients send nothing before the 150 has come; and what is in place stays as it was
-        // for one that has gone by then
+        // most clients send nothing before the 150 has come; and for a client that is gone by
+        // then the existing file must stay unchanged
         while self.look_for(from.readable())? == Ready::TimedOut {}
         upload.begin().map_err(DataError::Write)?;
         let mut lines = ascii.then(Lines::default);
@@ -51,7 +51,7 @@ impl Pump<'_> {
             buffer.clear();
             let wanted = self.throttle.chunk(RECEIVE_CHUNK);
             if wanted != room {
-                // the limit on the speed has changed
+                // the rate limit has changed
                 room = wanted;
                 buffer = Vec::with_capacity(room);
             }
@@ -65,7 +65,8 @@ impl Pump<'_> {
                 }
             }
         }
-        // before the text is ended: one that was cut between CR and LF goes on with the LF
+        // before the text is finished: if it was cut between CR and LF, the next upload
+        // continues with the LF
         self.still_there()?;
         if let Some(mut lines) = lines {
             upload.write_all(lines.finish()).map_err(DataError::Write)?;
@@ -74,7 +75,7 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// Receives within the kernel.
+    /// Receives through a pipe, without copying the bytes to this program.
     fn receive_through(
         &mut self,
         from: &mut DataConnection,
@@ -100,25 +101,26 @@ impl Pump<'_> {
         Ok(Through::Not)
     }
 
-    /// The system of a client that was killed closes both connections, and the data connection
-    /// may come first. What has arrived is the whole file only if the client is still there to
-    /// hear so, or has taken its leave: a moment, in proportion to the transfer, shows that.
+    /// Checks that the client did not just die. When a client is killed, its system closes both
+    /// connections, and the data connection may close first. The upload counts as complete only
+    /// if the client is still there to read the reply, or has said QUIT. Watching the control
+    /// connection for a moment, in proportion to the length of the transfer, shows that.
     fn still_there(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
         let moment = (now.duration_since(self.progress.since) / 10).min(MOMENT);
-        // the system's timers are too coarse for less
+        // shorter times are below the resolution of the system's timers
         if moment >= Duration::from_millis(1) {
             wait(self.watch, &self.progress, None, Some(now + moment))?;
             return Ok(());
         }
-        // a client on this machine that is being ended gets on with it
+        // if the client is on this machine and is being killed, this lets that finish
         thread::yield_now();
         wait(self.watch, &self.progress, None, Some(now))?;
         Ok(())
     }
 }
 
-/// Text of the wire on its way to local lines.
+/// Converts received text to local lines.
 #[derive(Default)]
 struct Lines {
     state: FromWire,
@@ -139,12 +141,12 @@ impl Lines {
     }
 }
 
-/// What an upload through the kernel ended with.
+/// Why receiving through a pipe stopped.
 enum Through {
-    /// The end of the stream.
+    /// The stream has ended.
     End,
-    /// A limit on its speed, which has come meanwhile.
+    /// A rate limit has been set meanwhile.
     Slower,
-    /// The file system wants to be written to.
+    /// The file system does not support it, or TLS is in use.
     Not,
 }

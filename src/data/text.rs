@@ -1,7 +1,8 @@
-//! Files in ASCII type: what they are on the wire, and where an offset there lies in the file.
+//! Files in ASCII type: their size on the wire, and which byte of the file an offset on the
+//! wire means.
 //!
-//! Both take reading the file, before any data connection is made. So no more than
-//! [`MOST_COUNTED`] bytes are read for it, and whoever asks is heard between the pieces.
+//! Finding out either takes reading the file before there is a data connection. So no more than
+//! [`MOST_COUNTED`] bytes are read, and `heed` is called between the pieces.
 
 use std::fs::File;
 
@@ -11,35 +12,37 @@ use super::ascii::{Offset, ToWire};
 use super::producer::Producer;
 use crate::vfs::{FsError, Heed};
 
-/// Files are read in pieces of this size.
+/// Size of the pieces in which files are read.
 const CHUNK: usize = 32 << 10;
 
-/// Number of bytes of a file that may be read to answer SIZE, or to find where a transfer goes on.
+/// Maximum number of bytes of a file that are read to answer SIZE, or to find where a transfer
+/// continues.
 pub const MOST_COUNTED: u64 = 64 << 20;
 
-/// A place in a file.
+/// A place in a file that is sent in ASCII type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
-    /// The byte.
+    /// The byte of the file.
     pub offset: u64,
-    /// Whether the place lies between the CR and the LF that are sent for that byte.
+    /// Whether the place lies between the CR and the LF that are sent for this byte.
     pub inside: bool,
-    /// Whether the byte before it is a CR.
+    /// Whether the byte before the place is a CR.
     after_cr: bool,
 }
 
 impl At {
-    /// A byte of a file that is sent as it is, or the first byte of any file.
+    /// The place of a byte that no conversion precedes: in a file sent in binary type, or at
+    /// the start of any file.
     pub fn byte(offset: u64) -> Self {
         Self { offset, inside: false, after_cr: false }
     }
 }
 
-/// How long the first `size` bytes of a file are on the wire.
+/// Returns how many bytes the first `size` bytes of a file take on the wire.
 ///
 /// # Errors
 ///
-/// The system's, and [`FsError::Interrupted`].
+/// Returns the system's error, or [`FsError::Interrupted`].
 pub fn wire_size(file: &File, size: u64, heed: &mut Heed<'_>) -> Result<u64, FsError> {
     let (mut state, mut sum) = (ToWire::default(), 0);
     scan(file, size, heed, |chunk| {
@@ -49,11 +52,12 @@ pub fn wire_size(file: &File, size: u64, heed: &mut Heed<'_>) -> Result<u64, FsE
     Ok(sum)
 }
 
-/// Where `wire` bytes of a transfer end in a file of this size; nothing if that is beyond its end.
+/// Returns where `wire` bytes of a transfer end in a file of this size; `None` if that is
+/// beyond its end.
 ///
 /// # Errors
 ///
-/// The system's, and [`FsError::Interrupted`].
+/// Returns the system's error, or [`FsError::Interrupted`].
 pub fn local_offset(
     file: &File,
     size: u64,
@@ -63,7 +67,7 @@ pub fn local_offset(
     let (mut left, mut offset) = (wire, 0);
     let mut state = ToWire::default();
     let mut found = None;
-    // each byte of the file is one or two of the wire
+    // each byte of the file takes one or two bytes on the wire
     scan(file, size.min(wire.saturating_add(1)), heed, |chunk| {
         let (at, inside) = match state.find(chunk, left) {
             Offset::Here(at) => (at, false),
@@ -81,7 +85,7 @@ pub fn local_offset(
     Ok(found.or((left == 0).then_some(end)))
 }
 
-/// Reads the beginning of a file, until `take` has enough.
+/// Reads a file from the start, until `take` returns `false`.
 fn scan(
     file: &File,
     size: u64,
@@ -107,7 +111,7 @@ fn scan(
     Ok(())
 }
 
-/// A file with lines as they are on the wire.
+/// A file whose lines are converted to those of the wire.
 #[derive(Debug)]
 pub struct TextSource<'a> {
     file: &'a File,
@@ -118,16 +122,16 @@ pub struct TextSource<'a> {
 }
 
 impl<'a> TextSource<'a> {
-    /// From a place on, up to where the file ends now.
+    /// Sends from a place on, up to `end`, where the file ends now.
     pub fn new(file: &'a File, at: At, end: u64) -> Self {
-        // inside of a line end the CR went out with an earlier transfer
+        // inside a line end, the CR was sent by an earlier transfer
         let state = ToWire::behind(at.inside || at.after_cr);
         Self { file, at, state, end, local: Vec::new() }
     }
 }
 
 impl TextSource<'_> {
-    /// Whether the file had its end before the place where it ended at the beginning.
+    /// Returns whether the file has become shorter than it was at the start.
     pub fn is_short(&self) -> bool {
         self.at.offset < self.end
     }

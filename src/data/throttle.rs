@@ -1,4 +1,5 @@
-//! The token bucket: bytes and a clock reading in, a time to sleep out.
+//! The rate limit of a transfer: takes byte counts and clock readings, and returns how long to
+//! sleep.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -10,24 +11,24 @@ use crate::config::Rate;
 #[derive(Debug)]
 pub struct Throttle {
     rate: Option<Arc<Rate>>,
-    /// When the bytes so far may have taken their time.
+    /// The time at which the bytes so far are due at the allowed rate.
     due: Option<Instant>,
 }
 
-/// How much time a transfer may catch up on: covers sleeps that last too long, and is far too
-/// short for a burst worth the name.
+/// How much time a transfer may catch up on. This covers sleeps that last too long, and is too
+/// short for a noticeable burst.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// A second is cut into so many pieces: short enough for a smooth flow and a prompt ABOR.
+/// Number of pieces per second: enough for a smooth flow and a prompt ABOR.
 const PIECES: u64 = 20;
 
 impl Throttle {
-    /// Whatever the rate is at each moment.
+    /// Limits to `rate`, which may change while the transfer runs.
     pub fn new(rate: Arc<Rate>) -> Self {
         Self { rate: Some(rate), due: None }
     }
 
-    /// No limit, ever.
+    /// Never limits.
     pub const fn none() -> Self {
         Self { rate: None, due: None }
     }
@@ -36,18 +37,18 @@ impl Throttle {
         self.rate.as_ref().and_then(|rate| rate.limit())
     }
 
-    /// Whether there is no limit now.
+    /// Returns whether there is no limit now.
     pub fn is_off(&self) -> bool {
         self.limit().is_none()
     }
 
-    /// How many bytes to move at once, at most.
+    /// Returns the maximum number of bytes to move at once.
     pub fn chunk(&self, most: usize) -> usize {
         let piece = |rate: NonZeroU64| usize::try_from((rate.get() / PIECES).max(1));
         self.limit().and_then(|rate| piece(rate).ok()).map_or(most, |piece| piece.min(most))
     }
 
-    /// These bytes have been moved: how long to sleep now.
+    /// Counts bytes that were moved, and returns how long to sleep now.
     pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
         let Some(rate) = self.limit() else {
             self.due = None;

@@ -1,5 +1,5 @@
-//! A pipe through which an upload goes from its connection to its file without being copied to
-//! this program on the way.
+//! A pipe that carries an upload from its connection to its file without copying it to this
+//! program.
 
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::net::TcpStream;
@@ -8,26 +8,28 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
-/// Both ends. It is empty between two uses.
+/// Both ends of the pipe. It is empty between two uses.
 #[derive(Debug)]
 pub(super) struct Tube {
     reader: PipeReader,
     writer: PipeWriter,
 }
 
-/// What it holds, in bytes: with less the calls cost more, and with more some file systems take
-/// far longer to find room for so much at once.
+/// Capacity of the pipe in bytes. With less, the calls cost more; with more, some file systems
+/// take far longer to find room for so much at once.
 const ROOM: usize = 512 << 10;
 
 impl Tube {
-    /// Nothing where the system has no room for it: it bounds what the pipes of a user hold.
+    /// Opens a pipe. Returns `None` if the system refuses one of this size: it limits what the
+    /// pipes of one user may hold.
     pub(super) fn open() -> Option<Self> {
         let (reader, writer) = pipe().ok()?;
         fcntl_setpipe_size(&writer, ROOM).ok()?;
         Some(Self { reader, writer })
     }
 
-    /// Takes in what has come: some bytes, 0 at the end of the stream, or nothing as yet.
+    /// Moves what has arrived into the pipe. Returns the number of bytes, 0 at the end of the
+    /// stream, or `None` if nothing has arrived yet.
     pub(super) fn fill(&self, from: &TcpStream) -> io::Result<Option<usize>> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         match splice(from, None, &self.writer, None, ROOM, flags) {
@@ -36,7 +38,7 @@ impl Tube {
         }
     }
 
-    /// The end that gives it out again.
+    /// The end to read from.
     pub(super) fn outlet(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }

@@ -1,18 +1,18 @@
-//! Waiting for a data connection while the control connection is heard.
+//! Waits for a data connection while listening to the control connection.
 
 use std::time::{Duration, Instant};
 
 use crate::tls::{self, Awaited};
 
-/// A data connection that never blocks, and work before there is one, is left for a look at the
-/// control connection so often.
+/// How often the control connection is looked at while a data connection never blocks, and
+/// during work that needs no data connection.
 pub const LOOK: Duration = Duration::from_millis(20);
 
-/// A wait during which nothing more can be heard of the client is interrupted so often for a look
-/// at what else may end it.
+/// How often a wait is interrupted when nothing more can come from the client, to see whether
+/// something else ends it.
 const DEAF: Duration = Duration::from_millis(500);
 
-/// Why a transfer must end before its time.
+/// Why a transfer must end early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
     /// The client sent ABOR.
@@ -21,66 +21,66 @@ pub enum Interrupt {
     ControlLost,
     /// The server's grace period is over.
     Stopped,
-    /// The session was ended from outside.
+    /// The session was ended from outside, for this reason.
     Ended(&'static str),
 }
 
-/// The server-PI's ear while the server-DTP works. Whatever finds out that the control connection
-/// is lost, a read or a reply that could not be sent, each wait asks here before and after, so
-/// that nothing goes on without it.
+/// How the server-PI (the `control` room) listens while the server-DTP works. Each wait asks it
+/// before and after, so that nothing continues once the control connection is lost, whether a
+/// read or an unsent reply has shown that.
 pub trait Watch {
-    /// Says what has been held back and how far the transfer has come, for something is going
-    /// to be waited for.
+    /// Sends replies that were held back and reports the progress, because a wait is about to
+    /// begin.
     ///
     /// # Errors
     ///
     /// When the transfer must end.
     fn speak(&mut self, progress: &Progress) -> Result<(), Interrupt>;
 
-    /// The control connection and what to wait for on it, unless nothing more can come.
+    /// Returns what to wait for on the control connection, unless nothing more can come.
     fn control(&self) -> Option<Awaited<'_>>;
 
-    /// Becomes ready when every transfer must end.
+    /// Becomes readable when all transfers must end.
     fn stop(&self) -> Awaited<'_>;
 
-    /// Takes in what has arrived on the control connection.
+    /// Reads what has arrived on the control connection.
     ///
     /// # Errors
     ///
-    /// When it says that the transfer must end.
+    /// When the client has asked to end the transfer, or is gone.
     fn look(&mut self, progress: &Progress) -> Result<(), Interrupt>;
 }
 
-/// How far a transfer has come.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Bytes over the data connection.
+    /// Number of bytes moved over the data connection.
     pub bytes: u64,
-    /// When it began.
+    /// When the transfer began.
     pub since: Instant,
 }
 
 impl Progress {
-    /// Nothing yet.
+    /// The start of a transfer.
     pub fn start() -> Self {
         Self { bytes: 0, since: Instant::now() }
     }
 }
 
-/// What a wait ended with.
+/// The result of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ready {
     /// The file descriptor is ready.
     Yes,
-    /// The time is over.
+    /// The time is up.
     TimedOut,
 }
 
-/// Waits until `data` is ready or the time comes, and listens to the control connection.
+/// Waits until `data` is ready or the time is up, while listening to the control connection.
 ///
 /// # Errors
 ///
-/// When something says that the transfer must end.
+/// When the transfer must end.
 pub(super) fn wait(
     watch: &mut dyn Watch,
     progress: &Progress,
@@ -93,7 +93,7 @@ pub(super) fn wait(
         let control = watch.control();
         let is_deaf = control.is_none();
         if is_deaf {
-            // an order to end the session wakes only who listens to its client
+            // only a wait that listens to the client is woken by an order to end the session
             left = Some(left.map_or(DEAF, |left| left.min(DEAF)));
         }
         let [stopped, is_ready, spoke] = tls::wait([Some(watch.stop()), data, control], left);
@@ -115,21 +115,21 @@ pub(super) fn wait(
     }
 }
 
-/// Listens to the control connection without waiting, for work that nothing is sent by.
+/// Looks at the control connection without waiting, during work that sends nothing.
 ///
 /// # Errors
 ///
-/// When something says that it must end.
+/// When the work must end.
 pub fn heed(watch: &mut dyn Watch, progress: &Progress) -> Result<(), Interrupt> {
     wait(watch, progress, None, Some(Instant::now())).map(drop)
 }
 
-/// Waits until something of the server's own becomes readable, and says whether it has before the
-/// time comes; listens to the control connection meanwhile.
+/// Waits until `bell` becomes readable, while listening to the control connection. Returns
+/// whether it did before the time was up.
 ///
 /// # Errors
 ///
-/// When the client or the server says that there is nothing to wait for any more.
+/// When the client or the server ends the wait.
 pub fn wait_for(
     watch: &mut dyn Watch,
     bell: Awaited<'_>,

@@ -209,7 +209,7 @@ fn a_client_that_does_not_speak_ftp_is_banned() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let cases: [(&str, Vec<u8>); 7] = [
         ("bytes that are not FTP", b"SSH-2.0-Go\r\n".to_vec()),
-        ("a request of HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("bytes that are not FTP", hello.to_vec()),
         ("bytes that are not FTP", [hello, &b"\n"[..]].concat()),
         ("bytes that are not FTP", b"\0\0\0\r\n".to_vec()),

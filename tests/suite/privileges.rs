@@ -903,7 +903,7 @@ mod acting {
         client.cmd("USER eve", 331);
         client.cmd("PASS secret", 530);
         assert!(
-            server.wait_for_log("PASS refused").contains("home cannot be opened: Permission")
+            server.wait_for_log("PASS refused").contains("cannot open the home: Permission")
         );
     }
 

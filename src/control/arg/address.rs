@@ -1,11 +1,11 @@
-//! Where the server or the client is to connect to: the arguments of PORT, EPRT and EPSV.
+//! Arguments of PORT, EPRT and EPSV: which address to connect to, or which protocol to use.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::text::{number, words};
 use crate::control::syntax::SyntaxError;
 
-/// `h1,h2,h3,h4,p1,p2` (RFC 959 §4.1.2).
+/// Reads `h1,h2,h3,h4,p1,p2` (RFC 959 §4.1.2).
 pub(in crate::control) fn host_port(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
     let text = words(text)?;
     let mut bytes = [0_u8; 6];
@@ -22,7 +22,7 @@ pub(in crate::control) fn host_port(text: &[u8]) -> Result<SocketAddr, SyntaxErr
     Ok((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into())
 }
 
-/// `|protocol|address|port|` (RFC 2428 §2).
+/// Reads `|protocol|address|port|` (RFC 2428 §2).
 pub(in crate::control) fn extended(text: &[u8]) -> Result<SocketAddr, SyntaxError> {
     let text = words(text)?;
     let delimiter = text.chars().next().filter(char::is_ascii_graphic);
@@ -44,9 +44,9 @@ pub(in crate::control) fn extended(text: &[u8]) -> Result<SocketAddr, SyntaxErro
 /// The argument of EPSV (RFC 2428 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extended {
-    /// None, or the network protocol: 1 for IPv4 and 2 for IPv6.
+    /// No argument, or the network protocol: 1 for IPv4, 2 for IPv6.
     Protocol(Option<u8>),
-    /// No other command for data connections will follow.
+    /// `ALL`: the client will use no other command to set up data connections.
     All,
 }
 

@@ -1,22 +1,22 @@
-//! One of a few things to choose: the arguments of TYPE, STRU, MODE, SITE CHMOD and OPTS.
+//! Arguments that choose one of a few values: those of TYPE, STRU, MODE, SITE CHMOD and OPTS.
 
 use super::text::{Pathname, number, pathname, word_and_rest, words};
 use crate::control::syntax::SyntaxError;
 use crate::data::listing::{Fact, Facts};
 
-/// What TYPE asks for (RFC 959 §3.1.1).
+/// The argument of TYPE (RFC 959 §3.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferType {
     /// `A`, `A N`.
     Ascii,
     /// `I`, `L 8`.
     Image,
-    /// A type, format or byte size that is defined and that we do not have.
+    /// A type, format or byte size that is defined but not supported.
     Other,
 }
 
 pub(in crate::control) fn transfer_type(text: &[u8]) -> Result<TransferType, SyntaxError> {
-    // some clients leave out the space of `L 8`
+    // some clients send `L8`
     let compact: Vec<_> =
         text.iter().filter(|byte| **byte != b' ').map(u8::to_ascii_uppercase).collect();
     match compact.as_slice() {
@@ -28,7 +28,7 @@ pub(in crate::control) fn transfer_type(text: &[u8]) -> Result<TransferType, Syn
     }
 }
 
-/// The letter of STRU or MODE, in upper case.
+/// Reads the letter of STRU or MODE, and returns it in upper case.
 pub(in crate::control) fn letter(text: &[u8]) -> Result<u8, SyntaxError> {
     match text.trim_ascii() {
         [letter] if letter.is_ascii_alphabetic() => Ok(letter.to_ascii_uppercase()),
@@ -36,7 +36,7 @@ pub(in crate::control) fn letter(text: &[u8]) -> Result<u8, SyntaxError> {
     }
 }
 
-/// Permission bits in octal. What goes beyond read, write and execute is refused.
+/// Reads permission bits in octal. Bits other than read, write and execute are refused.
 pub(in crate::control) fn mode(text: &[u8]) -> Result<u32, SyntaxError> {
     let text = words(text)?;
     let octal = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -49,8 +49,8 @@ pub(in crate::control) fn mode_and_path(text: &[u8]) -> Result<(u32, Pathname), 
     Ok((mode(first)?, pathname(rest)?))
 }
 
-/// The facts of OPTS MLST; those that we do not know are left out, and what cannot be the
-/// name of a fact spoils them all (RFC 3659 §7.9). The last semicolon may be missing.
+/// Reads the facts of OPTS MLST. Unknown facts are ignored, but a word that cannot be the name
+/// of a fact makes the argument invalid (RFC 3659 §7.9). The last semicolon may be missing.
 pub(in crate::control) fn facts(text: &[u8]) -> Result<Facts, SyntaxError> {
     let text = words(text)?;
     let known =
@@ -64,7 +64,7 @@ pub(in crate::control) fn facts(text: &[u8]) -> Result<Facts, SyntaxError> {
     }
 }
 
-/// ON or OFF.
+/// Reads ON or OFF; no argument means ON.
 pub(in crate::control) fn switch(text: &[u8]) -> Result<bool, SyntaxError> {
     match text.trim_ascii() {
         on if on.is_empty() || on.eq_ignore_ascii_case(b"ON") => Ok(true),

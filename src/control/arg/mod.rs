@@ -1,4 +1,4 @@
-//! Argument values: each is made from the text behind a command's name, or refused.
+//! Argument values. Each is parsed from the text behind a command's name, or refused.
 
 pub(super) mod address;
 pub(super) mod choice;

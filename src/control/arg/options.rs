@@ -1,39 +1,39 @@
-//! The options of LIST, NLST and STAT, which clients send as to `ls`.
+//! The options of LIST, NLST and STAT, which clients send as they would to `ls`.
 
-/// What the letters ask for. Others are ignored: hidden files are always listed, `.` and `..` are
-/// not, and each entry has a line of its own.
+/// The options that are supported. Others are ignored: hidden files are always listed, `.` and
+/// `..` never are, and each entry has a line of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::control) struct Options {
-    /// `R`: directories below, too.
+    /// `R`: lists the directories below as well.
     pub(in crate::control) recurse: bool,
-    /// `d`: a directory itself and not what is in it.
+    /// `d`: lists a directory itself instead of its entries.
     pub(in crate::control) itself: bool,
-    /// `t`, `S` and `r`; without them the order is the file system's.
+    /// `t`, `S` and `r`: the order; `None` is the order of the file system.
     pub(in crate::control) order: Option<Order>,
 }
 
-/// In which order entries are listed.
+/// The order in which entries are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::control) struct Order {
     pub(in crate::control) by: By,
-    /// `r`: the other way round.
+    /// `r`: reverses the order.
     pub(in crate::control) reverse: bool,
 }
 
-/// What entries are sorted by. Those that are equal in it are sorted by name.
+/// What entries are sorted by. Equal entries are sorted by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::control) enum By {
-    /// The bytes of the name.
+    /// By the bytes of the name.
     Name,
-    /// The time of modification, the latest first.
+    /// By the time of modification, latest first.
     Time,
-    /// The size, the largest first.
+    /// By the size, largest first.
     Size,
 }
 
 impl Options {
-    /// Reads the options in front of a path, and returns what stands behind them. A word with a
-    /// dash is one, unless what begins with it is the name of something that is there.
+    /// Reads the options in front of a path, and returns the rest. A word that begins with a
+    /// dash is an option, unless the text from there on is the name of an existing file.
     pub(in crate::control) fn read(
         text: &[u8],
         is_there: impl Fn(&[u8]) -> bool,
@@ -46,7 +46,7 @@ impl Options {
             rest = behind.trim_ascii_start();
             match word {
                 b"--" => break,
-                // a word such as --all has no letters
+                // words such as --all are ignored
                 [b'-', b'-', ..] => {}
                 letters => letters.iter().for_each(|&letter| options.take(letter)),
             }
@@ -54,7 +54,7 @@ impl Options {
         (options, rest)
     }
 
-    /// Of two letters that contradict each other the last one counts, as for `ls`.
+    /// Applies one letter. Of two that contradict each other the last one counts, as for `ls`.
     fn take(&mut self, letter: u8) {
         let (by, reverse) = self.order.map_or((None, false), |it| (Some(it.by), it.reverse));
         let (by, reverse) = match letter {

@@ -2,18 +2,18 @@
 
 use crate::control::syntax::SyntaxError;
 
-/// A pathname as the client typed it. Holds no NUL, CR or LF.
+/// A pathname as the client sent it. It contains no NUL, CR or LF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pathname(Vec<u8>);
 
 impl Pathname {
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A password on its way to the check. `Debug` does not show it.
+/// A password on its way to the check. `Debug` prints `***`.
 pub struct Secret(Vec<u8>);
 
 impl Secret {
@@ -21,7 +21,7 @@ impl Secret {
         Self(text.to_vec())
     }
 
-    /// For the check alone.
+    /// Returns the password. Only the check may use it.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -40,19 +40,19 @@ pub(in crate::control) fn pathname(text: &[u8]) -> Result<Pathname, SyntaxError>
     Ok(Pathname(text.to_vec()))
 }
 
-/// A restart offset: at most 2^63-1, which is what a file can hold.
+/// Reads a restart offset: at most 2^63-1, the maximum size of a file.
 pub(in crate::control) fn offset(text: &[u8]) -> Result<u64, SyntaxError> {
     i64::try_from(number(text)?).map(i64::cast_unsigned).map_err(|_| SyntaxError::BadNumber)
 }
 
 pub(in crate::control) fn number(text: &[u8]) -> Result<u64, SyntaxError> {
     let text = words(text)?;
-    // `parse` would take a plus sign
+    // `parse` would accept a plus sign
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or(SyntaxError::BadNumber)
 }
 
-/// The size of ALLO, whose record size does not matter here (RFC 959 §4.1.3).
+/// Reads the size of ALLO, and ignores its record size (RFC 959 §4.1.3).
 pub(in crate::control) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
     let text = words(text)?;
     let mut words = text.split_ascii_whitespace();
@@ -66,12 +66,12 @@ pub(in crate::control) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
     }
 }
 
-/// UTF-8 text of one or more words, without blanks around it.
+/// Reads UTF-8 text of one or more words, and trims blanks around it.
 pub(in crate::control) fn words(text: &[u8]) -> Result<&str, SyntaxError> {
     std::str::from_utf8(text.trim_ascii()).map_err(|_| SyntaxError::BadArgument)
 }
 
-/// The first word and what stands behind the space after it.
+/// Splits a text into its first word and what follows the next space.
 pub(super) fn word_and_rest(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
     let space =
         text.iter().position(|&byte| byte == b' ').ok_or(SyntaxError::MissingArgument)?;

@@ -1,15 +1,15 @@
-//! Times, and the commands that set one.
+//! Times, and the arguments of commands that set one.
 
 use time::{Date, Month, PrimitiveDateTime, Time};
 
 use super::text::{Pathname, number, pathname, word_and_rest, words};
 use crate::control::syntax::SyntaxError;
 
-/// A moment in seconds since 1970 in UTC.
+/// A time in seconds since 1970, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(pub i64);
 
-/// `YYYYMMDDHHMMSS`, with a fraction that does not matter (RFC 3659 §2.3). A date that does
+/// Reads `YYYYMMDDHHMMSS`; a fraction of a second is ignored (RFC 3659 §2.3). A date that does
 /// not exist is refused.
 pub(in crate::control) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
     let text = words(text)?;
@@ -29,7 +29,7 @@ pub(in crate::control) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
     }
     let month = Month::try_from(small(4)).map_err(|_| SyntaxError::BadTime)?;
     let date = Date::from_calendar_date(year.into(), month, small(6));
-    // a leap second is the first of the next minute
+    // a leap second counts as the first second of the next minute
     let leap = small(12) == 60;
     let time = Time::from_hms(small(8), small(10), if leap { 59 } else { small(12) });
     match (date, time) {
@@ -41,7 +41,7 @@ pub(in crate::control) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
     }
 }
 
-/// Earlier ones cannot be written (RFC 3659 §2.3).
+/// The first year that can be written (RFC 3659 §2.3).
 const FIRST_YEAR: u16 = 1000;
 
 pub(in crate::control) fn time_and_path(
@@ -51,15 +51,16 @@ pub(in crate::control) fn time_and_path(
     Ok((time_val(first)?, pathname(rest)?))
 }
 
-/// MDTM as a setter, which older clients use: a time, perhaps with minutes from UTC behind a
-/// sign, and a path; and the whole as a path, for a name may begin with digits as well.
+/// The argument of MDTM as a command that sets a time, which older clients send: a time,
+/// perhaps with an offset from UTC in minutes, and a path. A name may begin with digits too, so
+/// the whole argument is kept as a path as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPath {
-    /// The time.
+    /// The time to set.
     pub moment: Moment,
-    /// What stands behind it.
+    /// The path that follows the time.
     pub path: Pathname,
-    /// All of it.
+    /// The whole argument as a path.
     pub whole: Pathname,
 }
 
@@ -76,8 +77,8 @@ pub(in crate::control) fn timed_path(text: &[u8]) -> Result<TimedPath, SyntaxErr
     Ok(TimedPath { moment: Moment(at), path: pathname(rest)?, whole: pathname(text)? })
 }
 
-/// What SITE UTIME sets: the time and the path of the form that a line has, and of the other form
-/// if it has both.
+/// The argument of SITE UTIME. It has two forms; if a line fits both, `second` holds the other
+/// reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPaths {
     first: (Moment, Pathname),
@@ -85,7 +86,7 @@ pub struct TimedPaths {
 }
 
 impl TimedPaths {
-    /// The one whose path is there, if only one is; the first otherwise.
+    /// Returns the second reading if only its path exists; otherwise the first.
     pub fn meant(&self, is_there: impl Fn(&Pathname) -> bool) -> (Moment, &Pathname) {
         let second = self.second.as_ref();
         let second = second.filter(|(_, path)| !is_there(&self.first.1) && is_there(path));
@@ -94,8 +95,8 @@ impl TimedPaths {
     }
 }
 
-/// SITE UTIME in both of its forms: `path` with the times of access, modification and creation
-/// and the word `UTC` behind it, and `YYYYMMDDHHMM[SS] path`.
+/// Reads both forms of SITE UTIME: `path` followed by the times of access, modification and
+/// creation and the word `UTC`; and `YYYYMMDDHHMM[SS] path`.
 pub(in crate::control) fn utime(text: &[u8]) -> Result<TimedPaths, SyntaxError> {
     let after = || {
         let (first, rest) = word_and_rest(text)?;

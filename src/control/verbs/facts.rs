@@ -12,9 +12,9 @@ use crate::data::{listing, text};
 use crate::log::Event;
 use crate::vfs::{FileKind, Told, VirtualPath};
 
-/// SIZE: what RETR would send in the current type (RFC 3659 §4), or of an upload of the user's
-/// own that has failed, how much of it is here. In ASCII type that takes
-/// reading the file, so a very large one is not counted.
+/// SIZE: how many bytes RETR would send in the current type (RFC 3659 §4); or how much has
+/// arrived of a failed upload of this user. In ASCII type the file must be read for it, so a
+/// very large one is refused.
 pub(crate) fn size(
     session: &mut Session,
     verb: &Verb,
@@ -40,15 +40,15 @@ pub(crate) fn size(
     Ok(Reply::value(count.to_string()))
 }
 
-/// MDTM.
+/// MDTM with a path.
 pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let entry = user.tree.shown(&user.path(path))?;
     Ok(Reply::value(listing::time_val(entry.modified)))
 }
 
-/// MFMT, and SITE UTIME once it is known which file it means. The reply tells what the time is now, from the draft that names
-/// MFMT (draft-somers-ftp-mfxx §3.1).
+/// MFMT, and SITE UTIME once it is known which file it means. The reply contains the time that
+/// is now set, in the form of the draft that defines MFMT (draft-somers-ftp-mfxx §3.1).
 pub(crate) fn modify(
     session: &Session,
     verb: &Verb,
@@ -60,7 +60,7 @@ pub(crate) fn modify(
     Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
 }
 
-/// SITE UTIME. A line may fit both of its forms; then it means the name that is there.
+/// SITE UTIME. If a line fits both forms, the file that exists is meant.
 pub(crate) fn utime(
     session: &Session,
     verb: &Verb,
@@ -71,9 +71,9 @@ pub(crate) fn utime(
     modify(session, verb, at, path)
 }
 
-/// MDTM with what looks like a time. Its argument is a pathname (RFC 3659 §3.1): if something has
-/// the whole of it for a name it is a question, which takes the question's letter, and sets
-/// nothing. Only otherwise is it the setter that older clients send.
+/// MDTM with something that looks like a time. The argument is a pathname (RFC 3659 §3.1): if a
+/// file has the whole argument for its name, the command asks for its time, needs the
+/// permission for that, and sets nothing. Otherwise it sets a time, as older clients use it.
 pub(crate) fn modify_old(
     session: &Session,
     verb: &Verb,
@@ -90,8 +90,8 @@ pub(crate) fn modify_old(
     Ok(Reply::value(set(session, verb, timed.moment, &path)?))
 }
 
-/// Gives the time that the file system has kept: one that is too far away becomes the nearest
-/// it can hold.
+/// Sets the time, and returns the one that the file system has stored: it may round, or limit a
+/// time that is out of its range.
 fn set(
     session: &Session,
     verb: &Verb,

@@ -1,4 +1,4 @@
-//! SYST, FEAT, HELP, STAT and the SITE commands that say or set something of the session.
+//! SYST, FEAT, HELP, STAT and the SITE commands that show or set parameters of the session.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::control::session::Session;
 use crate::control::state::{Login, Parameters, Setup, User};
 use crate::data::listing::Fact;
 
-/// FEAT: a line for each row that has one, in the order of the alphabet (RFC 2389 §3.2).
+/// FEAT: one line for each row that has a feature, in alphabetical order (RFC 2389 §3.2).
 pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
     let mut lines: Vec<String> = VERBS
         .iter()
@@ -24,25 +24,26 @@ pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
     Reply::lines(Code::SystemStatus, "Extensions", lines.concat().into_bytes(), "End")
 }
 
-/// All facts, with a mark behind those that are chosen (RFC 3659 §7.8).
+/// Returns all facts, with a mark after those that are chosen (RFC 3659 §7.8).
 fn marked_facts(parameters: &Parameters) -> String {
     let mark = |fact| if parameters.facts.has(fact) { "*;" } else { ";" };
     Fact::ALL.into_iter().flat_map(|fact| [fact.name(), mark(fact)]).collect()
 }
 
-/// HELP. SITE and OPTS stand for all that may follow them.
+/// HELP: the first words of all names. SITE and OPTS represent all commands that begin with
+/// them.
 pub(crate) fn help() -> Reply {
     let names = VERBS.iter().map(|verb| first_word(verb.name()));
     columns("Commands", names, "HELP command explains one")
 }
 
-/// SITE HELP.
+/// SITE HELP: the SITE commands.
 pub(crate) fn site_help() -> Reply {
     let names = VERBS.iter().filter_map(|verb| verb.name().strip_prefix("SITE "));
     columns("SITE commands", names, "End")
 }
 
-/// Each name once, eight in a line.
+/// Lists each name once, eight per line.
 fn columns(first: &str, names: impl Iterator<Item = &'static str>, last: &str) -> Reply {
     let mut once: Vec<_> = names.collect();
     once.dedup();
@@ -55,8 +56,7 @@ fn first_word(name: &'static str) -> &'static str {
     name.split_once(' ').map_or(name, |(first, _)| first)
 }
 
-/// HELP with a command. HELP SITE is where RFC 959 §4.1.3 sends those who ask for the words
-/// behind SITE.
+/// HELP with a command. RFC 959 §4.1.3 names HELP SITE as the way to list the SITE commands.
 pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
     let is = |known: &str| known.eq_ignore_ascii_case(name);
     let named =
@@ -69,12 +69,12 @@ pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
     Ok(Reply::lines(Code::Help, "Help", lines.concat().into_bytes(), "End"))
 }
 
-/// SYST: what clients must see to read our listings as those of Unix.
+/// SYST. With this answer clients read our listings as those of Unix.
 pub(crate) fn system() -> Reply {
     Reply::new(Code::SystemType, "UNIX Type: L8")
 }
 
-/// STAT without a path (RFC 959 §4.1.3).
+/// STAT without a path: describes the session (RFC 959 §4.1.3).
 pub(crate) fn stat(session: &Session) -> Reply {
     let parameters = &session.state.parameters;
     let kind = match parameters.transfer_type {
@@ -98,18 +98,18 @@ pub(crate) fn stat(session: &Session) -> Reply {
     Reply::lines(Code::SystemStatus, "Status", lines.into_bytes(), "No transfer is running")
 }
 
-/// SITE UMASK.
+/// SITE UMASK: shows the mask.
 pub(crate) fn umask(user: &User) -> Reply {
     Reply::ok(format!("Current UMASK is {:03o}", user.umask))
 }
 
-/// SITE UMASK with a mask.
+/// SITE UMASK with a mask: sets it.
 pub(crate) fn set_umask(user: &mut User, mask: u32) -> Reply {
     let old = std::mem::replace(&mut user.umask, mask);
     Reply::ok(format!("UMASK set to {mask:03o} (was {old:03o})"))
 }
 
-/// SITE IDLE.
+/// SITE IDLE: shows the idle timeout.
 pub(crate) fn idle(user: &User) -> Reply {
     Reply::ok(match user.idle_timeout {
         Some(time) => format!("Idle timeout is {} seconds", time.as_secs()),
@@ -117,7 +117,7 @@ pub(crate) fn idle(user: &User) -> Reply {
     })
 }
 
-/// SITE IDLE with seconds: never longer than the administrator allows.
+/// SITE IDLE with seconds: sets the idle timeout, up to the configured one.
 pub(crate) fn set_idle(user: &mut User, seconds: u64) -> Result<Reply, Refusal> {
     let wanted = Duration::from_secs(seconds);
     let most = user.account.user.rules.limits.idle_timeout.unwrap_or(LONGEST_IDLE);
@@ -128,5 +128,5 @@ pub(crate) fn set_idle(user: &mut User, seconds: u64) -> Result<Reply, Refusal> 
     Ok(idle(user))
 }
 
-/// A day, where there is no idle timeout.
+/// Maximum of SITE IDLE if no idle timeout is configured: a day.
 const LONGEST_IDLE: Duration = Duration::from_secs(24 * 3600);

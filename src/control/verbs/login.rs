@@ -13,21 +13,21 @@ use crate::control::counters::LoginResult;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
-use crate::control::state::{Login, State, User};
+use crate::control::state::{Login, SessionState, User};
 use crate::control::verbs::security;
 use crate::hook::Owner;
 use crate::log::Event;
 use crate::rights::{self, Acting};
 use crate::vfs::{Files, FsError, Home, Uploader, VirtualPath};
 
-/// How long a wrong password takes to be refused the first time; each further one takes as
-/// long again. It hides whether there is such a user, and it slows guessing.
+/// Delay of the reply to the first wrong password; each further one adds this much. It hides
+/// whether the user exists, and slows down guessing.
 const PENALTY: Duration = Duration::from_millis(500);
 
-/// How long a login may wait for the check of its password where there is no `login_timeout`.
+/// How long a login may wait for the check of its password if there is no `login_timeout`.
 const WAITING: Duration = Duration::from_secs(60);
 
-/// USER. The answer is the same whether there is such a user or not.
+/// USER. The reply does not tell whether the user exists.
 pub(crate) fn user(session: &mut Session, name: &[u8]) -> Result<Reply, Refusal> {
     may_come(session, name)?;
     let anonymous = session.settings.users.is_anonymous(name);
@@ -41,7 +41,7 @@ pub(crate) fn user(session: &mut Session, name: &[u8]) -> Result<Reply, Refusal>
     Ok(Reply::new(Code::NeedPassword, text))
 }
 
-/// PASS.
+/// PASS: checks the password and logs the user in.
 pub(crate) fn password(
     session: &mut Session,
     verb: &Verb,
@@ -49,10 +49,10 @@ pub(crate) fn password(
 ) -> Result<Answer, Refusal> {
     let name = match std::mem::take(&mut session.state.login) {
         Login::Named(name) => name,
-        Login::Out => return Err(Refusal::Sequence("USER first")),
+        Login::Out => return Err(Refusal::Sequence("Send USER first")),
         logged_in @ Login::In(_) => {
             session.state.login = logged_in;
-            return Err(Refusal::Sequence("You are logged in"));
+            return Err(Refusal::Sequence("You are already logged in"));
         }
     };
     may_come(session, &name)?;
@@ -67,14 +67,15 @@ pub(crate) fn password(
     Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
-/// Somebody who has been here for long must not log in as it was then.
+/// Checks that a login under this name may go on. The session takes the current settings first,
+/// because an old connection must not log in by outdated ones.
 fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
     session.settings = session.shared.settings();
     security::may_name(session, name)
 }
 
-// Steps of a login, one after the other and not one in the other: each page that a thread's stack
-// has touched stays its own, and an idle session should have few.
+// The steps of a login are separate calls, one after the other, to keep the stack shallow: each
+// page that a thread's stack has touched stays allocated, and an idle session should have few.
 
 #[inline(never)]
 fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
@@ -88,7 +89,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, password, AuthError::NoCertificate, asked)),
         Err(AuthError::Busy) if session.live.ended().is_some() => Err(ended(session)),
-        // its time is over already
+        // its waiting time is over already
         Err(AuthError::Busy) => {
             session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
             session.shared.counters.logins.count(LoginResult::Busy);
@@ -98,7 +99,8 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     }
 }
 
-/// Whose events the programs of hooks are told: anonymous users are told apart by their addresses.
+/// Returns the owner of the events that hook programs get: anonymous users are distinguished by
+/// address.
 fn hook_owner(session: &Session, account: &Account) -> Owner {
     if account.is_anonymous() {
         Owner::anonymous(session.peer.ip())
@@ -107,7 +109,7 @@ fn hook_owner(session: &Session, account: &Account) -> Owner {
     }
 }
 
-/// Waits until the program of `on_login` can be handed the login.
+/// Waits until the program of `on_login` can take the event.
 #[inline(never)]
 fn await_program(
     session: &mut Session,
@@ -125,13 +127,13 @@ fn await_program(
     session.await_room(owner, verb, until).map_err(|_| Refusal::LoginBusy)
 }
 
-/// From here on this thread is the user's for the system.
+/// Makes this thread act as the system user of the account (`run_as`).
 #[inline(never)]
 fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
     rights::act_as(account.user.run_as.as_deref()).map_err(Refusal::NotThatUser)
 }
 
-/// The home, which is made first if it is missing and may be.
+/// Opens the home. It is created first if it is missing and `create_home` allows it.
 #[inline(never)]
 fn home(account: &Account) -> Result<Home, FsError> {
     let config::User { home, rules, run_as, .. } = &*account.user;
@@ -158,7 +160,7 @@ fn enter(
         return Err(ended(session));
     }
     session.shared.counters.logins.count(LoginResult::Good);
-    // what the client has tried before it logged in was not meant badly
+    // the client is no attacker, so what it tried before the login does not count
     session.refused = 0;
     session.state.login = Login::In(Box::new(User {
         umask: rules.files.umask,
@@ -169,8 +171,8 @@ fn enter(
         account,
         _acting: acting,
     }));
-    // the settings may have changed since they were asked, and who ended the sessions of removed
-    // users may not have seen this one
+    // the settings may have changed during the check of the password, and the search for
+    // sessions of removed users may not have seen this one
     let now = session.shared.settings();
     if Arc::ptr_eq(&now, &session.settings) {
         return Ok(());
@@ -184,12 +186,12 @@ fn enter(
     Ok(())
 }
 
-/// Of a login whose session must end.
+/// Returns the refusal for a login whose session must end.
 fn ended(session: &Session) -> Refusal {
     Refusal::Ended(session.live.ended().unwrap_or("Session ends"))
 }
 
-/// Tells the log, the administrator's program and `ftpd users` of the login.
+/// Reports the login to the log, the hook program and `ftpd users`.
 #[inline(never)]
 pub(crate) fn told(session: &Session) {
     if let Login::In(user) = &session.state.login {
@@ -199,7 +201,8 @@ pub(crate) fn told(session: &Session) {
     session.happened(Occasion::Login, &VirtualPath::root(), None, None);
 }
 
-/// Anonymous users are told apart by their addresses: none goes on with another one's upload.
+/// Returns the owner of the user's uploads. Anonymous users are distinguished by address, so
+/// that none continues an upload of another one.
 fn uploader(session: &Session, account: &Account) -> Uploader {
     let mut owner = account.name.clone().into_bytes();
     let mut share = owner.clone();
@@ -210,7 +213,7 @@ fn uploader(session: &Session, account: &Account) -> Uploader {
     Uploader::new(owner, &share, account.user.run_as.clone())
 }
 
-/// What one customer has: an IPv4 address, or an IPv6 /64.
+/// Returns the network that one customer usually has: an IPv4 address, or an IPv6 /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -230,35 +233,35 @@ fn refuse(
     session.live.owe(until);
     session.log(&Event::LoginFailed(name, &why.to_string()));
     session.shared.counters.logins.count(why.into());
-    // whose password was right is only too many
+    // the password was right, so this is no failed guess
     if why != AuthError::TooManySessions {
         session.blame_login(name, password);
     }
-    // not a wait for the client: one that goes away meanwhile would be spared
+    // this does not listen to the client: one that goes away must not shorten the delay
     session.live.rest(until);
     let most = session.settings.config.server.login.max_attempts;
     Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }
 
-/// REIN: as it was after the greeting; the control connection stays. So does its TLS, on
-/// purpose: RFC 4217 §11 would go back to clear text, and the next password with it.
+/// REIN: the session is as after the greeting, and the control connection stays open. Its TLS
+/// stays too, deliberately: RFC 4217 §11 would return to clear text, and with it the next
+/// password.
 pub(crate) fn reinitialize(session: &mut Session) -> Reply {
     session.drop_setup();
     session.log_out();
-    session.state = State::new(session.implicit);
+    session.state = SessionState::new(session.implicit);
     Reply::new(Code::ServiceReady, "Ready for a new user")
 }
 
-/// HOST: there is one host, which has every name; but once somebody has logged in, it is
-/// chosen (RFC 7151 §3.2).
+/// HOST: the server is one host, and accepts every name; but not after a login (RFC 7151 §3.2).
 pub(crate) fn host(session: &Session) -> Result<Reply, Refusal> {
     match session.state.login {
-        Login::In(_) => Err(Refusal::Sequence("HOST comes before USER")),
+        Login::In(_) => Err(Refusal::Sequence("HOST must come before USER")),
         Login::Out | Login::Named(_) => Ok(Reply::new(Code::ServiceReady, "Host accepted")),
     }
 }
 
-/// QUIT.
+/// QUIT: ends the session.
 pub(crate) fn quit() -> Answer {
     Answer::End(Reply::new(Code::Closing, "Goodbye"), "QUIT")
 }

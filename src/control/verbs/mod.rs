@@ -1,4 +1,5 @@
-//! The handlers, by family. A handler gets what its command says and gives one reply.
+//! The handlers of the commands, by family. A handler gets the parsed command and returns one
+//! reply.
 
 pub(super) mod facts;
 pub(super) mod info;

@@ -1,5 +1,5 @@
-//! TYPE, STRU, MODE and the commands that set up a data connection (RFC 959 §4.1.2,
-//! RFC 2428), and those for later transfers.
+//! TYPE, STRU, MODE, the commands that set up a data connection (RFC 959 §4.1.2, RFC 2428), and
+//! those that set something for later commands.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -13,10 +13,11 @@ use crate::control::syntax::SyntaxError;
 use crate::data::Passive;
 use crate::data::listing::{Fact, Facts};
 
-/// Below this, ports belong to services and not to clients (RFC 2577 §3).
+/// The first port that PORT may name: lower ones belong to services and not to clients (RFC
+/// 2577 §3).
 const FIRST_USER_PORT: u16 = 1024;
 
-/// TYPE.
+/// TYPE: chooses ASCII or binary transfers.
 pub(crate) fn transfer_type(
     parameters: &mut Parameters,
     wanted: TransferType,
@@ -25,35 +26,35 @@ pub(crate) fn transfer_type(
         TransferType::Ascii => "Type set to A",
         TransferType::Image => "Type set to I",
         TransferType::Other => {
-            return Err(Refusal::NotForThat("Types are A, A N, I and L 8"));
+            return Err(Refusal::NotForThat("The types are A, A N, I and L 8"));
         }
     };
     parameters.transfer_type = wanted;
     Ok(Reply::ok(text))
 }
 
-/// STRU: files only (RFC 959 §3.1.2).
+/// STRU: only file structure is supported (RFC 959 §3.1.2).
 pub(crate) fn structure(letter: u8) -> Result<Reply, Refusal> {
     match letter {
         b'F' => Ok(Reply::ok("Structure set to F")),
-        b'R' | b'P' => Err(Refusal::NotForThat("The structure is F")),
+        b'R' | b'P' => Err(Refusal::NotForThat("The only structure is F")),
         _ => Err(SyntaxError::BadArgument.into()),
     }
 }
 
-/// MODE: stream only (RFC 959 §3.4).
+/// MODE: only stream mode is supported (RFC 959 §3.4).
 pub(crate) fn mode(letter: u8) -> Result<Reply, Refusal> {
     match letter {
         b'S' => Ok(Reply::ok("Mode set to S")),
-        b'B' | b'C' | b'Z' => Err(Refusal::NotForThat("The mode is S")),
+        b'B' | b'C' | b'Z' => Err(Refusal::NotForThat("The only mode is S")),
         _ => Err(SyntaxError::BadArgument.into()),
     }
 }
 
-/// PORT and EPRT: the client's own address alone, unless FXP is allowed.
+/// PORT and EPRT: only the client's own address is accepted, unless FXP is allowed.
 pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
-    // lftp on ::1 names no address at all, and means its own
+    // lftp on ::1 sends the unspecified address, and means its own
     let own = to.ip() == Ipv6Addr::UNSPECIFIED && session.peer.is_ipv6();
     let ip = if own { session.peer.ip() } else { to.ip().to_canonical() };
     let to = SocketAddr::new(ip, to.port());
@@ -64,7 +65,7 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
     if !own || to.port() < FIRST_USER_PORT {
         return Err(Refusal::Bounce);
     }
-    // a link-local address means nothing without the interface it belongs to
+    // a link-local address needs the interface that it belongs to
     let to = match (to, session.peer) {
         (SocketAddr::V6(mut v6), SocketAddr::V6(peer)) => {
             v6.set_scope_id(peer.scope_id());
@@ -74,10 +75,10 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
     };
     session.drop_setup();
     session.state.parameters.setup = Setup::Active(to);
-    Ok(Reply::ok("Will connect to you"))
+    Ok(Reply::ok("Will connect to this address"))
 }
 
-/// PASV.
+/// PASV: opens a port for the client, over IPv4.
 pub(crate) fn passive(session: &mut Session) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
     let IpAddr::V4(own) = session.local.ip() else { return Err(Refusal::PassiveOnIpv6) };
@@ -86,7 +87,7 @@ pub(crate) fn passive(session: &mut Session) -> Result<Reply, Refusal> {
     Ok(Reply::passive(address, port))
 }
 
-/// EPSV.
+/// EPSV: opens a port for the client, or accepts EPSV ALL.
 pub(crate) fn extended_passive(
     session: &mut Session,
     wanted: Extended,
@@ -109,7 +110,7 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
     if parameters.epsv_all { Err(Refusal::EpsvAll) } else { Ok(()) }
 }
 
-/// The old listener goes first: a session has one port at most.
+/// Opens a passive port. The previous one is closed first, so that a session has one at most.
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
     let owner = (!session.settings.config.server.data.allow_fxp).then(|| session.peer.ip());
@@ -120,13 +121,13 @@ fn listen(session: &mut Session) -> Result<u16, Refusal> {
     Ok(port)
 }
 
-/// REST: remembered for the next transfer (RFC 3659 §5).
+/// REST: sets the offset of the next transfer (RFC 3659 §5).
 pub(crate) fn restart(parameters: &mut Parameters, offset: u64) -> Reply {
     parameters.restart = offset;
     Reply::new(Code::NeedMore, format!("Next transfer begins at {offset}"))
 }
 
-/// OPTS MLST (RFC 3659 §7.9).
+/// OPTS MLST: chooses the facts of listings (RFC 3659 §7.9).
 pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
     parameters.facts = facts;
     let chosen = Fact::ALL.into_iter().filter(|&fact| facts.has(fact));
@@ -134,8 +135,8 @@ pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
     Reply::ok(format!("MLST OPTS {names}").trim_end())
 }
 
-/// OPTS UTF8: names are bytes, which is UTF-8 to those who send UTF-8. An option that is
-/// refused for good is 501 (RFC 2389 §4).
+/// OPTS UTF8: names are sent as they are stored, so it changes nothing. OFF is refused with 501
+/// (RFC 2389 §4).
 pub(crate) fn opts_utf8(on: bool) -> Result<Reply, Refusal> {
     if on { Ok(Reply::ok("UTF8 is on")) } else { Err(SyntaxError::BadArgument.into()) }
 }

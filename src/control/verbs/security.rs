@@ -8,18 +8,18 @@ use crate::control::session::Session;
 use crate::control::state::Protection;
 use crate::tls::{Layer, Peer};
 
-/// What AUTH may ask for: three names for one thing, of which clients use all.
+/// The mechanisms that AUTH accepts: three names of TLS, all of which are in use by clients.
 const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
 
-/// AUTH: the reply goes out in clear text, and then TLS begins (RFC 4217 §4). What the client
-/// has sent behind it was not protected and is not obeyed.
+/// AUTH: the reply is sent in clear text, and then TLS begins (RFC 4217 §4). What the client
+/// has sent after it was not protected and is not carried out.
 pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Answer, Refusal> {
     let tls = session.settings.tls.as_ref().ok_or(Refusal::NoTls)?;
     if session.connection.is_secure() {
-        return Err(Refusal::Sequence("TLS has begun already"));
+        return Err(Refusal::Sequence("TLS is already in use"));
     }
     if !MECHANISMS.iter().any(|known| known.eq_ignore_ascii_case(mechanism)) {
-        return Err(Refusal::NotForThat("The mechanism is TLS"));
+        return Err(Refusal::NotForThat("The only mechanism is TLS"));
     }
     if session.connection.has_unread() {
         return Err(Refusal::Injected);
@@ -31,10 +31,10 @@ pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Answer, Ref
     Ok(Answer::StartTls(Reply::new(Code::SecurityOk, "TLS begins"), own))
 }
 
-/// PBSZ: TLS needs no buffer size, but wants to be asked (RFC 4217 §8).
+/// PBSZ: TLS needs no buffer size, but clients must ask for it (RFC 4217 §8).
 pub(crate) fn buffer_size(session: &mut Session, _size: u64) -> Result<Reply, Refusal> {
     if !session.connection.is_secure() {
-        return Err(Refusal::Sequence("AUTH TLS first"));
+        return Err(Refusal::Sequence("Send AUTH TLS first"));
     }
     let protection = &mut session.state.parameters.protection;
     if *protection == Protection::Clear {
@@ -43,29 +43,29 @@ pub(crate) fn buffer_size(session: &mut Session, _size: u64) -> Result<Reply, Re
     Ok(Reply::ok("PBSZ=0"))
 }
 
-/// PROT (RFC 4217 §9).
+/// PROT: chooses the protection of data connections (RFC 4217 §9).
 pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal> {
     if session.state.parameters.protection == Protection::Clear {
-        return Err(Refusal::Sequence("PBSZ 0 first"));
+        return Err(Refusal::Sequence("Send PBSZ 0 first"));
     }
     let wanted = match level {
         b'P' => Protection::Private,
         b'C' if session.required().data => return Err(Refusal::ProtectionStays),
         b'C' => Protection::Sized,
         b'S' | b'E' => return Err(Refusal::ProtectionUnknown),
-        _ => return Err(Refusal::NotForThat("The level is P or C")),
+        _ => return Err(Refusal::NotForThat("The level must be P or C")),
     };
     session.state.parameters.protection = wanted;
     Ok(Reply::ok(if wanted == Protection::Private {
-        "Data is private"
+        "Data connections use TLS"
     } else {
-        "Data is clear"
+        "Data connections use clear text"
     }))
 }
 
-/// Whether a login under this name may go on without TLS. Where that depends on the user, a name
-/// that nobody has is refused like that of a user who needs TLS, so that the refusal does not tell
-/// which of the two it is.
+/// Checks that a login under this name may go on without TLS. Where that depends on the user,
+/// unknown names are refused like those of users who need TLS, so that the refusal does not
+/// reveal which names exist.
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     let config = &session.settings.config;
     let user = config.active(name);
@@ -76,14 +76,15 @@ pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the client has shown the certificate that the account is bound to.
+/// Returns whether the client has shown the certificate that the account requires.
 pub(super) fn has_certificate(session: &Session, account: &Account) -> bool {
     let Some(wanted) = &account.user.tls_client else { return true };
     let peer = session.connection.layer().and_then(Layer::peer);
     peer.is_some_and(|peer| names(&peer, wanted))
 }
 
-/// A subject is compared as it is; a fingerprint with or without colons, in any case.
+/// Compares the client's certificate with the wanted one: a subject exactly, a fingerprint with
+/// or without colons and in any case.
 fn names(peer: &Peer, wanted: &str) -> bool {
     let plain = |text: &str| text.replace(':', "").to_ascii_uppercase();
     let prefix = wanted.get(..7).filter(|prefix| prefix.eq_ignore_ascii_case("sha256:"));
@@ -91,7 +92,7 @@ fn names(peer: &Peer, wanted: &str) -> bool {
     peer.subject == wanted || plain(&peer.fingerprint) == plain(digits)
 }
 
-/// CCC: back to clear text is a way to be robbed of what follows.
+/// CCC: always refused, because clear text would expose what follows.
 pub(crate) fn clear_control() -> Result<Reply, Refusal> {
     Err(Refusal::ProtectionStays)
 }

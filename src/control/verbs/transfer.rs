@@ -18,8 +18,8 @@ use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer};
 use crate::vfs::{FsError, Prepared, Store, Upload, VirtualPath};
 
-/// RETR. The file is opened before the data connection, so that a file that cannot be had
-/// costs the client nothing.
+/// RETR. The file is opened before the data connection, so that a missing file costs the client
+/// no data connection.
 pub(crate) fn retrieve(
     session: &mut Session,
     verb: &Verb,
@@ -31,7 +31,7 @@ pub(crate) fn retrieve(
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
     if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
-        let why = io::Error::other("others may not read it (world_readable_only)");
+        let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
     let rate = Arc::clone(&user.account.download);
@@ -69,7 +69,7 @@ pub(crate) fn retrieve(
     Ok(complete())
 }
 
-/// Whether the mode of a file lets everybody read it.
+/// Returns whether the mode of a file lets everybody read it.
 fn is_world_readable(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
 }
@@ -97,13 +97,14 @@ pub(crate) fn store(
     let (file, size) = session.user()?.tree.read_shown(&path)?;
     let at = located(session, verb, &file, size, restart)?;
     if at.inside {
-        // there is no such place in the file
+        // the offset corresponds to no byte of the file
         return Err(Refusal::BadRestart);
     }
     upload(session, verb, &path, Store::At(at.offset))
 }
 
-/// APPE. If SIZE was asked before, the client believes the end to be where SIZE has told.
+/// APPE. If the client has asked for SIZE before, it takes the reported size for the end of the
+/// file.
 pub(crate) fn append(
     session: &mut Session,
     verb: &Verb,
@@ -116,7 +117,7 @@ pub(crate) fn append(
     upload(session, verb, &path, Store::Append(told))
 }
 
-/// STOU. The 150 names the file, in the words of RFC 1123 §4.1.2.9.
+/// STOU. The 150 reply names the file, in the form of RFC 1123 §4.1.2.9.
 pub(crate) fn store_unique(
     session: &mut Session,
     verb: &Verb,
@@ -130,7 +131,7 @@ pub(crate) fn store_unique(
     receive(session, verb, upload, mark)
 }
 
-/// A path as it can be used from the working directory.
+/// Returns a path in a form that can be used from the working directory.
 fn short_name<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
     if path.parent() == user.cwd { path.name() } else { path.as_bytes() }
 }
@@ -148,9 +149,8 @@ fn upload(
     receive(session, verb, upload, Mark::opening("Opening data connection"))
 }
 
-/// Receives an upload that is prepared. One that cannot be made has cost the client no data
-/// connection by now, and one without a data connection leaves nothing behind and takes nothing
-/// over.
+/// Receives a prepared upload. If it cannot be prepared, the client has made no data connection
+/// in vain; if there is no data connection, it leaves nothing behind and takes nothing over.
 fn receive(
     session: &mut Session,
     verb: &Verb,
@@ -174,7 +174,7 @@ fn receive(
                 Ok(Moved { path, size })
             }
             Err(why) => {
-                // what our disk could not take is of no use to anybody
+                // an upload that could not be stored is of no use for a restart
                 upload.fail(!matches!(why, DataError::Write(_)));
                 Err(why)
             }
@@ -188,8 +188,8 @@ fn receive(
     Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
 }
 
-/// Where a restart in ASCII type lies in a file of this size. That takes reading what comes
-/// before, so a restart beyond what SIZE would count is refused.
+/// Returns where a restart in ASCII type lies in a file of this size. What precedes it must be
+/// read, so an offset beyond what SIZE would count is refused.
 fn located(
     session: &mut Session,
     verb: &Verb,
@@ -197,7 +197,7 @@ fn located(
     size: u64,
     restart: u64,
 ) -> Result<At, Refusal> {
-    // no byte of a file is more than two on the wire
+    // a byte of a file takes two bytes on the wire at most
     if restart > size.saturating_mul(2) {
         return Err(Refusal::BadRestart);
     }
@@ -208,18 +208,19 @@ fn located(
     found.ok_or(Refusal::BadRestart)
 }
 
-/// ALLO: whether there is room (RFC 959 §4.1.3). It also tells how long the next upload is.
+/// ALLO: tells whether there is enough free space (RFC 959 §4.1.3), and notes the size of the
+/// next upload.
 pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
     let user = session.user()?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }
     session.state.parameters.announced = Some(bytes);
-    Ok(Reply::ok("There is room"))
+    Ok(Reply::ok("There is enough free space"))
 }
 
-/// ABOR. One that ended a transfer is answered here as well, after the transfer's 426
-/// (RFC 959 §4.1.3).
+/// ABOR without a running transfer. An ABOR that has ended a transfer is answered here too,
+/// after the transfer's 426 (RFC 959 §4.1.3).
 pub(crate) fn abort(session: &mut Session) -> Reply {
     session.drop_setup();
     Reply::new(Code::DataDone, "No transfer is running")
@@ -231,28 +232,28 @@ struct Job<'a> {
     traffic: Traffic,
     /// The preliminary reply.
     mark: Mark,
-    /// The file; an upload may have to take another name at its end.
+    /// The file. An upload may get another name at its end.
     path: VirtualPath,
     ascii: bool,
     rate: Arc<Rate>,
-    /// Number of bytes to come, if it is known.
+    /// Number of bytes to transfer, if that is known.
     size: Option<u64>,
 }
 
-/// What a transfer that went well has moved.
+/// What a successful transfer has moved.
 struct Moved {
     path: VirtualPath,
-    /// For an upload the size of the file.
+    /// The size of an uploaded file, or the number of bytes sent.
     size: u64,
 }
 
 impl Session {
-    /// Transfers a file: makes the data connection, calls `open` and then `work`, and tells the
-    /// logs and the administrator's programs how it went.
+    /// Transfers a file: makes the data connection, calls `open` and then `work`, and reports
+    /// the result to the logs and the hook programs.
     ///
-    /// `open` is called when nothing more can keep the transfer from beginning: what another
-    /// session stores meanwhile under the name of an upload is not ours to remove. With TLS that is
-    /// after the handshake, and so after the preliminary reply.
+    /// `open` is called when nothing else can keep the transfer from beginning: until then
+    /// another session may store a file under the same name, which this one must not remove.
+    /// With TLS that is after the handshake, and so after the preliminary reply.
     fn transfer<F>(
         &mut self,
         job: &Job<'_>,
@@ -269,7 +270,7 @@ impl Session {
         };
         match job.traffic {
             Traffic::Upload => self.connection.mark(&job.mark),
-            // the client need not have it before the data
+            // the client does not need it before the data
             Traffic::Download | Traffic::Listing => self.connection.hold(&job.mark),
         }
         let begun = Progress::start();
@@ -291,7 +292,7 @@ impl Session {
         Ok((result?, data))
     }
 
-    /// Counts a transfer that has failed between its preliminary reply and its first byte.
+    /// Counts a transfer that failed between its preliminary reply and its first byte.
     fn never_began(&self, job: &Job<'_>, begun: &Progress, why: Refusal) -> Refusal {
         let (Refusal::Data(why) | Refusal::Transfer(why)) = why else { return why };
         let took = begun.since.elapsed();
@@ -299,8 +300,8 @@ impl Session {
         Refusal::Transfer(why)
     }
 
-    /// Tells the logs and the administrator's programs how a transfer went. The programs
-    /// are not told of a failed upload.
+    /// Reports the result of a transfer to the logs and the hook programs. The programs get no
+    /// event for a failed upload.
     fn tell(
         &self,
         job: &Job<'_>,

@@ -12,16 +12,16 @@ use crate::control::state::User;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath};
 
-/// The file whose text is shown, as other servers call it.
+/// Name of the file with the message of a directory, as other servers use it.
 const MESSAGE: &[u8] = b".message";
 
-/// Bytes of it that are shown, at most.
+/// Maximum number of bytes of the message that are shown.
 const LONGEST_MESSAGE: u64 = 8 << 10;
 
-/// Lines of it that are shown, at most.
+/// Maximum number of lines of the message that are shown.
 const MOST_LINES: usize = 100;
 
-/// CWD and, with the parent's path, CDUP.
+/// CWD, and CDUP with the path of the parent: changes the working directory.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
     user.tree.enter(&path)?;
     user.cwd = path;
@@ -35,7 +35,7 @@ pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Re
     })
 }
 
-/// The text of a directory for whoever enters it: its first line, and the others.
+/// Returns the message of the working directory: its first line, and the others.
 fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let (file, _) = user.tree.read(&user.cwd.join(MESSAGE)).ok()?;
     let mut text = Vec::new();
@@ -47,13 +47,13 @@ fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     Some((first, lines.collect()))
 }
 
-/// PWD.
+/// PWD: shows the working directory.
 pub(crate) fn print_dir(user: &User) -> Reply {
     Reply::path(&user.cwd, "is the working directory")
 }
 
-/// MKD. The reply names the new directory from the user's root, whatever the argument was
-/// relative to: clients hand that name straight back to CWD (RFC 959, Appendix II).
+/// MKD. The reply contains the path of the new directory from the user's root, even if the
+/// argument was relative, because clients pass it back to CWD (RFC 959, Appendix II).
 pub(crate) fn make_dir(
     session: &Session,
     verb: &Verb,
@@ -66,7 +66,7 @@ pub(crate) fn make_dir(
     Ok(Reply::path(&path, "created"))
 }
 
-/// RMD.
+/// RMD: removes an empty directory.
 pub(crate) fn remove_dir(
     session: &Session,
     verb: &Verb,
@@ -79,7 +79,7 @@ pub(crate) fn remove_dir(
     Ok(Reply::done("Directory removed"))
 }
 
-/// DELE.
+/// DELE: deletes a file.
 pub(crate) fn delete(
     session: &mut Session,
     verb: &Verb,
@@ -94,24 +94,24 @@ pub(crate) fn delete(
     Ok(Reply::done("File deleted"))
 }
 
-/// RNFR: what is to be renamed must be there. It is kept for RNTO, as REST is kept for a transfer:
-/// clients send NOOP, TYPE or PASV between the two.
+/// RNFR: checks that the file exists, and keeps its path for RNTO. Other commands may come
+/// between the two, as clients send NOOP, TYPE or PASV there.
 pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
     user.tree.entry(&path)?;
     session.state.parameters.rename_from = Some(path);
-    Ok(Reply::new(Code::NeedMore, "Now RNTO"))
+    Ok(Reply::new(Code::NeedMore, "Send RNTO now"))
 }
 
-/// RNTO, with what the last RNFR has named.
+/// RNTO: renames the file that RNFR has named.
 pub(crate) fn rename_to(
     session: &mut Session,
     verb: &Verb,
     from: Option<&VirtualPath>,
     to: &Pathname,
 ) -> Result<Reply, Refusal> {
-    let from = from.ok_or(Refusal::Sequence("RNFR first"))?;
+    let from = from.ok_or(Refusal::Sequence("Send RNFR first"))?;
     session.await_program(Occasion::Rename, verb)?;
     let user = session.user()?;
     let to = user.path(to);
@@ -124,7 +124,7 @@ pub(crate) fn rename_to(
     Ok(Reply::done("Renamed"))
 }
 
-/// SITE CHMOD. The reply tells the mode as it is now.
+/// SITE CHMOD. The reply contains the mode that is now set.
 pub(crate) fn chmod(
     session: &Session,
     verb: &Verb,
@@ -142,5 +142,5 @@ pub(crate) fn chmod(
     let real = user.tree.real(&path);
     let note = format!("{} has lost its set-group-ID bit by {}", real.display(), verb.name());
     session.log(&Event::Note(&note));
-    Ok(Reply::ok(format!("{text}, the system has taken the set-group-ID bit away")))
+    Ok(Reply::ok(format!("{text}, the system has removed the set-group-ID bit")))
 }

@@ -11,7 +11,8 @@ const MONTHS: [[u8; 3]; 12] = [
     *b"Nov", *b"Dec",
 ];
 
-/// The day of the last entry: neighbours often have the same.
+/// Converts times to calendar days. The last day is cached, because neighbouring entries often
+/// share it.
 #[derive(Debug, Default)]
 pub(super) struct Days {
     last: Option<(i64, Day)>,
@@ -28,7 +29,7 @@ pub(super) struct Day {
 const DAY: i64 = 24 * 3600;
 
 impl Days {
-    /// The day, and the second of it.
+    /// Returns the day of a time, and the second of that day.
     pub(super) fn of(&mut self, seconds: i64) -> (Day, u64) {
         let number = seconds.div_euclid(DAY);
         let time = u64::try_from(seconds.rem_euclid(DAY)).unwrap_or_default();
@@ -37,7 +38,7 @@ impl Days {
         {
             return (day, time);
         }
-        // what no calendar has is the beginning
+        // a time outside the calendar is shown as 1970
         let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return self.of(0) };
         let month = u8::from(at.month());
         let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or(*b"Jan");
@@ -47,7 +48,7 @@ impl Days {
     }
 }
 
-/// A time as RFC 3659 §2.3 writes it: `YYYYMMDDHHMMSS` in UTC.
+/// Formats a time as `YYYYMMDDHHMMSS` in UTC (RFC 3659 §2.3).
 pub fn time_val(seconds: i64) -> String {
     let mut out = Vec::with_capacity(14);
     push_time(seconds, &mut Days::default(), &mut out);
@@ -56,7 +57,7 @@ pub fn time_val(seconds: i64) -> String {
 
 pub(super) fn push_time(seconds: i64, days: &mut Days, out: &mut Vec<u8>) {
     let (day, time) = days.of(seconds);
-    // a Vec takes whatever is written to it
+    // writing to a Vec cannot fail
     match u64::try_from(day.year) {
         Ok(year) => push_number(year, 4, b'0', out),
         Err(_) => drop(write!(out, "{:04}", day.year)),

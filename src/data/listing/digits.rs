@@ -1,6 +1,7 @@
-//! Numbers as text, without the cost of the standard formatter: listings are full of them.
+//! Formats numbers without the cost of the standard formatter, because listings are full of
+//! them.
 
-/// A number, with something in front of it up to a width, which is 20 at the most.
+/// Appends a number, padded with `fill` to a width of at most 20.
 pub(super) fn push_number(number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {
     let mut text = [fill; 20];
     let mut start = text.len();
@@ -17,12 +18,12 @@ pub(super) fn push_number(number: u64, width: usize, fill: u8, out: &mut Vec<u8>
     out.extend_from_slice(text.get(start..).unwrap_or_default());
 }
 
-/// The two digits of a number below 100.
+/// Returns the two digits of a number below 100.
 pub(super) fn digits(number: u64) -> [u8; 2] {
     [number / 10, number].map(|number| b'0' + (number % 10) as u8)
 }
 
-/// A number in base 16 (4 bits to a digit) or 8 (3 bits), with zeros in front up to a width.
+/// Appends a number in base 16 (4 bits per digit) or 8 (3 bits per digit), padded with zeros.
 pub(super) fn push_digits<const BITS: u32>(number: u64, width: u32, out: &mut Vec<u8>) {
     let mut text = [b'0'; 22];
     let needed = (u64::BITS - number.leading_zeros()).div_ceil(BITS).max(1).max(width);

@@ -7,15 +7,17 @@ use super::digits::{digits, push_number};
 use super::names::push_name;
 use crate::vfs::{Entry, FileKind};
 
-/// Half a year in seconds: `ls -l` shows the year of what is older.
+/// Half a year in seconds. Like `ls -l`, LIST shows the year instead of the time for entries
+/// older than that.
 pub(super) const SIX_MONTHS: i64 = 31_556_952 / 2;
 
-/// Stands for the target of a link that leads outside. Clients look for an arrow in each line that
-/// begins with `l`: without one node-ftp loses the name, aioftp the listing, and ftputil raises.
+/// Shown as the target of a link that leads outside the tree. Clients look for an arrow in each
+/// line that begins with `l`: without one, node-ftp loses the name, aioftp loses the listing,
+/// and ftputil raises an error.
 const OUTSIDE: &[u8] = b"(outside)";
 
-/// LIST: lines as `ls -l` prints them, in UTC. What stands in front of the size is mostly the same
-/// for neighbours in a directory, and kept.
+/// Formats the lines of LIST as `ls -l` prints them, in UTC. The text before the size is
+/// cached, because neighbouring entries often share it.
 #[derive(Debug)]
 pub struct Long {
     now: i64,
@@ -23,16 +25,16 @@ pub struct Long {
     front: Option<(Front, Vec<u8>)>,
 }
 
-/// What the front of a line is made of: kind, mode, links, owner and group.
+/// The values that the text before the size is made of: kind, mode, links, owner and group.
 type Front = (FileKind, u32, u64, u32, u32);
 
 impl Long {
-    /// With this time, in seconds since 1970, for now.
+    /// Creates a formatter that takes `now` for the present, in seconds since 1970.
     pub fn new(now: i64) -> Self {
         Self { now, days: Days::default(), front: None }
     }
 
-    /// Appends one line. `names` gives those of owner and group.
+    /// Appends one line. `names` returns the names of the owner and the group.
     pub fn push(
         &mut self,
         entry: &Entry,
@@ -60,7 +62,7 @@ impl Long {
             let ([h, hour], [m, minute]) = (digits(time / 3600), digits(time / 60 % 60));
             out.extend_from_slice(&[h, hour, b':', m, minute]);
         } else {
-            // a Vec takes whatever is written to it
+            // writing to a Vec cannot fail
             let _ = write!(out, "{:>5}", day.year);
         }
         out.push(b' ');
@@ -74,7 +76,7 @@ impl Long {
     }
 }
 
-/// A line up to its size.
+/// Formats the part of a line before the size.
 fn front(entry: &Entry, owner: &str, group: &str) -> Vec<u8> {
     let mut text = mode_text(entry).to_vec();
     text.push(b' ');

@@ -9,26 +9,26 @@ use crate::vfs::{Entry, FileKind};
 /// One fact of `MLSx` (RFC 3659 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
-    /// File, directory or other.
+    /// The kind of the entry: file, directory or other.
     Type,
-    /// Bytes.
+    /// The size in bytes.
     Size,
-    /// When it was last changed.
+    /// When the entry was last modified.
     Modify,
-    /// What the user may do with it.
+    /// What the user may do with the entry.
     Perm,
-    /// The same for two names of one file.
+    /// An identifier that is equal for two names of one file.
     Unique,
     /// Unix permission bits.
     Mode,
-    /// Unix owner.
+    /// The number of the Unix owner.
     Uid,
-    /// Unix group.
+    /// The number of the Unix group.
     Gid,
 }
 
 impl Fact {
-    /// Every fact, in the order in which they are sent.
+    /// All facts, in the order in which they are sent.
     pub const ALL: [Self; 8] = [
         Self::Type,
         Self::Size,
@@ -40,7 +40,7 @@ impl Fact {
         Self::Gid,
     ];
 
-    /// Its name on the wire; case does not matter there.
+    /// The name of the fact on the wire. Its case does not matter there.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Type => "type",
@@ -59,7 +59,7 @@ impl Fact {
     }
 }
 
-/// The facts a client wants, which OPTS MLST chooses (RFC 3659 §7.9).
+/// The facts that a client wants; OPTS MLST chooses them (RFC 3659 §7.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts(u8);
 
@@ -70,53 +70,55 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// None at all.
+    /// No facts.
     pub const NONE: Self = Self(0);
 
-    /// With one more.
+    /// Adds a fact.
     #[must_use]
     pub const fn with(self, fact: Fact) -> Self {
         Self(self.0 | fact.bit())
     }
 
-    /// Whether a fact is wanted.
+    /// Returns whether a fact is wanted.
     pub const fn has(self, fact: Fact) -> bool {
         self.0 & fact.bit() != 0
     }
 }
 
-/// `MLSx`: facts and lines. What a fact was like for the last entry is kept, for neighbours mostly
-/// have the same.
+/// Formats the facts and lines of MLSD and MLST. The text of each fact is cached, because
+/// neighbouring entries often share it.
 #[derive(Debug)]
 pub struct Machine {
     wanted: Facts,
     perm: PermSet,
     days: Days,
-    /// For each fact what it was made of, and its text; empty before the first.
+    /// The value and the text of each fact of the last entry; the text is empty before the
+    /// first entry.
     last: [(u64, Vec<u8>); Fact::ALL.len()],
 }
 
 impl Machine {
-    /// The facts that a client wants, and what it may do.
+    /// Creates a formatter for the facts that a client wants and the permissions of its user.
     pub fn new(wanted: Facts, perm: PermSet) -> Self {
         Self { wanted, perm, days: Days::default(), last: Default::default() }
     }
 
-    /// One line of MLSD.
+    /// Appends one line of MLSD.
     pub fn push(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         self.facts(entry, out);
         push_name(&entry.name, out);
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The facts of one entry, each with its semicolon, and then a space (RFC 3659 §7.2).
+    /// Appends the facts of one entry, each with its semicolon, and then a space (RFC 3659
+    /// §7.2).
     pub fn facts(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         let there = entry.followed();
         let Self { wanted, perm, days, last } = self;
         let wanted = Fact::ALL.into_iter().zip(last).filter(|(fact, _)| wanted.has(*fact));
         for (fact, (known, text)) in wanted {
             let of = match fact {
-                // a directory has no size that a client could use
+                // clients could not use the size of a directory
                 Fact::Size if there.kind != FileKind::File => continue,
                 Fact::Size => there.size,
                 Fact::Type | Fact::Perm => there.kind as u64,
@@ -124,7 +126,7 @@ impl Machine {
                 Fact::Mode => there.mode.into(),
                 Fact::Uid => there.uid.into(),
                 Fact::Gid => there.gid.into(),
-                // no two entries have the same
+                // this fact differs for each entry, so caching is useless
                 Fact::Unique => {
                     push_fact(fact, there, *perm, days, out);
                     continue;
@@ -173,7 +175,7 @@ fn type_fact(kind: FileKind) -> &'static str {
     }
 }
 
-/// What the user's letters allow (RFC 3659 §7.5.5).
+/// Appends the letters of what the user may do with the entry (RFC 3659 §7.5.5).
 fn push_perm(kind: FileKind, perm: PermSet, out: &mut Vec<u8>) {
     let letters: &[(u8, Perm)] = match kind {
         FileKind::File => &[

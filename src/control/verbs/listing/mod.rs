@@ -21,10 +21,10 @@ use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
 
 use walk::{Step, Walk};
 
-/// STAT of a directory is sent from memory, so it ends after so many lines.
+/// Maximum number of lines of STAT, because its reply is built in memory.
 const STAT_LINES: usize = 1000;
 
-/// LIST.
+/// LIST: sends a listing for people.
 pub(crate) fn list(
     session: &mut Session,
     verb: &Verb,
@@ -37,7 +37,7 @@ pub(crate) fn list(
     send(session, verb, &path, Lines { walk, style })
 }
 
-/// NLST.
+/// NLST: sends the names alone.
 pub(crate) fn names(
     session: &mut Session,
     verb: &Verb,
@@ -47,7 +47,7 @@ pub(crate) fn names(
     let Argument { path, typed, options } = read(user, path);
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
-        // a link is shown wherever it leads
+        // with `d`, a link itself is listed, wherever it leads
         Err(_) if options.itself => false,
         other => other?.kind == FileKind::Directory,
     };
@@ -62,7 +62,7 @@ pub(crate) fn names(
         prefix.push(b'/');
     }
     if !is_dir {
-        // it may have been typed with a slash or dots behind it
+        // the name may have been sent with a slash or dots behind it
         if !prefix.ends_with(path.name()) {
             prefix = path.as_bytes().to_vec();
         }
@@ -71,7 +71,7 @@ pub(crate) fn names(
     send(session, verb, &path, Lines { walk, style: Style::names(prefix) })
 }
 
-/// MLSD: a directory and nothing else (RFC 3659 §7.2.1).
+/// MLSD: sends a listing for programs, of a directory only (RFC 3659 §7.2.1).
 pub(crate) fn machine(
     session: &mut Session,
     verb: &Verb,
@@ -87,7 +87,7 @@ pub(crate) fn machine(
     send(session, verb, &path, Lines { walk, style })
 }
 
-/// MLST: one line on the control connection, which names the path in full (RFC 3659 §7.2).
+/// MLST: sends one line on the control connection, with the full path (RFC 3659 §7.2).
 pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
@@ -99,8 +99,9 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
 }
 
-/// STAT of a path: LIST on the control connection, which then needs the protection that a data
-/// connection would. MLST tells of one file that the client has named, as SIZE and MDTM do.
+/// STAT of a path: sends a listing on the control connection, which therefore needs the
+/// protection of a data connection. MLST is exempt: like SIZE and MDTM it describes one file
+/// that the client has named.
 pub(crate) fn stat(
     session: &mut Session,
     verb: &Verb,
@@ -114,7 +115,7 @@ pub(crate) fn stat(
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let mut base = base(&walk, &path, &typed);
     if base.first().is_some_and(u8::is_ascii_digit) {
-        // it stands at the beginning of a line, as the code at the end of the reply does
+        // the base begins a line, so digits there could be taken for the code of the last line
         base.splice(..0, *b"./");
     }
     let mut lines = Lines { walk, style: Style::Long(LongStyle::new(&session.shared, base)) };
@@ -135,30 +136,30 @@ pub(crate) fn stat(
     })?;
     session.remark(verb, &lines.walk, &path);
     let last = match lines.walk.lacks() {
-        _ if more => format!("End of the first {STAT_LINES}; LIST sends all"),
+        _ if more => format!("End of the first {STAT_LINES} lines; LIST sends all"),
         Some(lacks) => format!("End, {lacks}"),
         None => "End".to_owned(),
     };
     Ok(Reply::lines(Code::FileStatus, "Status", text, &last))
 }
 
-/// What the argument of a listing command means.
+/// The argument of a listing command.
 struct Argument {
     path: VirtualPath,
-    /// What of the argument names it; nothing for the working directory.
+    /// The path as the client sent it; empty for the working directory.
     typed: Vec<u8>,
     options: Options,
 }
 
-/// Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
+/// Reads an argument. Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
 fn read(user: &User, path: Option<&Pathname>) -> Argument {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
     Argument { path: user.cwd.join(typed), typed: typed.to_vec(), options }
 }
 
-/// What a single entry is called: with the option `d`, `.`, `..` and `/` are called as they were
-/// typed.
+/// Returns the name under which a single entry is listed. With the option `d`, `.`, `..` and
+/// `/` are listed as the client sent them.
 fn own_name(path: &VirtualPath, typed: &[u8], options: Options) -> Vec<u8> {
     let last = typed.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty());
     match last {
@@ -170,7 +171,7 @@ fn own_name(path: &VirtualPath, typed: &[u8], options: Options) -> Vec<u8> {
     }
 }
 
-/// What stands in front of the directories below in a recursive listing, as they were typed.
+/// Returns the prefix of the directories in a recursive listing, as the client sent it.
 fn base(walk: &Walk, path: &VirtualPath, typed: &[u8]) -> Vec<u8> {
     let mut base = typed;
     if walk.has_pattern() {
@@ -183,8 +184,8 @@ fn base(walk: &Walk, path: &VirtualPath, typed: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The path is looked at before the data connection is made, so that one that is not there
-/// costs the client nothing.
+/// Sends a listing. The path was looked up before, so that a missing one costs the client no
+/// data connection.
 fn send(
     session: &mut Session,
     verb: &Verb,
@@ -212,7 +213,7 @@ fn send(
 }
 
 impl Session {
-    /// Tells the log of a listing that is not whole, or not as it was asked for.
+    /// Logs that a listing is incomplete, or not sorted as requested.
     fn remark(&self, verb: &Verb, walk: &Walk, path: &VirtualPath) {
         let Ok(user) = self.user() else { return };
         let (verb, letter) = (verb.name(), if walk.is_recursive() { " -R" } else { "" });
@@ -223,26 +224,26 @@ impl Session {
     }
 }
 
-/// How an entry becomes a line.
+/// The format of the lines.
 enum Style {
     Long(LongStyle),
     Names(NameStyle),
     Machine(Machine),
 }
 
-/// What LIST needs besides the entry.
+/// The state of LIST.
 struct LongStyle {
     shared: Arc<Shared>,
     lines: Long,
-    /// What stands in front of the directories of a recursive listing.
+    /// The prefix of the directories in a recursive listing.
     base: Vec<u8>,
 }
 
-/// What NLST needs besides the entry.
+/// The state of NLST.
 struct NameStyle {
-    /// What stands in front of the names, and in a recursive listing of those of directories.
+    /// The prefix of the names, and of the directories in a recursive listing.
     base: Vec<u8>,
-    /// What stands in front of the names in the directory that is read now.
+    /// The prefix of the names in the current directory.
     prefix: Vec<u8>,
 }
 
@@ -272,8 +273,8 @@ impl Style {
         }
     }
 
-    /// A directory below begins. Names stand with all of their path, so that they can be used as
-    /// they are (RFC 1123 §4.1.2.7).
+    /// Begins a directory of a recursive listing. NLST sends each name with its whole path, so
+    /// that it can be used as a pathname (RFC 1123 §4.1.2.7).
     fn folder(&mut self, below: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Long(style) => listing::folder_line(&style.base, below, out),
@@ -283,7 +284,7 @@ impl Style {
     }
 }
 
-/// Lines that are made as they are sent.
+/// Generates the lines while they are sent.
 struct Lines {
     walk: Walk,
     style: Style,

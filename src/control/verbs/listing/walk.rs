@@ -1,7 +1,8 @@
-//! The entries that a listing sends, one after the other: of one directory, or of all below it.
+//! Walks through the entries of a listing: those of one directory, or of all directories below
+//! it.
 //!
-//! Nothing is gathered that need not be, so that a large directory takes no more memory than a
-//! small one. What must be gathered, to be sorted, is bounded, and so is a recursion.
+//! Entries are collected only to sort them, so that a large directory takes no more memory than
+//! a small one. The number of entries to sort and the depth of a recursion are limited.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -10,77 +11,78 @@ use crate::control::arg::options::{By, Options, Order};
 use crate::data::pattern;
 use crate::vfs::{Entry, FileKind, Files, FsError, Listing, VirtualPath};
 
-/// A recursive listing goes so many directories deep below the one that it begins with. Each
-/// level holds a file descriptor while it lasts.
+/// Maximum depth of a recursive listing below its first directory. Each level holds a file
+/// descriptor meanwhile.
 pub(super) const DEPTH: usize = 16;
 
-/// A recursive listing has no more entries.
+/// Maximum number of entries of a recursive listing.
 pub(super) const ENTRIES: usize = 100_000;
 
-/// A directory with more entries is not sorted.
+/// Maximum number of entries of a directory that is sorted.
 pub(super) const SORTED: usize = 10_000;
 
-/// So many entries are looked at in one step.
+/// Number of entries that one step looks at.
 const STEP: usize = 256;
 
-/// What the next step has come to.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// An entry, which is [`Walk::current`].
+    /// An entry: [`Walk::current`].
     Entry,
-    /// A directory below, [`Walk::below`], whose entries come next.
+    /// A directory of a recursion, [`Walk::below`]; its entries come next.
     Folder,
-    /// Nothing yet.
+    /// Nothing yet; the walk needs another step.
     Busy,
-    /// There are no more.
+    /// The listing is complete.
     End,
 }
 
-/// A listing under way.
+/// A running listing.
 pub(super) struct Walk {
     tree: Arc<Files>,
     options: Options,
-    /// What is listed where it is no directory, and whether it has been given out.
+    /// The single entry to list if the path is not a directory, and whether it was returned.
     one: Option<(Box<Entry>, bool)>,
-    /// The directory that is read now is the last, and those that it lies in come before.
+    /// The directories being read, each inside the previous one; the last is the current one.
     levels: Vec<Level>,
-    /// Entries that have been given out.
+    /// Number of entries returned so far.
     given: usize,
     shortfall: Shortfall,
 }
 
-/// What a listing did not do, for the log and the client.
+/// What is missing from a listing, for the log and the client.
 #[derive(Debug, Default)]
 struct Shortfall {
-    /// It has too many entries.
+    /// It was cut off, because it has too many entries.
     cut: bool,
-    /// It goes too deep.
+    /// It leaves out directories that are too deep.
     shallow: bool,
     /// The first directory that was too large to be sorted.
     unsorted: Option<VirtualPath>,
-    /// How many directories could not be read; the first, and why.
+    /// The number of directories that could not be read; the first of them, and why.
     unread: Option<(usize, VirtualPath, FsError)>,
 }
 
-/// One directory of a recursion.
+/// One directory of a listing.
 struct Level {
     path: VirtualPath,
-    /// The path from where the recursion began.
+    /// The path from the first directory of the recursion.
     below: Vec<u8>,
     entries: Entries,
     pattern: Option<VirtualPath>,
-    /// Whether it holds a directory.
+    /// Whether the directory contains directories.
     has_folders: bool,
-    /// Whether its entries have been given out and `entries` are its directories, to be entered.
+    /// Whether its entries were returned, and `entries` are now its directories, which are
+    /// entered one after the other.
     descending: bool,
 }
 
 impl Walk {
-    /// Begins a listing of a path.
+    /// Starts a listing of a path.
     ///
     /// # Errors
     ///
-    /// When it is not there, or cannot be read.
+    /// When the path does not exist, or cannot be read.
     pub(super) fn new(
         tree: &Arc<Files>,
         path: &VirtualPath,
@@ -103,7 +105,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Calls what is no listed directory by another name.
+    /// Renames the single entry in the listing; the entries of a directory keep their names.
     pub(super) fn call(mut self, name: &[u8]) -> Self {
         if let Some((entry, _)) = &mut self.one {
             entry.name = name.to_vec();
@@ -123,32 +125,32 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether it goes into directories.
+    /// Returns whether the listing is recursive.
     pub(super) fn is_recursive(&self) -> bool {
         self.options.recurse
     }
 
-    /// Whether the last part of the path is a pattern, and not the name of a directory.
+    /// Returns whether the last part of the path is a pattern, and not the name of a directory.
     pub(super) fn has_pattern(&self) -> bool {
         self.levels.first().is_some_and(|level| level.pattern.is_some())
     }
 
-    /// The entry of the last step.
+    /// Returns the entry of the last step.
     pub(super) fn current(&self) -> Option<&Entry> {
         let one = self.one.as_ref().map(|(entry, _)| &**entry);
         one.or_else(|| self.levels.last().map(|level| level.entries.current()))
     }
 
-    /// The path from where the listing began to the directory that is read now.
+    /// Returns the path from the first directory to the current one.
     pub(super) fn below(&self) -> &[u8] {
         self.levels.last().map_or(&[], |level| &level.below)
     }
 
-    /// Goes on.
+    /// Takes one step.
     ///
     /// # Errors
     ///
-    /// The system's, when a directory cannot be read to its end.
+    /// Returns the system's error when a directory cannot be read to its end.
     pub(super) fn step(&mut self) -> Result<Step, FsError> {
         if let Some((_, given)) = &mut self.one {
             let was_given = std::mem::replace(given, true);
@@ -195,7 +197,7 @@ impl Walk {
         }
     }
 
-    /// Enters the directory that was found last.
+    /// Enters the directory of the last step.
     fn descend(&mut self) -> Result<Step, FsError> {
         let Some(level) = self.levels.last() else { return Ok(Step::End) };
         let name = &level.entries.current().name;
@@ -208,12 +210,13 @@ impl Walk {
         }
     }
 
-    /// A directory that cannot be read is left out, as `ls -R` does it; but a listing that only
-    /// lacks file descriptors would seem whole.
+    /// Notes a directory that cannot be read, and goes on without it, as `ls -R` does. A lack
+    /// of file descriptors ends the listing with an error instead, because it would look
+    /// complete otherwise.
     fn leave_out(&mut self, path: VirtualPath, why: FsError) -> Result<(), FsError> {
         match (&mut self.shortfall.unread, why) {
             (_, why @ FsError::TooManyOpen(_)) => return Err(why),
-            // removed meanwhile
+            // the directory was removed meanwhile
             (_, FsError::NotFound) => {}
             (Some((count, ..)), _) => *count += 1,
             (unread @ None, why) => *unread = Some((1, path, why)),
@@ -221,7 +224,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What the client is told of a listing that is not whole.
+    /// Returns the text for the client if the listing is incomplete.
     pub(super) fn lacks(&self) -> Option<String> {
         if self.shortfall.cut {
             Some(format!("cut off after {ENTRIES} entries"))
@@ -232,12 +235,12 @@ impl Walk {
         }
     }
 
-    /// What the log is told, by the way and of which directory.
+    /// Returns the remarks for the log, each with the directory that it is about.
     pub(super) fn remarks(&self, path: &VirtualPath) -> Vec<(VirtualPath, String)> {
         let mut remarks: Vec<_> =
             self.lacks().map(|lacks| (path.clone(), lacks)).into_iter().collect();
         if let Some(path) = &self.shortfall.unsorted {
-            let text = format!("not sorted, it has more than {SORTED} entries");
+            let text = format!("not sorted, because it has more than {SORTED} entries");
             remarks.push((path.clone(), text));
         }
         if let Some((count, path, why)) = &self.shortfall.unread {
@@ -251,14 +254,14 @@ impl Walk {
     }
 }
 
-/// The entries of one directory in their order.
+/// The entries of one directory, in their order.
 struct Entries {
     listing: Listing,
-    /// How to sort them, while they are gathered for it.
+    /// How to sort the entries; `None` once they are sorted or need not be.
     order: Option<Order>,
-    /// Those that have been gathered; from the end they are given out.
+    /// Entries that were collected for sorting. They are returned from the end.
     held: Vec<Entry>,
-    /// The last one, if it was held.
+    /// The last entry, if it was taken from `held`.
     current: Option<Entry>,
     is_too_large: bool,
 }
@@ -287,7 +290,7 @@ impl Entries {
         if self.current.is_some() {
             return Ok(Step::Entry);
         }
-        // a piece of memory at most
+        // frees the memory
         self.held = Vec::new();
         for _ in 0..STEP {
             match self.listing.advance()? {
@@ -301,7 +304,7 @@ impl Entries {
         Ok(Step::Busy)
     }
 
-    /// Gathers some, and sorts them when they are all there.
+    /// Collects some entries, and sorts them when all are there.
     fn gather(
         &mut self,
         order: Order,
@@ -336,7 +339,8 @@ fn is_meant(entry: &Entry, pattern: Option<&VirtualPath>, only_folders: bool) ->
         && (!only_folders || entry.kind == FileKind::Directory)
 }
 
-/// With a slash behind it a pattern is for directories.
+/// Returns whether an entry fits a pattern. A pattern with a slash behind it fits directories
+/// only.
 fn fits(entry: &Entry, pattern: &VirtualPath) -> bool {
     let is_kind = !pattern.is_directory_s() || entry.followed().kind == FileKind::Directory;
     is_kind && pattern::fits(pattern.name(), &entry.name)
