@@ -22,7 +22,7 @@ pub struct World {
     pub way: &'static Way,
     pub address: SocketAddr,
     pub implicit: Option<SocketAddr>,
-    /// The same over IPv6.
+    /// The addresses over IPv6, without and with TLS from the start.
     pub address6: Option<SocketAddr>,
     pub implicit6: Option<SocketAddr>,
     pub log: Arc<Log>,
@@ -145,7 +145,7 @@ impl Client {
         self.session()?.0.expect(codes)
     }
 
-    /// The same, where the server may wait for `data_timeout`.
+    /// Reads a reply for which the server may wait as long as `data_timeout`.
     pub fn expect_late(&mut self, codes: &[u16]) -> Done<Reply> {
         let time = PROMPT + Duration::from_secs(self.world.way.data_timeout);
         self.session()?.0.expect_within(codes, time)
@@ -187,7 +187,7 @@ impl Client {
         self.connect_as(None)
     }
 
-    /// The same with one of the accounts.
+    /// Connects and logs in with one of the accounts.
     pub fn connect_as(&mut self, account: Option<usize>) -> Done {
         let until = Instant::now() + ROOM;
         let account = account.unwrap_or(usize::from(self.random.chance(30)));

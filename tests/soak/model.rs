@@ -284,7 +284,7 @@ impl File {
         }
     }
 
-    /// The same for one that went on with the part that is certain, from an offset on.
+    /// An upload that continued the part that is certain, from an offset on, has broken off.
     pub fn broken_again(&mut self, content: Content, offset: u64, high: u64) {
         let before = self.parts.iter().flatten().next().cloned();
         let base = before.as_ref().and_then(|part| part.base);
@@ -295,7 +295,7 @@ impl File {
         self.also(Some(Part { content, low: offset, high, base, shown: false }));
     }
 
-    /// The same for one that began with the file in place, from an offset on.
+    /// An upload that began with the file in place, from an offset on, has broken off.
     pub fn broken_in(&mut self, content: Content, offset: u64, high: u64) {
         let Some(there) = &mut self.there else { return };
         if high == offset {
@@ -378,7 +378,7 @@ impl Tree {
         }
     }
 
-    /// The same, to be changed.
+    /// The names of a directory, to be changed.
     pub fn names_mut(&mut self, path: &[Vec<u8>]) -> &mut BTreeMap<Vec<u8>, Node> {
         let mut node = &mut self.root;
         for name in &path[1..] {

@@ -24,7 +24,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where TLS begins at once, if anywhere.
     pub implicit: Option<SocketAddr>,
-    /// The same over IPv6.
+    /// The addresses over IPv6, without and with TLS from the start.
     pub address6: Option<SocketAddr>,
     pub implicit6: Option<SocketAddr>,
     /// What it has told.

@@ -172,7 +172,7 @@ impl Session {
         sent.map_err(|why| Fault(format!("the control connection takes nothing: {why}")))
     }
 
-    /// The same where the server may have ended the session.
+    /// Sends bytes although the server may have ended the session.
     pub fn raw_if_there(&mut self, bytes: &[u8], manner: Manner, random: &mut Random) {
         let _ = self.raw(bytes, manner, random);
     }
@@ -188,7 +188,7 @@ impl Session {
         self.expect_within(codes, PROMPT)
     }
 
-    /// The same where the server has to wait for something.
+    /// Reads a reply that must arrive within this time and have one of these codes.
     pub fn expect_within(&mut self, codes: &[u16], time: Duration) -> Done<Reply> {
         let Some(reply) = self.reply(time)? else {
             return fault(format!("the server closed the connection instead of {codes:?}"));

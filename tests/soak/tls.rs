@@ -86,7 +86,7 @@ impl Tls {
     }
 }
 
-/// The same settings without the tickets.
+/// Settings of a client that has none of the tickets of the given one.
 pub fn forgetful(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(config);
     config.resumption = Resumption::in_memory_sessions(64);

@@ -720,8 +720,8 @@ fn the_counting_of_a_file_in_ascii_type_ends_with_the_client() {
     client.expect_close();
 }
 
-/// One upload at a time changes a file in place. The others wait some seconds for their turn, and
-/// obey ABOR meanwhile.
+/// One upload at a time changes a file in place. The others wait some seconds for their turn,
+/// and obey ABOR meanwhile.
 #[test]
 fn abor_ends_the_wait_for_another_upload() {
     let server = Server::start();

@@ -114,7 +114,8 @@ fn refusals(server: &Server, name: &str) -> Duration {
 
 #[test]
 fn an_unknown_user_takes_as_long_as_a_known_one() {
-    // six of these, one after the other, take longer than the penalty, so that waiting is noticed
+    // six of these, one after the other, take longer than the penalty, so that waiting is
+    // noticed
     let slow = BCRYPT.replace("$2b$04$", "$2b$12$");
     let server =
         Server::setup().server("password_workers = 1").section(&section("slow", &slow)).start();
@@ -867,7 +868,8 @@ impl Typist {
     /// `None` where this system has no `script` to make a terminal.
     fn start(dir: &Path, arguments: &str) -> Option<Self> {
         let program = env!("CARGO_BIN_EXE_ftpd");
-        // the shell gets the Ctrl-C too, and some end by it although the program has dealt with it
+        // the shell gets the Ctrl-C too, and some end by it although the program has dealt with
+        // it
         let shell = format!(
             "trap : INT; {program} {arguments}; echo code=$?; stty -a | grep -o ' -*echo '"
         );
@@ -1361,7 +1363,8 @@ fn the_tutorials_two_files_become_one_server() {
     client.cmd("MKD x", 550);
 }
 
-/// A folder with a unit for systemd that starts a server of these settings, for `SYSTEMD_UNIT_PATH`.
+/// A folder with a unit for systemd that starts a server of these settings, for
+/// `SYSTEMD_UNIT_PATH`.
 fn unit(dir: &Path, user: &str) -> String {
     let folder = dir.join("units");
     fs::create_dir_all(folder.join("ftpd.service.d")).unwrap();

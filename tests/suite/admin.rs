@@ -1,4 +1,5 @@
-//! The running server from outside: who, kick, reload, stop, SIGHUP, and the socket behind them.
+//! The running server from outside: who, kick, reload, stop, SIGHUP, and the socket behind
+//! them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

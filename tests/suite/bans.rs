@@ -1,4 +1,5 @@
-//! Bans: what leads to them, for whom they hold, which sessions they end, and how they are lifted.
+//! Bans: what leads to them, for whom they hold, which sessions they end, and how they are
+//! lifted.
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! A client that sends exactly what a test says, and prints the whole transcript when a reply is
-//! not the expected one.
+//! A client that sends exactly what a test says, and prints the whole transcript when a reply
+//! is not the expected one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -88,8 +88,8 @@ impl Client {
         self.raw(format!("{line}\r\n").as_bytes());
     }
 
-    /// Reads a whole reply of one line or several, which must have this code. Returns its text with
-    /// lines ended by LF.
+    /// Reads a whole reply of one line or several, which must have this code. Returns its text
+    /// with lines ended by LF.
     pub(crate) fn expect(&mut self, code: u16) -> String {
         String::from_utf8_lossy(&self.expect_bytes(code)).into_owned()
     }
@@ -337,8 +337,8 @@ impl Client {
         (code, String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Sends a line of any bytes as a Telnet client does, with each byte 255 doubled, and reads the
-    /// reply, in which the doubling is undone.
+    /// Sends a line of any bytes as a Telnet client does, with each byte 255 doubled, and reads
+    /// the reply, in which the doubling is undone.
     pub(crate) fn tell(&mut self, line: impl AsRef<[u8]>, code: u16) -> Vec<u8> {
         self.raw(&[&doubled(line.as_ref())[..], b"\r\n"].concat());
         let mut reply = self.expect_bytes(code);
@@ -350,8 +350,8 @@ impl Client {
         reply
     }
 
-    /// Runs a transfer of either direction to its end, if the server begins it. Uploads `sent`, and
-    /// returns the downloaded bytes with the last reply's code and text.
+    /// Runs a transfer of either direction to its end, if the server begins it. Uploads `sent`,
+    /// and returns the downloaded bytes with the last reply's code and text.
     pub(crate) fn exchange(&mut self, line: &str, sent: &[u8]) -> (u16, String, Vec<u8>) {
         let mut data = self.passive();
         let (code, text) = self.ask(line);

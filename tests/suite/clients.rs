@@ -1168,8 +1168,8 @@ mod rclone {
     }
 }
 
-/// Uploads that the client's sudden death cuts off half-way, and each client's own way to continue
-/// them: the old version stays in place until the new one is whole.
+/// Uploads that the client's sudden death cuts off half-way, and each client's own way to
+/// continue them: the old version stays in place until the new one is whole.
 mod resumption {
     use super::*;
     use crate::client::Client;

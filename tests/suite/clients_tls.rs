@@ -749,8 +749,8 @@ mod openssl {
     }
 }
 
-/// Built on `GnuTLS`: it takes the session right behind the handshake of the control connection,
-/// and never again.
+/// Built on `GnuTLS`: it takes the session right behind the handshake of the control
+/// connection, and never again.
 mod wget {
     use super::*;
 

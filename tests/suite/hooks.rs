@@ -301,8 +301,8 @@ fn many_uploads_from_many_sessions_run_their_programs_all() {
 /// What each program of these tests does before it ends: it waits until `gate` is there.
 const AT_THE_GATE: &str = "while [ ! -e gate ]; do sleep 0.01; done";
 
-/// A server with one worker, whose programs of bob wait at the gate, and eve, whose do not. Bob's
-/// queue is full: one program runs and 256 wait.
+/// A server with one worker, whose programs of bob wait at the gate, and eve, whose do not.
+/// Bob's queue is full: one program runs and 256 wait.
 fn with_full_queue(hooks: &str) -> (Server, Client) {
     // the home is not known yet, but its part of the environment is
     let script = format!("cd ${{FTPD_PATH%/home*}}; {AT_THE_GATE}; echo ran $FTPD_EVENT");

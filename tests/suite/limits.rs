@@ -1,5 +1,5 @@
-//! Limits and the end of the server: `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few
-//! file descriptors.
+//! Limits and the end of the server: `max_cons`, `max_per_ip`, timeouts, throttles, stopping,
+//! few file descriptors.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

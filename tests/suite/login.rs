@@ -38,7 +38,8 @@ fn try_login(client: &mut Client, user: &str, password: &str, code: u16) -> (Str
     (format!("{first}\n{second}"), began.elapsed())
 }
 
-/// Logs in, again and again until it succeeds: a seat becomes free a moment after its session ends.
+/// Logs in, again and again until it succeeds: a seat becomes free a moment after its session
+/// ends.
 fn log_in_soon(server: &Server, user: &str, password: &str) -> Client {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,5 +1,5 @@
-//! How bytes arrive over TLS: a whole file, its end and the client's Finished in one piece, record
-//! by record, byte by byte; and clients that close as soon as they have what they want.
+//! How bytes arrive over TLS: a whole file, its end and the client's Finished in one piece,
+//! record by record, byte by byte; and clients that close as soon as they have what they want.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -323,7 +323,8 @@ fn an_upload_whose_control_connection_breaks_before_its_150_never_replaces_a_fil
     }
 }
 
-/// What the client has said before it went away is read piece by piece, and its end behind that.
+/// What the client has said before it went away is read piece by piece, and its end behind
+/// that.
 #[test]
 fn an_upload_whose_client_went_away_behind_many_commands_never_replaces_a_file() {
     let server = Server::start();

@@ -2,9 +2,10 @@
 //!
 //! # Where a new test belongs
 //!
-//! Ask first whether a loop over a table covers it already: each command with each permission, before
-//! a login, and without its argument is in `table.rs`, and so is each key with a wrong value. A value
-//! that is parsed, without a server, is tested beside its code in `src`. Otherwise:
+//! Ask first whether a loop over a table covers it already: each command with each permission,
+//! before a login, and without its argument is in `table.rs`, and so is each key with a wrong
+//! value. A value that is parsed, without a server, is tested beside its code in `src`.
+//! Otherwise:
 //!
 //! | What is tested | File |
 //! | --- | --- |
@@ -42,13 +43,14 @@
 //! | generated texts equal what is in the tree | `docs.rs` |
 //! | a bug that has been mended and fits nowhere above, with its story | `regress.rs` |
 //!
-//! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server on port
-//! 0), `program.rs` (the program on an ini file of the test's own), `tls_client.rs` (a TLS client, and
-//! an authority that issues certificates) and `trusting.rs` (a client's look at certificates, which the
-//! soak and the fuzz targets share).
+//! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server
+//! on port 0), `program.rs` (the program on an ini file of the test's own), `tls_client.rs` (a
+//! TLS client, and an authority that issues certificates) and `trusting.rs` (a client's look at
+//! certificates, which the soak and the fuzz targets share).
 //!
-//! A test waits for an event with a deadline: a reply, a line of the log, or `server::eventually`. It
-//! sleeps only where the pace of a client is what is tested, and says so.
+//! A test waits for an event with a deadline: a reply, a line of the log, or
+//! `server::eventually`. It sleeps only where the pace of a client is what is tested, and says
+//! so.
 
 #![allow(
     clippy::unwrap_used,

@@ -756,7 +756,8 @@ fn nothing_leaks_on_any_path() {
             }
             4 => {
                 drop(connect_from(STRANGER, address).unwrap());
-                // a port that is taken, so that nobody else listens there, and is not listened on
+                // a port that is taken, so that nobody else listens there, and is not listened
+                // on
                 let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
                 taken.bind(&SocketAddr::from((HERE, 0)).into()).unwrap();
                 let to = taken.local_addr().unwrap().as_socket().unwrap();

@@ -275,7 +275,8 @@ fn arrows(files: &BTreeMap<Vec<String>, String>) -> Arrows {
     files.iter().map(|(module, code)| (module.clone(), used(module, code))).collect()
 }
 
-/// The modules that lie on a circle together with `module`, itself included; empty if none does.
+/// The modules that lie on a circle together with `module`, itself included; empty if none
+/// does.
 fn circle_of(module: &Vec<String>, arrows: &Arrows) -> BTreeSet<Vec<String>> {
     let reachable = |from: &Vec<String>| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);

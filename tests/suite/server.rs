@@ -393,8 +393,9 @@ pub(crate) fn run(arguments: &[&str], dir: &Path) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// Waits a moment between two looks at something that announces no change: a child process, a file
-/// of another process, a place that the server gives back. The looks themselves have a deadline.
+/// Waits a moment between two looks at something that announces no change: a child process, a
+/// file of another process, a place that the server gives back. The looks themselves have a
+/// deadline.
 pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(5));
 }
@@ -408,8 +409,8 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A free port above those that the system assigns by itself, so that only another test run could
-/// take it first.
+/// A free port above those that the system assigns by itself, so that only another test run
+/// could take it first.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 61_000 + u16::try_from(std::process::id() % 4_000).unwrap();

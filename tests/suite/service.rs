@@ -1,5 +1,5 @@
-//! The server as a service: its messages to the supervisor, the sockets that it is handed, and the
-//! files that are installed with it.
+//! The server as a service: its messages to the supervisor, the sockets that it is handed, and
+//! the files that are installed with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -213,8 +213,8 @@ mod notify {
         }
     }
 
-    /// The log is a pipe that nobody reads. The thread that accepts waits for it when it turns a
-    /// client away, but not for long: what has to be done goes before what has to be said.
+    /// The log is a pipe that nobody reads. The thread that accepts waits for it when it turns
+    /// a client away, but not for long: what has to be done goes before what has to be said.
     #[test]
     fn a_log_that_nobody_reads_keeps_no_client_waiting() {
         let supervisor = Supervisor::listen();

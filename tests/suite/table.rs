@@ -12,8 +12,8 @@ use ftpd::control::request::parse;
 use crate::client::Client;
 use crate::server::{Server, run};
 
-/// An example line that only this row parses, and that a user with the row's letter may send in the
-/// home of [`furnish`]. A new row needs an example here.
+/// An example line that only this row parses, and that a user with the row's letter may send in
+/// the home of [`furnish`]. A new row needs an example here.
 fn example(verb: &Verb) -> String {
     let bare = matches!(verb.arg, Arg::Nothing(_));
     let argument = match verb.name() {

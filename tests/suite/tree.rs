@@ -1,5 +1,5 @@
-//! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD; names of any bytes; confinement in
-//! the home.
+//! CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO and SITE CHMOD; names of any bytes; confinement
+//! in the home.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};

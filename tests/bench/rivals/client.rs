@@ -1,5 +1,5 @@
-//! A client that uses as little processor time as possible: it allocates nothing for a command, and
-//! reads and writes with as few system calls as the protocol allows.
+//! A client that uses as little processor time as possible: it allocates nothing for a command,
+//! and reads and writes with as few system calls as the protocol allows.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -230,8 +230,8 @@ impl Client {
         rustix::net::sockopt::set_tcp_quickack(self.control.stream(), true).expect("quickack");
     }
 
-    /// Sends EPSV and opens the data connection. Large uploads on it are not paced, so that the server
-    /// is measured and not the pace.
+    /// Sends EPSV and opens the data connection. Large uploads on it are not paced, so that the
+    /// server is measured and not the pace.
     fn data(&mut self, sends: u64) -> TcpStream {
         self.send("EPSV", "");
         let reply = self.expect(b'2');

@@ -1,6 +1,7 @@
-//! The least that an FTP server can do for small files: the replies of the protocol and the necessary
-//! system calls, without any check. No server can use less. It is a process of its own, as servers
-//! are, because switching between processes costs more than switching between threads.
+//! The least that an FTP server can do for small files: the replies of the protocol and the
+//! necessary system calls, without any check. No server can use less. It is a process of its
+//! own, as servers are, because switching between processes costs more than switching between
+//! threads.
 
 use std::env;
 use std::fs::File;
@@ -39,8 +40,8 @@ pub fn small_up(place: &Place, workload: &Workload) -> Figure {
 /// Passive ports, from 10,000 on, as those of the servers.
 const PORTS: u32 = 22_000;
 
-/// From one of them to the next. It has no factor in common with their number, so that each has its
-/// turn.
+/// From one of them to the next. It has no factor in common with their number, so that each has
+/// its turn.
 const STEP: u32 = 7_919;
 
 /// Environment variable of the process that serves: the directory of the files.

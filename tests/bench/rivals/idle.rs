@@ -1,5 +1,5 @@
-//! Sessions that are logged in and do nothing: what each costs, how long they take to log in, and
-//! what they do to a download.
+//! Sessions that are logged in and do nothing: what each costs, how long they take to log in,
+//! and what they do to a download.
 
 use std::fs;
 use std::time::Instant;
@@ -12,7 +12,8 @@ use crate::servers::Server;
 use crate::tree;
 use crate::workloads::GIB;
 
-/// Numbers of sessions at once. Servers with a process for each session get the smaller one only.
+/// Numbers of sessions at once. Servers with a process for each session get the smaller one
+/// only.
 const COUNTS: [usize; 2] = [1000, 5000];
 
 pub fn run(servers: &[Server], report: &mut Report) {

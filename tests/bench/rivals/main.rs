@@ -1,5 +1,6 @@
-//! ftpd beside its rivals: the same workloads on equal settings, in one run and interleaved round
-//! by round, so that the machine's noise hits all alike. `make bench`, narrowed by `ONLY=`,
+//! ftpd beside its rivals: the same workloads on equal settings, in one run and interleaved
+//! round by round, so that the machine's noise hits all alike. `make bench`, narrowed by
+//! `ONLY=`,
 //! `SERVERS=` and `ROUNDS=`. `BEFORE=path/to/an/older/ftpd` adds that program with the settings of
 //! `ftpd`, so that a change is measured in one run.
 //!

@@ -163,8 +163,8 @@ fn over_tls(
     Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
 }
 
-/// The system calls of a listing: reading the names, each file's attributes, and sending 64 KiB at a
-/// time. No line is formatted: eighty bytes are sent for each name.
+/// The system calls of a listing: reading the names, each file's attributes, and sending 64 KiB
+/// at a time. No line is formatted: eighty bytes are sent for each name.
 pub fn listing(place: &Place, workload: &Workload) -> Figure {
     let name = if workload.count() == 1 { "data/list100000" } else { "data/list10000" };
     let path = place.home().join(name);
@@ -285,8 +285,8 @@ fn on_one_cpu(
     figure
 }
 
-/// The two ends of a connection. The server's end does not pace what it sends, as it would where
-/// BBR is the system's congestion control.
+/// The two ends of a connection. The server's end does not pace what it sends, as it would
+/// where BBR is the system's congestion control.
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     set_tcp_congestion(&listener, UNPACED).expect("reno");

@@ -1,5 +1,5 @@
-//! The origin and the settings of each server: equal files, one user, passive mode, no transfer logs,
-//! no limits that a workload could reach.
+//! The origin and the settings of each server: equal files, one user, passive mode, no transfer
+//! logs, no limits that a workload could reach.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,7 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::client::Client;
 use crate::{throttle, tree};
 
-/// The files that all servers serve, in memory, and the files that each server needs for itself.
+/// The files that all servers serve, in memory, and the files that each server needs for
+/// itself.
 pub struct Place {
     /// Where the rivals are unpacked.
     pub rivals: PathBuf,
@@ -418,8 +419,8 @@ fn proftpd(place: &Place, port: u16) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Built by `cargo install`, which takes its time: only when it is asked for with `UNFTP=1`, or was
-/// built before.
+/// Built by `cargo install`, which takes its time: only when it is asked for with `UNFTP=1`, or
+/// was built before.
 fn unftp(place: &Place, port: u16) -> Result<Command, String> {
     let root = place.rivals.join("unftp");
     let program = root.join("bin/unftp");

@@ -6,8 +6,8 @@ use std::fs;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// User and system time in seconds of a process and its descendants, including those that have ended
-/// and were waited for. The resolution is a clock tick, 10 ms.
+/// User and system time in seconds of a process and its descendants, including those that have
+/// ended and were waited for. The resolution is a clock tick, 10 ms.
 pub fn cpu(root: u32) -> f64 {
     let ticks: u64 = processes(root).iter().filter_map(|pid| ticks(*pid)).sum();
     ticks as f64 / 100.0

@@ -1,5 +1,5 @@
-//! The reader and the editor of settings files: after an edit, the reader finds what was set and
-//! all else as before, and every other line is what it was, byte for byte.
+//! The reader and the editor of settings files: after an edit, the reader finds what was set
+//! and all else as before, and every other line is what it was, byte for byte.
 
 use ftpd::config::{edit, rows};
 

@@ -1,5 +1,5 @@
-//! The properties, one file for each target: what holds for any input, and not only that nothing
-//! panics.
+//! The properties, one file for each target: what holds for any input, and not only that
+//! nothing panics.
 
 mod ascii;
 mod control;

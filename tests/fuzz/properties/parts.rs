@@ -1,5 +1,5 @@
-//! Part names and the journal of parts: what is written is read again as it was, and what is read
-//! is written again as it was.
+//! Part names and the journal of parts: what is written is read again as it was, and what is
+//! read is written again as it was.
 
 use ftpd::vfs::{
     VirtualPath, reread_journal, reread_part_name, write_journal_line, write_part_name,

@@ -27,8 +27,8 @@ enum Harm {
     Cut(usize),
 }
 
-/// Checks one input. Its first byte chooses the version, the kind of connection and the harm, the
-/// next two where the harm is done; what follows is sent.
+/// Checks one input. Its first byte chooses the version, the kind of connection and the harm,
+/// the next two where the harm is done; what follows is sent.
 pub(super) fn check(data: &[u8]) {
     let Some((&[mode, low, high], data)) = data.split_first_chunk::<3>() else { return };
     let at = usize::from(u16::from_le_bytes([low, high]));
@@ -100,7 +100,8 @@ impl Server {
         Self { layer: layer.unwrap(), near, far }
     }
 
-    /// Goes on after something has come: shakes hands, and then reads. Whether there may be more.
+    /// Goes on after something has come: shakes hands, and then reads. Whether there may be
+    /// more.
     fn go_on(&mut self, shaken: &mut bool, received: &mut Vec<u8>) -> Result<Got, ()> {
         if !*shaken {
             *shaken = self.layer.shake(&self.near).map_err(drop)?.is_none();
