@@ -8,7 +8,7 @@ use super::print::say;
 use super::settings::load;
 use super::unit::server_user;
 use crate::rights;
-use crate::tls::Identity;
+use crate::tls;
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (file, mut config) = load(arguments.end()?.as_deref())?;
@@ -20,7 +20,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let settings = config.tls.as_ref();
     let settings = settings
         .ok_or_else(|| Stop::Failed("there is no certificate; set tls_cert".to_owned()))?;
-    let identity = Identity::load(settings).map_err(|why| Stop::Failed(why.to_string()))?;
+    let identity = tls::load(settings).map_err(|why| Stop::Failed(why.to_string()))?;
     Ok(say(&format!(
         "{}\nvalid until {}\nSHA-256 {}",
         identity.files(),

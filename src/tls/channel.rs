@@ -12,9 +12,10 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::error::TlsError;
 use super::layer::{Got, Layer, Want};
+use super::session::SessionTls;
 use super::wait::Awaited;
-use super::{SessionTls, TlsError};
 
 /// A connection, and the TLS on it if there is any.
 #[derive(Debug)]

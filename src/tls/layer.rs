@@ -11,8 +11,10 @@ use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::error::TlsError;
+use super::pem;
+use super::session::SessionTls;
 use super::tickets::Gate;
-use super::{SessionTls, TlsError, identity};
 
 /// The state of one connection.
 pub struct Layer {
@@ -168,7 +170,7 @@ impl Layer {
         let der = self.connection.peer_certificates()?.first()?;
         let certificate = Certificate::from_der(der).ok()?;
         let subject = certificate.tbs_certificate().subject().to_string();
-        Some(Peer { subject, fingerprint: identity::fingerprint(der) })
+        Some(Peer { subject, fingerprint: pem::fingerprint(der) })
     }
 
     /// Whether the client of a data connection may be the client of this control connection: it

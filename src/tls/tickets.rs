@@ -14,7 +14,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::{ProducesTickets, StoresServerSessions};
 
-use super::TlsError;
+use super::error::TlsError;
 
 /// Makes the tickets of one control connection and its data connections. The key lives as long as
 /// that connection, so it need not change; the ticketer that comes with rustls changes its own by

@@ -1,0 +1,19 @@
+//! What goes wrong with TLS.
+
+use std::fmt;
+
+/// What went wrong, in words.
+#[derive(Debug)]
+pub struct TlsError(pub(super) String);
+
+impl TlsError {
+    pub(super) fn of(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,154 @@
+//! A certificate that the server makes itself, and renews before its end.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags, access, flock};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+use time::OffsetDateTime;
+
+use super::error::TlsError;
+use super::identity::Identity;
+use super::pem;
+use crate::config::TlsSettings;
+use crate::rights::{self, Held, Ids};
+
+/// How long a certificate lasts that is made here.
+const LIFETIME: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+
+/// How long to wait for another process that makes a certificate, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(5);
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Number of attempts to read a pair that others remove or replace meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Reads both files. For `auto`, makes them first if they are missing, do not belong together
+/// or are near their end.
+///
+/// # Errors
+///
+/// What is wrong with which file.
+pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
+    let (certificate, key) = settings.files();
+    if !settings.is_auto() {
+        return Identity::read(certificate, key);
+    }
+    for _ in 0..ATTEMPTS {
+        if let Some(identity) = fresh(settings)? {
+            return Ok(identity);
+        }
+        make(settings, &certificate, &key)
+            .map_err(|why| TlsError(format!("tls_dir {}: {why}", settings.dir.display())))?;
+    }
+    Identity::read(certificate, key)
+}
+
+/// The pair that was made here earlier, unless it has to be made again: a file is missing or is
+/// not what it should be, the key is not that of the certificate, or the end is near.
+///
+/// # Errors
+///
+/// When the key is there and may not be read.
+pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Identity>, TlsError> {
+    let (certificate, key) = settings.files();
+    if pem::certificates("tls_cert", &certificate).is_err() {
+        return Ok(None);
+    }
+    if let Err(why) = pem::read(&key) {
+        if why.kind() == std::io::ErrorKind::NotFound {
+            return Ok(None);
+        }
+        return Err(TlsError(format!("tls_key {}: {why}", key.display())));
+    }
+    let fresh = Identity::read(certificate, key).ok();
+    Ok(fresh.filter(|identity| !identity.ends_soon() && identity.is_pair()))
+}
+
+/// Whether there is a place for a certificate that is made here.
+pub(super) fn can_be_made(settings: &TlsSettings) -> Result<(), TlsError> {
+    let dir = settings.dir.ancestors().find(|dir| dir.exists());
+    access(dir.unwrap_or(&settings.dir), Access::WRITE_OK | Access::EXEC_OK).map_err(|why| {
+        let why = std::io::Error::from(why);
+        TlsError(format!("tls_dir {}: cannot be written to: {why}", settings.dir.display()))
+    })
+}
+
+/// Makes a pair, unless another process has done so meanwhile: one at a time, for a certificate must
+/// never lie beside the key of another one.
+fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), String> {
+    let text = |why: std::io::Error| why.to_string();
+    let owner = settings.owner.as_ref();
+    rights::make_folder(&settings.dir, owner).map_err(text)?;
+    let (certificate, key) = (Held::find(certificate), Held::find(key));
+    let (certificate, key) = (certificate.map_err(text)?, key.map_err(text)?);
+    let _turn = turn(&certificate)?;
+    if fresh(settings).map_err(|why| why.to_string())?.is_some() {
+        return Ok(());
+    }
+    let pair = KeyPair::generate().map_err(|why| why.to_string())?;
+    let mut params =
+        CertificateParams::new(settings.names.clone()).map_err(|why| why.to_string())?;
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, settings.names.first().map_or("ftpd", String::as_str));
+    params.distinguished_name = name;
+    // no certificate begins before 1970; one that a wrong clock has made is soon replaced
+    let day = Duration::from_secs(24 * 3600);
+    let now = OffsetDateTime::now_utc().max(OffsetDateTime::UNIX_EPOCH + day);
+    params.not_before = now - day;
+    params.not_after = now + LIFETIME;
+    let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
+    for draft in certificate.beside(is_draft).map_err(text)? {
+        // a crash has left it: nobody else has the turn
+        let _ = draft.remove();
+    }
+    write_private(&key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
+    write_private(&certificate, made.pem().as_bytes(), owner).map_err(text)
+}
+
+/// The turn to make a certificate in a folder: a lock on it, given back on drop. Without one where
+/// the file system knows no locks.
+fn turn(place: &Held) -> Result<Option<File>, String> {
+    let folder = place.open_folder().map_err(|why| why.to_string())?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(folder)),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(BREATH),
+            Err(Errno::WOULDBLOCK) => {
+                let time = PATIENCE.as_secs();
+                return Err(format!("another process has held its lock for {time} s"));
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// What is written before it gets the name of a certificate or a key, by any version.
+fn is_draft(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".new") && (name.starts_with(b"cert.") || name.starts_with(b"key."))
+}
+
+/// Whole or not at all, and for the owner alone.
+fn write_private(place: &Held, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
+    let mut number = [0; 8];
+    getrandom(&mut number, GetRandomFlags::empty())?;
+    let draft = place.with_extension(&format!("{:016x}.new", u64::from_ne_bytes(number)))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let mut to = draft.open(flags, Mode::from_raw_mode(0o600))?;
+    let written = rights::hand_over(&to, owner)
+        .and_then(|()| to.write_all(bytes))
+        .and_then(|()| to.sync_all())
+        .and_then(|()| draft.rename_to(place));
+    if written.is_err() {
+        let _ = draft.remove();
+    }
+    written
+}

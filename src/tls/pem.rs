@@ -1,0 +1,53 @@
+//! Reads PEM files.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::error::TlsError;
+use crate::rights;
+
+/// All certificates of a PEM file that this key of `ftpd.ini` names.
+pub(super) fn certificates(
+    name: &str,
+    file: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bad = |why| TlsError(format!("{name} {}: {why}", file.display()));
+    let bytes = read(file).map_err(|why| bad(pem::Error::Io(why)))?;
+    CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(bad)
+}
+
+/// The first private key of a PEM file.
+pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bad = |why: String| TlsError(format!("tls_key {}: {why}", file.display()));
+    let bytes = read(file).map_err(|why| bad(why.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| {
+        // PKCS#8 says so in its first line, PKCS#1 and SEC1 in a header below it
+        if bytes.windows(9).any(|word| word == b"ENCRYPTED") {
+            bad("has a passphrase; write it without one (openssl pkey)".to_owned())
+        } else if matches!(why, pem::Error::NoItemsFound) {
+            bad("no private key in it".to_owned())
+        } else {
+            bad(why.to_string())
+        }
+    })
+}
+
+/// Reads a file aside from what serves clients: their threads have no business with keys.
+pub(super) fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    let own = file.to_owned();
+    let nobody = || Err(std::io::Error::other("nobody reads it any more"));
+    rights::look_up(move || rights::read(&own)).unwrap_or_else(nobody)
+}
+
+/// SHA-256 in hexadecimal digits, with colons between the bytes.
+pub(super) fn fingerprint(der: &[u8]) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, der);
+    hash.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let colon = if text.is_empty() { "" } else { ":" };
+        let _ = write!(text, "{colon}{byte:02X}");
+        text
+    })
+}
