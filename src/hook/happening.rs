@@ -28,8 +28,8 @@ pub struct Happening<'a> {
     pub path: (&'a Path, &'a [u8]),
     /// The two paths before a rename.
     pub from: Option<(&'a Path, &'a [u8])>,
-    /// For a transfer: the size of an uploaded file or the number of bytes sent, the duration, and the
-    /// reason if it failed.
+    /// For a transfer: the size of an uploaded file or the number of bytes sent, the duration,
+    /// and the reason if it failed.
     pub transfer: Option<(u64, Duration, Option<&'a str>)>,
 }
 

@@ -1,7 +1,7 @@
 //! The first step of a hook program: the server's own program, which is then replaced by it.
 //!
-//! This code runs in the new process. It sets the file mode mask, resets ignored signals, and becomes
-//! the user that the hook program runs as.
+//! This code runs in the new process. It sets the file mode mask, resets ignored signals, and
+//! becomes the user that the hook program runs as.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,8 +19,8 @@ use crate::rights::{self, Ids, Keep};
 /// The file mode mask of hook programs. The server's own mask is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
-/// The first argument that makes the server's own program launch a hook program. The arguments after
-/// it are the user to become, the program, and the program's arguments.
+/// The first argument that makes the server's own program launch a hook program. The arguments
+/// after it are the user to become, the program, and the program's arguments.
 pub const LAUNCH: &str = "launch-hook";
 
 /// The argument that stands for no user, if the program runs as the server's user.
@@ -42,8 +42,9 @@ pub fn launch(words: &[OsString]) -> io::Error {
     Command::new(program).args(arguments).exec()
 }
 
-/// Makes sure that the program ignores no signal, even if the server was started with some ignored.
-/// A handler is set for each ignored signal, and the system resets handlers when the program starts.
+/// Makes sure that the program ignores no signal, even if the server was started with some
+/// ignored. A handler is set for each ignored signal, and the system resets handlers when the
+/// program starts.
 fn heed_signals() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

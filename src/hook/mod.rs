@@ -1,15 +1,16 @@
-//! Hooks: programs that the administrator has set to run after an event, for example after an upload.
+//! Hooks: programs that the administrator has set to run after an event, for example after an
+//! upload.
 //!
-//! Only this room starts programs. They are started without a shell, and the environment tells them
-//! what has happened. A session asks for room in the queue before it does something that causes an
-//! event; afterwards it only queues the event, and waits for no program. A few threads, which the
-//! server starts, run one program each, and end it when its time is over. What a program prints is
-//! logged.
+//! Only this room starts programs. They are started without a shell, and the environment tells
+//! them what has happened. A session asks for room in the queue before it does something that
+//! causes an event; afterwards it only queues the event, and waits for no program. A few
+//! threads, which the server starts, run one program each, and end it when its time is over.
+//! What a program prints is logged.
 //!
-//! The program of a user with `run_as` must run as that user, since it opens files by names that the
-//! user can change. So the server starts itself (see [`LAUNCH`]), becomes that user for good, and is
-//! then replaced by the program. A thread of the server that became the user instead could be
-//! signalled by the user's other programs.
+//! The program of a user with `run_as` must run as that user, since it opens files by names
+//! that the user can change. So the server starts itself (see [`LAUNCH`]), becomes that user
+//! for good, and is then replaced by the program. A thread of the server that became the user
+//! instead could be signalled by the user's other programs.
 
 mod happening;
 mod launch;
@@ -49,8 +50,8 @@ struct Backlog {
     waiting: Queues<ProgramRun>,
     /// File descriptors that wake the sessions which wait for room, by user.
     bells: HashMap<String, Vec<Weak<OwnedFd>>>,
-    /// Users for whom the log already says that their commands wait. A user is removed when none of
-    /// the user's events waits any more.
+    /// Users for whom the log already says that their commands wait. A user is removed when
+    /// none of the user's events waits any more.
     told: HashSet<String>,
     /// Number of programs that run.
     running: usize,
@@ -64,11 +65,12 @@ impl Hooks {
         Self { timeout, backlog: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Checks whether there is room for an event of this owner. If there is none, it returns a file
-    /// descriptor that becomes readable when the session should check again.
+    /// Checks whether there is room for an event of this owner. If there is none, it returns a
+    /// file descriptor that becomes readable when the session should check again.
     ///
-    /// This is called before something happens, so that no event has to be dropped. An event that has
-    /// happened is always queued, even if several sessions saw room for one event only.
+    /// This is called before something happens, so that no event has to be dropped. An event
+    /// that has happened is always queued, even if several sessions saw room for one event
+    /// only.
     ///
     /// # Errors
     ///
@@ -128,8 +130,8 @@ impl Hooks {
         }
     }
 
-    /// Waits up to `time` until no program runs and no event waits, since the server is stopping.
-    /// Drops the events that wait then, and ends the programs that run.
+    /// Waits up to `time` until no program runs and no event waits, since the server is
+    /// stopping. Drops the events that wait then, and ends the programs that run.
     pub fn finish(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut backlog = self.backlog();

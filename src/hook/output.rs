@@ -29,13 +29,14 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Returns the output of a program. The key and the process number begin each of its log lines.
+    /// Returns the output of a program. The key and the process number begin each of its log
+    /// lines.
     pub(super) fn new(key: &'a str, pid: u32, pipe: PipeReader) -> Self {
         Self { key, pid, pipe: Some(pipe), line: Vec::new(), lines: 0 }
     }
 
-    /// Reads and logs output, and waits for it up to `time`. It returns after a few reads even if there
-    /// is more output, so that a program which prints without end can still be ended.
+    /// Reads and logs output, and waits for it up to `time`. It returns after a few reads even
+    /// if there is more output, so that a program which prints without end can still be ended.
     #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
     pub(super) fn take(&mut self, time: Duration) {
         let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };

@@ -1,5 +1,5 @@
-//! Queues of waiting events, one for each user. The users take turns, so that no user waits for all
-//! the events of another one. This file uses no program, clock or thread.
+//! Queues of waiting events, one for each user. The users take turns, so that no user waits for
+//! all the events of another one. This file uses no program, clock or thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,8 +21,8 @@ const ANONYMOUS: &str = "anonymous";
 /// Number of events at which the queue of one owner is full.
 const MOST: usize = 256;
 
-/// Number of events at which the queues of all anonymous users together are full. A limit for each
-/// network is not enough, since one client may have many addresses.
+/// Number of events at which the queues of all anonymous users together are full. A limit for
+/// each network is not enough, since one client may have many addresses.
 const MOST_ANONYMOUS: usize = 4096;
 
 impl Owner {
@@ -82,8 +82,8 @@ impl<E> Queues<E> {
         self.waiting
     }
 
-    /// Whether the queue of this owner is full. This is asked before something happens; an event that
-    /// has happened is queued even so.
+    /// Whether the queue of this owner is full. This is asked before something happens; an
+    /// event that has happened is queued even so.
     pub(super) fn is_full(&self, owner: &Owner) -> bool {
         let Some(user) = self.users.get(&owner.user) else { return false };
         let own = user.queues.get(&owner.network).map_or(0, VecDeque::len);

@@ -36,8 +36,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl ProgramRun {
-    /// Runs the program to its end and logs how it ended. The program is ended after `timeout`, or
-    /// as soon as `is_over` says so.
+    /// Runs the program to its end and logs how it ended. The program is ended after `timeout`,
+    /// or as soon as `is_over` says so.
     pub(super) fn run(&self, timeout: Option<Duration>, is_over: impl Fn() -> bool) {
         let name = crate::log::path(&self.program.path);
         let key = format!("on_{}", self.occasion.name());

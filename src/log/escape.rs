@@ -1,8 +1,8 @@
-//! Escaping text that strangers have chosen, for example names of files and users, so that it can
-//! neither forge a line of the log nor control the terminal that shows it.
+//! Escaping text that strangers have chosen, for example names of files and users, so that it
+//! can neither forge a line of the log nor control the terminal that shows it.
 //!
-//! Only this file decides which letters are escaped. Text and JSON escape exactly the same ones, and
-//! differ only in how they spell them.
+//! Only this file decides which letters are escaped. Text and JSON escape exactly the same
+//! ones, and differ only in how they spell them.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::path::Path;
@@ -10,8 +10,9 @@ use std::path::Path;
 /// How an escaped letter is spelled.
 type Spelling = fn(char, &mut dyn Write) -> fmt::Result;
 
-/// Returns bytes in a form that is safe in a line of the log: control characters, `"`, `\`, letters
-/// that are invisible or change the direction of text, and bytes that are not UTF-8 are escaped.
+/// Returns bytes in a form that is safe in a line of the log: control characters, `"`, `\`,
+/// letters that are invisible or change the direction of text, and bytes that are not UTF-8 are
+/// escaped.
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
     Escaped(bytes)
 }
@@ -21,8 +22,8 @@ pub fn path(path: &Path) -> impl Display + '_ {
     QuotedPath(path)
 }
 
-/// Whether a letter is invisible or changes the direction of the text around it. Terminals do not
-/// show such letters, and some obey them.
+/// Whether a letter is invisible or changes the direction of the text around it. Terminals do
+/// not show such letters, and some obey them.
 fn is_unseen(letter: char) -> bool {
     matches!(
         letter,
@@ -32,8 +33,8 @@ fn is_unseen(letter: char) -> bool {
     )
 }
 
-/// Whether a letter is escaped wherever text from strangers is printed: control characters, what
-/// [`is_unseen`] names, and what some programs take for the end of a line.
+/// Whether a letter is escaped wherever text from strangers is printed: control characters,
+/// what [`is_unseen`] names, and what some programs take for the end of a line.
 fn is_odd(letter: char) -> bool {
     letter.is_control() || is_unseen(letter) || matches!(letter, '\u{2028}' | '\u{2029}')
 }
@@ -93,7 +94,8 @@ impl Display for JsonString<'_> {
     }
 }
 
-/// Prints a value as one line of JSON in which every letter that [`escaped`] escapes is escaped.
+/// Prints a value as one line of JSON in which every letter that [`escaped`] escapes is
+/// escaped.
 pub fn json(value: &serde_json::Value) -> String {
     tame(&value.to_string())
 }

@@ -1,7 +1,7 @@
 //! The events of sessions, and all that the log says of each.
 //!
-//! What an event is called, how important it is, which members it has in JSON and how it reads as
-//! text is said by one `match`: a new event is a variant of [`Event`] and an arm of
+//! What an event is called, how important it is, which members it has in JSON and how it reads
+//! as text is said by one `match`: a new event is a variant of [`Event`] and an arm of
 //! [`Event::account`]. The writers know accounts only.
 
 use std::borrow::Cow;
@@ -23,8 +23,8 @@ pub enum Event<'a> {
     Connected,
     /// A client was turned away before its session began, for this reason.
     TurnedAway(&'a str),
-    /// The control connection is protected by TLS: the version and cipher, and the subject of the
-    /// client's certificate if it sent one.
+    /// The control connection is protected by TLS: the version and cipher, and the subject of
+    /// the client's certificate if it sent one.
     Secured(&'a str, Option<&'a str>),
     /// The first protected data connection: whether it resumed the TLS session.
     DataSecured(bool),
@@ -44,8 +44,8 @@ pub enum Event<'a> {
     Renamed(&'a Path, &'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
-    /// An address or network was banned: how many seconds for (`None`: until the ban is lifted by
-    /// hand), after how many failures, and what the last failure was.
+    /// An address or network was banned: how many seconds for (`None`: until the ban is lifted
+    /// by hand), after how many failures, and what the last failure was.
     Banned(&'a str, Option<u64>, usize, &'a str),
     /// A remark for the administrator.
     Note(&'a str),
@@ -105,7 +105,8 @@ pub(super) enum Part<'a> {
     JsonMember(&'static str, Value<'a>),
 }
 
-/// A value of an account. Texts, bytes and paths may come from strangers; the writers escape them.
+/// A value of an account. Texts, bytes and paths may come from strangers; the writers escape
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     /// A text.

@@ -10,8 +10,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::rights::{self, Held, Ids};
 
-/// Whether a file does not end with the end of a line, because a full disk or a crash cut the last
-/// line short.
+/// Whether a file does not end with the end of a line, because a full disk or a crash cut the
+/// last line short.
 pub(super) fn ends_in_half_a_line(path: &Path) -> bool {
     let last = || {
         let file = rights::as_server(|| rights::open(path)).and_then(|opened| opened)?;
@@ -24,8 +24,8 @@ pub(super) fn ends_in_half_a_line(path: &Path) -> bool {
     last().is_ok_and(|last| last != [b'\n'])
 }
 
-/// Returns the number of the file descriptor that a path such as `/dev/stdout` names, directly or by
-/// way of links.
+/// Returns the number of the file descriptor that a path such as `/dev/stdout` names, directly
+/// or by way of links.
 pub fn descriptor(path: &Path) -> Option<u32> {
     const MOST_LINKS: usize = 8;
     let mut path = path.to_owned();
@@ -46,8 +46,8 @@ pub fn descriptor(path: &Path) -> Option<u32> {
     None
 }
 
-/// Opens a log file for appending. Its directory may belong to the server's user, whose links root
-/// must not follow: see [`Held`].
+/// Opens a log file for appending. Its directory may belong to the server's user, whose links
+/// root must not follow: see [`Held`].
 pub(super) fn append_to(path: &Path, owner: Option<&Ids>) -> io::Result<File> {
     let held = Held::find(path)?;
     // opening them by name may be forbidden, and fails if they are sockets

@@ -34,8 +34,8 @@ pub(super) enum Frame {
 }
 
 thread_local! {
-    /// Whether this thread is writing a line of JSON. The `log` crate hands a record to the writer
-    /// as text only, so this is how the form reaches [`EventLine`].
+    /// Whether this thread is writing a line of JSON. The `log` crate hands a record to the
+    /// writer as text only, so this is how the form reaches [`EventLine`].
     static AS_JSON: Cell<bool> = const { Cell::new(false) };
 }
 

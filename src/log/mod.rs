@@ -1,8 +1,9 @@
 //! The log, which has one line for each event, and the transfer log.
 //!
-//! The log is text or JSON and goes to a file, to standard error or to the system's log. The transfer
-//! log is a file in the xferlog form. File names and user names are chosen by strangers, so this room
-//! escapes them, and no other room does: a name cannot forge a line. Passwords never reach this room.
+//! The log is text or JSON and goes to a file, to standard error or to the system's log. The
+//! transfer log is a file in the xferlog form. File names and user names are chosen by
+//! strangers, so this room escapes them, and no other room does: a name cannot forge a line.
+//! Passwords never reach this room.
 
 mod escape;
 mod event;
@@ -37,8 +38,8 @@ pub use stamp::stamp;
 pub use way::Way;
 pub use xferlog::TransferLog;
 
-/// Starts the log. `filters`, in the form of `RUST_LOG`, take precedence over `level`. A later call
-/// replaces the log by another one, as a reload of the settings does.
+/// Starts the log. `filters`, in the form of `RUST_LOG`, take precedence over `level`. A later
+/// call replaces the log by another one, as a reload of the settings does.
 ///
 /// # Errors
 ///
@@ -87,8 +88,8 @@ pub fn start(
 }
 
 /// Tries again to write what could not be written before. This must be called once a second.
-/// Problems with the file of the log or of the transfer log are logged. A problem with the log's own
-/// file is written to standard error as well.
+/// Problems with the file of the log or of the transfer log are logged. A problem with the
+/// log's own file is written to standard error as well.
 pub fn retry() {
     let log_file = LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for sink in sink::retry() {

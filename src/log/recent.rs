@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use super::event::{Event, Who};
 use super::text::Story;
 
-/// Maximum number of events kept of users, and also of clients that have not logged in. The two are
-/// kept apart so that strangers cannot push out the events of users.
+/// Maximum number of events kept of users, and also of clients that have not logged in. The two
+/// are kept apart so that strangers cannot push out the events of users.
 const MOST: usize = 25;
 
 /// Maximum number of letters kept of a text.

@@ -1,8 +1,8 @@
 //! Files and streams that lines are written to, and that may be full for a while.
 //!
 //! No line is torn or glued to another one. Lines that a full disk or a stalled reader does not
-//! accept are queued, up to a limit, and written when there is room again; if only part of a line was
-//! written, the rest follows. Nothing waits for a reader longer than [`PATIENCE`].
+//! accept are queued, up to a limit, and written when there is room again; if only part of a
+//! line was written, the rest follows. Nothing waits for a reader longer than [`PATIENCE`].
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -29,8 +29,8 @@ pub(super) struct Sink {
 /// The open file of a sink, and the lines that wait for it.
 #[derive(Debug)]
 struct Outlet {
-    /// The name under which the file is looked for. `None` for what was open at the start, such as
-    /// standard error: its name is not checked.
+    /// The name under which the file is looked for. `None` for what was open at the start, such
+    /// as standard error: its name is not checked.
     path: Option<PathBuf>,
     to: File,
     medium: Medium,
@@ -42,12 +42,13 @@ struct Outlet {
     waiting: VecDeque<Vec<u8>>,
     /// Number of bytes in `waiting`.
     size: usize,
-    /// How many bytes of the first waiting line are written, and the length of the file after them.
+    /// How many bytes of the first waiting line are written, and the length of the file after
+    /// them.
     part: Option<(usize, u64)>,
     /// Number of lines that were dropped because the queue was full.
     lost: u64,
-    /// Whether the last attempt to write failed. A failing file was then complained of, and further
-    /// lines do not wait for a stalled reader.
+    /// Whether the last attempt to write failed. A failing file was then complained of, and
+    /// further lines do not wait for a stalled reader.
     blocked: bool,
     /// Whether the file could not be opened again under its name. This was then complained of.
     missing: bool,
@@ -87,7 +88,8 @@ const MOST: usize = 256 << 10;
 static ALL: Mutex<Vec<Weak<Sink>>> = Mutex::new(Vec::new());
 
 impl Sink {
-    /// Opens a file for appending. A file that does not exist is created and belongs to `owner`.
+    /// Opens a file for appending. A file that does not exist is created and belongs to
+    /// `owner`.
     ///
     /// # Errors
     ///
@@ -145,8 +147,8 @@ impl Sink {
     }
 }
 
-/// Writes queued lines of all sinks as far as there is room, and opens files again that were moved
-/// away. Returns the sinks.
+/// Writes queued lines of all sinks as far as there is room, and opens files again that were
+/// moved away. Returns the sinks.
 pub(super) fn retry() -> Vec<Arc<Sink>> {
     let all = all();
     for sink in &all {
@@ -270,8 +272,8 @@ impl Outlet {
         self.to.metadata().map_or(0, |meta| meta.len())
     }
 
-    /// Opens the file again if its name no longer leads to the open file, because the file or its
-    /// directory was moved away.
+    /// Opens the file again if its name no longer leads to the open file, because the file or
+    /// its directory was moved away.
     fn follow(&mut self) {
         let Some(path) = self.path.clone().filter(|_| self.looked.elapsed() >= LOOK) else {
             return;

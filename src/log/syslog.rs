@@ -1,8 +1,8 @@
 //! Sending the log to the system's log, in datagrams such as the C library sends.
 //!
-//! They have the form of RFC 3164 without a host name, which every reader of `/dev/log` accepts. The
-//! server never waits for the system's log: a line that it does not accept at once is written to
-//! standard error instead.
+//! They have the form of RFC 3164 without a host name, which every reader of `/dev/log`
+//! accepts. The server never waits for the system's log: a line that it does not accept at once
+//! is written to standard error instead.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -19,7 +19,8 @@ use crate::rights::Ids;
 pub struct TransferLog(Arc<Sink>);
 
 impl TransferLog {
-    /// Opens the file for appending. A file that does not exist is created and belongs to `owner`.
+    /// Opens the file for appending. A file that does not exist is created and belongs to
+    /// `owner`.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
-//! Reaching the server's own files as root, by way of directories that are held open and without
-//! following a link that another user could have planted.
+//! Reaching the server's own files as root, by way of directories that are held open and
+//! without following a link that another user could have planted.
 //!
-//! Root follows a link only in a directory that nobody else may change. Below the first directory
-//! that others may change, root follows no link, opens plain files only, and refuses a file with a
-//! second name (a hard link). A process that is not root has the rights of its user only, and follows
-//! links as usual.
+//! Root follows a link only in a directory that nobody else may change. Below the first
+//! directory that others may change, root follows no link, opens plain files only, and refuses
+//! a file with a second name (a hard link). A process that is not root has the rights of its
+//! user only, and follows links as usual.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -57,14 +57,14 @@ impl Held {
         self.folder.as_fd()
     }
 
-    /// Returns a path to the file, for functions that accept only paths. It is good as long as this
-    /// value lives.
+    /// Returns a path to the file, for functions that accept only paths. It is good as long as
+    /// this value lives.
     pub fn path(&self) -> PathBuf {
         self.folder_path().join(&self.name)
     }
 
-    /// Returns a path to the directory. If others may rename the directory, the path leads by way of
-    /// its file descriptor, and is good as long as this value lives.
+    /// Returns a path to the directory. If others may rename the directory, the path leads by
+    /// way of its file descriptor, and is good as long as this value lives.
     pub fn folder_path(&self) -> PathBuf {
         match self.target {
             Target::Any | Target::Own | Target::Descriptor => self.at.clone(),
@@ -111,13 +111,13 @@ impl Held {
         Ok(found)
     }
 
-    /// Opens the file. With `CREATE` it is created if it does not exist; with `CREATE` and `EXCL` it
-    /// must not exist.
+    /// Opens the file. With `CREATE` it is created if it does not exist; with `CREATE` and
+    /// `EXCL` it must not exist.
     ///
     /// # Errors
     ///
-    /// The system's, or that root refuses the file: it is a link, not a plain file, or has a second
-    /// name, in a directory that others may change.
+    /// The system's, or that root refuses the file: it is a link, not a plain file, or has a
+    /// second name, in a directory that others may change.
     pub fn open(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
         let extra = match self.target {
             Target::Any | Target::Descriptor => OFlags::empty(),
@@ -192,7 +192,8 @@ impl Held {
         self.at.display().to_string()
     }
 
-    /// Adds what the system does not say: that a link is in the way, or that the sandbox forbids it.
+    /// Adds what the system does not say: that a link is in the way, or that the sandbox
+    /// forbids it.
     fn explain(&self, why: Errno, flags: OFlags) -> io::Error {
         // the walk found no link here, so it was planted since
         if why == Errno::LOOP && self.target != Target::Any {
@@ -213,8 +214,8 @@ impl Held {
         why.into()
     }
 
-    /// Whether only the sandbox forbids opening the file: access(2) ignores the sandbox, and says that
-    /// the user may.
+    /// Whether only the sandbox forbids opening the file: access(2) ignores the sandbox, and
+    /// says that the user may.
     fn is_hidden_by_sandbox(&self, flags: OFlags) -> bool {
         if !is_in_sandbox() {
             return false;
@@ -279,8 +280,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(if meta.is_dir() { "is a directory" } else { "is not a file" }))
 }
 
-/// Checks whether root would follow a path of the settings to its end, for a server that becomes
-/// `user`. If this process is not root, it takes what it cannot see to be good.
+/// Checks whether root would follow a path of the settings to its end, for a server that
+/// becomes `user`. If this process is not root, it takes what it cannot see to be good.
 ///
 /// # Errors
 ///

@@ -27,8 +27,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Looks up a user by name or number. New files belong to the user's primary group unless `gid`
-    /// names another one.
+    /// Looks up a user by name or number. New files belong to the user's primary group unless
+    /// `gid` names another one.
     ///
     /// # Errors
     ///

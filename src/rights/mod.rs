@@ -1,8 +1,8 @@
 //! The system user that the process is, and how much of root's power it keeps.
 //!
-//! Only this room changes user and group numbers and capabilities, puts the process into a sandbox,
-//! looks up users of the system, and decides which links root follows to the server's own files. It
-//! uses no other room, since the settings and the log use it.
+//! Only this room changes user and group numbers and capabilities, puts the process into a
+//! sandbox, looks up users of the system, and decides which links root follows to the server's
+//! own files. It uses no other room, since the settings and the log use it.
 
 mod aside;
 mod folders;
@@ -33,8 +33,8 @@ pub use thread::{
     raise_low_ports, raise_ownership, settle,
 };
 
-/// Gives a file that root has just made to the user `to`. Does nothing if this process is not root,
-/// since the file belongs to its user already.
+/// Gives a file that root has just made to the user `to`. Does nothing if this process is not
+/// root, since the file belongs to its user already.
 ///
 /// # Errors
 ///

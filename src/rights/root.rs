@@ -48,8 +48,8 @@ pub fn may_become(ids: &Ids) -> Result<(), String> {
     Err(format!("requires a start as root, and this process is uid {me}"))
 }
 
-/// Whether the server that becomes `user` is started as root, as far as this process can tell: it is
-/// root itself, or is not `user`.
+/// Whether the server that becomes `user` is started as root, as far as this process can tell:
+/// it is root itself, or is not `user`.
 pub fn starts_as_root(user: Option<&Ids>) -> bool {
     is_root() || user.is_some_and(|ids| !is(ids))
 }
@@ -61,8 +61,8 @@ pub fn is_root() -> bool {
 }
 
 /// Makes the process that user for good. Only the capabilities in `keep` remain; they are not
-/// effective until they are raised where they are needed. This must be called before other threads
-/// start, because each thread has capabilities of its own.
+/// effective until they are raised where they are needed. This must be called before other
+/// threads start, because each thread has capabilities of its own.
 ///
 /// # Errors
 ///
@@ -99,14 +99,15 @@ pub fn give_up(ids: &Ids, keep: Keep) -> io::Result<()> {
     prove(ids, changes)
 }
 
-/// The capabilities that root needs to serve files of any user. CHOWN gives a new version of a file
-/// to the owner of the old one.
+/// The capabilities that root needs to serve files of any user. CHOWN gives a new version of a
+/// file to the owner of the old one.
 const FILES: CapabilitySet =
     CapabilitySet::CHOWN.union(CapabilitySet::DAC_OVERRIDE).union(CapabilitySet::FOWNER);
 
-/// Gives up the capabilities that a server which stays root does not need, for good, and returns the
-/// names of the others. If there are `programs` of hooks, they still run with all capabilities. This
-/// must be called before other threads start, because each thread has capabilities of its own.
+/// Gives up the capabilities that a server which stays root does not need, for good, and
+/// returns the names of the others. If there are `programs` of hooks, they still run with all
+/// capabilities. This must be called before other threads start, because each thread has
+/// capabilities of its own.
 ///
 /// # Errors
 ///
@@ -134,8 +135,8 @@ fn is(ids: &Ids) -> bool {
         && getresgid().is_ok_and(|now| [now.real, now.effective, now.saved] == [gid; 3])
 }
 
-/// Proves that root cannot be had back, by trying. The groups are checked only if they were changed:
-/// a process that was the user from the start keeps the groups it was started with.
+/// Proves that root cannot be had back, by trying. The groups are checked only if they were
+/// changed: a process that was the user from the start keeps the groups it was started with.
 fn prove(ids: &Ids, changed: bool) -> io::Result<()> {
     let got_back = setuid(Uid::from_raw(0)).is_ok()
         || setresuid(Uid::from_raw(ids.uid), Uid::from_raw(0), Uid::from_raw(0)).is_ok()

@@ -37,7 +37,8 @@ pub struct Sandbox {
     admitted: Admitted,
 }
 
-/// The files and directories that a sandbox allows, for telling later whether it allows another one.
+/// The files and directories that a sandbox allows, for telling later whether it allows another
+/// one.
 #[derive(Debug, Default)]
 struct Admitted {
     changes: HashSet<FileId>,
@@ -62,10 +63,12 @@ static INSIDE: OnceLock<Admitted> = OnceLock::new();
 /// Set when a single thread has entered a sandbox of its own.
 static ASIDE: OnceLock<()> = OnceLock::new();
 
-/// The oldest version of Landlock that will do. Earlier ones allow no rename between directories.
+/// The oldest version of Landlock that will do. Earlier ones allow no rename between
+/// directories.
 const LEAST: ABI = ABI::V2;
 
-/// The version of Landlock that is asked for: it also forbids truncating files outside the sandbox.
+/// The version of Landlock that is asked for: it also forbids truncating files outside the
+/// sandbox.
 const FULL: ABI = ABI::V3;
 
 impl Sandbox {
@@ -90,7 +93,8 @@ impl Sandbox {
         Ok(Self { rules, admitted: Admitted::default() })
     }
 
-    /// Allows the file or directory that is at `path` now. What replaces it later is not allowed.
+    /// Allows the file or directory that is at `path` now. What replaces it later is not
+    /// allowed.
     ///
     /// # Errors
     ///
@@ -154,14 +158,14 @@ pub fn is_in_sandbox() -> bool {
     INSIDE.get().is_some() || ASIDE.get().is_some()
 }
 
-/// Whether the sandbox allows changing files below a directory. This depends on where the path leads
-/// now: a directory that was mounted or made there since the start is not allowed.
+/// Whether the sandbox allows changing files below a directory. This depends on where the path
+/// leads now: a directory that was mounted or made there since the start is not allowed.
 pub fn may_change_in_sandbox(folder: &Path) -> bool {
     INSIDE.get().is_none_or(|admitted| lies_in(folder, &admitted.changes))
 }
 
-/// Whether the sandbox allows changing files in a directory of this device and inode, by a rule for
-/// this directory itself rather than for one above it.
+/// Whether the sandbox allows changing files in a directory of this device and inode, by a rule
+/// for this directory itself rather than for one above it.
 pub fn is_of_sandbox(id: FileId) -> bool {
     INSIDE.get().is_none_or(|admitted| admitted.changes.contains(&id))
 }
@@ -209,7 +213,8 @@ fn unavailable(errno: Errno) -> String {
     why.to_owned()
 }
 
-/// Returns why the crate failed: by the system's error if there is one, or else in its own words.
+/// Returns why the crate failed: by the system's error if there is one, or else in its own
+/// words.
 fn explained(why: &(dyn Error + 'static)) -> String {
     let mut cause = Some(why);
     while let Some(one) = cause {

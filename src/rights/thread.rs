@@ -1,9 +1,9 @@
 //! Acting as another user on one thread, and raising a capability of one thread for a moment.
 //!
-//! For the kernel, each thread has user numbers, groups and capabilities of its own. A thread that
-//! acts as a user has that user's groups and effective numbers, which decide about opening and making
-//! files, and no effective capability. Its real numbers stay the server's, so that it can change back,
-//! and so that the user's own programs cannot signal or trace it.
+//! For the kernel, each thread has user numbers, groups and capabilities of its own. A thread
+//! that acts as a user has that user's groups and effective numbers, which decide about opening
+//! and making files, and no effective capability. Its real numbers stay the server's, so that
+//! it can change back, and so that the user's own programs cannot signal or trace it.
 
 use std::io;
 use std::marker::PhantomData;
@@ -43,7 +43,8 @@ pub struct Acting {
     here: PhantomData<*const ()>,
 }
 
-/// Declares the present identity of this thread to be the one that all threads of the server have.
+/// Declares the present identity of this thread to be the one that all threads of the server
+/// have.
 ///
 /// # Errors
 ///
@@ -63,12 +64,13 @@ pub fn can_act() -> bool {
     capabilities(None).is_ok_and(|sets| sets.permitted.contains(SWITCH))
 }
 
-/// Makes this thread act as that user until the returned value is dropped. With `None`, it checks
-/// that the thread acts as no other user.
+/// Makes this thread act as that user until the returned value is dropped. With `None`, it
+/// checks that the thread acts as no other user.
 ///
 /// # Errors
 ///
-/// When the system refuses. The thread has its former identity then, or [`is_settled`] is false.
+/// When the system refuses. The thread has its former identity then, or [`is_settled`] is
+/// false.
 pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     let Some(ids) = ids else {
         let why = || io::Error::other("the thread still acts as another user");
@@ -80,8 +82,8 @@ pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     Identity { uid, gid, groups: groups.collect(), effective }.enter().map(Some)
 }
 
-/// Whether the system keeps the set-group-ID bit of a file of this group when this thread changes the
-/// file's mode. It does if the thread is in the group or has the capability FSETID.
+/// Whether the system keeps the set-group-ID bit of a file of this group when this thread
+/// changes the file's mode. It does if the thread is in the group or has the capability FSETID.
 pub fn may_set_gid(gid: u32) -> bool {
     let able = |sets: CapabilitySets| sets.effective.contains(CapabilitySet::FSETID);
     getegid().as_raw() == gid
@@ -121,7 +123,8 @@ impl Identity {
         Ok(acting)
     }
 
-    /// Gives this thread this identity: groups first, the user last. Fails if it does not have it then.
+    /// Gives this thread this identity: groups first, the user last. Fails if it does not have
+    /// it then.
     fn set(&self) -> io::Result<()> {
         let before = capabilities(None)?;
         let able = before.effective | (SWITCH & before.permitted);
@@ -193,8 +196,8 @@ impl Drop for Raised {
 #[derive(Debug)]
 pub struct Lent(Option<CapabilitySets>);
 
-/// Lends the capabilities for becoming another user to the programs that this thread starts. Without
-/// that, a program that root does not start has no capabilities.
+/// Lends the capabilities for becoming another user to the programs that this thread starts.
+/// Without that, a program that root does not start has no capabilities.
 ///
 /// # Errors
 ///

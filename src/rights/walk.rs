@@ -51,8 +51,8 @@ pub(super) enum Trust {
 /// Maximum number of links on one path, as for the kernel.
 const MOST_LINKS: usize = 40;
 
-/// The type of the file system `/proc` (`PROC_SUPER_MAGIC`). Some links there lead to open files,
-/// whatever their text says.
+/// The type of the file system `/proc` (`PROC_SUPER_MAGIC`). Some links there lead to open
+/// files, whatever their text says.
 const PROC: u64 = 0x9fa0;
 
 pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -76,8 +76,8 @@ impl Walk {
         Ok(Self { folder, at: PathBuf::from("/"), trust, rest, links: 0 })
     }
 
-    /// Walks to the directory of the last name. `make` is called for each directory on the way that
-    /// does not exist.
+    /// Walks to the directory of the last name. `make` is called for each directory on the way
+    /// that does not exist.
     pub(super) fn find(
         mut self,
         make: impl Fn(&OwnedFd, &OsStr, Trust) -> io::Result<()>,

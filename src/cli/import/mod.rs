@@ -1,9 +1,9 @@
 //! `ftpd import`: turns users and settings of other servers into settings of this one.
 //!
-//! It reads text and prints text. A setting that this server has too is taken over. One that it does
-//! not have becomes a comment. A line that cannot be read is reported with its number and left out.
-//! The result never allows more than the source did: a section that would, because a restriction has
-//! no equal here, is a comment as a whole.
+//! It reads text and prints text. A setting that this server has too is taken over. One that it
+//! does not have becomes a comment. A line that cannot be read is reported with its number and
+//! left out. The result never allows more than the source did: a section that would, because a
+//! restriction has no equal here, is a comment as a whole.
 
 mod format;
 mod python;
@@ -55,8 +55,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 /// A file, its format, and the result of importing it.
 type ImportedFile = (PathBuf, Format, Imported);
 
-/// Reads and imports the files. There is one, or there are two of pyftpdlib's tutorial, whose server
-/// has one file for its settings and one for its users.
+/// Reads and imports the files. There is one, or there are two of pyftpdlib's tutorial, whose
+/// server has one file for its settings and one for its users.
 fn read_all(files: Vec<OsString>) -> Result<Vec<ImportedFile>, Stop> {
     let mut all: Vec<ImportedFile> = Vec::new();
     for file in files {
@@ -89,8 +89,8 @@ fn read(file: &std::path::Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(file)
 }
 
-/// Recognises the format of a file and turns the file into settings. Returns `None` if the format is
-/// unknown.
+/// Recognises the format of a file and turns the file into settings. Returns `None` if the
+/// format is unknown.
 fn import(bytes: &[u8]) -> Option<(Format, Imported)> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut faults = Vec::new();
@@ -118,8 +118,8 @@ fn import(bytes: &[u8]) -> Option<(Format, Imported)> {
     Some((format, imported))
 }
 
-/// Imports a text. Returns the settings and the numbers of the lines that were left out. The fuzz
-/// targets call this.
+/// Imports a text. Returns the settings and the numbers of the lines that were left out. The
+/// fuzz targets call this.
 #[doc(hidden)]
 pub fn import_text(bytes: &[u8]) -> Option<(String, Vec<usize>)> {
     let (_, imported) = import(bytes)?;

@@ -1,4 +1,5 @@
-//! Values of a settings file in Python: strings, numbers, sums and products of numbers, and tuples.
+//! Values of a settings file in Python: strings, numbers, sums and products of numbers, and
+//! tuples.
 
 /// A value of a Python file.
 #[derive(Debug, Clone, PartialEq, Eq)]

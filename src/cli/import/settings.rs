@@ -1,4 +1,5 @@
-//! The `settings.py` of pyftpdlib's tutorial. The keys of this server are modelled on its names.
+//! The `settings.py` of pyftpdlib's tutorial. The keys of this server are modelled on its
+//! names.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,8 @@ use super::python::Value;
 use super::section::{Imported, Section};
 use crate::config::{self, edit};
 
-/// The names in a `settings.py`, including those of variants of the tutorial, and the key for each.
+/// The names in a `settings.py`, including those of variants of the tutorial, and the key for
+/// each.
 const NAMES: [(&str, &str); 20] = [
     ("anonymous_path", "anonymous_path"),
     ("enable_anonymous", "enable_anonymous"),
@@ -33,8 +35,8 @@ const NAMES: [(&str, &str); 20] = [
 /// Keys whose value is taken over unchanged.
 const PLAIN: [&str; 5] = ["ip", "port", "max_cons", "max_per_ip", "welcome_msg"];
 
-/// Whether a line looks like one of a `settings.py`. A name that vsftpd has too counts only if a space
-/// follows its `=`.
+/// Whether a line looks like one of a `settings.py`. A name that vsftpd has too counts only if
+/// a space follows its `=`.
 pub(super) fn has(line: &str) -> bool {
     let Some((name, value)) = line.split_once('=') else { return false };
     let is_known = NAMES.iter().any(|(known, _)| *known == name.trim());
@@ -104,7 +106,8 @@ impl Settings {
         Some((line, text))
     }
 
-    /// Returns the text of a value that the key accepts. One that it does not accept is a fault.
+    /// Returns the text of a value that the key accepts. One that it does not accept is a
+    /// fault.
     fn good(&mut self, key: &'static str) -> Option<String> {
         let (line, text) = self.text(key)?;
         match config::value_fault(key, &text) {

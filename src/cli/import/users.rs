@@ -51,8 +51,8 @@ pub(super) fn tutorial(lines: &[(usize, &str)]) -> Imported {
     })
 }
 
-/// Imports lines of the form `account:password:uid:gid:gecos:home:…`, which README.Virtual-Users of
-/// Pure-FTPd describes.
+/// Imports lines of the form `account:password:uid:gid:gecos:home:…`, which
+/// README.Virtual-Users of Pure-FTPd describes.
 pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     let mut imported = each(lines, |line| {
         let fields: Vec<_> = line.split(':').collect();
@@ -61,7 +61,8 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         };
         let mut rest = rest.iter().map(|field| field.trim());
         let mut next = || rest.next().unwrap_or_default();
-        // the part before /./ is the root; this server has no directory to start in below the root
+        // the part before /./ is the root; this server has no directory to start in below the
+        // root
         let chrooted = home.strip_suffix("/./").or_else(|| home.strip_suffix("/."));
         let home = chrooted.unwrap_or(home);
         let (root, home) =
@@ -86,8 +87,8 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
     imported
 }
 
-/// Takes over the limits of a user of Pure-FTPd, which are the fields after the home. Returns the
-/// names of the restrictions that have no equal here.
+/// Takes over the limits of a user of Pure-FTPd, which are the fields after the home. Returns
+/// the names of the restrictions that have no equal here.
 fn restrictions<'t>(
     section: &mut Section,
     name: &str,
@@ -192,8 +193,8 @@ fn section(user: &User<'_>) -> Result<Section, Left> {
     Ok(section)
 }
 
-/// Checks that a password is a known hash. The file holds hashes only, so another text, such as a
-/// DES hash, must not be taken for a password in clear text.
+/// Checks that a password is a known hash. The file holds hashes only, so another text, such as
+/// a DES hash, must not be taken for a password in clear text.
 fn hashed(name: &str, password: &str) -> Result<(), Left> {
     let shown = name.escape_debug();
     if password.is_empty() {
@@ -240,9 +241,9 @@ fn missing(section: &mut Section, what: &str, text: &str) {
     }
 }
 
-/// Adds the addresses that a user may log in from, with prefixes or with masks such as 255.255.255.0.
-/// If there are only names of hosts, the user is left out, because the result would allow logins from
-/// every address.
+/// Adds the addresses that a user may log in from, with prefixes or with masks such as
+/// 255.255.255.0. If there are only names of hosts, the user is left out, because the result
+/// would allow logins from every address.
 fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
     let mut prefixes = Vec::new();
     let mut others = Vec::new();
@@ -277,8 +278,8 @@ fn masked(part: &str) -> Option<IpNet> {
     Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4)
 }
 
-/// Adds a comment with the user and group of the system that own the user's files. It is a comment
-/// only, because `run_as` requires a start as root.
+/// Adds a comment with the user and group of the system that own the user's files. It is a
+/// comment only, because `run_as` requires a start as root.
 fn owner(section: &mut Section, uid: &str, gid: &str) {
     let is_number = |text: &str| text.parse::<u32>().is_ok_and(|number| number > 0);
     if is_number(uid) && is_number(gid) {

@@ -1,7 +1,7 @@
 //! The keys of `vsftpd.conf`, sorted by what the import makes of them.
 
-/// Keys that are taken over, or that decide about others. A key that is in none of the lists of this
-/// file is not a key of vsftpd, which does not start with it.
+/// Keys that are taken over, or that decide about others. A key that is in none of the lists of
+/// this file is not a key of vsftpd, which does not start with it.
 pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "anon_max_rate",
     "anon_mkdir_write_enable",
@@ -164,8 +164,8 @@ pub(super) enum When {
     Said,
 }
 
-/// Keys that restrict something and have no equal here. Leaving them out would allow more, so the
-/// sections that they restrict become comments.
+/// Keys that restrict something and have no equal here. Leaving them out would allow more, so
+/// the sections that they restrict become comments.
 pub(super) const RESTRICTIONS: [(&str, When, Audience); 13] = [
     ("banned_email_file", When::Said, Audience::Anonymous),
     ("cmds_allowed", When::Said, Audience::All),

@@ -45,7 +45,8 @@ pub(super) fn strangers(conf: &mut Conf<'_>) -> Strangers {
             perm += letter;
         }
     }
-    // vsftpd gives uploads of anonymous users to another user, so these cannot change them later
+    // vsftpd gives uploads of anonymous users to another user, so these cannot change them
+    // later
     let chown = conf.switch("chown_uploads", false);
     let may_replace = conf.switch("anon_other_write_enable", false) && write && !chown;
     let letters = [
