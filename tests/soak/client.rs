@@ -1,5 +1,5 @@
-//! A client: a control connection that comes and goes, what it has set, and what it knows must be
-//! on the server.
+//! A client: its control connection, which comes and goes, what it has set, and what must be on
+//! the server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::tls::{Pair, forgetful};
 use crate::ways::{USERS, Way};
 use crate::wire::{self, Manner, Wire};
 
-/// What all clients of a run share.
+/// The data that all clients of a run share.
 pub struct World {
     pub way: &'static Way,
     pub address: SocketAddr,
     pub implicit: Option<SocketAddr>,
-    /// The addresses over IPv6, without and with TLS from the start.
+    /// The addresses for IPv6.
     pub address6: Option<SocketAddr>,
     pub implicit6: Option<SocketAddr>,
     pub log: Arc<Log>,
-    /// For each pair of accounts.
+    /// The certificates for each pair of accounts.
     pub pairs: Vec<Pair>,
-    /// When clients leave.
+    /// The time at which clients leave.
     pub until: Instant,
-    /// Somebody has met a fault.
+    /// Whether a client has met a fault.
     pub over: AtomicBool,
 }
 
@@ -41,7 +41,7 @@ impl World {
     }
 }
 
-/// One client.
+/// A client.
 pub struct Client {
     pub number: usize,
     pub world: Arc<World>,
@@ -49,12 +49,12 @@ pub struct Client {
     pub notes: Arc<Notes>,
     pub own: IpAddr,
     session: Option<Session>,
-    /// The settings of TLS, where the control connection has it.
+    /// The TLS settings, if the control connection uses TLS.
     pub tls: Option<Arc<ClientConfig>>,
     configs: Vec<Arc<ClientConfig>>,
-    /// Which of its two accounts is logged in.
+    /// The index of the account that is logged in, of the client's two.
     pub account: usize,
-    /// What each account sees of the client's directory.
+    /// The client's directory, as each account sees it.
     pub trees: [Tree; 2],
     pub cwd: Path,
     pub ascii: bool,
@@ -63,19 +63,19 @@ pub struct Client {
     /// Whether PBSZ was sent.
     pub sized: bool,
     pub epsv_all: bool,
-    /// SIZE may have told of a part that is gone.
+    /// Whether SIZE may have told the size of a part that is gone.
     pub stale: bool,
 }
 
-/// How long a client waits for room.
+/// How long a client waits for room on the server.
 const ROOM: Duration = Duration::from_secs(120);
 
 impl Client {
-    /// One that has not connected yet.
+    /// Returns a client that has not connected yet.
     pub fn new(number: usize, world: &Arc<World>, seed: u64, notes: &Arc<Notes>) -> Self {
         let pair = world.way.certificates.then(|| &world.pairs[number % USERS]);
         let configs = world.way.versions.iter().map(|version| version.config(pair)).collect();
-        // several share an address where there is not room for all of them
+        // several clients share an address if there is not room for all
         let place = if world.way.limits { number / 3 } else { number };
         let own = if number % 3 == 2 && world.address6.is_some() {
             Ipv6Addr::LOCALHOST.into()
@@ -103,12 +103,12 @@ impl Client {
         }
     }
 
-    /// Whether it is connected.
+    /// Whether the client is connected.
     pub fn is_connected(&self) -> bool {
         self.session.is_some()
     }
 
-    /// The control connection.
+    /// Returns the control connection.
     pub fn session(&mut self) -> Done<(&mut Session, &mut Random)> {
         match &mut self.session {
             Some(session) => Ok((session, &mut self.random)),
@@ -116,19 +116,19 @@ impl Client {
         }
     }
 
-    /// Gives the control connection away, to be ended in some way.
+    /// Hands over the control connection, which the caller ends.
     pub fn take_session(&mut self) -> Done<Session> {
         self.session
             .take()
             .ok_or_else(|| Fault("the client itself is not connected".to_owned()))
     }
 
-    /// What the account that is logged in sees.
+    /// Returns the client's directory as the account that is logged in sees it.
     pub fn tree(&mut self) -> &mut Tree {
         &mut self.trees[self.account]
     }
 
-    /// Sends a line and takes the reply, which must have one of these codes.
+    /// Sends a line and reads the reply, which must have one of these codes.
     pub fn ask(&mut self, line: impl AsRef<[u8]>, codes: &[u16]) -> Done<Reply> {
         let (session, random) = self.session()?;
         session.ask(line.as_ref(), codes, random)
@@ -140,25 +140,26 @@ impl Client {
         session.send(line.as_ref(), random)
     }
 
-    /// Takes a reply.
+    /// Reads a reply, which must have one of these codes.
     pub fn expect(&mut self, codes: &[u16]) -> Done<Reply> {
         self.session()?.0.expect(codes)
     }
 
-    /// Reads a reply for which the server may wait as long as `data_timeout`.
+    /// Reads a reply for which the server may wait for `data_timeout`.
     pub fn expect_late(&mut self, codes: &[u16]) -> Done<Reply> {
         let time = PROMPT + Duration::from_secs(self.world.way.data_timeout);
         self.session()?.0.expect_within(codes, time)
     }
 
-    /// The name of one of its accounts, and the password.
+    /// Returns the name and the password of one of the client's accounts.
     pub fn names(&self, account: usize) -> (String, String) {
         let pair = self.number % USERS;
         let letter = if account == 0 { 'a' } else { 'b' };
         (format!("{letter}{pair}"), format!("secret{pair}"))
     }
 
-    /// A path as this client may write it: in full or from its working directory.
+    /// Returns a path as this client may write it: absolute, or relative to its working
+    /// directory.
     pub fn spell(&mut self, path: &[Vec<u8>]) -> Vec<u8> {
         if self.random.chance(40) {
             return absolute(path);
@@ -176,7 +177,7 @@ impl Client {
         words.join(&b"/"[..])
     }
 
-    /// A command with a path.
+    /// Returns a command with a path.
     pub fn with_path(&mut self, verb: &str, path: &[Vec<u8>]) -> Vec<u8> {
         let path = self.spell(path);
         [verb.as_bytes(), b" ", &path].concat()
@@ -187,7 +188,7 @@ impl Client {
         self.connect_as(None)
     }
 
-    /// Connects and logs in with one of the accounts.
+    /// Connects and logs in with this account, or with either one.
     pub fn connect_as(&mut self, account: Option<usize>) -> Done {
         let until = Instant::now() + ROOM;
         let account = account.unwrap_or(usize::from(self.random.chance(30)));
@@ -205,7 +206,7 @@ impl Client {
         self.set_out()
     }
 
-    /// One try; `false` where there is no room.
+    /// Tries once to connect and log in. Returns `false` if there is no room.
     fn try_connect(&mut self, account: usize) -> Done<bool> {
         let way = self.world.way;
         let config = if way.mixed && self.random.chance(40) { None } else { self.config() };
@@ -260,7 +261,7 @@ impl Client {
             let shaken = if wire.is_resumed() { "resumed" } else { "full" };
             self.notes.say(format!("-- TLS, {shaken}"));
         }
-        // what comes first may lie in one segment with the end of the handshake
+        // the greeting may be in one segment with the end of the handshake
         let mut lines = vec![format!("USER {user}"), format!("PASS {password}")];
         let mut codes = vec![331, 230];
         if at_once.is_some() {
@@ -298,21 +299,22 @@ impl Client {
         Ok(true)
     }
 
-    /// What a session begins with.
+    /// Sets what is set at the beginning of a session.
     pub fn begin_session(&mut self) {
         self.ascii = true;
         self.epsv_all = false;
         self.begin_login();
     }
 
-    /// What a login begins with. The type, EPSV ALL and the protection of data connections stay.
+    /// Sets what is set at the beginning of a login. The type, EPSV ALL and the protection of
+    /// data connections are kept.
     pub fn begin_login(&mut self) {
         self.cwd = Vec::new();
         self.stale = false;
     }
 
-    /// Asks as somebody who is not logged in, and who may have to make room for others: `false` if
-    /// so, and then the client is not connected any more.
+    /// Sends a command as a client that is not logged in, whose place the server may give to
+    /// others. Returns `false` if it did; the client is not connected then.
     pub fn ask_as_stranger(&mut self, line: impl AsRef<[u8]>, codes: &[u16]) -> Done<bool> {
         if !self.world.way.limits {
             return self.ask(line, codes).map(|_| true);
@@ -331,7 +333,7 @@ impl Client {
         Ok(false)
     }
 
-    /// Another version of TLS, and perhaps the tickets of earlier connections.
+    /// Chooses another version of TLS, and perhaps drops the tickets of earlier connections.
     fn config(&mut self) -> Option<Arc<ClientConfig>> {
         if self.configs.is_empty() {
             return None;
@@ -343,7 +345,7 @@ impl Client {
         self.configs.get(at).cloned()
     }
 
-    /// What a client does behind a login.
+    /// Does what a client does after a login.
     pub fn set_out(&mut self) -> Done {
         if !self.is_connected() {
             return Ok(());
@@ -369,7 +371,7 @@ impl Client {
         Ok(())
     }
 
-    /// PROT, and PBSZ before it if need be.
+    /// Sends PROT, and PBSZ before it if necessary.
     pub fn protect(&mut self, private: bool) -> Done {
         if !self.sized {
             self.ask("PBSZ 0", &[200])?;
@@ -384,7 +386,7 @@ impl Client {
         Ok(())
     }
 
-    /// Leaves in good order.
+    /// Leaves with QUIT.
     pub fn quit(&mut self) -> Done {
         if !self.is_connected() {
             return Ok(());
@@ -395,7 +397,7 @@ impl Client {
         self.has_ended(&session)
     }
 
-    /// The server must notice within a bounded time that a session is over.
+    /// Checks that the server notices in time that a session is over.
     pub fn has_ended(&mut self, session: &Session) -> Done {
         if self.world.log.has_ended(session.local, PROMPT) {
             self.notes.say(format!("-- the session of {} has ended", session.local));
@@ -406,7 +408,7 @@ impl Client {
     }
 }
 
-/// Sends what a stranger says, whose place the server may have given to somebody else.
+/// Sends a line as a stranger, whose place the server may have given to another client.
 fn say(
     way: &Way,
     session: &mut Session,
@@ -421,7 +423,8 @@ fn say(
     session.raw(bytes, manner, random)
 }
 
-/// The server has closed a connection of a stranger.
+/// Returns `false` if the server may have closed a new connection to make room, and a fault if
+/// not.
 fn closed(way: &Way) -> Done<bool> {
     if way.limits { Ok(false) } else { fault("the server closed a new connection") }
 }

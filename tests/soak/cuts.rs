@@ -1,5 +1,5 @@
-//! Transfers that break off, in all the ways in which clients, networks and users end them; and
-//! what must be there afterwards.
+//! Transfers that break off in all the ways in which clients, networks and users end them, and
+//! checks of what must be there afterwards.
 
 use std::net::TcpListener;
 use std::thread;
@@ -19,15 +19,15 @@ use crate::wire::{self, Manner, Wire};
 enum Cut {
     /// The data connection is reset.
     DataReset,
-    /// It ends without TLS's own end.
+    /// The data connection ends without `close_notify`.
     DataEnd,
-    /// ABOR.
+    /// The client sends ABOR.
     Abort,
     /// The control connection is reset.
     ControlReset,
     /// The control connection ends.
     ControlEnd,
-    /// QUIT is sent and both connections are gone.
+    /// The client sends QUIT, and then both connections are gone.
     QuitAndReset,
 }
 
@@ -41,7 +41,7 @@ const CUTS: [Cut; 6] = [
 ];
 
 impl Client {
-    /// An upload that breaks off, and a look at what is left.
+    /// Makes an upload that breaks off, and checks what is left of it.
     pub fn cut_upload(&mut self) -> Done {
         let path = self.any_file();
         let Some(plan) = self.plan(path)? else { return Ok(()) };
@@ -67,7 +67,8 @@ impl Client {
             1 => bytes.len(),
             _ => self.random.below(bytes.len() as u64 + 1) as usize,
         };
-        // in the classic way what has arrived is the file, and half the end of a line is a CR
+        // without atomic uploads the file is what has arrived, and half the end of a line is a
+        // CR
         let halves = self.world.way.classic && self.ascii && bytes[..sent].ends_with(b"\r");
         let sent = sent - usize::from(halves);
         let Some(wire) = self.put(wire, &bytes[..sent], false)? else { return Ok(()) };
@@ -82,14 +83,14 @@ impl Client {
         let whole = match cut {
             Cut::DataReset => {
                 wire.reset();
-                // 425: the server came to the client's port and did not get to know it
+                // 425: the server reached the client's port and did not notice
                 self.ended(marked, &[426, 522, 425])?;
                 None
             }
             Cut::DataEnd => {
                 wire.shut();
                 let held = self.random.chance(50).then_some(wire);
-                // one that need not end as TLS asks for is taken for whole
+                // an upload that need not end with `close_notify` is taken to be complete
                 let lenient = self.world.way.classic;
                 let codes: &[u16] = match (lenient, sent) {
                     (true, 1..) => &[226],
@@ -113,7 +114,7 @@ impl Client {
         self.after_cut(&plan)
     }
 
-    /// What may be left of an upload of which so many bytes were sent.
+    /// Tells the model what may be left of an upload of which `sent` bytes were sent.
     fn broken(&mut self, plan: &Plan, sent: u64) {
         let classic = self.world.way.classic;
         self.stale = false;
@@ -132,7 +133,7 @@ impl Client {
         });
     }
 
-    /// The old version must be there, and what is left must be of use.
+    /// Checks that the old version is in place, and that a client can go on with what is left.
     fn after_cut(&mut self, plan: &Plan) -> Done {
         if !self.come_again()? {
             return Ok(());
@@ -157,7 +158,7 @@ impl Client {
         Ok(())
     }
 
-    /// Connects as the user it was, if it is not connected; says whether it is.
+    /// Connects again as the former user if necessary. Returns whether the client is connected.
     fn come_again(&mut self) -> Done<bool> {
         if !self.is_connected() {
             self.connect_as(Some(self.account))?;
@@ -165,7 +166,8 @@ impl Client {
         Ok(self.is_connected())
     }
 
-    /// In the classic way the file holds what has arrived, or what it held before.
+    /// Settles what the file holds without atomic uploads: what has arrived, or what it held
+    /// before.
     fn settle(&mut self, plan: &Plan) -> Done {
         if self.ascii {
             self.ask("TYPE I", &[200])?;
@@ -202,7 +204,7 @@ impl Client {
         Ok(())
     }
 
-    /// The last reply of a transfer, and before it the 150 if it has not come yet.
+    /// Reads the last reply of a transfer, and before it the 150 if it has not come yet.
     fn ended(&mut self, marked: bool, codes: &[u16]) -> Done<u16> {
         let mut all = codes.to_vec();
         if !marked {
@@ -215,8 +217,8 @@ impl Client {
         Ok(reply.code)
     }
 
-    /// ABOR, and the replies to the transfer and to itself. Gives what is in place now if the
-    /// transfer was over before.
+    /// Sends ABOR and reads the replies to the transfer and to ABOR. Returns what is in place
+    /// now if the transfer was complete before.
     fn abort(
         &mut self,
         mut wire: Wire,
@@ -227,7 +229,7 @@ impl Client {
         let line: &[u8] = if self.random.chance(50) {
             b"ABOR\r\n"
         } else {
-            // with the codes that RFC 959 has a client send before it
+            // with the Telnet codes that RFC 959 has a client send before it
             b"\xff\xf4\xff\xf2ABOR\r\n"
         };
         let (session, random) = self.session()?;
@@ -235,7 +237,7 @@ impl Client {
         let ends = !self.ascii && self.random.chance(30);
         let mut held = None;
         if ends {
-            // if it is seen before ABOR, this is the end of the file
+            // if the server sees it before ABOR, this is the end of the file
             let ended = wire.queue_end();
             let _ = ended.and_then(|()| wire.push(Manner::Once, &mut self.random));
             wire.shut();
@@ -257,15 +259,15 @@ impl Client {
         Ok(Some(plan.whole.prefix(kept + sent as u64)))
     }
 
-    /// The control connection goes while the data connection is there, which goes as well sooner
-    /// or later.
+    /// Ends the control connection during a transfer. The data connection ends sooner or later
+    /// as well.
     fn lose_control(&mut self, cut: Cut, mut wire: Wire) -> Done {
         let mut session = self.take_session()?;
         let random = &mut self.random;
         self.notes.say(format!("-- {cut:?}"));
         let local = session.local;
         if random.chance(25) && cut != Cut::QuitAndReset {
-            // the answer may be the first to find that nobody is there
+            // the server may notice only when it replies that the client is gone
             session.raw_if_there(b"STAT\r\n", Manner::Once, random);
         }
         match cut {
@@ -285,7 +287,7 @@ impl Client {
         }
         match self.random.below(4) {
             0 => {
-                // what the server now sees is a whole file of a client that is gone
+                // the server sees a complete file of a client that is gone
                 let ended = wire.queue_end();
                 let _ = ended.and_then(|()| wire.push(Manner::Once, &mut self.random));
                 wire.shut();
@@ -316,7 +318,7 @@ impl Client {
         fault(format!("the session of {local} goes on without its client"))
     }
 
-    /// A download that breaks off.
+    /// Makes a download that breaks off.
     pub fn cut_download(&mut self) -> Done {
         let path = self.any_file();
         let Some(there) = self.tree().file(&path).there else { return Ok(()) };
@@ -346,7 +348,7 @@ impl Client {
         let got = wire.got.len();
         compare(&wire.got, content.get(..got).unwrap_or(&content))?;
         self.notes.counts().cuts += 1;
-        // what lies in the system's buffers counts as sent
+        // bytes in the system's buffers count as sent
         let is_secure = wire.is_secure();
         let codes: &[u16] = if is_secure { &[226, 426, 522, 425] } else { &[226, 426, 425] };
         match cut {
@@ -381,7 +383,8 @@ impl Client {
         }
     }
 
-    /// QUIT during a transfer waits for its end, also where the client then says no more.
+    /// Sends QUIT during a transfer. The server must complete the transfer even if the client
+    /// says nothing more.
     pub fn quit_in_transfer(&mut self) -> Done {
         let path = self.any_file();
         let Some(plan) = self.plan(path)? else { return Ok(()) };
@@ -404,7 +407,7 @@ impl Client {
         }
         let local = session.local;
         if leaves {
-            // a client that has taken its leave need not hear how it ends
+            // a client that has sent QUIT need not read how the transfer ends
             drop(session);
             let held = self.put(wire, &bytes[first..], true)?;
             self.session_of(local)?;
@@ -425,8 +428,8 @@ impl Client {
         Ok(())
     }
 
-    /// A whole queue of commands, and then the control connection is gone: none of them may go
-    /// on, whatever the first was doing.
+    /// Sends a queue of commands and resets the control connection. None of them may go on,
+    /// whatever the first one was doing.
     pub fn queue_and_reset(&mut self) -> Done {
         let files = self.tree().files();
         let with_content: Vec<_> = files
@@ -464,7 +467,7 @@ impl Client {
         let session = self.take_session()?;
         let local = session.local;
         reset(session);
-        // the server may have come to the second port already, or come now
+        // the server may have connected to the second port already, or may do so now
         if wire::wait(&second, PollFlags::IN, Duration::from_millis(50)) {
             let (stream, _) = second.accept().map_err(failed)?;
             let mut wire = Wire::over(stream).map_err(failed)?;
@@ -477,8 +480,8 @@ impl Client {
             file.broken(Content::new(0, 3), 3);
         });
         if self.come_again()? && self.trees[self.account].file(&victim).there.is_some() {
-            // in the classic way the file is emptied as soon as the second transfer begins, which
-            // may be before the reset
+            // without atomic uploads the file is emptied as soon as the second transfer begins,
+            // which may be before the reset
             if !self.world.way.classic {
                 self.retrieve(&victim)?;
             }
@@ -495,8 +498,8 @@ impl Client {
         Ok(())
     }
 
-    /// A client whose connection hangs comes again and goes on with its upload; the one that hangs
-    /// must not get in between.
+    /// Lets the connection of an upload hang, and goes on with the upload on a second one. The
+    /// first one must not interfere.
     pub fn take_over(&mut self) -> Done {
         let path = self.any_file();
         let is_dir = matches!(self.tree().at(&path), Some(crate::model::Node::Dir(_)));
@@ -551,7 +554,7 @@ impl Client {
             session.expect(&[426, 522])?;
             return self.quit_other(session);
         }
-        // the one that hung wakes up
+        // the connection that hung wakes up
         let ended = hung.queue_end();
         let _ = ended.and_then(|()| hung.push(Manner::Once, &mut self.random));
         hung.shut();
@@ -569,8 +572,8 @@ impl Client {
         self.has_ended(&session)
     }
 
-    /// A client that does not come, or stops in the middle: the server gives up after
-    /// `data_timeout`, and not before.
+    /// Does not come to the data connection, or stops in the middle of a transfer. The server
+    /// must give up after `data_timeout`, and not earlier.
     pub fn stall(&mut self) -> Done {
         if !self.world.way.limits {
             return Ok(());
@@ -580,7 +583,7 @@ impl Client {
         let Some(plan) = self.plan(path)? else { return Ok(()) };
         let door = self.arrange()?;
         if !door.is_met() && self.random.chance(40) {
-            // it never comes, or does not take the server's call
+            // the client never connects, or does not accept the server's connection
             drop(door);
             self.begin(&plan.before, &plan.line)?;
             return self.expect_late(&[425]).map(drop);
@@ -610,10 +613,10 @@ fn reset(session: Session) {
     session.wire.reset();
 }
 
-/// Ends a control connection with its last word.
+/// Ends a control connection properly, under TLS with `close_notify`.
 fn close(session: Session) {
     let mut session = session;
-    // what has not been read would turn the end into a reset
+    // unread bytes would turn the end into a reset
     if session.wire.is_secure() {
         let _ = session.wire.queue_end();
     }

@@ -1,5 +1,5 @@
-//! How a data connection comes about: the four commands, early and late, with PROT changed in
-//! between and strangers at the port.
+//! How data connections are made: by each of the four commands, before or after the transfer's
+//! command, with PROT changed in between, and with strangers connecting to the port.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -14,10 +14,10 @@ use crate::session::{Done, Fault, PROMPT, Reply, fault};
 use crate::tls::forgetful;
 use crate::wire::{self, Manner, Wire};
 
-/// A data connection that has been arranged.
+/// A data connection that was arranged by a command.
 pub struct Door {
     to: To,
-    /// The connection, where it is there before its command.
+    /// The connection, if it is made before the transfer's command.
     wire: Option<Wire>,
 }
 
@@ -26,14 +26,14 @@ enum To {
     Active(TcpListener),
 }
 
-/// A data connection of a transfer that may go on.
+/// The outcome of making a data connection.
 pub enum Attached {
     Yes(Wire),
-    /// It did not resume the session of the control connection, and is refused.
+    /// It did not resume the TLS session of the control connection, and the server refuses it.
     NotResumed,
 }
 
-/// How long a reply is waited for that may tell why there is no data connection.
+/// How long a client waits for a reply that may say why there is no data connection.
 const SAID: Duration = Duration::from_secs(1);
 
 fn broken(what: &str) -> impl Fn(std::io::Error) -> Fault + '_ {
@@ -43,7 +43,7 @@ fn broken(what: &str) -> impl Fn(std::io::Error) -> Fault + '_ {
 impl Client {
     /// Arranges a data connection.
     pub fn arrange(&mut self) -> Done<Door> {
-        // the level that counts is the one at the transfer, whatever it was at PASV
+        // the protection level at the transfer counts, whatever it was at PASV
         let toggles = self.tls.is_some() && !self.world.way.strict && self.random.chance(8);
         let wanted = self.private;
         if toggles {
@@ -77,7 +77,7 @@ impl Client {
         let six = self.own.is_ipv6();
         let kind = match self.random.below(4) {
             _ if self.epsv_all => 1,
-            // PASV has no room for an address of IPv6
+            // a reply to PASV cannot hold an IPv6 address
             0 if six => 1,
             kind => kind,
         };
@@ -109,8 +109,8 @@ impl Client {
         Wire::over(stream).map_err(broken("data connection"))
     }
 
-    /// Begins the handshake before the command, and sometimes ends it, which the server must
-    /// take part in.
+    /// Begins the handshake before the transfer's command, and sometimes completes it, for
+    /// which the server must take part in it.
     fn shake_early(&mut self, wire: &mut Wire) -> Done {
         let config = self.data_config()?;
         self.notes.say("-- an early handshake on the data connection");
@@ -128,14 +128,14 @@ impl Client {
         Ok(())
     }
 
-    /// The settings of a data connection: mostly those that resume the session of the control
-    /// connection.
+    /// Returns the TLS settings of a data connection, which usually resume the session of the
+    /// control connection.
     fn data_config(&mut self) -> Done<Arc<ClientConfig>> {
         let Some(config) = &self.tls else { return fault("the client itself has no TLS") };
         Ok(if self.random.chance(3) { forgetful(config) } else { Arc::clone(config) })
     }
 
-    /// Somebody else comes to the port, and must get nothing.
+    /// Connects to the port as a stranger, who must get nothing.
     fn stranger(&mut self, address: SocketAddr) -> Done {
         self.notes.say("-- a stranger comes to the passive port");
         let own = IpAddr::V4(Ipv4Addr::new(127, 0, 9, 1 + (self.number % 250) as u8));
@@ -152,7 +152,7 @@ impl Client {
         }
     }
 
-    /// Arranges a passive port that is not going to be used; nothing where the client cannot.
+    /// Arranges a passive port that will not be used. Returns `None` if the client cannot.
     pub fn unused(&mut self) -> Done<Option<Door>> {
         let strict = self.world.way.strict && !self.private;
         if strict {
@@ -165,7 +165,7 @@ impl Client {
         Ok(Some(Door { to: To::Passive(address), wire }))
     }
 
-    /// The server must have closed it.
+    /// Checks that the server has closed the port.
     pub fn is_closed(&mut self, door: Door) -> Done {
         if let Some(mut wire) = door.wire {
             wire.read_all(Instant::now()).map_err(broken("the connection is still there"))?;
@@ -174,14 +174,14 @@ impl Client {
         let To::Passive(address) = door.to else { return Ok(()) };
         match wire::connect(self.own, address) {
             Err(why) if why.kind() == ErrorKind::ConnectionRefused => Ok(()),
-            // another session may have got it since, and sends strangers away
+            // another session may have got the port since, and turns strangers away
             Err(why) => fault(format!("a port that was not used in time: {why}")),
             Ok(_) => fault("a port that was not used in time is still open"),
         }
     }
 
-    /// The data connection, once the command has been sent. Where it cannot be had, what the
-    /// server has said instead is part of the fault.
+    /// Returns the data connection after the transfer's command was sent. If there is none, the
+    /// fault says what the server replied instead.
     pub fn attach(&mut self, door: Door) -> Done<Attached> {
         self.try_attach(door).map_err(|Fault(why)| {
             let said = self.session().and_then(|(session, _)| session.reply(SAID));
@@ -233,18 +233,18 @@ impl Client {
 }
 
 impl Door {
-    /// Whether the server can begin the transfer without more from the client than its command.
+    /// Whether the server can begin the transfer without anything more from the client.
     pub fn is_open(&self) -> bool {
         self.wire.is_some() || matches!(self.to, To::Active(_))
     }
 
-    /// Whether the connection is there already.
+    /// Whether the connection is made already.
     pub fn is_met(&self) -> bool {
         self.wire.is_some()
     }
 }
 
-/// PORT or EPRT.
+/// Returns the line of a PORT or EPRT command.
 pub fn port_command(address: SocketAddr, old: bool) -> String {
     let SocketAddr::V4(v4) = address else {
         return format!("EPRT |2|{}|{}|", address.ip(), address.port());
@@ -257,7 +257,8 @@ pub fn port_command(address: SocketAddr, old: bool) -> String {
     }
 }
 
-/// The address of a 227 or, with the server's own, of a 229.
+/// Reads the address of a 227 reply, or that of a 229 reply together with the server's own
+/// address.
 fn passive(reply: &Reply, own: Option<IpAddr>) -> Done<To> {
     let wrong = || Fault(format!("no address in {}", reply.show()));
     let text = String::from_utf8_lossy(reply.text()).into_owned();

@@ -1,11 +1,12 @@
-//! A soak: many clients do everything at random against the real server, each of them against a
-//! model of what must be there, in one way of setting the server up after the other. `make soak`,
-//! narrowed by `SECONDS=` (of each way), `CLIENTS=`, `SEED=` and `WAY=`.
+//! A soak test: many clients do random things with the real server, and each checks it against
+//! a model of what must be on the server. The server is set up in several ways, one after
+//! another. Run it with `make soak`, narrowed by `SECONDS=` (for each way), `CLIENTS=`, `SEED=`
+//! and `WAY=`.
 //!
-//! A client checks contents, replies and their order, and that each comes in time; the run checks
-//! file descriptors, threads, memory and the log of the server. The first fault ends it, with the
-//! seed and what the client has said and heard lately. What a client does follows from the seed
-//! and its number; how its bytes meet those of others does not.
+//! Clients check contents, replies, the order of replies, and that each comes in time. The run
+//! checks file descriptors, threads, memory and the log of the server. The first fault ends the
+//! run, which prints the seed and the last lines of the client that met it. What a client does
+//! follows from the seed and its number; the timing between clients does not.
 //!
 //! | File | What it holds |
 //! | --- | --- |
@@ -75,23 +76,24 @@ use session::{Counts, Notes};
 use tls::Authority;
 use ways::{USERS, WAYS, Way};
 
-/// A run of one way.
+/// The run of one way.
 struct Run {
     seconds: u64,
     clients: usize,
     seed: u64,
 }
 
-/// How often the server's figures are looked at.
+/// Time between two looks at the server's figures.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// An idle worker of the server ends after half a minute; then all must be as it was.
+/// Time after which the server must be as it was at the start: an idle worker ends after half a
+/// minute.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// Descriptors that a connection may have open at once.
+/// Maximum number of file descriptors that one connection may have open.
 const FILES_EACH: usize = 14;
 
-/// What the memory of the server may have grown by at the end, in KiB.
+/// Maximum growth of the server's memory over a run, in KiB.
 const GROWTH: u64 = 48 << 10;
 
 fn main() {
@@ -134,11 +136,11 @@ fn number(name: &str) -> Option<u64> {
     Some(number)
 }
 
-/// What a client or the run has found, and what is known of it.
+/// A fault, found by a client or by the run, and what is known about it.
 type Found = Arc<Mutex<Vec<String>>>;
 
 impl Run {
-    /// One way, from the start of the server to its end.
+    /// Runs one way, from the start of the server to its end.
     fn way(&self, way: &'static Way) -> Result<Counts, String> {
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}.log", way.name));
         let result = self.drive(way, &log);
@@ -194,7 +196,7 @@ impl Run {
             .enumerate()
             .map(|(number, notes)| Client::new(number, &world, self.seed, notes))
             .collect();
-        // what the first session leaves open for good is no leak
+        // what the first session leaves open for good is not a leak
         let first = &mut clients[0];
         if let Err(why) = first.warm_up() {
             return Err(report(0, &why.0, &notes[0]));
@@ -251,9 +253,10 @@ impl Run {
         }
     }
 
-    /// While clients are there, the server may hold this much and no more.
+    /// Checks that the server holds no more than it may while clients are connected.
     fn is_too_much(&self, base: Figures, now: Figures) -> Option<String> {
-        // a client may have a second connection, and the one before may be ending; strangers
+        // a client may have a second connection while its previous one is ending, and strangers
+        // come on top
         let connections = self.clients * 3 + 8;
         let files = base.files + connections * FILES_EACH;
         let threads = base.threads + connections + 8;
@@ -267,7 +270,7 @@ impl Run {
     }
 }
 
-/// The figures of a server whose only client has gone, once they no longer change.
+/// Returns the figures of a server whose only client has left, once they no longer change.
 fn rest(server: &Server) -> Result<Figures, String> {
     let mut figures = Figures::of(server.pid())?;
     let mut since = Instant::now();
@@ -281,7 +284,7 @@ fn rest(server: &Server) -> Result<Figures, String> {
     Ok(figures)
 }
 
-/// A client from the first connection to the last.
+/// Runs a client from its first connection to its last.
 fn live(mut client: Client, notes: &Arc<Notes>, found: &Found) {
     let number = client.number;
     let world = Arc::clone(&client.world);
@@ -313,7 +316,7 @@ fn report(number: usize, why: &str, notes: &Notes) -> String {
     format!("--- client {number}, lately ---\n{transcript}\n--- FAULT, client {number}: {why}")
 }
 
-/// All clients have gone: the server must be what it was.
+/// Checks that the server is as it was at the start, now that all clients have left.
 fn settle(server: &Server, base: Figures) -> Result<Figures, String> {
     let until = Instant::now() + SETTLING;
     loop {
@@ -342,7 +345,7 @@ fn settle(server: &Server, base: Figures) -> Result<Figures, String> {
     }
 }
 
-/// The figures of a way.
+/// Prints the figures of a way.
 fn show(counts: &Counts, seconds: u64, base: Figures, most: Figures, last: Figures) {
     let all: u64 = counts.operations.values().sum();
     for (name, count) in &counts.operations {

@@ -1,12 +1,13 @@
-//! What a client knows must be on the server: its directory, file by file, and of each upload that
-//! broke off what may be left of it. Contents are kept as the seeds they are made from.
+//! The model of what must be on the server: the client's directory file by file, and what may
+//! be left of each upload that broke off. Contents are kept as the seeds that they are made
+//! from.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::random::fill;
 
-/// Where something is: names from the user's root on.
+/// A path: names from the user's root on.
 pub type Path = Vec<Vec<u8>>;
 
 /// The bytes of a file.
@@ -21,17 +22,17 @@ struct Piece {
 }
 
 impl Content {
-    /// New bytes.
+    /// Returns new bytes.
     pub fn new(seed: u64, len: u64) -> Self {
         Self(if len == 0 { Vec::new() } else { vec![Piece { seed, from: 0, len }] })
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> u64 {
         self.0.iter().map(|piece| piece.len).sum()
     }
 
-    /// The first bytes, no more than there are.
+    /// Returns the first `len` bytes, or all if there are fewer.
     pub fn prefix(&self, len: u64) -> Self {
         let mut left = len;
         let mut pieces = Vec::new();
@@ -45,7 +46,7 @@ impl Content {
         Self(pieces)
     }
 
-    /// What follows the first bytes.
+    /// Returns what follows the first `skipped` bytes.
     pub fn suffix(&self, skipped: u64) -> Self {
         let mut left = skipped;
         let mut pieces = Vec::new();
@@ -60,7 +61,7 @@ impl Content {
         Self(pieces)
     }
 
-    /// This, and more behind it.
+    /// Returns these bytes followed by more.
     pub fn then(&self, more: &Self) -> Self {
         let mut all = self.0.clone();
         for piece in &more.0 {
@@ -74,7 +75,7 @@ impl Content {
         Self(all)
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes themselves.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len() as usize];
         let mut rest = &mut bytes[..];
@@ -86,18 +87,19 @@ impl Content {
         bytes
     }
 
-    /// As the server sends them in a type.
+    /// Returns the bytes as the server sends them in a type.
     pub fn wire(&self, ascii: bool) -> Vec<u8> {
         if ascii { with_cr(&self.bytes(), true) } else { self.bytes() }
     }
 
-    /// As a client sends them in a type, so that the server stores exactly these.
+    /// Returns the bytes as a client sends them in a type, so that the server stores exactly
+    /// these.
     pub fn sent(&self, ascii: bool) -> Vec<u8> {
         if ascii { with_cr(&self.bytes(), false) } else { self.bytes() }
     }
 }
 
-/// A CR in front of each LF; with `sparing`, of those alone that have none.
+/// Adds a CR before each LF; with `sparing`, only before those that have none.
 fn with_cr(local: &[u8], sparing: bool) -> Vec<u8> {
     let mut wire = Vec::with_capacity(local.len() + local.len() / 8);
     for &byte in local {
@@ -114,26 +116,26 @@ fn with_cr(local: &[u8], sparing: bool) -> Vec<u8> {
 pub struct Version {
     /// Its bytes.
     pub content: Content,
-    /// Its modification time, where a client has set it.
+    /// Its modification time, if a client has set it.
     pub time: Option<i64>,
-    /// Its mode, where it is known.
+    /// Its mode, if it is known.
     pub mode: Option<u32>,
-    /// Changes whenever it is written to.
+    /// A number that changes whenever the file is written to.
     id: u64,
 }
 
-/// By what the server tells versions apart.
+/// The properties by which the server tells versions apart.
 pub type Key = (u64, Option<i64>);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Version {
-    /// A version that has just been written.
+    /// Returns a version that has just been written.
     pub fn new(content: Content, mode: Option<u32>) -> Self {
         Self { content, time: None, mode, id: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// By what it is told apart.
+    /// Returns the properties by which the version is told apart.
     pub fn key(&self) -> Key {
         (self.id, self.time)
     }
@@ -142,24 +144,24 @@ impl Version {
 /// What is left of an upload that broke off: the first `low` to `high` bytes of `content`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What the upload would have put in place.
+    /// The bytes that the upload would have put in place.
     pub content: Content,
-    /// The fewest bytes that can be there.
+    /// The minimum number of bytes that can be there.
     pub low: u64,
-    /// The most.
+    /// The maximum number of bytes that can be there.
     pub high: u64,
-    /// The version that it began with a copy of.
+    /// The version of which the upload began with a copy.
     pub base: Option<Key>,
     /// Whether its owner has been shown it.
     pub shown: bool,
 }
 
-/// A name of a directory that is not another directory.
+/// A name in a directory that is not a directory itself.
 #[derive(Debug, Clone, Default)]
 pub struct File {
-    /// What a download gives.
+    /// The version that a download sends, if there is a file.
     pub there: Option<Version>,
-    /// What may be left of uploads, each possibility once. One is right.
+    /// The possible parts that uploads have left, each once. One of them is right.
     parts: Vec<Option<Part>>,
 }
 
@@ -170,17 +172,17 @@ pub enum Shown {
     Nothing,
     /// The file in place.
     File(u64),
-    /// A part, of this many bytes.
+    /// A part of this many bytes.
     Part(u64),
 }
 
 impl File {
-    /// A file in place, with no part beside it.
+    /// Returns a file in place, with no part beside it.
     pub fn of(version: Version) -> Self {
         Self { there: Some(version), parts: vec![None] }
     }
 
-    /// A name that nothing has.
+    /// Returns a name that nothing has.
     pub fn nothing() -> Self {
         Self { there: None, parts: vec![None] }
     }
@@ -194,7 +196,7 @@ impl File {
         part.base.is_none() || part.base == self.there.as_ref().map(Version::key)
     }
 
-    /// The part that the owner is shown, if that is certain: `Err` if it is not.
+    /// Returns the part that the owner is shown, or `Err` if that is not certain.
     pub fn part(&self) -> Result<Option<&Part>, ()> {
         let [only] = &self.parts[..] else { return Err(()) };
         let part = only.as_ref().filter(|part| self.is_visible(part));
@@ -211,12 +213,12 @@ impl File {
         self.parts.iter().flatten().next().is_some()
     }
 
-    /// Whether there is a part for certain.
+    /// Whether there is certainly a part.
     pub fn has_part(&self) -> bool {
         self.parts.iter().all(Option::is_some)
     }
 
-    /// What the owner may be shown, size by size.
+    /// Returns what the owner may be shown: whether it is a part, and the range of sizes.
     fn possible(&self, part: Option<&Part>) -> (bool, Option<(u64, u64)>) {
         if let Some(part) = part.filter(|part| self.is_visible(part)) {
             return (true, Some((part.low, part.high)));
@@ -225,8 +227,8 @@ impl File {
         (false, size.map(|size| (size, size)))
     }
 
-    /// Takes in what the server shows: a size, or nothing. Says whether that can be, and what it
-    /// would have to be otherwise.
+    /// Takes in what the server shows: a size, or nothing. If that cannot be, returns what it
+    /// would have to be.
     pub fn look(&mut self, size: Option<u64>) -> Result<(), String> {
         let possible: Vec<_> =
             self.parts.iter().map(|part| self.possible(part.as_ref())).collect();
@@ -253,7 +255,7 @@ impl File {
         Ok(())
     }
 
-    /// What the owner is shown, if that is certain.
+    /// Returns what the owner is shown, or `Err` if that is not certain.
     pub fn shown(&self) -> Result<Shown, ()> {
         Ok(match (self.part()?, &self.there) {
             (Some(part), _) => Shown::Part(part.high),
@@ -262,14 +264,14 @@ impl File {
         })
     }
 
-    /// An upload is in place; nothing is left of those before it.
+    /// Records that an upload is in place, and that nothing is left of earlier ones.
     pub fn placed(&mut self, content: Content) {
         let mode = self.there.as_ref().map_or(Some(0o644), |there| there.mode);
         *self = Self::of(Version::new(content, mode));
     }
 
-    /// Something was added to the file in place. A part that was not gone on with may stay or
-    /// not.
+    /// Records that something was added to the file in place. A part that was not gone on with
+    /// may or may not remain.
     pub fn appended(&mut self, content: Content) {
         let parts = std::mem::take(&mut self.parts);
         self.placed(content);
@@ -277,32 +279,34 @@ impl File {
         self.also(None);
     }
 
-    /// An upload that replaces has broken off: of what was sent, up to `high` bytes have arrived.
+    /// Records that an upload which replaces the file has broken off. Up to `high` bytes of it
+    /// have arrived.
     pub fn broken(&mut self, content: Content, high: u64) {
         if high > 0 {
             self.also(Some(Part { content, low: 1, high, base: None, shown: false }));
         }
     }
 
-    /// An upload that continued the part that is certain, from an offset on, has broken off.
+    /// Records that an upload has broken off which went on with a part, from an offset on.
     pub fn broken_again(&mut self, content: Content, offset: u64, high: u64) {
         let before = self.parts.iter().flatten().next().cloned();
         let base = before.as_ref().and_then(|part| part.base);
-        // it may be taken over and not shown since
+        // the part may be taken over and not shown since
         if let Some(before) = before {
             self.also(Some(Part { shown: false, ..before }));
         }
         self.also(Some(Part { content, low: offset, high, base, shown: false }));
     }
 
-    /// An upload that began with the file in place, from an offset on, has broken off.
+    /// Records that an upload has broken off which began with a copy of the file in place, up
+    /// to an offset.
     pub fn broken_in(&mut self, content: Content, offset: u64, high: u64) {
         let Some(there) = &mut self.there else { return };
         if high == offset {
             return;
         }
         if offset == there.content.len() {
-            // what was added is cut off again, and the time is another one
+            // what was added is cut off again, and the time changes
             *there = Version::new(there.content.clone(), there.mode);
             let stale = self.parts.iter().flatten().any(|part| part.base.is_some());
             if stale {
@@ -313,7 +317,7 @@ impl File {
         self.also(Some(Part { content, low: offset + 1, high, base, shown: false }));
     }
 
-    /// The owner has looked, and whatever is left may have been shown or not.
+    /// Records that the owner has looked, and that it is not certain what was shown.
     pub fn blur(&mut self) {
         let shown =
             self.parts.iter().flatten().map(|part| Part { shown: true, ..part.clone() });
@@ -328,39 +332,39 @@ impl File {
         }
     }
 
-    /// All parts are gone.
+    /// Records that all parts are gone.
     pub fn forget_parts(&mut self) {
         self.parts = vec![None];
     }
 }
 
-/// Directories and files.
+/// A directory or a file.
 #[derive(Debug, Clone)]
 pub enum Node {
     Dir(BTreeMap<Vec<u8>, Node>),
     File(File),
 }
 
-/// What one account sees of the client's directory.
+/// The client's directory, as one account sees it.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    /// The client's directory.
+    /// The path of the client's directory.
     top: Vec<u8>,
     root: Node,
 }
 
 impl Tree {
-    /// An empty directory of this name.
+    /// Returns an empty directory of this name.
     pub fn new(top: &str) -> Self {
         Self { top: top.as_bytes().to_vec(), root: Node::Dir(BTreeMap::new()) }
     }
 
-    /// The path of the client's directory.
+    /// Returns the path of the client's directory.
     pub fn top(&self) -> Path {
         vec![self.top.clone()]
     }
 
-    /// What is at a path below the client's directory.
+    /// Returns what is at a path below the client's directory.
     pub fn at(&self, path: &[Vec<u8>]) -> Option<&Node> {
         let mut node = &self.root;
         for name in path.get(1..)? {
@@ -370,7 +374,7 @@ impl Tree {
         Some(node)
     }
 
-    /// The names of a directory.
+    /// Returns the names in a directory.
     pub fn names(&self, path: &[Vec<u8>]) -> Option<&BTreeMap<Vec<u8>, Node>> {
         match self.at(path) {
             Some(Node::Dir(names)) => Some(names),
@@ -378,7 +382,7 @@ impl Tree {
         }
     }
 
-    /// The names of a directory, to be changed.
+    /// Returns the names in a directory, for changing them.
     pub fn names_mut(&mut self, path: &[Vec<u8>]) -> &mut BTreeMap<Vec<u8>, Node> {
         let mut node = &mut self.root;
         for name in &path[1..] {
@@ -391,7 +395,7 @@ impl Tree {
         }
     }
 
-    /// The file of a name, or a name that nothing has.
+    /// Returns the file of a name, or a name that nothing has.
     pub fn file(&self, path: &[Vec<u8>]) -> File {
         match self.at(path) {
             Some(Node::File(file)) => file.clone(),
@@ -399,7 +403,7 @@ impl Tree {
         }
     }
 
-    /// Changes the file of a name, which may be there or not.
+    /// Changes the file of a name, which need not exist.
     pub fn change<T>(&mut self, path: &[Vec<u8>], change: impl FnOnce(&mut File) -> T) -> T {
         let mut file = self.file(path);
         let result = change(&mut file);
@@ -413,7 +417,7 @@ impl Tree {
         result
     }
 
-    /// Every directory.
+    /// Returns every directory.
     pub fn dirs(&self) -> Vec<Path> {
         let mut all = vec![self.top()];
         let mut at = 0;
@@ -428,7 +432,7 @@ impl Tree {
         all
     }
 
-    /// Every name that is not a directory's.
+    /// Returns every name that is not a directory's.
     pub fn files(&self) -> Vec<Path> {
         let mut all = Vec::new();
         for dir in self.dirs() {
@@ -442,7 +446,7 @@ impl Tree {
     }
 }
 
-/// A path as a client may write it.
+/// Returns a path as a client may write it.
 pub fn absolute(path: &[Vec<u8>]) -> Vec<u8> {
     if path.is_empty() {
         return b"/".to_vec();

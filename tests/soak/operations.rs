@@ -1,4 +1,5 @@
-//! What clients do, with how often they do it; and the commands that take no data connection.
+//! The operations of clients and how often each is done, and the commands without a data
+//! connection.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::wire::Manner;
 /// Something that a client may do.
 pub struct Operation {
     pub name: &'static str,
-    /// How often, in proportion to all others.
+    /// How often it is done, in proportion to all others.
     pub weight: u64,
     pub run: fn(&mut Client) -> Done,
 }
@@ -23,7 +24,7 @@ const fn operation(name: &'static str, weight: u64, run: fn(&mut Client) -> Done
     Operation { name, weight, run }
 }
 
-/// All of them.
+/// All operations.
 #[rustfmt::skip]
 pub static OPERATIONS: &[Operation] = &[
     operation("command", 300, |client| client.commands(1, false)),
@@ -59,7 +60,7 @@ pub static OPERATIONS: &[Operation] = &[
     operation("leaves", 5, Client::leave),
 ];
 
-/// A command, the codes of its reply, and what else must be right about that.
+/// A command, the codes of its reply, and what the reply must say.
 pub struct Step {
     pub line: Vec<u8>,
     pub codes: Vec<u16>,
@@ -71,9 +72,9 @@ pub enum Check {
     Nothing,
     /// The text of its last line.
     Text(Vec<u8>),
-    /// How its text begins.
+    /// The beginning of its text.
     Begins(Vec<u8>),
-    /// The size of MLST's facts, and the time if that is known.
+    /// The size in MLST's facts, and the time if it is known.
     Facts(Option<u64>, Option<String>),
 }
 
@@ -99,7 +100,7 @@ fn step(line: impl AsRef<[u8]>, codes: &[u16]) -> Step {
 }
 
 impl Client {
-    /// One of the operations.
+    /// Does one of the operations.
     pub fn operate(&mut self) -> Done {
         let all: u64 = OPERATIONS.iter().map(|operation| operation.weight).sum();
         let mut at = self.random.below(all);
@@ -116,8 +117,8 @@ impl Client {
         Ok(())
     }
 
-    /// A little of what opens something for good: the server's notes on parts, and what changes of
-    /// modes and times take.
+    /// Does a few things for which the server opens something for good: its notes about parts,
+    /// and what changing modes and times requires.
     pub fn warm_up(&mut self) -> Done {
         self.connect()?;
         let top = self.tree().top();
@@ -133,7 +134,7 @@ impl Client {
         self.quit()
     }
 
-    /// Some commands, whose replies must come in their order.
+    /// Sends some commands, whose replies must come in order.
     fn commands(&mut self, most: u64, at_once: bool) -> Done {
         let count = self.random.between(1, most);
         let steps: Vec<Step> = (0..count).map(|_| self.step()).collect();
@@ -158,7 +159,8 @@ impl Client {
         Ok(())
     }
 
-    /// A command that is right or wrong for certain; what it changes is in the model already.
+    /// Returns a command that is certain to be right or wrong. The model already has what it
+    /// changes.
     fn step(&mut self) -> Step {
         match self.random.below(24) {
             0 => step("NOOP", &[200]),
@@ -276,7 +278,7 @@ impl Client {
         Step { check: Check::Text(wire.to_string().into_bytes()), ..step(line, &[213]) }
     }
 
-    /// What SIZE must say, if that is certain; the owner is shown it.
+    /// Returns what SIZE must say, if that is certain. The owner is shown it.
     fn certain_size(&mut self, path: &Path, file: &File) -> Result<Option<u64>, ()> {
         let (shown, wire) = match (file.shown()?, file.part()?, &file.there) {
             (Shown::Part(size), Some(part), _) => {
@@ -310,11 +312,12 @@ impl Client {
         }
     }
 
-    /// There is no file of the whole name, which may be a time and the name of another.
+    /// Returns the step for a command whose path is not a file. MDTM may read the path as a
+    /// time and the path of another file.
     fn modified_otherwise(&mut self, line: Vec<u8>) -> Step {
         match line.strip_prefix(b"MDTM ") {
             Some(DATED) => {}
-            // the time and the path of another, which may be there
+            // the time and the path of another file, which may exist
             Some(other) if other.starts_with(DATED) => return step("NOOP", &[200]),
             _ => return step(line, &[550]),
         }
@@ -335,7 +338,7 @@ impl Client {
 
     fn modify(&mut self) -> Step {
         let path = self.any_file();
-        // from 1980 to 2030, as all file systems can keep it
+        // from 1980 to 2030, which all file systems can store
         let time = self.random.between(315_532_800, 1_893_456_000) as i64;
         let text = time_val(time);
         let spelt = self.spell(&path);
@@ -352,7 +355,7 @@ impl Client {
                     file.there.is_some()
                 });
                 if !is_there {
-                    // of the old form, it may be the question for a strange name
+                    // in the old form this may ask for the time of a file with a strange name
                     return step(line, &[550]);
                 }
                 step(line, &[213])
@@ -458,7 +461,7 @@ impl Client {
         self.retrieve(&path)
     }
 
-    /// STOU: the 150 names the file.
+    /// Sends STOU, to which the 150 names the file.
     fn store_unique(&mut self) -> Done {
         if self.cwd.is_empty() || self.tree().files().len() > 40 {
             return Ok(());
@@ -510,7 +513,7 @@ impl Client {
         Ok(())
     }
 
-    /// In the classic way: what has arrived is the file.
+    /// Looks at a file again, which without atomic uploads is what has arrived.
     fn look_anew(&mut self, path: &Path, content: &Content) -> Done {
         if self.ascii {
             self.ask("TYPE I", &[200])?;
@@ -548,7 +551,7 @@ impl Client {
         }
         self.ask(line, &[350])?;
         if self.random.chance(30) {
-            // kept until RNTO, whatever else comes
+            // kept until RNTO, whatever other command comes first
             self.between(&from)?;
             if !self.is_connected() {
                 return self.connect();
@@ -571,7 +574,7 @@ impl Client {
         Ok(())
     }
 
-    /// Commands that may come between RNFR and RNTO.
+    /// Sends commands that may come between RNFR and RNTO.
     fn between(&mut self, from: &Path) -> Done {
         match self.random.below(7) {
             0 => self.ask("NOOP", &[200]).map(drop),
@@ -626,7 +629,7 @@ impl Client {
         Ok(())
     }
 
-    /// USER again, as one of the two: the login begins with what a new session begins with.
+    /// Logs in again, as either account. The login begins with the state of a new session.
     fn log_in_again(&mut self) -> Done {
         let other = usize::from(self.random.chance(50));
         let leftover = self.random.below(6);
@@ -655,7 +658,7 @@ impl Client {
         }
         self.account = other;
         self.begin_login();
-        // what the one before has said is nothing to this one
+        // what one account has set does not count for the other
         match leftover {
             2 if self.random.chance(50) => {
                 let clear = self.world.way.strict && !self.private;
@@ -687,7 +690,7 @@ impl Client {
         Ok(())
     }
 
-    /// A look of which the model learns nothing: whether something was shown is not certain.
+    /// Forgets what was shown of a name after a look whose result is not certain.
     fn blur(&mut self, path: &Path) {
         if let Some(Node::File(_)) = self.tree().at(path) {
             self.tree().change(path, File::blur);
@@ -710,7 +713,8 @@ impl Client {
         self.set_out()
     }
 
-    /// A guess, and the right one behind it; or guesses until the server has had enough.
+    /// Tries a wrong password and then the right one, or wrong ones until the server closes the
+    /// connection.
     fn wrong_password(&mut self) -> Done {
         if self.world.way.bans {
             return Ok(());
@@ -726,7 +730,7 @@ impl Client {
                 return self.connect();
             }
             if guess == 3 {
-                // of a stranger's end the log need not tell
+                // the log need not tell how a stranger's session ended
                 self.take_session()?.expect_end()?;
                 return self.connect();
             }
@@ -741,7 +745,7 @@ impl Client {
         self.connect()
     }
 
-    /// Lines that no client should send, after which the session goes on.
+    /// Sends lines that no client should send, after which the session goes on.
     fn noise(&mut self) -> Done {
         let (session, random) = self.session()?;
         match random.below(6) {
@@ -752,7 +756,7 @@ impl Client {
                 session.expect(&[500])?;
             }
             1 => {
-                // options are refused, and other codes go
+                // options are refused, and other Telnet codes are dropped
                 session.raw(b"\xff\xfd\x01NO\xff\xf1OP\r\n", Manner::any(random), random)?;
                 session.expect(&[200])?;
             }
@@ -786,9 +790,9 @@ impl Client {
         Ok(())
     }
 
-    /// A transfer without PASV or PORT.
+    /// Starts a transfer without PASV or PORT.
     fn unarranged(&mut self) -> Done {
-        // what was arranged before is used up by this one
+        // a data connection that was arranged before is used up by this one
         let path = self.any_path();
         let is_file = self.tree().file(&path).there.is_some();
         let is_dir = matches!(self.tree().at(&path), Some(Node::Dir(_)));
@@ -801,7 +805,7 @@ impl Client {
         self.ask("NLST", &[425]).map(drop)
     }
 
-    /// ABOR while the server waits for the data connection.
+    /// Sends ABOR while the server waits for the data connection.
     fn abort_waiting(&mut self) -> Done {
         let only = self.epsv_all || self.own.is_ipv6();
         let line = if only || self.random.chance(50) { "EPSV" } else { "PASV" };
@@ -830,7 +834,7 @@ impl Client {
         Ok(())
     }
 
-    /// Transfers that cannot begin: what they need is not there.
+    /// Starts transfers that cannot begin because something that they need does not exist.
     fn refused_transfer(&mut self) -> Done {
         let path = self.any_file();
         let spelt = self.spell(&path);
@@ -883,7 +887,8 @@ impl Client {
         self.ask("PASV", &[503]).map(drop)
     }
 
-    /// A passive port that is not used in time is closed, and so is a connection to it.
+    /// Checks that a passive port which is not used in time is closed, and a connection to it
+    /// as well.
     fn unused_port(&mut self) -> Done {
         if !self.world.way.limits {
             return Ok(());
@@ -899,7 +904,7 @@ impl Client {
         self.ask("NLST", &[425]).map(drop)
     }
 
-    /// Nothing is said for long.
+    /// Stays silent for long.
     fn idle(&mut self) -> Done {
         if !self.world.way.limits {
             return Ok(());
@@ -915,7 +920,7 @@ impl Client {
         self.connect()
     }
 
-    /// Away without QUIT.
+    /// Leaves without QUIT.
     fn leave(&mut self) -> Done {
         let session = self.take_session()?;
         let local = session.local;
@@ -930,7 +935,7 @@ impl Client {
         self.connect()
     }
 
-    /// A slash behind a name is for directories alone.
+    /// Uses names with a slash at the end, which only directories may have.
     fn trailing_slash(&mut self) -> Done {
         let path = self.any_file();
         let spelt = [&self.spell(&path)[..], b"/"].concat();
@@ -947,7 +952,7 @@ impl Client {
             ["RETR", "DELE", "SIZE", "MDTM", "MLST", "RNFR", "RMD", "CWD", "STOR", "APPE"];
         let mut verb = *self.random.pick(&verbs);
         if verb == "MDTM" && path.iter().any(|name| name == DATED) {
-            // it may be the time and the path of another
+            // it may be the time and the path of another file
             verb = "SIZE";
         }
         if matches!(verb, "SIZE" | "STOR" | "APPE") {
@@ -956,7 +961,7 @@ impl Client {
         self.ask(line(verb), &[550, 553]).map(drop)
     }
 
-    /// A file that several write: whatever is there must be one of their versions, whole.
+    /// Writes a file that several clients write. It must be one of their versions, complete.
     fn shared_upload(&mut self) -> Done {
         if self.world.way.classic || self.account != 0 {
             return Ok(());
@@ -1038,11 +1043,13 @@ impl Client {
 /// Number of files that all clients share: `/shared/s0` and so on.
 pub const SHARED: u64 = 6;
 
-/// How versions of shared files begin.
+/// The first bytes of versions of shared files: those of complete uploads, and of uploads that
+/// are cut.
 const WHOLE: u64 = 0x656c_6f68_7720_7369;
 const DOOMED: u64 = 0x6465_6d6f_6f64_2073;
 
-/// A version of a shared file: what it is, its seed, its length, and what follows from those.
+/// Returns a version of a shared file: its kind, its seed, its length, and bytes that follow
+/// from these.
 pub fn shared_version(seed: u64, len: u64, doomed: bool) -> Vec<u8> {
     let kind = if doomed { DOOMED } else { WHOLE };
     let mut bytes = [kind, seed, len].map(u64::to_le_bytes).concat();
@@ -1052,7 +1059,7 @@ pub fn shared_version(seed: u64, len: u64, doomed: bool) -> Vec<u8> {
     bytes
 }
 
-/// A time as FTP writes it.
+/// Returns a time as FTP writes it.
 pub fn time_val(seconds: i64) -> String {
     let at =
         time::OffsetDateTime::from_unix_timestamp(seconds).expect("a time of this century");

@@ -1,9 +1,9 @@
-//! Numbers that a seed decides, so that a run can be tried again.
+//! Random numbers that follow from a seed, so that a run can be repeated.
 
-/// A small generator (`SplitMix64`).
+/// A small generator of random numbers (`SplitMix64`).
 pub struct Random(u64);
 
-/// The next state's distance.
+/// The distance from one state to the next.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Mixes the bits of a number.
@@ -14,43 +14,44 @@ pub fn mixed(number: u64) -> u64 {
 }
 
 impl Random {
-    /// A generator for one of several users of a seed.
+    /// Returns a generator for one of several users of a seed.
     pub fn new(seed: u64, user: u64) -> Self {
         Self(mixed(seed ^ mixed(user.wrapping_add(1).wrapping_mul(STEP))))
     }
 
-    /// Any number.
+    /// Returns any number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mixed(self.0)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// An index of a list of this length.
+    /// Returns an index of a list of this length.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// Whether something happens that does so in `percent` of all cases.
+    /// Returns true in `percent` of all cases.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub fn pick<'l, T>(&mut self, list: &'l [T]) -> &'l T {
         &list[self.index(list.len())]
     }
 
-    /// The length of a file: empty and tiny ones are common, some fill several buffers.
+    /// Returns the length of a file. Empty and tiny files are common, and some fill several
+    /// buffers.
     pub fn length(&mut self) -> u64 {
         match self.below(100) {
             0..8 => 0,
@@ -63,8 +64,8 @@ impl Random {
     }
 }
 
-/// Writes what a seed has from `at` on. Every sixteenth byte ends a line, and some bytes are CR,
-/// also in front of the end of a line.
+/// Writes the bytes that follow from a seed, from the offset `at` on. Every sixteenth byte ends
+/// a line, and some bytes are CR, also before the end of a line.
 pub fn fill(seed: u64, at: u64, out: &mut [u8]) {
     let word = |number: u64| mixed(seed.wrapping_add(number.wrapping_mul(STEP))).to_le_bytes();
     let (mut number, mut inside) = (at / 8, (at % 8) as usize);

@@ -1,5 +1,5 @@
-//! The program itself, with a home and settings of its own; what the system tells of its process,
-//! and what its log tells of sessions.
+//! The server's process with a home and settings of its own, what the system tells of the
+//! process, and what its log tells of sessions.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -14,59 +14,59 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Starting and stopping take no longer.
+/// Maximum time that starting and stopping may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server. It is killed on drop.
+/// A running server. Dropping it kills the process.
 pub struct Server {
     child: Child,
-    /// Where it listens for clear text.
+    /// The address for clear text.
     pub address: SocketAddr,
-    /// Where TLS begins at once, if anywhere.
+    /// The address at which TLS begins with the connection, if there is one.
     pub implicit: Option<SocketAddr>,
-    /// The addresses over IPv6, without and with TLS from the start.
+    /// The two addresses for IPv6.
     pub address6: Option<SocketAddr>,
     pub implicit6: Option<SocketAddr>,
-    /// What it has told.
+    /// What the server has logged.
     pub log: Arc<Log>,
-    /// Homes and settings.
+    /// The directory of homes and settings.
     _dir: TempDir,
 }
 
-/// What the server has told so far.
+/// What the server has logged so far.
 pub struct Log {
     state: Mutex<Told>,
     changed: Condvar,
-    /// Where all of it is.
+    /// The file with the whole log.
     pub path: PathBuf,
 }
 
 #[derive(Default)]
 struct Told {
     listening: Vec<(SocketAddr, bool)>,
-    /// Sessions that have ended, by the client's address, and are still asked for.
+    /// Sessions that have ended and that a client will ask for, by the client's address.
     ended: HashSet<SocketAddr>,
     /// Lines that should not be there.
     faults: Vec<String>,
-    /// Warnings, how often each kind.
+    /// The number of warnings of each kind.
     over: bool,
 }
 
 /// What the system tells of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
-    /// Open file descriptors.
+    /// Number of open file descriptors.
     pub files: usize,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// Those of them that serve sessions, or wait for the next one.
+    /// Number of threads that serve sessions or wait for the next one.
     pub workers: usize,
     /// Resident memory, in KiB.
     pub memory: u64,
 }
 
 impl Server {
-    /// Starts it in a folder, on settings in which `{dir}` stands for that folder.
+    /// Starts the server in a directory. `{dir}` in the settings is replaced by that directory.
     pub fn start(
         dir: TempDir,
         settings: &str,
@@ -79,7 +79,7 @@ impl Server {
         fs::write(&ini, settings).map_err(told)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
         command.arg("--config").arg(&ini).env_remove("RUST_LOG").env("TZ", "UTC");
-        // out of reach of a Ctrl-C that is meant for the run
+        // a Ctrl-C that is meant for the run must not reach it
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(told)?;
@@ -112,12 +112,12 @@ impl Server {
         Ok(Self { child, address, implicit, address6, implicit6, log, _dir: dir })
     }
 
-    /// Its process number.
+    /// Returns the number of the process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Stops it as a service manager does; it must end in good order.
+    /// Stops the server as a service manager does. It must end without an error.
     pub fn stop(&mut self) -> Result<(), String> {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
@@ -144,7 +144,7 @@ impl Drop for Server {
 }
 
 impl Figures {
-    /// Of a process that runs.
+    /// Reads the figures of a running process.
     pub fn of(pid: u32) -> Result<Self, String> {
         let told = |why: std::io::Error| format!("the server is gone: {why}");
         let files = fs::read_dir(format!("/proc/{pid}/fd")).map_err(told)?.count();
@@ -162,14 +162,14 @@ impl Figures {
         Ok(Self { files, threads, workers, memory })
     }
 
-    /// What the descriptors of a process are open on.
+    /// Returns what the file descriptors of a process are open on.
     pub fn open(pid: u32) -> Vec<String> {
         let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
         let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
         files.map(|file| file.display().to_string()).collect()
     }
 
-    /// The larger of each.
+    /// Returns the larger one of each figure.
     #[must_use]
     pub fn most(self, other: Self) -> Self {
         Self {
@@ -218,17 +218,17 @@ impl Log {
         }
     }
 
-    /// Waits until the session of a client has ended; says whether it has.
+    /// Waits until the session of a client has ended, and returns whether it has.
     pub fn has_ended(&self, client: SocketAddr, time: Duration) -> bool {
         self.wait(time, |told| told.ended.remove(&client).then_some(())).is_some()
     }
 
-    /// A client that has just connected is at the beginning, whoever had its address before.
+    /// Forgets earlier sessions from the address of a client that has just connected.
     pub fn begins(&self, client: SocketAddr) {
         self.state().ended.remove(&client);
     }
 
-    /// Lines that should not be there.
+    /// Returns the lines that should not be there.
     pub fn faults(&self) -> Vec<String> {
         self.state().faults.clone()
     }

@@ -1,4 +1,4 @@
-//! One control connection: lines out, replies in, each within its time; all of it is noted.
+//! A control connection: lines are sent, replies must come in time, and everything is recorded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::random::Random;
 use crate::wire::{Manner, Wire};
 
-/// What the server has done wrong.
+/// Something that the server has done wrong.
 #[derive(Debug)]
 pub struct Fault(pub String);
 
-/// What a step of a client ends with.
+/// The result of a step of a client.
 pub type Done<T = ()> = Result<T, Fault>;
 
 /// Ends a step with a fault.
@@ -20,46 +20,46 @@ pub fn fault<T>(why: impl Into<String>) -> Done<T> {
     Err(Fault(why.into()))
 }
 
-/// Every reply must come within this time, unless the settings let the server wait.
+/// The time within which every reply must come, unless the settings let the server wait.
 pub const PROMPT: Duration = Duration::from_secs(10);
 
-/// Lines of the transcript that are kept.
+/// Maximum number of lines of the transcript that are kept.
 const KEPT: usize = 1000;
 
-/// What a client has said and heard lately, and what it has counted. The run prints it.
+/// The latest lines that a client has sent and received, and its counts. The run prints them.
 pub struct Notes {
     began: Instant,
     lines: Mutex<VecDeque<String>>,
     counts: Mutex<Counts>,
 }
 
-/// Figures of one client, or of all.
+/// Counts of one client, or of all.
 #[derive(Debug, Default, Clone)]
 pub struct Counts {
-    /// Operations, by name.
+    /// Number of operations, by name.
     pub operations: BTreeMap<&'static str, u64>,
-    /// Commands by name of their reply's code.
+    /// Number of commands, by name and by the code of the reply.
     pub replies: BTreeMap<u16, u64>,
-    /// Whole transfers.
+    /// Number of complete transfers.
     pub transfers: u64,
-    /// Transfers that were cut.
+    /// Number of transfers that were cut.
     pub cuts: u64,
-    /// Bytes of whole transfers.
+    /// Number of bytes of complete transfers.
     pub up: u64,
     pub down: u64,
-    /// Control connections.
+    /// Number of control connections.
     pub connections: u64,
-    /// Times that there was no room.
+    /// How often the server had no room.
     pub turned_away: u64,
-    /// Data connections under TLS that resumed, and those that did not.
+    /// Number of TLS data connections that resumed the session, and of those that did not.
     pub resumed: u64,
     pub full: u64,
-    /// The reply that took longest, and what it answered.
+    /// The reply that took longest, and the command before it.
     pub longest: (Duration, String),
 }
 
 impl Counts {
-    /// Adds those of another client.
+    /// Adds the counts of another client.
     pub fn add(&mut self, other: &Self) {
         for (name, count) in &other.operations {
             *self.operations.entry(name).or_default() += count;
@@ -82,13 +82,13 @@ impl Counts {
 }
 
 impl Notes {
-    /// Nothing yet.
+    /// Returns empty notes.
     pub fn new() -> Arc<Self> {
         let (lines, counts) = (Mutex::default(), Mutex::default());
         Arc::new(Self { began: Instant::now(), lines, counts })
     }
 
-    /// Notes what happens.
+    /// Records a line.
     pub fn say(&self, what: impl AsRef<str>) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT {
@@ -98,39 +98,39 @@ impl Notes {
         lines.push_back(format!("{at:10.4} {}", what.as_ref()));
     }
 
-    /// The last lines.
+    /// Returns the last lines.
     pub fn transcript(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
     }
 
-    /// What has been counted.
+    /// Returns the counts.
     pub fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A whole reply.
+/// A complete reply.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub code: u16,
-    /// All lines, without their ends.
+    /// All lines, without the ends of lines.
     pub lines: Vec<Vec<u8>>,
 }
 
 impl Reply {
-    /// The text of the last line.
+    /// Returns the text of the last line.
     pub fn text(&self) -> &[u8] {
         self.lines.last().and_then(|line| line.get(4..)).unwrap_or_default()
     }
 
-    /// The lines between the first and the last.
+    /// Returns the lines between the first and the last.
     pub fn body(&self) -> &[Vec<u8>] {
         let last = self.lines.len().saturating_sub(1);
         self.lines.get(1..last).unwrap_or_default()
     }
 
-    /// For people.
+    /// Returns the reply as readable text.
     pub fn show(&self) -> String {
         let lines: Vec<_> =
             self.lines.iter().map(|line| line.escape_ascii().to_string()).collect();
@@ -146,15 +146,15 @@ pub struct Session {
     /// The client's address, by which the log names the session.
     pub local: SocketAddr,
     notes: Arc<Notes>,
-    /// What has arrived, without Telnet codes.
+    /// The bytes that have arrived, without Telnet codes.
     text: Vec<u8>,
-    /// What was said last, for the figures.
+    /// The last command, for the counts.
     said: String,
     since: Instant,
 }
 
 impl Session {
-    /// Over a connection that is there.
+    /// Returns a control connection over a connection that is made already.
     pub fn over(wire: Wire, notes: &Arc<Notes>) -> Done<Self> {
         let local = wire.local().map_err(|why| Fault(format!("no local address: {why}")))?;
         let (notes, said) = (Arc::clone(notes), "the connection".to_owned());
@@ -162,7 +162,7 @@ impl Session {
         Ok(Self { wire, local, notes, text: Vec::new(), said, since: Instant::now() })
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn raw(&mut self, bytes: &[u8], manner: Manner, random: &mut Random) -> Done {
         let shown = bytes.get(..bytes.len().min(300)).unwrap_or_default().escape_ascii();
         self.notes.say(format!("> {shown} ({manner:?})"));
@@ -172,7 +172,7 @@ impl Session {
         sent.map_err(|why| Fault(format!("the control connection takes nothing: {why}")))
     }
 
-    /// Sends bytes although the server may have ended the session.
+    /// Sends bytes to a server that may have ended the session.
     pub fn raw_if_there(&mut self, bytes: &[u8], manner: Manner, random: &mut Random) {
         let _ = self.raw(bytes, manner, random);
     }
@@ -183,12 +183,12 @@ impl Session {
         self.raw(&wire_line(line), manner, random)
     }
 
-    /// A whole reply of one of these codes.
+    /// Reads a reply, which must have one of these codes.
     pub fn expect(&mut self, codes: &[u16]) -> Done<Reply> {
         self.expect_within(codes, PROMPT)
     }
 
-    /// Reads a reply that must arrive within this time and have one of these codes.
+    /// Reads a reply for which the server may wait for this long.
     pub fn expect_within(&mut self, codes: &[u16], time: Duration) -> Done<Reply> {
         let Some(reply) = self.reply(time)? else {
             return fault(format!("the server closed the connection instead of {codes:?}"));
@@ -203,13 +203,13 @@ impl Session {
         Ok(reply)
     }
 
-    /// Sends a line and takes the reply.
+    /// Sends a line and reads the reply.
     pub fn ask(&mut self, line: &[u8], codes: &[u16], random: &mut Random) -> Done<Reply> {
         self.send(line, random)?;
         self.expect(codes)
     }
 
-    /// A whole reply, or nothing where the server has closed the connection.
+    /// Reads a reply. Returns `None` if the server has closed the connection.
     pub fn reply(&mut self, time: Duration) -> Done<Option<Reply>> {
         let until = Instant::now() + time;
         let Some(first) = self.line(until)? else { return Ok(None) };
@@ -239,7 +239,7 @@ impl Session {
         Ok(Some(Reply { code, lines }))
     }
 
-    /// One line, or nothing where the server has closed the connection in good order.
+    /// Reads a line. Returns `None` if the server has closed the connection properly.
     fn line(&mut self, until: Instant) -> Done<Option<Vec<u8>>> {
         loop {
             self.take_text();
@@ -262,7 +262,8 @@ impl Session {
         }
     }
 
-    /// Takes what has arrived, a doubled 255 for one, and other Telnet codes for nothing.
+    /// Takes in the bytes that have arrived. A doubled 255 is one byte, and other Telnet codes
+    /// are dropped.
     fn take_text(&mut self) {
         let got = std::mem::take(&mut self.wire.got);
         let mut bytes = got.iter().copied().enumerate();
@@ -283,7 +284,7 @@ impl Session {
         }
     }
 
-    /// The server must have closed the connection, and said nothing more.
+    /// Checks that the server has closed the connection and sent nothing more.
     pub fn expect_end(&mut self) -> Done {
         match self.reply(PROMPT)? {
             None => Ok(()),
@@ -292,7 +293,7 @@ impl Session {
     }
 }
 
-/// A line as it is sent, with a byte 255 twice.
+/// Returns a line as it is sent, with each byte 255 doubled.
 pub fn wire_line(line: &[u8]) -> Vec<u8> {
     let mut bytes: Vec<u8> = Vec::with_capacity(line.len() + 2);
     for &byte in line {

@@ -1,5 +1,5 @@
-//! Those that never log in: guessers, who must be banned when it is time and not before, and
-//! clients that say nothing, who must not keep others out.
+//! Clients that never log in: guessers of passwords, which must be banned in time and not
+//! earlier, and silent clients, which must not keep others out.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::session::{Done, Fault, Notes, PROMPT, Session, fault};
 use crate::ways::USERS;
 use crate::wire::{self, Manner, Wire};
 
-/// What a stranger does until the run is over.
+/// What a stranger does until the run ends.
 pub type Stranger = Box<dyn FnOnce() -> Done + Send>;
 
-/// After so many failures the settings ban an address, for this long.
+/// The number of failures after which the settings ban an address, and how long the ban lasts.
 const BAN_AFTER: usize = 5;
 const BAN_TIME: Duration = Duration::from_secs(3);
 
@@ -44,7 +44,7 @@ fn come(world: &World, own: IpAddr, notes: &Arc<Notes>) -> Done<Session> {
     Session::over(Wire::over(stream).map_err(failed)?, notes)
 }
 
-/// Guesses until it is banned, and again when the ban is over.
+/// Guesses passwords until it is banned, and again when the ban has ended.
 fn guess(world: &World, own: IpAddr, mut random: Random) -> Done {
     let notes = Notes::new();
     let result = guess_on(world, own, &mut random, &notes);
@@ -72,7 +72,7 @@ fn guess_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>)
             session.expect_end()?;
             continue;
         }
-        // its session may be ended with the ban
+        // the ban may have ended its session
         drop(session);
         let since = Instant::now();
         let mut session = come(world, own, notes)?;
@@ -86,7 +86,7 @@ fn guess_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>)
     Ok(())
 }
 
-/// Knows a password, and has a certificate that is another user's, or no TLS at all.
+/// Logs in with a right password, but with the certificate of another user, or without TLS.
 fn pretend(world: &World, own: IpAddr, mut random: Random) -> Done {
     let notes = Notes::new();
     let result = pretend_on(world, own, &mut random, &notes);
@@ -120,7 +120,7 @@ fn pretend_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes
     Ok(())
 }
 
-/// Connects, and waits until it is sent away.
+/// Connects and stays silent until the server turns it away.
 fn say_nothing(world: &World, own: IpAddr) -> Done {
     let notes = Notes::new();
     let mut random = Random::new(0, 0);

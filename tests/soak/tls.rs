@@ -1,4 +1,4 @@
-//! Certificates, and the settings of TLS of a client.
+//! Certificates, and the TLS settings of clients.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::trusting::Trusting;
 
-/// Issues the clients' certificates.
+/// The authority that issues the clients' certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate, as PEM.
@@ -41,7 +41,7 @@ fn named(name: &str) -> Result<CertificateParams, rcgen::Error> {
 }
 
 impl Authority {
-    /// A new one.
+    /// Returns a new authority.
     pub fn new() -> Result<Self, rcgen::Error> {
         let mut params = named("An authority")?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -50,7 +50,7 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
-    /// A certificate for `CN=name,O=Example`.
+    /// Returns a certificate for `CN=name,O=Example`.
     pub fn issue(&self, name: &str) -> Result<Pair, rcgen::Error> {
         let key = KeyPair::generate()?;
         let certificate = named(name)?.signed_by(&key, &self.issuer)?.pem();
@@ -59,7 +59,8 @@ impl Authority {
 }
 
 impl Tls {
-    /// A client that resumes when it can. Its tickets are its own.
+    /// Returns the settings of a client that resumes sessions when it can, with a cache of
+    /// tickets of its own.
     pub fn config(self, pair: Option<&Pair>) -> Arc<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let trusting = Arc::new(Trusting(Arc::clone(&provider)));
@@ -86,7 +87,7 @@ impl Tls {
     }
 }
 
-/// Settings of a client that has none of the tickets of the given one.
+/// Returns these settings without the tickets.
 pub fn forgetful(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(config);
     config.resumption = Resumption::in_memory_sessions(64);

@@ -10,20 +10,19 @@ use crate::model::{Content, File, Node, Path};
 use crate::session::{Done, Fault, PROMPT, fault};
 use crate::wire::{End, Manner, Wire};
 
-/// A transfer after whose end the client waits only for the server must be over within this
-/// time.
+/// Maximum time until a transfer is over when the client only waits for the server.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// An upload that is about to be made.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub path: Path,
-    /// Lines before the last one, and their replies' codes.
+    /// The lines before the last one, and the codes of their replies.
     pub before: Vec<(Vec<u8>, u16)>,
     pub line: Vec<u8>,
-    /// What is sent.
+    /// The bytes that are sent.
     pub sent: Content,
-    /// What the file is like afterwards.
+    /// The bytes of the file afterwards.
     pub whole: Content,
     pub form: Form,
 }
@@ -33,21 +32,21 @@ pub struct Plan {
 pub enum Form {
     /// Nothing.
     Replace,
-    /// APPE to nothing: what is left of it is of no use to anybody.
+    /// Nothing, with APPE. A part of such an upload cannot be gone on with.
     Begin,
-    /// The part of an earlier one, up to here.
+    /// The part of an earlier upload, up to this offset.
     Resume(u64),
-    /// The file in place, up to here.
+    /// The file in place, up to this offset.
     Within(u64),
-    /// The file in place, all of it.
+    /// The whole file in place.
     Append(u64),
 }
 
-/// What became of a transfer.
+/// The outcome of a transfer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     Whole,
-    /// The server insists on a session of TLS that is resumed.
+    /// The server refused a data connection that did not resume the TLS session.
     Refused,
 }
 
@@ -66,11 +65,11 @@ pub const NAMES: &[&[u8]] = &[
     DATED,
 ];
 
-/// A name that MDTM could take for a time to be set, and a name.
+/// A name that MDTM could take for a time to be set, followed by a name.
 pub const DATED: &[u8] = b"20240101120000 a";
 
 impl Client {
-    /// A name in some directory.
+    /// Returns a name in some directory.
     pub fn any_path(&mut self) -> Path {
         let dirs = self.tree().dirs();
         let dir = dirs[self.random.index(dirs.len())].clone();
@@ -78,7 +77,7 @@ impl Client {
         [dir, vec![name]].concat()
     }
 
-    /// A file that is there, or a name in some directory.
+    /// Returns an existing file, or a name in some directory.
     pub fn any_file(&mut self) -> Path {
         let files = self.tree().files();
         if files.is_empty() || self.random.chance(20) {
@@ -90,7 +89,7 @@ impl Client {
     /// Looks at a name, so that the model learns what is left of uploads that broke off.
     pub fn look(&mut self, path: &Path) -> Done {
         if self.ascii {
-            // this one tells of lines as they are sent
+            // this reply has the lines as they are sent
             let line = self.with_path("SIZE", path);
             self.ask(line, &[213, 550])?;
             self.stale = false;
@@ -115,13 +114,13 @@ impl Client {
         self.shown(path, size)
     }
 
-    /// What the server shows of a name must be possible.
+    /// Checks that what the server shows of a name is possible.
     pub fn shown(&mut self, path: &Path, size: Option<u64>) -> Done {
         let looked = self.tree().change(path, |file| file.look(size));
         looked.map_err(|why| Fault(format!("{}: {why}", show(path))))
     }
 
-    /// An upload of some form to some name.
+    /// Plans an upload of some form to this name.
     pub fn plan(&mut self, path: Path) -> Done<Option<Plan>> {
         if matches!(self.tree().at(&path), Some(Node::Dir(_))) {
             return Ok(None);
@@ -188,13 +187,13 @@ impl Client {
         Ok(Some(plan))
     }
 
-    /// Mostly what was missing of an upload.
+    /// Returns what is missing of an upload; sometimes other bytes.
     fn rest_of(&mut self, content: &Content, offset: u64, other: Content) -> Content {
         let rest = content.suffix(offset);
         if self.random.chance(70) && rest.len() < 4 << 20 { rest } else { other }
     }
 
-    /// STOR.
+    /// Plans a STOR.
     pub fn replacing(&mut self, path: Path, sent: Content) -> Plan {
         let line = self.with_path("STOR", &path);
         let whole = sent.clone();
@@ -215,7 +214,7 @@ impl Client {
         Plan { path, before: Vec::new(), line, sent, whole, form }
     }
 
-    /// The upload is in place.
+    /// Tells the model that the upload is in place.
     pub fn placed(&mut self, plan: &Plan, whole: Content) {
         self.stale = false;
         self.tree().change(&plan.path, |file| match plan.form {
@@ -226,19 +225,19 @@ impl Client {
         });
     }
 
-    /// Commands before a transfer, and its own; with `mark` the 150 as well.
+    /// Sends the commands before a transfer, and its own.
     pub fn begin(&mut self, before: &[(Vec<u8>, u16)], line: &[u8]) -> Done {
         for (line, code) in before {
             self.ask(line, &[*code])?;
             if self.random.chance(10) {
-                // nothing but a transfer takes what REST has said
+                // only a transfer uses the offset of REST
                 self.ask("NOOP", &[200])?;
             }
         }
         self.send(line)
     }
 
-    /// An upload, from the first command to the last reply.
+    /// Makes an upload, from the first command to the last reply.
     pub fn upload(&mut self, plan: &Plan) -> Done<Outcome> {
         let door = self.arrange()?;
         self.begin(&plan.before, &plan.line)?;
@@ -275,7 +274,7 @@ impl Client {
         Ok(Outcome::Whole)
     }
 
-    /// The server does not take a data connection that did not resume.
+    /// Checks that the server refuses a data connection that did not resume.
     pub fn refused(&mut self, marked: bool) -> Done<Outcome> {
         if !marked {
             self.expect(&[150])?;
@@ -288,8 +287,8 @@ impl Client {
         Ok(Outcome::Refused)
     }
 
-    /// Sends bytes and, with `ends`, the end. The connection is given back where the client
-    /// keeps it for a while.
+    /// Sends bytes and, with `ends`, ends the data connection. Returns the connection if the
+    /// client keeps it open for a while.
     pub fn put(&mut self, mut wire: Wire, bytes: &[u8], ends: bool) -> Done<Option<Wire>> {
         let failed = |why: std::io::Error| Fault(format!("sending data: {why}"));
         let random = &mut self.random;
@@ -316,7 +315,7 @@ impl Client {
             wire.shut();
         }
         match random.below(10) {
-            // gone at once
+            // the client drops the connection at once
             0..3 => Ok(None),
             3..8 => {
                 let end = wire.read_all(Instant::now() + PROMPT).map_err(|why| {
@@ -332,7 +331,7 @@ impl Client {
         }
     }
 
-    /// A transfer from the server, which must send exactly this.
+    /// Makes a transfer from the server, which must send exactly these bytes.
     pub fn download(
         &mut self,
         before: &[(Vec<u8>, u16)],
@@ -380,9 +379,9 @@ impl Client {
         }
         let mut held = None;
         match leaves {
-            // gone at once
+            // the client drops the connection at once
             0 | 1 => drop(wire),
-            // nothing is said until the reply has come
+            // the client does nothing until the reply has come
             2 | 3 => held = Some(wire),
             _ => {
                 let ended = wire.queue_end();
@@ -410,7 +409,7 @@ impl Client {
         Ok(Some(got))
     }
 
-    /// RETR of a file, which must be as it was left.
+    /// Sends RETR for a file, which must be as the model has it.
     pub fn retrieve(&mut self, path: &Path) -> Done {
         let file = self.tree().file(path);
         let line = self.with_path("RETR", path);
@@ -431,7 +430,7 @@ impl Client {
         self.download(&[], &line, Some(&wire)).map(drop)
     }
 
-    /// A listing of a directory, in one of its forms, which must name what is there.
+    /// Lists a directory in one of the forms. The listing must name what is there.
     pub fn list(&mut self) -> Done {
         let dirs = self.tree().dirs();
         let dir = dirs[self.random.index(dirs.len())].clone();
@@ -465,7 +464,7 @@ impl Client {
         self.listed(&dir, kind, &seen)
     }
 
-    /// A listing of a directory and all below it.
+    /// Lists a directory and all below it.
     fn list_below(&mut self, dir: &Path, kind: &str) -> Done {
         let here = *dir == self.cwd && self.random.chance(50);
         let typed = if here { Vec::new() } else { self.spell(dir) };
@@ -558,7 +557,7 @@ impl Client {
         Ok(())
     }
 
-    /// A listing of names shows parts, but not their sizes.
+    /// Takes in a name of a listing of names, which shows parts as well, but no sizes.
     fn named(&mut self, path: &Path, file: &File) -> Done {
         match file.shown() {
             Ok(crate::model::Shown::Part(size) | crate::model::Shown::File(size)) => {
@@ -567,7 +566,7 @@ impl Client {
             Ok(crate::model::Shown::Nothing) => {
                 fault(format!("{} is named, and is not there", show(path)))
             }
-            // whether it was shown is not certain from now on
+            // from now on it is not certain whether the part was shown
             Err(()) => self.look(path),
         }
     }
@@ -595,7 +594,7 @@ impl Client {
     }
 }
 
-/// No transfer may be faster than it is allowed, but for what it may catch up on.
+/// Checks that a transfer was not faster than its limit, apart from what it may catch up on.
 fn in_rate(bytes: usize, rate: u64, since: Instant) -> Done {
     let took = since.elapsed().as_secs_f64() + 0.4;
     if rate > 0 && bytes as f64 / took > rate as f64 {
@@ -604,7 +603,7 @@ fn in_rate(bytes: usize, rate: u64, since: Instant) -> Done {
     Ok(())
 }
 
-/// What a listing tells of a name.
+/// The facts that a listing tells of a name.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub name: Vec<u8>,
@@ -615,7 +614,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What the lines of a listing tell.
+    /// Reads the lines of a listing.
     fn all(lines: &[Vec<u8>], kind: &str) -> Done<BTreeMap<Vec<u8>, Self>> {
         let mut seen = BTreeMap::new();
         for line in lines {
@@ -639,7 +638,7 @@ impl Facts {
         Self { name: name.to_vec(), ..Self::default() }
     }
 
-    /// A line of MLSD, or of MLST with a path.
+    /// Reads a line of MLSD, or of MLST with a path.
     pub fn of(line: &[u8]) -> Option<Self> {
         let line = line.strip_prefix(b" ").unwrap_or(line);
         let space = line.iter().position(|&byte| byte == b' ')?;
@@ -658,7 +657,7 @@ impl Facts {
         Some(facts)
     }
 
-    /// A line of LIST: mode, links, owner, group, size, month, day, time, name.
+    /// Reads a line of LIST: mode, links, owner, group, size, month, day, time, name.
     fn of_long(line: &[u8]) -> Option<Self> {
         let mut rest = line;
         let mut words = Vec::new();
@@ -680,7 +679,7 @@ impl Facts {
     }
 }
 
-/// The lines of a whole listing.
+/// Returns the lines of a complete listing.
 fn listed_lines(bytes: &[u8]) -> Done<Vec<Vec<u8>>> {
     if !bytes.is_empty() && !bytes.ends_with(b"\r\n") {
         return fault("a listing ends within a line");
@@ -690,7 +689,7 @@ fn listed_lines(bytes: &[u8]) -> Done<Vec<Vec<u8>>> {
     Ok(lines)
 }
 
-/// Sorted as the options ask, as far as the lines tell.
+/// Checks that lines are sorted as the options ask, as far as the lines tell.
 fn in_order(lines: &[Vec<u8>], kind: &str, options: &str) -> Done {
     let by_size = options.contains('S');
     let reverse = options.contains('r');
@@ -711,7 +710,7 @@ fn in_order(lines: &[Vec<u8>], kind: &str, options: &str) -> Done {
     if is_sorted { Ok(()) } else { fault(format!("the order of {kind}{options} is not right")) }
 }
 
-/// At CR LF.
+/// Splits bytes at CR LF.
 fn split_lines(bytes: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
     let mut rest = bytes;
@@ -723,7 +722,7 @@ fn split_lines(bytes: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-/// What was got must be what was wanted.
+/// Checks that the bytes are those that were expected.
 pub fn compare(got: &[u8], wanted: &[u8]) -> Done {
     if got == wanted {
         return Ok(());
@@ -742,7 +741,7 @@ pub fn compare(got: &[u8], wanted: &[u8]) -> Done {
     ))
 }
 
-/// A path for people.
+/// Returns a path as readable text.
 pub fn show(path: &[Vec<u8>]) -> String {
     crate::model::absolute(path).escape_ascii().to_string()
 }

@@ -1,39 +1,40 @@
-//! The ways in which the server is set up, one after the other.
+//! The ways in which the server is set up, one after another.
 
 use std::net::{Ipv6Addr, TcpListener};
 
 use crate::tls::Tls;
 
-/// How the server is set up, and with that its clients.
+/// One way of setting up the server and its clients.
 pub struct Way {
     pub name: &'static str,
     pub about: &'static str,
-    /// More lines of `[server]`.
+    /// Additional lines of `[server]`.
     pub settings: &'static str,
-    /// Versions of TLS; none for clear text.
+    /// The versions of TLS; empty for clear text.
     pub versions: &'static [Tls],
-    /// TLS begins at once, rather than with AUTH.
+    /// Whether TLS begins with the connection, and not with AUTH.
     pub implicit: bool,
-    /// Some clients do without TLS.
+    /// Whether some clients use no TLS.
     pub mixed: bool,
-    /// Clients show certificates, which their users are bound to.
+    /// Whether clients have certificates, which their users are bound to.
     pub certificates: bool,
-    /// Data connections must resume, and must be protected.
+    /// Whether data connections must be protected and resume the session.
     pub strict: bool,
-    /// Uploads are written to the file in place, and under TLS need no end of TLS.
+    /// Whether uploads are written to the file in place, and need not be ended by
+    /// `close_notify` under TLS.
     pub classic: bool,
-    /// There is not room for all clients, and the server gives up soon.
+    /// Whether the server has no room for all clients, and gives up soon.
     pub limits: bool,
-    /// Some guess passwords, and are banned.
+    /// Whether there are strangers that guess passwords and are banned.
     pub bans: bool,
-    /// Seconds after which a data connection without progress is given up.
+    /// Seconds after which the server gives up a data connection without progress.
     pub data_timeout: u64,
-    /// Most bytes a second of an upload and of a download; 0 is any number.
+    /// Maximum number of bytes per second of an upload and of a download; 0: no limit.
     pub rates: (u64, u64),
 }
 
-/// What most ways are like. A data connection that the server waits for without need shows as a
-/// reply that is late, for its time is twice that in which replies must come.
+/// The base of most ways. If the server waits for a data connection without need, a reply comes
+/// too late, because the server waits for twice the time in which replies must come.
 const USUAL: Way = Way {
     name: "",
     about: "",
@@ -105,9 +106,9 @@ pub static WAYS: &[Way] = &[
 ];
 
 impl Way {
-    /// The settings as they are written.
+    /// Returns the text of the settings.
     pub fn ini(&self, clients: usize) -> String {
-        // clients of one /64 share what each address is allowed
+        // clients of one /64 share the limits of an address
         let has_six = !self.limits && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
         let six = if has_six { ", ::1" } else { "" };
         let mut ini = format!(
@@ -117,7 +118,7 @@ impl Way {
         );
         ini = ini.replace("pasv\n", "passive_ports = 10000-32000\n");
         if self.limits {
-            // two of three clients have room, and two of each address
+            // there is room for two of three clients, and for two of each address
             let most = (clients * 2 / 3).max(2);
             ini += &format!("max_cons = {most}\nmax_per_ip = 2\nmax_per_user = {clients}\n");
         } else {
@@ -147,5 +148,5 @@ impl Way {
     }
 }
 
-/// Pairs of accounts; one of each has its home in `home`, the other one in `other`.
+/// Pairs of accounts. One of each pair has its home in `home`, the other one in `other`.
 pub const USERS: usize = 4;

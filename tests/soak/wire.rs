@@ -1,6 +1,6 @@
-//! One TCP connection of a client, in clear text or under TLS, that decides itself which bytes go
-//! into one send: rustls writes to memory, and from there a segment may hold the end of a
-//! handshake together with a command or a whole file, one record, or one byte.
+//! A TCP connection of a client, in clear text or under TLS, that chooses which bytes go into
+//! one send. rustls writes to memory, and from there one segment may carry the end of a
+//! handshake together with a command or a whole file, or one record, or one byte.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -15,20 +15,20 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::random::Random;
 
-/// No write of a client may wait longer.
+/// Maximum time that a write of a client may take.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// A connection, and what of it waits on either side.
+/// A connection, and the bytes that wait on either side.
 pub struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
-    /// What has not been sent yet.
+    /// Bytes that are not sent yet.
     ready: Vec<u8>,
-    /// What has arrived and has not been taken yet.
+    /// Bytes that have arrived and were not read yet.
     pub got: Vec<u8>,
-    /// How the server's side has ended.
+    /// How the server has ended its side, if it has.
     pub end: Option<End>,
-    /// Bytes that one read asks for.
+    /// Number of bytes that one read asks for.
     pub appetite: usize,
 }
 
@@ -42,11 +42,11 @@ pub enum End {
     Reset,
 }
 
-/// How bytes are divided among sends.
+/// How bytes are divided into sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     Once,
-    /// Each record of TLS in a send of its own.
+    /// Each TLS record in a send of its own.
     Records,
     /// The first few hundred bytes one by one.
     Bytes,
@@ -55,7 +55,7 @@ pub enum Manner {
 }
 
 impl Manner {
-    /// Mostly in one piece.
+    /// Returns a random way, which is usually one send for all bytes.
     pub fn any(random: &mut Random) -> Self {
         match random.below(10) {
             0 => Self::Records,
@@ -75,7 +75,7 @@ pub fn connect(own: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Wire {
-    /// Over a connection that is there, in clear text.
+    /// Returns a connection in clear text over a stream that is connected already.
     pub fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(WRITE_PATIENCE))?;
@@ -83,7 +83,7 @@ impl Wire {
         Ok(Self { stream, tls: None, ready, got, end: None, appetite: 64 << 10 })
     }
 
-    /// The client's own address.
+    /// Returns the client's own address.
     pub fn local(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
     }
@@ -99,7 +99,7 @@ impl Wire {
         kind == Some(HandshakeKind::Resumed)
     }
 
-    /// Begins TLS: what must be sent first is made ready.
+    /// Begins TLS, and queues the bytes that must be sent first.
     pub fn begin_tls(&mut self, config: &Arc<ClientConfig>) -> io::Result<()> {
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
@@ -109,7 +109,8 @@ impl Wire {
         self.encrypt()
     }
 
-    /// Shakes hands. The client's last bytes stay ready, to go out with what follows.
+    /// Completes the handshake. The client's last bytes stay queued, to be sent with the bytes
+    /// that follow.
     pub fn shake(&mut self, random: &mut Random, until: Instant) -> io::Result<()> {
         while self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
             let manner = Manner::any(random);
@@ -121,7 +122,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Makes bytes ready to be sent.
+    /// Queues bytes to be sent.
     pub fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.ready.extend_from_slice(bytes),
@@ -130,7 +131,7 @@ impl Wire {
         self.encrypt()
     }
 
-    /// Makes TLS's end ready, if there is TLS.
+    /// Queues `close_notify` if TLS has begun.
     pub fn queue_end(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -147,7 +148,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends what is ready.
+    /// Sends the queued bytes.
     pub fn push(&mut self, manner: Manner, random: &mut Random) -> io::Result<()> {
         let ready = std::mem::take(&mut self.ready);
         let mut rest = &ready[..];
@@ -180,7 +181,7 @@ impl Wire {
         self.stream.write_all(rest)
     }
 
-    /// Waits for more; `false` when there is no more to come.
+    /// Waits for more bytes. Returns `false` if the server has ended its side.
     pub fn read_some(&mut self, until: Instant) -> io::Result<bool> {
         if self.end.is_some() {
             return Ok(false);
@@ -240,7 +241,7 @@ impl Wire {
     }
 }
 
-/// Waits until a stream is ready; says whether it is.
+/// Waits until a stream is ready, and returns whether it is.
 pub fn wait(stream: &impl std::os::fd::AsFd, flags: PollFlags, time: Duration) -> bool {
     let until = Instant::now() + time;
     loop {
