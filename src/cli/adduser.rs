@@ -1,4 +1,4 @@
-//! `ftpd adduser` and `ftpd deluser`: sections that come and go.
+//! `ftpd adduser` and `ftpd deluser`: add and remove the section of a user.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use crate::config::{self, PermSet, edit};
 use crate::log::escaped;
 use crate::rights::{self, Held, Ids};
 
-/// Who comes.
+/// The user to add.
 struct New {
     name: String,
     perm: Option<String>,
@@ -28,7 +28,7 @@ struct New {
     create_home: bool,
 }
 
-/// `ftpd adduser`.
+/// Runs `ftpd adduser`.
 pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (new, named) = New::parse(arguments)?;
     let main = settings_file(named.as_deref())?;
@@ -44,7 +44,7 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let owner = if make_home { server_user(&main) } else { None };
     let made =
         make_home.then(|| make(&new.home, owner.as_ref())).transpose().map_err(|why| {
-            Stop::Failed(format!("the home {} cannot be made: {why}", new.home.display()))
+            Stop::Failed(format!("cannot make the home {}: {why}", new.home.display()))
         })?;
     let mut entries = vec![("password", hash.as_str())];
     entries.extend(new.perm.as_deref().map(|perm| ("perm", perm)));
@@ -52,7 +52,7 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let section = format!("user:{}", new.name);
     let added = rewrite(&main, &file, |text| Ok((edit::append(text, &section, &entries), ())));
     if let (Err(_), Some(made)) = (&added, made) {
-        // what has come into it meanwhile keeps it
+        // this fails if something was put into it meanwhile
         let _ = made.remove_folder();
     }
     added?;
@@ -63,12 +63,12 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
         complain(&format!("warning: home {}: {why}", new.home.display()));
     }
     Ok(say(&format!(
-        "{}: [user:{shown}] is there; 'ftpd reload' lets a running server know",
+        "{}: added [user:{shown}]. Run 'ftpd reload' to apply it.",
         file.display()
     )))
 }
 
-/// `ftpd deluser`.
+/// Runs `ftpd deluser`.
 pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let name = match arguments.next()? {
         Some(Word::Value(name)) => name.to_string_lossy().into_owned(),
@@ -85,9 +85,9 @@ pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         let removed = removed.ok_or_else(|| no_user(&name, &file))?;
         Ok((removed.text, removed.keys))
     })?;
-    let stays = home.map(|home| format!("\n{} and all in it stay", home.display()));
+    let stays = home.map(|home| format!("\nThe home {} was left as it is.", home.display()));
     Ok(say(&format!(
-        "{}: [user:{}] is gone, with {}; 'ftpd reload' lets a running server know{}",
+        "{}: removed [user:{}] with {}. Run 'ftpd reload' to apply it.{}",
         file.display(),
         escaped(name.as_bytes()),
         keys.join(", "),
@@ -115,27 +115,28 @@ impl New {
         };
         let name = name.into_string().ok().filter(|name| is_name(name)).ok_or_else(|| {
             Stop::Misuse(
-                "a user's name is text, without brackets, slashes and outer spaces".to_owned(),
+                "the name of a user must be text without brackets, slashes, a leading dot and outer spaces".to_owned(),
             )
         })?;
         if let Some(Err(letter)) = perm.as_deref().map(PermSet::parse) {
             let letter = letter.escape_debug();
-            return Err(Stop::Misuse(format!("'{letter}' is no permission letter")));
+            return Err(Stop::Misuse(format!("'{letter}' is not a permission letter")));
         }
-        // as the shell sees it, whatever the settings' folder is
+        // relative to the working directory, and not to the settings
         let home = std::path::absolute(&home)
             .map_err(|why| Stop::Misuse(format!("'{}': {why}", home.escape_debug())))?;
         Ok((Self { name, perm, home, create_home }, arguments.file))
     }
 
+    /// The home as a value of the settings.
     fn home_value(&self) -> Result<String, Stop> {
         let text = self.home.to_str().and_then(edit::quoted);
         text.ok_or_else(|| {
-            Stop::Failed("the name of the home is no text of one line".to_owned())
+            Stop::Failed("the path of the home must be text without line breaks".to_owned())
         })
     }
 
-    /// Whether the home is still to be made.
+    /// Whether the home must be made. It is an error if it does not exist and must not be made.
     fn must_make_home(&self) -> Result<bool, Stop> {
         let shown = self.home.display();
         match fs::metadata(&self.home) {
@@ -143,28 +144,29 @@ impl New {
             Ok(_) => Err(Stop::Failed(format!("{shown} is not a directory"))),
             Err(why) if why.kind() == io::ErrorKind::NotFound && self.create_home => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                Err(Stop::Failed(format!("{shown} is not there; --create-home makes it")))
+                Err(Stop::Failed(format!("{shown} does not exist; --create-home makes it")))
             }
             Err(why) => Err(Stop::Failed(format!("{shown}: {why}"))),
         }
     }
 }
 
-/// What can stand in the line of a section, be sent by a client, and be the name of a file.
+/// Whether a name fits into the line of a section, into a command of a client, and into the
+/// name of a file.
 fn is_name(name: &str) -> bool {
     let odd = |letter: char| letter.is_control() || "[]/".contains(letter);
     !name.is_empty() && name.trim() == name && !name.starts_with('.') && !name.contains(odd)
 }
 
-/// A home that root makes belongs to the server's user; where that is not known, to whom the folder
-/// above it belongs to.
+/// Makes a home. If root makes it, it belongs to the server's user, or, if that is not known,
+/// to the owner of the directory above.
 fn make(home: &Path, owner: Option<&Ids>) -> io::Result<Held> {
     let held = Held::find(home)?;
     let above = fstat(held.folder())?;
     let made = held.make_folder(0o755)?;
     let (uid, gid) = owner.map_or((above.st_uid, above.st_gid), |ids| (ids.uid, ids.gid));
     let own = fstat(&made)?;
-    // another one may have been put in its place, where others can do so
+    // other users may have replaced it, if they can write to the directory above
     let is_fresh = own.st_uid == geteuid().as_raw();
     if is_fresh && own.st_uid != uid {
         let given = fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));

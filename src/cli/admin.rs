@@ -1,4 +1,4 @@
-//! What the subcommands that talk to a running server have in common.
+//! Sends a request to the running server over its admin socket. See ADMIN PROTOCOL in ftpd(8).
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -10,20 +10,20 @@ use super::settings::settings_file;
 use crate::config;
 use crate::server::protocol::{self, AdminOrder, Unanswered};
 
-/// A server that is busy reading its settings may take a while.
+/// How long to wait for an answer. A server that reads its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why no server has answered.
 pub(super) enum Absence {
-    /// There is no server.
+    /// No server is running.
     NoServer,
-    /// Whoever asks may not open its socket.
+    /// The user who asks may not open the socket of the server.
     NotAllowed,
-    /// Anything else.
+    /// Something else has failed.
     Failed(Stop),
 }
 
-/// Sends one request to the server of these settings, and gives its answer if it is a good one.
+/// Sends one request to the server of these settings and returns its answer.
 pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Answer, Stop> {
     let file = settings_file(file)?;
     let socket = socket(&file)?;
@@ -35,19 +35,19 @@ pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Ans
             return Stop::Failed(format!("{at}: permission denied; try sudo"));
         }
         let moved =
-            "; one that runs since before a change of admin_socket is still at the old place";
+            "; a server that was started before admin_socket was changed still uses the old path";
         Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
     })?;
     converse(&stream, &socket, order)
 }
 
-/// The same for who can do without a server.
+/// Sends one request like [`ask`], for a caller that can do without a server.
 pub(super) fn ask_if_there<O: AdminOrder>(
     file: Option<&Path>,
     order: O,
 ) -> Result<O::Answer, Absence> {
     let file = settings_file(file).map_err(Absence::Failed)?;
-    // what is wrong with the file is told by who reads all of it
+    // a fault in the file is reported when all of it is read
     let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
     let stream = UnixStream::connect(&socket).map_err(|why| {
         let is_shut = why.kind() == ErrorKind::PermissionDenied;
@@ -73,7 +73,7 @@ fn converse<O: AdminOrder>(
 ) -> Result<O::Answer, Stop> {
     let at = socket.display();
     let hung_up = |why: &dyn std::fmt::Display| {
-        Stop::Failed(format!("the server at {at} has hung up: {why}"))
+        Stop::Failed(format!("the server at {at} has closed the connection: {why}"))
     };
     let request = serde_json::to_string(&order.into()).map_err(|why| hung_up(&why))?;
     let line = (|| {
@@ -96,7 +96,7 @@ fn converse<O: AdminOrder>(
         Unanswered::Refused(why) => Stop::Refused(why),
         Unanswered::Malformed(why) if why.is_eof() => hung_up(&why),
         Unanswered::Malformed(why) => {
-            Stop::Failed(format!("the answer of the server at {at} is not understood: {why}"))
+            Stop::Failed(format!("cannot read the answer of the server at {at}: {why}"))
         }
     })
 }

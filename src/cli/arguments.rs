@@ -1,4 +1,4 @@
-//! The words behind the name of a subcommand.
+//! The arguments of a subcommand.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,22 +10,23 @@ use lexopt::ValueExt;
 use super::outcome::Stop;
 use crate::log::escaped;
 
-/// What stands behind the name of a subcommand.
+/// The arguments that are still to be read.
 pub(super) struct Arguments {
     pub(super) parser: lexopt::Parser,
-    /// The settings that were named.
+    /// The settings file that `--config` has named so far.
     pub(super) file: Option<PathBuf>,
 }
 
-/// One word of it.
+/// One argument.
 pub(super) enum Word {
-    /// `--name` or `-n`, with its dashes.
+    /// An option, `--name` or `-n`, with its dashes.
     Flag(String),
+    /// Anything else.
     Value(OsString),
 }
 
 impl Arguments {
-    /// The next word, unless it is for all subcommands.
+    /// Reads the next argument. Options that all subcommands have are carried out and skipped.
     pub(super) fn next(&mut self) -> Result<Option<Word>, Stop> {
         while let Some(argument) = self.parser.next()? {
             return Ok(Some(match argument {
@@ -43,19 +44,20 @@ impl Arguments {
         Ok(None)
     }
 
-    /// What belongs to the option before.
+    /// Reads the value of the option that was read last.
     pub(super) fn value(&mut self) -> Result<String, Stop> {
         Ok(self.parser.value()?.string()?)
     }
 
-    /// The same, where it is more than a text.
+    /// Reads and parses the value of the option that was read last; `what` says what it must
+    /// be.
     pub(super) fn parsed<T: FromStr>(&mut self, what: &str) -> Result<T, Stop> {
         let text = self.value()?;
         let cannot = |_| Stop::Misuse(format!("'{}' is not {what}", escaped(text.as_bytes())));
         text.parse().map_err(cannot)
     }
 
-    /// Which of these flags stand there, and nothing else.
+    /// Reads all arguments, which may only be these flags, and returns which of them are set.
     pub(super) fn switches<const N: usize>(
         &mut self,
         names: [&str; N],
@@ -72,7 +74,8 @@ impl Arguments {
         Ok(set)
     }
 
-    /// There must be no more words; gives the settings that were named.
+    /// Makes sure that there are no more arguments, and returns the settings file that was
+    /// named.
     pub(super) fn end(mut self) -> Result<Option<PathBuf>, Stop> {
         self.next()?.map_or(Ok(()), |word| Err(word.unexpected()))?;
         Ok(self.file)
@@ -80,7 +83,7 @@ impl Arguments {
 }
 
 impl Word {
-    /// It has no business here.
+    /// The error for an argument that is not allowed here.
     pub(super) fn unexpected(self) -> Stop {
         match self {
             Self::Flag(flag) => Stop::BadFlag(flag),

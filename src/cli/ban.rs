@@ -1,4 +1,4 @@
-//! `ftpd ban`: let nobody in from an address.
+//! `ftpd ban`: bans an address on the running server.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         }
     }
     let mut words = words.into_iter();
-    let whom = words.next().ok_or_else(|| Stop::Misuse("whom? an address".to_owned()))?;
+    let whom = words.next().ok_or_else(|| Stop::Misuse("expected an address".to_owned()))?;
     let seconds = words.next().map(|time| seconds(&time)).transpose()?;
     let banned = ask(arguments.file.as_deref(), Ban { address: whom, seconds })?;
     let time = match banned.seconds {
@@ -36,7 +36,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 fn seconds(time: &str) -> Result<u64, Stop> {
     if time.is_empty() {
-        return Err(Stop::Misuse("time: is empty; 0 is until it is lifted".to_owned()));
+        return Err(Stop::Misuse("time: is empty; 0 means until it is lifted".to_owned()));
     }
     let refused = |why| Stop::Misuse(format!("time: '{}' {why}", escaped(time.as_bytes())));
     let time = config::duration(time).map_err(refused)?;

@@ -1,4 +1,4 @@
-//! `ftpd bans`: the addresses that the running server does not let in.
+//! `ftpd bans`: lists the addresses that are banned on the running server.
 
 use std::fmt::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `ftpd cert`: the certificate that clients are shown, so that they can compare.
+//! `ftpd cert`: shows the certificate of the server, so that users can compare it.
 
 use std::process::ExitCode;
 
@@ -18,8 +18,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         tls.owner = server_user(&file);
     }
     let settings = config.tls.as_ref();
-    let settings = settings
-        .ok_or_else(|| Stop::Failed("there is no certificate; set tls_cert".to_owned()))?;
+    let settings = settings.ok_or_else(|| {
+        Stop::Failed("the settings name no certificate; set tls_cert".to_owned())
+    })?;
     let identity = tls::load(settings).map_err(|why| Stop::Failed(why.to_string()))?;
     Ok(say(&format!(
         "{}\nvalid until {}\nSHA-256 {}",

@@ -1,4 +1,4 @@
-//! `ftpd check`: what `ftpd` would say of its settings, without starting.
+//! `ftpd check`: checks the settings without starting the server.
 
 use std::process::ExitCode;
 

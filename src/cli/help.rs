@@ -1,4 +1,4 @@
-//! `ftpd help`: how to use a subcommand.
+//! `ftpd help`: explains a subcommand.
 
 use std::process::ExitCode;
 

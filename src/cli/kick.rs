@@ -1,4 +1,4 @@
-//! `ftpd kick`: end sessions of the running server.
+//! `ftpd kick`: ends sessions of the running server.
 
 use std::process::ExitCode;
 
@@ -13,13 +13,15 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         Some(Word::Value(whom)) => whom.to_string_lossy().into_owned(),
         Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
         None => {
-            return Err(Stop::Misuse("whom? a session's number, a user, an address".into()));
+            return Err(Stop::Misuse(
+                "expected the number of a session, a user or an address".into(),
+            ));
         }
     };
     let file = arguments.end()?;
     let Ended { ended } = ask(file.as_deref(), Kick { whom })?;
     match ended {
-        0 => Err(Stop::Failed("there is no such session".to_owned())),
+        0 => Err(Stop::Failed("no session matches".to_owned())),
         1 => Ok(say("1 session ended")),
         ended => Ok(say(&format!("{ended} sessions ended"))),
     }

@@ -1,4 +1,4 @@
-//! What a person types: one file for each subcommand, and one table of them.
+//! The command line: one file for each subcommand, and one table of all.
 
 mod adduser;
 mod admin;
@@ -47,7 +47,7 @@ use print::{complain, say};
 pub use import::import_text;
 pub use table::{SUBCOMMANDS, Subcommand};
 
-/// Carries out the command line.
+/// Runs the subcommand that the command line names, and returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parser = lexopt::Parser::from_iter(arguments);
     let mut arguments = Arguments { parser, file: None };
@@ -65,7 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Says why a subcommand has stopped, and gives the exit status.
+/// Prints why a subcommand has stopped, and returns the exit status.
 fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
     match stop {
         Stop::Help => say(&chosen.map_or_else(pages::help, pages::help_on)),
@@ -93,10 +93,10 @@ fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
     }
 }
 
-/// What the first word means.
+/// What the first word of the command line asks for.
 enum Choice {
     Subcommand(&'static Subcommand),
-    /// Become a program of a hook; for the server alone.
+    /// To become the program of a hook. Only the server itself asks for this.
     Hook(Vec<OsString>),
 }
 

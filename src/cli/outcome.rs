@@ -1,36 +1,36 @@
-//! How a subcommand ends, and the exit status that says so.
+//! How a subcommand ends, and its exit status.
 
 use std::ffi::OsString;
 
-/// Something failed while running.
+/// Exit status: the subcommand has failed.
 pub(super) const FAILED: u8 = 1;
 
-/// The command line is not understood.
+/// Exit status: the command line is invalid.
 pub(super) const USAGE: u8 = 2;
 
-/// What shells say of a program that cannot be started.
+/// Exit status: the program of a hook cannot be started. Shells use it too.
 pub(super) const CANNOT_START: u8 = 127;
 
-/// The configuration is at fault (`EX_CONFIG` of sysexits.h).
+/// Exit status: the settings have faults (`EX_CONFIG` of sysexits.h).
 pub(super) const BAD_CONFIG: u8 = 78;
 
-/// Why a command line is not carried out.
+/// Why a subcommand has stopped before its end.
 pub(super) enum Stop {
-    /// The help of this subcommand is asked for.
+    /// The user asked for the help of this subcommand.
     Help,
-    /// The help of that subcommand is asked for, or the list of all.
+    /// The user asked for the help of the named subcommand; `None`: for the list of all.
     HelpOn(Option<OsString>),
-    /// The version is asked for.
+    /// The user asked for the version.
     Version,
-    /// It is not understood.
+    /// The command line is invalid.
     Misuse(String),
-    /// An option that the subcommand does not have.
+    /// The subcommand does not have this option.
     BadFlag(String),
-    /// It was tried, and this went wrong.
+    /// The subcommand has failed.
     Failed(String),
-    /// The running server has refused it.
+    /// The running server has refused the request.
     Refused(String),
-    /// The settings have faults, which have been reported.
+    /// The settings have faults, which have been printed already.
     BadConfig,
 }
 

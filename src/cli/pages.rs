@@ -1,4 +1,5 @@
-//! The texts of `ftpd help` and `--help`, and what was probably meant by a word that is not known.
+//! The texts of `ftpd help` and `--help`, and hints for subcommands and options that do not
+//! exist.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -10,22 +11,22 @@ use super::screen::size;
 use super::table::{SUBCOMMANDS, Subcommand};
 use super::typos::nearest;
 
-/// Columns of a help text that does not go to a terminal, and at most.
+/// Width of a help text that does not go to a terminal, and maximum width on a terminal.
 const USUAL: usize = 80;
 
-/// Columns of the names in the list of subcommands.
+/// Width of the column of names in the list of subcommands.
 const NAMES: usize = 13;
 
-/// Options that all subcommands take.
+/// Options that all subcommands have.
 const ALL: [&str; 3] = ["--config", "--help", "--version"];
 
-/// What holds for all subcommands.
+/// The part of the help that is the same for all subcommands.
 const COMMON: &str = "\
 -c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
--h, --help          this text
--V, --version       the version
+-h, --help          print this text
+-V, --version       print the version
 
-exit status: 0 done, 1 failed, 2 command line not understood, 78 faults in the settings
+exit status: 0 success, 1 failure, 2 invalid command line, 78 faults in the settings
 manual: ftpd(8), ftpd.ini(5)";
 
 /// The list of all subcommands.
@@ -38,11 +39,12 @@ pub(super) fn help() -> String {
         // a String takes whatever is written to it
         let _ = writeln!(text, "{line}");
     }
-    let more = "'ftpd help SUBCOMMAND' says more of one; without any, ftpd serves.";
+    let more =
+        "'ftpd help SUBCOMMAND' explains one of them. Without a subcommand, ftpd serves.";
     text + "\n" + &wrapped(more, 0, columns) + "\n\n" + &common(columns)
 }
 
-/// All about one.
+/// The help of one subcommand.
 pub(super) fn help_on(subcommand: &Subcommand) -> String {
     let Subcommand { name, usage, help, about, .. } = subcommand;
     let columns = columns();
@@ -64,8 +66,8 @@ fn columns() -> usize {
     if stdout.is_terminal() { size(&stdout).0.clamp(20, USUAL) } else { USUAL }
 }
 
-/// Breaks a line between words; those that follow the first begin behind `indent` blanks. What is
-/// in brackets stays together.
+/// Breaks a line between words. The lines after the first are indented by `indent` blanks.
+/// Words in brackets stay together.
 fn wrapped(line: &str, indent: usize, columns: usize) -> String {
     let mut text = String::new();
     let (mut at, mut depth) = (0, 0_usize);
@@ -101,7 +103,7 @@ fn wrapped(line: &str, indent: usize, columns: usize) -> String {
     text
 }
 
-/// A word that is no subcommand.
+/// The error for a subcommand that does not exist, with the one that was probably meant.
 pub(super) fn unknown(word: &str) -> Stop {
     let near = nearest(word, SUBCOMMANDS.iter().map(|subcommand| subcommand.name));
     let meant = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
@@ -109,7 +111,8 @@ pub(super) fn unknown(word: &str) -> Stop {
     Stop::Misuse(format!("unknown subcommand '{word}'{meant}"))
 }
 
-/// What may have been meant by an option that this subcommand does not have; `None` is before any.
+/// A hint for an option that a subcommand does not have: the nearest one, or the subcommand
+/// that has it. `of` is `None` if no subcommand was named.
 pub(super) fn meant(flag: &str, of: Option<&Subcommand>) -> String {
     let own = of.map_or("", |subcommand| subcommand.usage);
     let near = nearest(flag, options(own).chain(ALL));
@@ -121,7 +124,7 @@ pub(super) fn meant(flag: &str, of: Option<&Subcommand>) -> String {
     owner.map(|owner| format!("; 'ftpd {}' has it", owner.name)).unwrap_or_default()
 }
 
-/// Options that a usage names.
+/// The options in the usage of a subcommand.
 fn options(usage: &str) -> impl Iterator<Item = &str> {
     usage.split([' ', '[', ']', '|']).filter(|word| word.starts_with("--"))
 }

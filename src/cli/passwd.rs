@@ -1,4 +1,4 @@
-//! `ftpd passwd`: the hash of a new password, to print or to put in its place.
+//! `ftpd passwd`: hashes a new password, and prints the hash or writes it to the settings.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,9 +28,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     if !write {
         return Ok(say(&new_hash(&of)?));
     }
-    let user = user.ok_or_else(|| Stop::Misuse("--write takes a user".to_owned()))?;
+    let user = user.ok_or_else(|| Stop::Misuse("--write needs a user".to_owned()))?;
     let main = settings_file(arguments.file.as_deref())?;
-    // before anybody types a password for nothing
+    // before the user types a password in vain
     let file = file_with(&main, &user)?;
     let hash = new_hash(&of)?;
     rewrite(&main, &file, |text| {
@@ -38,13 +38,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         Ok((new.ok_or_else(|| no_user(&user, &file))?, ()))
     })?;
     Ok(say(&format!(
-        "{}: the password{of} is set; 'ftpd reload' lets a running server know",
+        "{}: changed the password{of}. Run 'ftpd reload' to apply it.",
         file.display()
     )))
 }
 
-/// The file in which a user stands. One who stands twice is left alone: whoever is meant, the
-/// other one would still be there.
+/// The file with the section of a user. A user with two sections is an error: if one were
+/// changed, the other would still be there.
 pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
     let place = place_of(main, user)?;
     match place.lines.as_slice() {
@@ -54,7 +54,7 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
             let at = |(file, line): &(PathBuf, usize)| format!("{}:{line}", file.display());
             let all: Vec<_> = several.iter().map(at).collect();
             Err(Stop::Failed(format!(
-                "[user:{}] stands {} times, at {}; nothing is changed",
+                "[user:{}] is there {} times, at {}; nothing was changed",
                 escaped(user.as_bytes()),
                 all.len(),
                 all.join(", ")
@@ -63,12 +63,13 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
     }
 }
 
-/// Where a user stands or would stand.
+/// The file with the section of a user, or in which it would be.
 pub(super) fn place_of(main: &Path, user: &str) -> Result<UserPlace, Stop> {
     config::place_of_user(main, user)
-        .map_err(|why| Stop::Failed(format!("the settings cannot be read: {why}")))
+        .map_err(|why| Stop::Failed(format!("cannot read the settings: {why}")))
 }
 
+/// The error for a user whose section does not exist.
 pub(super) fn no_user(user: &str, file: &Path) -> Stop {
     Stop::Failed(format!("{} has no [user:{}]", file.display(), escaped(user.as_bytes())))
 }

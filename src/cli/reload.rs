@@ -1,4 +1,4 @@
-//! `ftpd reload`: let the running server read its settings again.
+//! `ftpd reload`: makes the running server read its settings again.
 
 use std::process::ExitCode;
 
@@ -20,5 +20,5 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     for warning in warnings {
         complain(&format!("warning: {warning}"));
     }
-    Ok(say(&format!("settings reloaded; sessions of removed users that were ended: {ended}")))
+    Ok(say(&format!("settings reloaded; sessions of removed users ended: {ended}")))
 }

@@ -1,5 +1,5 @@
-//! Puts a changed settings file in the place of the old one: whole or not at all, with its mode
-//! and owner, and only if it is no worse than before.
+//! Replaces a settings file with a changed one: completely or not at all, with the mode and
+//! owner of the old one, and only if the change causes no fault.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,17 +16,17 @@ use super::print::complain;
 use crate::config::{self, ConfigError};
 use crate::rights::{self, Held};
 
-/// Changes `file`, which is `main` or belongs to its users. A file that is not there yet is made,
-/// with the mode and the owner of `main`, so that the server can read it.
+/// Changes `file`, which is the settings file `main` or a file of its users. If it does not
+/// exist, it is made with the mode and the owner of `main`, so that the server can read it.
 pub(super) fn rewrite<T>(
     main: &Path,
     file: &Path,
     change: impl FnOnce(&[u8]) -> Result<(Vec<u8>, T), Stop>,
 ) -> Result<T, Stop> {
     let failed =
-        |why: io::Error| Stop::Failed(format!("{} cannot be written: {why}", file.display()));
+        |why: io::Error| Stop::Failed(format!("cannot write {}: {why}", file.display()));
     let target = target(file).map_err(failed)?;
-    // one change after the other
+    // one program at a time
     let lock = open(&target).map_err(failed)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|why| failed(why.into()))?;
     let (old, like) = match read(&target) {
@@ -43,8 +43,8 @@ pub(super) fn rewrite<T>(
     Ok(result)
 }
 
-/// The file itself, where its name is a symbolic link. Root follows none that others could have
-/// planted.
+/// The file to replace: the target, if `file` is a symbolic link. Root does not follow links
+/// that other users could have made.
 fn target(file: &Path) -> io::Result<Held> {
     if rights::is_root() {
         return Held::find(file);
@@ -72,7 +72,7 @@ fn open(target: &Held) -> io::Result<File> {
     Ok(openat(target.folder(), ".", flags, Mode::empty())?.into())
 }
 
-/// The settings must have no fault that they did not have before.
+/// Refuses a change that adds a fault to the settings. Faults that they had before may stay.
 fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
     let Err(after) = config::load_edited(main, file, new) else { return Ok(()) };
     let mut before = config::load(main).err().unwrap_or_default();
@@ -87,10 +87,12 @@ fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
     for fault in caused {
         complain(&fault.to_string());
     }
-    Err(Stop::Failed("that would be a fault in the settings; nothing is changed".to_owned()))
+    Err(Stop::Failed(
+        "the change would cause a fault in the settings; nothing was changed".to_owned(),
+    ))
 }
 
-/// But for the line, which may have moved.
+/// Whether two faults are the same. Their lines may differ, because a change moves lines.
 fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
     let kind = |fault: &ConfigError| std::mem::discriminant(&fault.fault);
     let place = |fault: &ConfigError| (fault.place.section.clone(), fault.place.key.clone());
@@ -100,7 +102,7 @@ fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
 fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
     let folder = target.folder_path();
     let mut draft = match tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder) {
-        // of a container whose other files cannot be changed
+        // in a container, perhaps only this file can be written
         Err(why) if is_shut(&why) && is_mount(&target.path()) => {
             return overwrite(target, new).map_err(|why| mounted(&why));
         }
@@ -112,7 +114,7 @@ fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
         let (user, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
         fchown(draft.as_file(), Some(user), Some(group)).map_err(|why| {
             io::Error::other(format!(
-                "its owner {}:{} cannot be kept: {why}",
+                "cannot keep its owner {}:{}: {why}",
                 old.uid(),
                 old.gid()
             ))
@@ -124,9 +126,9 @@ fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
     draft.as_file().sync_all()?;
     match draft.persist(target.path()) {
         Ok(_) => Ok(()),
-        // the file is a mount of its own, such as one that is handed to a container
+        // the file is a mount point, for example a file that was passed to a container
         Err(why) if why.error.kind() == ErrorKind::ResourceBusy => {
-            // the draft lies beside it until the end, whatever happens meanwhile
+            // keep the draft until the end, in case this fails
             let done = overwrite(target, new);
             drop(why.file);
             done.map_err(|why| mounted(&why))
@@ -141,17 +143,17 @@ fn is_shut(why: &io::Error) -> bool {
 
 fn mounted(why: &io::Error) -> io::Error {
     io::Error::other(format!(
-        "{why}; it is a mount of its own, which no other file can replace; mount a directory and \
+        "{why}; the file is a mount point and cannot be replaced; mount a directory instead and \
          name it in users_file"
     ))
 }
 
-/// Writes to the file itself. If that fails, what was in it is put back.
+/// Writes to the file in place. If that fails, the old content is restored.
 fn overwrite(target: &Held, new: &[u8]) -> io::Result<()> {
     let mut file = target.open(OFlags::RDWR, Mode::empty())?;
     let mut old = Vec::new();
     file.read_to_end(&mut old)?;
-    // room first, so that a full disk is met before anything has changed
+    // allocate space first, so that a full disk is noticed before anything has changed
     if let Some(more) = new.len().checked_sub(old.len()).filter(|more| *more > 0) {
         let room = fill(&file, &old, &vec![b'\n'; more]);
         if let Err(why) = room {
@@ -161,7 +163,7 @@ fn overwrite(target: &Held, new: &[u8]) -> io::Result<()> {
     fill(&file, &[], new).map_err(|why| put_back(&file, &old, why))
 }
 
-/// Makes `new` the rest of a file behind what it is to begin with.
+/// Writes `new` to a file after the bytes of `begin`, and makes that its end.
 fn fill(file: &File, begin: &[u8], new: &[u8]) -> io::Result<()> {
     let at = u64::try_from(begin.len()).map_err(io::Error::other)?;
     let end = at + u64::try_from(new.len()).map_err(io::Error::other)?;
@@ -173,7 +175,7 @@ fn fill(file: &File, begin: &[u8], new: &[u8]) -> io::Result<()> {
 fn put_back(file: &File, old: &[u8], why: io::Error) -> io::Error {
     match fill(file, &[], old) {
         Ok(()) => why,
-        Err(worse) => io::Error::other(format!("{why}, and what was in it is lost: {worse}")),
+        Err(worse) => io::Error::other(format!("{why}, and the old content is lost: {worse}")),
     }
 }
 
@@ -190,14 +192,13 @@ fn is_mount(path: &Path) -> bool {
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// With an access control list, the mode's group bits say what it may grant at most, and would
-/// mean something else without it.
+/// Copies the access control list. With one, the group bits of the mode are its mask; without
+/// it they would grant rights to the group.
 fn keep_acl(from: &File, to: &File) -> io::Result<()> {
     const ACL: &str = "system.posix_acl_access";
     let mut list = vec![0_u8; 64 << 10];
     let Ok(len) = fgetxattr(from, ACL, list.as_mut_slice()) else { return Ok(()) };
     let list = list.get(..len).unwrap_or_default();
-    fsetxattr(to, ACL, list, XattrFlags::empty()).map_err(|why| {
-        io::Error::other(format!("its access control list cannot be kept: {why}"))
-    })
+    fsetxattr(to, ACL, list, XattrFlags::empty())
+        .map_err(|why| io::Error::other(format!("cannot keep its access control list: {why}")))
 }

@@ -1,4 +1,4 @@
-//! How sessions and transfers look on a terminal.
+//! Formatting sessions and transfers for a terminal.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -9,30 +9,30 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::log::escaped;
 use crate::server::protocol::{SessionView, TransferView};
 
-/// Columns and rows of a terminal that does not say.
+/// Columns and rows of a terminal whose size is unknown.
 const USUAL: (usize, usize) = (80, 24);
 
-/// Columns of a progress bar.
+/// Width of a progress bar, without its brackets.
 const BAR: usize = 16;
 
-/// Columns and rows of the terminal behind standard output or error.
+/// Columns and rows of a terminal.
 pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
     let said = tcgetwinsize(terminal).map(|size| (size.ws_col.into(), size.ws_row.into()));
     said.ok().filter(|&(columns, rows)| columns > 0 && rows > 0).unwrap_or(USUAL)
 }
 
-/// Text from the server, which may come from a stranger, made safe for a terminal.
+/// Escapes text from the server, which may come from a stranger, for a terminal.
 pub(super) fn safe(text: &str) -> String {
     escaped(text.as_bytes()).to_string()
 }
 
-/// User and address of a session, as a list shows them: nobody is a dash, and TLS a star.
+/// User and address of a session for a list: a dash if nobody is logged in, and a star for TLS.
 pub(super) fn client(session: &SessionView) -> (String, String) {
     let user = session.user.as_deref().map_or_else(|| "-".to_owned(), safe);
     (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }
 
-/// A transfer as a line: a bar if it is known how long it will be, the rate, and the file.
+/// A transfer as one line: a progress bar if its size is known, the rate, and the file.
 pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
     let (bytes, size) = (of.bytes, of.size);
     let mut line = match size {
@@ -55,12 +55,12 @@ fn bar(percent: u64, columns: usize) -> String {
     format!("[{}{}]", "#".repeat(full), "-".repeat(columns - full))
 }
 
-/// Hours, minutes and seconds.
+/// Seconds as hours, minutes and seconds.
 pub(super) fn clock(seconds: u64) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Bytes, in the largest unit that leaves one in front of it.
+/// A number of bytes in the largest unit of which there is at least one.
 pub(super) fn binary(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
@@ -85,7 +85,7 @@ pub(super) fn per_second(bytes: u64, seconds: f64) -> u64 {
     (bytes as f64 / seconds.max(0.001)) as u64
 }
 
-/// The first columns of a text.
+/// The beginning of a text, if it is wider than `columns`; it ends with an ellipsis then.
 pub(super) fn head(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -93,14 +93,14 @@ pub(super) fn head(text: &str, columns: usize) -> String {
     fitting(text.chars(), columns) + "…"
 }
 
-/// A text in a column of a table, whatever letters it has.
+/// A text that is padded or cut to exactly `columns`. Some letters take two columns.
 pub(super) fn padded(text: &str, columns: usize) -> String {
     let text = head(text, columns);
     let blanks = columns.saturating_sub(text.width());
     text + &" ".repeat(blanks)
 }
 
-/// Columns that the widest of some texts takes, within bounds.
+/// Width of the widest text, within bounds.
 pub(super) fn widest<'t>(
     texts: impl Iterator<Item = &'t str>,
     bounds: RangeInclusive<usize>,
@@ -109,7 +109,8 @@ pub(super) fn widest<'t>(
     texts.map(UnicodeWidthStr::width).max().unwrap_or_default().clamp(least, most)
 }
 
-/// The last columns of a text, for the end of a path says most.
+/// The end of a text that is wider than `columns`. The end of a path says more than its
+/// beginning.
 fn tail(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -118,7 +119,7 @@ fn tail(text: &str, columns: usize) -> String {
     format!("…{}", kept.chars().rev().collect::<String>())
 }
 
-/// As many letters as leave one column free.
+/// As many letters as fit, with one column to spare.
 fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> String {
     let mut left = columns.saturating_sub(1);
     letters

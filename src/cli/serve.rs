@@ -1,4 +1,4 @@
-//! `ftpd`: serve until a signal says stop.
+//! `ftpd serve`: serves until a signal stops it.
 
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
@@ -22,18 +22,19 @@ use crate::log::{self, Destination, Form, escaped};
 use crate::rights::{self, Ids};
 use crate::server::{Handed, Order, Orders, Server, SettingsSource, Supervisor};
 
-/// A session at work holds its control and data connections, its home, an upload's directory,
-/// the file in place and the one to replace it, a pipe, and for a moment two more.
+/// Maximum number of open files of one session: its control and data connections, its home, the
+/// directory of an upload, the old file and the new one, a pipe, and for a moment two more.
 const FILES_PER_SESSION: u64 = 10;
 
-/// Listeners, logs, signals and what the libraries open for a moment.
+/// Number of other open files: listeners, logs, signals, and files that libraries open for a
+/// moment.
 const OTHER_FILES: u64 = 32;
 
-/// What most servers should not do.
-const ROOT: &str = "running as root: whatever a client could trick the server into, root does; set user = NAME in [server]";
+/// The warning for a server that keeps running as root.
+const ROOT: &str = "running as root: a client that finds a flaw in the server acts as root; set user = NAME in [server]";
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
-    // before anything else: a SIGHUP in the first moments must not end the server
+    // before anything else, so that an early SIGHUP does not end the server
     let signals = catch_early().map_err(Stop::Failed)?;
     let file = arguments.end()?;
     let sockets = service::sockets().map_err(Stop::Failed)?;
@@ -60,7 +61,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each user of the system that the settings name and this process cannot be.
+/// A fault for each system user in the settings that this process cannot become.
 fn missing_rights(config: &Config) -> Vec<String> {
     let fault = |ids: &Ids, why: &str| {
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
@@ -74,9 +75,9 @@ fn missing_rights(config: &Config) -> Vec<String> {
     faults
 }
 
-/// Serves until a signal, on the sockets that were handed over or else on those of the settings;
-/// `supervisor` is asked for once there is a log, `hangup` says what SIGHUP means, and `ready` sees
-/// the server before it begins.
+/// Serves until a signal stops it, on the sockets that were handed over, or else on the
+/// addresses of the settings. `supervisor` is called once the log is open; `hangup` says what
+/// SIGHUP does; `ready` is called with the server before it accepts clients.
 pub(super) fn serve(
     config: Config,
     source: SettingsSource,
@@ -86,7 +87,7 @@ pub(super) fn serve(
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let orders = Orders::default();
-    // each file and directory gets its mode with its user's own mask
+    // the umask of each user is applied to the modes of files and directories instead
     umask(Mode::empty());
     (source.start_log)(&config)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -97,7 +98,7 @@ pub(super) fn serve(
     }
     allow_files(&config);
     let server = Server::bind(config, source, sockets, supervisor(), orders.clone())?;
-    // only now, for it starts threads: none may have been there when root was given up
+    // not earlier, because it starts threads: there must be none when root is given up
     catch_signals(orders, hangup)?;
     ready(&server);
     server.run().map_err(|why| format!("cannot start: {}", rights::thread_fault(&why)))
@@ -131,22 +132,22 @@ fn start_log(config: &Config) -> Result<(), String> {
         .map_err(|why| format!("cannot open the log {file}: {why}"))
 }
 
-/// Whether standard error is the stream of this device and inode, which systemd names for
-/// programs whose standard error its journal reads.
+/// Whether standard error is this stream, given as device and inode. systemd sets it for
+/// programs whose standard error goes to its journal.
 fn is_stderr(stream: &str) -> bool {
     let Ok(stat) = fstat(std::io::stderr()) else { return false };
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
-/// SIGHUP, which was caught before anything else, and the order that it stands for.
+/// The signal SIGHUP, which is caught before anything else, and the order that it gives.
 pub(super) struct Hangup {
     pub(super) signals: Signals,
     pub(super) order: Order,
 }
 
-/// Catches SIGHUP, which is obeyed once the server runs, and takes the sting out of signals that
-/// mean nothing here and would end the process. They get handlers: a signal that is ignored would be
-/// ignored by programs of hooks as well. Starts no thread.
+/// Catches SIGHUP, which is obeyed once the server runs. Signals that would end the process but
+/// mean nothing to it get handlers that do nothing; if they were ignored instead, the programs
+/// of hooks would ignore them as well. Starts no thread.
 pub(super) fn catch_early() -> Result<Signals, String> {
     let cannot = |why| format!("cannot catch signals: {why}");
     let signals = Signals::new([SIGHUP]).map_err(cannot)?;
@@ -166,14 +167,14 @@ pub(super) fn catch_early() -> Result<Signals, String> {
     Ok(signals)
 }
 
-/// Signals without a meaning of their own; the C library keeps those below for itself.
+/// The real-time signals. The C library uses the numbers below them itself.
 const REAL_TIME: RangeInclusive<i32> = 35..=64;
 
-/// The first signal to stop is an order to the server, the second one ends the process at once,
-/// whatever holds up the server. What SIGHUP means depends.
+/// Catches the signals that stop the server, and obeys SIGHUP. The first signal to stop is an
+/// order to the server; the second one ends the process at once, even if the server hangs.
 ///
-/// SIGXFSZ has a handler that nobody asks (see [`catch_early`]): a file that outgrows its limit is
-/// then an error of one upload and not the end of all.
+/// SIGXFSZ has a handler that does nothing (see [`catch_early`]), so that a file over the size
+/// limit is an error of one upload and does not end the server.
 #[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
 fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
     let stop = Arc::new(StopSignal { orders: orders.clone(), seen: AtomicBool::new(false) });
@@ -198,7 +199,7 @@ fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
         .map_err(|why| format!("cannot start a thread: {}", rights::thread_fault(&why)))
 }
 
-/// What SIGINT and SIGTERM do alike.
+/// What both SIGINT and SIGTERM do.
 struct StopSignal {
     orders: Orders,
     seen: AtomicBool,
@@ -214,7 +215,7 @@ impl StopSignal {
     }
 }
 
-/// Raises the limit on open files as far as it may be raised, and says if that is too low.
+/// Raises the limit on open files as far as allowed, and logs a warning if that is too low.
 fn allow_files(config: &Config) {
     let sessions = u64::try_from(config.server.clients.max).unwrap_or(u64::MAX);
     let needed = sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES);

@@ -1,4 +1,5 @@
-//! What systemd, or whoever starts the server as a service, has put into its environment.
+//! What systemd, or another service manager, passes in the environment: its notification
+//! socket, and listening sockets.
 
 use std::env::VarError;
 use std::io;
@@ -11,8 +12,8 @@ use rustix::net::sockopt::socket_acceptconn;
 use crate::log::escaped;
 use crate::server::{Handed, Supervisor};
 
-/// Whoever looks after this process, if somebody does. One that cannot be told anything is
-/// worth a warning; the server serves all the same.
+/// The service manager that supervises this process, if there is one. If it cannot be reached,
+/// the log has a warning, and the server runs anyway.
 pub(super) fn supervisor() -> Supervisor {
     let Some(socket) = variable("NOTIFY_SOCKET") else { return Supervisor::default() };
     let watchdog = is_meant("WATCHDOG_PID").then(watchdog).flatten();
@@ -22,18 +23,19 @@ pub(super) fn supervisor() -> Supervisor {
     })
 }
 
+/// The interval of the watchdog.
 fn watchdog() -> Option<Duration> {
     let microseconds = variable("WATCHDOG_USEC")?.parse().ok().filter(|&number| number > 0);
     microseconds.map(Duration::from_micros)
 }
 
-/// The sockets that this process was started with, if it was (`sd_listen_fds(3)`). Nothing else
-/// may have been opened before, and no thread started.
+/// The listening sockets that this process was started with (`sd_listen_fds(3)`). Must be
+/// called before any file is opened and any thread is started.
 ///
 /// # Errors
 ///
-/// In words for the administrator. A socket that cannot be used ends the start: whoever handed
-/// it over wanted it to be used, and nothing else.
+/// If a socket cannot be used, in words for the administrator. The server does not start then,
+/// because it should listen on these sockets only.
 pub(super) fn sockets() -> Result<Vec<Handed>, String> {
     let count = variable("LISTEN_FDS");
     let Some(count) =
@@ -54,23 +56,22 @@ pub(super) fn sockets() -> Result<Vec<Handed>, String> {
     }
     let take = |(at, name)| {
         let listener = take(&mut sockets, at);
-        let listener =
-            listener.map_err(|why| format!("a socket cannot be taken over: {why}"))?;
+        let listener = listener.map_err(|why| format!("cannot take over a socket: {why}"))?;
         Ok(Handed { listener, name })
     };
     (0..there).zip(names).map(take).collect()
 }
 
-/// Programs that are started later do not inherit it.
+/// Takes over one socket. Programs that are started later do not inherit it.
 fn take(sockets: &mut ListenFd, at: usize) -> io::Result<TcpListener> {
     let listener = sockets.take_tcp_listener(at)?;
-    let listener = listener.ok_or_else(|| io::Error::other("it is taken"))?;
+    let listener = listener.ok_or_else(|| io::Error::other("it is in use"))?;
     let listens = socket_acceptconn(&listener)?;
     let why = "it does not listen (Accept=yes in a socket unit?)";
     listens.then_some(listener).ok_or_else(|| io::Error::other(why))
 }
 
-/// Whether variables are for this process: one that starts it may have got them for itself.
+/// Whether the variables are meant for this process, and not for the one that has started it.
 fn is_meant(pid: &str) -> bool {
     variable(pid).is_none_or(|number| number.parse() == Ok(std::process::id()))
 }

@@ -7,15 +7,16 @@ use super::print::complain;
 use crate::config::{self, Config, ConfigError};
 use crate::tls;
 
-/// Where the settings are looked for when no file is named.
+/// The settings files that are tried if none is named.
 const FILES: [&str; 2] = ["ftpd.ini", "/etc/ftpd.ini"];
 
-/// Reads the settings as the server does: a home that does not exist is no fault. Faults go to
-/// standard error.
+/// Finds the settings and reads them as the server does: a home that does not exist is not a
+/// fault. Faults are printed.
 pub(super) fn load(file: Option<&Path>) -> Result<(PathBuf, Config), Stop> {
     load_with(file, read)
 }
 
+/// Finds the settings and reads them with `read`. Faults are printed.
 pub(super) fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, Config), Stop> {
     let file = settings_file(file)?;
     match read(&file) {
@@ -29,25 +30,26 @@ pub(super) fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, C
     }
 }
 
-/// The file that is named, or the one that is there.
+/// The settings file that is named, or else the first of the usual ones that exists.
 pub(super) fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
     let there = || FILES.iter().map(Path::new).find(|file| file.exists());
     named.or_else(there).map(Path::to_owned).ok_or_else(|| {
         let [here, system] = FILES;
-        complain(&format!("ftpd: neither {here} nor {system} is there; use --config FILE"));
-        complain("to serve a folder now, without settings: ftpd share DIR");
+        complain(&format!("ftpd: neither {here} nor {system} exists; use --config FILE"));
+        complain("to serve a directory now, without settings: ftpd share DIR");
         Stop::BadConfig
     })
 }
 
+/// Reads the settings in a file, or returns all faults.
 pub(super) type Reader = fn(&Path) -> Result<Config, Vec<String>>;
 
-/// Reads the settings as the server does, with what TLS makes of its own; or gives every fault.
+/// Reads the settings as the server does, and checks the files of TLS; or returns all faults.
 pub(super) fn read(file: &Path) -> Result<Config, Vec<String>> {
     with_tls(file, config::load_to_serve(file))
 }
 
-/// Reads the settings where a home that does not exist is a fault as well.
+/// Reads the settings like [`read`], but a home that does not exist is a fault as well.
 pub(super) fn read_strictly(file: &Path) -> Result<Config, Vec<String>> {
     with_tls(file, config::load(file))
 }

@@ -1,4 +1,4 @@
-//! `ftpd share`: serve a folder now, without a settings file.
+//! `ftpd share`: serves a directory without a settings file.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -25,22 +25,22 @@ use crate::log::{self, Destination, Form};
 use crate::server::protocol::SessionView;
 use crate::server::{Order, Server, SettingsSource, Supervisor};
 
-/// Letters of a password; none is mistaken for another one.
+/// The letters of a password. They cannot be confused with one another.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
 
-/// How many of them: 60 bits.
+/// Number of letters of a password, which has 60 random bits.
 const LENGTH: usize = 12;
 
-/// The port that is tried first.
+/// The default port.
 const PORT: u16 = 2121;
 
-/// What clients do is of interest; how the server is set up has been said.
+/// Log filters: what clients do is logged, but not how the server is set up.
 const FILTERS: &str = "info,ftpd::server=warn";
 
-/// From one picture of the bars to the next.
+/// Time between two updates of the progress bars.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What was asked for.
+/// The arguments.
 struct Share {
     folder: PathBuf,
     write: bool,
@@ -56,11 +56,12 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let share = Share::parse(arguments)?;
     let failed =
         |what: &str, why: &dyn std::fmt::Display| Stop::Failed(format!("{what}: {why}"));
-    let password = password().map_err(|why| failed("no random bytes", &why))?;
+    let password = password().map_err(|why| failed("no random bytes for a password", &why))?;
     let certificate =
         share.tls.then(|| tempfile::Builder::new().prefix("ftpd-share-").tempdir());
     let certificate = certificate.transpose();
-    let certificate = certificate.map_err(|why| failed("no folder for a certificate", &why))?;
+    let certificate =
+        certificate.map_err(|why| failed("no directory for the certificate", &why))?;
     let text = share.ini(&password, certificate.as_ref())?;
     let mut config = config::of_text(&text).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(|fault| fault.fault.to_string()).collect();
@@ -76,7 +77,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         let level = config.server.log.level;
         log::start(level, Some(FILTERS), Form::Text, to).map_err(|why| why.to_string())
     };
-    let load = || Err(vec!["a share has no settings to read again".to_owned()]);
+    let load = || Err(vec!["a share has no settings that could be read again".to_owned()]);
     let tidies = certificate.as_ref().and_then(|folder| folder.path().parent());
     let source = SettingsSource {
         file: None,
@@ -84,11 +85,11 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         load: Box::new(load),
         start_log: Box::new(start_log),
     };
-    // who closes the terminal does not want to go on sharing
+    // closing the terminal ends the share
     let hangup = serve::Hangup { signals, order: Order::Stop };
     let (sockets, nobody) = (Vec::new(), Supervisor::default);
     let served = serve::serve(config, source, sockets, nobody, hangup, |server| {
-        // the key is in memory; the folder may be one that is shared, and clients come now
+        // the key is in memory by now, and clients must not find it if its directory is shared
         drop(certificate);
         share.announce(server, &password);
         if io::stderr().is_terminal() {
@@ -123,26 +124,32 @@ impl Share {
         let there = std::fs::canonicalize(&folder);
         let folder =
             there.map_err(|why| Stop::Failed(format!("{}: {why}", log::path(&folder))))?;
-        // the one name that says so by itself
+        // the name anonymous implies --anonymous
         let is_plain =
             user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case("anonymous"));
         if anonymous && user.is_some() && !is_plain {
-            return Err(Stop::Misuse("--anonymous is for everybody: no --user".to_owned()));
+            return Err(Stop::Misuse("--anonymous and --user exclude each other".to_owned()));
         }
         anonymous |= is_plain;
         let user = user.unwrap_or_else(|| "guest".to_owned());
         if !anonymous && config::anonymous_name(&user).is_some() {
-            let why = format!("'{user}' logs in without a password; --anonymous allows it");
+            let why =
+                format!("the user '{user}' needs no password; use --anonymous to allow that");
             return Err(Stop::Misuse(why));
         }
         Ok(Self { folder, write, tls, anonymous, user, ip, port })
     }
 
-    /// The settings that do it.
+    /// The settings of the server, as the text of a settings file.
     fn ini(&self, password: &str, certificate: Option<&TempDir>) -> Result<String, Stop> {
         let line = |path: &Path| {
             let text = path.to_str().filter(|text| !text.contains(['\n', '\r']));
-            let cannot = || Stop::Failed(format!("{} has an odd name", log::path(path)));
+            let cannot = || {
+                Stop::Failed(format!(
+                    "the name of {} cannot be written to the settings",
+                    log::path(path)
+                ))
+            };
             text.map(str::to_owned).ok_or_else(cannot)
         };
         let (ip, port) = self.address();
@@ -172,7 +179,7 @@ impl Share {
         Ok(text)
     }
 
-    /// Where to listen: at the usual port, if nobody else does.
+    /// The address and port to listen on: the default port, unless it is in use.
     fn address(&self) -> (IpAddr, u16) {
         let free = |ip: IpAddr, port: u16| TcpListener::bind((ip, port)).is_ok();
         let all = Ipv6Addr::UNSPECIFIED.into();
@@ -183,7 +190,7 @@ impl Share {
         (ip, port)
     }
 
-    /// Tells where it is and how to come in.
+    /// Prints the URLs of the share and its password.
     fn announce(&self, server: &Server, password: &str) {
         let write = if self.write { "to read and write" } else { "to read" };
         let everybody = if self.anonymous { ", for everybody" } else { "" };
@@ -217,7 +224,7 @@ fn escaped_for_url(name: &str) -> String {
     })
 }
 
-/// The addresses under which others find what listens on this one.
+/// The addresses by which other machines reach a listening address.
 fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening];
@@ -237,6 +244,7 @@ fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
     shown.into_iter().map(|ip| SocketAddr::new(ip, listening.port())).collect()
 }
 
+/// Makes a random password.
 fn password() -> Result<String, Unspecified> {
     let mut bytes = [0; LENGTH];
     SystemRandom::new().fill(&mut bytes)?;
@@ -244,11 +252,11 @@ fn password() -> Result<String, Unspecified> {
     Ok(bytes.iter().filter_map(letter).collect())
 }
 
-/// Standard error with the lines of the log and, below them, a bar for each transfer.
+/// Standard error: the lines of the log and, below them, a progress bar for each transfer.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Drawn>>);
 
-/// The bars that stand there now.
+/// The progress bars on the terminal.
 #[derive(Default)]
 struct Drawn {
     lines: usize,
@@ -256,7 +264,7 @@ struct Drawn {
 }
 
 impl Screen {
-    /// Draws the bars anew, again and again.
+    /// Starts a thread that updates the progress bars.
     #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
     fn follow(&self, sessions: impl Fn() -> Vec<SessionView> + Send + 'static) {
         let screen = self.clone();
@@ -267,12 +275,12 @@ impl Screen {
                 thread::sleep(EVERY);
                 let (text, bytes) = bars(&sessions(), &before, at.elapsed());
                 (before, at) = (bytes, Instant::now());
-                // a terminal that has gone is no failure
+                // this fails if the terminal is gone
                 let _ = screen.drawn().replace(text);
             }
         };
         if let Err(why) = thread::Builder::new().name("bars".to_owned()).spawn(draw) {
-            complain(&format!("ftpd: no progress is shown: {why}"));
+            complain(&format!("ftpd: cannot show progress: {why}"));
         }
     }
 
@@ -281,7 +289,7 @@ impl Screen {
     }
 }
 
-/// A line for each transfer, and how far each has come.
+/// A line for each transfer, and the bytes of each.
 fn bars(
     sessions: &[SessionView],
     before: &HashMap<u64, u64>,
@@ -313,7 +321,7 @@ impl Drawn {
         io::stderr().write_all(&out)
     }
 
-    /// What writes this where the bars begin.
+    /// The bytes that clear the progress bars and write `bytes` in their place.
     fn above(&self, bytes: &[u8]) -> Vec<u8> {
         let up =
             if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };

@@ -1,4 +1,4 @@
-//! `ftpd stats`: the numbers of the running server.
+//! `ftpd stats`: shows the counters of the running server.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::log;
 use crate::server::protocol::{Statistics, Stats};
 use crate::server::stats::{self, Metric};
 
-/// What moves, as the lines begin.
+/// The kinds of transfers, and the words with which their lines begin.
 const WAYS: [(&str, Traffic); 3] = [
     ("uploads", Traffic::Upload),
     ("downloads", Traffic::Download),
@@ -69,7 +69,7 @@ fn page(answer: &Statistics) -> String {
     lines
 }
 
-/// The number of each kind.
+/// The count of each kind, as words.
 fn words(counts: &[(&str, u64)]) -> String {
     let words = counts.iter().map(|(kind, count)| {
         let kind = safe(kind).replace('_', " ");

@@ -1,4 +1,4 @@
-//! `ftpd stop`: stop the running server.
+//! `ftpd stop`: stops the running server.
 
 use std::process::ExitCode;
 
@@ -11,5 +11,5 @@ use crate::server::protocol;
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [now] = arguments.switches(["--now"])?;
     ask(arguments.file.as_deref(), protocol::Stop { now })?;
-    Ok(say("the server stops"))
+    Ok(say("the server is stopping"))
 }

@@ -1,4 +1,4 @@
-//! The terminal in another mode than usual, which it gets back whatever ends the program.
+//! Changes the mode of the terminal, and restores it however the program ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,16 +11,16 @@ use rustix::termios::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// More is no password.
+/// Maximum length of a line.
 const LONGEST: u64 = 4096;
 
-/// Signals that end the program meanwhile.
+/// Signals that end the program and restore the terminal.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// What shells say of a program that a signal has ended is this, and the signal's number.
+/// Exit status of a program that was ended by a signal, less the number of the signal.
 const BY_SIGNAL: i32 = 128;
 
-/// The terminal in its other mode. Dropping it, and a signal, bring the usual one back.
+/// The terminal in a changed mode. Dropping it restores the mode, and so does a signal.
 pub(super) struct Terminal {
     file: Arc<File>,
     before: Termios,
@@ -28,7 +28,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Shows nothing of what is typed.
+    /// Switches off the echo of what is typed.
     pub(super) fn silent() -> io::Result<Self> {
         Self::open(|modes| {
             modes.local_modes -= LocalModes::ECHO;
@@ -36,7 +36,7 @@ impl Terminal {
         })
     }
 
-    /// Gives each key at once; a read ends after a second without one.
+    /// Delivers each key at once. A read returns after a second without a key.
     pub(super) fn keys() -> io::Result<Self> {
         Self::open(|modes| {
             modes.local_modes -= LocalModes::ECHO | LocalModes::ICANON;
@@ -54,7 +54,7 @@ impl Terminal {
         let (handle, own, usual) = (signals.handle(), Arc::clone(&file), before.clone());
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                // a terminal that has gone needs no echo
+                // this fails if the terminal is gone
                 let _ = tcsetattr(&*own, OptionalActions::Now, &usual);
                 let _ = (&*own).write_all(b"\n");
                 std::process::exit(BY_SIGNAL + signal);
@@ -62,18 +62,19 @@ impl Terminal {
         })?;
         let mut other = before.clone();
         change(&mut other);
-        // what was typed before is no answer
+        // discards what was typed before
         tcsetattr(&*file, OptionalActions::Flush, &other)?;
         Ok(Self { file, before, signals: handle })
     }
 
+    /// Prints a question and reads one line.
     pub(super) fn ask(&self, question: &str) -> io::Result<Vec<u8>> {
         (&*self.file).write_all(question.as_bytes())?;
-        // the terminal gives a line at a time, so the reader takes no more than that
+        // the terminal delivers one line at a time, so the buffer holds no more than that
         line(BufReader::new(&*self.file))
     }
 
-    /// What was typed, if something was within a second.
+    /// Reads what is typed within a second.
     pub(super) fn typed(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64];
         let count = (&*self.file).read(&mut bytes)?;
@@ -89,7 +90,7 @@ impl Drop for Terminal {
     }
 }
 
-/// A line without its end.
+/// Reads a line, and removes its end.
 pub(super) fn line(from: impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line)?;

@@ -1,4 +1,4 @@
-//! `ftpd top`: the sessions of the running server, drawn anew each second.
+//! `ftpd top`: shows the sessions of the running server, updated each second.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -19,14 +19,15 @@ use crate::control::Traffic;
 use crate::log;
 use crate::server::protocol::{SessionView, Sessions, TransferView, Who};
 
-/// From one picture to the next.
+/// Time between two updates.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Columns of a user's name, and of an address with its star; what is longer is cut.
+/// Width of the column of users. Longer names are cut.
 const USER: RangeInclusive<usize> = 12..=24;
+/// Width of the column of addresses, with the star for TLS.
 const ADDRESS: RangeInclusive<usize> = 16..=46;
 
-/// To the upper left corner, and clear all below.
+/// Moves the cursor to the upper left corner and clears everything below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -34,7 +35,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut before = Before::default();
     let stdout = std::io::stdout();
     let is_seen = stdout.is_terminal() && !once && !json;
-    // without keys the pictures are as good
+    // the keys are not needed to see the sessions
     let terminal = if is_seen { Terminal::keys().ok() } else { None };
     let mut above = 0;
     loop {
@@ -66,7 +67,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
 }
 
-/// What a key asks for.
+/// What a pressed key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Quit,
@@ -80,7 +81,7 @@ enum Key {
 }
 
 impl Key {
-    /// What terminals send, and what it asks for.
+    /// The bytes that terminals send for each key.
     const ALL: [(&str, Self); 24] = [
         ("q", Self::Quit),
         ("Q", Self::Quit),
@@ -105,11 +106,11 @@ impl Key {
         ("\x1bOF", Self::Last),
         ("\x1b[4~", Self::Last),
         ("\x1b[8~", Self::Last),
-        // on its own it is the beginning of one that was not whole
+        // on its own this is the beginning of a sequence that has not arrived completely
         ("\x1b[", Self::Stay),
     ];
 
-    /// The keys that were typed; others are passed over.
+    /// The keys in what was typed. Unknown ones are skipped.
     fn all(mut bytes: &[u8]) -> Vec<Self> {
         let mut keys = Vec::new();
         while let Some((_, rest)) = bytes.split_first() {
@@ -120,7 +121,7 @@ impl Key {
         keys
     }
 
-    /// Where the first line is then.
+    /// The number of lines above the first visible one, after this key.
     fn scroll(self, above: usize, page: usize) -> usize {
         match self {
             Self::Quit | Self::Stay => above,
@@ -129,19 +130,19 @@ impl Key {
             Self::PageUp => above.saturating_sub(page),
             Self::PageDown => above.saturating_add(page),
             Self::First => 0,
-            // the picture brings it back to what there is
+            // reduced to the number of lines when they are drawn
             Self::Last => usize::MAX,
         }
     }
 }
 
-/// Whether somebody is still there to read it.
+/// Prints to standard output, and returns whether somebody still reads it.
 fn say_on(text: &str) -> bool {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").is_ok()
 }
 
-/// What each transfer had come to when it was looked at last.
+/// The bytes of each transfer at the last update.
 #[derive(Default)]
 struct Before {
     at: Option<Instant>,
@@ -149,7 +150,8 @@ struct Before {
 }
 
 impl Before {
-    /// Bytes per second since the last picture, or since the transfer began if that was later.
+    /// Bytes per second since the last update, or since the beginning of the transfer if that
+    /// was later.
     fn rate(&self, id: u64, of: &TransferView) -> u64 {
         let earlier = self.bytes.get(&id).filter(|earlier| **earlier <= of.bytes);
         if let (Some(at), Some(earlier)) = (self.at, earlier) {
@@ -159,7 +161,7 @@ impl Before {
     }
 }
 
-/// The sum of all transfers.
+/// The number of transfers, and the sums of their rates.
 #[derive(Default)]
 struct Totals {
     transfers: usize,
@@ -178,14 +180,14 @@ impl Totals {
     }
 }
 
-/// Columns of a user's name and of an address.
+/// Widths of the columns of users and addresses.
 struct Widths {
     user: usize,
     address: usize,
 }
 
-/// What a terminal shows. `above` is the number of lines that were scrolled away; it becomes one
-/// that is possible.
+/// The text of one update. `above` is the number of lines above the first visible one; it is
+/// reduced if there are fewer lines.
 fn picture(
     sessions: &[SessionView],
     before: &mut Before,
@@ -218,7 +220,7 @@ fn picture(
     let user = padded("USER", widths.user);
     let address = padded("ADDRESS (* TLS)", widths.address);
     let title = head(&format!("{:>5} {user} {address} {:>8}", "ID", "TIME"), columns);
-    // two are above, and the cursor is on the last
+    // two lines are above them, and the cursor is on the last line
     let shown = visible(&lines, columns, rows.saturating_sub(3), above);
     format!("{totals}\n{title}{shown}")
 }
@@ -231,7 +233,7 @@ fn line(session: &SessionView, (user, address): &(String, String), widths: &Widt
     format!("{id:>5} {user} {address} {time:>8}{idle}")
 }
 
-/// The lines that fit into some rows, and how many do not.
+/// The lines that fit into `rows`, and a line with the number of those that do not.
 fn visible(lines: &[String], columns: usize, rows: usize, above: &mut usize) -> String {
     let is_whole = lines.len() <= rows;
     let shown = if is_whole { lines.len() } else { rows.saturating_sub(1) };

@@ -1,4 +1,4 @@
-//! `ftpd unban`: let an address in again.
+//! `ftpd unban`: lifts bans on the running server.
 
 use std::process::ExitCode;
 
@@ -12,13 +12,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let whom = match arguments.next()? {
         Some(Word::Value(whom)) => whom.to_string_lossy().into_owned(),
         Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
-        None => return Err(Stop::Misuse("whom? an address, or all".to_owned())),
+        None => return Err(Stop::Misuse("expected an address, or all".to_owned())),
     };
     let file = arguments.end()?;
     let is_all = whom == "all";
     let Lifted { lifted } = ask(file.as_deref(), Unban { address: whom })?;
     match (lifted, is_all) {
-        (0, false) => Err(Stop::Failed("it is not banned".to_owned())),
+        (0, false) => Err(Stop::Failed("the address is not banned".to_owned())),
         (1, _) => Ok(say("1 ban lifted")),
         (lifted, _) => Ok(say(&format!("{lifted} bans lifted"))),
     }

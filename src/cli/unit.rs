@@ -1,5 +1,5 @@
-//! The unit for systemd that starts the server, as far as it is installed: which user it names, and
-//! where it lets that user write. The settings alone know neither.
+//! The systemd unit that starts the server, if it is installed: its user, and the directories
+//! that it lets the server write to. The settings do not tell these.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,10 @@ use crate::config::{self, Config, User};
 use crate::log::escaped;
 use crate::rights::{self, Ids};
 
-/// Name of the unit.
+/// The name of the unit.
 const NAME: &str = "ftpd.service";
 
-/// Where systemd looks for units, the first one wins (systemd.unit(5)).
+/// The directories in which systemd looks for units, in this order (systemd.unit(5)).
 const PATHS: [&str; 6] = [
     "/etc/systemd/system.control",
     "/etc/systemd/system",
@@ -24,16 +24,16 @@ const PATHS: [&str; 6] = [
     "/lib/systemd/system",
 ];
 
-/// Number of homes of which each has a warning of its own.
+/// Maximum number of homes with a warning of their own.
 const MOST: usize = 20;
 
-/// What the unit says in `[Service]`, with its drop-ins: the values of each key.
+/// The section `[Service]` of the unit and its drop-ins: the values of each key.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
     values: BTreeMap<String, Vec<String>>,
 }
 
-/// What the server may do below a directory.
+/// What the unit lets the server do below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Write,
@@ -49,7 +49,7 @@ impl Unit {
         let file = places.iter().map(|place| place.join(NAME)).find(|file| file.exists())?;
         let mut unit = Self::default();
         unit.read(&read(&file)?);
-        // of two drop-ins with one name the first wins; they are read in the order of their names
+        // a drop-in hides those of the same name in later directories; all are read by name
         let mut drop_ins = BTreeMap::new();
         for place in places.iter().rev() {
             for file in listed(&place.join(format!("{NAME}.d"))) {
@@ -64,6 +64,7 @@ impl Unit {
         unit.starts(settings).then_some(unit)
     }
 
+    /// Adds the lines of a file.
     fn read(&mut self, text: &str) {
         let mut is_service = false;
         for line in text.replace("\\\n", " ").lines().map(str::trim) {
@@ -77,22 +78,24 @@ impl Unit {
             };
             let values = self.values.entry(key.trim().to_owned()).or_default();
             match value.trim() {
-                // takes back what was said before
+                // an empty value removes the values before it
                 "" => values.clear(),
                 value => values.push(value.to_owned()),
             }
         }
     }
 
+    /// The last value of a key, or an empty one.
     fn last(&self, key: &str) -> &str {
         self.values.get(key).and_then(|values| values.last()).map_or("", String::as_str)
     }
 
+    /// The words of all values of a key.
     fn words(&self, key: &str) -> impl Iterator<Item = String> + '_ {
         self.values.get(key).into_iter().flatten().flat_map(|value| words(value))
     }
 
-    /// Whether it is a server of these settings that the unit starts.
+    /// Whether the unit starts a server with these settings.
     fn starts(&self, settings: &Path) -> bool {
         let real = |path: &Path| fs::canonicalize(path).ok();
         let named: Vec<_> = self.words("ExecStart").collect();
@@ -105,7 +108,7 @@ impl Unit {
         real(settings).is_some_and(|settings| real(Path::new(file)) == Some(settings))
     }
 
-    /// The user that it names.
+    /// The user that the unit names.
     pub(super) fn user(&self) -> Option<Ids> {
         let name = Some(self.last("User")).filter(|name| !name.is_empty())?;
         let group = Some(self.last("Group")).filter(|group| !group.is_empty());
@@ -113,8 +116,8 @@ impl Unit {
         Ids::of(name, gid).ok()
     }
 
-    /// What a server of this unit may do below a directory. The most specific rule counts; but what
-    /// is hidden cannot be made writable, unless it is bound to its place.
+    /// What the unit lets the server do below a directory. The most specific rule counts, but a
+    /// hidden directory can only be made writable by a bind mount.
     fn access(&self, folder: &Path) -> Access {
         let rules = self.rules();
         let bound = self.bound();
@@ -127,6 +130,7 @@ impl Unit {
         nearest.map_or(Access::Write, |(_, access)| *access)
     }
 
+    /// The rules of the unit, other than bind mounts.
     fn rules(&self) -> Vec<(PathBuf, Access)> {
         let is_on = |value: &str| matches!(value, "yes" | "true" | "1" | "on");
         let system: &[&str] = match self.last("ProtectSystem") {
@@ -168,7 +172,7 @@ impl Unit {
         fixed.chain(own).chain(named).collect()
     }
 
-    /// Directories that other ones are bound to.
+    /// The mount points of bind mounts.
     fn bound(&self) -> Vec<(PathBuf, Access)> {
         let keys = [("BindReadOnlyPaths", Access::Read), ("BindPaths", Access::Write)];
         let all = keys.into_iter().flat_map(|(key, access)| {
@@ -182,14 +186,14 @@ impl Unit {
         all.collect()
     }
 
-    /// What to put into a drop-in so that a user can use a home, if something is needed.
+    /// The line of a drop-in that lets a user use the home, if one is needed.
     pub(super) fn advice(&self, user: &User) -> Option<String> {
         self.advice_for(&user.home, user.perm.writes())
     }
 
-    /// The same of a home by itself.
+    /// The line of a drop-in that lets the server use a home, if one is needed.
     pub(super) fn advice_for(&self, home: &Path, writes: bool) -> Option<String> {
-        // the rules are about names without links
+        // the rules are about paths without links
         let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
         let shown = home.display().to_string().replace('%', "%%");
         let (what, key) = match self.access(&home) {
@@ -203,13 +207,13 @@ impl Unit {
         let value =
             if is_plain { shown } else { format!("\"{}\"", shown.replace('"', "\\\"")) };
         Some(format!(
-            "{NAME} {what}; 'systemctl edit ftpd', add this and restart: [Service] {key}={value}"
+            "{NAME} {what}; run 'systemctl edit ftpd', add this and restart: [Service] {key}={value}"
         ))
     }
 }
 
-/// Returns the user that a server of these settings runs as: that of the settings, which may have
-/// faults, or of the unit, or else the owner of what a server has made.
+/// The user that a server of these settings runs as: the user in the settings, which may have
+/// faults, or of the unit, or else the owner of the files that a server has made.
 pub(super) fn server_user(settings: &Path) -> Option<Ids> {
     let text = |key: &str| config::server_text(settings, key).ok().flatten();
     if let Some(name) = text("user") {
@@ -228,7 +232,7 @@ pub(super) fn server_user(settings: &Path) -> Option<Ids> {
     owner("admin_socket").or_else(|| owner("state_dir"))
 }
 
-/// Each home that the unit of these settings keeps the server from.
+/// A warning for each home that the unit of these settings does not let the server use.
 pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
     let Some(unit) = Unit::of(settings) else { return Vec::new() };
     let mut users: Vec<_> = config.users.iter().filter(|(_, user)| user.enabled).collect();
@@ -242,12 +246,12 @@ pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
     let more = all.len().saturating_sub(MOST);
     let mut warnings: Vec<_> = all.into_iter().take(MOST).collect();
     if more > 0 {
-        warnings.push(format!("{NAME} keeps the server from {more} more homes"));
+        warnings.push(format!("{NAME} does not let the server use {more} more homes"));
     }
     warnings
 }
 
-/// Where units are looked for, which a variable of systemd's own may change.
+/// The directories in which units are searched. A variable of systemd may name others.
 fn search_path() -> Vec<PathBuf> {
     match std::env::var_os("SYSTEMD_UNIT_PATH").filter(|path| !path.is_empty()) {
         Some(path) => std::env::split_paths(&path).filter(|path| path.is_absolute()).collect(),
@@ -266,7 +270,7 @@ fn read(file: &Path) -> Option<String> {
     fs::read(file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Words of a value, which may be quoted.
+/// Splits a value into words, which may be quoted.
 fn words(value: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut letters = value.chars();

@@ -1,4 +1,4 @@
-//! `ftpd users`: who may log in, and what holds for each.
+//! `ftpd users`: lists the users of the settings.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -20,10 +20,11 @@ use crate::config::{Config, Password, User};
 use crate::log::{self, escaped, stamp};
 use crate::server::protocol::Who;
 
-/// What is known about logins.
+/// What is known about the logins of users.
 struct Known {
+    /// The last login of each user.
     last: BTreeMap<String, LastLogin>,
-    /// Who is logged in now.
+    /// The users who are logged in now.
     here: HashSet<String>,
 }
 
@@ -46,10 +47,10 @@ impl Known {
     fn of(file: &Path, config: &Config) -> Self {
         let last = config.server.storage.state_dir.as_deref().map(last_logins).transpose();
         let last = last.unwrap_or_else(|why| {
-            complain(&format!("last logins cannot be read: {why}"));
+            complain(&format!("cannot read the last logins: {why}"));
             None
         });
-        // there may be no server, or one that this user may not ask
+        // it does not matter if no server answers
         let sessions = ask(Some(file), Who {}).map(|answer| answer.sessions);
         let here = sessions.into_iter().flatten().filter_map(|session| session.user).collect();
         Self { last: last.unwrap_or_default(), here }
@@ -102,7 +103,7 @@ fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
     ]
 }
 
-/// Limits that there are; the idle timeout only where it is the user's own.
+/// The limits of a user; `idle_timeout` only if it differs from that of all users.
 fn limits(user: &User, config: &Config) -> String {
     let limits = &user.rules.limits;
     let mut text = Vec::new();

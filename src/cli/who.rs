@@ -1,4 +1,4 @@
-//! `ftpd who`: the sessions of the running server.
+//! `ftpd who`: lists the sessions of the running server.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -14,8 +14,9 @@ use super::screen::{binary, client, clock, padded, per_second, safe, widest};
 use crate::log;
 use crate::server::protocol::{SessionView, Sessions, Who};
 
-/// Columns of a user's name, and of an address with its star; what is longer is cut.
+/// Width of the column of users. Longer names are cut.
 const USER: RangeInclusive<usize> = 12..=40;
+/// Width of the column of addresses, with the star for TLS.
 const ADDRESS: RangeInclusive<usize> = 22..=46;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -40,7 +41,7 @@ fn table(sessions: &[SessionView]) -> String {
     lines
 }
 
-/// What a session does, how far it has come and how fast.
+/// The transfer of a session, with its progress and rate; or `idle`.
 fn doing(session: &SessionView) -> String {
     let Some(transfer) = &session.transfer else { return "idle".to_owned() };
     let (bytes, size) = (transfer.bytes, transfer.size);

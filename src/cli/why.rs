@@ -1,5 +1,6 @@
-//! `ftpd why`: whether a user may do something with a path, and what forbids it. The running server
-//! answers, for only it knows what its sandbox holds; without one, this process answers as its user.
+//! `ftpd why`: explains whether a user may do something with a path. The running server
+//! answers, because only it knows its sandbox. If no server runs, this process checks as the
+//! server's user.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -62,10 +63,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     by_itself(file, &name, &path, action).map(answer)
 }
 
-/// One line for each action, and whether it is allowed.
+/// One line of output for each action, and whether the action is allowed.
 type Lines = Vec<(String, bool)>;
 
-/// What the running server says, if there is one that may be asked.
+/// Asks the running server. Returns `None` if there is none, or if this user may not ask it.
 fn by_server(
     file: Option<&Path>,
     name: &OsStr,
@@ -84,7 +85,7 @@ fn by_server(
             return Ok(None);
         }
         Err(Absence::NoServer) => return Ok(None),
-        // an older one
+        // an older server
         Err(Absence::Failed(Stop::Refused(why))) if why == "no such command" => {
             return Ok(None);
         }
@@ -99,6 +100,7 @@ fn by_server(
     Ok(Some(answers.into_iter().map(line).collect()))
 }
 
+/// Checks in this process.
 fn by_itself(
     file: Option<&Path>,
     name: &OsStr,
@@ -124,11 +126,11 @@ fn printed(action: &str, path: &str, refusal: Option<String>) -> (String, bool) 
     (format!("{action} {path}: {verdict}"), allowed)
 }
 
-/// From here on the answers are those that the server would get.
+/// Takes on the rights that the server would have, as far as possible.
 fn become_server(ids: Option<&Ids>) -> Result<(), Stop> {
     let Some(ids) = ids else {
         if rights::is_root() {
-            complain("(for root; ask as the server's user, who may have fewer rights)");
+            complain("(checked as root; the server may run as a user with fewer rights)");
         }
         return Ok(());
     };
@@ -136,7 +138,7 @@ fn become_server(ids: Option<&Ids>) -> Result<(), Stop> {
     if rights::may_become(ids).is_err() {
         let me = geteuid().as_raw();
         complain(&format!(
-            "(for uid {me}; ask as root, or as user {name}, whose rights count)"
+            "(checked as uid {me}; the server runs as user {name}: ask as that user or as root)"
         ));
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Accepting clients: a thread for each listening address, which waits for nothing else.
+//! Accepting clients, in a thread for each listening address that waits for nothing else.
 
 use std::fs::File;
 use std::thread;
@@ -10,7 +10,7 @@ use super::doors::{BREATH, Door};
 use super::hub::Hub;
 use crate::control::{self, Away};
 
-/// Takes in clients until the server stops.
+/// Accepts clients until the server stops.
 pub(super) fn accept(door: &Door, hub: &Hub) {
     let mut reserve = spare();
     loop {
@@ -37,7 +37,7 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
                     log::error!("cannot accept: {why}");
                     thread::sleep(BREATH);
                 }
-                // the client has gone again
+                // the client has closed the connection already
                 _ => {}
             },
         }
@@ -45,14 +45,14 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
     }
 }
 
-/// A file descriptor to give up when there are no others.
+/// Opens a spare file descriptor, to be closed when the process has no other left.
 #[expect(clippy::disallowed_methods, reason = "not a served file")]
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// The process has no file descriptor left. With the spare one, a client can still be told
-/// so, instead of being left to wait.
+/// Accepts a client when the process has no file descriptor left. The spare one makes it
+/// possible to tell the client, which would otherwise wait. Returns the next spare one.
 fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option<File> {
     if reserve.is_none() {
         thread::sleep(BREATH);
@@ -63,7 +63,7 @@ fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option
     let peer = control::canonical(peer);
     let again = spare();
     if again.is_some() {
-        // others have been closed meanwhile
+        // other files have been closed meanwhile
         admit(hub, stream, peer, door.implicit_tls);
         return again;
     }

@@ -18,7 +18,7 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     let settings = hub.shared.settings();
     let server = &settings.config.server;
     let is_banned = || hub.bans.refuses(peer.ip(), &server.bans, Instant::now());
-    // the log has told when it began
+    // the log has a line from when the ban began
     if is_banned() {
         return turn_away_banned(hub, &stream);
     }
@@ -28,7 +28,7 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     };
     let stream = Arc::new(stream);
     let registration = hub.registry.enter(&stream, peer, ticket);
-    // who began a ban meanwhile may not have seen this one
+    // a ban that began meanwhile may not have ended this session
     if is_banned() {
         return turn_away_banned(hub, &stream);
     }
@@ -44,8 +44,9 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     }
 }
 
-/// A place for a client: a free one, or that of a stranger who keeps users out. That one's
-/// worker is free in a moment, and the client waits for it in the pool.
+/// Takes a place for a client: a free one, or that of a session without a login if these keep
+/// users out. The worker of that session is free in a moment; the client waits for it in the
+/// pool.
 fn find_place(
     hub: &Hub,
     peer: SocketAddr,
@@ -67,7 +68,8 @@ fn find_place(
     evicted.ticket.pass_on(origin, most_per_origin, evicted.rests, now)
 }
 
-/// Writes the counts of lines that were not written; `all`: for the last time.
+/// Logs how many lines were left out. With `all`, windows of time that are not over count as
+/// well.
 pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
     let (door, origins, others) = hub.muffler.untold(all, Instant::now());
     tell_turned_away(door);
@@ -79,12 +81,13 @@ pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
     }
 }
 
+/// Tells a client that its address is banned, and counts that.
 fn turn_away_banned(hub: &Hub, stream: &TcpStream) {
     hub.shared.counters.away.count(Away::Banned);
     control::turn_away(stream, TurnedAway::Banned);
 }
 
-/// Tells a client that it cannot be served now, and counts and logs that.
+/// Tells a client that the server is full, and counts and logs that.
 pub(super) fn turn_away(hub: &Hub, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
     hub.shared.counters.away.count(how);
     control::turn_away(stream, TurnedAway::Full);

@@ -1,10 +1,10 @@
-//! What the log says when the server starts.
+//! The log lines with which the server starts.
 
 use super::doors::Door;
 use crate::config::Config;
 use crate::control::Settings;
 
-/// Tells the log where and how the server serves.
+/// Logs the addresses and the most important settings.
 pub(super) fn announce(doors: &[Door], settings: &Settings) {
     let config = &settings.config;
     let server = &config.server;
@@ -30,7 +30,7 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
     log::info!("users: {named}, anonymous: {anonymous}");
 }
 
-/// For the log: what TLS is asked of everybody.
+/// How far TLS is required, in words for the log.
 fn server_requires(config: &Config) -> &'static str {
     let required = config.rules.tls.required;
     match (required.control, required.data) {

@@ -1,5 +1,6 @@
-//! Wakes the threads that accept on sockets that were handed over. To shut these sockets down
-//! would shut them down for their owner too.
+//! Wakes the threads that accept clients on sockets that were handed over. Shutting such a
+//! socket down would wake them too, but it would also shut it down for the program that opened
+//! it.
 
 use std::io;
 use std::net::TcpListener;
@@ -8,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::retry_on_intr;
 
-/// Wakes the threads that accept on sockets that were handed over.
+/// Wakes all threads that wait for a client on a socket that was handed over.
 #[derive(Debug)]
 pub(super) struct Bell(OwnedFd);
 
@@ -17,18 +18,18 @@ impl Bell {
         eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self).map_err(Into::into)
     }
 
-    /// From now on nobody waits.
+    /// Wakes the threads that wait now, and all that will wait later.
     pub(super) fn ring(&self) {
         // cannot fail: the counter is far from its limit
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Waits for a client, or until it rings.
+    /// Waits for a client, or until [`Bell::ring`] is called.
     #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
     pub(super) fn wait(&self, listener: &TcpListener) {
         let mut fds =
             [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
-        // who waits looks why it was woken; a signal is no reason to take a client in
+        // the caller checks why it was woken; a signal must not wake it
         let _ = retry_on_intr(|| poll(&mut fds, None));
     }
 }

@@ -1,5 +1,5 @@
-//! What is done each second: files of the logs and of `state_dir` are looked after, and what could
-//! not be had at the start, because another server still held it, is tried again.
+//! Work that is done each second: logs and files of `state_dir` that were moved or removed are
+//! made again, and what another server still held at the start is tried again.
 
 use std::io;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::admin::{self, socket::AdminSocket};
 use super::hub::Hub;
 
-/// How often.
+/// How often the work is done.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Starts the thread that does it as long as the server lives.
+/// Starts the thread that does the work until the process ends.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
     let hub = Arc::clone(hub);
@@ -36,11 +36,11 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
 fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
     let Some(path) = hub.started.server.admin.socket.as_deref() else { return };
     let mut admin = hub.admin();
-    // the lock is held while the server removes the socket at its end
+    // while it stops, the server removes the socket under this lock
     if admin.as_ref().is_some_and(AdminSocket::is_in_place) || hub.shared.stop.is_soon() {
         return;
     }
-    // by now this is the user whose socket it will be
+    // the process runs as its user by now, who owns the socket then
     let made = admin::socket::listen(path, None).and_then(|socket| {
         admin::start(&socket, hub).inspect_err(|_| socket.leave())?;
         Ok(socket)
@@ -54,7 +54,7 @@ fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
             }
             *told = false;
         }
-        // the log was told at the start why there is none
+        // without a socket since the start, the log has a line from then
         Err(why) if admin.is_some() && !*told => {
             log::warn!("the admin socket {path} was removed and cannot be made again: {why}");
             *told = true;

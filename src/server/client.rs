@@ -1,4 +1,4 @@
-//! A client on its way to a worker, and the work that the worker does for it.
+//! A client that was admitted, and how a worker serves it.
 
 use std::io;
 use std::net::TcpStream;
@@ -7,26 +7,27 @@ use std::sync::Arc;
 use super::registry::Registration;
 use crate::control::{Session, Shared};
 
-/// A client on its way to a worker. Dropping it gives back everything that it holds.
+/// A client that was admitted. Dropping it frees its place.
 pub(super) struct Client {
     pub(super) stream: Arc<TcpStream>,
     pub(super) implicit_tls: bool,
     pub(super) registration: Registration,
 }
 
-/// Runs the session of a client. Its place is free before the client receives the last reply.
+/// Runs the session of a client. Its place is free before the client receives the last reply,
+/// so that it can connect again at once.
 pub(super) fn serve(client: &Client, shared: &Arc<Shared>) {
-    // an error here means that the client has gone before it was greeted
+    // an error means that the client has closed the connection before its greeting
     if let Ok(mut session) = open_session(client, shared) {
         let parting = session.run();
         client.registration.give_back();
-        // from here on the next client may wait for this thread
+        // the next client may wait for this thread from now on
         let _ = client.stream.set_nonblocking(true);
         session.part(&parting);
     }
 }
 
-/// Makes the session on the heap: a page that a thread's stack has touched is never given back.
+/// Makes a session on the heap, because a page that a stack has touched once stays in memory.
 #[inline(never)]
 fn open_session(client: &Client, shared: &Arc<Shared>) -> io::Result<Box<Session>> {
     let (shared, live) = (Arc::clone(shared), Arc::clone(&client.registration.live));

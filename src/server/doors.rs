@@ -1,4 +1,4 @@
-//! The addresses that clients connect to.
+//! The addresses that the server listens on.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -17,12 +17,12 @@ const BACKLOG: i32 = 1024;
 /// How long a thread that accepts waits when nothing can be accepted at all.
 pub(super) const BREATH: Duration = Duration::from_millis(100);
 
-/// An address that is listened on.
+/// A listening socket.
 pub(super) struct Door {
     pub(super) listener: TcpListener,
-    /// Whether TLS begins there before the greeting.
+    /// Whether TLS begins before the greeting.
     pub(super) implicit_tls: bool,
-    /// The pulse of the thread that accepts there.
+    /// The sign of life of the thread that accepts clients there.
     pub(super) pulse: Arc<Pulse>,
     /// Whether another program opened the socket, and may still listen on it.
     pub(super) handed: bool,
@@ -40,7 +40,7 @@ impl Door {
     }
 }
 
-/// Every address of the settings.
+/// Listens on every address of the settings.
 pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
     let server = &config.server;
     let implicit = (server.listen.implicit_port > 0).then_some(server.listen.implicit_port);
@@ -56,10 +56,11 @@ pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
     Ok(doors)
 }
 
+/// Looks up the addresses of the settings, for one port.
 pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
     for host in &config.server.listen.ip {
-        // an IPv6 address may stand in brackets, as in a URL
+        // an IPv6 address may be in brackets, as in a URL
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let found = (host, port).to_socket_addrs();
         let found = found.map_err(|why| format!("cannot listen on {host}: {why}"))?;
@@ -69,12 +70,13 @@ pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Str
             }
         }
     }
-    // `::` must know whether somebody else serves IPv4
+    // IPv4 first, because `listen` needs to know of it for `::`
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
 
-/// `::` serves IPv4 as well, unless it stands beside an IPv4 address.
+/// Listens on an address. `::` serves IPv4 as well, unless one of the others is an IPv4
+/// address.
 pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpListener> {
     let others = others.iter().filter_map(Door::address);
     let beside_ipv4 =
@@ -90,6 +92,7 @@ pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpList
     Ok(socket.into())
 }
 
+/// A hint at the cause of an error, for the end of its message.
 fn hint(why: &io::Error) -> &'static str {
     if why.kind() == io::ErrorKind::PermissionDenied {
         " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"

@@ -1,6 +1,5 @@
-//! What becomes of a client that does what it should not: with the failure too many, its
-//! address is banned, and its sessions that nobody has logged in to end; and what is said of it
-//! in the log.
+//! What happens when a client fails, or sends nonsense: it is logged within limits, and after
+//! too many failures the address is banned and its sessions without a login end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::config::BanRules;
 use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
-/// Told by the sessions, and heard at the door.
+/// Counts the failures that sessions report, and bans addresses.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     pub(super) bans: Arc<Bans>,
@@ -51,20 +50,21 @@ impl Guard for Gate {
     }
 }
 
-/// Says how much the log does not.
+/// Logs how many lines about clients from one origin were left out.
 pub(super) fn tell_unsaid(origin: Origin, unsaid: u64) {
-    ::log::warn!("{unsaid} more lines about strangers at {origin} were left out");
+    ::log::warn!("{unsaid} more lines about strangers from {origin} were left out");
 }
 
 impl Gate {
-    /// A user who has logged in stays: others may share the address, and mean no harm.
+    /// Logs a ban and ends the sessions from there that have no login. Users who have logged in
+    /// stay: several people may share one address.
     fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &BanRules) {
         let seconds = rules.time.map(|time| time.as_secs());
         let (whom, last) = (struck.origin.to_string(), how.to_string());
         let event = Event::Banned(&whom, seconds, struck.ban.failures, &last);
         log::session(Who { peer, user: None }, &event);
         if struck.lifted > 0 {
-            ::log::warn!("too many bans; {} that would end first are lifted", struck.lifted);
+            ::log::warn!("too many bans: lifted the {} that would end first", struck.lifted);
         }
         self.registry.end(
             |live| Origin::of(live.peer.ip()) == struck.origin && !live.has_user(),

@@ -1,5 +1,5 @@
-//! Sockets that somebody else has opened, and handed over to the server: systemd, which keeps
-//! them open from one start of the server to the next, so that no client is ever refused.
+//! Listening sockets that another program has opened and handed over: systemd, which keeps them
+//! open while the server restarts, so that no client is refused.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use std::sync::Arc;
 use super::doors::{Door, resolve};
 use crate::config::Config;
 
-/// A socket that clients connect to.
+/// A listening socket that another program has handed over.
 #[derive(Debug)]
 pub struct Handed {
-    /// It listens already.
+    /// The socket, which listens already.
     pub listener: TcpListener,
-    /// What whoever opened it calls it: `ftps` begins with TLS, and `ftp` does not. With other
-    /// names the port decides.
+    /// The name that the other program gave it. With `ftps`, TLS begins before the greeting;
+    /// with `ftp`, it does not. With another name the port decides.
     pub name: String,
 }
 
-/// These are all that the server listens on. What the settings say otherwise, the log says.
+/// Takes over sockets, which are then the only ones that the server listens on. Differences to
+/// the settings are logged.
 pub(super) fn take_over(handed: Vec<Handed>, config: &Config) -> Result<Vec<Door>, String> {
     let doors = handed.into_iter().map(|handed| take(handed, config));
     let doors = doors.collect::<Result<Vec<_>, _>>()?;
@@ -25,11 +26,11 @@ pub(super) fn take_over(handed: Vec<Handed>, config: &Config) -> Result<Vec<Door
     let wanted = wanted(config);
     for address in there.iter().filter(|there| !wanted.iter().any(|want| fits(*want, **there)))
     {
-        log::warn!("listens on {address}, which was handed over and is not in the settings");
+        log::warn!("listening on {address}, which was handed over but is not in the settings");
     }
     for address in wanted.iter().filter(|want| !there.iter().any(|there| fits(**want, *there)))
     {
-        log::warn!("does not listen on {address}, which was not handed over");
+        log::warn!("not listening on {address}: it is in the settings but was not handed over");
     }
     Ok(doors)
 }
@@ -44,24 +45,25 @@ fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, Stri
         _ => config.server.listen.implicit_port == address.port(),
     };
     if implicit_tls && config.tls.is_none() {
-        return Err(format!("TLS is to begin at once on {address}, which takes a tls_cert"));
+        return Err(format!("implicit TLS on {address} needs a tls_cert"));
     }
     Ok(Door { listener, implicit_tls, pulse: Arc::default(), handed: true })
 }
 
-/// What the settings say.
+/// The addresses in the settings.
 fn wanted(config: &Config) -> Vec<SocketAddr> {
     let server = &config.server;
     let ports = [
         Some(server.listen.port),
         (server.listen.implicit_port > 0).then_some(server.listen.implicit_port),
     ];
-    // a name that cannot be looked up is of no interest: nothing is bound
+    // a name that cannot be looked up does not matter, because it is not bound
     let addresses = |port| resolve(config, port).unwrap_or_default();
     ports.into_iter().flatten().flat_map(addresses).collect()
 }
 
-/// Every address is the same to both kinds of sockets; port 0 is any.
+/// Whether a socket listens on an address of the settings. `0.0.0.0` and `::` are the same
+/// here, and port 0 is any port.
 fn fits(wanted: SocketAddr, there: SocketAddr) -> bool {
     let same_port = wanted.port() == there.port() || wanted.port() == 0;
     let every = wanted.ip().is_unspecified() && there.ip().is_unspecified();

@@ -1,4 +1,4 @@
-//! What all threads of the server share.
+//! The state that all threads of the server share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ use super::source::SettingsSource;
 use crate::config::Config;
 use crate::control::Shared;
 
-/// What all threads of the server share.
+/// The state that all threads of the server share.
 pub(super) struct Hub {
     pub(super) shared: Arc<Shared>,
     pub(super) admission: Arc<Admission>,

@@ -1,7 +1,8 @@
-//! Bind, accept, admit, hand over, shut down. Knows no command.
+//! The server: binds, accepts and admits clients, hands them to workers, and shuts down. It
+//! knows no command of FTP.
 //!
-//! One thread for each listening address accepts and never waits for anything else; each
-//! client then has a worker of the pool to itself.
+//! One thread for each listening address accepts clients and never waits for anything else.
+//! Each client then has a worker of the pool to itself.
 
 mod accept;
 mod admin;
@@ -66,17 +67,17 @@ pub struct Server {
     hub: Arc<Hub>,
 }
 
-/// How often the log is told of the lines about strangers that it does not have.
+/// How often the log reports how many lines about strangers were left out.
 const TELL: Duration = Duration::from_secs(15);
 
 impl Server {
-    /// Binds every address of the configuration, or takes over the sockets that there are; opens
-    /// all that only root can open, and gives root up and confines itself as the settings say. No
-    /// other thread may run yet.
+    /// Binds every address of the settings, or takes over the sockets that were handed over;
+    /// opens everything that only root can open; then gives up root and enters the sandbox as
+    /// the settings say. No other thread may run yet.
     ///
     /// # Errors
     ///
-    /// In words for the administrator.
+    /// If the server cannot start, in words for the administrator.
     pub fn bind(
         config: Config,
         source: SettingsSource,
@@ -129,23 +130,23 @@ impl Server {
         Ok(Self { doors, hub: Arc::new(hub) })
     }
 
-    /// Serves until it is told to stop; running transfers may go on for the grace period then.
+    /// Serves until it is ordered to stop. Running transfers may continue for the grace period.
     ///
     /// # Errors
     ///
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self) -> io::Result<()> {
         announce::announce(&self.doors, &self.hub.shared.settings());
         let settings = self.hub.shared.settings();
         if settings.masks_by_name() {
-            // name servers may take their time
+            // name servers may be slow
             thread::Builder::new()
                 .name("masquerade".to_owned())
                 .spawn(move || settings.look_up_mask())?;
         }
         self.start_workers()?;
-        // last, so that clients meet a server that has all its threads
+        // last, so that all other threads run when the first client comes
         let mut acceptors = Vec::new();
         for door in &self.doors {
             let (hub, pulse) = (Arc::clone(&self.hub), Arc::clone(&door.pulse));
@@ -161,12 +162,12 @@ impl Server {
         Ok(())
     }
 
-    /// Starts the threads that no client waits for.
+    /// Starts all threads but those that accept clients.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     fn start_workers(&self) -> io::Result<()> {
         let hub = &self.hub;
         let settings = hub.shared.settings();
-        // a reload that has it starts them as well
+        // if a reload has the turn, it starts them
         if let Some(mut turn) = hub.turn.wait(Duration::ZERO) {
             workers::start_for_hooks(hub, &mut turn, settings.config.hook_workers())?;
         }
@@ -183,8 +184,8 @@ impl Server {
         Ok(())
     }
 
-    /// Obeys orders until one says stop; in between the parts of uploads are swept, and the
-    /// supervisor is told how things stand.
+    /// Obeys orders until one of them is to stop, and returns that one. Meanwhile it removes
+    /// old parts of uploads and reports to the supervisor.
     fn wait_for_end(&self, mut watch: Watch) -> Order {
         let parts = &self.hub.shared.parts;
         let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());
@@ -216,23 +217,24 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// The addresses that the server listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.doors.iter().filter_map(Door::address).collect()
     }
 
-    /// SHA-256 of the certificate, if there is one.
+    /// The SHA-256 fingerprint of the certificate, if there is one.
     pub fn fingerprint(&self) -> Option<String> {
         self.hub.shared.settings().fingerprint()
     }
 
-    /// Tells of the sessions as the admin socket does.
+    /// Returns a function that lists the sessions as the admin socket does.
     pub fn sessions(&self) -> impl Fn() -> Vec<protocol::SessionView> + Send + use<> {
         let hub = Arc::clone(&self.hub);
         move || admin::view::sessions(&hub)
     }
 }
 
+/// Makes the admin socket. If it cannot be made, the server runs without it.
 fn admin_socket(config: &Config) -> Option<AdminSocket> {
     let path = config.server.admin.socket.as_deref()?;
     let made = admin::socket::listen(path, config.server.process.user.as_ref());

@@ -1,5 +1,5 @@
-//! A flood of strangers must not become a flood of log lines: a few are written, the others are
-//! counted, and the count is written in their stead.
+//! Limits the log lines about strangers (clients without a login): some are written, the others
+//! are counted, and the count is logged later.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use super::admission::origin::Origin;
 
-/// Says which lines may be written.
+/// Decides which log lines may be written.
 #[derive(Debug, Default)]
 pub(super) struct Muffler(Mutex<Tallies>);
 
 #[derive(Debug, Default)]
 struct Tallies {
-    /// Clients that were turned away at the door.
+    /// Lines about clients that were turned away.
     door: Window,
     origins: HashMap<Origin, [Window; 2]>,
-    /// All places together.
+    /// Lines about all origins together.
     all: [Window; 2],
-    /// Lines that were not written, about places that are not in the table.
+    /// Number of lines left out about origins that are not in the table.
     elsewhere: u64,
-    /// When the table was last looked through.
+    /// When old entries were last removed from the table.
     thinned: Option<Instant>,
 }
 
-/// What a line is about. Neither kind can keep the other one out of the log.
+/// What a line is about. Each kind has limits of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
     /// A login that failed.
@@ -34,7 +34,7 @@ pub(super) enum About {
     Other,
 }
 
-/// Lines of one window of time.
+/// The lines within one window of time.
 #[derive(Debug, Default)]
 struct Window {
     since: Option<Instant>,
@@ -42,7 +42,7 @@ struct Window {
     unsaid: u64,
 }
 
-/// How many lines a window lets through, and how long it is.
+/// Maximum number of lines in a window, and its length.
 #[derive(Clone, Copy)]
 struct Measure(u32, Duration);
 
@@ -50,10 +50,10 @@ const DOOR: Measure = Measure(5, Duration::from_secs(1));
 const PLACE: Measure = Measure(100, Duration::from_secs(10));
 const ALL: Measure = Measure(2000, Duration::from_secs(10));
 
-/// Maximum number of places in the table.
+/// Maximum number of origins in the table.
 const MOST: usize = 4096;
 
-/// Maximum number of places whose counts are told at a time.
+/// Maximum number of origins that [`Muffler::untold`] names.
 const TOLD: usize = 20;
 
 impl Window {
@@ -72,8 +72,8 @@ impl Window {
 }
 
 impl Muffler {
-    /// Whether a line about a client that is turned away may be written now; and how many were
-    /// not, that nobody has told yet.
+    /// Decides about a line about a client that is turned away. If it may be written, returns
+    /// how many such lines were left out since the last one.
     pub(super) fn at_door(&self, now: Instant) -> Option<u64> {
         let door = &mut self.tallies().door;
         if door.lets_through(DOOR, now) {
@@ -83,7 +83,8 @@ impl Muffler {
         None
     }
 
-    /// The same for a line about a stranger from there.
+    /// Decides about a line about a stranger. If it may be written, returns how many such lines
+    /// were left out since the last one.
     pub(super) fn speak(&self, origin: Origin, about: About, now: Instant) -> Option<u64> {
         let at = usize::from(about == About::Other);
         let mut tallies = self.tallies();
@@ -103,8 +104,9 @@ impl Muffler {
         None
     }
 
-    /// Counts that nobody has told, of windows that are over, or of all. The first is of clients
-    /// that were turned away, the last of all places that are not named.
+    /// Takes the numbers of lines left out that were not logged yet: in windows that are over,
+    /// or in all of them. The first number is about clients that were turned away; the last one
+    /// is about origins that are not in the list.
     pub(super) fn untold(&self, all: bool, now: Instant) -> (u64, Vec<(Origin, u64)>, u64) {
         let mut tallies = self.tallies();
         let is_due = |window: &Window, measure| all || window.is_over(measure, now);
@@ -131,7 +133,7 @@ impl Muffler {
 }
 
 impl Tallies {
-    /// Forgets places of which nothing has been heard for a while, when the table is full.
+    /// Forgets origins whose windows are over, if the table is full.
     fn make_room(&mut self, origin: Origin, now: Instant) {
         let Measure(_, pause) = DOOR;
         let is_soon = self.thinned.is_some_and(|at| now.saturating_duration_since(at) < pause);

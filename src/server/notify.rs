@@ -1,5 +1,5 @@
-//! What the server tells the program that has started it and looks after it: systemd, or
-//! another one that speaks its protocol (`sd_notify(3)`). One datagram for each message.
+//! Messages to the program that supervises the server: systemd, or another one that speaks its
+//! protocol (`sd_notify(3)`). Each message is a datagram.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,29 +10,30 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Whoever looks after the server. By default there is nobody, and nothing is said.
+/// The program that supervises the server. The default is none, and no messages are sent.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     socket: Option<UnixDatagram>,
-    /// Who has not heard from the server for this long ends it and starts another one.
+    /// The supervisor restarts the server if it sends no message for this long.
     watchdog: Option<Duration>,
 }
 
-/// How often the number of sessions is told, if it has changed.
+/// How often the number of sessions is reported, if it has changed.
 const STATUS: Duration = Duration::from_secs(10);
 
-/// A supervisor that takes no message for this long misses it: serving goes first.
+/// How long a message may take to send. If the supervisor reads too slowly, the message is
+/// dropped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the end of the server may take beyond the grace for transfers.
+/// How long the server may take to end after the grace period for transfers.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 impl Supervisor {
-    /// The one that listens at a Unix socket: a path, or an abstract name behind `@`.
+    /// Connects to the Unix socket of a supervisor: a path, or `@` and an abstract name.
     ///
     /// # Errors
     ///
-    /// When nobody listens there.
+    /// If nobody listens there.
     pub fn at(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
         let address = match name.as_bytes().strip_prefix(b"@") {
             Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -44,30 +45,30 @@ impl Supervisor {
         Ok(Self { socket: Some(socket), watchdog })
     }
 
-    /// How often it wants to hear from the server, if there is one.
+    /// How often messages are sent, if there is a supervisor.
     pub(super) fn turn(&self) -> Option<Duration> {
         self.socket.as_ref()?;
         Some(self.beat().map_or(STATUS, |beat| beat.min(STATUS)))
     }
 
-    /// How often the watchdog must hear from the server: twice in its time.
+    /// How often the watchdog gets a message: twice in its time.
     pub(super) fn beat(&self) -> Option<Duration> {
         self.watchdog.map(|watchdog| watchdog / 2)
     }
 
-    /// The server serves; or does so with other settings.
+    /// Reports that the server is ready, or that a reload has ended.
     pub(super) fn ready(&self) {
         self.say("READY=1");
     }
 
-    /// The settings are read again; `ready` comes behind it in any case.
+    /// Reports that a reload has begun. `ready` must follow.
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
-    /// The server stops, and lets transfers go on for the grace period.
+    /// Reports that the server stops, and may take the grace period for it.
     pub(super) fn stopping(&self, grace: Duration) {
         let most = (grace + LAST_WORDS).as_micros();
         self.say(&format!(
@@ -75,20 +76,20 @@ impl Supervisor {
         ));
     }
 
-    /// The server is able to serve.
+    /// Reports to the watchdog that the server works.
     pub(super) fn alive(&self) {
         if self.watchdog.is_some() {
             self.say("WATCHDOG=1");
         }
     }
 
-    /// A line for people.
+    /// Reports a status for people to read.
     pub(super) fn status(&self, text: &str) {
         self.say(&format!("STATUS={text}"));
     }
 
     fn say(&self, text: &str) {
-        // a supervisor that has gone is no reason to stop
+        // the server works without its supervisor too
         let _ = self.socket.as_ref().map(|socket| socket.send(text.as_bytes()));
     }
 }

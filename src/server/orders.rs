@@ -1,5 +1,5 @@
-//! What the server is told from outside: by signals, and over the admin socket. An order is never
-//! lost, however many come before it, and one that was given twice is one.
+//! Orders to the server, given by signals and over the admin socket. No order is lost, however
+//! many are given at once; an order that is given twice is obeyed once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// What the server is told.
+/// An order to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Stop without waiting for running transfers.
@@ -18,7 +18,7 @@ pub enum Order {
     Reload,
 }
 
-/// Orders that were given and not taken yet. A copy is the same.
+/// The orders that were given but not taken yet. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Orders {
     given: Arc<AtomicU8>,
@@ -34,14 +34,14 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// Gives one.
+    /// Gives an order.
     pub fn give(&self, order: Order) {
         self.given.fetch_or(order.bit(), Ordering::SeqCst);
-        // one that rings already is enough
+        // if the channel is full, the server is woken already
         let _ = self.ring.try_send(());
     }
 
-    /// Waits for one; the more urgent first.
+    /// Waits for an order, and takes the most urgent one.
     pub(super) fn wait(&self, time: Duration) -> Option<Order> {
         let until = Instant::now() + time;
         loop {

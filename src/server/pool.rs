@@ -1,5 +1,5 @@
-//! The bounded worker pool: a bounded channel, and named threads that are started when they
-//! are needed, up to the bound. A job that panics costs nobody but itself.
+//! The pool of workers: a bounded channel, and threads that are started on demand up to a
+//! limit. A job that panics does not affect the others.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Hands jobs to workers.
+/// A pool of threads that carry out jobs.
 pub(super) struct Pool<J> {
     sender: Sender<J>,
     inner: Arc<Inner<J>>,
@@ -19,7 +19,7 @@ struct Inner<J> {
     receiver: Receiver<J>,
     bound: usize,
     work: Box<dyn Fn(J) + Send + Sync>,
-    /// Whether a worker may go on: it must be as if it had done nothing yet.
+    /// Whether a worker may carry out another job: its thread must be in its initial state.
     fit: fn() -> bool,
     count: Mutex<Count>,
     changed: Condvar,
@@ -27,19 +27,19 @@ struct Inner<J> {
 
 #[derive(Default)]
 struct Count {
-    /// Jobs that were handed over and are not done.
+    /// Jobs that were submitted and are not done.
     jobs: usize,
-    /// Threads.
+    /// Threads that run now.
     workers: usize,
-    /// Threads ever started, for their names.
+    /// Threads that were ever started, for their names.
     started: usize,
 }
 
-/// What a session needs of its stack: deep enough for a name lookup by the system's
-/// libraries. Only what is touched costs memory.
+/// Size of the stack of a session: enough for name lookups by the system's libraries. Only
+/// pages that are touched take memory.
 pub(super) const STACK: usize = 256 << 10;
 
-/// A worker without work for this long ends, so that a busy hour leaves no threads behind.
+/// Workers end after this long without a job.
 const IDLE: Duration = Duration::from_secs(30);
 
 impl<J: Send + 'static> Pool<J> {
@@ -61,10 +61,12 @@ impl<J: Send + 'static> Pool<J> {
         Self { sender, inner: Arc::new(inner) }
     }
 
-    /// Hands a job to a worker without waiting for one.
+    /// Hands a job to a worker, without waiting.
     ///
-    /// Gives the job back when all workers are busy and the queue is full, or when a thread
-    /// is needed and the system has none.
+    /// # Errors
+    ///
+    /// Returns the job if all workers are busy and the queue is full, or if a thread is needed
+    /// and cannot be started.
     pub(super) fn submit(&self, job: J) -> Result<(), J> {
         let mut count = self.inner.count();
         if count.workers <= count.jobs && count.workers < self.inner.bound {
@@ -74,7 +76,7 @@ impl<J: Send + 'static> Pool<J> {
                     count.workers += 1;
                     count.started += 1;
                 }
-                // a busy worker will come to it only when its own client has left
+                // without a new thread, the job would wait until another client has left
                 Err(why) => {
                     log::error!("cannot start a worker: {why}");
                     return Err(job);
@@ -86,12 +88,13 @@ impl<J: Send + 'static> Pool<J> {
         Ok(())
     }
 
-    /// How many threads there are.
+    /// Number of threads.
     pub(super) fn workers(&self) -> usize {
         self.inner.count().workers
     }
 
-    /// Waits until every job is done, or the time is over; says whether they are.
+    /// Waits until all jobs are done, but not longer than `time`. Returns whether they are
+    /// done.
     pub(super) fn wait_idle(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut count = self.inner.count();
@@ -125,7 +128,7 @@ impl<J: Send + 'static> Inner<J> {
                 return self.give_notice();
             }
             let mut count = self.count();
-            // a job may have come since; who hands one over holds the lock
+            // a job may have come since; jobs are submitted under this lock
             if self.receiver.is_empty() {
                 count.workers -= 1;
                 return;
@@ -135,16 +138,17 @@ impl<J: Send + 'static> Inner<J> {
 
     fn carry_out(&self, job: J) {
         if catch_unwind(AssertUnwindSafe(|| (self.work)(job))).is_err() {
-            log::error!("a session panicked; the others go on");
+            log::error!("a session panicked; the other sessions continue");
         }
         self.count().jobs -= 1;
         self.changed.notify_all();
     }
 
-    /// Of a worker that must not go on. It takes with it who waits, for there may be nobody else to
-    /// serve them, and a thread that it starts would be as it is.
+    /// Ends a worker whose thread is not in its initial state. The jobs that wait are dropped,
+    /// because there may be no other worker for them, and a thread that this one starts would
+    /// inherit its state.
     fn give_notice(&self) {
-        log::error!("a worker ends: its thread has not become the server's again");
+        log::error!("a worker ends: its thread could not return to the user of the server");
         let mut count = self.count();
         count.workers -= 1;
         count.jobs -= self.receiver.try_iter().count();

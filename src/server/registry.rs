@@ -1,4 +1,4 @@
-//! The live sessions: what can be seen of them from outside, and what ends them from there.
+//! All sessions: what others may see of them, and how they are ended.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::admission::Ticket;
 use super::admission::origin::Origin;
 use crate::control::{Live, Sight, Stranger};
 
-/// Every session's control connection, by a number of its own.
+/// All sessions, by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: Mutex<Sessions>,
@@ -29,20 +29,21 @@ struct Sessions {
 struct Kept {
     stream: Arc<TcpStream>,
     live: Arc<Live>,
-    /// Given back before the client hears the last word, or passed on to another one.
+    /// The place of the client. It is given back before the last reply, or passed on to another
+    /// client.
     ticket: Option<Ticket>,
 }
 
-/// A stranger that had to make room.
+/// A session without a login that had to make room.
 #[derive(Debug)]
 pub(super) struct Evicted {
     pub(super) peer: SocketAddr,
     pub(super) ticket: Ticket,
-    /// When the pause that it was serving would have ended.
+    /// When its pause after a wrong password would have ended.
     pub(super) rests: Option<Instant>,
 }
 
-/// A session's entry, taken out on drop.
+/// The registration of a session. Dropping it removes the session.
 #[derive(Debug)]
 pub(super) struct Registration {
     registry: Arc<Registry>,
@@ -50,7 +51,7 @@ pub(super) struct Registration {
 }
 
 impl Registry {
-    /// Enters a session.
+    /// Registers a session.
     pub(super) fn enter(
         self: &Arc<Self>,
         stream: &Arc<TcpStream>,
@@ -65,11 +66,14 @@ impl Registry {
         Registration { registry: Arc::clone(self), live }
     }
 
-    /// Ends the session of a stranger, if strangers hold two thirds of the places, and takes its
-    /// place: that of the oldest one from where most of them come. A pause is cut short last, and
-    /// not for a client that comes from where somebody serves one (`owes`: or should). Such a client
-    /// gets no place either from where fewer come than from there: whoever fills the server with
-    /// pauses would have each user who is about to log in turned out for it.
+    /// Ends the session of a stranger (a client without a login) and takes its place for a
+    /// newcomer, if strangers hold two thirds of all places. It is the oldest one from the
+    /// origin that has most of them.
+    ///
+    /// Strangers that serve a pause after a wrong password are ended last, and not at all for a
+    /// newcomer whose origin serves a pause too, or owes one (`owes`). Such a newcomer also takes
+    /// no place from another origin, unless that has more strangers than its own. Otherwise an
+    /// attacker who fills the server with pauses would push out every user who is about to log in.
     pub(super) fn evict(
         &self,
         most: usize,
@@ -81,7 +85,7 @@ impl Registry {
         loop {
             let (id, rests) = sessions.stranger_to_evict(most, newcomer, owes)?;
             let kept = sessions.by_id.get_mut(&id)?;
-            // somebody who has logged in a moment ago stays
+            // the client may have logged in a moment ago
             if !kept.live.evict(why) {
                 continue;
             }
@@ -91,7 +95,7 @@ impl Registry {
         }
     }
 
-    /// What every session is like now, the oldest first.
+    /// The state of every session now, the oldest first.
     pub(super) fn sights(&self) -> Vec<Sight> {
         let all: Vec<_> =
             self.sessions().by_id.values().map(|kept| Arc::clone(&kept.live)).collect();
@@ -100,15 +104,15 @@ impl Registry {
         sights
     }
 
-    /// How many sessions there are, and how many of them transfer something.
+    /// Number of sessions, and of those with a running transfer.
     pub(super) fn count(&self) -> (usize, usize) {
         let sessions = self.sessions();
         let at_work = sessions.by_id.values().filter(|kept| kept.live.is_at_work());
         (sessions.by_id.len(), at_work.count())
     }
 
-    /// Ends some sessions for a reason that their clients are told, transfers included; says
-    /// how many.
+    /// Ends the chosen sessions and their transfers, and returns their number. Clients are told
+    /// `why`.
     pub(super) fn end(&self, which: impl Fn(&Live) -> bool, why: &'static str) -> usize {
         let sessions = self.sessions();
         let chosen = sessions.by_id.values().filter(|kept| which(&kept.live));
@@ -120,9 +124,9 @@ impl Registry {
             .count()
     }
 
-    /// Wakes every session that serves a pause or waits for a command: nothing more will come,
-    /// and replies still go out. One that transfers goes on, and still hears its client: an upload
-    /// whose client is gone must not be taken for whole.
+    /// Wakes every session that serves a pause or waits for a command, so that it ends; replies
+    /// are still sent. Sessions with a transfer continue and can still read from their clients:
+    /// an upload whose client has disconnected must not be taken for complete.
     pub(super) fn wake_all(&self) {
         for Kept { stream, live, .. } in self.sessions().by_id.values() {
             live.hurry();
@@ -138,8 +142,8 @@ impl Registry {
 }
 
 impl Sessions {
-    /// The stranger that makes room for a newcomer (see [`Registry::evict`]): the number of its
-    /// session, and when the pause that it serves is over.
+    /// Chooses the stranger that makes room for a newcomer (see [`Registry::evict`]): the
+    /// number of its session, and when its pause ends.
     fn stranger_to_evict(
         &self,
         most: usize,
@@ -181,7 +185,7 @@ impl Sessions {
 }
 
 impl Registration {
-    /// Gives the session's place back.
+    /// Frees the place of the session.
     pub(super) fn give_back(&self) {
         let mut sessions = self.registry.sessions();
         if let Some(kept) = sessions.by_id.get_mut(&self.live.id) {
@@ -196,13 +200,13 @@ impl Drop for Registration {
     }
 }
 
-/// Wakes a session that is to end. One that waits for its client to take a reply would not notice
-/// that nothing more can be read; and its client would not take the last one either.
+/// Wakes a session that must end. If its client does not take replies, the connection is closed
+/// for writing too, because the session would otherwise wait for the client.
 #[expect(clippy::disallowed_methods, reason = "asks for room alone, and does not wait")]
 fn wake(stream: &TcpStream) {
     let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::OUT)];
     let has_room = matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
         && fds.iter().all(|fd| fd.revents() == PollFlags::OUT);
-    // one that is gone already needs no waking
+    // this fails if the connection is closed already
     let _ = stream.shutdown(if has_room { Shutdown::Read } else { Shutdown::Both });
 }

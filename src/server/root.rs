@@ -1,5 +1,5 @@
-//! Giving up root, once all is open that only root can open; and what the server's user will
-//! not be able to do later on.
+//! Giving up root, once everything is open that only root can open; and warnings about what the
+//! user of the server will not be able to do later.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::config::{Config, LogTo, PortRange};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
 
-/// Below this, ports take a right.
+/// Ports below this one need a capability.
 const LOW: u16 = 1024;
 
-/// Makes the folders of the server's own that are not there, as long as it can, for its user.
+/// Makes the directories of the server that do not exist yet, for its user.
 pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
     let socket = server.admin.socket.as_deref().and_then(Path::parent);
     for folder in [server.storage.state_dir.as_deref(), socket].into_iter().flatten() {
-        // who needs it says why it cannot be
+        // an error is reported when the directory is used
         let _ = rights::make_folder(folder, server.process.user.as_ref());
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), St
     let Some(ids) = &config.server.process.user else { return stay_root(config) };
     let was_root = rights::is_root();
     rights::give_up(ids, keep(config))
-        .map_err(|why| format!("{}: root cannot be given up: {why}", ids.place))?;
+        .map_err(|why| format!("{}: cannot give up root: {why}", ids.place))?;
     let Ids { name, uid, gid, .. } = ids;
     if was_root {
         log::info!("root given up for user {name} (uid {uid}, gid {gid})");
@@ -42,7 +42,7 @@ pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), St
     Ok(())
 }
 
-/// Keeps of root's power what is needed, where root is not given up.
+/// Gives up the capabilities that are not needed, if the server keeps running as root.
 fn stay_root(config: &Config) -> Result<(), String> {
     if !rights::is_root() {
         return Ok(());
@@ -50,17 +50,17 @@ fn stay_root(config: &Config) -> Result<(), String> {
     let users = config.users.values();
     let programs = users.clone().any(|user| user.run_as.is_none() && user.rules.hooks.any());
     let kept = rights::shed(keep(config), programs)
-        .map_err(|why| format!("capabilities cannot be given up: {why}"))?;
-    let programs = if programs { "; programs of hooks have all of root's" } else { "" };
+        .map_err(|why| format!("cannot give up capabilities: {why}"))?;
+    let programs = if programs { "; programs of hooks have all of them" } else { "" };
     log::info!("capabilities: {}{programs}", kept.join(", "));
     Ok(())
 }
 
-/// Every `run_as` that threads cannot act as.
+/// A fault for each `run_as` that threads cannot act as.
 pub(super) fn missing_rights(config: &Config) -> Vec<String> {
     let acting = config.acting().filter(|_| !rights::can_act());
     let fault = |ids: &Arc<Ids>| {
-        let why = "takes a server that was started as root, with a run_as in its settings";
+        let why = "takes a server that was started as root with a run_as in its settings";
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
     };
     let mut faults: Vec<_> = acting.map(fault).collect();
@@ -68,7 +68,7 @@ pub(super) fn missing_rights(config: &Config) -> Vec<String> {
     faults
 }
 
-/// Programs of hooks that the users of `run_as`, as whom they run, cannot start.
+/// Warns of programs of hooks that the user in `run_as`, as which they run, cannot start.
 pub(super) fn warn_of_hooks(config: &Config) {
     let mut warnings = Vec::new();
     for (name, user) in &config.users {
@@ -79,7 +79,7 @@ pub(super) fn warn_of_hooks(config: &Config) {
                 let (user, key) = (escaped(name.as_bytes()), occasion.name());
                 let (path, uid) = (program.path.display(), ids.uid);
                 let why =
-                    format!("uid {uid} cannot start it, and it runs as that user (run_as)");
+                    format!("uid {uid} cannot start it, but it runs as that user (run_as)");
                 warnings.push(format!("[user:{user}] on_{key} {path}: {why}"));
             }
         }
@@ -90,7 +90,7 @@ pub(super) fn warn_of_hooks(config: &Config) {
     }
 }
 
-/// What of root's power is needed later on.
+/// The capabilities that the server needs later.
 fn keep(config: &Config) -> Keep {
     let server = &config.server;
     let PortRange { first, .. } = server.passive.ports;
@@ -100,7 +100,7 @@ fn keep(config: &Config) -> Keep {
     Keep { low_ports, acting: config.acting().next().is_some(), ownership }
 }
 
-/// What will fail because of it, said while somebody looks at the log.
+/// Warnings about what the user of the server will not be able to do.
 fn warnings(config: &Config, ids: &Ids, source: &SettingsSource) -> Vec<String> {
     let Config { server, tls, .. } = config;
     let mut warnings = Vec::new();
@@ -118,9 +118,9 @@ fn warnings(config: &Config, ids: &Ids, source: &SettingsSource) -> Vec<String> 
         };
         let folder = file.parent().unwrap_or(file);
         let why = if !may(file, Access::WRITE_OK) {
-            "write to it once it is opened anew"
+            "write to it when it is opened again"
         } else if !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
-            "make it anew once it is moved away; let who moves it make a new one for that user"
+            "make it again after it is moved away; the program that moves it should make a new one for that user"
         } else {
             continue;
         };

@@ -1,18 +1,18 @@
-//! Where the settings come from.
+//! How the server reads its settings.
 
 use std::path::PathBuf;
 
 use crate::config::Config;
 
-/// Where the settings come from, and what is started with them outside of the server.
+/// How the settings are read, and how the log is started with them.
 pub struct SettingsSource {
-    /// Reads and checks them; or says every fault.
+    /// Reads and checks the settings, or returns all faults.
     pub load: Box<Load>,
-    /// Lets the log go where they say.
+    /// Starts the log as the settings say.
     pub start_log: Box<StartLog>,
-    /// The file that they stand in.
+    /// The settings file.
     pub file: Option<PathBuf>,
-    /// A folder in which one is removed at the end.
+    /// A directory in which a temporary directory is removed when the server ends.
     pub tidies: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Stopping the server: transfers may go on for the grace period, and all else ends.
+//! Stopping the server: transfers may continue for the grace period, and everything else ends.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::doors::{BREATH, Door};
 use super::hub::Hub;
 use super::orders::Order;
 
-/// How long sessions may take to say goodbye once their transfers have ended.
+/// How long sessions may take to end once their transfers have ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Stops the server; `now`: without grace for transfers that run.
+/// Stops the server; with `now`, without a grace period for running transfers.
 pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     let server = &hub.shared.settings().config.server;
     let grace = if now { Duration::ZERO } else { server.process.shutdown_grace };
@@ -29,11 +29,11 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
         let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
     }
     hub.registry.wake_all();
-    // orders first: a reader of the log that has stalled holds up words for a moment
+    // after the orders to the sessions, because writing the log may block for a moment
     log::info!(">>> shutting down FTP server <<<");
     if !wait_for_transfers(hub, until) {
         hub.shared.stop.now();
-        log::info!("ending the transfers that still run");
+        log::info!("ending the transfers that are still running");
         hub.pool.wait_idle(FAREWELL);
     }
     if let Some(admin) = hub.admin().as_ref() {
@@ -45,7 +45,8 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     crate::log::retry();
 }
 
-/// Says whether all have ended before the time was over, or another order came to stop.
+/// Waits for running transfers until a point in time, or until a second order to stop. Returns
+/// whether all have ended.
 fn wait_for_transfers(hub: &Hub, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -60,7 +61,7 @@ fn wait_for_transfers(hub: &Hub, until: Instant) -> bool {
     }
 }
 
-/// While the server stops, which has an end, the watchdog has nothing to watch.
+/// Keeps the watchdog quiet while the server stops, which takes a limited time anyway.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 fn keep_alive(hub: &Arc<Hub>) {
     let Some(beat) = hub.supervisor.beat() else { return };
@@ -73,6 +74,6 @@ fn keep_alive(hub: &Arc<Hub>) {
     };
     let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(tell);
     if let Err(why) = thread {
-        log::warn!("the watchdog hears nothing while the server stops: {why}");
+        log::warn!("no messages to the watchdog while the server stops: {why}");
     }
 }

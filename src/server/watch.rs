@@ -1,9 +1,9 @@
-//! Whether the server is able to serve, as its main thread sees it from time to time, and what
-//! the supervisor is told of that.
+//! Checks from time to time, in the main thread, that the server can serve clients, and reports
+//! it to the supervisor.
 //!
-//! A thread that accepts and has ended or got stuck is a port that looks open and is not. The
-//! other way to fail, a lock that is never given back, stops the look itself: it takes the
-//! locks that a new client needs. In both cases the supervisor's watchdog hears nothing.
+//! If a thread that accepts clients has ended or is stuck, its port looks open, but nobody is
+//! served. If a lock is never released, the check itself hangs, because it takes the locks that
+//! a new client needs. In both cases the watchdog of the supervisor gets no message.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use std::time::Duration;
 use super::hub::Hub;
 use super::pulse::Pulse;
 
-/// Looks after the threads that accept.
+/// Checks the threads that accept clients.
 pub(super) struct Watch {
     acceptors: Vec<Acceptor>,
-    /// Sessions and transfers, as they were told last.
+    /// The numbers of sessions and transfers that were reported last.
     told: Option<(usize, usize)>,
 }
 
-/// A thread that accepts.
+/// A thread that accepts clients.
 pub(super) struct Acceptor {
     pub(super) address: Option<SocketAddr>,
     pub(super) thread: JoinHandle<()>,
     pub(super) pulse: Arc<Pulse>,
-    /// What the pulse was at the last look.
+    /// The pulse at the last check.
     last: u64,
 }
 
@@ -38,7 +38,8 @@ impl Acceptor {
         Self { address, thread, pulse, last: 0 }
     }
 
-    /// What is wrong with it: it is gone, or it has been at one client since the last look.
+    /// What is wrong with the thread: it has ended, or it has been busy with one client since
+    /// the last check.
     fn fault(&mut self) -> Option<&'static str> {
         let now = self.pulse.now();
         let before = std::mem::replace(&mut self.last, now);
@@ -57,7 +58,8 @@ impl Watch {
         Self { acceptors, told: None }
     }
 
-    /// Between two looks there must be more time than taking a client in can need.
+    /// Checks all threads and reports. The time between two checks must be longer than it can
+    /// take to admit a client.
     pub(super) fn look(&mut self, hub: &Hub) {
         let faults = self
             .acceptors

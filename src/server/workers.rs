@@ -1,4 +1,4 @@
-//! Threads beside those that serve sessions: for programs of hooks, and for hashed passwords.
+//! Threads that start the programs of hooks, and threads that check hashed passwords.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::hub::Hub;
 use super::pool;
 use super::reload::turn::Held;
 
-/// Sees to it that there are so many threads for programs of hooks.
+/// Starts threads for programs of hooks until there are `count`.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 pub(super) fn start_for_hooks(
     hub: &Arc<Hub>,
@@ -24,7 +24,7 @@ pub(super) fn start_for_hooks(
     Ok(())
 }
 
-/// The same for hashed passwords.
+/// Starts threads for hashed passwords until there are `count`.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 pub(super) fn start_for_passwords(hub: &Arc<Hub>, count: usize) -> io::Result<()> {
     let passwords = &hub.shared.passwords;

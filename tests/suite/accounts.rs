@@ -794,10 +794,7 @@ fn passwd_write_changes_one_value_and_a_reload_takes_it_over() {
     fs::set_permissions(&ini, PermissionsExt::from_mode(0o640)).unwrap();
     let (code, out, err) = run_with(server.dir(), &["passwd", "bob", "--write"], "new\n");
     assert_eq!((code, err.as_str()), (0, ""));
-    assert_eq!(
-        out,
-        "ftpd.ini: the password of bob is set; 'ftpd reload' lets a running server know\n"
-    );
+    assert_eq!(out, "ftpd.ini: changed the password of bob. Run 'ftpd reload' to apply it.\n");
     let after = fs::read_to_string(&ini).unwrap();
     let line = after.lines().find(|line| line.starts_with("password = ")).unwrap();
     assert!(line.starts_with("password = $argon2id$"), "{after}");
@@ -847,7 +844,7 @@ fn passwd_write_refuses_a_user_without_a_section_and_changes_nothing() {
     let dir = folder(&ini);
     for (arguments, code, said) in [
         (&["passwd", "Bob", "--write"][..], 1, "ftpd: ftpd.ini has no [user:Bob]\n"),
-        (&["passwd", "--write"], 2, "--write takes a user"),
+        (&["passwd", "--write"], 2, "--write needs a user"),
         (&["passwd", "bob", "otto"], 2, "unexpected argument 'otto'"),
         (&["passwd", "--now"], 2, "invalid option '--now'"),
     ] {
@@ -919,16 +916,16 @@ fn passwd_on_a_terminal_asks_twice_and_shows_nothing() {
     let dir = folder(section("bob", "x"));
     let Some(mut typist) = Typist::start(dir.path(), "passwd bob --write") else { return };
     typist.answer("Password of bob: ", "tops3cret\r");
-    typist.answer("The same again: ", "tops3cret\r");
+    typist.answer("Repeat the password: ", "tops3cret\r");
     let said = typist.end();
-    assert!(said.contains("the password of bob is set") && said.contains("code=0"), "{said}");
+    assert!(said.contains("changed the password of bob") && said.contains("code=0"), "{said}");
     assert!(said.contains(" echo ") && !said.contains("tops3cret"), "{said}");
     assert!(text(dir.path(), "ftpd.ini").contains("password = $argon2id$"));
     let mut typist = Typist::start(dir.path(), "passwd").unwrap();
     typist.answer("Password: ", "one\r");
-    typist.answer("The same again: ", "two\r");
+    typist.answer("Repeat the password: ", "two\r");
     let said = typist.end();
-    assert!(said.contains("these were two passwords") && said.contains("code=1"), "{said}");
+    assert!(said.contains("the passwords differ") && said.contains("code=1"), "{said}");
 }
 
 #[test]
@@ -952,7 +949,7 @@ fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
     let arguments = ["adduser", "anna b", "--home", "homes", "--perm", "elw", "--create-home"];
     let (code, out, err) = run_with(dir, &arguments, "one\n");
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.starts_with("ftpd.ini: [user:anna b] is there"), "{out}");
+    assert!(out.starts_with("ftpd.ini: added [user:anna b]"), "{out}");
     let after = text(dir, "ftpd.ini");
     let new = after.strip_prefix(&before).unwrap();
     assert!(new.starts_with("\n[user:anna b]\npassword = $argon2id$"), "{new}");
@@ -964,7 +961,7 @@ fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
     anna.upload("STOR x", b"x");
     let (code, out, err) = run(&["deluser", "anna b"], dir);
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.contains("[user:anna b] is gone, with password, perm, home;"), "{out}");
+    assert!(out.contains("removed [user:anna b] with password, perm, home."), "{out}");
     assert!(out.contains("/homes and all in it stay") && !out.contains("argon2"), "{out}");
     assert_eq!(text(dir, "ftpd.ini").trim_end(), before.trim_end());
     assert_eq!(run(&["reload"], dir).0, 0);
@@ -987,7 +984,7 @@ fn a_user_with_two_sections_is_neither_removed_nor_changed() {
             assert_eq!(code, 1, "{command:?}");
             let places =
                 places.replace("more.ini", &dir.path().join("more.ini").to_string_lossy());
-            let said = format!("[user:bob] stands 2 times, at {places}; nothing is changed");
+            let said = format!("[user:bob] is there 2 times, at {places}; nothing was changed");
             assert!(err.contains(&said), "{err}");
             assert_eq!(
                 (text(dir.path(), "ftpd.ini"), text(dir.path(), "more.ini").as_str()),
@@ -1013,16 +1010,16 @@ fn adduser_checks_all_before_it_asks_and_changes_nothing_otherwise() {
     let dir = folder(&ini);
     for (arguments, code, said) in [
         (&["adduser", "bob", "--home", "home"][..], 1, "ftpd.ini has [user:bob] already"),
-        (&["adduser", "otto", "--home", "nowhere"], 1, "nowhere is not there; --create-home"),
+        (&["adduser", "otto", "--home", "nowhere"], 1, "nowhere does not exist; --create-home"),
         (&["adduser", "otto", "--home", "ftpd.ini"], 1, "ftpd.ini is not a directory"),
-        (&["adduser", "otto", "--home", "a\nb"], 1, "no text of one line"),
-        (&["adduser", "otto", "--home", "home", "--perm", "elx"], 2, "'x' is no permission"),
+        (&["adduser", "otto", "--home", "a\nb"], 1, "must be text without line breaks"),
+        (&["adduser", "otto", "--home", "home", "--perm", "elx"], 2, "'x' is not a permission"),
         (&["adduser", "otto"], 2, "expected a name and --home DIR"),
         (&["adduser", "--home", "home"], 2, "expected a name"),
-        (&["adduser", " otto", "--home", "home"], 2, "a user's name"),
-        (&["adduser", "ot]to", "--home", "home"], 2, "a user's name"),
-        (&["adduser", "ot\nto", "--home", "home"], 2, "a user's name"),
-        (&["adduser", "../x", "--home", "home"], 2, "a user's name"),
+        (&["adduser", " otto", "--home", "home"], 2, "the name of a user must be text"),
+        (&["adduser", "ot]to", "--home", "home"], 2, "the name of a user must be text"),
+        (&["adduser", "ot\nto", "--home", "home"], 2, "the name of a user must be text"),
+        (&["adduser", "../x", "--home", "home"], 2, "the name of a user must be text"),
         (&["deluser"], 2, "expected a user"),
         (&["deluser", "Bob"], 1, "ftpd.ini has no [user:Bob]"),
         (&["deluser", "bob", "x"], 2, "unexpected argument"),
@@ -1045,7 +1042,7 @@ fn a_change_that_would_be_a_fault_is_not_made() {
     let (code, out, err) = run(&["deluser", "bob"], dir.path());
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(
-        err.contains("no '[user:NAME]' section") && err.contains("nothing is changed"),
+        err.contains("no '[user:NAME]' section") && err.contains("nothing was changed"),
         "{err}"
     );
     assert_eq!(text(dir.path(), "ftpd.ini"), ini);

@@ -180,7 +180,7 @@ mod kick {
         }
         let mut eve = Client::login(&server, "eve", "secret");
         let (code, _, err) = ftpd(&server, &["kick", "bob"]);
-        assert_eq!((code, err.as_str()), (1, "ftpd: there is no such session\n"));
+        assert_eq!((code, err.as_str()), (1, "ftpd: no session matches\n"));
         eve.cmd("NOOP", 200);
         let (code, ..) = ftpd(&server, &["kick"]);
         assert_eq!(code, 2);
@@ -280,7 +280,7 @@ mod reload {
         let mut named = Client::connect(&server);
         named.cmd("USER eve", 331);
         change(&server, "[user:eve]\npassword = secret\nhome = home", "");
-        assert!(reload(&server).contains("were ended: 1\n"));
+        assert!(reload(&server).contains("users ended: 1\n"));
         assert!(eve.expect(421).contains("removed"));
         eve.expect_close();
         bob.cmd("NOOP", 200);
@@ -358,7 +358,7 @@ mod reload {
         let mut client = Client::login(&server, "ftp", "x@y");
         change(&server, lines, "");
         change(&server, "[user:bob]", "[user:ftp]\npassword = secret\nhome = home\n[user:bob]");
-        assert!(reload(&server).contains("were ended: 1"));
+        assert!(reload(&server).contains("users ended: 1"));
         client.expect(421);
     }
 

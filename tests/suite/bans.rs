@@ -329,8 +329,8 @@ fn bans_by_hand_are_listed_and_lifted() {
     assert_eq!(good(&server, &["unban", "all"]), "0 bans lifted\n");
     assert!(!is_banned(&server, "127.0.0.3"));
     for (arguments, code, part) in [
-        (&["ban"][..], 2, "whom?"),
-        (&["unban"], 2, "whom?"),
+        (&["ban"][..], 2, "expected an address"),
+        (&["unban"], 2, "expected an address"),
         (&["ban", "bob"], 1, "'bob' is neither an address nor an IPv6 prefix"),
         (&["ban", "10.0.0.0/8"], 1, "neither an address"),
         (&["ban", "127.0.0.9", "soon"], 2, "'soon' is not a duration"),

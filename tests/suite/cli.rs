@@ -21,7 +21,7 @@ fn an_output_that_cannot_be_written_is_no_success() {
             command.args(arguments).current_dir(dir.path()).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("the output is not whole: No space left"), "{said}");
+        assert!(said.contains("cannot write all of the output: No space left"), "{said}");
     }
 }
 

@@ -164,7 +164,7 @@ mod giving_up_root {
         // its own folder is not, and the log says what follows from that
         assert!(
             server.log().contains("transfer_log")
-                && server.log().contains("cannot make it anew"),
+                && server.log().contains("cannot make it again"),
             "{}",
             server.log()
         );
@@ -199,7 +199,7 @@ mod giving_up_root {
             log.exists()
         });
         assert_eq!(fs::metadata(&log).unwrap().uid(), NOBODY);
-        assert!(!program.text("logs/old").contains("cannot make it anew"));
+        assert!(!program.text("logs/old").contains("cannot make it again"));
     }
 
     #[test]
@@ -1166,7 +1166,7 @@ fn why_asked_by_root_answers_for_the_server_s_user() {
     server.kill();
     let (code, _, err) = run(&["why", "bob", "/", "list"], server.dir());
     assert_eq!(code, 0);
-    assert!(err.starts_with("(for root; ask as the server's user"), "{err}");
+    assert!(err.starts_with("(checked as root; the server may run as"), "{err}");
 }
 
 /// Links are followed by way of /proc/self, which looks different to each of these; where that
@@ -1435,7 +1435,7 @@ mod sandbox {
 
         let server = Server::setup().server(&hook).start();
         assert!(
-            server.log().contains("sandbox: off, or programs of hooks"),
+            server.log().contains("sandbox: off, because programs of hooks"),
             "{}",
             server.log()
         );

@@ -19,7 +19,7 @@ use crate::server::hub::Hub;
 use crate::server::orders::Order;
 use crate::server::{reload, stats};
 
-/// A year in seconds, as for the keys.
+/// Maximum duration of a ban: a year in seconds, as in the settings.
 const LONGEST_BAN: u64 = 365 * 24 * 3600;
 
 /// How an order is carried out.
@@ -47,7 +47,7 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
             let order = if now { Order::StopNow } else { Order::Stop };
             return (done(&Stopping {}), Some(order));
         }
-        // older servers said it in these words, by which `ftpd why` knows them
+        // `ftpd why` of other versions knows an older server by these words
         Request::Unknown => refused("no such command"),
     };
     (answer, None)
@@ -64,8 +64,7 @@ impl CarryOut for Who {
 }
 
 impl CarryOut for Kick {
-    /// A number is a session, an address all sessions from there, and any other word a user; so is
-    /// what follows `user:`.
+    /// Ends the session of a number, all sessions from an address, or all sessions of a user.
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Ended, String> {
         let whom = self.whom;
         let which: Box<dyn Fn(&Live) -> bool> =
@@ -80,7 +79,7 @@ impl CarryOut for Kick {
                 }),
             };
         let ended = hub.registry.end(which, "Ended by the administrator");
-        log::info!("the administrator has ended sessions: {ended}");
+        log::info!("the administrator has ended {ended} sessions");
         Ok(Ended { ended })
     }
 }
@@ -125,7 +124,7 @@ impl CarryOut for Ban {
         if origin.is_exempt(rules) {
             return Err(format!("{origin} is in ban_exempt"));
         }
-        // deadlines are sums
+        // limited, because a deadline that is too far away would overflow
         let time = self.seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_BAN)));
         let time = time.map_or(rules.time, |time| Some(time).filter(|time| !time.is_zero()));
         hub.bans.ban(origin, time, Instant::now())?;

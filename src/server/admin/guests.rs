@@ -1,4 +1,4 @@
-//! The connections to the admin socket, of which there are never more than a few.
+//! The connections to the admin socket, whose number is limited.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::time::Instant;
 /// Maximum number of connections at once.
 const MOST: usize = 16;
 
-/// A connection.
+/// A connection to the admin socket.
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) stream: UnixStream,
@@ -17,11 +17,11 @@ pub(super) struct Guest {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GuestState {
-    /// Whether it has asked anything yet.
+    /// Whether it has sent a request yet.
     pub(super) asked: bool,
-    /// Whether its request is being carried out.
+    /// Whether a request is being carried out.
     pub(super) at_work: bool,
-    /// Since when the server waits for it.
+    /// Since when the server has waited for a request.
     pub(super) since: Instant,
 }
 
@@ -31,13 +31,13 @@ impl Guest {
     }
 }
 
-/// All of them.
+/// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Guests(Mutex<Vec<Arc<Guest>>>);
 
 impl Guests {
-    /// Lets one in, unless there are too many. Then the one makes room that has asked nothing yet
-    /// and has been silent for the longest time, or else the one that has been silent since it asked.
+    /// Adds a connection. If there are too many, the one that has been silent for the longest
+    /// time is closed; those that have not sent a request yet come first.
     pub(super) fn enter(&self, stream: UnixStream) -> Option<Arc<Guest>> {
         let mut all = self.all();
         if all.len() >= MOST {
@@ -47,7 +47,7 @@ impl Guests {
                 let state = guest.state();
                 (state.asked, state.since)
             })?;
-            // its thread ends by that
+            // this ends its thread
             let _ = all.swap_remove(at).stream.shutdown(Shutdown::Both);
         }
         let state = GuestState { asked: false, at_work: false, since: Instant::now() };

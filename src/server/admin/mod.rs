@@ -1,7 +1,7 @@
-//! The admin socket: what is going on, and orders, as one line of JSON each.
+//! The admin socket: answers requests about the running server, and takes orders.
 //!
-//! Whoever may open the socket may do all of it; its mode lets nobody in but the server's own
-//! user and root.
+//! Everybody who may open the socket may do everything; its mode allows only the user of the
+//! server and root.
 
 mod carry_out;
 mod guests;
@@ -23,17 +23,17 @@ use guests::{Guest, GuestState, Guests};
 use protocol::refused;
 use socket::AdminSocket;
 
-/// A client that has asked something is let go when it asks nothing for this long, or does not take
-/// its answer.
+/// A connection is closed if it sends no further request for this long, or does not read its
+/// answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The same before its first request.
+/// A connection is closed if it sends no first request for this long.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// A request is shorter than this.
+/// Requests must be shorter than this.
 const LONGEST: u64 = 64 << 10;
 
-/// Starts the thread that lets in whoever comes.
+/// Starts the thread that accepts connections to the admin socket.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn start(socket: &AdminSocket, hub: &Arc<Hub>) -> io::Result<()> {
     let (listener, hub) = (socket.listener.try_clone()?, Arc::clone(hub));
@@ -41,14 +41,14 @@ pub(super) fn start(socket: &AdminSocket, hub: &Arc<Hub>) -> io::Result<()> {
     builder.spawn(move || serve(&listener, &hub)).map(drop)
 }
 
-/// Lets in whoever comes, each with a thread.
+/// Accepts connections, and starts a thread for each.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
     let guests = Arc::<Guests>::default();
     for stream in listener.incoming() {
         let stream = match stream {
             Ok(stream) => stream,
-            // the socket was closed, because another one takes its place
+            // the socket was shut down, because a new one replaces it
             Err(why) if why.kind() == io::ErrorKind::InvalidInput => return,
             Err(_) => {
                 thread::sleep(Duration::from_millis(100));
@@ -58,7 +58,7 @@ fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
         let Some(guest) = guests.enter(stream) else { continue };
         let (hub, own, other) = (Arc::clone(hub), Arc::clone(&guests), Arc::clone(&guest));
         let talk = move || {
-            // whoever asked may go at any time
+            // the client may close the connection at any time
             let _ = converse(&guest, &hub);
             own.leave(&guest);
         };
@@ -68,6 +68,7 @@ fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
     }
 }
 
+/// Answers the requests of one connection.
 fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
     let stream = &guest.stream;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -80,7 +81,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
             return Ok(());
         }
         patience = PATIENCE;
-        // what follows would be taken for another request
+        // the rest of a line that is too long must not be taken for another request
         let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
         *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
         let (mut answer, order) =
@@ -93,7 +94,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
         }
         let mut stream = stream;
         let told = stream.write_all(format!("{}\n", crate::log::json(&answer)).as_bytes());
-        // whoever gave it has its answer before the server ends
+        // only now, so that the client has its answer before the server ends
         if let Some(order) = order {
             hub.orders.give(order);
         }
@@ -104,7 +105,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
     }
 }
 
-/// Reads a line, which must be whole in time, however its bytes come.
+/// Reads a line, which must be complete within `patience`.
 fn read_line(
     lines: &mut BufReader<&UnixStream>,
     stream: &UnixStream,
@@ -114,7 +115,7 @@ fn read_line(
     let until = Instant::now() + patience;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        // no time at all would be for ever
+        // a timeout of zero is not allowed
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         let room = LONGEST.saturating_sub(u64::try_from(line.len()).unwrap_or(u64::MAX));
         let there = lines.fill_buf()?;

@@ -1,9 +1,9 @@
 //! The protocol of the admin socket: what the subcommands of `ftpd` ask the running server, and
 //! what it answers. Server and subcommands both speak these types; ftpd(8) describes them.
 //!
-//! A request is one line, a JSON object whose member `command` names it. The answer is one line as
-//! well: `{"ok":true, ...}` with the members of the answer, or `{"ok":false,"error":"..."}`. A
-//! server that is about to stop adds `"stopping":true`.
+//! A request is one line, a JSON object whose member `command` names it. The answer is one line
+//! as well: `{"ok":true, ...}` with the members of the answer, or `{"ok":false,"error":"..."}`.
+//! A server that is about to stop adds `"stopping":true`.
 //!
 //! A new order is a row of `orders!`, a struct with its members, and how it is carried out.
 
@@ -68,8 +68,8 @@ pub struct Who {}
 /// Ends sessions.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Kick {
-    /// The number of a session, an address, or the name of a user; `user:NAME` if the name looks
-    /// like one of the others.
+    /// The number of a session, an address, or the name of a user; `user:NAME` if the name
+    /// looks like one of the others.
     pub whom: String,
 }
 

@@ -1,5 +1,5 @@
-//! The socket that `ftpd who` and its like connect to: made with a mode that lets nobody in but the
-//! server's own user and root, and taken away at the end.
+//! The admin socket in the file system: made with a mode that allows only the user of the
+//! server and root, and removed at the end.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -18,20 +18,21 @@ use crate::rights::{self, Held, Ids};
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// The socket, and how its name is told from that of another server's.
+/// The socket, and the device and inode that tell it from a socket of another server at its
+/// path.
 pub(in crate::server) struct AdminSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
     id: (u64, u64),
 }
 
-/// Makes the socket.
+/// Makes the socket, for the user of the server.
 ///
 /// # Errors
 ///
-/// The system's, or that another server uses it. A server serves all the same.
+/// If the socket cannot be made, or another server uses its path.
 pub(in crate::server) fn listen(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
-    // what that user may do in the folder is done as that user: nobody else can be led there
+    // as that user if possible, so that links of the user do not lead root elsewhere
     let made = {
         let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
         make(path, None)
@@ -50,7 +51,7 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
     }
     let held = Held::find(path)?;
     let place = held.path();
-    // what a server has left that was killed
+    // a server that was killed leaves its socket behind
     if fs::symlink_metadata(&place).is_ok_and(|meta| meta.file_type().is_socket()) {
         match UnixStream::connect(&place) {
             Ok(other) if is_stopping(&other) => held.remove()?,
@@ -60,8 +61,8 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
         }
     }
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
-    // the name gets the mode of the socket: never open to others, not even for a moment, and
-    // without a mask, which would be that of all threads
+    // the file gets the mode of the socket: so it is never open to others, not even for a
+    // moment, and the umask of all threads need not be changed
     fchmod(&socket, Mode::from_raw_mode(0o600))?;
     socket.bind(&SockAddr::unix(&place)?)?;
     socket.listen(BACKLOG)?;
@@ -77,7 +78,7 @@ fn id(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Whether a server says that it ends soon: then its socket may be taken over.
+/// Whether the other server says that it is stopping. Its socket may be replaced then.
 fn is_stopping(other: &UnixStream) -> bool {
     let ask = || {
         other.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -96,24 +97,24 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 impl AdminSocket {
-    /// Whether the socket is still found under its name.
+    /// Whether the socket is still at its path.
     pub(in crate::server) fn is_in_place(&self) -> bool {
         id(&self.path).ok() == Some(self.id)
     }
 
     /// Ends the thread that accepts connections to the socket.
     pub(in crate::server) fn close(&self) {
-        // cannot fail: the socket listens
+        // cannot fail, because the socket is listening
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }
 
-    /// Takes the socket's name away, unless it is another server's by now.
+    /// Removes the socket from the file system, unless another server has replaced it.
     pub(in crate::server) fn leave(&self) {
         if !self.is_in_place() {
             return;
         }
         if let Err(why) = remove(&self.path) {
-            log::warn!("the admin socket {} stays: {why}", self.path.display());
+            log::warn!("cannot remove the admin socket {}: {why}", self.path.display());
         }
     }
 }

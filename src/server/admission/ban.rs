@@ -1,28 +1,29 @@
-//! A ban, and how long it lasts.
+//! Bans of single addresses.
 
 use std::time::{Duration, Instant};
 
 use super::origin::Origin;
 use crate::control::Offence;
 
-/// A ban.
+/// The ban of an address.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::server) struct Ban {
-    /// `None`: until somebody lifts it.
+    /// When the ban ends; `None`: when it is lifted by hand.
     pub(in crate::server) until: Option<Instant>,
+    /// Number of failures that led to the ban.
     pub(in crate::server) failures: usize,
-    /// The last one; `None` is a ban by hand.
+    /// The last failure; `None`: the ban was made by hand.
     pub(in crate::server) last: Option<Offence>,
-    /// Connections that were closed since.
+    /// Number of connections that were closed since.
     pub(in crate::server) closed: u64,
 }
 
-/// What a failure has led to.
+/// A ban that a failure has led to.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::server) struct Struck {
     pub(in crate::server) origin: Origin,
     pub(in crate::server) ban: Ban,
-    /// Bans that had to go for it.
+    /// Number of other bans that were lifted to make room.
     pub(in crate::server) lifted: usize,
 }
 
@@ -31,7 +32,7 @@ impl Ban {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// How long it still holds.
+    /// How much longer the ban lasts; `None`: until it is lifted by hand.
     pub(in crate::server) fn left(&self, now: Instant) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(now))
     }

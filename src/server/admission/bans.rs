@@ -1,9 +1,9 @@
-//! Who is not let in at all for a while, because too much was tried from there.
+//! Bans: addresses with too many failures are turned away for a while.
 //!
-//! Two bounded tables: addresses that have failures, and addresses that are banned. A flood of
-//! addresses pushes out those with the fewest failures first, so that one failure each is
-//! neither memory nor a way to have another one's failures forgotten; and to push out a ban
-//! takes as many bans as the table has room for.
+//! There are two bounded tables: addresses with failures, and addresses that are banned. If one
+//! is full, the addresses with the fewest failures are forgotten first, or the bans that end
+//! first. A flood of addresses with one failure each therefore takes little memory, and cannot
+//! make the server forget an address with more failures.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,21 +17,22 @@ use super::tables::{MOST, Tables, thin};
 use crate::config::BanRules;
 use crate::control::{Guess, Offence};
 
-/// Bans by hand are never pushed out; more than this many are a firewall's business.
+/// Maximum number of bans by hand, which are never lifted to make room. A firewall is better
+/// for more.
 const BY_HAND: usize = MOST / 2;
 
-/// The addresses that are looked at, and those that are banned.
+/// The addresses with failures, and the addresses that are banned.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Bans {
     tables: Mutex<Tables>,
-    /// How many are banned: nearly always none, and then nobody waits for the lock.
+    /// Number of bans. It is usually 0, and then the lock is not taken.
     count: AtomicUsize,
-    /// How many bans have ever begun.
+    /// Number of bans since the start of the server.
     total: AtomicU64,
 }
 
 impl Bans {
-    /// Whether a client from there is not let in.
+    /// Whether a client is turned away because its address is banned. Counts it if so.
     pub(in crate::server) fn refuses(
         &self,
         address: IpAddr,
@@ -44,7 +45,7 @@ impl Bans {
         let origin = Origin::of(address);
         let mut tables = self.tables();
         let Some(ban) = tables.banned.get_mut(&origin) else { return false };
-        // settings that were read again may have made it an exception
+        // a reload may have exempted the address
         if ban.is_over(now) || origin.is_exempt(rules) {
             tables.banned.remove(&origin);
             self.count(&tables);
@@ -57,8 +58,9 @@ impl Bans {
         true
     }
 
-    /// A failure. Says so when it is the one too many. A login that fails as another one did
-    /// before is no further failure: a device that repeats a wrong password guesses nothing.
+    /// Counts a failure, and bans the address if it is one too many. A login with the user and
+    /// password of an earlier failure does not count: a device that repeats an old password
+    /// guesses nothing.
     pub(in crate::server) fn strike(
         &self,
         address: IpAddr,
@@ -74,7 +76,8 @@ impl Bans {
         })
     }
 
-    /// Commands that were refused in a session that has ended without a login.
+    /// Counts commands that were refused in a session that has ended without a login, and bans
+    /// the address if they are too many.
     pub(in crate::server) fn refused(
         &self,
         address: IpAddr,
@@ -119,7 +122,7 @@ impl Bans {
         Some(Struck { origin, ban, lifted })
     }
 
-    /// Bans by hand, for this long.
+    /// Bans an address by hand; `time` is `None` for a ban that lasts until it is lifted.
     pub(in crate::server) fn ban(
         &self,
         origin: Origin,
@@ -139,7 +142,7 @@ impl Bans {
     }
 
     fn enter(&self, tables: &mut Tables, origin: Origin, ban: Ban, now: Instant) -> usize {
-        // by hand goes last, and then those that would hold longest
+        // bans by hand stay, and those that end last
         let rank = |ban: &Ban| (ban.last.is_none(), ban.until.is_none(), ban.until);
         let lifted = thin(&mut tables.banned, |ban| ban.is_over(now), rank);
         tables.banned.insert(origin, ban);
@@ -148,7 +151,8 @@ impl Bans {
         lifted
     }
 
-    /// Lifts one ban, or all, and forgets the failures; says how many were lifted.
+    /// Lifts one ban, or all of them, and forgets the failures. Returns the number of bans
+    /// lifted.
     pub(in crate::server) fn lift(&self, origin: Option<Origin>, now: Instant) -> usize {
         let mut tables = self.sweep(now);
         let before = tables.banned.len();
@@ -163,7 +167,7 @@ impl Bans {
         before - tables.banned.len()
     }
 
-    /// Every ban that holds, the one that ends first in front.
+    /// All bans, the one that ends first in front.
     pub(in crate::server) fn list(&self, now: Instant) -> Vec<(Origin, Ban)> {
         let tables = self.sweep(now);
         let mut all: Vec<_> =
@@ -172,7 +176,7 @@ impl Bans {
         all
     }
 
-    /// How many hold.
+    /// Number of bans now.
     pub(in crate::server) fn active(&self, now: Instant) -> usize {
         if self.count.load(Ordering::SeqCst) == 0 {
             return 0;
@@ -180,7 +184,7 @@ impl Bans {
         self.sweep(now).banned.len()
     }
 
-    /// What is over goes.
+    /// Removes the bans that are over.
     fn sweep(&self, now: Instant) -> MutexGuard<'_, Tables> {
         let mut tables = self.tables();
         tables.banned.retain(|_, ban| !ban.is_over(now));
@@ -188,7 +192,7 @@ impl Bans {
         tables
     }
 
-    /// How many have ever begun.
+    /// Number of bans since the start of the server.
     pub(in crate::server) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
@@ -202,7 +206,8 @@ impl Bans {
     }
 }
 
-/// A prefix that is longer than a /64 names single addresses of a place.
+/// Whether an address is exempt from bans. A prefix longer than a /64 exempts only some
+/// addresses of an [`Origin`].
 fn is_exempt(address: IpAddr, rules: &BanRules) -> bool {
     rules.exempt.iter().any(|peers| peers.contain(address))
         || Origin::of(address).is_exempt(rules)

@@ -1,5 +1,5 @@
-//! Who is let in: `max_cons` in all and `max_per_ip` from one place, with guards that give
-//! back on drop.
+//! Limits the number of clients: `max_cons` in total and `max_per_ip` from one origin. A client
+//! holds a ticket, which frees its place when it is dropped.
 
 pub(super) mod ban;
 pub(super) mod bans;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::control::Away;
 use origin::Origin;
 
-/// Counts the clients.
+/// The number of clients, in total and from each origin.
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
@@ -25,30 +25,30 @@ pub(super) struct Admission {
 struct Counts {
     all: usize,
     by_origin: HashMap<Origin, usize>,
-    /// Pauses that were cut short to make room, and when each would have ended: until then it
-    /// counts for `max_per_ip`.
+    /// The origins of pauses that were cut short to make room, and when each pause would have
+    /// ended. Until then it counts for `max_per_ip`.
     debts: Vec<(Origin, Instant)>,
 }
 
-/// A client's place, given back on drop.
+/// The place of a client. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Ticket {
     admission: Arc<Admission>,
     origin: Origin,
 }
 
-/// Why a client is not let in.
+/// Why a client gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     Server,
     Address,
 }
 
-/// Maximum number of pauses that may be cut short at a time.
+/// Maximum number of pauses that are cut short at the same time.
 const DEBTS: usize = 10_000;
 
 impl Full {
-    /// What it is counted as.
+    /// The reason for the metrics.
     pub(super) fn away(self) -> Away {
         match self {
             Self::Server => Away::Server,
@@ -56,11 +56,11 @@ impl Full {
         }
     }
 
-    /// For the log.
+    /// The reason in words for the log.
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Server => "max_cons clients are connected",
-            Self::Address => "max_per_ip clients are connected from there",
+            Self::Address => "max_per_ip clients are connected from this address",
         }
     }
 }
@@ -70,7 +70,7 @@ impl Admission {
         Self { most, counts: Mutex::default() }
     }
 
-    /// Maximum number of clients inside.
+    /// Maximum number of clients (`max_cons`).
     pub(super) fn most(&self) -> usize {
         self.most
     }
@@ -92,8 +92,8 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), origin })
     }
 
-    /// Whether a client from there may not have another pause cut short: one was for a client
-    /// from there, or for too many others.
+    /// Whether no pause may be cut short for a client of this origin: a pause of its own was
+    /// cut short, or too many others were.
     pub(super) fn owes(&self, origin: Origin, now: Instant) -> bool {
         let mut counts = self.counts();
         counts.forgive(now);
@@ -106,7 +106,7 @@ impl Admission {
 }
 
 impl Counts {
-    /// Whether one more client from there is within `max_per_ip`.
+    /// Makes sure that one more client of this origin is within `max_per_ip`.
     fn check(
         &mut self,
         origin: Origin,
@@ -142,8 +142,8 @@ impl Counts {
 }
 
 impl Ticket {
-    /// Hands a stranger's place to a client that comes from `to`. If the stranger was serving a
-    /// pause, `rests` is when that would have ended.
+    /// Passes the place of a stranger on to a client of the origin `to`. If the stranger was
+    /// serving a pause, `rests` is when it would have ended.
     pub(super) fn pass_on(
         mut self,
         to: Origin,
@@ -161,7 +161,7 @@ impl Ticket {
             *counts.by_origin.entry(to).or_default() += 1;
             self.origin = to;
         }
-        // dropped with the ticket, which would wait for it
+        // released before the ticket is dropped, which takes the lock
         drop(counts);
         checked.map(|()| self)
     }

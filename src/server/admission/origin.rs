@@ -1,16 +1,17 @@
-//! Where a client comes from, as far as the server tells clients apart that it does not know:
-//! for bans, for `max_per_ip` and for the lines that strangers may write to the log.
+//! The origin of a client: what bans, `max_per_ip` and the limits of log lines count clients
+//! by.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::BanRules;
 
-/// An IPv4 address, or an IPv6 /64, which is what one customer has.
+/// The origin of a client: an IPv4 address, or an IPv6 /64, which usually belongs to one
+/// customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::server) struct Origin(IpAddr);
 
 impl Origin {
-    /// Where an address belongs to.
+    /// The origin that an address belongs to.
     pub(in crate::server) fn of(address: IpAddr) -> Self {
         const FIRST_64: u128 = !0 << 64;
         Self(match address.to_canonical() {
@@ -19,7 +20,7 @@ impl Origin {
         })
     }
 
-    /// As `Display` prints it, or any address there.
+    /// Reads an address, or an origin as `Display` prints it.
     pub(in crate::server) fn parse(text: &str) -> Option<Self> {
         let address = |text: &str| text.parse::<IpAddr>().ok().map(|it| it.to_canonical());
         match text.split_once('/') {
@@ -31,7 +32,7 @@ impl Origin {
         .map(Self::of)
     }
 
-    /// Whether a ban of it never holds.
+    /// Whether the origin is exempt from bans.
     pub(in crate::server) fn is_exempt(self, rules: &BanRules) -> bool {
         rules.exempt.iter().any(|peers| peers.contain(self.0))
     }

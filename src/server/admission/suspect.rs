@@ -1,26 +1,27 @@
-//! What is held against an address that is not banned yet.
+//! The failures of an address that is not banned yet.
 
 use std::time::Instant;
 
 use crate::config::BanRules;
 use crate::control::Guess;
 
-/// What is held against an address that is not banned yet.
+/// The failures of an address that is not banned yet.
 #[derive(Debug)]
 pub(super) struct Suspect {
+    /// Number of failures.
     pub(super) failures: usize,
-    /// When the first one was.
+    /// When the first failure was.
     pub(super) since: Instant,
-    /// Refused commands that are not a failure yet.
+    /// Number of refused commands that do not make up a failure yet.
     pub(super) refused: usize,
-    /// What logins failed with, the last one in front.
+    /// Hashes of the users and passwords that failed, the last one in front.
     guesses: Vec<Guess>,
 }
 
-/// Refused commands of several sessions that are one failure.
+/// Number of refused commands that count as one failure.
 pub(super) const REFUSED: usize = 20;
 
-/// Guesses that are remembered of one address. One that was forgotten counts again.
+/// Maximum number of guesses that are remembered. One that was forgotten counts again.
 const GUESSES: usize = 64;
 
 impl Suspect {
@@ -28,11 +29,12 @@ impl Suspect {
         Self { failures: 0, since: now, refused: 0, guesses: Vec::new() }
     }
 
+    /// Whether the failures are older than `ban_window`.
     pub(super) fn is_old(&self, rules: &BanRules, now: Instant) -> bool {
         rules.window.is_some_and(|window| now.duration_since(self.since) >= window)
     }
 
-    /// Remembers a guess; says whether it was known already.
+    /// Remembers a guess, and returns whether it was known already.
     pub(super) fn knows(&mut self, guess: Guess) -> bool {
         let known = self.guesses.iter().position(|known| *known == guess);
         let at = known.unwrap_or_else(|| {

@@ -1,5 +1,4 @@
-//! Two tables of addresses: those that have failures, and those that are banned. Neither outgrows
-//! its bound: a full one gives up the addresses that matter least.
+//! Two bounded tables: addresses with failures, and addresses that are banned.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,13 +9,13 @@ use super::origin::Origin;
 use super::suspect::Suspect;
 use crate::config::BanRules;
 
-/// Addresses in each of the tables.
+/// Maximum number of addresses in each table.
 pub(super) const MOST: usize = 10_000;
 
-/// A full table gives up so many at once, so that the search for them is seldom.
+/// Number of addresses that are removed from a full table at once, so that this is rare.
 const THINNED: usize = MOST / 8;
 
-/// The addresses that have failures, and those that are banned.
+/// The addresses with failures, and the addresses that are banned.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) suspects: HashMap<Origin, Suspect>,
@@ -24,7 +23,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// What is held against a place.
+    /// The failures of an origin. Old failures are forgotten.
     pub(super) fn suspect(
         &mut self,
         origin: Origin,
@@ -42,14 +41,15 @@ impl Tables {
         suspect
     }
 
-    /// Whether a ban holds for it, as it may for somebody who was inside when it began.
+    /// Whether an origin is banned. Clients that were connected before the ban may still be
+    /// there.
     pub(super) fn is_banned(&self, origin: Origin, now: Instant) -> bool {
         self.banned.get(&origin).is_some_and(|ban| !ban.is_over(now))
     }
 }
 
-/// Makes room in a full table: what is over goes, or else those of the lowest rank. Says how
-/// many of these there were.
+/// Makes room in a full table: removes the entries that are over, or else those of the lowest
+/// rank. Returns the number of the latter.
 pub(super) fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
     table: &mut HashMap<K, V>,
     is_over: impl Fn(&V) -> bool,

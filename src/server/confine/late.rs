@@ -1,4 +1,4 @@
-//! Homes that do not exist when the server starts, for their disk may be mounted later.
+//! Homes that do not exist when the server starts, because their disk may be mounted later.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, Fault};
 use crate::rights;
 
-/// Number of homes that do not exist of which each has a warning of its own. A disk that is late
-/// may have thousands.
+/// Maximum number of missing homes with a warning of their own. There may be thousands on one
+/// disk.
 const MOST_LATE: usize = 20;
 
-/// What to say of homes that do not exist, which the settings have no fault for. To be asked inside
-/// the sandbox.
+/// Warnings about homes that do not exist. Must be called inside the sandbox.
 pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
     let acting: HashMap<_, _> =
         config.users.values().map(|user| (user.home.as_path(), user.run_as.as_ref())).collect();
@@ -27,7 +26,7 @@ pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
                 if rights::is_in_sandbox() {
                     let above = above.display();
                     format!(
-                        "{fault}; {what} (a disk mounted on {above} itself takes a restart)"
+                        "{fault}; {what} (if a disk is mounted on {above} itself, restart the server)"
                     )
                 } else {
                     format!("{fault}; {what}")
@@ -49,10 +48,10 @@ pub(super) fn is_missing(home: &Path) -> bool {
     std::fs::metadata(home).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
 }
 
-/// The nearest directory above a home that does not exist, links followed.
+/// The nearest existing directory above a missing home. Links are followed.
 fn existing_above(home: &Path) -> Option<PathBuf> {
     let mut path = home.to_owned();
-    // a path is at most 4096 bytes long, and links are not followed for ever
+    // a path is at most 4096 bytes long; the limit also ends loops of links
     for _ in 0..4096 {
         match std::fs::metadata(&path) {
             Ok(_) => return std::fs::canonicalize(&path).ok(),
@@ -65,8 +64,8 @@ fn existing_above(home: &Path) -> Option<PathBuf> {
     None
 }
 
-/// What the sandbox lets in for a home that does not exist: the nearest directory above it, unless
-/// that is the root of the file system or directly below it.
+/// The directory that the sandbox allows for a missing home: the nearest existing one above it,
+/// unless that is the root of the file system or directly below it.
 pub(super) fn above(home: &Path) -> Option<PathBuf> {
     existing_above(home).filter(|above| above.components().count() > 2)
 }

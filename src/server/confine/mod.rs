@@ -1,6 +1,6 @@
-//! What the server must reach while it serves, and nothing else: the homes and its own files. What
-//! the system's libraries read to look names up, the settings and the keys are read by threads of
-//! their own, in another sandbox, which can read that and change nothing.
+//! The sandbox: the server can reach the homes and its own files, and nothing else. Settings,
+//! keys and the files for name lookups are read by other threads in a second sandbox, which
+//! cannot change anything.
 
 mod late;
 mod paths;
@@ -16,17 +16,17 @@ use paths::{LOOKUPS, PROGRAMS, SCRATCH, SYSTEM, Writable, certificates, whole, w
 
 pub(super) use late::late_homes;
 
-/// The sandbox of the threads that serve, and of the one that looks things up for them.
+/// The sandbox of the threads that serve, and the one for reading settings, keys and names.
 pub(super) struct Sandboxes {
     serving: Sandbox,
     lookups: Sandbox,
 }
 
-/// Makes the sandbox that the settings ask for, while all is still to be seen.
+/// Prepares the sandboxes that the settings ask for. All paths must still be accessible.
 ///
 /// # Errors
 ///
-/// In words for the administrator, when it must be and cannot.
+/// If the sandbox is required and cannot be made, in words for the administrator.
 pub(super) fn prepare(
     config: &Config,
     source: &SettingsSource,
@@ -38,7 +38,9 @@ pub(super) fn prepare(
     }
     let has_hooks = config.hook_workers() > 0;
     if has_hooks && wanted == Confine::Auto {
-        log::info!("sandbox: off, or programs of hooks would be in it; see sandbox = require");
+        log::info!(
+            "sandbox: off, because programs of hooks would be confined too; see sandbox = require"
+        );
         return Ok(None);
     }
     let (serving, lookups) = match Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?))) {
@@ -59,13 +61,13 @@ pub(super) fn prepare(
     Ok(Some(Sandboxes { serving, lookups }))
 }
 
-/// Lets the server's own folders and the homes in.
+/// Allows changes in the directories of the server and in the homes.
 fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
     for Writable { folder, ids, asked, is_home, .. } in writable(config) {
-        // one that only its user can see
+        // only its user may be able to see it
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
         let folder = if is_home && late::is_missing(&folder) {
-            // late_homes() says what that means
+            // late_homes() warns of it
             let Some(above) = late::above(&folder) else { continue };
             above
         } else {
@@ -81,11 +83,11 @@ fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
     sandbox
 }
 
-/// What all threads need besides the folders that they write to.
+/// The paths that all threads need besides those that they write to.
 fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(PathBuf, Reach)> {
     let mut paths: Vec<(PathBuf, Reach)> = SYSTEM.map(|path| (path.into(), Reach::Read)).into();
     paths.push(("/dev/null".into(), Reach::Change));
-    // links are followed by way of /proc/self/fd, and what makes sure of it begins above
+    // paths are looked up through /proc/self/fd, and checked from /proc on
     paths.push(("/proc".into(), Reach::List));
     paths.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
     if has_hooks {
@@ -99,7 +101,7 @@ fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(Pa
     paths
 }
 
-/// What is not there on this system is not missed.
+/// Allows paths. Those that do not exist on this system are skipped.
 fn allow(
     mut sandbox: Sandbox,
     paths: impl IntoIterator<Item = (PathBuf, Reach)>,
@@ -118,17 +120,17 @@ fn allow(
     sandbox
 }
 
-/// Starts the thread that looks things up, which goes into its sandbox first.
+/// Starts the thread that reads settings, keys and names. It enters its sandbox first.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
     let lookups = rights::take_lookups().map_err(|why| why.to_string())?;
     let (give, entered) = std::sync::mpsc::sync_channel(1);
     let builder = || thread::Builder::new().name("lookups".to_owned());
     let work = move || {
-        // a server that may do without the sandbox needs the lookups all the same
+        // without a sandbox the lookups are needed as well
         let _ = give.send(sandbox.enter_aside());
         for lookup in lookups {
-            // each in a thread of its own: one may take long, and may need another one
+            // each in a thread of its own, because one may be slow or need another one
             if let Err(why) = builder().spawn(lookup) {
                 log::error!("cannot start a thread to look something up: {why}");
             }
@@ -138,11 +140,11 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
     entered.recv().unwrap_or_else(|why| Err(why.to_string()))
 }
 
-/// Goes in. No other thread may be there yet; the one that looks things up is started.
+/// Enters the sandbox, and starts the thread for lookups. No other thread may run yet.
 ///
 /// # Errors
 ///
-/// When it must be, and the kernel does not enforce all of it.
+/// If the sandbox is required and the kernel does not enforce all of it.
 pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(), String> {
     let Some(Sandboxes { serving, lookups }) = sandboxes else { return Ok(()) };
     let must = config.server.process.sandbox == Confine::Require;
@@ -160,9 +162,9 @@ pub(super) fn enter(sandboxes: Option<Sandboxes>, config: &Config) -> Result<(),
     }
 }
 
-/// What new settings ask for and the sandbox does not hold: faults, and warnings for homes that
-/// the settings before had already. Such a home has come, or was mounted over, since the start; its
-/// users are refused, and that must keep no other change from being made.
+/// Checks new settings for paths outside of the sandbox: returns faults, and warnings for homes
+/// that the old settings had as well. Such a home was made or mounted after the start. Its
+/// users cannot log in, but that must not prevent other changes.
 pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String>) {
     let is_outside = |place: &Writable| {
         let _acting = place.ids.as_ref().and_then(|ids| rights::act_as(Some(ids)).ok());

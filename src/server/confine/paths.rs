@@ -1,4 +1,4 @@
-//! The paths that the sandboxes let in.
+//! The paths that the sandboxes allow.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use crate::config::{CertificateSource, Config, KEYS, LogTo, User};
 use crate::log::{self as own_log, escaped};
 use crate::rights::Ids;
 
-/// What names of users and hosts are looked up in, aside from what serves clients. Files of these
-/// folders are replaced while the server runs, so each folder is let in as a whole.
+/// Directories for looking up users and hosts. Their files may be replaced while the server
+/// runs, so the whole directories are allowed.
 pub(super) const LOOKUPS: [&str; 13] = [
     "/etc",
     "/lib",
@@ -25,12 +25,12 @@ pub(super) const LOOKUPS: [&str; 13] = [
     "/proc/self",
 ];
 
-/// What all threads read: the time zone, for the logs, and what tells one boot from another.
+/// Files that all threads read: the time zone for the logs, and the boot id.
 pub(super) const SYSTEM: [&str; 4] =
     ["/etc/localtime", "/usr/share/zoneinfo", "/proc/self", "/proc/sys/kernel/random"];
 
-/// What programs of hooks need besides: programs and what they read, folders for the moment, and
-/// devices that are none.
+/// What programs of hooks need as well: programs with their files, and in [`SCRATCH`] temporary
+/// directories and pseudo-devices.
 pub(super) const PROGRAMS: [&str; 7] =
     ["/usr", "/bin", "/sbin", "/opt", "/nix/store", "/proc", "/sys"];
 pub(super) const SCRATCH: [&str; 8] = [
@@ -44,18 +44,19 @@ pub(super) const SCRATCH: [&str; 8] = [
     "/dev/tty",
 ];
 
-/// A folder in which the server writes, who writes there, and what asks for it.
+/// A directory in which the server writes, the user as which it writes, and the key that names
+/// it.
 pub(super) struct Writable {
     pub(super) folder: PathBuf,
     pub(super) ids: Option<Arc<Ids>>,
     pub(super) asked: String,
-    /// Whether a change of it takes a restart anyway.
+    /// Whether a change of the key takes a restart anyway.
     pub(super) is_fixed: bool,
-    /// Whether it is the home of a user, which may be missing until its disk is mounted.
+    /// Whether it is the home of a user, which may not exist until its disk is mounted.
     pub(super) is_home: bool,
 }
 
-/// Where the server writes.
+/// All directories in which the server writes.
 pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let server = &config.server;
     let own = |folder: Option<&Path>, asked: &str| {
@@ -68,8 +69,8 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         };
         folder.map(place)
     };
-    // a log that is a link is made anew where the link leads; a device is not made anew, and what
-    // is open already takes no leave
+    // if a log is a link, it is made again at its target; a device is never made again, and a
+    // log that is open already needs no access
     let log = |file: &Option<PathBuf>, asked| {
         let is_device = |file: &Path| std::fs::metadata(file).is_ok_and(|meta| !meta.is_file());
         let places = |file: &PathBuf| match file {
@@ -87,7 +88,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let socket = server.admin.socket.as_deref().and_then(Path::parent);
     let tls_dir = config.tls.as_ref().filter(|tls| tls.is_auto()).map(|tls| tls.dir.as_path());
     let logs = log(&log_file, "log_file").chain(log(&server.log.transfers, "transfer_log"));
-    // the times of logins are kept there too, whoever may upload
+    // needed even if nobody may upload: the times of logins are kept there too
     let state = server.storage.state_dir.as_deref();
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Writable {
@@ -97,7 +98,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         is_fixed: false,
         is_home: true,
     };
-    // a user who may not log in need not have one
+    // a user who may not log in needs no home
     let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();
     all.into_iter()
         .flatten()
@@ -106,32 +107,32 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         .collect()
 }
 
-/// The home of a user. One that may have to be made lies in what is there above it; but all of the
-/// system is never let in for that.
+/// The directory that is allowed for the home of a user: the nearest existing one above it, if
+/// the home may have to be made, but never the root of the file system.
 fn home(user: &User) -> PathBuf {
     let above = user.home.ancestors().skip(1).find(|above| above.exists());
     let above = above.filter(|above| user.rules.files.create_home && above.parent().is_some());
     above.unwrap_or(&user.home).to_owned()
 }
 
-/// Folders of the files of TLS, where they are and where links of their names lead: a renewed
-/// file is another one.
+/// The directories of the files of TLS, and of the targets of links. The directories are needed
+/// because a renewed certificate is a new file.
 pub(super) fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
     let tls = config.tls.as_ref();
     let files = tls.filter(|tls| matches!(tls.certificate, CertificateSource::File(_)));
     let files = files.map(|tls| <[PathBuf; 2]>::from(tls.files())).into_iter().flatten();
     let all = files.chain(tls.and_then(|tls| tls.client_ca.clone()));
-    // one that is made here is read again by a reload
+    // a certificate made by the server is read again by a reload
     let made = tls.filter(|tls| tls.is_auto()).map(|tls| tls.dir.clone());
     all.flat_map(|file| whole(&file)).chain(made)
 }
 
-/// The folder of a file, and the one that it really lies in.
+/// The directory of a file, and that of its target if it is a link.
 pub(super) fn whole(file: &Path) -> Vec<PathBuf> {
     let real = std::fs::canonicalize(file).ok();
     let both = [Some(file), real.as_deref()].into_iter().flatten();
     let own = both.filter_map(Path::parent).map(Path::to_owned);
-    // a link of a folder above may be changed as well, as long as it is not one of the system's
+    // a directory above may be a link that is changed later, unless it is one of the system
     let above = file
         .ancestors()
         .skip(1)

@@ -1,17 +1,17 @@
-//! Requests and responses of HTTP, as far as the metrics port speaks it.
+//! The requests and responses of HTTP that the metrics port uses.
 
 use std::net::IpAddr;
 
 use super::page;
 
-/// What a request asks for.
+/// A parsed request.
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) host: &'a str,
 }
 
-/// Status lines of what is not 200.
+/// The status lines of refusals.
 pub(super) const MALFORMED: &str = "400 Bad Request";
 pub(super) const FORBIDDEN: &str = "403 Forbidden";
 pub(super) const NOT_FOUND: &str = "404 Not Found";
@@ -60,8 +60,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<[&str; 3], &'static str> {
     parse(bytes).map(|request| [request.method, request.path, request.host])
 }
 
-/// Whether a client came by an address or by a name of ours. Another name that leads here is
-/// somebody's who wants his page to read ours (DNS rebinding).
+/// Whether a client used an address or a name of this server. With another name, a foreign web
+/// page could read the metrics (DNS rebinding).
 pub(super) fn is_ours(host: &str, name: &str) -> bool {
     if let Some(v6) = host.strip_prefix('[') {
         let inside = v6.split_once(']').filter(|(_, port)| is_port(port));
@@ -75,7 +75,7 @@ pub(super) fn is_ours(host: &str, name: &str) -> bool {
     known && is_port(port)
 }
 
-/// Nothing, or a colon and digits.
+/// Whether a text is empty, or a colon and digits.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':');
     text.is_empty() || digits.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Where the metrics port listens.
+//! The listening sockets of the metrics port.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -8,24 +8,24 @@ use crate::config::Listen;
 use crate::rights;
 use crate::server::doors;
 
-/// How often what is missing is tried again.
+/// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Where it listens. A server that cannot have an address serves all the same, the log says why, and
-/// it is tried again each second: another server may still have it.
+/// The listening sockets of the metrics port. If an address cannot be bound, the log has a
+/// warning, and it is tried again each second, because another server may still use it.
 pub(in crate::server) struct Listeners {
     pub(super) at: Listen,
     pub(super) bound: Vec<TcpListener>,
-    /// Addresses that could not be had; `None`: not even the name.
+    /// The addresses that could not be bound; `None`: the name could not be looked up yet.
     missing: Option<Vec<SocketAddr>>,
-    /// When what is missing is tried again.
+    /// When the missing addresses are tried again.
     next: Instant,
-    /// What the log was told of it.
+    /// The warnings that were logged.
     told: Vec<String>,
 }
 
 impl Listeners {
-    /// Binds.
+    /// Looks up the name and binds all addresses.
     pub(in crate::server) fn open(at: &Listen) -> Self {
         let (bound, next, told) = (Vec::new(), Instant::now(), Vec::new());
         let mut all = Self { at: at.clone(), bound, missing: None, next, told };
@@ -62,7 +62,7 @@ impl Listeners {
         self.missing = Some(missing);
     }
 
-    /// Says it once.
+    /// Logs a warning, but each text only once.
     fn complain(&mut self, text: String) {
         if !self.told.contains(&text) {
             log::warn!("{text}");
@@ -77,14 +77,16 @@ fn look_up(at: &Listen) -> io::Result<Vec<SocketAddr>> {
         let found = (own.host.as_str(), own.port).to_socket_addrs();
         found.map(Iterator::collect)
     });
-    found.unwrap_or_else(|| Err(io::Error::other("nobody looks the name up")))
+    found.unwrap_or_else(|| Err(io::Error::other("the thread for name lookups has ended")))
 }
 
 fn announce(listener: &TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
     log::info!("metrics: http://{address}/");
     if !address.ip().to_canonical().is_loopback() {
-        log::warn!("whoever reaches http://{address}/ sees users, addresses and paths");
+        log::warn!(
+            "everybody who can connect to http://{address}/ sees users, addresses and paths"
+        );
     }
 }
 

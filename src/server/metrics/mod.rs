@@ -1,10 +1,10 @@
-//! What monitoring reads and people look at: HTTP on `metrics_listen`, from one thread that waits
-//! for nobody. It answers GET and HEAD of a few paths, closes after each answer, and changes
-//! nothing.
+//! The metrics for monitoring and the status page for people: HTTP on `metrics_listen`, in one
+//! thread that never waits for a client. It answers GET and HEAD of a few paths, closes the
+//! connection after each answer, and changes nothing.
 //!
-//! Whoever reaches it sees users, addresses and paths, so it listens on loopback unless an
-//! address is named. A page of somebody else's in a browser on this machine reaches it too: such
-//! a page cannot read it under its own name, because names that are not ours are refused.
+//! Everybody who can connect sees users, addresses and paths, so it listens on loopback unless
+//! an address is named. A foreign web page in a browser on this machine can connect too. It
+//! cannot read the answers, because requests under foreign host names are refused.
 
 pub(super) mod http;
 pub(super) mod listeners;
@@ -32,7 +32,7 @@ use listeners::Listeners;
 use rates::Rates;
 use talk::{Phase, Talk};
 
-/// Connections at once; others wait to be accepted.
+/// Maximum number of connections at once; others wait to be accepted.
 const MOST: usize = 32;
 
 /// Serves until the process ends.
@@ -60,7 +60,8 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
                 match listener.accept() {
                     Ok((stream, _)) => talks.extend(Talk::open(stream)),
                     Err(why) if why.kind() == io::ErrorKind::WouldBlock => break,
-                    // no file descriptor left, perhaps: the client is still there the next time
+                    // perhaps there is no file descriptor left; the client waits until the next
+                    // time
                     Err(_) => {
                         thread::sleep(BREATH);
                         break;
@@ -71,7 +72,8 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
     }
 }
 
-/// Which of the connections are ready. Returns when a client comes, too, or at that time.
+/// Waits for connections that are ready, for a new client, or until a point in time. Returns
+/// which connections are ready.
 #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
 fn wait(listeners: &[TcpListener], talks: &[Talk], until: Instant) -> Vec<bool> {
     let left = until.saturating_duration_since(Instant::now());
@@ -95,18 +97,23 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
     let request = match parse(bytes) {
         Ok(request) => request,
         Err(status) => {
-            return refusal(status, "This is a request that is not answered.\n", "", false);
+            return refusal(status, "The request is not valid.\n", "", false);
         }
     };
     let head_alone = request.method == "HEAD";
     if !is_ours(request.host, name) {
-        let text = "Come by an address, by localhost or by the name in metrics_listen.\n";
+        let text = "Use an address, localhost or the name in metrics_listen.\n";
         return refusal(FORBIDDEN, text, "", head_alone);
     }
     let path = request.path.split('?').next().unwrap_or_default();
     let (kind, body) = match path {
         _ if !matches!(request.method, "GET" | "HEAD") && PATHS.contains(&path) => {
-            return refusal(NOT_ALLOWED, "Only GET and HEAD.\n", "Allow: GET, HEAD\r\n", false);
+            return refusal(
+                NOT_ALLOWED,
+                "Only GET and HEAD are allowed.\n",
+                "Allow: GET, HEAD\r\n",
+                false,
+            );
         }
         "/" => ("text/html; charset=utf-8", page::PAGE.to_owned()),
         "/status.json" => ("application/json", status(hub, rates)),
@@ -115,17 +122,17 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
             stats::prometheus(hub, &hub.registry.sights()),
         ),
         _ => {
-            let text = "There are /, /metrics and /status.json.\n";
+            let text = "The paths are /, /metrics and /status.json.\n";
             return refusal(NOT_FOUND, text, "", head_alone);
         }
     };
     respond("200 OK", kind, &body, "", head_alone)
 }
 
-/// All that there is.
+/// The paths that exist.
 const PATHS: [&str; 3] = ["/", "/status.json", "/metrics"];
 
-/// Bans that the page lists.
+/// Maximum number of bans on the status page.
 const MOST_BANS: usize = 50;
 
 fn event(told: &Told) -> Value {
@@ -139,7 +146,7 @@ fn event(told: &Told) -> Value {
     })
 }
 
-/// What the page shows, for its script.
+/// The content of the status page, as JSON for its script.
 fn status(hub: &Hub, rates: &Rates) -> String {
     let sights = hub.registry.sights();
     let settings = hub.shared.settings();

@@ -1,15 +1,15 @@
-//! The page for people, and what a browser may do with it: run its one script, use its one
-//! style, and ask this server. Nothing comes from elsewhere.
+//! The status page, and its Content-Security-Policy: a browser may run its one script, use its
+//! one style sheet and ask this server. Nothing is loaded from elsewhere.
 
 use std::sync::OnceLock;
 
 use base64ct::{Base64, Encoding};
 use ring::digest::{SHA256, digest};
 
-/// It is the same for all; its script asks for `/status.json`.
+/// The status page. Its script asks for `/status.json`.
 pub(super) const PAGE: &str = include_str!("page.html");
 
-/// The Content-Security-Policy.
+/// The Content-Security-Policy of the status page.
 pub(super) fn policy() -> &'static str {
     static POLICY: OnceLock<String> = OnceLock::new();
     POLICY.get_or_init(|| {
@@ -22,7 +22,7 @@ pub(super) fn policy() -> &'static str {
     })
 }
 
-/// Of what stands between the tags of this name.
+/// The hash of the text between the tags of this name.
 fn hash(tag: &str) -> String {
     let text = PAGE
         .split_once(&format!("<{tag}>"))

@@ -1,21 +1,21 @@
-//! Bytes per second of the last minutes: one look at the counters each second.
+//! The transfer rates of the last minutes, from the counters of each second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::control::{Counters, Traffic};
 
-/// From one look at the counters to the next.
+/// How often the counters are read.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many seconds are remembered.
+/// Number of seconds that are remembered.
 const MOST: usize = 300;
 
-/// The rates of the last minutes.
+/// The transfer rates of the last minutes.
 pub(super) struct Rates {
     at: Instant,
     next: Instant,
-    /// What the counters have said: to the server, and to its clients.
+    /// The counters when they were last read: bytes to the server, and bytes to its clients.
     bytes: Option<(u64, u64)>,
     ring: VecDeque<(u64, u64)>,
 }
@@ -25,12 +25,12 @@ impl Rates {
         Self { at: now, next: now, bytes: None, ring: VecDeque::with_capacity(MOST) }
     }
 
-    /// When to look again.
+    /// When the counters must be read next.
     pub(super) fn next(&self) -> Instant {
         self.next
     }
 
-    /// Looks, if it is time to.
+    /// Reads the counters, if a second has passed.
     pub(super) fn look(&mut self, counters: &Counters, now: Instant) {
         let of = |way| counters.bytes.get(way);
         let (up, down) = (of(Traffic::Upload), of(Traffic::Download) + of(Traffic::Listing));
@@ -48,7 +48,7 @@ impl Rates {
                 u64::try_from(rate).unwrap_or(u64::MAX)
             };
             let fresh = (rate(bytes.0.saturating_sub(up)), rate(bytes.1.saturating_sub(down)));
-            // a second that was missed was as this one
+            // seconds that were missed get the average
             let seconds = usize::try_from(took.as_millis() / 1000).unwrap_or(MOST);
             for _ in 0..seconds.clamp(1, MOST) {
                 if self.ring.len() == MOST {
@@ -61,12 +61,12 @@ impl Rates {
         self.next = now + SECOND;
     }
 
-    /// To the server, the oldest first.
+    /// Bytes per second to the server, the oldest first.
     pub(super) fn incoming(&self) -> Vec<u64> {
         self.ring.iter().map(|(up, _)| *up).collect()
     }
 
-    /// To its clients.
+    /// Bytes per second to the clients, the oldest first.
     pub(super) fn outgoing(&self) -> Vec<u64> {
         self.ring.iter().map(|(_, down)| *down).collect()
     }

@@ -10,16 +10,16 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 /// Maximum length of a request.
 pub(super) const LONGEST: usize = 8 << 10;
 
-/// How long a connection may last, whatever has become of it.
+/// Maximum duration of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One client.
+/// The connection of a client.
 pub(super) struct Talk {
     pub(super) stream: TcpStream,
     pub(super) phase: Phase,
     pub(super) until: Instant,
     heard: Vec<u8>,
-    /// What is still to be said.
+    /// The response.
     says: Vec<u8>,
     said: usize,
 }
@@ -28,7 +28,8 @@ pub(super) struct Talk {
 pub(super) enum Phase {
     Hears,
     Says,
-    /// All is said; a close with unread bytes would take it back.
+    /// The response is sent. The connection is closed once the client has closed it, because
+    /// closing it with unread bytes would destroy the response.
     Parts,
     Over,
 }
@@ -63,7 +64,7 @@ impl Talk {
         }
     }
 
-    /// Whether the request is there, or too long already.
+    /// Reads, and returns whether the request is complete or too long.
     fn hear(&mut self) -> Result<bool, ()> {
         self.read()?;
         let ended = self.heard.windows(4).any(|bytes| bytes == b"\r\n\r\n");

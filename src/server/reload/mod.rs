@@ -1,4 +1,4 @@
-//! The settings read again while the server runs.
+//! Reading the settings again while the server runs.
 
 pub(super) mod turn;
 
@@ -13,19 +13,20 @@ use crate::config::Confine;
 use crate::rights;
 use turn::{Held, Running};
 
-/// For a file that only the sandbox hides.
-const OUTSIDE: &str = "what lies outside of the folders that the settings named at the start is \
-                       hidden by the sandbox, and takes a restart";
+/// Added to a fault that the sandbox may have caused.
+const OUTSIDE: &str = "files outside of the directories that the settings named at the start are \
+                       hidden by the sandbox; they take a restart";
 
-/// A reload waits so long for the one before it, which is less than who asked for it does.
+/// How long a reload waits for the one before it. `ftpd reload` waits longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Takes new settings over. With a fault nothing changes. The log hears what came of it.
+/// Reads the settings and applies them. If they have a fault, nothing changes. The result is
+/// logged.
 pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
-    // one after the other, so that the supervisor hears of them one after the other
+    // one at a time, so that the messages to the supervisor are in order
     let Some(mut turn) = hub.turn.wait(PATIENCE) else {
         let time = PATIENCE.as_secs();
-        let why = format!("the reload before this one has not ended within {time} s");
+        let why = format!("the previous reload has not ended within {time} s");
         log::error!("{why}; settings not reloaded");
         return Err(vec![why]);
     };
@@ -38,21 +39,20 @@ pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
                 log::warn!("{warning}");
             }
             let ended = reloaded.ended;
-            log::info!("settings reloaded; sessions of removed users that were ended: {ended}");
+            log::info!("settings reloaded; sessions of removed users ended: {ended}");
         }
         Err(faults) => {
             for fault in faults {
                 log::error!("{fault}");
             }
-            log::error!("settings not reloaded; those from before hold");
+            log::error!("settings not reloaded; the previous ones stay in effect");
         }
     }
     done
 }
 
-/// The same in a thread of its own, for whoever has other things to do: settings may lie on a
-/// disk that does not answer. One that is asked for while another one runs follows it, and
-/// stands for all that are asked for until then.
+/// Reloads in a thread of its own, because the disk with the settings may not answer. If such a
+/// reload runs already, another one follows it, however often it is asked for meanwhile.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn reload_beside(hub: &Arc<Hub>) {
     if !hub.beside.claim() {
@@ -62,7 +62,7 @@ pub(super) fn reload_beside(hub: &Arc<Hub>) {
     let work = move || {
         let mut running = Running::of(&own.beside);
         loop {
-            // told the log already
+            // the result is in the log
             drop(reload(&own));
             if !running.goes_on() {
                 return;
@@ -75,11 +75,12 @@ pub(super) fn reload_beside(hub: &Arc<Hub>) {
     }
 }
 
+/// Reads and applies the settings, or returns all faults.
 fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String>> {
     let one = |why: String| vec![why];
     let own = Arc::clone(hub);
     let loaded = rights::look_up(move || (own.source.load)());
-    let nobody = || Err(vec!["nobody reads the settings any more".to_owned()]);
+    let nobody = || Err(vec!["the thread that reads the settings has ended".to_owned()]);
     let config = loaded.unwrap_or_else(nobody).map_err(|mut faults| {
         let denied = faults.iter().any(|fault| fault.contains("Permission denied"));
         if denied && hub.started.server.process.sandbox != Confine::Off {

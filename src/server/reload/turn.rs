@@ -1,11 +1,11 @@
-//! Whose turn it is to change the settings.
+//! Makes sure that one thread at a time changes the settings.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Who may change the settings, one after the other; and what goes along with it, the number of the
+/// The right to change the settings, which one thread at a time has. With it goes the number of
 /// threads for programs of hooks.
 #[derive(Debug)]
 pub(in crate::server) struct Turn {
@@ -13,7 +13,7 @@ pub(in crate::server) struct Turn {
     take: Receiver<usize>,
 }
 
-/// One's turn, which ends on drop.
+/// The turn of a thread. Dropping it ends the turn.
 pub(in crate::server) struct Held<'a> {
     turn: &'a Turn,
     pub(in crate::server) workers: usize,
@@ -29,7 +29,8 @@ impl Default for Turn {
 }
 
 impl Turn {
-    /// Waits for it, but not for ever: settings may lie on a disk that does not answer.
+    /// Waits for the turn, but not longer than `time`: the disk with the settings may not
+    /// answer.
     pub(in crate::server) fn wait(&self, time: Duration) -> Option<Held<'_>> {
         let workers = self.take.recv_timeout(time).ok()?;
         Some(Held { turn: self, workers })
@@ -38,12 +39,12 @@ impl Turn {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // there is room, for it was taken out
+        // there is room in the channel, because the number was taken out of it
         let _ = self.turn.give.try_send(self.workers);
     }
 }
 
-/// Reloads that nobody waits for: one at a time, and one that follows.
+/// Reloads in the background: one that runs, and one that follows it.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Beside(Mutex<Stage>);
 
@@ -52,12 +53,13 @@ enum Stage {
     #[default]
     Idle,
     Runs,
-    /// Another one was asked for since.
+    /// Another reload was asked for since.
     RunsAndFollows,
 }
 
 impl Beside {
-    /// Whether the one that is asked for is to be started; else one that runs is followed by it.
+    /// Asks for a reload. Returns whether the caller must start it; otherwise the running one
+    /// is followed by another.
     pub(super) fn claim(&self) -> bool {
         let mut stage = self.stage();
         let is_first = *stage == Stage::Idle;
@@ -70,7 +72,7 @@ impl Beside {
     }
 }
 
-/// A reload that nobody waits for; over on drop.
+/// A reload in the background. Dropping it ends it.
 pub(super) struct Running<'a>(&'a Beside);
 
 impl<'a> Running<'a> {
@@ -79,7 +81,7 @@ impl<'a> Running<'a> {
         Self(beside)
     }
 
-    /// Whether another one follows.
+    /// Ends one reload, and returns whether another one follows.
     pub(super) fn goes_on(&mut self) -> bool {
         let mut stage = self.0.stage();
         let follows = *stage == Stage::RunsAndFollows;
@@ -91,7 +93,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut stage = self.0.stage();
-        // one that ended by itself is idle, and may have been followed by another thread's
+        // after its regular end it is idle, and another thread may have begun a reload
         if std::thread::panicking() || *stage == Stage::Runs {
             *stage = Stage::Idle;
         }

@@ -56,8 +56,8 @@ impl Form {
     }
 }
 
-/// All metrics as they are now, in the text format of Prometheus, version 0.0.4. Every label is a
-/// word of ours, so nothing in it needs escaping.
+/// All metrics as they are now, in the text format of Prometheus, version 0.0.4. Every label is
+/// a word of ours, so nothing in it needs escaping.
 pub(super) fn prometheus(metrics: &[&Metric], now: &Moment<'_>) -> String {
     let mut text = String::new();
     for metric in metrics {

@@ -1,4 +1,4 @@
-//! What the metrics are read from.
+//! The state of the server that the metrics are read from.
 
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::metric::{COUNT, Metric, SUM, Sample};
 use super::moment::Moment;
 
-/// All metrics: for each a number, or an object of numbers by the values of its labels, one within
-/// the other.
+/// All metrics: for each a number, or an object of numbers by the values of its labels, one
+/// within the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Numbers(Map<String, Value>);

@@ -1,5 +1,5 @@
-//! The table of metrics, from which `metrics_listen` and `ftpd stats` are read. A metric is a row
-//! here: its name, what it counts, and how it is read.
+//! The table of metrics, from which `metrics_listen` and `ftpd stats` are read. A metric is a
+//! row here: its name, what it counts, and how it is read.
 
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
@@ -44,7 +44,7 @@ metrics! {
         "Number of sessions that have begun since the start of the server.",
         |now| one(now.counters.sessions.load(Ordering::Relaxed));
     SESSIONS_TLS: Counter "ftpd_sessions_tls_total",
-        "Number of sessions whose control connection has turned to TLS.",
+        "Number of sessions whose control connection has switched to TLS.",
         |now| one(now.counters.tls.load(Ordering::Relaxed));
     TURNED_AWAY: Counter "ftpd_turned_away_total",
         "Number of clients turned away before a session, by reason; evicted: before their login, to make room for others.",
@@ -140,7 +140,8 @@ fn transfer_seconds(now: &Moment<'_>) -> Vec<Sample> {
     samples
 }
 
-/// Each bucket of Prometheus holds those before it as well.
+/// Adds the samples of a histogram. Each bucket includes those before it, as Prometheus
+/// expects.
 fn push_histogram(kind: &str, durations: &Durations, samples: &mut Vec<Sample>) {
     let label = || ("kind", kind.to_owned());
     let mut all = 0;
@@ -156,7 +157,7 @@ fn push_histogram(kind: &str, durations: &Durations, samples: &mut Vec<Sample>) 
     samples.push(Sample { suffix: COUNT, labels: vec![label()], value: all.into() });
 }
 
-/// Milliseconds as seconds.
+/// Milliseconds as a decimal number of seconds.
 fn thousandth(milliseconds: u64) -> String {
     if milliseconds.is_multiple_of(1000) {
         return (milliseconds / 1000).to_string();
