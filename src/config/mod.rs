@@ -1,6 +1,6 @@
 //! The typed settings: what `ftpd.ini` says, checked as a whole before anything is started.
 //!
-//! Uses `rights` alone, for users of the system. [`load`] reports every fault of a file in one run.
+//! Uses `rights` alone, for users of the system. [`load()`] reports every fault of a file in one run.
 //!
 //! A key is one row of [`KEYS`] and one field of the struct of its subject. The row names the
 //! kind of its value, a constant that describes and reads it.

@@ -31,7 +31,7 @@ pub struct Config {
     pub strangers_need_tls: bool,
     /// What is allowed but hardly meant, in the form of a fault.
     pub warnings: Vec<String>,
-    /// Homes that do not exist, for who serves all the same ([`load_to_serve`]).
+    /// Homes that do not exist, for who serves all the same (`load_to_serve`).
     pub absent: Vec<ConfigError>,
     /// What `[server]` says of each key, to see what has changed.
     pub(super) texts: HashMap<&'static str, String>,
