@@ -1,7 +1,7 @@
 //! The events of sessions, and all that the log says of each.
 //!
-//! What an event is called, how important it is, which members it has in JSON and how it reads
-//! as text is said by one `match`: a new event is a variant of [`Event`] and an arm of
+//! One `match` says what an event is called, how important it is, which members it has in JSON
+//! and how it reads as text: a new event is a variant of [`Event`] and an arm of
 //! [`Event::account`]. The writers know accounts only.
 
 use std::borrow::Cow;
@@ -44,7 +44,7 @@ pub enum Event<'a> {
     Renamed(&'a Path, &'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
-    /// An address or network was banned: how many seconds for (`None`: until the ban is lifted
+    /// An address or network was banned: for how many seconds (`None`: until the ban is lifted
     /// by hand), after how many failures, and what the last failure was.
     Banned(&'a str, Option<u64>, usize, &'a str),
     /// A remark for the administrator.
@@ -88,7 +88,7 @@ pub(super) struct Account<'a> {
     pub(super) level: Level,
     /// The name of the event, which is the member `event` in JSON.
     pub(super) name: &'static str,
-    /// The word under which the event is among the recent ones of the status page, if it is.
+    /// The word under which the status page lists the event, if it lists it.
     pub(super) recent: Option<&'static str>,
     /// What happened, in the order in which both forms of the log tell it.
     pub(super) parts: Vec<Part<'a>>,

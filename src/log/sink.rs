@@ -93,7 +93,7 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub(super) fn file(key: &str, path: &Path, owner: Option<&Ids>) -> io::Result<Arc<Self>> {
         let to = append_to(path, owner)?;
         let named = descriptor(path).is_none().then_some(path);
@@ -113,7 +113,7 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub(super) fn stderr() -> io::Result<Arc<Self>> {
         let to = io::stderr().as_fd().try_clone_to_owned().map(File::from)?;
         Ok(Self::enter("standard error".to_owned(), Outlet::new(to)))

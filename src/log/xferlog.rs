@@ -24,7 +24,7 @@ impl TransferLog {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
         Sink::file("transfer_log", path, owner).map(Self)
     }

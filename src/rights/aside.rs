@@ -2,9 +2,9 @@
 //!
 //! The C library looks up names of users and hosts in files of `/etc`, which may be replaced
 //! while the server runs, and loads modules for it when it needs them. A sandbox allows a file
-//! and not the next one of its name, so a thread that does lookups must be allowed to read all
-//! of `/etc`. The threads that serve clients are not: they hand their lookups to a thread with
-//! a sandbox of its own, which may only read.
+//! and not another one that replaces it, so a thread that does lookups must be allowed to read
+//! all of `/etc`. The threads that serve clients are not: they hand their lookups to a thread
+//! with a sandbox of its own, which may only read.
 
 use std::io::{Error, Result};
 use std::sync::OnceLock;

@@ -19,7 +19,7 @@ use super::walk::{Target, Trust, Walk};
 ///
 /// # Errors
 ///
-/// The system's, or that the path leads over a link that root does not follow.
+/// When the system refuses, or when the path leads over a link that root does not follow.
 pub fn make_folder(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     if geteuid().is_root() {
         return make_as_root(path, to);

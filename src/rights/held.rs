@@ -40,7 +40,8 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's; or, for root, that the path leads over a link that root does not follow.
+    /// When the system refuses; or, for root, when the path leads over a link that root does
+    /// not follow.
     pub fn find(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         if geteuid().is_root() {
@@ -76,7 +77,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn with_extension(&self, extension: &str) -> io::Result<Self> {
         let name = Path::new(&self.name).with_extension(extension).into_os_string();
         let (folder, at) = (self.folder.try_clone()?, self.at.clone());
@@ -87,7 +88,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn open_folder(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(openat(&self.folder, ".", flags, Mode::empty()).map(File::from)?)
@@ -97,7 +98,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn beside(&self, wanted: impl Fn(&OsStr) -> bool) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for entry in Dir::read_from(self.open_folder()?)? {
@@ -116,8 +117,8 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's, or that root refuses the file: it is a link, not a plain file, or has a
-    /// second name, in a directory that others may change.
+    /// When the system refuses, or when root refuses the file: it is a link, not a plain file,
+    /// or has a second name, in a directory that others may change.
     pub fn open(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
         let extra = match self.target {
             Target::Any | Target::Descriptor => OFlags::empty(),
@@ -143,7 +144,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn remove(&self) -> io::Result<()> {
         Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?)
     }
@@ -152,7 +153,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn remove_folder(&self) -> io::Result<()> {
         Ok(unlinkat(&self.folder, &self.name, AtFlags::REMOVEDIR)?)
     }
@@ -161,7 +162,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn rename_to(&self, other: &Self) -> io::Result<()> {
         Ok(renameat(&self.folder, &self.name, &other.folder, &other.name)?)
     }
@@ -170,7 +171,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn hand_over(&self, to: &Ids) -> io::Result<()> {
         let (user, group) = (Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -181,7 +182,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// When the system refuses.
     pub fn make_folder(&self, mode: u32) -> io::Result<OwnedFd> {
         mkdirat(&self.folder, &self.name, Mode::from_raw_mode(mode))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -259,7 +260,7 @@ fn refused(stat: &Stat, user: Option<&Ids>) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// The system's, or that the path leads over a link that root does not follow.
+/// When the system refuses, or when the path leads over a link that root does not follow.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
@@ -270,7 +271,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// The system's, or that the path leads over a link that root does not follow.
+/// When the system refuses, or when the path leads over a link that root does not follow.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = Held::find(path)?.open(OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
     let meta = file.metadata()?;
@@ -285,7 +286,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// In words that follow the quoted path.
+/// A message that continues a sentence which begins with the quoted path.
 pub fn may_follow(path: &Path, user: Option<&Ids>) -> Result<(), String> {
     let Ok(path) = std::path::absolute(path) else { return Ok(()) };
     let found = Walk::new(&path).and_then(|walk| walk.find(no_folder)).map(Held::from);

@@ -38,7 +38,7 @@ pub use thread::{
 ///
 /// # Errors
 ///
-/// The system's.
+/// When the system refuses.
 pub fn hand_over(file: impl AsFd, to: Option<&Ids>) -> io::Result<()> {
     match to.filter(|_| geteuid().is_root()) {
         Some(ids) => fchown(file, Some(ids.uid), Some(ids.gid)),

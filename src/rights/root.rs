@@ -111,7 +111,7 @@ const FILES: CapabilitySet =
 ///
 /// # Errors
 ///
-/// The system's.
+/// When the system refuses.
 pub fn shed(keep: Keep, programs: bool) -> io::Result<Vec<String>> {
     let keep = FILES | keep.capabilities();
     if !programs {
@@ -135,8 +135,9 @@ fn is(ids: &Ids) -> bool {
         && getresgid().is_ok_and(|now| [now.real, now.effective, now.saved] == [gid; 3])
 }
 
-/// Proves that root cannot be had back, by trying. The groups are checked only if they were
-/// changed: a process that was the user from the start keeps the groups it was started with.
+/// Proves that the process cannot become root again, by trying. The groups are checked only if
+/// they were changed: a process that was the user from the start keeps the groups it was
+/// started with.
 fn prove(ids: &Ids, changed: bool) -> io::Result<()> {
     let got_back = setuid(Uid::from_raw(0)).is_ok()
         || setresuid(Uid::from_raw(ids.uid), Uid::from_raw(0), Uid::from_raw(0)).is_ok()

@@ -48,7 +48,7 @@ pub struct Acting {
 ///
 /// # Errors
 ///
-/// The system's.
+/// When the system refuses.
 pub fn settle() -> io::Result<()> {
     let _ = OWN.set(Identity::now()?);
     Ok(())
@@ -201,7 +201,7 @@ pub struct Lent(Option<CapabilitySets>);
 ///
 /// # Errors
 ///
-/// The system's.
+/// When the system refuses.
 pub fn lend_switch() -> io::Result<Lent> {
     if geteuid().is_root() {
         return Ok(Lent(None));
