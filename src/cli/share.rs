@@ -1,14 +1,10 @@
 //! `ftpd share`: serves a directory without a settings file.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
 use ring::error::Unspecified;
@@ -16,13 +12,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tempfile::TempDir;
 
 use super::arguments::{Arguments, Word};
+use super::bars::Screen;
 use super::outcome::Stop;
-use super::print::{complain, say};
-use super::screen::{per_second, size, transfer};
+use super::print::say;
 use super::serve;
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
-use crate::server::protocol::SessionView;
 use crate::server::{Order, Server, SettingsSource, Supervisor};
 
 /// The letters of a password. They cannot be confused with one another.
@@ -36,9 +31,6 @@ const PORT: u16 = 2121;
 
 /// Log filters: what clients do is logged, but not how the server is set up.
 const FILTERS: &str = "info,ftpd::server=warn";
-
-/// Time between two updates of the progress bars.
-const EVERY: Duration = Duration::from_millis(500);
 
 /// The arguments.
 struct Share {
@@ -250,95 +242,4 @@ fn password() -> Result<String, Unspecified> {
     SystemRandom::new().fill(&mut bytes)?;
     let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
     Ok(bytes.iter().filter_map(letter).collect())
-}
-
-/// Standard error: the lines of the log and, below them, a progress bar for each transfer.
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Drawn>>);
-
-/// The progress bars on the terminal.
-#[derive(Default)]
-struct Drawn {
-    lines: usize,
-    text: String,
-}
-
-impl Screen {
-    /// Starts a thread that updates the progress bars.
-    #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
-    fn follow(&self, sessions: impl Fn() -> Vec<SessionView> + Send + 'static) {
-        let screen = self.clone();
-        let mut before = HashMap::new();
-        let mut at = Instant::now();
-        let draw = move || {
-            loop {
-                thread::sleep(EVERY);
-                let (text, bytes) = bars(&sessions(), &before, at.elapsed());
-                (before, at) = (bytes, Instant::now());
-                // this fails if the terminal is gone
-                let _ = screen.drawn().replace(text);
-            }
-        };
-        if let Err(why) = thread::Builder::new().name("bars".to_owned()).spawn(draw) {
-            complain(&format!("ftpd: cannot show progress: {why}"));
-        }
-    }
-
-    fn drawn(&self) -> MutexGuard<'_, Drawn> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A line for each transfer, and the bytes of each.
-fn bars(
-    sessions: &[SessionView],
-    before: &HashMap<u64, u64>,
-    since: Duration,
-) -> (String, HashMap<u64, u64>) {
-    let (columns, rows) = size(io::stderr());
-    let (mut text, mut bytes) = (String::new(), HashMap::new());
-    for session in sessions {
-        let Some(of) = &session.transfer else { continue };
-        let (id, now) = (session.id, of.bytes);
-        let earlier = before.get(&id).copied().unwrap_or_default().min(now);
-        if bytes.len() + 1 < rows {
-            let rate = per_second(now - earlier, since.as_secs_f64());
-            text.push_str(&transfer(of, rate, columns));
-            text.push('\n');
-        }
-        bytes.insert(id, now);
-    }
-    (text, bytes)
-}
-
-impl Drawn {
-    fn replace(&mut self, text: String) -> io::Result<()> {
-        if text == self.text {
-            return Ok(());
-        }
-        let out = self.above(text.as_bytes());
-        (self.lines, self.text) = (text.lines().count(), text);
-        io::stderr().write_all(&out)
-    }
-
-    /// The bytes that clear the progress bars and write `bytes` in their place.
-    fn above(&self, bytes: &[u8]) -> Vec<u8> {
-        let up =
-            if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };
-        [up.as_bytes(), bytes].concat()
-    }
-}
-
-impl Write for Screen {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let drawn = self.drawn();
-        let mut out = drawn.above(line);
-        out.extend_from_slice(drawn.text.as_bytes());
-        io::stderr().write_all(&out)?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
