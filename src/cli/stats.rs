@@ -10,7 +10,7 @@ use super::arguments::Arguments;
 use super::outcome::Stop;
 use super::print::say;
 use super::screen::{binary, clock, safe};
-use crate::control::{Kind, Traffic};
+use crate::control::{Countable, Traffic};
 use crate::log;
 use crate::server::protocol::{Statistics, Stats};
 use crate::server::stats::{self, Metric};

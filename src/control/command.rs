@@ -11,7 +11,7 @@ use super::arg::choice::{self, TransferType};
 use super::arg::options::Options;
 use super::arg::text::{self, Pathname};
 use super::arg::time::{self, Moment, TimedPath, TimedPaths};
-use super::counters::Traffic;
+use super::kinds::Traffic;
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 use crate::data::listing::Facts;

@@ -335,7 +335,7 @@ impl Connection {
             if stop.is_soon() {
                 return Err(failed("server is stopping"));
             }
-            // if the stop made it ready, the next round notices
+            // the next round checks everything, whatever became ready
             tls::wait([Some(channel.wanted(want)), Some(Awaited::readable(stop))], Some(left));
         }
         self.channel = channel;

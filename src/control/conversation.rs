@@ -147,7 +147,7 @@ impl Session {
             if is_noise {
                 self.blame(Offence::Tls);
             }
-            // the handshake of a session that must make room was not waited for
+            // the handshake of a session that had to make room was cut short
             let ended = self.live.ended().map(str::to_owned);
             return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
         }

@@ -4,176 +4,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::kinds::{Away, Countable, LoginResult, Outcome, Reason, Traffic};
 use super::offence::Offence;
 use super::since::Since;
-use crate::auth::AuthError;
-use crate::data::{DataError, Interrupt};
-use crate::log::Way;
-
-/// A set of things that are counted separately, each with the word that it is shown under.
-pub trait Kind: Copy + PartialEq + 'static {
-    /// All of them, in the order in which they are shown.
-    const ALL: &'static [Self];
-
-    /// The word, in lower case.
-    fn word(self) -> &'static str;
-}
-
-/// Defines kinds with their words, one per row.
-macro_rules! kinds {
-    ($(#[$about:meta])* $name:ident: $($kind:ident = $word:literal,)*) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $(#[doc = concat!("`", $word, "`.")] $kind,)*
-        }
-
-        impl Kind for $name {
-            const ALL: &'static [Self] = &[$(Self::$kind,)*];
-
-            fn word(self) -> &'static str {
-                match self { $(Self::$kind => $word,)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// Why a client was turned away.
-    Away:
-    Server = "max_cons",
-    Address = "max_per_ip",
-    Banned = "banned",
-    Evicted = "evicted",
-    Worker = "no_worker",
-    Files = "no_files",
-}
-
-kinds! {
-    /// How a login ended.
-    LoginResult:
-    Good = "good",
-    User = "no_such_user",
-    Password = "wrong_password",
-    Certificate = "wrong_certificate",
-    Address = "not_from_there",
-    Sessions = "max_per_user",
-    Busy = "busy",
-}
-
-kinds! {
-    /// Why a command was refused.
-    Reason:
-    Syntax = "syntax",
-    Login = "not_logged_in",
-    Permission = "permission",
-    Missing = "not_found",
-    Space = "no_space",
-    Port = "no_passive_port",
-    Data = "no_data_connection",
-    Tls = "tls",
-    Other = "other",
-}
-
-kinds! {
-    /// What a command moves over a data connection.
-    Traffic:
-    Upload = "upload",
-    Download = "download",
-    Listing = "listing",
-}
-
-kinds! {
-    /// How a transfer ended.
-    Outcome:
-    Complete = "complete",
-    Aborted = "aborted",
-    Lost = "lost",
-    Stalled = "stalled",
-    Disk = "disk",
-    Stopped = "stopped",
-    Ended = "ended_by_administrator",
-}
-
-impl Kind for Offence {
-    const ALL: &'static [Self] =
-        &[Self::Login, Self::Http, Self::Noise, Self::Tls, Self::Endless, Self::Refused];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Http => "http",
-            Self::Noise => "not_ftp",
-            Self::Tls => "not_tls",
-            Self::Endless => "endless_line",
-            Self::Refused => "refused_commands",
-        }
-    }
-}
-
-impl Traffic {
-    /// Returns the direction in which the bytes move.
-    pub fn way(self) -> Way {
-        match self {
-            Self::Upload => Way::Up,
-            Self::Download | Self::Listing => Way::Down,
-        }
-    }
-}
-
-impl From<AuthError> for LoginResult {
-    fn from(why: AuthError) -> Self {
-        match why {
-            AuthError::UnknownUser | AuthError::Disabled | AuthError::Expired => Self::User,
-            AuthError::WrongPassword => Self::Password,
-            AuthError::NoCertificate => Self::Certificate,
-            AuthError::NotFromHere => Self::Address,
-            AuthError::TooManySessions => Self::Sessions,
-            AuthError::Busy => Self::Busy,
-        }
-    }
-}
-
-impl From<Option<&DataError>> for Outcome {
-    fn from(why: Option<&DataError>) -> Self {
-        match why {
-            None => Self::Complete,
-            Some(why) => match why {
-                DataError::Interrupted(Interrupt::Abort) => Self::Aborted,
-                DataError::Interrupted(Interrupt::Stopped) => Self::Stopped,
-                DataError::Interrupted(Interrupt::Ended(_)) => Self::Ended,
-                DataError::Stalled => Self::Stalled,
-                DataError::Read(_) | DataError::Write(_) | DataError::Shortened => Self::Disk,
-                DataError::Interrupted(Interrupt::ControlLost)
-                | DataError::Lost(_)
-                | DataError::NoPort
-                | DataError::NoAddress
-                | DataError::CannotListen(_)
-                | DataError::NeverCame(_)
-                | DataError::NeverUsed(_)
-                | DataError::CannotConnect(_)
-                | DataError::NotClosed
-                | DataError::Handshake(_)
-                | DataError::LevelChanged
-                | DataError::OtherCertificate
-                | DataError::NotResumed => Self::Lost,
-            },
-        }
-    }
-}
+use crate::data::DataError;
 
 /// Counts things by kind.
 #[derive(Debug)]
 pub struct Tally<K>(Vec<AtomicU64>, std::marker::PhantomData<K>);
 
-impl<K: Kind> Default for Tally<K> {
+impl<K: Countable> Default for Tally<K> {
     fn default() -> Self {
         let zero = |_| AtomicU64::new(0);
         Self(K::ALL.iter().map(zero).collect(), std::marker::PhantomData)
     }
 }
 
-impl<K: Kind> Tally<K> {
+impl<K: Countable> Tally<K> {
     /// Counts one more.
     pub fn count(&self, kind: K) {
         self.add(kind, 1);

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use super::command::Verb;
-use super::counters::{Meter, Traffic};
+use super::counters::Meter;
 use super::ear::Ear;
+use super::kinds::Traffic;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::state::{Resumption, Setup};

@@ -21,6 +21,7 @@ mod dispatch;
 mod dtp;
 mod ear;
 mod hooks;
+mod kinds;
 mod live;
 mod offence;
 mod refusal;
@@ -32,9 +33,8 @@ mod verbs;
 mod why;
 
 pub use conversation::{Parting, TurnedAway, turn_away};
-pub use counters::{
-    Away, BOUNDS, Counters, Durations, Kind, LoginResult, Outcome, Reason, Tally, Traffic,
-};
+pub use counters::{BOUNDS, Counters, Durations, Tally};
+pub use kinds::{Away, Countable, LoginResult, Outcome, Reason, Traffic};
 pub use live::{Live, Sight, Stranger, Underway};
 pub use offence::{Guard, Guess, Offence};
 pub use session::{Session, canonical};

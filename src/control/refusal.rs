@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::counters::Reason;
+use super::kinds::Reason;
 use super::reply::{Code, Reply};
 use super::syntax::SyntaxError;
 use crate::auth::AuthError;
@@ -255,7 +255,7 @@ fn syntax(why: SyntaxError) -> Reply {
 fn file_system(why: &FsError) -> Reply {
     let (code, text) = match why {
         FsError::BadOffset(fits) => {
-            let text = format!("Restart offset does not fit, use {fits}");
+            let text = format!("Restart offset does not fit, {fits} would fit");
             return Reply::new(Code::BadRestart, text);
         }
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),

@@ -49,7 +49,7 @@ pub fn why(
     action: Option<&str>,
 ) -> Result<Vec<Verdict>, String> {
     let shown = crate::log::escaped(name);
-    let (_, user) = config.user(name).ok_or_else(|| format!("no such user: '{shown}'"))?;
+    let (_, user) = config.user(name).ok_or_else(|| format!("there is no user '{shown}'"))?;
     let path = VirtualPath::root().join(path);
     let actions: Vec<_> = match action {
         None => ACTIONS.iter().take(USUAL).collect(),

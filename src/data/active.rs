@@ -26,7 +26,7 @@ pub fn connect(
     watch: &mut dyn Watch,
     patience: Option<Duration>,
 ) -> Result<DataConnection, DataError> {
-    let socket = begin(to, local).map_err(DataError::CannotConnect)?;
+    let socket = start_connecting(to, local).map_err(DataError::CannotConnect)?;
     let until = patience.map(|patience| Instant::now() + patience);
     let connected = Some(Awaited::writable(&socket));
     match wait(watch, &Progress::start(), connected, until)? {
@@ -53,7 +53,7 @@ pub fn may_leave_from(port: u16) -> io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "data sockets are this room's")]
-fn begin(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
+fn start_connecting(to: SocketAddr, local: SocketAddr) -> io::Result<Socket> {
     let socket = bound(local)?;
     unpace_within(&socket, local.ip(), to.ip());
     match socket.connect(&to.into()) {

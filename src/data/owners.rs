@@ -27,20 +27,20 @@ const MOST: usize = 1024;
 impl Owners {
     /// Returns the name of a user, or its number if it has none.
     pub fn user(&self, uid: u32) -> String {
-        named(&self.users, uid, || {
+        cached(&self.users, uid, || {
             look_up(move || User::from_uid(Uid::from_raw(uid)))?.ok()?.map(|user| user.name)
         })
     }
 
     /// Returns the name of a group, or its number if it has none.
     pub fn group(&self, gid: u32) -> String {
-        named(&self.groups, gid, || {
+        cached(&self.groups, gid, || {
             look_up(move || Group::from_gid(Gid::from_raw(gid)))?.ok()?.map(|group| group.name)
         })
     }
 }
 
-fn named(names: &Mutex<Names>, id: u32, look_up: impl FnOnce() -> Option<String>) -> String {
+fn cached(names: &Mutex<Names>, id: u32, look_up: impl FnOnce() -> Option<String>) -> String {
     let lock = || names.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((name, since)) = lock().get(&id)
         && since.elapsed() < LIFETIME

@@ -353,7 +353,7 @@ fn a_user_with_a_full_queue_waits_before_the_150_and_others_do_not() {
     drop(data);
     server.wait_for_log("commands of bob wait for them");
     assert!(server.wait_for_log("STOR \"").contains("complete"));
-    server.wait_for_log("refused: too many events of this user wait");
+    server.wait_for_log("refused: too many events of this user are waiting");
     // his other sessions as well, and every way to upload
     let mut other = Client::bob(&server);
     for command in ["APPE more", "STOU"] {

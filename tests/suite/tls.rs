@@ -852,7 +852,7 @@ mod attacks {
         client.expect(421);
         client.expect_close();
         eventually("each is in the log", || {
-            server.log().matches("clear text behind AUTH").count() == 6
+            server.log().matches("clear text after AUTH").count() == 6
         });
         assert!(!server.has("pwned"));
         // a server that goes on in clear text obeys, as it does after any refusal

@@ -9,7 +9,7 @@ use crate::config::{self, Occasion};
 use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
 use crate::control::command::Verb;
-use crate::control::counters::LoginResult;
+use crate::control::kinds::LoginResult;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::{Occasion, Rate};
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
-use crate::control::counters::Traffic;
+use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;

@@ -309,17 +309,17 @@ pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
 mod word {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::control::Kind;
+    use crate::control::Countable;
 
     #[expect(clippy::ref_option, reason = "serde gives the member as it is")]
-    pub(super) fn serialize<K: Kind, S: Serializer>(
+    pub(super) fn serialize<K: Countable, S: Serializer>(
         kind: &Option<K>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        kind.map(Kind::word).serialize(serializer)
+        kind.map(Countable::word).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'d, K: Kind, D: Deserializer<'d>>(
+    pub(super) fn deserialize<'d, K: Countable, D: Deserializer<'d>>(
         deserializer: D,
     ) -> Result<Option<K>, D::Error> {
         let word = Option::<String>::deserialize(deserializer)?;

@@ -8,7 +8,7 @@ use serde_json::Number;
 
 use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
-use crate::control::{BOUNDS, Durations, Kind, Tally, Traffic};
+use crate::control::{BOUNDS, Countable, Durations, Tally, Traffic};
 
 /// Makes a constant of each row, by which `ftpd stats` asks for it, and the list of all.
 macro_rules! metrics {
@@ -97,7 +97,7 @@ fn one(value: impl Into<Number>) -> Vec<Sample> {
 }
 
 /// A metric with one label, the kind of what is counted.
-fn by<K: Kind>(label: &'static str, tally: &Tally<K>) -> Vec<Sample> {
+fn by<K: Countable>(label: &'static str, tally: &Tally<K>) -> Vec<Sample> {
     let row = |kind: &K| sample(vec![(label, kind.word().to_owned())], tally.get(*kind));
     K::ALL.iter().map(row).collect()
 }
@@ -123,8 +123,8 @@ fn running(now: &Moment<'_>) -> Vec<Sample> {
 fn transfers(now: &Moment<'_>) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (way, outcomes) in Traffic::ALL.iter().zip(&now.counters.outcomes) {
-        for outcome in Kind::ALL {
-            let result = ("result", Kind::word(*outcome).to_owned());
+        for outcome in Countable::ALL {
+            let result = ("result", Countable::word(*outcome).to_owned());
             let labels = vec![("kind", way.word().to_owned()), result];
             samples.push(sample(labels, outcomes.get(*outcome)));
         }

@@ -31,7 +31,7 @@ pub(crate) fn list(
     path: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Argument { path, typed, options } = read(user, path);
+    let Argument { path, typed, options } = read_argument(user, path);
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let style = Style::Long(LongStyle::new(&session.shared, base(&walk, &path, &typed)));
     send(session, verb, &path, Lines { walk, style })
@@ -44,7 +44,7 @@ pub(crate) fn names(
     path: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Argument { path, typed, options } = read(user, path);
+    let Argument { path, typed, options } = read_argument(user, path);
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
         // with `d`, a link itself is listed, wherever it leads
@@ -111,7 +111,7 @@ pub(crate) fn stat(
         return Err(Refusal::ListingInClear);
     }
     let user = session.user()?;
-    let Argument { path, typed, options } = read(user, Some(path));
+    let Argument { path, typed, options } = read_argument(user, Some(path));
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let mut base = base(&walk, &path, &typed);
     if base.first().is_some_and(u8::is_ascii_digit) {
@@ -152,7 +152,7 @@ struct Argument {
 }
 
 /// Reads an argument. Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
-fn read(user: &User, path: Option<&Pathname>) -> Argument {
+fn read_argument(user: &User, path: Option<&Pathname>) -> Argument {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
     Argument { path: user.cwd.join(typed), typed: typed.to_vec(), options }
