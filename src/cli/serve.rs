@@ -69,7 +69,7 @@ fn missing_rights(config: &Config) -> Vec<String> {
     let user = config.server.process.user.iter();
     let user = user.filter_map(|ids| Some(fault(ids, &rights::may_become(ids).err()?)));
     let acting = config.acting().filter(|_| !rights::can_act());
-    let acting = acting.map(|ids| fault(ids, "takes a start as root"));
+    let acting = acting.map(|ids| fault(ids, "requires a start as root"));
     let mut faults: Vec<_> = user.chain(acting).collect();
     faults.sort();
     faults

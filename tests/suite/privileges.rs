@@ -854,7 +854,7 @@ mod acting {
             chown(dir.path().join(path), Some(NOBODY), None).unwrap();
         }
         let (code, err) = super::without_root::nobody(&[], dir.path());
-        let wanted = "ftpd.ini:6: [user:bob] run_as: '7' takes a start as root\n";
+        let wanted = "ftpd.ini:6: [user:bob] run_as: '7' requires a start as root\n";
         assert_eq!((code, err.as_str()), (78, wanted));
 
         let server = as_nobody().start();
