@@ -1,6 +1,7 @@
 //! Checks a password against a hash, and makes hashes.
 //!
-//! Costly on purpose, in time and in memory; so `workers` alone calls it while the server runs.
+//! Both take much time and memory on purpose, so while the server runs only `workers` checks
+//! passwords.
 
 use std::io;
 
@@ -13,24 +14,25 @@ use yescrypt::Yescrypt;
 
 use crate::config::{Hash, Scheme};
 
-/// What crypt(3) takes. Some kinds take time that grows with the square of the length.
+/// Maximum length of a password in bytes, as in crypt(3). For some schemes the time of a check grows
+/// with the square of the length.
 const LONGEST: usize = 512;
 
-/// Blocks of memory that are asked for at least, 1 KiB each. An area of more than 32 MiB goes
-/// back to the system as soon as it is free, and what is not written to takes no memory; a
-/// smaller one would be kept by the allocator, once for each thread.
+/// Minimum number of blocks of 1 KiB to allocate for a check. An area of more than 32 MiB is
+/// returned to the system as soon as it is freed, and pages that are not written to take no memory.
+/// The allocator would keep a smaller area, once for each thread.
 const ROOM: usize = 33 << 10;
 
-/// Bytes of salt and hash of what is made here.
+/// Length of the salt of a new hash, in bytes.
 const SALT: usize = 16;
 
-/// Whether the password is the one that the hash was made of.
+/// Returns whether the hash was made from the password.
 ///
 /// # Errors
 ///
-/// When that cannot be said; in words for the log.
+/// When the check fails; the text is for the log.
 pub(super) fn check(hash: &Hash, password: &[u8]) -> Result<bool, String> {
-    // C takes a NUL for the end, so that two passwords would be one
+    // crypt(3) ends a password at a NUL, so two different ones would be equal
     let fits = password.len() <= LONGEST && !password.contains(&0);
     let password = password.get(..LONGEST).unwrap_or(password);
     let text = hash.expose();
@@ -73,7 +75,7 @@ fn argon2id(text: &str, password: &[u8]) -> Result<bool, String> {
 ///
 /// # Errors
 ///
-/// When the system has no random bytes, or the password is longer than could be checked.
+/// When the system has no random bytes, or the password is too long or has a NUL.
 pub fn make(password: &[u8]) -> io::Result<String> {
     if password.is_empty() || password.len() > LONGEST || password.contains(&0) {
         let why = format!("a password has 1 to {LONGEST} bytes and no NUL");

@@ -1,8 +1,8 @@
-//! When each user has logged in last, for `ftpd users`.
+//! The time of each user's last login, for `ftpd users`.
 //!
-//! A login only writes it down in memory. The server lets it be saved to `logins` in `state_dir`
-//! from time to time and at its end, so that no login waits for a disk; a crash costs the last
-//! minute. A line of the file is `seconds.nanoseconds address name`.
+//! A login is noted in memory only. The server saves the notes to the file `logins` in `state_dir`
+//! from time to time and at its end, so that no login waits for a disk; a crash loses those of the
+//! last minute. A line of the file is `seconds.nanoseconds address name`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,113 +16,113 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-/// The last logins of a server.
+/// The last login of each user of a server.
 #[derive(Debug)]
 pub struct Logins {
     dir: Option<PathBuf>,
-    state: Mutex<State>,
+    notes: Mutex<Notes>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Notes {
     known: BTreeMap<String, LastLogin>,
     changed: bool,
     saved: Option<Instant>,
-    /// There was a file, so that one that is missing was removed.
+    /// Whether the file existed, so that a missing file has been removed by somebody.
     on_disk: bool,
-    /// The log has been told that it cannot be saved.
+    /// Whether the log has a warning that the file cannot be written.
     failed: bool,
 }
 
-/// One of them.
+/// When and from where a user last logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastLogin {
-    /// When.
+    /// The time of the login.
     pub at: SystemTime,
-    /// Where from.
+    /// The address of the client.
     pub address: IpAddr,
 }
 
 const NAME: &str = "logins";
 const NEW: &str = "logins.new";
 
-/// How long to wait for another server that writes, and how often to look.
+/// How long to wait for another server that is writing the file, and how often to try again.
 const PATIENCE: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(10);
 
-/// The file is not written more often.
+/// The file is not written more often than this.
 const SELDOM: Duration = Duration::from_secs(60);
 
 impl Logins {
-    /// With those of earlier servers. Without a directory nothing is kept.
+    /// Reads the logins that earlier servers have saved. Without a directory nothing is kept.
     pub fn start(dir: Option<&Path>) -> Self {
         let known = dir.map(last_logins).transpose().ok().flatten().unwrap_or_default();
         let on_disk = !known.is_empty();
-        let state = State { known, changed: false, saved: None, on_disk, failed: false };
-        Self { dir: dir.map(Path::to_owned), state: Mutex::new(state) }
+        let notes = Notes { known, changed: false, saved: None, on_disk, failed: false };
+        Self { dir: dir.map(Path::to_owned), notes: Mutex::new(notes) }
     }
 
-    /// A user has logged in.
+    /// Notes that a user has logged in.
     pub fn note(&self, name: &str, address: IpAddr) {
         if self.dir.is_none() {
             return;
         }
         let last = LastLogin { at: SystemTime::now(), address };
-        let mut state = self.state();
-        match state.known.get_mut(name) {
+        let mut notes = self.notes();
+        match notes.known.get_mut(name) {
             Some(known) => *known = last,
-            None => drop(state.known.insert(name.to_owned(), last)),
+            None => drop(notes.known.insert(name.to_owned(), last)),
         }
-        state.changed = true;
+        notes.changed = true;
     }
 
-    /// Saves what is new, unless that was done a moment ago; `now`: even then.
+    /// Saves new logins, unless the file was written less than a minute ago. `now`: even then.
     pub fn save(&self, now: bool) {
         let Some(dir) = &self.dir else { return };
-        let mut state = self.state();
-        let is_due = now || state.saved.is_none_or(|saved| saved.elapsed() >= SELDOM);
-        if !state.changed || !is_due {
+        let mut notes = self.notes();
+        let is_due = now || notes.saved.is_none_or(|saved| saved.elapsed() >= SELDOM);
+        if !notes.changed || !is_due {
             return;
         }
-        let known = state.known.clone();
-        (state.changed, state.saved) = (false, Some(Instant::now()));
-        drop(state);
+        let known = notes.known.clone();
+        (notes.changed, notes.saved) = (false, Some(Instant::now()));
+        drop(notes);
         let written = write(dir, known);
-        let mut state = self.state();
+        let mut notes = self.notes();
         match written {
             Ok(merged) => {
-                (state.failed, state.on_disk) = (false, true);
-                merge(&mut state.known, merged);
+                (notes.failed, notes.on_disk) = (false, true);
+                merge(&mut notes.known, merged);
             }
             Err(why) => {
-                state.changed = true;
-                if !std::mem::replace(&mut state.failed, true) {
-                    log::warn!("state_dir {}: {why}; last logins are not kept", dir.display());
+                notes.changed = true;
+                if !std::mem::replace(&mut notes.failed, true) {
+                    log::warn!("state_dir {}: cannot save last logins: {why}", dir.display());
                 }
             }
         }
     }
 
-    /// Writes the file again if it was removed. To be called each second.
+    /// Writes the file again if somebody has removed it. The server calls this each second.
     pub fn look_after_file(&self) {
         let Some(dir) = &self.dir else { return };
         let is_gone = || dir.join(NAME).symlink_metadata().is_err();
-        if self.state().on_disk && is_gone() {
-            self.state().changed = true;
+        if self.notes().on_disk && is_gone() {
+            self.notes().changed = true;
             self.save(true);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a server has saved in its `state_dir`.
+/// Reads the last logins that a server has saved in its `state_dir`. A missing file is empty.
 ///
 /// # Errors
 ///
-/// When it cannot be read; that there is nothing is none.
+/// When the file cannot be read.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
@@ -158,7 +158,7 @@ fn read_line(line: &str) -> Option<(String, LastLogin)> {
     Some((words.next()?.to_owned(), LastLogin { at, address }))
 }
 
-/// Of two logins of one user, the newest stays.
+/// Adds `others` to `known`; of two logins of one user, the newer one is kept.
 fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastLogin>) {
     for (name, other) in others {
         let last = known.entry(name).or_insert(other);
@@ -168,8 +168,8 @@ fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastL
     }
 }
 
-/// A new file, put in place when it is whole. Another server, which is stopping perhaps, may have
-/// written to it since: those logins are kept, and returned with the others.
+/// Writes a new file and renames it into place. Another server, which may be stopping, may have
+/// written to the old file in between: its logins are kept, and returned with the others.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn write(
     dir: &Path,
@@ -180,7 +180,7 @@ fn write(
     merge(&mut known, last_logins(dir).unwrap_or_default());
     let text: String = known.iter().filter_map(|(name, last)| line(name, last)).collect();
     let new = dir.join(NEW);
-    // what a crash has left, or somebody has put there to lead the server elsewhere
+    // left by a crash, or a link by which somebody wants the server to write elsewhere
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
@@ -188,8 +188,8 @@ fn write(
     Ok(known)
 }
 
-/// The turn to write: a lock on the folder, given back on drop. Without one where the file system
-/// knows no locks.
+/// Locks the directory for writing; the lock ends on drop. Returns `None` where the file system
+/// does not support locks.
 #[expect(clippy::disallowed_methods, reason = "the server's own folder, not a served one")]
 fn turn(dir: &Path) -> io::Result<Option<File>> {
     let folder = File::open(dir)?;
@@ -198,7 +198,9 @@ fn turn(dir: &Path) -> io::Result<Option<File>> {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Some(folder)),
             Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(BREATH),
-            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another server locks it")),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::other("another server holds the lock"));
+            }
             Err(_) => return Ok(None),
         }
     }

@@ -1,5 +1,5 @@
-//! Who a client is: names and passwords, where logins may come from, how many sessions a user may
-//! have, and when each was here last.
+//! Logins: names and passwords, the addresses that may log in, the number of sessions of each user,
+//! and the time of the last login.
 
 mod hash;
 mod logins;
@@ -19,7 +19,7 @@ pub use hash::make as hash_of;
 pub use logins::{LastLogin, Logins, last_logins};
 pub use workers::{Passwords, Patience};
 
-/// The users of the server, and the sessions each of them has.
+/// The users of the server, and how many sessions each of them has.
 #[derive(Debug)]
 pub struct Users {
     config: Arc<Config>,
@@ -28,17 +28,18 @@ pub struct Users {
     decoys: Decoys,
 }
 
-/// What is checked for users whom there are not.
+/// Hashes against which the password is checked when the user does not exist, so that the time of
+/// the answer does not tell.
 #[derive(Debug)]
 struct Decoys {
     hashes: Vec<Hash>,
     pick: RandomState,
 }
 
-/// Who is here, by name; it outlives the settings.
+/// The users that have sessions, by name. It is kept when the settings are reloaded.
 type Seats = Mutex<HashMap<String, Seat>>;
 
-/// What the sessions of one user share.
+/// What all sessions of one user share.
 #[derive(Debug)]
 struct Seat {
     sessions: usize,
@@ -46,56 +47,56 @@ struct Seat {
     download: Arc<Rate>,
 }
 
-/// A user that has logged in. The seat is given back on drop.
+/// A user who has logged in. On drop the session is no longer counted.
 #[derive(Debug)]
 pub struct Account {
-    /// The name.
+    /// The name of the user, as the settings spell it.
     pub name: String,
-    /// What `[user:NAME]` says.
+    /// The settings of the user.
     pub user: Arc<User>,
-    /// What its uploads keep to.
+    /// The speed limit of uploads, shared by all sessions of the user.
     pub upload: Arc<Rate>,
-    /// What its downloads keep to.
+    /// The speed limit of downloads, shared by all sessions of the user.
     pub download: Arc<Rate>,
-    /// Until the seat is given back.
+    /// Where the session is counted; `None` once it is no longer counted.
     seats: Option<Arc<Seats>>,
 }
 
-/// Why a login failed. The client is not told which of the first six it was.
+/// Why a login failed. The client is not told which of the first six reasons it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
-    /// No such user.
+    /// The user does not exist.
     UnknownUser,
-    /// There is such a user, with `enabled = off`.
+    /// The user exists, but has `enabled = off`.
     Disabled,
-    /// The user's last day is over.
+    /// The last day of the user (`expires`) is over.
     Expired,
-    /// The password is another.
+    /// The password is wrong.
     WrongPassword,
-    /// The client's certificate is not the user's.
+    /// The client did not present the certificate of `tls_client`.
     NoCertificate,
     /// The client's address is not in `allow_from`.
     NotFromHere,
-    /// The user has `max_per_user` sessions.
+    /// The user has `max_per_user` sessions already.
     TooManySessions,
-    /// So many logins wait for the check of their passwords that this one's time was over.
+    /// The password was not checked in time, because too many logins wait for a check.
     Busy,
 }
 
 impl Users {
-    /// The users of a configuration.
+    /// Makes the users of a configuration.
     pub fn new(config: Arc<Config>) -> Self {
         let passwords = Arc::new(Passwords::new(config.password_workers()));
         let decoys = Decoys::of(&config);
         Self { config, seats: Arc::default(), passwords, decoys }
     }
 
-    /// Who checks their passwords; the same after a reload.
+    /// Returns the queue of password checks, which is kept when the settings are reloaded.
     pub fn passwords(&self) -> Arc<Passwords> {
         Arc::clone(&self.passwords)
     }
 
-    /// The same with other settings: who is here stays.
+    /// Makes the users of new settings. Sessions that are open stay counted.
     #[must_use]
     pub fn renewed(&self, config: Arc<Config>) -> Self {
         let decoys = Decoys::of(&config);
@@ -103,8 +104,8 @@ impl Users {
         Self { config, seats, passwords, decoys }
     }
 
-    /// These settings hold for whoever is here, too: their limits on speed, and on how many
-    /// passwords are checked at once.
+    /// Applies to open sessions what these settings limit: the speed of transfers, and the number
+    /// of passwords that are checked at once.
     pub fn take_effect(&self) {
         self.passwords.set(self.config.password_workers());
         for (name, seat) in &*lock(&self.seats) {
@@ -115,7 +116,7 @@ impl Users {
         }
     }
 
-    /// Checks a name and a password, and takes a seat.
+    /// Checks a name and a password, and counts the new session.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl Users {
             return Err(AuthError::UnknownUser);
         };
         if !user.is_active() {
-            // exactly as for a name that nobody has
+            // exactly as for an unknown name
             self.pretend(name.as_bytes(), password, patience)?;
             let why = if user.enabled { AuthError::Expired } else { AuthError::Disabled };
             return Err(why);
@@ -182,8 +183,8 @@ impl Users {
         }
     }
 
-    /// Where there are hashes, takes as long as the check of one, so that the time tells nothing
-    /// about whether there is such a user.
+    /// Takes as long as the check of a hash, if any user has one, so that the time does not tell
+    /// whether the user exists.
     fn pretend(
         &self,
         name: &[u8],
@@ -194,13 +195,13 @@ impl Users {
         self.passwords.check(decoy, given, patience).map(drop).ok_or(AuthError::Busy)
     }
 
-    /// Whether this name logs in without a password of its own.
+    /// Returns whether this is the name of an anonymous user who may log in.
     pub fn is_anonymous(&self, name: &[u8]) -> bool {
         self.config.active(name).is_some_and(|user| user.password.is_none())
     }
 }
 
-/// The name under which a session is counted: all anonymous names are one user.
+/// Returns the name under which a session is counted: all anonymous names count as one user.
 fn seat_name<'a>(name: &'a str, user: &User) -> &'a str {
     if user.password.is_none() { "anonymous" } else { name }
 }
@@ -214,7 +215,8 @@ impl Decoys {
         Self { hashes: config.hashes().cloned().collect(), pick: RandomState::new() }
     }
 
-    /// One of the users' own hashes, so that it costs the same; for one name always the same one.
+    /// Returns the hash of some user for an unknown name, so that its check takes as long as a real
+    /// one. A name always gets the same hash.
     fn of_name(&self, name: &[u8]) -> Option<&Hash> {
         let count = u64::try_from(self.hashes.len()).ok().filter(|&count| count > 0)?;
         let at = usize::try_from(self.pick.hash_one(name) % count).ok()?;
@@ -222,18 +224,18 @@ impl Decoys {
     }
 }
 
-/// In a time that tells nothing about where the two differ.
+/// Compares in a time that does not depend on where the two differ.
 fn same(right: &[u8], given: &[u8]) -> bool {
     right.ct_eq(given).into()
 }
 
 impl Account {
-    /// Whether it logged in without a password of its own.
+    /// Returns whether the user is an anonymous one.
     pub fn is_anonymous(&self) -> bool {
         self.user.password.is_none()
     }
 
-    /// Gives the seat back.
+    /// Stops counting the session; a second call does nothing.
     pub fn leave(&mut self) {
         let Some(seats) = self.seats.take() else { return };
         let mut seats = lock(&seats);

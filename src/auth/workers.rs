@@ -1,9 +1,9 @@
-//! A few threads, started by the server, that check hashed passwords; logins wait for them in
-//! their order.
+//! The queue of password checks, and the few threads that carry them out in order. The server starts
+//! these threads.
 //!
-//! A check takes megabytes and much of a processor. However many clients knock, no more than
-//! `password_workers` of them have one made at a time; and the stacks that it touches are these
-//! threads' own and not the sessions', which keep every page that they have touched.
+//! A check takes megabytes of memory and much processor time. However many clients connect, at most
+//! `password_workers` checks run at once. The checks use the stacks of these threads, not those of
+//! the sessions, which would keep every page that was touched once.
 
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
@@ -13,119 +13,120 @@ use std::time::{Duration, Instant};
 use super::hash;
 use crate::config::Hash;
 
-/// The logins that wait, and the threads that check them.
+/// The queue of password checks.
 #[derive(Debug)]
 pub struct Passwords {
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    waiting: VecDeque<Arc<Job>>,
-    /// Checks under way.
+struct Queue {
+    waiting: VecDeque<Arc<Check>>,
+    /// Number of checks that are running.
     running: usize,
-    /// So many may be.
+    /// Maximum number of running checks.
     most: usize,
-    /// Threads.
+    /// Number of threads.
     workers: usize,
 }
 
-struct Job {
+struct Check {
     hash: Hash,
     password: Vec<u8>,
     verdict: Mutex<Option<bool>>,
     decided: Condvar,
 }
 
-/// How long a login waits.
+/// How long a login waits for its check.
 pub struct Patience<'a> {
-    /// No longer than until then,
+    /// The login waits no longer than until this time,
     pub until: Instant,
-    /// and not when this says so.
+    /// and no longer than until this returns true.
     pub is_over: &'a dyn Fn() -> bool,
 }
 
-/// Whoever waits looks this often whether it is over.
+/// A waiting login calls [`Patience::is_over`] this often.
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Passwords {
-    /// At most so many are checked at once.
+    /// Makes an empty queue of which at most `most` checks run at once.
     pub fn new(most: usize) -> Self {
-        let state =
-            State { waiting: VecDeque::new(), running: 0, most: most.max(1), workers: 0 };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        let queue =
+            Queue { waiting: VecDeque::new(), running: 0, most: most.max(1), workers: 0 };
+        Self { queue: Mutex::new(queue), changed: Condvar::new() }
     }
 
-    /// From now on so many.
+    /// Changes the maximum number of checks that run at once.
     pub(super) fn set(&self, most: usize) {
-        self.state().most = most.max(1);
+        self.queue().most = most.max(1);
         self.changed.notify_all();
     }
 
-    /// Counts one more thread, if there are fewer than `count`; gives its number.
+    /// Counts one more thread and returns its number, or `None` if there are `count` already.
     pub fn hire(&self, count: usize) -> Option<usize> {
-        let mut state = self.state();
-        (state.workers < count).then(|| {
-            state.workers += 1;
-            state.workers
+        let mut queue = self.queue();
+        (queue.workers < count).then(|| {
+            queue.workers += 1;
+            queue.workers
         })
     }
 
-    /// The thread that was hired last could not be started.
+    /// Takes back the last [`Passwords::hire`], because the thread could not be started.
     pub fn dismiss(&self) {
-        self.state().workers -= 1;
+        self.queue().workers -= 1;
     }
 
-    /// Checks passwords, one after the other, as long as the server lives.
+    /// Checks passwords one after the other, and never returns.
     pub fn work(&self) {
-        let mut state = self.state();
+        let mut queue = self.queue();
         loop {
-            let job = if state.running < state.most { state.waiting.pop_front() } else { None };
-            let Some(job) = job else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let check =
+                if queue.running < queue.most { queue.waiting.pop_front() } else { None };
+            let Some(check) = check else {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            state.running += 1;
-            drop(state);
-            let verdict = job.decide();
-            state = self.state();
-            state.running -= 1;
-            // one more may begin, if threads wait because of the bound
+            queue.running += 1;
+            drop(queue);
+            let verdict = check.decide();
+            queue = self.queue();
+            queue.running -= 1;
+            // a thread may be waiting because the maximum was reached
             self.changed.notify_one();
-            // the place is free before anybody hears of it
-            job.tell(verdict);
+            // only now, so that a login that hears the result can start the next check
+            check.tell(verdict);
         }
     }
 
-    /// Whether a password is the one of the hash; nothing when patience has ended first.
+    /// Returns whether a password fits the hash, or `None` when patience has ended first.
     pub(super) fn check(
         &self,
         hash: &Hash,
         password: &[u8],
         patience: &Patience<'_>,
     ) -> Option<bool> {
-        let job = Arc::new(Job {
+        let check = Arc::new(Check {
             hash: hash.clone(),
             password: password.to_vec(),
             verdict: Mutex::new(None),
             decided: Condvar::new(),
         });
-        self.state().waiting.push_back(Arc::clone(&job));
+        self.queue().waiting.push_back(Arc::clone(&check));
         self.changed.notify_one();
-        let verdict = job.wait(patience);
+        let verdict = check.wait(patience);
         if verdict.is_none() {
-            self.state().waiting.retain(|other| !Arc::ptr_eq(other, &job));
+            self.queue().waiting.retain(|other| !Arc::ptr_eq(other, &check));
         }
         verdict
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Job {
+impl Check {
     fn decide(&self) -> bool {
         match catch_unwind(|| hash::check(&self.hash, &self.password)) {
             Ok(Ok(verdict)) => verdict,
@@ -162,10 +163,10 @@ impl Job {
     }
 }
 
-/// Without the password.
-impl std::fmt::Debug for Job {
+/// Leaves the password out.
+impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("hash", &self.hash).finish_non_exhaustive()
+        f.debug_struct("Check").field("hash", &self.hash).finish_non_exhaustive()
     }
 }
 
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(passwords.check(&hash(), b"tops3cret", &late), None);
         let stopped = Patience { until: soon(), is_over: &|| true };
         assert_eq!(passwords.check(&hash(), b"tops3cret", &stopped), None);
-        assert!(passwords.state().waiting.is_empty());
+        assert!(passwords.queue().waiting.is_empty());
     }
 
     #[test]
@@ -221,6 +222,6 @@ mod tests {
         passwords.set(1);
         let patience = Patience { until: soon(), is_over: &|| false };
         assert_eq!(passwords.check(&hash(), b"tops3cret", &patience), Some(true));
-        assert_eq!(passwords.state().running, 0, "given back");
+        assert_eq!(passwords.queue().running, 0, "given back");
     }
 }

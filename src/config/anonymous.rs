@@ -1,4 +1,4 @@
-//! Anonymous users: their section, and the keys of `[server]` that say the same.
+//! Anonymous users: the section `[anonymous]`, and the keys of `[server]` with the same meaning.
 
 use super::draft::{ANONYMOUS_SECTION, Candidate, Draft};
 use super::error::{Fault, Location};
@@ -10,11 +10,11 @@ use super::settings::User;
 use super::users;
 use super::whole::ANONYMOUS;
 
-/// Keys of `[server]` that say what others say in `[anonymous]`.
+/// Keys of `[server]`, with the key of `[anonymous]` that has the same meaning.
 const ALIASES: [(&str, &str); 3] =
     [("enable_anonymous", "enabled"), ("anonymous_path", "home"), ("anonymous_perm", "perm")];
 
-/// Anonymous users are users without a password.
+/// Adds the anonymous users, if they may log in. They are users without a password.
 pub(super) fn add(draft: &mut Draft) {
     let given = draft.anonymous.take();
     if given.is_none() && !draft.server.anonymous.enabled {
@@ -29,7 +29,7 @@ pub(super) fn add(draft: &mut Draft) {
     let has_section = given.is_some();
     let mut section = given.unwrap_or(blank);
     let lent = lend(draft, &mut section);
-    // it stands in ftpd.ini, whatever was read last
+    // the section is in ftpd.ini, whichever file was read last
     let others = draft.files.split_off(1);
     let known = draft.faults.len();
     if let Some(entry) = section.entries.iter().find(|entry| entry.key == "password") {
@@ -38,7 +38,7 @@ pub(super) fn add(draft: &mut Draft) {
     let user = users::user(draft, ANONYMOUS_SECTION, &section, false);
     draft.files.extend(others);
     for (place, _) in draft.faults.iter_mut().skip(known) {
-        // in the words of whoever has written the other key
+        // the administrator has written the key of [server], so the fault names that one
         let alias = ALIASES.iter().find(|(_, key)| place.key.as_deref() == Some(key));
         if let Some((alias, key)) = alias
             && (lent.contains(key) || !has_section)
@@ -63,8 +63,8 @@ pub(super) fn add(draft: &mut Draft) {
     }
 }
 
-/// What `[server]` says of anonymous users, where their section does not; gives the keys.
-/// The two must not contradict each other.
+/// Adds to the section what `[server]` says about anonymous users, and returns the keys that were
+/// added. If both set a key to different values, that is a fault.
 fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
     let mut lent = Vec::new();
     for (alias, name) in ALIASES {
@@ -73,7 +73,7 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
         let own = section.entries.iter().find(|entry| entry.key == name);
         match own {
             None if text.is_empty() => {}
-            // it has its fault already
+            // its fault has been reported already
             None if draft.is_faulty(line) && name != "home" => {}
             None => {
                 section.entries.push(ini::Assignment {
@@ -94,12 +94,11 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
     lent
 }
 
-/// Whether two texts are one value of a user's key, or one of them is none.
+/// Returns whether two texts mean the same value of a user's key. A text with a fault agrees with
+/// every other one.
 fn agree(draft: &Draft, name: &str, one: &str, other: &str) -> bool {
     let read = |text: &str| {
         let mut user = User { rules: draft.rules.clone(), ..User::blank() };
-        // a directory that is not there has its own fault
-        user.enabled = false;
         let key = KEYS.iter().find(|key| key.name == name)?;
         let given = Given { text, folder: &draft.folder, user: None };
         key.set(&given, &mut Target::User(&mut user)).ok()?;

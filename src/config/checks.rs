@@ -1,4 +1,4 @@
-//! What can be wrong with settings that are right one by one.
+//! Checks settings that are valid one by one, but may be wrong together.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::tls::{CertificateSource, TlsRequired};
 use super::value::{LogTo, Password};
 use crate::rights::{self, Ids};
 
-/// Checks what only the whole file shows. Returns warnings; faults are added to the draft.
+/// Checks the settings as a whole. Adds faults to the draft and returns warnings.
 pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     let mut warnings = Vec::new();
     ports(draft, &mut warnings);
@@ -23,10 +23,10 @@ pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     warnings
 }
 
-/// A hash that takes longer than this to check is worth a word.
+/// A hash that takes longer than this to check is worth a warning.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// How many users a warning names.
+/// Maximum number of users that a warning names.
 const NAMED: usize = 5;
 
 fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
@@ -52,8 +52,7 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Passwords in clear text are for the server's user alone. A file is named once, however
-/// many users it has.
+/// Warns of passwords in clear text in a file that others can read, once for each file.
 fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
     let mut first = vec![None; draft.files.len()];
     for named in &draft.users {
@@ -78,7 +77,7 @@ fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Hashes that hold up each login, and the logins that wait behind it.
+/// Warns of hashes that take long to check, because they delay all logins that wait for a check.
 fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
     let slow = draft.users.iter().filter_map(|named| match &named.user.password {
         Some(Password::Hash(hash)) => Some((named, hash.estimate())),
@@ -106,7 +105,7 @@ fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
     warnings.push(draft.printed(&(place, Fault::Note(why))));
 }
 
-/// Protection that is asked for must be possible.
+/// Checks that there is a certificate if another key needs one.
 fn tls(draft: &mut Draft) {
     let has_key = draft.server.tls.key.is_some();
     let without = match &draft.server.tls.cert {
@@ -116,7 +115,7 @@ fn tls(draft: &mut Draft) {
             return tls_with_certificate(draft, is_auto);
         }
     };
-    // a certificate that was refused has its fault already
+    // the fault of a refused certificate has been reported already
     if draft.is_faulty(without) {
         return;
     }
@@ -129,7 +128,7 @@ fn tls(draft: &mut Draft) {
     ];
     for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
         let place = Location::of(draft.line(key), "server", key);
-        // a value that was refused has its fault already, and the strictest one in its place
+        // a refused value has been reported already, and is replaced by the strictest one
         if !draft.is_faulty(place.line) {
             draft.faults.push((place, Fault::NeedsCertificate));
         }
@@ -148,13 +147,13 @@ fn tls(draft: &mut Draft) {
     }
 }
 
-/// What is asked for beside a certificate must fit it.
+/// Checks the keys that must fit the certificate.
 fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     let (key, cert) = (draft.line("tls_key"), draft.line("tls_cert"));
     match &draft.server.tls.key {
         Some(file) if is_auto => {
             let read = file.strip_prefix(&draft.folder).unwrap_or(file);
-            let why = "is of no use with tls_cert = auto, which makes its own key";
+            let why = "has no effect with tls_cert = auto, which makes its own key";
             let fault = Fault::Value(read.display().to_string(), why.to_owned());
             draft.faults.push((Location::of(key, "server", "tls_key"), fault));
         }
@@ -184,11 +183,11 @@ fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     }
 }
 
-/// Whom root is given up for.
+/// Looks up the system user that the server switches to.
 fn account(draft: &mut Draft) {
     let Some(name) = draft.server.process.user_name.clone() else {
         if draft.server.process.group.is_some() {
-            let why = "is of no use without a user".to_owned();
+            let why = "has no effect without the key 'user'".to_owned();
             let place = Location::of(draft.line("group"), "server", "group");
             let text = draft.texts.get("group").cloned().unwrap_or_default();
             draft.faults.push((place, Fault::Value(text, why)));
@@ -196,7 +195,7 @@ fn account(draft: &mut Draft) {
         return;
     };
     let place = Location::of(draft.line("user"), "server", "user");
-    // a group that was refused has its fault already
+    // the fault of a refused group has been reported already
     let some = draft.is_faulty(draft.line("group")).then_some(0);
     match Ids::of(&name, draft.server.process.group.or(some)) {
         Ok(ids) => {
@@ -207,8 +206,8 @@ fn account(draft: &mut Draft) {
     }
 }
 
-/// Root does not follow links that others could have planted to the server's own files, and says
-/// so before it is needed.
+/// Checks the server's own files for links that others could have planted. A server that runs as root
+/// does not follow them; this check reports them before the files are needed.
 fn links(draft: &mut Draft) {
     let server = &draft.server;
     let user = server.process.user.as_ref();
@@ -241,7 +240,7 @@ fn links(draft: &mut Draft) {
         Some((Location::of(draft.line(key), "server", key), Fault::Value(text, why)))
     };
     let faults: Vec<_> = paths.into_iter().filter_map(refused).collect();
-    // what was refused for another reason has its fault already
+    // a file that was refused for another reason has been reported already
     let faults = faults.into_iter().filter(|(place, _)| !draft.is_faulty(place.line));
     let faults: Vec<_> = faults.collect();
     draft.faults.extend(faults);

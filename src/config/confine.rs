@@ -1,12 +1,12 @@
-//! How far the process is to be confined.
+//! Whether the kernel confines the process.
 
-/// `sandbox`.
+/// The value of `sandbox`: whether the kernel confines the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confine {
-    /// As far as it can be.
+    /// As far as the kernel can.
     Auto,
     /// Not at all.
     Off,
-    /// It must be.
+    /// The server does not start without a sandbox.
     Require,
 }

@@ -1,4 +1,4 @@
-//! Days of the calendar, for accounts that end.
+//! Days of the calendar, for accounts that expire.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use time::{Date, Month, OffsetDateTime};
 pub struct Day(Date);
 
 impl Day {
-    /// Reads `2026-12-31`; nothing if there is no such day.
+    /// Reads a day such as `2026-12-31`; `None` if it does not exist.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut next = |digits: usize| {
@@ -25,7 +25,7 @@ impl Day {
         Date::from_calendar_date(year.into(), month, u8::try_from(day).ok()?).ok().map(Self)
     }
 
-    /// Whether the day has ended where the server is.
+    /// Returns whether the day is over, in local time.
     pub fn is_over(self) -> bool {
         let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
         now.date() > self.0

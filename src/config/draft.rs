@@ -1,4 +1,4 @@
-//! Settings in the making, with the faults found so far.
+//! Settings that are being read, with the faults found so far.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,39 +8,39 @@ use super::error::{ConfigError, Fault, Location};
 use super::ini;
 use super::settings::{Rules, Server, User};
 
-/// A configuration in the making, with the faults found so far.
+/// A configuration that is being read, with the faults found so far.
 pub(super) struct Draft {
-    /// The ini file and those of `users_file`, with their modes.
+    /// `ftpd.ini` and the files of `users_file`, with their modes. The last one is being read.
     pub(super) files: Vec<(PathBuf, u32)>,
     pub(super) folder: PathBuf,
     pub(super) server: Server,
     pub(super) rules: Rules,
     pub(super) users: Vec<Candidate>,
-    /// Where each of them has its section: the file and the line.
+    /// The file and the line of each user's section.
     pub(super) places: HashMap<String, (usize, usize)>,
-    /// `[template:NAME]` by name.
+    /// The sections `[template:NAME]`, by name.
     pub(super) templates: HashMap<String, Arc<Template>>,
-    /// `[anonymous]`.
+    /// The section `[anonymous]`.
     pub(super) anonymous: Option<ini::Section>,
     pub(super) lines: HashMap<&'static str, usize>,
     pub(super) texts: HashMap<&'static str, String>,
     pub(super) faults: Vec<(Location, Fault)>,
 }
 
-/// A user in the making.
+/// A user that has been read and not yet checked together with the other settings.
 pub(super) struct Candidate {
     pub(super) name: String,
-    /// Which of the files.
+    /// Index of the file with the user's section.
     pub(super) file: usize,
-    /// The line of the section; 0 if it has none.
+    /// The line of the section; 0 if there is no section.
     pub(super) line: usize,
-    /// The line of the password.
+    /// The line of the password, or of the section.
     pub(super) password_line: usize,
     pub(super) user: User,
 }
 
 impl Candidate {
-    /// The name of its section.
+    /// Returns the name of the user's section.
     pub(super) fn section(&self) -> String {
         match self.user.password {
             Some(_) => format!("user:{}", self.name),
@@ -48,16 +48,16 @@ impl Candidate {
         }
     }
 
-    /// Where a key of its section belongs, whether it is there or not.
+    /// Returns the location of a key of the user's section.
     pub(super) fn place(&self, line: usize, key: &str) -> Location {
         Location { file: self.file, ..Location::of(line, &self.section(), key) }
     }
 }
 
-/// Keys that users have in common.
+/// A section with keys for several users.
 pub(super) struct Template {
     pub(super) section: ini::Section,
-    /// Keys whose values have been reported as faults already.
+    /// Keys whose values have been reported as faults.
     pub(super) faulty: Vec<&'static str>,
 }
 
@@ -90,7 +90,7 @@ impl Draft {
         fault: Fault,
     ) {
         let place = Location {
-            // the one that was read last
+            // the file that is being read
             file: self.files.len() - 1,
             line: entry.map_or(section.line, |entry| entry.line),
             section: Some(section.name.clone()),
@@ -99,25 +99,25 @@ impl Draft {
         self.faults.push((place, fault));
     }
 
-    /// A fault of a key that the section itself does not have.
+    /// Adds a fault of a key that the section itself does not set.
     pub(super) fn fault_of_key(&mut self, section: &ini::Section, key: &str, fault: Fault) {
         let place = Location::of(section.line, &section.name, key);
-        // the file that was read last
+        // the file that is being read
         self.faults.push((Location { file: self.files.len() - 1, ..place }, fault));
     }
 
-    /// A place in one of the files, for what goes wrong later.
+    /// Returns a location as text, for a message about something that goes wrong later.
     pub(super) fn spot(&self, file: usize, line: usize, section: &str, key: &str) -> String {
         let file = self.files.get(file).map(|(path, _)| path.display().to_string());
         format!("{}:{line}: [{section}] {key}", file.unwrap_or_default())
     }
 
-    /// The line of a key of `[server]`; 0 if none.
+    /// Returns the line of a key of `[server]`; 0 if the file does not set it.
     pub(super) fn line(&self, key: &str) -> usize {
         self.lines.get(key).copied().unwrap_or_default()
     }
 
-    /// Whether a line has its fault already.
+    /// Returns whether a fault of this line of `ftpd.ini` has been reported already.
     pub(super) fn is_faulty(&self, line: usize) -> bool {
         let here = |place: &Location| place.file == 0 && place.line == line;
         line > 0 && self.faults.iter().any(|(place, _)| here(place))
@@ -133,7 +133,7 @@ impl Draft {
     }
 }
 
-/// The nearest of some names, if one is near enough to be meant.
+/// Returns the name that is most similar to `word`, if it is similar enough.
 pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
     let near = |name: &'n str| (strsim::osa_distance(word, name), name);
     let best = names.map(near).min()?;

@@ -1,30 +1,31 @@
-//! Edits the text of a settings file and touches nothing but what is to change: comments, order,
-//! line ends and bytes that are no text stay. Text in, text out.
+//! Edits the text of a settings file and changes nothing else in it: comments, order, line ends and
+//! bytes that are not UTF-8 stay. Text in, text out.
 //!
-//! What a line is, it takes from `ini`.
+//! The rules for lines are those of `ini`.
 
 use super::ini::{BYTE_ORDER_MARK, COMMENTS, is_key, plain_name};
 
-/// A text without one of its sections.
+/// The result of removing a section.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// What is left.
+    /// The text without the section.
     pub text: Vec<u8>,
-    /// The keys that went with it.
+    /// The keys of the removed section.
     pub keys: Vec<String>,
 }
 
-/// What one line is.
+/// A line of the file.
 enum Line<'t> {
-    /// A section begins. Without a name, nobody knows which.
+    /// The header of a section; `None` if its name cannot be read.
     Header(Option<String>),
-    /// The key as it stands there, and where its value begins and ends.
+    /// A key as written in the file, and where its value begins and ends in the line.
     Entry(&'t str, usize, usize),
-    /// A comment, nothing, or a fault.
+    /// A comment, an empty line, or a fault.
     Other,
 }
 
-/// A value as it must stand behind `key =` to be read again as it is. Line breaks cannot.
+/// Returns a value as it must be written after `key =` to be read back unchanged. Returns `None` if it
+/// has a line break or another control character.
 pub fn quoted(value: &str) -> Option<String> {
     if value.contains(char::is_control) {
         return None;
@@ -34,10 +35,10 @@ pub fn quoted(value: &str) -> Option<String> {
     Some(if as_it_is { value.to_owned() } else { format!("\"{value}\"") })
 }
 
-/// Gives a key of a section another value. Where the section does not have the key, it gets it
-/// as its first one. `value` is as it stands in the file.
+/// Sets a key of a section to another value. If the section does not have the key, the key is added
+/// as its first one. `value` is written as it is.
 ///
-/// Gives nothing back when there is no such section.
+/// Returns `None` if there is no such section.
 pub fn set(text: &[u8], section: &str, key: &str, value: &str) -> Option<Vec<u8>> {
     let (lines, within) = section_lines(text, section)?;
     let mut new = lines.iter().map(|line| line.to_vec()).collect::<Vec<_>>();
@@ -60,7 +61,7 @@ pub fn set(text: &[u8], section: &str, key: &str, value: &str) -> Option<Vec<u8>
     Some(new.concat())
 }
 
-/// A text with one more section at its end. Values are as they stand in the file.
+/// Adds a section at the end of a text. Values are written as they are.
 pub fn append(text: &[u8], section: &str, entries: &[(&str, &str)]) -> Vec<u8> {
     let mut new = text.to_vec();
     let eol = line_end(text);
@@ -83,10 +84,10 @@ pub fn append(text: &[u8], section: &str, entries: &[(&str, &str)]) -> Vec<u8> {
     new
 }
 
-/// A text without a section: from its first line to the last of its keys. Comments that stand
-/// further down, and may belong to what follows, stay, and so do those above.
+/// Removes a section from a text, from its header to the last of its keys. Comments above it and after
+/// its last key stay, because they may belong to other sections.
 ///
-/// Gives nothing back when there is no such section.
+/// Returns `None` if there is no such section.
 pub fn remove(text: &[u8], section: &str) -> Option<Removed> {
     let (lines, within) = section_lines(text, section)?;
     let mut keys = Vec::new();
@@ -101,13 +102,13 @@ pub fn remove(text: &[u8], section: &str) -> Option<Removed> {
         let bare = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         bare.trim_ascii().is_empty()
     };
-    // of the empty lines before and behind it one is enough
+    // keep only one of the empty lines before and after the section
     let before = within.start.checked_sub(1).and_then(|at| lines.get(at));
     if before.is_none_or(is_blank) && lines.get(end).is_some_and(is_blank) {
         end += 1;
     }
     let mut rest = lines.get(..within.start)?.concat();
-    // a mark that stood on the line of the section stays the first of all
+    // a byte order mark on the line of the section stays at the start of the text
     if within.start == 0 && text.starts_with(BYTE_ORDER_MARK) {
         rest.extend_from_slice(BYTE_ORDER_MARK);
     }
@@ -115,7 +116,7 @@ pub fn remove(text: &[u8], section: &str) -> Option<Removed> {
     Some(Removed { text: rest, keys })
 }
 
-/// The numbers of the lines, from 1, in which a section of this name begins.
+/// Returns the line numbers, from 1, of all headers of a section.
 pub(super) fn places(text: &[u8], section: &str) -> Vec<usize> {
     let lines = lines_of(text).into_iter().enumerate();
     let here = lines.filter(|(at, line)| match classify(*at, line) {
@@ -125,8 +126,8 @@ pub(super) fn places(text: &[u8], section: &str) -> Vec<usize> {
     here.map(|(at, _)| at + 1).collect()
 }
 
-/// The lines with their ends, and which of them belong to a section. Of two sections of one name
-/// the first counts, as for the reader.
+/// Returns all lines with their line ends, and the range of those that belong to a section. If the
+/// section appears twice, the first one counts, as when the file is read.
 fn section_lines<'t>(
     text: &'t [u8],
     section: &str,
@@ -146,13 +147,13 @@ fn lines_of(text: &[u8]) -> Vec<&[u8]> {
     text.split_inclusive(|&byte| byte == b'\n').collect()
 }
 
-/// How the lines of a text end.
+/// Returns the line end that the text uses.
 fn line_end(text: &[u8]) -> &'static [u8] {
     let first = text.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
     if first.ends_with(b"\r\n") { b"\r\n" } else { b"\n" }
 }
 
-/// The line of this number, from 0: in front of the first one there may be a byte order mark.
+/// Classifies a line. `at` is its number from 0; the first line may begin with a byte order mark.
 fn classify(at: usize, line: &[u8]) -> Line<'_> {
     let is_marked = at == 0 && line.starts_with(BYTE_ORDER_MARK);
     let mark = if is_marked { BYTE_ORDER_MARK.len() } else { 0 };
@@ -168,7 +169,7 @@ fn classify(at: usize, line: &[u8]) -> Line<'_> {
         return Line::Other;
     };
     let begin = mark + text.len() - value.trim_start().len();
-    // an empty value begins where its line does not end yet
+    // an empty value begins after the equals sign, not behind the line end
     let end = (mark + text.trim_end().len()).max(mark + key.len() + 1);
     Line::Entry(key.trim(), begin.min(end), end)
 }

@@ -1,83 +1,83 @@
-//! What can be wrong with `ftpd.ini`, and where.
+//! Faults of the settings, and where they are.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One fault of the file, printed in the form that an editor can jump to:
+/// One fault of the settings, printed in a form that an editor can jump to:
 /// `etc/ftpd.ini:12: [server] max_cons: 'many' is not a whole number`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file as the administrator named it.
+    /// The file, as the administrator named it.
     pub file: PathBuf,
-    /// Where in the file.
+    /// The location in the file.
     pub place: Location,
-    /// What is wrong there.
+    /// What is wrong.
     pub fault: Fault,
 }
 
-/// A place in the settings. Line 0 is the file as a whole.
+/// A location in the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Location {
-    /// Which of the files: 0 is `ftpd.ini`, the others those of `users_file`.
+    /// Index of the file: 0 is `ftpd.ini`, the others are those of `users_file`.
     pub file: usize,
-    /// Line number, from 1.
+    /// Line number from 1; 0 means the file as a whole.
     pub line: usize,
-    /// Section name, without brackets.
+    /// Name of the section, without brackets.
     pub section: Option<String>,
-    /// Key, in lower case.
+    /// Name of the key, in lower case.
     pub key: Option<String>,
 }
 
 impl Location {
-    /// A key of a section.
+    /// Makes the location of a key in `ftpd.ini`.
     pub(super) fn of(line: usize, section: &str, key: &str) -> Self {
         let (section, key) = (Some(section.to_owned()), Some(key.to_owned()));
         Self { file: 0, line, section, key }
     }
 }
 
-/// What is wrong. No variant carries a password.
+/// What is wrong. No variant contains a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The file cannot be read; the system's reason.
+    /// The file cannot be read, for this reason.
     Unreadable(String),
-    /// A line that is neither comment, section nor `key = value`.
+    /// A line is neither a comment, a section nor `key = value`.
     NotAnEntry,
-    /// A section line without its closing bracket, or with text behind it.
+    /// The line of a section has no closing bracket, or text after it.
     BadSectionLine,
-    /// A line that is not UTF-8.
+    /// A line is not UTF-8.
     NotText,
-    /// A key before the first section.
+    /// A key comes before the first section.
     OutsideSection,
-    /// The section was there already, on this line.
+    /// The section appears a second time; the first is on this line.
     RepeatedSection(usize),
-    /// The key was there already, on this line.
+    /// The key appears a second time in its section; the first is on this line.
     RepeatedKey(usize),
-    /// The user has a section in another file, at this place.
+    /// The user has another section, at this location.
     RepeatedUser(String),
-    /// A section that is not a user's, in a file of `users_file`.
+    /// A file of `users_file` has a section that is not a user's.
     NotAUser,
-    /// No such section.
+    /// The section is unknown; the most similar one.
     UnknownSection(Option<String>),
-    /// No such key; the nearest one that exists.
+    /// The key is unknown; the most similar one.
     UnknownKey(Option<String>),
-    /// A key of `[server]` in a user's section, or the other way round.
+    /// The key belongs in this other section.
     Misplaced(&'static str),
-    /// A key that a user must have.
+    /// A required key is missing.
     Missing,
-    /// The value read, and what was expected instead: "is not a whole number".
+    /// The value, and what is wrong with it: "is not a whole number".
     Value(String, String),
-    /// A home that does not exist: the value read, the whole path, and the system's reason.
+    /// A home does not exist: the value, the whole path, and the reason from the system.
     Absent(String, PathBuf, String),
-    /// A value that must not be shown, and what is wrong with it.
+    /// What is wrong with a value that must not be shown.
     Secret(&'static str),
-    /// What an administrator should know, in full.
+    /// A remark for the administrator.
     Note(String),
-    /// A template that names another one.
+    /// A template names another template.
     TemplateOfTemplate,
-    /// TLS is asked for, and there is no certificate.
+    /// The key needs a certificate, and there is none.
     NeedsCertificate,
-    /// Nobody could log in.
+    /// No user could log in.
     NobodyCanLogIn,
 }
 
@@ -102,16 +102,14 @@ impl fmt::Display for Fault {
         match self {
             Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Self::NotAnEntry => f.write_str("expected '[section]', 'key = value' or a comment"),
-            Self::BadSectionLine => f.write_str("expected '[section]' and nothing behind it"),
+            Self::BadSectionLine => f.write_str("expected '[section]' and nothing after it"),
             Self::NotText => f.write_str("expected UTF-8 text"),
-            Self::OutsideSection => f.write_str("stands before the first '[section]'"),
+            Self::OutsideSection => f.write_str("comes before the first '[section]'"),
             Self::RepeatedSection(line) | Self::RepeatedKey(line) => {
-                write!(f, "stands already on line {line}")
+                write!(f, "is already on line {line}")
             }
-            Self::RepeatedUser(place) => write!(f, "stands already in {place}"),
-            Self::NotAUser => {
-                f.write_str("only '[user:NAME]' sections may stand in users_file")
-            }
+            Self::RepeatedUser(place) => write!(f, "is already in {place}"),
+            Self::NotAUser => f.write_str("users_file may contain only '[user:NAME]' sections"),
             Self::UnknownSection(near) => {
                 f.write_str("unknown section; expected '[server]' or '[user:NAME]'")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '[{near}]'?"))
@@ -120,7 +118,7 @@ impl fmt::Display for Fault {
                 f.write_str("unknown key")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '{near}'?"))
             }
-            Self::Misplaced(home) => write!(f, "belongs into {home}"),
+            Self::Misplaced(home) => write!(f, "belongs in {home}"),
             Self::Missing => f.write_str("is missing"),
             Self::Absent(read, _, why) => {
                 write!(f, "'{}' is not a directory: {why}", read.escape_debug())
@@ -128,7 +126,9 @@ impl fmt::Display for Fault {
             Self::Value(read, why) => write!(f, "'{}' {why}", read.escape_debug()),
             Self::Secret(why) => f.write_str(why),
             Self::Note(text) => f.write_str(text),
-            Self::TemplateOfTemplate => f.write_str("a template cannot be like another one"),
+            Self::TemplateOfTemplate => {
+                f.write_str("a template cannot be based on another template")
+            }
             Self::NeedsCertificate => f.write_str("needs a tls_cert"),
             Self::NobodyCanLogIn => {
                 f.write_str("no '[user:NAME]' section, and enable_anonymous is off")

@@ -1,13 +1,13 @@
-//! Where the value of a key goes: the field of a struct of settings, and the section that may set it.
+//! The field that a key sets, and the sections in which the key may appear.
 
 use super::error::Fault;
 use super::kind::{Given, ValueKind};
 use super::settings::{Rules, Server, User};
 
-/// The section in which a key may appear.
+/// The sections in which a key may appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// `[server]` alone.
+    /// Only `[server]`.
     Server,
     /// `[user:NAME]`, `[template:NAME]` and `[anonymous]`.
     User,
@@ -15,7 +15,7 @@ pub enum Scope {
     Both,
 }
 
-/// What values are written to.
+/// The structs that the values of a section are written to.
 pub(super) enum Target<'a> {
     Server(&'a mut Server, &'a mut Rules),
     User(&'a mut User),
@@ -23,13 +23,13 @@ pub(super) enum Target<'a> {
 
 /// A field of the settings, with the kind of its values.
 pub(super) trait Field: Sync {
-    /// Returns the section that may set the field.
+    /// Returns the sections that may set the field.
     fn scope(&self) -> Scope;
 
     /// Returns what a value looks like.
     fn describe(&self) -> String;
 
-    /// Reads a value and writes it to `target`, if the field is in there.
+    /// Reads a value and writes it to `target`, if the target has the field.
     fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault>;
 }
 
@@ -39,7 +39,7 @@ pub(super) struct InServer<V: 'static>(pub(super) ValueKind<V>, pub(super) fn(&m
 /// A field that the section of a user sets.
 pub(super) struct InUser<V: 'static>(pub(super) ValueKind<V>, pub(super) fn(&mut User, V));
 
-/// A field that `[server]` sets for every user, and the section of a user for this user alone.
+/// A field that `[server]` sets for every user, and the section of a user only for that user.
 pub(super) struct AlsoPerUser<V: 'static>(
     pub(super) ValueKind<V>,
     pub(super) fn(&mut Rules, V),

@@ -1,9 +1,9 @@
-//! Hashes of passwords as they stand in `password`: which kinds there are, what each must look
-//! like, and how costly one may be. Checking a password against one is the business of `auth`.
+//! Hashes of passwords in the key `password`: the schemes, their syntax, and how costly a hash may be.
+//! The room `auth` checks passwords against them.
 
 use std::time::Duration;
 
-/// A hash that is whole and of a known kind. `Debug` does not show it.
+/// A well-formed hash of a known scheme. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hash {
     scheme: Scheme,
@@ -15,7 +15,7 @@ pub struct Hash {
 pub enum Scheme {
     /// `$argon2id$`, which `ftpd passwd` makes.
     Argon2id,
-    /// `$y$`, the default of Debian and its kin.
+    /// `$y$`, the default of Debian and related systems.
     Yescrypt,
     /// `$6$` and `$5$`.
     ShaCrypt,
@@ -23,23 +23,25 @@ pub enum Scheme {
     Bcrypt,
 }
 
-/// Why a text is no hash that can be checked; it is never shown.
+/// Why a hash was not accepted, in words that do not show it.
 pub(super) type Refused = &'static str;
 
-/// The most memory that one check may take, in KiB. `password_workers` of them run at once.
+/// Maximum memory of one check in KiB. `password_workers` checks may run at once.
 const MOST_MEMORY: u32 = 128 << 10;
 
-/// The most memory times passes over it, in KiB: about six seconds. Pure-FTPd's `pure-pw` tunes
-/// its hashes by time, and makes some of half of that.
+/// Maximum of memory in KiB times passes, which takes about six seconds. `pure-pw` of Pure-FTPd tunes
+/// its hashes by time, and makes some of half this size.
 const MOST_WORK: u64 = 1 << 23;
 
-/// Nanoseconds for each KiB in each pass, as measured.
+/// Measured time of an Argon2id check, in nanoseconds for each KiB and pass.
 const ARGON2ID: u64 = 500;
 
-/// Nanoseconds of a hash of cost 0; each further one doubles them.
+/// Measured time of a bcrypt check of cost 0 in nanoseconds; each step of the cost doubles it.
 const BCRYPT: u64 = 60_000;
 
+/// Maximum number of rounds of SHA-crypt.
 const MOST_ROUNDS: u32 = 1_000_000;
+/// Maximum cost of bcrypt.
 const MOST_COST: u32 = 14;
 
 const TOO_COSTLY: Refused = "is a hash that takes too much time or memory to check; \
@@ -48,14 +50,14 @@ const MALFORMED: Refused = "is a malformed hash; make one with 'ftpd passwd'";
 const UNKNOWN: Refused = "is a hash of an unknown kind; expected clear text, $argon2id$, $y$, \
     $6$, $5$ or $2b$ (make one with 'ftpd passwd')";
 
-/// Beginnings of hashes that cannot be checked here.
+/// Prefixes of hashes that are not supported.
 const OTHERS: [&str; 14] = [
     "$1$", "$2$", "$2x$", "$3$", "$7$", "$8$", "$gy$", "$P$", "$H$", "$S$", "$md5", "$sha1$",
     "$apr1$", "$argon2",
 ];
 
 impl Hash {
-    /// Reads what looks like a hash; nothing if it does not.
+    /// Reads a hash; `None` if the text does not look like one.
     pub(super) fn read(text: &str) -> Option<Result<Self, Refused>> {
         let known = [
             ("$argon2id$", Scheme::Argon2id, argon2id as fn(&str) -> Result<(), Refused>),
@@ -72,7 +74,7 @@ impl Hash {
                 return Some(check(rest).map(|()| hash()));
             }
         }
-        // a locked one, as in shadow(5), is none either
+        // a locked password, as in shadow(5), is not clear text either
         let bare = text.trim_start_matches(['!', '*']);
         let is_locked =
             bare.len() < text.len() && (bare.is_empty() || Self::read(bare).is_some());
@@ -84,17 +86,17 @@ impl Hash {
     ///
     /// # Errors
     ///
-    /// When it is none that can be checked; in words that follow its name and do not show it.
+    /// When the hash is not supported or malformed, in words that do not show it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         Self::read(text).unwrap_or(Err(UNKNOWN))
     }
 
-    /// How it was made.
+    /// Returns how the hash was made.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// About how long a check takes on a usual machine.
+    /// Estimates how long a check takes on a usual machine.
     pub(super) fn estimate(&self) -> Duration {
         let field = |text: &str, name: &str| {
             text.split(['$', ',']).find_map(|part| part.strip_prefix(name).and_then(digits))
@@ -108,13 +110,13 @@ impl Hash {
                 let cost = self.text.split('$').nth(2).and_then(digits).unwrap_or_default();
                 BCRYPT << cost.min(MOST_COST)
             }
-            // the bounds on memory and rounds keep these below
+            // always short, because memory and rounds are limited
             Scheme::Yescrypt | Scheme::ShaCrypt => 0,
         };
         Duration::from_nanos(nanoseconds)
     }
 
-    /// For the check, and for settings that are written.
+    /// Returns the text of the hash, for a check or for settings that are written.
     pub fn expose(&self) -> &str {
         &self.text
     }
@@ -126,20 +128,20 @@ impl std::fmt::Debug for Hash {
     }
 }
 
-/// Whether a text would be taken for a password in clear text.
+/// Returns whether a text would be read as a password in clear text.
 pub fn may_be_clear_text(text: &str) -> bool {
     !text.is_empty() && Hash::read(text).is_none()
 }
 
-/// Long, and in parts as hashes are. If it were taken for clear text, whoever has seen the hash
-/// could log in with it.
+/// Returns whether a text looks like a hash: it is long and has parts as hashes do. If it were read as
+/// clear text, anybody who has seen the hash could log in with it.
 fn is_likely(text: &str) -> bool {
     let in_hash = |byte: u8| byte.is_ascii_alphanumeric() || b"./+=,-_$".contains(&byte);
     let parts = text.strip_prefix('$').map_or(0, |rest| rest.split('$').count());
     text.len() >= 30 && parts >= 3 && text.bytes().all(in_hash)
 }
 
-/// `v=19$m=19456,t=2,p=1$salt$hash`.
+/// Checks the rest of an Argon2id hash: `v=19$m=19456,t=2,p=1$salt$hash`.
 fn argon2id(rest: &str) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let ["v=19", costs, salt, hash] = parts[..] else { return Err(MALFORMED) };
@@ -161,13 +163,14 @@ fn argon2id(rest: &str) -> Result<(), Refused> {
     part(hash, 22..=86, is_base64)
 }
 
-/// `j9T$salt$hash`, with the settings that libxcrypt makes: three letters.
+/// Checks the rest of a yescrypt hash: `j9T$salt$hash`, with three letters of settings as libxcrypt
+/// makes them.
 fn yescrypt(rest: &str) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let [settings, salt, hash] = parts[..] else { return Err(MALFORMED) };
     let &[b'j', size, block] = settings.as_bytes() else { return Err(MALFORMED) };
     let value = |letter: u8| CRYPT.iter().position(|&other| other == letter);
-    // above 47 there would be a further letter
+    // a value above 47 would have a second letter
     let value = |letter: u8| value(letter).filter(|&value| value <= 47).ok_or(MALFORMED);
     let (size, block) = (value(size)? + 1, value(block)? + 1);
     if size < 10 || block < 8 {
@@ -180,7 +183,7 @@ fn yescrypt(rest: &str) -> Result<(), Refused> {
     part(hash, 43..=43, is_crypt)
 }
 
-/// `[rounds=5000$]salt$hash`.
+/// Checks the rest of a SHA-crypt hash: `[rounds=5000$]salt$hash`.
 fn sha_crypt(rest: &str, length: usize) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let (rounds, salt, hash) = match parts[..] {
@@ -201,7 +204,7 @@ fn sha_crypt(rest: &str, length: usize) -> Result<(), Refused> {
     part(hash, length..=length, is_crypt)
 }
 
-/// `12$` with 22 letters of salt and 31 of hash behind it.
+/// Checks the rest of a bcrypt hash: `12$`, followed by 22 letters of salt and 31 of hash.
 fn bcrypt(rest: &str) -> Result<(), Refused> {
     let (cost, both) = rest.split_once('$').ok_or(MALFORMED)?;
     let cost = Some(cost).filter(|cost| cost.len() == 2).and_then(digits).ok_or(MALFORMED)?;
@@ -214,7 +217,7 @@ fn bcrypt(rest: &str) -> Result<(), Refused> {
     part(both, 53..=53, is_crypt)
 }
 
-/// Letters of the base 64 of crypt(3).
+/// The letters of base 64 in crypt(3).
 const CRYPT: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 fn is_crypt(byte: u8) -> bool {
@@ -233,7 +236,7 @@ fn part(
     }
 }
 
-/// Digits alone, without a zero in front.
+/// Reads a number of digits alone, without leading zeros.
 fn whole(text: &str) -> Option<u32> {
     digits(text).filter(|_| !text.starts_with('0'))
 }

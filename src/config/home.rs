@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use super::error::Fault;
 use super::settings::User;
 
-/// What is replaced by the name of the user.
+/// The placeholder for the name of the user.
 const USER: &str = "{user}";
 
 /// Maximum length of a file name in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Returns the path that `text` means, for the user of that name. Without a name `{user}` stays as
-/// it is.
+/// Returns the path that `text` means for the user with this name. Without a name, `{user}` is not
+/// replaced.
 ///
 /// # Errors
 ///
@@ -26,7 +26,9 @@ pub(super) fn path(text: &str, folder: &Path, name: Option<&str>) -> Result<Path
     let is_odd =
         matches!(name, "" | "." | "..") || name.contains(odd) || name.len() > LONGEST_NAME;
     if is_odd && text.contains(USER) {
-        return Err(format!("needs a name that can be a directory's, and '{name}' is none"));
+        return Err(format!(
+            "needs a user name that can be the name of a directory, and '{name}' cannot"
+        ));
     }
     Ok(folder.join(expanded(text, name)))
 }
@@ -37,7 +39,7 @@ pub(super) fn expanded(text: &str, name: &str) -> String {
 }
 
 /// Checks that the home of `user` exists, unless other keys of the user say that it need not.
-/// `text` is what the file says.
+/// `text` is the value in the file.
 ///
 /// # Errors
 ///
@@ -50,14 +52,14 @@ pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
         Ok(_) => return Err(refused("is not a directory".to_owned())),
         Err(why) => why,
     };
-    // only its user may be able to see it
+    // perhaps only the system user of run_as can see the directory
     if user.run_as.is_some() && why.kind() == std::io::ErrorKind::PermissionDenied {
         return Ok(());
     }
     if why.kind() != std::io::ErrorKind::NotFound {
         return Err(refused(format!("is not a directory: {why}")));
     }
-    // a dangling link is there, and is not followed to make a directory
+    // a dangling link exists, and no directory is made where it points
     let is_missing = !is_there(path);
     if is_missing && !user.enabled {
         return Ok(());
@@ -67,7 +69,7 @@ pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
         if above.is_dir() {
             return Ok(());
         }
-        // a link to a disk that is mounted late may lead somewhere later
+        // a dangling link may point to a disk that is mounted later
         if std::fs::metadata(above).is_ok() {
             let above = above.display();
             return Err(refused(format!("cannot be made: {above} is not a directory")));

@@ -1,14 +1,14 @@
-//! The programs that are started when something has happened.
+//! The programs that the server runs after events.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What can happen.
+/// An event after which a program can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// An upload is in place.
+    /// An upload is complete.
     Upload,
-    /// A download has ended, well or not.
+    /// A download has ended, successful or not.
     Download,
     /// A file was deleted.
     Delete,
@@ -19,11 +19,11 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    /// Every one of them.
+    /// All occasions, in the order of the variants.
     const ALL: [Self; 5] =
         [Self::Upload, Self::Download, Self::Delete, Self::Rename, Self::Login];
 
-    /// The key that names its program is this behind `on_`.
+    /// Returns the name of the occasion, which follows `on_` in the name of its key.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upload => "upload",
@@ -35,37 +35,37 @@ impl Occasion {
     }
 }
 
-/// A program to start.
+/// A program to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// Its file.
+    /// The file of the program.
     pub path: PathBuf,
-    /// What it is told.
+    /// The arguments.
     pub args: Vec<String>,
 }
 
-/// One for each occasion, if there is one.
+/// The programs to run, at most one for each occasion.
 #[derive(Debug, Clone, Default)]
 pub struct Programs([Option<Arc<Program>>; 5]);
 
 impl Programs {
-    /// The program for an occasion.
+    /// Returns the program for an occasion.
     pub fn of(&self, occasion: Occasion) -> Option<&Arc<Program>> {
         self.0.get(occasion as usize).and_then(Option::as_ref)
     }
 
-    /// Each of them.
+    /// Returns all programs.
     pub fn all(&self) -> impl Iterator<Item = &Program> {
         self.0.iter().flatten().map(Arc::as_ref)
     }
 
-    /// Each of them, with what it is for.
+    /// Returns all programs with their occasions.
     pub fn by_occasion(&self) -> impl Iterator<Item = (Occasion, &Program)> {
         let of = |occasion| Some((occasion, self.of(occasion)?.as_ref()));
         Occasion::ALL.into_iter().filter_map(of)
     }
 
-    /// Whether there is any.
+    /// Returns whether there is any program.
     pub fn any(&self) -> bool {
         self.0.iter().any(Option::is_some)
     }

@@ -1,8 +1,8 @@
-//! The file as sections, keys and values with their line numbers. Knows no key by name.
+//! Reads a file into sections, keys and values with their line numbers. It knows no key by name.
 //!
-//! The crate `ini` reads the values. It cannot say where a value stands, it merges what
-//! stands twice without a word, and it gives up at the first fault; so an index of the lines
-//! is made first, which finds those faults and blanks their lines for the reader.
+//! The crate `ini` reads the values. It does not give line numbers, it silently merges sections and
+//! keys that appear twice, and it stops at the first fault. So an index of the lines is made first,
+//! which finds these faults and hides their lines from the crate.
 
 use std::collections::HashMap;
 
@@ -10,32 +10,32 @@ use ini::configparser::ini::{Ini, IniDefault};
 
 use super::error::{Fault, Location};
 
-/// A file, read as far as it could be.
+/// The content of a file, as far as it could be read.
 #[derive(Debug, Default)]
 pub(super) struct Document {
-    /// The sections in their order.
+    /// The sections, in their order.
     pub(super) sections: Vec<Section>,
-    /// What is wrong with the lines themselves.
+    /// Faults of lines that could not be read.
     pub(super) faults: Vec<(Location, Fault)>,
 }
 
-/// One section.
+/// A section.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// Its name; what stands before a colon is in lower case.
+    /// Name of the section; the part before a colon is in lower case.
     pub(super) name: String,
-    /// Line number of its header, from 1.
+    /// Line number of the header, from 1.
     pub(super) line: usize,
-    /// Its keys and values in their order.
+    /// The keys and values of the section, in their order.
     pub(super) entries: Vec<Assignment>,
 }
 
-/// One `key = value`.
+/// A line `key = value`.
 #[derive(Debug)]
 pub(super) struct Assignment {
-    /// In lower case.
+    /// The key, in lower case.
     pub(super) key: String,
-    /// Trimmed, and without the double quotes that may stand around it.
+    /// The value, trimmed and without the double quotes around it.
     pub(super) value: String,
     /// Line number, from 1.
     pub(super) line: usize,
@@ -56,7 +56,7 @@ pub(super) fn read(bytes: &[u8]) -> Document {
     let ends: Vec<_> = found.iter().skip(1).map(|next| next.begin).collect();
     let mut sections = Vec::with_capacity(found.len());
     for (found, end) in found.into_iter().zip(ends.into_iter().chain([clean.len()])) {
-        // one at a time: of all at once the reader would keep two more copies
+        // one section at a time, because the reader keeps two more copies of its text
         let mut reader = Ini::new_from_defaults(rules.clone());
         let text = clean.get(found.begin..end).unwrap_or_default();
         let mut values = reader.read(text.to_owned()).unwrap_or_else(|why| {
@@ -90,32 +90,32 @@ pub fn rows(bytes: &[u8]) -> (Vec<(String, String, String, usize)>, usize) {
     (rows.collect(), document.faults.len())
 }
 
-/// The double quotes that keep outer spaces. Inside, nothing is special.
+/// Removes the double quotes that keep outer spaces. No character between them is special.
 fn unquote(value: &str) -> &str {
     value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
-/// What stands on which line.
+/// The lines on which sections and keys are.
 #[derive(Default)]
 struct Index {
     sections: Vec<Found>,
     faults: Vec<(Location, Fault)>,
-    /// The section that the line stands in, if its header could be read.
+    /// Name of the current section, if its header could be read.
     current: Option<String>,
-    /// The text without its faulty lines, the line numbers kept.
+    /// The text with an empty line in place of each faulty one, so that line numbers stay right.
     clean: String,
 }
 
 struct Found {
     raw: String,
-    /// Where its header is in the clean text.
+    /// Offset of the header in the clean text.
     begin: usize,
     name: String,
     line: usize,
     keys: Vec<(String, usize)>,
 }
 
-/// Where the next key belongs.
+/// The section that the next key belongs to.
 enum Within {
     Nothing,
     Section(HashMap<String, usize>),
@@ -171,11 +171,11 @@ impl Index {
         Within::Section(HashMap::new())
     }
 
-    /// Whether the line is a good entry.
+    /// Adds a line to the index. Returns whether it is a valid `key = value`.
     fn entry(&mut self, line: usize, text: &str, within: &mut Within) -> bool {
         let key = text.split_once('=').map_or("", |(key, _)| key.trim());
         if !is_key(key) {
-            // not shown: it may be a password behind a colon or a space
+            // the line is not shown, because it may contain a password
             self.fault(line, None, Fault::NotAnEntry);
             return false;
         }
@@ -206,13 +206,14 @@ impl Index {
     }
 }
 
-/// One word, as every key is. What looks otherwise is no key that was mistyped.
+/// Returns whether a text is one word and so may be a key.
 pub(super) fn is_key(key: &str) -> bool {
     let in_word = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
     !key.is_empty() && key.chars().all(in_word)
 }
 
-/// `[ User : Bob ]` is `user:Bob`: only the name behind the colon keeps its case.
+/// Returns the usual form of a section's name: ` User : Bob ` is `user:Bob`. Only the part after the
+/// colon keeps its case.
 pub(super) fn plain_name(raw: &str) -> String {
     match raw.split_once(':') {
         Some((kind, name)) => format!("{}:{}", kind.trim().to_lowercase(), name.trim()),

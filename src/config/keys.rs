@@ -1,7 +1,7 @@
-//! The key table: all that is known about each key of `ftpd.ini`.
+//! The key table, with everything that the server knows about each key of `ftpd.ini`.
 //!
-//! Parsing, defaults, the sample's comments and the manual page are read off `KEYS`; nothing
-//! else in the tree lists the names.
+//! Reading, defaults, the sample settings and the manual all use `KEYS`; nothing else in the tree
+//! lists the names of the keys.
 
 use super::error::Fault;
 use super::field::{AlsoPerUser, Field, InServer, InUser, Scope, Target};
@@ -13,7 +13,7 @@ use super::kind::{
     TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 
-/// One key.
+/// A key of `ftpd.ini`.
 pub struct Key {
     /// Its name, in lower case.
     pub name: &'static str,
@@ -69,7 +69,7 @@ const fn fixed(
     Key { name, default: Some(default), field, help, restarts: true }
 }
 
-/// Every key, in the order in which the sample and the manual print them.
+/// All keys, in the order of the sample settings and the manual.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     fixed("ip", "0.0.0.0", &InServer(HOSTS, |to, v| to.listen.ip = v),

@@ -1,4 +1,4 @@
-//! Reads and checks the files.
+//! Reads the files into a draft, checks it, and makes the configuration.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,30 +12,30 @@ use super::view::View;
 use super::whole::Config;
 use super::{anonymous, checks, ini, sections};
 
-/// Reads and checks a file, and those that it names for users.
+/// Reads and checks the settings in `file` and in the files of its `users_file`.
 ///
 /// # Errors
 ///
-/// Every fault that was found, in the order of the lines.
+/// All faults, in the order of the lines.
 pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
     load_from(file, &View::default(), Homes::Exist)
 }
 
-/// Reads and checks the files for a server: a home that does not exist is no fault, for the disk
-/// that it lies on may come later. It is in [`Config::absent`].
+/// Reads and checks the settings for a server. A home that does not exist is not a fault here, because
+/// its disk may be mounted later; it is listed in [`Config::absent`].
 ///
 /// # Errors
 ///
-/// Every other fault that was found, in the order of the lines.
+/// All other faults, in the order of the lines.
 pub fn load_to_serve(file: &Path) -> Result<Config, Vec<ConfigError>> {
     load_from(file, &View::default(), Homes::MayCome)
 }
 
-/// The same as if one of the files held other bytes.
+/// Reads and checks the settings as if the file `edited` had the content `bytes`.
 ///
 /// # Errors
 ///
-/// Every fault that there would be.
+/// All faults that the edited settings would have.
 pub fn load_edited(
     file: &Path,
     edited: &Path,
@@ -44,23 +44,23 @@ pub fn load_edited(
     load_from(file, &View::edited(edited, bytes), Homes::Exist)
 }
 
-/// Reads and checks settings that stand in no file.
+/// Reads and checks settings that are not in a file.
 ///
 /// # Errors
 ///
-/// Every fault that was found.
+/// All faults, in the order of the lines.
 pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
     let mut draft = Draft::new(Path::new("settings"), 0o600);
     sections::take(&mut draft, ini::read(text.as_bytes()));
     finish(draft, Homes::Exist)
 }
 
-/// What is expected of homes.
+/// Which homes must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Homes {
-    /// Each exists.
+    /// All of them.
     Exist,
-    /// Those that do not exist may do so later.
+    /// None; a missing one may appear later.
     MayCome,
 }
 
@@ -71,14 +71,14 @@ fn load_from(file: &Path, source: &View<'_>, homes: Homes) -> Result<Config, Vec
     })?;
     let mut draft = Draft::new(file, mode);
     let document = ini::read(&bytes);
-    // of a file with many users that is much
+    // the file may have many users
     drop(bytes);
     sections::take(&mut draft, document);
     sections::take_users(&mut draft, source);
     finish(draft, homes)
 }
 
-/// What only the whole file shows.
+/// Checks the draft as a whole, and makes the configuration.
 fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     anonymous::add(&mut draft);
     let warnings = checks::all(&mut draft);
@@ -90,7 +90,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     let may_come = |(_, fault): &(Location, Fault)| {
         homes == Homes::MayCome && matches!(fault, Fault::Absent(..))
     };
-    // with any other fault all are said in one go
+    // with any other fault, those of missing homes are reported as well
     let is_good = draft.faults.iter().all(may_come);
     let faults = std::mem::take(&mut draft.faults);
     let absent: Vec<_> = faults.into_iter().map(|fault| draft.error(fault)).collect();
@@ -117,7 +117,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     })
 }
 
-/// Whether one of the faults may have cost a user, or the anonymous ones.
+/// Returns whether one of the faults may be the reason that there are no users.
 fn user_was_meant(draft: &Draft) -> bool {
     draft.faults.iter().any(|(place, _)| {
         place.section.as_deref() != Some("server")
@@ -125,7 +125,7 @@ fn user_was_meant(draft: &Draft) -> bool {
     })
 }
 
-/// Everything about TLS in one value.
+/// Gathers the settings of TLS, or returns `None` without a certificate.
 fn tls_settings(server: &Server) -> Option<TlsSettings> {
     let wild = |host: &str| matches!(host, "0.0.0.0" | "::");
     let hosts = server.passive.masquerade_address.iter().chain(&server.listen.ip);

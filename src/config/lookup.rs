@@ -1,4 +1,4 @@
-//! What can be read of a file that may have faults elsewhere, and of single values.
+//! Reads single keys of a file that may have faults elsewhere, and checks single values.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use super::kind::{self, Given};
 use super::settings::{Rules, Server};
 use super::view::View;
 
-/// Where a user has a section, or would get one. The files may have faults.
+/// Finds the sections of a user, or the file in which a new one belongs. The files may have faults.
 ///
 /// # Errors
 ///
-/// When one of them cannot be read.
+/// When one of the files cannot be read.
 pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let source = View::default();
     let wanted = format!("user:{name}");
@@ -29,7 +29,7 @@ pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let main = read(file)?;
     let users = server_path(file, &ini::read(&main), "users_file");
     let mut texts = vec![(file.to_owned(), main)];
-    // the first user makes it
+    // a missing file is made with the first user
     if let Some(users) = users.as_ref().filter(|users| users.try_exists().unwrap_or(true)) {
         for file in source.files(users)? {
             let text = read(&file)?;
@@ -52,16 +52,17 @@ pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     Ok(UserPlace { file: new, lines: places })
 }
 
-/// Where a user stands in the settings.
+/// Where the settings of a user are, or would be.
 #[derive(Debug)]
 pub struct UserPlace {
-    /// The file in which the user stands or would stand.
+    /// The file that has the section of the user, or would get it.
     pub file: PathBuf,
-    /// Each section of the user: more than one is a fault, and none is a user who is still to come.
+    /// File and line of each section of the user. More than one is a fault; without any the user does
+    /// not exist yet.
     pub lines: Vec<(PathBuf, usize)>,
 }
 
-/// The admin socket of a file that may have faults elsewhere.
+/// Returns the admin socket that a file sets. The file may have faults elsewhere.
 ///
 /// # Errors
 ///
@@ -71,7 +72,7 @@ pub fn admin_socket(file: &Path) -> std::io::Result<Option<PathBuf>> {
     Ok(server_path(file, &document, "admin_socket"))
 }
 
-/// The text of a key of `[server]` in a file that may have faults elsewhere.
+/// Returns the text of a key of `[server]`, or its default. The file may have faults elsewhere.
 ///
 /// # Errors
 ///
@@ -81,7 +82,7 @@ pub fn server_text(file: &Path, name: &str) -> std::io::Result<Option<String>> {
     Ok(text_of(&document, name).map(str::to_owned))
 }
 
-/// A path of `[server]`, where the rest may have faults.
+/// Returns a path that `[server]` sets.
 fn server_path(file: &Path, document: &Document, name: &str) -> Option<PathBuf> {
     text_of(document, name).map(|text| Draft::new(file, 0).folder.join(text))
 }
@@ -94,21 +95,21 @@ fn text_of<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
     said.or(default).filter(|text| !text.is_empty())
 }
 
-/// A duration as a key takes it; `None` is 0.
+/// Reads a duration in the form of the settings; `None` is 0.
 ///
 /// # Errors
 ///
-/// What is wrong with it, in words that follow the quoted text.
+/// What is wrong with the text, in words that follow it in quotes.
 pub fn duration(text: &str) -> Result<Option<Duration>, String> {
     kind::time(text)
 }
 
-/// Whether a text is an IPv4 address that clients can connect to, or may be the name of a host.
+/// Returns whether a text is an IPv4 address that clients can connect to, or a host name.
 pub fn is_host(text: &str) -> bool {
     matches!(kind::reachable_host(text), Ok(Some(_)))
 }
 
-/// What is wrong with a value of a key of `[server]`, if something is; in words that follow the key.
+/// Returns what is wrong with a value of a key of `[server]`, or `None` if the value is valid.
 pub fn value_fault(name: &str, text: &str) -> Option<String> {
     let key = KEYS.iter().find(|key| key.name == name)?;
     let (mut server, mut rules) = (Server::blank(), Rules::blank());

@@ -1,6 +1,7 @@
-//! The typed settings: what `ftpd.ini` says, checked as a whole before anything is started.
+//! The settings of `ftpd.ini` as typed values, checked as a whole before the server starts.
 //!
-//! Uses `rights` alone, for users of the system. [`load()`] reports every fault of a file in one run.
+//! The room uses only `rights`, for system users. [`load()`] reports all faults of the files at
+//! once.
 //!
 //! A key is one row of [`KEYS`] and one field of the struct of its subject. The row names the
 //! kind of its value, a constant that describes and reads it.

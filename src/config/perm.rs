@@ -1,11 +1,11 @@
-//! Permission letters: the word that user entries and command rows share.
+//! Permission letters, which the settings of users and the command table share.
 //!
-//! The letters are pyftpdlib's, so that an administrator who knows that library can carry
-//! them over.
+//! The letters are those of pyftpdlib, so that an administrator who knows that library can reuse
+//! them.
 
 use std::fmt;
 
-/// One act a user may be allowed.
+/// Something that a user may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Perm {
     /// `e`: change the working directory.
@@ -45,7 +45,7 @@ impl Perm {
         Self::SetTime,
     ];
 
-    /// The letter that stands for it in `perm`.
+    /// Returns the letter of the permission.
     pub const fn letter(self) -> char {
         match self {
             Self::Enter => 'e',
@@ -61,7 +61,7 @@ impl Perm {
         }
     }
 
-    /// For the log, where somebody lacks it.
+    /// Returns the text for the log when a user does not have the permission.
     pub fn lacking(self) -> String {
         format!("the user lacks the permission letter '{}'", self.letter())
     }
@@ -80,7 +80,7 @@ impl PermSet {
     ///
     /// # Errors
     ///
-    /// Gives back the first character that is no permission letter.
+    /// Returns the first character that is not a permission letter.
     pub fn parse(letters: &str) -> Result<Self, char> {
         letters.chars().try_fold(Self::default(), |set, letter| {
             let perm = Perm::ALL.into_iter().find(|perm| perm.letter() == letter);
@@ -88,13 +88,13 @@ impl PermSet {
         })
     }
 
-    /// Whether one of them changes something.
+    /// Returns whether the set allows any changes.
     pub fn writes(self) -> bool {
         let reads = [Perm::Enter, Perm::List, Perm::Retrieve];
         Perm::ALL.into_iter().any(|perm| self.has(perm) && !reads.contains(&perm))
     }
 
-    /// Whether the set holds this permission.
+    /// Returns whether the set contains a permission.
     pub const fn has(self, perm: Perm) -> bool {
         self.0 & perm.bit() != 0
     }

@@ -1,26 +1,26 @@
-//! A speed that may change while somebody keeps to it.
+//! A speed limit that may change during a transfer.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes per second of one user's transfers, as the settings have it at the moment.
+/// The speed limit of a user's transfers in bytes per second, as currently set.
 #[derive(Debug, Default)]
 pub struct Rate(AtomicU64);
 
 impl Rate {
-    /// `None` is no limit.
+    /// Makes a limit; `None`: no limit.
     pub fn new(limit: Option<NonZeroU64>) -> Self {
         let rate = Self::default();
         rate.set(limit);
         rate
     }
 
-    /// What it is now.
+    /// Returns the current limit.
     pub fn limit(&self) -> Option<NonZeroU64> {
         NonZeroU64::new(self.0.load(Ordering::Relaxed))
     }
 
-    /// Changes it for all who keep to it.
+    /// Changes the limit for all transfers that share it.
     pub fn set(&self, limit: Option<NonZeroU64>) {
         self.0.store(limit.map_or(0, NonZeroU64::get), Ordering::Relaxed);
     }

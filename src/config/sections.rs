@@ -9,8 +9,8 @@ use super::kind::Given;
 use super::users::{named, template, unknown};
 use super::view::View;
 
-/// The server's section goes first, for its limits are the users' defaults; then the
-/// templates.
+/// Reads the sections of `ftpd.ini`: first `[server]`, because its rules are the defaults of the
+/// users, and then the templates.
 pub(super) fn take(draft: &mut Draft, document: Document) {
     draft.faults = document.faults;
     let (server, others): (Vec<_>, Vec<_>) =
@@ -35,7 +35,7 @@ pub(super) fn take(draft: &mut Draft, document: Document) {
     }
 }
 
-/// The users of other files.
+/// Reads the users in the files of `users_file`.
 pub(super) fn take_users(draft: &mut Draft, source: &View<'_>) {
     let Some(users) = draft.server.storage.users_file.clone() else { return };
     let files = source.files(&users).unwrap_or_else(|why| {

@@ -1,90 +1,91 @@
-//! What the file says of TLS, as one value.
+//! The settings of TLS.
 
 use std::path::PathBuf;
 
 use crate::rights::Ids;
 
-/// All that the server must know to speak TLS. There is none without a certificate.
+/// The settings of a server that has a certificate.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
-    /// The files are read at the start and not looked at again.
+    /// Whether the files are read at the start only, and later changes are ignored.
     pub once: bool,
-    /// Its key, unless it is made here.
+    /// File with the private key; `None` for `tls_cert = auto`.
     pub key: Option<PathBuf>,
-    /// Where a certificate that is made here is kept.
+    /// Directory for a certificate that the server makes itself.
     pub dir: PathBuf,
-    /// Names that a certificate that is made here is good for.
+    /// Host names and addresses in a certificate that the server makes itself.
     pub names: Vec<String>,
-    /// The lowest version.
+    /// Lowest version of TLS that is accepted.
     pub min_version: TlsVersion,
-    /// What data connections must do.
+    /// Whether data connections must resume a session.
     pub resume: Resume,
-    /// Who signs the clients' certificates.
+    /// File with the authorities that sign the certificates of clients.
     pub client_ca: Option<PathBuf>,
-    /// Whether a client must have one.
+    /// Whether a client must present a certificate.
     pub client_cert: ClientCertificate,
-    /// Whose a certificate is that is made here.
+    /// Owner of the files that the server makes itself.
     pub owner: Option<Ids>,
 }
 
-/// `tls_cert`.
+/// The value of `tls_cert`: where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// There is no TLS.
+    /// There is no certificate, and no TLS.
     None,
-    /// Made here.
+    /// The server makes the certificate itself.
     Auto,
     /// A PEM file.
     File(PathBuf),
 }
 
-/// `tls_required`.
+/// The value of `tls_required`: where TLS is required.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TlsRequired {
-    /// No login without TLS.
+    /// Logins without TLS are refused.
     pub control: bool,
-    /// No transfer without TLS.
+    /// Transfers without TLS are refused.
     pub data: bool,
 }
 
-/// `tls_min_version`.
+/// The value of `tls_min_version`: the lowest version of TLS that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2 or 1.3.
     V1_2,
-    /// TLS 1.3 alone.
+    /// TLS 1.3 only.
     V1_3,
 }
 
-/// `tls_resume`.
+/// The value of `tls_resume`: whether data connections resume the session of their control
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// A data connection that does not resume is refused.
+    /// A data connection that does not resume the session is refused.
     Require,
-    /// It may, and the log says whether it does.
+    /// A data connection may resume the session, and the log says whether it does.
     Prefer,
-    /// There is nothing to resume.
+    /// Sessions cannot be resumed.
     Off,
 }
 
-/// `tls_client_cert`.
+/// The value of `tls_client_cert`: whether a client must present a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificate {
-    /// No TLS without one.
+    /// The TLS handshake fails without a certificate.
     Required,
-    /// It is asked for.
+    /// The client is asked for a certificate, but need not present one.
     Optional,
 }
 
 impl TlsSettings {
-    /// Whether the certificate is made here.
+    /// Returns whether the server makes the certificate itself.
     pub fn is_auto(&self) -> bool {
         self.certificate == CertificateSource::Auto
     }
 
-    /// The certificate's file and the key's.
+    /// Returns the file of the certificate and the file of the key.
     pub fn files(&self) -> (PathBuf, PathBuf) {
         let made = |name| self.dir.join(name);
         let key = self.key.clone().unwrap_or_else(|| made("key.pem"));

@@ -1,4 +1,4 @@
-//! Reads the sections of users, and the templates that these name.
+//! Reads the sections of users, and the templates that they name.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::kind::Given;
 use super::settings::User;
 use crate::rights::Ids;
 
-/// A section that is a user's, if the name can be one.
+/// Reads the section of a user, unless its name cannot be the name of a user.
 pub(super) fn named(draft: &mut Draft, name: &str, section: &ini::Section) {
     if !is_user_name(name) {
         let why = "is not a user name".to_owned();
@@ -36,8 +36,8 @@ pub(super) fn named(draft: &mut Draft, name: &str, section: &ini::Section) {
     });
 }
 
-/// What users have in common. Its faults are reported here, and not for each user; but whether
-/// a home is there shows only with the user's name.
+/// Reads a template. Its faults are reported here and not for each user. Whether its home exists is
+/// checked for each user, because the path may contain the name of the user.
 pub(super) fn template(draft: &mut Draft, section: ini::Section) {
     let name = section.name.strip_prefix("template:").unwrap_or_default().to_owned();
     if !is_user_name(&name) {
@@ -64,7 +64,7 @@ pub(super) fn template(draft: &mut Draft, section: ini::Section) {
     draft.templates.insert(name, Arc::new(Template { section, faulty }));
 }
 
-/// The template that a section names. One that is not there is a fault.
+/// Returns the template that a section names. Reports a fault if the template does not exist.
 pub(super) fn template_of(draft: &mut Draft, section: &ini::Section) -> Option<Arc<Template>> {
     let entry = section.entries.iter().find(|entry| entry.key == "like");
     let entry = entry.filter(|entry| !entry.value.is_empty())?;
@@ -92,21 +92,21 @@ pub(super) fn user(
     let template = template_of(draft, section);
     // what an unknown template would have set is not reported as missing
     let may_miss = draft.faults.len() == known;
-    let said = Said { name, section, template: template.as_deref(), may_miss };
+    let sources = Sources { name, section, template: template.as_deref(), may_miss };
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
     for key in KEYS.iter().filter(|key| key.scope() != Scope::Server) {
         if has_password || key.name != "password" {
-            set(draft, &said, key, &mut user);
+            set(draft, &sources, key, &mut user);
         }
     }
-    check_home(draft, &said, &user);
-    note_place(draft, &said, &mut user);
+    check_home(draft, &sources, &user);
+    note_place(draft, &sources, &mut user);
     unknown(draft, section, Scope::Server, "[server]");
     user
 }
 
-/// What the files say of one user.
-struct Said<'a> {
+/// The sources of a user's settings.
+struct Sources<'a> {
     name: &'a str,
     section: &'a ini::Section,
     template: Option<&'a Template>,
@@ -114,13 +114,13 @@ struct Said<'a> {
     may_miss: bool,
 }
 
-impl<'a> Said<'a> {
-    /// What the section of the user itself says.
+impl<'a> Sources<'a> {
+    /// Returns the line of a key in the section of the user.
     fn own(&self, key: &str) -> Option<&'a ini::Assignment> {
         self.section.entries.iter().find(|entry| entry.key == key)
     }
 
-    /// What the template says, if the section itself does not say anything.
+    /// Returns the line of a key in the template, if the section of the user does not set the key.
     fn lent(&self, key: &str) -> Option<&'a ini::Assignment> {
         let template = self.template.filter(|_| self.own(key).is_none())?;
         if template.faulty.contains(&key) {
@@ -135,44 +135,45 @@ impl<'a> Said<'a> {
 }
 
 /// Reads one key of a user.
-fn set(draft: &mut Draft, said: &Said<'_>, key: &Key, user: &mut User) {
+fn set(draft: &mut Draft, sources: &Sources<'_>, key: &Key, user: &mut User) {
     let default = key.default.filter(|_| key.scope() == Scope::User);
-    let Some(text) = said.text(key.name).or(default) else {
-        let is_faulty = said.template.is_some_and(|lent| lent.faulty.contains(&key.name));
-        if key.default.is_none() && said.may_miss && !is_faulty {
-            draft.fault_of_key(said.section, key.name, Fault::Missing);
+    let Some(text) = sources.text(key.name).or(default) else {
+        let is_faulty = sources.template.is_some_and(|lent| lent.faulty.contains(&key.name));
+        if key.default.is_none() && sources.may_miss && !is_faulty {
+            draft.fault_of_key(sources.section, key.name, Fault::Missing);
         }
         return;
     };
-    let given = Given { text, folder: &draft.folder, user: Some(said.name) };
+    let given = Given { text, folder: &draft.folder, user: Some(sources.name) };
     if let Err(fault) = key.set(&given, &mut Target::User(user)) {
-        report(draft, said, key.name, fault);
+        report(draft, sources, key.name, fault);
     }
 }
 
-/// Whether the home must exist depends on other keys, so it is checked after them.
-fn check_home(draft: &mut Draft, said: &Said<'_>, user: &User) {
+/// Checks the home of a user, after all keys, because some of them say whether it must exist.
+fn check_home(draft: &mut Draft, sources: &Sources<'_>, user: &User) {
     let is_set = !user.home.as_os_str().is_empty();
-    let Some(text) = said.text("home").filter(|_| is_set) else { return };
-    if let Err(fault) = home::check(&home::expanded(text, said.name), user) {
-        report(draft, said, "home", fault);
+    let Some(text) = sources.text("home").filter(|_| is_set) else { return };
+    if let Err(fault) = home::check(&home::expanded(text, sources.name), user) {
+        report(draft, sources, "home", fault);
     }
 }
 
-fn report(draft: &mut Draft, said: &Said<'_>, key: &str, fault: Fault) {
-    match said.own(key) {
-        Some(entry) => draft.fault(said.section, Some(entry), fault),
-        None => draft.fault_of_key(said.section, key, fault),
+fn report(draft: &mut Draft, sources: &Sources<'_>, key: &str, fault: Fault) {
+    match sources.own(key) {
+        Some(entry) => draft.fault(sources.section, Some(entry), fault),
+        None => draft.fault_of_key(sources.section, key, fault),
     }
 }
 
-/// Notes where the files set `run_as`, for what may go wrong with it later.
-fn note_place(draft: &Draft, said: &Said<'_>, user: &mut User) {
+/// Stores where the files set `run_as`, for messages about what goes wrong with it later.
+fn note_place(draft: &Draft, sources: &Sources<'_>, user: &mut User) {
     let Some(ids) = &mut user.run_as else { return };
-    let own = said.own("run_as").map(|entry| (draft.files.len() - 1, entry, said.section));
+    let own =
+        sources.own("run_as").map(|entry| (draft.files.len() - 1, entry, sources.section));
     let lent = || {
-        let entry = said.lent("run_as")?;
-        Some((0, entry, &said.template?.section))
+        let entry = sources.lent("run_as")?;
+        Some((0, entry, &sources.template?.section))
     };
     if let Some((file, entry, section)) = own.or_else(lent) {
         let place = draft.spot(file, entry.line, &section.name, "run_as");
@@ -180,7 +181,7 @@ fn note_place(draft: &Draft, said: &Said<'_>, user: &mut User) {
     }
 }
 
-/// Keys of `section` that no row knows, or that belong elsewhere.
+/// Reports the keys of `section` that are unknown, or belong in a section of the scope `foreign`.
 pub(super) fn unknown(
     draft: &mut Draft,
     section: &ini::Section,
@@ -202,7 +203,7 @@ pub(super) fn unknown(
     }
 }
 
-/// What a client can send and a log can show on one line.
+/// Returns whether clients can send the name, and the log can show it on one line.
 fn is_user_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(char::is_control)
 }

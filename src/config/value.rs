@@ -7,12 +7,12 @@ use ipnet::IpNet;
 
 use super::hash::Hash;
 
-/// What a user's password is compared with. `Debug` does not show it.
+/// The password of a user, in clear text or as a hash. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
-    /// The password itself.
+    /// The password in clear text.
     Clear(String),
-    /// What was made of it.
+    /// A hash of the password.
     Hash(Hash),
 }
 
@@ -22,57 +22,57 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// Ports from one to another, both included.
+/// A range of ports, first and last included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
-    /// The lowest.
+    /// The lowest port.
     pub first: u16,
-    /// The highest.
+    /// The highest port.
     pub last: u16,
 }
 
 impl PortRange {
-    /// How many ports that are.
+    /// Returns the number of ports in the range.
     pub fn count(self) -> usize {
         usize::from(self.last - self.first) + 1
     }
 
-    /// Whether a port lies inside.
+    /// Returns whether a port is in the range.
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
 }
 
-/// An address or name with a port.
+/// An address or host name with a port, to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// Without the brackets of IPv6.
+    /// The address, without the brackets of IPv6, or the host name.
     pub host: String,
-    /// 0 lets the system choose.
+    /// The port; 0 lets the system choose one.
     pub port: u16,
 }
 
-/// How the lines of the log look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogForm {
-    /// For people.
+    /// Lines of text, for people.
     Text,
-    /// For programs.
+    /// A JSON object per line, for programs.
     Json,
 }
 
-/// Where the log goes.
+/// Where the log is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogTo {
     /// Standard error.
     Stderr,
     /// A file.
     File(PathBuf),
-    /// The system's log, at this socket or the usual one.
+    /// The system log, through this socket or the usual one.
     Syslog(Option<PathBuf>),
 }
 
-/// Peers that `masquerade_except` names.
+/// Clients that `masquerade_except` or `ban_exempt` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peers {
     /// The word `local`: loopback, private and link-local addresses.
@@ -82,7 +82,7 @@ pub enum Peers {
 }
 
 impl Peers {
-    /// Whether an address is one of them.
+    /// Returns whether an address is one of them.
     pub fn contain(&self, address: IpAddr) -> bool {
         match (self, address) {
             (Self::Prefix(prefix), _) => prefix.contains(&address),

@@ -1,4 +1,4 @@
-//! Where the bytes of the settings come from: the files, or what one of them may become.
+//! Reads the files of the settings, one of which may be replaced by an edited version.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::rights;
 
-/// The files as they are, but for one that has been edited and is not yet written.
+/// A view of the files on the disk, in which one file may have another content.
 #[derive(Default)]
 pub(super) struct View<'a> {
     edited: Option<(&'a Path, &'a [u8])>,
 }
 
 impl<'a> View<'a> {
-    /// As if this file held these bytes.
+    /// Makes a view in which `file` has the content `bytes`.
     pub(super) fn edited(file: &'a Path, bytes: &'a [u8]) -> Self {
         Self { edited: Some((file, bytes)) }
     }
 
-    /// The bytes of a file, and its mode.
+    /// Reads a file, and returns its content and its mode.
     pub(super) fn read(&self, file: &Path) -> io::Result<(Vec<u8>, u32)> {
         if let Some((edited, bytes)) = self.edited
             && edited == file
@@ -32,8 +32,8 @@ impl<'a> View<'a> {
         Ok((bytes, meta.permissions().mode()))
     }
 
-    /// The files behind `users_file`: itself, or those of the directory that end in `.ini`, by
-    /// name.
+    /// Returns the files of `users_file`: the file itself, or the `.ini` files of the directory, sorted
+    /// by name.
     #[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
     pub(super) fn files(&self, users: &Path) -> io::Result<Vec<PathBuf>> {
         if !users.is_dir() {

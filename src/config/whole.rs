@@ -15,32 +15,33 @@ use super::tls::TlsSettings;
 use super::value::Password;
 use crate::rights::Ids;
 
-/// All that the file says.
+/// All settings of a server.
 #[derive(Debug)]
 pub struct Config {
-    /// `[server]`.
+    /// The settings of `[server]`.
     pub server: Server,
-    /// What holds before a login, and for users who do not have their own.
+    /// The rules that `[server]` sets for every user. They also apply before a login.
     pub rules: Rules,
-    /// `[user:NAME]` by name, and the anonymous ones if they may log in.
+    /// The users by name, including the anonymous ones if they may log in.
     pub users: HashMap<String, Arc<User>>,
-    /// What it says of TLS, if there is a certificate.
+    /// The settings of TLS, if there is a certificate.
     pub tls: Option<TlsSettings>,
-    /// Whether a login under a name that nobody has is refused without TLS: as soon as it is for
-    /// any user.
+    /// Whether a login with an unknown name is refused without TLS. It is if that holds for any user,
+    /// so that the refusal does not tell which names exist.
     pub strangers_need_tls: bool,
-    /// What is allowed but hardly meant, in the form of a fault.
+    /// Warnings about settings that are valid but probably not intended, printed like faults.
     pub warnings: Vec<String>,
-    /// Homes that do not exist, for who serves all the same (`load_to_serve`).
+    /// Homes that do not exist, if that is not a fault (`load_to_serve`).
     pub absent: Vec<ConfigError>,
-    /// What `[server]` says of each key, to see what has changed.
+    /// The text of each key of `[server]`, to find out what has changed after a reload.
     pub(super) texts: HashMap<&'static str, String>,
-    /// Where relative paths start from.
+    /// The directory that relative paths start from.
     pub(super) folder: PathBuf,
 }
 
 impl Config {
-    /// Where to write down what must be known after a crash, if there is anything to.
+    /// Returns the directory for what the server must know after a crash, or `None` if there is
+    /// nothing to record, because no user may upload with `atomic_uploads`.
     pub fn state_dir(&self) -> Option<&Path> {
         let uploads = |user: &User| {
             user.rules.uploads.atomic
@@ -50,23 +51,23 @@ impl Config {
         self.server.storage.state_dir.as_deref().filter(|_| needed)
     }
 
-    /// Users of the system as whom sessions act.
+    /// Returns the system users as which sessions act (`run_as`).
     pub fn acting(&self) -> impl Iterator<Item = &Arc<Ids>> {
         self.users.values().filter_map(|user| user.run_as.as_ref())
     }
 
-    /// How many threads must run programs of hooks.
+    /// Returns the number of threads for hook programs; 0 if no user has hooks.
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.rules.hooks.any());
         if any { self.server.hooks.workers } else { 0 }
     }
 
-    /// How many threads must check hashed passwords.
+    /// Returns the number of threads for hashed passwords; 0 if no user has one.
     pub fn password_workers(&self) -> usize {
         if self.hashes().next().is_some() { self.server.login.password_workers } else { 0 }
     }
 
-    /// The hashes of all users.
+    /// Returns the hashed passwords of all users.
     pub fn hashes(&self) -> impl Iterator<Item = &Hash> {
         self.users.values().filter_map(|user| match &user.password {
             Some(Password::Hash(hash)) => Some(hash),
@@ -74,8 +75,8 @@ impl Config {
         })
     }
 
-    /// Keys that say something else than in another version of the file, and that a server looks
-    /// at only when it starts.
+    /// Returns the keys whose value differs from the one in `other`, and that a server reads only when
+    /// it starts.
     pub fn restart_keys<'a>(
         &'a self,
         other: &'a Self,
@@ -84,18 +85,18 @@ impl Config {
             let (mut server, mut rules) = (Server::blank(), Rules::blank());
             let text = config.texts.get(key.name).map_or("", String::as_str);
             let given = Given { text, folder: &config.folder, user: None };
-            // it was read before
+            // cannot fail, because the text has been read before
             let _ = key.set(&given, &mut Target::Server(&mut server, &mut rules));
-            // one minute is sixty seconds
+            // compare values and not texts: 1m is 60
             format!("{server:?}{rules:?}")
         };
         let changed = move |key: &&Key| said(self, key) != said(other, key);
         KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
     }
 
-    /// Returns the user that a client means by this name, and what the user is called here.
-    /// Names are compared to the byte, but those of anonymous users in any case: clients send
-    /// `FTP` and `Anonymous` too.
+    /// Returns the user with the name that a client has sent, and how the settings spell the name.
+    /// The names of anonymous users may be in upper or lower case, because some clients send `FTP` or
+    /// `Anonymous`; all other names must be exactly equal.
     pub fn user(&self, name: &[u8]) -> Option<(&str, &Arc<User>)> {
         let name = std::str::from_utf8(name).ok()?;
         let known = self.users.get_key_value(name).or_else(|| {
@@ -105,13 +106,13 @@ impl Config {
         known.map(|(name, user)| (name.as_str(), user))
     }
 
-    /// Returns that user if the user may log in today. Others are nobody.
+    /// Returns the user with this name if the user may log in today.
     pub fn active(&self, name: &[u8]) -> Option<&Arc<User>> {
         self.user(name).map(|(_, user)| user).filter(|user| user.is_active())
     }
 
-    /// Whether a user of other settings is none of these any more; one that needed no password and
-    /// one that does are not the same.
+    /// Returns whether a user of the settings `other` is no longer a user in these. A user without a
+    /// password and one with a password count as different users.
     pub fn removes(&self, other: &Self, name: &str) -> bool {
         let is_anonymous = |config: &Self| {
             let user = config.users.get(name).filter(|user| user.is_active());
@@ -120,16 +121,16 @@ impl Config {
         is_anonymous(self) != is_anonymous(other)
     }
 
-    /// How many users have a section of their own.
+    /// Returns the number of users that have a section of their own.
     pub fn named_users(&self) -> usize {
         self.users.values().filter(|user| user.password.is_some()).count()
     }
 }
 
-/// Names under which anonymous users log in.
+/// The names of the anonymous users.
 pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
 
-/// Returns which of the anonymous names this one is, in whatever case it is spelled.
+/// Returns the name of the anonymous user that `name` means, in upper or lower case.
 pub fn anonymous_name(name: &str) -> Option<&'static str> {
     ANONYMOUS.into_iter().find(|anonymous| anonymous.eq_ignore_ascii_case(name))
 }

@@ -1,4 +1,4 @@
-//! Makes the settings of `rustls` out of those of the file, a certificate and its key.
+//! Makes the settings for `rustls` from `ftpd.ini`, a certificate and its key.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use super::identity::Identity;
 use super::pem;
 use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
 
-/// What FTP is called in ALPN. A browser that was led here offers other names, and is refused.
+/// Names of FTP in ALPN. A browser that was tricked into connecting offers others, and is refused.
 const NAMES: [&[u8]; 3] = [b"ftp", b"ftp-data", b"x-filezilla-ftp"];
 
 pub(super) fn build(
@@ -44,8 +44,8 @@ pub(super) fn build(
     Ok(Arc::new(config))
 }
 
-/// The system's time, from 1970 on: a clock that stands before that is wrong anyway, and a client
-/// certificate is then not valid yet.
+/// The time of the system, but never before 1970. An earlier time is wrong anyway, and at the start
+/// of 1970 no client certificate is valid yet.
 #[derive(Debug)]
 struct Clock;
 
@@ -56,7 +56,7 @@ impl TimeProvider for Clock {
     }
 }
 
-/// Who judges clients' certificates, if any are asked for.
+/// Makes the verifier of client certificates, which asks for none if `tls_client_ca` is not set.
 pub(super) fn verifier(
     settings: &TlsSettings,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

@@ -1,6 +1,5 @@
-//! A TCP stream that carries TLS or clear text, for the control connection and data connections
-//! alike. It does not give out its file descriptor: who wants to wait for it takes an
-//! [`Awaited`], which knows what TLS holds.
+//! A TCP stream that carries TLS or clear text, for control and data connections. It keeps its file
+//! descriptor to itself: to wait for it, use an [`Awaited`], which knows what the TLS layer holds.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -17,69 +16,69 @@ use super::layer::{Got, Layer, Want};
 use super::session::SessionTls;
 use super::wait::Awaited;
 
-/// A connection, and the TLS on it if there is any.
+/// A connection, with or without TLS.
 #[derive(Debug)]
 pub struct Channel {
     stream: Arc<TcpStream>,
     tls: Option<Box<Layer>>,
 }
 
-/// The first byte of each TLS connection: a record of the handshake (RFC 8446 §5.1).
+/// First byte of every TLS connection: a record of the handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 
 impl Channel {
-    /// A connection in clear text.
+    /// Makes a connection in clear text.
     pub fn new(stream: Arc<TcpStream>) -> Self {
         Self { stream, tls: None }
     }
 
-    /// Whether TLS has begun.
+    /// Returns whether TLS has begun.
     pub fn has_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// The stream, where bytes go over it as they are.
+    /// Returns the stream if it carries clear text.
     pub fn clear(&self) -> Option<&TcpStream> {
         self.tls.is_none().then_some(&*self.stream)
     }
 
-    /// Begins TLS as on a control connection; [`Channel::shake`] goes on with it.
+    /// Begins TLS on a control connection; [`Channel::shake`] continues the handshake.
     ///
     /// # Errors
     ///
-    /// When it cannot be set up.
+    /// When TLS cannot be set up.
     pub fn begin_control(&mut self, tls: &SessionTls) -> Result<(), TlsError> {
         self.tls = Some(Box::new(Layer::control(tls)?));
         Ok(())
     }
 
-    /// Begins TLS as on a data connection; [`Channel::shake`] goes on with it.
+    /// Begins TLS on a data connection; [`Channel::shake`] continues the handshake.
     ///
     /// # Errors
     ///
-    /// When it cannot be set up.
+    /// When TLS cannot be set up.
     pub fn begin_data(&mut self, tls: &SessionTls) -> Result<(), TlsError> {
         self.tls = Some(Box::new(Layer::data(tls)?));
         Ok(())
     }
 
-    /// Goes on with the handshake as far as the stream allows; `None` when it is done, or there
-    /// is none.
+    /// Continues the handshake as far as the stream allows. Returns `None` when the handshake is done,
+    /// or the connection has no TLS.
     ///
     /// # Errors
     ///
-    /// When it fails.
+    /// When the handshake fails.
     pub fn shake(&mut self) -> Result<Option<Want>, TlsError> {
         self.tls.as_mut().map_or(Ok(None), |layer| layer.shake(&self.stream))
     }
 
-    /// What TLS knows of itself and of its peer.
+    /// Returns the TLS layer, which knows the state of the session and its peer.
     pub fn layer(&self) -> Option<&Layer> {
         self.tls.as_deref()
     }
 
-    /// Whether the peer has begun to speak TLS, as far as can be told without taking anything:
-    /// `None` as long as it has said nothing.
+    /// Returns whether the peer has sent the first byte of a TLS handshake, without reading it from
+    /// the stream; `None` as long as the peer has sent nothing.
     pub fn begins_with_tls(&self) -> Option<bool> {
         let mut first = [0; 1];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
@@ -90,11 +89,11 @@ impl Channel {
         }
     }
 
-    /// Appends what has arrived, and first what TLS holds.
+    /// Appends to `out` what has arrived, beginning with what the TLS layer holds.
     ///
     /// # Errors
     ///
-    /// The stream's, or what is wrong with the records.
+    /// When the stream fails, or a TLS record is invalid.
     pub fn receive(&mut self, flags: RecvFlags, out: &mut Vec<u8>) -> io::Result<Got> {
         let Some(layer) = &mut self.tls else {
             return match recv(&*self.stream, spare_capacity(out), flags) {
@@ -107,17 +106,17 @@ impl Channel {
         layer.receive(&self.stream, flags, out)
     }
 
-    /// Whether a read would give something even if the stream had nothing.
+    /// Returns whether a read would return something even if nothing arrived on the stream.
     pub fn holds(&self) -> bool {
         self.tls.as_ref().is_some_and(|layer| layer.holds())
     }
 
-    /// Takes bytes to be sent: some of them, or none while the stream has no room. With TLS all
-    /// are taken, and wait for [`Channel::flush`].
+    /// Sends bytes and returns how many it has taken: 0 while the stream has no room. With TLS all
+    /// bytes are taken, and sent by [`Channel::flush`].
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// When the stream fails.
     pub fn send(&mut self, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
         match &mut self.tls {
             None => match send(&*self.stream, bytes, SendFlags::NOSIGNAL | flags) {
@@ -128,39 +127,39 @@ impl Channel {
         }
     }
 
-    /// Whether all that was to be sent has gone to the stream.
+    /// Sends what is queued. Returns whether all of it has been written to the stream.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// When the stream fails.
     pub fn flush(&mut self) -> io::Result<bool> {
         self.tls.as_mut().map_or(Ok(true), |layer| layer.flush(&self.stream))
     }
 
-    /// Says in TLS that no more will be sent; goes out with the next [`Channel::flush`].
+    /// Queues the closing message of TLS (`close_notify`) for the next [`Channel::flush`].
     pub fn close(&mut self) {
         if let Some(layer) = &mut self.tls {
             layer.close();
         }
     }
 
-    /// Ends the stream, in one direction or both.
+    /// Shuts the stream down, in one direction or both.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// When the stream fails.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
     }
 
-    /// The stream below TLS, which has said all that it will.
+    /// Returns the connection in clear text, after TLS has been closed.
     #[must_use]
     pub fn without_tls(self) -> Self {
         Self { stream: self.stream, tls: None }
     }
 
-    /// Throws away what the peer still sends, but for a part of it if there is much; says whether
-    /// its end has come.
+    /// Reads and discards what the peer still sends, but not without end. Returns whether the peer has
+    /// closed its side.
     pub fn discard(&self) -> bool {
         const MOST: usize = 64;
         let mut rest = [0; 1024];
@@ -174,27 +173,27 @@ impl Channel {
         false
     }
 
-    /// Waits until there is something to read: bytes or an end.
+    /// Waits until there is something to read: bytes or the end of the stream.
     pub fn readable(&self) -> Awaited<'_> {
         self.awaited(PollFlags::IN, self.holds())
     }
 
-    /// Waits until the stream takes bytes.
+    /// Waits until the stream has room for bytes.
     pub fn writable(&self) -> Awaited<'_> {
         self.awaited(PollFlags::OUT, false)
     }
 
-    /// Waits until the peer has said all that it will, or is gone.
+    /// Waits until the peer has closed its side, or the connection is broken.
     pub fn ended(&self) -> Awaited<'_> {
         self.awaited(PollFlags::RDHUP, false)
     }
 
-    /// Waits until the connection is of no use in either direction.
+    /// Waits until the connection is closed in both directions.
     pub fn broken(&self) -> Awaited<'_> {
         self.awaited(PollFlags::empty(), false)
     }
 
-    /// Waits for what the handshake needs.
+    /// Waits until the handshake can continue.
     pub fn wanted(&self, want: Want) -> Awaited<'_> {
         match want {
             Want::Read => self.readable(),

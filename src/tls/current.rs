@@ -1,4 +1,4 @@
-//! The certificate that is in use, which is replaced while the server runs when its files change.
+//! The certificate in use, which is replaced while the server runs when its files change.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use super::stamp::Stamp;
 use crate::config::{Resume, TlsSettings};
 use crate::rights;
 
-/// The server's side of TLS.
+/// The certificate in use, from which the settings of each session are made.
 pub struct Tls {
     settings: TlsSettings,
     state: Mutex<Current>,
@@ -26,22 +26,21 @@ struct Current {
     stamp: Stamp,
     config: Arc<ServerConfig>,
     fingerprint: String,
-    /// When the certificate ends.
+    /// When the certificate expires.
     ends: SystemTime,
-    /// Why the files could not be taken at the last look. They are looked at again until they can,
-    /// whether they change or not: whatever was in the way may be gone.
+    /// Why the files could not be used the last time. They are read again until they can be used,
+    /// even if they do not change, because the reason may lie elsewhere.
     failed: Option<String>,
 }
 
-/// How often the certificate's files are looked at.
+/// How often the files of the certificate are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is wrong with the certificate and its key, without making any: warnings, or an error
-/// with which the server would not start.
+/// Checks the certificate and its key without making any, and returns warnings.
 ///
 /// # Errors
 ///
-/// When the files cannot be used.
+/// When the files cannot be used, so that the server would not start.
 pub fn check(settings: &TlsSettings) -> Result<Vec<String>, TlsError> {
     let identity = match settings.is_auto().then(|| made::fresh(settings)).transpose()? {
         None => made::load(settings)?,
@@ -56,17 +55,17 @@ pub fn check(settings: &TlsSettings) -> Result<Vec<String>, TlsError> {
 }
 
 impl Tls {
-    /// Reads the certificate, or makes one.
+    /// Reads the certificate, or makes one for `tls_cert = auto`.
     ///
     /// # Errors
     ///
-    /// What is wrong with the files.
+    /// When the files cannot be used.
     pub fn start(settings: &TlsSettings) -> Result<Self, TlsError> {
         let stamp = Stamp::of(settings);
         let identity = made::load(settings)?;
         let state = Current {
             looked: Instant::now(),
-            // files that were just made have a stamp that is newer, and are read once more
+            // files that were just made have a newer stamp, and are read once more
             stamp,
             fingerprint: identity.fingerprint(),
             ends: identity.end(),
@@ -76,13 +75,14 @@ impl Tls {
         Ok(Self { settings: settings.clone(), state: Mutex::new(state) })
     }
 
-    /// SHA-256 of the certificate.
+    /// Returns the SHA-256 fingerprint of the certificate.
     pub fn fingerprint(&self) -> String {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.clone()
     }
 
-    /// Settings for a new control connection. A certificate whose file has changed is taken;
-    /// one that cannot be used is reported, and the old one stays.
+    /// Makes the settings of a new control connection. If the files of the certificate have changed,
+    /// they are read first; if they cannot be used, the log says so and the old certificate stays
+    /// in use.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Tls {
         SessionTls::new(&shared)
     }
 
-    /// The lock is not held while files are read.
+    /// Returns the settings in use. The lock is not held while files are read.
     fn current(&self) -> Arc<ServerConfig> {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         {
@@ -111,7 +111,7 @@ impl Tls {
         Arc::clone(&lock().config)
     }
 
-    /// Takes a certificate that is another one than before.
+    /// Reads the files if they have changed, and puts their certificate to use.
     fn look(&self) {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_auto = self.settings.is_auto();
@@ -131,7 +131,7 @@ impl Tls {
         match loaded {
             Ok((config, fingerprint, ends, warnings)) => {
                 let mut state = lock();
-                // files that were just made have a stamp that is newer, and are read once more
+                // files that were just made have a newer stamp, and are read once more
                 state.stamp = stamp;
                 let is_new = state.fingerprint != fingerprint;
                 let had_failed = state.failed.take().is_some();
@@ -151,11 +151,11 @@ impl Tls {
         }
     }
 
-    /// Says so once, however often it is met.
+    /// Logs why the files cannot be used, once for each reason.
     fn fail(&self, why: String) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failed.as_ref() != Some(&why) {
-            log::error!("the certificate stays as it was: {why}");
+            log::error!("the certificate in use was not replaced: {why}");
             state.failed = Some(why);
         }
     }

@@ -1,8 +1,8 @@
-//! What goes wrong with TLS.
+//! The error of the room.
 
 use std::fmt;
 
-/// What went wrong, in words.
+/// What went wrong, as a text for the log or the administrator.
 #[derive(Debug)]
 pub struct TlsError(pub(super) String);
 

@@ -16,7 +16,7 @@ use x509_cert::der::Decode;
 use super::error::TlsError;
 use super::pem;
 
-/// A chain and the key of its first certificate.
+/// A certificate with its chain, and its private key.
 pub struct Identity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
@@ -26,7 +26,7 @@ pub struct Identity {
     ends: SystemTime,
 }
 
-/// It is renewed this long before its end.
+/// A certificate that the server makes itself is renewed this long before it expires.
 const MARGIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Identity {
@@ -45,18 +45,18 @@ impl Identity {
         Ok(Self { chain, key, certificate, key_file, begins, ends })
     }
 
-    /// Whether a certificate that is made here has to be made again.
+    /// Returns whether the certificate must be renewed, if the server makes it itself.
     pub(super) fn ends_soon(&self) -> bool {
         near(self.ends)
     }
 
-    /// Whether the key is that of the certificate.
+    /// Returns whether the key is the one of the certificate.
     pub(super) fn is_pair(&self) -> bool {
         let (chain, key) = (self.chain.clone(), self.key.clone_key());
         CertifiedKey::from_der(chain, key, &default_provider()).is_ok()
     }
 
-    /// What an administrator should know: dates and modes.
+    /// Returns warnings for the administrator about dates and file modes.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.ends < now {
@@ -73,23 +73,23 @@ impl Identity {
         warnings
     }
 
-    /// When it ends.
+    /// Returns when the certificate expires.
     pub(super) fn end(&self) -> SystemTime {
         self.ends
     }
 
-    /// When it ends, in UTC.
+    /// Returns the date on which the certificate expires, in UTC.
     pub fn ends(&self) -> String {
         let at = OffsetDateTime::from(self.ends);
         format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())
     }
 
-    /// SHA-256 of the certificate, as other programs print it.
+    /// Returns the SHA-256 fingerprint of the certificate, as other programs print it.
     pub fn fingerprint(&self) -> String {
         self.chain.first().map(|first| pem::fingerprint(first)).unwrap_or_default()
     }
 
-    /// Why a certificate and a key cannot be used together, in words.
+    /// Explains why a certificate and a key cannot be used together.
     pub(super) fn explain(certificate: &Path, key: &Path, why: &rustls::Error) -> TlsError {
         let (certificate, key) = (certificate.display(), key.display());
         if matches!(why, rustls::Error::InconsistentKeys(_)) {
@@ -97,7 +97,7 @@ impl Identity {
                 "tls_key {key}: is not the key of tls_cert {certificate}"
             ));
         }
-        // all that is said of a key that its provider does not take
+        // rustls says no more than this about a key that it does not support
         if matches!(why, rustls::Error::General(_)) {
             let fit = "use RSA of 2048 to 4096 bits, ECDSA of P-256 or P-384, or Ed25519";
             return TlsError(format!("tls_key {key}: cannot be used; {fit}"));
@@ -105,13 +105,14 @@ impl Identity {
         TlsError(format!("tls_cert {certificate}, tls_key {key}: {why}"))
     }
 
-    /// Where both are, for messages.
+    /// Returns the names of both files, for messages.
     pub fn files(&self) -> String {
         format!("tls_cert {}, tls_key {}", self.certificate.display(), self.key_file.display())
     }
 }
 
-/// Whether a certificate that is made here and ends then should be made again.
+/// Returns whether a certificate that expires at `ends` must be renewed, if the server makes it
+/// itself.
 pub(super) fn near(ends: SystemTime) -> bool {
     ends < SystemTime::now() + MARGIN
 }

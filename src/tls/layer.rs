@@ -1,5 +1,5 @@
-//! One TLS connection between a TCP stream and its bytes. Never blocks longer than the stream
-//! does, and never reads more than one piece at a time without being asked.
+//! One TLS connection between a TCP stream and its bytes. It never blocks longer than the stream
+//! does, and each call reads from the stream only until it has something to return.
 
 use std::io::{self, BufRead, Write};
 use std::net::TcpStream;
@@ -16,78 +16,78 @@ use super::pem;
 use super::session::SessionTls;
 use super::tickets::Gate;
 
-/// The state of one connection.
+/// The TLS layer of one connection.
 pub struct Layer {
     connection: ServerConnection,
-    /// What the socket has given and rustls has not yet taken: few reads, whatever the size
-    /// of the records.
+    /// Bytes from the socket that `rustls` has not taken yet. The buffer keeps the number of reads
+    /// small, whatever the size of the records.
     inbox: Vec<u8>,
     taken: usize,
-    /// There is plain text that nobody has taken yet.
+    /// Whether there is plain text that has not been received yet.
     pending: bool,
-    /// The peer has said its end, and all before it has been taken.
+    /// Whether the peer has closed TLS, and everything before that has been received.
     ended: bool,
-    /// What came was not TLS.
+    /// Whether the handshake failed because the peer does not speak TLS.
     has_noise: bool,
-    /// Of a data connection: lets it give out tickets once it has resumed.
+    /// The gate of a data connection, which is opened once it has resumed a session.
     gate: Option<Gate>,
 }
 
-/// What the stream must be able to do before it can go on.
+/// What the handshake waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// Give bytes.
+    /// Bytes to read from the stream.
     Read,
-    /// Take bytes.
+    /// Room to write to the stream.
     Write,
 }
 
-/// What came of a read.
+/// The outcome of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Got {
-    /// Bytes.
+    /// Bytes were received.
     Some,
-    /// Nothing yet.
+    /// Nothing has arrived yet.
     Nothing,
-    /// The peer has closed the connection in the way TLS asks for.
+    /// The peer has closed the connection properly, with TLS's closing message if TLS is used.
     Closed,
-    /// The TCP stream has ended, and TLS has not: what came may have been cut.
+    /// The TCP stream has ended without TLS's closing message, so the data may be incomplete.
     Truncated,
 }
 
-/// Who a client's certificate says it is.
+/// The identity in the certificate of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Subject, as RFC 4514 writes it.
+    /// Subject, in the form of RFC 4514.
     pub subject: String,
-    /// SHA-256.
+    /// SHA-256 fingerprint.
     pub fingerprint: String,
 }
 
-/// Room for a record and a half.
+/// Size of the input buffer: a record and a half.
 const INBOX: usize = 24 << 10;
 
-/// The same for a reader with room for many.
+/// Size of the input buffer for a caller that has room for many records.
 const LARGE_INBOX: usize = 128 << 10;
 
-/// The most plain text of a record.
+/// Maximum size of the plain text of a record.
 const RECORD: usize = 16 << 10;
 
 impl Layer {
-    /// The server's side of a new control connection.
+    /// Makes the server's side of a new control connection.
     ///
     /// # Errors
     ///
-    /// When it cannot be set up.
+    /// When TLS cannot be set up.
     pub fn control(tls: &SessionTls) -> Result<Self, TlsError> {
         Self::new(Arc::clone(&tls.control), None)
     }
 
-    /// The server's side of a new data connection.
+    /// Makes the server's side of a new data connection.
     ///
     /// # Errors
     ///
-    /// When it cannot be set up.
+    /// When TLS cannot be set up.
     pub fn data(tls: &SessionTls) -> Result<Self, TlsError> {
         let (config, gate) = tls.data_connection();
         Self::new(config, Some(gate))
@@ -107,17 +107,17 @@ impl Layer {
         })
     }
 
-    /// Goes on with the handshake as far as the stream allows; `None` when it is done.
+    /// Continues the handshake as far as the stream allows. Returns `None` when it is done.
     ///
-    /// The tickets of TLS 1.3 come behind the handshake. On a control connection they go out at
-    /// once: clients that use `GnuTLS` (wget, lftp) wait only a moment for one before they go on, and
-    /// could not resume on data connections. On a data connection they go out with what is sent
-    /// first, which is the very end of an upload: a client that only sends would not read them,
-    /// and a close with something unread takes back what is still on its way.
+    /// The tickets of TLS 1.3 follow the handshake. On a control connection they are sent at once,
+    /// because clients that use `GnuTLS` (wget, lftp) wait only briefly for one, and without one they
+    /// cannot resume the session on data connections. On a data connection they are sent together
+    /// with the first bytes; for an upload this is at its end. A client that only sends would not
+    /// read them before, and if it closes with unread bytes, data that is still on its way is lost.
     ///
     /// # Errors
     ///
-    /// When it fails. The alert that says why has been sent if that was possible.
+    /// When the handshake fails. The TLS alert with the reason has been sent if that was possible.
     pub fn shake(&mut self, stream: &TcpStream) -> Result<Option<Want>, TlsError> {
         loop {
             let is_done = !self.connection.is_handshaking();
@@ -146,17 +146,17 @@ impl Layer {
         }
     }
 
-    /// Whether the handshake failed because what came is not TLS at all.
+    /// Returns whether the handshake failed because the peer does not speak TLS.
     pub fn has_noise(&self) -> bool {
         self.has_noise
     }
 
-    /// Whether the handshake resumed an earlier session.
+    /// Returns whether the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Version and cipher suite, for the log.
+    /// Returns the version of TLS and the cipher suite, for the log.
     pub fn describe(&self) -> String {
         let version = self.connection.protocol_version();
         let version = if version == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
@@ -165,7 +165,7 @@ impl Layer {
         format!("TLS {version}, {}", suite.unwrap_or_default())
     }
 
-    /// The client's certificate, if it has shown one that its authority has signed.
+    /// Returns the identity of the client, if it has presented a valid certificate.
     pub fn peer(&self) -> Option<Peer> {
         let der = self.connection.peer_certificates()?.first()?;
         let certificate = Certificate::from_der(der).ok()?;
@@ -173,19 +173,19 @@ impl Layer {
         Some(Peer { subject, fingerprint: pem::fingerprint(der) })
     }
 
-    /// Whether the client of a data connection may be the client of this control connection: it
-    /// has shown the same certificate, if this one has shown any. A resumed session has that of
-    /// its first handshake.
+    /// Returns whether `data`, a data connection, may belong to the client of this control connection:
+    /// the client has presented the same certificate on both, if it has presented one here. A resumed
+    /// session has the certificate of its first handshake.
     pub fn may_be_peer_of(&self, data: &Self) -> bool {
         let own = |layer: &Self| layer.connection.peer_certificates()?.first().cloned();
         own(self).is_none_or(|certificate| own(data) == Some(certificate))
     }
 
-    /// Appends what has arrived.
+    /// Appends to `out` what has arrived.
     ///
     /// # Errors
     ///
-    /// The stream's, or what is wrong with the records.
+    /// When the stream fails, or a record is invalid.
     pub fn receive(
         &mut self,
         stream: &TcpStream,
@@ -204,7 +204,7 @@ impl Layer {
                 return Ok(Got::Closed);
             }
             match self.fetch(stream, flags, inbox) {
-                // a peer that sends a record byte by byte may make us wait once
+                // only the first read may wait, even if the peer sends a record byte by byte
                 Ok(Fetched::Some) => flags = RecvFlags::DONTWAIT,
                 Ok(Fetched::Nothing) => return Ok(Got::Nothing),
                 Ok(Fetched::End) => return Ok(Got::Truncated),
@@ -216,13 +216,13 @@ impl Layer {
         }
     }
 
-    /// Whether a read would give something even if the stream had nothing: plain text, records
-    /// that are still to be opened, or the end. No poll of the stream tells.
+    /// Returns whether a read would return something even if nothing arrived on the stream: plain
+    /// text, records that are not decrypted yet, or the end. A poll of the stream cannot tell.
     pub fn holds(&self) -> bool {
         self.pending || self.ended || self.taken < self.inbox.len()
     }
 
-    /// Takes the plain text that is there, as far as there is room.
+    /// Moves plain text to `out`, as far as there is room.
     fn drain(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if out.len() == out.capacity() {
             out.reserve(1024);
@@ -252,7 +252,7 @@ impl Layer {
         }
     }
 
-    /// Gives rustls what is in the inbox, or fills that first.
+    /// Passes the bytes of the inbox to `rustls`, and fills the inbox first if it is empty.
     fn fetch(
         &mut self,
         stream: &TcpStream,
@@ -288,20 +288,20 @@ impl Layer {
         Ok(Fetched::Some)
     }
 
-    /// Encrypts bytes; they wait for [`Layer::flush`].
+    /// Encrypts bytes and queues them for [`Layer::flush`].
     ///
     /// # Errors
     ///
-    /// When the connection has ended.
+    /// When the connection has been closed.
     pub fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.connection.writer().write_all(bytes)
     }
 
-    /// Sends what waits; `false` when the stream takes no more now.
+    /// Sends what is queued. Returns `false` if the stream has no more room at the moment.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// When the stream fails.
     pub fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
         let mut stream = stream;
         while self.connection.wants_write() {
@@ -315,7 +315,7 @@ impl Layer {
         Ok(true)
     }
 
-    /// Says that no more will be sent; goes out with the next [`Layer::flush`].
+    /// Queues TLS's closing message (`close_notify`) for the next [`Layer::flush`].
     pub fn close(&mut self) {
         self.connection.send_close_notify();
     }

@@ -1,4 +1,4 @@
-//! A certificate that the server makes itself, and renews before its end.
+//! The certificate of `tls_cert = auto`, which the server makes itself and renews before it expires.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,22 +19,22 @@ use super::pem;
 use crate::config::TlsSettings;
 use crate::rights::{self, Held, Ids};
 
-/// How long a certificate lasts that is made here.
+/// How long a new certificate is valid.
 const LIFETIME: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 
-/// How long to wait for another process that makes a certificate, and how often to look.
+/// How long to wait for another process that is making a certificate, and how often to try again.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Number of attempts to read a pair that others remove or replace meanwhile.
+/// Number of attempts to read a pair of files that other processes may be replacing.
 const ATTEMPTS: usize = 8;
 
-/// Reads both files. For `auto`, makes them first if they are missing, do not belong together
-/// or are near their end.
+/// Reads the certificate and its key. For `tls_cert = auto` both are made first if they are missing,
+/// do not belong together or must be renewed.
 ///
 /// # Errors
 ///
-/// What is wrong with which file.
+/// When one of the files cannot be used.
 pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
     let (certificate, key) = settings.files();
     if !settings.is_auto() {
@@ -50,12 +50,12 @@ pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
     Identity::read(certificate, key)
 }
 
-/// The pair that was made here earlier, unless it has to be made again: a file is missing or is
-/// not what it should be, the key is not that of the certificate, or the end is near.
+/// Reads the pair that was made earlier. Returns `None` if it must be made again: a file is missing
+/// or damaged, the key is not the one of the certificate, or the certificate expires soon.
 ///
 /// # Errors
 ///
-/// When the key is there and may not be read.
+/// When the key exists but cannot be read.
 pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Identity>, TlsError> {
     let (certificate, key) = settings.files();
     if pem::certificates("tls_cert", &certificate).is_err() {
@@ -71,7 +71,7 @@ pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Identity>, TlsError
     Ok(fresh.filter(|identity| !identity.ends_soon() && identity.is_pair()))
 }
 
-/// Whether there is a place for a certificate that is made here.
+/// Checks that a certificate could be written to `tls_dir`.
 pub(super) fn can_be_made(settings: &TlsSettings) -> Result<(), TlsError> {
     let dir = settings.dir.ancestors().find(|dir| dir.exists());
     access(dir.unwrap_or(&settings.dir), Access::WRITE_OK | Access::EXEC_OK).map_err(|why| {
@@ -80,8 +80,8 @@ pub(super) fn can_be_made(settings: &TlsSettings) -> Result<(), TlsError> {
     })
 }
 
-/// Makes a pair, unless another process has done so meanwhile: one at a time, for a certificate must
-/// never lie beside the key of another one.
+/// Makes a certificate and a key, unless another process has just done so. One process at a time does
+/// this, so that a certificate never lies beside the key of another one.
 fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), String> {
     let text = |why: std::io::Error| why.to_string();
     let owner = settings.owner.as_ref();
@@ -98,22 +98,22 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, settings.names.first().map_or("ftpd", String::as_str));
     params.distinguished_name = name;
-    // no certificate begins before 1970; one that a wrong clock has made is soon replaced
+    // a certificate cannot begin before 1970; one made by a wrong clock is soon renewed
     let day = Duration::from_secs(24 * 3600);
     let now = OffsetDateTime::now_utc().max(OffsetDateTime::UNIX_EPOCH + day);
     params.not_before = now - day;
     params.not_after = now + LIFETIME;
     let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
     for draft in certificate.beside(is_draft).map_err(text)? {
-        // a crash has left it: nobody else has the turn
+        // left by a crash, because no other process holds the lock
         let _ = draft.remove();
     }
     write_private(&key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
     write_private(&certificate, made.pem().as_bytes(), owner).map_err(text)
 }
 
-/// The turn to make a certificate in a folder: a lock on it, given back on drop. Without one where
-/// the file system knows no locks.
+/// Locks the directory of the certificate; the lock ends on drop. Returns `None` where the file system
+/// does not support locks.
 fn turn(place: &Held) -> Result<Option<File>, String> {
     let folder = place.open_folder().map_err(|why| why.to_string())?;
     let until = Instant::now() + PATIENCE;
@@ -130,13 +130,14 @@ fn turn(place: &Held) -> Result<Option<File>, String> {
     }
 }
 
-/// What is written before it gets the name of a certificate or a key, by any version.
+/// Returns whether this is the name of a file that any version of the server was writing and had not
+/// yet renamed to a certificate or a key.
 fn is_draft(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.ends_with(b".new") && (name.starts_with(b"cert.") || name.starts_with(b"key."))
 }
 
-/// Whole or not at all, and for the owner alone.
+/// Writes a file that only its owner may read, either completely or not at all.
 fn write_private(place: &Held, bytes: &[u8], owner: Option<&Ids>) -> std::io::Result<()> {
     let mut number = [0; 8];
     getrandom(&mut number, GetRandomFlags::empty())?;

@@ -1,10 +1,10 @@
 //! TLS: the certificate and its renewal, the settings of a session, the layer between a TCP
-//! stream and its bytes, and the one place that waits for such streams. Alone knows `rustls`.
+//! stream and its bytes, and the function that waits for connections. No other room uses `rustls`.
 //!
-//! Each control connection gets settings of its own, with a key of its own for tickets, and its
-//! data connections give out tickets only if they have resumed themselves. So a data connection
-//! that resumes has been opened by the client of that control connection, in TLS 1.2 and 1.3
-//! alike, however often a client uses one ticket.
+//! Each control connection gets settings of its own, with its own key for session tickets, and a data
+//! connection issues tickets only if it has resumed a session itself. So a data connection that
+//! resumes a session was opened by the client of that control connection. This holds for TLS 1.2 and
+//! 1.3, however often a client uses one ticket.
 
 mod build;
 mod channel;

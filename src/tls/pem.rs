@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::error::TlsError;
 use crate::rights;
 
-/// All certificates of a PEM file that this key of `ftpd.ini` names.
+/// Reads all certificates of a PEM file. `name` is the key of `ftpd.ini` that names the file.
 pub(super) fn certificates(
     name: &str,
     file: &Path,
@@ -19,12 +19,12 @@ pub(super) fn certificates(
     CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(bad)
 }
 
-/// The first private key of a PEM file.
+/// Reads the first private key of a PEM file.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bad = |why: String| TlsError(format!("tls_key {}: {why}", file.display()));
     let bytes = read(file).map_err(|why| bad(why.to_string()))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| {
-        // PKCS#8 says so in its first line, PKCS#1 and SEC1 in a header below it
+        // the word is in the first line of PKCS#8, and in a header of PKCS#1 and SEC1
         if bytes.windows(9).any(|word| word == b"ENCRYPTED") {
             bad("has a passphrase; write it without one (openssl pkey)".to_owned())
         } else if matches!(why, pem::Error::NoItemsFound) {
@@ -35,14 +35,15 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     })
 }
 
-/// Reads a file aside from what serves clients: their threads have no business with keys.
+/// Reads a file on the thread for lookups, because the sandbox keeps keys from the threads that
+/// serve clients.
 pub(super) fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     let own = file.to_owned();
-    let nobody = || Err(std::io::Error::other("nobody reads it any more"));
+    let nobody = || Err(std::io::Error::other("the thread that reads files has ended"));
     rights::look_up(move || rights::read(&own)).unwrap_or_else(nobody)
 }
 
-/// SHA-256 in hexadecimal digits, with colons between the bytes.
+/// Returns the SHA-256 fingerprint in hexadecimal digits, with colons between the bytes.
 pub(super) fn fingerprint(der: &[u8]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, der);
     hash.as_ref().iter().fold(String::new(), |mut text, byte| {

@@ -9,26 +9,26 @@ use rustls::server::ServerSessionMemoryCache;
 use super::error::TlsError;
 use super::tickets::{Gate, Sealer};
 
-/// The settings of one control connection and its data connections. They differ in the number
-/// of tickets behind a handshake of TLS 1.3: many clients use each ticket once.
+/// The TLS settings of one control connection and its data connections. The two differ in the number
+/// of tickets sent after a handshake of TLS 1.3, because many clients use each ticket only once.
 #[derive(Clone)]
 pub struct SessionTls {
     pub(super) control: Arc<ServerConfig>,
     pub(super) data: Arc<ServerConfig>,
 }
 
-/// Sessions that a control connection's own cache holds, for clients that know no tickets.
+/// Number of sessions in the cache of a control connection, for clients that do not use tickets.
 const CACHE: usize = 8;
 
-/// Tickets on a control connection: clients that keep them keep no more than eight.
+/// Number of tickets sent on a control connection. Clients keep at most eight.
 const MANY: usize = 8;
 
-/// Tickets on a data connection: more than it used.
+/// Number of tickets sent on a data connection, one more than it used up.
 const FEW: usize = 2;
 
 impl SessionTls {
-    /// Makes the settings of one control connection, with a key of its own for tickets, out of
-    /// those that all share.
+    /// Makes the settings of one control connection, with its own key for tickets, from the
+    /// settings that all connections share.
     pub(super) fn new(shared: &ServerConfig) -> Result<Self, TlsError> {
         let mut data = shared.clone();
         data.ticketer = Arc::new(Sealer::new()?);
@@ -39,16 +39,16 @@ impl SessionTls {
         Ok(Self { control: Arc::new(control), data: Arc::new(data) })
     }
 
-    /// Makes settings with which no session is resumed.
+    /// Makes the settings of one control connection for `tls_resume = off`.
     pub(super) fn without_tickets(shared: Arc<ServerConfig>) -> Self {
         Self { control: Arc::clone(&shared), data: shared }
     }
 
-    /// The settings of one data connection, and what lets it give out tickets.
+    /// Makes the settings of one data connection, and the gate that lets it issue tickets.
     pub(super) fn data_connection(&self) -> (Arc<ServerConfig>, Gate) {
         let gate = Gate::default();
         if self.data.send_tls13_tickets == 0 {
-            // tls_resume = off: there is nothing to give out
+            // tls_resume = off: no tickets are issued
             return (Arc::clone(&self.data), gate);
         }
         let mut own = ServerConfig::clone(&self.data);

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use crate::config::TlsSettings;
 
-/// What changes when a file is replaced or written, or others may read it.
+/// The facts about both files that change when one is replaced or written, or gets another mode or
+/// owner.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Stamp([Option<FileStamp>; 2]);
 
@@ -15,7 +16,7 @@ struct FileStamp {
     id: (u64, u64),
     size: u64,
     modified: (i64, i64),
-    /// Of the mode and the owner as well.
+    /// Time of the last change, which may be one of the mode or the owner alone.
     changed: (i64, i64),
     mode: u32,
     owner: (u32, u32),

@@ -1,11 +1,11 @@
-//! Tickets, with which a client resumes a session, and which data connections give them out.
+//! Session tickets, and the rule that decides which data connections issue them.
 //!
-//! With `tls_resume = require`, a data connection that resumes is taken for the client's own. A
-//! stranger who reaches a passive port first shakes hands in full and is refused; a ticket that it
-//! was given on the way would make its next data connection the client's own. That a ticket can
-//! be decrypted proves nothing: tickets of TLS 1.2 cross the wire in clear text, and one that comes
-//! with another cipher suite leads to a full handshake. So nothing goes out before the handshake
-//! has resumed.
+//! With `tls_resume = require`, a data connection that resumes a session is accepted as the client's
+//! own. A stranger who connects to a passive port does a full handshake and is refused. If the
+//! stranger were sent a ticket before that, the next data connection could use it and would be
+//! accepted. A ticket that can be decrypted proves nothing: tickets of TLS 1.2 are sent in clear
+//! text, and a ticket that comes with another cipher suite leads to a full handshake. So no ticket
+//! is sent before the handshake has resumed a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,20 @@ use rustls::server::{ProducesTickets, StoresServerSessions};
 
 use super::error::TlsError;
 
-/// Makes the tickets of one control connection and its data connections. The key lives as long as
-/// that connection, so it need not change; the ticketer that comes with rustls changes its own by
-/// the system's clock, and panics when that stands before 1970.
+/// Makes the tickets of one control connection and its data connections. The key lives as long as the
+/// control connection, so it need not change. The ticketer that comes with `rustls` changes its key
+/// by the clock of the system, and panics if that is before 1970.
 #[derive(Debug)]
 pub(super) struct Sealer {
     key: LessSafeKey,
     random: SystemRandom,
 }
 
-/// How long a client may think that a ticket is good, in seconds.
+/// How long a ticket is valid, as told to the client, in seconds.
 const LIFETIME: u32 = 24 * 3600;
 
 impl Sealer {
-    /// One with a key of its own.
+    /// Makes a sealer with a new random key.
     ///
     /// # Errors
     ///
@@ -53,8 +53,8 @@ impl ProducesTickets for Sealer {
         LIFETIME
     }
 
-    /// The nonce, and then what is sealed. Nonces are random: far fewer tickets are made with one
-    /// key than would make two alike.
+    /// Returns the nonce followed by the encrypted text. Nonces are random, because far too few
+    /// tickets are made with one key for two nonces to be equal.
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).ok()?;
@@ -73,12 +73,13 @@ impl ProducesTickets for Sealer {
     }
 }
 
-/// Shut until its data connection has resumed the session of its control connection.
+/// A gate for the tickets of one data connection, closed until the connection has resumed a session of
+/// its control connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gate(Arc<AtomicBool>);
 
 impl Gate {
-    /// The handshake has resumed.
+    /// Opens the gate, because the handshake has resumed a session.
     pub(super) fn open(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -87,7 +88,7 @@ impl Gate {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Takes the tickets that `inner` takes, and gives out new ones while the gate is open.
+    /// Accepts the tickets that `inner` accepts, and issues new ones only while the gate is open.
     pub(super) fn ticketer(
         &self,
         inner: &Arc<dyn ProducesTickets>,
@@ -95,7 +96,7 @@ impl Gate {
         Arc::new(Gated { gate: self.clone(), inner: Arc::clone(inner) })
     }
 
-    /// Finds the sessions that `inner` holds, and keeps new ones while the gate is open.
+    /// Finds the sessions that `inner` holds, and stores new ones only while the gate is open.
     pub(super) fn storage(
         &self,
         inner: &Arc<dyn StoresServerSessions>,
@@ -119,8 +120,8 @@ impl ProducesTickets for Gated<dyn ProducesTickets> {
         self.inner.lifetime()
     }
 
-    /// Nothing while the gate is shut. In TLS 1.2 the client then gets an empty ticket and keeps
-    /// the one that it has (RFC 5077 §3.3).
+    /// Returns `None` while the gate is closed. In TLS 1.2 the client then gets an empty ticket, and
+    /// keeps the one that it has (RFC 5077 §3.3).
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         if self.gate.is_open() { self.inner.encrypt(plain) } else { None }
     }

@@ -1,8 +1,8 @@
-//! The one place that waits for connections.
+//! Waits for connections; no other code does.
 //!
-//! TLS may hold what the socket has given already: plain text, the end of the stream, or records
-//! that are still to be opened. A wait on the socket alone would then last until its deadline. So
-//! a connection is waited for only as [`Awaited`], which knows both.
+//! The TLS layer may hold what it has read from the socket already: plain text, the end of the
+//! stream, or records that are not yet decrypted. A wait for the socket alone would then last until
+//! its deadline. So a connection is waited for only as an [`Awaited`], which knows about both.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Something to wait for: a file descriptor, and whether the wait is over before it begins.
+/// Something to wait for: a file descriptor, and whether there is something to read already.
 #[derive(Debug, Clone, Copy)]
 pub struct Awaited<'a> {
     fd: BorrowedFd<'a>,
@@ -19,12 +19,12 @@ pub struct Awaited<'a> {
 }
 
 impl<'a> Awaited<'a> {
-    /// Waits until a file descriptor below which there is no TLS can be read: a listener, say.
+    /// Waits until a file descriptor that does not carry TLS can be read, such as a listener.
     pub fn readable(fd: &'a impl AsFd) -> Self {
         Self::new(fd.as_fd(), PollFlags::IN, false)
     }
 
-    /// Waits until a socket that is being connected is, or has failed.
+    /// Waits until a socket has been connected, or the connect has failed.
     pub fn writable(fd: &'a impl AsFd) -> Self {
         Self::new(fd.as_fd(), PollFlags::OUT, false)
     }
@@ -34,8 +34,8 @@ impl<'a> Awaited<'a> {
     }
 }
 
-/// Waits until one of these is ready or `left` is over, and says which are ready. A signal may
-/// end the wait early.
+/// Waits until one of these is ready or `left` is over, and returns which of them are ready. A signal
+/// may end the wait early.
 #[expect(clippy::disallowed_methods, reason = "the one place that waits for connections")]
 pub fn wait<const N: usize>(
     awaited: [Option<Awaited<'_>>; N],

@@ -297,10 +297,10 @@ fn what_is_wrong_with_a_template_is_said_once_and_at_its_line() {
     let two = format!("{}{}", user("anna"), user("otto"));
     for (line, wanted) in [
         ("perm = xyz", "perm: 'xyz' has the unknown permission letter 'x'"),
-        ("max_cons = 5", "max_cons: belongs into [server]"),
+        ("max_cons = 5", "max_cons: belongs in [server]"),
         ("hom = x", "hom: unknown key; did you mean 'home'?"),
         ("expires = tomorrow", "expires: 'tomorrow' is not a day such as 2026-12-31"),
-        ("like = other", "like: a template cannot be like another one"),
+        ("like = other", "like: a template cannot be based on another template"),
     ] {
         let found = faults(&format!("[template:staff]\n{line}\n{two}"));
         let wanted = format!("ftpd.ini:2: [template:staff] {wanted}");
@@ -320,7 +320,10 @@ fn what_is_wrong_with_a_template_is_said_once_and_at_its_line() {
     let dir = folder("[server]\nusers_file = users.ini\n");
     write(dir.path(), "users.ini", "[template:staff]\nperm = el\n");
     let (_, found) = check(dir.path());
-    assert!(found[0].contains("only '[user:NAME]' sections may stand in"), "{found:?}");
+    assert!(
+        found[0].contains("users_file may contain only '[user:NAME]' sections"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -331,7 +334,10 @@ fn a_name_that_is_no_directorys_cannot_be_put_into_a_home() {
             folder(format!("[user:{name}]\npassword = x\nhome = {home}\ncreate_home = on\n"));
         let (code, found) = check(dir.path());
         assert_eq!((code, found.len()), (78, 1), "{name} {found:?}");
-        assert!(found[0].contains("needs a name that can be a directory's"), "{found:?}");
+        assert!(
+            found[0].contains("needs a user name that can be the name of a directory"),
+            "{found:?}"
+        );
     }
 }
 
@@ -386,7 +392,7 @@ fn old_and_new_keys_of_anonymous_users_must_not_contradict_each_other() {
     let found = fault("", "home = nowhere");
     assert!(found.starts_with("ftpd.ini:4: [anonymous] home: 'nowhere' is not"), "{found}");
     let found = fault("", "home = home\npassword = x");
-    assert_eq!(found, "ftpd.ini:5: [anonymous] password: belongs into [user:NAME]");
+    assert_eq!(found, "ftpd.ini:5: [anonymous] password: belongs in [user:NAME]");
 }
 
 #[test]
@@ -703,15 +709,15 @@ fn faults_of_users_files_name_their_file_and_line() {
     let (one, two, three) = (place("1.ini"), place("2.ini"), place("3.ini"));
     let expected = [
         "ftpd.ini:3: [server] max_cons: 'x' is not a whole number".to_owned(),
-        format!("{one}:1: [server] only '[user:NAME]' sections may stand in users_file"),
+        format!("{one}:1: [server] users_file may contain only '[user:NAME]' sections"),
         format!("{one}:4: [user:anna] password: is a hash of an unknown kind"),
         format!("{one}:5: [user:anna] home: 'nowhere' is not a directory"),
-        format!("{one}:6: [user:anna] max_cons: belongs into [server]"),
+        format!("{one}:6: [user:anna] max_cons: belongs in [server]"),
         format!("{one}:7: [user:anna] expected '[section]', 'key = value' or a comment"),
-        format!("{two}:1: [user:bob] stands already in ftpd.ini:4"),
+        format!("{two}:1: [user:bob] is already in ftpd.ini:4"),
         format!("{two}:4: [user:otto] tls_client: needs a tls_cert"),
-        format!("{two}:8: [nonsense] only '[user:NAME]' sections may stand in users_file"),
-        format!("{three}:1: [user:otto] stands already in {two}:4"),
+        format!("{two}:8: [nonsense] users_file may contain only '[user:NAME]' sections"),
+        format!("{three}:1: [user:otto] is already in {two}:4"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -725,7 +731,7 @@ fn a_users_file_that_is_not_there_or_cannot_be_read_is_a_fault() {
     let dir = folder(format!("[server]\nusers_file = users\n{bob}"));
     let (code, found) = check(dir.path());
     assert_eq!((code, found.len()), (78, 1));
-    assert!(found[0].starts_with("ftpd.ini:2: [server] users_file: 'users' is not there"));
+    assert!(found[0].starts_with("ftpd.ini:2: [server] users_file: 'users' does not exist"));
     // a directory instead of a single file
     fs::create_dir_all(dir.path().join("users/x.ini")).unwrap();
     let (code, found) = check(dir.path());

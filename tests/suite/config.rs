@@ -372,7 +372,7 @@ x = 1
 ";
     let found = faults(ini);
     let expected = [
-        "1: early: stands before the first '[section]'",
+        "1: early: comes before the first '[section]'",
         "3: [server] port: '99999' is not between 0 and 65535",
         "4: [server] max_cons: 'many' is not a whole number",
         "5: [server] expected '[section]', 'key = value' or a comment",
@@ -385,17 +385,17 @@ x = 1
         "12: [server] umask: '9' is not an octal mask between 000 and 777",
         "13: [server] allow_from: 'here' is not a list of addresses and prefixes such as 192.168.1.0/24, ::1",
         "14: [server] log_level: 'loud' is none of error, warn, info, debug and trace",
-        "15: [server] home: belongs into [user:NAME]",
-        "17: [user:bob] password: is empty; nobody may log in without a password",
+        "15: [server] home: belongs in [user:NAME]",
+        "17: [user:bob] password: is empty; a user must have a password",
         "18: [user:bob] perm: 'elx' has the unknown permission letter 'x'",
         "19: [user:bob] home: 'nowhere' is not a directory: No such file or directory (os error 2)",
-        "20: [user:bob] port: belongs into [server]",
+        "20: [user:bob] port: belongs in [server]",
         "21: [user:eve] password: is missing",
         "21: [user:eve] home: is missing",
         "22: [users] unknown section; expected '[server]' or '[user:NAME]'",
-        "24: [user:bob] stands already on line 16",
-        "25: [server] stands already on line 2",
-        "26: expected '[section]' and nothing behind it",
+        "24: [user:bob] is already on line 16",
+        "25: [server] is already on line 2",
+        "26: expected '[section]' and nothing after it",
         "27: expected '[section]', 'key = value' or a comment",
     ];
     let expected: Vec<_> = expected.iter().map(|line| format!("ftpd.ini:{line}")).collect();
@@ -471,8 +471,8 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
         ("user = 0", "is root; expected a user with fewer rights"),
         ("user = 4000000000", "has no group of its own; name one"),
         ("group = no-group-of-that-name", "is not a group of this system"),
-        ("group = 7", "is of no use without a user"),
-        ("group = daemon", "is of no use without a user"),
+        ("group = 7", "has no effect without the key 'user'"),
+        ("group = daemon", "has no effect without the key 'user'"),
     ] {
         let (key, value) = line.split_once(" = ").unwrap();
         assert_eq!(fault_of(line), format!("ftpd.ini:2: [server] {key}: '{value}' {fault}"));
@@ -632,14 +632,14 @@ fn what_stands_twice_is_refused() {
     assert_eq!(
         found,
         [
-            "ftpd.ini:3: [server] port: stands already on line 2",
-            "ftpd.ini:4: [server] stands already on line 1",
-            "ftpd.ini:9: [user:bob] stands already on line 6",
-            "ftpd.ini:11: [user:bob] stands already on line 6",
+            "ftpd.ini:3: [server] port: is already on line 2",
+            "ftpd.ini:4: [server] is already on line 1",
+            "ftpd.ini:9: [user:bob] is already on line 6",
+            "ftpd.ini:11: [user:bob] is already on line 6",
         ]
     );
     let found = faults(format!("{BOB}password = again\n"));
-    assert_eq!(found, ["ftpd.ini:4: [user:bob] password: stands already on line 2"]);
+    assert_eq!(found, ["ftpd.ini:4: [user:bob] password: is already on line 2"]);
     // names that differ by case are two users
     let two = format!("{BOB}[user:Bob]\npassword = x\nhome = home\n");
     assert_eq!(warnings(two), "");

@@ -476,7 +476,7 @@ fn each_key_is_refused_where_it_may_not_stand_and_when_it_stands_twice() {
     for (place, key) in &wanted {
         let line = said.lines().find(|line| line.starts_with(place.as_str()));
         let line = line.unwrap_or_else(|| panic!("no '{place}' in\n{said}"));
-        let reason = ["belongs into", "already on line"].iter().any(|text| line.contains(text));
+        let reason = ["belongs in", "already on line"].iter().any(|text| line.contains(text));
         assert!(reason, "{}: {line}", key.name);
     }
 }

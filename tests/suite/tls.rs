@@ -1353,7 +1353,7 @@ mod certificates {
             assert_eq!(shown(&server), first.der());
             began.elapsed() > Duration::from_millis(2200)
         });
-        assert_eq!(server.log().matches("stays as it was").count(), 1, "{}", server.log());
+        assert_eq!(server.log().matches("was not replaced").count(), 1, "{}", server.log());
         fs::set_permissions(&cert, PermissionsExt::from_mode(0o600)).unwrap();
         eventually("the second is shown", || shown(&server) == second.der());
         server.wait_for_log(&second.fingerprint());
@@ -1423,19 +1423,19 @@ mod certificates {
             fs::write(dir.path().join("cert.pem"), "nonsense").unwrap();
             eventually("it is found out", || {
                 assert_eq!(shown(&server), second.der());
-                server.log().contains("certificate stays as it was")
+                server.log().contains("certificate in use was not replaced")
             });
             assert_eq!(shown(&server), second.der());
             // certificate and key that do not belong together
             fs::write(dir.path().join("cert.pem"), &first.certificate).unwrap();
             eventually("it is found out", || {
                 assert_eq!(shown(&server), second.der());
-                server.log().matches("certificate stays as it was").count() == 2
+                server.log().matches("certificate in use was not replaced").count() == 2
             });
             fs::remove_file(dir.path().join("cert.pem")).unwrap();
             eventually("it is found out", || {
                 assert_eq!(shown(&server), second.der());
-                server.log().matches("certificate stays as it was").count() == 3
+                server.log().matches("certificate in use was not replaced").count() == 3
             });
             write(dir.path(), &first);
             eventually("the first is back", || shown(&server) == first.der());

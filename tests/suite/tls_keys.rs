@@ -322,7 +322,7 @@ fn files_and_keys_that_do_not_go_together_are_faults() {
         (
             "tls_cert = auto\ntls_key = site.key",
             BOB.to_owned(),
-            ":5: [server] tls_key: 'site.key' is of no use with tls_cert = auto".to_owned(),
+            ":5: [server] tls_key: 'site.key' has no effect with tls_cert = auto".to_owned(),
         ),
         (
             "tls_cert = auto\ntls_client_ca = empty",

@@ -34,7 +34,7 @@ pub(in crate::config) const FILE_OR_FOLDER: ValueKind<Option<PathBuf>> =
     texts("file or directory", |given| {
         let path = given.path();
         match path.as_ref().map(std::fs::metadata) {
-            Some(Err(why)) => Err(format!("is not there: {why}").into()),
+            Some(Err(why)) => Err(format!("does not exist: {why}").into()),
             Some(Ok(_)) | None => Ok(path),
         }
     });
@@ -73,7 +73,11 @@ fn writable(text: &str, folder: &Path) -> Result<Option<PathBuf>, String> {
         return Err("is a directory; expected a file".to_owned());
     }
     let parent = path.parent().unwrap_or(folder);
-    if parent.is_dir() { Ok(Some(path)) } else { Err("lies in no directory".to_owned()) }
+    if parent.is_dir() {
+        Ok(Some(path))
+    } else {
+        Err("is not in an existing directory".to_owned())
+    }
 }
 
 fn readable(path: PathBuf) -> Result<PathBuf, String> {
@@ -86,7 +90,7 @@ fn readable(path: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
-/// The system's log, unless the text is the name of a file.
+/// Reads `syslog` or `syslog:SOCKET`; `None` if the text is the name of a file.
 fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
     match text.split_once(':').unwrap_or((text, "")) {
         (word, "") if word.eq_ignore_ascii_case("syslog") => Some(LogTo::Syslog(None)),
@@ -97,7 +101,8 @@ fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
     }
 }
 
-/// A program must be there and be executable, so that a typo shows before it is needed.
+/// Reads a program with its arguments. The program must exist and be executable, so that a typo is
+/// found before the program is needed.
 fn program(text: &str, folder: &Path) -> Result<Program, String> {
     let mut words = words(text)?.into_iter();
     let path = folder.join(words.next().unwrap_or_default());
@@ -110,7 +115,7 @@ fn program(text: &str, folder: &Path) -> Result<Program, String> {
     }
 }
 
-/// The words of a command. Double quotes keep the spaces between them.
+/// Splits a command into words. Spaces between double quotes are kept.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let (mut word, mut quoted) = (None::<String>, false);
@@ -125,11 +130,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         }
     }
     words.extend(word);
-    if quoted {
-        Err("has a quotation mark without its other one".to_owned())
-    } else {
-        Ok(words)
-    }
+    if quoted { Err("has an unclosed quotation mark".to_owned()) } else { Ok(words) }
 }
 
 #[cfg(test)]

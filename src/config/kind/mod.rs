@@ -1,7 +1,7 @@
 //! The kinds of value that a key can have.
 //!
-//! A kind is one constant, a [`ValueKind`], which describes its values and reads them. Nothing else
-//! in the tree lists the kinds.
+//! A kind is a constant of type [`ValueKind`], which describes its values and reads them. No code
+//! lists all kinds.
 
 mod file;
 mod name;

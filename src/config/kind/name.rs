@@ -1,4 +1,4 @@
-//! Kinds of value that are plain text, or name people: passwords, permissions, system users.
+//! Kinds of value that are plain text, passwords, permissions and system users.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub(in crate::config) const PASSWORD: ValueKind<Password> =
 pub(in crate::config) const PERM: ValueKind<PermSet> =
     texts("permission letters", |given| Ok(perm(given.text)?));
 
-/// A system user, or none if the text is empty. Whether the user exists shows only together with
-/// the group.
+/// A system user, or none if the text is empty. Whether the user exists is checked later, together
+/// with the group.
 pub(in crate::config) const ACCOUNT: ValueKind<Option<String>> =
     texts("user name or number", |given| {
         Ok((!given.text.is_empty()).then(|| given.text.to_owned()))
@@ -33,7 +33,7 @@ pub(in crate::config) const GROUP: ValueKind<Option<u32>> =
         Ok((!given.text.is_empty()).then(|| rights::group(given.text)).transpose()?)
     });
 
-/// A system user, and behind a colon a group if it is not the primary group of that user; none if
+/// A system user, optionally with a group after a colon instead of the user's primary group; none if
 /// the text is empty.
 pub(in crate::config) const RUN_AS: ValueKind<Option<Arc<Ids>>> =
     texts("user or user:group", |given| {
@@ -47,10 +47,10 @@ fn perm(text: &str) -> Result<PermSet, String> {
     })
 }
 
-/// A password in clear text, or a hash of one.
+/// Reads a password in clear text or a hash.
 fn password(text: &str) -> Result<Password, &'static str> {
     if text.is_empty() {
-        return Err("is empty; nobody may log in without a password");
+        return Err("is empty; a user must have a password");
     }
     match Hash::read(text) {
         None => Ok(Password::Clear(text.to_owned())),
@@ -58,7 +58,7 @@ fn password(text: &str) -> Result<Password, &'static str> {
     }
 }
 
-/// A user of the system, and its group.
+/// Reads a system user and its group.
 fn run_as(text: &str) -> Result<Ids, String> {
     let (user, group) = text.split_once(':').unzip();
     let gid = group.map(rights::group).transpose()?;

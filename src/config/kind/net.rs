@@ -57,8 +57,8 @@ fn ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
-/// Where to listen; empty or 0 is nowhere. A port alone is one of the loopback address: to be
-/// reached from elsewhere takes an address that says so.
+/// Reads where to listen; an empty text or 0 is nowhere. A port alone is one of the loopback address,
+/// so that the port is open to others only if an address says so.
 fn listen(text: &str) -> Result<Option<Listen>, String> {
     let refused = || "is neither a port nor of the form address:port".to_owned();
     if text.is_empty() || text == "0" {
@@ -74,7 +74,7 @@ fn listen(text: &str) -> Result<Option<Listen>, String> {
     Ok(Some(Listen { host: host.ok_or_else(refused)?, port }))
 }
 
-/// An IPv4 address or a host name; empty is none.
+/// Reads an IPv4 address or a host name; an empty text is `None`.
 fn host(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         Ok(None)
@@ -85,7 +85,7 @@ fn host(text: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// An IPv4 address that clients can connect to, or a host name; empty is none.
+/// Reads an IPv4 address that clients can connect to, or a host name; an empty text is `None`.
 pub(in crate::config) fn reachable_host(text: &str) -> Result<Option<String>, String> {
     let host = host(text)?;
     match text.parse::<Ipv4Addr>() {
@@ -96,15 +96,15 @@ pub(in crate::config) fn reachable_host(text: &str) -> Result<Option<String>, St
     }
 }
 
-/// Whether it may be the address of one host.
+/// Returns whether an address can be that of a host.
 fn is_reachable(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
-    // "this network", groups, and what is reserved, with the address of all hosts
+    // excludes "this network", multicast, and reserved addresses with the broadcast address
     first != 0 && !address.is_multicast() && first < 240
 }
 
-/// Letters, digits and hyphens, with dots between the labels (RFC 1123 §2.1); and underscores,
-/// which some networks have.
+/// Returns whether a text can be a host name: letters, digits and hyphens, with dots between the
+/// labels (RFC 1123 §2.1), and underscores, which some networks use.
 fn is_host_name(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_label = |label: &str| {
@@ -117,9 +117,9 @@ fn is_host_name(text: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// Whether a text is an address or the name of a host, to listen on.
+/// Checks that a text is an address or a host name to listen on.
 fn listening(text: &str) -> Result<(), String> {
-    // a link-local address may have its interface behind it
+    // a link-local address may end with its interface, as in fe80::1%eth0
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     let address =
         address.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(address);
@@ -134,11 +134,12 @@ fn listening(text: &str) -> Result<(), String> {
     }
 }
 
-/// No name ends in a number (RFC 3696 §2), so this is an IPv4 address with a slip of the pen.
+/// Returns whether a text ends in a number but is not an address. No host name ends in a number
+/// (RFC 3696 §2), so it is a mistyped IPv4 address.
 fn is_broken_address(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
-    // which the C library takes for an address as well
+    // the C library reads hexadecimal numbers as addresses too
     let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
     let is_number = is_decimal
         || hexadecimal
@@ -146,7 +147,7 @@ fn is_broken_address(text: &str) -> bool {
     is_number && text.parse::<IpAddr>().is_err()
 }
 
-/// The parts of a comma-separated list.
+/// Splits a comma-separated list.
 fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
@@ -168,13 +169,12 @@ fn prefix(part: &str) -> Result<IpNet, String> {
     let prefix = part.parse().or_else(|_| address()).map_err(|_| {
         "is not a list of addresses and prefixes such as 192.168.1.0/24, ::1".to_owned()
     })?;
-    canonical(prefix).ok_or_else(|| {
-        "has a prefix of IPv4 addresses in the form of IPv6 that is shorter than /96".to_owned()
-    })
+    canonical(prefix)
+        .ok_or_else(|| "has an IPv4-mapped IPv6 prefix that is shorter than /96".to_owned())
 }
 
-/// Clients that come by IPv4 are compared by their IPv4 addresses, so `::ffff:10.0.0.0/104` is
-/// 10.0.0.0/8. Nothing where IPv4 addresses are meant and less than they have in common is given.
+/// Converts an IPv4-mapped prefix to an IPv4 one, because the addresses of IPv4 clients are compared
+/// as IPv4: `::ffff:10.0.0.0/104` is 10.0.0.0/8. Returns `None` for a mapped prefix shorter than /96.
 fn canonical(prefix: IpNet) -> Option<IpNet> {
     const MAPPED: u8 = 96;
     match (prefix, prefix.addr().to_canonical()) {

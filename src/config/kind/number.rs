@@ -8,7 +8,7 @@ use super::parse::whole;
 use super::value_kind::{ValueKind, limits, numbers, texts};
 use crate::config::day::Day;
 
-/// A port; 0 has a meaning of its own for each key.
+/// A port; what 0 means depends on the key.
 pub(in crate::config) const PORT: ValueKind<u16> =
     numbers(0..=65_535, |number| u16::try_from(number).unwrap_or(u16::MAX));
 
@@ -17,7 +17,7 @@ pub(in crate::config) const fn count(bounds: RangeInclusive<u64>) -> ValueKind<u
     numbers(bounds, size)
 }
 
-/// Makes a kind that is a largest number of things; 0 is no limit.
+/// Makes a kind that is a maximum number of things; 0 is no limit.
 pub(in crate::config) const fn limit(bounds: RangeInclusive<u64>) -> ValueKind<Option<usize>> {
     limits(bounds, |number| (number > 0).then(|| size(number)))
 }
@@ -26,7 +26,7 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A duration; 0 or an empty text is none.
+/// A duration; 0 or an empty text is `None`.
 pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
     texts("duration, 0 is none", |given| Ok(time(given.text)?));
 
@@ -42,13 +42,13 @@ pub(in crate::config) const DAY: ValueKind<Option<Day>> =
 pub(in crate::config) const MASK: ValueKind<u32> =
     texts("octal mask", |given| Ok(mask(given.text)?));
 
-/// The digits of a number with one of some units behind it, and how many ones the unit is.
+/// Splits a number with a unit into its digits and the factor of the unit.
 fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
     let unit = units.iter().find_map(|(unit, says)| Some((text.strip_suffix(*unit)?, *says)));
     unit.unwrap_or((text, 1))
 }
 
-/// Bytes per second; 0 or empty is no limit.
+/// Reads a speed; 0 or an empty text is no limit.
 fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
     let lower = text.to_ascii_lowercase();
@@ -62,7 +62,7 @@ fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     Ok(NonZeroU64::new(bytes))
 }
 
-/// A duration; 0 or empty is no limit.
+/// Reads a duration; 0 or an empty text is `None`.
 pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
     let refused = || "is not a duration such as 300, 90s, 5m, 1h or 1d".to_owned();
     let lower = text.to_ascii_lowercase();
@@ -76,16 +76,16 @@ pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
-/// A year in seconds: deadlines are sums, and this keeps them far from overflow.
+/// Maximum duration in seconds: a year. Deadlines are sums, and this keeps them far from an overflow.
 const LONGEST: u64 = 365 * 24 * 3600;
 
-/// A day of the calendar; empty is none.
+/// Reads a day of the calendar; an empty text is `None`.
 fn day(text: &str) -> Result<Option<Day>, String> {
     let day = (!text.is_empty()).then(|| Day::parse(text));
     day.map(|day| day.ok_or_else(|| "is not a day such as 2026-12-31".to_owned())).transpose()
 }
 
-/// Permission bits to leave out, in octal.
+/// Reads octal permission bits.
 fn mask(text: &str) -> Result<u32, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);

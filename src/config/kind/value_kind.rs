@@ -1,4 +1,4 @@
-//! What a kind of value is: a description, and a reader that keeps to it.
+//! The type of a kind of value: how its values are described, and how they are read.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::parse::{number, switch_word};
 use crate::config::error::Fault;
 
-/// A kind of value: how it is described, and how a text is read as one.
+/// A kind of value: how its values are described, and how they are read from text.
 pub(in crate::config) struct ValueKind<V: 'static>(Form<V>);
 
 /// The three ways to describe and read a value.
@@ -19,18 +19,18 @@ enum Form<V: 'static> {
     Text { form: &'static str, read: fn(&Given<'_>) -> Result<V, Refused> },
 }
 
-/// What a reader is given.
+/// The text of a value, with what is needed to read it.
 pub(in crate::config) struct Given<'a> {
     /// The text of the file, trimmed.
     pub(in crate::config) text: &'a str,
-    /// Where relative paths start from.
+    /// The directory that relative paths start from.
     pub(in crate::config) folder: &'a Path,
-    /// The name of the user whose section is read; `None` in all other sections.
+    /// The name of the user whose settings are read; `None` in `[server]` and in templates.
     pub(in crate::config) user: Option<&'a str>,
 }
 
 impl Given<'_> {
-    /// The path that the text names, or `None` if the text is empty.
+    /// Returns the path that the text names, or `None` if the text is empty.
     pub(super) fn path(&self) -> Option<PathBuf> {
         (!self.text.is_empty()).then(|| self.folder.join(self.text))
     }
@@ -70,7 +70,7 @@ pub(super) const fn words<V>(words: &'static [(&'static str, V)]) -> ValueKind<V
     ValueKind(Form::Word(words))
 }
 
-/// Makes a kind whose texts are described by `form` and read by a function of their own.
+/// Makes a kind that is described by `form` and read by the function `read`.
 pub(super) const fn texts<V>(
     form: &'static str,
     read: fn(&Given<'_>) -> Result<V, Refused>,
@@ -115,7 +115,7 @@ fn names<V>(words: &[(&'static str, V)]) -> Vec<&'static str> {
 
 fn word<V: Clone>(text: &str, words: &[(&'static str, V)]) -> Result<V, String> {
     let find = |wanted: &str| words.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    // on and off have more than one spelling, here as well
+    // other spellings of on and off are accepted here too
     let found = find(text).or_else(|| find(switch_word(text)?));
     found
         .map(|(_, value)| value.clone())

@@ -1,9 +1,7 @@
-//! How a struct of settings says what its fields hold before the file is read.
+//! The macro that defines a struct of settings together with its blank values.
 
-/// Defines a struct whose fields are written as `name: Type = blank`, with a constructor `blank`.
-///
-/// A field and its blank stand on one line, so a key needs no third place beside its row and its
-/// field.
+/// Defines a struct with a constructor `blank`. Each field is written as `name: Type = blank value`, so
+/// that a key needs nothing but a row of the key table and a field.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -18,7 +16,7 @@ macro_rules! settings {
         }
 
         impl $name {
-            /// Values as strict as they get, which the defaults of the key table overwrite.
+            /// Returns the strictest values, which the defaults of the key table overwrite.
             pub(in crate::config) fn blank() -> Self {
                 Self { $( $field: $blank, )+ }
             }

@@ -1,8 +1,8 @@
 //! The types that hold the settings, one struct for each subject.
 //!
-//! A consumer is given the struct of its subject alone. Each field says beside its type what it
-//! holds before its key is read: the strictest value, so that a value that is refused never leaves
-//! the server more open than its administrator meant.
+//! Code that uses settings is given only the struct of its subject. Each field is declared with its
+//! blank value, which it has before its key is read. Blank values are strict, so that a refused value
+//! never leaves the server more open than its administrator intended.
 
 mod blank;
 mod server;

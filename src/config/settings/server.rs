@@ -1,4 +1,4 @@
-//! What the section `[server]` sets, by subject.
+//! The settings of the section `[server]`, by subject.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,15 +17,15 @@ settings! {
     pub struct Server {
         /// Where the server listens for clients.
         pub listen: Listening = Listening::blank(),
-        /// How many clients are served, and how they are greeted.
+        /// Limits on the number of clients, and their greeting.
         pub clients: Clients = Clients::blank(),
-        /// What a login may take.
+        /// Time and attempts for a login.
         pub login: LoginRules = LoginRules::blank(),
-        /// Passive data connections.
+        /// Settings of passive data connections.
         pub passive: Passive = Passive::blank(),
-        /// Data connections of either kind.
+        /// Settings of active and passive data connections.
         pub data: DataRules = DataRules::blank(),
-        /// When an address is banned.
+        /// Rules for banning addresses.
         pub bans: BanRules = BanRules::blank(),
         /// The log and the transfer log.
         pub log: LogRules = LogRules::blank(),
@@ -57,7 +57,7 @@ settings! {
 }
 
 settings! {
-    /// How many clients are served, and how they are greeted.
+    /// Limits on the number of clients, and their greeting.
     pub struct Clients {
         /// Maximum number of clients at once, which is also the size of the worker pool.
         pub max: usize = 1,
@@ -69,7 +69,7 @@ settings! {
 }
 
 settings! {
-    /// What a login may take.
+    /// Time and attempts for a login.
     pub struct LoginRules {
         /// Time from the connect to a successful login; `None`: no limit.
         pub timeout: Option<Duration> = None,
@@ -81,7 +81,7 @@ settings! {
 }
 
 settings! {
-    /// Passive data connections.
+    /// Settings of passive data connections.
     pub struct Passive {
         /// Ports on which passive data connections are accepted.
         pub ports: PortRange = PortRange { first: 1, last: u16::MAX },
@@ -93,7 +93,7 @@ settings! {
 }
 
 settings! {
-    /// Data connections of either kind.
+    /// Settings of active and passive data connections.
     pub struct DataRules {
         /// Local port of active data connections; 0: any port.
         pub active_port: u16 = 0,
@@ -106,7 +106,7 @@ settings! {
 }
 
 settings! {
-    /// When an address is banned.
+    /// Rules for banning addresses.
     pub struct BanRules {
         /// Number of failures after which an address is banned; `None`: addresses are not banned.
         pub after: Option<usize> = None,

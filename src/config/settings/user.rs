@@ -1,4 +1,4 @@
-//! What the section of a user sets, and what `[server]` sets for every user.
+//! The settings of a user: those of the user's section, and those of `[server]` for every user.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -33,7 +33,7 @@ settings! {
         pub enabled: bool = true,
         /// The last day on which the user may log in.
         pub expires: Option<Day> = None,
-        /// The rules of `[server]` for every user, with those that this user has instead.
+        /// The rules of `[server]`, with those that the section of the user overrides.
         pub rules: Rules = Rules::blank(),
     }
 }
@@ -46,8 +46,7 @@ impl User {
 }
 
 settings! {
-    /// Settings that `[server]` makes for every user, and the section of a user for this user
-    /// alone.
+    /// Settings that `[server]` makes for every user, and that the section of a user may override.
     pub struct Rules {
         /// How much a user may use, and from where.
         pub limits: Limits = Limits::blank(),
