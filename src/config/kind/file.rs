@@ -19,6 +19,10 @@ pub(in crate::config) const HOME: ValueKind<PathBuf> =
 pub(in crate::config) const FOLDER: ValueKind<Option<PathBuf>> =
     texts("directory", |given| Ok(given.path()));
 
+/// A Unix socket, or none if the text is empty.
+pub(in crate::config) const SOCKET: ValueKind<Option<PathBuf>> =
+    texts("path", |given| Ok(given.path()));
+
 /// A file to write to, or none if the text is empty. Its directory must exist.
 pub(in crate::config) const FILE: ValueKind<Option<PathBuf>> =
     texts("file", |given| Ok(writable(given.text, given.folder)?));

@@ -12,7 +12,7 @@ mod value_kind;
 mod word;
 
 pub(super) use file::{
-    CERTIFICATE, FILE, FILE_OR_FOLDER, FOLDER, HOME, LOG, PROGRAM, READABLE,
+    CERTIFICATE, FILE, FILE_OR_FOLDER, FOLDER, HOME, LOG, PROGRAM, READABLE, SOCKET,
 };
 pub(super) use name::{ACCOUNT, GROUP, PASSWORD, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};

@@ -28,7 +28,7 @@ fn size(number: u64) -> usize {
 
 /// A duration; 0 or an empty text is `None`.
 pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
-    texts("duration, 0 is none", |given| Ok(time(given.text)?));
+    texts("duration", |given| Ok(time(given.text)?));
 
 /// Bytes per second; 0 or an empty text is no limit.
 pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
