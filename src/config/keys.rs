@@ -181,7 +181,7 @@ pub static KEYS: &[Key] = &[
     fixed("user", "", &InServer(ACCOUNT, |to, v| to.process.user_name = v),
         "System user, by name or number, that a server started as root permanently becomes once ports, logs and keys are open. Empty: the user does not change. See USERS OF THE SYSTEM in ftpd.ini(5)."),
     fixed("group", "", &InServer(GROUP, |to, v| to.process.group = v),
-        "System group for new files, instead of the primary group of the user in the key user."),
+        "System group for new files if user is set, instead of that user's primary group."),
     fixed("sandbox", "auto", &InServer(CONFINE, |to, v| to.process.sandbox = v),
         "Let the kernel (Landlock) confine the server to the homes and its own files. auto: as far as the kernel supports it, but not if there are hook programs, because they would be confined as well; require: do not start without it. See SANDBOX in ftpd.ini(5)."),
     key("tls_cert", "", &InServer(CERTIFICATE, |to, v| to.tls.cert = v),
