@@ -1,4 +1,4 @@
-//! What the session does after a line has been carried out.
+//! The result of carrying out a line: the reply, and what the session does after it.
 
 use super::reply::Reply;
 use crate::tls::SessionTls;
@@ -12,6 +12,6 @@ pub(super) enum Answer {
     LoggedIn(Reply),
     /// The session sends the reply in clear text, and then TLS begins.
     StartTls(Reply, SessionTls),
-    /// The session sends the reply and ends, for this reason, which the log gets.
+    /// The session sends the reply and ends. The log gets the reason.
     End(Reply, &'static str),
 }

@@ -1,4 +1,4 @@
-//! What a session takes care of while it waits for a command.
+//! The connections that a session looks after while it waits for a command.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use crate::data::{Lingering, Passive};
 use crate::log::Who;
 use crate::tls::{Awaited, SessionTls};
 
-/// What is taken care of while no command comes.
+/// The connections that a session looks after while it waits for a command.
 #[derive(Debug)]
 pub(super) struct Aside<'a> {
-    /// A passive port, and the client that connects to it.
+    /// The passive port, or the connection that the client has made to it.
     pub(super) passive: Option<&'a mut Passive>,
     /// The TLS settings, while data connections are protected.
     pub(super) tls: Option<&'a SessionTls>,
@@ -20,8 +20,8 @@ pub(super) struct Aside<'a> {
 }
 
 impl Aside<'_> {
-    /// Closes a passive port whose time is up, and data connections whose client has closed its
-    /// end.
+    /// Closes the passive port if its time is up, and each lingering data connection whose
+    /// client has closed its end.
     pub(super) fn expire(&mut self) {
         if let Some(passive) = &mut self.passive {
             passive.expire(self.who);
@@ -34,22 +34,26 @@ impl Aside<'_> {
         self.lingering.is_empty() && self.door().is_none()
     }
 
-    /// Returns whether a client that has connected to the passive port may wait a moment.
-    /// Without TLS nothing needs to happen before the command.
+    /// Returns whether a client that connects to the passive port may wait a moment before it
+    /// is accepted: without TLS, it needs nothing from the server before its command.
     pub(super) fn is_patient(&self) -> bool {
         self.tls.is_none() && self.lingering.is_empty()
     }
 
+    /// Returns what to wait for on the passive port.
     pub(super) fn door(&self) -> Option<Awaited<'_>> {
         self.passive.as_ref().and_then(|passive| passive.door(self.tls))
     }
 
+    /// Returns what to wait for on the lingering data connections, of which there are two at
+    /// most.
     pub(super) fn lingerers(&self) -> [Option<Awaited<'_>>; 2] {
         let mut all = self.lingering.iter().map(Lingering::awaited);
         [all.next(), all.next()]
     }
 
-    /// Returns how long to wait: `left`, or until the next thing must be closed.
+    /// Returns how long to wait: for `left`, or less if a connection must be closed before
+    /// that.
     pub(super) fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
         let now = Instant::now();
         let passive = self.passive.as_ref().and_then(|passive| passive.until());
@@ -57,6 +61,7 @@ impl Aside<'_> {
         ends.map(|end| end.saturating_duration_since(now)).chain(left).min()
     }
 
+    /// Serves the passive port, after something has happened on it.
     pub(super) fn attend(&mut self) {
         if let Some(passive) = &mut self.passive {
             passive.attend(self.tls, self.who);

@@ -4,17 +4,17 @@ use super::arg::text::Secret;
 use super::offence::{Guess, Offence};
 use super::session::Session;
 
-/// From this many refused commands on, each further one of a session without a login is an
-/// offence. Ordinary clients try a few commands that a server may not have.
+/// In a session without a login, this refused command and each later one is an offence. Fewer
+/// are none, because ordinary clients try a few commands that a server may not have.
 const FREE: u32 = 20;
 
-/// Number of refused commands of a session without a login that never count, however many
-/// sessions come from one address.
+/// Number of refused commands that each session without a login is allowed. They never count
+/// towards a ban, even if many sessions come from one address.
 const FEW: u32 = 5;
 
 impl Session {
-    /// Reports an offence to the guard, once per connection, because another protocol arrives
-    /// as many lines.
+    /// Reports an offence to the guard, but only the first of a connection: a client that
+    /// speaks another protocol sends many lines, each of which would be one.
     pub(super) fn blame(&mut self, how: Offence) {
         if !std::mem::replace(&mut self.blamed, true) {
             self.accuse(how, None);
@@ -35,7 +35,8 @@ impl Session {
         }
     }
 
-    /// Reports the refused commands of a session that ends without a login.
+    /// Reports those refused commands of a session without a login that were no offences.
+    /// Called when the session ends.
     pub(super) fn report_refused(&self) {
         let counted = self.refused.min(FREE - 1).saturating_sub(FEW);
         if counted > 0 {

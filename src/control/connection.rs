@@ -17,7 +17,8 @@ use super::request::parse;
 use super::shared::Stop;
 use crate::tls::{self, Awaited, Channel, Got, Layer, SessionTls};
 
-/// The stream, and the input that has been read but not yet obeyed.
+/// The control connection of a session: its stream, and the lines that were read but not yet
+/// carried out.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Arc<TcpStream>,
@@ -30,14 +31,14 @@ pub(super) struct Connection {
     input: Vec<u8>,
     /// A preliminary reply that may be sent together with the next one.
     held: Vec<u8>,
-    /// Why nothing more will come; `None` while the connection is open.
+    /// Why the client will send nothing more; `None` while it may.
     gone: Option<Gone>,
 }
 
-/// Why the control connection can no longer be used.
+/// Why nothing more will come from the client.
 #[derive(Debug)]
 pub(super) enum Gone {
-    /// The client closed it.
+    /// The client closed the connection, or at least its sending side.
     Closed,
     /// The connection broke.
     Broken(io::Error),
@@ -68,8 +69,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// After this long without traffic the system checks that the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
-/// How long to wait for a command alone when the client has connected to its passive port: most
-/// send one within this time.
+/// How long only a command is waited for before the passive port is looked at too. Most
+/// clients connect to the port and send the command within this time.
 const PROMPT: Duration = Duration::from_millis(10);
 
 /// Size of one read; commands are short.
@@ -105,10 +106,10 @@ impl Connection {
         self.gone.as_ref()
     }
 
-    /// Waits for a command line. Meanwhile the client is accepted on its passive port,
-    /// strangers there are turned away, and ports that were not used in time are closed. Once
-    /// the connection is broken, lines in the queue are dropped; but a client that has only
-    /// closed its sending side still gets its replies.
+    /// Waits for a command line. Meanwhile it accepts the client on its passive port, turns
+    /// strangers away there, and closes a port that was not used in time. If the connection is
+    /// broken, lines in the queue are dropped. If the client has only closed its sending side,
+    /// they are still carried out and answered.
     pub(super) fn hear(&mut self, until: Option<Instant>, mut aside: Aside<'_>) -> Heard {
         loop {
             aside.expire();
@@ -167,8 +168,8 @@ impl Connection {
         }
     }
 
-    /// Reads everything that has arrived, as far as the queue has room, and then checks whether
-    /// the client has gone away: a client that is killed may have sent much before.
+    /// Reads what has arrived until the queue is full. If it is, this checks whether the
+    /// client has gone away, which can no longer be seen by reading.
     pub(super) fn read_all(&mut self) {
         while self.gone.is_none() {
             if !self.framer.has_room() {
@@ -230,10 +231,11 @@ impl Connection {
         }
     }
 
-    /// Handles a reply that could not be sent. A client may send QUIT and close the connection
-    /// in good order; then the transfer that it waited for is complete. After a reset, reads
-    /// look the same, because the system has reported the reset with the failed reply; but a
-    /// reset that follows an orderly end is reported as a broken pipe.
+    /// Handles a reply that could not be sent. If the client has sent QUIT and then closed the
+    /// connection in good order, it has left on purpose; in all other cases the connection is
+    /// broken. The error tells which: it is a broken pipe only if the client closed in good
+    /// order first. A read cannot tell, because it finds the end of the stream after a reset
+    /// as well.
     #[cold]
     fn lose(&mut self, why: io::Error) {
         if self.gone.is_some() {
@@ -268,7 +270,8 @@ impl Connection {
         self.framer.waiting().any(|line| says(line, |it| matches!(it, Command::Quit)))
     }
 
-    /// Removes the next line from the queue if it is a certain command. Returns whether it was.
+    /// Removes the next line from the queue if it is a certain command. Returns whether it
+    /// was.
     pub(super) fn take_next(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
         let is_next = self.framer.waiting().next().is_some_and(|line| says(line, wanted));
         if is_next {
@@ -282,8 +285,8 @@ impl Connection {
         self.framer.look_for(|line| says(line, &wanted))
     }
 
-    /// Returns what to wait for on the connection, unless nothing more can come. With a full
-    /// queue nothing is read, but a client that goes away is still noticed.
+    /// Returns what to wait for on the connection, unless nothing more can come: input, or,
+    /// while the queue is full, the end of the connection.
     pub(super) fn awaited(&self) -> Option<Awaited<'_>> {
         let has_room = self.framer.has_room();
         let awaited = if has_room { self.channel.readable() } else { self.channel.ended() };
@@ -295,8 +298,8 @@ impl Connection {
         !self.framer.is_idle()
     }
 
-    /// Returns whether an incomplete line contains bytes of no command: probably another
-    /// protocol.
+    /// Returns whether an incomplete line contains bytes that no command has. The client then
+    /// probably speaks another protocol.
     pub(super) fn has_noise(&self) -> bool {
         self.framer.has_noise()
     }
@@ -312,7 +315,7 @@ impl Connection {
         self.channel.layer()
     }
 
-    /// Starts TLS. The handshake must be complete at `until`.
+    /// Starts TLS. The handshake fails if it is not complete by `until`.
     pub(super) fn start_tls(
         &mut self,
         tls: &SessionTls,
@@ -342,7 +345,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives the client more time for taking replies, once it has logged in.
+    /// Gives a client that has logged in more time to receive each reply.
     pub(super) fn trust(&mut self) {
         if let Err(why) = self.stream.set_write_timeout(Some(WRITE_PATIENCE)) {
             self.gone = Some(Gone::Broken(why));
@@ -354,13 +357,13 @@ impl Connection {
         self.send(&reply.wire());
     }
 
-    /// Sends the last reply. A client whose buffer has no room for it gets none, because the
-    /// next client may already be waiting for this thread.
+    /// Sends the last reply, without waiting: if the client's buffer has no room for it, the
+    /// reply is dropped, because another client may need this thread.
     pub(super) fn last_reply(&mut self, reply: &Reply) {
         if !self.channel.has_tls() {
             return send_at_once(&self.stream, reply);
         }
-        // nothing that follows may wait either
+        // `finish` must not wait either
         let _ = self.stream.set_nonblocking(true);
         let _ = self.channel.send(&reply.wire(), SendFlags::empty());
     }
@@ -370,8 +373,8 @@ impl Connection {
         self.send(&mark.wire());
     }
 
-    /// Keeps a preliminary reply that the client does not need before its data. It is sent with
-    /// the next reply, or before the next wait.
+    /// Keeps a preliminary reply that the client does not need before its data. It is sent
+    /// with the next reply, or before the next wait.
     pub(super) fn hold(&mut self, mark: &Mark) {
         self.held = mark.wire();
     }

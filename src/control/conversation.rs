@@ -1,4 +1,4 @@
-//! The course of a session: greeting, one command after the other, the last reply.
+//! The course of a session: the greeting, one command after the other, and the last reply.
 
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
@@ -56,8 +56,8 @@ impl Session {
         }
         let parting = self.converse();
         self.report_refused();
-        // when a stopping server ends a session, an unused passive port says nothing about a
-        // firewall
+        // if the server is stopping, an unused passive port is no sign of a firewall and is
+        // not logged
         if !self.shared.stop.is_soon() {
             self.drop_setup();
         }
@@ -103,8 +103,8 @@ impl Session {
             match answer {
                 Answer::GoOn(reply) => self.connection.reply(&reply),
                 Answer::LoggedIn(reply) => {
-                    // here and not in the login's handler, which runs deeper in the thread's
-                    // stack
+                    // not called by the handler of PASS, which runs deeper in the stack of the
+                    // thread
                     login::told(self);
                     self.connection.reply(&reply);
                 }
@@ -147,7 +147,7 @@ impl Session {
             if is_noise {
                 self.blame(Offence::Tls);
             }
-            // the handshake of a session that had to make room was cut short
+            // an order to end the session, such as to make room, has ended the handshake too
             let ended = self.live.ended().map(str::to_owned);
             return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
         }
@@ -163,8 +163,8 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for the next command. When the server stops, commands that have arrived are not
-    /// carried out.
+    /// Waits for the next command. If the server is stopping, or the session must end,
+    /// commands that have arrived are not carried out.
     fn hear(&mut self) -> Heard {
         self.live.set_at_work(false);
         if self.shared.stop.is_soon() || self.live.ended().is_some() {
@@ -194,7 +194,7 @@ impl Session {
         self.connection.hear(until, aside)
     }
 
-    /// Returns the end of a session that the client, the server or the administrator has ended.
+    /// Returns the last reply and the reason when no further command will be carried out.
     #[inline(never)]
     fn farewell(&mut self) -> Parting {
         let ended = if self.shared.stop.is_soon() {
@@ -222,5 +222,5 @@ impl Session {
     }
 }
 
-/// How long a handshake may take if there is no `login_timeout`.
+/// How long a TLS handshake may take if there is no `login_timeout`.
 const SHAKING: Duration = Duration::from_secs(60);

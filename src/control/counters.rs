@@ -1,5 +1,5 @@
-//! What the server counts while it runs. Counting is one atomic addition and blocks nothing; a
-//! reader may see one counter updated before another.
+//! The counters of the running server. Counting is one atomic addition and blocks nothing, so
+//! a reader may see one counter updated before another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::offence::Offence;
 use super::since::Since;
 use crate::data::DataError;
 
-/// Counts things by kind.
+/// A counter for each kind of something.
 #[derive(Debug)]
 pub struct Tally<K>(Vec<AtomicU64>, std::marker::PhantomData<K>);
 
@@ -21,7 +21,7 @@ impl<K: Countable> Default for Tally<K> {
 }
 
 impl<K: Countable> Tally<K> {
-    /// Counts one more.
+    /// Adds one to the counter of a kind.
     pub fn count(&self, kind: K) {
         self.add(kind, 1);
     }
@@ -65,7 +65,7 @@ impl Durations {
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
-    /// Returns the count of each bucket; the last is that of durations beyond all bounds.
+    /// Returns the count of each bucket; the last one counts durations beyond all bounds.
     pub fn counts(&self) -> [u64; BOUNDS.len() + 1] {
         self.counts.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
@@ -89,7 +89,7 @@ pub struct Counters {
     pub away: Tally<Away>,
     /// Logins, by result.
     pub logins: Tally<LoginResult>,
-    /// Refused commands, by reason, without failed logins.
+    /// Refused commands, by reason. Failed logins are not among them.
     pub refused: Tally<Reason>,
     /// Offences of clients, by kind.
     pub offences: Tally<Offence>,
@@ -119,6 +119,7 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// Counts a transfer that has ended; `why` is its failure, if it failed.
     pub(super) fn transferred(
         &self,
         traffic: Traffic,
@@ -154,7 +155,7 @@ impl<'a> Meter<'a> {
         Self { counters, traffic, counted: 0 }
     }
 
-    /// Counts up to this total of the transfer.
+    /// Records how many bytes the transfer has moved in total, and counts the new ones.
     pub(super) fn moved(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.counted);
         if more > 0 {

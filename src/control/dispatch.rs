@@ -1,4 +1,4 @@
-//! Turns a line into an answer: checks login and permission, and calls the command's handler.
+//! Carries out a line: checks login and permission, and calls the handler of the command.
 
 use super::answer::Answer;
 use super::command::{Command, Verb};
@@ -49,8 +49,8 @@ impl Session {
         }
     }
 
-    /// Reports to the guard what no FTP client does before a login. A failed login was reported
-    /// already.
+    /// Counts a refused line of a client that has not logged in, and reports it to the guard
+    /// if no FTP client sends it. A failed login was reported already.
     #[inline(never)]
     fn count_refusal(&mut self, line: &[u8], why: &Refusal) {
         if self.state.login.user().is_some() || matches!(why, Refusal::Login(..)) {
@@ -67,6 +67,8 @@ impl Session {
         }
     }
 
+    /// Carries out a parsed line. If the user may not use the command and the line has another
+    /// meaning that is allowed, that one is tried.
     fn attempt(&mut self, request: &Request<'_>) -> Result<Answer, Refusal> {
         let earlier_rename = &mut self.state.parameters.rename_from;
         let rename_from = earlier_rename.take_if(|_| request.renames());
@@ -173,7 +175,9 @@ impl Session {
         Ok(Answer::GoOn(reply))
     }
 
-    /// Checks login and permission. No other code of the server does.
+    /// Checks login and permission, as the row of the command demands. Handlers do not; only
+    /// the handler of MDTM does, because it learns from the files which of two commands is
+    /// meant.
     fn permit(&self, verb: &Verb) -> Result<(), Refusal> {
         match (&self.state.login, verb.perm) {
             (Login::Out | Login::Named(_), _) if verb.before_login => Ok(()),
@@ -185,8 +189,8 @@ impl Session {
         }
     }
 
-    /// Logs a refused command. Failed logins and transfers that had begun have log lines of
-    /// their own.
+    /// Logs a refused command. Failed logins and transfers that had begun are not logged here,
+    /// because they have log lines of their own.
     #[inline(never)]
     fn log_refusal(&self, request: &Request<'_>, why: &Refusal) {
         if matches!(why, Refusal::Login(..) | Refusal::Transfer(_)) {
@@ -214,7 +218,7 @@ impl Session {
 /// ended it before.
 const MOST_REFUSED: u32 = 250;
 
-/// What earlier commands have set for this command.
+/// The parameters of a command that earlier commands have set.
 struct Earlier {
     rename_from: Option<VirtualPath>,
     restart: u64,

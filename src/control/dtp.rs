@@ -17,13 +17,13 @@ use crate::data::{
 use crate::log::{Event, Who};
 use crate::vfs::{FsError, Heed};
 
-/// Maximum number of data connections whose client may leave its end open for a while. A client
-/// that has started a third download has read the first.
+/// Maximum number of data connections that wait for the client to close its end. A client that
+/// has started a third download has read the first one.
 const MOST_LINGERING: usize = 2;
 
 impl Session {
-    /// Keeps a data connection over which everything was sent until the client has closed its
-    /// end. The reply need not wait for that.
+    /// Keeps a data connection over which everything was sent, until the client has closed its
+    /// end. The reply is sent without waiting for that.
     pub(super) fn linger(&mut self, data: DataConnection) {
         if self.lingering.len() >= MOST_LINGERING {
             self.lingering.remove(0);
@@ -31,8 +31,9 @@ impl Session {
         self.lingering.extend(Lingering::after(data));
     }
 
-    /// Runs work on files that may take long, before there is a data connection. ABOR, the end
-    /// of the client and an order to end the session interrupt it.
+    /// Runs work on files that may take long, before there is a data connection. It is
+    /// interrupted by ABOR, by the loss of the control connection, and when the session must
+    /// end.
     pub(super) fn attend<T>(
         &mut self,
         verb: &Verb,
@@ -69,8 +70,8 @@ impl Session {
         if self.required().data && self.private().is_none() {
             return Err(Refusal::ProtectionNeeded);
         }
-        // set before the signal is checked, because the thread that gives the signal looks at
-        // this afterwards
+        // set before the signal to stop is checked, because the thread that gives the signal
+        // reads this afterwards
         self.live.set_at_work(true);
         if self.shared.stop.is_soon() {
             return Err(DataError::from(Interrupt::Stopped).into());
@@ -79,7 +80,7 @@ impl Session {
         let setup = std::mem::take(&mut self.state.parameters.setup);
         let Self { connection, shared, settings, live, state, peer, local, .. } = self;
         let who = Who { peer: *peer, user: state.login.name() };
-        // while the server waits for a client that has sent QUIT and left, it may never connect
+        // a client that has sent QUIT and left will not connect to a passive port any more
         let flowing = !matches!(setup, Setup::Passive(_));
         let mut ear = Ear {
             connection,
@@ -151,8 +152,8 @@ impl Session {
         Ok(())
     }
 
-    /// Logs whether data connections resume the TLS session. If one does not although others
-    /// did, that is logged once: it may be a stranger's.
+    /// Logs whether data connections resume the TLS session. One that does not, although
+    /// earlier ones did, may be a stranger's; that is logged once.
     fn log_resumption(&mut self, resumed: bool) {
         let next = match (self.resumption, resumed) {
             (Resumption::Unknown | Resumption::Always, true) => Resumption::Always,
@@ -168,7 +169,8 @@ impl Session {
         self.resumption = next;
     }
 
-    /// Moves something over a data connection while listening to the control connection.
+    /// Runs a transfer over a data connection while listening to the control connection, and
+    /// counts it.
     pub(super) fn pump<T>(
         &mut self,
         verb: &Verb,

@@ -16,19 +16,20 @@ pub(super) struct Ear<'a> {
     pub(super) stop: &'a Stop,
     /// Where the progress of the transfer is published.
     pub(super) live: &'a Live,
-    /// Counts the bytes, once they flow.
+    /// Counts the bytes; `None` before the transfer.
     pub(super) meter: Option<Meter<'a>>,
     /// The running command, for the reply to STAT.
     pub(super) verb: &'static str,
-    /// Whether bytes flow already, so that the client may leave after QUIT.
+    /// Whether a client that has sent QUIT may close the control connection without ending the
+    /// transfer.
     pub(super) flowing: bool,
 }
 
 impl Ear<'_> {
-    /// Handles the commands that have arrived. ABOR ends the transfer, and stays in the queue
-    /// to be answered after it. STAT is answered at once if no other command is before it in
-    /// the queue, so that replies keep the order of their commands. QUIT and all others wait
-    /// (RFC 959 §4.1.1). If the client is gone, the transfer ends too.
+    /// Handles the commands that have arrived. ABOR ends the transfer and stays in the queue,
+    /// to be answered after the transfer. STAT is answered at once if it is the first in the
+    /// queue, so that replies keep the order of their commands. QUIT and all others wait (RFC
+    /// 959 §4.1.1). If the client is gone, the transfer ends too.
     pub(super) fn obey(&mut self, progress: &Progress) -> Result<(), Interrupt> {
         while self.connection.take_next(|command| matches!(command, Command::Stat)) {
             let reply = transfer_status(self.verb, progress);
@@ -39,8 +40,8 @@ impl Ear<'_> {
     }
 
     /// Checks that the transfer may go on: that the client is still there, as far as reads and
-    /// replies have shown, and that no order has ended the session. A client that has sent QUIT
-    /// may close the control connection and still gets its file.
+    /// replies have shown, and that no order has ended the session. A client that has sent
+    /// QUIT may close the control connection and still gets its file.
     fn ask(&self) -> Result<(), Interrupt> {
         if let Some(why) = self.live.ended() {
             return Err(Interrupt::Ended(why));

@@ -1,4 +1,5 @@
-//! The hook programs of the administrator: waits until one can take an event, and starts it.
+//! How a session uses hook programs: it waits until there is room for an event in their queue,
+//! and starts the program once the event has happened.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::tls::Awaited;
 use crate::vfs::VirtualPath;
 
 impl Session {
-    /// Waits, for at most `data_timeout`, until the hook program for this event can take it.
-    /// The session waits before the event happens, so that no event must be dropped or reported
+    /// Waits, for at most `data_timeout`, until there is room for this event in the queue of
+    /// hook programs. Called before the event happens, so that no event is dropped or reported
     /// late.
     pub(super) fn await_program(
         &mut self,
@@ -31,6 +32,7 @@ impl Session {
         self.await_room(&owner, verb, until)
     }
 
+    /// Waits until there is room for an event of `owner` in the queue, or until `until`.
     #[inline(never)]
     pub(super) fn await_room(
         &mut self,

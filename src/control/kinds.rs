@@ -5,16 +5,16 @@ use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
 use crate::log::Way;
 
-/// A set of things that are counted separately, each with the word that it is shown under.
+/// An enum whose variants are counted separately. Each variant is shown under a word.
 pub trait Countable: Copy + PartialEq + 'static {
-    /// All of them, in the order in which they are shown.
+    /// All variants, in the order in which they are shown.
     const ALL: &'static [Self];
 
-    /// The word, in lower case.
+    /// The word under which the variant is shown, in lower case.
     fn word(self) -> &'static str;
 }
 
-/// Defines kinds with their words, one per row.
+/// Defines an enum of kinds: a row for each variant, with its word.
 macro_rules! kinds {
     ($(#[$about:meta])* $name:ident: $($kind:ident = $word:literal,)*) => {
         $(#[$about])*
@@ -34,7 +34,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Why a client was turned away.
+    /// Why a client was turned away before its session, or evicted before its login.
     Away:
     Server = "max_cons",
     Address = "max_per_ip",
@@ -71,7 +71,7 @@ kinds! {
 }
 
 kinds! {
-    /// What a command moves over a data connection.
+    /// What kind of data a command moves over a data connection.
     Traffic:
     Upload = "upload",
     Download = "download",

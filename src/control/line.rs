@@ -1,8 +1,8 @@
 //! Framing: turns bytes of the control connection into command lines.
 //!
-//! Telnet codes are removed (RFC 959 §2.3 makes the control connection a Telnet connection) and
-//! Telnet options are refused (RFC 1123 §4.1.2.12). Lines end with LF. The length of a line and
-//! of the queue of lines is limited.
+//! Telnet codes are removed (RFC 959 §2.3 makes the control connection a Telnet connection)
+//! and Telnet options are refused (RFC 1123 §4.1.2.12). Lines end with LF. The length of a
+//! line and of the queue of lines is limited.
 
 use std::collections::VecDeque;
 
@@ -38,11 +38,12 @@ pub struct Framer {
     telnet: Telnet,
     /// Whether the first space of the line has come.
     in_argument: bool,
-    /// Answers of Telnet, which are to be sent.
+    /// Answers to Telnet options that are still to be sent.
     answers: Vec<u8>,
     lines: VecDeque<Line>,
-    /// Number of lines, from the first on, that were searched already.
+    /// Number of lines at the front of the queue that were searched already.
     looked_at: usize,
+    /// Number of bytes in the queue.
     queued: usize,
 }
 
@@ -70,9 +71,9 @@ impl Framer {
             match (self.telnet, byte) {
                 (Telnet::Data, IAC) => self.telnet = Telnet::Command,
                 (Telnet::Data, _) => self.push(byte),
-                // a deliberate departure: no client sends Telnet codes inside an argument, but
-                // many send names with a byte 255, a letter in Cyrillic and Latin sets, without
-                // doubling it
+                // a deliberate departure from RFC 854: no client sends Telnet codes inside an
+                // argument, but many do not double a byte 255 in a name, which is a letter in
+                // Cyrillic and Latin character sets
                 (Telnet::Command, _) if self.in_argument && byte != IAC => {
                     self.telnet = Telnet::Data;
                     self.push(IAC);
@@ -92,8 +93,8 @@ impl Framer {
         }
     }
 
-    /// Refuses an option. No option is ever on, so a request to turn one off needs no answer
-    /// (RFC 854).
+    /// Refuses a Telnet option. No option is ever on, so a request to turn one off needs no
+    /// answer (RFC 854).
     fn refuse(&mut self, asked: u8, option: u8) {
         match asked {
             WILL => self.answers.extend_from_slice(&[IAC, DONT, option]),
@@ -102,7 +103,7 @@ impl Framer {
         }
     }
 
-    /// Returns the answers of Telnet that are to be sent now.
+    /// Removes and returns the answers to Telnet options, which must be sent now.
     pub fn take_answers(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.answers)
     }
@@ -146,13 +147,14 @@ impl Framer {
         Some(line)
     }
 
-    /// The complete lines, oldest first.
+    /// Returns the complete lines, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
 
-    /// Returns whether a line that has come since the last search is the one wanted. So a full
-    /// queue is not searched again for each byte that arrives.
+    /// Searches the lines that have come since the last search, so that a full queue is not
+    /// searched again for each byte that arrives. Returns whether the wanted line is among
+    /// them.
     pub fn look_for(&mut self, is_it: impl Fn(&Line) -> bool) -> bool {
         let found = self.lines.iter().skip(self.looked_at).position(is_it);
         // a line that was found is found again next time
@@ -160,13 +162,13 @@ impl Framer {
         found.is_some()
     }
 
-    /// Returns whether everything that came has been removed, and no line has begun.
+    /// Returns whether the queue is empty and no line has begun.
     pub fn is_idle(&self) -> bool {
         let nothing = self.partial.is_empty() && self.skipped == 0 && self.lines.is_empty();
         nothing && self.telnet == Telnet::Data
     }
 
-    /// Returns whether an incomplete line contains bytes of no command.
+    /// Returns whether an incomplete line contains bytes that no command has.
     pub fn has_noise(&self) -> bool {
         self.partial.iter().any(|&byte| byte.is_ascii_control() && !b"\t\r".contains(&byte))
     }
@@ -176,12 +178,12 @@ impl Framer {
         self.queued < QUEUE && self.lines.len() < QUEUE_LINES
     }
 
-    /// Returns whether a line without an end has become too long to be skipped.
+    /// Returns whether a line has become so long without an end that the session must end.
     pub fn is_hopeless(&self) -> bool {
         self.skipped > PATIENCE
     }
 
-    /// Frees memory that a long line needed.
+    /// Frees the memory that a long line needed.
     pub fn shrink(&mut self) {
         if self.partial.is_empty() {
             self.partial.shrink_to(256);
@@ -189,7 +191,7 @@ impl Framer {
     }
 }
 
-/// Clients end lines with CR LF, LF, or CR CR LF.
+/// Removes the CR before a line end: clients end lines with CR LF, LF, or CR CR LF.
 fn without_cr(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
     text.get(..end).unwrap_or_default()

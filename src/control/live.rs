@@ -20,9 +20,10 @@ pub struct Live {
     /// The client.
     pub peer: SocketAddr,
     since: Since,
-    /// Whether a transfer runs, which must be able to hear its client to the end.
+    /// Whether a command with a transfer is being carried out. Until it ends, the session must
+    /// be able to read from its client.
     at_work: AtomicBool,
-    /// Why the session must end.
+    /// Why the session must end, once it must.
     ended: OnceLock<&'static str>,
     /// Number of bytes of the running transfer so far.
     bytes: AtomicU64,
@@ -31,13 +32,14 @@ pub struct Live {
     woken: Condvar,
 }
 
+/// The parts of the published state that change together.
 #[derive(Debug)]
 struct Shown {
     /// Since when nobody has been logged in.
     strange: Instant,
-    /// The end of the pause that the session serves or is about to serve.
+    /// The end of the pause after a wrong password that has begun or is about to begin.
     rests: Option<Instant>,
-    /// Whether pauses are cut short, because the session or the server ends.
+    /// Whether pauses end at once, because the session or the server ends.
     hurries: bool,
     user: Option<String>,
     tls: bool,
@@ -76,7 +78,7 @@ pub struct Sight {
 pub struct Stranger {
     /// Since when nobody has been logged in.
     pub since: Instant,
-    /// When the pause of the session ends, if it serves one.
+    /// When the pause after a wrong password ends, if there is one.
     pub rests: Option<Instant>,
 }
 
@@ -150,7 +152,7 @@ impl Live {
         self.shown().user.is_some()
     }
 
-    /// Orders the session to end for this reason. The first order counts.
+    /// Orders the session to end for this reason. After the first order, others are ignored.
     pub fn end(&self, why: &'static str) {
         let _ = self.ended.set(why);
         self.hurry();
@@ -163,8 +165,8 @@ impl Live {
         shown.user.is_none().then_some(stranger)
     }
 
-    /// Orders the session to end for this reason, unless somebody is logged in. Returns whether
-    /// it was ordered.
+    /// Orders the session to end for this reason, unless somebody is logged in. Returns
+    /// `false` if somebody is.
     pub fn evict(&self, why: &'static str) -> bool {
         let mut shown = self.shown();
         if shown.user.is_some() {
@@ -176,22 +178,22 @@ impl Live {
         true
     }
 
-    /// Ends the current pause of the session and all later ones, because the session or the
-    /// server ends.
+    /// Ends the current pause of the session, and makes later ones end at once, because the
+    /// session or the server ends.
     pub fn hurry(&self) {
         self.shown().hurries = true;
         self.woken.notify_all();
     }
 
-    /// Announces that the session will serve a pause until then. It counts from now on, so that
-    /// a session that is evicted before the pause begins is not spared.
+    /// Announces a pause until `until`. The registry knows of it from now on, even if it
+    /// evicts the session before the pause begins.
     pub(super) fn owe(&self, until: Instant) {
         self.shown().rests = Some(until);
     }
 
-    /// Sleeps until then, as the price of a wrong password. Nothing that the client does cuts
-    /// the pause short, and the session keeps its place meanwhile; only the end of the session
-    /// or of the server cuts it short.
+    /// Pauses until `until`, which delays the reply to a wrong password. The session keeps its
+    /// place meanwhile. The client cannot shorten the pause; only an order to end the session,
+    /// or the end of the server, does.
     pub(super) fn rest(&self, until: Instant) {
         self.owe(until);
         let mut shown = self.shown();
@@ -206,7 +208,8 @@ impl Live {
         }
     }
 
-    /// Returns whether a transfer runs, which must be able to hear its client to the end.
+    /// Returns whether a command with a transfer is being carried out, so that the session
+    /// must still be able to read from its client.
     pub fn is_at_work(&self) -> bool {
         self.at_work.load(Ordering::SeqCst)
     }
@@ -256,7 +259,7 @@ impl Live {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Records the number of bytes that were transferred so far.
+    /// Records how many bytes the transfer has moved so far.
     pub(super) fn moved(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Offences: what counts against the address of a client, and the interface to the guard that
-//! decides the consequences.
+//! Offences, which count towards a ban of the client's address, and the interface to the
+//! guard, which decides on bans.
 
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, RandomState};
@@ -15,9 +15,9 @@ pub enum Offence {
     Login,
     /// An HTTP request.
     Http,
-    /// Bytes that are no FTP command: another protocol, or clear text behind AUTH.
+    /// Bytes that are no FTP command: another protocol, or clear text sent after AUTH.
     Noise,
-    /// Bytes that are no TLS handshake where one was expected.
+    /// Bytes other than a TLS handshake where one was expected.
     Tls,
     /// A line without an end.
     Endless,
@@ -38,14 +38,14 @@ impl Guess {
     }
 }
 
-/// Decides the consequences of an offence.
+/// Decides on bans, and on what strangers may write to the log.
 pub trait Guard: Debug + Send + Sync {
-    /// Reports an offence of a client, which is judged by `rules`; `guess` is the name and
-    /// password of a failed login.
+    /// Reports an offence of a client; `rules` decide whether it leads to a ban. `guess` is
+    /// the name and password of a failed login.
     fn offended(&self, peer: SocketAddr, how: Offence, guess: Option<Guess>, rules: &BanRules);
 
-    /// Reports the end of a session without a login: the number of its refused commands that
-    /// were not yet offences.
+    /// Reports the end of a session without a login, with the number of its refused commands
+    /// that count but were no offences by themselves.
     fn refused(&self, peer: SocketAddr, commands: usize, rules: &BanRules);
 
     /// Returns whether an event of a client that is not logged in may be logged.

@@ -1,4 +1,5 @@
-//! Refusals: every error of the lower rooms, and the reply to the client.
+//! Refusals: all reasons for which a command is not carried out, among them the errors of the
+//! lower rooms, and the reply to each.
 //!
 //! The client gets a short generic text; the log gets the cause.
 
@@ -30,7 +31,7 @@ pub enum Refusal {
     Ended(&'static str),
     /// The user's home cannot be opened.
     NoHome(FsError),
-    /// The session's thread cannot act as the user of `run_as`.
+    /// The thread of the session cannot act as the system user of `run_as`.
     NotThatUser(std::io::Error),
     /// The server has no certificate.
     NoTls,
@@ -38,50 +39,51 @@ pub enum Refusal {
     TlsNeeded,
     /// Data connections must be protected (RFC 4217 §10).
     ProtectionNeeded,
-    /// A listing on the control connection, which needs TLS where data connections do.
+    /// A listing on the control connection was asked for. It needs TLS where data connections
+    /// do.
     ListingInClear,
-    /// A PROT level that does not apply to TLS.
+    /// The level of PROT does not exist for TLS.
     ProtectionUnknown,
     /// Protection cannot be turned off.
     ProtectionStays,
-    /// Bytes in clear text followed AUTH: an attempt to have them taken for protected ones.
+    /// Bytes in clear text followed AUTH, perhaps to be taken for protected ones.
     Injected,
-    /// Another command must come first.
+    /// The command does not fit the state of the session. The text for the client says why.
     Sequence(&'static str),
-    /// Another command than EPSV after EPSV ALL (RFC 2428 §3).
+    /// A command other than EPSV was sent after EPSV ALL (RFC 2428 §3).
     EpsvAll,
     /// Neither PASV nor PORT was sent before.
     NoDataSetup,
-    /// PORT to another host, or to a port below 1024 (RFC 2577 §3).
+    /// PORT named another host, or a port below 1024 (RFC 2577 §3).
     Bounce,
     /// IPv4 was asked for on an IPv6 connection, or the other way round. The number is the
     /// protocol to use.
     Protocol(u8),
     /// PASV cannot name an IPv6 address.
     PassiveOnIpv6,
-    /// A parameter that is defined but not supported.
+    /// The parameter is defined but not supported. The text for the client says what is.
     NotForThat(&'static str),
-    /// A command that is defined but not supported.
+    /// The command is defined but not supported.
     NotImplemented,
     /// The restart offset is beyond the end of the file.
     BadRestart,
-    /// MLSD of something that is not a directory (RFC 3659 §7.2.1).
+    /// MLSD named something other than a directory (RFC 3659 §7.2.1).
     NotADirectory,
-    /// SIZE of something other than a file.
+    /// SIZE named something other than a file.
     NotAFile,
-    /// SIZE or a restart in ASCII type which would take reading too much of the file.
+    /// SIZE or a restart in ASCII type would require reading too much of the file.
     TooLargeToCount,
-    /// SITE IDLE with a time that is zero or beyond the allowed maximum, which is given.
+    /// SITE IDLE named no time, or one beyond this maximum.
     IdleRange(Duration),
     /// There is not enough free space for ALLO.
     NoRoom,
     /// Too many events of the user are waiting for hook programs.
     ProgramsBusy,
-    /// Too many events of the user are waiting for hook programs, at a login.
+    /// Too many events of the user who logs in are waiting for hook programs.
     LoginBusy,
     /// An action on the user's files failed.
     Fs(FsError),
-    /// The system denied a rename; the path is that of the source.
+    /// The system denied a rename. The path is the one before the rename.
     RenameDenied(FsError, VirtualPath),
     /// A data connection could not be made, or a listing failed.
     Data(DataError),
@@ -341,7 +343,7 @@ impl fmt::Display for Refusal {
             Self::Login(why, _) => why.fmt(f),
             Self::Ended(why) => f.write_str(why),
             Self::NoHome(why) => write!(f, "cannot open the home: {why}"),
-            Self::NotThatUser(why) => write!(f, "run_as: {why}"),
+            Self::NotThatUser(why) => write!(f, "cannot act as the user of run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
             Self::TlsNeeded | Self::ProtectionNeeded | Self::ListingInClear => {
                 f.write_str("tls_required")
@@ -354,13 +356,13 @@ impl fmt::Display for Refusal {
             Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),
             Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
             Self::Protocol(_) => f.write_str("wrong network protocol"),
-            Self::PassiveOnIpv6 => f.write_str("PASV on IPv6"),
+            Self::PassiveOnIpv6 => f.write_str("PASV cannot be used over IPv6"),
             Self::NotImplemented => f.write_str("not implemented"),
-            Self::BadRestart => f.write_str("restart offset beyond the end"),
+            Self::BadRestart => f.write_str("restart offset is beyond the end of the file"),
             Self::NotADirectory => f.write_str("not a directory"),
             Self::NotAFile => f.write_str("not a plain file"),
             Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),
-            Self::IdleRange(_) => f.write_str("idle timeout out of range"),
+            Self::IdleRange(_) => f.write_str("idle timeout is out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
             Self::ProgramsBusy | Self::LoginBusy => {
                 f.write_str("too many events of this user are waiting for hook programs")

@@ -1,6 +1,7 @@
-//! Replies as values. Each is made by a constructor that knows its code.
+//! Replies as values. Many constructors make replies of one code each.
 //!
-//! The text never contains CR, LF or NUL, so that no file name can forge a second reply.
+//! The text of a line never contains CR, LF or NUL, so that no file name can forge a second
+//! reply.
 
 use std::net::Ipv4Addr;
 
@@ -51,7 +52,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// The three digits.
+    /// Returns the three digits.
     fn digits(self) -> [u8; 3] {
         let code = self as u16;
         [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + (digit & 15) as u8)
@@ -82,14 +83,14 @@ impl Reply {
         Self { code, body: None, text, closes }
     }
 
-    /// Creates a reply of several lines. Those between the first and the last are sent as they
-    /// are, each with its own CR LF and without a code (RFC 959 §4.2).
+    /// Creates a reply of several lines. `between` holds the lines between the first and the
+    /// last. They are sent without a code (RFC 959 §4.2), and each ends with CR LF already.
     pub(super) fn lines(code: Code, first: &str, between: Vec<u8>, last: &str) -> Self {
         Self { body: Some((tame(first.as_bytes()), between)), ..Self::new(code, last) }
     }
 
-    /// Creates a reply with several lines of foreign text. Each begins with the code, so that
-    /// none can be taken for the last line.
+    /// Creates a reply of several lines whose text is not ours. Each line begins with the
+    /// code, so that none can be taken for the last line.
     pub(super) fn message(code: Code, first: &[u8], between: &[Vec<u8>], last: &str) -> Self {
         let mut body = Vec::new();
         for line in between {
@@ -143,7 +144,7 @@ impl Reply {
         Self { closes: true, ..self }
     }
 
-    /// Whether the session ends after this reply.
+    /// Returns whether the session ends after this reply.
     pub(super) fn closes(&self) -> bool {
         self.closes
     }
@@ -168,7 +169,7 @@ impl Reply {
 }
 
 impl Mark {
-    /// Creates a 150 reply: the data connection is there, and the transfer begins.
+    /// Creates a 150 reply: the data connection is open, and the transfer begins.
     pub(super) fn opening(text: impl AsRef<[u8]>) -> Self {
         Self(tame(text.as_ref()))
     }
@@ -183,10 +184,10 @@ impl Mark {
     }
 }
 
-/// Initial capacity, which is enough for most replies.
+/// Initial capacity of the buffer for a reply, which is enough for most.
 const LINE: usize = 128;
 
-/// Replaces bytes that could end a line.
+/// Replaces bytes that could end a line by `?`.
 pub(super) fn tame(text: &[u8]) -> Vec<u8> {
     let tame = |&byte: &u8| if matches!(byte, b'\r' | b'\n' | 0) { b'?' } else { byte };
     text.iter().map(tame).collect()

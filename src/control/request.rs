@@ -1,12 +1,13 @@
-//! Parses a control line: finds the row of the table that it fits, and its command.
+//! Parses a control line: finds the row of the table that the line fits, and builds its
+//! command.
 
 use super::arg::text::Pathname;
 use super::command::{Command, VERBS, Verb};
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 
-/// One line of the client. It is parsed once, for the checks, the handler, the log and the
-/// refusal.
+/// One line of the client, parsed. The checks, the handler, the log and the refusal all use
+/// this.
 #[derive(Debug)]
 pub struct Request<'l> {
     line: &'l [u8],
@@ -51,8 +52,9 @@ impl Request<'_> {
         }
     }
 
-    /// Returns another meaning of the line, for a user who may not use the first one: `MDTM`, a
-    /// time and a path is also `MDTM` and a name that begins like a time.
+    /// Returns another meaning of the line, for a user who may not use the first one. For
+    /// example, `MDTM` with a time and a path is also `MDTM` with a name that begins like a
+    /// time.
     pub fn otherwise(&self) -> Option<Self> {
         let verb = self.verb()?;
         let here = VERBS.iter().position(|row| std::ptr::eq(row, verb))?;
@@ -67,8 +69,8 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the name of the command, for the log. An unknown line may be a password sent by
-    /// mistake, so no word of it is shown.
+    /// Returns the name of the command, for the log, or "a line" if the command is unknown: no
+    /// word of an unknown line is shown, because it may be a password sent by mistake.
     pub fn name(&self) -> &'static str {
         self.verb().map_or("a line", Verb::name)
     }
@@ -78,9 +80,9 @@ impl Request<'_> {
         self.verb()?.perm
     }
 
-    /// Returns whether the line consumes the path that RNFR has named, even if the line is
-    /// malformed: after a refused RNFR, an RNTO that was sent together with it must not rename
-    /// the file of an earlier RNFR.
+    /// Returns whether the line consumes the path that RNFR has named. A malformed RNFR or
+    /// RNTO does as well: an RNTO that follows a refused RNFR must not rename the file of an
+    /// earlier RNFR.
     pub fn renames(&self) -> bool {
         self.verb().is_some_and(|verb| verb.renames)
     }

@@ -1,4 +1,4 @@
-//! The session of one client: its state, and what all handlers need.
+//! The session of one client: its state, and methods that all handlers need.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ pub struct Session {
     pub(super) local: SocketAddr,
     pub(super) state: SessionState,
     pub(super) began: Instant,
-    /// When the time for a login began.
+    /// When `login_timeout` began to run.
     pub(super) login_since: Instant,
     pub(super) failed_logins: u32,
     /// Whether an offence other than a failed login was reported to the guard.
@@ -39,8 +39,8 @@ pub struct Session {
     pub(super) tls: Option<SessionTls>,
     /// Whether data connections resume the TLS session, for the log.
     pub(super) resumption: Resumption,
-    /// Data connections over which everything was sent, and whose client has not closed its end
-    /// yet.
+    /// Data connections over which everything was sent, and whose client has not closed its
+    /// end yet.
     pub(super) lingering: Vec<Lingering>,
     /// The published state of the session, and the order to end it.
     pub(super) live: Arc<Live>,
@@ -105,9 +105,9 @@ impl Session {
         }
     }
 
-    /// Ends the login, if there is one, and starts the time for the next one. The transfer type
+    /// Ends the login, if there is one, and starts `login_timeout` again. The transfer type
     /// (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the protection of data connections remain,
-    /// because the client relies on them. Everything else is as in a new session.
+    /// because the client relies on them. All other parameters are as in a new session.
     pub(super) fn log_out(&mut self) {
         if let Login::In(_) = self.state.login {
             self.drop_setup();
@@ -115,7 +115,7 @@ impl Session {
             self.state.parameters =
                 Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
             self.state.login = Login::Out;
-            // it is a path of the previous user
+            // RNFR has named a file of the previous user
             self.state.parameters.rename_from = None;
             self.login_since = Instant::now();
             self.live.leave();

@@ -25,7 +25,7 @@ pub struct Shared {
     settings: RwLock<Arc<Settings>>,
     /// The signal that ends the sessions.
     pub stop: Stop,
-    /// Gets reports of the offences of clients.
+    /// The guard, which gets reports of the offences of clients.
     pub(super) guard: Box<dyn Guard>,
     /// The key for hashing tried passwords, so that repeated ones are recognized.
     pub(super) guesses: RandomState,
@@ -42,14 +42,14 @@ pub struct Shared {
     pub recent: Recent,
     /// The parts of incomplete uploads.
     pub parts: Arc<Parts>,
-    /// The turns that uploads of one file take.
+    /// The turns that uploads take which write to the same file.
     pub turns: Arc<Turns>,
     /// The ports that the server listens on. Data connections never get them.
     control_ports: Vec<u16>,
 }
 
-/// The settings, and what is opened or started for them. A session keeps the settings that were
-/// in effect at its login; newer ones may come while the server runs.
+/// The settings, and everything that is opened or started for them. A reload replaces them,
+/// but a session keeps those that were in effect at its login.
 #[derive(Debug)]
 pub struct Settings {
     /// The settings as they were read.
@@ -111,7 +111,7 @@ impl Shared {
         Settings::new(config, self.control_ports.clone(), Some(&self.settings()))
     }
 
-    /// Puts new settings into effect: for new sessions, and their speed limits for all.
+    /// Puts new settings into effect for new logins, and their speed limits for all sessions.
     pub fn renew(&self, settings: Settings) {
         let settings = Arc::new(settings);
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,8 +123,8 @@ impl Shared {
 }
 
 impl Settings {
-    /// Opens the files that the settings name. Sessions and ports of the `old` settings stay
-    /// counted.
+    /// Opens the files that the settings name. Sessions and passive ports that are in use
+    /// under the `old` settings are still counted.
     ///
     /// # Errors
     ///
@@ -156,17 +156,17 @@ impl Settings {
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 
-    /// Returns the number of passive ports in use, and of all.
+    /// Returns the number of passive ports in use, and the number of all passive ports.
     pub fn passive_ports(&self) -> (usize, usize) {
         self.ports.count()
     }
 
-    /// Returns whether PASV replies contain the address of a name that must be looked up.
+    /// Returns whether `masquerade_address` is a name that must be looked up.
     pub fn masks_by_name(&self) -> bool {
         self.masquerade.is_name()
     }
 
-    /// Looks up the name for PASV replies. Logs a warning if it does not resolve.
+    /// Looks up the name in `masquerade_address`. Logs a warning if it does not resolve.
     pub fn look_up_mask(&self) {
         self.masquerade.look_up();
     }
@@ -177,7 +177,8 @@ impl Settings {
     }
 }
 
-/// The signal to stop. It has two steps: first no new commands, then no more transfers.
+/// The signal to stop, which has two steps: first sessions accept no more commands, then
+/// running transfers end.
 #[derive(Debug)]
 pub struct Stop {
     soon: AtomicBool,

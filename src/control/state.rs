@@ -1,4 +1,5 @@
-//! What a session remembers between commands. It is one value, because REIN resets all of it.
+//! The state that a session keeps between commands. It is one value, because REIN resets all
+//! of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(super) enum Login {
     /// No user was named.
     #[default]
     Out,
-    /// USER was sent with this name.
+    /// USER has named this user, and PASS is to follow.
     Named(Vec<u8>),
     /// A user is logged in.
     In(Box<User>),
@@ -51,7 +52,7 @@ impl Login {
         }
     }
 
-    /// Returns the user who is logged in, to be changed.
+    /// Returns the user who is logged in, for changes.
     pub(super) fn user_mut(&mut self) -> Option<&mut User> {
         match self {
             Self::In(user) => Some(user),
@@ -90,8 +91,8 @@ impl User {
         self.account.user.perm
     }
 
-    /// Returns whether a file has this name, for an argument that can be read in two ways. A
-    /// virtual path drops what precedes `..`; here that must exist too.
+    /// Returns whether a file has this name. Used where an argument can be read in two ways.
+    /// The first part of the name must exist too, even if `..` follows it.
     pub(super) fn has(&self, pathname: &[u8]) -> bool {
         let is_there = |pathname: &[u8]| {
             let there = self.tree.shown_entry(&self.cwd.join(pathname));
@@ -105,13 +106,13 @@ impl User {
         first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
     }
 
-    /// Resolves a pathname from the working directory.
+    /// Resolves a pathname, relative to the working directory.
     pub(super) fn path(&self, pathname: &super::arg::text::Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
     }
 }
 
-/// What commands set for later commands.
+/// The parameters that commands set for later commands.
 #[derive(Debug)]
 pub(super) struct Parameters {
     pub(super) transfer_type: TransferType,
@@ -122,9 +123,10 @@ pub(super) struct Parameters {
     /// The offset at which the next transfer begins. Each transfer command resets it, even if
     /// it fails.
     pub(super) restart: u64,
-    /// The last reply to SIZE and its file, for the next APPE. Each upload resets it.
+    /// The file of the last SIZE and the size in the reply, for the next APPE. Each upload
+    /// resets it.
     pub(super) told_size: Option<(VirtualPath, Told)>,
-    /// The size of the next upload by ALLO, which is only shown.
+    /// The size of the next upload, as ALLO has announced it. It is used for display only.
     pub(super) announced: Option<u64>,
     /// The path that RNFR named. The next RNTO or RNFR resets it, even if it fails.
     pub(super) rename_from: Option<VirtualPath>,
@@ -176,7 +178,7 @@ pub(super) enum Resumption {
 /// How the next data connection will be made.
 #[derive(Debug, Default)]
 pub(super) enum Setup {
-    /// It was not set up.
+    /// No data connection was set up.
     #[default]
     None,
     /// The server will connect to this address.

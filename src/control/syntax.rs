@@ -11,7 +11,7 @@ pub enum SyntaxError {
     UnknownSite,
     /// The word after OPTS is unknown.
     UnknownOption,
-    /// An HTTP request: from a browser, or of a cross-protocol attack.
+    /// The line is an HTTP request, from a browser or of a cross-protocol attack.
     Http,
     /// The argument is missing.
     MissingArgument,

@@ -21,7 +21,7 @@ pub const ACTIONS: [(&str, Perm); 8] = [
     ("mkdir", Perm::MakeDir),
 ];
 
-/// Number of actions that are answered if none is named: the first ones of the table.
+/// Number of actions, from the first one of the table on, that are answered if none is named.
 const USUAL: usize = 5;
 
 /// The answer for one action.
@@ -35,8 +35,8 @@ pub struct Verdict {
     pub refusal: Option<String>,
 }
 
-/// Answers for this action, or for the usual ones if none is given, with the rights of this
-/// thread. Sessions of a user with `run_as` have the rights of that system user.
+/// Returns a verdict for this action, or for each usual one if none is given. Files are
+/// accessed with the rights of this thread; [`why_here`] takes those of `run_as`.
 ///
 /// # Errors
 ///
@@ -65,7 +65,8 @@ pub fn why(
     Ok(actions.into_iter().map(verdict).collect())
 }
 
-/// Answers in the running server, with the rights that a session of that user would have.
+/// Does the work of [`why`] in the running server, with the rights that a session of the user
+/// would have.
 ///
 /// # Errors
 ///

@@ -80,11 +80,11 @@ fn is_within(local: IpAddr, peer: IpAddr) -> bool {
     local == peer || peer.is_loopback()
 }
 
-/// Switches a connection within this machine from BBR to Reno. Some systems use BBR by default.
-/// It sends at a pace that it estimates for the network; within one machine there is no
+/// Switches a connection within this machine from BBR to Reno. BBR, the default of some
+/// systems, sends at a pace that it estimates for the network. Within one machine there is no
 /// network, and waiting before each packet would cost most of the speed
-/// (tests/bench/RESULTS.md). Reno is available on every Linux system, to every user, and does
-/// not pace.
+/// (tests/bench/RESULTS.md). Reno does not pace, and every user of every Linux system may use
+/// it.
 pub(super) fn unpace_within(socket: &Socket, local: IpAddr, peer: IpAddr) {
     static PACES: OnceLock<bool> = OnceLock::new();
     let usual = || socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr"));

@@ -1,10 +1,10 @@
 //! Converts NVT-ASCII to local lines and back (RFC 959 §3.1.1.1), across any chunk boundary.
 //!
 //! On the wire a line ends with CR LF. A local line ends with LF if it was uploaded in ASCII
-//! type, or with CR LF if a Windows file was uploaded in binary type. When a file is sent, each
-//! LF gets a CR unless it has one already. So text files of both kinds arrive with single CR
-//! LF, and what was uploaded in ASCII type comes back unchanged. A file that mixes both kinds
-//! comes back with one kind.
+//! type, or with CR LF if a Windows file was uploaded in binary type. When a file is sent,
+//! each LF gets a CR before it unless there is one already. Thus files of both kinds arrive
+//! with CR LF, and a text that was uploaded in ASCII type comes back unchanged. In a file that
+//! mixes both kinds, all lines arrive with CR LF.
 
 /// Converts local lines to those of the wire.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,7 +13,8 @@ pub struct ToWire {
 }
 
 impl ToWire {
-    /// Returns a converter that continues after a byte, which was a CR or not.
+    /// Returns a converter that begins in the middle of a file. `after_cr`: whether the byte
+    /// before is a CR.
     pub fn behind(after_cr: bool) -> Self {
         Self { after_cr }
     }
@@ -45,7 +46,7 @@ impl ToWire {
         local.iter().map(|&byte| self.measure(byte)).sum()
     }
 
-    /// Finds the place in `local` that lies `wire` bytes ahead on the wire.
+    /// Finds the place in `local` up to which the bytes take `wire` bytes on the wire.
     pub fn find(&mut self, local: &[u8], wire: u64) -> Offset {
         let mut left = wire;
         for (at, &byte) in local.iter().enumerate() {

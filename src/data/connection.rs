@@ -17,8 +17,8 @@ use crate::tls::{Awaited, Channel, Got, Layer, SessionTls, Want};
 pub struct DataConnection {
     channel: Channel,
     phase: Phase,
-    /// Whether the end of the stream is accepted as the end of the file without a `close_notify`
-    /// of TLS.
+    /// Whether the end of the stream is accepted as the end of the file without a
+    /// `close_notify` of TLS.
     lenient: bool,
     /// Whether TLS has been told that nothing more will be sent.
     closed: bool,
@@ -61,23 +61,24 @@ impl DataConnection {
         Ok(())
     }
 
-    /// Returns whether TLS has begun, and so has consumed what the client sent.
+    /// Returns whether TLS has begun. If so, it has consumed bytes of the client already.
     pub fn has_tls(&self) -> bool {
         self.channel.has_tls()
     }
 
-    /// Answers a client that starts the TLS handshake before its command has come, as far as
-    /// possible without waiting. Bytes that are not a handshake are left unread, because the
-    /// command may turn out to use the connection in clear text. A failure is kept for the
-    /// transfer.
+    /// Carries on the handshake of a client that starts it before its command has come, as far
+    /// as possible without waiting. Bytes that are not a handshake are left unread, because
+    /// the command may use the connection in clear text. The transfer gets an error of the
+    /// handshake.
     pub(super) fn shake_early(&mut self, tls: &SessionTls) {
         if self.channel.has_tls() || self.channel.begins_with_tls() == Some(true) {
-            // the transfer will meet the failure again
+            // `secure` returns this error again
             let _ = self.begin_tls(tls).and_then(|()| self.step());
         }
     }
 
-    /// Returns what to wait for before the command comes: a handshake that begins or continues.
+    /// Returns what to wait for before the command comes: bytes that begin or continue a
+    /// handshake.
     pub(super) fn early(&self) -> Option<Awaited<'_>> {
         let may_begin =
             !self.channel.has_tls() && self.channel.begins_with_tls() != Some(false);
@@ -135,7 +136,7 @@ impl DataConnection {
         self.lenient = true;
     }
 
-    /// The raw stream, if bytes may bypass TLS; `None` with TLS.
+    /// Returns the stream if it is in clear text; `None` with TLS.
     pub(super) fn plain(&self) -> Option<&TcpStream> {
         self.channel.clear()
     }
@@ -158,11 +159,11 @@ impl DataConnection {
         }
     }
 
-    /// Writes some bytes and returns how many were taken: none while the stream has no room.
-    /// With TLS all are taken and buffered until [`DataConnection::flush`] has sent them. The
-    /// `last` bytes are sent together with the end, which is the `close_notify` of TLS or the end
-    /// of the stream: a client that knows the length closes once it has the last byte, and
-    /// could not be told the end any more.
+    /// Writes bytes and returns how many were taken: 0 if the stream has no room. With TLS all
+    /// are taken, and buffered until [`DataConnection::flush`] has sent them. The `last` bytes
+    /// are sent together with the end of the data (the `close_notify` of TLS, or the end of
+    /// the stream): a client that knows the length closes the connection after the last byte,
+    /// so the end could not be sent later.
     pub(super) fn write(&mut self, bytes: &[u8], last: bool) -> io::Result<usize> {
         let flags = if last { SendFlags::MORE } else { SendFlags::empty() };
         let taken = self.channel.send(bytes, flags)?;
@@ -172,7 +173,7 @@ impl DataConnection {
         Ok(taken)
     }
 
-    /// Sends what TLS has buffered. Returns whether all of it has gone to the stream.
+    /// Sends the bytes that TLS has buffered. Returns whether all of them were sent.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         self.channel.flush()
     }
@@ -183,8 +184,8 @@ impl DataConnection {
         }
     }
 
-    /// Ends a connection over which the client has sent everything. With TLS the client gets a
-    /// `close_notify`, although it may be gone already.
+    /// Ends a connection over which the client has sent everything. With TLS it is sent a
+    /// `close_notify`, although it may have left already.
     pub(super) fn end_receiving(&mut self) {
         if self.channel.has_tls() {
             self.close();
@@ -193,8 +194,8 @@ impl DataConnection {
         }
     }
 
-    /// Tells the client that this is the end, after all bytes were handed to the system.
-    /// Whatever the client does from now on, it was able to read them.
+    /// Tells the client that the data ends here. Called after all bytes were handed to the
+    /// system, so the client was able to read them, whatever it does afterwards.
     ///
     /// # Errors
     ///
@@ -206,7 +207,7 @@ impl DataConnection {
     ) -> Result<(), DataError> {
         let until = patience.map(|patience| Instant::now() + patience);
         self.close();
-        // an error here means that the client has closed, because it knew the length
+        // an error means that the client knew the length and has closed the connection
         while self.flush().is_ok_and(|all| !all) {
             let stream = Some(self.channel.writable());
             if wait(watch, &Progress::start(), stream, until)? == Ready::TimedOut {
@@ -218,9 +219,9 @@ impl DataConnection {
     }
 }
 
-/// A data connection over which everything has been sent, and which stays open until the client
-/// has closed its end. If we closed it while bytes of the client were unread or on their way,
-/// the system would discard what is still on its way to the client.
+/// A data connection over which everything has been sent, and which stays open until the
+/// client has closed its end. If the server closed it while bytes of the client were unread or
+/// on their way, the system would discard bytes that have not reached the client yet.
 #[derive(Debug)]
 pub struct Lingering {
     channel: Channel,
@@ -231,20 +232,20 @@ pub struct Lingering {
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Lingering {
-    /// Keeps a connection open. Returns `None` for clear text: there a client that receives
-    /// sends nothing, so closing at once is safe.
+    /// Keeps a connection open. Returns `None` and closes it if it is in clear text: a client
+    /// that receives sends nothing then, so that is safe.
     pub fn after(data: DataConnection) -> Option<Self> {
         let is_needed = data.channel.has_tls();
         let until = Instant::now() + LINGER;
         is_needed.then(|| Self { channel: data.channel.without_tls(), until })
     }
 
-    /// When the connection is closed at the latest.
+    /// Returns when the connection is closed at the latest.
     pub fn until(&self) -> Instant {
         self.until
     }
 
-    /// What to wait for: bytes of the client, or its end.
+    /// Returns what to wait for: bytes of the client, or the end of its stream.
     pub fn awaited(&self) -> Awaited<'_> {
         self.channel.readable()
     }

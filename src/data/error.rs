@@ -1,4 +1,4 @@
-//! What can go wrong with a data connection or a transfer.
+//! The errors of data connections and transfers.
 
 use std::fmt;
 use std::io;
@@ -6,19 +6,20 @@ use std::io;
 use super::watch::Interrupt;
 use crate::vfs::FsError;
 
-/// What happened, not what to answer.
+/// Why a data connection could not be made, or a transfer failed. The reply to the client is
+/// chosen elsewhere.
 #[derive(Debug)]
 pub enum DataError {
     /// Every passive port is taken.
     NoPort,
-    /// The name in `masquerade_address` cannot be resolved.
+    /// The name in `masquerade_address` has never been resolved.
     NoAddress,
     /// A passive port could not be opened.
     CannotListen(io::Error),
-    /// The client did not connect to its passive port.
+    /// The client did not connect to this passive port.
     NeverCame(u16),
-    /// The passive port, or the connection accepted on it, was closed because no transfer used
-    /// it in time.
+    /// This passive port, or the connection accepted on it, was closed because no transfer
+    /// used it in time.
     NeverUsed(u16),
     /// The client's port could not be reached.
     CannotConnect(io::Error),
@@ -34,7 +35,7 @@ pub enum DataError {
     OtherCertificate,
     /// The client did not resume the TLS session of its control connection.
     NotResumed,
-    /// No byte moved for `data_timeout`.
+    /// No byte was moved for `data_timeout`.
     Stalled,
     /// The local file could not be read.
     Read(FsError),
@@ -78,7 +79,9 @@ impl fmt::Display for DataError {
                 "the client certificate of the data connection is not that of the control \
                  connection",
             ),
-            Self::Handshake(why) => write!(f, "TLS handshake of the data connection: {why}"),
+            Self::Handshake(why) => {
+                write!(f, "TLS handshake of the data connection failed: {why}")
+            },
             Self::NotResumed => {
                 f.write_str("the data connection did not resume the TLS session")
             }

@@ -9,8 +9,8 @@ use super::error::DataError;
 use crate::config::{Passive, Peers};
 use crate::rights::look_up;
 
-/// The settings `masquerade_address` and `masquerade_except`, and the address that the name
-/// resolved to.
+/// The settings `masquerade_address` and `masquerade_except`, and the address of the name, if
+/// it has been looked up.
 #[derive(Debug)]
 pub struct Masquerade {
     name: Option<String>,
@@ -23,7 +23,7 @@ pub struct Masquerade {
 const LIFETIME: Duration = Duration::from_secs(60);
 
 impl Masquerade {
-    /// Takes the settings. Nothing is looked up yet.
+    /// Takes the settings, without looking up the name.
     pub fn new(passive: &Passive) -> Self {
         Self {
             name: passive.masquerade_address.clone(),
@@ -45,7 +45,8 @@ impl Masquerade {
         }
     }
 
-    /// Returns the address to tell `peer`, whose control connection arrived at `own`.
+    /// Returns the address for the PASV reply to `peer`, whose control connection arrived at
+    /// `own`.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl Masquerade {
         }
     }
 
-    /// Resolves a name. If that fails, the previous address is used. The lock is not held
+    /// Resolves a name. If that fails, the previous address is returned. The lock is not held
     /// during the lookup.
     fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
         if let Ok(address) = name.parse() {
@@ -77,7 +78,8 @@ impl Masquerade {
         };
         let own = name.to_owned();
         let found = look_up(move || (own.as_str(), 0).to_socket_addrs());
-        let found = found.unwrap_or_else(|| Err(std::io::Error::other("nobody looks it up")));
+        let found =
+            found.unwrap_or_else(|| Err(std::io::Error::other("the lookup thread has ended")));
         let found = found.map(|mut all| all.find_map(ipv4));
         let found = match found {
             Ok(Some(address)) => Some(address),

@@ -1,8 +1,8 @@
 //! The server-DTP (RFC 959 §2.2): data connections, and the bytes that travel over them.
 //!
-//! Only this room opens data sockets, moves bulk bytes and sleeps to keep to a rate. It chooses
-//! no reply: it reports what happened, and the server-PI (the `control` room) answers the
-//! client.
+//! Only this room opens data sockets, moves bulk bytes and sleeps to keep to a rate. It
+//! chooses no reply: it reports errors to the server-PI (the `control` room), which answers
+//! the client.
 
 pub mod ascii;
 pub mod listing;
@@ -20,7 +20,6 @@ mod producer;
 mod pump;
 mod receive;
 mod send;
-
 mod throttle;
 mod tube;
 mod watch;

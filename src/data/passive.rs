@@ -24,7 +24,7 @@ use crate::tls::{Awaited, SessionTls};
 pub struct Passive {
     port: u16,
     owner: Option<IpAddr>,
-    /// How long the port waits for the client, and then the connection for its command.
+    /// How long the port waits for the client, and the accepted connection for its command.
     patience: Option<Duration>,
     until: Option<Instant>,
     /// Number of strangers turned away so far.
@@ -32,6 +32,7 @@ pub struct Passive {
     state: PortState,
 }
 
+/// The state of a passive port.
 #[derive(Debug)]
 enum PortState {
     Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
@@ -44,16 +45,17 @@ enum PortState {
 /// Length of the listen queue: it has room for strangers who connect before the client.
 const BACKLOG: i32 = 16;
 
-/// Maximum number of connections examined before the client's commands are looked at again.
+/// Maximum number of connections that are accepted before the control connection is read
+/// again.
 const AT_ONCE: usize = 32;
 
 /// Maximum number of strangers on one port that get a log line each.
 const MOST_TOLD: u64 = 5;
 
 impl Passive {
-    /// Listens on the address that the client's control connection arrived at. Only `owner` may
-    /// connect; `None` lets anyone connect. [`Passive::expire`] closes a port that is not used
-    /// within `patience`.
+    /// Listens on the address that the client's control connection arrived at. Only `owner`
+    /// may connect; `None` lets anyone connect. [`Passive::expire`] closes a port that is not
+    /// used within `patience`.
     ///
     /// # Errors
     ///
@@ -77,9 +79,10 @@ impl Passive {
         self.port
     }
 
-    /// Returns what to wait for while no command has come: the client, or with `tls` its
-    /// handshake, which some clients begin as soon as they have connected. The current PROT
-    /// level decides whether there is TLS, because the client may have changed it since PASV.
+    /// Returns what to wait for while no command has come: the client, or, with `tls`, its
+    /// handshake, which some clients begin as soon as they have connected. The caller passes
+    /// `tls` if PROT P is in effect now, because the client may have changed the level since
+    /// PASV.
     pub fn door(&self, tls: Option<&SessionTls>) -> Option<Awaited<'_>> {
         match &self.state {
             PortState::Waiting(listener, _) => Some(Awaited::readable(listener)),
@@ -88,7 +91,7 @@ impl Passive {
         }
     }
 
-    /// When [`Passive::expire`] must be called.
+    /// Returns when [`Passive::expire`] must be called; `None`: not at all.
     pub fn until(&self) -> Option<Instant> {
         match self.state {
             PortState::Waiting(..) | PortState::Came(_) => self.until,
@@ -96,17 +99,16 @@ impl Passive {
         }
     }
 
-    /// Closes a port or its connection if it was not used in time. So a client that keeps its
-    /// session alive with other commands does not hold a port for ever. The transfer that comes
-    /// for it later gets an error.
+    /// Closes the port or its connection if it was not used in time, so that a client that
+    /// keeps its session alive with other commands does not hold a port for ever. A later
+    /// transfer gets an error.
     pub fn expire(&mut self, who: Who<'_>) {
         let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= Instant::now());
         if !is_over(self.until()) {
             return;
         }
         self.say_unused(who);
-        // the client had connected already; its connection has its own time to wait for the
-        // command
+        // if the client had connected already, the time for its command begins only now
         if !is_over(self.until()) {
             return;
         }
@@ -116,7 +118,8 @@ impl Passive {
         self.state = PortState::Closed;
     }
 
-    /// Handles what has become ready: a client or a stranger that connects, or a TLS handshake.
+    /// Handles what has become ready: a client or a stranger that connects, or a TLS
+    /// handshake.
     pub fn attend(&mut self, tls: Option<&SessionTls>, who: Who<'_>) {
         if let (PortState::Came(connection), Some(tls)) = (&mut self.state, tls) {
             connection.shake_early(tls);
@@ -126,7 +129,7 @@ impl Passive {
     }
 
     /// Accepts the client if it has connected, and turns strangers away. An error is kept for
-    /// the transfer that comes for the connection.
+    /// the transfer that wants to use the connection.
     fn admit(&mut self, who: Who<'_>) {
         for _ in 0..AT_ONCE {
             let PortState::Waiting(listener, _) = &self.state else { return };
@@ -208,13 +211,14 @@ impl Passive {
         }
     }
 
-    /// Closes a port that is no longer needed, and logs it if the client never connected. Most
-    /// clients connect before they send their command. A client behind a blocking firewall
-    /// therefore gives up without a command whose refusal could tell the administrator why.
+    /// Closes a port that is no longer needed, and logs it if the client never connected. This
+    /// tells the administrator of a firewall that blocks the port: most clients connect before
+    /// they send their command, so a blocked client sends none that could be refused.
     pub fn give_up(mut self, who: Who<'_>) {
         self.say_unused(who);
     }
 
+    /// Logs that the client never connected, unless it has connected meanwhile.
     fn say_unused(&mut self, who: Who<'_>) {
         // the client may have connected already
         self.admit(who);

@@ -1,9 +1,9 @@
-//! Patterns in file names: `*` stands for any bytes, `?` for one byte. Clients written for
+//! Patterns for file names: `*` matches any bytes, `?` matches one byte. Clients written for
 //! older servers send patterns with NLST and LIST, because they have no other way to carry out
 //! `mget *.txt`.
 //!
-//! The time is bounded by the product of the lengths of pattern and name. Braces, sets and
-//! recursion are not supported.
+//! Matching takes time proportional to the product of the lengths of pattern and name at most.
+//! Braces, sets and recursion are not supported.
 
 /// Returns whether a name contains `*` or `?`.
 pub fn is_pattern(name: &[u8]) -> bool {

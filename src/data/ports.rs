@@ -1,4 +1,4 @@
-//! The allocator of passive ports: a mutex over the ports in use, and a guard for each of them.
+//! The allocator of passive ports. A port is in use as long as its guard, a [`Lease`], exists.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,7 +9,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::error::DataError;
 use crate::config::PortRange;
 
-/// The passive ports. All sessions share them, whatever settings they began with.
+/// The passive ports. All sessions share them, even sessions with settings from before a
+/// reload.
 #[derive(Debug)]
 pub struct Ports {
     range: Mutex<PortRange>,
@@ -32,7 +33,7 @@ impl Ports {
         Self { range: Mutex::new(range), skipped: control_ports, taken, random }
     }
 
-    /// Takes ports from another range from now on. Ports in use stay in use.
+    /// Replaces the range. Ports in use remain in use.
     pub fn renew(&self, range: PortRange) {
         *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
     }
@@ -41,8 +42,8 @@ impl Ports {
         *self.range.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens something on a free port. `open` is tried on each free port, from a random one on,
-    /// until it succeeds or fails with an error other than `AddrInUse`.
+    /// Finds a free port on which `open` succeeds. It is tried on each free port, beginning at
+    /// a random one, until it succeeds or fails with an error other than `AddrInUse`.
     pub(super) fn lease<T>(
         self: &Arc<Self>,
         mut open: impl FnMut(u16) -> io::Result<T>,
@@ -95,8 +96,8 @@ impl Drop for Lease {
 }
 
 /// Random numbers for the first port to try. They need not be secret, but an attacker who can
-/// predict the port could connect to it before the client. The system is asked for many numbers
-/// at once.
+/// predict the port could connect to it before the client. The system is asked for many
+/// numbers at once.
 #[derive(Debug, Default)]
 struct Random {
     bytes: [u8; 32],

@@ -1,4 +1,4 @@
-//! Bytes to send that are generated while they are sent, unlike those of a file.
+//! The interface to code that generates bytes while they are sent.
 
 use crate::vfs::FsError;
 

@@ -31,7 +31,8 @@ impl<'a> Pump<'a> {
         Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
     }
 
-    /// Looks at the control connection if that is due. Generating the next bytes may take long.
+    /// Looks at the control connection if that is due. Called while bytes are generated, which
+    /// may take long.
     pub(super) fn glance(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
         if now.duration_since(self.looked) >= LOOK {
@@ -41,13 +42,16 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Waits for the data connection. The system reports it ready only when a good part of its
-    /// buffers is free, which with a slow peer may take longer than `patience`. So before a
-    /// transfer fails, one more attempt shows whether there is room for a few bytes.
+    /// Waits for the data connection, for `patience` at most. The system reports it as ready
+    /// only once a good part of its buffers is free, which may take longer if the peer is
+    /// slow. The caller therefore tries once more to move some bytes; only the next call
+    /// fails.
     pub(super) fn until_ready(&mut self, data: Awaited<'_>) -> Result<(), DataError> {
         self.look_for(data).map(drop)
     }
 
+    /// Waits for the data connection. Fails if it made no progress within `patience` and the
+    /// caller has tried since.
     pub(super) fn look_for(&mut self, data: Awaited<'_>) -> Result<Ready, DataError> {
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let until = self.patience.map(|patience| since + patience);

@@ -17,7 +17,8 @@ const RECEIVE_CHUNK: usize = 64 << 10;
 /// From this many bytes on an upload goes through a pipe in the kernel.
 const LARGE: u64 = 256 << 10;
 
-/// Maximum time for which the control connection is watched after the end of an upload.
+/// Maximum time for which the control connection is watched once the data of an upload has
+/// ended.
 const MOMENT: Duration = Duration::from_millis(5);
 
 impl Pump<'_> {
@@ -33,8 +34,8 @@ impl Pump<'_> {
         upload: &mut Upload,
         ascii: bool,
     ) -> Result<(), DataError> {
-        // most clients send nothing before the 150 has come; and for a client that is gone by
-        // then the existing file must stay unchanged
+        // wait for the first bytes: if the client disappears before it sends any, the existing
+        // file must stay unchanged
         while self.look_for(from.readable())? == Ready::TimedOut {}
         upload.begin().map_err(DataError::Write)?;
         let mut lines = ascii.then(Lines::default);
@@ -65,8 +66,8 @@ impl Pump<'_> {
                 }
             }
         }
-        // before the text is finished: if it was cut between CR and LF, the next upload
-        // continues with the LF
+        // checked before the last CR is written: if the client died between CR and LF, the
+        // upload that resumes this one begins with the LF
         self.still_there()?;
         if let Some(mut lines) = lines {
             upload.write_all(lines.finish()).map_err(DataError::Write)?;
@@ -75,7 +76,8 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// Receives through a pipe, without copying the bytes to this program.
+    /// Receives through a pipe in the kernel, so that the bytes are not copied to this
+    /// program.
     fn receive_through(
         &mut self,
         from: &mut DataConnection,
@@ -101,10 +103,10 @@ impl Pump<'_> {
         Ok(Through::Not)
     }
 
-    /// Checks that the client did not just die. When a client is killed, its system closes both
-    /// connections, and the data connection may close first. The upload counts as complete only
-    /// if the client is still there to read the reply, or has said QUIT. Watching the control
-    /// connection for a moment, in proportion to the length of the transfer, shows that.
+    /// Checks that the client was not killed. If it was, its system closes both connections,
+    /// perhaps the data connection first. The upload counts as complete only if the control
+    /// connection is still open, or the client has sent QUIT. To find out, the control
+    /// connection is watched for a moment, which is longer after a long transfer.
     fn still_there(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
         let moment = (now.duration_since(self.progress.since) / 10).min(MOMENT);
@@ -113,7 +115,8 @@ impl Pump<'_> {
             wait(self.watch, &self.progress, None, Some(now + moment))?;
             return Ok(());
         }
-        // if the client is on this machine and is being killed, this lets that finish
+        // if the client is being killed on this machine, this lets the system close its
+        // connections
         thread::yield_now();
         wait(self.watch, &self.progress, None, Some(now))?;
         Ok(())
@@ -147,6 +150,6 @@ enum Through {
     End,
     /// A rate limit has been set meanwhile.
     Slower,
-    /// The file system does not support it, or TLS is in use.
+    /// The system or the file system does not support it, or TLS is in use.
     Not,
 }

@@ -21,8 +21,8 @@ const FILE_CHUNK: usize = 256 << 10;
 /// Approximate size of the pieces in which listings and converted text are sent.
 const SEND_CHUNK: usize = 64 << 10;
 
-/// Files up to this size are read and sent at once, so that they and the end of the stream fit
-/// into one packet or a few.
+/// Files up to this size are read and sent in one piece, so that they and the end of the
+/// stream need few packets.
 const SMALL: u64 = 32 << 10;
 
 impl Pump<'_> {

@@ -1,8 +1,9 @@
-//! Files in ASCII type: their size on the wire, and which byte of the file an offset on the
+//! Files in ASCII type: their size on the wire, and the byte of the file that an offset on the
 //! wire means.
 //!
-//! Finding out either takes reading the file before there is a data connection. So no more than
-//! [`MOST_COUNTED`] bytes are read, and `heed` is called between the pieces.
+//! Both can be found only by reading the file, before there is a data connection. The caller
+//! reads no more than [`MOST_COUNTED`] bytes. `heed` is called between the pieces and can end
+//! the work.
 
 use std::fs::File;
 
@@ -31,8 +32,8 @@ pub struct At {
 }
 
 impl At {
-    /// The place of a byte that no conversion precedes: in a file sent in binary type, or at
-    /// the start of any file.
+    /// Returns the place of a byte with no converted line before it: in a file that is sent in
+    /// binary type, or at the start of any file.
     pub fn byte(offset: u64) -> Self {
         Self { offset, inside: false, after_cr: false }
     }
@@ -52,8 +53,8 @@ pub fn wire_size(file: &File, size: u64, heed: &mut Heed<'_>) -> Result<u64, FsE
     Ok(sum)
 }
 
-/// Returns where `wire` bytes of a transfer end in a file of this size; `None` if that is
-/// beyond its end.
+/// Returns the place in a file of this size after which a transfer has sent `wire` bytes;
+/// `None` if the whole file takes fewer bytes.
 ///
 /// # Errors
 ///
@@ -122,7 +123,7 @@ pub struct TextSource<'a> {
 }
 
 impl<'a> TextSource<'a> {
-    /// Sends from a place on, up to `end`, where the file ends now.
+    /// Creates a source of the text from a place on, up to `end`, where the file ends now.
     pub fn new(file: &'a File, at: At, end: u64) -> Self {
         // inside a line end, the CR was sent by an earlier transfer
         let state = ToWire::behind(at.inside || at.after_cr);

@@ -1,4 +1,4 @@
-//! The rate limit of a transfer: takes byte counts and clock readings, and returns how long to
+//! The rate limit of a transfer. It is given byte counts and times, and returns how long to
 //! sleep.
 
 use std::num::NonZeroU64;
@@ -7,28 +7,29 @@ use std::time::{Duration, Instant};
 
 use crate::config::Rate;
 
-/// Holds one transfer to its rate.
+/// The rate limit of one transfer.
 #[derive(Debug)]
 pub struct Throttle {
     rate: Option<Arc<Rate>>,
-    /// The time at which the bytes so far are due at the allowed rate.
+    /// When the bytes so far would have been moved at exactly the allowed rate.
     due: Option<Instant>,
 }
 
-/// How much time a transfer may catch up on. This covers sleeps that last too long, and is too
-/// short for a noticeable burst.
+/// Maximum time by which a transfer may be late and still catch up. It covers sleeps that last
+/// too long, and is too short for a noticeable burst.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// Number of pieces per second: enough for a smooth flow and a prompt ABOR.
+/// Number of pieces per second in which data is moved: enough for a smooth flow and for a
+/// prompt answer to ABOR.
 const PIECES: u64 = 20;
 
 impl Throttle {
-    /// Limits to `rate`, which may change while the transfer runs.
+    /// Creates a limit of `rate`, which may change while the transfer runs.
     pub fn new(rate: Arc<Rate>) -> Self {
         Self { rate: Some(rate), due: None }
     }
 
-    /// Never limits.
+    /// Creates a throttle that never limits.
     pub const fn none() -> Self {
         Self { rate: None, due: None }
     }

@@ -1,5 +1,5 @@
-//! A pipe that carries an upload from its connection to its file without copying it to this
-//! program.
+//! A pipe in the kernel through which an upload moves from its connection to its file, without
+//! being copied to this program.
 
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::net::TcpStream;
@@ -15,20 +15,20 @@ pub(super) struct Tube {
     writer: PipeWriter,
 }
 
-/// Capacity of the pipe in bytes. With less, the calls cost more; with more, some file systems
-/// take far longer to find room for so much at once.
+/// Capacity of the pipe in bytes. A smaller pipe takes more system calls; with a larger one,
+/// some file systems take far longer to allocate the space of each write.
 const ROOM: usize = 512 << 10;
 
 impl Tube {
-    /// Opens a pipe. Returns `None` if the system refuses one of this size: it limits what the
-    /// pipes of one user may hold.
+    /// Opens a pipe. Returns `None` if the system refuses this size, because it limits the
+    /// total size of the pipes of a user.
     pub(super) fn open() -> Option<Self> {
         let (reader, writer) = pipe().ok()?;
         fcntl_setpipe_size(&writer, ROOM).ok()?;
         Some(Self { reader, writer })
     }
 
-    /// Moves what has arrived into the pipe. Returns the number of bytes, 0 at the end of the
+    /// Moves bytes that have arrived into the pipe. Returns their number, 0 at the end of the
     /// stream, or `None` if nothing has arrived yet.
     pub(super) fn fill(&self, from: &TcpStream) -> io::Result<Option<usize>> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
@@ -38,7 +38,7 @@ impl Tube {
         }
     }
 
-    /// The end to read from.
+    /// Returns the end of the pipe to read from.
     pub(super) fn outlet(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }

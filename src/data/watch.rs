@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::tls::{self, Awaited};
 
-/// How often the control connection is looked at while a data connection never blocks, and
-/// during work that needs no data connection.
+/// Interval at which the control connection is looked at while a data connection never blocks,
+/// and during work without a data connection.
 pub const LOOK: Duration = Duration::from_millis(20);
 
-/// How often a wait is interrupted when nothing more can come from the client, to see whether
-/// something else ends it.
+/// Interval at which a wait checks whether the session must end, when nothing more can come
+/// from the client.
 const DEAF: Duration = Duration::from_millis(500);
 
 /// Why a transfer must end early.
@@ -19,15 +19,16 @@ pub enum Interrupt {
     Abort,
     /// The client's control connection is gone.
     ControlLost,
-    /// The server's grace period is over.
+    /// The server is stopping, and its grace period is over.
     Stopped,
-    /// The session was ended from outside, for this reason.
+    /// The administrator or the server has ended the session, for this reason.
     Ended(&'static str),
 }
 
-/// How the server-PI (the `control` room) listens while the server-DTP works. Each wait asks it
-/// before and after, so that nothing continues once the control connection is lost, whether a
-/// read or an unsent reply has shown that.
+/// The interface through which the server-DTP lets the server-PI (the `control` room) listen
+/// to the client during a transfer. Each wait calls `speak` before it begins, and `look` when
+/// something has arrived on the control connection. Both end the transfer if the control
+/// connection is lost.
 pub trait Watch {
     /// Sends replies that were held back and reports the progress, because a wait is about to
     /// begin.
@@ -40,7 +41,7 @@ pub trait Watch {
     /// Returns what to wait for on the control connection, unless nothing more can come.
     fn control(&self) -> Option<Awaited<'_>>;
 
-    /// Becomes readable when all transfers must end.
+    /// Returns what to wait for besides: it becomes readable when all transfers must end.
     fn stop(&self) -> Awaited<'_>;
 
     /// Reads what has arrived on the control connection.
@@ -61,7 +62,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The start of a transfer.
+    /// Returns the progress of a transfer that begins now.
     pub fn start() -> Self {
         Self { bytes: 0, since: Instant::now() }
     }
@@ -70,7 +71,7 @@ impl Progress {
 /// The result of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ready {
-    /// The file descriptor is ready.
+    /// The data connection, or whatever else was waited for, is ready.
     Yes,
     /// The time is up.
     TimedOut,
@@ -93,7 +94,7 @@ pub(super) fn wait(
         let control = watch.control();
         let is_deaf = control.is_none();
         if is_deaf {
-            // only a wait that listens to the client is woken by an order to end the session
+            // an order to end the session wakes only a wait that listens to the client
             left = Some(left.map_or(DEAF, |left| left.min(DEAF)));
         }
         let [stopped, is_ready, spoke] = tls::wait([Some(watch.stop()), data, control], left);

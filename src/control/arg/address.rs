@@ -1,4 +1,4 @@
-//! Arguments of PORT, EPRT and EPSV: which address to connect to, or which protocol to use.
+//! Arguments of PORT, EPRT and EPSV: the address to connect to, or the protocol to use.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

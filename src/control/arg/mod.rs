@@ -1,4 +1,4 @@
-//! Argument values. Each is parsed from the text behind a command's name, or refused.
+//! The arguments of commands: their types, and the functions that parse them.
 
 pub(super) mod address;
 pub(super) mod choice;

@@ -1,4 +1,4 @@
-//! The options of LIST, NLST and STAT, which clients send as they would to `ls`.
+//! The options of LIST, NLST and STAT, which clients send in the form that `ls` takes.
 
 /// The options that are supported. Others are ignored: hidden files are always listed, `.` and
 /// `..` never are, and each entry has a line of its own.
@@ -8,7 +8,7 @@ pub(in crate::control) struct Options {
     pub(in crate::control) recurse: bool,
     /// `d`: lists a directory itself instead of its entries.
     pub(in crate::control) itself: bool,
-    /// `t`, `S` and `r`: the order; `None` is the order of the file system.
+    /// `t`, `S` and `r`: the order of the entries; `None`: as the file system returns them.
     pub(in crate::control) order: Option<Order>,
 }
 
@@ -32,8 +32,9 @@ pub(in crate::control) enum By {
 }
 
 impl Options {
-    /// Reads the options in front of a path, and returns the rest. A word that begins with a
-    /// dash is an option, unless the text from there on is the name of an existing file.
+    /// Reads the options before a path, and returns them with the rest of the text. A word
+    /// that begins with a dash is an option, unless the text from there on is the name of a
+    /// file.
     pub(in crate::control) fn read(
         text: &[u8],
         is_there: impl Fn(&[u8]) -> bool,
@@ -54,7 +55,8 @@ impl Options {
         (options, rest)
     }
 
-    /// Applies one letter. Of two that contradict each other the last one counts, as for `ls`.
+    /// Applies the option of one letter. If two contradict each other, the last one counts, as
+    /// for `ls`.
     fn take(&mut self, letter: u8) {
         let (by, reverse) = self.order.map_or((None, false), |it| (Some(it.by), it.reverse));
         let (by, reverse) = match letter {

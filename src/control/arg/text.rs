@@ -13,7 +13,7 @@ impl Pathname {
     }
 }
 
-/// A password on its way to the check. `Debug` prints `***`.
+/// A password that a client has sent. `Debug` prints `***`.
 pub struct Secret(Vec<u8>);
 
 impl Secret {
@@ -66,7 +66,7 @@ pub(in crate::control) fn allocation(text: &[u8]) -> Result<u64, SyntaxError> {
     }
 }
 
-/// Reads UTF-8 text of one or more words, and trims blanks around it.
+/// Reads a text of one or more words in UTF-8, and trims the blanks around it.
 pub(in crate::control) fn words(text: &[u8]) -> Result<&str, SyntaxError> {
     std::str::from_utf8(text.trim_ascii()).map_err(|_| SyntaxError::BadArgument)
 }

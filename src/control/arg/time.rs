@@ -41,7 +41,7 @@ pub(in crate::control) fn time_val(text: &[u8]) -> Result<Moment, SyntaxError> {
     }
 }
 
-/// The first year that can be written (RFC 3659 §2.3).
+/// The first year that `YYYY` can express (RFC 3659 §2.3).
 const FIRST_YEAR: u16 = 1000;
 
 pub(in crate::control) fn time_and_path(
@@ -51,9 +51,9 @@ pub(in crate::control) fn time_and_path(
     Ok((time_val(first)?, pathname(rest)?))
 }
 
-/// The argument of MDTM as a command that sets a time, which older clients send: a time,
-/// perhaps with an offset from UTC in minutes, and a path. A name may begin with digits too, so
-/// the whole argument is kept as a path as well.
+/// The argument of MDTM in the form by which older clients set a time: a time, perhaps with an
+/// offset from UTC in minutes, and a path. The name of a file may look like that as well, so
+/// the whole argument is also kept as a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPath {
     /// The time to set.
@@ -77,8 +77,8 @@ pub(in crate::control) fn timed_path(text: &[u8]) -> Result<TimedPath, SyntaxErr
     Ok(TimedPath { moment: Moment(at), path: pathname(rest)?, whole: pathname(text)? })
 }
 
-/// The argument of SITE UTIME. It has two forms; if a line fits both, `second` holds the other
-/// reading.
+/// The argument of SITE UTIME, which has two forms. If the text fits both, `second` holds the
+/// second reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPaths {
     first: (Moment, Pathname),

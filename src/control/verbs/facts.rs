@@ -12,9 +12,9 @@ use crate::data::{listing, text};
 use crate::log::Event;
 use crate::vfs::{FileKind, Told, VirtualPath};
 
-/// SIZE: how many bytes RETR would send in the current type (RFC 3659 §4); or how much has
-/// arrived of a failed upload of this user. In ASCII type the file must be read for it, so a
-/// very large one is refused.
+/// SIZE: returns how many bytes RETR would send in the current type (RFC 3659 §4), or how many
+/// bytes of a failed upload of this user have arrived. In ASCII type the file must be read for
+/// that, so SIZE of a very large file is refused.
 pub(crate) fn size(
     session: &mut Session,
     verb: &Verb,
@@ -40,15 +40,15 @@ pub(crate) fn size(
     Ok(Reply::value(count.to_string()))
 }
 
-/// MDTM with a path.
+/// MDTM with a path: returns when the file was last modified.
 pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let entry = user.tree.shown(&user.path(path))?;
     Ok(Reply::value(listing::time_val(entry.modified)))
 }
 
-/// MFMT, and SITE UTIME once it is known which file it means. The reply contains the time that
-/// is now set, in the form of the draft that defines MFMT (draft-somers-ftp-mfxx §3.1).
+/// MFMT: sets a time; SITE UTIME uses this too. The reply contains the time that is now set,
+/// in the form of the draft that defines MFMT (draft-somers-ftp-mfxx §3.1).
 pub(crate) fn modify(
     session: &Session,
     verb: &Verb,
@@ -60,7 +60,8 @@ pub(crate) fn modify(
     Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
 }
 
-/// SITE UTIME. If a line fits both forms, the file that exists is meant.
+/// SITE UTIME: sets a time. If the argument fits both forms, the one that names an existing
+/// file is used.
 pub(crate) fn utime(
     session: &Session,
     verb: &Verb,
@@ -71,9 +72,9 @@ pub(crate) fn utime(
     modify(session, verb, at, path)
 }
 
-/// MDTM with something that looks like a time. The argument is a pathname (RFC 3659 §3.1): if a
-/// file has the whole argument for its name, the command asks for its time, needs the
-/// permission for that, and sets nothing. Otherwise it sets a time, as older clients use it.
+/// MDTM with an argument that begins like a time. By RFC 3659 §3.1 the whole argument is a
+/// pathname: if a file has that name, the command returns its time, which needs the permission
+/// to list. Otherwise the command sets a time, as older clients expect.
 pub(crate) fn modify_old(
     session: &Session,
     verb: &Verb,
@@ -90,8 +91,8 @@ pub(crate) fn modify_old(
     Ok(Reply::value(set(session, verb, timed.moment, &path)?))
 }
 
-/// Sets the time, and returns the one that the file system has stored: it may round, or limit a
-/// time that is out of its range.
+/// Sets a time, and returns the time that the file system has stored. It may have rounded the
+/// time, or limited it to its range.
 fn set(
     session: &Session,
     verb: &Verb,

@@ -56,7 +56,8 @@ fn first_word(name: &'static str) -> &'static str {
     name.split_once(' ').map_or(name, |(first, _)| first)
 }
 
-/// HELP with a command. RFC 959 §4.1.3 names HELP SITE as the way to list the SITE commands.
+/// HELP with a command. The word SITE or OPTS explains all commands that begin with it (RFC
+/// 959 §4.1.3).
 pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
     let is = |known: &str| known.eq_ignore_ascii_case(name);
     let named =
@@ -69,7 +70,7 @@ pub(crate) fn help_on(name: &str) -> Result<Reply, Refusal> {
     Ok(Reply::lines(Code::Help, "Help", lines.concat().into_bytes(), "End"))
 }
 
-/// SYST. With this answer clients read our listings as those of Unix.
+/// SYST. This reply makes clients parse our listings as those of Unix.
 pub(crate) fn system() -> Reply {
     Reply::new(Code::SystemType, "UNIX Type: L8")
 }

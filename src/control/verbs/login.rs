@@ -20,8 +20,8 @@ use crate::log::Event;
 use crate::rights::{self, Acting};
 use crate::vfs::{Files, FsError, Home, Uploader, VirtualPath};
 
-/// Delay of the reply to the first wrong password; each further one adds this much. It hides
-/// whether the user exists, and slows down guessing.
+/// Delay of the reply to the first failed login; with each further one, the delay grows by
+/// this much. It hides whether the user exists, and slows down guessing.
 const PENALTY: Duration = Duration::from_millis(500);
 
 /// How long a login may wait for the check of its password if there is no `login_timeout`.
@@ -67,15 +67,16 @@ pub(crate) fn password(
     Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
-/// Checks that a login under this name may go on. The session takes the current settings first,
-/// because an old connection must not log in by outdated ones.
+/// Takes the current settings into use, because an old connection must not log in by outdated
+/// ones, and checks whether a login under this name needs TLS first.
 fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
     session.settings = session.shared.settings();
     security::may_name(session, name)
 }
 
-// The steps of a login are separate calls, one after the other, to keep the stack shallow: each
-// page that a thread's stack has touched stays allocated, and an idle session should have few.
+// The steps of a login are separate calls, one after the other, to keep the stack shallow:
+// each page that a thread's stack has touched stays allocated, and an idle session should have
+// few.
 
 #[inline(never)]
 fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Account, Refusal> {
@@ -89,7 +90,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, password, AuthError::NoCertificate, asked)),
         Err(AuthError::Busy) if session.live.ended().is_some() => Err(ended(session)),
-        // its waiting time is over already
+        // this login has waited for its turn already, so the reply is not delayed
         Err(AuthError::Busy) => {
             session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
             session.shared.counters.logins.count(LoginResult::Busy);
@@ -99,8 +100,8 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     }
 }
 
-/// Returns the owner of the events that hook programs get: anonymous users are distinguished by
-/// address.
+/// Returns the owner of the events that hook programs get: anonymous users are distinguished
+/// by address.
 fn hook_owner(session: &Session, account: &Account) -> Owner {
     if account.is_anonymous() {
         Owner::anonymous(session.peer.ip())
@@ -191,7 +192,8 @@ fn ended(session: &Session) -> Refusal {
     Refusal::Ended(session.live.ended().unwrap_or("Session ends"))
 }
 
-/// Reports the login to the log, the hook program and `ftpd users`.
+/// Reports a login to the log, to the hook program, and to the list of last logins that `ftpd
+/// users` prints.
 #[inline(never)]
 pub(crate) fn told(session: &Session) {
     if let Login::In(user) = &session.state.login {
@@ -213,7 +215,7 @@ fn uploader(session: &Session, account: &Account) -> Uploader {
     Uploader::new(owner, &share, account.user.run_as.clone())
 }
 
-/// Returns the network that one customer usually has: an IPv4 address, or an IPv6 /64.
+/// Returns the network that usually belongs to one customer: an IPv4 address, or an IPv6 /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -237,15 +239,15 @@ fn refuse(
     if why != AuthError::TooManySessions {
         session.blame_login(name, password);
     }
-    // this does not listen to the client: one that goes away must not shorten the delay
+    // the client cannot shorten this, not even by disconnecting
     session.live.rest(until);
     let most = session.settings.config.server.login.max_attempts;
     Refusal::Login(why, most.is_some_and(|most| session.failed_logins as usize >= most))
 }
 
-/// REIN: the session is as after the greeting, and the control connection stays open. Its TLS
-/// stays too, deliberately: RFC 4217 §11 would return to clear text, and with it the next
-/// password.
+/// REIN: resets the session to its state after the greeting. TLS on the control connection is
+/// deliberately kept: by RFC 4217 §11 it would end, and the next password would be sent in
+/// clear text.
 pub(crate) fn reinitialize(session: &mut Session) -> Reply {
     session.drop_setup();
     session.log_out();
@@ -253,7 +255,8 @@ pub(crate) fn reinitialize(session: &mut Session) -> Reply {
     Reply::new(Code::ServiceReady, "Ready for a new user")
 }
 
-/// HOST: the server is one host, and accepts every name; but not after a login (RFC 7151 §3.2).
+/// HOST: accepts every name, because all names mean the same server, but not after a login
+/// (RFC 7151 §3.2).
 pub(crate) fn host(session: &Session) -> Result<Reply, Refusal> {
     match session.state.login {
         Login::In(_) => Err(Refusal::Sequence("HOST must come before USER")),

@@ -1,5 +1,5 @@
-//! The handlers of the commands, by family. A handler gets the parsed command and returns one
-//! reply.
+//! The handlers of the commands, one file for each family. A handler gets the parsed command
+//! and returns one reply.
 
 pub(super) mod facts;
 pub(super) mod info;

@@ -1,5 +1,5 @@
-//! TYPE, STRU, MODE, the commands that set up a data connection (RFC 959 §4.1.2, RFC 2428), and
-//! those that set something for later commands.
+//! TYPE, STRU, MODE, REST, OPTS, and the commands that set up a data connection (RFC 959
+//! §4.1.2, RFC 2428).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -54,7 +54,7 @@ pub(crate) fn mode(letter: u8) -> Result<Reply, Refusal> {
 /// PORT and EPRT: only the client's own address is accepted, unless FXP is allowed.
 pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
-    // lftp on ::1 sends the unspecified address, and means its own
+    // lftp on ::1 sends the unspecified address instead of its own
     let own = to.ip() == Ipv6Addr::UNSPECIFIED && session.peer.is_ipv6();
     let ip = if own { session.peer.ip() } else { to.ip().to_canonical() };
     let to = SocketAddr::new(ip, to.port());
@@ -135,8 +135,8 @@ pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
     Reply::ok(format!("MLST OPTS {names}").trim_end())
 }
 
-/// OPTS UTF8: names are sent as they are stored, so it changes nothing. OFF is refused with 501
-/// (RFC 2389 §4).
+/// OPTS UTF8: changes nothing, because names are always sent as they are stored. OFF is
+/// refused with 501 (RFC 2389 §4).
 pub(crate) fn opts_utf8(on: bool) -> Result<Reply, Refusal> {
     if on { Ok(Reply::ok("UTF8 is on")) } else { Err(SyntaxError::BadArgument.into()) }
 }

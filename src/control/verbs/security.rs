@@ -1,4 +1,4 @@
-//! AUTH, PBSZ, PROT and CCC (RFC 4217), and what TLS means for logins and data connections.
+//! AUTH, PBSZ, PROT and CCC (RFC 4217), and the checks of TLS and certificates at a login.
 
 use crate::auth::Account;
 use crate::control::answer::Answer;
@@ -11,8 +11,8 @@ use crate::tls::{Layer, Peer};
 /// The mechanisms that AUTH accepts: three names of TLS, all of which are in use by clients.
 const MECHANISMS: [&str; 3] = ["TLS", "TLS-C", "SSL"];
 
-/// AUTH: the reply is sent in clear text, and then TLS begins (RFC 4217 §4). What the client
-/// has sent after it was not protected and is not carried out.
+/// AUTH: the reply is sent in clear text, and then TLS begins (RFC 4217 §4). If the client has
+/// sent anything between the two, the session ends, because those bytes were not protected.
 pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Answer, Refusal> {
     let tls = session.settings.tls.as_ref().ok_or(Refusal::NoTls)?;
     if session.connection.is_secure() {
@@ -31,7 +31,7 @@ pub(crate) fn auth(session: &mut Session, mechanism: &str) -> Result<Answer, Ref
     Ok(Answer::StartTls(Reply::new(Code::SecurityOk, "TLS begins"), own))
 }
 
-/// PBSZ: TLS needs no buffer size, but clients must ask for it (RFC 4217 §8).
+/// PBSZ: TLS needs no buffer size, but clients must send one before PROT (RFC 4217 §8).
 pub(crate) fn buffer_size(session: &mut Session, _size: u64) -> Result<Reply, Refusal> {
     if !session.connection.is_secure() {
         return Err(Refusal::Sequence("Send AUTH TLS first"));
@@ -63,9 +63,9 @@ pub(crate) fn protect(session: &mut Session, level: u8) -> Result<Reply, Refusal
     }))
 }
 
-/// Checks that a login under this name may go on without TLS. Where that depends on the user,
-/// unknown names are refused like those of users who need TLS, so that the refusal does not
-/// reveal which names exist.
+/// Refuses a login under this name if it needs TLS and there is none. If only some users need
+/// TLS, unknown names are refused as well, so that the refusal does not reveal which names
+/// exist.
 pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     let config = &session.settings.config;
     let user = config.active(name);
@@ -83,8 +83,8 @@ pub(super) fn has_certificate(session: &Session, account: &Account) -> bool {
     peer.is_some_and(|peer| names(&peer, wanted))
 }
 
-/// Compares the client's certificate with the wanted one: a subject exactly, a fingerprint with
-/// or without colons and in any case.
+/// Returns whether the client's certificate is the wanted one. A subject must be equal; in a
+/// fingerprint, colons and case do not matter.
 fn names(peer: &Peer, wanted: &str) -> bool {
     let plain = |text: &str| text.replace(':', "").to_ascii_uppercase();
     let prefix = wanted.get(..7).filter(|prefix| prefix.eq_ignore_ascii_case("sha256:"));

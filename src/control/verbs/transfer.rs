@@ -1,4 +1,4 @@
-//! RETR, STOR, APPE and STOU (RFC 959 §4.1.3), and what goes with them.
+//! RETR, STOR, APPE, STOU, ALLO and ABOR (RFC 959 §4.1.3).
 
 use std::fs::File;
 use std::io;
@@ -18,8 +18,8 @@ use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer};
 use crate::vfs::{FsError, Prepared, Store, Upload, VirtualPath};
 
-/// RETR. The file is opened before the data connection, so that a missing file costs the client
-/// no data connection.
+/// RETR: sends a file. The file is opened first, so that the client makes no data connection
+/// for a file that is missing.
 pub(crate) fn retrieve(
     session: &mut Session,
     verb: &Verb,
@@ -78,7 +78,7 @@ fn complete() -> Reply {
     Reply::new(Code::DataDone, "Transfer complete")
 }
 
-/// STOR, with or without REST before it.
+/// STOR: stores a file, from the offset of REST on.
 pub(crate) fn store(
     session: &mut Session,
     verb: &Verb,
@@ -103,8 +103,8 @@ pub(crate) fn store(
     upload(session, verb, &path, Store::At(at.offset))
 }
 
-/// APPE. If the client has asked for SIZE before, it takes the reported size for the end of the
-/// file.
+/// APPE: appends to a file. A client that has sent SIZE before takes the size in the reply for
+/// the end of the file, so the upload is told that size.
 pub(crate) fn append(
     session: &mut Session,
     verb: &Verb,
@@ -117,7 +117,8 @@ pub(crate) fn append(
     upload(session, verb, &path, Store::Append(told))
 }
 
-/// STOU. The 150 reply names the file, in the form of RFC 1123 §4.1.2.9.
+/// STOU: stores a file under a new name. The 150 reply contains the name, in the form of RFC
+/// 1123 §4.1.2.9.
 pub(crate) fn store_unique(
     session: &mut Session,
     verb: &Verb,
@@ -131,7 +132,7 @@ pub(crate) fn store_unique(
     receive(session, verb, upload, mark)
 }
 
-/// Returns a path in a form that can be used from the working directory.
+/// Returns a short form of a path that the client can use from the working directory.
 fn short_name<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
     if path.parent() == user.cwd { path.name() } else { path.as_bytes() }
 }
@@ -149,8 +150,9 @@ fn upload(
     receive(session, verb, upload, Mark::opening("Opening data connection"))
 }
 
-/// Receives a prepared upload. If it cannot be prepared, the client has made no data connection
-/// in vain; if there is no data connection, it leaves nothing behind and takes nothing over.
+/// Receives a prepared upload. An upload is prepared before the data connection is made, so
+/// that the client does not connect for one that is refused. If the connection fails, the
+/// prepared upload leaves no file behind, and takes no part over from another session.
 fn receive(
     session: &mut Session,
     verb: &Verb,
@@ -188,8 +190,8 @@ fn receive(
     Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
 }
 
-/// Returns where a restart in ASCII type lies in a file of this size. What precedes it must be
-/// read, so an offset beyond what SIZE would count is refused.
+/// Returns the place in a file of this size at which a restart in ASCII type begins. The file
+/// must be read up to there, so an offset is refused if SIZE would not count as far.
 fn located(
     session: &mut Session,
     verb: &Verb,
@@ -208,8 +210,8 @@ fn located(
     found.ok_or(Refusal::BadRestart)
 }
 
-/// ALLO: tells whether there is enough free space (RFC 959 §4.1.3), and notes the size of the
-/// next upload.
+/// ALLO: replies whether there is enough free space (RFC 959 §4.1.3), and keeps the size of
+/// the next upload.
 pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
     let user = session.user()?;
     if user.tree.free_space(&user.cwd)? < bytes {
@@ -219,8 +221,8 @@ pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refus
     Ok(Reply::ok("There is enough free space"))
 }
 
-/// ABOR without a running transfer. An ABOR that has ended a transfer is answered here too,
-/// after the transfer's 426 (RFC 959 §4.1.3).
+/// ABOR: replies that no transfer is running. An ABOR that has ended a transfer is answered
+/// here as well, after the 426 of the transfer (RFC 959 §4.1.3).
 pub(crate) fn abort(session: &mut Session) -> Reply {
     session.drop_setup();
     Reply::new(Code::DataDone, "No transfer is running")
@@ -232,7 +234,7 @@ struct Job<'a> {
     traffic: Traffic,
     /// The preliminary reply.
     mark: Mark,
-    /// The file. An upload may get another name at its end.
+    /// The file. An upload may be stored under another name in the end.
     path: VirtualPath,
     ascii: bool,
     rate: Arc<Rate>,
@@ -251,9 +253,10 @@ impl Session {
     /// Transfers a file: makes the data connection, calls `open` and then `work`, and reports
     /// the result to the logs and the hook programs.
     ///
-    /// `open` is called when nothing else can keep the transfer from beginning: until then
-    /// another session may store a file under the same name, which this one must not remove.
-    /// With TLS that is after the handshake, and so after the preliminary reply.
+    /// `open` is called once nothing else can keep the transfer from beginning: until then
+    /// another session may store a file under the same name, which a failure of this transfer
+    /// must not remove. With TLS, that is after the handshake, and so after the preliminary
+    /// reply.
     fn transfer<F>(
         &mut self,
         job: &Job<'_>,
@@ -270,7 +273,7 @@ impl Session {
         };
         match job.traffic {
             Traffic::Upload => self.connection.mark(&job.mark),
-            // the client does not need it before the data
+            // the client does not need the reply before the data
             Traffic::Download | Traffic::Listing => self.connection.hold(&job.mark),
         }
         let begun = Progress::start();

@@ -12,7 +12,7 @@ use crate::control::state::User;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath};
 
-/// Name of the file with the message of a directory, as other servers use it.
+/// Name of the file that holds the message of a directory, as with other servers.
 const MESSAGE: &[u8] = b".message";
 
 /// Maximum number of bytes of the message that are shown.
@@ -52,8 +52,8 @@ pub(crate) fn print_dir(user: &User) -> Reply {
     Reply::path(&user.cwd, "is the working directory")
 }
 
-/// MKD. The reply contains the path of the new directory from the user's root, even if the
-/// argument was relative, because clients pass it back to CWD (RFC 959, Appendix II).
+/// MKD: makes a directory. The reply contains its absolute path, even if the argument was
+/// relative, because clients send that path with CWD (RFC 959, Appendix II).
 pub(crate) fn make_dir(
     session: &Session,
     verb: &Verb,
@@ -95,7 +95,7 @@ pub(crate) fn delete(
 }
 
 /// RNFR: checks that the file exists, and keeps its path for RNTO. Other commands may come
-/// between the two, as clients send NOOP, TYPE or PASV there.
+/// between the two, because some clients send NOOP, TYPE or PASV there.
 pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
@@ -124,7 +124,7 @@ pub(crate) fn rename_to(
     Ok(Reply::done("Renamed"))
 }
 
-/// SITE CHMOD. The reply contains the mode that is now set.
+/// SITE CHMOD: changes permission bits. The reply contains the mode that is now set.
 pub(crate) fn chmod(
     session: &Session,
     verb: &Verb,

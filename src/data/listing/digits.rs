@@ -1,5 +1,4 @@
-//! Formats numbers without the cost of the standard formatter, because listings are full of
-//! them.
+//! Formats numbers faster than the standard formatter, because listings contain many of them.
 
 /// Appends a number, padded with `fill` to a width of at most 20.
 pub(super) fn push_number(number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {

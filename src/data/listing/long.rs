@@ -11,9 +11,9 @@ use crate::vfs::{Entry, FileKind};
 /// older than that.
 pub(super) const SIX_MONTHS: i64 = 31_556_952 / 2;
 
-/// Shown as the target of a link that leads outside the tree. Clients look for an arrow in each
-/// line that begins with `l`: without one, node-ftp loses the name, aioftp loses the listing,
-/// and ftputil raises an error.
+/// Shown as the target of a link that leads outside the tree. Clients look for an arrow in
+/// each line that begins with `l`: without one, node-ftp loses the name, aioftp loses the
+/// listing, and ftputil raises an error.
 const OUTSIDE: &[u8] = b"(outside)";
 
 /// Formats the lines of LIST as `ls -l` prints them, in UTC. The text before the size is
@@ -25,11 +25,11 @@ pub struct Long {
     front: Option<(Front, Vec<u8>)>,
 }
 
-/// The values that the text before the size is made of: kind, mode, links, owner and group.
+/// The values in the text before the size: kind, mode, links, owner and group.
 type Front = (FileKind, u32, u64, u32, u32);
 
 impl Long {
-    /// Creates a formatter that takes `now` for the present, in seconds since 1970.
+    /// Creates a formatter. `now` is the present time, in seconds since 1970.
     pub fn new(now: i64) -> Self {
         Self { now, days: Days::default(), front: None }
     }

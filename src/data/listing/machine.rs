@@ -6,7 +6,7 @@ use super::names::push_name;
 use crate::config::{Perm, PermSet};
 use crate::vfs::{Entry, FileKind};
 
-/// One fact of `MLSx` (RFC 3659 §7.5).
+/// One fact of MLSD and MLST (RFC 3659 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// The kind of the entry: file, directory or other.
@@ -40,7 +40,7 @@ impl Fact {
         Self::Gid,
     ];
 
-    /// The name of the fact on the wire. Its case does not matter there.
+    /// Returns the name of the fact on the wire, where case does not matter.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Type => "type",

@@ -2,8 +2,8 @@
 
 use crate::vfs::Entry;
 
-/// Appends one line of NLST. The prefix is what the client asked for, so that the line can be
-/// used as a pathname (RFC 1123 §4.1.2.7).
+/// Appends one line of NLST. `prefix` is the directory as the client sent it, so that the line
+/// can be used as a pathname (RFC 1123 §4.1.2.7).
 pub fn name_line(prefix: &[u8], entry: &Entry, out: &mut Vec<u8>) {
     push_name(prefix, out);
     push_name(&entry.name, out);

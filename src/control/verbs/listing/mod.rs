@@ -47,7 +47,7 @@ pub(crate) fn names(
     let Argument { path, typed, options } = read_argument(user, path);
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
-        // with `d`, a link itself is listed, wherever it leads
+        // with the option `d`, a link itself is listed, wherever it leads
         Err(_) if options.itself => false,
         other => other?.kind == FileKind::Directory,
     };
@@ -62,7 +62,7 @@ pub(crate) fn names(
         prefix.push(b'/');
     }
     if !is_dir {
-        // the name may have been sent with a slash or dots behind it
+        // the client may have sent the name with a slash or dots after it
         if !prefix.ends_with(path.name()) {
             prefix = path.as_bytes().to_vec();
         }
@@ -99,9 +99,9 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
 }
 
-/// STAT of a path: sends a listing on the control connection, which therefore needs the
-/// protection of a data connection. MLST is exempt: like SIZE and MDTM it describes one file
-/// that the client has named.
+/// STAT of a path: sends a listing on the control connection. If data connections must use
+/// TLS, the control connection must too. MLST is exempt: like SIZE and MDTM, it describes a
+/// single file that the client has named.
 pub(crate) fn stat(
     session: &mut Session,
     verb: &Verb,
@@ -151,7 +151,7 @@ struct Argument {
     options: Options,
 }
 
-/// Reads an argument. Clients send options as to `ls`: `-al`, `-a /dir`, `-1`.
+/// Reads an argument, which may begin with options as for `ls`: `-al`, `-a /dir`, `-1`.
 fn read_argument(user: &User, path: Option<&Pathname>) -> Argument {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
@@ -184,8 +184,8 @@ fn base(walk: &Walk, path: &VirtualPath, typed: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Sends a listing. The path was looked up before, so that a missing one costs the client no
-/// data connection.
+/// Sends a listing. The path was looked up before, so that the client makes no data connection
+/// for a path that is missing.
 fn send(
     session: &mut Session,
     verb: &Verb,
@@ -224,7 +224,7 @@ impl Session {
     }
 }
 
-/// The format of the lines.
+/// The format of the lines of a listing.
 enum Style {
     Long(LongStyle),
     Names(NameStyle),
@@ -284,7 +284,7 @@ impl Style {
     }
 }
 
-/// Generates the lines while they are sent.
+/// Generates the lines of a listing while they are sent.
 struct Lines {
     walk: Walk,
     style: Style,

@@ -1,8 +1,8 @@
 //! Walks through the entries of a listing: those of one directory, or of all directories below
 //! it.
 //!
-//! Entries are collected only to sort them, so that a large directory takes no more memory than
-//! a small one. The number of entries to sort and the depth of a recursion are limited.
+//! Entries are collected only to sort them, so that a large directory takes no more memory
+//! than a small one. The number of entries to sort and the depth of a recursion are limited.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::control::arg::options::{By, Options, Order};
 use crate::data::pattern;
 use crate::vfs::{Entry, FileKind, Files, FsError, Listing, VirtualPath};
 
-/// Maximum depth of a recursive listing below its first directory. Each level holds a file
-/// descriptor meanwhile.
+/// Maximum depth of a recursive listing below its first directory. Each level takes a file
+/// descriptor.
 pub(super) const DEPTH: usize = 16;
 
 /// Maximum number of entries of a recursive listing.
@@ -24,14 +24,14 @@ pub(super) const SORTED: usize = 10_000;
 /// Number of entries that one step looks at.
 const STEP: usize = 256;
 
-/// The result of one step.
+/// The result of one step of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// An entry: [`Walk::current`].
+    /// [`Walk::current`] is the next entry.
     Entry,
-    /// A directory of a recursion, [`Walk::below`]; its entries come next.
+    /// A recursive listing has entered the directory [`Walk::below`]; its entries come next.
     Folder,
-    /// Nothing yet; the walk needs another step.
+    /// No entry was found yet; another step is needed.
     Busy,
     /// The listing is complete.
     End,
@@ -53,13 +53,13 @@ pub(super) struct Walk {
 /// What is missing from a listing, for the log and the client.
 #[derive(Debug, Default)]
 struct Shortfall {
-    /// It was cut off, because it has too many entries.
+    /// Whether the listing was cut off, because it has too many entries.
     cut: bool,
-    /// It leaves out directories that are too deep.
+    /// Whether directories were left out because they are too deep.
     shallow: bool,
     /// The first directory that was too large to be sorted.
     unsorted: Option<VirtualPath>,
-    /// The number of directories that could not be read; the first of them, and why.
+    /// The number of directories that could not be read, the first of them, and the error.
     unread: Option<(usize, VirtualPath, FsError)>,
 }
 
@@ -72,8 +72,8 @@ struct Level {
     pattern: Option<VirtualPath>,
     /// Whether the directory contains directories.
     has_folders: bool,
-    /// Whether its entries were returned, and `entries` are now its directories, which are
-    /// entered one after the other.
+    /// Whether all entries were returned. Then the directory is read a second time, and
+    /// `entries` are its directories, which are entered one after the other.
     descending: bool,
 }
 
@@ -105,7 +105,8 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Renames the single entry in the listing; the entries of a directory keep their names.
+    /// Sets the name under which a single entry is listed. The entries of a directory keep
+    /// their names.
     pub(super) fn call(mut self, name: &[u8]) -> Self {
         if let Some((entry, _)) = &mut self.one {
             entry.name = name.to_vec();
@@ -130,7 +131,8 @@ impl Walk {
         self.options.recurse
     }
 
-    /// Returns whether the last part of the path is a pattern, and not the name of a directory.
+    /// Returns whether the last part of the path is a pattern, and not the name of a
+    /// directory.
     pub(super) fn has_pattern(&self) -> bool {
         self.levels.first().is_some_and(|level| level.pattern.is_some())
     }
@@ -210,9 +212,9 @@ impl Walk {
         }
     }
 
-    /// Notes a directory that cannot be read, and goes on without it, as `ls -R` does. A lack
-    /// of file descriptors ends the listing with an error instead, because it would look
-    /// complete otherwise.
+    /// Leaves out a directory that cannot be read, as `ls -R` does. A lack of file descriptors
+    /// ends the listing with an error instead, because an incomplete listing would look
+    /// complete.
     fn leave_out(&mut self, path: VirtualPath, why: FsError) -> Result<(), FsError> {
         match (&mut self.shortfall.unread, why) {
             (_, why @ FsError::TooManyOpen(_)) => return Err(why),
@@ -304,7 +306,7 @@ impl Entries {
         Ok(Step::Busy)
     }
 
-    /// Collects some entries, and sorts them when all are there.
+    /// Collects some entries, and sorts them once all are collected.
     fn gather(
         &mut self,
         order: Order,
@@ -339,7 +341,7 @@ fn is_meant(entry: &Entry, pattern: Option<&VirtualPath>, only_folders: bool) ->
         && (!only_folders || entry.kind == FileKind::Directory)
 }
 
-/// Returns whether an entry fits a pattern. A pattern with a slash behind it fits directories
+/// Returns whether an entry fits a pattern. A pattern that ends with a slash fits directories
 /// only.
 fn fits(entry: &Entry, pattern: &VirtualPath) -> bool {
     let is_kind = !pattern.is_directory_s() || entry.followed().kind == FileKind::Directory;
