@@ -50,14 +50,14 @@ const SYSTEM: Sample = Sample {
     proposed: &[("perm", "elmw"), ("home", "/srv/ftp/camera")],
     user: "\
 ; One section for each user. There is no user yet, so the server does not start. Either add one with
-; 'ftpd adduser', or remove the ; from these four lines, choose a password, and create the home, which
-; must be writable for the server's user:  install -d -o ftpd -g ftpd /srv/ftp/camera
+; 'ftpd adduser', or remove the ; from the lines [user:camera], password, perm and home below, choose
+; a password, and create the home:  install -d -o ftpd -g ftpd /srv/ftp/camera
 ;[user:camera]
 ",
 };
 
 const HEAD: &str = "\
-; Settings of ftpd. 'ftpd check --config FILE' reports mistakes in a file; ftpd.ini(5) explains all.
+; Settings of ftpd; see ftpd.ini(5). 'ftpd check --config FILE' reports the mistakes in a file.
 ;
 ; Sizes take K, M, G; durations take s, m, h, d; switches are on or off; 0 or empty means no limit,
 ; unless the key says otherwise. A line that begins with ; or # is a comment; elsewhere in a line,
