@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    #[allow(clippy::too_many_lines, reason = "one arm for each command")]
+    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
     fn carry_out(
         &mut self,
         verb: &'static Verb,

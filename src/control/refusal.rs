@@ -152,7 +152,7 @@ impl Refusal {
 }
 
 impl From<&Refusal> for Reply {
-    #[allow(clippy::too_many_lines, reason = "a flat table of replies")]
+    #[expect(clippy::too_many_lines, reason = "a flat table of replies")]
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Syntax(why) => syntax(*why),

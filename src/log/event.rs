@@ -130,7 +130,7 @@ impl Event<'_> {
     }
 
     /// Returns all that the log says of the event.
-    #[allow(clippy::too_many_lines, reason = "a flat match, with a few lines for each event")]
+    #[expect(clippy::too_many_lines, reason = "a flat match, with a few lines for each event")]
     pub(super) fn account(&self) -> Account<'_> {
         match *self {
             Self::Connected => info("connected").says("connected"),

@@ -165,6 +165,10 @@ fn what_vsftpd_keeps_its_strangers_to_has_an_equal() {
     ] {
         assert!(has(&anonymous(conf), &format!("tls_required = {wanted}")), "{conf}");
     }
+}
+
+#[test]
+fn what_vsftpd_says_of_files_logs_and_its_own_tls_port_has_an_equal() {
     let (text, faults) = imported(
         "local_enable=YES\nlocal_umask=022\nfile_open_mode=0600\nsyslog_enable=YES\n\
          vsftpd_log_file=/var/log/x\nlog_ftp_protocol=YES\ndirmessage_enable=YES\n\
