@@ -15,9 +15,9 @@
 //!
 //! # The map
 //!
-//! The modules ("rooms") from top to bottom. Each uses those below it, and never one above or
-//! beside it; each has rights that no other room has. A test reads the `use` lines, and
-//! `clippy.toml` forbids the functions that belong to a single room.
+//! The modules, which are called rooms, from top to bottom. A room may use the rooms in the lines
+//! below its own, but none above or beside it, and each room may do things that no other room may.
+//! A test checks the `use` lines, and `clippy.toml` forbids functions that only one room may call.
 //!
 //! | Room | Has the sole right to |
 //! | --- | --- |
@@ -30,83 +30,98 @@
 //! | [`config`], [`log`](mod@log) | the settings file; the logs |
 //! | [`rights`] | user IDs, capabilities and the sandbox |
 //!
-//! Two tables hold what the server knows. [`control::command::VERBS`] describes each FTP command:
-//! HELP, FEAT, the check of login and permission, and the manual are read off it. [`config::KEYS`]
-//! describes each key of the settings: parsing, defaults, the sample settings and the manual are
-//! read off it. `make docs` prints both tables into the files of `etc/`, and a test compares them.
+//! Two tables define most of the server. [`control::command::VERBS`] describes each FTP command,
+//! for parsing, for the check of login and permission, and for HELP, FEAT and the manual.
+//! [`config::KEYS`] describes each key of the settings, for parsing, for its default, and for the
+//! sample settings and the manual. `make docs` writes the texts of both tables into the files of
+//! `etc/`, and a test checks that those files are up to date.
 //!
 //! # The way of a command
 //!
-//! The accept thread in [`server`] admits a client and hands it to a worker thread, which runs
-//! the session from its 220 to its 221. [`control`] reads a line, finds the row of the command,
-//! parses the argument into a `Command`, and checks login and permission in one place. The handler
-//! in `control/verbs` calls [`vfs`] for files and [`data`] for transfers, and returns one reply;
-//! replies before the last one (150) are a type of their own. The errors of the lower rooms become
-//! replies in `control/refusal.rs` and nowhere else. While a transfer runs, the same thread looks
-//! at the control connection between two chunks, so that ABOR, STAT and QUIT are obeyed.
+//! The accept thread in [`server`] admits a client and hands it to a worker thread, which runs the
+//! session from its 220 to its 221. [`control`] reads a line, finds the row of the command, parses
+//! the argument into a `Command`, and checks login and permission in one place. The handler in
+//! `control/verbs` calls [`vfs`] for files and [`data`] for transfers, and returns one final reply;
+//! preliminary replies (150) have a type of their own. The errors of the lower rooms become replies
+//! in `control/refusal.rs` and nowhere else. While a transfer runs, the same thread looks at the
+//! control connection between two chunks, so that ABOR and STAT are obeyed at once.
 //!
 //! # How to add something
 //!
-//! Each is a row or a variant in one place. Everything else is read off it, or the compiler asks
-//! for it, because the `match` in question has no `_` arm. After a change of a table, `make docs`
-//! rewrites the manuals and the sample settings.
+//! Each addition begins with a row of a table or a variant of an enum. The rest follows from it, or
+//! the compiler reports what is missing, because no `match` over these enums has a `_` arm. After a
+//! change of a table, run `make docs`, which rewrites the generated parts of the manuals and the
+//! sample settings.
 //!
 //! ## A command
 //!
 //! 1. A variant of `Command` and a row of `VERBS`, both in `control/command.rs`. The row has the
-//!    names, the kind of argument (with the variant that it becomes), the usage and a line of help.
-//!    A row is strict: needs a login, needs no letter, is not in FEAT. Calls such as
-//!    `.before_login()`, `.needs(Perm::Write)` and `.feature("...")` change that. A command whose
-//!    needs depend on its argument (`STAT`, `STAT path`) has two rows; a SITE command is a row
-//!    named `SITE NAME`; a command that is known and not implemented is a row as well.
+//!    names, the usage, the kind of argument with the variant that is built from it, and a line of
+//!    help. By default the command requires a login, needs no permission letter, transfers nothing,
+//!    and has no line in FEAT. Calls such as `.before_login()`, `.needs(Perm::Store)` and
+//!    `.feature("...")` change that. A command whose needs depend on its argument, such as `STAT`
+//!    and `STAT path`, has two rows. The name of a SITE command is `SITE NAME`. A command that is
+//!    known but not implemented has a row as well. A new kind of argument is a variant of `Arg`
+//!    there, with its parser in `control/arg`.
 //! 2. An arm of `carry_out` in `control/dispatch.rs`.
-//! 3. The handler, in a file of `control/verbs`. It returns a `Reply`, made by a constructor that
-//!    knows its code, or an error, which `control/refusal.rs` turns into a reply.
+//! 3. The handler, in a file of `control/verbs`. It returns a `Reply` or an error, which
+//!    `control/refusal.rs` turns into a reply.
+//! 4. An example line in `example` of `tests/suite/table.rs`, and the permission letter, if there
+//!    is one, in the test below it that lists the letters.
 //!
-//! HELP, FEAT, the gates for login and permission, the manual and the tests over the table follow.
-//! Write a test of what the command does: `tests/suite/main.rs` says where.
+//! HELP, FEAT, the checks of login and permission, the manual, and the tests that go through the
+//! table follow. Write a test of what the command does: `tests/suite/main.rs` says where.
 //!
 //! ## A key of the settings
 //!
-//! 1. A field in the struct of its subject in `config/settings`.
+//! 1. A field in the struct of its subject in `config/settings`, with the strictest value, which it
+//!    has until the key is read.
 //! 2. A row of [`config::KEYS`] in `config/keys.rs`: name, default, kind of value, the field that
-//!    it sets, and a line of help. The default is text and is read like the administrator's text.
-//! 3. The key's name in KEYS BY SUBJECT of ftpd.ini(5); a test compares.
+//!    it sets, and a line of help. The default is a text that is parsed like that of the
+//!    administrator. `fixed` instead of `key` marks a key that is read only at the start.
+//!    `InServer`, `InUser` and `AlsoPerUser` say in which sections the key may be set.
+//! 3. The name of the key in KEYS BY SUBJECT of ftpd.ini(5). A test checks that none is missing.
 //!
-//! A new kind of value is one constant in `config/kind` that describes and reads it. What can only
-//! be wrong together, such as the ends of a range, is one value.
+//! A new kind of value is one constant in `config/kind` that describes and reads it. Values that
+//! can only be wrong together, such as the ends of a range, are one value of one key.
 //!
 //! ## A metric
 //!
-//! A row of the table in `server/stats/rows.rs`, which names, explains and reads it, and its
-//! counter in `control/counters.rs` if there is none yet. The metrics port, `ftpd stats` and the
-//! admin protocol follow.
+//! A row of the table in `server/stats/rows.rs`, with its name, its help and a function that reads
+//! it, and, if nothing counts it yet, a counter in `control/counters.rs`. The metrics port, the
+//! admin protocol and `ftpd stats --json` follow. The text of `ftpd stats` is written in
+//! `cli/stats.rs`.
 //!
 //! ## A log event
 //!
-//! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which gives level,
-//! name, JSON members and text. The writers of text and JSON know no event. List its members under
-//! LOG in ftpd.ini(5).
+//! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which returns
+//! level, name, JSON members and text. Both formats of the log are made from that. Describe the
+//! event and its members under LOG in ftpd.ini(5); a test checks the names.
 //!
 //! ## An admin request
 //!
-//! A row of `orders!` with the struct of its members in `server/admin/protocol.rs`, and how it is
-//! carried out in `server/admin/carry_out.rs`. The server and the subcommands use the same types.
-//! Describe it under ADMIN PROTOCOL in ftpd(8).
+//! 1. In `server/admin/protocol.rs`: a row of `orders!`, a struct with the members of the request,
+//!    and a struct with the members of the answer.
+//! 2. In `server/admin/carry_out.rs`: an arm of `answer`, and an `impl CarryOut` for the request.
+//! 3. A description under ADMIN PROTOCOL in ftpd(8).
+//!
+//! A subcommand sends the request with `ask` of `cli/admin.rs` and gets the answer as a value of
+//! its type.
 //!
 //! ## A subcommand
 //!
-//! A file in `cli` and a row of the table in `cli/table.rs`. Its `--help`, `ftpd help` and the
-//! manual follow.
+//! A file in `cli` with a function `run`, its `mod` line in `cli/mod.rs`, and a row of the table in
+//! `cli/table.rs`. Its `--help`, `ftpd help` and the manual follow.
 //!
 //! # Why it is built like this
 //!
 //! ## Threads
 //!
 //! - The accept thread hands each client over a bounded channel (`crossbeam-channel`) to a pool
-//!   that starts threads on demand, at most `max_cons`. Further clients get 421 at once from the
-//!   accept thread, or the place of a client that has not logged in if such clients hold two
-//!   thirds of all places. A panic ends its own session only. There is no async runtime.
+//!   that starts threads on demand, at most `max_cons`. If all are in use, the accept thread
+//!   answers a further client with 421 at once; but if two thirds of the clients have not logged
+//!   in, one of those makes room for it. A panic ends its own session only. There is no async
+//!   runtime.
 //! - Memory is bounded per session: stacks are small, no buffer is allocated until a transfer needs
 //!   it, and no lock is held across a read, a write or a sleep.
 //!
@@ -114,57 +129,60 @@
 //!
 //! - `openat2` resolves each path below a directory handle of the home. On kernels without it, the
 //!   server walks down component by component and follows no link. Paths are never compared as
-//!   text, so a link that is swapped in between a check and a use gains nothing. Absolute links
-//!   are refused, even those that lead back into the home.
-//! - The sandbox is Landlock, through the crate `landlock`. It admits directories and not files,
-//!   because `passwd`, `resolv.conf` and certificates are replaced by renames. No thread that
-//!   serves a client can read `/etc`: separate threads, whose sandbox lets them read and change
-//!   nothing, read settings and keys and look up names. With hooks, `auto` means off, because
-//!   programs would inherit the sandbox and fail at what they could do before.
+//!   text, so a link that is swapped in between a check and a use gains an attacker nothing.
+//!   Absolute links are refused, even those that lead back into the home.
+//! - The sandbox is Landlock, through the crate `landlock`. Its rules name directories instead of
+//!   files, because `passwd`, `resolv.conf` and certificates are replaced by renames. No thread
+//!   that serves a client can read `/etc`: settings and keys are read, and names are looked up, by
+//!   separate threads, whose sandbox lets them read files but change none. If there are hooks,
+//!   `sandbox = auto` means off, because hook programs would inherit the sandbox, and those that
+//!   need more than it allows would fail.
 //!
 //! ## Privileges
 //!
-//! - Root is given up while there is one thread only, before any other starts, and through the C
-//!   library, which changes all threads; capabilities belong to a thread and are inherited. The
-//!   server then tries to become root again, and exits if it can. A server that stays root keeps
-//!   three capabilities.
+//! - Root is given up before any other thread starts, because capabilities belong to a thread and
+//!   are inherited, and through the C library, which changes the user ID of all threads. The server
+//!   then tries to become root again, and exits if it can. A server that stays root keeps three
+//!   capabilities.
 //! - Root follows no link to its own files that other users could have planted: it walks from `/`
 //!   through directories that it holds open, and looks at the owner of each.
-//! - `run_as` belongs to the thread: effective user ID, group ID and groups, set by the bare system
-//!   calls, with no capability in effect. A guard returns to the server's user, however the login
-//!   ends; a thread that fails to return ends. This costs a login some twenty system calls. The
-//!   program of a hook becomes the user permanently: the launcher that sets its umask becomes the
-//!   user first. A server thread could do that too, but other programs of the user could then send
-//!   it signals.
+//! - `run_as` changes one thread: its effective user ID, group ID and groups, by the bare system
+//!   calls, with no capability in effect. A guard changes the thread back to the server's user,
+//!   however the login ends; if that fails, the thread serves no other client. This costs a login
+//!   some twenty system calls. A hook program runs as the user permanently: the launcher, which
+//!   sets its umask, changes to the user first. A server thread could change permanently too, but
+//!   other programs of the user could then send it signals.
 //!
 //! ## Uploads
 //!
-//! - Parts have names instead of being unnamed files (`O_TMPFILE`), so that programs which wait for
-//!   a file with inotify see it moved in when it is complete, and so that file systems without
-//!   unnamed files work. The name contains a hash of user and file name, so a part is found without
-//!   an index. The journal in `state_dir` is written once for each directory, not for each upload.
-//!   The upload of a small new file costs eight system calls more than writing in place.
-//! - A server keeps 50,000 parts of failed uploads. Beyond that, the user with the most parts loses
-//!   the oldest, so that nobody's failed uploads displace those of others. Anonymous users are
-//!   distinguished by their network (an IPv4 address, an IPv6 /64).
+//! - An upload is written to a part, a hidden file in the same directory, which is renamed when it
+//!   is complete. Parts have names instead of being unnamed files (`O_TMPFILE`), so that programs
+//!   which wait for a file with inotify see it moved in when it is complete, and so that file
+//!   systems without unnamed files work. The name contains a hash of user and file name, so a part
+//!   is found without an index. A journal in `state_dir` lists the directories with parts; it is
+//!   written once for each directory, not for each upload. The upload of a small new file costs
+//!   eight system calls more than writing in place.
+//! - A server keeps at most 50,000 parts of failed uploads. Beyond that, the user with the most
+//!   parts loses the oldest, so that nobody's failed uploads displace those of others. Anonymous
+//!   users are distinguished by their network (an IPv4 address, an IPv6 /64).
 //!
 //! ## Transfers and listings
 //!
 //! - In binary type without a speed limit, data stays in the kernel: downloads by `sendfile`,
-//!   uploads through a pipe (`splice`). A speed limit is a token bucket for each transfer that says
-//!   how long to sleep. `tests/bench/RESULTS.md` has the measurements.
-//! - ASCII type ends each line with CR LF on the wire, whether the file has LF or CR LF. A text
-//!   with LF comes back from an upload as it was, and one with CR LF arrives unchanged. RETR, SIZE
-//!   and REST count the same bytes. Counting needs reading the file, so beyond 64 MiB SIZE and REST
-//!   are refused.
+//!   uploads through a pipe (`splice`). A speed limit is a token bucket for each transfer, which
+//!   returns how long to sleep. `tests/bench/RESULTS.md` has the measurements.
+//! - In ASCII type, each line ends with CR LF on the wire, whether the file has LF or CR LF. A text
+//!   with LF that is uploaded comes back as it was, and a file with CR LF is sent unchanged. RETR,
+//!   SIZE and REST count bytes on the wire. To count them, the file must be read, so beyond 64 MiB
+//!   SIZE and REST are refused.
 //! - A listing holds no directory in memory unless it has to be sorted (at most 10,000 entries).
 //!   `LIST -R` sends the entries of a directory and reads it a second time to enter its
 //!   subdirectories, so a large tree takes no more memory than a small one; depth (16) and entries
 //!   (100,000) are bounded.
 //! - A passive listener serves one connection. Using it for many transfers would save system calls,
 //!   but its port would be known to others before the client connects.
-//! - Data connections to clients on the same machine are not paced: where the system uses BBR,
-//!   these use Reno. All others keep the system's congestion control.
+//! - Data connections to clients on the same machine are not paced: where the system uses BBR, they
+//!   use Reno. All other connections use the congestion control of the system.
 //!
 //! ## TLS
 //!
@@ -174,10 +192,11 @@
 //!   has resumed itself.
 //! - Waiting for a connection is one function, `tls::wait`, which looks at what TLS holds as well
 //!   as at the socket: bytes that rustls has already read would never make the socket ready.
-//! - `tls_resume = prefer` enforces nothing, not even when a session has resumed before. That was
-//!   built and removed: curl uses a TLS 1.3 ticket once and closes an upload before it has read
-//!   the next one, and rclone presents the ticket of one connection on another, so both were
-//!   refused in the middle of a directory. `require` is for people who know their clients.
+//! - `tls_resume = prefer` refuses no data connection, not even one that does not resume although
+//!   earlier ones did. Refusing those was tried and given up: curl uses a TLS 1.3 ticket once and
+//!   closes an upload before it has read the next one, and rclone presents the ticket of one
+//!   connection on another, so both were refused in the middle of a directory. `require` is for
+//!   administrators who know their clients.
 //! - `ring` instead of `aws-lc-rs`: both were measured in one run (2-core virtual machine, rustls
 //!   0.23.46, ring 0.17.14, TLS 1.3, curl 7.88 and files in memory, medians of 5). 7 to 9 % of
 //!   speed and 20 % of a handshake are not worth 2.1 MB to a small machine.
@@ -195,50 +214,51 @@
 //! - Hashes are checked by `argon2`, `yescrypt`, `sha-crypt` and `bcrypt` in separate threads
 //!   (`password_workers`): a check takes 20 MB and more, and the thread of a session would keep
 //!   every page of its stack that it has touched. Logins beyond that number wait, and the memory is
-//!   released: after 100 logins with Argon2 the server has 6 MB. A name that no user has costs the
-//!   check of some user's hash. The four crates add 0.2 MB to the binary.
+//!   released: after 100 logins with Argon2 the server has 6 MB. For an unknown name, the hash of
+//!   some user is checked, so that the time of the reply does not reveal which names exist. The
+//!   four crates add 0.2 MB to the binary.
 //!
 //! ## Logs
 //!
-//! - Everything goes through the crate `log`, which knows text only. An event writes itself as text
-//!   or as members of JSON; the thread that writes the line knows which of the two is wanted.
+//! - All lines go through the crate `log`, which transports text only. An event is therefore
+//!   written as text or as members of JSON according to what the thread that writes the line asks
+//!   for.
 //! - While a disk is full or the reader of standard error has stalled, lines wait in memory, up to
 //!   256 KiB for each file, and are written later. A half-written line is completed, so no line is
 //!   torn, and nothing waits longer than a second for a reader.
-//! - Syslog is a datagram socket that never blocks; a line that it does not take is written to
-//!   standard error.
+//! - Lines for syslog go to a datagram socket that never blocks; a line that it does not take is
+//!   written to standard error.
 //!
 //! ## Operation
 //!
-//! - A reload builds everything anew before it replaces anything. A session keeps the settings of
-//!   its login; what users share, such as a speed limit, changes at once.
-//! - What a previous server still holds at the start (the metrics port, the admin socket, the
-//!   journal of parts) is tried again each second, so that a server which starts while the previous
-//!   one finishes its transfers has everything once that has gone. A `state_dir` that was removed
-//!   is created again.
+//! - A reload builds all new state before it replaces any of the old. A session keeps the settings
+//!   of its login; only values that sessions share, such as a speed limit, change at once.
+//! - A server may be started while the previous one still finishes its transfers. It then tries
+//!   each second to take over what the previous one still holds: the metrics port, the admin socket
+//!   and the journal of parts. A `state_dir` that was removed is created again.
 //! - Signals are neither blocked nor ignored, because hook programs would inherit that. SIGHUP has
 //!   its handler before the settings are read; signals without a meaning have handlers that do
 //!   nothing.
-//! - systemd is told its states (`sd_notify`) by one datagram each, without `libsystemd`. The
-//!   watchdog is fed only while each accept thread makes progress and the locks that a new client
-//!   needs are free.
+//! - The server reports each of its states to systemd (`sd_notify`) by one datagram, without
+//!   `libsystemd`. It feeds the watchdog only while each accept thread makes progress and the locks
+//!   that a new client needs are free.
 //! - Metrics and the status page need no library: one thread with `poll` answers a few GETs. The
 //!   script and style of the page are allowed by their hashes (Content-Security-Policy), names from
 //!   clients become text and never HTML, and a `Host` that is not ours is refused. Counting is a
 //!   relaxed addition to an atomic number; bytes are added when a transfer waits anyway, or every
 //!   20 ms.
-//! - Bans are part of the server instead of a program that reads its log: the server knows more
-//!   than a log line says, and closes a connection before it costs a thread.
+//! - Bans are part of the server instead of a program that reads its log, because the server knows
+//!   more than a log line contains, and can close a connection before it costs a thread.
 //!
 //! ## Dependencies
 //!
 //! - `rustix` for what the standard library lacks (`sendfile`, `poll`, `statvfs`, times), with safe
 //!   signatures, because unsafe code is forbidden in the crate; `nix` for names of users;
 //!   `signal-hook` for SIGTERM; `socket2` for socket options.
-//! - `listenfd` for sockets that systemd has opened: using a file descriptor by its number is unsafe
-//!   code. These sockets are never shut down, because they belong to systemd as well.
-//! - `ini` reads the settings. It does not give line numbers and merges duplicates, so a small index
-//!   of the lines beside it finds those faults.
+//! - `listenfd` for sockets that systemd has opened: using a file descriptor by its number is
+//!   unsafe code. These sockets are never shut down, because they belong to systemd as well.
+//! - `ini` reads the settings. It reports no line numbers and merges duplicates, so a small index
+//!   of the lines is kept beside it to find duplicates and to report lines.
 //! - `ctrlc` without its feature `termination`, which would also claim SIGHUP.
 //! - `time` for local time in the log and for calendar dates. Listings are in UTC.
 //! - `serde` and `serde_json` for the admin socket: requests and answers are types that the server
