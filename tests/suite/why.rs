@@ -184,7 +184,7 @@ fn nonsense_is_refused_before_anything_is_looked_at() {
     }
     let (code, _, err) = run(&["why", "eve", "x"], server.dir());
     assert_eq!(code, 1);
-    assert!(err.contains("no such user: 'eve'"), "{err}");
+    assert!(err.contains("there is no user 'eve'"), "{err}");
 }
 
 /// Only the running server knows what its sandbox holds.
