@@ -411,12 +411,14 @@ fn each_key_refuses_nonsense_with_its_line_and_all_in_one_run() {
     let mut lines = vec!["[server]".to_owned()];
     let mut wanted = Vec::new();
     let mut put = |lines: &mut Vec<String>, key: &'static Key, section: &str| {
-        // a home must exist, other directories need not
+        // a home must exist; other directories and the socket need not
         let takes_any_text = match key.describe().as_str() {
             "directory" => key.name != "home",
-            "text" | "password" | "addresses or host names" | "IPv4 address or host name" => {
-                true
-            }
+            "text"
+            | "password"
+            | "path"
+            | "addresses or host names"
+            | "IPv4 address or host name" => true,
             _ => false,
         };
         if takes_any_text {
