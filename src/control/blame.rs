@@ -4,17 +4,18 @@ use super::arg::text::Secret;
 use super::offence::{Guess, Offence};
 use super::session::Session;
 
-/// In a session without a login, this refused command and each later one is an offence. Fewer
-/// are none, because ordinary clients try a few commands that a server may not have.
+/// From this number on, each refused command of a session without a login is an offence. A
+/// smaller number is not, because ordinary clients try a few commands that a server may not
+/// have.
 const FREE: u32 = 20;
 
-/// Number of refused commands that each session without a login is allowed. They never count
-/// towards a ban, even if many sessions come from one address.
+/// Number of refused commands of a session without a login that never count towards a ban,
+/// even if many sessions come from one address.
 const FEW: u32 = 5;
 
 impl Session {
     /// Reports an offence to the guard, but only the first of a connection: a client that
-    /// speaks another protocol sends many lines, each of which would be one.
+    /// speaks another protocol sends many lines, each of which would count.
     pub(super) fn blame(&mut self, how: Offence) {
         if !std::mem::replace(&mut self.blamed, true) {
             self.accuse(how, None);

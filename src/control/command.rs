@@ -87,18 +87,18 @@ pub enum Command {
     User(Vec<u8>),
 }
 
-/// What may follow the name of a command, with the constructor that consumes it, so that a row
-/// cannot promise a pathname and build something else.
+/// The kind of argument of a command, with the function that builds the command from it. A row
+/// therefore cannot promise a pathname and build something else.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each is named after what it takes")]
 pub enum Arg {
     Nothing(fn() -> Command),
     /// Any text or none; it is ignored.
     Ignored(fn() -> Command),
-    /// Any text but an empty one; it is ignored.
+    /// Any text that is not empty; it is ignored.
     Needed(fn() -> Command),
     Bytes(fn(Vec<u8>) -> Command),
-    /// Any bytes or none, which are shown nowhere.
+    /// Any bytes or none, which are never shown.
     Secret(fn(text::Secret) -> Command),
     Word(fn(String) -> Command),
     Path(fn(Pathname) -> Command),
@@ -122,14 +122,14 @@ pub enum Arg {
     Switch(fn(bool) -> Command),
 }
 
-/// What FEAT says about a command.
+/// The line of a command in FEAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// The command has this line.
+    /// This line, always.
     Line(&'static str),
-    /// The command has this line if there is a certificate.
+    /// This line, if the server has a certificate.
     Tls(&'static str),
-    /// The line of MLST, which lists the facts and marks those that are chosen.
+    /// The line of MLST, which lists all facts and marks those that are chosen.
     Facts,
 }
 
@@ -146,8 +146,8 @@ pub struct Verb {
     pub before_login: bool,
     /// The permission that the command needs.
     pub perm: Option<Perm>,
-    /// What the command moves over a data connection, from the offset of REST on; `None`:
-    /// nothing.
+    /// The kind of data that the command moves over a data connection; `None`: it moves none.
+    /// A command that moves data consumes the offset of REST.
     pub transfers: Option<Traffic>,
     /// Whether the command consumes the path that RNFR has named.
     pub renames: bool,
@@ -157,8 +157,8 @@ pub struct Verb {
     pub help: &'static str,
 }
 
-/// Makes a row with the strictest rules: the command is allowed after login only, and transfers
-/// nothing. Each exception then shows in the table.
+/// Makes a row of the table. The command requires a login, needs no permission and moves no
+/// data, unless one of the methods below is called on the row.
 const fn verb(
     names: &'static [&'static str],
     usage: &'static str,
@@ -218,8 +218,8 @@ use Arg::{
     Number, Offset, OptionsAndPath, Path, Switch, TimeAndPath, UtimeAndPath, Word,
 };
 
-/// All commands. Two rows share a name where the argument changes what is needed; the first row
-/// that fits a line is used.
+/// All commands. A command whose needs depend on its argument has several rows with one name;
+/// the first row that fits a line is used.
 #[rustfmt::skip]
 pub static VERBS: &[Verb] = &[
     verb(&["USER"], "name", Bytes(Command::User), "name the user to log in as").before_login(),
@@ -291,8 +291,8 @@ pub static VERBS: &[Verb] = &[
 ];
 
 impl Arg {
-    /// Builds the command from the text after its name. An argument that must be missing or
-    /// must be there is checked first.
+    /// Builds the command from the text after its name. Whether there must be an argument is
+    /// checked first.
     pub(super) fn build(&self, argument: &[u8]) -> Result<Command, SyntaxError> {
         match self {
             Ignored(make) => Ok(make()),

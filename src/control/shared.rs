@@ -42,7 +42,7 @@ pub struct Shared {
     pub recent: Recent,
     /// The parts of incomplete uploads.
     pub parts: Arc<Parts>,
-    /// The turns that uploads take which write to the same file.
+    /// Lets uploads that write to the same file take turns.
     pub turns: Arc<Turns>,
     /// The ports that the server listens on. Data connections never get them.
     control_ports: Vec<u16>,
@@ -210,7 +210,7 @@ impl Stop {
     }
 }
 
-/// Becomes readable when [`Stop::now`] was called.
+/// The file descriptor becomes readable when [`Stop::now`] is called.
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.now.as_fd()

@@ -65,8 +65,8 @@ pub fn why(
     Ok(actions.into_iter().map(verdict).collect())
 }
 
-/// Does the work of [`why`] in the running server, with the rights that a session of the user
-/// would have.
+/// Returns the verdicts of [`why`] in the running server, with the rights that a session of
+/// the user would have.
 ///
 /// # Errors
 ///

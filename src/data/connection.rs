@@ -184,8 +184,8 @@ impl DataConnection {
         }
     }
 
-    /// Ends a connection over which the client has sent everything. With TLS it is sent a
-    /// `close_notify`, although it may have left already.
+    /// Ends a connection over which the client has sent everything. With TLS, the client is
+    /// sent a `close_notify`, although it may have left already.
     pub(super) fn end_receiving(&mut self) {
         if self.channel.has_tls() {
             self.close();
@@ -232,8 +232,8 @@ pub struct Lingering {
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Lingering {
-    /// Keeps a connection open. Returns `None` and closes it if it is in clear text: a client
-    /// that receives sends nothing then, so that is safe.
+    /// Keeps a connection open. A connection in clear text is closed instead (`None`), which
+    /// is safe, because a client sends nothing over it while it receives.
     pub fn after(data: DataConnection) -> Option<Self> {
         let is_needed = data.channel.has_tls();
         let until = Instant::now() + LINGER;

@@ -108,7 +108,7 @@ impl Passive {
             return;
         }
         self.say_unused(who);
-        // if the client had connected already, the time for its command begins only now
+        // if the client has been accepted just now, the time for its command begins only now
         if !is_over(self.until()) {
             return;
         }

@@ -41,7 +41,8 @@ pub trait Watch {
     /// Returns what to wait for on the control connection, unless nothing more can come.
     fn control(&self) -> Option<Awaited<'_>>;
 
-    /// Returns what to wait for besides: it becomes readable when all transfers must end.
+    /// Returns what every wait must wait for as well: it becomes readable when all transfers
+    /// must end.
     fn stop(&self) -> Awaited<'_>;
 
     /// Reads what has arrived on the control connection.

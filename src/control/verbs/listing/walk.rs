@@ -27,7 +27,7 @@ const STEP: usize = 256;
 /// The result of one step of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// [`Walk::current`] is the next entry.
+    /// An entry was found, which [`Walk::current`] returns.
     Entry,
     /// A recursive listing has entered the directory [`Walk::below`]; its entries come next.
     Folder,
