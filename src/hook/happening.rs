@@ -1,4 +1,4 @@
-//! Events, as hook programs are told of them.
+//! Events for hook programs, and the environment that describes an event to them.
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use super::queue::Owner;
 use crate::config::Occasion;
 use crate::rights::Ids;
 
-/// An event that a program runs for.
+/// An event that a hook program is run for.
 #[derive(Debug)]
 pub struct Happening<'a> {
     /// The kind of event.
     pub occasion: Occasion,
-    /// The user.
+    /// The name of the user.
     pub user: &'a str,
     /// The owner of the queue that the event waits in.
     pub owner: &'a Owner,
@@ -26,7 +26,7 @@ pub struct Happening<'a> {
     pub address: IpAddr,
     /// The file, or the home for a login: its real path, and its path as the client sees it.
     pub path: (&'a Path, &'a [u8]),
-    /// The two paths before a rename.
+    /// For a rename: the old path, as for `path`.
     pub from: Option<(&'a Path, &'a [u8])>,
     /// For a transfer: the size of an uploaded file or the number of bytes sent, the duration,
     /// and the reason if it failed.

@@ -1,4 +1,5 @@
-//! The first step of a hook program: the server's own program, which is then replaced by it.
+//! The first step of starting a hook program: the server's own program is started, and replaces
+//! itself by the hook program.
 //!
 //! This code runs in the new process. It sets the file mode mask, resets ignored signals, and
 //! becomes the user that the hook program runs as.
@@ -23,11 +24,12 @@ const UMASK: Mode = Mode::from_raw_mode(0o022);
 /// after it are the user to become, the program, and the program's arguments.
 pub const LAUNCH: &str = "launch-hook";
 
-/// The argument that stands for no user, if the program runs as the server's user.
+/// The argument in place of a user if the program runs as the server's user.
 pub(super) const NOBODY_ELSE: &str = "-";
 
-/// Replaces this process by a hook program, with the program's mask and user. A server of many
-/// threads cannot set these for a program that it starts directly. Returns only if it fails.
+/// Replaces this process by a hook program, and sets its mask and user first. A server with
+/// many threads cannot set these for a program that it starts directly. Returns only if it
+/// fails.
 pub fn launch(words: &[OsString]) -> io::Error {
     umask(UMASK);
     heed_signals();
@@ -61,7 +63,7 @@ fn heed_signals() {
 /// Becomes the user with these numbers, for good.
 fn become_user(who: &OsStr) -> io::Result<()> {
     let ids = who.to_str().and_then(Ids::from_numbers);
-    let ids = ids.ok_or_else(|| io::Error::other("expected the numbers of a user"))?;
+    let ids = ids.ok_or_else(|| io::Error::other("expected the ids of a user"))?;
     rights::give_up(&ids, Keep::default()).map_err(|why| {
         io::Error::new(why.kind(), format!("cannot become uid {}: {why}", ids.uid))
     })

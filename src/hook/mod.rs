@@ -1,5 +1,4 @@
-//! Hooks: programs that the administrator has set to run after an event, for example after an
-//! upload.
+//! Hooks: programs that run after an event, such as an upload, as the settings say.
 //!
 //! Only this room starts programs. They are started without a shell, and the environment tells
 //! them what has happened. A session asks for room in the queue before it does something that
@@ -35,27 +34,27 @@ pub use happening::Happening;
 pub use launch::{LAUNCH, launch};
 pub use queue::Owner;
 
-/// The queue of events that programs are to run for.
+/// The queue of events for which programs are to be run.
 #[derive(Debug)]
 pub struct Hooks {
-    /// How long a program may run; `None`: as long as it likes.
+    /// How long a program may run; `None`: without limit.
     timeout: Option<Duration>,
     backlog: Mutex<Backlog>,
     changed: Condvar,
 }
 
-/// Events that wait, and who waits for them.
+/// Waiting events, and the sessions that wait for room.
 #[derive(Debug, Default)]
 struct Backlog {
     waiting: Queues<ProgramRun>,
     /// File descriptors that wake the sessions which wait for room, by user.
     bells: HashMap<String, Vec<Weak<OwnedFd>>>,
-    /// Users for whom the log already says that their commands wait. A user is removed when
-    /// none of the user's events waits any more.
+    /// Users whose waiting commands the log has already reported. A user is removed when no
+    /// event of the user waits any more.
     told: HashSet<String>,
-    /// Number of programs that run.
+    /// Number of running programs.
     running: usize,
-    /// Whether programs are to be ended at once.
+    /// Whether programs are to be ended immediately.
     over: bool,
 }
 
@@ -65,8 +64,8 @@ impl Hooks {
         Self { timeout, backlog: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Checks whether there is room for an event of this owner. If there is none, it returns a
-    /// file descriptor that becomes readable when the session should check again.
+    /// Checks whether the queue has room for an event of this owner. If not, returns a file
+    /// descriptor that becomes readable when the session should check again.
     ///
     /// This is called before something happens, so that no event has to be dropped. An event
     /// that has happened is always queued, even if several sessions saw room for one event
@@ -91,7 +90,7 @@ impl Hooks {
         Ok(Some(bell))
     }
 
-    /// Queues an event, for this program to be run.
+    /// Queues a run of this program for an event.
     pub fn start(&self, program: &Arc<Program>, happening: &Happening<'_>) {
         let run = ProgramRun {
             occasion: happening.occasion,
@@ -116,7 +115,7 @@ impl Hooks {
                     }
                     for bell in backlog.bells.remove(&user).iter().flatten() {
                         if let Some(bell) = bell.upgrade() {
-                            // cannot fail: the counter is far from its limit
+                            // this cannot fail: the counter is far from its limit
                             let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
                         }
                     }
@@ -130,8 +129,8 @@ impl Hooks {
         }
     }
 
-    /// Waits up to `time` until no program runs and no event waits, since the server is
-    /// stopping. Drops the events that wait then, and ends the programs that run.
+    /// Waits up to `time` until no program runs and no event waits, because the server is
+    /// stopping. Then drops the events that still wait, and ends the programs that still run.
     pub fn finish(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut backlog = self.backlog();
@@ -149,7 +148,7 @@ impl Hooks {
         }
     }
 
-    /// Waits until the backlog has changed, or until that time.
+    /// Waits until the backlog has changed, or until a time.
     fn wait<'s>(
         &self,
         backlog: MutexGuard<'s, Backlog>,

@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 1000;
 /// Maximum number of reads from the pipe before the program's state is checked again.
 const CHUNKS: usize = 16;
 
-/// The output of a program, which is logged line by line.
+/// The output of a hook program, which is logged line by line.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     key: &'a str,
@@ -35,8 +35,8 @@ impl<'a> Output<'a> {
         Self { key, pid, pipe: Some(pipe), line: Vec::new(), lines: 0 }
     }
 
-    /// Reads and logs output, and waits for it up to `time`. It returns after a few reads even
-    /// if there is more output, so that a program which prints without end can still be ended.
+    /// Waits up to `time` for output, and reads and logs it. Returns after a few reads even if
+    /// there is more, so that a program that prints without end can still be ended.
     #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
     pub(super) fn take(&mut self, time: Duration) {
         let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };

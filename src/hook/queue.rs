@@ -1,5 +1,5 @@
 //! Queues of waiting events, one for each user. The users take turns, so that no user waits for
-//! all the events of another one. This file uses no program, clock or thread.
+//! all the events of another one. This file starts no program or thread, and reads no clock.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -50,13 +50,13 @@ impl Owner {
 /// The queues of all users.
 #[derive(Debug)]
 pub(super) struct Queues<E> {
-    /// The names of users with events; the front one is next.
+    /// The names of users with events. The first is next.
     turns: VecDeque<String>,
     users: HashMap<String, Turns<E>>,
     waiting: usize,
 }
 
-/// The queues of one user, which are several for anonymous users: one for each network.
+/// The queues of one user. Anonymous users together have one queue for each network.
 #[derive(Debug)]
 struct Turns<E> {
     order: VecDeque<Network>,
@@ -82,8 +82,8 @@ impl<E> Queues<E> {
         self.waiting
     }
 
-    /// Whether the queue of this owner is full. This is asked before something happens; an
-    /// event that has happened is queued even so.
+    /// Whether the queue of this owner is full. This is checked before an action. The event of
+    /// an action that was carried out is queued in any case.
     pub(super) fn is_full(&self, owner: &Owner) -> bool {
         let Some(user) = self.users.get(&owner.user) else { return false };
         let own = user.queues.get(&owner.network).map_or(0, VecDeque::len);

@@ -20,7 +20,7 @@ use crate::rights::{self, Acting, Ids};
 pub(super) struct ProgramRun {
     pub(super) occasion: Occasion,
     pub(super) program: Arc<Program>,
-    /// The user that it runs as; `None` is the server's user.
+    /// The system user that the program runs as; `None`: the server's user.
     pub(super) ids: Option<Arc<Ids>>,
     /// The environment of the program, except for `PATH`.
     pub(super) environment: Vec<(&'static str, OsString)>,
@@ -58,7 +58,7 @@ impl ProgramRun {
         let mut command = Command::new("/proc/self/exe");
         let who = self.ids.as_ref().map_or_else(|| NOBODY_ELSE.to_owned(), |ids| ids.numbers());
         command.arg(LAUNCH).arg(who).arg(&self.program.path).args(&self.program.args);
-        // the program gets nothing of the server's own environment
+        // the program does not inherit the server's environment
         command.env_clear().env("PATH", PATH);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir("/").process_group(0);
@@ -67,7 +67,7 @@ impl ProgramRun {
         Ok((command.spawn()?, reader))
     }
 
-    /// Logs what the program prints until it ends. Ends it if it is late.
+    /// Logs what the program prints until it ends. Ends it if it runs for too long.
     fn attend(
         &self,
         key: &str,
@@ -76,7 +76,7 @@ impl ProgramRun {
         is_late: impl Fn() -> bool,
     ) -> io::Result<ExitStatus> {
         let mut output = Output::new(key, child.id(), output);
-        // when the program was asked to end; it may take its time to obey
+        // when the program was asked to end
         let mut asked: Option<Instant> = None;
         loop {
             output.take(LOOK);
@@ -88,7 +88,7 @@ impl ProgramRun {
                 if asked.is_some() {
                     self.signal(&child, Signal::KILL);
                 }
-                // a process that it left behind in the background may hold the pipe open
+                // a background process that the program has left may hold the pipe open
                 output.take(Duration::ZERO);
                 output.end();
                 return Ok(status);
@@ -108,18 +108,18 @@ impl ProgramRun {
         }
     }
 
-    /// Whether the program, or anything that it has started, still runs.
+    /// Whether the program or a process that it has started still runs.
     fn lives(&self, child: &Child) -> bool {
         let _acting = self.act();
         let test = |group| test_kill_process_group(group) != Err(Errno::SRCH);
         group(child).is_some_and(test)
     }
 
-    /// Sends a signal to the program and to all that it has started.
+    /// Sends a signal to the program and to all processes that it has started.
     fn signal(&self, child: &Child, signal: Signal) {
         let _acting = self.act();
         if let Some(group) = group(child) {
-            // it may have ended by itself
+            // this fails if the program has ended by itself
             let _ = kill_process_group(group, signal);
         }
     }

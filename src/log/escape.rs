@@ -1,18 +1,18 @@
 //! Escaping text that strangers have chosen, for example names of files and users, so that it
 //! can neither forge a line of the log nor control the terminal that shows it.
 //!
-//! Only this file decides which letters are escaped. Text and JSON escape exactly the same
+//! Only this file decides which characters are escaped. Text and JSON escape exactly the same
 //! ones, and differ only in how they spell them.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::path::Path;
 
-/// How an escaped letter is spelled.
+/// How an escaped character is spelled.
 type Spelling = fn(char, &mut dyn Write) -> fmt::Result;
 
 /// Returns bytes in a form that is safe in a line of the log: control characters, `"`, `\`,
-/// letters that are invisible or change the direction of text, and bytes that are not UTF-8 are
-/// escaped.
+/// characters that are invisible or change the direction of text, and bytes that are not UTF-8
+/// are escaped.
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
     Escaped(bytes)
 }
@@ -22,8 +22,8 @@ pub fn path(path: &Path) -> impl Display + '_ {
     QuotedPath(path)
 }
 
-/// Whether a letter is invisible or changes the direction of the text around it. Terminals do
-/// not show such letters, and some obey them.
+/// Whether a character is invisible or changes the direction of the text around it. Terminals
+/// do not show such characters, and some obey them.
 fn is_unseen(letter: char) -> bool {
     matches!(
         letter,
@@ -33,13 +33,14 @@ fn is_unseen(letter: char) -> bool {
     )
 }
 
-/// Whether a letter is escaped wherever text from strangers is printed: control characters,
-/// what [`is_unseen`] names, and what some programs take for the end of a line.
+/// Whether a character is escaped wherever text from strangers is printed: control characters,
+/// characters for which [`is_unseen`] is true, and characters that some programs take for the
+/// end of a line.
 fn is_odd(letter: char) -> bool {
     letter.is_control() || is_unseen(letter) || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
-/// Writes text that stands between quotes: quotes and backslashes are escaped as well.
+/// Writes text that is to be put between quotes: quotes and backslashes are escaped as well.
 fn write_quoted(out: &mut dyn Write, text: &str, spelling: Spelling) -> fmt::Result {
     text.chars().try_for_each(|letter| match letter {
         '"' | '\\' => write!(out, "\\{letter}"),
@@ -48,7 +49,7 @@ fn write_quoted(out: &mut dyn Write, text: &str, spelling: Spelling) -> fmt::Res
     })
 }
 
-/// Spells a letter as the log does for people: `\x1b` or `\u{202e}`.
+/// Spells a character as the log does for people: `\x1b` or `\u{202e}`.
 fn for_people(letter: char, out: &mut dyn Write) -> fmt::Result {
     if letter.is_ascii_control() {
         return write!(out, "\\x{:02x}", u32::from(letter));
@@ -56,7 +57,8 @@ fn for_people(letter: char, out: &mut dyn Write) -> fmt::Result {
     write!(out, "{}", letter.escape_unicode())
 }
 
-/// Spells a letter as JSON does: `\u202e`, and two such numbers for a letter beyond U+FFFF.
+/// Spells a character as JSON does: `\u202e`, and two such numbers for a character beyond
+/// U+FFFF.
 fn for_json(letter: char, out: &mut dyn Write) -> fmt::Result {
     letter.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
 }
@@ -94,13 +96,14 @@ impl Display for JsonString<'_> {
     }
 }
 
-/// Prints a value as one line of JSON in which every letter that [`escaped`] escapes is
+/// Prints a value as one line of JSON in which every character that [`escaped`] escapes is
 /// escaped.
 pub fn json(value: &serde_json::Value) -> String {
     tame(&value.to_string())
 }
 
-/// Escapes the odd letters of a text that is JSON already. They occur in its strings only.
+/// Escapes the characters for which [`is_odd`] is true in a text that is JSON already. They
+/// occur in its strings only.
 fn tame(text: &str) -> String {
     let mut tame = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,8 +1,8 @@
-//! The events of sessions, and all that the log says of each.
+//! The events of sessions, and everything that the log says about each.
 //!
-//! One `match` says what an event is called, how important it is, which members it has in JSON
-//! and how it reads as text: a new event is a variant of [`Event`] and an arm of
-//! [`Event::account`]. The writers know accounts only.
+//! One `match`, in [`Event::account`], gives the name of each event, its level, its members in
+//! JSON and its text. A new event needs a variant of [`Event`] and an arm of that `match`. The
+//! code that writes lines knows accounts only.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -13,10 +13,11 @@ use log::Level;
 
 use super::way::Way;
 
-/// The log target of events. It tells the writer of a line that the record is an event.
+/// The log target of events. The code that writes a line recognises the record of an event by
+/// it.
 pub(super) const TARGET: &str = module_path!();
 
-/// Something that happened in a session and that the log has a line about.
+/// An event of a session, which the log has a line about.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A client has connected.
@@ -26,7 +27,8 @@ pub enum Event<'a> {
     /// The control connection is protected by TLS: the version and cipher, and the subject of
     /// the client's certificate if it sent one.
     Secured(&'a str, Option<&'a str>),
-    /// The first protected data connection: whether it resumed the TLS session.
+    /// The first protected data connection was made. The value says whether it resumed the TLS
+    /// session.
     DataSecured(bool),
     /// A data connection did not resume the TLS session, although earlier ones did.
     ResumptionStopped,
@@ -44,8 +46,8 @@ pub enum Event<'a> {
     Renamed(&'a Path, &'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
-    /// An address or network was banned: for how many seconds (`None`: until the ban is lifted
-    /// by hand), after how many failures, and what the last failure was.
+    /// An address or network was banned: the number of seconds (`None`: until the ban is lifted
+    /// by hand), the number of failures, and the last failure.
     Banned(&'a str, Option<u64>, usize, &'a str),
     /// A remark for the administrator.
     Note(&'a str),
@@ -81,27 +83,27 @@ pub struct Who<'a> {
     pub user: Option<&'a str>,
 }
 
-/// All that the log says of one event.
+/// Everything that the log says about one event.
 #[derive(Debug)]
 pub(super) struct Account<'a> {
     /// How important the event is.
     pub(super) level: Level,
     /// The name of the event, which is the member `event` in JSON.
     pub(super) name: &'static str,
-    /// The word under which the status page lists the event, if it lists it.
+    /// The kind of the event on the status page; `None` if the page does not show it.
     pub(super) recent: Option<&'static str>,
-    /// What happened, in the order in which both forms of the log tell it.
+    /// The parts of the line, in the order in which text and JSON have them.
     pub(super) parts: Vec<Part<'a>>,
 }
 
 /// A part of an account.
 #[derive(Debug)]
 pub(super) enum Part<'a> {
-    /// Words of our own, which only the text has.
+    /// Fixed words, which are in the text only.
     Words(Cow<'static, str>),
-    /// A value that the text has, and that is a member of this name in JSON.
+    /// A value that is in the text, and in JSON as a member of this name.
     Member(&'static str, Value<'a>),
-    /// A member that only JSON has.
+    /// A member that is in JSON only.
     JsonMember(&'static str, Value<'a>),
 }
 
@@ -124,12 +126,12 @@ pub(super) enum Value<'a> {
 }
 
 impl Event<'_> {
-    /// Whether the log has lines of this event's level.
+    /// Whether the log writes events of this level.
     pub fn is_heard(&self) -> bool {
         self.account().is_heard()
     }
 
-    /// Returns all that the log says of the event.
+    /// Returns everything that the log says about the event.
     #[expect(clippy::too_many_lines, reason = "a flat match, with a few lines for each event")]
     pub(super) fn account(&self) -> Account<'_> {
         match *self {
@@ -239,7 +241,7 @@ fn warn<'a>(name: &'static str) -> Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    /// Whether the log has lines of this level.
+    /// Whether the log writes lines of this level.
     pub(super) fn is_heard(&self) -> bool {
         log::log_enabled!(target: TARGET, self.level)
     }

@@ -10,8 +10,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::rights::{self, Held, Ids};
 
-/// Whether a file does not end with the end of a line, because a full disk or a crash cut the
-/// last line short.
+/// Whether the last line of a file is incomplete, because a full disk or a crash has cut it
+/// short.
 pub(super) fn ends_in_half_a_line(path: &Path) -> bool {
     let last = || {
         let file = rights::as_server(|| rights::open(path)).and_then(|opened| opened)?;

@@ -37,8 +37,8 @@ fn write_member(f: &mut Formatter<'_>, key: &str, value: Value<'_>) -> fmt::Resu
     }
 }
 
-/// Writes bytes that need not be UTF-8 as text. If they are not UTF-8, a second member, whose
-/// name ends in `_hex`, has them as hexadecimal digits.
+/// Writes a member for bytes that may not be UTF-8, as text. If they are not UTF-8, adds a
+/// second member, whose name ends in `_hex`, with the bytes as hexadecimal digits.
 fn write_bytes(f: &mut Formatter<'_>, key: &str, bytes: &[u8]) -> fmt::Result {
     write!(f, ",\"{key}\":{}", JsonString(&String::from_utf8_lossy(bytes)))?;
     if std::str::from_utf8(bytes).is_ok() {

@@ -22,14 +22,14 @@ pub enum Form {
     Json,
 }
 
-/// What the reader of the log expects before each line.
+/// What is written before each line, as the reader of the log expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// Nothing.
+    /// Nothing is written.
     None,
-    /// The level as a number. The journal adds the time by itself.
+    /// The level as a number. systemd's journal adds the time itself.
     Journal,
-    /// The level, the time and the program.
+    /// The level, the time and the name of the program.
     Syslog,
 }
 

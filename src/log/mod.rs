@@ -87,9 +87,9 @@ pub fn start(
     Ok(())
 }
 
-/// Tries again to write what could not be written before. This must be called once a second.
-/// Problems with the file of the log or of the transfer log are logged. A problem with the
-/// log's own file is written to standard error as well.
+/// Tries again to write lines that could not be written before. This must be called once a
+/// second. Problems with the file of the log or of the transfer log are logged. A problem with
+/// the log's own file is written to standard error as well.
 pub fn retry() {
     let log_file = LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for sink in sink::retry() {
@@ -115,7 +115,7 @@ pub enum Destination<'a> {
     Journal,
     /// The system's log, at this socket; `None` is `/dev/log`.
     Syslog(Option<&'a Path>),
-    /// A file. It is opened again when it was moved away. A new file belongs to this user.
+    /// A file. It is opened again if it was moved away. A new file belongs to this user.
     File(&'a Path, Option<&'a Ids>),
     /// Any other writer. It gets each line in one call.
     Writer(Box<dyn Write + Send>),

@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use super::event::{Event, Who};
 use super::text::Story;
 
-/// Maximum number of events kept of users, and also of clients that have not logged in. The two
-/// are kept apart so that strangers cannot push out the events of users.
+/// Maximum number of events that are kept of users, and as many of clients that have not logged
+/// in. The two are kept apart so that strangers cannot push out the events of users.
 const MOST: usize = 25;
 
-/// Maximum number of letters kept of a text.
+/// Maximum length of a kept text, in characters.
 const LONGEST: usize = 400;
 
 /// An event that is kept for the status page.

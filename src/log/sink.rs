@@ -29,12 +29,12 @@ pub(super) struct Sink {
 /// The open file of a sink, and the lines that wait for it.
 #[derive(Debug)]
 struct Outlet {
-    /// The name under which the file is looked for. `None` for what was open at the start, such
-    /// as standard error: its name is not checked.
+    /// The path at which the file is checked for. `None` for a file that was open at the start,
+    /// such as standard error, whose path is not checked.
     path: Option<PathBuf>,
     to: File,
     medium: Medium,
-    /// When the file was last looked for under its name.
+    /// When the path of the file was last checked.
     looked: Instant,
     /// Whether the file ends in an incomplete line that cannot be completed.
     torn: bool,
@@ -42,21 +42,22 @@ struct Outlet {
     waiting: VecDeque<Vec<u8>>,
     /// Number of bytes in `waiting`.
     size: usize,
-    /// How many bytes of the first waiting line are written, and the length of the file after
-    /// them.
+    /// If the first waiting line is partly written: the number of written bytes, and the length
+    /// of the file after them.
     part: Option<(usize, u64)>,
     /// Number of lines that were dropped because the queue was full.
     lost: u64,
-    /// Whether the last attempt to write failed. A failing file was then complained of, and
-    /// further lines do not wait for a stalled reader.
+    /// Whether the last attempt to write failed. While it is set, no further failure is
+    /// reported, and no line waits for a stalled reader.
     blocked: bool,
-    /// Whether the file could not be opened again under its name. This was then complained of.
+    /// Whether the file could not be opened again at its path. While it is set, this is not
+    /// reported again.
     missing: bool,
     /// Messages about this sink that are not logged yet.
     complaints: Vec<String>,
 }
 
-/// What lines are written to.
+/// Kind of file that lines are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Medium {
     /// A regular file.
@@ -72,7 +73,7 @@ impl Medium {
     }
 }
 
-/// Time between two looks for a file under its name.
+/// Time between two checks of the path of a file.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Maximum time that a write waits for a stalled reader.
@@ -255,7 +256,7 @@ impl Outlet {
         Ok(())
     }
 
-    /// Writes as many bytes as there is room for, and returns their number.
+    /// Writes as many of the bytes as there is room for, and returns their number.
     fn some(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.medium == Medium::File {
             return self.to.write(bytes);

@@ -12,7 +12,7 @@ pub fn stamp(at: SystemTime) -> String {
     Stamp(here).to_string()
 }
 
-/// Returns the local time, or that of UTC if the system does not tell the local one.
+/// Returns the local time, or the time in UTC if the local one is unknown.
 pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc())
 }

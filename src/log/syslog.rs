@@ -1,4 +1,4 @@
-//! Sending the log to the system's log, in datagrams such as the C library sends.
+//! Sending the log to the system's log, in datagrams like those of the C library.
 //!
 //! They have the form of RFC 3164 without a host name, which every reader of `/dev/log`
 //! accepts. The server never waits for the system's log: a line that it does not accept at once
@@ -31,7 +31,7 @@ pub(super) fn severity(level: Level) -> u8 {
     }
 }
 
-/// The level, the time and the program, as they are written before a message.
+/// The level, the time and the name of the program, as they are written before a message.
 pub(super) struct Head(pub(super) Level, pub(super) OffsetDateTime);
 
 impl fmt::Display for Head {
@@ -48,7 +48,8 @@ impl fmt::Display for Head {
 pub(super) struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    /// Whether lines are written to standard error instead. A message there has said so.
+    /// Whether lines are written to standard error instead. While this is set, the reason is
+    /// not written again.
     astray: bool,
     /// Standard error, for lines that cannot be sent.
     stderr: Option<Arc<Sink>>,
@@ -76,7 +77,8 @@ impl Syslog {
         Ok(())
     }
 
-    /// Writes a line to standard error that could not be sent, and says why if it is the first.
+    /// Writes a line that could not be sent to standard error. Before the first of these lines,
+    /// writes the reason.
     fn lament(&mut self, line: &[u8], why: &io::Error) -> io::Result<()> {
         let mut text = Vec::new();
         if !std::mem::replace(&mut self.astray, true) {

@@ -8,7 +8,7 @@ use super::event::{Account, Part, Value, Who};
 /// A line about an event, without the time and the level before it.
 pub(super) struct TextLine<'a>(pub(super) Who<'a>, pub(super) &'a Account<'a>);
 
-/// A line about an event, without the client and the user either.
+/// A line about an event, without the time, the level, the client and the user.
 pub(super) struct Story<'a>(pub(super) &'a Account<'a>);
 
 impl Display for TextLine<'_> {

@@ -1,6 +1,6 @@
 //! The direction of a transfer.
 
-/// Which way the bytes of a file go.
+/// Direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From the client to the server: an upload.
@@ -10,7 +10,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// The word for programs: `upload` or `download`.
+    /// Returns the word for programs: `upload` or `download`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Up => "upload",
@@ -18,7 +18,7 @@ impl Way {
         }
     }
 
-    /// The letter in a transfer log: `i` (incoming) or `o` (outgoing).
+    /// Returns the letter in a transfer log: `i` (incoming) or `o` (outgoing).
     pub(super) const fn letter(self) -> char {
         match self {
             Self::Up => 'i',

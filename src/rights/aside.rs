@@ -1,36 +1,38 @@
 //! Lookups by the C library, on a thread apart from those that serve clients.
 //!
 //! The C library looks up names of users and hosts in files of `/etc`, which may be replaced
-//! while the server runs, and loads modules for it when it needs them. A sandbox allows a file
-//! and not another one that replaces it, so a thread that does lookups must be allowed to read
-//! all of `/etc`. The threads that serve clients are not: they hand their lookups to a thread
-//! with a sandbox of its own, which may only read.
+//! while the server runs, and loads modules for it when it needs them. A sandbox that allows a
+//! file does not allow a new file that replaces it, so a thread that does lookups must be
+//! allowed to read all of `/etc`. The threads that serve clients are not: they hand their
+//! lookups to a thread with a sandbox of its own, which may only read.
 
 use std::io::{Error, Result};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// A lookup that is handed to another thread.
+/// A lookup that is passed to another thread.
 pub type Lookup = Box<dyn FnOnce() + Send>;
 
 /// The queue of the thread that does lookups. Until it is set, each thread does its own.
 static ASIDE: OnceLock<SyncSender<Lookup>> = OnceLock::new();
 
-/// Maximum number of lookups in the queue. A thread that asks waits for its answer in any case.
+/// Maximum number of lookups in the queue. A thread with a lookup waits for the result in any
+/// case.
 const WAITING: usize = 64;
 
-/// Returns the queue of lookups. From now on its receiver does them for all threads.
+/// Returns the queue of lookups. From now on, the thread that receives them must do all
+/// lookups.
 ///
 /// # Errors
 ///
 /// When the queue was taken before.
 pub fn take_lookups() -> Result<Receiver<Lookup>> {
     let (give, take) = sync_channel(WAITING);
-    ASIDE.set(give).map_err(|_| Error::other("lookups are done elsewhere already"))?;
+    ASIDE.set(give).map_err(|_| Error::other("another thread does lookups already"))?;
     Ok(take)
 }
 
-/// Does a lookup on the thread that does them, and waits for the result. Returns `None` if that
+/// Does a lookup on the thread for lookups, and waits for the result. Returns `None` if that
 /// thread has ended.
 pub fn look_up<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let Some(aside) = ASIDE.get() else { return Some(work()) };

@@ -15,7 +15,7 @@ use super::ids::Ids;
 use super::thread::act_as;
 use super::walk::{Target, Trust, Walk};
 
-/// Makes a directory that only its owner `to` can read, and those above it, unless it exists.
+/// Makes a directory, and those above it, unless it exists. Only its owner `to` can read it.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ fn make_as_root(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     for _ in 0..TRIES {
         match make_folders(&path, to) {
-            // another process has made it since this one looked, so the walk starts again
+            // another process has made the directory in the meantime, so the walk starts again
             Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => {}
             done => return done,
         }
@@ -49,7 +49,7 @@ fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
     let make = |folder: &OwnedFd, name: &OsStr, trust: Trust| {
         let mode = Mode::from_raw_mode(0o700);
         if trust == Trust::Foreign && to.is_some() {
-            // the user makes the directory itself where it may
+            // the directory is made with the user's own rights if they suffice
             let _acting = act_as(to)?;
             match mkdirat(folder, name, mode) {
                 Err(Errno::ACCESS | Errno::PERM) => {}
@@ -61,7 +61,9 @@ fn make_folders(path: &Path, to: Option<&Ids>) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fresh = openat(folder, name, flags, Mode::empty())?;
         if fstat(&fresh)?.st_uid != 0 {
-            return Err(io::Error::other("another user has made it meanwhile"));
+            return Err(io::Error::other(
+                "another user has made the directory in the meantime",
+            ));
         }
         let (user, group) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
         Ok(fchown(&fresh, Some(user), Some(group))?)

@@ -1,5 +1,5 @@
-//! Reaching the server's own files as root, by way of directories that are held open and
-//! without following a link that another user could have planted.
+//! Opening the server's own files as root: directories on the path are held open, and links
+//! that another user could have planted are not followed.
 //!
 //! Root follows a link only in a directory that nobody else may change. Below the first
 //! directory that others may change, root follows no link, opens plain files only, and refuses
@@ -24,8 +24,8 @@ use super::ids::Ids;
 use super::sandbox::is_in_sandbox;
 use super::walk::{FOLDER, Found, Target, Trust, Walk};
 
-/// A name in a directory that is held open. It stays a name in that directory, whatever other
-/// processes rename.
+/// A name in a directory that is held open. It stays a name in that directory even if other
+/// processes rename the directory.
 #[derive(Debug)]
 pub struct Held {
     folder: OwnedFd,
@@ -53,19 +53,19 @@ impl Held {
         Ok(Self { folder: held, name, at: folder.to_owned(), target: Target::Any })
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn folder(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }
 
-    /// Returns a path to the file, for functions that accept only paths. It is good as long as
+    /// Returns a path to the file, for functions that accept only paths. It is valid as long as
     /// this value lives.
     pub fn path(&self) -> PathBuf {
         self.folder_path().join(&self.name)
     }
 
-    /// Returns a path to the directory. If others may rename the directory, the path leads by
-    /// way of its file descriptor, and is good as long as this value lives.
+    /// Returns a path to the directory. If others may rename the directory, the path is that of
+    /// its file descriptor in `/proc`, and is valid as long as this value lives.
     pub fn folder_path(&self) -> PathBuf {
         match self.target {
             Target::Any | Target::Own | Target::Descriptor => self.at.clone(),
@@ -84,7 +84,7 @@ impl Held {
         Ok(Self { folder, name, at, target: self.target })
     }
 
-    /// Opens the directory itself for reading, as locking it requires.
+    /// Opens the directory itself for reading, for example to lock it.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Held {
         Ok(renameat(&self.folder, &self.name, &other.folder, &other.name)?)
     }
 
-    /// Gives the file or directory to that user. A link is not followed.
+    /// Gives the file or directory to a user. Does not follow a link.
     ///
     /// # Errors
     ///
@@ -193,10 +193,10 @@ impl Held {
         self.at.display().to_string()
     }
 
-    /// Adds what the system does not say: that a link is in the way, or that the sandbox
+    /// Explains an error of opening the file: adds that the name is a link, or that the sandbox
     /// forbids it.
     fn explain(&self, why: Errno, flags: OFlags) -> io::Error {
-        // the walk found no link here, so it was planted since
+        // the walk found no link here, so the link was planted later
         if why == Errno::LOOP && self.target != Target::Any {
             return io::Error::other(format!("is a link in {}", self.folder_name()));
         }
@@ -215,8 +215,8 @@ impl Held {
         why.into()
     }
 
-    /// Whether only the sandbox forbids opening the file: access(2) ignores the sandbox, and
-    /// says that the user may.
+    /// Whether only the sandbox forbids opening the file. access(2) ignores the sandbox, so it
+    /// still reports that the user may open the file.
     fn is_hidden_by_sandbox(&self, flags: OFlags) -> bool {
         if !is_in_sandbox() {
             return false;
@@ -242,7 +242,7 @@ impl From<Found> for Held {
     }
 }
 
-/// Fails where a walk meets a directory that does not exist.
+/// Fails when a walk finds that a directory does not exist.
 fn no_folder(_: &OwnedFd, _: &OsStr, _: Trust) -> io::Result<()> {
     Err(io::ErrorKind::NotFound.into())
 }
@@ -256,7 +256,7 @@ fn refused(stat: &Stat, user: Option<&Ids>) -> Option<&'static str> {
     (stat.st_nlink > 1 && !is_user_s).then_some("has a second name (a hard link)")
 }
 
-/// Reads a whole file of the server's own.
+/// Reads a whole file that belongs to the server itself.
 ///
 /// # Errors
 ///
@@ -267,7 +267,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file of the server's own for reading. Opening a FIFO does not block; it is an error.
+/// Opens a file that belongs to the server itself for reading. For a FIFO this fails without
+/// blocking.
 ///
 /// # Errors
 ///
@@ -281,8 +282,9 @@ pub fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(if meta.is_dir() { "is a directory" } else { "is not a file" }))
 }
 
-/// Checks whether root would follow a path of the settings to its end, for a server that
-/// becomes `user`. If this process is not root, it takes what it cannot see to be good.
+/// Checks whether root would follow all links on a path of the settings, for a server that
+/// becomes `user`. If this process is not root, directories that it cannot read are assumed to
+/// be good.
 ///
 /// # Errors
 ///

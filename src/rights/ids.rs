@@ -50,7 +50,7 @@ impl Ids {
             (None, Some(number)) => (number, None),
             (None, None) => return Err("is not a user of this system".to_owned()),
         };
-        let gid = gid.or(own).ok_or_else(|| "has no group of its own; name one".to_owned())?;
+        let gid = gid.or(own).ok_or_else(|| "has no primary group; name a group".to_owned())?;
         if uid == 0 {
             return Err("is root; expected a user with fewer rights".to_owned());
         }
@@ -71,7 +71,7 @@ impl Ids {
         format!("{}:{}:{}", self.uid, self.gid, groups.join(","))
     }
 
-    /// Reads the text that [`Ids::numbers`] makes. The user need not have a name.
+    /// Parses the text that [`Ids::numbers`] makes. The user need not have a name.
     pub fn from_numbers(text: &str) -> Option<Self> {
         let mut words = text.split(':');
         let (uid, gid, groups) = (words.next()?, words.next()?, words.next()?);
@@ -116,7 +116,7 @@ pub fn group(name: &str) -> Result<u32, String> {
     found.ok_or_else(|| "is not a group of this system".to_owned())
 }
 
-/// Reads a number of digits only. The highest one stands for no user or group, and is refused.
+/// Parses a number of digits only. Refuses the highest number, which means no user or group.
 fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|&number| digits && number != u32::MAX)
@@ -154,7 +154,7 @@ mod tests {
     fn a_number_without_a_name_takes_a_group() {
         let free = (60_000..65_000).find(|&uid| User::from_uid(Uid::from_raw(uid)) == Ok(None));
         let text = free.unwrap().to_string();
-        assert_eq!(Ids::of(&text, None).unwrap_err(), "has no group of its own; name one");
+        assert_eq!(Ids::of(&text, None).unwrap_err(), "has no primary group; name a group");
         let ids = Ids::of(&text, Some(7)).unwrap();
         assert_eq!((ids.uid, ids.gid, &ids.groups[..]), (free.unwrap(), 7, &[7][..]));
     }

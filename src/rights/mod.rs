@@ -1,4 +1,4 @@
-//! The system user that the process is, and how much of root's power it keeps.
+//! The system user that the process runs as, and the rights of root that it keeps.
 //!
 //! Only this room changes user and group numbers and capabilities, puts the process into a
 //! sandbox, looks up users of the system, and decides which links root follows to the server's

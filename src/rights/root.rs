@@ -1,4 +1,4 @@
-//! The part of root's power that the server keeps, and giving up the rest.
+//! Giving up the rights of root, except for the capabilities that the server needs.
 
 use std::io;
 
@@ -35,7 +35,7 @@ impl Keep {
     }
 }
 
-/// Checks whether this process could become that user, or is that user already.
+/// Checks whether this process could become a user, or is that user already.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn may_become(ids: &Ids) -> Result<(), String> {
         return Ok(());
     }
     let me = geteuid().as_raw();
-    Err(format!("requires a start as root, and this process is uid {me}"))
+    Err(format!("requires a start as root, but this process has uid {me}"))
 }
 
 /// Whether the server that becomes `user` is started as root, as far as this process can tell:
@@ -60,9 +60,9 @@ pub fn is_root() -> bool {
         .is_ok_and(|now| [now.real, now.effective, now.saved].iter().any(|id| id.is_root()))
 }
 
-/// Makes the process that user for good. Only the capabilities in `keep` remain; they are not
-/// effective until they are raised where they are needed. This must be called before other
-/// threads start, because each thread has capabilities of its own.
+/// Makes the process become a user for good. Only the capabilities in `keep` remain; they have
+/// no effect until they are raised. This must be called before other threads start, because
+/// each thread has capabilities of its own.
 ///
 /// # Errors
 ///
@@ -104,8 +104,8 @@ pub fn give_up(ids: &Ids, keep: Keep) -> io::Result<()> {
 const FILES: CapabilitySet =
     CapabilitySet::CHOWN.union(CapabilitySet::DAC_OVERRIDE).union(CapabilitySet::FOWNER);
 
-/// Gives up the capabilities that a server which stays root does not need, for good, and
-/// returns the names of the others. If there are `programs` of hooks, they still run with all
+/// Gives up, for good, the capabilities that a server which stays root does not need. Returns
+/// the names of those that remain. With `programs`, hook programs still run with all
 /// capabilities. This must be called before other threads start, because each thread has
 /// capabilities of its own.
 ///
@@ -128,7 +128,7 @@ pub fn shed(keep: Keep, programs: bool) -> io::Result<Vec<String>> {
     Ok(left.iter_names().map(|(name, _)| format!("CAP_{name}")).collect())
 }
 
-/// Whether the real, effective and saved numbers of the process are those of the user.
+/// Whether the real, effective and saved ids of the process are those of the user.
 fn is(ids: &Ids) -> bool {
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     getresuid().is_ok_and(|now| [now.real, now.effective, now.saved] == [uid; 3])

@@ -25,7 +25,7 @@ pub enum Reach {
     Read,
     /// Everything but starting programs.
     Change,
-    /// Removing empty directories.
+    /// Removing directories that are empty.
     Tidy,
     /// Reading, and starting programs.
     Run,
@@ -37,8 +37,7 @@ pub struct Sandbox {
     admitted: Admitted,
 }
 
-/// The files and directories that a sandbox allows, for telling later whether it allows another
-/// one.
+/// The files and directories that a sandbox allows. They show later whether it allows a path.
 #[derive(Debug, Default)]
 struct Admitted {
     changes: HashSet<FileId>,
@@ -63,7 +62,7 @@ static INSIDE: OnceLock<Admitted> = OnceLock::new();
 /// Set when a single thread has entered a sandbox of its own.
 static ASIDE: OnceLock<()> = OnceLock::new();
 
-/// The oldest version of Landlock that will do. Earlier ones allow no rename between
+/// The oldest version of Landlock that is sufficient. Earlier ones allow no rename between
 /// directories.
 const LEAST: ABI = ABI::V2;
 
@@ -78,7 +77,7 @@ impl Sandbox {
     ///
     /// When the kernel has no Landlock, or one that is too old.
     pub fn new() -> Result<Self, String> {
-        // the crate asks the kernel here, and hides the reason of a refusal
+        // the crate asks the kernel here, and hides why the kernel refuses
         Errno::clear();
         let rules = Ruleset::default();
         let errno = Errno::last();
@@ -93,7 +92,7 @@ impl Sandbox {
         Ok(Self { rules, admitted: Admitted::default() })
     }
 
-    /// Allows the file or directory that is at `path` now. What replaces it later is not
+    /// Allows the file or directory that is at `path` now. A file that replaces it later is not
     /// allowed.
     ///
     /// # Errors
@@ -129,7 +128,7 @@ impl Sandbox {
         Ok(enforced)
     }
 
-    /// Puts this thread into the sandbox, for a thread that has one apart from the server's.
+    /// Puts this thread into the sandbox, for a thread whose sandbox is not that of the server.
     ///
     /// # Errors
     ///
@@ -159,7 +158,8 @@ pub fn is_in_sandbox() -> bool {
 }
 
 /// Whether the sandbox allows changing files below a directory. This depends on where the path
-/// leads now: a directory that was mounted or made there since the start is not allowed.
+/// leads now: a directory that was mounted or made there after the server started is not
+/// allowed.
 pub fn may_change_in_sandbox(folder: &Path) -> bool {
     INSIDE.get().is_none_or(|admitted| lies_in(folder, &admitted.changes))
 }
@@ -175,7 +175,7 @@ pub fn may_start_in_sandbox(program: &Path) -> bool {
     INSIDE.get().is_none_or(|admitted| lies_in(program, &admitted.runs))
 }
 
-/// Whether a path leads to one of these files and directories, or below one.
+/// Whether a path leads to one of these files and directories, or to something below one.
 fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
     let is_it = |path: &Path| {
         metadata(path).is_ok_and(|meta| those.contains(&(meta.dev(), meta.ino())))
@@ -185,7 +185,7 @@ fn lies_in(path: &Path, those: &HashSet<FileId>) -> bool {
     }
     match std::fs::canonicalize(path) {
         Ok(real) => real.ancestors().any(is_it),
-        // using the path will fail with its reason
+        // the caller gets the reason when it uses the path
         Err(_) => true,
     }
 }
@@ -213,8 +213,8 @@ fn unavailable(errno: Errno) -> String {
     why.to_owned()
 }
 
-/// Returns why the crate failed: by the system's error if there is one, or else in its own
-/// words.
+/// Returns why the crate failed: the error of the system if there is one, or else the crate's
+/// own message.
 fn explained(why: &(dyn Error + 'static)) -> String {
     let mut cause = Some(why);
     while let Some(one) = cause {

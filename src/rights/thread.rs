@@ -43,8 +43,7 @@ pub struct Acting {
     here: PhantomData<*const ()>,
 }
 
-/// Declares the present identity of this thread to be the one that all threads of the server
-/// have.
+/// Records the present identity of this thread as the one that all threads of the server have.
 ///
 /// # Errors
 ///
@@ -64,12 +63,12 @@ pub fn can_act() -> bool {
     capabilities(None).is_ok_and(|sets| sets.permitted.contains(SWITCH))
 }
 
-/// Makes this thread act as that user until the returned value is dropped. With `None`, it
+/// Makes this thread act as a user until the returned value is dropped. With `None`, only
 /// checks that the thread acts as no other user.
 ///
 /// # Errors
 ///
-/// When the system refuses. The thread has its former identity then, or [`is_settled`] is
+/// When the system refuses. The thread then has its former identity, or [`is_settled`] returns
 /// false.
 pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
     let Some(ids) = ids else {
@@ -123,8 +122,8 @@ impl Identity {
         Ok(acting)
     }
 
-    /// Gives this thread this identity: groups first, the user last. Fails if it does not have
-    /// it then.
+    /// Gives this thread this identity: groups first, the user last. Fails if the thread does
+    /// not have it afterwards.
     fn set(&self) -> io::Result<()> {
         let before = capabilities(None)?;
         let able = before.effective | (SWITCH & before.permitted);
@@ -152,7 +151,7 @@ fn sorted(mut groups: Vec<Gid>) -> Vec<Gid> {
 
 impl Drop for Acting {
     fn drop(&mut self) {
-        // `is_settled` is false then, and the thread serves no other client
+        // `is_settled` now returns false, and the thread serves no other client
         if let Err(why) = self.back.set() {
             log::error!("a thread cannot change back from uid {}: {why}", geteuid().as_raw());
         }

@@ -1,4 +1,4 @@
-//! The walk from the root of the file system to a file of the server's own, as root does it.
+//! The walk from the root of the file system to a file of the server itself, as root does it.
 //!
 //! Root follows a link only in a directory that nobody else may change.
 
@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// The name that a walk ends at, in its directory, which is held open.
+/// The name at the end of a walk, with its directory, which is held open.
 pub(super) struct Found {
     pub(super) folder: OwnedFd,
     pub(super) name: OsString,
@@ -24,7 +24,7 @@ pub(super) struct Found {
     pub(super) target: Target,
 }
 
-/// What a name may be or lead to.
+/// What may be at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// Anything, links included: this process is not root.
@@ -42,7 +42,7 @@ pub(super) enum Target {
 pub(super) enum Trust {
     /// Root only.
     Own,
-    /// Everybody may add names, and nobody may replace those of other users, as in `/tmp`.
+    /// All users may add names, but may not replace those of other users, as in `/tmp`.
     Sticky,
     /// Users other than root.
     Foreign,
@@ -132,7 +132,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Puts the names that a link leads over before the rest of the path.
+    /// Puts the names in the text of a link before the rest of the path.
     fn follow(&mut self, name: &OsStr) -> io::Result<()> {
         let at = self.at.display();
         if self.trust != Trust::Own {
@@ -158,7 +158,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns who besides root may change the directory, for a message.
+    /// Returns the user or group besides root that may change the directory, for a message.
     fn who(&self) -> io::Result<String> {
         let stat = fstat(&self.folder)?;
         let mode = stat.st_mode;

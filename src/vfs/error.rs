@@ -5,10 +5,10 @@ use std::io;
 
 use rustix::io::Errno;
 
-/// Callback of actions that may take long. It is called now and then, and returns whether to go on.
+/// Callback that a long file action calls now and then. It returns whether to continue.
 pub type Heed<'a> = dyn FnMut() -> bool + 'a;
 
-/// Why a file action failed. Which reply follows is for others to decide.
+/// Why a file action failed. It does not say which reply the client gets.
 #[derive(Debug)]
 pub enum FsError {
     /// No such file or directory.
@@ -37,11 +37,11 @@ pub enum FsError {
     OverQuota(io::Error),
     /// Another upload is changing the file, or has not ended yet.
     Busy,
-    /// An upload cannot begin at the wanted offset. It could at this one.
+    /// The upload cannot begin at the requested offset, only at this one.
     BadOffset(u64),
-    /// Another session of the user goes on with this upload.
+    /// Another session of the user has resumed this upload.
     TakenOver,
-    /// Somebody has removed or replaced the file during the action.
+    /// The file was removed or replaced during the action.
     Replaced,
     /// The name is reserved for parts of uploads.
     Reserved,
@@ -53,7 +53,7 @@ pub enum FsError {
     LosesSetGid,
     /// The process has too many files open.
     TooManyOpen(io::Error),
-    /// Anything else.
+    /// Any other error of the system.
     Other(io::Error),
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for FsError {
         match self {
             Self::NotFound => f.write_str("no such file or directory"),
             Self::Outside => f.write_str("leads out of the user's home"),
-            Self::Confined => f.write_str("it was mounted or made since the start, and so lies outside the sandbox; restart the server"),
+            Self::Confined => f.write_str("it was mounted or made after the server started, so it is outside the sandbox; restart the server"),
             Self::Exists => f.write_str("exists already"),
             Self::NotEmpty => f.write_str("directory is not empty"),
             Self::NotADirectory => f.write_str("not a directory"),

@@ -1,18 +1,18 @@
 //! The virtual file system of a user: everything that is served lies below a home directory.
 //!
 //! Only this room opens served files. Every lookup starts at a directory handle of the home and
-//! is confined by the kernel, so that a symbolic link that is put in place between a check and a
-//! use leads nowhere else.
+//! cannot leave the home, not even by a symbolic link that is created between a check and a
+//! use.
 //!
-//! An upload is written to a hidden part file until it is complete. Clients never see the parts:
-//! to them, their names do not exist.
+//! An upload is written to a hidden part file until it is complete. Clients never see part
+//! files, and cannot use their names.
 //!
-//! The files form storeys, and each uses only those below it:
+//! The modules form storeys; each uses only those below it:
 //!
 //! | Storey | Holds |
 //! | --- | --- |
-//! | `why` | whether the system would refuse an action, and why it has |
-//! | `files` | what one session sees: the tree together with the user's own unfinished uploads |
+//! | `why` | whether the system would refuse an action, and why it refused one |
+//! | `files` | what one session sees: the tree and the user's own unfinished uploads |
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
 //! | `tree` | the confined tree as it is on the disk |

@@ -1,24 +1,25 @@
-//! Virtual paths: the paths that clients see. They are bytes, absolute, and normal by construction.
+//! Virtual paths: the paths that clients see. They are bytes, absolute, and normal by
+//! construction.
 //!
-//! `..` never leads above the root, because it is resolved before anything is looked up. Where a
-//! symbolic link may lead is checked when the path is used.
+//! `..` never leads above the root, because it is resolved before anything is looked up. Where
+//! a symbolic link may lead is checked when the path is used.
 //!
-//! A pathname that ends with `/`, `.` or `..` names a directory. The path keeps a slash for this,
-//! which only lookups see, so that the system refuses `file/` in every action.
+//! A pathname that ends with `/`, `.` or `..` names a directory. The path then keeps a slash at
+//! its end, which only lookups see, so that the system refuses `file/` in every action.
 
 use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A path from the user's root: `/`, or `/a/b` without empty parts, `.` or `..`.
+/// A path that starts at the user's root: `/`, or `/a/b` without empty parts, `.` or `..`.
 #[derive(Clone)]
 pub struct VirtualPath {
     /// The path, with a slash at its end if it must lead to a directory.
     bytes: Vec<u8>,
 }
 
-/// Number of names that are tried for a file that must be new.
+/// Maximum number of names that are tried for a new file.
 const MOST_NUMBERED: u32 = 10_000;
 
 impl VirtualPath {
@@ -27,7 +28,7 @@ impl VirtualPath {
         Self { bytes: vec![b'/'] }
     }
 
-    /// Returns the path that a pathname means to a client whose working directory this is.
+    /// Returns the path that a pathname stands for if this path is the working directory.
     #[must_use]
     pub fn join(&self, pathname: &[u8]) -> Self {
         let mut joined = Vec::new();
@@ -54,7 +55,7 @@ impl VirtualPath {
         Self { bytes: joined }
     }
 
-    /// Returns the path of the directory above; the root's is the root.
+    /// Returns the path of the parent directory. The parent of the root is the root.
     #[must_use]
     pub fn parent(&self) -> Self {
         let bytes = self.as_bytes();
@@ -62,7 +63,7 @@ impl VirtualPath {
         Self { bytes: bytes.get(..end.max(1)).unwrap_or_default().to_vec() }
     }
 
-    /// Whether the pathname ended as only that of a directory does: `a/`.
+    /// Whether the path must lead to a directory, as the pathname `a/` does.
     pub fn is_directory_s(&self) -> bool {
         self.bytes.ends_with(b"/")
     }
@@ -72,7 +73,7 @@ impl VirtualPath {
         self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
-    /// Returns the path itself, and then paths with a number behind the name: `a.1`, `a.2`, ...
+    /// Returns the path itself, and then paths with a number after the name: `a.1`, `a.2`, ...
     pub(super) fn numbered(&self) -> impl Iterator<Item = Self> + '_ {
         (0..MOST_NUMBERED).map(|number| {
             let suffix = if number == 0 { String::new() } else { format!(".{number}") };
@@ -90,7 +91,7 @@ impl VirtualPath {
         self.bytes == b"/"
     }
 
-    /// Returns the path from its leading slash on, without a slash at its end.
+    /// Returns the path with its leading slash, but without a slash at its end.
     pub fn as_bytes(&self) -> &[u8] {
         match self.bytes.strip_suffix(b"/") {
             None | Some(b"") => &self.bytes,
@@ -113,7 +114,7 @@ impl VirtualPath {
     }
 }
 
-/// Paths are equal if their parts are, whether or not one of them must lead to a directory.
+/// Paths are equal if their parts are equal. A slash at the end makes no difference.
 impl PartialEq for VirtualPath {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()

@@ -1,5 +1,5 @@
-//! Whether the file system would refuse something, and why it has done so, in words for the
-//! administrator. Names in them are not escaped yet.
+//! Whether the file system would refuse an action, and why it refused one, as text for the
+//! administrator. Names in the text are not escaped yet.
 
 use std::os::fd::OwnedFd;
 
@@ -14,17 +14,17 @@ use super::tree::entry::FileKind;
 use super::tree::{Tree, check_name};
 use crate::config::Perm;
 
-/// Usual file systems have no longer names.
+/// Maximum length of a name on usual file systems.
 const LONGEST_NAME: usize = 255;
 
 /// The sticky bit of a directory.
 const STICKY: u32 = 0o1000;
 
-/// Checks whether an action that takes this permission would succeed. Changes nothing.
+/// Checks whether an action that requires this permission would succeed. Changes nothing.
 ///
 /// # Errors
 ///
-/// What the action would fail with.
+/// The error that the action would fail with.
 pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsError> {
     let tree = files.tree();
     match perm {
@@ -59,7 +59,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
     }
 }
 
-/// Checks that a directory holds nothing but parts.
+/// Checks that a directory contains nothing but parts.
 fn check_empty(tree: &Tree, path: &VirtualPath) -> Result<(), FsError> {
     match tree.names(path).and_then(|(mut names, _)| names.are_reserved()) {
         Ok(false) => Err(FsError::NotEmpty),
@@ -84,8 +84,8 @@ fn check_change(tree: &Tree, path: &VirtualPath) -> Result<(), FsError> {
     Ok(())
 }
 
-/// Explains which right of the system is missing where an action that takes this permission was
-/// denied.
+/// Explains which right of the file system was missing when an action that requires this
+/// permission was denied.
 pub fn missing_right(files: &Files, path: &VirtualPath, perm: Perm) -> Option<String> {
     let tree = files.tree();
     if let Some(folder) = tree.first_barred(path)
@@ -115,8 +115,8 @@ pub fn missing_right(files: &Files, path: &VirtualPath, perm: Perm) -> Option<St
     }
 }
 
-/// Explains what protects an entry from being removed or renamed, beside the rights of its
-/// directory.
+/// Explains what, apart from the rights of its directory, protects an entry from being removed
+/// or renamed.
 fn protected(tree: &Tree, path: &VirtualPath) -> Option<String> {
     let parent = path.parent();
     let (dir, stat) = tree.hold(&parent).ok()?;
@@ -132,7 +132,8 @@ fn protected(tree: &Tree, path: &VirtualPath) -> Option<String> {
     ))
 }
 
-/// Explains why the server's user lacks a right to something that exists.
+/// Explains why the user that this thread acts as lacks a right to an existing file or
+/// directory.
 fn lacks(tree: &Tree, path: &VirtualPath, access: Access, what: &str) -> Option<String> {
     let real = tree.real(path);
     // links were followed, so the path does not end in one
@@ -164,13 +165,14 @@ fn frozen(path: &VirtualPath, dir: &OwnedFd) -> Option<&'static str> {
     if there.stx_attributes.contains(StatxAttributes::IMMUTABLE) {
         Some("immutable (chattr +i)")
     } else if there.stx_attributes.contains(StatxAttributes::APPEND) {
-        Some("for appending alone (chattr +a)")
+        Some("append-only (chattr +a)")
     } else {
         None
     }
 }
 
-/// Returns the owner of an entry whose sticky directory lets only that owner change it.
+/// Returns the owner of an entry that only the owner may change, because the directory is
+/// sticky.
 fn holder(path: &VirtualPath, dir: &OwnedFd, stat: &Stat) -> Option<u32> {
     let me = geteuid();
     let there = statat(dir, path.name(), AtFlags::SYMLINK_NOFOLLOW).ok()?;

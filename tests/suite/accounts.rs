@@ -524,7 +524,7 @@ fn a_home_is_not_made_over_a_link_that_somebody_else_has_planted() {
         client.cmd(&format!("USER {name}"), 331);
         client.cmd("PASS x", 530);
     }
-    server.wait_for_log("is a link that somebody else has made");
+    server.wait_for_log("is a link made by another user");
     assert!(!server.dir().join("target/far").exists());
     // root's own links are the administrator's
     Client::login(&server, "own", "x").cmd("QUIT", 221);
@@ -1198,7 +1198,7 @@ fn a_place_to_start_in_below_a_root_becomes_the_home_and_the_root_is_told() {
     import(dir.path(), &format!("anna:{BCRYPT}:500:101::/srv/b/./sub::::::::::::\n"));
     let new = text(dir.path(), "ftpd.ini");
     assert!(new.contains("home = /srv/b/sub\n"), "{new}");
-    assert!(new.contains("root /srv/b, with a place below it to start in"), "{new}");
+    assert!(new.contains("root /srv/b, with another start directory below it"), "{new}");
 }
 
 #[test]

@@ -699,7 +699,7 @@ mod state {
             return;
         }
         fs::remove_dir_all(server.dir().join("ftpd-state")).unwrap();
-        let line = server.wait_for_log("a crash leaves behind may stay");
+        let line = server.wait_for_log("parts of uploads may be left behind");
         assert!(line.contains("sandbox"), "{line}");
     }
 
@@ -718,7 +718,7 @@ mod state {
             .unwrap();
         eventually("it has not all of it", || {
             let log = log();
-            ["no metrics at", "no admin socket at", "another server uses it; parts"]
+            ["no metrics at", "no admin socket at", "another server uses it; after a crash"]
                 .iter()
                 .all(|text| log.contains(text))
         });
@@ -728,7 +728,7 @@ mod state {
         first.wait_for_exit();
         eventually("it has all of it", || {
             let log = log();
-            ["metrics: http://", "admin socket: ", "the journal of parts is kept"]
+            ["metrics: http://", "admin socket: ", "the journal of parts is written again"]
                 .iter()
                 .all(|text| log.contains(text))
         });

@@ -469,7 +469,7 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
         ("user = off", "is not a user of this system"),
         ("user = root", "is root; expected a user with fewer rights"),
         ("user = 0", "is root; expected a user with fewer rights"),
-        ("user = 4000000000", "has no group of its own; name one"),
+        ("user = 4000000000", "has no primary group; name a group"),
         ("group = no-group-of-that-name", "is not a group of this system"),
         ("group = 7", "has no effect without the key 'user'"),
         ("group = daemon", "has no effect without the key 'user'"),
@@ -483,7 +483,7 @@ fn a_user_of_the_system_must_be_one_and_not_root() {
         ("0:7", "is root; expected a user with fewer rights"),
         ("nobody:no-group-of-that-name", "is not a group of this system"),
         ("no-user-of-that-name:7", "is not a user of this system"),
-        ("4000000000", "has no group of its own; name one"),
+        ("4000000000", "has no primary group; name a group"),
     ] {
         let found = faults(format!("{BOB}run_as = {value}\n"));
         assert_eq!(found, [format!("ftpd.ini:4: [user:bob] run_as: '{value}' {fault}")]);

@@ -1061,7 +1061,7 @@ mod without_root {
             chown(dir.path().join(path), Some(NOBODY), None).unwrap();
         }
         let (code, err) = nobody(&[], dir.path());
-        let wanted = "ftpd.ini:3: [server] user: 'daemon' requires a start as root, and this process is uid 65534\n";
+        let wanted = "ftpd.ini:3: [server] user: 'daemon' requires a start as root, but this process has uid 65534\n";
         assert_eq!((code, err.as_str()), (78, wanted));
         // the settings are good all the same
         assert_eq!(nobody(&["check"], dir.path()).0, 0);
@@ -1382,7 +1382,7 @@ mod sandbox {
         client.cmd("USER bob", 331);
         client.cmd("PASS secret", 530);
         let line = server.wait_for_log("PASS refused");
-        assert!(line.contains("mounted or made since the start"), "{line}");
+        assert!(line.contains("mounted or made after the server started"), "{line}");
     }
 
     #[test]
@@ -1607,7 +1607,9 @@ mod sandbox {
         fs::create_dir(at.join("late")).unwrap();
         refused(&server);
         assert!(
-            server.wait_for_log("PASS refused").contains("mounted or made since the start")
+            server
+                .wait_for_log("PASS refused")
+                .contains("mounted or made after the server started")
         );
         // and nothing else is held up by it
         let (code, _, err) = run(&["reload"], server.dir());

@@ -202,7 +202,7 @@ fn the_running_server_answers_and_without_it_the_settings() {
     // without Landlock there is nothing to see
     assert_eq!(answer == 0, code == 230, "{err}");
     if code != 230 {
-        assert!(err.contains("mounted or made since the start"), "{err}");
+        assert!(err.contains("mounted or made after the server started"), "{err}");
     }
     server.kill();
     let (code, out, err) = run(&["why", "bob", "file", "read"], server.dir());

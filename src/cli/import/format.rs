@@ -1,8 +1,8 @@
-//! The formats of other servers' files, and recognising them.
+//! The formats of other servers' files, and how they are recognised.
 
 use super::settings;
 
-/// The known formats of files.
+/// The formats of files that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// The users of pyftpdlib's tutorial: `user password permission home_directory`.

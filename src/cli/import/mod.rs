@@ -1,9 +1,9 @@
 //! `ftpd import`: turns users and settings of other servers into settings of this one.
 //!
-//! It reads text and prints text. A setting that this server has too is taken over. One that it
-//! does not have becomes a comment. A line that cannot be read is reported with its number and
-//! left out. The result never allows more than the source did: a section that would, because a
-//! restriction has no equal here, is a comment as a whole.
+//! It reads text and prints text. A setting that this server has too is converted. A setting
+//! that it does not have becomes a comment. A line that cannot be read is reported with its
+//! number and left out. The result never allows more than the source did. If a restriction has
+//! no equivalent here, the whole section that it restricts becomes a comment.
 
 mod format;
 mod python;
@@ -55,8 +55,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 /// A file, its format, and the result of importing it.
 type ImportedFile = (PathBuf, Format, Imported);
 
-/// Reads and imports the files. There is one, or there are two of pyftpdlib's tutorial, whose
-/// server has one file for its settings and one for its users.
+/// Reads and imports the files. There may be one, or two of pyftpdlib's tutorial, whose server
+/// has a file for its settings and a file for its users.
 fn read_all(files: Vec<OsString>) -> Result<Vec<ImportedFile>, Stop> {
     let mut all: Vec<ImportedFile> = Vec::new();
     for file in files {
@@ -98,7 +98,7 @@ fn import(bytes: &[u8]) -> Option<(Format, Imported)> {
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         match std::str::from_utf8(line).map(|line| line.trim_end_matches('\r')) {
             Ok(line) if line.contains(char::is_control) && !line.contains('\t') => {
-                faults.push((number, "holds control characters".to_owned()));
+                faults.push((number, "contains control characters".to_owned()));
             }
             Ok(line) if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
             Ok(line) => lines.push((number, line)),

@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 
     fn quoted(&mut self, quote: &str, raw: bool) -> Option<Value> {
-        // three quotes begin a string of several lines
+        // three quotes begin a string of several lines, which is not supported
         if self.rest.starts_with(&quote.repeat(2)) {
             return None;
         }

@@ -25,7 +25,8 @@ impl Section {
     }
 
     /// Adds `key = value`. If the settings cannot hold the value, adds a comment instead.
-    // not inlined, and neither are the next two: they have many callers and need not be fast
+    // this function and the next two have many callers and need not be fast, so they are not
+    // inlined
     #[inline(never)]
     pub(super) fn set(&mut self, key: &str, value: &str) {
         match edit::quoted(value) {
@@ -38,10 +39,10 @@ impl Section {
     /// Adds a comment about a setting that this server does not have.
     #[inline(never)]
     pub(super) fn no_equal(&mut self, what: &str) {
-        self.note(&format!("no equal: {what}"));
+        self.note(&format!("no equivalent: {what}"));
     }
 
-    /// Returns the section as a comment, so that it allows nobody to log in.
+    /// Returns the whole section as a comment, so that no user can log in by it.
     pub(super) fn held(&self) -> String {
         let held = self.text.lines().map(|line| match line.strip_prefix("; ") {
             Some(_) => format!("{line}\n"),

@@ -32,7 +32,7 @@ const NAMES: [(&str, &str); 20] = [
     ("write_limit", "max_download"),
 ];
 
-/// Keys whose value is taken over unchanged.
+/// Keys whose value is copied unchanged.
 const PLAIN: [&str; 5] = ["ip", "port", "max_cons", "max_per_ip", "welcome_msg"];
 
 /// Whether a line looks like one of a `settings.py`. A name that vsftpd has too counts only if
@@ -106,7 +106,7 @@ impl Settings {
         Some((line, text))
     }
 
-    /// Returns the text of a value that the key accepts. One that it does not accept is a
+    /// Returns the text of a value if the key accepts it. A value that it does not accept is a
     /// fault.
     fn good(&mut self, key: &'static str) -> Option<String> {
         let (line, text) = self.text(key)?;
@@ -209,7 +209,8 @@ impl Settings {
         Some(section)
     }
 
-    /// Reads `'on'`, `True` and the like. Another value is a fault, and `None`.
+    /// Returns the value of a switch such as `'on'` or `True`. Any other value is a fault, and
+    /// gives `None`.
     fn switch(&mut self, key: &'static str) -> Option<bool> {
         let (line, text) = self.text(key)?;
         match &*text.to_ascii_lowercase() {

@@ -1,4 +1,4 @@
-//! Files with a user in each line.
+//! Importing files with a user in each line.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,9 +23,10 @@ struct User<'t> {
 enum Left {
     /// The line cannot be read.
     Malformed(String),
-    /// The user cannot be taken over, and the result says so as well.
+    /// The user cannot be imported. A comment in the result says so as well.
     Out(String),
-    /// The user would be allowed more than before. The result has the section as a comment.
+    /// The user would be allowed more than before. The result contains the section as a
+    /// comment.
     Held(Section, String),
 }
 
@@ -74,21 +75,25 @@ pub(super) fn pure_ftpd(lines: &[(usize, &str)]) -> Imported {
         let mut section = section(&User { name, password, perm: ALL, home: &home })?;
         owner(&mut section, uid, gid);
         if let Some(root) = root {
-            section.no_equal(&format!("root {root}, with a place below it to start in"));
+            section.no_equal(&format!("root {root}, with another start directory below it"));
         }
         let lost = restrictions(&mut section, name, &mut next)?;
         if lost.is_empty() {
             return Ok(section);
         }
-        let why = format!("{}, who would lose {}", name.escape_debug(), lost.join(", "));
+        let why = format!(
+            "{}, whose restrictions have no equivalent here: {}",
+            name.escape_debug(),
+            lost.join(", ")
+        );
         Err(Left::Held(section, why))
     });
     owners(&mut imported);
     imported
 }
 
-/// Takes over the limits of a user of Pure-FTPd, which are the fields after the home. Returns
-/// the names of the restrictions that have no equal here.
+/// Imports the limits of a user of Pure-FTPd, which are the fields after the home. Returns the
+/// names of the restrictions that have no equivalent here.
 fn restrictions<'t>(
     section: &mut Section,
     name: &str,
@@ -141,7 +146,7 @@ pub(super) fn pro_ftpd(lines: &[(usize, &str)]) -> Imported {
     imported
 }
 
-/// Imports each line with `read`. Of several users with one name, the first counts.
+/// Imports each line with `read`. If several users have one name, the first one counts.
 fn each(
     lines: &[(usize, &str)],
     mut read: impl FnMut(&str) -> Result<Section, Left>,
@@ -181,10 +186,10 @@ fn each(
 fn section(user: &User<'_>) -> Result<Section, Left> {
     let odd = |letter: char| letter.is_control() || "[]".contains(letter);
     if user.name.is_empty() || user.name.trim() != user.name || user.name.contains(odd) {
-        return malformed("the name is not possible for a user");
+        return malformed("the name is not allowed for a user");
     }
     if user.home.contains(char::is_control) || user.password.contains(char::is_control) {
-        return malformed("holds control characters");
+        return malformed("contains control characters");
     }
     let mut section = Section::new(&format!("user:{}", user.name));
     section.set("password", user.password);
@@ -193,15 +198,15 @@ fn section(user: &User<'_>) -> Result<Section, Left> {
     Ok(section)
 }
 
-/// Checks that a password is a known hash. The file holds hashes only, so another text, such as
-/// a DES hash, must not be taken for a password in clear text.
+/// Checks that a password is a known hash. These files contain only hashes, so any other text,
+/// such as a DES hash, must not be taken for a password in clear text.
 fn hashed(name: &str, password: &str) -> Result<(), Left> {
     let shown = name.escape_debug();
     if password.is_empty() {
         return Err(Left::Out(format!("{shown}, who has no password")));
     }
     if password == "x" || password.starts_with(['!', '*']) {
-        return Err(Left::Out(format!("{shown}, whose password is locked or not here")));
+        return Err(Left::Out(format!("{shown}, whose password is locked or missing")));
     }
     Hash::parse(password).map(drop).map_err(|why| {
         if may_be_clear_text(password) {
@@ -260,7 +265,9 @@ fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
     }
     if prefixes.is_empty() && !others.is_empty() {
         let shown = name.escape_debug();
-        return Err(Left::Out(format!("{shown}, whose clients are given by host names only")));
+        return Err(Left::Out(format!(
+            "{shown}, who may log in only from host names, not addresses"
+        )));
     }
     if !prefixes.is_empty() {
         section.set("allow_from", &prefixes.join(", "));

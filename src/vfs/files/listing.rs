@@ -1,4 +1,4 @@
-//! The entries of one directory, as a user is shown them.
+//! The entries of one directory, as they are listed to a user.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -24,7 +24,7 @@ pub struct Listing {
     id: FileId,
     /// The user's own parts of files that have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
-    /// The name that is being looked at.
+    /// The name of the entry that is being examined.
     name: Vec<u8>,
     entry: Entry,
 }
@@ -39,12 +39,12 @@ impl Listing {
         Ok(Self { uploads, path, names, id, own, name: Vec::new(), entry })
     }
 
-    /// Reads the next entry. One that cannot be looked at is left out, as in `ls`: it was removed
-    /// meanwhile, or it lies on a mount that the server may not use.
+    /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
+    /// were removed in the meantime or are on a mount that the server may not use.
     ///
     /// # Errors
     ///
-    /// Those of the system, when the directory cannot be read.
+    /// When the directory cannot be read.
     pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
         while self.names.take(&mut self.name)? {
             if self.look() {
@@ -59,7 +59,7 @@ impl Listing {
         &self.entry
     }
 
-    /// Looks at the entry with the current name, and returns whether it is listed.
+    /// Examines the entry with the current name, and returns whether to list it.
     fn look(&mut self) -> bool {
         let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
         let dir = self.names.dir();
@@ -93,8 +93,9 @@ impl Listing {
         true
     }
 
-    /// Makes the next entry of a part of the user's own whose file has no other version. A part is
-    /// left out if the name of its file is too long to be in the part's name.
+    /// Makes an entry for the user's next part whose file does not exist yet, and returns
+    /// whether there was one. Skips parts whose names lack the name of the file, because it is
+    /// too long.
     fn take_lone_part(&mut self) -> bool {
         self.own.retain(|_, name| !name.is_empty());
         while let Some(mark) = self.own.keys().next().copied() {
@@ -108,8 +109,8 @@ impl Listing {
     }
 }
 
-/// Returns the user's own parts in a directory. Parts without the name of their file may be the
-/// user's own, too: their marks show it when a file with that name is listed.
+/// Returns the user's own parts in a directory. Includes all parts whose names lack the name of
+/// the file: whether they are the user's own shows when a file with their mark is listed.
 fn own_parts(uploads: &Uploads, dir: FileId) -> HashMap<Mark, Vec<u8>> {
     let mut own = HashMap::new();
     if !uploads.rules.atomic {

@@ -23,14 +23,15 @@ use super::upload::prepare::Prepared;
 use super::upload::uploads::{Uploader, Uploads};
 use crate::config::UploadRules;
 
-/// All that a session sees and does below its user's home.
+/// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
 pub struct Files {
     uploads: Arc<Uploads>,
 }
 
 impl Files {
-    /// Begins a session in a home. `parts` and `turns` are shared by all sessions of the server.
+    /// Returns the files of a session in a home. `parts` and `turns` are shared by all sessions
+    /// of the server.
     #[inline(never)]
     pub fn new(
         home: Home,
@@ -43,13 +44,13 @@ impl Files {
         Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, rules }) })
     }
 
-    /// Returns the files as they are.
+    /// Returns the tree, which shows the files without unfinished uploads.
     pub(super) fn tree(&self) -> &Tree {
         &self.uploads.tree
     }
 
-    /// Returns where a virtual path lies on the server, for the log and for hooks. It is not used
-    /// to open anything.
+    /// Returns the path on the server that a virtual path stands for. It is for the log and for
+    /// hooks only; no file is opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
         self.tree().real(path)
     }
@@ -58,7 +59,8 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// FIFOs, sockets and devices are refused at once.
+    /// When the system refuses, or the path leads to a FIFO, a socket or a device. This does
+    /// not block.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         self.tree().read(path)
     }
@@ -68,45 +70,46 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Those of [`Files::read`].
+    /// As for [`Files::read`].
     pub fn read_shown(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         shown::read(&self.uploads, path)
     }
 
-    /// Describes what a path leads to, links followed.
+    /// Describes the file or directory that a path leads to. Follows links.
     ///
     /// # Errors
     ///
-    /// When nothing is there, or it lies outside the home.
+    /// When the path leads to nothing, or out of the home.
     pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         self.tree().stat(path)
     }
 
-    /// Like [`Files::stat`], but a file that the user has not finished uploading has the size of
-    /// its part.
+    /// Like [`Files::stat`], but a file that the user has not finished uploading has the size
+    /// of its part.
     ///
     /// # Errors
     ///
-    /// Those of [`Files::stat`].
+    /// As for [`Files::stat`].
     pub fn shown(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         shown::stat(&self.uploads, path)
     }
 
-    /// Describes the entry with a name, as its directory lists it: a link is shown as a link.
+    /// Describes the entry at a path, as its directory lists it. A link at the end is not
+    /// followed.
     ///
     /// # Errors
     ///
-    /// When nothing is there, or it lies outside the home.
+    /// When the path leads to nothing, or out of the home.
     pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         self.tree().entry(path)
     }
 
-    /// Like [`Files::entry`], but a file that the user has not finished uploading has the size of
-    /// its part.
+    /// Like [`Files::entry`], but a file that the user has not finished uploading has the size
+    /// of its part.
     ///
     /// # Errors
     ///
-    /// Those of [`Files::entry`].
+    /// As for [`Files::entry`].
     pub fn shown_entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         shown::entry(&self.uploads, path)
     }
@@ -115,7 +118,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// When it does not exist, is not a directory, or may not be entered.
     pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
         self.tree().enter(path)
     }
@@ -124,7 +127,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// When nothing is there, or it is not a directory.
+    /// When it does not exist, or is not a directory.
     pub fn list(&self, path: &VirtualPath) -> Result<Listing, FsError> {
         Listing::open(&self.uploads, path)
     }
@@ -133,17 +136,17 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
         self.tree().make_dir(path, mode)
     }
 
-    /// Removes a file or a link, but no directory; and what a failed upload of the user has left
-    /// under the name.
+    /// Removes a file or a link, but not a directory. Also removes the part that a failed
+    /// upload of the user has left under the name.
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn remove_file(&self, path: &VirtualPath) -> Result<(), FsError> {
         match self.tree().remove_file(path) {
             Err(FsError::NotFound) => match own::forget(&self.uploads, path) {
@@ -152,7 +155,7 @@ impl Files {
                 Err(why) => Err(why),
             },
             Ok(()) => {
-                // an upload that is running goes on, and has the name when it ends
+                // an upload in progress continues, and takes the name when it is complete
                 let _ = own::forget(&self.uploads, path);
                 Ok(())
             }
@@ -160,11 +163,11 @@ impl Files {
         }
     }
 
-    /// Removes a directory that is empty but for parts of failed uploads.
+    /// Removes a directory that contains nothing but parts of failed uploads.
     ///
     /// # Errors
     ///
-    /// Those of the system; and [`FsError::IsRoot`].
+    /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn remove_dir(&self, path: &VirtualPath) -> Result<(), FsError> {
         match self.tree().remove_dir(path) {
             Err(FsError::NotEmpty) if self.clear(path) => self.tree().remove_dir(path),
@@ -172,38 +175,38 @@ impl Files {
         }
     }
 
-    /// Empties a directory that holds nothing but parts of failed uploads, and returns whether it
-    /// did.
+    /// Removes the parts from a directory that contains nothing but parts of failed uploads.
+    /// Returns whether it did.
     fn clear(&self, path: &VirtualPath) -> bool {
         let Ok((dir, stat)) = self.tree().hold(path) else { return false };
         let Some(names) = only_parts(&dir) else { return false };
         self.uploads.parts.clear(&dir, id_of(&stat), &names)
     }
 
-    /// Renames a file or directory. A file that has the new name is replaced in one step, if the
-    /// user may replace files.
+    /// Renames a file or directory. A file that has the new name is replaced in one step, if
+    /// the user may replace files.
     ///
     /// # Errors
     ///
-    /// Those of the system; and [`FsError::IsRoot`].
+    /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
         let Uploads { tree, parts, rules, .. } = &*self.uploads;
         tree.rename(from, to, rules.overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to));
         }
-        // what failed uploads have left under these names belongs to no file any more
+        // parts that failed uploads have left under these names no longer belong to a file
         let _ = own::forget(&self.uploads, from);
         let _ = own::forget(&self.uploads, to);
         Ok(())
     }
 
-    /// Sets those permission bits of a file or directory that are in `mask`, and returns the mode
-    /// that the system reports then. A directory keeps its other bits; a file loses them.
+    /// Sets the permission bits of a file or directory that are in `mask`, and returns the mode
+    /// that the system reports afterwards. A directory keeps its other bits; a file loses them.
     ///
     /// # Errors
     ///
-    /// Those of the system; and [`FsError::LosesSetGid`] where a directory could not keep its
+    /// When the system refuses; or [`FsError::LosesSetGid`], if a directory could not keep its
     /// set-group-ID bit.
     pub fn set_mode(
         &self,
@@ -218,7 +221,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn set_modified(&self, path: &VirtualPath, seconds: i64) -> Result<(), FsError> {
         self.tree().set_modified(path, seconds)
     }
@@ -227,18 +230,19 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn free_space(&self, path: &VirtualPath) -> Result<u64, FsError> {
         self.tree().free_space(path)
     }
 
-    /// Prepares an upload; a new file gets `mode`. This may copy what is in place, or wait for
-    /// another upload; meanwhile `heed` is asked whether to go on.
+    /// Prepares an upload; a new file gets `mode`. This may copy the existing file or wait for
+    /// another upload, and calls `heed` meanwhile.
     ///
     /// # Errors
     ///
-    /// Those of the system; [`FsError::Interrupted`]; [`FsError::BadOffset`] when it cannot begin
-    /// where it should; [`FsError::Busy`] when another upload changes the file in place.
+    /// When the system refuses; [`FsError::Interrupted`], if `heed` says so;
+    /// [`FsError::BadOffset`], if the upload cannot begin at the requested offset; or
+    /// [`FsError::Busy`], if another upload changes the file in place.
     pub fn upload(
         &self,
         path: &VirtualPath,
@@ -249,11 +253,11 @@ impl Files {
         Prepared::new(&self.uploads, path, store, mode, heed)
     }
 
-    /// Prepares an upload under a name that is new: `wanted`, or one made of it.
+    /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn upload_new(&self, wanted: &VirtualPath, mode: u32) -> Result<Prepared, FsError> {
         Prepared::under_new_name(&self.uploads, wanted, mode)
     }

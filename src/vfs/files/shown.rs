@@ -1,5 +1,5 @@
-//! What a user is shown under a name: an unfinished upload of the user's own has the size of its
-//! part, so that it can be resumed.
+//! Files as they are shown to a user: a file that the user has not finished uploading has the
+//! size of its part, so that the upload can be resumed.
 
 use std::fs::File;
 
@@ -9,12 +9,12 @@ use crate::vfs::tree::entry::{Entry, FileKind};
 use crate::vfs::upload::own;
 use crate::vfs::upload::uploads::Uploads;
 
-/// Describes what a path leads to, links followed.
+/// Describes the file or directory that a path leads to. Follows links.
 pub(super) fn stat(uploads: &Uploads, path: &VirtualPath) -> Result<Entry, FsError> {
     with_part(uploads, path, uploads.tree.stat(path))
 }
 
-/// Describes the entry with a name, as its directory lists it.
+/// Describes the entry at a path, as its directory lists it. A link at the end is not followed.
 pub(super) fn entry(uploads: &Uploads, path: &VirtualPath) -> Result<Entry, FsError> {
     let entry = uploads.tree.entry_with(path, |path| stat(uploads, path));
     with_part(uploads, path, entry)

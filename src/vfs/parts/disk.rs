@@ -10,7 +10,8 @@ use crate::vfs::error::FsError;
 use crate::vfs::tree::names::Names;
 use crate::vfs::tree::place::{as_path, reopened};
 
-/// Removes a part. If that fails, the part is found again when somebody lists its directory.
+/// Removes a part. If this fails, it logs a warning, and the part is found again when its
+/// directory is listed.
 pub(in crate::vfs) fn remove(dir: impl AsFd, name: &[u8]) {
     if let Err(why) = unlinkat(dir, as_path(name), AtFlags::empty())
         && why != Errno::NOENT
@@ -29,7 +30,8 @@ pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
     parts
 }
 
-/// Returns the parts in a directory; `None` if it also holds something else, or cannot be read.
+/// Returns the parts in a directory; `None` if it also contains something else, or cannot be
+/// read.
 pub(in crate::vfs) fn only_parts(dir: impl AsFd) -> Option<Vec<PartName>> {
     let (mut name, mut parts) = (Vec::new(), Vec::new());
     let mut names = names(dir).ok()?;

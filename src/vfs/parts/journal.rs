@@ -1,10 +1,11 @@
-//! The journal: a file that lists the directories that may have parts, for a start after a crash.
+//! The journal: a file that lists the directories that may contain parts, so that the server
+//! finds these parts when it starts after a crash.
 //!
-//! The line of a directory is written once, before the first part is made in it. All lines are
-//! written again when the server starts, or when there are too many of them. The server reads the
-//! file only when it opens it, and locks it while it runs. The first line holds the server's
-//! number, which is in the names of its parts, and the id of the boot: the content of parts from
-//! before a boot cannot be trusted.
+//! The line of a directory is written once, before the first part is created in it. The whole
+//! file is rewritten when the server starts, or when it has too many lines. The server reads
+//! the file only when it opens it, and locks it while it runs. The first line holds the
+//! server's number, which is in the names of its parts, and the id of the boot: after a reboot,
+//! the content of older parts cannot be trusted.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -21,12 +22,12 @@ use crate::rights::{self, Ids};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::folder::Folder;
 
-/// What the journal of an earlier server says.
+/// The content of a journal that an earlier server has written.
 #[derive(Debug, Default)]
 pub(in crate::vfs) struct Legacy {
     /// The number in the names of that server's parts.
     pub(in crate::vfs) server: Option<u32>,
-    /// Whether the system has not been booted since.
+    /// Whether the system has not been rebooted since.
     pub(in crate::vfs) same_boot: bool,
     /// The directories that may have parts.
     pub(in crate::vfs) folders: Vec<Folder>,
@@ -40,11 +41,12 @@ pub(in crate::vfs) struct Journal {
     dir: Option<PathBuf>,
     /// `None` while the file cannot be opened and locked.
     file: Option<File>,
-    /// Why the file could not be opened, as the log was told last.
+    /// The last logged reason why the file could not be opened.
     told: Option<String>,
-    /// The directories that are in the file.
+    /// The directories that the file lists.
     noted: HashSet<Folder>,
-    /// Number of lines at which the file is written again, without directories that have no part.
+    /// Number of lines at which the file is rewritten without the directories that have no
+    /// parts.
     most: usize,
     /// Whether the last line may be incomplete.
     torn: bool,
@@ -57,8 +59,9 @@ const NAME: &str = "parts";
 const NEW: &str = "parts.new";
 
 impl Journal {
-    /// Opens and locks the file in a directory; both are made if they are missing. Returns what it
-    /// says about directories of the server's own user and of those in `known`.
+    /// Opens and locks the file in a directory; both are created if they are missing. Also
+    /// returns the content of the file, except for directories of system users that are neither
+    /// the server's own nor in `known`.
     pub(in crate::vfs) fn open(
         dir: Option<&Path>,
         server: u32,
@@ -82,20 +85,22 @@ impl Journal {
             Err(why)
                 if why.kind() == io::ErrorKind::PermissionDenied && rights::is_in_sandbox() =>
             {
-                format!("{why}, perhaps by the sandbox; restart the server")
+                format!("{why}, perhaps because of the sandbox; restart the server")
             }
             Err(why) => why.to_string(),
         };
         if self.told.as_ref() != Some(&why) {
             let dir = dir.display();
-            log::warn!("state_dir {dir}: {why}; parts that a crash leaves behind may stay");
+            log::warn!(
+                "state_dir {dir}: {why}; after a crash, parts of uploads may be left behind"
+            );
             self.told = Some(why);
         }
         None
     }
 
-    /// Takes the file over once another server that has locked it ends, and makes it again if it
-    /// was removed. Returns what a file that was opened says; the caller must then rewrite it.
+    /// Opens the file once no other server has it locked, and creates it again if it was
+    /// removed. If this opened a file, returns its content, and the caller must rewrite it.
     pub(in crate::vfs) fn look_after(&mut self, known: &[Arc<Ids>]) -> Option<Legacy> {
         let dir = self.dir.clone()?;
         if let Some(file) = &self.file {
@@ -110,13 +115,14 @@ impl Journal {
         }
         let legacy = self.take(known)?;
         self.told = None;
-        log::info!("state_dir {}: the journal of parts is kept from now on", dir.display());
+        log::info!("state_dir {}: the journal of parts is written again", dir.display());
         // the content of this server's own journal is known already
         let is_own = legacy.server == Some(self.server);
         Some(if is_own { Legacy::default() } else { legacy })
     }
 
-    /// Adds a directory, unless the file has it. `busy` returns the directories that have parts.
+    /// Adds a directory, unless the file lists it already. `busy` returns the directories that
+    /// have parts.
     pub(in crate::vfs) fn note(
         &mut self,
         folder: &Folder,
@@ -127,14 +133,15 @@ impl Journal {
         }
         if self.noted.len() >= self.most {
             self.rewrite(busy());
-            // if that has shortened nothing, the next attempt comes after as many lines again
+            // if this did not shorten the file, the next attempt waits until it is twice as
+            // long
             self.most = MOST.max(2 * self.noted.len());
             if self.noted.contains(folder) {
                 return;
             }
         }
         if let Some(file) = &mut self.file {
-            // ends a line that a full disk has cut short
+            // completes a line that a full disk has cut short
             let line =
                 if self.torn { [b"\n", &line(folder)[..]].concat() } else { line(folder) };
             let written = file.write_all(&line);
@@ -145,7 +152,7 @@ impl Journal {
         }
     }
 
-    /// Writes the file again, with only these directories.
+    /// Rewrites the file with only these directories.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
     pub(in crate::vfs) fn rewrite(&mut self, folders: HashSet<Folder>) {
         let Some(dir) = self.dir.as_deref().filter(|_| self.file.is_some()) else { return };
@@ -153,10 +160,11 @@ impl Journal {
         for folder in &folders {
             text.extend_from_slice(&line(folder));
         }
-        // a new file, put in place when it is complete; until then the old one holds the lock
+        // the new file replaces the old one, which holds the lock, only when it is complete
         let (new, name) = (dir.join(NEW), dir.join(NAME));
         let write = || {
-            // a file that a crash has left, or a link that somebody has made to mislead the server
+            // may be left over from a crash, or be a link that another user made to mislead the
+            // server
             let _ = fs::remove_file(&new);
             let mut file = held(&new)?;
             file.write_all(&text)?;
@@ -174,13 +182,13 @@ impl Journal {
         }
     }
 
-    /// Tells the log when the journal cannot be written, once until it can be again.
+    /// Logs a failure to write the journal. Further failures are logged only after a success.
     fn check(&mut self, written: io::Result<()>) {
         let torn = std::mem::replace(&mut self.torn, written.is_err());
         if let Err(why) = written
             && !torn
         {
-            log::warn!("state_dir: {why}; parts that a crash leaves behind may stay");
+            log::warn!("state_dir: {why}; after a crash, parts of uploads may be left behind");
         }
     }
 }
@@ -195,13 +203,13 @@ fn open(dir: &Path, known: &[Arc<Ids>]) -> io::Result<(File, Legacy)> {
     Ok((file, parse(&bytes, known)))
 }
 
-/// Opens a file for appending, makes it if it is missing, and locks it against a second server.
+/// Opens a file for appending, creates it if it is missing, and locks it against other servers.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn held(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
-    // the folder may belong to somebody else, who must not be able to mislead root by a link or
-    // to block the server by a FIFO
+    // the directory may belong to another user; a link there must not mislead root, and a FIFO
+    // must not block the server
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     let there = file.metadata()?;
@@ -240,7 +248,7 @@ fn line(folder: &Folder) -> Vec<u8> {
     out
 }
 
-/// Escapes the bytes that would end a word as `%XX`.
+/// Writes spaces, control characters and `%` as `%XX`, so that they do not end a word.
 fn escaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for &byte in bytes {
@@ -269,9 +277,9 @@ fn unescaped(word: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads a journal. Lines that cannot be read are left out: a crash may have cut the last one short.
-/// So are lines with a system user that no user of the server has any more: the server may not act
-/// as that one.
+/// Reads a journal. Lines that cannot be read are left out: a crash may have cut the last one
+/// short. Lines with a system user that is not in `known` are left out too: the server may not
+/// act as that user any more.
 fn parse(bytes: &[u8], known: &[Arc<Ids>]) -> Legacy {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let head = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
@@ -299,16 +307,16 @@ fn parse(bytes: &[u8], known: &[Arc<Ids>]) -> Legacy {
     Legacy { server, same_boot, folders: folders.collect() }
 }
 
-/// Writes the line of a directory. This and [`reread_journal`] are the journal as the fuzz targets
-/// see it.
+/// Returns the line of a directory. This function and [`reread_journal`] are for the fuzz
+/// targets.
 #[doc(hidden)]
 pub fn write_journal_line(home: &[u8], path: &VirtualPath) -> Vec<u8> {
     let home = PathBuf::from(OsStr::from_bytes(home));
     line(&Folder { home, path: path.clone(), ids: None })
 }
 
-/// Reads a journal, and returns the number of the server that wrote it and the lines of its
-/// directories as they would be written again.
+/// Reads a journal. Returns the number of the server that wrote it, and the lines of its
+/// directories as a rewrite would write them.
 #[doc(hidden)]
 pub fn reread_journal(bytes: &[u8]) -> (Option<u32>, Vec<Vec<u8>>) {
     let legacy = parse(bytes, &[]);

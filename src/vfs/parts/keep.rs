@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How long a part waits to be resumed; `None`: it is not kept at all.
+/// How long the part of a failed upload is kept; `None`: not at all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keep(pub(super) Option<Duration>);
 
@@ -12,13 +12,13 @@ impl Keep {
         self.0.is_some()
     }
 
-    /// Whether a part that was last written to at this time has waited long enough.
+    /// Whether a part that was last written to at this time has been kept long enough.
     pub(super) fn is_due(self, since: SystemTime) -> bool {
         self.0.is_none_or(|keep| age(since) >= keep)
     }
 
-    /// Whether a part that may be another server's has waited long enough. That server may keep
-    /// its parts longer than this one.
+    /// Whether a part that may belong to another server has been kept long enough: at least a
+    /// day, since that server may keep its parts longer than this one.
     pub(super) fn is_forgotten(self, since: SystemTime) -> bool {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         age(since) >= self.0.map_or(DAY, |keep| keep.max(DAY))

@@ -1,5 +1,5 @@
-//! What the server knows of its parts, in memory: the active ones, which are being written, and
-//! the dead ones, which failed uploads have left.
+//! The parts that the server knows of, in memory. Active parts are being written; dead parts
+//! were left by failed uploads.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -26,12 +26,12 @@ pub(in crate::vfs) struct PartKey {
 pub(in crate::vfs) struct ActivePart {
     pub(in crate::vfs) name: PartName,
     folder: Mutex<Folder>,
-    /// The version that the part began with a copy of, if it did.
+    /// The version of the file that the part began as a copy of, if any.
     pub(in crate::vfs) base: OnceLock<Version>,
-    /// Set once the upload has lost the part: it is in place or left behind, or another session of
-    /// the user goes on with it. The upload holds this lock while it writes to the part or renames
-    /// it, so that the bytes of two sessions never mix. Only a session that takes the part
-    /// over waits for the lock.
+    /// Whether the part no longer belongs to the upload: it was put in place or left behind, or
+    /// another session of the user has resumed it. The upload holds this lock while it writes
+    /// to the part or renames it, so that the bytes of two sessions never mix. Only a session
+    /// that takes the part over waits for the lock.
     gone: Mutex<bool>,
 }
 
@@ -42,13 +42,13 @@ pub(in crate::vfs) struct DeadPart {
     pub(in crate::vfs) name: PartName,
     /// The share that the part counts for.
     pub(in crate::vfs) share: Share,
-    /// The number of the upload, which tells it from a later one under the same name.
+    /// The number of the upload, which distinguishes it from later ones under the same name.
     pub(in crate::vfs) upload: u64,
     /// When the part was last written to.
     pub(in crate::vfs) since: SystemTime,
-    /// The version that the part began with a copy of, if it did.
+    /// The version of the file that the part began as a copy of, if any.
     pub(in crate::vfs) base: Option<Version>,
-    /// Whether its user has been shown the part since.
+    /// Whether the user has been shown the part since the upload failed.
     pub(in crate::vfs) shown: bool,
 }
 
@@ -70,19 +70,19 @@ impl ActivePart {
         Self { name, folder, base: OnceLock::new(), gone }
     }
 
-    /// Returns the directory of the part, by the name that it has now.
+    /// Returns the directory of the part, by its current path.
     pub(in crate::vfs) fn folder(&self) -> Folder {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps others from taking the part over until the guard is dropped.
+    /// Keeps other sessions from taking the part over until the guard is dropped.
     pub(in crate::vfs) fn writing(&self) -> Result<MutexGuard<'_, bool>, FsError> {
         let gone = self.gone();
         if *gone { Err(FsError::TakenOver) } else { Ok(gone) }
     }
 
-    /// Returns whether the upload has lost the part. Nobody else changes that until the guard is
-    /// dropped.
+    /// Returns whether the part no longer belongs to the upload. No other thread changes this
+    /// until the guard is dropped.
     pub(in crate::vfs) fn gone(&self) -> MutexGuard<'_, bool> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,7 +120,7 @@ impl Known {
         active.chain(self.dead.range(here).map(|(_, dead)| dead.name.clone())).collect()
     }
 
-    /// Whether a part of this directory is being written.
+    /// Whether a part in this directory is being written.
     pub(super) fn is_written_in(&self, dir: FileId) -> bool {
         self.active.keys().any(|key| key.dir == dir)
     }
@@ -174,8 +174,8 @@ impl Known {
         due.map(|(key, dead)| (*key, dead.clone())).collect()
     }
 
-    /// Adds a dead part. If there are more than `most` now, another one is removed and returned:
-    /// the oldest of the user who has most.
+    /// Adds a dead part. If there are now more than `most`, removes and returns one: the oldest
+    /// part of the user who has the most.
     pub(super) fn bury(
         &mut self,
         key: PartKey,
@@ -205,8 +205,9 @@ impl Known {
         Some(dead)
     }
 
-    /// Records that the user of a dead part has been shown it, and that the part counts for this
-    /// share. The name of a part that an earlier server has left does not tell its user.
+    /// Records that the user of a dead part has been shown it, and that the part counts for
+    /// this share. The share of a part that an earlier server has left is not known before
+    /// that.
     pub(super) fn show(&mut self, key: PartKey, share: Share) {
         let Some(dead) = self.dead.get_mut(&key) else { return };
         dead.shown = true;

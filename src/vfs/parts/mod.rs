@@ -1,8 +1,8 @@
 //! The parts of uploads, and the turns that uploads take.
 //!
-//! A part file lies in the directory of its target. The store knows the parts of this server that
-//! are being written and those that failed uploads have left. After a crash they are found again
-//! by the journal, which says in which directories there may be parts.
+//! A part file lies in the directory of its target. The store knows the parts of this server
+//! that are being written and those that failed uploads have left. After a crash they are found
+//! again by the journal, which says in which directories there may be parts.
 
 pub(in crate::vfs) mod disk;
 pub(in crate::vfs) mod journal;

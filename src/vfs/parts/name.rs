@@ -1,9 +1,9 @@
-//! Names of part files. The name of a part tells which user uploads which file, so that the part
-//! is found again by its name, even after a restart.
+//! Names of part files. The name of a part identifies the user and the file, so that the part
+//! is found again, even after a restart.
 //!
-//! `.ftpd-part-MARK-TAG.NAME~`: the mark is a hash of the user and the file's name, the tag says
-//! whether an upload writes to it, and the file's own name follows if there is room. The tilde
-//! keeps programs that wait for `*.jpg` from picking up a part.
+//! `.ftpd-part-MARK-TAG.NAME~`: the mark is a hash of the user and the file's name, the tag
+//! says whether an upload writes to it, and the file's own name follows if there is room. The
+//! tilde keeps programs that wait for `*.jpg` from picking up a part.
 
 use ring::digest::{Context, SHA256};
 
@@ -17,9 +17,9 @@ const ROOM: usize = 190;
 pub(in crate::vfs) struct Mark([u8; 12]);
 
 impl Mark {
-    /// The least of all marks.
+    /// The smallest mark.
     pub(in crate::vfs) const FIRST: Self = Self([0; 12]);
-    /// The greatest of all marks.
+    /// The largest mark.
     pub(in crate::vfs) const LAST: Self = Self([0xff; 12]);
 
     /// Makes the mark of a user's uploads under a name.
@@ -38,10 +38,10 @@ impl Mark {
 /// Which upload writes to a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::vfs) enum Tag {
-    /// None: the upload has failed, and may be resumed.
+    /// No upload writes to the part: its upload has failed, and may be resumed.
     Dead,
-    /// The upload with the second number, of the server with the first one. If that server has
-    /// ended, no upload does. The numbers of uploads whose parts are never resumed are odd.
+    /// The number of the server, and that of the upload, which writes to the part as long as
+    /// the server runs. Uploads whose parts are never resumed have odd numbers.
     Active(u32, u64),
 }
 
@@ -55,7 +55,7 @@ pub(in crate::vfs) struct PartName {
 }
 
 impl PartName {
-    /// Makes a name for a part of the file with this name.
+    /// Makes a name for a part of the file `name`.
     pub(in crate::vfs) fn new(mark: Mark, tag: Tag, name: &[u8]) -> Self {
         let name = if name.len() > ROOM { Vec::new() } else { name.to_owned() };
         Self { mark, tag, name }
@@ -66,8 +66,8 @@ impl PartName {
         Self { tag, ..self.clone() }
     }
 
-    /// Whether the part is never resumed. It begins with what an append has found, which must not
-    /// be joined with what another append brings.
+    /// Whether the part is never resumed. It begins with a copy of a file that was to be
+    /// appended to, and must not mix the data of two appends.
     pub(in crate::vfs) fn is_lone(&self) -> bool {
         matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }
@@ -80,7 +80,7 @@ impl PartName {
         }
     }
 
-    /// Returns the name as it is in the directory.
+    /// Returns the name as it appears in the directory.
     pub(in crate::vfs) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(255);
         out.extend_from_slice(PART_PREFIX);
@@ -90,7 +90,7 @@ impl PartName {
             Tag::Dead => out.push(b'0'),
             Tag::Active(server, upload) => {
                 push_hex(server.to_be_bytes(), &mut out);
-                // no zeros in front, but one digit at least
+                // no leading zeros, but at least one digit
                 let unused = (upload.leading_zeros() / 4).min(15) as usize;
                 let before = out.len();
                 push_hex(upload.to_be_bytes(), &mut out);
@@ -103,7 +103,7 @@ impl PartName {
         out
     }
 
-    /// Reads a name in a directory. Returns `None` if it is not that of a part.
+    /// Parses the name of a file. Returns `None` if it is not the name of a part.
     pub(in crate::vfs) fn parse(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(PART_PREFIX)?.strip_suffix(b"~")?;
         let (mark, rest) = rest.split_at_checked(24)?;
@@ -123,13 +123,13 @@ impl PartName {
             Tag::Active(u32::try_from(digits(server)?).ok()?, digits(upload)?)
         };
         let part = Self { mark: Mark(own), tag, name };
-        // digits that no server writes, such as capitals, would lead to another file
+        // digits that no server writes, such as capital letters, would name another file
         (part.bytes() == bytes).then_some(part)
     }
 }
 
-/// Writes the name of an active part. This and [`reread_part_name`] are part names as the fuzz
-/// targets see them.
+/// Returns the name of an active part. This function and [`reread_part_name`] are for the fuzz
+/// targets.
 #[doc(hidden)]
 pub fn write_part_name(owner: &[u8], name: &[u8], server: u32, upload: u64) -> Vec<u8> {
     PartName::new(Mark::new(owner, name), Tag::Active(server, upload), name).bytes()
@@ -141,7 +141,7 @@ pub fn reread_part_name(bytes: &[u8]) -> Option<Vec<u8>> {
     PartName::parse(bytes).map(|name| name.bytes())
 }
 
-/// Two digits for each byte.
+/// Appends two hexadecimal digits for each byte.
 fn push_hex<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) {
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
     let pairs = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);

@@ -1,12 +1,12 @@
-//! Which of a bounded number of places are taken by whom. When all are taken, the oldest place of
-//! the user who has most is freed, so that nobody can crowd out the others.
+//! A bounded number of places that users share. When all are taken, the oldest place of the
+//! user who has the most is freed, so that no user can crowd out the others.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-/// Identifies whose share some places belong to.
+/// Identifies a user, or several whose places count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::vfs) struct Share(u64);
 
@@ -19,12 +19,12 @@ impl Share {
     }
 }
 
-/// The places that are taken, by share. Each method takes logarithmic time.
+/// The taken places, by share. Each method takes logarithmic time.
 #[derive(Debug)]
 pub(in crate::vfs) struct Shares<K> {
     taken: HashMap<Share, BTreeSet<(SystemTime, K)>>,
     /// For each share: its number of places, the time of the oldest one, and the share. The
-    /// largest is the last, and among equal ones that with the oldest place.
+    /// largest share is the last; among equal shares, the one with the oldest place.
     ranks: BTreeSet<(usize, Reverse<SystemTime>, Share)>,
 }
 
@@ -38,12 +38,12 @@ impl<K: Ord + Copy> Shares<K> {
         self.change(share, |taken| taken.insert((since, key)));
     }
 
-    /// Frees a place, which is named by the values that it was taken with.
+    /// Frees the place that was taken with these values.
     pub(in crate::vfs) fn give_back(&mut self, share: Share, since: SystemTime, key: K) {
         self.change(share, |taken| taken.remove(&(since, key)));
     }
 
-    /// Returns the place that is to be freed next: the oldest one of the largest share.
+    /// Returns the place to free next: the oldest one of the largest share.
     pub(in crate::vfs) fn next(&self) -> Option<K> {
         let (_, _, share) = self.ranks.last()?;
         self.taken.get(share)?.first().map(|(_, key)| *key)

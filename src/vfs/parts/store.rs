@@ -1,5 +1,5 @@
-//! The store of all parts of the server. What it knows and the journal have locks of their own, and
-//! the first of them is never held during a system call.
+//! The store of all parts of the server. The known parts and the journal have a lock each; the
+//! lock of the known parts is never held during a system call.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -28,30 +28,32 @@ pub struct Parts {
     pub(super) users: Vec<Arc<Ids>>,
     /// The number of the next upload.
     next: AtomicU64,
-    /// Number of parts, so that nobody looks for one while there are none.
+    /// Number of parts, so that sessions need not look for any while it is 0.
     count: AtomicUsize,
     known: Mutex<Known>,
     /// A thread that needs both locks takes this one before `known`.
     journal: Mutex<Journal>,
     /// Number of dead parts that are kept.
     most: usize,
-    /// Whether the log was told that parts are removed because there are too many.
+    /// Whether the log already says that parts are removed because there are too many.
     is_full: AtomicBool,
 }
 
-/// Number of parts of failed uploads that are kept: a client that goes on breaking off uploads
-/// must not fill the server's memory. Beyond it, the user with most of them loses the oldest.
+/// Maximum number of parts of failed uploads that are kept, so that a client that keeps
+/// breaking off uploads cannot fill the server's memory. Beyond it, the oldest part of the user
+/// who has the most is removed.
 const MOST_DEAD: usize = 50_000;
 
 impl Parts {
-    /// Opens the journal in `state_dir`. Also returns what an earlier server has left.
+    /// Opens the journal in `state_dir`. Also returns the content of an earlier server's
+    /// journal.
     pub(super) fn new(
         state_dir: Option<&Path>,
         keep: Option<Duration>,
         users: &[Arc<Ids>],
     ) -> (Self, Legacy) {
         let mut number = [0; 4];
-        // without randomness it is 0, which only matters if two servers run at once
+        // if this fails, the number is 0, which only matters if two servers run at once
         let _ = rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty());
         let server = u32::from_ne_bytes(number);
         let (journal, legacy) = Journal::open(state_dir, server, users);
@@ -74,7 +76,7 @@ impl Parts {
         self.keep.any()
     }
 
-    /// Whether there is any part, so that looking for one may be worth it.
+    /// Whether there are any parts at all. If not, sessions need not look for one.
     pub(in crate::vfs) fn are_there(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
@@ -100,7 +102,7 @@ impl Parts {
         self.journal().note(folder, || self.known().folders());
     }
 
-    /// Writes the journal again, with the directories that have parts now.
+    /// Rewrites the journal with the directories that have parts now.
     pub(super) fn rewrite_journal(&self) {
         let mut journal = self.journal();
         let folders = self.known().folders();
@@ -119,7 +121,7 @@ impl Parts {
         active
     }
 
-    /// Records that a part is not written any more.
+    /// Records that a part is no longer being written.
     pub(in crate::vfs) fn leave(&self, key: PartKey, active: &Arc<ActivePart>) {
         self.change(|known| known.leave(key, active));
     }
@@ -129,7 +131,8 @@ impl Parts {
         if self.are_there() { self.known().active(key) } else { Vec::new() }
     }
 
-    /// Records a part that a failed upload has left. If there are too many, another one is removed.
+    /// Records a part that a failed upload has left. If there are too many, removes one of
+    /// them.
     pub(in crate::vfs) fn bury(&self, key: PartKey, dead: DeadPart) {
         let most = self.most;
         let Some((key, dead)) = self.change(|known| known.bury(key, dead, most)) else {
@@ -137,8 +140,8 @@ impl Parts {
         };
         if !self.is_full.swap(true, Ordering::Relaxed) {
             log::warn!(
-                "{most} parts of failed uploads are kept, the maximum: from now on the oldest \
-                 ones of the users who have most are removed"
+                "{most} parts of failed uploads are kept, which is the maximum; from now on, the \
+                 oldest parts of the users who have the most are removed"
             );
         }
         let folder = &dead.folder;
@@ -158,7 +161,7 @@ impl Parts {
     }
 
     /// Records that a directory has been renamed, from one real path to another. Its parts are
-    /// found under the new one from now on, even after a crash.
+    /// found under the new path from now on, even after a crash.
     pub(in crate::vfs) fn moved(&self, from: &Path, to: &Path) {
         if !self.are_there() {
             return;
@@ -184,8 +187,8 @@ impl Parts {
         if self.are_there() { self.known().dead(key).cloned() } else { None }
     }
 
-    /// Looks at a part that was found in a directory. An unknown part may be another server's,
-    /// and is removed when it has waited long enough.
+    /// Removes a part that was found in a directory, if the part is unknown and old. A younger
+    /// unknown part may belong to another server.
     pub(in crate::vfs) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
         let key = PartKey { dir: dir_id, mark: name.mark };
         let known = self.known().has(key, name.tag);
@@ -194,8 +197,8 @@ impl Parts {
         }
     }
 
-    /// Removes the dead parts of a directory that holds nothing but these parts. Returns `false`
-    /// if some are not dead.
+    /// Removes the parts of a directory that contains nothing else. If one of them may still be
+    /// written to, removes none and returns `false`.
     pub(in crate::vfs) fn clear(
         &self,
         dir: &OwnedFd,
@@ -239,7 +242,7 @@ impl Parts {
     }
 }
 
-/// Removes the file of a dead part, unless a younger one has taken its name.
+/// Removes the file of a dead part, unless a younger part now has its name.
 fn remove_older(key: PartKey, dead: &DeadPart) {
     if let Ok((dir, stat)) = dead.folder.open()
         && id_of(&stat) == key.dir
@@ -259,7 +262,7 @@ mod tests {
     use crate::vfs::path::VirtualPath;
     use crate::vfs::tree::place::as_path;
 
-    /// Leaves a part of a failed upload in a home, as a server would.
+    /// Creates the part of a failed upload in a home, as a server would leave it.
     #[expect(clippy::disallowed_methods, reason = "what a test serves")]
     fn leave(parts: &Parts, home: &Path, user: &str, name: &str) {
         let folder = folder(home);
@@ -280,7 +283,7 @@ mod tests {
         Folder { home: home.to_owned(), path: VirtualPath::root(), ids: None }
     }
 
-    /// Returns the names of which parts are left on the disk.
+    /// Returns the names of the files that have parts on the disk.
     fn left(home: &Path) -> Vec<String> {
         let names = part_names(folder(home).open().unwrap().0);
         let mut names: Vec<_> =

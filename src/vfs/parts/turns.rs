@@ -1,4 +1,4 @@
-//! The turns that uploads take: who may change a file in place, and who gets a new name.
+//! The turns that uploads take: only one at a time changes a file in place or gets a new name.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::tree::entry::FileId;
 
-/// What the uploads of a server take turns at, shared by all sessions.
+/// The turns and the new names that uploads have, shared by all sessions of a server.
 #[derive(Debug, Default)]
 pub struct Turns {
     taken: Mutex<Taken>,
@@ -17,41 +17,41 @@ pub struct Turns {
 #[derive(Debug, Default)]
 struct Taken {
     claimed: HashSet<Turn>,
-    /// Names that a STOU has promised, each with its directory.
+    /// Names that are reserved for STOU uploads, each with its directory.
     promised: HashSet<(FileId, Vec<u8>)>,
 }
 
-/// What only one upload at a time may change.
+/// Something that only one upload at a time may change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::vfs) enum Turn {
     /// A file that is changed in place, whatever its names.
     File(FileId),
-    /// The version that has a name in a directory, for uploads that begin with a copy of it.
+    /// The file under this name in a directory, for uploads that begin with a copy of it.
     Name(FileId, Vec<u8>),
 }
 
-/// A turn that an upload has got. It ends on drop.
+/// The turn of an upload. It ends when this value is dropped.
 #[derive(Debug)]
 pub(in crate::vfs) struct Claim {
     turns: Arc<Turns>,
     turn: Turn,
 }
 
-/// A name that no other STOU gets. It is free again on drop.
+/// A name that is reserved for one STOU upload until this value is dropped.
 #[derive(Debug)]
 pub(in crate::vfs) struct Promise {
     turns: Arc<Turns>,
     name: (FileId, Vec<u8>),
 }
 
-/// How long an upload waits for its turn.
+/// Maximum time that an upload waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often a waiting upload listens to its client.
+/// Time between two calls of `heed` by a waiting upload.
 const HEEDED: Duration = Duration::from_millis(100);
 
 impl Turns {
-    /// Waits for a turn.
+    /// Waits for a turn, and calls `heed` meanwhile.
     pub(in crate::vfs) fn claim(
         self: &Arc<Self>,
         turn: Turn,
@@ -65,7 +65,7 @@ impl Turns {
                 return Err(FsError::Busy);
             }
             let waited = self.freed.wait_timeout(taken, left.min(HEEDED));
-            // the lock is free while the client is listened to
+            // `heed` may take time, so the lock is not held while it runs
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             if !heed() {
                 return Err(FsError::Interrupted);
@@ -75,7 +75,7 @@ impl Turns {
         Ok(Claim { turns: Arc::clone(self), turn })
     }
 
-    /// Takes a name for a STOU, unless another one has it.
+    /// Reserves a name for a STOU upload, unless it is reserved already.
     pub(in crate::vfs) fn promise(
         self: &Arc<Self>,
         dir: FileId,

@@ -1,5 +1,5 @@
-//! What time and restarts do to parts: taking over those of an earlier server, and removing those
-//! that have waited long enough.
+//! Upkeep of the parts: taking over those of an earlier server, and removing those that have
+//! been kept long enough.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -19,16 +19,16 @@ use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::{lstat, rename};
 
 impl Parts {
-    /// Opens the store, and takes over what an earlier server has left. The journal is in
-    /// `state_dir`; sessions may have acted as one of the system users in `users`.
+    /// Opens the store, and takes over the parts that an earlier server has left. The journal
+    /// is in `state_dir`; sessions may have acted as one of the system users in `users`.
     pub fn start(state_dir: Option<&Path>, keep: Option<Duration>, users: &[Arc<Ids>]) -> Self {
         let (parts, legacy) = Self::new(state_dir, keep, users);
         parts.inherit(&legacy);
         parts
     }
 
-    /// Makes the journal again if it was removed, and takes it over from another server once that
-    /// has ended. To be called each second.
+    /// Creates the journal again if it was removed, and takes it over from another server once
+    /// that server has ended. This must be called once a second.
     pub fn look_after_journal(&self) {
         let legacy = self.journal().look_after(&self.users);
         if let Some(legacy) = legacy {
@@ -36,8 +36,8 @@ impl Parts {
         }
     }
 
-    /// Turns the parts of an earlier server's uploads into dead ones, and removes those that are
-    /// of no use: if the system has booted since, their content may be damaged.
+    /// Turns the parts of an earlier server into dead ones, and removes those that are of no
+    /// use. After a reboot all of them are removed, since their content may be damaged.
     fn inherit(&self, legacy: &Legacy) {
         let removed: usize =
             legacy.folders.iter().map(|folder| self.inherit_folder(legacy, folder)).sum();
@@ -56,7 +56,7 @@ impl Parts {
         for name in part_names(&dir) {
             let Ok(part) = lstat(&dir, &name.bytes()) else { continue };
             let key = PartKey { dir: id_of(&stat), mark: name.mark };
-            // this server has left the part itself
+            // the part was left by this server, not by an earlier one
             if name.tag == Tag::Dead && self.dead(key).is_some() {
                 continue;
             }
@@ -79,7 +79,8 @@ impl Parts {
         removed
     }
 
-    /// Takes over one part. Of two parts of one user for one name, the younger one stays.
+    /// Takes over one part. If there are two parts of one user for one name, the younger one is
+    /// kept.
     fn inherit_part(
         &self,
         key: PartKey,
@@ -99,14 +100,15 @@ impl Parts {
             }
         }
         let upload = self.next_upload();
-        // the user becomes known when that user asks for the part; until then, the home counts
+        // the user is not known until that user asks for the part; until then it counts for the
+        // home
         let share = Share::of(folder.home.as_os_str().as_bytes());
         let folder = folder.clone();
         let (base, shown) = (None, false);
         self.bury(key, DeadPart { folder, name: dead, share, upload, since, base, shown });
     }
 
-    /// Removes the dead parts that have waited long enough.
+    /// Removes the dead parts that have been kept long enough.
     pub fn sweep(&self) {
         if !self.are_there() {
             return;
@@ -114,7 +116,7 @@ impl Parts {
         let due = self.known().due(|since| self.keep.is_due(since));
         for (key, dead) in due {
             let Ok(_acting) = dead.folder.act() else { continue };
-            // a directory that has moved is found again when somebody lists it
+            // parts in a directory that was moved are found again when the directory is listed
             let there = dead.folder.open();
             if let Ok((dir, stat)) = there
                 && id_of(&stat) == key.dir
@@ -122,7 +124,7 @@ impl Parts {
             {
                 let name = dead.name.bytes();
                 match lstat(&dir, &name) {
-                    // somebody has just resumed the upload, and it has failed again
+                    // the upload was resumed just now, and has failed again
                     Ok(stat) if !self.keep.is_due(modified(&stat)) => {
                         self.bury(key, DeadPart { since: modified(&stat), ..dead });
                     }

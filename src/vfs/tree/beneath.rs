@@ -1,10 +1,10 @@
 //! Lookups that never lead out of a directory, not even by a link.
 //!
-//! The kernel confines them (`openat2` with `RESOLVE_BENEATH`). Where it cannot, on Linux before
-//! 5.6 or in a container that does not know the call, a lookup walks down name by name. Each step
-//! opens one name, without following links, in a directory that is held open; `..` in the text of
-//! a link removes the last name from the way that was walked. Either way, a lookup holds only a
-//! few descriptors, however long its path.
+//! The kernel confines them (`openat2` with `RESOLVE_BENEATH`). Where it cannot, on Linux
+//! before 5.6 or in a container that does not know the call, a lookup walks down name by name.
+//! Each step opens one name, without following links, in a directory that is held open; `..` in
+//! the text of a link removes the last name from the path walked so far. Either way, a lookup
+//! holds only a few descriptors, however long its path.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,11 +25,12 @@ pub(in crate::vfs) struct Root(OwnedFd);
 /// The state of a walk down a path.
 struct Walk<'r> {
     root: BorrowedFd<'r>,
-    /// The names from the root to the current directory. None was a link when the walk passed it.
+    /// The names from the root to the current directory. None was a link when the walk passed
+    /// it.
     names: Vec<Vec<u8>>,
-    /// Handles of the last few directories of the way, the deepest at the back.
+    /// Handles of the last few directories of the walk, the deepest at the back.
     held: VecDeque<OwnedFd>,
-    /// The names that are left to walk, the next one at the back.
+    /// The names that are still to be walked, the next one at the back.
     todo: Vec<Vec<u8>>,
     /// Number of links that were followed.
     links: u32,
@@ -59,8 +60,8 @@ const MOST_LINKS: u32 = 40;
 /// Number of directories that a walk holds open, so that a `..` rarely makes it start over.
 const HELD: usize = 8;
 
-/// Number of times that a lookup is tried: the kernel gives up one that contains `..` when
-/// something is renamed meanwhile.
+/// Maximum number of times that a lookup is tried: the kernel gives up a lookup of a path with
+/// `..` if something is renamed during it.
 const TRIES: u32 = 16;
 
 /// Flags that make the kernel confine a lookup.
@@ -74,7 +75,8 @@ impl Root {
         Self(dir)
     }
 
-    /// Opens what a path leads to. With [`OFlags::NOFOLLOW`], a link at its end is not followed.
+    /// Opens the file or directory that a path leads to. With [`OFlags::NOFOLLOW`], a link at
+    /// its end is not followed.
     pub(in crate::vfs) fn open(
         &self,
         path: &Path,
@@ -86,7 +88,7 @@ impl Root {
         asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
     }
 
-    /// Returns a path without links that leads to what `path` leads to.
+    /// Returns a path without links that leads to the same file or directory as `path`.
     pub(in crate::vfs) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let strict = BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -100,8 +102,8 @@ impl Root {
         }
     }
 
-    /// Returns the directory of a path's last name, and that name. The name keeps a slash at its
-    /// end, which tells the system that it must be a directory's.
+    /// Returns the directory of a path's last name, and that name. The name keeps a slash at
+    /// its end, which tells the system that it must name a directory.
     pub(in crate::vfs) fn parent<'p>(
         &self,
         path: &'p Path,
@@ -119,7 +121,7 @@ impl Root {
         }
     }
 
-    /// Asks the kernel. Returns `None` if it cannot confine a lookup.
+    /// Looks a path up with `openat2`. Returns `None` if the kernel cannot confine lookups.
     fn ask(
         &self,
         path: &Path,
@@ -165,7 +167,7 @@ impl Root {
 }
 
 impl Walk<'_> {
-    /// Puts a path in front of the names that are left to walk.
+    /// Puts the names of a path in front of those that are still to be walked.
     fn plan(&mut self, path: &[u8]) -> Result<()> {
         if path.starts_with(b"/") {
             return Err(Errno::XDEV);
@@ -205,10 +207,10 @@ impl Walk<'_> {
         openat(self.dir()?, ".", flags, mode)
     }
 
-    /// Returns the current directory, and opens it again if the walk does not hold it any more.
+    /// Returns the current directory, and opens it again if the walk no longer holds it.
     fn dir(&mut self) -> Result<BorrowedFd<'_>> {
         if self.held.is_empty() {
-            // a link has led further up than directories are held
+            // a link has led to a directory above those that are held open
             for name in std::mem::take(&mut self.names) {
                 let next = openat(
                     self.here(),
@@ -234,7 +236,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Enters the directory that has a name, or follows the link that has it.
+    /// Enters a directory, or follows a link, of this name.
     fn descend(&mut self, name: Vec<u8>) -> Result<()> {
         let opened =
             openat(self.dir()?, as_path(&name), HOLD | OFlags::NOFOLLOW, Mode::empty());
@@ -246,7 +248,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Opens what has the last name. Returns `None` if it is a link, which is followed then.
+    /// Opens the last name of the path. If it is a link to be followed, follows it and returns
+    /// `None`.
     fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>> {
         let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::EXCL);
         match openat(self.dir()?, as_path(name), flags | OFlags::NOFOLLOW, mode) {
@@ -263,8 +266,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Puts the text of a link in front of the names that are left to walk. Fails with `otherwise`
-    /// if the name is not that of a link.
+    /// Puts the text of a link in front of the names that are still to be walked. Fails with
+    /// `otherwise` if the name is not a link.
     fn follow(&mut self, name: &[u8], otherwise: Errno) -> Result<()> {
         let text = readlinkat(self.dir()?, as_path(name), Vec::new()).map_err(|_| otherwise)?;
         self.links += 1;
@@ -284,8 +287,8 @@ impl AsFd for Parent<'_> {
     }
 }
 
-/// Turns an error of a lookup into one of the file system. Lookups use `EXDEV` only for paths that
-/// lead out.
+/// Turns the error of a lookup into an [`FsError`]. A lookup fails with `EXDEV` only if the
+/// path leads out of the root.
 fn refusal(why: Errno) -> FsError {
     if why == Errno::XDEV { FsError::Outside } else { why.into() }
 }
@@ -304,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    /// Makes a home with links of all kinds, and something outside of it.
+    /// Makes a home with links of all kinds, some of which lead out of it.
     #[expect(clippy::disallowed_methods, reason = "what a test serves")]
     fn home() -> (tempfile::TempDir, Root) {
         let outer = tempfile::tempdir().unwrap();

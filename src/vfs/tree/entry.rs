@@ -1,4 +1,5 @@
-//! What the system says of one file: its kind, its attributes, its identity and its version.
+//! What the system reports about a file: its kind, its attributes, its identity and its
+//! version.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +7,7 @@ use rustix::fs::{FileType, Stat};
 
 use crate::vfs::error::FsError;
 
-/// What kind of thing an entry is.
+/// Kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -25,10 +26,10 @@ pub enum FileKind {
     Char,
 }
 
-/// What a listing tells about one file.
+/// One file or directory, as a listing describes it.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The last part of its path.
+    /// The name, which is the last part of the path.
     pub name: Vec<u8>,
     /// File, directory or other.
     pub kind: FileKind,
@@ -44,15 +45,17 @@ pub struct Entry {
     pub size: u64,
     /// Modification time, in seconds since 1970 in UTC.
     pub modified: i64,
-    /// Nanoseconds of that second.
+    /// Nanoseconds of the modification time.
     pub nanos: u32,
     /// Device and inode. Two names of one file have equal ids.
     pub id: FileId,
-    /// The number of the unfinished upload whose part gives size and time, if one does.
+    /// If size and time are those of the part of an unfinished upload, the number of that
+    /// upload.
     pub part: Option<u64>,
-    /// For a link that leads to something inside the root: its text, and what it leads to.
+    /// For a link to something inside the root: the text of the link, and its target.
     pub target: Option<(Vec<u8>, Box<Entry>)>,
-    /// For a link that leads to nothing: its text, unless that may name something outside.
+    /// For a link that leads to nothing: its text, unless it may name something outside the
+    /// root.
     pub dangling: Option<Vec<u8>>,
 }
 
@@ -91,12 +94,12 @@ impl Entry {
         }
     }
 
-    /// Describes a part under the name of its file, where there is no other version of the file.
+    /// Returns an entry for a file that does not exist yet, with the size and time of its part.
     pub(in crate::vfs) fn of_part(name: Vec<u8>, (stat, upload): &(Stat, u64)) -> Self {
         Self { part: Some(*upload), ..Self::of_stat(name, stat) }
     }
 
-    /// Replaces size and time by those of a part. For a link, this changes its target.
+    /// Replaces size and time by those of a part. For a link, changes those of its target.
     #[allow(
         clippy::unnecessary_cast,
         clippy::cast_lossless,
@@ -113,8 +116,7 @@ impl Entry {
         there.part = Some(*upload);
     }
 
-    /// What a client gets when it uses the name: the target of a link that can be followed, or
-    /// else the entry itself.
+    /// Returns the target of a link that can be followed, or else the entry itself.
     pub fn followed(&self) -> &Self {
         self.target.as_ref().map_or(self, |(_, there)| there)
     }

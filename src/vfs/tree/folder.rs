@@ -1,4 +1,4 @@
-//! A directory by the path of its home, for work on it outside of a session.
+//! A directory that is identified by paths, for work outside of a session.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,8 +13,8 @@ use crate::rights::{self, Acting, Ids};
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 
-/// A directory in a home, and the system user who works there. It is no handle: the directory may
-/// have been moved or removed.
+/// A directory in a home, and the system user who works there. It is identified by its path, so
+/// it may have been moved or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::vfs) struct Folder {
     pub(in crate::vfs) home: PathBuf,
@@ -34,14 +34,14 @@ impl Folder {
         rights::act_as(self.ids.as_deref())
     }
 
-    /// Does some work as the system user, whoever this thread acts as now.
+    /// Does some work as the system user, even if this thread acts as another user now.
     pub(in crate::vfs) fn on_behalf<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
         let Some(ids) = &self.ids else { return rights::as_server(work) };
         let _acting = rights::act_as(Some(ids))?;
         Ok(work())
     }
 
-    /// Opens the directory, which need not be in the home of anybody who is logged in.
+    /// Opens the directory. This needs no session in its home.
     pub(in crate::vfs) fn open(&self) -> Result<(OwnedFd, Stat), FsError> {
         let root = Root::new(open_home(&self.home)?);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;

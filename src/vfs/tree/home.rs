@@ -1,8 +1,8 @@
 //! The home directories of users, which can be made at login (`create_home`).
 //!
-//! Other users may be able to make links and directories on the way to a home. So when a home is
-//! made, its path is followed one directory at a time, each held open, and a link only if root or
-//! the server's user has made it.
+//! Other users may be able to make links and directories on the path of a home. So when a home
+//! is made, its path is walked one directory at a time, and each directory is held open. A link
+//! is followed only if root or the server's user has made it.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -32,7 +32,7 @@ pub struct Home {
     pub(super) counts_links: bool,
 }
 
-/// Number of links that are followed at most, as in the system's own lookups.
+/// Maximum number of links that are followed, as in the system's own lookups.
 const LINKS: u32 = 40;
 
 /// Mode of a new directory until its own mode is set.
@@ -49,8 +49,9 @@ impl Home {
     /// When it is missing, not a directory, or not readable.
     #[inline(never)]
     pub fn open(path: &Path) -> Result<Self, FsError> {
-        // uses little of the stack: the deepest point of a login is what each idle session costs.
-        // Usually the home is known, and its path need not be looked at.
+        // Uses little of the stack, because each idle session keeps the memory of its deepest
+        // call. Usually the handle shows that the sandbox knows the home, and the path is not
+        // checked.
         let root = open_home(path);
         let stat = root.as_ref().ok().and_then(|root| fstat(root).ok());
         let is_known = stat.is_some_and(|stat| rights::is_of_sandbox(id_of(&stat)));
@@ -61,12 +62,13 @@ impl Home {
         Ok(Self { path: path.to_owned(), root: root?, counts_links })
     }
 
-    /// Opens a home, which is made with `mode` if it is missing, along with the directories above
-    /// it. The new directories belong to `ids`, as whom this thread acts, or to the server's user.
+    /// Opens a home. If it is missing, makes it with `mode`, along with the directories above
+    /// it. New directories belong to `ids`, the user that this thread acts as, or to the
+    /// server's user.
     ///
     /// # Errors
     ///
-    /// As for [`Home::open`]; and when the way leads over a link that somebody else has made.
+    /// As for [`Home::open`]; and when the path leads over a link that another user has made.
     #[inline(never)]
     pub fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<Self, FsError> {
         let held = make(path, mode, ids)?;
@@ -84,8 +86,8 @@ pub(super) fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, HELD, Mode::empty())
 }
 
-/// Opens the directory that a path names. Missing directories are made with `mode`, for the system
-/// user that this thread acts as: `ids`, or the server's.
+/// Opens the directory that a path names. Missing directories are made with `mode` and belong
+/// to the user that this thread acts as: `ids`, or the server's user.
 fn make(path: &Path, mode: u32, ids: Option<&Ids>) -> Result<OwnedFd, FsError> {
     let mut rest = parts(path);
     let mut dir = root()?;
@@ -132,10 +134,10 @@ fn link(dir: &OwnedFd, name: &OsStr, links: u32) -> Result<PathBuf, FsError> {
     if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
         return Err(FsError::NotADirectory);
     }
-    // the real user id stays the server's, whoever this thread acts as
+    // the real user id is the server's, even if this thread acts as another user
     if stat.st_uid != 0 && stat.st_uid != getuid().as_raw() {
         let name = Path::new(name).display();
-        let why = format!("'{name}' is a link that somebody else has made");
+        let why = format!("'{name}' is a link made by another user");
         return Err(FsError::Other(io::Error::other(why)));
     }
     if links > LINKS {
@@ -145,7 +147,7 @@ fn link(dir: &OwnedFd, name: &OsStr, links: u32) -> Result<PathBuf, FsError> {
     Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
 }
 
-/// Makes a directory, unless another login makes it at the same time.
+/// Makes a directory. It may already exist, if another login has made it at the same time.
 fn make_one(dir: &OwnedFd, name: &OsStr, mode: u32, ids: Option<&Ids>) -> Result<(), FsError> {
     match (mkdirat(dir, name, NOBODYS), ids) {
         (Ok(()), _) => Ok(set_mode(&opened(dir, name)?, mode)?),
@@ -160,8 +162,9 @@ fn make_one(dir: &OwnedFd, name: &OsStr, mode: u32, ids: Option<&Ids>) -> Result
 /// Makes a directory as the server's user, and gives it to `ids`.
 fn make_for(dir: &OwnedFd, name: &OsStr, mode: u32, ids: &Ids) -> Result<(), FsError> {
     if !is_ours(&fstat(dir)?) {
-        // somebody could replace it by another directory before it is given away
-        let why = "users other than the server's may change the directory above the home";
+        // another user could replace the new directory by another one before it changes its
+        // owner
+        let why = "users other than root and the server's user may change the directory above the home";
         return Err(FsError::Denied(io::Error::new(io::ErrorKind::PermissionDenied, why)));
     }
     match mkdirat(dir, name, NOBODYS) {
@@ -174,7 +177,7 @@ fn make_for(dir: &OwnedFd, name: &OsStr, mode: u32, ids: &Ids) -> Result<(), FsE
         fchown(&made, Some(Uid::from_raw(ids.uid)), Some(Gid::from_raw(ids.gid)))
     });
     given.map_err(|why| {
-        // it was made a moment ago, and is empty
+        // the directory is new and empty
         let _ = unlinkat(dir, name, AtFlags::REMOVEDIR);
         why.into()
     })
@@ -185,14 +188,14 @@ fn opened(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     openat(dir, name, flags, Mode::empty())
 }
 
-/// Sets the mode of a new directory, whatever the umask of the process. A set-group-ID bit that it
-/// has got from the directory above it stays.
+/// Sets the mode of a new directory, regardless of the umask. Keeps a set-group-ID bit that it
+/// has inherited from the directory above it.
 fn set_mode(home: &OwnedFd, mode: u32) -> rustix::io::Result<()> {
     let inherited = Mode::from_raw_mode(fstat(home)?.st_mode) & Mode::SGID;
     fchmod(home, Mode::from_raw_mode(mode) | inherited)
 }
 
-/// Whether only root and the server's user can replace what is made in a directory.
+/// Whether only root and the server's user can replace the entries of a directory.
 fn is_ours(stat: &Stat) -> bool {
     let (own, group) = (geteuid().as_raw(), getegid().as_raw());
     let mode = Mode::from_raw_mode(stat.st_mode);

@@ -1,7 +1,7 @@
 //! The tree of files below a home: one method for each file action.
 //!
-//! The tree shows files as they are. It refuses the names of parts of uploads, and knows nothing
-//! else of uploads.
+//! The tree shows files as they are. It refuses the names of parts of uploads, and knows
+//! nothing else of uploads.
 
 pub(in crate::vfs) mod beneath;
 pub(in crate::vfs) mod entry;
@@ -35,7 +35,7 @@ use super::path::VirtualPath;
 pub(in crate::vfs) struct Tree {
     root: Root,
     home: PathBuf,
-    /// See [`Home`].
+    /// Whether the file system counts links of directories, see [`Home`].
     counts_links: bool,
 }
 
@@ -50,23 +50,23 @@ impl Tree {
         &self.home
     }
 
-    /// Returns where a virtual path lies on the server, for the log and for hooks. It is not used
-    /// to open anything.
+    /// Returns the path on the server that a virtual path stands for. It is for the log and for
+    /// hooks only; no file is opened by it.
     pub(in crate::vfs) fn real(&self, path: &VirtualPath) -> PathBuf {
         path.real(&self.home)
     }
 
-    /// Returns a path without links that leads to what `path` leads to.
+    /// Returns a path without links that leads to the same file or directory as `path`.
     pub(in crate::vfs) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
         let real = self.root.resolve(below(path)?)?;
         Ok(VirtualPath::root().join(&real))
     }
 
-    /// Returns the first directory on the way to a path that must not be entered. One walk finds
-    /// it, however deep the path is.
+    /// Returns the first directory on a path that may not be entered. A single walk finds it,
+    /// however deep the path is.
     pub(in crate::vfs) fn first_barred(&self, path: &VirtualPath) -> Option<VirtualPath> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // it does not matter whether the end of the path exists
+        // the end of the path need not exist
         let Walked { path, end } = self.root.walk(path.below_root(), flags, Mode::empty());
         let is_barred = end.is_err_and(|why| why == Errno::ACCESS);
         is_barred.then(|| VirtualPath::root().join(&path))
@@ -98,15 +98,16 @@ impl Tree {
         Ok((Names::new(dir), stat))
     }
 
-    /// Opens a regular file for reading, and returns its size as well. FIFOs, sockets and devices
-    /// are refused at once.
+    /// Opens a regular file for reading, and returns its size as well. FIFOs, sockets and
+    /// devices are refused without blocking.
     pub(in crate::vfs) fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         let file = self.open_file(path, OFlags::RDONLY, 0)?;
         let size = regular(&fstat(&file)?)?;
         Ok((file, size))
     }
 
-    /// Opens a file. Links are followed, but not to make a file. A FIFO does not block the caller.
+    /// Opens a file. Links are followed, but not to make a file. A FIFO does not block the
+    /// caller.
     pub(in crate::vfs) fn open_file(
         &self,
         path: &VirtualPath,
@@ -118,7 +119,7 @@ impl Tree {
         Ok(self.root.open(below(path)?, flags, mode)?.into())
     }
 
-    /// Makes a file that must be new.
+    /// Creates a file. It must not exist yet.
     pub(in crate::vfs) fn create(
         &self,
         path: &VirtualPath,
@@ -127,7 +128,8 @@ impl Tree {
         self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, mode)
     }
 
-    /// Checks that a file could be written to, or made, and returns its size. Makes nothing.
+    /// Checks that a file could be written to or created, and returns its size. Creates
+    /// nothing.
     pub(in crate::vfs) fn check_write(&self, path: &VirtualPath) -> Result<u64, FsError> {
         self.check_file_path(path)?;
         match self.open_file(path, OFlags::WRONLY, 0) {
@@ -136,15 +138,15 @@ impl Tree {
         }
         self.check_new(path)?;
         match self.entry(path) {
-            // a link that leads to nothing is not followed to make something
+            // no file is created by way of a link that leads to nothing
             Ok(entry) if entry.kind == FileKind::Link => Err(FsError::NotFound),
-            // somebody else has made it meanwhile
+            // it was created in the meantime
             Ok(entry) => Ok(entry.size),
             Err(_) => Ok(0),
         }
     }
 
-    /// Checks that something could be made in the directory of a path.
+    /// Checks that a file could be created in the directory of a path.
     fn check_new(&self, path: &VirtualPath) -> Result<(), FsError> {
         if path.is_root() {
             return Err(FsError::IsADirectory);
@@ -154,7 +156,7 @@ impl Tree {
         Ok(accessat(&dir, ".", wanted, AtFlags::EACCESS)?)
     }
 
-    /// Refuses a path that ends like that of a directory: the system would not make a file of it.
+    /// Refuses a path that ends with a slash: it can only name a directory.
     pub(in crate::vfs) fn check_file_path(&self, path: &VirtualPath) -> Result<(), FsError> {
         if !path.is_directory_s() || path.is_root() {
             return Ok(());
@@ -165,7 +167,7 @@ impl Tree {
         }
     }
 
-    /// Checks that nothing has this name yet.
+    /// Checks that the path does not exist yet.
     pub(in crate::vfs) fn check_free(&self, path: &VirtualPath) -> Result<(), FsError> {
         match self.entry(path) {
             Err(FsError::NotFound) => Ok(()),
@@ -175,14 +177,15 @@ impl Tree {
         }
     }
 
-    /// Describes what a path leads to, links followed.
+    /// Describes the file or directory that a path leads to. Follows links.
     pub(in crate::vfs) fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         let there = self.root.open(below(path)?, OFlags::PATH, Mode::empty())?;
         let stat = self.still_there(fstat(there)?)?;
         Ok(Entry::of_stat(path.name().to_owned(), &stat))
     }
 
-    /// Describes the entry with a name, as its directory lists it: a link is shown as a link.
+    /// Describes the entry at a path, as its directory lists it. A link at the end is not
+    /// followed.
     pub(in crate::vfs) fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
         self.entry_with(path, |path| self.stat(path))
     }
@@ -201,8 +204,8 @@ impl Tree {
         Ok(entry)
     }
 
-    /// Adds the target, which `look` describes, to the entry of a link. Of a link that leads
-    /// outside, nothing is added.
+    /// Adds the target, which `look` describes, to the entry of a link. Adds nothing if the
+    /// link leads out of the root.
     pub(in crate::vfs) fn add_target(
         &self,
         entry: &mut Entry,
@@ -228,7 +231,7 @@ impl Tree {
 
     /// Checks that a path leads to a directory that may be entered.
     pub(in crate::vfs) fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
-        // looking up `.` takes the right to search the directory
+        // looking up `.` requires the right to search the directory
         let there = self.root.open(&below(path)?.join("."), OFlags::PATH, Mode::empty())?;
         self.still_there(fstat(there)?).map(drop)
     }
@@ -253,7 +256,7 @@ impl Tree {
         Ok(mkdirat(dir, name, Mode::from_raw_mode(mode))?)
     }
 
-    /// Removes a file or a link, but no directory.
+    /// Removes a file or a link, but not a directory.
     pub(in crate::vfs) fn remove_file(&self, path: &VirtualPath) -> Result<(), FsError> {
         if path.is_root() {
             return Err(FsError::IsADirectory);
@@ -295,8 +298,8 @@ impl Tree {
         }
     }
 
-    /// Sets those permission bits of a file or directory that are in `mask`, and returns the mode
-    /// that the system reports then. A directory keeps its other bits; a file loses them.
+    /// Sets the permission bits of a file or directory that are in `mask`, and returns the mode
+    /// that the system reports afterwards. A directory keeps its other bits; a file loses them.
     pub(in crate::vfs) fn set_mode(
         &self,
         path: &VirtualPath,
@@ -309,7 +312,7 @@ impl Tree {
             Change::To(mode) => mode,
         };
         self.change_mode(path, Mode::from_raw_mode(mode))?;
-        // without the right to enter the directory, its mode cannot be asked for by `.`
+        // this fails for a path like `dir/.` if the directory may no longer be entered
         let bits = self.stat(path).map_or(mode, |there| there.mode);
         Ok(NewMode { bits, lacks_set_gid: mode & SET_GID & !bits != 0 })
     }
@@ -322,7 +325,7 @@ impl Tree {
         Ok(fchmod(self.open_any(path)?, mode)?)
     }
 
-    /// Opens a file or a directory for a call that takes any open handle.
+    /// Opens a file or a directory for a system call that accepts any open handle.
     fn open_any(&self, path: &VirtualPath) -> Result<File, FsError> {
         match self.open_file(path, OFlags::RDONLY, 0) {
             Err(FsError::Denied(_)) => self.open_file(path, OFlags::WRONLY, 0),
@@ -364,18 +367,21 @@ impl Tree {
     }
 }
 
-/// Checks that clients may give something this path: the names of parts are reserved.
+/// Checks that clients may use this path for a new file: it must not contain the reserved name
+/// of a part.
 pub(in crate::vfs) fn check_name(path: &VirtualPath) -> Result<(), FsError> {
     if path.parts().any(is_reserved) { Err(FsError::Reserved) } else { Ok(()) }
 }
 
-/// Returns the path below the root of something that may exist. Clients never find parts.
+/// Returns the path relative to the root, for a lookup. Fails if it contains the name of a
+/// part, so that clients never find parts.
 fn below(path: &VirtualPath) -> Result<&Path, FsError> {
     if path.parts().any(is_reserved) { Err(FsError::NotFound) } else { Ok(path.below_root()) }
 }
 
-/// Whether the text of a link that leads to nothing may be shown. The system has followed it up
-/// to the first part that does not exist; the parts after that one must not lead back and out.
+/// Whether the text of a link that leads to nothing may be shown. The system has followed the
+/// text only up to the first part that does not exist; the parts after it must not contain
+/// `..`.
 fn stays_inside(text: &[u8]) -> bool {
     let parts =
         text.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");

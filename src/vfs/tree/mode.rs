@@ -15,28 +15,28 @@ use crate::vfs::error::FsError;
 pub struct NewMode {
     /// The twelve permission bits.
     pub bits: u32,
-    /// Whether the system has taken the set-group-ID bit away.
+    /// Whether the system has removed the set-group-ID bit.
     pub lacks_set_gid: bool,
 }
 
 /// The bit that makes new entries of a directory belong to the group of the directory.
 pub(super) const SET_GID: u32 = 0o2000;
 
-/// What a change of a mode takes.
+/// How a mode is to be changed.
 pub(super) enum Change {
-    /// Nothing: the entry has this mode already, and the system would take its set-group-ID bit
-    /// away.
+    /// Not at all: the entry already has this mode, and setting it would remove the
+    /// set-group-ID bit.
     Nothing(u32),
-    /// Setting this mode.
+    /// By setting this mode.
     To(u32),
 }
 
-/// Decides how to set those bits of an entry's mode that are in `mask`. A directory keeps its
+/// Decides how to set the bits of an entry's mode that are in `mask`. A directory keeps its
 /// other bits; a file loses them.
 pub(super) fn change(there: &Entry, mode: u32, mask: u32) -> Result<Change, FsError> {
     let kept = if there.kind == FileKind::Directory { there.mode & !mask } else { 0 };
     let mode = mode & mask | kept;
-    // whether others' files may be changed is for the system to say
+    // for files of other users, the system decides whether their mode may be changed
     let own = there.uid == geteuid().as_raw();
     if own && mode & SET_GID != 0 && !rights::may_set_gid(there.gid) {
         let is_set = mode == there.mode;
@@ -45,8 +45,8 @@ pub(super) fn change(there: &Entry, mode: u32, mask: u32) -> Result<Change, FsEr
     Ok(Change::To(mode))
 }
 
-/// Sets a mode by way of a handle that takes no right to read or write the file. Returns `false`
-/// if there is no /proc, which this needs.
+/// Sets a mode through a handle that requires no right to read or write the file. Returns
+/// `false` if /proc, which this needs, is missing.
 pub(super) fn set_by_proc(there: &OwnedFd, mode: Mode) -> Result<bool, FsError> {
     let link = format!("/proc/self/fd/{}", there.as_raw_fd());
     match rustix::fs::chmod(link, mode) {

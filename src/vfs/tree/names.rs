@@ -1,4 +1,5 @@
-//! The names in a directory, read from the system in large blocks, and which names are reserved.
+//! The names in a directory, read from the system in large blocks, and which names are
+//! reserved.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -9,8 +10,8 @@ use rustix::fs::RawDir;
 
 use crate::vfs::error::FsError;
 
-/// Prefix of the name of each part of an upload. Clients may use no name that begins with it,
-/// whatever the case of its letters: some file systems do not tell the cases apart.
+/// Prefix of the name of each part of an upload. Clients may not use a name that begins with
+/// it, in upper or lower case: some file systems ignore case.
 pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
 
 /// Whether a name is reserved for parts of uploads.
@@ -28,15 +29,15 @@ pub(in crate::vfs) struct Names {
     found: Vec<u8>,
     /// Where in `found` the next name begins.
     at: usize,
-    /// Whether the system has no more blocks.
+    /// Whether the end of the directory was reached.
     over: bool,
 }
 
-/// Bytes that are asked for at once.
+/// Size of a block in bytes.
 const BLOCK: usize = 32 << 10;
 
 impl Names {
-    /// Starts reading a directory, which was opened for reading.
+    /// Starts reading the names in a directory, which must be open for reading.
     pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
         Self { dir, block: Vec::new(), found: Vec::new(), at: 0, over: false }
     }
@@ -46,7 +47,8 @@ impl Names {
         self.dir.as_fd()
     }
 
-    /// Puts the next name into a buffer, with its NUL. Returns `false` at the end.
+    /// Puts the next name into a buffer, with its NUL. Returns `false` at the end of the
+    /// directory.
     pub(in crate::vfs) fn take(&mut self, name: &mut Vec<u8>) -> Result<bool, FsError> {
         name.clear();
         while self.at >= self.found.len() {

@@ -19,7 +19,7 @@ use crate::vfs::path::VirtualPath;
 #[derive(Debug)]
 pub(in crate::vfs) struct Place {
     pub(in crate::vfs) dir: OwnedFd,
-    /// What the system said of the directory when it was opened.
+    /// The attributes of the directory when it was opened.
     pub(in crate::vfs) dir_stat: Stat,
     /// Path of the directory.
     pub(in crate::vfs) parent: VirtualPath,
@@ -34,7 +34,7 @@ impl Place {
         Ok(Self { dir, dir_stat: self.dir_stat, parent, name })
     }
 
-    /// Names something else in the directory.
+    /// Returns the place of another name in the directory.
     pub(in crate::vfs) fn named(self, name: &[u8]) -> Self {
         Self { name: name.to_owned(), ..self }
     }
@@ -44,17 +44,18 @@ impl Place {
         id_of(&self.dir_stat)
     }
 
-    /// The path that leads to the name.
+    /// Returns the path that leads to the name.
     pub(in crate::vfs) fn path(&self) -> VirtualPath {
         self.parent.join(&self.name)
     }
 
-    /// Returns what the system says of the name, without following a link.
+    /// Returns the attributes of the file with this name, without following a link.
     pub(in crate::vfs) fn lstat(&self) -> Result<Stat, FsError> {
         lstat(&self.dir, &self.name)
     }
 
-    /// Opens the file with this name, without following a link. A FIFO does not block the caller.
+    /// Opens the file with this name, without following a link. A FIFO does not block the
+    /// caller.
     pub(in crate::vfs) fn open(&self, flags: OFlags) -> rustix::io::Result<File> {
         open(&self.dir, &self.name, flags)
     }
@@ -82,17 +83,17 @@ pub(in crate::vfs) fn is_named(dir: impl AsFd, name: &[u8], file: &File) -> bool
     matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
 }
 
-/// Returns what the system says of a name in a directory, without following a link.
+/// Returns the attributes of the file with a name in a directory, without following a link.
 pub(in crate::vfs) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
     Ok(statat(dir, as_path(name), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// Renames within a directory, and replaces what has the new name.
+/// Renames a file within a directory. A file that has the new name is replaced.
 pub(in crate::vfs) fn rename(dir: impl AsFd, from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
     renameat(&dir, as_path(from), &dir, as_path(to))
 }
 
-/// Renames to a name that must be new.
+/// Renames a file to a name that must be new.
 pub(in crate::vfs) fn rename_new(
     from_dir: impl AsFd,
     from: &Path,
@@ -100,7 +101,7 @@ pub(in crate::vfs) fn rename_new(
     to: &Path,
 ) -> Result<(), FsError> {
     match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
-        // a file system that cannot check and rename in one step
+        // this file system cannot check and rename in one step
         Err(Errno::INVAL | Errno::NOSYS) => {
             if statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                 return Err(FsError::Exists);
@@ -111,7 +112,7 @@ pub(in crate::vfs) fn rename_new(
     }
 }
 
-/// Opens a directory, of which a handle for lookups is held, for reading and syncing.
+/// Opens a directory for reading and syncing. The handle that is passed is for lookups only.
 pub(in crate::vfs) fn reopened(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(dir, ".", flags, Mode::empty())

@@ -11,14 +11,15 @@ use rustix::fs::{
 /// Name of the extended attribute that holds the access control list.
 const ACL: &CStr = c"system.posix_acl_access";
 
-/// Extended attributes that describe the content, and so do not fit another one.
+/// Extended attributes that describe the content of a file, and so are not copied to new
+/// content.
 const OF_CONTENT: [&CStr; 3] = [c"security.capability", c"security.ima", c"security.evm"];
 
 /// The system's limit on the size of an attribute, and of the list of their names.
 const MOST: usize = 64 << 10;
 
-/// Gives a new file, just made with `mode`, the owner, the extended attributes and the mode of the
-/// old one, as far as this process may.
+/// Gives a new file, which was created with `mode`, the owner, extended attributes and mode of
+/// the old one, as far as this process may.
 pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32) {
     let Ok(blank) = fstat(new) else { return };
     let strange = blank.st_uid != stat.st_uid || blank.st_gid != stat.st_gid;
@@ -28,7 +29,8 @@ pub(in crate::vfs) fn carry_over(old: &File, stat: &Stat, new: &File, mode: u32)
         let _ = fchown(new, Some(uid), Some(gid)).or_else(|_| fchown(new, None, Some(gid)));
     }
     if !copy_attributes(old, new) {
-        // the directory may have given the new file a list that the old one does not have
+        // the new file may have inherited a list from its directory that the old one does not
+        // have
         let _ = fremovexattr(new, ACL);
     }
     if strange || blank.st_mode & 0o7777 != mode {
@@ -44,7 +46,7 @@ fn copy_attributes(old: &File, new: &File) -> bool {
     let names = match short {
         Ok(Some([])) => return false,
         Ok(names) => names.unwrap_or_default(),
-        // more names than usual
+        // the list of names is longer than usual
         Err(rustix::io::Errno::RANGE) => {
             long.resize(MOST, 0);
             let len = flistxattr(old, long.as_mut_slice()).unwrap_or_default();

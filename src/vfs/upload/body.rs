@@ -1,4 +1,4 @@
-//! The open file of an upload, and the verbs that each way to write it has.
+//! The open file of an upload, and the operations that each way to write an upload has.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -23,7 +23,8 @@ pub(super) struct Body {
     pub(super) written: u64,
 }
 
-/// One way to write an upload. Dropping it abandons the upload and keeps what has arrived.
+/// An upload that is written in one of several ways. Dropping it abandons the upload and keeps
+/// the bytes that have arrived.
 pub(super) trait Target: Debug + Send {
     /// Prepares for the first byte: cuts the file back to where the upload begins.
     fn start(&mut self) -> Result<(), FsError>;
@@ -34,8 +35,8 @@ pub(super) trait Target: Debug + Send {
     /// Makes the upload complete, and visible under its name.
     fn commit(self: Box<Self>) -> Result<Placed, FsError>;
 
-    /// Restores the file in place as far as possible. With `keep`, what has arrived is left for
-    /// the client to resume.
+    /// Restores the file in place as far as possible. With `keep`, the bytes that have arrived
+    /// are kept for the client to resume the upload.
     fn abandon(self: Box<Self>, keep: bool);
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Writing<'u> {
 pub(super) struct Placed {
     /// Size of the file.
     pub(super) size: u64,
-    /// The name of the file, if it is not the one that was wanted.
+    /// The name of the file, if it differs from the requested one.
     pub(super) name: Option<Vec<u8>>,
 }
 
@@ -66,7 +67,7 @@ impl Body {
         self.file.as_ref().ok_or(FsError::NotFound)
     }
 
-    /// Size of the file if all went well.
+    /// Returns the size that the file has if all bytes are in it.
     pub(super) fn size(&self) -> u64 {
         self.offset + self.written
     }
@@ -87,7 +88,7 @@ impl Body {
         let mut file = self.file.as_ref().ok_or(FsError::NotFound)?;
         let mut rest = bytes;
         while !rest.is_empty() {
-            // what a full disk has taken of it counts as well
+            // bytes that were written before the disk was full count as well
             match file.write(rest) {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Ok(written) => {
@@ -101,8 +102,9 @@ impl Body {
         Ok(())
     }
 
-    /// Moves bytes from a pipe, and returns how many. `None`: the file takes none from there,
-    /// because it was opened for appending or its file system cannot do it.
+    /// Moves bytes from a pipe into the file, and returns their number. Returns `None` if this
+    /// is not possible, because the file is open for appending or its file system does not
+    /// support it.
     pub(super) fn splice(
         &mut self,
         pipe: BorrowedFd<'_>,
@@ -125,7 +127,7 @@ impl Body {
         if wanted { Ok(fsync(self.file()?)?) } else { Ok(()) }
     }
 
-    /// Closes the file. Some file systems report only now what they could not write.
+    /// Closes the file. Some file systems report write errors only when a file is closed.
     pub(super) fn close(&mut self) -> Result<(), FsError> {
         let file = self.file.take().ok_or(FsError::NotFound)?;
         nix::unistd::close(file).map_err(|errno| io::Error::from(errno).into())

@@ -12,7 +12,7 @@ use super::obstacle::{Hindrance, Obstacle};
 use super::plan::Copying;
 use crate::vfs::error::{FsError, Heed};
 
-/// Bytes that are copied before the client is listened to again.
+/// Number of bytes that are copied between two calls of `heed`.
 const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// Whether files of a device may be cloned, as far as is known.
@@ -20,14 +20,14 @@ pub(super) fn may_clone(device: u64) -> bool {
     !cannot_clone().contains(&device)
 }
 
-/// Devices of which it is known that their files cannot be cloned.
+/// Devices whose files are known not to support cloning.
 fn cannot_clone() -> MutexGuard<'static, BTreeSet<u64>> {
     static DEVICES: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
     DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Begins a part with what is in a file on `device`: with a clone, which costs nothing, or else
-/// with a copy. The part is written from there on.
+/// Begins a part with the content of a file on `device`: with a clone, which costs nothing, or
+/// else with a copy. The upload is then written after it.
 pub(super) fn begin_with(
     source: &File,
     part: &mut File,
@@ -64,7 +64,7 @@ fn copy(from: &File, to: &mut File, bytes: u64, heed: &mut Heed<'_>) -> Result<(
     while left > 0 {
         let step = left.min(COPIED_AT_ONCE);
         if io::copy(&mut Read::take(from, step), to)? < step {
-            // somebody has cut it short meanwhile
+            // the file was truncated in the meantime
             return Err(FsError::Busy);
         }
         left -= step;

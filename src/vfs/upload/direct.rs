@@ -12,19 +12,19 @@ use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{id_of, regular};
 
-/// A file in place that an upload writes to directly, maybe at the same time as other uploads.
+/// A file in place that an upload writes to directly. Other uploads may write to it too.
 #[derive(Debug)]
 pub(super) struct Direct {
     uploads: Arc<Uploads>,
     path: VirtualPath,
     append: bool,
-    /// Whether the upload has made the file and the client has sent nothing yet.
+    /// Whether the upload has created the file and has not begun to write.
     made: bool,
     body: Body,
 }
 
 impl Direct {
-    /// Checks that an upload could begin, and returns its offset. Makes nothing.
+    /// Checks that an upload could begin, and returns its offset. Creates nothing.
     pub(super) fn check(
         uploads: &Uploads,
         path: &VirtualPath,
@@ -39,8 +39,8 @@ impl Direct {
         }
     }
 
-    /// Opens the file, and makes it with `mode` if it is missing. It may have become somebody
-    /// else's since the check.
+    /// Opens the file, and creates it with `mode` if it is missing. Another user may have
+    /// replaced it since the check.
     pub(super) fn open(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
@@ -59,7 +59,7 @@ impl Direct {
         Ok(Self { uploads, path, append, made: is_new, body: Body::new(file, offset) })
     }
 
-    /// Makes a file that must be new.
+    /// Creates a file. It must not exist yet.
     pub(super) fn create(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
@@ -70,8 +70,8 @@ impl Direct {
         Ok(Self { uploads, path, append: false, made: true, body })
     }
 
-    /// Removes the file if it was made for this upload and the upload could not begin, unless
-    /// somebody has replaced it or written to it.
+    /// Removes the file if it was created for this upload and the upload could not begin,
+    /// unless it was replaced or written to in the meantime.
     fn remove_untouched(&self) {
         let (true, Some(file)) = (self.made, &self.body.file) else { return };
         let ours = fstat(file).map(|stat| id_of(&stat));
@@ -88,7 +88,7 @@ impl Direct {
 
 impl Target for Direct {
     fn start(&mut self) -> Result<(), FsError> {
-        // from here on the file is what the client sends
+        // from here on the file has the content that the client sends, and stays
         self.made = false;
         if self.append { Ok(()) } else { self.body.cut_to_offset() }
     }
@@ -112,8 +112,8 @@ impl Drop for Direct {
     }
 }
 
-/// Opens a regular file, or makes it with `mode` if it is missing. Only an upload that begins at an
-/// offset needs the file to exist. Returns the file, its size, and whether it was made.
+/// Opens a regular file, or creates it with `mode` if it is missing. If the upload begins at an
+/// offset, the file must exist. Returns the file, its size, and whether it was created.
 fn open_or_make(
     uploads: &Uploads,
     path: &VirtualPath,
@@ -124,7 +124,8 @@ fn open_or_make(
     let append = matches!(store, Store::Append(_));
     let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
     let new = existing | OFlags::CREATE | OFlags::EXCL;
-    // if somebody else makes the file between the two calls, the second round finds it
+    // if the file is created by another process between the two calls, the second round finds
+    // it
     for _ in 0..2 {
         if !uploads.rules.overwrite {
             if matches!(store, Store::At(offset) if offset > 0) {

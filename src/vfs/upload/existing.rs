@@ -17,17 +17,17 @@ pub(super) struct Existing {
     pub(super) stat: Stat,
 }
 
-/// Number of links that may lead to links one after the other.
+/// Maximum number of links that are followed one after the other.
 const LINKS: u32 = 16;
 
-/// Opens the file at a place, for writing or only for appending. Follows links, and returns the
-/// place where the file lies. There may be no such file.
+/// Opens the file at a place, for writing or only for appending. Follows links. Returns the
+/// place that they lead to, and the file if it exists.
 pub(super) fn find(
     tree: &Tree,
     mut place: Place,
     append: bool,
 ) -> Result<(Place, Option<Existing>), FsError> {
-    // a file with the attribute +a can be opened for nothing but appending
+    // a file with the attribute +a can be opened only for appending
     let flags = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
     for _ in 0..LINKS {
         match place.open(flags) {
@@ -38,7 +38,7 @@ pub(super) fn find(
             }
             Err(Errno::NOENT) => return Ok((place, None)),
             Err(Errno::LOOP) => {
-                // a link that leads to nothing is not followed to make something
+                // this fails for a link that leads to nothing: no file is created by way of it
                 let path = tree.followed(&place.path())?;
                 check_name(&path)?;
                 place = tree.place(&path)?;

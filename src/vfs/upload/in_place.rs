@@ -24,7 +24,7 @@ pub(super) struct InPlace {
     /// Whether the upload only adds to the file.
     append: bool,
     body: Body,
-    /// Keep other uploads from changing the file meanwhile.
+    /// Turns that keep other uploads from changing the file meanwhile.
     _claims: (Claim, Option<Claim>),
 }
 
@@ -40,7 +40,7 @@ impl InPlace {
     ) -> Result<Self, FsError> {
         let Existing { file, stat } = existing;
         let claim = uploads.turns.claim(Turn::File(id_of(&stat)), heed)?;
-        // another upload may have replaced it meanwhile
+        // another upload may have replaced the file in the meantime
         if !place.holds(&file) {
             return Err(FsError::Busy);
         }
@@ -48,13 +48,13 @@ impl InPlace {
         let offset = match store {
             Store::Replace => 0,
             Store::Append(_) => former,
-            // another upload has added to it meanwhile, or cut it short
+            // another upload has appended to the file or truncated it in the meantime
             Store::At(_) if len_of(&stat) != former => return Err(FsError::Busy),
             Store::At(offset) => offset,
         };
         let append = store != Store::Replace && offset == former;
         if append {
-            // so that the upload overwrites nothing that other programs append meanwhile
+            // the upload must not overwrite data that other programs append meanwhile
             fcntl_setfl(&file, OFlags::APPEND | OFlags::NONBLOCK)?;
         }
         let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset));
@@ -69,7 +69,7 @@ impl InPlace {
         }
         let cut = file.metadata().and_then(|meta| {
             if meta.len() != self.former + self.body.written {
-                return Err(io::Error::other("others have appended to it as well"));
+                return Err(io::Error::other("other programs have appended to it as well"));
             }
             file.set_len(self.former)
         });
@@ -96,7 +96,7 @@ impl Target for InPlace {
         if !self.place.holds(file) {
             return Err(FsError::Replaced);
         }
-        // to cut it back if closing fails
+        // this handle is for cutting the file back if closing fails
         let again = file.try_clone()?;
         if let Err(why) = self.body.close() {
             self.body.file = Some(again);

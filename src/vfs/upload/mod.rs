@@ -1,12 +1,13 @@
-//! Uploads: complete under their name, or not there at all.
+//! Uploads, which get their name only when they are complete.
 //!
-//! An upload writes to a part file in the directory of its target, and one rename puts it in
-//! place: readers, a crash and other uploads find the old version or the new one. Only where
-//! that cannot be done is the file in place changed, by one upload at a time. A user can also
-//! have the classic way, in which every upload writes to the file in place.
+//! An upload writes to a part file in the directory of its target, and a single rename puts the
+//! part in place. So readers and other uploads find either the old version or the new one, even
+//! after a crash. Where this is not possible, the existing file is changed in place, by one
+//! upload at a time. The settings can also choose the classic way for a user, in which every
+//! upload writes to the existing file.
 //!
-//! `prepare` looks at what is in place and has `plan` decide; `part`, `in_place` and `direct` are
-//! the ways to write, with the verbs of `body`.
+//! `prepare` examines the existing file and lets `plan` decide. `part`, `in_place` and `direct`
+//! are the ways to write; each has the operations of `body`.
 
 mod attributes;
 mod body;

@@ -14,23 +14,23 @@ use crate::vfs::tree::place::Place;
 /// Why a file cannot be replaced, for the log.
 #[derive(Debug)]
 pub(super) enum Obstacle {
-    /// It is a mount point.
+    /// The file is a mount point.
     MountPoint,
-    /// It has this number of names, and the others would keep the old version.
+    /// The file has this number of hard links, and the other names would keep the old version.
     HardLinks(u64),
-    /// Its directory is sticky, and the file belongs to somebody else.
+    /// The directory is sticky, and the file belongs to another user.
     Sticky,
     /// The file system has no room for a second version.
     NoRoom,
-    /// No file can be made in its directory.
+    /// No file can be created in the directory.
     Directory(io::Error),
-    /// It cannot be cloned, and is too long to be copied.
+    /// The file cannot be cloned, and is too long to be copied.
     TooLong,
-    /// It cannot be read.
+    /// The file cannot be read.
     Unreadable(io::Error),
 }
 
-/// Why no part could be made that begins with a copy of a file.
+/// Why a part that begins with a copy of a file could not be created.
 #[derive(Debug)]
 pub(super) enum Hindrance {
     /// The file may still be changed in place.
@@ -39,13 +39,13 @@ pub(super) enum Hindrance {
     Failed(FsError),
 }
 
-/// Size of a file from which on it is not replaced where the file system has no room for a second
-/// one of that size.
+/// Minimum size of a file that is changed in place if the file system has no room for a second
+/// copy. For smaller files, the room is not checked.
 const LARGE: u64 = 1 << 20;
 
 impl Obstacle {
-    /// Finds what keeps a file from being replaced by a rename, as far as that can be known before
-    /// it is tried.
+    /// Returns what keeps a file from being replaced by a rename, as far as that is known
+    /// before trying.
     pub(super) fn find(place: &Place, existing: &Existing) -> Option<Self> {
         let (dir, file) = (&place.dir_stat, &existing.stat);
         if file.st_dev != dir.st_dev {
@@ -64,7 +64,7 @@ impl Obstacle {
         let size = len_of(file);
         if size >= LARGE
             && let Ok(room) = fstatvfs(&existing.file)
-            // some file systems do not know how large they are
+            // some file systems do not report their size
             && room.f_blocks > 0
             && room.f_bavail.saturating_mul(room.f_frsize) < size
         {
@@ -80,7 +80,7 @@ impl fmt::Display for Obstacle {
             Self::MountPoint => f.write_str("it is a mount point"),
             Self::HardLinks(links) => write!(f, "it has {links} hard links"),
             Self::Sticky => {
-                f.write_str("it belongs to somebody else and its directory is sticky")
+                f.write_str("it belongs to another user and its directory is sticky")
             }
             Self::NoRoom => f.write_str("there is no room for a second copy"),
             Self::Directory(why) => write!(f, "no file can be made in its directory: {why}"),

@@ -6,8 +6,8 @@ use super::body::{Placed, Target};
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 
-/// An upload whose file is open. One that is dropped has failed, and what has arrived is kept for
-/// the client to resume.
+/// An upload whose file is open. Dropping it fails the upload, and keeps the bytes that have
+/// arrived for the client to resume.
 #[derive(Debug)]
 pub struct Upload {
     path: VirtualPath,
@@ -28,31 +28,32 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// Those of the system.
+    /// When the system refuses.
     pub fn begin(&mut self) -> Result<(), FsError> {
         self.target.start()
     }
 
-    /// Writes what has arrived.
+    /// Writes bytes that have arrived.
     ///
     /// # Errors
     ///
-    /// Those of the system; and [`FsError::TakenOver`] when another session goes on with the
+    /// When the system refuses; or [`FsError::TakenOver`], if another session has resumed the
     /// upload.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         self.target.write()?.body.write_all(bytes)
     }
 
-    /// Writes this number of bytes that wait in a pipe. Returns whether the file takes them from
-    /// there: if not, they were read first.
+    /// Writes this number of bytes from a pipe. Returns whether the file accepts bytes directly
+    /// from a pipe; if not, they were read into memory first.
     ///
     /// # Errors
     ///
-    /// Those of [`Upload::write_all`]. What the file has not taken is lost.
+    /// As for [`Upload::write_all`]. Bytes that were not written are lost.
     pub fn splice_all(&mut self, pipe: BorrowedFd<'_>, bytes: usize) -> Result<bool, FsError> {
         let mut left = bytes;
         while left > 0 {
-            // another session may take the upload over between two pieces
+            // checked for each piece: another session may take the upload over between two of
+            // them
             let moved = self.target.write()?.body.splice(pipe, left)?;
             if let Some(moved) = moved {
                 left -= moved;
@@ -69,22 +70,22 @@ impl Upload {
         Ok(true)
     }
 
-    /// Puts the file in place. Only then is the upload complete. Returns its size, and its path,
-    /// which is another one than announced if the name had to be new and somebody else has made
-    /// such a file meanwhile.
+    /// Puts the file in place, which completes the upload. Returns its size and its path. The
+    /// path differs from the announced one if the name had to be new, but was taken in the
+    /// meantime.
     ///
     /// # Errors
     ///
-    /// Those of the system, even such as writing should have caused: quotas and networks may
-    /// refuse this late.
+    /// When the system refuses. This includes write errors that quotas and network file systems
+    /// report late.
     pub fn finish(self) -> Result<(u64, VirtualPath), FsError> {
         let Self { path, target } = self;
         let Placed { size, name } = target.commit()?;
         Ok((size, name.map_or(path.clone(), |name| path.parent().join(&name))))
     }
 
-    /// Ends a failed upload: the file in place is restored as far as possible. With `keep`, what
-    /// has arrived is left for the client to resume.
+    /// Ends a failed upload: the file in place is restored as far as possible. With `keep`, the
+    /// bytes that have arrived are kept for the client to resume the upload.
     pub fn fail(self, keep: bool) {
         self.target.abandon(keep);
     }

@@ -1,5 +1,4 @@
-//! The user's own parts for a name: what the user is shown of unfinished uploads, and what can be
-//! resumed.
+//! The user's own parts for a name, which the user is shown and may resume.
 
 use std::cmp::Reverse;
 use std::fs::File;
@@ -16,7 +15,7 @@ use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{Version, len_of, modified, regular};
 use crate::vfs::tree::place::{Place, lstat, open};
 
-/// A part that an upload could go on with.
+/// A part that an upload could resume.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: PartName,
@@ -42,7 +41,7 @@ impl Candidate {
         Self { name, active: None, upload, shown, base, stat }
     }
 
-    /// Returns what a plan needs to know.
+    /// Returns the facts that a plan needs.
     pub(super) fn facts(&self) -> PartFacts {
         PartFacts { size: len_of(&self.stat), upload: self.upload, shown: self.shown }
     }
@@ -57,7 +56,7 @@ pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Vec<Candidate> {
     let key = uploads.key(place);
     let look = |name: &PartName| {
         let stat = lstat(&place.dir, &name.bytes()).ok()?;
-        // what others may have put there instead is nobody's upload
+        // something other than a regular file was put there by others, and is not a part
         regular(&stat).ok().map(|_| stat)
     };
     let active = parts.active(key).into_iter().filter(|active| !active.name.is_lone());
@@ -71,7 +70,8 @@ pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Vec<Candidate> {
     });
     let mut all: Vec<_> = active.chain(dead).collect();
     if all.iter().any(|found| found.base.is_some()) {
-        // a copy of a version that was replaced since must not be completed
+        // a part that began as a copy of a file must not be completed once that file was
+        // replaced
         let now = place.lstat().ok().map(|stat| Version::of(&stat));
         all.retain(|found| found.base.is_none() || found.base == now);
     }
@@ -118,7 +118,7 @@ pub(in crate::vfs) fn forget(uploads: &Uploads, path: &VirtualPath) -> Result<bo
     if parts.active(key).is_empty() { Ok(false) } else { Err(FsError::Busy) }
 }
 
-/// Opens a part, but nothing that others may have put there instead.
+/// Opens a part. Refuses anything but a regular file, which others may have put there instead.
 pub(super) fn open_part(
     place: &Place,
     name: &PartName,

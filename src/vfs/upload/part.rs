@@ -30,28 +30,28 @@ pub(super) struct Part {
     key: PartKey,
     pub(super) active: Arc<ActivePart>,
     pub(super) body: Body,
-    /// Whether the upload goes on with a part that another one has left.
+    /// Whether the upload resumes a part of another upload.
     resumed: bool,
-    /// The mode that the part has got from the file that it replaces.
+    /// The mode that the part has taken over from the file that it replaces.
     mode: Option<u32>,
-    /// For STOU: the name must still be new at the end.
+    /// For STOU: the reserved name, which must still be new at the end.
     promise: Option<Promise>,
-    /// For a part that began with what was in place.
+    /// For a part that may replace only the file that it began with: the state of that file.
     base: Option<Base>,
 }
 
-/// What a part began with.
+/// The state of the file in place when a part began.
 #[derive(Debug)]
 struct Base {
     /// The version; `None`: no file was in place.
     version: Option<Version>,
-    /// Keeps other uploads from beginning with the version meanwhile.
+    /// The turn that keeps other uploads from beginning with this version meanwhile.
     _claim: Option<Claim>,
 }
 
 impl Part {
-    /// Makes a new part with `mode`, or with the attributes of the file that it will replace. A
-    /// lone part is never resumed.
+    /// Makes a new part with `mode`, or with the attributes of `old`, the file that it will
+    /// replace. A `lone` part is never resumed.
     pub(super) fn create(
         uploads: &Arc<Uploads>,
         place: Place,
@@ -64,12 +64,13 @@ impl Part {
         let mode = old.map_or(mode, |old| old.stat.st_mode & 0o777);
         let enter =
             |name: &[u8]| parts.enter(key, folder.clone(), parts.name(key.mark, name, lone));
-        // known before it exists, so that nobody takes it for a dead one
+        // recorded before the file exists, so that other sessions do not take it for a dead
+        // part
         let mut active = enter(&place.name);
         parts.note(&folder);
         let mut opened = make(&place, &active.name, mode);
         if matches!(opened, Err(Errno::NAMETOOLONG)) {
-            // a file system with short names
+            // the file system allows short names only
             parts.leave(key, &active);
             active = enter(b"");
             opened = make(&place, &active.name, mode);
@@ -102,7 +103,7 @@ impl Part {
             Err(why) => return Err(Obstacle::Unreadable(why.into()).into()),
         };
         if id_of(&fstat(&source)?) != id_of(&old.stat) {
-            // somebody has replaced it meanwhile
+            // the file was replaced in the meantime
             return Err(FsError::Busy.into());
         }
         let created = Self::create(uploads, place.again()?, 0, Some(old), copying.lone);
@@ -110,14 +111,15 @@ impl Part {
             Err(FsError::Denied(why)) => return Err(Obstacle::Directory(why).into()),
             other => other?,
         };
-        // if this fails, the part is dropped and so removed
+        // if this fails, dropping the part removes it
         let file = part.body.file.as_mut().ok_or(FsError::NotFound)?;
         begin_with(&source, file, id_of(&old.stat).0, copying, heed)?;
         part.body.offset = copying.from;
         Ok(part)
     }
 
-    /// Goes on with a part that was taken over, from an offset on. Its file is still to be opened.
+    /// Resumes a part that was taken over, from an offset on. The caller must then open its
+    /// file.
     pub(super) fn resume(
         uploads: &Arc<Uploads>,
         place: Place,
@@ -141,7 +143,8 @@ impl Part {
         Self { uploads, place, key, active, body, resumed, mode, promise, base }
     }
 
-    /// Requires at the end that the version in place is still this one; `None`: no file.
+    /// Requires that the file in place still has this version at the end; `None`: that it does
+    /// not exist.
     pub(super) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
         if let Some(version) = version {
             let _ = self.active.base.set(version);
@@ -150,14 +153,13 @@ impl Part {
         self
     }
 
-    /// Requires at the end that the name is still new.
+    /// Requires that the name is still new at the end.
     pub(super) fn promised(mut self, promise: Promise) -> Self {
         self.promise = Some(promise);
         self
     }
 
-    /// Gives the part, which goes on with an older one, the attributes of the file that it will
-    /// replace.
+    /// Gives a resumed part the attributes of the file that it will replace.
     pub(super) fn carry_over(&mut self, old: &Existing) -> Result<(), FsError> {
         let mode = old.stat.st_mode & 0o777;
         carry_over(&old.file, &old.stat, self.body.file()?, mode);
@@ -171,28 +173,29 @@ impl Part {
         let writing = self.active.writing()?;
         let name = self.active.name.bytes();
         if !is_named(&self.place.dir, &name, self.body.file()?) {
-            // somebody who may write to the directory has replaced the part
+            // another user who may write to the directory has replaced the part
             return Err(FsError::Replaced);
         }
         drop(writing);
         self.body.close()
     }
 
-    /// Renames the part to its file's name, or to another one if that must be new and is taken.
-    /// Returns that other name.
+    /// Renames the part to the name of its file. If that name must be new but is taken, chooses
+    /// another one and returns it.
     fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
         let Uploads { parts, rules, .. } = &*self.uploads;
         let dir = rules.sync.then(|| reopened(&self.place.dir));
         let mut gone = self.active.writing()?;
         let name = self.rename(rules.overwrite)?;
-        // it is not a part any more that could be taken over
+        // no session may take it over from now on
         *gone = true;
         drop(gone);
         parts.leave(self.key, &self.active);
         parts.forget(self.key, &self.place.dir);
         match dir.map(|dir| fsync(dir?)) {
             None | Some(Ok(())) => {}
-            // some directories cannot be opened for it, and some file systems cannot do it
+            // some directories cannot be opened for syncing, and some file systems do not
+            // support it
             Some(Err(
                 why @ (Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP),
             )) => {
@@ -227,12 +230,12 @@ impl Part {
         Err(FsError::Exists)
     }
 
-    /// Checks that the version in place is the one that the part began with, and takes over a
-    /// mode that was changed meanwhile.
+    /// Checks that the file in place still has the version that the part began with. If its
+    /// mode was changed meanwhile, the part gets the new mode.
     fn check_version(&self, part: &[u8]) -> Result<(), FsError> {
         let looks = self.base.is_some() || self.mode.is_some();
         let now = if looks { self.place.lstat().ok() } else { None };
-        // a newer version must not give way to one made of an older one
+        // a new version must not be replaced by a part that was made from an older one
         if let Some(base) = &self.base
             && now.as_ref().map(Version::of) != base.version
         {
@@ -248,7 +251,8 @@ impl Part {
         Ok(())
     }
 
-    /// Ends a failed upload, unless it has ended or somebody else goes on with the part.
+    /// Ends a failed upload, unless it has ended already or another session has resumed the
+    /// part.
     fn end(&self, keep: bool) {
         let mut gone = self.active.gone();
         if *gone {
@@ -300,7 +304,7 @@ impl Target for Part {
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
         if let Err(why) = self.seal() {
-            // what the disk could not take is of no use to anybody
+            // a part with missing bytes is of no use
             self.end(false);
             return Err(why);
         }

@@ -1,21 +1,21 @@
-//! Decides how an upload is made, from what the client asked for and what was found in place.
-//! Everything here is a value: nothing is opened or asked for.
+//! Decides how an upload is made, from the client's request and the state of the files in
+//! place. This file works on values only, and makes no system call.
 
 use super::obstacle::Obstacle;
 use crate::vfs::error::FsError;
 
-/// Where an upload begins, by what the client asked for.
+/// Where an upload begins, as the client requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
     /// At 0; the file in place is replaced.
     Replace,
     /// At this offset, which must not lie beyond the end.
     At(u64),
-    /// At the end. If the client was told a size, that is where it believes the end to be.
+    /// At the end. If the client was told a size, it expects the end there.
     Append(Option<Told>),
 }
 
-/// The size that a client was told of a file.
+/// The size of a file, as a client was told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
     /// Size in bytes.
@@ -24,18 +24,18 @@ pub struct Told {
     pub part: Option<u64>,
 }
 
-/// What was found under the name of an upload.
+/// The state of the files under the name of an upload.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     /// Size of the file in place, if there is one.
     pub(super) size: Option<u64>,
-    /// What keeps the file from being replaced. Only matters to [`Store::Replace`].
+    /// What keeps the file from being replaced. Matters only to [`Store::Replace`].
     pub(super) obstacle: Option<Obstacle>,
     /// The user's own parts for the name, the youngest first. [`Store::Replace`] ignores them.
     pub(super) parts: Vec<PartFacts>,
 }
 
-/// What is known of a part that could be resumed.
+/// Facts about a part that could be resumed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PartFacts {
     pub(super) size: u64,
@@ -52,19 +52,19 @@ pub(super) enum Plan {
     New,
     /// By changing the file in place.
     InPlace(Obstacle),
-    /// By going on with a part.
+    /// By resuming a part.
     Resume(Resumption),
-    /// By adding to the file in place, or by changing it from this offset on. That takes a turn,
-    /// and is planned by [`Change::plan`] once the upload has got it.
+    /// By adding to the file in place, or by changing it from this offset on. This requires a
+    /// turn; once the upload has it, [`Change::plan`] plans the rest.
     Change(Option<u64>),
 }
 
 /// How a part is resumed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Resumption {
-    /// Indexes of the parts that would do, the best first.
+    /// Indexes of the suitable parts, the best first.
     pub(super) order: Vec<usize>,
-    /// Where the upload goes on.
+    /// Offset at which the upload continues.
     pub(super) offset: u64,
     /// Size of the part that the user is shown.
     pub(super) shown: u64,
@@ -85,15 +85,15 @@ impl Plan {
             Store::Append(Some(Told { size, part: Some(upload) })) => {
                 let order = those(|part, upload| part.upload == upload, upload);
                 if order.is_empty() {
-                    // the upload has ended meanwhile
+                    // the upload has ended in the meantime
                     return Err(FsError::BadOffset(facts.size.unwrap_or_default()));
                 }
                 (order, Some(size))
             }
-            // the client means the file in place, whatever parts there are by now
+            // the client means the file in place, even if there are parts by now
             Store::Append(Some(Told { part: None, .. })) => (Vec::new(), None),
-            // nobody knows where another session's upload will end, and the client does not know
-            // of a part that it was not shown
+            // it is not known where another session's upload will end, and the client does not
+            // know of a part that it was not shown
             Store::Append(None) => (those(|part, _| part.shown, 0), None),
         };
         if order.is_empty() {
@@ -104,8 +104,8 @@ impl Plan {
 }
 
 impl Resumption {
-    /// Chooses among parts: the first is one that ends where the upload goes on, or else the one
-    /// that the user is shown.
+    /// Sorts the parts: first those that end where the upload continues, then the others,
+    /// beginning with the one that the user is shown.
     fn new(
         parts: &[PartFacts],
         mut order: Vec<usize>,
@@ -123,7 +123,7 @@ impl Resumption {
     }
 }
 
-/// What was found in place of an upload that is going to change it.
+/// Facts about the file in place, for an upload that changes it.
 #[derive(Debug)]
 pub(super) struct ChangeFacts {
     /// Size of the file in place.
@@ -139,37 +139,37 @@ pub(super) struct ChangeFacts {
 pub(super) enum Change {
     /// With a part that begins with a copy of the file.
     Copy(Copying),
-    /// In place; the log is told of the obstacle.
+    /// In place. The obstacle is for the log.
     InPlace(Option<Obstacle>),
 }
 
-/// Which copy a part begins with.
+/// The copy that a part begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Copying {
-    /// Bytes that are copied; the upload begins behind them.
+    /// Number of bytes that are copied. The upload begins after them.
     pub(super) from: u64,
     /// Size of the file.
     pub(super) size: u64,
     /// Whether the bytes may be copied one by one where the file cannot be cloned.
     pub(super) may_copy: bool,
-    /// Whether the part is never resumed: it has what an append has found, which must not be
-    /// joined with what another append brings.
+    /// Whether the part is never resumed. The part of an append is not, since it must not mix
+    /// the data of two appends.
     pub(super) lone: bool,
 }
 
-/// An upload into the middle of a file begins with a copy of up to this size; a longer one changes
-/// the file in place.
+/// Maximum number of bytes that are copied for an upload into the middle of a file. If there
+/// are more, and the file cannot be cloned, the upload is refused.
 const MOST_COPIED: u64 = 64 << 20;
 
 impl Change {
-    /// Decides how an upload changes a file, from this offset on or from its end.
+    /// Decides how an upload changes a file, from this offset on or, for `None`, from its end.
     pub(super) fn plan(offset: Option<u64>, facts: ChangeFacts) -> Result<Self, FsError> {
         let size = facts.size;
         let from = offset.unwrap_or(size);
         if from > size {
             return Err(FsError::BadOffset(size));
         }
-        // what is only added to is cheaper to change in place than to copy
+        // a file that is only appended to is cheaper to change in place than to copy
         let may_copy = from < size && from <= MOST_COPIED;
         let copying = Copying { from, size, may_copy, lone: offset.is_none() };
         match facts.obstacle {
@@ -181,23 +181,24 @@ impl Change {
         }
     }
 
-    /// Checks that an upload may begin at this offset, or at the end, where no file is in place.
+    /// Checks that an upload may begin at this offset, or at the end, if the file does not
+    /// exist.
     pub(super) fn check_absent(offset: Option<u64>) -> Result<(), FsError> {
         if offset.is_some() { Err(FsError::BadOffset(0)) } else { Ok(()) }
     }
 }
 
 impl Copying {
-    /// Decides whether the file is changed in place where there can be no copy, and which obstacle
-    /// the log is told of.
+    /// Decides whether the file is changed in place if it cannot be copied. Returns the
+    /// obstacle to log, if any.
     pub(super) fn instead(self, obstacle: Obstacle) -> Result<Option<Obstacle>, FsError> {
         let overwrites = self.from < self.size;
         if overwrites && matches!(obstacle, Obstacle::TooLong) {
             // the rest of the file would be lost if the transfer failed
             return Err(FsError::BadOffset(self.size));
         }
-        // an upload that only adds to a file keeps it as it is: if it fails, what it has added is
-        // cut off
+        // an upload that only appends needs no entry in the log: if it fails, the appended
+        // bytes are removed again
         Ok(overwrites.then_some(obstacle))
     }
 }
@@ -235,7 +236,7 @@ mod tests {
         let parts = [part(7, 1, true), part(3, 2, true), part(5, 3, false)];
         assert_eq!(resumed(plan(Store::At(5), None, &parts)), (vec![2, 0], 5));
         assert_eq!(resumed(plan(Store::At(4), None, &parts)), (vec![0, 2], 4));
-        // the client is told the size of the part that it is shown
+        // the refusal names the size of the part that the client is shown
         let beyond = plan(Store::At(8), Some(100), &parts);
         assert!(matches!(beyond, Err(FsError::BadOffset(7))));
         assert!(matches!(plan(Store::At(5), Some(9), &[]), Ok(Plan::Change(Some(5)))));
@@ -279,7 +280,7 @@ mod tests {
     fn a_change_in_place_never_risks_the_rest_of_a_long_file() {
         let long = Some(MOST_COPIED + 1);
         assert!(matches!(change(long, None, false), Err(FsError::BadOffset(_))));
-        // an append loses nothing, and needs no remark in the log
+        // an append loses no data, and needs no entry in the log
         assert!(matches!(change(None, None, false), Ok(Change::InPlace(None))));
         let links = change(None, Some(Obstacle::HardLinks(2)), true);
         assert!(matches!(links, Ok(Change::InPlace(None))));

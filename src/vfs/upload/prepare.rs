@@ -1,4 +1,4 @@
-//! Preparing an upload: looking at what is in place, planning, and carrying out the plan.
+//! Preparing an upload: examining the file in place, planning, and carrying out the plan.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::vfs::tree::check_name;
 use crate::vfs::tree::entry::{Version, id_of, len_of};
 use crate::vfs::tree::place::Place;
 
-/// An upload that may begin. Nothing that clients see has changed yet, except that in the classic
-/// way a STOU has made an empty file, which is removed again on drop.
+/// An upload that may begin. Clients see no change yet, except that in the classic way a STOU
+/// has created an empty file, which is removed again if this value is dropped.
 #[derive(Debug)]
 pub struct Prepared {
     uploads: Arc<Uploads>,
@@ -32,20 +32,20 @@ pub struct Prepared {
     remark: Option<String>,
 }
 
-/// How the file is opened.
+/// How the file of an upload is opened.
 #[derive(Debug)]
 enum Opening {
-    /// It is open.
+    /// The file is open already.
     Done(Box<dyn Target>),
-    /// In the classic way, it is opened late: what another session stores meanwhile under the
-    /// name must not be touched if the upload never begins.
+    /// The classic way. The file is opened late, because an upload that never begins must not
+    /// touch a file that another session stores in the meantime.
     Direct { store: Store, mode: u32, offset: u64 },
     /// A part is taken over late, because another session may be writing to it.
     Takeover(Box<Takeover>),
 }
 
 impl Prepared {
-    /// Prepares an upload. This may copy what is in place, or wait for another upload.
+    /// Prepares an upload. This may copy the existing file, or wait for another upload.
     pub(in crate::vfs) fn new(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
@@ -66,7 +66,7 @@ impl Prepared {
         Preparation { uploads, path, mode }.prepare(store, heed)
     }
 
-    /// Prepares an upload under a name that is new: `wanted`, or one made of it.
+    /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
     pub(in crate::vfs) fn under_new_name(
         uploads: &Arc<Uploads>,
         wanted: &VirtualPath,
@@ -106,23 +106,23 @@ impl Prepared {
         Self::by(uploads, path, Opening::Done(Box::new(target)))
     }
 
-    /// Returns the file's path, which STOU has made up.
+    /// Returns the path of the file. For STOU, the server has chosen its name.
     pub fn path(&self) -> &VirtualPath {
         &self.path
     }
 
-    /// Returns why the file in place is written to, if that is not the usual way.
+    /// Returns why the upload writes to the file in place, if it would usually be replaced.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }
 
-    /// Opens the file, where that was put off until nothing else can keep the upload from
-    /// beginning. By now the file may be somebody else's in the classic way; a part may be taken
-    /// over from another session.
+    /// Opens the file, if it is not open yet. This is called when nothing else can keep the
+    /// upload from beginning. It may take a part over from another session.
     ///
     /// # Errors
     ///
-    /// Those of the system, and [`FsError::BadOffset`].
+    /// When the system refuses; or [`FsError::BadOffset`], if the upload cannot begin at its
+    /// offset any more.
     pub fn ready(self) -> Result<Upload, FsError> {
         let target = match self.opening {
             Opening::Done(target) => target,
@@ -135,7 +135,7 @@ impl Prepared {
     }
 }
 
-/// An upload that is being prepared and will stay invisible until it is complete, if it can.
+/// An upload that is being prepared, to stay invisible until it is complete if possible.
 struct Preparation<'u> {
     uploads: &'u Arc<Uploads>,
     path: &'u VirtualPath,
@@ -174,7 +174,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// STOR from the beginning, where a file is in place.
+    /// Prepares a STOR from the beginning, if the file exists.
     fn replace(
         &self,
         place: Place,
@@ -192,7 +192,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// APPE, and STOR from an offset on, where there is no part to resume.
+    /// Prepares an APPE, or a STOR from an offset on, if there is no part to resume.
     fn change(
         &self,
         place: Place,
@@ -201,7 +201,7 @@ impl Preparation<'_> {
     ) -> Result<Prepared, FsError> {
         let turn = Turn::Name(place.dir_id(), place.name.clone());
         let claim = self.uploads.turns.claim(turn, heed)?;
-        // the upload that had the turn before may have replaced the file
+        // the upload that had the turn before this one may have replaced the file
         let (place, existing) = find(&self.uploads.tree, place, offset.is_none())?;
         let Some(existing) = existing else {
             Change::check_absent(offset)?;
@@ -230,7 +230,7 @@ impl Preparation<'_> {
         self.in_place((place, existing), store, Some(claim), remark, heed)
     }
 
-    /// Changes the file in place, from an offset on or from the beginning.
+    /// Prepares to change the file in place.
     fn in_place(
         &self,
         (place, existing): (Place, Existing),

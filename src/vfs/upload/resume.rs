@@ -1,4 +1,4 @@
-//! Going on with a part that another upload of the user has left, or is still writing.
+//! Resuming a part that another upload of the user has left or is still writing.
 
 use std::sync::Arc;
 
@@ -14,23 +14,23 @@ use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::tree::entry::{id_of, len_of, modified};
 use crate::vfs::tree::place::{Place, lstat, rename};
 
-/// Parts of which an upload will take one over when it begins. Until then nothing changes for
-/// them.
+/// The parts that an upload may take over. It takes one of them over when it begins; until then
+/// they stay as they are.
 #[derive(Debug)]
 pub(super) struct Takeover {
     uploads: Arc<Uploads>,
     place: Place,
     existing: Option<Existing>,
-    /// The parts that would do, the best first.
+    /// The suitable parts, the best first.
     found: Vec<Candidate>,
-    /// Where the upload goes on.
+    /// Offset at which the upload continues.
     offset: u64,
     /// Size of the part that the user is shown.
     shown: u64,
 }
 
 impl Takeover {
-    /// Keeps those of the candidates that were planned to be resumed.
+    /// Prepares taking over one of the candidates that the plan chose.
     pub(super) fn new(
         uploads: &Arc<Uploads>,
         place: Place,
@@ -43,7 +43,8 @@ impl Takeover {
         Self { uploads, place, existing, found, offset, shown }
     }
 
-    /// Takes one of the parts over. If its file cannot be used, the part is left behind as it was.
+    /// Takes one of the parts over. If its file cannot be used, the part is left behind
+    /// unchanged.
     pub(super) fn take(self) -> Result<Part, FsError> {
         let mut taken = self.found.iter().map(|found| (self.take_one(found), found));
         let Some((active, found)) = taken.find_map(|(own, found)| Some((own?, found))) else {
@@ -54,7 +55,7 @@ impl Takeover {
         let mut part = Part::resume(&uploads, place, active, offset, base);
         let (file, stat) = open_part(&part.place, &part.active.name, OFlags::WRONLY)?;
         let size = len_of(&stat);
-        // another upload may have failed meanwhile and have left its part there
+        // another upload may have failed in the meantime and left its part under this name
         if id_of(&stat) != id || size < offset {
             return Err(FsError::BadOffset(size));
         }
@@ -69,7 +70,7 @@ impl Takeover {
     fn take_one(&self, found: &Candidate) -> Option<Arc<ActivePart>> {
         let parts = &self.uploads.parts;
         let (dir, key) = (&self.place.dir, self.uploads.key(&self.place));
-        // the upload that writes to the part waits meanwhile
+        // this makes the upload that writes to the part wait
         let mut gone = found.active.as_ref().map(|active| active.gone());
         if let Some(gone) = &gone {
             let stat = lstat(dir, &found.name.bytes()).ok()?;
@@ -78,7 +79,7 @@ impl Takeover {
             }
         }
         let own = parts.name(key.mark, &found.name.name, false);
-        // its directory has a part at any time, for the journal
+        // enters the new part first: a rewrite of the journal must find a part in the directory
         let own = parts.enter(key, self.uploads.folder(&self.place), own);
         let dead = found.active.is_none() && parts.unbury(key, found.upload);
         let may = dead || found.active.is_some();
@@ -99,7 +100,7 @@ impl Takeover {
         Some(own)
     }
 
-    /// Returns a dead part as it was before it was to be taken over.
+    /// Returns a dead part as it was before the attempt to take it over.
     fn dead_again(&self, found: &Candidate) -> DeadPart {
         let (folder, name) = (self.uploads.folder(&self.place), found.name.clone());
         let (share, since) = (self.uploads.share(), modified(&found.stat));

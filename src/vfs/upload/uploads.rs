@@ -1,4 +1,4 @@
-//! What all uploads of a session have in common.
+//! Values that all uploads of a session have in common.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::vfs::tree::Tree;
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::Place;
 
-/// Who uploads.
+/// The user who uploads.
 #[derive(Debug)]
 pub struct Uploader {
-    /// Tells the user's own parts from those of others.
+    /// A name that distinguishes the user's own parts from those of others.
     name: Vec<u8>,
     /// The share that the user's parts count for.
     share: Share,
@@ -27,15 +27,15 @@ pub struct Uploader {
 }
 
 impl Uploader {
-    /// Describes who uploads: only sessions with this `name` see and resume each other's parts,
-    /// and where too many parts are kept, those with one `share` count together. `ids` is the
-    /// system user (`run_as`) that the sessions act as.
+    /// Describes the user. Only sessions with the same `name` see and resume each other's
+    /// parts. If too many parts are kept, parts with the same `share` count together. `ids` is
+    /// the system user (`run_as`) that the sessions act as.
     pub fn new(name: Vec<u8>, share: &[u8], ids: Option<Arc<Ids>>) -> Self {
         Self { name, share: Share::of(share), ids }
     }
 }
 
-/// What all uploads of a session use.
+/// The tree, parts, turns and rules that all uploads of a session use.
 #[derive(Debug)]
 pub(in crate::vfs) struct Uploads {
     pub(in crate::vfs) tree: Tree,
@@ -61,14 +61,14 @@ impl Uploads {
         self.uploader.share
     }
 
-    /// Returns the directory of a place, as the journal knows it.
+    /// Returns the directory of a place, in the form that the journal uses.
     pub(super) fn folder(&self, place: &Place) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
         Folder { home, path: place.parent.clone(), ids }
     }
 
-    /// Opens the directory of what a path leads to. Where the name is a link, the part is its
-    /// target's.
+    /// Opens the directory of the file that a path leads to. If the name is a link, the parts
+    /// are in the directory of its target.
     pub(super) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
         self.tree.place(&self.tree.followed(path).unwrap_or_else(|_| path.clone()))
     }

@@ -1,4 +1,4 @@
-//! What comes out of whole files.
+//! Tests of importing whole files.
 
 mod settings;
 mod users;
@@ -14,7 +14,7 @@ use crate::config;
 
 const HASH: &str = "$5$saltsalt$RMZpFlIoeacXWGk1MHDRd33JIZba4KWZM2aFifVrf3B";
 
-/// The settings that come out, and the faults.
+/// Returns the imported settings and the faults.
 fn imported(text: &str) -> (String, Vec<(usize, String)>) {
     let (_, imported) = import(text.as_bytes()).unwrap();
     (imported.text, imported.faults)
@@ -45,7 +45,7 @@ fn lines(faults: &[(usize, String)]) -> Vec<usize> {
     faults.iter().map(|(line, _)| *line).collect()
 }
 
-/// Whatever comes in, what comes out has no fault but homes that are not there.
+/// Checks that the result of any input has no fault except for homes that do not exist.
 fn comes_out_good(text: &[u8]) -> Result<(), TestCaseError> {
     let Some((_, Imported { text, .. })) = import(text) else { return Ok(()) };
     let Err(faults) = config::of_text(&text) else { return Ok(()) };
@@ -82,7 +82,7 @@ proptest! {
         let tls = ["ssl_enable", "rsa_cert_file", "rsa_private_key_file", "ca_certs_file"];
         let rows = rows.iter().map(|(at, value)| (KEYS[*at], value));
         let rows = rows.filter(|(key, _)| {
-            // whose files would have to be there
+            // the files that these keys name would have to exist
             !tls.contains(key) && !key.contains("log_file") && !key.starts_with("xferlog")
         });
         let rows: Vec<_> = rows.map(|(key, value)| format!("{key}={value}")).collect();

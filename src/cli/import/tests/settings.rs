@@ -1,4 +1,4 @@
-//! `settings.py` of the tutorial.
+//! Tests of importing the `settings.py` of pyftpdlib's tutorial.
 
 use super::super::format::Format;
 use super::{has, imported, kind, lines};
@@ -31,7 +31,7 @@ fn the_tutorials_settings_are_those_of_the_same_server() {
         assert!(has(&text, line), "{line}\n{text}");
     }
     assert!(text.contains("the wrong way round") && !text.contains("masquerade"), "{text}");
-    // a limit that cannot be read lets nobody in without it
+    // if a limit cannot be read, nobody is let in without it
     let (text, faults) =
         imported("enable_anonymous = 'on'\nanonymous_path = '/srv'\nmax_cons = many()\n");
     assert_eq!(lines(&faults), [3]);
@@ -42,13 +42,16 @@ fn the_tutorials_settings_are_those_of_the_same_server() {
          max_upload = -1\nmasquerade_address = '0.0.0.0'\nother = 7\nnonsense\n",
     );
     assert_eq!(lines(&faults), [2, 3, 4, 5, 8, 9, 11], "{faults:?}");
-    for line in
-        ["ip = 0.0.0.0", "enable_logging = on", "log_file = x.log", "; no equal: other = 7"]
-    {
+    for line in [
+        "ip = 0.0.0.0",
+        "enable_logging = on",
+        "log_file = x.log",
+        "; no equivalent: other = 7",
+    ] {
         assert!(has(&text, line), "{line}\n{text}");
     }
     assert!(!text.contains("[anonymous]"), "{text}");
-    // a file of vsftpd is none of these, and the other way round
+    // a `vsftpd.conf` is not taken for a `settings.py`, nor the other way round
     assert_eq!(kind("max_per_ip=5\nlisten=YES\n"), Some(Format::Vsftpd));
     assert_eq!(kind("max_per_ip=5\n"), Some(Format::Vsftpd));
     assert_eq!(kind("passive_ports = (2000, 2200)\n"), Some(Format::Settings));

@@ -1,4 +1,4 @@
-//! Files with a user in each line.
+//! Tests of importing files with a user in each line.
 
 use super::{HASH, imported};
 
@@ -31,7 +31,8 @@ fn pure_ftpd_users_keep_bandwidth_sessions_and_addresses() {
          broken:{HASH}:500\n"
     ));
     for line in [
-        // who was refused somewhere, or at some times, is not let in there for want of a word
+        // a user who was refused from some addresses, or at some times, is not let in without
+        // that restriction
         ";[user:joe]",
         ";perm = elradfmwMT",
         ";home = /srv/joe",
@@ -40,13 +41,13 @@ fn pure_ftpd_users_keep_bandwidth_sessions_and_addresses() {
         ";max_per_user = 3",
         ";allow_from = 192.168.1.0/24, 10.0.0.1",
         "; run_as = 500:101",
-        "; no equal: authorized client box.example",
-        "; no equal: upload ratio 1",
-        "; no equal: download ratio 5",
-        "; no equal: files quota 100",
-        "; no equal: size quota 1048576",
-        "; no equal: refused client IPs 10.9.9.9",
-        "; no equal: time restrictions 0900-1800",
+        "; no equivalent: authorized client box.example",
+        "; no equivalent: upload ratio 1",
+        "; no equivalent: download ratio 5",
+        "; no equivalent: files quota 100",
+        "; no equivalent: size quota 1048576",
+        "; no equivalent: refused client IPs 10.9.9.9",
+        "; no equivalent: time restrictions 0900-1800",
         "; left out: md5, whose password is a hash of an unknown kind",
         "; left out: old, whose password is a hash of an unknown kind",
         "home = /srv/deep",
@@ -64,7 +65,9 @@ fn proftpd_users_come_and_their_shells_do_not() {
         "joe:{HASH}:500:101:Joe:/srv/joe:/bin/false\neve::500:101::/srv/eve:/bin/sh\n\
          shadow:x:1:1::/:/bin/sh\nroot:!{HASH}:0:0::/root:/bin/sh\nbad:{HASH}:1:1:/x\n"
     ));
-    assert!(text.contains("[user:joe]\n") && text.contains("; no equal: shell /bin/false\n"));
+    assert!(
+        text.contains("[user:joe]\n") && text.contains("; no equivalent: shell /bin/false\n")
+    );
     assert_eq!(text.matches("[user:").count(), 1, "{text}");
     assert_eq!(faults.len(), 4, "{faults:?}");
 }

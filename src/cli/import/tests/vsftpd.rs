@@ -1,4 +1,4 @@
-//! `vsftpd.conf`.
+//! Tests of importing `vsftpd.conf`.
 
 use super::{has, imported, lines};
 
@@ -31,8 +31,8 @@ fn a_vsftpd_conf_is_taken_over_where_it_has_an_equal() {
         "active_port = 20",
         "max_login_attempts = 5",
         "transfer_log = /var/log/xfer",
-        "; no equal: pam_service_name=vsftpd",
-        "; no equal: userlist_enable=YES",
+        "; no equivalent: pam_service_name=vsftpd",
+        "; no equivalent: userlist_enable=YES",
         "perm = elradfmwMT",
         "home = /srv/ftp",
     ] {
@@ -92,7 +92,7 @@ fn vsftpd_protection_is_never_less_than_it_was() {
 
 #[test]
 fn what_vsftpd_refuses_anonymous_users_is_not_open_to_them() {
-    // by a list, whoever is on it
+    // each of these may restrict them, and has no equivalent here
     for (conf, wanted) in [
         ("userlist_enable=YES\nuserlist_deny=NO\n", &[2, 3][..]),
         ("userlist_enable=YES\n", &[2]),
@@ -116,7 +116,7 @@ fn what_vsftpd_refuses_anonymous_users_is_not_open_to_them() {
         assert_eq!(lines(&faults), wanted, "{conf}{faults:?}");
         assert!(!has(&text, "[anonymous]") && has(&text, ";[anonymous]"), "{text}");
     }
-    // and what leaves them as they are
+    // these restrict nobody
     for conf in [
         "userlist_enable=NO\nuserlist_deny=NO\n",
         "pasv_enable=YES\nport_enable=YES\n",
@@ -137,7 +137,7 @@ fn what_vsftpd_keeps_its_strangers_to_has_an_equal() {
     };
     let text = anonymous("anon_max_rate=5000\nlocal_max_rate=9000\n");
     assert!(has(&text, "max_upload = 5000") && has(&text, "max_download = 5000"), "{text}");
-    // each takes bits away
+    // each of these settings removes bits
     for (conf, umask) in [
         ("", "077"),
         ("anon_umask=022\n", "022"),
@@ -153,7 +153,7 @@ fn what_vsftpd_keeps_its_strangers_to_has_an_equal() {
     let text = anonymous(other);
     assert!(has(&text, "perm = elrdfw") && !text.contains("_only"), "{text}");
     assert!(!text.contains("allow_overwrite"), "{text}");
-    // what becomes another user's there is nobody's here
+    // vsftpd gives these uploads to another user, so anonymous users may not change them
     let text = anonymous(&format!("{other}chown_uploads=YES\n"));
     assert!(has(&text, "perm = elrw") && has(&text, "world_readable_only = on"), "{text}");
     assert!(has(&text, "allow_overwrite = off"), "{text}");
@@ -184,7 +184,7 @@ fn what_vsftpd_says_of_files_logs_and_its_own_tls_port_has_an_equal() {
     ] {
         assert!(has(&text, line), "{line}\n{text}");
     }
-    // on its own port it speaks no clear text
+    // on a port for implicit TLS, vsftpd accepts no clear text
     let (text, _) = imported(
         "ssl_enable=YES\nimplicit_ssl=YES\nforce_local_logins_ssl=NO\n\
          force_local_data_ssl=NO\nvalidate_cert=YES\nca_certs_file=/ca.pem\nssl_tlsv1_2=NO\n",
@@ -219,7 +219,7 @@ fn guests_have_the_rights_that_vsftpd_gives_them() {
     }
     let (text, _) = imported(&format!("{conf}virtual_use_local_privs=YES\n"));
     assert!(has(&text, "perm = elradfmwMT") && !text.contains("allow_overwrite"), "{text}");
-    // a token that is none of ours is no name
+    // a token that is not set is not replaced by the name of the user
     for conf in ["local_root=/srv/$USER\n", "local_root=srv\n", "local_root=/srv/{user}\n"] {
         let (text, faults) = imported(&format!("local_enable=YES\n{conf}"));
         assert_eq!(lines(&faults), [2], "{conf}");

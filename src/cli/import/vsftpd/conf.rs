@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use super::super::section::Section;
 use super::keys::{ALWAYS, Audience, KEYS, OTHERS, RESTRICTIONS, When};
 
-/// The lines of a `vsftpd.conf`, and what is wrong with them.
+/// The lines of a `vsftpd.conf`, and the faults in them.
 pub(super) struct Conf<'t> {
     pub(super) values: HashMap<&'t str, (usize, &'t str)>,
     pub(super) faults: Vec<(usize, String)>,
-    /// Why the result may let nobody in, if it may not.
+    /// Why the result must let no user in; `None` if it may let users in.
     pub(super) all_held: Option<&'static str>,
-    /// Why the result may let no anonymous user in, if it may not.
+    /// Why the result must let no anonymous user in; `None` if it may let them in.
     pub(super) anonymous_held: Option<&'static str>,
     /// Returns the home of a user of this system, or why the server cannot become that user.
     pub(super) system_user: fn(&str) -> Result<PathBuf, String>,
 }
 
 /// The reason when a restriction would be lost.
-const LOST: &str = "a restriction has no equal";
+const LOST: &str = "a restriction has no equivalent here";
 
 /// The reason when vsftpd would not accept a line.
 const BROKEN: &str = "a line cannot be read";
@@ -35,7 +35,7 @@ impl<'t> Conf<'t> {
         }
     }
 
-    /// Takes in a line: a value that is read later, a comment in `server`, or a fault.
+    /// Handles a line: keeps its value for later, adds a comment to `server`, or adds a fault.
     pub(super) fn take(&mut self, number: usize, line: &'t str, server: &mut Section) {
         let line = line.trim_start();
         let Some((key, value)) = line.split_once('=') else {
@@ -64,7 +64,7 @@ impl<'t> Conf<'t> {
             self.lost(
                 number,
                 *who,
-                format!("{key} restricts what can be done, and has no equal"),
+                format!("{key} restricts users and has no equivalent here"),
             );
         } else if restriction.is_none() {
             server.no_equal(&format!("{key}={value}"));
@@ -75,7 +75,8 @@ impl<'t> Conf<'t> {
         }
     }
 
-    // not inlined, and neither are the next six: they have many callers and need not be fast
+    // this function and the next six have many callers and need not be fast, so they are not
+    // inlined
     #[inline(never)]
     pub(super) fn fault(&mut self, number: usize, why: impl Into<String>) {
         self.faults.push((number, why.into()));
@@ -88,7 +89,7 @@ impl<'t> Conf<'t> {
         self.all_held.get_or_insert(BROKEN);
     }
 
-    /// Adds a fault for a restriction that has no equal.
+    /// Adds a fault for a restriction that has no equivalent here.
     #[inline(never)]
     pub(super) fn lost(&mut self, number: usize, who: Audience, why: impl Into<String>) {
         self.fault(number, why);
@@ -131,7 +132,7 @@ impl<'t> Conf<'t> {
         parsed
     }
 
-    /// Reads a mask or a mode, which vsftpd takes for decimal unless it begins with 0.
+    /// Reads a mask or a mode, which vsftpd reads as a decimal number unless it begins with 0.
     pub(super) fn mode(&mut self, key: &str, default: u32) -> u32 {
         let Some(&(number, value)) = self.values.get(key) else { return default };
         let radix = if value.starts_with('0') { 8 } else { 10 };
@@ -145,7 +146,7 @@ impl<'t> Conf<'t> {
         })
     }
 
-    /// Returns the permission bits that `file_open_mode` keeps from new files.
+    /// Returns the permission bits that `file_open_mode` removes from new files.
     pub(super) fn not_opened(&mut self) -> u32 {
         0o666 & !self.mode("file_open_mode", 0o666)
     }

@@ -1,7 +1,7 @@
 //! The keys of `vsftpd.conf`, sorted by what the import makes of them.
 
-/// Keys that are taken over, or that decide about others. A key that is in none of the lists of
-/// this file is not a key of vsftpd, which does not start with it.
+/// Keys that are imported, or that decide how other keys are imported. A key that is in no list
+/// of this file is unknown to vsftpd, which would not start with it.
 pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "anon_max_rate",
     "anon_mkdir_write_enable",
@@ -76,8 +76,8 @@ pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "xferlog_std_format",
 ];
 
-/// Keys with the value that this server always behaves by. Another value has no equal here, and
-/// leaving it out allows nothing more.
+/// Keys of vsftpd for which this server always behaves as if they had the given value. The
+/// other value has no equivalent here, and leaving it out allows nothing more.
 pub(super) const ALWAYS: [(&str, bool); 17] = [
     ("allow_writeable_chroot", true),
     ("ascii_download_enable", true),
@@ -98,7 +98,7 @@ pub(super) const ALWAYS: [(&str, bool); 17] = [
     ("use_sendfile", true),
 ];
 
-/// Keys that have no equal here. Leaving them out allows nothing more.
+/// Keys that have no equivalent here. Leaving them out allows nothing more.
 pub(super) const OTHERS: [&str; 42] = [
     "accept_timeout",
     "allow_anon_ssl",
@@ -144,7 +144,7 @@ pub(super) const OTHERS: [&str; 42] = [
     "utf8_filesystem",
 ];
 
-/// The users that a restriction is for.
+/// The users that a restriction applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
     /// Anonymous users.
@@ -164,8 +164,8 @@ pub(super) enum When {
     Said,
 }
 
-/// Keys that restrict something and have no equal here. Leaving them out would allow more, so
-/// the sections that they restrict become comments.
+/// Keys that restrict something and have no equivalent here. Leaving them out would allow more,
+/// so the sections that they restrict become comments.
 pub(super) const RESTRICTIONS: [(&str, When, Audience); 13] = [
     ("banned_email_file", When::Said, Audience::Anonymous),
     ("cmds_allowed", When::Said, Audience::All),

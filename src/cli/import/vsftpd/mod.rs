@@ -1,4 +1,4 @@
-//! `vsftpd.conf`: what it sets, and the defaults of vsftpd for what it does not set.
+//! Importing a `vsftpd.conf`, with vsftpd's defaults for the keys that the file does not set.
 
 mod conf;
 pub(super) mod keys;

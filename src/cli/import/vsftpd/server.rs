@@ -1,4 +1,4 @@
-//! The section `[server]`, made of the keys of vsftpd that are for the server as a whole.
+//! The section `[server]`, made from the keys of vsftpd that apply to the whole server.
 
 use super::super::section::Section;
 use super::conf::Conf;
@@ -6,7 +6,7 @@ use super::keys::Audience;
 use super::terms::{FTP, required};
 use crate::config;
 
-/// The user that vsftpd serves as unless it is told another one.
+/// The user that vsftpd runs as unless `nopriv_user` names another one.
 const NOBODY: &str = "nobody";
 
 /// The longest time that the settings of this server accept, in seconds.
@@ -15,7 +15,7 @@ const YEAR: u64 = 365 * 24 * 3600;
 pub(super) fn network(conf: &mut Conf<'_>, server: &mut Section) {
     let mut port = conf.number("listen_port", 65_535).unwrap_or(21);
     if conf.is_implicit() {
-        // with implicit TLS vsftpd accepts no clear text, and has one port only
+        // with implicit TLS, vsftpd accepts no clear text and has only one port
         server.set("tls_implicit_port", &port.to_string());
         port = if port == 21 { 2121 } else { 21 };
         server.note("vsftpd does not listen on this port; logins on it require TLS (AUTH)");
@@ -56,7 +56,7 @@ fn addresses(conf: &mut Conf<'_>, server: &mut Section) {
     }
     if addresses.iter().any(|address| address.parse::<std::net::IpAddr>().is_err()) {
         server.no_equal(&format!("listen_address={}", addresses.join(",")));
-        // rather than on all addresses
+        // the safe choice, rather than listening on all addresses
         server.set("ip", "127.0.0.1");
     } else if !addresses.is_empty() {
         server.set("ip", &addresses.join(", "));
@@ -107,7 +107,7 @@ pub(super) fn limits(conf: &mut Conf<'_>, server: &mut Section) {
         Some(most) => server.no_equal(&format!("max_login_fails={most}")),
         None => {}
     }
-    // both take bits away from the modes of new files
+    // both remove bits from the modes of new files
     let umask = conf.mode("local_umask", 0o077) | conf.not_opened();
     server.set("umask", &format!("{umask:03o}"));
     let rate = conf.number("local_max_rate", u64::MAX).filter(|&rate| rate > 0);
@@ -148,7 +148,7 @@ pub(super) fn tls(conf: &mut Conf<'_>, server: &mut Section) {
     }
     let cert = conf.text("rsa_cert_file").unwrap_or("/usr/share/ssl/certs/vsftpd.pem");
     server.set("tls_cert", cert);
-    // vsftpd looks for the key in the same file
+    // without a file for the key, vsftpd expects it in the file of the certificate
     server.set("tls_key", conf.text("rsa_private_key_file").unwrap_or(cert));
     server.set("tls_required", required(logins, data));
     if newest_alone {
@@ -170,8 +170,8 @@ pub(super) fn tls(conf: &mut Conf<'_>, server: &mut Section) {
         }
         None if asks => {
             server.no_equal("require_cert without ca_certs_file; see tls_client_ca");
-            let why = "require_cert without ca_certs_file restricts what can be done, and \
-                       has no equal";
+            let why = "require_cert without ca_certs_file restricts users and has no \
+                       equivalent here";
             conf.lost(conf.line("require_cert"), Audience::All, why);
         }
         None => {}
@@ -194,7 +194,8 @@ pub(super) fn logs(conf: &mut Conf<'_>, server: &mut Section) {
     }
 }
 
-/// Sets the user that the server becomes: vsftpd starts as root, and serves as another user.
+/// Sets the user that the server becomes. vsftpd starts as root, and serves clients as another
+/// user.
 pub(super) fn become_whom(conf: &mut Conf<'_>, server: &mut Section) {
     if conf.switch("run_as_launching_user", false) {
         return server.note("run_as_launching_user: start this server as the same user");

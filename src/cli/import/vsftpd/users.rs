@@ -5,14 +5,14 @@ use super::conf::Conf;
 use super::keys::Audience;
 use super::terms::{FTP, required};
 
-/// A hash that was not made from a password, so that no password fits it.
+/// A hash that was not made from a password, so that no password matches it.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The text that the settings of this server replace by the name of the user.
+/// The text that this server replaces by the name of the user.
 const TOKEN: &str = "{user}";
 
-/// The rights and limits of anonymous users, and of guests that have the rights of these.
+/// The rights and limits of anonymous users, and of guests with the same rights.
 pub(super) struct Strangers {
     perm: String,
     umask: u32,
@@ -77,7 +77,8 @@ pub(super) fn anonymous(
     server: &mut Section,
 ) -> Option<Section> {
     if !conf.values.contains_key("anonymous_enable") {
-        server.note("anonymous_enable is not set, which vsftpd takes for YES; here it is off");
+        server
+            .note("anonymous_enable is not set: vsftpd takes that for YES, but here it is off");
         return None;
     }
     if !conf.switch("anonymous_enable", false) {
@@ -89,7 +90,8 @@ pub(super) fn anonymous(
         let why = "userlist_enable: the list decides whether anonymous users are let in";
         conf.lost(conf.line("userlist_enable"), Audience::Anonymous, why);
         if allows {
-            let why = "userlist_deny=NO lets in only users of the list, and has no equal";
+            let why =
+                "userlist_deny=NO admits only users of the list, which has no equivalent here";
             conf.lost(conf.line("userlist_deny"), Audience::Anonymous, why);
         }
     }
@@ -117,14 +119,14 @@ pub(super) fn anonymous(
     Some(section)
 }
 
-/// Returns the sections that show what users of the system were allowed.
+/// Returns a section that shows what users of the system were allowed.
 pub(super) fn users(conf: &mut Conf<'_>, strangers: &Strangers) -> Section {
     let mut user = Section::default();
     for line in [
-        "vsftpd's users are those of the system, or of PAM, and their passwords are not here. Nobody",
-        "can log in as this one: give each user a section like it, with 'ftpd adduser', or with the",
-        "hash from /etc/shadow as the password. With run_as = NAME the sessions of a user have that",
-        "user's rights, as with vsftpd.",
+        "The users of vsftpd are those of the system or of PAM, so vsftpd.conf has no passwords.",
+        "The following user is an example and cannot log in. Add a section like it for each user,",
+        "with 'ftpd adduser' or with the hash from /etc/shadow as the password. With run_as = NAME,",
+        "the sessions of a user have the rights of that user of the system, as with vsftpd.",
     ] {
         user.note(line);
     }
@@ -132,7 +134,7 @@ pub(super) fn users(conf: &mut Conf<'_>, strangers: &Strangers) -> Section {
         let denies = conf.switch("userlist_deny", true);
         let which = if denies { "no sections for users" } else { "sections only for users" };
         user.no_equal("userlist_enable=YES");
-        user.note(&format!("make {which} of the list"));
+        user.note(&format!("make {which} on the list"));
     }
     user.text += &Section::new("user:nobody-yet").text;
     user.set("like", "local");
@@ -196,5 +198,5 @@ fn local_home(conf: &mut Conf<'_>, guests: bool, user: &mut Section) {
         line,
         "local_root is not an absolute path, or has a token that user_sub_token does not set",
     );
-    conf.all_held.get_or_insert("a home is not known");
+    conf.all_held.get_or_insert("the home of a user is unknown");
 }
