@@ -52,7 +52,7 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let section = format!("user:{}", new.name);
     let added = rewrite(&main, &file, |text| Ok((edit::append(text, &section, &entries), ())));
     if let (Err(_), Some(made)) = (&added, made) {
-        // this fails if something was put into it meanwhile
+        // this fails if something has been put into the directory in the meantime
         let _ = made.remove_folder();
     }
     added?;
@@ -115,20 +115,21 @@ impl New {
         };
         let name = name.into_string().ok().filter(|name| is_name(name)).ok_or_else(|| {
             Stop::Misuse(
-                "the name of a user must be text without brackets, slashes, a leading dot and outer spaces".to_owned(),
+                "the name of a user must be text without brackets, slashes, a leading dot, or spaces at its ends".to_owned(),
             )
         })?;
         if let Some(Err(letter)) = perm.as_deref().map(PermSet::parse) {
             let letter = letter.escape_debug();
             return Err(Stop::Misuse(format!("'{letter}' is not a permission letter")));
         }
-        // relative to the working directory, and not to the settings
+        // made absolute, because it is relative to the working directory and not to the
+        // settings file
         let home = std::path::absolute(&home)
             .map_err(|why| Stop::Misuse(format!("'{}': {why}", home.escape_debug())))?;
         Ok((Self { name, perm, home, create_home }, arguments.file))
     }
 
-    /// The home as a value of the settings.
+    /// Returns the home as a value for the settings.
     fn home_value(&self) -> Result<String, Stop> {
         let text = self.home.to_str().and_then(edit::quoted);
         text.ok_or_else(|| {
@@ -136,7 +137,8 @@ impl New {
         })
     }
 
-    /// Whether the home must be made. It is an error if it does not exist and must not be made.
+    /// Returns whether the home must be made. Fails if the home does not exist and
+    /// `--create-home` is not given.
     fn must_make_home(&self) -> Result<bool, Stop> {
         let shown = self.home.display();
         match fs::metadata(&self.home) {
@@ -151,8 +153,8 @@ impl New {
     }
 }
 
-/// Whether a name fits into the line of a section, into a command of a client, and into the
-/// name of a file.
+/// Returns whether a name can be used in the line of a section, in a command of a client, and
+/// as a file name.
 fn is_name(name: &str) -> bool {
     let odd = |letter: char| letter.is_control() || "[]/".contains(letter);
     !name.is_empty() && name.trim() == name && !name.starts_with('.') && !name.contains(odd)
@@ -166,7 +168,7 @@ fn make(home: &Path, owner: Option<&Ids>) -> io::Result<Held> {
     let made = held.make_folder(0o755)?;
     let (uid, gid) = owner.map_or((above.st_uid, above.st_gid), |ids| (ids.uid, ids.gid));
     let own = fstat(&made)?;
-    // other users may have replaced it, if they can write to the directory above
+    // users who can write to the directory above may have replaced the new home
     let is_fresh = own.st_uid == geteuid().as_raw();
     if is_fresh && own.st_uid != uid {
         let given = fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));

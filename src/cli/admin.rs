@@ -41,13 +41,14 @@ pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Ans
     converse(&stream, &socket, order)
 }
 
-/// Sends one request like [`ask`], for a caller that can do without a server.
+/// Sends one request like [`ask`]. The error tells a caller that can do without a server why
+/// there is no answer.
 pub(super) fn ask_if_there<O: AdminOrder>(
     file: Option<&Path>,
     order: O,
 ) -> Result<O::Answer, Absence> {
     let file = settings_file(file).map_err(Absence::Failed)?;
-    // a fault in the file is reported when all of it is read
+    // faults in the file are reported by the code that reads all of it
     let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
     let stream = UnixStream::connect(&socket).map_err(|why| {
         let is_shut = why.kind() == ErrorKind::PermissionDenied;

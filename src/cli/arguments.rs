@@ -10,7 +10,7 @@ use lexopt::ValueExt;
 use super::outcome::Stop;
 use crate::log::escaped;
 
-/// The arguments that are still to be read.
+/// The arguments that have not been read yet.
 pub(super) struct Arguments {
     pub(super) parser: lexopt::Parser,
     /// The settings file that `--config` has named so far.
@@ -57,7 +57,8 @@ impl Arguments {
         text.parse().map_err(cannot)
     }
 
-    /// Reads all arguments, which may only be these flags, and returns which of them are set.
+    /// Reads all remaining arguments and returns which of these flags are set. Other arguments
+    /// are errors.
     pub(super) fn switches<const N: usize>(
         &mut self,
         names: [&str; N],
@@ -74,8 +75,8 @@ impl Arguments {
         Ok(set)
     }
 
-    /// Makes sure that there are no more arguments, and returns the settings file that was
-    /// named.
+    /// Returns the settings file that `--config` named, or an error if there are more
+    /// arguments.
     pub(super) fn end(mut self) -> Result<Option<PathBuf>, Stop> {
         self.next()?.map_or(Ok(()), |word| Err(word.unexpected()))?;
         Ok(self.file)
@@ -83,7 +84,7 @@ impl Arguments {
 }
 
 impl Word {
-    /// The error for an argument that is not allowed here.
+    /// Returns the error for an argument that is not allowed here.
     pub(super) fn unexpected(self) -> Stop {
         match self {
             Self::Flag(flag) => Stop::BadFlag(flag),

@@ -36,7 +36,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 fn seconds(time: &str) -> Result<u64, Stop> {
     if time.is_empty() {
-        return Err(Stop::Misuse("time: is empty; 0 means until it is lifted".to_owned()));
+        return Err(Stop::Misuse("time is empty; for a ban without an end, use 0".to_owned()));
     }
     let refused = |why| Stop::Misuse(format!("time: '{}' {why}", escaped(time.as_bytes())));
     let time = config::duration(time).map_err(refused)?;

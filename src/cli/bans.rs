@@ -32,7 +32,7 @@ fn table(bans: &[BanView]) -> String {
         let left = ban.left.map_or_else(|| "no end".to_owned(), clock);
         let (address, last) = (safe(&ban.address), safe(&ban.last));
         let BanView { failures, closed, .. } = ban;
-        // a String takes whatever is written to it
+        // writing to a String cannot fail
         let _ = write!(lines, "\n{address:<40} {left:>9} {failures:>8} {closed:>8}  {last}");
     }
     lines

@@ -50,7 +50,7 @@ impl Screen {
     }
 }
 
-/// A line for each transfer, and the bytes of each.
+/// Returns a progress bar for each transfer, and the bytes of each.
 fn bars(
     sessions: &[SessionView],
     before: &HashMap<u64, u64>,
@@ -82,7 +82,7 @@ impl Drawn {
         io::stderr().write_all(&out)
     }
 
-    /// The bytes that clear the progress bars and write `bytes` in their place.
+    /// Returns the bytes that clear the progress bars and write `bytes` in their place.
     fn above(&self, bytes: &[u8]) -> Vec<u8> {
         let up =
             if self.lines > 0 { format!("\x1b[{}F\x1b[J", self.lines) } else { String::new() };

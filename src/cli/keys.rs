@@ -39,11 +39,12 @@ impl Key {
         ("\x1bOF", Self::Last),
         ("\x1b[4~", Self::Last),
         ("\x1b[8~", Self::Last),
-        // on its own this is the beginning of a sequence that has not arrived completely
+        // without more bytes this is the beginning of a sequence that has not arrived
+        // completely
         ("\x1b[", Self::Stay),
     ];
 
-    /// The keys in what was typed. Unknown ones are skipped.
+    /// Returns the keys in the bytes that were typed. Unknown keys are skipped.
     pub(super) fn all(mut bytes: &[u8]) -> Vec<Self> {
         let mut keys = Vec::new();
         while let Some((_, rest)) = bytes.split_first() {
@@ -54,7 +55,8 @@ impl Key {
         keys
     }
 
-    /// The number of lines above the first visible one, after this key.
+    /// Returns the number of hidden lines above the first visible line after this key was
+    /// pressed.
     pub(super) fn scroll(self, above: usize, page: usize) -> usize {
         match self {
             Self::Quit | Self::Stay => above,
@@ -63,7 +65,7 @@ impl Key {
             Self::PageUp => above.saturating_sub(page),
             Self::PageDown => above.saturating_add(page),
             Self::First => 0,
-            // reduced to the number of lines when they are drawn
+            // limited to the number of lines when they are drawn
             Self::Last => usize::MAX,
         }
     }

@@ -1,4 +1,4 @@
-//! The command line: one file for each subcommand, and one table of all.
+//! The command line: one file for each subcommand, and a table of all subcommands.
 
 mod adduser;
 mod admin;
@@ -95,10 +95,11 @@ fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
     }
 }
 
-/// What the first word of the command line asks for.
+/// What the first word of the command line chooses.
 enum Choice {
     Subcommand(&'static Subcommand),
-    /// To become the program of a hook. Only the server itself asks for this.
+    /// The process must become a hook program. Only the server itself starts `ftpd` in this
+    /// way.
     Hook(Vec<OsString>),
 }
 

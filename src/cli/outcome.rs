@@ -8,7 +8,7 @@ pub(super) const FAILED: u8 = 1;
 /// Exit status: the command line is invalid.
 pub(super) const USAGE: u8 = 2;
 
-/// Exit status: the program of a hook cannot be started. Shells use it too.
+/// Exit status: a hook program cannot be started. Shells use this status for the same purpose.
 pub(super) const CANNOT_START: u8 = 127;
 
 /// Exit status: the settings have faults (`EX_CONFIG` of sysexits.h).

@@ -11,7 +11,7 @@ use super::screen::size;
 use super::table::{SUBCOMMANDS, Subcommand};
 use super::typos::nearest;
 
-/// Width of a help text that does not go to a terminal, and maximum width on a terminal.
+/// Width of a help text that is not printed to a terminal, and maximum width on a terminal.
 const USUAL: usize = 80;
 
 /// Width of the column of names in the list of subcommands.
@@ -29,14 +29,14 @@ const COMMON: &str = "\
 exit status: 0 success, 1 failure, 2 invalid command line, 78 faults in the settings
 manual: ftpd(8), ftpd.ini(5)";
 
-/// The list of all subcommands.
+/// Returns the list of all subcommands.
 pub(super) fn help() -> String {
     let columns = columns();
     let mut text =
         "ftpd - a small FTP server\n\nusage: ftpd [SUBCOMMAND] [OPTIONS]\n\n".to_owned();
     for Subcommand { name, help, .. } in SUBCOMMANDS {
         let line = wrapped(&format!("  {name:<10} {help}"), NAMES, columns);
-        // a String takes whatever is written to it
+        // writing to a String cannot fail
         let _ = writeln!(text, "{line}");
     }
     let more =
@@ -44,7 +44,7 @@ pub(super) fn help() -> String {
     text + "\n" + &wrapped(more, 0, columns) + "\n\n" + &common(columns)
 }
 
-/// The help of one subcommand.
+/// Returns the help of one subcommand.
 pub(super) fn help_on(subcommand: &Subcommand) -> String {
     let Subcommand { name, usage, help, about, .. } = subcommand;
     let columns = columns();
@@ -103,7 +103,8 @@ fn wrapped(line: &str, indent: usize, columns: usize) -> String {
     text
 }
 
-/// The error for a subcommand that does not exist, with the one that was probably meant.
+/// Returns the error for a subcommand that does not exist, with the name that was probably
+/// meant.
 pub(super) fn unknown(word: &str) -> Stop {
     let near = nearest(word, SUBCOMMANDS.iter().map(|subcommand| subcommand.name));
     let meant = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
@@ -111,8 +112,8 @@ pub(super) fn unknown(word: &str) -> Stop {
     Stop::Misuse(format!("unknown subcommand '{word}'{meant}"))
 }
 
-/// A hint for an option that a subcommand does not have: the nearest one, or the subcommand
-/// that has it. `of` is `None` if no subcommand was named.
+/// Returns a hint for an option that the subcommand `of` does not have: a similar option, or
+/// another subcommand that has it. `of` is `None` if no subcommand was named.
 pub(super) fn meant(flag: &str, of: Option<&Subcommand>) -> String {
     let own = of.map_or("", |subcommand| subcommand.usage);
     let near = nearest(flag, options(own).chain(ALL));
@@ -124,7 +125,7 @@ pub(super) fn meant(flag: &str, of: Option<&Subcommand>) -> String {
     owner.map(|owner| format!("; 'ftpd {}' has it", owner.name)).unwrap_or_default()
 }
 
-/// The options in the usage of a subcommand.
+/// Returns the options in the usage line of a subcommand.
 fn options(usage: &str) -> impl Iterator<Item = &str> {
     usage.split([' ', '[', ']', '|']).filter(|word| word.starts_with("--"))
 }

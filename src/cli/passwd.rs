@@ -30,7 +30,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
     let user = user.ok_or_else(|| Stop::Misuse("--write needs a user".to_owned()))?;
     let main = settings_file(arguments.file.as_deref())?;
-    // before the user types a password in vain
+    // checked before the user types a password
     let file = file_with(&main, &user)?;
     let hash = new_hash(&of)?;
     rewrite(&main, &file, |text| {
@@ -43,8 +43,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     )))
 }
 
-/// The file with the section of a user. A user with two sections is an error: if one were
-/// changed, the other would still be there.
+/// Returns the file with the section of a user. Two sections for one user are an error, because
+/// a change to one of them would leave the other as it was.
 pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
     let place = place_of(main, user)?;
     match place.lines.as_slice() {
@@ -54,7 +54,7 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
             let at = |(file, line): &(PathBuf, usize)| format!("{}:{line}", file.display());
             let all: Vec<_> = several.iter().map(at).collect();
             Err(Stop::Failed(format!(
-                "[user:{}] is there {} times, at {}; nothing was changed",
+                "[user:{}] occurs {} times, at {}; nothing was changed",
                 escaped(user.as_bytes()),
                 all.len(),
                 all.join(", ")
@@ -63,13 +63,14 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
     }
 }
 
-/// The file with the section of a user, or in which it would be.
+/// Returns the file with the section of a user, or the file in which a new section would be
+/// added.
 pub(super) fn place_of(main: &Path, user: &str) -> Result<UserPlace, Stop> {
     config::place_of_user(main, user)
         .map_err(|why| Stop::Failed(format!("cannot read the settings: {why}")))
 }
 
-/// The error for a user whose section does not exist.
+/// Returns the error for a user whose section does not exist.
 pub(super) fn no_user(user: &str, file: &Path) -> Stop {
     Stop::Failed(format!("{} has no [user:{}]", file.display(), escaped(user.as_bytes())))
 }

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Prints to standard error. If nobody reads it, the exit status is the same.
+/// Prints to standard error. Errors are ignored, so they do not change the exit status.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Prints to standard output and returns the exit status. It is a failure if the disk is full,
-/// but not if the reader has closed the pipe.
+/// Prints to standard output and returns the exit status. A full disk is a failure; a reader
+/// that has closed the pipe is not.
 pub(super) fn say(text: &str) -> ExitCode {
     match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
         Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {

@@ -26,7 +26,7 @@ pub(super) fn rewrite<T>(
     let failed =
         |why: io::Error| Stop::Failed(format!("cannot write {}: {why}", file.display()));
     let target = target(file).map_err(failed)?;
-    // one program at a time
+    // the lock lets one program at a time change the file
     let lock = open(&target).map_err(failed)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|why| failed(why.into()))?;
     let (old, like) = match read(&target) {
@@ -43,8 +43,8 @@ pub(super) fn rewrite<T>(
     Ok(result)
 }
 
-/// The file to replace: the target, if `file` is a symbolic link. Root does not follow links
-/// that other users could have made.
+/// Returns the file to replace: the target, if `file` is a symbolic link. Root does not follow
+/// links that other users could have made.
 fn target(file: &Path) -> io::Result<Held> {
     if rights::is_root() {
         return Held::find(file);
@@ -72,7 +72,8 @@ fn open(target: &Held) -> io::Result<File> {
     Ok(openat(target.folder(), ".", flags, Mode::empty())?.into())
 }
 
-/// Refuses a change that adds a fault to the settings. Faults that they had before may stay.
+/// Refuses a change that adds a fault to the settings. Earlier faults do not prevent the
+/// change.
 fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
     let Err(after) = config::load_edited(main, file, new) else { return Ok(()) };
     let mut before = config::load(main).err().unwrap_or_default();
@@ -92,7 +93,7 @@ fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
     ))
 }
 
-/// Whether two faults are the same. Their lines may differ, because a change moves lines.
+/// Returns whether two faults are equal apart from their line numbers, which a change may move.
 fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
     let kind = |fault: &ConfigError| std::mem::discriminant(&fault.fault);
     let place = |fault: &ConfigError| (fault.place.section.clone(), fault.place.key.clone());
@@ -102,7 +103,7 @@ fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
 fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {
     let folder = target.folder_path();
     let mut draft = match tempfile::Builder::new().prefix(".ftpd-").tempfile_in(folder) {
-        // in a container, perhaps only this file can be written
+        // in a container, perhaps the file is writable but its directory is not
         Err(why) if is_shut(&why) && is_mount(&target.path()) => {
             return overwrite(target, new).map_err(|why| mounted(&why));
         }
@@ -163,7 +164,8 @@ fn overwrite(target: &Held, new: &[u8]) -> io::Result<()> {
     fill(&file, &[], new).map_err(|why| put_back(&file, &old, why))
 }
 
-/// Writes `new` to a file after the bytes of `begin`, and makes that its end.
+/// Writes `new` to a file after the bytes of `begin`, which it must already contain, and cuts
+/// off the rest.
 fn fill(file: &File, begin: &[u8], new: &[u8]) -> io::Result<()> {
     let at = u64::try_from(begin.len()).map_err(io::Error::other)?;
     let end = at + u64::try_from(new.len()).map_err(io::Error::other)?;
@@ -179,7 +181,7 @@ fn put_back(file: &File, old: &[u8], why: io::Error) -> io::Error {
     }
 }
 
-/// Whether something is mounted on exactly this path.
+/// Returns whether something is mounted on exactly this path.
 fn is_mount(path: &Path) -> bool {
     let (Ok(path), Ok(mounts)) = (fs::canonicalize(path), rights::read(Path::new(MOUNTS)))
     else {
@@ -192,8 +194,8 @@ fn is_mount(path: &Path) -> bool {
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// Copies the access control list. With one, the group bits of the mode are its mask; without
-/// it they would grant rights to the group.
+/// Copies the access control list. In a file that has one, the group bits of the mode are its
+/// mask; in a file without one, they would grant these rights to the group.
 fn keep_acl(from: &File, to: &File) -> io::Result<()> {
     const ACL: &str = "system.posix_acl_access";
     let mut list = vec![0_u8; 64 << 10];

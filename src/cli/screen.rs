@@ -26,13 +26,14 @@ pub(super) fn safe(text: &str) -> String {
     escaped(text.as_bytes()).to_string()
 }
 
-/// User and address of a session for a list: a dash if nobody is logged in, and a star for TLS.
+/// Formats user and address of a session for a list: a dash if nobody is logged in, and a star
+/// after the address for TLS.
 pub(super) fn client(session: &SessionView) -> (String, String) {
     let user = session.user.as_deref().map_or_else(|| "-".to_owned(), safe);
     (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }
 
-/// A transfer as one line: a progress bar if its size is known, the rate, and the file.
+/// Formats a transfer as one line: a progress bar if its size is known, the rate, and the file.
 pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
     let (bytes, size) = (of.bytes, of.size);
     let mut line = match size {
@@ -43,7 +44,7 @@ pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
         None => format!("{:>width$}", format!("{} so far", binary(bytes)), width = BAR + 8),
     };
     let rate = format!("{}/s", binary(rate));
-    // a String takes whatever is written to it
+    // writing to a String cannot fail
     let _ = write!(line, " {rate:>12} {:<4} ", safe(&of.doing));
     let room = columns.saturating_sub(line.width());
     line + &tail(&safe(&of.path), room)
@@ -55,12 +56,12 @@ fn bar(percent: u64, columns: usize) -> String {
     format!("[{}{}]", "#".repeat(full), "-".repeat(columns - full))
 }
 
-/// Seconds as hours, minutes and seconds.
+/// Formats seconds as hours, minutes and seconds.
 pub(super) fn clock(seconds: u64) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// A number of bytes in the largest unit of which there is at least one.
+/// Formats a number of bytes in the largest unit in which it is at least 1.
 pub(super) fn binary(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
@@ -74,7 +75,7 @@ pub(super) fn binary(bytes: u64) -> String {
     if unit == 0 { format!("{count:.0} {name}") } else { format!("{count:.1} {name}") }
 }
 
-/// Bytes per second.
+/// Returns the average rate in bytes per second.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -85,7 +86,7 @@ pub(super) fn per_second(bytes: u64, seconds: f64) -> u64 {
     (bytes as f64 / seconds.max(0.001)) as u64
 }
 
-/// The beginning of a text, if it is wider than `columns`; it ends with an ellipsis then.
+/// Shortens a text to `columns`: if it is wider, keeps its beginning and adds an ellipsis.
 pub(super) fn head(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -93,14 +94,14 @@ pub(super) fn head(text: &str, columns: usize) -> String {
     fitting(text.chars(), columns) + "…"
 }
 
-/// A text that is padded or cut to exactly `columns`. Some letters take two columns.
+/// Pads or cuts a text to exactly `columns`. Some letters take two columns.
 pub(super) fn padded(text: &str, columns: usize) -> String {
     let text = head(text, columns);
     let blanks = columns.saturating_sub(text.width());
     text + &" ".repeat(blanks)
 }
 
-/// Width of the widest text, within bounds.
+/// Returns the width of the widest text, within bounds.
 pub(super) fn widest<'t>(
     texts: impl Iterator<Item = &'t str>,
     bounds: RangeInclusive<usize>,
@@ -109,7 +110,7 @@ pub(super) fn widest<'t>(
     texts.map(UnicodeWidthStr::width).max().unwrap_or_default().clamp(least, most)
 }
 
-/// The end of a text that is wider than `columns`. The end of a path says more than its
+/// Shortens a path to `columns`: if it is wider, keeps its end, which says more than its
 /// beginning.
 fn tail(text: &str, columns: usize) -> String {
     if text.width() <= columns {
@@ -119,7 +120,7 @@ fn tail(text: &str, columns: usize) -> String {
     format!("…{}", kept.chars().rev().collect::<String>())
 }
 
-/// As many letters as fit, with one column to spare.
+/// Returns as many letters as fit if one column is left free.
 fn fitting(letters: impl Iterator<Item = char>, columns: usize) -> String {
     let mut left = columns.saturating_sub(1);
     letters

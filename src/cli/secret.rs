@@ -6,8 +6,8 @@ use super::outcome::Stop;
 use super::terminal::{Terminal, line};
 use crate::auth;
 
-/// Reads a new password and returns its hash. It is read twice from the terminal, or once from
-/// a standard input that is not a terminal. `of` is added to the prompt.
+/// Reads a new password and returns its hash. The password is read twice from the terminal or,
+/// if standard input is not a terminal, once from there. `of` is added to the prompt.
 pub(super) fn new_hash(of: &str) -> Result<String, Stop> {
     let failed = |why: io::Error| Stop::Failed(format!("no password: {why}"));
     let password = if io::stdin().is_terminal() {

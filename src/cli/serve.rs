@@ -61,7 +61,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A fault for each system user in the settings that this process cannot become.
+/// Returns a fault for each system user in the settings that this process cannot become.
 fn missing_rights(config: &Config) -> Vec<String> {
     let fault = |ids: &Ids, why: &str| {
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
@@ -76,7 +76,7 @@ fn missing_rights(config: &Config) -> Vec<String> {
 }
 
 /// Serves until a signal stops it, on the sockets that were handed over, or else on the
-/// addresses of the settings. `supervisor` is called once the log is open; `hangup` says what
+/// addresses of the settings. `supervisor` is called once the log is open; `hangup` sets what
 /// SIGHUP does; `ready` is called with the server before it accepts clients.
 pub(super) fn serve(
     config: Config,
@@ -87,7 +87,7 @@ pub(super) fn serve(
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let orders = Orders::default();
-    // the umask of each user is applied to the modes of files and directories instead
+    // the server applies the umask of each user itself when it makes files and directories
     umask(Mode::empty());
     (source.start_log)(&config)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -98,7 +98,8 @@ pub(super) fn serve(
     }
     allow_files(&config);
     let server = Server::bind(config, source, sockets, supervisor(), orders.clone())?;
-    // not earlier, because it starts threads: there must be none when root is given up
+    // must come after `bind`, because it starts threads, and no thread may run when root is
+    // given up
     catch_signals(orders, hangup)?;
     ready(&server);
     server.run().map_err(|why| format!("cannot start: {}", rights::thread_fault(&why)))
@@ -132,8 +133,8 @@ fn start_log(config: &Config) -> Result<(), String> {
         .map_err(|why| format!("cannot open the log {file}: {why}"))
 }
 
-/// Whether standard error is this stream, given as device and inode. systemd sets it for
-/// programs whose standard error goes to its journal.
+/// Returns whether standard error is this stream, given as device and inode. systemd sets
+/// `JOURNAL_STREAM` to the stream of programs whose output goes to its journal.
 fn is_stderr(stream: &str) -> bool {
     let Ok(stat) = fstat(std::io::stderr()) else { return false };
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
@@ -145,9 +146,9 @@ pub(super) struct Hangup {
     pub(super) order: Order,
 }
 
-/// Catches SIGHUP, which is obeyed once the server runs. Signals that would end the process but
-/// mean nothing to it get handlers that do nothing; if they were ignored instead, the programs
-/// of hooks would ignore them as well. Starts no thread.
+/// Catches SIGHUP, which takes effect once the server runs. Signals that would end the process
+/// but have no meaning for the server get handlers that do nothing; if they were ignored
+/// instead, hook programs would ignore them as well. Starts no thread.
 pub(super) fn catch_early() -> Result<Signals, String> {
     let cannot = |why| format!("cannot catch signals: {why}");
     let signals = Signals::new([SIGHUP]).map_err(cannot)?;
@@ -170,8 +171,9 @@ pub(super) fn catch_early() -> Result<Signals, String> {
 /// The real-time signals. The C library uses the numbers below them itself.
 const REAL_TIME: RangeInclusive<i32> = 35..=64;
 
-/// Catches the signals that stop the server, and obeys SIGHUP. The first signal to stop is an
-/// order to the server; the second one ends the process at once, even if the server hangs.
+/// Catches the signals that stop the server, and starts to act on SIGHUP. The first signal to
+/// stop is an order to the server; the second one ends the process at once, even if the server
+/// hangs.
 ///
 /// SIGXFSZ has a handler that does nothing (see [`catch_early`]), so that a file over the size
 /// limit is an error of one upload and does not end the server.
@@ -199,7 +201,7 @@ fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
         .map_err(|why| format!("cannot start a thread: {}", rights::thread_fault(&why)))
 }
 
-/// What both SIGINT and SIGTERM do.
+/// Handles SIGINT and SIGTERM.
 struct StopSignal {
     orders: Orders,
     seen: AtomicBool,

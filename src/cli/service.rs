@@ -1,5 +1,5 @@
-//! What systemd, or another service manager, passes in the environment: its notification
-//! socket, and listening sockets.
+//! Reads what systemd, or another service manager, passes in the environment: its notification
+//! socket and listening sockets.
 
 use std::env::VarError;
 use std::io;
@@ -12,8 +12,8 @@ use rustix::net::sockopt::socket_acceptconn;
 use crate::log::escaped;
 use crate::server::{Handed, Supervisor};
 
-/// The service manager that supervises this process, if there is one. If it cannot be reached,
-/// the log has a warning, and the server runs anyway.
+/// Returns the service manager that supervises this process, if there is one. If it cannot be
+/// reached, a warning is logged and the server runs anyway.
 pub(super) fn supervisor() -> Supervisor {
     let Some(socket) = variable("NOTIFY_SOCKET") else { return Supervisor::default() };
     let watchdog = is_meant("WATCHDOG_PID").then(watchdog).flatten();
@@ -23,19 +23,19 @@ pub(super) fn supervisor() -> Supervisor {
     })
 }
 
-/// The interval of the watchdog.
+/// Returns the time limit of the watchdog.
 fn watchdog() -> Option<Duration> {
     let microseconds = variable("WATCHDOG_USEC")?.parse().ok().filter(|&number| number > 0);
     microseconds.map(Duration::from_micros)
 }
 
-/// The listening sockets that this process was started with (`sd_listen_fds(3)`). Must be
-/// called before any file is opened and any thread is started.
+/// Returns the listening sockets that this process was started with (`sd_listen_fds(3)`). Must
+/// be called before any file is opened and any thread is started.
 ///
 /// # Errors
 ///
-/// If a socket cannot be used, in words for the administrator. The server does not start then,
-/// because it should listen on these sockets only.
+/// If a socket cannot be used; the error is a message for the administrator. The server must
+/// not start then, because it should listen on these sockets only.
 pub(super) fn sockets() -> Result<Vec<Handed>, String> {
     let count = variable("LISTEN_FDS");
     let Some(count) =
@@ -45,7 +45,7 @@ pub(super) fn sockets() -> Result<Vec<Handed>, String> {
     };
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
     let names = names.split(':').map(str::to_owned).chain(std::iter::repeat_with(String::new));
-    // takes the variables out of the environment
+    // this also removes the variables from the environment
     let mut sockets = ListenFd::from_env();
     let there = sockets.len();
     if count.parse() != Ok(there) {
@@ -71,7 +71,8 @@ fn take(sockets: &mut ListenFd, at: usize) -> io::Result<TcpListener> {
     listens.then_some(listener).ok_or_else(|| io::Error::other(why))
 }
 
-/// Whether the variables are meant for this process, and not for the one that has started it.
+/// Returns whether the variables are meant for this process, and not for the process that
+/// started it.
 fn is_meant(pid: &str) -> bool {
     variable(pid).is_none_or(|number| number.parse() == Ok(std::process::id()))
 }

@@ -30,7 +30,7 @@ pub(super) fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, C
     }
 }
 
-/// The settings file that is named, or else the first of the usual ones that exists.
+/// Returns the settings file that was named, or else the first of the usual files that exists.
 pub(super) fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
     let there = || FILES.iter().map(Path::new).find(|file| file.exists());
     named.or_else(there).map(Path::to_owned).ok_or_else(|| {

@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
 use crate::server::{Order, Server, SettingsSource, Supervisor};
 
-/// The letters of a password. They cannot be confused with one another.
+/// The letters of a password, without those that are easily confused.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
 
 /// Number of letters of a password, which has 60 random bits.
@@ -81,7 +81,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let hangup = serve::Hangup { signals, order: Order::Stop };
     let (sockets, nobody) = (Vec::new(), Supervisor::default);
     let served = serve::serve(config, source, sockets, nobody, hangup, |server| {
-        // the key is in memory by now, and clients must not find it if its directory is shared
+        // the key is already in memory; its file is removed, so that clients cannot find it if
+        // they are served the directory
         drop(certificate);
         share.announce(server, &password);
         if io::stderr().is_terminal() {
@@ -132,7 +133,7 @@ impl Share {
         Ok(Self { folder, write, tls, anonymous, user, ip, port })
     }
 
-    /// The settings of the server, as the text of a settings file.
+    /// Returns the settings of the server as the text of a settings file.
     fn ini(&self, password: &str, certificate: Option<&TempDir>) -> Result<String, Stop> {
         let line = |path: &Path| {
             let text = path.to_str().filter(|text| !text.contains(['\n', '\r']));
@@ -151,7 +152,7 @@ impl Share {
             "[server]\nip = {ip}\nport = {port}\nmax_per_ip = 0\nstate_dir =\nkeep_parts = 0\nshutdown_grace = 0\nadmin_socket =\n\
              welcome_msg = Shared with ftpd\n"
         );
-        // a String takes whatever is written to it
+        // writing to a String cannot fail
         if let Some(certificate) = certificate {
             let dir = line(certificate.path())?;
             let _ = writeln!(text, "tls_cert = auto\ntls_dir = \"{dir}\"\ntls_required = on");
@@ -171,7 +172,8 @@ impl Share {
         Ok(text)
     }
 
-    /// The address and port to listen on: the default port, unless it is in use.
+    /// Returns the address and port to listen on. The port is the default one, unless that is
+    /// in use.
     fn address(&self) -> (IpAddr, u16) {
         let free = |ip: IpAddr, port: u16| TcpListener::bind((ip, port)).is_ok();
         let all = Ipv6Addr::UNSPECIFIED.into();
@@ -203,7 +205,7 @@ impl Share {
     }
 }
 
-/// A name as a part of a URL (RFC 3986 §2.1).
+/// Escapes a name for a URL (RFC 3986 §2.1).
 fn escaped_for_url(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().fold(String::new(), |mut text, byte| {
@@ -216,7 +218,7 @@ fn escaped_for_url(name: &str) -> String {
     })
 }
 
-/// The addresses by which other machines reach a listening address.
+/// Returns the addresses by which other machines reach a listening address.
 fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening];

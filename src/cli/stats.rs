@@ -15,7 +15,7 @@ use crate::log;
 use crate::server::protocol::{Statistics, Stats};
 use crate::server::stats::{self, Metric};
 
-/// The kinds of transfers, and the words with which their lines begin.
+/// The kinds of transfers, each with the word with which its line begins.
 const WAYS: [(&str, Traffic); 3] = [
     ("uploads", Traffic::Upload),
     ("downloads", Traffic::Download),
@@ -38,7 +38,7 @@ fn page(answer: &Statistics) -> String {
         clock(answer.seconds),
         safe(&answer.since)
     );
-    // a String takes whatever is written to it
+    // writing to a String cannot fail
     let _ = write!(
         lines,
         "\nsessions     {} of {} now, {} logged in; {} in all, {} with TLS",
@@ -69,7 +69,7 @@ fn page(answer: &Statistics) -> String {
     lines
 }
 
-/// The count of each kind, as words.
+/// Formats the count of each kind.
 fn words(counts: &[(&str, u64)]) -> String {
     let words = counts.iter().map(|(kind, count)| {
         let kind = safe(kind).replace('_', " ");

@@ -17,7 +17,7 @@ const LONGEST: u64 = 4096;
 /// Signals that end the program and restore the terminal.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// Exit status of a program that was ended by a signal, less the number of the signal.
+/// Added to the number of a signal, this is the exit status of a program that the signal ended.
 const BY_SIGNAL: i32 = 128;
 
 /// The terminal in a changed mode. Dropping it restores the mode, and so does a signal.
@@ -46,7 +46,10 @@ impl Terminal {
         })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the terminal; and who brings it back")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "opens the terminal, and starts the thread that restores it"
+    )]
     fn open(change: fn(&mut Termios)) -> io::Result<Self> {
         let file = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
         let before = tcgetattr(&*file)?;

@@ -36,7 +36,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut before = Before::default();
     let stdout = std::io::stdout();
     let is_seen = stdout.is_terminal() && !once && !json;
-    // the keys are not needed to see the sessions
+    // without a terminal to read keys from, the sessions are still shown
     let terminal = if is_seen { Terminal::keys().ok() } else { None };
     let mut above = 0;
     loop {
@@ -82,8 +82,8 @@ struct Before {
 }
 
 impl Before {
-    /// Bytes per second since the last update, or since the beginning of the transfer if that
-    /// was later.
+    /// Returns the bytes per second since the last update, or since the beginning of the
+    /// transfer if that was later.
     fn rate(&self, id: u64, of: &TransferView) -> u64 {
         let earlier = self.bytes.get(&id).filter(|earlier| **earlier <= of.bytes);
         if let (Some(at), Some(earlier)) = (self.at, earlier) {
@@ -118,8 +118,8 @@ struct Widths {
     address: usize,
 }
 
-/// The text of one update. `above` is the number of lines above the first visible one; it is
-/// reduced if there are fewer lines.
+/// Returns the text of one update. `above` is the number of hidden lines above the first
+/// visible line; it is reduced if there are fewer lines.
 fn picture(
     sessions: &[SessionView],
     before: &mut Before,
@@ -152,12 +152,12 @@ fn picture(
     let user = padded("USER", widths.user);
     let address = padded("ADDRESS (* TLS)", widths.address);
     let title = head(&format!("{:>5} {user} {address} {:>8}", "ID", "TIME"), columns);
-    // two lines are above them, and the cursor is on the last line
+    // the totals and the title take two lines, and the cursor is on the last line
     let shown = visible(&lines, columns, rows.saturating_sub(3), above);
     format!("{totals}\n{title}{shown}")
 }
 
-/// The line of a session.
+/// Formats the line of a session.
 fn line(session: &SessionView, (user, address): &(String, String), widths: &Widths) -> String {
     let (user, address) = (padded(user, widths.user), padded(address, widths.address));
     let (id, time) = (session.id, clock(session.seconds));
@@ -165,14 +165,14 @@ fn line(session: &SessionView, (user, address): &(String, String), widths: &Widt
     format!("{id:>5} {user} {address} {time:>8}{idle}")
 }
 
-/// The lines that fit into `rows`, and a line with the number of those that do not.
+/// Returns the lines that fit into `rows`, and a line with the number of lines that do not.
 fn visible(lines: &[String], columns: usize, rows: usize, above: &mut usize) -> String {
     let is_whole = lines.len() <= rows;
     let shown = if is_whole { lines.len() } else { rows.saturating_sub(1) };
     *above = (*above).min(lines.len() - shown);
     let mut text = String::new();
     for line in lines.iter().skip(*above).take(shown) {
-        // a String takes whatever is written to it
+        // writing to a String cannot fail
         let _ = write!(text, "\n{}", head(line, columns));
     }
     if !is_whole {

@@ -1,5 +1,5 @@
 //! The systemd unit that starts the server, if it is installed: its user, and the directories
-//! that it lets the server write to. The settings do not tell these.
+//! that it lets the server write to. The settings contain neither.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ const PATHS: [&str; 6] = [
 /// Maximum number of homes with a warning of their own.
 const MOST: usize = 20;
 
-/// The section `[Service]` of the unit and its drop-ins: the values of each key.
+/// The values of each key in the section `[Service]` of the unit and its drop-ins.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
     values: BTreeMap<String, Vec<String>>,
@@ -38,18 +38,19 @@ pub(super) struct Unit {
 enum Access {
     Write,
     Read,
-    /// The server sees an empty directory or another one.
+    /// The server sees an empty or a different directory instead.
     Hidden,
 }
 
 impl Unit {
-    /// The unit that starts a server with these settings, if there is one.
+    /// Finds the unit that starts a server with these settings, if there is one.
     pub(super) fn of(settings: &Path) -> Option<Self> {
         let places = search_path();
         let file = places.iter().map(|place| place.join(NAME)).find(|file| file.exists())?;
         let mut unit = Self::default();
         unit.read(&read(&file)?);
-        // a drop-in hides those of the same name in later directories; all are read by name
+        // a drop-in hides drop-ins with its name in later directories; they are read in the
+        // order of their names
         let mut drop_ins = BTreeMap::new();
         for place in places.iter().rev() {
             for file in listed(&place.join(format!("{NAME}.d"))) {
@@ -85,17 +86,17 @@ impl Unit {
         }
     }
 
-    /// The last value of a key, or an empty one.
+    /// Returns the last value of a key, or an empty text.
     fn last(&self, key: &str) -> &str {
         self.values.get(key).and_then(|values| values.last()).map_or("", String::as_str)
     }
 
-    /// The words of all values of a key.
+    /// Returns the words of all values of a key.
     fn words(&self, key: &str) -> impl Iterator<Item = String> + '_ {
         self.values.get(key).into_iter().flatten().flat_map(|value| words(value))
     }
 
-    /// Whether the unit starts a server with these settings.
+    /// Returns whether the unit starts a server with these settings.
     fn starts(&self, settings: &Path) -> bool {
         let real = |path: &Path| fs::canonicalize(path).ok();
         let named: Vec<_> = self.words("ExecStart").collect();
@@ -108,7 +109,7 @@ impl Unit {
         real(settings).is_some_and(|settings| real(Path::new(file)) == Some(settings))
     }
 
-    /// The user that the unit names.
+    /// Returns the user that the unit names.
     pub(super) fn user(&self) -> Option<Ids> {
         let name = Some(self.last("User")).filter(|name| !name.is_empty())?;
         let group = Some(self.last("Group")).filter(|group| !group.is_empty());
@@ -116,8 +117,8 @@ impl Unit {
         Ids::of(name, gid).ok()
     }
 
-    /// What the unit lets the server do below a directory. The most specific rule counts, but a
-    /// hidden directory can only be made writable by a bind mount.
+    /// Returns what the unit lets the server do below a directory. The most specific rule
+    /// counts, but a hidden directory can only be made writable by a bind mount.
     fn access(&self, folder: &Path) -> Access {
         let rules = self.rules();
         let bound = self.bound();
@@ -130,7 +131,7 @@ impl Unit {
         nearest.map_or(Access::Write, |(_, access)| *access)
     }
 
-    /// The rules of the unit, other than bind mounts.
+    /// Returns the rules of the unit, other than bind mounts.
     fn rules(&self) -> Vec<(PathBuf, Access)> {
         let is_on = |value: &str| matches!(value, "yes" | "true" | "1" | "on");
         let system: &[&str] = match self.last("ProtectSystem") {
@@ -172,7 +173,7 @@ impl Unit {
         fixed.chain(own).chain(named).collect()
     }
 
-    /// The mount points of bind mounts.
+    /// Returns the mount points of bind mounts.
     fn bound(&self) -> Vec<(PathBuf, Access)> {
         let keys = [("BindReadOnlyPaths", Access::Read), ("BindPaths", Access::Write)];
         let all = keys.into_iter().flat_map(|(key, access)| {
@@ -186,14 +187,15 @@ impl Unit {
         all.collect()
     }
 
-    /// The line of a drop-in that lets a user use the home, if one is needed.
+    /// Returns advice to add a line to the unit, if the server needs it to use the home of this
+    /// user.
     pub(super) fn advice(&self, user: &User) -> Option<String> {
         self.advice_for(&user.home, user.perm.writes())
     }
 
-    /// The line of a drop-in that lets the server use a home, if one is needed.
+    /// Returns advice to add a line to the unit, if the server needs it to use this home.
     pub(super) fn advice_for(&self, home: &Path, writes: bool) -> Option<String> {
-        // the rules are about paths without links
+        // systemd applies the rules to paths without links
         let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
         let shown = home.display().to_string().replace('%', "%%");
         let (what, key) = match self.access(&home) {
@@ -212,8 +214,9 @@ impl Unit {
     }
 }
 
-/// The user that a server of these settings runs as: the user in the settings, which may have
-/// faults, or of the unit, or else the owner of the files that a server has made.
+/// Returns the user as which a server with these settings runs: the user in the settings (which
+/// may have faults), or else the user of the unit, or else the owner of the files that a server
+/// has made.
 pub(super) fn server_user(settings: &Path) -> Option<Ids> {
     let text = |key: &str| config::server_text(settings, key).ok().flatten();
     if let Some(name) = text("user") {
@@ -232,7 +235,7 @@ pub(super) fn server_user(settings: &Path) -> Option<Ids> {
     owner("admin_socket").or_else(|| owner("state_dir"))
 }
 
-/// A warning for each home that the unit of these settings does not let the server use.
+/// Returns a warning for each home that the unit of these settings does not let the server use.
 pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
     let Some(unit) = Unit::of(settings) else { return Vec::new() };
     let mut users: Vec<_> = config.users.iter().filter(|(_, user)| user.enabled).collect();
@@ -251,7 +254,8 @@ pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
     warnings
 }
 
-/// The directories in which units are searched. A variable of systemd may name others.
+/// Returns the directories in which systemd searches for units. An environment variable may
+/// name others.
 fn search_path() -> Vec<PathBuf> {
     match std::env::var_os("SYSTEMD_UNIT_PATH").filter(|path| !path.is_empty()) {
         Some(path) => std::env::split_paths(&path).filter(|path| path.is_absolute()).collect(),
@@ -336,7 +340,7 @@ mod tests {
         assert_eq!(added.last("User"), "other");
         let none = unit(&format!("{SHIPPED}\n[Service]\nReadWritePaths=\n"));
         assert_eq!(none.access(Path::new("/srv/ftp/camera")), Access::Read);
-        // what is not there cannot be made writable
+        // a hidden directory cannot be made writable
         let vain = unit(&format!("{SHIPPED}\n[Service]\nReadWritePaths=/home/anna\n"));
         assert_eq!(vain.access(Path::new("/home/anna/x")), Access::Hidden);
     }

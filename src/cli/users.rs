@@ -50,7 +50,7 @@ impl Known {
             complain(&format!("cannot read the last logins: {why}"));
             None
         });
-        // it does not matter if no server answers
+        // without an answer from a server, nobody is shown as logged in
         let sessions = ask(Some(file), Who {}).map(|answer| answer.sessions);
         let here = sessions.into_iter().flatten().filter_map(|session| session.user).collect();
         Self { last: last.unwrap_or_default(), here }
@@ -89,7 +89,7 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
 fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
     let safe = |text: &str| escaped(text.as_bytes()).to_string();
     let last = known.last.get(name).map(|last| {
-        // to the minute
+        // without the seconds
         let at = stamp(last.at).replace('T', " ");
         format!("{} {}", at.get(..16).unwrap_or(&at), last.address)
     });
@@ -103,7 +103,8 @@ fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
     ]
 }
 
-/// The limits of a user; `idle_timeout` only if it differs from that of all users.
+/// Formats the limits of a user. `idle_timeout` is included only if it differs from the general
+/// one.
 fn limits(user: &User, config: &Config) -> String {
     let limits = &user.rules.limits;
     let mut text = Vec::new();
@@ -147,7 +148,7 @@ fn table(rows: Vec<[String; 5]>) -> String {
     for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
-            // a String takes whatever is written to it
+            // writing to a String cannot fail
             let blanks = width.saturating_sub(cell.width());
             let _ = write!(line, "{cell}{:blanks$}  ", "");
         }

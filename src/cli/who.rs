@@ -34,14 +34,14 @@ fn table(sessions: &[SessionView]) -> String {
     for (session, (user, address)) in sessions.iter().zip(&clients) {
         let (id, time) = (session.id, clock(session.seconds));
         let (user, address) = (padded(user, wide), padded(address, far));
-        // a String takes whatever is written to it
+        // writing to a String cannot fail
         let _ = write!(lines, "\n{id:>5} {user} {address} {time:>8}  ");
         lines.push_str(&doing(session));
     }
     lines
 }
 
-/// The transfer of a session, with its progress and rate; or `idle`.
+/// Formats the transfer of a session, with its progress and rate; without a transfer, `idle`.
 fn doing(session: &SessionView) -> String {
     let Some(transfer) = &session.transfer else { return "idle".to_owned() };
     let (bytes, size) = (transfer.bytes, transfer.size);

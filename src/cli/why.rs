@@ -63,10 +63,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     by_itself(file, &name, &path, action).map(answer)
 }
 
-/// One line of output for each action, and whether the action is allowed.
+/// The output: for each action a line, and whether the action is allowed.
 type Lines = Vec<(String, bool)>;
 
-/// Asks the running server. Returns `None` if there is none, or if this user may not ask it.
+/// Asks the running server. Returns `None` if no server is running, or if this user may not ask
+/// it.
 fn by_server(
     file: Option<&Path>,
     name: &OsStr,
@@ -85,7 +86,7 @@ fn by_server(
             return Ok(None);
         }
         Err(Absence::NoServer) => return Ok(None),
-        // an older server
+        // a server of an older version, which does not know the request
         Err(Absence::Failed(Stop::Refused(why))) if why == "no such command" => {
             return Ok(None);
         }

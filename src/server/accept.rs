@@ -1,4 +1,4 @@
-//! Accepting clients, in a thread for each listening address that waits for nothing else.
+//! Accepts clients. Each listening address has a thread of its own, which does nothing else.
 
 use std::fs::File;
 use std::thread;
@@ -45,14 +45,16 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
     }
 }
 
-/// Opens a spare file descriptor, to be closed when the process has no other left.
+/// Opens a spare file descriptor. It is closed when the process has no other left, to accept
+/// one more client.
 #[expect(clippy::disallowed_methods, reason = "not a served file")]
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Accepts a client when the process has no file descriptor left. The spare one makes it
-/// possible to tell the client, which would otherwise wait. Returns the next spare one.
+/// Accepts a client when the process has no file descriptor left, by closing the spare one
+/// (`reserve`). The client is told that the server is full, instead of waiting without an
+/// answer. Returns a new spare descriptor.
 fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option<File> {
     if reserve.is_none() {
         thread::sleep(BREATH);
@@ -63,7 +65,7 @@ fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option
     let peer = control::canonical(peer);
     let again = spare();
     if again.is_some() {
-        // other files have been closed meanwhile
+        // other files were closed in the meantime
         admit(hub, stream, peer, door.implicit_tls);
         return again;
     }

@@ -1,4 +1,5 @@
-//! Admitting a client: bans, `max_cons`, `max_per_ip`, and a worker; or turning it away.
+//! Admits a client or turns it away, depending on bans, `max_cons`, `max_per_ip` and free
+//! workers.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     let settings = hub.shared.settings();
     let server = &settings.config.server;
     let is_banned = || hub.bans.refuses(peer.ip(), &server.bans, Instant::now());
-    // the log has a line from when the ban began
+    // nothing is logged here, because the ban was logged when it began
     if is_banned() {
         return turn_away_banned(hub, &stream);
     }
@@ -28,7 +29,7 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     };
     let stream = Arc::new(stream);
     let registration = hub.registry.enter(&stream, peer, ticket);
-    // a ban that began meanwhile may not have ended this session
+    // a ban that began before the session was registered did not end it
     if is_banned() {
         return turn_away_banned(hub, &stream);
     }
@@ -44,9 +45,9 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     }
 }
 
-/// Takes a place for a client: a free one, or that of a session without a login if these keep
-/// users out. The worker of that session is free in a moment; the client waits for it in the
-/// pool.
+/// Finds a place for a client. If the server is full, the client may take the place of a
+/// session without a login (see `Registry::evict`). It then waits in the pool until the worker
+/// of that session is free.
 fn find_place(
     hub: &Hub,
     peer: SocketAddr,
@@ -68,8 +69,8 @@ fn find_place(
     evicted.ticket.pass_on(origin, most_per_origin, evicted.rests, now)
 }
 
-/// Logs how many lines were left out. With `all`, windows of time that are not over count as
-/// well.
+/// Logs how many lines were left out in the time windows that are over or, with `all`, in every
+/// window.
 pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
     let (door, origins, others) = hub.muffler.untold(all, Instant::now());
     tell_turned_away(door);
@@ -77,17 +78,17 @@ pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
         guard::tell_unsaid(origin, unsaid);
     }
     if others > 0 {
-        log::warn!("{others} more lines about strangers elsewhere were left out");
+        log::warn!("{others} more log lines about clients from other addresses were left out");
     }
 }
 
-/// Tells a client that its address is banned, and counts that.
+/// Turns away a client whose address is banned, and counts it.
 fn turn_away_banned(hub: &Hub, stream: &TcpStream) {
     hub.shared.counters.away.count(Away::Banned);
     control::turn_away(stream, TurnedAway::Banned);
 }
 
-/// Tells a client that the server is full, and counts and logs that.
+/// Turns away a client because the server is full; counts and logs it.
 pub(super) fn turn_away(hub: &Hub, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
     hub.shared.counters.away.count(how);
     control::turn_away(stream, TurnedAway::Full);

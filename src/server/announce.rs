@@ -30,7 +30,7 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
     log::info!("users: {named}, anonymous: {anonymous}");
 }
 
-/// How far TLS is required, in words for the log.
+/// Describes for the log where TLS is required.
 fn server_requires(config: &Config) -> &'static str {
     let required = config.rules.tls.required;
     match (required.control, required.data) {

@@ -29,7 +29,7 @@ impl Bell {
     pub(super) fn wait(&self, listener: &TcpListener) {
         let mut fds =
             [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
-        // the caller checks why it was woken; a signal must not wake it
+        // the result is not needed, because the caller checks why it was woken
         let _ = retry_on_intr(|| poll(&mut fds, None));
     }
 }

@@ -1,5 +1,6 @@
-//! Work that is done each second: logs and files of `state_dir` that were moved or removed are
-//! made again, and what another server still held at the start is tried again.
+//! Work that is done each second: recreates logs, files in `state_dir` and the admin socket if
+//! they were moved or removed, and retries what failed at the start because another server was
+//! still running.
 
 use std::io;
 use std::sync::Arc;
@@ -31,16 +32,16 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
     thread::Builder::new().name("chores".to_owned()).spawn(work).map(drop)
 }
 
-/// Makes the admin socket if another server held it at the start, or if it was removed since. A
-/// failure is logged once.
+/// Makes the admin socket if another server held it at the start, or if it has been removed
+/// since then. A failure is logged once.
 fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
     let Some(path) = hub.started.server.admin.socket.as_deref() else { return };
     let mut admin = hub.admin();
-    // while it stops, the server removes the socket under this lock
+    // a server that stops removes the socket under this lock
     if admin.as_ref().is_some_and(AdminSocket::is_in_place) || hub.shared.stop.is_soon() {
         return;
     }
-    // the process runs as its user by now, who owns the socket then
+    // no owner is given, because the process already runs as its final user
     let made = admin::socket::listen(path, None).and_then(|socket| {
         admin::start(&socket, hub).inspect_err(|_| socket.leave())?;
         Ok(socket)
@@ -54,7 +55,7 @@ fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
             }
             *told = false;
         }
-        // without a socket since the start, the log has a line from then
+        // if the socket could not be made at the start, that was logged then
         Err(why) if admin.is_some() && !*told => {
             log::warn!("the admin socket {path} was removed and cannot be made again: {why}");
             *told = true;

@@ -17,17 +17,17 @@ pub(super) struct Client {
 /// Runs the session of a client. Its place is free before the client receives the last reply,
 /// so that it can connect again at once.
 pub(super) fn serve(client: &Client, shared: &Arc<Shared>) {
-    // an error means that the client has closed the connection before its greeting
+    // an error means that the client closed the connection before the greeting
     if let Ok(mut session) = open_session(client, shared) {
         let parting = session.run();
         client.registration.give_back();
-        // the next client may wait for this thread from now on
+        // another client may already be waiting for this thread, so it must not block
         let _ = client.stream.set_nonblocking(true);
         session.part(&parting);
     }
 }
 
-/// Makes a session on the heap, because a page that a stack has touched once stays in memory.
+/// Makes a session on the heap, because a stack page stays in memory once it has been used.
 #[inline(never)]
 fn open_session(client: &Client, shared: &Arc<Shared>) -> io::Result<Box<Session>> {
     let (shared, live) = (Arc::clone(shared), Arc::clone(&client.registration.live));

@@ -14,7 +14,7 @@ use crate::control;
 /// Maximum number of connections that wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 1024;
 
-/// How long a thread that accepts waits when nothing can be accepted at all.
+/// Pause after `accept` has failed, for example because memory is short.
 pub(super) const BREATH: Duration = Duration::from_millis(100);
 
 /// A listening socket.
@@ -22,7 +22,7 @@ pub(super) struct Door {
     pub(super) listener: TcpListener,
     /// Whether TLS begins before the greeting.
     pub(super) implicit_tls: bool,
-    /// The sign of life of the thread that accepts clients there.
+    /// Shows that the thread that accepts clients on this socket is still working.
     pub(super) pulse: Arc<Pulse>,
     /// Whether another program opened the socket, and may still listen on it.
     pub(super) handed: bool,
@@ -70,13 +70,13 @@ pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Str
             }
         }
     }
-    // IPv4 first, because `listen` needs to know of it for `::`
+    // IPv4 comes first, because `listen` must know about it when it binds `::`
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
 
-/// Listens on an address. `::` serves IPv4 as well, unless one of the others is an IPv4
-/// address.
+/// Listens on an address. `::` also serves IPv4, unless one of the `others` is an IPv4 address
+/// with this port.
 pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpListener> {
     let others = others.iter().filter_map(Door::address);
     let beside_ipv4 =
@@ -92,7 +92,7 @@ pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpList
     Ok(socket.into())
 }
 
-/// A hint at the cause of an error, for the end of its message.
+/// Returns a hint at the cause of an error, to be appended to its message.
 fn hint(why: &io::Error) -> &'static str {
     if why.kind() == io::ErrorKind::PermissionDenied {
         " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"

@@ -1,5 +1,5 @@
-//! What happens when a client fails, or sends nonsense: it is logged within limits, and after
-//! too many failures the address is banned and its sessions without a login end.
+//! Handles failed logins and invalid input: logs them within limits, bans an address after too
+//! many of them, and ends its sessions without a login.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,14 +50,14 @@ impl Guard for Gate {
     }
 }
 
-/// Logs how many lines about clients from one origin were left out.
+/// Logs how many log lines about clients from one origin were left out.
 pub(super) fn tell_unsaid(origin: Origin, unsaid: u64) {
-    ::log::warn!("{unsaid} more lines about strangers from {origin} were left out");
+    ::log::warn!("{unsaid} more log lines about clients from {origin} were left out");
 }
 
 impl Gate {
-    /// Logs a ban and ends the sessions from there that have no login. Users who have logged in
-    /// stay: several people may share one address.
+    /// Logs a ban and ends the sessions from that address that have no login. Users who have
+    /// logged in stay connected, because several people may share one address.
     fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &BanRules) {
         let seconds = rules.time.map(|time| time.as_secs());
         let (whom, last) = (struck.origin.to_string(), how.to_string());

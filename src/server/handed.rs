@@ -1,5 +1,5 @@
-//! Listening sockets that another program has opened and handed over: systemd, which keeps them
-//! open while the server restarts, so that no client is refused.
+//! Listening sockets that another program has opened and handed over. systemd, for example,
+//! keeps them open while the server restarts, so that no client is refused.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::config::Config;
 /// A listening socket that another program has handed over.
 #[derive(Debug)]
 pub struct Handed {
-    /// The socket, which listens already.
+    /// The socket, which is already listening.
     pub listener: TcpListener,
     /// The name that the other program gave it. With `ftps`, TLS begins before the greeting;
-    /// with `ftp`, it does not. With another name the port decides.
+    /// with `ftp`, it does not. With any other name the port decides.
     pub name: String,
 }
 
-/// Takes over sockets, which are then the only ones that the server listens on. Differences to
-/// the settings are logged.
+/// Takes over sockets. The server then listens on these only, and logs how they differ from the
+/// settings.
 pub(super) fn take_over(handed: Vec<Handed>, config: &Config) -> Result<Vec<Door>, String> {
     let doors = handed.into_iter().map(|handed| take(handed, config));
     let doors = doors.collect::<Result<Vec<_>, _>>()?;
@@ -57,13 +57,13 @@ fn wanted(config: &Config) -> Vec<SocketAddr> {
         Some(server.listen.port),
         (server.listen.implicit_port > 0).then_some(server.listen.implicit_port),
     ];
-    // a name that cannot be looked up does not matter, because it is not bound
+    // a failed name lookup does not matter, because these addresses are not bound
     let addresses = |port| resolve(config, port).unwrap_or_default();
     ports.into_iter().flatten().flat_map(addresses).collect()
 }
 
-/// Whether a socket listens on an address of the settings. `0.0.0.0` and `::` are the same
-/// here, and port 0 is any port.
+/// Whether a socket listens on an address of the settings. `0.0.0.0` and `::` count as equal,
+/// and port 0 in the settings matches any port.
 fn fits(wanted: SocketAddr, there: SocketAddr) -> bool {
     let same_port = wanted.port() == there.port() || wanted.port() == 0;
     let every = wanted.ip().is_unspecified() && there.ip().is_unspecified();

@@ -33,7 +33,7 @@ pub(super) struct Hub {
     pub(super) bell: Bell,
     /// Lets one thread at a time change the settings.
     pub(super) turn: Turn,
-    /// The reload in the background.
+    /// Reloads that run in the background.
     pub(super) beside: Beside,
     /// The admin socket, if the server could make it.
     pub(super) admin: Mutex<Option<AdminSocket>>,

@@ -1,5 +1,5 @@
 //! The server: binds, accepts and admits clients, hands them to workers, and shuts down. It
-//! knows no command of FTP.
+//! knows no FTP commands.
 //!
 //! One thread for each listening address accepts clients and never waits for anything else.
 //! Each client then has a worker of the pool to itself.
@@ -77,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the server cannot start, in words for the administrator.
+    /// If the server cannot start; the error is a message for the administrator.
     pub fn bind(
         config: Config,
         source: SettingsSource,
@@ -140,7 +140,7 @@ impl Server {
         announce::announce(&self.doors, &self.hub.shared.settings());
         let settings = self.hub.shared.settings();
         if settings.masks_by_name() {
-            // name servers may be slow
+            // in a thread of its own, because name servers may be slow
             thread::Builder::new()
                 .name("masquerade".to_owned())
                 .spawn(move || settings.look_up_mask())?;
@@ -162,12 +162,12 @@ impl Server {
         Ok(())
     }
 
-    /// Starts all threads but those that accept clients.
+    /// Starts all threads except those that accept clients.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     fn start_workers(&self) -> io::Result<()> {
         let hub = &self.hub;
         let settings = hub.shared.settings();
-        // if a reload has the turn, it starts them
+        // if a reload is already running, it starts these threads
         if let Some(mut turn) = hub.turn.wait(Duration::ZERO) {
             workers::start_for_hooks(hub, &mut turn, settings.config.hook_workers())?;
         }
@@ -184,8 +184,8 @@ impl Server {
         Ok(())
     }
 
-    /// Obeys orders until one of them is to stop, and returns that one. Meanwhile it removes
-    /// old parts of uploads and reports to the supervisor.
+    /// Carries out orders until one of them is to stop, and returns that one. In between,
+    /// removes old parts of uploads and reports to the supervisor.
     fn wait_for_end(&self, mut watch: Watch) -> Order {
         let parts = &self.hub.shared.parts;
         let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());

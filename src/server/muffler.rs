@@ -25,12 +25,12 @@ struct Tallies {
     thinned: Option<Instant>,
 }
 
-/// What a line is about. Each kind has limits of its own.
+/// The subject of a log line. Each subject has limits of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
     /// A login that failed.
     Login,
-    /// Anything else.
+    /// Any other subject.
     Other,
 }
 
@@ -72,8 +72,8 @@ impl Window {
 }
 
 impl Muffler {
-    /// Decides about a line about a client that is turned away. If it may be written, returns
-    /// how many such lines were left out since the last one.
+    /// Decides whether the log may have a line about a client that is turned away. If so,
+    /// returns how many of these lines were left out since the last one; if not, `None`.
     pub(super) fn at_door(&self, now: Instant) -> Option<u64> {
         let door = &mut self.tallies().door;
         if door.lets_through(DOOR, now) {
@@ -83,8 +83,8 @@ impl Muffler {
         None
     }
 
-    /// Decides about a line about a stranger. If it may be written, returns how many such lines
-    /// were left out since the last one.
+    /// Decides whether the log may have a line about a stranger. If so, returns how many of
+    /// these lines were left out since the last one; if not, `None`.
     pub(super) fn speak(&self, origin: Origin, about: About, now: Instant) -> Option<u64> {
         let at = usize::from(about == About::Other);
         let mut tallies = self.tallies();
@@ -104,9 +104,10 @@ impl Muffler {
         None
     }
 
-    /// Takes the numbers of lines left out that were not logged yet: in windows that are over,
-    /// or in all of them. The first number is about clients that were turned away; the last one
-    /// is about origins that are not in the list.
+    /// Returns how many lines were left out, and resets these numbers. Counts the windows that
+    /// are over or, with `all`, every window. The first number is about clients that were
+    /// turned away, the list is about the origins with the most lines, and the last number is
+    /// about all other origins.
     pub(super) fn untold(&self, all: bool, now: Instant) -> (u64, Vec<(Origin, u64)>, u64) {
         let mut tallies = self.tallies();
         let is_due = |window: &Window, measure| all || window.is_over(measure, now);

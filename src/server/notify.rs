@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The program that supervises the server. The default is none, and no messages are sent.
+/// The program that supervises the server. With the default value there is no supervisor, and
+/// no messages are sent.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     socket: Option<UnixDatagram>,
@@ -51,7 +52,7 @@ impl Supervisor {
         Some(self.beat().map_or(STATUS, |beat| beat.min(STATUS)))
     }
 
-    /// How often the watchdog gets a message: twice in its time.
+    /// How often the watchdog gets a message: twice within its time limit.
     pub(super) fn beat(&self) -> Option<Duration> {
         self.watchdog.map(|watchdog| watchdog / 2)
     }
@@ -68,7 +69,7 @@ impl Supervisor {
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
-    /// Reports that the server stops, and may take the grace period for it.
+    /// Reports that the server is stopping, which may take as long as the grace period.
     pub(super) fn stopping(&self, grace: Duration) {
         let most = (grace + LAST_WORDS).as_micros();
         self.say(&format!(
@@ -89,7 +90,7 @@ impl Supervisor {
     }
 
     fn say(&self, text: &str) {
-        // the server works without its supervisor too
+        // an error does not matter, because the server also works without its supervisor
         let _ = self.socket.as_ref().map(|socket| socket.send(text.as_bytes()));
     }
 }

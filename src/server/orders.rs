@@ -1,5 +1,5 @@
 //! Orders to the server, given by signals and over the admin socket. No order is lost, however
-//! many are given at once; an order that is given twice is obeyed once.
+//! many are given at once; an order that is given twice before it is taken is carried out once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

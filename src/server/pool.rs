@@ -19,7 +19,8 @@ struct Inner<J> {
     receiver: Receiver<J>,
     bound: usize,
     work: Box<dyn Fn(J) + Send + Sync>,
-    /// Whether a worker may carry out another job: its thread must be in its initial state.
+    /// Returns whether the calling thread may carry out another job: it must be in its initial
+    /// state.
     fit: fn() -> bool,
     count: Mutex<Count>,
     changed: Condvar,
@@ -43,7 +44,7 @@ pub(super) const STACK: usize = 256 << 10;
 const IDLE: Duration = Duration::from_secs(30);
 
 impl<J: Send + 'static> Pool<J> {
-    /// A pool of at most `bound` workers.
+    /// Makes a pool of at most `bound` workers.
     pub(super) fn new(
         bound: usize,
         work: impl Fn(J) + Send + Sync + 'static,
@@ -76,7 +77,7 @@ impl<J: Send + 'static> Pool<J> {
                     count.workers += 1;
                     count.started += 1;
                 }
-                // without a new thread, the job would wait until another client has left
+                // without a new thread, the job would wait until another client leaves
                 Err(why) => {
                     log::error!("cannot start a worker: {why}");
                     return Err(job);
@@ -128,7 +129,7 @@ impl<J: Send + 'static> Inner<J> {
                 return self.give_notice();
             }
             let mut count = self.count();
-            // a job may have come since; jobs are submitted under this lock
+            // a job may have been submitted in the meantime; that is done under this lock
             if self.receiver.is_empty() {
                 count.workers -= 1;
                 return;

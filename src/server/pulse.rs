@@ -1,4 +1,4 @@
-//! A sign of life of a thread that accepts clients.
+//! A counter that shows whether a thread that accepts clients is still working.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! All sessions: what others may see of them, and how they are ended.
+//! The registry of all sessions. Other threads use it to look at sessions and to end them.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,17 +29,17 @@ struct Sessions {
 struct Kept {
     stream: Arc<TcpStream>,
     live: Arc<Live>,
-    /// The place of the client. It is given back before the last reply, or passed on to another
-    /// client.
+    /// The place of the client; `None` once it was given back (before the last reply) or passed
+    /// on to another client.
     ticket: Option<Ticket>,
 }
 
-/// A session without a login that had to make room.
+/// A session without a login that was ended to make room for another client.
 #[derive(Debug)]
 pub(super) struct Evicted {
     pub(super) peer: SocketAddr,
     pub(super) ticket: Ticket,
-    /// When its pause after a wrong password would have ended.
+    /// When its pause after a wrong password would have ended; `None`: it was not in a pause.
     pub(super) rests: Option<Instant>,
 }
 
@@ -66,14 +66,15 @@ impl Registry {
         Registration { registry: Arc::clone(self), live }
     }
 
-    /// Ends the session of a stranger (a client without a login) and takes its place for a
-    /// newcomer, if strangers hold two thirds of all places. It is the oldest one from the
-    /// origin that has most of them.
+    /// Makes room for a newcomer if strangers (clients without a login) hold at least two
+    /// thirds of all places: ends the oldest session of the origin with the most strangers, and
+    /// returns its place.
     ///
-    /// Strangers that serve a pause after a wrong password are ended last, and not at all for a
-    /// newcomer whose origin serves a pause too, or owes one (`owes`). Such a newcomer also takes
-    /// no place from another origin, unless that has more strangers than its own. Otherwise an
-    /// attacker who fills the server with pauses would push out every user who is about to log in.
+    /// Strangers in a pause after a wrong password are ended last. If the origin of the
+    /// newcomer has a stranger in a pause itself, or had a pause that was cut short (`owes`),
+    /// no stranger in a pause is ended, and the newcomer takes a place from another origin only
+    /// if that origin has more strangers than its own. Otherwise an attacker who fills the
+    /// server with pauses would push out every user who is about to log in.
     pub(super) fn evict(
         &self,
         most: usize,
@@ -85,7 +86,7 @@ impl Registry {
         loop {
             let (id, rests) = sessions.stranger_to_evict(most, newcomer, owes)?;
             let kept = sessions.by_id.get_mut(&id)?;
-            // the client may have logged in a moment ago
+            // the client may have just logged in
             if !kept.live.evict(why) {
                 continue;
             }
@@ -95,7 +96,7 @@ impl Registry {
         }
     }
 
-    /// The state of every session now, the oldest first.
+    /// Returns the current state of every session, the oldest first.
     pub(super) fn sights(&self) -> Vec<Sight> {
         let all: Vec<_> =
             self.sessions().by_id.values().map(|kept| Arc::clone(&kept.live)).collect();
@@ -104,7 +105,7 @@ impl Registry {
         sights
     }
 
-    /// Number of sessions, and of those with a running transfer.
+    /// Returns the number of sessions, and the number of those with a running transfer.
     pub(super) fn count(&self) -> (usize, usize) {
         let sessions = self.sessions();
         let at_work = sessions.by_id.values().filter(|kept| kept.live.is_at_work());
@@ -124,7 +125,7 @@ impl Registry {
             .count()
     }
 
-    /// Wakes every session that serves a pause or waits for a command, so that it ends; replies
+    /// Wakes every session that is in a pause or waits for a command, so that it ends; replies
     /// are still sent. Sessions with a transfer continue and can still read from their clients:
     /// an upload whose client has disconnected must not be taken for complete.
     pub(super) fn wake_all(&self) {
@@ -200,8 +201,9 @@ impl Drop for Registration {
     }
 }
 
-/// Wakes a session that must end. If its client does not take replies, the connection is closed
-/// for writing too, because the session would otherwise wait for the client.
+/// Wakes a session that must end by closing its connection for reading. If the client does not
+/// read replies, the connection is closed for writing too, because the session would otherwise
+/// wait for the client.
 #[expect(clippy::disallowed_methods, reason = "asks for room alone, and does not wait")]
 fn wake(stream: &TcpStream) {
     let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::OUT)];

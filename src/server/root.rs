@@ -1,5 +1,5 @@
-//! Giving up root, once everything is open that only root can open; and warnings about what the
-//! user of the server will not be able to do later.
+//! Gives up root once everything that only root can open is open, and warns about what the user
+//! of the server will be unable to do later.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use crate::config::{Config, LogTo, PortRange};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
 
-/// Ports below this one need a capability.
+/// Binding a port below this one needs a capability.
 const LOW: u16 = 1024;
 
-/// Makes the directories of the server that do not exist yet, for its user.
+/// Makes the directories of `state_dir` and `admin_socket` if they do not exist, and gives them
+/// to the user of the server.
 pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
     let socket = server.admin.socket.as_deref().and_then(Path::parent);
@@ -24,7 +25,7 @@ pub(super) fn make_folders(config: &Config) {
     }
 }
 
-/// Becomes the user of the settings, if they name one.
+/// Switches to the user that the settings name, if they name one.
 pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), String> {
     let Some(ids) = &config.server.process.user else { return stay_root(config) };
     let was_root = rights::is_root();
@@ -51,16 +52,16 @@ fn stay_root(config: &Config) -> Result<(), String> {
     let programs = users.clone().any(|user| user.run_as.is_none() && user.rules.hooks.any());
     let kept = rights::shed(keep(config), programs)
         .map_err(|why| format!("cannot give up capabilities: {why}"))?;
-    let programs = if programs { "; programs of hooks have all of them" } else { "" };
+    let programs = if programs { "; hook programs keep all of them" } else { "" };
     log::info!("capabilities: {}{programs}", kept.join(", "));
     Ok(())
 }
 
-/// A fault for each `run_as` that threads cannot act as.
+/// Returns a fault for each user in `run_as` whose rights no thread of this server can take on.
 pub(super) fn missing_rights(config: &Config) -> Vec<String> {
     let acting = config.acting().filter(|_| !rights::can_act());
     let fault = |ids: &Arc<Ids>| {
-        let why = "takes a server that was started as root with a run_as in its settings";
+        let why = "requires a restart of the server as root with this run_as in its settings";
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
     };
     let mut faults: Vec<_> = acting.map(fault).collect();
@@ -68,7 +69,7 @@ pub(super) fn missing_rights(config: &Config) -> Vec<String> {
     faults
 }
 
-/// Warns of programs of hooks that the user in `run_as`, as which they run, cannot start.
+/// Warns of hook programs that run as the user in `run_as`, if that user cannot start them.
 pub(super) fn warn_of_hooks(config: &Config) {
     let mut warnings = Vec::new();
     for (name, user) in &config.users {
@@ -90,7 +91,7 @@ pub(super) fn warn_of_hooks(config: &Config) {
     }
 }
 
-/// The capabilities that the server needs later.
+/// Returns the capabilities that the server needs after it has given up root.
 fn keep(config: &Config) -> Keep {
     let server = &config.server;
     let PortRange { first, .. } = server.passive.ports;
@@ -100,7 +101,7 @@ fn keep(config: &Config) -> Keep {
     Keep { low_ports, acting: config.acting().next().is_some(), ownership }
 }
 
-/// Warnings about what the user of the server will not be able to do.
+/// Returns warnings about what the user of the server will be unable to do.
 fn warnings(config: &Config, ids: &Ids, source: &SettingsSource) -> Vec<String> {
     let Config { server, tls, .. } = config;
     let mut warnings = Vec::new();

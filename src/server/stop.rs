@@ -25,11 +25,12 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     hub.shared.stop.soon();
     hub.bell.ring();
     for door in doors.iter().filter(|door| !door.handed) {
-        // wakes the thread that accepts on it
+        // this wakes the thread that accepts clients on the socket
         let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
     }
     hub.registry.wake_all();
-    // after the orders to the sessions, because writing the log may block for a moment
+    // logged after the sessions were told to end, because writing to the log may block for a
+    // moment
     log::info!(">>> shutting down FTP server <<<");
     if !wait_for_transfers(hub, until) {
         hub.shared.stop.now();
@@ -61,7 +62,8 @@ fn wait_for_transfers(hub: &Hub, until: Instant) -> bool {
     }
 }
 
-/// Keeps the watchdog quiet while the server stops, which takes a limited time anyway.
+/// Sends messages to the watchdog while the server stops, so that it does not intervene. The
+/// time for stopping is limited anyway.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 fn keep_alive(hub: &Arc<Hub>) {
     let Some(beat) = hub.supervisor.beat() else { return };

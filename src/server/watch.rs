@@ -1,5 +1,5 @@
 //! Checks from time to time, in the main thread, that the server can serve clients, and reports
-//! it to the supervisor.
+//! the result to the supervisor.
 //!
 //! If a thread that accepts clients has ended or is stuck, its port looks open, but nobody is
 //! served. If a lock is never released, the check itself hangs, because it takes the locks that
@@ -38,8 +38,8 @@ impl Acceptor {
         Self { address, thread, pulse, last: 0 }
     }
 
-    /// What is wrong with the thread: it has ended, or it has been busy with one client since
-    /// the last check.
+    /// Returns what is wrong with the thread, if anything: it has ended, or it has been busy
+    /// with one client since the last check.
     fn fault(&mut self) -> Option<&'static str> {
         let now = self.pulse.now();
         let before = std::mem::replace(&mut self.last, now);
@@ -71,7 +71,7 @@ impl Watch {
             log::error!("the thread that accepts clients on {address} {fault}");
             able = false;
         }
-        // the locks that a new client needs
+        // this takes the locks that a new client needs
         let _ = hub.pool.wait_idle(Duration::ZERO);
         let count = hub.registry.count();
         drop(hub.shared.settings());
@@ -95,7 +95,7 @@ mod tests {
     fn a_thread_is_stuck_when_it_takes_in_one_client_all_the_time() {
         let (keep, wait) = crossbeam_channel::bounded::<()>(0);
         let pulse = Arc::<Pulse>::default();
-        #[expect(clippy::disallowed_methods, reason = "a thread to look at")]
+        #[expect(clippy::disallowed_methods, reason = "the test needs a thread to check")]
         let thread = thread::spawn(move || wait.recv().unwrap_or_default());
         let mut acceptor = Acceptor::new(None, thread, Arc::clone(&pulse));
         assert_eq!((acceptor.fault(), acceptor.fault()), (None, None));

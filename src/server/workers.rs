@@ -8,7 +8,7 @@ use super::hub::Hub;
 use super::pool;
 use super::reload::turn::Held;
 
-/// Starts threads for programs of hooks until there are `count`.
+/// Starts threads for hook programs until `count` threads are running.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 pub(super) fn start_for_hooks(
     hub: &Arc<Hub>,
@@ -24,7 +24,7 @@ pub(super) fn start_for_hooks(
     Ok(())
 }
 
-/// Starts threads for hashed passwords until there are `count`.
+/// Starts threads that check hashed passwords until `count` threads are running.
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 pub(super) fn start_for_passwords(hub: &Arc<Hub>, count: usize) -> io::Result<()> {
     let passwords = &hub.shared.passwords;

@@ -990,7 +990,7 @@ fn a_user_with_two_sections_is_neither_removed_nor_changed() {
             assert_eq!(code, 1, "{command:?}");
             let places =
                 places.replace("more.ini", &dir.path().join("more.ini").to_string_lossy());
-            let said = format!("[user:bob] is there 2 times, at {places}; nothing was changed");
+            let said = format!("[user:bob] occurs 2 times, at {places}; nothing was changed");
             assert!(err.contains(&said), "{err}");
             assert_eq!(
                 (text(dir.path(), "ftpd.ini"), text(dir.path(), "more.ini").as_str()),

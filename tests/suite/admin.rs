@@ -322,7 +322,10 @@ mod reload {
         change(&server, "max_cons = 20", "max_cons = 30");
         change(&server, "max_download = 0", "max_download = 10M");
         let said = reload(&server);
-        assert!(said.contains("max_cons has changed, which takes a restart"), "{said}");
+        assert!(
+            said.contains("max_cons has changed; restart the server to apply it"),
+            "{said}"
+        );
         assert_eq!(said.matches("restart").count(), 1, "{said}");
     }
 
@@ -537,7 +540,7 @@ mod socket {
         fs::write(&other, "text").unwrap();
         change(&server, "[server]\n", "[server]\nadmin_socket = precious\n");
         server.signal("HUP");
-        server.wait_for_log("admin_socket has changed, which takes a restart");
+        server.wait_for_log("admin_socket has changed; restart the server to apply it");
         server.signal("TERM");
         server.wait_for_exit();
         assert_eq!(fs::read(other).unwrap(), b"text");

@@ -607,7 +607,7 @@ fn a_stranger_who_floods_the_log_is_muffled_and_counted() {
     }
     let unsaid: usize = log
         .lines()
-        .filter_map(|line| line.split_once(" more lines about strangers from 127.0.0.1"))
+        .filter_map(|line| line.split_once(" more log lines about clients from 127.0.0.1"))
         .map(|(before, _)| before.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
         .sum();
     let said = log.lines().filter(|line| line.contains("a line refused")).count();

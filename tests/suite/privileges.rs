@@ -265,7 +265,7 @@ mod giving_up_root {
         for key in ["user", "group"] {
             assert!(
                 (out.clone() + &err)
-                    .contains(&format!("{key} has changed, which takes a restart")),
+                    .contains(&format!("{key} has changed; restart the server to apply it")),
                 "{out}{err}"
             );
         }
@@ -864,7 +864,7 @@ mod acting {
         let (code, _, err) = run(&["reload"], server.dir());
         assert_eq!(code, 78);
         let place = format!(
-            "{}:{}: [user:bob] run_as: '7' takes",
+            "{}:{}: [user:bob] run_as: '7' requires",
             ini.display(),
             text.lines().count() + 1
         );
@@ -1351,7 +1351,7 @@ mod sandbox {
         let (code, text) = add(&server, &eve(&place.to_string()));
         assert_eq!(code, 78);
         let wanted = format!(
-            "[user:eve] home {place}: lies outside of the sandbox, so it takes a restart"
+            "[user:eve] home {place}: is outside of the sandbox; restart the server to use it"
         );
         assert!(text.contains(&wanted), "{text}");
         let (code, text) = add(&server, "on_upload = /bin/true");
@@ -1613,7 +1613,7 @@ mod sandbox {
         );
         // and nothing else is held up by it
         let (code, _, err) = run(&["reload"], server.dir());
-        assert!(code == 0 && err.contains("lies outside of the sandbox"), "{err}");
+        assert!(code == 0 && err.contains("is outside of the sandbox"), "{err}");
         server.restart("TERM");
         Client::login(&server, "late", "secret").upload("STOR file", b"text");
     }

@@ -1,4 +1,4 @@
-//! Carrying out one request of the admin socket.
+//! Carries out requests to the admin socket.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,13 +22,14 @@ use crate::server::{reload, stats};
 /// Maximum duration of a ban: a year in seconds, as in the settings.
 const LONGEST_BAN: u64 = 365 * 24 * 3600;
 
-/// How an order is carried out.
+/// An order that the server can carry out.
 trait CarryOut: AdminOrder {
-    /// Carries the order out, or says why not.
+    /// Carries the order out and returns the answer, or returns why that is not possible.
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Self::Answer, String>;
 }
 
-/// The answer to one line, and the order to stop that is given once the answer is written.
+/// Returns the answer to one line. If the line asks the server to stop, also returns the order
+/// to stop, which the caller must give after it has written the answer.
 pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
     let request = match serde_json::from_slice(line) {
         Ok(request) => request,
@@ -47,7 +48,7 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
             let order = if now { Order::StopNow } else { Order::Stop };
             return (done(&Stopping {}), Some(order));
         }
-        // `ftpd why` of other versions knows an older server by these words
+        // `ftpd why` of other versions recognizes an older server by this text
         Request::Unknown => refused("no such command"),
     };
     (answer, None)
@@ -64,7 +65,7 @@ impl CarryOut for Who {
 }
 
 impl CarryOut for Kick {
-    /// Ends the session of a number, all sessions from an address, or all sessions of a user.
+    /// Ends the session with a number, all sessions from an address, or all sessions of a user.
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Ended, String> {
         let whom = self.whom;
         let which: Box<dyn Fn(&Live) -> bool> =

@@ -17,7 +17,7 @@ pub(super) struct Guest {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GuestState {
-    /// Whether it has sent a request yet.
+    /// Whether the connection has sent a request yet.
     pub(super) asked: bool,
     /// Whether a request is being carried out.
     pub(super) at_work: bool,
@@ -37,7 +37,7 @@ pub(super) struct Guests(Mutex<Vec<Arc<Guest>>>);
 
 impl Guests {
     /// Adds a connection. If there are too many, the one that has been silent for the longest
-    /// time is closed; those that have not sent a request yet come first.
+    /// time is closed; connections that have not sent a request yet are closed before others.
     pub(super) fn enter(&self, stream: UnixStream) -> Option<Arc<Guest>> {
         let mut all = self.all();
         if all.len() >= MOST {

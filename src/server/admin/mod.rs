@@ -94,7 +94,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
         }
         let mut stream = stream;
         let told = stream.write_all(format!("{}\n", crate::log::json(&answer)).as_bytes());
-        // only now, so that the client has its answer before the server ends
+        // given after the answer, so that the client receives it before the server ends
         if let Some(order) = order {
             hub.orders.give(order);
         }

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use crate::control::Traffic;
 use crate::server::stats::Numbers;
 
-/// An order to the running server, with the answer to it if it was carried out.
+/// An order to the running server, linked to the type of its answer.
 pub trait AdminOrder: Into<Request> {
-    /// What the server answers.
+    /// The answer of a server that has carried the order out.
     type Answer: Serialize + DeserializeOwned;
 }
 
-/// Makes the enum of all requests, and links each to its answer.
+/// Makes the enum of all requests, and links each order to its answer.
 macro_rules! orders {
     ($($order:ident => $answer:ty,)*) => {
         /// One request: the line that a client of the admin socket sends.
@@ -77,7 +77,7 @@ pub struct Kick {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stats {}
 
-/// Asks whether a user may do something with a path. Names are bytes.
+/// Asks whether a user may do something with a path. User and path are bytes, not text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Why {
     /// The name of the user.
@@ -116,7 +116,7 @@ pub struct Reload {}
 /// Stops the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stop {
-    /// Whether running transfers end at once, and not after `shutdown_grace`.
+    /// Whether running transfers end at once instead of after `shutdown_grace`.
     #[serde(default)]
     pub now: bool,
 }
@@ -133,7 +133,7 @@ pub struct Sessions {
 pub struct SessionView {
     /// The number of the session, by which it can be ended.
     pub id: u64,
-    /// The user that is logged in.
+    /// The user who is logged in; `None`: nobody.
     pub user: Option<String>,
     /// The address of the client.
     pub address: IpAddr,
@@ -145,7 +145,7 @@ pub struct SessionView {
     pub since: String,
     /// How long ago that was, in seconds.
     pub seconds: u64,
-    /// The transfer that runs.
+    /// The running transfer, if there is one.
     pub transfer: Option<TransferView>,
 }
 
@@ -154,14 +154,14 @@ pub struct SessionView {
 pub struct TransferView {
     /// The command, such as `RETR`.
     pub doing: String,
-    /// What is transferred; `None`: the server is an older one, which does not say.
+    /// The kind of transfer; `None`: the server is an older one, which does not send it.
     #[serde(default, with = "word")]
     pub way: Option<Traffic>,
     /// The file or directory.
     pub path: String,
-    /// Number of bytes so far.
+    /// Number of bytes transferred so far.
     pub bytes: u64,
-    /// Number of bytes that there will be, if that is known.
+    /// Total number of bytes to transfer, if known.
     pub size: Option<u64>,
     /// How long the transfer has been running.
     pub seconds: f64,
@@ -190,7 +190,7 @@ pub struct Statistics {
 /// The answer to [`Why`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Verdicts {
-    /// One for each action.
+    /// One verdict for each action.
     pub answers: Vec<VerdictView>,
 }
 
@@ -208,7 +208,7 @@ pub struct VerdictView {
 /// The answer to [`Bans`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BanList {
-    /// Every ban, the one that ends first in front.
+    /// All bans, in the order in which they end.
     pub bans: Vec<BanView>,
 }
 
@@ -221,7 +221,7 @@ pub struct BanView {
     pub left: Option<u64>,
     /// Number of failures that led to the ban.
     pub failures: usize,
-    /// The last of them, or that the ban was made by hand.
+    /// The last failure, or `by hand` for a ban that the administrator made.
     pub last: String,
     /// Number of connections that were closed since.
     pub closed: u64,
@@ -248,7 +248,7 @@ pub struct Lifted {
 /// The answer to [`Reload`].
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// Doubtful settings, and keys whose change takes a restart.
+    /// Warnings about doubtful settings, and about changed keys that need a restart.
     pub warnings: Vec<String>,
     /// Number of sessions of removed users that were ended.
     pub ended: usize,
@@ -258,12 +258,12 @@ pub struct Reloaded {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stopping {}
 
-/// Why there is no good answer.
+/// Why an order has failed: the server has refused it, or its answer is not valid.
 #[derive(Debug)]
 pub enum Unanswered {
     /// The server has refused the request.
     Refused(String),
-    /// What the server has sent is no answer to the request.
+    /// The line is not a valid answer to the order.
     Malformed(serde_json::Error),
 }
 
@@ -274,7 +274,7 @@ pub(in crate::server) fn done(answer: &impl Serialize) -> Value {
             members.insert("ok".to_owned(), Value::Bool(true));
             Value::Object(members)
         }
-        Ok(other) => refused(&format!("no object: {other}")),
+        Ok(other) => refused(&format!("the answer is not a JSON object: {other}")),
         Err(why) => refused(&why.to_string()),
     }
 }
@@ -288,7 +288,7 @@ pub(in crate::server) fn refused(why: &str) -> Value {
 ///
 /// # Errors
 ///
-/// If the server has refused the order, or the line is no answer to it.
+/// If the server has refused the order, or if the line is not a valid answer to it.
 pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
     #[derive(Deserialize)]
     struct Verdict {
@@ -305,7 +305,7 @@ pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
     serde_json::from_str(line).map_err(Unanswered::Malformed)
 }
 
-/// A kind as its word. A word that is not known is left out.
+/// Serializes a kind as its word. An unknown word is read as `None`.
 mod word {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,5 +1,5 @@
-//! The admin socket in the file system: made with a mode that allows only the user of the
-//! server and root, and removed at the end.
+//! Makes the admin socket in the file system, with a mode that allows only the user of the
+//! server and root, and removes it when the server ends.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -18,8 +18,8 @@ use crate::rights::{self, Held, Ids};
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// The socket, and the device and inode that tell it from a socket of another server at its
-/// path.
+/// The socket. Its device and inode distinguish it from a socket that another server may have
+/// made at its path.
 pub(in crate::server) struct AdminSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
@@ -32,7 +32,8 @@ pub(in crate::server) struct AdminSocket {
 ///
 /// If the socket cannot be made, or another server uses its path.
 pub(in crate::server) fn listen(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
-    // as that user if possible, so that links of the user do not lead root elsewhere
+    // done with the rights of that user if possible, so that a link that the user has made
+    // cannot redirect root
     let made = {
         let _acting = user.and_then(|ids| rights::act_as(Some(ids)).ok());
         make(path, None)
@@ -61,8 +62,8 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
         }
     }
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
-    // the file gets the mode of the socket: so it is never open to others, not even for a
-    // moment, and the umask of all threads need not be changed
+    // set before the bind, which passes the mode on to the file: it is never open to others,
+    // and the umask, which all threads share, need not be changed
     fchmod(&socket, Mode::from_raw_mode(0o600))?;
     socket.bind(&SockAddr::unix(&place)?)?;
     socket.listen(BACKLOG)?;
@@ -78,7 +79,7 @@ fn id(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Whether the other server says that it is stopping. Its socket may be replaced then.
+/// Asks the other server whether it is stopping; if so, its socket may be replaced.
 fn is_stopping(other: &UnixStream) -> bool {
     let ask = || {
         other.set_read_timeout(Some(Duration::from_secs(1)))?;

@@ -9,7 +9,7 @@ use crate::server::admission::ban::Ban;
 use crate::server::admission::origin::Origin;
 use crate::server::hub::Hub;
 
-/// Every ban that is in effect.
+/// Returns every ban that is in effect.
 pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
     let now = Instant::now();
     let ban = |(origin, ban): (Origin, Ban)| BanView {
@@ -22,12 +22,12 @@ pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
     hub.bans.list(now).into_iter().map(ban).collect()
 }
 
-/// Every session as it is now.
+/// Returns every session in its current state.
 pub(in crate::server) fn sessions(hub: &Hub) -> Vec<SessionView> {
     hub.registry.sights().iter().map(session).collect()
 }
 
-/// One session.
+/// Describes one session.
 pub(in crate::server) fn session(sight: &Sight) -> SessionView {
     let transfer = sight.transfer.as_ref().map(|under| TransferView {
         doing: under.verb.to_owned(),

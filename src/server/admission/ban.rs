@@ -18,7 +18,7 @@ pub(in crate::server) struct Ban {
     pub(in crate::server) closed: u64,
 }
 
-/// A ban that a failure has led to.
+/// A ban that was caused by a failure.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::server) struct Struck {
     pub(in crate::server) origin: Origin,
@@ -32,7 +32,7 @@ impl Ban {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// How much longer the ban lasts; `None`: until it is lifted by hand.
+    /// Returns how much longer the ban lasts; `None`: until it is lifted by hand.
     pub(in crate::server) fn left(&self, now: Instant) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(now))
     }

@@ -1,4 +1,4 @@
-//! Bans: addresses with too many failures are turned away for a while.
+//! Bans turn away addresses with too many failures for a while.
 //!
 //! There are two bounded tables: addresses with failures, and addresses that are banned. If one
 //! is full, the addresses with the fewest failures are forgotten first, or the bans that end
@@ -17,8 +17,8 @@ use super::tables::{MOST, Tables, thin};
 use crate::config::BanRules;
 use crate::control::{Guess, Offence};
 
-/// Maximum number of bans by hand, which are never lifted to make room. A firewall is better
-/// for more.
+/// Maximum number of bans made by hand. These are never lifted to make room; a firewall is
+/// better suited to more of them.
 const BY_HAND: usize = MOST / 2;
 
 /// The addresses with failures, and the addresses that are banned.
@@ -32,7 +32,8 @@ pub(in crate::server) struct Bans {
 }
 
 impl Bans {
-    /// Whether a client is turned away because its address is banned. Counts it if so.
+    /// Returns whether a client must be turned away because its address is banned, and counts
+    /// the clients that are.
     pub(in crate::server) fn refuses(
         &self,
         address: IpAddr,
@@ -58,9 +59,9 @@ impl Bans {
         true
     }
 
-    /// Counts a failure, and bans the address if it is one too many. A login with the user and
-    /// password of an earlier failure does not count: a device that repeats an old password
-    /// guesses nothing.
+    /// Counts a failure, and bans the address if it has reached the limit. A login with the
+    /// user and password of an earlier failure does not count: a device that keeps sending an
+    /// old password is not guessing.
     pub(in crate::server) fn strike(
         &self,
         address: IpAddr,
@@ -76,8 +77,8 @@ impl Bans {
         })
     }
 
-    /// Counts commands that were refused in a session that has ended without a login, and bans
-    /// the address if they are too many.
+    /// Counts the refused commands of a session that has ended without a login, and bans the
+    /// address if there are too many.
     pub(in crate::server) fn refused(
         &self,
         address: IpAddr,
@@ -142,7 +143,7 @@ impl Bans {
     }
 
     fn enter(&self, tables: &mut Tables, origin: Origin, ban: Ban, now: Instant) -> usize {
-        // bans by hand stay, and those that end last
+        // bans made by hand are kept, and then the bans that end last
         let rank = |ban: &Ban| (ban.last.is_none(), ban.until.is_none(), ban.until);
         let lifted = thin(&mut tables.banned, |ban| ban.is_over(now), rank);
         tables.banned.insert(origin, ban);
@@ -167,7 +168,7 @@ impl Bans {
         before - tables.banned.len()
     }
 
-    /// All bans, the one that ends first in front.
+    /// Returns all bans, in the order in which they end.
     pub(in crate::server) fn list(&self, now: Instant) -> Vec<(Origin, Ban)> {
         let tables = self.sweep(now);
         let mut all: Vec<_> =
@@ -176,7 +177,7 @@ impl Bans {
         all
     }
 
-    /// Number of bans now.
+    /// Returns the current number of bans.
     pub(in crate::server) fn active(&self, now: Instant) -> usize {
         if self.count.load(Ordering::SeqCst) == 0 {
             return 0;
@@ -271,7 +272,7 @@ mod tests {
             assert!(login(b"bob", b"old", now).is_none());
             assert!(login(b"bob", b"", now).is_none());
         }
-        // with the window ends what was known
+        // known guesses are forgotten when the window ends
         let later = now + Duration::from_secs(60);
         assert!(login(b"bob", b"old", later).is_none());
         assert!(login(b"bobo", b"ld", later).is_none());

@@ -25,8 +25,9 @@ pub(super) struct Admission {
 struct Counts {
     all: usize,
     by_origin: HashMap<Origin, usize>,
-    /// The origins of pauses that were cut short to make room, and when each pause would have
-    /// ended. Until then it counts for `max_per_ip`.
+    /// Pauses after a wrong password that were cut short to make room: the origin of the
+    /// client, and when the pause would have ended. Until then the pause counts as a client for
+    /// `max_per_ip`.
     debts: Vec<(Origin, Instant)>,
 }
 
@@ -44,11 +45,11 @@ pub(super) enum Full {
     Address,
 }
 
-/// Maximum number of pauses that are cut short at the same time.
+/// Maximum number of pauses in `Counts::debts`. If it is reached, no more pauses are cut short.
 const DEBTS: usize = 10_000;
 
 impl Full {
-    /// The reason for the metrics.
+    /// Returns the reason as the metrics count it.
     pub(super) fn away(self) -> Away {
         match self {
             Self::Server => Away::Server,
@@ -56,7 +57,7 @@ impl Full {
         }
     }
 
-    /// The reason in words for the log.
+    /// Returns the reason as the log words it.
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Server => "max_cons clients are connected",
@@ -70,7 +71,7 @@ impl Admission {
         Self { most, counts: Mutex::default() }
     }
 
-    /// Maximum number of clients (`max_cons`).
+    /// Returns the maximum number of clients (`max_cons`).
     pub(super) fn most(&self) -> usize {
         self.most
     }
@@ -92,8 +93,8 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), origin })
     }
 
-    /// Whether no pause may be cut short for a client of this origin: a pause of its own was
-    /// cut short, or too many others were.
+    /// Returns whether a client of this origin must not cut a pause short: because a pause of
+    /// the origin itself has been cut short, or too many pauses of others have.
     pub(super) fn owes(&self, origin: Origin, now: Instant) -> bool {
         let mut counts = self.counts();
         counts.forgive(now);
@@ -142,8 +143,8 @@ impl Counts {
 }
 
 impl Ticket {
-    /// Passes the place of a stranger on to a client of the origin `to`. If the stranger was
-    /// serving a pause, `rests` is when it would have ended.
+    /// Passes the place of a client without a login on to a client of the origin `to`. If the
+    /// former was in a pause, `rests` is when that would have ended.
     pub(super) fn pass_on(
         mut self,
         to: Origin,

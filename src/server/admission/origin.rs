@@ -1,5 +1,5 @@
-//! The origin of a client: what bans, `max_per_ip` and the limits of log lines count clients
-//! by.
+//! The origin of a client: the address or network for which bans, `max_per_ip` and the limits
+//! of log lines count clients together.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -10,11 +10,11 @@ use crate::control::Guess;
 pub(super) struct Suspect {
     /// Number of failures.
     pub(super) failures: usize,
-    /// When the first failure was.
+    /// When the first failure happened.
     pub(super) since: Instant,
     /// Number of refused commands that do not make up a failure yet.
     pub(super) refused: usize,
-    /// Hashes of the users and passwords that failed, the last one in front.
+    /// Hashes of the users and passwords that failed, the most recent one first.
     guesses: Vec<Guess>,
 }
 
@@ -34,7 +34,7 @@ impl Suspect {
         rules.window.is_some_and(|window| now.duration_since(self.since) >= window)
     }
 
-    /// Remembers a guess, and returns whether it was known already.
+    /// Remembers a guess, and returns whether it was already known.
     pub(super) fn knows(&mut self, guess: Guess) -> bool {
         let known = self.guesses.iter().position(|known| *known == guess);
         let at = known.unwrap_or_else(|| {

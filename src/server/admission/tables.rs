@@ -23,7 +23,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// The failures of an origin. Old failures are forgotten.
+    /// Returns the failures of an origin, after forgetting those that are too old.
     pub(super) fn suspect(
         &mut self,
         origin: Origin,
@@ -41,15 +41,15 @@ impl Tables {
         suspect
     }
 
-    /// Whether an origin is banned. Clients that were connected before the ban may still be
-    /// there.
+    /// Returns whether an origin is banned. Clients that connected before the ban may still be
+    /// connected.
     pub(super) fn is_banned(&self, origin: Origin, now: Instant) -> bool {
         self.banned.get(&origin).is_some_and(|ban| !ban.is_over(now))
     }
 }
 
-/// Makes room in a full table: removes the entries that are over, or else those of the lowest
-/// rank. Returns the number of the latter.
+/// Makes room in a full table: removes the entries that are over and, if these are too few, the
+/// entries of the lowest rank. Returns how many entries were removed because of their rank.
 pub(super) fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
     table: &mut HashMap<K, V>,
     is_over: impl Fn(&V) -> bool,

@@ -11,7 +11,7 @@ use crate::rights;
 /// disk.
 const MOST_LATE: usize = 20;
 
-/// Warnings about homes that do not exist. Must be called inside the sandbox.
+/// Returns warnings about homes that do not exist. Must be called inside the sandbox.
 pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
     let acting: HashMap<_, _> =
         config.users.values().map(|user| (user.home.as_path(), user.run_as.as_ref())).collect();
@@ -48,7 +48,7 @@ pub(super) fn is_missing(home: &Path) -> bool {
     std::fs::metadata(home).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
 }
 
-/// The nearest existing directory above a missing home. Links are followed.
+/// Returns the nearest existing directory above a missing home, following links.
 fn existing_above(home: &Path) -> Option<PathBuf> {
     let mut path = home.to_owned();
     // a path is at most 4096 bytes long; the limit also ends loops of links
@@ -64,8 +64,8 @@ fn existing_above(home: &Path) -> Option<PathBuf> {
     None
 }
 
-/// The directory that the sandbox allows for a missing home: the nearest existing one above it,
-/// unless that is the root of the file system or directly below it.
+/// Returns the directory that the sandbox allows for a missing home: the nearest existing
+/// directory above it, unless that is the root of the file system or directly below the root.
 pub(super) fn above(home: &Path) -> Option<PathBuf> {
     existing_above(home).filter(|above| above.components().count() > 2)
 }

@@ -16,7 +16,8 @@ use paths::{LOOKUPS, PROGRAMS, SCRATCH, SYSTEM, Writable, certificates, whole, w
 
 pub(super) use late::late_homes;
 
-/// The sandbox of the threads that serve, and the one for reading settings, keys and names.
+/// The sandbox of the threads that serve clients, and the sandbox of the threads that read
+/// settings, keys and names.
 pub(super) struct Sandboxes {
     serving: Sandbox,
     lookups: Sandbox,
@@ -26,7 +27,7 @@ pub(super) struct Sandboxes {
 ///
 /// # Errors
 ///
-/// If the sandbox is required and cannot be made, in words for the administrator.
+/// If the sandbox is required and cannot be made; the error is a message for the administrator.
 pub(super) fn prepare(
     config: &Config,
     source: &SettingsSource,
@@ -64,7 +65,7 @@ pub(super) fn prepare(
 /// Allows changes in the directories of the server and in the homes.
 fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
     for Writable { folder, ids, asked, is_home, .. } in writable(config) {
-        // only its user may be able to see it
+        // perhaps only the user under which the server writes can see the directory
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
         let folder = if is_home && late::is_missing(&folder) {
             // late_homes() warns of it
@@ -83,11 +84,12 @@ fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
     sandbox
 }
 
-/// The paths that all threads need besides those that they write to.
+/// Returns the paths that all threads need, other than those that they write to.
 fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(PathBuf, Reach)> {
     let mut paths: Vec<(PathBuf, Reach)> = SYSTEM.map(|path| (path.into(), Reach::Read)).into();
     paths.push(("/dev/null".into(), Reach::Change));
-    // paths are looked up through /proc/self/fd, and checked from /proc on
+    // paths are looked up through /proc/self/fd, and the sandbox checks the way there from
+    // /proc on
     paths.push(("/proc".into(), Reach::List));
     paths.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
     if has_hooks {
@@ -101,7 +103,8 @@ fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(Pa
     paths
 }
 
-/// Allows paths. Those that do not exist on this system are skipped.
+/// Allows paths, and logs them as what `who` may read. Paths that do not exist on this system
+/// are skipped.
 fn allow(
     mut sandbox: Sandbox,
     paths: impl IntoIterator<Item = (PathBuf, Reach)>,
@@ -127,10 +130,11 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
     let (give, entered) = std::sync::mpsc::sync_channel(1);
     let builder = || thread::Builder::new().name("lookups".to_owned());
     let work = move || {
-        // without a sandbox the lookups are needed as well
+        // the lookups are also needed without a sandbox
         let _ = give.send(sandbox.enter_aside());
         for lookup in lookups {
-            // each in a thread of its own, because one may be slow or need another one
+            // each lookup has a thread of its own, because it may be slow or need another
+            // lookup
             if let Err(why) = builder().spawn(lookup) {
                 log::error!("cannot start a thread to look something up: {why}");
             }
@@ -177,7 +181,7 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
     {
         let shown = folder.display();
         let what =
-            format!("{asked} {shown}: lies outside of the sandbox, so it takes a restart");
+            format!("{asked} {shown}: is outside of the sandbox; restart the server to use it");
         if is_home && known.contains(folder.as_path()) {
             warnings.push(what + "; until then logins are refused");
         } else {
@@ -188,7 +192,7 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
     for program in config.users.values().flat_map(|user| user.rules.hooks.all()) {
         if !rights::may_start_in_sandbox(&program.path) {
             let path = program.path.display();
-            let why = "cannot be started in the sandbox, so it takes a restart";
+            let why = "cannot be started in the sandbox; restart the server to use it";
             faults.push(format!("program of a hook {path}: {why}"));
         }
     }

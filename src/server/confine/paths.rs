@@ -29,8 +29,7 @@ pub(super) const LOOKUPS: [&str; 13] = [
 pub(super) const SYSTEM: [&str; 4] =
     ["/etc/localtime", "/usr/share/zoneinfo", "/proc/self", "/proc/sys/kernel/random"];
 
-/// What programs of hooks need as well: programs with their files, and in [`SCRATCH`] temporary
-/// directories and pseudo-devices.
+/// Paths that hook programs need as well: programs and their files.
 pub(super) const PROGRAMS: [&str; 7] =
     ["/usr", "/bin", "/sbin", "/opt", "/nix/store", "/proc", "/sys"];
 pub(super) const SCRATCH: [&str; 8] = [
@@ -44,19 +43,20 @@ pub(super) const SCRATCH: [&str; 8] = [
     "/dev/tty",
 ];
 
-/// A directory in which the server writes, the user as which it writes, and the key that names
-/// it.
+/// A directory in which the server writes, with the user under which it writes and the key that
+/// names the directory.
 pub(super) struct Writable {
     pub(super) folder: PathBuf,
     pub(super) ids: Option<Arc<Ids>>,
     pub(super) asked: String,
-    /// Whether a change of the key takes a restart anyway.
+    /// Whether a change of the key needs a restart anyway.
     pub(super) is_fixed: bool,
-    /// Whether it is the home of a user, which may not exist until its disk is mounted.
+    /// Whether the directory is the home of a user, which may not exist until its disk is
+    /// mounted.
     pub(super) is_home: bool,
 }
 
-/// All directories in which the server writes.
+/// Returns all directories in which the server writes.
 pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let server = &config.server;
     let own = |folder: Option<&Path>, asked: &str| {
@@ -69,8 +69,8 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         };
         folder.map(place)
     };
-    // if a log is a link, it is made again at its target; a device is never made again, and a
-    // log that is open already needs no access
+    // a log that is a link is recreated at its target; a device is never recreated; a log that
+    // was passed as an open descriptor needs no access
     let log = |file: &Option<PathBuf>, asked| {
         let is_device = |file: &Path| std::fs::metadata(file).is_ok_and(|meta| !meta.is_file());
         let places = |file: &PathBuf| match file {
@@ -88,7 +88,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let socket = server.admin.socket.as_deref().and_then(Path::parent);
     let tls_dir = config.tls.as_ref().filter(|tls| tls.is_auto()).map(|tls| tls.dir.as_path());
     let logs = log(&log_file, "log_file").chain(log(&server.log.transfers, "transfer_log"));
-    // needed even if nobody may upload: the times of logins are kept there too
+    // needed even if nobody may upload, because the times of logins are saved there too
     let state = server.storage.state_dir.as_deref();
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Writable {
@@ -107,16 +107,17 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         .collect()
 }
 
-/// The directory that is allowed for the home of a user: the nearest existing one above it, if
-/// the home may have to be made, but never the root of the file system.
+/// Returns the directory that the sandbox allows for the home of a user. If the home may have
+/// to be made, that is the nearest existing directory above it, but never the root of the file
+/// system.
 fn home(user: &User) -> PathBuf {
     let above = user.home.ancestors().skip(1).find(|above| above.exists());
     let above = above.filter(|above| user.rules.files.create_home && above.parent().is_some());
     above.unwrap_or(&user.home).to_owned()
 }
 
-/// The directories of the files of TLS, and of the targets of links. The directories are needed
-/// because a renewed certificate is a new file.
+/// Returns the directories of the TLS files and, if these are links, of their targets. Whole
+/// directories are needed because a renewed certificate is a new file.
 pub(super) fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '_ {
     let tls = config.tls.as_ref();
     let files = tls.filter(|tls| matches!(tls.certificate, CertificateSource::File(_)));
@@ -127,12 +128,13 @@ pub(super) fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '
     all.flat_map(|file| whole(&file)).chain(made)
 }
 
-/// The directory of a file, and that of its target if it is a link.
+/// Returns the directory of a file, and that of its target if the file is a link.
 pub(super) fn whole(file: &Path) -> Vec<PathBuf> {
     let real = std::fs::canonicalize(file).ok();
     let both = [Some(file), real.as_deref()].into_iter().flatten();
     let own = both.filter_map(Path::parent).map(Path::to_owned);
-    // a directory above may be a link that is changed later, unless it is one of the system
+    // a directory above may be a link that is changed later, unless it is directly below the
+    // root
     let above = file
         .ancestors()
         .skip(1)

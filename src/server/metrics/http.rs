@@ -23,7 +23,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or(TOO_LONG)?;
     let head = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
     let mut lines = head.ok_or(MALFORMED)?.split("\r\n");
-    // other readers take these for the end of a line (RFC 9112 §2.2)
+    // other programs may take these bytes for the end of a line (RFC 9112 §2.2)
     if lines.clone().any(|line| line.contains(['\r', '\n', '\0'])) {
         return Err(MALFORMED);
     }
@@ -53,15 +53,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
     Ok(Request { method, path, host: host.ok_or(MALFORMED)? })
 }
 
-/// Takes a request apart into method, path and host, or returns the status line of the refusal.
-/// This is the metrics port as the fuzz targets see it.
+/// Splits a request into method, path and host, or returns the status line of the refusal. Fuzz
+/// targets test the metrics port through this function.
 #[doc(hidden)]
 pub fn parse_request(bytes: &[u8]) -> Result<[&str; 3], &'static str> {
     parse(bytes).map(|request| [request.method, request.path, request.host])
 }
 
-/// Whether a client used an address or a name of this server. With another name, a foreign web
-/// page could read the metrics (DNS rebinding).
+/// Returns whether a client used an address or a name of this server. If other names were
+/// allowed, a foreign web page could read the metrics (DNS rebinding).
 pub(super) fn is_ours(host: &str, name: &str) -> bool {
     if let Some(v6) = host.strip_prefix('[') {
         let inside = v6.split_once(']').filter(|(_, port)| is_port(port));
@@ -75,7 +75,7 @@ pub(super) fn is_ours(host: &str, name: &str) -> bool {
     known && is_port(port)
 }
 
-/// Whether a text is empty, or a colon and digits.
+/// Returns whether a text is empty, or a colon followed by digits.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':');
     text.is_empty() || digits.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))

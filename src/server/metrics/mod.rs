@@ -2,9 +2,10 @@
 //! thread that never waits for a client. It answers GET and HEAD of a few paths, closes the
 //! connection after each answer, and changes nothing.
 //!
-//! Everybody who can connect sees users, addresses and paths, so it listens on loopback unless
-//! an address is named. A foreign web page in a browser on this machine can connect too. It
-//! cannot read the answers, because requests under foreign host names are refused.
+//! Everybody who can connect sees users, addresses and paths, so the port is opened on loopback
+//! unless the setting names another address. A foreign web page in a browser on this machine
+//! can connect too. It cannot read the answers, because requests under foreign host names are
+//! refused.
 
 pub(super) mod http;
 pub(super) mod listeners;
@@ -60,8 +61,8 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
                 match listener.accept() {
                     Ok((stream, _)) => talks.extend(Talk::open(stream)),
                     Err(why) if why.kind() == io::ErrorKind::WouldBlock => break,
-                    // perhaps there is no file descriptor left; the client waits until the next
-                    // time
+                    // perhaps there is no file descriptor left; the client is accepted in a
+                    // later round
                     Err(_) => {
                         thread::sleep(BREATH);
                         break;

@@ -1,5 +1,5 @@
-//! The status page, and its Content-Security-Policy: a browser may run its one script, use its
-//! one style sheet and ask this server. Nothing is loaded from elsewhere.
+//! The status page, and its Content-Security-Policy: a browser may run the script of the page,
+//! use its style sheet and send requests to this server, and may load nothing from elsewhere.
 
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ pub(super) fn policy() -> &'static str {
     })
 }
 
-/// The hash of the text between the tags of this name.
+/// Returns the hash of the text between the tags with this name.
 fn hash(tag: &str) -> String {
     let text = PAGE
         .split_once(&format!("<{tag}>"))

@@ -30,7 +30,7 @@ impl Rates {
         self.next
     }
 
-    /// Reads the counters, if a second has passed.
+    /// Reads the counters if a second has passed since the last time.
     pub(super) fn look(&mut self, counters: &Counters, now: Instant) {
         let of = |way| counters.bytes.get(way);
         let (up, down) = (of(Traffic::Upload), of(Traffic::Download) + of(Traffic::Listing));
@@ -48,7 +48,7 @@ impl Rates {
                 u64::try_from(rate).unwrap_or(u64::MAX)
             };
             let fresh = (rate(bytes.0.saturating_sub(up)), rate(bytes.1.saturating_sub(down)));
-            // seconds that were missed get the average
+            // seconds in which the counters were not read get the average
             let seconds = usize::try_from(took.as_millis() / 1000).unwrap_or(MOST);
             for _ in 0..seconds.clamp(1, MOST) {
                 if self.ring.len() == MOST {
@@ -61,12 +61,12 @@ impl Rates {
         self.next = now + SECOND;
     }
 
-    /// Bytes per second to the server, the oldest first.
+    /// Returns the bytes per second to the server, the oldest first.
     pub(super) fn incoming(&self) -> Vec<u64> {
         self.ring.iter().map(|(up, _)| *up).collect()
     }
 
-    /// Bytes per second to the clients, the oldest first.
+    /// Returns the bytes per second to the clients, the oldest first.
     pub(super) fn outgoing(&self) -> Vec<u64> {
         self.ring.iter().map(|(_, down)| *down).collect()
     }

@@ -28,8 +28,8 @@ pub(super) struct Talk {
 pub(super) enum Phase {
     Hears,
     Says,
-    /// The response is sent. The connection is closed once the client has closed it, because
-    /// closing it with unread bytes would destroy the response.
+    /// The response has been sent. The server waits for the client to close the connection,
+    /// because closing it with unread bytes could destroy the response.
     Parts,
     Over,
 }

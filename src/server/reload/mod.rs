@@ -15,13 +15,12 @@ use turn::{Held, Running};
 
 /// Added to a fault that the sandbox may have caused.
 const OUTSIDE: &str = "files outside of the directories that the settings named at the start are \
-                       hidden by the sandbox; they take a restart";
+                       hidden by the sandbox; restart the server to use them";
 
-/// How long a reload waits for the one before it. `ftpd reload` waits longer.
+/// How long a reload waits for the previous one. `ftpd reload` waits longer for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Reads the settings and applies them. If they have a fault, nothing changes. The result is
-/// logged.
+/// Reads the settings, applies them and logs the result. If they have a fault, nothing changes.
 pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
     // one at a time, so that the messages to the supervisor are in order
     let Some(mut turn) = hub.turn.wait(PATIENCE) else {
@@ -51,8 +50,9 @@ pub(super) fn reload(hub: &Arc<Hub>) -> Result<Reloaded, Vec<String>> {
     done
 }
 
-/// Reloads in a thread of its own, because the disk with the settings may not answer. If such a
-/// reload runs already, another one follows it, however often it is asked for meanwhile.
+/// Reloads in a thread of its own, because the disk with the settings may not answer. If a
+/// reload is already running, one more follows it, however often this is called in the
+/// meantime.
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn reload_beside(hub: &Arc<Hub>) {
     if !hub.beside.claim() {
@@ -100,7 +100,7 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     warnings.extend(confine::late_homes(&config));
     warnings.extend(refused);
     for key in config.restart_keys(&hub.started) {
-        warnings.push(format!("{key} has changed, which takes a restart"));
+        warnings.push(format!("{key} has changed; restart the server to apply it"));
     }
     let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
     (hub.source.start_log)(&config).map_err(one)?;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// The right to change the settings, which one thread at a time has. With it goes the number of
-/// threads for programs of hooks.
+/// The right to change the settings, which one thread at a time has. The thread that has it
+/// also knows and may change the number of threads for hook programs.
 #[derive(Debug)]
 pub(in crate::server) struct Turn {
     give: Sender<usize>,
     take: Receiver<usize>,
 }
 
-/// The turn of a thread. Dropping it ends the turn.
+/// The turn that a thread has. Dropping it ends the turn.
 pub(in crate::server) struct Held<'a> {
     turn: &'a Turn,
     pub(in crate::server) workers: usize,
@@ -29,8 +29,8 @@ impl Default for Turn {
 }
 
 impl Turn {
-    /// Waits for the turn, but not longer than `time`: the disk with the settings may not
-    /// answer.
+    /// Waits for the turn, but not longer than `time`: another reload may hang because the disk
+    /// with the settings does not answer.
     pub(in crate::server) fn wait(&self, time: Duration) -> Option<Held<'_>> {
         let workers = self.take.recv_timeout(time).ok()?;
         Some(Held { turn: self, workers })
@@ -44,7 +44,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Reloads in the background: one that runs, and one that follows it.
+/// Reloads in the background: at most one that is running, and one that follows it.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Beside(Mutex<Stage>);
 
@@ -53,13 +53,13 @@ enum Stage {
     #[default]
     Idle,
     Runs,
-    /// Another reload was asked for since.
+    /// A reload is running, and another one was asked for in the meantime.
     RunsAndFollows,
 }
 
 impl Beside {
-    /// Asks for a reload. Returns whether the caller must start it; otherwise the running one
-    /// is followed by another.
+    /// Asks for a reload. Returns whether the caller must start it; otherwise another reload
+    /// follows the running one.
     pub(super) fn claim(&self) -> bool {
         let mut stage = self.stage();
         let is_first = *stage == Stage::Idle;
@@ -72,11 +72,11 @@ impl Beside {
     }
 }
 
-/// A reload in the background. Dropping it ends it.
+/// A running reload in the background. Dropping the value marks it as ended.
 pub(super) struct Running<'a>(&'a Beside);
 
 impl<'a> Running<'a> {
-    /// The reload that has just begun.
+    /// Makes the value for a reload that has just begun.
     pub(super) fn of(beside: &'a Beside) -> Self {
         Self(beside)
     }
@@ -93,7 +93,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut stage = self.0.stage();
-        // after its regular end it is idle, and another thread may have begun a reload
+        // after a regular end the stage is already idle, or another thread has begun a reload
         if std::thread::panicking() || *stage == Stage::Runs {
             *stage = Stage::Idle;
         }

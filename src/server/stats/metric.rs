@@ -24,23 +24,24 @@ pub(super) enum Form {
 
 /// One number of a metric.
 pub(super) struct Sample {
-    /// What follows the name of the metric: nothing, but for the parts of a histogram.
+    /// Suffix of the name of the metric; empty except for the parts of a histogram.
     pub(super) suffix: &'static str,
     pub(super) labels: Vec<(&'static str, String)>,
     pub(super) value: Number,
 }
 
-/// What follows the name of a histogram for the number of events within a bound.
+/// Suffix of a histogram for the number of events within a bound.
 pub(super) const BUCKET: &str = "_bucket";
 
-/// What follows the name of a histogram for the sum of all values.
+/// Suffix of a histogram for the sum of all values.
 pub(super) const SUM: &str = "_sum";
 
-/// What follows the name of a histogram for the number of all events.
+/// Suffix of a histogram for the number of all events.
 pub(super) const COUNT: &str = "_count";
 
 impl Metric {
-    /// The name in the JSON of `ftpd stats`: without `ftpd_` in front and `_total` behind.
+    /// Returns the name in the JSON of `ftpd stats`: without the prefix `ftpd_` and the suffix
+    /// `_total`.
     pub(super) fn key(&self) -> &'static str {
         self.name.trim_start_matches("ftpd_").trim_end_matches("_total")
     }
@@ -56,8 +57,8 @@ impl Form {
     }
 }
 
-/// All metrics as they are now, in the text format of Prometheus, version 0.0.4. Every label is
-/// a word of ours, so nothing in it needs escaping.
+/// Returns the current values of all metrics in the text format of Prometheus, version 0.0.4.
+/// The values of labels are chosen by the server, so nothing needs escaping.
 pub(super) fn prometheus(metrics: &[&Metric], now: &Moment<'_>) -> String {
     let mut text = String::new();
     for metric in metrics {
@@ -67,7 +68,7 @@ pub(super) fn prometheus(metrics: &[&Metric], now: &Moment<'_>) -> String {
 }
 
 fn write(Metric { name, form, help, .. }: &Metric, samples: &[Sample], text: &mut String) {
-    // a String takes whatever is written to it
+    // writing to a String cannot fail
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {}\n", form.word());
     for Sample { suffix, labels, value } in samples {
         let labels: Vec<_> =

@@ -13,12 +13,12 @@ pub use metric::Metric;
 pub use numbers::Numbers;
 pub use rows::*;
 
-/// All metrics as they are now, in the text format of Prometheus.
+/// Returns the current values of all metrics in the text format of Prometheus.
 pub(super) fn prometheus(hub: &Hub, sights: &[Sight]) -> String {
     metric::prometheus(rows::METRICS, &Moment::of(hub, sights))
 }
 
-/// All metrics as they are now, as JSON.
+/// Returns the current values of all metrics as JSON.
 pub(super) fn numbers(hub: &Hub, sights: &[Sight]) -> Numbers {
     Numbers::read(rows::METRICS, &Moment::of(hub, sights))
 }

@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use super::metric::{COUNT, Metric, SUM, Sample};
 use super::moment::Moment;
 
-/// All metrics: for each a number, or an object of numbers by the values of its labels, one
-/// within the other.
+/// The values of all metrics. A metric without labels is a number; a metric with labels is an
+/// object whose members are the values of the label, nested if there are several labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Numbers(Map<String, Value>);
 
 impl Numbers {
-    /// The metrics as they are now.
+    /// Reads these metrics.
     pub(super) fn read(metrics: &[&Metric], now: &Moment<'_>) -> Self {
         let mut all = Self(Map::new());
         for metric in metrics {
@@ -37,18 +37,19 @@ impl Numbers {
         }
     }
 
-    /// The value of a metric without labels; 0 if the server does not know it.
+    /// Returns the value of a metric without labels; 0 if the server does not know it.
     pub fn number(&self, metric: &Metric) -> u64 {
         self.find(metric, "", &[]).and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// The value of a metric for these values of its labels; 0 if the server does not know it.
+    /// Returns the value of a metric for these values of its labels; 0 if the server does not
+    /// know it.
     pub fn labelled(&self, metric: &Metric, labels: &[&str]) -> u64 {
         self.find(metric, "", labels).and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// The values of the last label of a metric, and the number of each that is not 0. `labels`
-    /// are the values of the labels before it.
+    /// Returns the values of the last label of a metric with their numbers, except those that
+    /// are 0. `labels` are the values of the labels before the last one.
     pub fn counts(&self, metric: &Metric, labels: &[&str]) -> Vec<(&str, u64)> {
         let found = self.find(metric, "", labels).and_then(Value::as_object);
         let counts = found.into_iter().flatten();
@@ -57,7 +58,8 @@ impl Numbers {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The average of a histogram for this value of its label, if it has counted anything.
+    /// Returns the average of a histogram for this value of its label; `None` if it has counted
+    /// nothing.
     pub fn average(&self, metric: &Metric, label: &str) -> Option<f64> {
         let count = self.find(metric, COUNT, &[label]).and_then(Value::as_u64)?;
         let sum = self.find(metric, SUM, &[label]).and_then(Value::as_f64)?;

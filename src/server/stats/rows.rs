@@ -1,5 +1,5 @@
-//! The table of metrics, from which `metrics_listen` and `ftpd stats` are read. A metric is a
-//! row here: its name, what it counts, and how it is read.
+//! The table of metrics, which `metrics_listen` and `ftpd stats` show. Each row is a metric:
+//! its name, its description, and how its value is read.
 
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
@@ -10,7 +10,8 @@ use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
 use crate::control::{BOUNDS, Countable, Durations, Tally, Traffic};
 
-/// Makes a constant of each row, by which `ftpd stats` asks for it, and the list of all.
+/// Makes a constant of each row, by which `ftpd stats` refers to the metric, and a list of all
+/// rows.
 macro_rules! metrics {
     ($($row:ident: $form:ident $name:literal, $help:literal, $read:expr;)*) => {
         $(
@@ -91,12 +92,12 @@ fn sample(labels: Vec<(&'static str, String)>, value: impl Into<Number>) -> Samp
     Sample { suffix: "", labels, value: value.into() }
 }
 
-/// A metric without labels.
+/// Returns the samples of a metric without labels.
 fn one(value: impl Into<Number>) -> Vec<Sample> {
     vec![sample(Vec::new(), value)]
 }
 
-/// A metric with one label, the kind of what is counted.
+/// Returns the samples of a metric with one label, the kind of what is counted.
 fn by<K: Countable>(label: &'static str, tally: &Tally<K>) -> Vec<Sample> {
     let row = |kind: &K| sample(vec![(label, kind.word().to_owned())], tally.get(*kind));
     K::ALL.iter().map(row).collect()
@@ -157,7 +158,7 @@ fn push_histogram(kind: &str, durations: &Durations, samples: &mut Vec<Sample>) 
     samples.push(Sample { suffix: COUNT, labels: vec![label()], value: all.into() });
 }
 
-/// Milliseconds as a decimal number of seconds.
+/// Formats milliseconds as a decimal number of seconds.
 fn thousandth(milliseconds: u64) -> String {
     if milliseconds.is_multiple_of(1000) {
         return (milliseconds / 1000).to_string();
