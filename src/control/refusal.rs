@@ -346,7 +346,7 @@ impl fmt::Display for Refusal {
             Self::NotThatUser(why) => write!(f, "cannot act as the user of run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
             Self::TlsNeeded | Self::ProtectionNeeded | Self::ListingInClear => {
-                f.write_str("tls_required")
+                f.write_str("TLS is required (tls_required)")
             }
             Self::ProtectionUnknown => f.write_str("unknown protection level"),
             Self::ProtectionStays => f.write_str("protection cannot be turned off"),
