@@ -1,5 +1,5 @@
-//! Prints the tables of the program: the sample settings and the generated parts of the manual
-//! pages. `make docs` writes the files, and a test compares them.
+//! Generates the sample settings and parts of the manual pages from the tables of the program.
+//! `make docs` writes the files, and a test compares them.
 
 use std::fmt::Write;
 
@@ -7,13 +7,13 @@ use crate::cli::SUBCOMMANDS;
 use crate::config::{KEYS, Key, Scope};
 use crate::control::command::{VERBS, Verb};
 
-/// A sample settings file: what it sets and proposes beside the comments from the key table.
+/// A sample settings file: the keys that it sets or shows, and the start of its section of a user.
 struct Sample {
-    /// Keys that it sets, with their values.
+    /// Keys that the file sets, with their values.
     set: &'static [(&'static str, &'static str)],
-    /// Keys that it shows in a comment with another value than the default.
+    /// Keys that the file shows in a comment with a value other than the default.
     proposed: &'static [(&'static str, &'static str)],
-    /// The text that begins the user's section.
+    /// The text at the start of the section of a user.
     user: &'static str,
 }
 
@@ -36,7 +36,8 @@ const SAMPLE: Sample = Sample {
 ",
 };
 
-/// `etc/ftpd.system.ini`: it has no user, so the server does not start before somebody adds one.
+/// `etc/ftpd.system.ini`. It has no user, so the server does not start until an administrator adds
+/// one.
 const SYSTEM: Sample = Sample {
     set: &[
         ("ip", "0.0.0.0"),
@@ -59,10 +60,11 @@ const SYSTEM: Sample = Sample {
 const HEAD: &str = "\
 ; Settings of ftpd; see ftpd.ini(5). 'ftpd check --config FILE' reports the mistakes in a file.
 ;
-; Sizes take K, M, G; durations take s, m, h, d; switches are on or off; 0 or empty means no limit,
-; unless the key says otherwise. A line that begins with ; or # is a comment; elsewhere in a line,
-; these characters are part of the value. Double quotes around a value keep spaces at its ends.
-; Relative paths start from the directory of this file. A key after a ; is shown with its default.
+; Sizes may end in K, M or G, and durations in s, m, h or d. Switches are on or off. A value that is
+; 0 or empty means no limit, unless the key says otherwise. A line that begins with ; or # is a
+; comment; elsewhere in a line, these characters are part of the value. Double quotes around a value
+; keep spaces at its ends. Relative paths start from the directory of this file. A key after a ; is
+; shown with its default.
 ";
 
 /// Returns the text of `etc/ftpd.ini`, for a first try.
@@ -155,7 +157,7 @@ fn sentence(verb: &Verb) -> String {
         let _ = write!(text, " Needs the permission letter {}.", perm.letter());
     }
     if verb.before_login {
-        text.push_str(" Allowed before the login.");
+        text.push_str(" Allowed before login.");
     }
     text
 }
@@ -168,7 +170,7 @@ fn capital(text: &str) -> String {
     text
 }
 
-/// Replaces what is between the lines `begin NAME` and `end NAME` of `text` by `body`.
+/// Replaces the part of `text` between the lines `begin NAME` and `end NAME` by `body`.
 ///
 /// Returns `None` if `text` has no such lines.
 pub fn splice(text: &str, name: &str, body: &str) -> Option<String> {
@@ -185,7 +187,7 @@ fn roff(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-/// Breaks the long lines of a manual, except requests and what is between `.nf` and `.fi`.
+/// Wraps the long lines of a manual, except requests and the lines between `.nf` and `.fi`.
 pub fn broken(manual: &str) -> String {
     let mut is_verbatim = false;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The program: command line in, exit code out.
+//! The program: passes the command line to `cli`, which returns the exit code.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Checks a password against a hash, and makes hashes.
 //!
-//! Both take much time and memory on purpose, so while the server runs only `workers` checks
-//! passwords.
+//! Both take much time and memory on purpose, so a running server checks passwords only on the
+//! threads of `workers`.
 
 use std::io;
 
@@ -18,9 +18,9 @@ use crate::config::{Hash, Scheme};
 /// with the square of the length.
 const LONGEST: usize = 512;
 
-/// Minimum number of blocks of 1 KiB to allocate for a check. An area of more than 32 MiB is
-/// returned to the system as soon as it is freed, and pages that are not written to take no memory.
-/// The allocator would keep a smaller area, once for each thread.
+/// Minimum number of blocks of 1 KiB to allocate for a check. The allocator returns an area of more
+/// than 32 MiB to the system as soon as it is freed, but would keep a smaller one for each thread.
+/// Pages that are never written to take no memory.
 const ROOM: usize = 33 << 10;
 
 /// Length of the salt of a new hash, in bytes.
@@ -32,7 +32,7 @@ const SALT: usize = 16;
 ///
 /// When the check fails; the text is for the log.
 pub(super) fn check(hash: &Hash, password: &[u8]) -> Result<bool, String> {
-    // crypt(3) ends a password at a NUL, so two different ones would be equal
+    // crypt(3) ends a password at a NUL, so two different passwords would be equal
     let fits = password.len() <= LONGEST && !password.contains(&0);
     let password = password.get(..LONGEST).unwrap_or(password);
     let text = hash.expose();
@@ -75,10 +75,10 @@ fn argon2id(text: &str, password: &[u8]) -> Result<bool, String> {
 ///
 /// # Errors
 ///
-/// When the system has no random bytes, or the password is too long or has a NUL.
+/// When the password is empty, is too long or contains a NUL, or the system has no random bytes.
 pub fn make(password: &[u8]) -> io::Result<String> {
     if password.is_empty() || password.len() > LONGEST || password.contains(&0) {
-        let why = format!("a password has 1 to {LONGEST} bytes and no NUL");
+        let why = format!("a password must have 1 to {LONGEST} bytes and no NUL");
         return Err(io::Error::other(why));
     }
     let mut salt = [0; SALT];
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Made by the system's crypt(3) of Debian 12 from "tops3cret".
+    /// Hashes of "tops3cret", made by crypt(3) of Debian 12, except the last one.
     const OF_CRYPT: [&str; 10] = [
         "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$Ck35niP/iB2hEjC.aqhNL2mrOkrxZP6NFq9LYVNr7q5",
         "$y$j75$F5Jx5fExrKuPp53xLKQ..1$cBPmA/Ts3o9M2V8w3imkA6htkN6xm3yBmybTuJvnRm0",
@@ -118,9 +118,9 @@ mod tests {
         "$2b$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
         "$2y$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
         "$2a$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.",
-        // with what `pure-pw useradd` of Debian 12 chooses
+        // with the costs that `pure-pw useradd` of Debian 12 chooses
         "$argon2id$v=19$m=8192,t=255,p=1$MDEyMzQ1Njc4OWFiY2RlZg$TjinTotfvNSg0ODgM24gv3zvOgvH7SpzLU+JhZFAd/k",
-        // by the reference implementation of Argon2, with settings of its own
+        // a hash of "password", made by the reference implementation of Argon2
         "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
     ];
 
@@ -154,15 +154,16 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Whatever the settings take for a hash can be checked, and says no.
+        /// Every text that the settings accept as a hash can be checked, and a changed hash fits no
+        /// password.
         #[test]
         fn a_hash_with_a_letter_changed_fits_no_more(
-            // the slow ones come last
+            // the slow ones come last and are left out
             which in 1..OF_CRYPT.len() - 2, at: prop::sample::Index, letter in "[./0-9A-Za-z]",
         ) {
             let mut text = OF_CRYPT[which].to_owned();
             let begin = text.rfind('$').unwrap() + 1;
-            // of bcrypt the last letters are the hash
+            // bcrypt does not separate the hash from the salt before it
             let begin = if text.starts_with("$2") { 29 } else { begin };
             let at = begin + at.index(text.len() - begin - 1);
             prop_assume!(text[at..=at] != letter);

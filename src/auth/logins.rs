@@ -1,8 +1,8 @@
 //! The time of each user's last login, for `ftpd users`.
 //!
-//! A login is noted in memory only. The server saves the notes to the file `logins` in `state_dir`
-//! from time to time and at its end, so that no login waits for a disk; a crash loses those of the
-//! last minute. A line of the file is `seconds.nanoseconds address name`.
+//! Logins are recorded in memory, so that no login waits for the disk. The server saves them to the
+//! file `logins` in `state_dir` about once a minute and when it stops; a crash loses the logins
+//! since the last save. A line of the file is `seconds.nanoseconds address name`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -28,9 +28,9 @@ struct Notes {
     known: BTreeMap<String, LastLogin>,
     changed: bool,
     saved: Option<Instant>,
-    /// Whether the file existed, so that a missing file has been removed by somebody.
+    /// Whether the file has existed. If it is missing now, somebody has removed it.
     on_disk: bool,
-    /// Whether the log has a warning that the file cannot be written.
+    /// Whether a warning has been logged that the file cannot be written.
     failed: bool,
 }
 
@@ -46,15 +46,17 @@ pub struct LastLogin {
 const NAME: &str = "logins";
 const NEW: &str = "logins.new";
 
-/// How long to wait for another server that is writing the file, and how often to try again.
+/// How long to wait for another server that is writing the file.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Pause between two attempts to lock the directory.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// The file is not written more often than this.
+/// Minimum time between two writes of the file.
 const SELDOM: Duration = Duration::from_secs(60);
 
 impl Logins {
-    /// Reads the logins that earlier servers have saved. Without a directory nothing is kept.
+    /// Reads the logins that earlier servers have saved. Without a directory, no logins are
+    /// recorded.
     pub fn start(dir: Option<&Path>) -> Self {
         let known = dir.map(last_logins).transpose().ok().flatten().unwrap_or_default();
         let on_disk = !known.is_empty();
@@ -62,7 +64,7 @@ impl Logins {
         Self { dir: dir.map(Path::to_owned), notes: Mutex::new(notes) }
     }
 
-    /// Notes that a user has logged in.
+    /// Records that a user has logged in.
     pub fn note(&self, name: &str, address: IpAddr) {
         if self.dir.is_none() {
             return;
@@ -76,7 +78,8 @@ impl Logins {
         notes.changed = true;
     }
 
-    /// Saves new logins, unless the file was written less than a minute ago. `now`: even then.
+    /// Saves new logins. Does nothing if the file was written less than a minute ago, unless `now`
+    /// is true.
     pub fn save(&self, now: bool) {
         let Some(dir) = &self.dir else { return };
         let mut notes = self.notes();
@@ -118,7 +121,8 @@ impl Logins {
     }
 }
 
-/// Reads the last logins that a server has saved in its `state_dir`. A missing file is empty.
+/// Reads the last logins that a server has saved in its `state_dir`. The map is empty if the
+/// file does not exist.
 ///
 /// # Errors
 ///
@@ -158,7 +162,7 @@ fn read_line(line: &str) -> Option<(String, LastLogin)> {
     Some((words.next()?.to_owned(), LastLogin { at, address }))
 }
 
-/// Adds `others` to `known`; of two logins of one user, the newer one is kept.
+/// Adds `others` to `known`. If both have a login of a user, the newer one is kept.
 fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastLogin>) {
     for (name, other) in others {
         let last = known.entry(name).or_insert(other);
@@ -168,8 +172,8 @@ fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastL
     }
 }
 
-/// Writes a new file and renames it into place. Another server, which may be stopping, may have
-/// written to the old file in between: its logins are kept, and returned with the others.
+/// Writes a new file and renames it into place. Logins that another server has saved in the
+/// meantime are kept, and returned with the others.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn write(
     dir: &Path,
@@ -180,7 +184,7 @@ fn write(
     merge(&mut known, last_logins(dir).unwrap_or_default());
     let text: String = known.iter().filter_map(|(name, last)| line(name, last)).collect();
     let new = dir.join(NEW);
-    // left by a crash, or a link by which somebody wants the server to write elsewhere
+    // a file left by a crash, or a link planted to make the server write elsewhere
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;

@@ -28,15 +28,15 @@ pub struct Users {
     decoys: Decoys,
 }
 
-/// Hashes against which the password is checked when the user does not exist, so that the time of
-/// the answer does not tell.
+/// Hashes against which a password is checked if the user does not exist, so that the time until
+/// the answer does not reveal this.
 #[derive(Debug)]
 struct Decoys {
     hashes: Vec<Hash>,
     pick: RandomState,
 }
 
-/// The users that have sessions, by name. It is kept when the settings are reloaded.
+/// The users that have sessions, by name. The map is kept when the settings are reloaded.
 type Seats = Mutex<HashMap<String, Seat>>;
 
 /// What all sessions of one user share.
@@ -47,7 +47,7 @@ struct Seat {
     download: Arc<Rate>,
 }
 
-/// A user who has logged in. On drop the session is no longer counted.
+/// A user who has logged in. The session is counted until the account is dropped.
 #[derive(Debug)]
 pub struct Account {
     /// The name of the user, as the settings spell it.
@@ -58,18 +58,18 @@ pub struct Account {
     pub upload: Arc<Rate>,
     /// The speed limit of downloads, shared by all sessions of the user.
     pub download: Arc<Rate>,
-    /// Where the session is counted; `None` once it is no longer counted.
+    /// The map in which the session is counted; `None` once it is no longer counted.
     seats: Option<Arc<Seats>>,
 }
 
-/// Why a login failed. The client is not told which of the first six reasons it was.
+/// Why a login failed. The client is not told which of the first six variants it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
     /// The user does not exist.
     UnknownUser,
     /// The user exists, but has `enabled = off`.
     Disabled,
-    /// The last day of the user (`expires`) is over.
+    /// The last day on which the user may log in (`expires`) has passed.
     Expired,
     /// The password is wrong.
     WrongPassword,
@@ -96,7 +96,7 @@ impl Users {
         Arc::clone(&self.passwords)
     }
 
-    /// Makes the users of new settings. Sessions that are open stay counted.
+    /// Makes the users of new settings. Open sessions are still counted.
     #[must_use]
     pub fn renewed(&self, config: Arc<Config>) -> Self {
         let decoys = Decoys::of(&config);
@@ -104,7 +104,7 @@ impl Users {
         Self { config, seats, passwords, decoys }
     }
 
-    /// Applies to open sessions what these settings limit: the speed of transfers, and the number
+    /// Applies these settings to what is running: the speed limits of open sessions, and the number
     /// of passwords that are checked at once.
     pub fn take_effect(&self) {
         self.passwords.set(self.config.password_workers());
@@ -133,7 +133,7 @@ impl Users {
             return Err(AuthError::UnknownUser);
         };
         if !user.is_active() {
-            // exactly as for an unknown name
+            // takes as long as for an unknown name
             self.pretend(name.as_bytes(), password, patience)?;
             let why = if user.enabled { AuthError::Expired } else { AuthError::Disabled };
             return Err(why);
@@ -183,7 +183,7 @@ impl Users {
         }
     }
 
-    /// Takes as long as the check of a hash, if any user has one, so that the time does not tell
+    /// Takes as long as the check of a hash if any user has one, so that the time does not reveal
     /// whether the user exists.
     fn pretend(
         &self,
@@ -215,8 +215,8 @@ impl Decoys {
         Self { hashes: config.hashes().cloned().collect(), pick: RandomState::new() }
     }
 
-    /// Returns the hash of some user for an unknown name, so that its check takes as long as a real
-    /// one. A name always gets the same hash.
+    /// Returns the hash of one of the users for an unknown name, so that the check takes as long as
+    /// a real one. A name always gets the same hash.
     fn of_name(&self, name: &[u8]) -> Option<&Hash> {
         let count = u64::try_from(self.hashes.len()).ok().filter(|&count| count > 0)?;
         let at = usize::try_from(self.pick.hash_one(name) % count).ok()?;
@@ -224,7 +224,7 @@ impl Decoys {
     }
 }
 
-/// Compares in a time that does not depend on where the two differ.
+/// Compares two passwords in a time that does not depend on where they differ.
 fn same(right: &[u8], given: &[u8]) -> bool {
     right.ct_eq(given).into()
 }
@@ -260,12 +260,12 @@ impl fmt::Display for AuthError {
         f.write_str(match self {
             Self::UnknownUser => "no such user",
             Self::Disabled => "the user is disabled (enabled = off)",
-            Self::Expired => "the user's last day is over (expires)",
+            Self::Expired => "the user's last day has passed (expires)",
             Self::WrongPassword => "wrong password",
-            Self::NoCertificate => "not the certificate of tls_client",
+            Self::NoCertificate => "no client certificate that matches tls_client",
             Self::NotFromHere => "address is not in allow_from",
-            Self::TooManySessions => "max_per_user sessions are open",
-            Self::Busy => "too many logins wait for the check of their passwords",
+            Self::TooManySessions => "the user has max_per_user sessions already",
+            Self::Busy => "too many logins are waiting for a password check",
         })
     }
 }

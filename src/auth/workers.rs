@@ -2,8 +2,8 @@
 //! these threads.
 //!
 //! A check takes megabytes of memory and much processor time. However many clients connect, at most
-//! `password_workers` checks run at once. The checks use the stacks of these threads, not those of
-//! the sessions, which would keep every page that was touched once.
+//! `password_workers` checks run at once. Checks run on these threads and not on those of the
+//! sessions, because a stack keeps every page that it has used once.
 
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
@@ -40,9 +40,9 @@ struct Check {
 
 /// How long a login waits for its check.
 pub struct Patience<'a> {
-    /// The login waits no longer than until this time,
+    /// The time at which the login stops waiting.
     pub until: Instant,
-    /// and no longer than until this returns true.
+    /// Returns true if the login should stop waiting before that time.
     pub is_over: &'a dyn Fn() -> bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Patience<'a> {
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Passwords {
-    /// Makes an empty queue of which at most `most` checks run at once.
+    /// Makes an empty queue that runs at most `most` checks at once.
     pub fn new(most: usize) -> Self {
         let queue =
             Queue { waiting: VecDeque::new(), running: 0, most: most.max(1), workers: 0 };
@@ -94,12 +94,12 @@ impl Passwords {
             queue.running -= 1;
             // a thread may be waiting because the maximum was reached
             self.changed.notify_one();
-            // only now, so that a login that hears the result can start the next check
+            // the result is given last, so that a login that gets it can start another check
             check.tell(verdict);
         }
     }
 
-    /// Returns whether a password fits the hash, or `None` when patience has ended first.
+    /// Returns whether a password fits the hash, or `None` if `patience` ended first.
     pub(super) fn check(
         &self,
         hash: &Hash,
@@ -163,7 +163,7 @@ impl Check {
     }
 }
 
-/// Leaves the password out.
+/// Does not show the password.
 impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Check").field("hash", &self.hash).finish_non_exhaustive()

@@ -1,4 +1,5 @@
-//! Anonymous users: the section `[anonymous]`, and the keys of `[server]` with the same meaning.
+//! Reads the settings of anonymous users: the section `[anonymous]`, and the keys of `[server]`
+//! with the same meaning.
 
 use super::draft::{ANONYMOUS_SECTION, Candidate, Draft};
 use super::error::{Fault, Location};
@@ -14,7 +15,7 @@ use super::whole::ANONYMOUS;
 const ALIASES: [(&str, &str); 3] =
     [("enable_anonymous", "enabled"), ("anonymous_path", "home"), ("anonymous_perm", "perm")];
 
-/// Adds the anonymous users, if they may log in. They are users without a password.
+/// Adds the anonymous users to the draft, if they may log in. They are users without a password.
 pub(super) fn add(draft: &mut Draft) {
     let given = draft.anonymous.take();
     if given.is_none() && !draft.server.anonymous.enabled {
@@ -29,7 +30,7 @@ pub(super) fn add(draft: &mut Draft) {
     let has_section = given.is_some();
     let mut section = given.unwrap_or(blank);
     let lent = lend(draft, &mut section);
-    // the section is in ftpd.ini, whichever file was read last
+    // faults are reported for the last file of the list, and the section is in the first, ftpd.ini
     let others = draft.files.split_off(1);
     let known = draft.faults.len();
     if let Some(entry) = section.entries.iter().find(|entry| entry.key == "password") {
@@ -38,7 +39,7 @@ pub(super) fn add(draft: &mut Draft) {
     let user = users::user(draft, ANONYMOUS_SECTION, &section, false);
     draft.files.extend(others);
     for (place, _) in draft.faults.iter_mut().skip(known) {
-        // the administrator has written the key of [server], so the fault names that one
+        // the administrator wrote the key in [server], so the fault names that key
         let alias = ALIASES.iter().find(|(_, key)| place.key.as_deref() == Some(key));
         if let Some((alias, key)) = alias
             && (lent.contains(key) || !has_section)
@@ -53,7 +54,7 @@ pub(super) fn add(draft: &mut Draft) {
     }
     for name in ANONYMOUS {
         if let Some((file, line)) = draft.places.get(name) {
-            let why = "is an anonymous user already (enable_anonymous)".to_owned();
+            let why = "is already the name of an anonymous user (enable_anonymous)".to_owned();
             let section = Some(format!("user:{name}"));
             let place = Location { file: *file, line: *line, section, key: None };
             draft.faults.push((place, Fault::Value(name.to_owned(), why)));
@@ -63,8 +64,8 @@ pub(super) fn add(draft: &mut Draft) {
     }
 }
 
-/// Adds to the section what `[server]` says about anonymous users, and returns the keys that were
-/// added. If both set a key to different values, that is a fault.
+/// Adds the values that `[server]` sets for anonymous users to the section, and returns the keys
+/// that were added. Reports a fault if both set a key to different values.
 fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
     let mut lent = Vec::new();
     for (alias, name) in ALIASES {
@@ -73,7 +74,7 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
         let own = section.entries.iter().find(|entry| entry.key == name);
         match own {
             None if text.is_empty() => {}
-            // its fault has been reported already
+            // the fault of this value has been reported already
             None if draft.is_faulty(line) && name != "home" => {}
             None => {
                 section.entries.push(ini::Assignment {
@@ -94,8 +95,8 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
     lent
 }
 
-/// Returns whether two texts mean the same value of a user's key. A text with a fault agrees with
-/// every other one.
+/// Returns whether two texts mean the same value of a user's key. An invalid text counts as equal
+/// to any other, because its fault is reported elsewhere.
 fn agree(draft: &Draft, name: &str, one: &str, other: &str) -> bool {
     let read = |text: &str| {
         let mut user = User { rules: draft.rules.clone(), ..User::blank() };

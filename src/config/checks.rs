@@ -1,4 +1,4 @@
-//! Checks settings that are valid one by one, but may be wrong together.
+//! Checks settings that are valid on their own but may be wrong together.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -38,12 +38,12 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     let skipped = range.contains(port);
     let usable = range.count() - usize::from(skipped);
     if usable == 0 {
-        let why = "holds only the control port, which is skipped".to_owned();
+        let why = "contains only the control port, which is skipped".to_owned();
         draft.faults.push((place(draft), Fault::Value(read(), why)));
         return;
     }
     if skipped {
-        let why = format!("holds the control port {port}, which is skipped");
+        let why = format!("contains the control port {port}, which is skipped");
         warnings.push(draft.printed(&(place(draft), Fault::Value(read(), why))));
     }
     if let Some(most) = max_per_ip.filter(|&most| usable < most) {
@@ -52,7 +52,7 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Warns of passwords in clear text in a file that others can read, once for each file.
+/// Warns about clear-text passwords in files that others can read, once for each file.
 fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
     let mut first = vec![None; draft.files.len()];
     for named in &draft.users {
@@ -66,8 +66,8 @@ fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
         }
     }
     for (named, count) in first.into_iter().flatten() {
-        let mut why = "clear text in a file that others can read; chmod o-r it, or use a \
-            hash of 'ftpd passwd'"
+        let mut why = "is in clear text, and others can read the file; run chmod o-r on the \
+            file, or use a hash made by 'ftpd passwd'"
             .to_owned();
         if count > 1 {
             let _ = write!(why, " ({count} users)");
@@ -77,7 +77,7 @@ fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Warns of hashes that take long to check, because they delay all logins that wait for a check.
+/// Warns about hashes that take long to check, because they delay all logins that wait for a check.
 fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
     let slow = draft.users.iter().filter_map(|named| match &named.user.password {
         Some(Password::Hash(hash)) => Some((named, hash.estimate())),
@@ -90,7 +90,7 @@ fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
         return;
     };
     let mut why = format!(
-        "a hash that takes about {:.1} s to check at each login; make another one with \
+        "this hash takes about {:.1} s to check at each login; make a new one with \
          'ftpd passwd NAME --write'",
         longest.as_secs_f64()
     );
@@ -128,7 +128,7 @@ fn tls(draft: &mut Draft) {
     ];
     for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
         let place = Location::of(draft.line(key), "server", key);
-        // a refused value has been reported already, and is replaced by the strictest one
+        // a refused value has been reported already; the blank value in its place is strict
         if !draft.is_faulty(place.line) {
             draft.faults.push((place, Fault::NeedsCertificate));
         }
@@ -147,7 +147,7 @@ fn tls(draft: &mut Draft) {
     }
 }
 
-/// Checks the keys that must fit the certificate.
+/// Checks the TLS keys of a server that has a certificate.
 fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     let (key, cert) = (draft.line("tls_key"), draft.line("tls_cert"));
     match &draft.server.tls.key {
@@ -167,7 +167,7 @@ fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     if implicit != 0 && implicit == port {
         let place =
             Location::of(draft.line("tls_implicit_port"), "server", "tls_implicit_port");
-        let why = "is the control port, on which TLS begins with AUTH".to_owned();
+        let why = "is the control port, on which TLS begins only after AUTH".to_owned();
         draft.faults.push((place, Fault::Value(implicit.to_string(), why)));
     }
     let has_authority = draft.server.tls.client_ca.is_some();
@@ -195,7 +195,7 @@ fn account(draft: &mut Draft) {
         return;
     };
     let place = Location::of(draft.line("user"), "server", "user");
-    // the fault of a refused group has been reported already
+    // a refused group has been reported already, so any group will do here
     let some = draft.is_faulty(draft.line("group")).then_some(0);
     match Ids::of(&name, draft.server.process.group.or(some)) {
         Ok(ids) => {

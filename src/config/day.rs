@@ -9,7 +9,7 @@ use time::{Date, Month, OffsetDateTime};
 pub struct Day(Date);
 
 impl Day {
-    /// Reads a day such as `2026-12-31`; `None` if it does not exist.
+    /// Reads a day such as `2026-12-31`. Returns `None` if the calendar has no such day.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut next = |digits: usize| {
@@ -72,7 +72,7 @@ mod tests {
         let of = |text| Day::parse(text).unwrap();
         assert!(of("2020-01-01").is_over() && !of("9999-12-31").is_over());
         let now = OffsetDateTime::now_local().unwrap();
-        // unless midnight comes between the two
+        // unless midnight passes between the two readings of the clock
         assert!(!Day(now.date()).is_over() || OffsetDateTime::now_local().unwrap() > now);
     }
 }

@@ -10,7 +10,7 @@ use super::settings::{Rules, Server, User};
 
 /// A configuration that is being read, with the faults found so far.
 pub(super) struct Draft {
-    /// `ftpd.ini` and the files of `users_file`, with their modes. The last one is being read.
+    /// `ftpd.ini` and the files of `users_file`, with their modes. The last file is being read.
     pub(super) files: Vec<(PathBuf, u32)>,
     pub(super) folder: PathBuf,
     pub(super) server: Server,
@@ -34,7 +34,7 @@ pub(super) struct Candidate {
     pub(super) file: usize,
     /// The line of the section; 0 if there is no section.
     pub(super) line: usize,
-    /// The line of the password, or of the section.
+    /// The line of the password; that of the section if the section does not set a password.
     pub(super) password_line: usize,
     pub(super) user: User,
 }
@@ -54,14 +54,14 @@ impl Candidate {
     }
 }
 
-/// A section with keys for several users.
+/// A section `[template:NAME]`, whose keys apply to all users that name it in `like`.
 pub(super) struct Template {
     pub(super) section: ini::Section,
     /// Keys whose values have been reported as faults.
     pub(super) faulty: Vec<&'static str>,
 }
 
-/// The section of the anonymous users.
+/// Name of the section of the anonymous users.
 pub(super) const ANONYMOUS_SECTION: &str = "anonymous";
 
 impl Draft {
@@ -106,7 +106,7 @@ impl Draft {
         self.faults.push((Location { file: self.files.len() - 1, ..place }, fault));
     }
 
-    /// Returns a location as text, for a message about something that goes wrong later.
+    /// Returns a location as text, for messages that are needed after the files have been read.
     pub(super) fn spot(&self, file: usize, line: usize, section: &str, key: &str) -> String {
         let file = self.files.get(file).map(|(path, _)| path.display().to_string());
         format!("{}:{line}: [{section}] {key}", file.unwrap_or_default())

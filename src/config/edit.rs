@@ -1,7 +1,7 @@
-//! Edits the text of a settings file and changes nothing else in it: comments, order, line ends and
-//! bytes that are not UTF-8 stay. Text in, text out.
+//! Edits the text of a settings file. Everything else in it is kept: comments, order, line ends and
+//! bytes that are not UTF-8. No function here reads or writes a file.
 //!
-//! The rules for lines are those of `ini`.
+//! Lines are recognised by the same rules as in `ini`.
 
 use super::ini::{BYTE_ORDER_MARK, COMMENTS, is_key, plain_name};
 
@@ -35,8 +35,8 @@ pub fn quoted(value: &str) -> Option<String> {
     Some(if as_it_is { value.to_owned() } else { format!("\"{value}\"") })
 }
 
-/// Sets a key of a section to another value. If the section does not have the key, the key is added
-/// as its first one. `value` is written as it is.
+/// Sets a key of a section to another value. If the section does not have the key, it is added as
+/// the first key of the section. `value` is written unchanged.
 ///
 /// Returns `None` if there is no such section.
 pub fn set(text: &[u8], section: &str, key: &str, value: &str) -> Option<Vec<u8>> {
@@ -61,7 +61,7 @@ pub fn set(text: &[u8], section: &str, key: &str, value: &str) -> Option<Vec<u8>
     Some(new.concat())
 }
 
-/// Adds a section at the end of a text. Values are written as they are.
+/// Adds a section at the end of a text. Values are written unchanged.
 pub fn append(text: &[u8], section: &str, entries: &[(&str, &str)]) -> Vec<u8> {
     let mut new = text.to_vec();
     let eol = line_end(text);
@@ -169,7 +169,7 @@ fn classify(at: usize, line: &[u8]) -> Line<'_> {
         return Line::Other;
     };
     let begin = mark + text.len() - value.trim_start().len();
-    // an empty value begins after the equals sign, not behind the line end
+    // an empty value begins right after the equals sign, not after the line end
     let end = (mark + text.trim_end().len()).max(mark + key.len() + 1);
     Line::Entry(key.trim(), begin.min(end), end)
 }
@@ -254,7 +254,7 @@ mod tests {
         rows.collect()
     }
 
-    /// Lines as people and programs write them, in any order.
+    /// Returns lines as people and programs write them, in any order.
     fn file() -> impl Strategy<Value = String> {
         let line = prop_oneof![
             Just("[server]".to_owned()),
@@ -305,7 +305,7 @@ mod tests {
         fn after_a_removal_the_reader_finds_all_but_the_section(
             before in file(), inside in file(), behind in file(),
         ) {
-            // a header that cannot be read would swallow what follows a removed one
+            // a header that cannot be read would hide the keys that follow a removed section
             let tame = |text: String| text.replace("[user:bob]", "").replace("[broken", "");
             let text = format!(
                 "{}\n[user:bob]\n{}\n[behind]\n{}",

@@ -1,4 +1,4 @@
-//! Faults of the settings, and where they are.
+//! The faults of the settings, and their locations.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,14 +36,14 @@ impl Location {
     }
 }
 
-/// What is wrong. No variant contains a password.
+/// What is wrong with the settings. No variant contains a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The file cannot be read, for this reason.
     Unreadable(String),
-    /// A line is neither a comment, a section nor `key = value`.
+    /// A line is not a comment, a section header or `key = value`.
     NotAnEntry,
-    /// The line of a section has no closing bracket, or text after it.
+    /// A section header has no closing bracket, or has text after it.
     BadSectionLine,
     /// A line is not UTF-8.
     NotText,
@@ -55,11 +55,11 @@ pub enum Fault {
     RepeatedKey(usize),
     /// The user has another section, at this location.
     RepeatedUser(String),
-    /// A file of `users_file` has a section that is not a user's.
+    /// A file of `users_file` has a section that is not the section of a user.
     NotAUser,
-    /// The section is unknown; the most similar one.
+    /// The section is unknown. Contains the name of the most similar section, if there is one.
     UnknownSection(Option<String>),
-    /// The key is unknown; the most similar one.
+    /// The key is unknown. Contains the name of the most similar key, if there is one.
     UnknownKey(Option<String>),
     /// The key belongs in this other section.
     Misplaced(&'static str),
@@ -69,7 +69,7 @@ pub enum Fault {
     Value(String, String),
     /// A home does not exist: the value, the whole path, and the reason from the system.
     Absent(String, PathBuf, String),
-    /// What is wrong with a value that must not be shown.
+    /// The value is invalid and must not be shown. Contains what is wrong with it.
     Secret(&'static str),
     /// A remark for the administrator.
     Note(String),
@@ -130,9 +130,9 @@ impl fmt::Display for Fault {
                 f.write_str("a template cannot be based on another template")
             }
             Self::NeedsCertificate => f.write_str("needs a tls_cert"),
-            Self::NobodyCanLogIn => {
-                f.write_str("no '[user:NAME]' section, and enable_anonymous is off")
-            }
+            Self::NobodyCanLogIn => f.write_str(
+                "no user can log in: no '[user:NAME]' section, and enable_anonymous is off",
+            ),
         }
     }
 }

@@ -11,7 +11,7 @@ pub enum Scope {
     Server,
     /// `[user:NAME]`, `[template:NAME]` and `[anonymous]`.
     User,
-    /// Any of them: `[server]` sets the value for the users that do not set their own.
+    /// All of these. `[server]` sets the value for users that do not set their own.
     Both,
 }
 
@@ -26,7 +26,7 @@ pub(super) trait Field: Sync {
     /// Returns the sections that may set the field.
     fn scope(&self) -> Scope;
 
-    /// Returns what a value looks like.
+    /// Returns a description of the valid values.
     fn describe(&self) -> String;
 
     /// Reads a value and writes it to `target`, if the target has the field.

@@ -1,5 +1,5 @@
-//! Hashes of passwords in the key `password`: the schemes, their syntax, and how costly a hash may be.
-//! The room `auth` checks passwords against them.
+//! Hashes of passwords in the key `password`: the schemes, their syntax, and how costly a hash may
+//! be. The module `auth` checks passwords against these hashes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub struct Hash {
     text: String,
 }
 
-/// How a hash was made.
+/// The scheme that a hash was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// `$argon2id$`, which `ftpd passwd` makes.
@@ -23,14 +23,15 @@ pub enum Scheme {
     Bcrypt,
 }
 
-/// Why a hash was not accepted, in words that do not show it.
+/// Why a hash was refused. The text does not contain the hash.
 pub(super) type Refused = &'static str;
 
 /// Maximum memory of one check in KiB. `password_workers` checks may run at once.
 const MOST_MEMORY: u32 = 128 << 10;
 
-/// Maximum of memory in KiB times passes, which takes about six seconds. `pure-pw` of Pure-FTPd tunes
-/// its hashes by time, and makes some of half this size.
+/// Maximum of memory in KiB multiplied by passes; a check at this maximum takes several seconds.
+/// `pure-pw` of Pure-FTPd chooses the costs of a hash by the time they take, and some of its hashes
+/// reach half of this.
 const MOST_WORK: u64 = 1 << 23;
 
 /// Measured time of an Argon2id check, in nanoseconds for each KiB and pass.
@@ -86,17 +87,17 @@ impl Hash {
     ///
     /// # Errors
     ///
-    /// When the hash is not supported or malformed, in words that do not show it.
+    /// When the hash is malformed or not supported. The text does not contain the hash.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         Self::read(text).unwrap_or(Err(UNKNOWN))
     }
 
-    /// Returns how the hash was made.
+    /// Returns the scheme that the hash was made with.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Estimates how long a check takes on a usual machine.
+    /// Estimates how long a check takes on a typical machine.
     pub(super) fn estimate(&self) -> Duration {
         let field = |text: &str, name: &str| {
             text.split(['$', ',']).find_map(|part| part.strip_prefix(name).and_then(digits))
@@ -116,7 +117,7 @@ impl Hash {
         Duration::from_nanos(nanoseconds)
     }
 
-    /// Returns the text of the hash, for a check or for settings that are written.
+    /// Returns the text of the hash, to check a password or to write the hash to a file.
     pub fn expose(&self) -> &str {
         &self.text
     }
@@ -133,15 +134,15 @@ pub fn may_be_clear_text(text: &str) -> bool {
     !text.is_empty() && Hash::read(text).is_none()
 }
 
-/// Returns whether a text looks like a hash: it is long and has parts as hashes do. If it were read as
-/// clear text, anybody who has seen the hash could log in with it.
+/// Returns whether a text looks like a hash: it is long and has parts separated by `$`. If a hash
+/// were read as clear text, anybody who has seen it could log in with it.
 fn is_likely(text: &str) -> bool {
     let in_hash = |byte: u8| byte.is_ascii_alphanumeric() || b"./+=,-_$".contains(&byte);
     let parts = text.strip_prefix('$').map_or(0, |rest| rest.split('$').count());
     text.len() >= 30 && parts >= 3 && text.bytes().all(in_hash)
 }
 
-/// Checks the rest of an Argon2id hash: `v=19$m=19456,t=2,p=1$salt$hash`.
+/// Checks what follows the prefix of an Argon2id hash: `v=19$m=19456,t=2,p=1$salt$hash`.
 fn argon2id(rest: &str) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let ["v=19", costs, salt, hash] = parts[..] else { return Err(MALFORMED) };
@@ -163,8 +164,8 @@ fn argon2id(rest: &str) -> Result<(), Refused> {
     part(hash, 22..=86, is_base64)
 }
 
-/// Checks the rest of a yescrypt hash: `j9T$salt$hash`, with three letters of settings as libxcrypt
-/// makes them.
+/// Checks what follows the prefix of a yescrypt hash: `j9T$salt$hash`. The first part is three
+/// letters of settings, as libxcrypt writes them.
 fn yescrypt(rest: &str) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let [settings, salt, hash] = parts[..] else { return Err(MALFORMED) };
@@ -183,7 +184,7 @@ fn yescrypt(rest: &str) -> Result<(), Refused> {
     part(hash, 43..=43, is_crypt)
 }
 
-/// Checks the rest of a SHA-crypt hash: `[rounds=5000$]salt$hash`.
+/// Checks what follows the prefix of a SHA-crypt hash: `[rounds=5000$]salt$hash`.
 fn sha_crypt(rest: &str, length: usize) -> Result<(), Refused> {
     let parts: Vec<_> = rest.split('$').collect();
     let (rounds, salt, hash) = match parts[..] {
@@ -204,7 +205,7 @@ fn sha_crypt(rest: &str, length: usize) -> Result<(), Refused> {
     part(hash, length..=length, is_crypt)
 }
 
-/// Checks the rest of a bcrypt hash: `12$`, followed by 22 letters of salt and 31 of hash.
+/// Checks what follows the prefix of a bcrypt hash: `12$`, then 22 letters of salt and 31 of hash.
 fn bcrypt(rest: &str) -> Result<(), Refused> {
     let (cost, both) = rest.split_once('$').ok_or(MALFORMED)?;
     let cost = Some(cost).filter(|cost| cost.len() == 2).and_then(digits).ok_or(MALFORMED)?;
@@ -217,7 +218,7 @@ fn bcrypt(rest: &str) -> Result<(), Refused> {
     part(both, 53..=53, is_crypt)
 }
 
-/// The letters of base 64 in crypt(3).
+/// The base-64 alphabet of crypt(3), in the order of the values.
 const CRYPT: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 fn is_crypt(byte: u8) -> bool {
@@ -236,7 +237,7 @@ fn part(
     }
 }
 
-/// Reads a number of digits alone, without leading zeros.
+/// Reads a number that consists only of digits and does not begin with 0.
 fn whole(text: &str) -> Option<u32> {
     digits(text).filter(|_| !text.starts_with('0'))
 }
@@ -276,7 +277,7 @@ mod tests {
             let hash = Hash::read(&text).unwrap().unwrap();
             assert_eq!((hash.scheme(), hash.expose()), (scheme, &*text));
             assert_eq!(format!("{hash:?}"), "***");
-            // cut short, and with something behind it
+            // the hash cut short, and the hash with text after it
             let (cut, more) = (&text[..text.len() - 1], format!("{text}$x"));
             if scheme != Scheme::Argon2id {
                 assert_eq!(refused(cut), Some(MALFORMED), "{cut}");

@@ -11,12 +11,12 @@ const USER: &str = "{user}";
 /// Maximum length of a file name in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Returns the path that `text` means for the user with this name. Without a name, `{user}` is not
+/// Returns the path of the home `text` of the user `name`. Without a name, `{user}` is not
 /// replaced.
 ///
 /// # Errors
 ///
-/// What is wrong with the text, in words that follow it in quotes.
+/// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a directory`.
 pub(super) fn path(text: &str, folder: &Path, name: Option<&str>) -> Result<PathBuf, String> {
     let Some(name) = name else { return Ok(folder.join(text)) };
     if text.is_empty() {
@@ -27,7 +27,7 @@ pub(super) fn path(text: &str, folder: &Path, name: Option<&str>) -> Result<Path
         matches!(name, "" | "." | "..") || name.contains(odd) || name.len() > LONGEST_NAME;
     if is_odd && text.contains(USER) {
         return Err(format!(
-            "needs a user name that can be the name of a directory, and '{name}' cannot"
+            "contains {{user}}, but '{name}' cannot be the name of a directory"
         ));
     }
     Ok(folder.join(expanded(text, name)))
@@ -43,7 +43,7 @@ pub(super) fn expanded(text: &str, name: &str) -> String {
 ///
 /// # Errors
 ///
-/// `Fault::Absent` if the home may come later, another fault if it cannot be a home.
+/// `Fault::Absent` if the home may appear later; another fault if the path cannot be a home.
 pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
     let path = &user.home;
     let refused = |why: String| Fault::Value(text.to_owned(), why);
@@ -59,7 +59,7 @@ pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
     if why.kind() != std::io::ErrorKind::NotFound {
         return Err(refused(format!("is not a directory: {why}")));
     }
-    // a dangling link exists, and no directory is made where it points
+    // a dangling link counts as existing, because no directory is created where it points
     let is_missing = !is_there(path);
     if is_missing && !user.enabled {
         return Ok(());
@@ -72,7 +72,7 @@ pub(super) fn check(text: &str, user: &User) -> Result<(), Fault> {
         // a dangling link may point to a disk that is mounted later
         if std::fs::metadata(above).is_ok() {
             let above = above.display();
-            return Err(refused(format!("cannot be made: {above} is not a directory")));
+            return Err(refused(format!("cannot be created: {above} is not a directory")));
         }
     }
     Err(Fault::Absent(text.to_owned(), path.clone(), why.to_string()))

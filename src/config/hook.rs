@@ -23,7 +23,7 @@ impl Occasion {
     const ALL: [Self; 5] =
         [Self::Upload, Self::Download, Self::Delete, Self::Rename, Self::Login];
 
-    /// Returns the name of the occasion, which follows `on_` in the name of its key.
+    /// Returns the name of the occasion. The name of its key is `on_` followed by this name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upload => "upload",
@@ -65,7 +65,7 @@ impl Programs {
         Occasion::ALL.into_iter().filter_map(of)
     }
 
-    /// Returns whether there is any program.
+    /// Returns whether a program is set for any occasion.
     pub fn any(&self) -> bool {
         self.0.iter().any(Option::is_some)
     }

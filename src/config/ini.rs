@@ -1,8 +1,9 @@
-//! Reads a file into sections, keys and values with their line numbers. It knows no key by name.
+//! Reads a file into sections, keys and values with their line numbers. This module does not know
+//! which keys exist.
 //!
 //! The crate `ini` reads the values. It does not give line numbers, it silently merges sections and
-//! keys that appear twice, and it stops at the first fault. So an index of the lines is made first,
-//! which finds these faults and hides their lines from the crate.
+//! keys that appear twice, and it stops at the first fault. Therefore the lines are indexed first:
+//! the index finds these faults, and hides the faulty lines from the crate.
 
 use std::collections::HashMap;
 
@@ -77,8 +78,8 @@ pub(super) fn read(bytes: &[u8]) -> Document {
     Document { sections, faults }
 }
 
-/// Returns the section, key, value and line number of each entry that can be read, and the number
-/// of faults. This is the reader as the fuzz targets see it.
+/// Reads a file for the fuzz targets. Returns the section, key, value and line number of each entry
+/// that can be read, and the number of faults.
 #[doc(hidden)]
 pub fn rows(bytes: &[u8]) -> (Vec<(String, String, String, usize)>, usize) {
     let document = read(bytes);
@@ -90,19 +91,20 @@ pub fn rows(bytes: &[u8]) -> (Vec<(String, String, String, usize)>, usize) {
     (rows.collect(), document.faults.len())
 }
 
-/// Removes the double quotes that keep outer spaces. No character between them is special.
+/// Removes double quotes around a value, which preserve spaces at its ends. All characters between
+/// them are ordinary ones.
 fn unquote(value: &str) -> &str {
     value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
-/// The lines on which sections and keys are.
+/// An index of a file: the lines on which its sections and keys are.
 #[derive(Default)]
 struct Index {
     sections: Vec<Found>,
     faults: Vec<(Location, Fault)>,
     /// Name of the current section, if its header could be read.
     current: Option<String>,
-    /// The text with an empty line in place of each faulty one, so that line numbers stay right.
+    /// The text with an empty line in place of each comment and each faulty line.
     clean: String,
 }
 
@@ -175,7 +177,7 @@ impl Index {
     fn entry(&mut self, line: usize, text: &str, within: &mut Within) -> bool {
         let key = text.split_once('=').map_or("", |(key, _)| key.trim());
         if !is_key(key) {
-            // the line is not shown, because it may contain a password
+            // the message does not show the line, because it may contain a password
             self.fault(line, None, Fault::NotAnEntry);
             return false;
         }
@@ -212,8 +214,8 @@ pub(super) fn is_key(key: &str) -> bool {
     !key.is_empty() && key.chars().all(in_word)
 }
 
-/// Returns the usual form of a section's name: ` User : Bob ` is `user:Bob`. Only the part after the
-/// colon keeps its case.
+/// Returns a section's name in its normal form: ` User : Bob ` becomes `user:Bob`. Only the part
+/// after the colon keeps its case.
 pub(super) fn plain_name(raw: &str) -> String {
     match raw.split_once(':') {
         Some((kind, name)) => format!("{}:{}", kind.trim().to_lowercase(), name.trim()),

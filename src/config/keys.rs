@@ -15,31 +15,31 @@ use super::kind::{
 
 /// A key of `ftpd.ini`.
 pub struct Key {
-    /// Its name, in lower case.
+    /// The name of the key, in lower case.
     pub name: &'static str,
-    /// The value without the key, as an administrator would write it. `None`: every user must set
-    /// it. A key that `[server]` and users share defaults for a user to the value of `[server]`.
+    /// The default value, as an administrator would write it; `None`: every user must set the key.
+    /// If both `[server]` and a user may set the key, a user's default is the value of `[server]`.
     pub default: Option<&'static str>,
-    /// How its value is read, and the field that it is written to.
+    /// How a value of the key is read, and the field that it is written to.
     field: &'static dyn Field,
-    /// What it does, for the sample settings and the manual.
+    /// What the key does, for the sample settings and the manual.
     pub help: &'static str,
     /// Whether a changed value takes effect only when the server is restarted.
     pub restarts: bool,
 }
 
 impl Key {
-    /// Returns the section in which the key may appear.
+    /// Returns the sections in which the key may appear.
     pub fn scope(&self) -> Scope {
         self.field.scope()
     }
 
-    /// Returns what a value looks like, for the manual.
+    /// Returns a description of the valid values, for the manual.
     pub fn describe(&self) -> String {
         self.field.describe()
     }
 
-    /// Reads a value and writes it to its field of `target`.
+    /// Reads a value and writes it to the key's field of `target`.
     pub(super) fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
         self.field.set(given, target)
     }
@@ -54,12 +54,12 @@ const fn key(
     Key { name, default: Some(default), field, help, restarts: false }
 }
 
-/// A key that every user must set.
+/// Makes the row of a key that every user must set.
 const fn required(name: &'static str, field: &'static dyn Field, help: &'static str) -> Key {
     Key { name, default: None, field, help, restarts: false }
 }
 
-/// A key of `[server]` that the server reads only when it starts.
+/// Makes the row of a key of `[server]` that the server reads only when it starts.
 const fn fixed(
     name: &'static str,
     default: &'static str,

@@ -44,7 +44,7 @@ pub fn load_edited(
     load_from(file, &View::edited(edited, bytes), Homes::Exist)
 }
 
-/// Reads and checks settings that are not in a file.
+/// Reads and checks settings from a text instead of a file.
 ///
 /// # Errors
 ///
@@ -55,12 +55,12 @@ pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
     finish(draft, Homes::Exist)
 }
 
-/// Which homes must exist.
+/// Whether homes must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Homes {
-    /// All of them.
+    /// All homes must exist.
     Exist,
-    /// None; a missing one may appear later.
+    /// Homes may be missing, because they may appear later.
     MayCome,
 }
 
@@ -71,7 +71,7 @@ fn load_from(file: &Path, source: &View<'_>, homes: Homes) -> Result<Config, Vec
     })?;
     let mut draft = Draft::new(file, mode);
     let document = ini::read(&bytes);
-    // the file may have many users
+    // free the memory, because a file with many users is large
     drop(bytes);
     sections::take(&mut draft, document);
     sections::take_users(&mut draft, source);
@@ -90,7 +90,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     let may_come = |(_, fault): &(Location, Fault)| {
         homes == Homes::MayCome && matches!(fault, Fault::Absent(..))
     };
-    // with any other fault, those of missing homes are reported as well
+    // if there is any other fault, missing homes are reported as well
     let is_good = draft.faults.iter().all(may_come);
     let faults = std::mem::take(&mut draft.faults);
     let absent: Vec<_> = faults.into_iter().map(|fault| draft.error(fault)).collect();
@@ -117,7 +117,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     })
 }
 
-/// Returns whether one of the faults may be the reason that there are no users.
+/// Returns whether one of the faults may be the reason why there are no users.
 fn user_was_meant(draft: &Draft) -> bool {
     draft.faults.iter().any(|(place, _)| {
         place.section.as_deref() != Some("server")
@@ -125,7 +125,7 @@ fn user_was_meant(draft: &Draft) -> bool {
     })
 }
 
-/// Gathers the settings of TLS, or returns `None` without a certificate.
+/// Gathers the settings of TLS. Returns `None` if there is no certificate.
 fn tls_settings(server: &Server) -> Option<TlsSettings> {
     let wild = |host: &str| matches!(host, "0.0.0.0" | "::");
     let hosts = server.passive.masquerade_address.iter().chain(&server.listen.ip);

@@ -12,7 +12,8 @@ use super::kind::{self, Given};
 use super::settings::{Rules, Server};
 use super::view::View;
 
-/// Finds the sections of a user, or the file in which a new one belongs. The files may have faults.
+/// Finds the sections of a user, or the file to which a new user is added. The files may have
+/// faults.
 ///
 /// # Errors
 ///
@@ -29,7 +30,7 @@ pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let main = read(file)?;
     let users = server_path(file, &ini::read(&main), "users_file");
     let mut texts = vec![(file.to_owned(), main)];
-    // a missing file is made with the first user
+    // a missing users_file is created when the first user is added
     if let Some(users) = users.as_ref().filter(|users| users.try_exists().unwrap_or(true)) {
         for file in source.files(users)? {
             let text = read(&file)?;
@@ -55,10 +56,10 @@ pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
 /// Where the settings of a user are, or would be.
 #[derive(Debug)]
 pub struct UserPlace {
-    /// The file that has the section of the user, or would get it.
+    /// The file that has the section of the user, or to which a new user is added.
     pub file: PathBuf,
-    /// File and line of each section of the user. More than one is a fault; without any the user does
-    /// not exist yet.
+    /// File and line of each section of the user. More than one is a fault; if there is none, the
+    /// user does not exist yet.
     pub lines: Vec<(PathBuf, usize)>,
 }
 
@@ -95,11 +96,11 @@ fn text_of<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
     said.or(default).filter(|text| !text.is_empty())
 }
 
-/// Reads a duration in the form of the settings; `None` is 0.
+/// Reads a duration that is written as in the settings. Returns `None` for 0.
 ///
 /// # Errors
 ///
-/// What is wrong with the text, in words that follow it in quotes.
+/// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a duration`.
 pub fn duration(text: &str) -> Result<Option<Duration>, String> {
     kind::time(text)
 }

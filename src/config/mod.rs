@@ -1,10 +1,10 @@
 //! The settings of `ftpd.ini` as typed values, checked as a whole before the server starts.
 //!
-//! The room uses only `rights`, for system users. [`load()`] reports all faults of the files at
-//! once.
+//! Of the other modules this one uses only `rights`, to look up system users. [`load()`] reports
+//! all faults of the files at once.
 //!
-//! A key is one row of [`KEYS`] and one field of the struct of its subject. The row names the
-//! kind of its value, a constant that describes and reads it.
+//! Each key is one row of [`KEYS`] and one field of a settings struct. The row names the kind of
+//! its values: a constant that describes valid values and reads them.
 
 pub mod edit;
 

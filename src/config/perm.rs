@@ -1,4 +1,4 @@
-//! Permission letters, which the settings of users and the command table share.
+//! Permission letters, used by the settings of users and by the command table.
 //!
 //! The letters are those of pyftpdlib, so that an administrator who knows that library can reuse
 //! them.
@@ -88,7 +88,7 @@ impl PermSet {
         })
     }
 
-    /// Returns whether the set allows any changes.
+    /// Returns whether the set allows any change to files or directories.
     pub fn writes(self) -> bool {
         let reads = [Perm::Enter, Perm::List, Perm::Retrieve];
         Perm::ALL.into_iter().any(|perm| self.has(perm) && !reads.contains(&perm))

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use crate::rights::Ids;
 
-/// The settings of a server that has a certificate.
+/// The TLS settings of a server that has a certificate.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
-    /// Whether the files are read at the start only, and later changes are ignored.
+    /// Whether the files are read only when the server starts, so that later changes have no
+    /// effect.
     pub once: bool,
     /// File with the private key; `None` for `tls_cert = auto`.
     pub key: Option<PathBuf>,
@@ -19,13 +20,13 @@ pub struct TlsSettings {
     pub names: Vec<String>,
     /// Lowest version of TLS that is accepted.
     pub min_version: TlsVersion,
-    /// Whether data connections must resume a session.
+    /// Whether data connections must resume the session of their control connection.
     pub resume: Resume,
     /// File with the authorities that sign the certificates of clients.
     pub client_ca: Option<PathBuf>,
     /// Whether a client must present a certificate.
     pub client_cert: ClientCertificate,
-    /// Owner of the files that the server makes itself.
+    /// User and group that own the files that the server makes itself.
     pub owner: Option<Ids>,
 }
 

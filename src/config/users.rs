@@ -13,10 +13,11 @@ use super::kind::Given;
 use super::settings::User;
 use crate::rights::Ids;
 
-/// Reads the section of a user, unless its name cannot be the name of a user.
+/// Reads the section of a user. A name that no user can have, or that another section has, is a
+/// fault.
 pub(super) fn named(draft: &mut Draft, name: &str, section: &ini::Section) {
     if !is_user_name(name) {
-        let why = "is not a user name".to_owned();
+        let why = "is not a valid user name".to_owned();
         return draft.fault(section, None, Fault::Value(name.to_owned(), why));
     }
     if let Some((file, line)) = draft.places.get(name) {
@@ -36,12 +37,13 @@ pub(super) fn named(draft: &mut Draft, name: &str, section: &ini::Section) {
     });
 }
 
-/// Reads a template. Its faults are reported here and not for each user. Whether its home exists is
-/// checked for each user, because the path may contain the name of the user.
+/// Reads a template. The faults of its keys are reported once, here, and not again for each user.
+/// Whether its home exists is checked for each user, because the path may contain the name of the
+/// user.
 pub(super) fn template(draft: &mut Draft, section: ini::Section) {
     let name = section.name.strip_prefix("template:").unwrap_or_default().to_owned();
     if !is_user_name(&name) {
-        let why = "is not the name of a template".to_owned();
+        let why = "is not a valid template name".to_owned();
         return draft.fault(&section, None, Fault::Value(name, why));
     }
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
@@ -90,7 +92,7 @@ pub(super) fn user(
 ) -> User {
     let known = draft.faults.len();
     let template = template_of(draft, section);
-    // what an unknown template would have set is not reported as missing
+    // an unknown template may have been meant to set the keys that are missing
     let may_miss = draft.faults.len() == known;
     let sources = Sources { name, section, template: template.as_deref(), may_miss };
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
@@ -110,7 +112,7 @@ struct Sources<'a> {
     name: &'a str,
     section: &'a ini::Section,
     template: Option<&'a Template>,
-    /// Whether a key that is missing is a fault.
+    /// Whether a missing key is a fault.
     may_miss: bool,
 }
 
@@ -150,7 +152,8 @@ fn set(draft: &mut Draft, sources: &Sources<'_>, key: &Key, user: &mut User) {
     }
 }
 
-/// Checks the home of a user, after all keys, because some of them say whether it must exist.
+/// Checks the home of a user. All keys must have been read, because some of them decide whether the
+/// home must exist.
 fn check_home(draft: &mut Draft, sources: &Sources<'_>, user: &User) {
     let is_set = !user.home.as_os_str().is_empty();
     let Some(text) = sources.text("home").filter(|_| is_set) else { return };
@@ -166,7 +169,7 @@ fn report(draft: &mut Draft, sources: &Sources<'_>, key: &str, fault: Fault) {
     }
 }
 
-/// Stores where the files set `run_as`, for messages about what goes wrong with it later.
+/// Stores the location of `run_as` in the files, for later messages about it.
 fn note_place(draft: &Draft, sources: &Sources<'_>, user: &mut User) {
     let Some(ids) = &mut user.run_as else { return };
     let own =
@@ -181,7 +184,8 @@ fn note_place(draft: &Draft, sources: &Sources<'_>, user: &mut User) {
     }
 }
 
-/// Reports the keys of `section` that are unknown, or belong in a section of the scope `foreign`.
+/// Reports the keys of `section` that are unknown, and those of the scope `foreign`, which belong
+/// in the section `home`.
 pub(super) fn unknown(
     draft: &mut Draft,
     section: &ini::Section,
@@ -203,7 +207,7 @@ pub(super) fn unknown(
     }
 }
 
-/// Returns whether clients can send the name, and the log can show it on one line.
+/// Returns whether clients can send the name and the log can show it on one line.
 fn is_user_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! Types of values that several rooms use.
+//! Types of values that several modules use.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub enum LogTo {
     Syslog(Option<PathBuf>),
 }
 
-/// Clients that `masquerade_except` or `ban_exempt` names.
+/// One entry of the lists `masquerade_except` and `ban_exempt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peers {
     /// The word `local`: loopback, private and link-local addresses.
@@ -82,7 +82,7 @@ pub enum Peers {
 }
 
 impl Peers {
-    /// Returns whether an address is one of them.
+    /// Returns whether `address` belongs to these clients.
     pub fn contain(&self, address: IpAddr) -> bool {
         match (self, address) {
             (Self::Prefix(prefix), _) => prefix.contains(&address),

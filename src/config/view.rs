@@ -1,4 +1,5 @@
-//! Reads the files of the settings, one of which may be replaced by an edited version.
+//! Reads the files of the settings. The content of one of them may be replaced by an edited
+//! version.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::rights;
 
-/// A view of the files on the disk, in which one file may have another content.
+/// The files on the disk, one of which may be replaced by edited content.
 #[derive(Default)]
 pub(super) struct View<'a> {
     edited: Option<(&'a Path, &'a [u8])>,
@@ -34,7 +35,7 @@ impl<'a> View<'a> {
 
     /// Returns the files of `users_file`: the file itself, or the `.ini` files of the directory, sorted
     /// by name.
-    #[expect(clippy::disallowed_methods, reason = "the settings are this room's")]
+    #[expect(clippy::disallowed_methods, reason = "this module reads the settings")]
     pub(super) fn files(&self, users: &Path) -> io::Result<Vec<PathBuf>> {
         if !users.is_dir() {
             return Ok(vec![users.to_owned()]);

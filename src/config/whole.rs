@@ -26,8 +26,8 @@ pub struct Config {
     pub users: HashMap<String, Arc<User>>,
     /// The settings of TLS, if there is a certificate.
     pub tls: Option<TlsSettings>,
-    /// Whether a login with an unknown name is refused without TLS. It is if that holds for any user,
-    /// so that the refusal does not tell which names exist.
+    /// Whether a login with an unknown name requires TLS. It does if any user requires TLS, so that
+    /// a refusal does not reveal which names exist.
     pub strangers_need_tls: bool,
     /// Warnings about settings that are valid but probably not intended, printed like faults.
     pub warnings: Vec<String>,
@@ -40,8 +40,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the directory for what the server must know after a crash, or `None` if there is
-    /// nothing to record, because no user may upload with `atomic_uploads`.
+    /// Returns the directory in which the server records its part files. Returns `None` if there
+    /// are none, because no user may upload with `atomic_uploads`.
     pub fn state_dir(&self) -> Option<&Path> {
         let uploads = |user: &User| {
             user.rules.uploads.atomic
@@ -51,7 +51,7 @@ impl Config {
         self.server.storage.state_dir.as_deref().filter(|_| needed)
     }
 
-    /// Returns the system users as which sessions act (`run_as`).
+    /// Returns the system users under which sessions open files (`run_as`).
     pub fn acting(&self) -> impl Iterator<Item = &Arc<Ids>> {
         self.users.values().filter_map(|user| user.run_as.as_ref())
     }
@@ -75,8 +75,8 @@ impl Config {
         })
     }
 
-    /// Returns the keys whose value differs from the one in `other`, and that a server reads only when
-    /// it starts.
+    /// Returns the keys that a server reads only when it starts and whose values differ from those
+    /// in `other`.
     pub fn restart_keys<'a>(
         &'a self,
         other: &'a Self,
@@ -94,8 +94,8 @@ impl Config {
         KEYS.iter().filter(|key| key.restarts).filter(changed).map(|key| key.name)
     }
 
-    /// Returns the user with the name that a client has sent, and how the settings spell the name.
-    /// The names of anonymous users may be in upper or lower case, because some clients send `FTP` or
+    /// Returns the user whose name a client has sent, and the name as the settings spell it. The
+    /// names of anonymous users may be in upper or lower case, because some clients send `FTP` or
     /// `Anonymous`; all other names must be exactly equal.
     pub fn user(&self, name: &[u8]) -> Option<(&str, &Arc<User>)> {
         let name = std::str::from_utf8(name).ok()?;
@@ -111,8 +111,8 @@ impl Config {
         self.user(name).map(|(_, user)| user).filter(|user| user.is_active())
     }
 
-    /// Returns whether a user of the settings `other` is no longer a user in these. A user without a
-    /// password and one with a password count as different users.
+    /// Returns whether the user `name` of the settings `other` is no longer the same user in these
+    /// settings. A user who has become anonymous, or is no longer anonymous, is another user.
     pub fn removes(&self, other: &Self, name: &str) -> bool {
         let is_anonymous = |config: &Self| {
             let user = config.users.get(name).filter(|user| user.is_active());
@@ -130,7 +130,7 @@ impl Config {
 /// The names of the anonymous users.
 pub const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
 
-/// Returns the name of the anonymous user that `name` means, in upper or lower case.
+/// Returns the anonymous name that equals `name`, ignoring case.
 pub fn anonymous_name(name: &str) -> Option<&'static str> {
     ANONYMOUS.into_iter().find(|anonymous| anonymous.eq_ignore_ascii_case(name))
 }

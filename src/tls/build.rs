@@ -15,7 +15,8 @@ use super::identity::Identity;
 use super::pem;
 use crate::config::{ClientCertificate, Resume, TlsSettings, TlsVersion};
 
-/// Names of FTP in ALPN. A browser that was tricked into connecting offers others, and is refused.
+/// Protocol names (ALPN) that are accepted. A browser that was tricked into connecting offers other
+/// names, and is refused.
 const NAMES: [&[u8]; 3] = [b"ftp", b"ftp-data", b"x-filezilla-ftp"];
 
 pub(super) fn build(
@@ -56,7 +57,8 @@ impl TimeProvider for Clock {
     }
 }
 
-/// Makes the verifier of client certificates, which asks for none if `tls_client_ca` is not set.
+/// Makes the verifier of client certificates. It asks for no certificate if `tls_client_ca` is not
+/// set.
 pub(super) fn verifier(
     settings: &TlsSettings,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
@@ -69,7 +71,7 @@ pub(super) fn verifier(
         roots.add(root).map_err(|why| bad(why.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(bad("no certificate in it".to_owned()));
+        return Err(bad("contains no certificate".to_owned()));
     }
     let provider = Arc::new(ring::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);

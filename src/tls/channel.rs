@@ -1,5 +1,6 @@
-//! A TCP stream that carries TLS or clear text, for control and data connections. It keeps its file
-//! descriptor to itself: to wait for it, use an [`Awaited`], which knows what the TLS layer holds.
+//! A TCP stream that carries TLS or clear text, for control and data connections. Its file
+//! descriptor is private: to wait for the connection, use an [`Awaited`], which takes into account
+//! what the TLS layer has buffered.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -89,7 +90,8 @@ impl Channel {
         }
     }
 
-    /// Appends to `out` what has arrived, beginning with what the TLS layer holds.
+    /// Appends the bytes that have arrived to `out`, beginning with those that the TLS layer has
+    /// buffered.
     ///
     /// # Errors
     ///
@@ -111,8 +113,8 @@ impl Channel {
         self.tls.as_ref().is_some_and(|layer| layer.holds())
     }
 
-    /// Sends bytes and returns how many it has taken: 0 while the stream has no room. With TLS all
-    /// bytes are taken, and sent by [`Channel::flush`].
+    /// Sends bytes and returns how many were accepted; 0 if the stream has no room. With TLS, all
+    /// bytes are accepted, and [`Channel::flush`] sends them.
     ///
     /// # Errors
     ///
@@ -158,7 +160,7 @@ impl Channel {
         Self { stream: self.stream, tls: None }
     }
 
-    /// Reads and discards what the peer still sends, but not without end. Returns whether the peer has
+    /// Reads and discards what the peer still sends, up to a limit. Returns whether the peer has
     /// closed its side.
     pub fn discard(&self) -> bool {
         const MOST: usize = 64;
@@ -173,27 +175,29 @@ impl Channel {
         false
     }
 
-    /// Waits until there is something to read: bytes or the end of the stream.
+    /// Returns an [`Awaited`] that is ready when there is something to read: bytes or the end of
+    /// the stream.
     pub fn readable(&self) -> Awaited<'_> {
         self.awaited(PollFlags::IN, self.holds())
     }
 
-    /// Waits until the stream has room for bytes.
+    /// Returns an [`Awaited`] that is ready when the stream has room for bytes.
     pub fn writable(&self) -> Awaited<'_> {
         self.awaited(PollFlags::OUT, false)
     }
 
-    /// Waits until the peer has closed its side, or the connection is broken.
+    /// Returns an [`Awaited`] that is ready when the peer has closed its side, or the connection is
+    /// broken.
     pub fn ended(&self) -> Awaited<'_> {
         self.awaited(PollFlags::RDHUP, false)
     }
 
-    /// Waits until the connection is closed in both directions.
+    /// Returns an [`Awaited`] that is ready when the connection is closed in both directions.
     pub fn broken(&self) -> Awaited<'_> {
         self.awaited(PollFlags::empty(), false)
     }
 
-    /// Waits until the handshake can continue.
+    /// Returns an [`Awaited`] that is ready when the handshake can continue.
     pub fn wanted(&self, want: Want) -> Awaited<'_> {
         match want {
             Want::Read => self.readable(),
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    #[expect(clippy::disallowed_methods, reason = "the test opens its own sockets")]
     fn a_peer_that_sends_without_end_is_left_in_between() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The certificate in use, which is replaced while the server runs when its files change.
+//! The certificate in use. It is replaced while the server runs if its files change.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,14 +29,14 @@ struct Current {
     /// When the certificate expires.
     ends: SystemTime,
     /// Why the files could not be used the last time. They are read again until they can be used,
-    /// even if they do not change, because the reason may lie elsewhere.
+    /// even if they do not change, because the cause may be outside these files.
     failed: Option<String>,
 }
 
 /// How often the files of the certificate are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Checks the certificate and its key without making any, and returns warnings.
+/// Checks the certificate and its key without creating files, and returns warnings.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ impl Tls {
         let identity = made::load(settings)?;
         let state = Current {
             looked: Instant::now(),
-            // files that were just made have a newer stamp, and are read once more
+            // files that `load` has just made have a newer stamp, and are read once more
             stamp,
             fingerprint: identity.fingerprint(),
             ends: identity.end(),
@@ -80,9 +80,9 @@ impl Tls {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.clone()
     }
 
-    /// Makes the settings of a new control connection. If the files of the certificate have changed,
-    /// they are read first; if they cannot be used, the log says so and the old certificate stays
-    /// in use.
+    /// Makes the settings of a new control connection. If the files of the certificate have
+    /// changed, they are read first. If they cannot be used, an error is logged and the old
+    /// certificate stays in use.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Tls {
         Arc::clone(&lock().config)
     }
 
-    /// Reads the files if they have changed, and puts their certificate to use.
+    /// Reads the files if they have changed, and uses the new certificate from then on.
     fn look(&self) {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_auto = self.settings.is_auto();
@@ -131,7 +131,7 @@ impl Tls {
         match loaded {
             Ok((config, fingerprint, ends, warnings)) => {
                 let mut state = lock();
-                // files that were just made have a newer stamp, and are read once more
+                // files that `load` has just made have a newer stamp, and are read once more
                 state.stamp = stamp;
                 let is_new = state.fingerprint != fingerprint;
                 let had_failed = state.failed.take().is_some();

@@ -1,8 +1,8 @@
-//! The error of the room.
+//! The error type of this module.
 
 use std::fmt;
 
-/// What went wrong, as a text for the log or the administrator.
+/// What went wrong with TLS, as a text for the log or the administrator.
 #[derive(Debug)]
 pub struct TlsError(pub(super) String);
 

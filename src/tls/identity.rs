@@ -34,7 +34,7 @@ impl Identity {
         let bad = |why: String| TlsError(format!("tls_cert {}: {why}", certificate.display()));
         let chain = pem::certificates("tls_cert", &certificate)?;
         let key = pem::private_key(&key_file)?;
-        let first = chain.first().ok_or_else(|| bad("no certificate in it".to_owned()))?;
+        let first = chain.first().ok_or_else(|| bad("contains no certificate".to_owned()))?;
         let first = Certificate::from_der(first).map_err(|why| bad(why.to_string()))?;
         let first = first.tbs_certificate();
         if first.version() != Version::V3 {
@@ -45,12 +45,12 @@ impl Identity {
         Ok(Self { chain, key, certificate, key_file, begins, ends })
     }
 
-    /// Returns whether the certificate must be renewed, if the server makes it itself.
+    /// Returns whether a certificate that the server makes itself must be renewed.
     pub(super) fn ends_soon(&self) -> bool {
         near(self.ends)
     }
 
-    /// Returns whether the key is the one of the certificate.
+    /// Returns whether the key belongs to the certificate.
     pub(super) fn is_pair(&self) -> bool {
         let (chain, key) = (self.chain.clone(), self.key.clone_key());
         CertifiedKey::from_der(chain, key, &default_provider()).is_ok()
@@ -68,7 +68,7 @@ impl Identity {
         let mode = fs::metadata(&self.key_file).map(|meta| meta.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o004 != 0) {
             let key = self.key_file.display();
-            warnings.push(format!("tls_key {key}: others can read it; chmod 600 it"));
+            warnings.push(format!("tls_key {key}: others can read it; run chmod 600 on it"));
         }
         warnings
     }
@@ -97,7 +97,7 @@ impl Identity {
                 "tls_key {key}: is not the key of tls_cert {certificate}"
             ));
         }
-        // rustls says no more than this about a key that it does not support
+        // rustls gives no other reason for a key that it does not support
         if matches!(why, rustls::Error::General(_)) {
             let fit = "use RSA of 2048 to 4096 bits, ECDSA of P-256 or P-384, or Ed25519";
             return TlsError(format!("tls_key {key}: cannot be used; {fit}"));
@@ -105,13 +105,13 @@ impl Identity {
         TlsError(format!("tls_cert {certificate}, tls_key {key}: {why}"))
     }
 
-    /// Returns the names of both files, for messages.
+    /// Returns the paths of both files, for messages.
     pub fn files(&self) -> String {
         format!("tls_cert {}, tls_key {}", self.certificate.display(), self.key_file.display())
     }
 }
 
-/// Returns whether a certificate that expires at `ends` must be renewed, if the server makes it
+/// Returns whether a certificate that expires at `ends` must be renewed, if the server made it
 /// itself.
 pub(super) fn near(ends: SystemTime) -> bool {
     ends < SystemTime::now() + MARGIN

@@ -1,5 +1,5 @@
-//! One TLS connection between a TCP stream and its bytes. It never blocks longer than the stream
-//! does, and each call reads from the stream only until it has something to return.
+//! The TLS layer between a TCP stream and the plain text of a connection. It never blocks longer
+//! than the stream does, and each call reads from the stream only until it has something to return.
 
 use std::io::{self, BufRead, Write};
 use std::net::TcpStream;
@@ -23,13 +23,14 @@ pub struct Layer {
     /// small, whatever the size of the records.
     inbox: Vec<u8>,
     taken: usize,
-    /// Whether there is plain text that has not been received yet.
+    /// Whether there is plain text that the caller has not read yet.
     pending: bool,
-    /// Whether the peer has closed TLS, and everything before that has been received.
+    /// Whether the peer has closed TLS, and the caller has read everything before that.
     ended: bool,
     /// Whether the handshake failed because the peer does not speak TLS.
     has_noise: bool,
-    /// The gate of a data connection, which is opened once it has resumed a session.
+    /// The gate for the tickets of a data connection. It is opened once the connection has resumed
+    /// a session.
     gate: Option<Gate>,
 }
 
@@ -107,13 +108,15 @@ impl Layer {
         })
     }
 
-    /// Continues the handshake as far as the stream allows. Returns `None` when it is done.
+    /// Continues the handshake as far as the stream allows. Returns `None` when the handshake is
+    /// done.
     ///
     /// The tickets of TLS 1.3 follow the handshake. On a control connection they are sent at once,
-    /// because clients that use `GnuTLS` (wget, lftp) wait only briefly for one, and without one they
-    /// cannot resume the session on data connections. On a data connection they are sent together
-    /// with the first bytes; for an upload this is at its end. A client that only sends would not
-    /// read them before, and if it closes with unread bytes, data that is still on its way is lost.
+    /// because clients that use `GnuTLS` (wget, lftp) wait only briefly for a ticket, and cannot
+    /// resume the session on data connections without one. On a data connection the tickets are
+    /// sent together with the first bytes; for an upload, that is at its end. A client that only
+    /// sends would not read them before, and if it closes with unread bytes, data that is still on
+    /// its way is lost.
     ///
     /// # Errors
     ///
@@ -173,15 +176,15 @@ impl Layer {
         Some(Peer { subject, fingerprint: pem::fingerprint(der) })
     }
 
-    /// Returns whether `data`, a data connection, may belong to the client of this control connection:
-    /// the client has presented the same certificate on both, if it has presented one here. A resumed
-    /// session has the certificate of its first handshake.
+    /// Returns whether the data connection `data` may belong to the client of this control
+    /// connection. If the client has presented a certificate here, `data` must have the same one. A
+    /// resumed session has the certificate of its first handshake.
     pub fn may_be_peer_of(&self, data: &Self) -> bool {
         let own = |layer: &Self| layer.connection.peer_certificates()?.first().cloned();
         own(self).is_none_or(|certificate| own(data) == Some(certificate))
     }
 
-    /// Appends to `out` what has arrived.
+    /// Appends the plain text that has arrived to `out`.
     ///
     /// # Errors
     ///
@@ -217,7 +220,8 @@ impl Layer {
     }
 
     /// Returns whether a read would return something even if nothing arrived on the stream: plain
-    /// text, records that are not decrypted yet, or the end. A poll of the stream cannot tell.
+    /// text, records that are not decrypted yet, or the end. A poll of the stream does not show
+    /// this.
     pub fn holds(&self) -> bool {
         self.pending || self.ended || self.taken < self.inbox.len()
     }

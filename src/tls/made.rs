@@ -22,8 +22,9 @@ use crate::rights::{self, Held, Ids};
 /// How long a new certificate is valid.
 const LIFETIME: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 
-/// How long to wait for another process that is making a certificate, and how often to try again.
+/// How long to wait for another process that is making a certificate.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two attempts to lock the directory.
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Number of attempts to read a pair of files that other processes may be replacing.
@@ -51,7 +52,7 @@ pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
 }
 
 /// Reads the pair that was made earlier. Returns `None` if it must be made again: a file is missing
-/// or damaged, the key is not the one of the certificate, or the certificate expires soon.
+/// or damaged, the key does not belong to the certificate, or the certificate expires soon.
 ///
 /// # Errors
 ///
@@ -80,8 +81,8 @@ pub(super) fn can_be_made(settings: &TlsSettings) -> Result<(), TlsError> {
     })
 }
 
-/// Makes a certificate and a key, unless another process has just done so. One process at a time does
-/// this, so that a certificate never lies beside the key of another one.
+/// Makes a certificate and a key, unless another process has just done so. Only one process at a
+/// time does this, so that the certificate and the key always belong together.
 fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), String> {
     let text = |why: std::io::Error| why.to_string();
     let owner = settings.owner.as_ref();
@@ -123,15 +124,17 @@ fn turn(place: &Held) -> Result<Option<File>, String> {
             Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(BREATH),
             Err(Errno::WOULDBLOCK) => {
                 let time = PATIENCE.as_secs();
-                return Err(format!("another process has held its lock for {time} s"));
+                return Err(format!(
+                    "another process has kept the directory locked for {time} s"
+                ));
             }
             Err(_) => return Ok(None),
         }
     }
 }
 
-/// Returns whether this is the name of a file that any version of the server was writing and had not
-/// yet renamed to a certificate or a key.
+/// Returns whether this is the name of a temporary file for a certificate or a key, as any version
+/// of the server writes it.
 fn is_draft(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.ends_with(b".new") && (name.starts_with(b"cert.") || name.starts_with(b"key."))

@@ -1,5 +1,5 @@
-//! TLS: the certificate and its renewal, the settings of a session, the layer between a TCP
-//! stream and its bytes, and the function that waits for connections. No other room uses `rustls`.
+//! TLS: the certificate and its renewal, the settings of a session, the layer between a TCP stream
+//! and its bytes, and the function that waits for connections. No other module uses `rustls`.
 //!
 //! Each control connection gets settings of its own, with its own key for session tickets, and a data
 //! connection issues tickets only if it has resumed a session itself. So a data connection that

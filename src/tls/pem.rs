@@ -9,7 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::error::TlsError;
 use crate::rights;
 
-/// Reads all certificates of a PEM file. `name` is the key of `ftpd.ini` that names the file.
+/// Reads all certificates of a PEM file. `name` is the key of `ftpd.ini` that sets the file, for
+/// messages.
 pub(super) fn certificates(
     name: &str,
     file: &Path,
@@ -26,17 +27,17 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| {
         // the word is in the first line of PKCS#8, and in a header of PKCS#1 and SEC1
         if bytes.windows(9).any(|word| word == b"ENCRYPTED") {
-            bad("has a passphrase; write it without one (openssl pkey)".to_owned())
+            bad("has a passphrase; remove it (openssl pkey)".to_owned())
         } else if matches!(why, pem::Error::NoItemsFound) {
-            bad("no private key in it".to_owned())
+            bad("contains no private key".to_owned())
         } else {
             bad(why.to_string())
         }
     })
 }
 
-/// Reads a file on the thread for lookups, because the sandbox keeps keys from the threads that
-/// serve clients.
+/// Reads a file on the thread for lookups, because the sandbox does not let the threads that serve
+/// clients read keys.
 pub(super) fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     let own = file.to_owned();
     let nobody = || Err(std::io::Error::other("the thread that reads files has ended"));

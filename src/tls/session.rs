@@ -9,8 +9,9 @@ use rustls::server::ServerSessionMemoryCache;
 use super::error::TlsError;
 use super::tickets::{Gate, Sealer};
 
-/// The TLS settings of one control connection and its data connections. The two differ in the number
-/// of tickets sent after a handshake of TLS 1.3, because many clients use each ticket only once.
+/// The TLS settings of one control connection and its data connections. Control and data
+/// connections differ in the number of tickets sent after a handshake of TLS 1.3, because many
+/// clients use each ticket only once.
 #[derive(Clone)]
 pub struct SessionTls {
     pub(super) control: Arc<ServerConfig>,
@@ -23,7 +24,7 @@ const CACHE: usize = 8;
 /// Number of tickets sent on a control connection. Clients keep at most eight.
 const MANY: usize = 8;
 
-/// Number of tickets sent on a data connection, one more than it used up.
+/// Number of tickets sent on a data connection, one more than the connection has used.
 const FEW: usize = 2;
 
 impl SessionTls {

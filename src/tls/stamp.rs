@@ -1,4 +1,4 @@
-//! Tells whether the files of a certificate have changed.
+//! Detects changes of the files of a certificate.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::config::TlsSettings;
 
-/// The facts about both files that change when one is replaced or written, or gets another mode or
-/// owner.
+/// The metadata of the certificate and key files that changes when a file is replaced or written,
+/// or gets another mode or owner.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Stamp([Option<FileStamp>; 2]);
 
@@ -16,7 +16,7 @@ struct FileStamp {
     id: (u64, u64),
     size: u64,
     modified: (i64, i64),
-    /// Time of the last change, which may be one of the mode or the owner alone.
+    /// Time of the last change of the content, the mode or the owner.
     changed: (i64, i64),
     mode: u32,
     owner: (u32, u32),

@@ -1,11 +1,11 @@
 //! Session tickets, and the rule that decides which data connections issue them.
 //!
-//! With `tls_resume = require`, a data connection that resumes a session is accepted as the client's
-//! own. A stranger who connects to a passive port does a full handshake and is refused. If the
-//! stranger were sent a ticket before that, the next data connection could use it and would be
-//! accepted. A ticket that can be decrypted proves nothing: tickets of TLS 1.2 are sent in clear
-//! text, and a ticket that comes with another cipher suite leads to a full handshake. So no ticket
-//! is sent before the handshake has resumed a session.
+//! With `tls_resume = require`, a data connection that resumes a session is accepted as the
+//! client's own. A stranger who connects to a passive port does a full handshake and is refused. If
+//! the server sent the stranger a ticket before that, the stranger's next data connection could use
+//! the ticket and would be accepted. That the server can decrypt a ticket proves nothing: tickets
+//! of TLS 1.2 are sent in clear text, and a ticket that comes with another cipher suite leads to a
+//! full handshake. So no ticket is sent before the handshake has resumed a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +16,9 @@ use rustls::server::{ProducesTickets, StoresServerSessions};
 
 use super::error::TlsError;
 
-/// Makes the tickets of one control connection and its data connections. The key lives as long as the
-/// control connection, so it need not change. The ticketer that comes with `rustls` changes its key
-/// by the clock of the system, and panics if that is before 1970.
+/// Makes the tickets of one control connection and its data connections. The key lives as long as
+/// the control connection, so it need not change. The ticketer that comes with `rustls` changes its
+/// key by the clock of the system, and panics if the clock is before 1970.
 #[derive(Debug)]
 pub(super) struct Sealer {
     key: LessSafeKey,
@@ -88,7 +88,8 @@ impl Gate {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Accepts the tickets that `inner` accepts, and issues new ones only while the gate is open.
+    /// Returns a ticketer that accepts the tickets that `inner` accepts, and issues new ones only
+    /// while the gate is open.
     pub(super) fn ticketer(
         &self,
         inner: &Arc<dyn ProducesTickets>,
@@ -96,7 +97,8 @@ impl Gate {
         Arc::new(Gated { gate: self.clone(), inner: Arc::clone(inner) })
     }
 
-    /// Finds the sessions that `inner` holds, and stores new ones only while the gate is open.
+    /// Returns a storage that finds the sessions that `inner` holds, and stores new ones only while
+    /// the gate is open.
     pub(super) fn storage(
         &self,
         inner: &Arc<dyn StoresServerSessions>,

@@ -1,6 +1,6 @@
-//! Waits for connections; no other code does.
+//! Waits for connections. No other code does so.
 //!
-//! The TLS layer may hold what it has read from the socket already: plain text, the end of the
+//! The TLS layer may already have read something from the socket: plain text, the end of the
 //! stream, or records that are not yet decrypted. A wait for the socket alone would then last until
 //! its deadline. So a connection is waited for only as an [`Awaited`], which knows about both.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Something to wait for: a file descriptor, and whether there is something to read already.
+/// Something to wait for: a file descriptor, and whether something has been read from it already.
 #[derive(Debug, Clone, Copy)]
 pub struct Awaited<'a> {
     fd: BorrowedFd<'a>,
@@ -19,12 +19,14 @@ pub struct Awaited<'a> {
 }
 
 impl<'a> Awaited<'a> {
-    /// Waits until a file descriptor that does not carry TLS can be read, such as a listener.
+    /// Makes an `Awaited` that is ready when a file descriptor without TLS, such as a listener, can
+    /// be read.
     pub fn readable(fd: &'a impl AsFd) -> Self {
         Self::new(fd.as_fd(), PollFlags::IN, false)
     }
 
-    /// Waits until a socket has been connected, or the connect has failed.
+    /// Makes an `Awaited` that is ready when a socket has been connected, or the connect has
+    /// failed.
     pub fn writable(fd: &'a impl AsFd) -> Self {
         Self::new(fd.as_fd(), PollFlags::OUT, false)
     }
@@ -34,8 +36,8 @@ impl<'a> Awaited<'a> {
     }
 }
 
-/// Waits until one of these is ready or `left` is over, and returns which of them are ready. A signal
-/// may end the wait early.
+/// Waits until one of `awaited` is ready or the time `left` has passed, and returns which of them
+/// are ready. A signal may end the wait early.
 #[expect(clippy::disallowed_methods, reason = "the one place that waits for connections")]
 pub fn wait<const N: usize>(
     awaited: [Option<Awaited<'_>>; N],

@@ -384,7 +384,7 @@ x = 1
         "11: [server] enable_anonymous: 'maybe' is neither on nor off",
         "12: [server] umask: '9' is not an octal mask between 000 and 777",
         "13: [server] allow_from: 'here' is not a list of addresses and prefixes such as 192.168.1.0/24, ::1",
-        "14: [server] log_level: 'loud' is none of error, warn, info, debug and trace",
+        "14: [server] log_level: 'loud' is not one of error, warn, info, debug, trace",
         "15: [server] home: belongs in [user:NAME]",
         "17: [user:bob] password: is empty; a user must have a password",
         "18: [user:bob] perm: 'elx' has the unknown permission letter 'x'",
@@ -457,7 +457,7 @@ fn an_unknown_section_is_refused() {
         let found = faults(format!("[{name}]\nhome = home\npassword = x\n{BOB}"));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("ftpd.ini:1:"), "{found:?}");
-        assert!(found[0].contains("is not a user name"), "{found:?}");
+        assert!(found[0].contains("is not a valid user name"), "{found:?}");
         assert!(!found[0].contains('\u{7}'), "{found:?}");
     }
 }
@@ -499,7 +499,7 @@ fn tls_that_is_asked_for_takes_a_certificate() {
     }
     assert_eq!(
         fault_of("tls_required = perhaps"),
-        "ftpd.ini:2: [server] tls_required: 'perhaps' is none of off, control, data, on"
+        "ftpd.ini:2: [server] tls_required: 'perhaps' is not one of off, control, data, on"
     );
     let found = faults(format!("{BOB}tls_required = on\n"));
     assert_eq!(found.len(), 1);
@@ -822,7 +822,8 @@ fn quotation_marks_of_another_language_belong_to_no_address() {
 
 #[test]
 fn a_file_in_which_nobody_can_log_in_is_refused() {
-    let nobody = "ftpd.ini: no '[user:NAME]' section, and enable_anonymous is off";
+    let nobody =
+        "ftpd.ini: no user can log in: no '[user:NAME]' section, and enable_anonymous is off";
     for ini in ["", "\n\n", "; nothing\n", "[server]\n", "\u{feff}", "[server]\nport = 1\n"] {
         assert_eq!(faults(ini), [nobody]);
     }
@@ -861,7 +862,7 @@ fn a_user_cannot_have_the_name_of_an_anonymous_one() {
         let found =
             faults(format!("[server]\nenable_anonymous = on\nanonymous_path = home\n{user}"));
         let wanted = format!(
-            "ftpd.ini:4: [user:{name}] '{name}' is an anonymous user already (enable_anonymous)"
+            "ftpd.ini:4: [user:{name}] '{name}' is already the name of an anonymous user (enable_anonymous)"
         );
         assert_eq!(found, [wanted]);
         assert_eq!(warnings(&user), "", "without enable_anonymous it is a name like others");
@@ -966,7 +967,7 @@ fn the_control_port_in_the_passive_range_is_warned_of() {
     let said = warnings(format!("[server]\npassive_ports = 2000-2200\n{BOB}"));
     assert_eq!(
         said,
-        "warning: ftpd.ini:2: [server] passive_ports: '2000-2200' holds the control port 2121, which is skipped\n"
+        "warning: ftpd.ini:2: [server] passive_ports: '2000-2200' contains the control port 2121, which is skipped\n"
     );
     for port in [2000, 2200] {
         let said =
@@ -981,7 +982,7 @@ fn the_control_port_in_the_passive_range_is_warned_of() {
     assert_eq!(
         found,
         [
-            "ftpd.ini:3: [server] passive_ports: '2000-2000' holds only the control port, which is skipped"
+            "ftpd.ini:3: [server] passive_ports: '2000-2000' contains only the control port, which is skipped"
         ]
     );
 }

@@ -401,7 +401,7 @@ fn in_json_each_line_is_an_object_with_all_that_the_text_says() {
         assert!(line["time"].as_str().unwrap().ends_with('Z'), "{line}");
         assert!(["info", "warn"].contains(&line["level"].as_str().unwrap()), "{line}");
     }
-    assert!(one("message")["text"].as_str().unwrap().contains("clear text in a file"));
+    assert!(one("message")["text"].as_str().unwrap().contains("is in clear text"));
     assert_eq!(one("connected")["peer"], "127.0.0.1");
     let failed = one("login_failed");
     assert_eq!((&failed["name"], &failed["why"]), (&"bob".into(), &"wrong password".into()));

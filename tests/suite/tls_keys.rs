@@ -204,7 +204,7 @@ fn keys_that_cannot_be_used_are_named_with_the_reason() {
     openssl(at, "ecparam -name secp521r1 -genkey -noout -out p521.key");
     openssl(at, &format!("{new} -key p521.key -out p521.pem"));
     let path = |file: &str| at.join(file).display().to_string();
-    let locked = "has a passphrase; write it without one (openssl pkey)";
+    let locked = "has a passphrase; remove it (openssl pkey)";
     for (cert, key, said) in [
         (
             "site.pem",
@@ -213,11 +213,15 @@ fn keys_that_cannot_be_used_are_named_with_the_reason() {
         ),
         ("site.pem", "locked8.key", format!("tls_key {}: {locked}", path("locked8.key"))),
         ("site.pem", "locked1.key", format!("tls_key {}: {locked}", path("locked1.key"))),
-        ("site.pem", "site.pem", format!("tls_key {}: no private key in it", path("site.pem"))),
+        (
+            "site.pem",
+            "site.pem",
+            format!("tls_key {}: contains no private key", path("site.pem")),
+        ),
         (
             "site.key",
             "site.key",
-            format!("tls_cert {}: no certificate in it", path("site.key")),
+            format!("tls_cert {}: contains no certificate", path("site.key")),
         ),
         (
             "p521.pem",
@@ -259,7 +263,8 @@ fn dates_and_modes_are_warned_of_by_check_and_at_the_start() {
 
     fs::set_permissions(at.join("site.key"), PermissionsExt::from_mode(0o644)).unwrap();
     let (code, _, err) = run(&["check"], &at);
-    let readable = format!("tls_key {}: others can read it; chmod 600 it", of("site.key"));
+    let readable =
+        format!("tls_key {}: others can read it; run chmod 600 on it", of("site.key"));
     assert_eq!((code, err), (0, format!("warning: ftpd.ini: [server] {readable}\n")));
 
     of_years(&at, 2080, 2090);
@@ -317,7 +322,7 @@ fn files_and_keys_that_do_not_go_together_are_faults() {
         (
             "tls_cert = empty\ntls_key = site.key",
             BOB.to_owned(),
-            format!(": [server] tls_cert {empty}: no certificate in it"),
+            format!(": [server] tls_cert {empty}: contains no certificate"),
         ),
         (
             "tls_cert = auto\ntls_key = site.key",
@@ -327,7 +332,7 @@ fn files_and_keys_that_do_not_go_together_are_faults() {
         (
             "tls_cert = auto\ntls_client_ca = empty",
             BOB.to_owned(),
-            format!(": [server] tls_client_ca {empty}: no certificate in it"),
+            format!(": [server] tls_client_ca {empty}: contains no certificate"),
         ),
         (
             "tls_cert = auto\ntls_dir = empty/tls",

@@ -94,7 +94,8 @@ fn readable(path: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
-/// Reads `syslog` or `syslog:SOCKET`; `None` if the text is the name of a file.
+/// Reads `syslog` or `syslog:SOCKET`. Returns `None` for any other text, which is the name of a
+/// file.
 fn syslog(text: &str, folder: &Path) -> Option<LogTo> {
     match text.split_once(':').unwrap_or((text, "")) {
         (word, "") if word.eq_ignore_ascii_case("syslog") => Some(LogTo::Syslog(None)),

@@ -57,8 +57,9 @@ fn ports(text: &str) -> Result<PortRange, String> {
     Ok(range)
 }
 
-/// Reads where to listen; an empty text or 0 is nowhere. A port alone is one of the loopback address,
-/// so that the port is open to others only if an address says so.
+/// Reads a port, or an address and a port. Returns `None` for an empty text or 0. A port without an
+/// address is opened on the loopback address, so that other hosts can reach it only if the
+/// administrator names another address.
 fn listen(text: &str) -> Result<Option<Listen>, String> {
     let refused = || "is neither a port nor of the form address:port".to_owned();
     if text.is_empty() || text == "0" {
@@ -74,7 +75,7 @@ fn listen(text: &str) -> Result<Option<Listen>, String> {
     Ok(Some(Listen { host: host.ok_or_else(refused)?, port }))
 }
 
-/// Reads an IPv4 address or a host name; an empty text is `None`.
+/// Reads an IPv4 address or a host name. Returns `None` for an empty text.
 fn host(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         Ok(None)
@@ -85,7 +86,8 @@ fn host(text: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Reads an IPv4 address that clients can connect to, or a host name; an empty text is `None`.
+/// Reads an IPv4 address that clients can connect to, or a host name. Returns `None` for an empty
+/// text.
 pub(in crate::config) fn reachable_host(text: &str) -> Result<Option<String>, String> {
     let host = host(text)?;
     match text.parse::<Ipv4Addr>() {
@@ -96,7 +98,7 @@ pub(in crate::config) fn reachable_host(text: &str) -> Result<Option<String>, St
     }
 }
 
-/// Returns whether an address can be that of a host.
+/// Returns whether clients can connect to this address.
 fn is_reachable(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
     // excludes "this network", multicast, and reserved addresses with the broadcast address
@@ -135,7 +137,7 @@ fn listening(text: &str) -> Result<(), String> {
 }
 
 /// Returns whether a text ends in a number but is not an address. No host name ends in a number
-/// (RFC 3696 §2), so it is a mistyped IPv4 address.
+/// (RFC 3696 §2), so the text is taken for a mistyped IPv4 address.
 fn is_broken_address(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());

@@ -12,12 +12,12 @@ use crate::config::day::Day;
 pub(in crate::config) const PORT: ValueKind<u16> =
     numbers(0..=65_535, |number| u16::try_from(number).unwrap_or(u16::MAX));
 
-/// Makes a kind that is a number of things.
+/// Makes a kind of whole numbers within `bounds`.
 pub(in crate::config) const fn count(bounds: RangeInclusive<u64>) -> ValueKind<usize> {
     numbers(bounds, size)
 }
 
-/// Makes a kind that is a maximum number of things; 0 is no limit.
+/// Makes a kind of limits within `bounds`; 0 and an empty text mean no limit.
 pub(in crate::config) const fn limit(bounds: RangeInclusive<u64>) -> ValueKind<Option<usize>> {
     limits(bounds, |number| (number > 0).then(|| size(number)))
 }
@@ -48,7 +48,7 @@ fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
     unit.unwrap_or((text, 1))
 }
 
-/// Reads a speed; 0 or an empty text is no limit.
+/// Reads a speed. Returns `None`, which is no limit, for 0 or an empty text.
 fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
     let lower = text.to_ascii_lowercase();
@@ -62,7 +62,7 @@ fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     Ok(NonZeroU64::new(bytes))
 }
 
-/// Reads a duration; 0 or an empty text is `None`.
+/// Reads a duration. Returns `None` for 0 or an empty text.
 pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
     let refused = || "is not a duration such as 300, 90s, 5m, 1h or 1d".to_owned();
     let lower = text.to_ascii_lowercase();
@@ -76,10 +76,11 @@ pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
-/// Maximum duration in seconds: a year. Deadlines are sums, and this keeps them far from an overflow.
+/// Maximum duration in seconds: a year. Deadlines are computed by addition, and this limit keeps
+/// them far from an overflow.
 const LONGEST: u64 = 365 * 24 * 3600;
 
-/// Reads a day of the calendar; an empty text is `None`.
+/// Reads a day of the calendar. Returns `None` for an empty text.
 fn day(text: &str) -> Result<Option<Day>, String> {
     let day = (!text.is_empty()).then(|| Day::parse(text));
     day.map(|day| day.ok_or_else(|| "is not a day such as 2026-12-31".to_owned())).transpose()

@@ -1,5 +1,5 @@
-//! Readers that several kinds share. An error is what is wrong with the text, in words that follow
-//! it in quotes: "is not a whole number".
+//! Readers that several kinds share. An error says what is wrong with the text, worded to follow
+//! the quoted text: `'TEXT' is not a whole number`.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ pub(super) fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Str
     }
 }
 
-/// Reads a number that is made of digits alone: `parse` would accept a sign.
+/// Reads a number that consists only of digits. `str::parse` alone would accept a sign.
 pub(super) fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
@@ -26,7 +26,7 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Returns the usual spelling of a switch, or `None` if the text is not a switch.
+/// Returns `on` or `off` for any spelling of a switch, or `None` if the text is not a switch.
 pub(super) fn switch_word(text: &str) -> Option<&'static str> {
     Some(if switch(text).ok()? { "on" } else { "off" })
 }

@@ -1,4 +1,4 @@
-//! The type of a kind of value: how its values are described, and how they are read.
+//! The type [`ValueKind`], from which all kinds of value are made.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ pub(in crate::config) struct ValueKind<V: 'static>(Form<V>);
 enum Form<V: 'static> {
     /// A whole number within bounds. `optional`: 0 and an empty text mean no limit.
     Number { bounds: RangeInclusive<u64>, optional: bool, make: fn(u64) -> V },
-    /// One of some words, each with the value that it means.
+    /// One of several words, each with its value.
     Word(&'static [(&'static str, V)]),
-    /// A text with a form of its own.
+    /// Any other text, with a description of its form and the function that reads it.
     Text { form: &'static str, read: fn(&Given<'_>) -> Result<V, Refused> },
 }
 
 /// The text of a value, with what is needed to read it.
 pub(in crate::config) struct Given<'a> {
-    /// The text of the file, trimmed.
+    /// The value as written in the file, trimmed.
     pub(in crate::config) text: &'a str,
     /// The directory that relative paths start from.
     pub(in crate::config) folder: &'a Path,
@@ -38,11 +38,12 @@ impl Given<'_> {
 
 /// Why a text was not accepted.
 pub(super) enum Refused {
-    /// What is wrong with the text, in words that follow it in quotes: "is not a whole number".
+    /// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a whole
+    /// number`.
     Text(String),
-    /// What is wrong with one part of the text.
+    /// One part of the text, and what is wrong with this part.
     Part(String, String),
-    /// What is wrong with a text that must not be shown.
+    /// What is wrong with the text, which must not be shown.
     Secret(&'static str),
 }
 
@@ -65,7 +66,7 @@ pub(super) const fn limits<V>(bounds: RangeInclusive<u64>, make: fn(u64) -> V) -
     ValueKind(Form::Number { bounds, optional: true, make })
 }
 
-/// Makes a kind that is one of some words.
+/// Makes a kind whose values are written as one of several words.
 pub(super) const fn words<V>(words: &'static [(&'static str, V)]) -> ValueKind<V> {
     ValueKind(Form::Word(words))
 }
@@ -79,7 +80,7 @@ pub(super) const fn texts<V>(
 }
 
 impl<V: Clone> ValueKind<V> {
-    /// Returns what a value looks like, for the manual.
+    /// Returns a description of the valid values, for the manual.
     pub(in crate::config) fn describe(&self) -> String {
         match &self.0 {
             Form::Number { bounds, optional, .. } => {
@@ -119,5 +120,5 @@ fn word<V: Clone>(text: &str, words: &[(&'static str, V)]) -> Result<V, String> 
     let found = find(text).or_else(|| find(switch_word(text)?));
     found
         .map(|(_, value)| value.clone())
-        .ok_or_else(|| format!("is none of {}", names(words).join(", ")))
+        .ok_or_else(|| format!("is not one of {}", names(words).join(", ")))
 }

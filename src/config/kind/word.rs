@@ -1,4 +1,4 @@
-//! Kinds of value that are one of some words.
+//! Kinds of value that are written as one of several words.
 
 use log::LevelFilter;
 
@@ -14,7 +14,7 @@ pub(in crate::config) const SWITCH: ValueKind<bool> =
 
 /// The least severe level that is logged.
 pub(in crate::config) const LEVEL: ValueKind<LevelFilter> = texts("log level", |given| {
-    let why = |_| "is none of error, warn, info, debug and trace".to_owned();
+    let why = |_| "is not one of error, warn, info, debug, trace".to_owned();
     Ok(given.text.parse().map_err(why)?)
 });
 

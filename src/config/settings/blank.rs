@@ -1,7 +1,7 @@
 //! The macro that defines a struct of settings together with its blank values.
 
-/// Defines a struct with a constructor `blank`. Each field is written as `name: Type = blank value`, so
-/// that a key needs nothing but a row of the key table and a field.
+/// Defines a struct with a constructor `blank`. Each field is written as `name: Type = blank
+/// value`, so that a new key needs only a row of the key table and a field.
 macro_rules! settings {
     (
         $(#[$about:meta])*

@@ -19,7 +19,7 @@ settings! {
         pub listen: Listening = Listening::blank(),
         /// Limits on the number of clients, and their greeting.
         pub clients: Clients = Clients::blank(),
-        /// Time and attempts for a login.
+        /// Limits on the time and the attempts of a login.
         pub login: LoginRules = LoginRules::blank(),
         /// Settings of passive data connections.
         pub passive: Passive = Passive::blank(),
@@ -31,7 +31,7 @@ settings! {
         pub log: LogRules = LogRules::blank(),
         /// How hook programs are run.
         pub hooks: HookRules = HookRules::blank(),
-        /// What the server keeps on the disk for itself.
+        /// Settings of part files, the state directory and `users_file`.
         pub storage: Storage = Storage::blank(),
         /// Where administrators and monitoring connect.
         pub admin: Admin = Admin::blank(),
@@ -39,7 +39,7 @@ settings! {
         pub anonymous: Anonymous = Anonymous::blank(),
         /// The keys of `[server]` about TLS.
         pub tls: TlsKeys = TlsKeys::blank(),
-        /// The process: its user, its sandbox and its end.
+        /// The process: its user, its sandbox and how it stops.
         pub process: Process = Process::blank(),
     }
 }
@@ -51,7 +51,7 @@ settings! {
         pub ip: Vec<String> = Vec::new(),
         /// The control port; 0 lets the system choose one.
         pub port: u16 = 0,
-        /// The port on which a connection begins with a TLS handshake; 0: no such port.
+        /// The port on which a connection begins with a TLS handshake; 0: none.
         pub implicit_port: u16 = 0,
     }
 }
@@ -87,7 +87,7 @@ settings! {
         pub ports: PortRange = PortRange { first: 1, last: u16::MAX },
         /// Address or host name sent in PASV replies instead of the server's own address.
         pub masquerade_address: Option<String> = None,
-        /// Clients that are sent the server's own address nevertheless.
+        /// Clients that are sent the server's own address even if `masquerade_address` is set.
         pub masquerade_except: Vec<Peers> = Vec::new(),
     }
 }
@@ -99,8 +99,7 @@ settings! {
         pub active_port: u16 = 0,
         /// Whether data connections may go to and come from hosts other than the client.
         pub allow_fxp: bool = false,
-        /// Time for a data connection to open, and for each step of progress on it; `None`: no
-        /// limit.
+        /// Maximum time for a data connection to open, and to make no progress; `None`: no limit.
         pub timeout: Option<Duration> = None,
     }
 }
@@ -128,7 +127,7 @@ settings! {
         pub level: LevelFilter = LevelFilter::Info,
         /// Where the log is written to.
         pub to: LogTo = LogTo::Stderr,
-        /// The format of its lines.
+        /// The format of the lines of the log.
         pub form: LogForm = LogForm::Text,
         /// The file that the transfer log is appended to, if there is one.
         pub transfers: Option<PathBuf> = None,
@@ -146,12 +145,12 @@ settings! {
 }
 
 settings! {
-    /// What the server keeps on the disk for itself.
+    /// Settings of part files, the state directory and `users_file`.
     pub struct Storage {
-        /// How long the part file of a failed upload is kept for its client to resume; `None`: it
-        /// is removed at once.
+        /// How long the part file of a failed upload is kept so that the client can resume it;
+        /// `None`: it is removed at once.
         pub keep_parts: Option<Duration> = None,
-        /// Directory for what the server must know after a crash.
+        /// Directory in which the server records its part files and the last logins.
         pub state_dir: Option<PathBuf> = None,
         /// File or directory with more sections of users.
         pub users_file: Option<PathBuf> = None,
@@ -163,7 +162,7 @@ settings! {
     pub struct Admin {
         /// Unix socket for the commands of administrators.
         pub socket: Option<PathBuf> = None,
-        /// Where HTTP serves the metrics and the status page.
+        /// Address on which the server answers HTTP with the metrics and the status page.
         pub metrics: Option<Listen> = None,
     }
 }
@@ -173,9 +172,9 @@ settings! {
     pub struct Anonymous {
         /// Whether anonymous users may log in.
         pub enabled: bool = false,
-        /// Their home directory.
+        /// Home directory of anonymous users.
         pub path: Option<PathBuf> = None,
-        /// Their permissions.
+        /// Permissions of anonymous users.
         pub perm: PermSet = PermSet::default(),
     }
 }
@@ -201,17 +200,17 @@ settings! {
 }
 
 settings! {
-    /// The process: its user, its sandbox and its end.
+    /// The process: its user, its sandbox and how it stops.
     pub struct Process {
         /// User and group that a server started as root switches to.
         pub user: Option<Ids> = None,
-        /// Name or number of that user, as written in the file.
+        /// Name or number of the user to switch to, as written in the file.
         pub(in crate::config) user_name: Option<String> = None,
-        /// Group to use instead of that user's primary group.
+        /// Group to switch to instead of the primary group of the user.
         pub(in crate::config) group: Option<u32> = None,
         /// Whether the kernel confines the process to the directories it needs.
         pub sandbox: Confine = Confine::Require,
-        /// How long running transfers may go on after the server was told to stop.
+        /// How long running transfers may continue after the server was told to stop.
         pub shutdown_grace: Duration = Duration::ZERO,
     }
 }

@@ -1,4 +1,5 @@
-//! The settings of a user: those of the user's section, and those of `[server]` for every user.
+//! The settings of a user: those that only the user's section sets, and those that `[server]` sets
+//! for every user.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -23,7 +24,7 @@ settings! {
         pub password: Option<Password> = None,
         /// What the user may do.
         pub perm: PermSet = PermSet::default(),
-        /// The system user as which the sessions of this user open and make files.
+        /// The system user under which this user's sessions open and create files.
         pub run_as: Option<Arc<Ids>> = None,
         /// Directory that is the root of what the user sees.
         pub home: PathBuf = PathBuf::new(),
@@ -33,28 +34,28 @@ settings! {
         pub enabled: bool = true,
         /// The last day on which the user may log in.
         pub expires: Option<Day> = None,
-        /// The rules of `[server]`, with those that the section of the user overrides.
+        /// The rules of `[server]`, with the values that the section of the user overrides.
         pub rules: Rules = Rules::blank(),
     }
 }
 
 impl User {
-    /// Whether the user may log in today.
+    /// Returns whether the user may log in today.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.expires.is_some_and(Day::is_over)
     }
 }
 
 settings! {
-    /// Settings that `[server]` makes for every user, and that the section of a user may override.
+    /// Settings that `[server]` sets for every user, and that the section of a user may override.
     pub struct Rules {
-        /// How much a user may use, and from where.
+        /// Limits on speed, sessions and idle time, and the addresses a user may log in from.
         pub limits: Limits = Limits::blank(),
         /// Which files are served, and the modes of new ones.
         pub files: FileRules = FileRules::blank(),
         /// How uploads are written.
         pub uploads: UploadRules = UploadRules::blank(),
-        /// Texts that a user is shown.
+        /// Texts that are sent to a user.
         pub messages: Messages = Messages::blank(),
         /// Programs to start after events.
         pub hooks: Programs = Programs::default(),
@@ -64,11 +65,13 @@ settings! {
 }
 
 settings! {
-    /// How much a user may use, and from where.
+    /// Limits on speed, sessions and idle time, and the addresses a user may log in from.
     pub struct Limits {
-        /// Bytes per second of one transfer from client to server; `None`: no limit.
+        /// Maximum speed of one transfer from client to server, in bytes per second; `None`: no
+        /// limit.
         pub max_upload: Option<NonZeroU64> = None,
-        /// Bytes per second of one transfer from server to client; `None`: no limit.
+        /// Maximum speed of one transfer from server to client, in bytes per second; `None`: no
+        /// limit.
         pub max_download: Option<NonZeroU64> = None,
         /// Maximum number of sessions of one user at once; `None`: no limit.
         pub max_per_user: Option<usize> = None,
@@ -80,7 +83,7 @@ settings! {
 }
 
 impl Limits {
-    /// Whether a login from `address` is allowed.
+    /// Returns whether a login from `address` is allowed.
     pub fn allows(&self, address: IpAddr) -> bool {
         self.allow_from.is_empty() || self.allow_from.iter().any(|net| net.contains(&address))
     }
@@ -114,7 +117,7 @@ settings! {
 }
 
 settings! {
-    /// Texts that a user is shown.
+    /// Texts that are sent to a user.
     pub struct Messages {
         /// Text of the reply to a successful login (reply 230).
         pub login: String = String::new(),
