@@ -1,14 +1,11 @@
-//! The table of subcommands. A subcommand is a row here, and its file.
+//! The table of subcommands. A subcommand is a row here, its file, and the `mod` line of the file in
+//! `cli/mod.rs`.
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use super::arguments::Arguments;
 use super::outcome::Stop;
-use super::{
-    adduser, ban, bans, cert, check, help, import, kick, passwd, reload, serve, share, stats,
-    stop, top, unban, users, who, why,
-};
 
 /// A subcommand of `ftpd`.
 pub struct Subcommand {
@@ -37,45 +34,45 @@ const fn subcommand(
 /// line, `serve` is run.
 #[rustfmt::skip]
 pub static SUBCOMMANDS: &[Subcommand] = &[
-    subcommand("serve", "", serve::run, "serve until Ctrl-C",
+    subcommand("serve", "", super::serve::run, "serve until Ctrl-C",
         "The server stays in the foreground, writes its log to standard error or to a file, and serves until a signal stops it. serve is the default subcommand."),
-    subcommand("share", "[DIR] [--write] [--tls] [--user NAME] [--anonymous] [--ip ADDRESS] [--port N]", share::run, "serve a folder now, without a settings file",
+    subcommand("share", "[DIR] [--write] [--tls] [--user NAME] [--anonymous] [--ip ADDRESS] [--port N]", super::share::run, "serve a folder now, without a settings file",
         "Serves DIR, or the working directory, to one user (guest, unless --user names another) with a random password. The password and the URLs by which other machines reach this one are printed. --anonymous: serve everybody, without a password. Clients may only read; --write lets them change everything. --tls: require TLS, with a certificate that is made for this run. The port is 2121, or any free port if that one is taken. On a terminal each running transfer has a progress bar. Ctrl-C stops the server."),
-    subcommand("check", "[--late-homes]", check::run, "check the settings and report their faults",
+    subcommand("check", "[--late-homes]", super::check::run, "check the settings and report their faults",
         "Every fault is reported with its file and line; nothing is started. --late-homes: a home that does not exist is a warning and not a fault, as it is when the server starts or reloads its settings."),
-    subcommand("cert", "", cert::run, "show the certificate of the server",
+    subcommand("cert", "", super::cert::run, "show the certificate of the server",
         "Prints its files, the day on which it expires, and its SHA-256 fingerprint, to compare with the one that a client shows to its user. With tls_cert = auto the certificate is made if it does not exist yet. If root makes it, it belongs to the server's user, as with adduser."),
-    subcommand("passwd", "[USER] [--write]", passwd::run, "hash a password for the settings",
+    subcommand("passwd", "[USER] [--write]", super::passwd::run, "hash a password for the settings",
         "The password is read twice from the terminal, which does not show it. If standard input is not a terminal, one line is read from there. The hash is printed, for the key password. With --write it replaces the password in the section of USER, in whichever file the section is; nothing else in the file changes, and nothing is written if the result would have a fault. A running server uses the new password after a reload."),
-    subcommand("adduser", "NAME --home DIR [--perm LETTERS] [--create-home]", adduser::add, "add a user to the settings",
+    subcommand("adduser", "NAME --home DIR [--perm LETTERS] [--create-home]", super::adduser::add, "add a user to the settings",
         "Adds a section at the end of the settings or of users_file, or as a file of its own if users_file is a directory. The password is read as passwd reads it, and stored as a hash. Without --perm, the user may only list and read files. The home must exist; --create-home makes it. If root makes the home, it belongs to the server's user: the user in [server], or else the User= of the unit that starts the server, or else, if neither is known, the owner of the directory above. If the unit does not let the server use the home, the line that allows it is printed. Nothing is written if the result would have a fault."),
-    subcommand("deluser", "NAME", adduser::remove, "remove a user from the settings",
+    subcommand("deluser", "NAME", super::adduser::remove, "remove a user from the settings",
         "Removes the section of the user, from its first line to its last key, in whichever file the section is. All other lines stay, and so do the home and the files in it. A running server ends the sessions of the user when it is reloaded."),
-    subcommand("users", "[--json]", users::run, "list the users of the settings",
+    subcommand("users", "[--json]", super::users::run, "list the users of the settings",
         "Prints the permission letters, the last login, the limits and the home of each user. The server saves the times of the last logins in state_dir once a minute and when it stops; the running server is asked who is logged in now. --json prints one list, for programs."),
-    subcommand("import", "FILE...", import::run, "convert users and settings of other FTP servers",
+    subcommand("import", "FILE...", super::import::run, "convert users and settings of other FTP servers",
         "FILE is a vsftpd.conf, a pureftpd.passwd of Pure-FTPd, an AuthUserFile of ProFTPD, or the settings.py or user.py (user, password, permission letters, home) of pyftpdlib's tutorial; the last two may be given together. The format is recognized by the lines of the file. The settings are printed, and allow nothing that the other server refuses. What ftpd has no equivalent for becomes a comment. If that is a restriction, the whole section that would be too permissive becomes a comment, and the line is reported. Lines that cannot be read, and users whose password ftpd cannot check, are reported as well. If anything is reported, the exit status is 1."),
-    subcommand("who", "[--json]", who::run, "list the sessions of the running server",
+    subcommand("who", "[--json]", super::who::run, "list the sessions of the running server",
         "Prints the number, user, address and age of each session, and what it is doing: the running transfer, its progress and its speed. A star after the address means TLS. --json prints the answer of the server, for programs."),
-    subcommand("top", "[--once] [--json]", top::run, "show the sessions of the running server, updated each second",
+    subcommand("top", "[--once] [--json]", super::top::run, "show the sessions of the running server, updated each second",
         "Shows the totals, a line for each session, and a progress bar for each transfer; sessions with a transfer come first. On a terminal the arrow keys, j and k, Page Up and Page Down scroll; q and Ctrl-C quit. Rates are averages since the last update. --once prints one update and exits; --json prints lines of JSON."),
-    subcommand("stats", "[--json]", stats::run, "show the counters of the running server",
+    subcommand("stats", "[--json]", super::stats::run, "show the counters of the running server",
         "Shows what the server has counted since its start: sessions, logins and refusals by reason, transfers by direction and result, bytes, passive ports, bans. --json prints all counters, for programs; monitoring systems use metrics_listen."),
-    subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", why::run, "explain whether a user may do something",
+    subcommand("why", "USER PATH [read|write|list|delete|rename|append|enter|mkdir]", super::why::run, "explain whether a user may do something",
         "PATH is the path that the client sees, from the root of the home. Without an action, the first five are checked. Each is answered in one line with the real path: yes, or no and the reason, such as a missing permission letter, a link, or the permissions of the file system. The log gives the same reasons when a command is refused. The running server answers, with its own rights and sandbox, and with the settings that it has loaded. If no server is running, ftpd checks by itself: if root asks, with the rights of the user's run_as, of the user in [server], or of the User= of the unit that starts the server; otherwise, or if none of these is set, with the rights of the user who asks. Exit status 1: at least one action is refused."),
-    subcommand("kick", "NUMBER|USER|ADDRESS", kick::run, "end sessions of the running server",
+    subcommand("kick", "NUMBER|USER|ADDRESS", super::kick::run, "end sessions of the running server",
         "Ends the session with this number, all sessions of this user (user:NAME, if the name looks like a number or an address), or all sessions from this address. Clients receive reply 421. Running uploads are cut off, and their files are not put in place."),
-    subcommand("bans", "[--json]", bans::run, "list the addresses that are banned",
+    subcommand("bans", "[--json]", super::bans::run, "list the addresses that are banned",
         "Prints for each address how much longer it is banned, after how many failures, the last failure, and how many connections from there were closed since. An IPv6 address stands for its /64."),
-    subcommand("ban", "ADDRESS [TIME]", ban::run, "ban an address",
+    subcommand("ban", "ADDRESS [TIME]", super::ban::run, "ban an address",
         "The ban lasts for TIME (90s, 5m, 1h, 1d; 0: until it is lifted); without TIME, for ban_time. All sessions from the address end. An IPv6 address stands for its /64. An address in ban_exempt cannot be banned. Bans end when the server stops."),
-    subcommand("unban", "ADDRESS|all", unban::run, "lift one ban, or all bans",
+    subcommand("unban", "ADDRESS|all", super::unban::run, "lift one ban, or all bans",
         "The server also forgets the failures that it has counted for the address so far."),
-    subcommand("reload", "", reload::run, "make the running server read its settings again",
+    subcommand("reload", "", super::reload::run, "make the running server read its settings again",
         "Users, passwords, limits, the banner, certificates and logs take effect for new logins at once, and speed limits for all transfers. Sessions of users that were removed end. Changed keys that need a restart are listed. If the settings have a fault, it is printed and nothing changes. SIGHUP does the same, and reports to the log."),
-    subcommand("stop", "[--now]", stop::run, "stop the running server",
+    subcommand("stop", "[--now]", super::stop::run, "stop the running server",
         "Works like SIGTERM: running transfers may continue for shutdown_grace. --now: they end at once."),
-    subcommand("help", "[SUBCOMMAND]", help::run, "explain a subcommand, or list all of them",
+    subcommand("help", "[SUBCOMMAND]", super::help::run, "explain a subcommand, or list all of them",
         "Prints the same text as SUBCOMMAND --help."),
 ];
 

@@ -77,7 +77,7 @@ impl Durations {
 }
 
 /// All counters of the server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     /// When counting began.
     pub since: Since,
@@ -99,23 +99,6 @@ pub struct Counters {
     pub outcomes: [Tally<Outcome>; 3],
     /// Durations of finished transfers, by what they moved.
     pub durations: [Durations; 3],
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
-            since: Since::now(),
-            sessions: AtomicU64::default(),
-            tls: AtomicU64::default(),
-            away: Tally::default(),
-            logins: Tally::default(),
-            refused: Tally::default(),
-            offences: Tally::default(),
-            bytes: Tally::default(),
-            outcomes: Default::default(),
-            durations: Default::default(),
-        }
-    }
 }
 
 impl Counters {

@@ -3,11 +3,17 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment in the past.
+/// A moment in the past. The default is the present moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Since {
     date: SystemTime,
     began: Instant,
+}
+
+impl Default for Since {
+    fn default() -> Self {
+        Self::now()
+    }
 }
 
 impl Since {
