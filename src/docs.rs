@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::cli::SUBCOMMANDS;
 use crate::config::{KEYS, Key, Scope};
 use crate::control::command::{VERBS, Verb};
+use crate::server::stats::METRICS;
 
 /// A sample settings file: the keys that it sets or shows, and the start of its section of a user.
 struct Sample {
@@ -133,6 +134,15 @@ pub fn subcommands_roff() -> String {
         let _ = writeln!(text, ".TP\n.BI \"ftpd {name}\" \" {usage}\"");
         let help = capital(subcommand.help) + ".";
         let _ = writeln!(text, "{}\n{}", filled(&help), filled(subcommand.about));
+    }
+    text
+}
+
+/// Returns the metrics as text for `ftpd.ini(5)`.
+pub fn metrics_roff() -> String {
+    let mut text = String::new();
+    for metric in METRICS {
+        let _ = writeln!(text, ".TP\n.B {}\n{}", roff(metric.name), filled(metric.help));
     }
     text
 }

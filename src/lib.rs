@@ -66,8 +66,8 @@
 //! 2. An arm of `carry_out` in `control/dispatch.rs`.
 //! 3. The handler, in a file of `control/verbs`. It returns a `Reply` or an error, which
 //!    `control/refusal.rs` turns into a reply.
-//! 4. An example line in `example` of `tests/suite/table.rs`, and the permission letter, if there
-//!    is one, in the test below it that lists the letters.
+//! 4. Unless it takes no argument, an example line in `example` of `tests/suite/table.rs`; and the
+//!    permission letter, if there is one, in the test below it that lists the letters.
 //!
 //! HELP, FEAT, the checks of login and permission, the manual, and the tests that go through the
 //! table follow. Write a test of what the command does: `tests/suite/main.rs` says where.
@@ -81,6 +81,8 @@
 //!    administrator. `fixed` instead of `key` marks a key that is read only at the start.
 //!    `InServer`, `InUser` and `AlsoPerUser` say in which sections the key may be set.
 //! 3. The name of the key in KEYS BY SUBJECT of ftpd.ini(5). A test checks that none is missing.
+//! 4. A good value in `every_key_takes_a_good_value_where_it_may_stand` of
+//!    `tests/suite/config.rs`.
 //!
 //! A new kind of value is one constant in `config/kind` that describes and reads it. Values that
 //! can only be wrong together, such as the ends of a range, are one value of one key.
@@ -88,15 +90,17 @@
 //! ## A metric
 //!
 //! A row of the table in `server/stats/rows.rs`, with its name, its help and a function that reads
-//! it, and, if nothing counts it yet, a counter in `control/counters.rs`. The metrics port, the
-//! admin protocol and `ftpd stats --json` follow. The text of `ftpd stats` is written in
-//! `cli/stats.rs`.
+//! it, and, if nothing counts it yet, a field of `Counters` in `control/counters.rs`, which is added
+//! to where the thing happens, for example with `session.shared.counters`. The metrics port, the
+//! admin protocol, `ftpd stats --json` and the manual follow. The text of `ftpd stats` is written
+//! in `cli/stats.rs`.
 //!
 //! ## A log event
 //!
 //! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which returns
-//! level, name, JSON members and text. Both formats of the log are made from that. Describe the
-//! event and its members under LOG in ftpd.ini(5); a test checks the names.
+//! level, name, JSON members and text. Both formats of the log are made from that. A session logs
+//! it with `session.log(&Event::...)`. Add an example of it to the unit test in `log/json.rs`, and
+//! describe the event and its members under LOG in ftpd.ini(5), whose names a test checks.
 //!
 //! ## An admin request
 //!

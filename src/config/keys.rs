@@ -1,6 +1,6 @@
 //! The key table, with everything that the server knows about each key of `ftpd.ini`.
 //!
-//! Reading, defaults, the sample settings and the manual all use `KEYS`; nothing else in the tree
+//! Reading, defaults, the sample settings and the manual all use `KEYS`; nothing else in `src`
 //! lists the names of the keys.
 
 use super::error::Fault;

@@ -145,19 +145,14 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("max_upload", "300K/s"),
         ("max_download", "10 M"),
         ("max_login_attempts", "100"),
-        ("ban_after", "0"),
-        ("ban_window", "1h"),
-        ("ban_time", "1d"),
-        ("ban_exempt", "local, 192.0.2.0/24"),
-        ("metrics_listen", "9121"),
-        ("password_workers", "1"),
-        ("users_file", "home"),
-        ("umask", "0027"),
         ("ban_after", "5"),
         ("ban_window", "1h"),
         ("ban_time", "1d"),
         ("ban_exempt", "local, 192.0.2.0/24"),
         ("metrics_listen", "127.0.0.1:9121"),
+        ("password_workers", "1"),
+        ("users_file", "home"),
+        ("umask", "0027"),
         ("enable_anonymous", "TRUE"),
         ("anonymous_path", "home"),
         ("anonymous_perm", "elrw"),
@@ -207,17 +202,16 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("perm", "elradfmwMT"),
         ("home", "home"),
     ];
-    let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
     let all = |wanted: Scope| {
         let here =
             |key: &&ftpd::config::Key| key.scope() == wanted || key.scope() == Scope::Both;
         let line = |key: &ftpd::config::Key| {
             let value = values.iter().find(|(name, _)| *name == key.name);
-            format!("{} = {}\n", key.name, value.unwrap_or_else(|| panic!("{}", key.name)).1)
+            let value = value.unwrap_or_else(|| panic!("{} has no value above", key.name)).1;
+            format!("{} = {value}\n", key.name)
         };
         KEYS.iter().filter(here).map(line).collect::<String>()
     };
-    assert!(KEYS.iter().all(|key| names.contains(&key.name)));
     let ini = format!("[server]\n{}[user:bob]\n{}", all(Scope::Server), all(Scope::User));
     assert_eq!(warnings(ini), "");
 }

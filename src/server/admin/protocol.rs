@@ -5,7 +5,8 @@
 //! as well: `{"ok":true, ...}` with the members of the answer, or `{"ok":false,"error":"..."}`.
 //! A server that is about to stop adds `"stopping":true`.
 //!
-//! A new order is a row of `orders!`, a struct with its members, and how it is carried out.
+//! A new order is a row of `orders!`, a struct with the members of the request, one with those of
+//! the answer, and the code in `carry_out.rs` that makes one of the other.
 
 use std::net::IpAddr;
 

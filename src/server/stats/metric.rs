@@ -8,9 +8,11 @@ use super::moment::Moment;
 
 /// One thing that is measured: its name, its explanation, and how it is read.
 pub struct Metric {
-    pub(super) name: &'static str,
+    /// Its name for Prometheus.
+    pub name: &'static str,
     pub(super) form: Form,
-    pub(super) help: &'static str,
+    /// What it counts or measures, in a sentence.
+    pub help: &'static str,
     pub(super) read: fn(&Moment<'_>) -> Vec<Sample>,
 }
 

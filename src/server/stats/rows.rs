@@ -1,5 +1,8 @@
 //! The table of metrics, which `metrics_listen` and `ftpd stats` show. Each row is a metric:
 //! its name, its description, and how its value is read.
+//!
+//! A description is a sentence that begins with Number, Maximum, Duration, Start or Version,
+//! because it is also read alone.
 
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
@@ -21,7 +24,7 @@ macro_rules! metrics {
         )*
 
         /// All metrics, in the order in which they are shown.
-        pub(super) static METRICS: &[&Metric] = &[$(&$row,)*];
+        pub static METRICS: &[&Metric] = &[$(&$row,)*];
     };
 }
 
