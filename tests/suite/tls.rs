@@ -940,8 +940,13 @@ mod attacks {
         let server =
             setup().server(&format!("login_timeout = 1\ntls_implicit_port = {port}")).start();
         let explicit = server.address().port();
+        // a thread that has admitted a client has opened its spare files
+        let mut client = Client::silent(([127, 0, 0, 1], port).into());
+        client.raw(&noise(5000));
+        drain(&mut client.stream().try_clone().unwrap());
+        server.wait_for_log("handshake failed");
         let first = Client::connect(&server);
-        let (mut sessions, files) = (0, server.open_files());
+        let (mut sessions, files) = (1, server.open_files());
         drop(first);
         for implicit in [false, true] {
             for how in ["stalls", "drips", "garbage"] {
