@@ -194,8 +194,8 @@ fn is_mount(path: &Path) -> bool {
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// Copies the access control list. In a file that has one, the group bits of the mode are its
-/// mask; in a file without one, they would grant these rights to the group.
+/// Copies the access control list. The group bits of the mode are the mask of the list; without
+/// the list, they would be rights of the group.
 fn keep_acl(from: &File, to: &File) -> io::Result<()> {
     const ACL: &str = "system.posix_acl_access";
     let mut list = vec![0_u8; 64 << 10];

@@ -1,4 +1,4 @@
-//! The table of subcommands. A subcommand is a row here, its file, and the `mod` line of the file in
+//! The table of subcommands. A new subcommand needs a row here, a file, and a `mod` line in
 //! `cli/mod.rs`.
 
 use std::ffi::OsStr;

@@ -36,8 +36,8 @@ impl Session {
         }
     }
 
-    /// Reports those refused commands of a session without a login that were no offences.
-    /// Called when the session ends.
+    /// Reports the number of refused commands of a session without a login, as far as they
+    /// count but were not offences by themselves. Called when the session ends.
     pub(super) fn report_refused(&self) {
         let counted = self.refused.min(FREE - 1).saturating_sub(FEW);
         if counted > 0 {

@@ -69,8 +69,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// After this long without traffic the system checks that the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
-/// How long only a command is waited for before the passive port is looked at too. Most
-/// clients connect to the port and send the command within this time.
+/// How long a wait for a command leaves the passive port alone. Most clients connect to the
+/// port and then send the command within this time.
 const PROMPT: Duration = Duration::from_millis(10);
 
 /// Size of one read; commands are short.
@@ -270,8 +270,8 @@ impl Connection {
         self.framer.waiting().any(|line| says(line, |it| matches!(it, Command::Quit)))
     }
 
-    /// Removes the next line from the queue if it is a certain command. Returns whether it
-    /// was.
+    /// Removes the next line from the queue if it is a command for which `wanted` is true.
+    /// Returns whether it was.
     pub(super) fn take_next(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
         let is_next = self.framer.waiting().next().is_some_and(|line| says(line, wanted));
         if is_next {
@@ -280,7 +280,7 @@ impl Connection {
         is_next
     }
 
-    /// Returns whether a certain command has arrived since the last look.
+    /// Returns whether a command for which `wanted` is true has arrived since the last search.
     pub(super) fn look_for(&mut self, wanted: impl Fn(&Command) -> bool) -> bool {
         self.framer.look_for(|line| says(line, &wanted))
     }
@@ -436,7 +436,7 @@ pub(super) fn send_at_once(stream: &TcpStream, reply: &Reply) {
     let _ = send(stream, &reply.wire(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-/// Returns whether a line is a certain command.
+/// Returns whether a line is a command for which `wanted` is true.
 fn says(line: &Line, wanted: impl Fn(&Command) -> bool) -> bool {
     let Line::Text(text) = line else { return false };
     parse(text).asks().is_ok_and(|(_, command)| wanted(command))

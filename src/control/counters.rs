@@ -9,7 +9,7 @@ use super::offence::Offence;
 use super::since::Since;
 use crate::data::DataError;
 
-/// A counter for each kind of something.
+/// One counter for each variant of an enum.
 #[derive(Debug)]
 pub struct Tally<K>(Vec<AtomicU64>, std::marker::PhantomData<K>);
 

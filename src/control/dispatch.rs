@@ -67,8 +67,8 @@ impl Session {
         }
     }
 
-    /// Carries out a parsed line. If the user may not use the command and the line has another
-    /// meaning that is allowed, that one is tried.
+    /// Carries out a parsed line. If the user may not use the command, tries another meaning of
+    /// the line, if it has one that the user may use.
     fn attempt(&mut self, request: &Request<'_>) -> Result<Answer, Refusal> {
         let earlier_rename = &mut self.state.parameters.rename_from;
         let rename_from = earlier_rename.take_if(|_| request.renames());
@@ -175,9 +175,9 @@ impl Session {
         Ok(Answer::GoOn(reply))
     }
 
-    /// Checks login and permission, as the row of the command demands. Handlers do not; only
-    /// the handler of MDTM does, because it learns from the files which of two commands is
-    /// meant.
+    /// Checks login and permission, as the row of the command demands. Handlers need not check
+    /// them; only the handler of MDTM does, because it learns from the files which of two
+    /// commands is meant.
     fn permit(&self, verb: &Verb) -> Result<(), Refusal> {
         match (&self.state.login, verb.perm) {
             (Login::Out | Login::Named(_), _) if verb.before_login => Ok(()),

@@ -46,7 +46,8 @@ pub enum Refusal {
     ProtectionUnknown,
     /// Protection cannot be turned off.
     ProtectionStays,
-    /// Bytes in clear text followed AUTH, perhaps to be taken for protected ones.
+    /// Bytes in clear text followed AUTH. An attacker may have added them, to be taken for
+    /// protected ones.
     Injected,
     /// The command does not fit the state of the session. The text for the client says why.
     Sequence(&'static str),

@@ -21,7 +21,7 @@ pub const ACTIONS: [(&str, Perm); 8] = [
     ("mkdir", Perm::MakeDir),
 ];
 
-/// Number of actions, from the first one of the table on, that are answered if none is named.
+/// Number of actions, from the start of the table, that are checked if none is named.
 const USUAL: usize = 5;
 
 /// The answer for one action.

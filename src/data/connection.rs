@@ -66,10 +66,10 @@ impl DataConnection {
         self.channel.has_tls()
     }
 
-    /// Carries on the handshake of a client that starts it before its command has come, as far
-    /// as possible without waiting. Bytes that are not a handshake are left unread, because
-    /// the command may use the connection in clear text. The transfer gets an error of the
-    /// handshake.
+    /// Continues the handshake of a client that begins it before its command has come, as far
+    /// as possible without waiting. Bytes that are not a handshake are left unread, because the
+    /// command may use the connection in clear text. An error is kept, and
+    /// [`DataConnection::secure`] returns it.
     pub(super) fn shake_early(&mut self, tls: &SessionTls) {
         if self.channel.has_tls() || self.channel.begins_with_tls() == Some(true) {
             // `secure` returns this error again

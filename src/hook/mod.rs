@@ -8,8 +8,8 @@
 //!
 //! The program of a user with `run_as` must run as that user, since it opens files by names
 //! that the user can change. So the server starts itself (see [`LAUNCH`]), becomes that user
-//! for good, and is then replaced by the program. A thread of the server that became the user
-//! instead could be signalled by the user's other programs.
+//! for good, and is then replaced by the program. If a thread of the server became the user
+//! instead, the user's other programs could send signals to it.
 
 mod happening;
 mod launch;

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use super::event::{Event, Who};
 use super::text::Story;
 
-/// Maximum number of events that are kept of users, and as many of clients that have not logged
-/// in. The two are kept apart so that strangers cannot push out the events of users.
+/// Maximum number of kept events of users, and also of kept events of clients that have not
+/// logged in. They are counted separately, so that strangers cannot push out the events of
+/// users.
 const MOST: usize = 25;
 
 /// Maximum length of a kept text, in characters.

@@ -1,10 +1,10 @@
 //! Lookups by the C library, on a thread apart from those that serve clients.
 //!
 //! The C library looks up names of users and hosts in files of `/etc`, which may be replaced
-//! while the server runs, and loads modules for it when it needs them. A sandbox that allows a
-//! file does not allow a new file that replaces it, so a thread that does lookups must be
-//! allowed to read all of `/etc`. The threads that serve clients are not: they hand their
-//! lookups to a thread with a sandbox of its own, which may only read.
+//! while the server runs, and may load modules for these lookups. A sandbox that allows a file
+//! does not allow a new file that replaces it, so a thread that does lookups must be allowed to
+//! read all of `/etc`. The threads that serve clients are not: they hand their lookups to a
+//! thread with a sandbox of its own, which may only read.
 
 use std::io::{Error, Result};
 use std::sync::OnceLock;

@@ -12,8 +12,8 @@ pub struct SettingsSource {
     pub start_log: Box<StartLog>,
     /// The settings file.
     pub file: Option<PathBuf>,
-    /// The directory above a temporary directory that is removed when the server ends. The
-    /// sandbox must allow the removal.
+    /// The parent of a temporary directory that is removed when the server ends. The sandbox
+    /// must allow the removal.
     pub tidies: Option<PathBuf>,
 }
 

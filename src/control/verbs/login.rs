@@ -67,8 +67,8 @@ pub(crate) fn password(
     Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
-/// Takes the current settings into use, because an old connection must not log in by outdated
-/// ones, and checks whether a login under this name needs TLS first.
+/// Switches the session to the current settings, so that an old connection does not log in by
+/// outdated ones. Then checks whether a login under this name needs TLS first.
 fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
     session.settings = session.shared.settings();
     security::may_name(session, name)
@@ -110,7 +110,7 @@ fn hook_owner(session: &Session, account: &Account) -> Owner {
     }
 }
 
-/// Waits until the program of `on_login` can take the event.
+/// Waits until the queue of hook programs has room for the event of `on_login`.
 #[inline(never)]
 fn await_program(
     session: &mut Session,

@@ -103,8 +103,8 @@ pub(crate) fn store(
     upload(session, verb, &path, Store::At(at.offset))
 }
 
-/// APPE: appends to a file. A client that has sent SIZE before takes the size in the reply for
-/// the end of the file, so the upload is told that size.
+/// APPE: appends to a file. A client that has sent SIZE before expects to append at the size in
+/// the reply, so that size is passed to the upload.
 pub(crate) fn append(
     session: &mut Session,
     verb: &Verb,
@@ -191,7 +191,7 @@ fn receive(
 }
 
 /// Returns the place in a file of this size at which a restart in ASCII type begins. The file
-/// must be read up to there, so an offset is refused if SIZE would not count as far.
+/// must be read up to there, so offsets beyond [`text::MOST_COUNTED`] are refused.
 fn located(
     session: &mut Session,
     verb: &Verb,

@@ -5,8 +5,8 @@
 //! as well: `{"ok":true, ...}` with the members of the answer, or `{"ok":false,"error":"..."}`.
 //! A server that is about to stop adds `"stopping":true`.
 //!
-//! A new order is a row of `orders!`, a struct with the members of the request, one with those of
-//! the answer, and the code in `carry_out.rs` that makes one of the other.
+//! A new order needs a row of `orders!`, a struct with the members of the request, one with
+//! those of the answer, and the code in `carry_out.rs` that carries it out.
 
 use std::net::IpAddr;
 

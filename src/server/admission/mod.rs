@@ -93,8 +93,8 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), origin })
     }
 
-    /// Returns whether a client of this origin must not cut a pause short: because a pause of
-    /// the origin itself has been cut short, or too many pauses of others have.
+    /// Returns whether a client of this origin must not cut a pause short, because a pause of
+    /// this origin, or too many pauses in all, have been cut short already.
     pub(super) fn owes(&self, origin: Origin, now: Instant) -> bool {
         let mut counts = self.counts();
         counts.forgive(now);
@@ -144,7 +144,7 @@ impl Counts {
 
 impl Ticket {
     /// Passes the place of a client without a login on to a client of the origin `to`. If the
-    /// former was in a pause, `rests` is when that would have ended.
+    /// first client was in a pause, `rests` is when that pause would have ended.
     pub(super) fn pass_on(
         mut self,
         to: Origin,

@@ -103,8 +103,8 @@ fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(Pa
     paths
 }
 
-/// Allows paths, and logs them as what `who` may read. Paths that do not exist on this system
-/// are skipped.
+/// Allows paths, and logs that the sandbox lets `who` read them. Paths that do not exist on
+/// this system are skipped.
 fn allow(
     mut sandbox: Sandbox,
     paths: impl IntoIterator<Item = (PathBuf, Reach)>,

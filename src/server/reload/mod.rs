@@ -13,7 +13,7 @@ use crate::config::Confine;
 use crate::rights;
 use turn::{Held, Running};
 
-/// Added to a fault that the sandbox may have caused.
+/// Text that is appended to a fault that the sandbox may have caused.
 const OUTSIDE: &str = "files outside of the directories that the settings named at the start are \
                        hidden by the sandbox; restart the server to use them";
 

@@ -22,7 +22,7 @@ pub struct Listing {
     path: VirtualPath,
     names: Names,
     id: FileId,
-    /// The user's own parts of files that have not been listed yet.
+    /// The user's own parts whose files have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
     /// The name of the entry that is being examined.
     name: Vec<u8>,
@@ -109,8 +109,9 @@ impl Listing {
     }
 }
 
-/// Returns the user's own parts in a directory. Includes all parts whose names lack the name of
-/// the file: whether they are the user's own shows when a file with their mark is listed.
+/// Returns the user's own parts in a directory, and all parts whose names lack the name of the
+/// file. Whether one of the latter is the user's own is known only when a file with its mark is
+/// listed.
 fn own_parts(uploads: &Uploads, dir: FileId) -> HashMap<Mark, Vec<u8>> {
     let mut own = HashMap::new();
     if !uploads.rules.atomic {

@@ -48,7 +48,7 @@ pub(in crate::vfs) struct DeadPart {
     pub(in crate::vfs) since: SystemTime,
     /// The version of the file that the part began as a copy of, if any.
     pub(in crate::vfs) base: Option<Version>,
-    /// Whether the user has been shown the part since the upload failed.
+    /// Whether the part has been shown to the user since the upload failed.
     pub(in crate::vfs) shown: bool,
 }
 
@@ -205,9 +205,8 @@ impl Known {
         Some(dead)
     }
 
-    /// Records that the user of a dead part has been shown it, and that the part counts for
-    /// this share. The share of a part that an earlier server has left is not known before
-    /// that.
+    /// Records that a dead part has been shown to its user, and that it counts for this share.
+    /// The share of a part from an earlier server is unknown until then.
     pub(super) fn show(&mut self, key: PartKey, share: Share) {
         let Some(dead) = self.dead.get_mut(&key) else { return };
         dead.shown = true;

@@ -40,8 +40,8 @@ impl Mark {
 pub(in crate::vfs) enum Tag {
     /// No upload writes to the part: its upload has failed, and may be resumed.
     Dead,
-    /// The number of the server, and that of the upload, which writes to the part as long as
-    /// the server runs. Uploads whose parts are never resumed have odd numbers.
+    /// An upload writes to the part while its server runs: the number of the server, and the
+    /// number of the upload, which is odd if the part is never resumed.
     Active(u32, u64),
 }
 
@@ -66,8 +66,8 @@ impl PartName {
         Self { tag, ..self.clone() }
     }
 
-    /// Whether the part is never resumed. It begins with a copy of a file that was to be
-    /// appended to, and must not mix the data of two appends.
+    /// Whether the part is never resumed. Such a part begins as a copy of the file for an
+    /// append, and must not mix the data of two appends.
     pub(in crate::vfs) fn is_lone(&self) -> bool {
         matches!(self.tag, Tag::Active(_, upload) if upload & 1 == 1)
     }

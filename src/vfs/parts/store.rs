@@ -155,7 +155,7 @@ impl Parts {
         self.change(|known| known.unbury(key, upload))
     }
 
-    /// Records that the user of a dead part has been shown it.
+    /// Records that a dead part has been shown to its user.
     pub(in crate::vfs) fn show(&self, key: PartKey, share: Share) {
         self.known().show(key, share);
     }

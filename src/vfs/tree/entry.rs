@@ -49,8 +49,8 @@ pub struct Entry {
     pub nanos: u32,
     /// Device and inode. Two names of one file have equal ids.
     pub id: FileId,
-    /// If size and time are those of the part of an unfinished upload, the number of that
-    /// upload.
+    /// The number of the unfinished upload whose part has given the entry its size and time;
+    /// `None` if they are those of the file itself.
     pub part: Option<u64>,
     /// For a link to something inside the root: the text of the link, and its target.
     pub target: Option<(Vec<u8>, Box<Entry>)>,

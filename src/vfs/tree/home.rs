@@ -27,8 +27,8 @@ use crate::vfs::error::FsError;
 pub struct Home {
     pub(super) path: PathBuf,
     pub(super) root: OwnedFd,
-    /// Whether the home's file system counts links of directories. A count of 0 then shows that
-    /// a directory was removed, which an open handle does not notice.
+    /// Whether the home's file system counts the links of a directory. If so, a count of 0
+    /// shows that a directory was removed after it was opened.
     pub(super) counts_links: bool,
 }
 

@@ -19,11 +19,11 @@ use crate::vfs::tree::place::{Place, lstat, open};
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: PartName,
-    /// The part as its upload knows it, if one is writing to it.
+    /// The part in the list of active parts, if an upload is writing to it.
     pub(super) active: Option<Arc<ActivePart>>,
     /// The number of its upload.
     pub(super) upload: u64,
-    /// Whether its upload has failed and the user has been shown it.
+    /// Whether its upload has failed and the part has been shown to the user since.
     pub(super) shown: bool,
     pub(super) base: Option<Version>,
     pub(super) stat: Stat,

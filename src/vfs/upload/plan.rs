@@ -41,7 +41,7 @@ pub(super) struct PartFacts {
     pub(super) size: u64,
     /// The number of its upload.
     pub(super) upload: u64,
-    /// Whether its upload has failed and the user has been shown it.
+    /// Whether its upload has failed and the part has been shown to the user since.
     pub(super) shown: bool,
 }
 
@@ -152,8 +152,8 @@ pub(super) struct Copying {
     pub(super) size: u64,
     /// Whether the bytes may be copied one by one where the file cannot be cloned.
     pub(super) may_copy: bool,
-    /// Whether the part is never resumed. The part of an append is not, since it must not mix
-    /// the data of two appends.
+    /// Whether the part is never resumed. This is so for an append, because the data of two
+    /// appends must not be mixed.
     pub(super) lone: bool,
 }
 
