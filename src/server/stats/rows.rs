@@ -75,7 +75,7 @@ metrics! {
         "Number of transfers and listings that have ended, by kind and result.",
         transfers;
     TRANSFER_BYTES: Counter "ftpd_transfer_bytes_total",
-        "Number of bytes over data connections by kind, those of running transfers included.",
+        "Number of bytes sent and received over data connections, by kind, including running transfers.",
         |now| by("kind", &now.counters.bytes);
     TRANSFER_SECONDS: Histogram "ftpd_transfer_seconds",
         "Duration of transfers and listings that have ended, in seconds, by kind.",
