@@ -4,6 +4,7 @@
 use super::draft::{ANONYMOUS_SECTION, Candidate, Draft};
 use super::error::{Fault, Location};
 use super::field::Target;
+use super::home;
 use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
@@ -99,10 +100,14 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
 /// to any other, because its fault is reported elsewhere.
 fn agree(draft: &Draft, name: &str, one: &str, other: &str) -> bool {
     let read = |text: &str| {
-        let mut user = User { rules: draft.rules.clone(), ..User::blank() };
+        // disabled, because a missing directory has a fault of its own
+        let mut user = User { rules: draft.rules.clone(), enabled: false, ..User::blank() };
         let key = KEYS.iter().find(|key| key.name == name)?;
         let given = Given { text, folder: &draft.folder, user: None };
         key.set(&given, &mut Target::User(&mut user)).ok()?;
+        if name == "home" && (text.is_empty() || home::check(text, &user).is_err()) {
+            return None;
+        }
         Some((user.enabled, user.perm, user.home))
     };
     match (read(one), read(other)) {

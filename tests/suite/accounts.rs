@@ -372,6 +372,8 @@ fn old_and_new_keys_of_anonymous_users_must_not_contradict_each_other() {
     good("enable_anonymous = on", "home = home\nenabled = yes");
     good("anonymous_path = home", "perm = elw");
     good("anonymous_path = home\nanonymous_perm = le", "home = ./home\nperm = el");
+    // an empty value is the default, and sets nothing
+    good("anonymous_path =", "home = home");
     let fault = |server: &str, section: &str| {
         let dir = folder(format!("[server]\n{server}\n[anonymous]\n{section}\n"));
         let (code, found) = check(dir.path());
@@ -386,6 +388,9 @@ fn old_and_new_keys_of_anonymous_users_must_not_contradict_each_other() {
         fault("enable_anonymous = off", "home = home\nenabled = on"),
         "ftpd.ini:5: [anonymous] enabled: 'on' contradicts enable_anonymous of [server] on line 2"
     );
+    // each line has one fault
+    let found = fault("anonymous_path = ftpd.ini", "home = nowhere");
+    assert!(found.contains("home: 'nowhere'") && !found.contains("contradicts"), "{found}");
     let found = fault("anonymous_path = /", "home = home");
     assert!(found.contains("home: 'home' contradicts anonymous_path"), "{found}");
     assert!(fault("", "perm = el").ends_with("[anonymous] home: is missing"));
