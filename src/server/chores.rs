@@ -36,18 +36,23 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
 /// since then. A failure is logged once.
 fn look_after_admin_socket(hub: &Arc<Hub>, told: &mut bool) {
     let Some(path) = hub.started.server.admin.socket.as_deref() else { return };
-    let mut admin = hub.admin();
-    // a server that stops removes the socket under this lock
-    if admin.as_ref().is_some_and(AdminSocket::is_in_place) || hub.shared.stop.is_soon() {
+    if hub.admin().as_ref().is_some_and(AdminSocket::is_in_place) {
         return;
     }
-    // no owner is given, because the process already runs as its final user
+    // without the lock, because a server that stops takes it, and the other server at this path
+    // may be slow to answer; no owner is given, because the process already runs as its final user
     let made = admin::socket::listen(path, None).and_then(|socket| {
         admin::start(&socket, hub).inspect_err(|_| socket.leave())?;
         Ok(socket)
     });
     let path = path.display();
+    let mut admin = hub.admin();
     match made {
+        // a server that stops has removed its socket, or does so as soon as it has the lock
+        Ok(socket) if hub.shared.stop.is_soon() => {
+            socket.close();
+            socket.leave();
+        }
         Ok(socket) => {
             log::info!("admin socket: {path}");
             if let Some(old) = admin.replace(socket) {

@@ -54,7 +54,7 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
     let place = held.path();
     // a server that was killed leaves its socket behind
     if fs::symlink_metadata(&place).is_ok_and(|meta| meta.file_type().is_socket()) {
-        match UnixStream::connect(&place) {
+        match connect(&place) {
             Ok(other) if is_stopping(&other) => held.remove()?,
             Ok(_) => return Err(io::Error::other("another server uses it")),
             Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => held.remove()?,
@@ -73,6 +73,17 @@ fn make(path: &Path, user: Option<&Ids>) -> io::Result<AdminSocket> {
     }
     let (id, path) = (id(&place)?, path.to_owned());
     Ok(AdminSocket { listener, path, id })
+}
+
+/// Connects to another server's socket. Fails at once, instead of waiting, if the other server is
+/// too busy to accept more connections.
+#[expect(clippy::disallowed_methods, reason = "no data connection, and it never waits")]
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(UnixStream::from(socket))
 }
 
 fn id(path: &Path) -> io::Result<(u64, u64)> {
