@@ -101,11 +101,15 @@ struct Totals {
     down: u64,
 }
 
+/// The commands that upload. A server older than 0.2.0 sends the command alone.
+const UPLOADS: [&str; 3] = ["APPE", "STOR", "STOU"];
+
 impl Totals {
     fn add(&mut self, transfer: &TransferView, rate: u64) {
         self.transfers += 1;
         let sum = match transfer.way {
             Some(Traffic::Upload) => &mut self.up,
+            None if UPLOADS.contains(&transfer.doing.as_str()) => &mut self.up,
             Some(Traffic::Download | Traffic::Listing) | None => &mut self.down,
         };
         *sum = sum.saturating_add(rate);

@@ -52,7 +52,7 @@ fn stay_root(config: &Config) -> Result<(), String> {
     let programs = users.clone().any(|user| user.run_as.is_none() && user.rules.hooks.any());
     let kept = rights::shed(keep(config), programs)
         .map_err(|why| format!("cannot give up capabilities: {why}"))?;
-    let programs = if programs { "; hook programs keep all of them" } else { "" };
+    let programs = if programs { "; hook programs keep all that root has" } else { "" };
     log::info!("capabilities: {}{programs}", kept.join(", "));
     Ok(())
 }

@@ -513,6 +513,44 @@ mod socket {
     }
 
     #[test]
+    fn only_an_object_with_valid_members_is_carried_out() {
+        let mut server = Server::start();
+        for (line, says) in [
+            (r#"["stop"]"#, "no such command"),
+            (r#"["stop", true]"#, "no such command"),
+            (r#"["unban", "all"]"#, "no such command"),
+            ("{}", "no such command"),
+            ("null", "no such command"),
+            ("stop", "must be one line of JSON"),
+            (r#"{"command": "kick"}"#, "cannot read kick: missing field `whom`"),
+            (r#"{"command": "kick", "whom": 5}"#, "cannot read kick: invalid type"),
+            (
+                r#"{"command": "ban", "address": "203.0.113.9", "seconds": null}"#,
+                "cannot read ban",
+            ),
+            (
+                r#"{"command": "ban", "address": "203.0.113.9", "seconds": -1}"#,
+                "cannot read ban",
+            ),
+            (r#"{"command": "why", "user": "bob", "path": [47]}"#, "cannot read why"),
+        ] {
+            let answer = ask(&server, &format!("{line}\n"));
+            assert!(
+                answer.starts_with("{\"error\":") && answer.contains(says),
+                "{line}: {answer}"
+            );
+        }
+        assert!(ask(&server, "{\"command\":\"bans\"}\n").contains("\"bans\":[]"));
+        // a member given twice has its last value, and one of another type is as if not given
+        let twice = r#"{"command": "kick", "whom": "anna", "whom": "bob"}"#;
+        assert!(ask(&server, &format!("{twice}\n")).contains("\"ended\":0"));
+        let why = r#"{"command": "why", "user": [98, 111, 98], "path": [47], "action": 5}"#;
+        assert!(ask(&server, &format!("{why}\n")).contains("\"answers\":["));
+        assert!(ask(&server, "{\"command\":\"stop\",\"now\":null}\n").contains("\"ok\":true"));
+        assert!(server.wait_for_exit().success());
+    }
+
+    #[test]
     fn one_connection_may_ask_many_times() {
         let server = Server::start();
         let mut stream = UnixStream::connect(socket(&server)).unwrap();
@@ -693,6 +731,28 @@ mod state {
         eventually("the threads of the others have ended", || accepting() == 1);
         assert_eq!(ftpd(&server, &["stop"]).0, 0);
         eventually("it goes with the server", || !socket(&server).exists());
+    }
+
+    #[test]
+    fn another_server_that_answers_nobody_at_the_admin_socket_does_not_delay_a_stop() {
+        let mut server = Server::setup().server("sandbox = off").start();
+        fs::remove_file(socket(&server)).unwrap();
+        let address = socket2::SockAddr::unix(socket(&server)).unwrap();
+        let unix = || {
+            let kind = socket2::Type::STREAM.nonblocking();
+            socket2::Socket::new(socket2::Domain::UNIX, kind, None).unwrap()
+        };
+        let other = unix();
+        other.bind(&address).unwrap();
+        other.listen(0).unwrap();
+        let mut waiting = vec![unix()];
+        while waiting.last().unwrap().connect(&address).is_ok() {
+            waiting.push(unix());
+        }
+        server.wait_for_log("cannot be made again");
+        server.signal("TERM");
+        assert!(server.wait_for_exit().success());
+        assert!(socket(&server).exists(), "it belongs to the other one");
     }
 
     #[test]

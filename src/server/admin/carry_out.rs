@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::protocol::{
     AdminOrder, Ban, BanList, Banned, Bans, Ended, Kick, Lifted, Reload, Reloaded, Request,
     Sessions, Statistics, Stats, Stop, Stopping, Unban, VerdictView, Verdicts, Who, Why, done,
-    refused,
+    refused, request,
 };
 use super::view;
 use crate::control::{self, Live};
@@ -31,9 +31,9 @@ trait CarryOut: AdminOrder {
 /// Returns the answer to one line. If the line asks the server to stop, also returns the order
 /// to stop, which the caller must give after it has written the answer.
 pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
-    let request = match serde_json::from_slice(line) {
+    let request = match request(line) {
         Ok(request) => request,
-        Err(why) => return (refused(&format!("a request is one line of JSON: {why}")), None),
+        Err(why) => return (refused(&why), None),
     };
     let answer = match request {
         Request::Who(order) => answer_to(order, hub),

@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::Traffic;
@@ -86,6 +86,7 @@ pub struct Why {
     /// The path, as a client would send it.
     pub path: Vec<u8>,
     /// What the user wants to do; `None`: the usual actions.
+    #[serde(default, deserialize_with = "lenient::text")]
     pub action: Option<String>,
 }
 
@@ -99,7 +100,7 @@ pub struct Ban {
     /// An address, or an IPv6 prefix of 64 bits.
     pub address: String,
     /// How long the ban lasts; 0: until it is lifted by hand; `None`: for `ban_time`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub seconds: Option<u64>,
 }
 
@@ -118,8 +119,28 @@ pub struct Reload {}
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stop {
     /// Whether running transfers end at once instead of after `shutdown_grace`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::switch")]
     pub now: bool,
+}
+
+/// Reads a member that may be missing, but has a value if it is there: a ban for `null` seconds
+/// would last for `ban_time`.
+fn given<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    u64::deserialize(deserializer).map(Some)
+}
+
+/// Reads members of which any other value means that they are not there.
+mod lenient {
+    use serde::{Deserialize, Deserializer};
+    use serde_json::Value;
+
+    pub(super) fn text<'d, D: Deserializer<'d>>(from: D) -> Result<Option<String>, D::Error> {
+        Value::deserialize(from).map(|value| value.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn switch<'d, D: Deserializer<'d>>(from: D) -> Result<bool, D::Error> {
+        Value::deserialize(from).map(|value| value.as_bool().unwrap_or_default())
+    }
 }
 
 /// The answer to [`Who`].
@@ -283,6 +304,21 @@ pub(in crate::server) fn done(answer: &impl Serialize) -> Value {
 /// The answer of a server that has not carried the order out.
 pub(in crate::server) fn refused(why: &str) -> Value {
     json!({ "ok": false, "error": why })
+}
+
+/// Reads a request, which is one line.
+///
+/// # Errors
+///
+/// What is wrong with it, for the client.
+pub(in crate::server) fn request(line: &[u8]) -> Result<Request, String> {
+    // read as a value first, because serde would also take a list for a request
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|_| "a request must be one line of JSON".to_owned())?;
+    let Some(command) = value.get("command").and_then(Value::as_str).map(str::to_owned) else {
+        return Ok(Request::Unknown);
+    };
+    serde_json::from_value(value).map_err(|why| format!("cannot read {command}: {why}"))
 }
 
 /// Reads the answer to an order.
