@@ -74,8 +74,8 @@
 //!
 //! ## A key of the settings
 //!
-//! 1. A field in the struct of its subject in `config/settings`, with the strictest value, which it
-//!    has until the key is read.
+//! 1. A field in the struct of its subject in `config/settings`. Its initial value, until the
+//!    key is read, is the strictest one.
 //! 2. A row of [`config::KEYS`] in `config/keys.rs`: name, default, kind of value, the field that
 //!    it sets, and a line of help. The default is a text that is parsed like that of the
 //!    administrator. `fixed` instead of `key` marks a key that is read only at the start.
@@ -89,18 +89,19 @@
 //!
 //! ## A metric
 //!
-//! A row of the table in `server/stats/rows.rs`, with its name, its help and a function that reads
-//! it, and, if nothing counts it yet, a field of `Counters` in `control/counters.rs`, which is added
-//! to where the thing happens, for example with `session.shared.counters`. The metrics port, the
-//! admin protocol, `ftpd stats --json` and the manual follow. The text of `ftpd stats` is written
-//! in `cli/stats.rs`.
+//! A row of the table in `server/stats/rows.rs`, with its name, its help and a function that
+//! reads it. If nothing counts it yet, also add a field to `Counters` in `control/counters.rs`,
+//! and increase it where the event happens, for example with `session.shared.counters`. The
+//! metrics port, the admin protocol, `ftpd stats --json` and the manual follow. The text of
+//! `ftpd stats` is written in `cli/stats.rs`.
 //!
 //! ## A log event
 //!
 //! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which returns
-//! level, name, JSON members and text. Both formats of the log are made from that. A session logs
-//! it with `session.log(&Event::...)`. Add an example of it to the unit test in `log/json.rs`, and
-//! describe the event and its members under LOG in ftpd.ini(5), whose names a test checks.
+//! level, name, JSON members and text. Both formats of the log are made from that. A session
+//! logs it with `session.log(&Event::...)`. Add an example of it to the unit test in
+//! `log/json.rs`, and describe the event and its members under LOG in ftpd.ini(5); a test
+//! checks the names there.
 //!
 //! ## An admin request
 //!
@@ -144,10 +145,10 @@
 //!
 //! ## Privileges
 //!
-//! - Root is given up before any other thread starts, because capabilities belong to a thread and
-//!   are inherited, and through the C library, which changes the user ID of all threads. The server
-//!   then tries to become root again, and exits if it can. A server that stays root keeps three
-//!   capabilities.
+//! - Root is given up before any other thread starts, because each thread has capabilities of
+//!   its own, which it inherits from the thread that starts it. The C library is used for this,
+//!   because it changes the user ID of all threads. The server then tries to become root again,
+//!   and exits if it can. A server that stays root keeps three capabilities.
 //! - Root follows no link to its own files that other users could have planted: it walks from `/`
 //!   through directories that it holds open, and looks at the owner of each.
 //! - `run_as` changes one thread: its effective user ID, group ID and groups, by the bare system
@@ -217,16 +218,16 @@
 //!
 //! - Hashes are checked by `argon2`, `yescrypt`, `sha-crypt` and `bcrypt` in separate threads
 //!   (`password_workers`): a check takes 20 MB and more, and the thread of a session would keep
-//!   every page of its stack that it has touched. Logins beyond that number wait, and the memory is
-//!   released: after 100 logins with Argon2 the server has 6 MB. For an unknown name, the hash of
-//!   some user is checked, so that the time of the reply does not reveal which names exist. The
-//!   four crates add 0.2 MB to the binary.
+//!   every page of its stack that it has touched. Logins beyond that number wait. The memory of
+//!   a check is released after it: after 100 logins with Argon2 the server has 6 MB. For an
+//!   unknown name, the hash of some user is checked, so that the time of the reply does not
+//!   reveal which names exist. The four crates add 0.2 MB to the binary.
 //!
 //! ## Logs
 //!
-//! - All lines go through the crate `log`, which transports text only. An event is therefore
-//!   written as text or as members of JSON according to what the thread that writes the line asks
-//!   for.
+//! - All lines go through the crate `log`, which transports text only. Whether an event becomes
+//!   text or JSON is therefore decided by a thread-local variable, which the code that writes
+//!   the line sets.
 //! - While a disk is full or the reader of standard error has stalled, lines wait in memory, up to
 //!   256 KiB for each file, and are written later. A half-written line is completed, so no line is
 //!   torn, and nothing waits longer than a second for a reader.

@@ -183,8 +183,8 @@ impl Users {
         }
     }
 
-    /// Takes as long as the check of a hash if any user has one, so that the time does not reveal
-    /// whether the user exists.
+    /// Checks the password against the hash of some user, if any user has a hash, and discards
+    /// the result. The time until the answer then does not reveal whether the user exists.
     fn pretend(
         &self,
         name: &[u8],

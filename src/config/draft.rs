@@ -10,7 +10,7 @@ use super::settings::{Rules, Server, User};
 
 /// A configuration that is being read, with the faults found so far.
 pub(super) struct Draft {
-    /// `ftpd.ini` and the files of `users_file`, with their modes. The last file is being read.
+    /// `ftpd.ini` and the files of `users_file`, with their modes. The last one is being read.
     pub(super) files: Vec<(PathBuf, u32)>,
     pub(super) folder: PathBuf,
     pub(super) server: Server,

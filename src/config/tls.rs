@@ -9,7 +9,7 @@ use crate::rights::Ids;
 pub struct TlsSettings {
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
-    /// Whether the files are read only when the server starts, so that later changes have no
+    /// Whether the files are read once, when the server starts, so that later changes have no
     /// effect.
     pub once: bool,
     /// File with the private key; `None` for `tls_cert = auto`.

@@ -53,8 +53,8 @@ impl ProducesTickets for Sealer {
         LIFETIME
     }
 
-    /// Returns the nonce followed by the encrypted text. Nonces are random, because far too few
-    /// tickets are made with one key for two nonces to be equal.
+    /// Returns the nonce followed by the encrypted text. The nonces are random: few tickets are
+    /// made with one key, so two of them practically never have equal nonces.
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).ok()?;

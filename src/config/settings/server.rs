@@ -99,7 +99,8 @@ settings! {
         pub active_port: u16 = 0,
         /// Whether data connections may go to and come from hosts other than the client.
         pub allow_fxp: bool = false,
-        /// Maximum time for a data connection to open, and to make no progress; `None`: no limit.
+        /// Maximum time for a data connection to open, or to be without progress; `None`: no
+        /// limit.
         pub timeout: Option<Duration> = None,
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn password(
     Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
-/// Switches the session to the current settings, so that an old connection does not log in by
+/// Switches the session to the current settings, so that an old connection does not log in with
 /// outdated ones. Then checks whether a login under this name needs TLS first.
 fn may_come(session: &mut Session, name: &[u8]) -> Result<(), Refusal> {
     session.settings = session.shared.settings();

@@ -93,8 +93,9 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), origin })
     }
 
-    /// Returns whether a client of this origin must not cut a pause short, because a pause of
-    /// this origin, or too many pauses in all, have been cut short already.
+    /// Returns whether a client of this origin must not replace a client that is in a pause: a
+    /// pause of this origin was cut short before and is not over yet, or the limit on the
+    /// number of these pauses is reached.
     pub(super) fn owes(&self, origin: Origin, now: Instant) -> bool {
         let mut counts = self.counts();
         counts.forgive(now);

@@ -48,8 +48,8 @@ impl Tables {
     }
 }
 
-/// Makes room in a full table: removes the entries that are over and, if these are too few, the
-/// entries of the lowest rank. Returns how many entries were removed because of their rank.
+/// Makes room in a full table: removes the entries that have ended and, if these are too few,
+/// the entries of the lowest rank. Returns how many entries were removed because of their rank.
 pub(super) fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
     table: &mut HashMap<K, V>,
     is_over: impl Fn(&V) -> bool,

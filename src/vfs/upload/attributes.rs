@@ -15,7 +15,7 @@ const ACL: &CStr = c"system.posix_acl_access";
 /// content.
 const OF_CONTENT: [&CStr; 3] = [c"security.capability", c"security.ima", c"security.evm"];
 
-/// The system's limit on the size of an attribute, and of the list of their names.
+/// Linux's limit on the size of an attribute, and on that of the list of all attribute names.
 const MOST: usize = 64 << 10;
 
 /// Gives a new file, which was created with `mode`, the owner, extended attributes and mode of

@@ -27,7 +27,7 @@ fn cannot_clone() -> MutexGuard<'static, BTreeSet<u64>> {
 }
 
 /// Begins a part with the content of a file on `device`: with a clone, which costs nothing, or
-/// else with a copy. The upload is then written after it.
+/// else with a copy. The upload is then written after this content.
 pub(super) fn begin_with(
     source: &File,
     part: &mut File,

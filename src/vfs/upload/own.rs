@@ -21,7 +21,7 @@ pub(super) struct Candidate {
     pub(super) name: PartName,
     /// The part in the list of active parts, if an upload is writing to it.
     pub(super) active: Option<Arc<ActivePart>>,
-    /// The number of its upload.
+    /// The number of the part's upload.
     pub(super) upload: u64,
     /// Whether its upload has failed and the part has been shown to the user since.
     pub(super) shown: bool,
@@ -118,7 +118,7 @@ pub(in crate::vfs) fn forget(uploads: &Uploads, path: &VirtualPath) -> Result<bo
     if parts.active(key).is_empty() { Ok(false) } else { Err(FsError::Busy) }
 }
 
-/// Opens a part. Refuses anything but a regular file, which others may have put there instead.
+/// Opens a part. Refuses it if somebody has put anything but a regular file in its place.
 pub(super) fn open_part(
     place: &Place,
     name: &PartName,

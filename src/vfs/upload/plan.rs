@@ -39,7 +39,7 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PartFacts {
     pub(super) size: u64,
-    /// The number of its upload.
+    /// The number of the part's upload.
     pub(super) upload: u64,
     /// Whether its upload has failed and the part has been shown to the user since.
     pub(super) shown: bool,
@@ -181,8 +181,8 @@ impl Change {
         }
     }
 
-    /// Checks that an upload may begin at this offset, or at the end, if the file does not
-    /// exist.
+    /// Checks that an upload to a file that does not exist may begin at this offset; `None`: at
+    /// the end.
     pub(super) fn check_absent(offset: Option<u64>) -> Result<(), FsError> {
         if offset.is_some() { Err(FsError::BadOffset(0)) } else { Ok(()) }
     }

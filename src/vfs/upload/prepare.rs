@@ -135,7 +135,7 @@ impl Prepared {
     }
 }
 
-/// An upload that is being prepared, to stay invisible until it is complete if possible.
+/// An upload that is being prepared. If possible, it will stay invisible until it is complete.
 struct Preparation<'u> {
     uploads: &'u Arc<Uploads>,
     path: &'u VirtualPath,

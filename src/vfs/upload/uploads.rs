@@ -20,7 +20,7 @@ use crate::vfs::tree::place::Place;
 pub struct Uploader {
     /// A name that distinguishes the user's own parts from those of others.
     name: Vec<u8>,
-    /// The share that the user's parts count for.
+    /// Identifies the users whose parts are counted together when too many are kept.
     share: Share,
     /// The system user (`run_as`) under which the uploads are made; `None`: the server's own.
     ids: Option<Arc<Ids>>,
@@ -56,7 +56,7 @@ impl Uploads {
         PartKey { dir: place.dir_id(), mark: self.mark(&place.name) }
     }
 
-    /// Returns the share that the user's parts count for.
+    /// Returns the share under which the user's parts are counted.
     pub(in crate::vfs) fn share(&self) -> Share {
         self.uploader.share
     }
