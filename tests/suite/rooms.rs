@@ -42,17 +42,6 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The room that a file of `src` belongs to, and how deep in the tree of modules it lies.
-fn place(below_src: &Path) -> (String, usize) {
-    let parts: Vec<_> = below_src
-        .with_extension("")
-        .iter()
-        .map(|part| part.to_str().unwrap().to_owned())
-        .filter(|part| part != "mod")
-        .collect();
-    (parts[0].clone(), parts.len())
-}
-
 /// The text without comments and without string literals.
 fn code(text: &str) -> String {
     let mut code = String::new();
@@ -83,54 +72,11 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// The first words of the text: one word, or those of a group in braces.
-fn first_words(text: &str) -> Vec<String> {
-    let text = text.trim_start();
-    let Some(group) = text.strip_prefix('{') else {
-        return vec![text.chars().take_while(|&letter| is_word(letter)).collect()];
-    };
-    let (mut depth, mut words, mut at_start) = (1, Vec::new(), true);
-    for (at, letter) in group.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 1 => at_start = true,
-            _ if at_start && is_word(letter) => {
-                words.extend(first_words(&group[at..]));
-                at_start = false;
-            }
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    words
-}
-
-/// The rooms that the code of a file at this depth names: behind `crate::`, or behind as many
-/// `super::` as lead to the root of the crate.
-fn named_rooms(code: &str, depth: usize) -> BTreeSet<String> {
-    let mut rooms = BTreeSet::new();
-    let begins_word =
-        |at: usize| !code[..at].ends_with(|letter| is_word(letter) || letter == '$');
-    for (at, root) in code.match_indices("crate::") {
-        if begins_word(at) {
-            rooms.extend(first_words(&code[at + root.len()..]));
-        }
-    }
-    for (at, _) in code.match_indices("super::") {
-        if !begins_word(at) || code[..at].ends_with("super::") {
-            continue;
-        }
-        let behind = code[at..].trim_start_matches("super::");
-        let supers = (code.len() - at - behind.len()) / "super::".len();
-        if supers >= depth {
-            rooms.extend(first_words(behind));
-        }
-    }
-    rooms.retain(|name| is_room(name));
-    rooms
+/// The other rooms that the code of a module names.
+fn named_rooms(code: &str, module: &[String]) -> BTreeSet<String> {
+    let rooms =
+        named_paths(code, module).into_iter().filter_map(|path| path.into_iter().next());
+    rooms.filter(|name| is_room(name) && *name != module[0]).collect()
 }
 
 #[test]
@@ -143,17 +89,18 @@ fn no_room_reaches_up_or_beside() {
     let mut edges = BTreeSet::new();
     for file in files {
         let below = file.strip_prefix(&src).unwrap();
-        let (room, depth) = place(below);
+        let module = module(below);
+        let room = module[0].as_str();
         if room == "lib" {
             continue;
         }
         let allowed = ROOMS.iter().find(|(name, _)| *name == room);
         let (_, allowed) = allowed.unwrap_or_else(|| panic!("{room} has no row in ROOMS"));
-        for used in named_rooms(&code(&fs::read_to_string(&file).unwrap()), depth) {
-            if used != room && !allowed.contains(&used.as_str()) {
+        for used in named_rooms(&code(&fs::read_to_string(&file).unwrap()), &module) {
+            if !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{} uses {used}", below.display()));
             }
-            edges.insert((room.clone(), used));
+            edges.insert((room.to_owned(), used));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -413,8 +360,9 @@ fn the_reader_of_the_files_sees_what_the_compiler_sees() {
         const QUOTE: char = '"'; const MORE: char = '"';
         fn g() { super::line::f(); ::log::info!(); $crate::main::f(); mycrate::main(); }
     "#;
-    let rooms: Vec<_> = named_rooms(&code(source), 2).into_iter().collect();
+    let verbs = module(Path::new("control/verbs/mod.rs"));
+    let rooms: Vec<_> = named_rooms(&code(source), &verbs).into_iter().collect();
     assert_eq!(rooms, ["auth", "config", "data", "log", "vfs"]);
-    assert_eq!(place(Path::new("control/verbs/mod.rs")), ("control".to_owned(), 2));
-    assert_eq!(place(Path::new("docs.rs")), ("docs".to_owned(), 1));
+    assert_eq!(verbs, ["control", "verbs"]);
+    assert_eq!(module(Path::new("docs.rs")), ["docs"]);
 }
