@@ -56,7 +56,7 @@ const fn key(
 
 /// Makes the row of a key that every user must set.
 const fn required(name: &'static str, field: &'static dyn Field, help: &'static str) -> Key {
-    Key { name, default: None, field, help, restarts: false }
+    Key { default: None, ..key(name, "", field, help) }
 }
 
 /// Makes the row of a key of `[server]` that the server reads only when it starts.
@@ -66,7 +66,7 @@ const fn fixed(
     field: &'static dyn Field,
     help: &'static str,
 ) -> Key {
-    Key { name, default: Some(default), field, help, restarts: true }
+    Key { restarts: true, ..key(name, default, field, help) }
 }
 
 /// All keys, in the order of the sample settings and the manual.

@@ -41,10 +41,8 @@ impl Session {
     ) -> Result<T, Refusal> {
         self.live.set_at_work(true);
         let Self { connection, shared, live, .. } = self;
-        let stop = &shared.stop;
         // a client that has sent QUIT still waits for the answer
-        let mut ear =
-            Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: true };
+        let mut ear = Ear::before(connection, &shared.stop, live, verb.name(), true);
         let progress = Progress::start();
         let (mut looked, mut interrupt) = (progress.since, None);
         let mut heed = || {
@@ -52,7 +50,7 @@ impl Session {
                 return true;
             }
             looked = Instant::now();
-            let soon = if stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
+            let soon = if shared.stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
             // an ABOR may have arrived right after its command
             let heard = soon.and_then(|()| ear.obey(&progress));
             interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
@@ -82,14 +80,7 @@ impl Session {
         let who = Who { peer: *peer, user: state.login.name() };
         // a client that has sent QUIT and left will not connect to a passive port any more
         let flowing = !matches!(setup, Setup::Passive(_));
-        let mut ear = Ear {
-            connection,
-            stop: &shared.stop,
-            live,
-            meter: None,
-            verb: verb.name(),
-            flowing,
-        };
+        let mut ear = Ear::before(connection, &shared.stop, live, verb.name(), flowing);
         // an ABOR may have arrived right after its command
         if let Err(interrupt) = ear.obey(&Progress::start()) {
             if let Setup::Passive(passive) = setup {
@@ -125,14 +116,7 @@ impl Session {
         let server = &self.settings.config.server;
         let (patience, resume) = (server.data.timeout, server.tls.resume);
         let Self { connection, shared, live, .. } = self;
-        let mut ear = Ear {
-            connection,
-            stop: &shared.stop,
-            live,
-            meter: None,
-            verb: verb.name(),
-            flowing: true,
-        };
+        let mut ear = Ear::before(connection, &shared.stop, live, verb.name(), true);
         data.begin_tls(&tls)?;
         data.secure(&mut ear, patience)?;
         if !strict {

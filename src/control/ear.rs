@@ -25,7 +25,18 @@ pub(super) struct Ear<'a> {
     pub(super) flowing: bool,
 }
 
-impl Ear<'_> {
+impl<'a> Ear<'a> {
+    /// Makes an ear for the time before the transfer, in which no bytes are counted.
+    pub(super) fn before(
+        connection: &'a mut Connection,
+        stop: &'a Stop,
+        live: &'a Live,
+        verb: &'static str,
+        flowing: bool,
+    ) -> Self {
+        Self { connection, stop, live, meter: None, verb, flowing }
+    }
+
     /// Handles the commands that have arrived. ABOR ends the transfer and stays in the queue,
     /// to be answered after the transfer. STAT is answered at once if it is the first in the
     /// queue, so that replies keep the order of their commands. QUIT and all others wait (RFC

@@ -50,9 +50,7 @@ impl Session {
             if shared.stop.is_soon() || connection.gone().is_some() {
                 return Err(Refusal::ProgramsBusy);
             }
-            let stop = &shared.stop;
-            let mut ear =
-                Ear { connection, stop, live, meter: None, verb: verb.name(), flowing: false };
+            let mut ear = Ear::before(connection, &shared.stop, live, verb.name(), false);
             // an ABOR may have arrived right after its command
             let heard = ear.obey(&Progress::start());
             match heard.and_then(|()| data::wait_for(&mut ear, Awaited::readable(&bell), until))
