@@ -39,7 +39,7 @@ struct Decoys {
 /// The users that have sessions, by name. The map is kept when the settings are reloaded.
 type Seats = Mutex<HashMap<String, Seat>>;
 
-/// What all sessions of one user share.
+/// Number of sessions and speed limits of one user, shared by all sessions of the user.
 #[derive(Debug)]
 struct Seat {
     sessions: usize,

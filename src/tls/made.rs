@@ -113,8 +113,8 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     write_private(&certificate, made.pem().as_bytes(), owner).map_err(text)
 }
 
-/// Locks the directory of the certificate; the lock ends on drop. Returns `None` where the file system
-/// does not support locks.
+/// Locks the directory of the certificate; the lock ends on drop. Returns `None` where the file
+/// system does not support locks.
 fn turn(place: &Held) -> Result<Option<File>, String> {
     let folder = place.open_folder().map_err(|why| why.to_string())?;
     let until = Instant::now() + PATIENCE;
