@@ -162,9 +162,11 @@ pub(super) fn catch_early() -> Result<Signals, String> {
         Signal::POWER,
     ];
     let meaningless = meaningless.map(Signal::as_raw).into_iter().chain(REAL_TIME);
-    for signal in meaningless.chain([SIGXFSZ]) {
-        flag::register(signal, Arc::default()).map_err(cannot)?;
+    for signal in meaningless {
+        // some systems and tools keep a real-time signal for themselves
+        let _ = flag::register(signal, Arc::default());
     }
+    flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
     Ok(signals)
 }
 
