@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::error::DataError;
+use super::pace::unpace;
 use super::watch::{Progress, Ready, Watch, wait};
 use crate::tls::{Awaited, Channel, Got, Layer, SessionTls, Want};
 
@@ -22,6 +23,8 @@ pub struct DataConnection {
     lenient: bool,
     /// Whether TLS has been told that nothing more will be sent.
     closed: bool,
+    /// Whether both ends are on this machine, and the system's congestion control is in use.
+    may_unpace: bool,
 }
 
 /// The progress of the TLS handshake.
@@ -41,10 +44,20 @@ pub(super) enum Read {
 }
 
 impl DataConnection {
-    /// Wraps a stream as a connection in clear text.
-    pub fn new(stream: TcpStream) -> Self {
+    /// Wraps a stream as a connection in clear text. `is_within` says whether both ends are on
+    /// this machine.
+    pub(super) fn new(stream: TcpStream, is_within: bool) -> Self {
         let channel = Channel::new(Arc::new(stream));
-        Self { channel, phase: Phase::Ready, lenient: false, closed: false }
+        let phase = Phase::Ready;
+        Self { channel, phase, lenient: false, closed: false, may_unpace: is_within }
+    }
+
+    /// Keeps the system from pacing what is sent, if both ends are on this machine. Called
+    /// before more is sent than a few packets hold.
+    pub(super) fn unpace(&mut self) {
+        if std::mem::take(&mut self.may_unpace) {
+            unpace(self.channel.stream());
+        }
     }
 
     /// Begins TLS, unless it has begun already.

@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod masquerade;
 mod owners;
+mod pace;
 mod passive;
 mod ports;
 mod producer;

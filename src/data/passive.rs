@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::active::{bound, unpace_within};
+use super::active::bound;
 use super::connection::DataConnection;
 use super::error::DataError;
+use super::pace::is_within;
 use super::ports::{Lease, Ports};
 use super::watch::{Interrupt, Progress, Ready, Watch, wait};
 use crate::log::{self, Event, Who};
@@ -24,6 +25,8 @@ use crate::tls::{Awaited, SessionTls};
 pub struct Passive {
     port: u16,
     owner: Option<IpAddr>,
+    /// Whether the owner is on this machine.
+    is_within: bool,
     /// How long the port waits for the client, and the accepted connection for its command.
     patience: Option<Duration>,
     until: Option<Instant>,
@@ -68,10 +71,12 @@ impl Passive {
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
-            listen(local, owner)
+            listen(local)
         })?;
+        let is_within = owner.is_some_and(|owner| is_within(local.ip(), owner));
         let (port, state) = (lease.port(), PortState::Waiting(listener, lease));
-        Ok(Self { port, owner, patience, until: later(patience), strangers: 0, state })
+        let until = later(patience);
+        Ok(Self { port, owner, is_within, patience, until, strangers: 0, state })
     }
 
     /// Returns the port to tell the client.
@@ -118,6 +123,12 @@ impl Passive {
         self.state = PortState::Closed;
     }
 
+    /// Accepts the client if it has connected, and returns whether it has.
+    pub fn has_client(&mut self, who: Who<'_>) -> bool {
+        self.admit(who);
+        matches!(self.state, PortState::Came(_))
+    }
+
     /// Handles what has become ready: a client or a stranger that connects, or a TLS
     /// handshake.
     pub fn attend(&mut self, tls: Option<&SessionTls>, who: Who<'_>) {
@@ -147,7 +158,8 @@ impl Passive {
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
             if self.owner.is_none() || self.owner == peer {
-                self.state = PortState::Came(DataConnection::new(TcpStream::from(stream)));
+                let stream = TcpStream::from(stream);
+                self.state = PortState::Came(DataConnection::new(stream, self.is_within));
                 self.until = later(self.patience);
                 self.tell_of_strangers(who);
             } else {
@@ -234,12 +246,8 @@ fn later(patience: Option<Duration>) -> Option<Instant> {
     patience.and_then(|patience| Instant::now().checked_add(patience))
 }
 
-fn listen(address: SocketAddr, owner: Option<IpAddr>) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address)?;
-    if let Some(owner) = owner {
-        // accepted connections inherit this
-        unpace_within(&socket, address.ip(), owner);
-    }
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -40,6 +40,9 @@ impl Pump<'_> {
     ) -> Result<(), DataError> {
         let Range { start: mut offset, end } = part;
         let small = end.saturating_sub(offset) <= SMALL;
+        if !small {
+            to.unpace();
+        }
         while !small && let Some(stream) = to.plain() {
             let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
             let chunk = self.throttle.chunk(FILE_CHUNK).min(left);
@@ -81,6 +84,9 @@ impl Pump<'_> {
             while more && buffer.len() < SEND_CHUNK {
                 more = source.fill(&mut buffer).map_err(DataError::Read)?;
                 self.glance()?;
+            }
+            if more {
+                to.unpace();
             }
             self.send_all(to, &buffer, !more)?;
         }

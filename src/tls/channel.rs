@@ -38,6 +38,11 @@ impl Channel {
         self.tls.is_some()
     }
 
+    /// Returns the stream that carries clear text or TLS, to change its options.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Returns the stream if it carries clear text.
     pub fn clear(&self) -> Option<&TcpStream> {
         self.tls.is_none().then_some(&*self.stream)
