@@ -14,12 +14,18 @@ use crate::vfs::Upload;
 /// Size of the pieces in which uploads are read.
 const RECEIVE_CHUNK: usize = 64 << 10;
 
+/// Size of the first piece. A small buffer is cheaper to allocate, and most small files fit.
+const FIRST_CHUNK: usize = 16 << 10;
+
 /// From this many bytes on an upload goes through a pipe in the kernel.
 const LARGE: u64 = 256 << 10;
 
 /// Maximum time for which the control connection is watched once the data of an upload has
 /// ended.
 const MOMENT: Duration = Duration::from_millis(5);
+
+/// Minimum time to watch it for. Shorter times are near the resolution of the system's timers.
+const WORTHWHILE: Duration = Duration::from_micros(200);
 
 impl Pump<'_> {
     /// Writes what the client sends to an upload until the client closes the data connection.
@@ -40,7 +46,7 @@ impl Pump<'_> {
         upload.begin().map_err(DataError::Write)?;
         let mut lines = ascii.then(Lines::default);
         let mut may_splice = !ascii && from.plain().is_some();
-        let (mut room, mut buffer) = (0, Vec::new());
+        let (mut room, mut buffer, mut most) = (0, Vec::new(), FIRST_CHUNK);
         loop {
             if may_splice && self.progress.bytes >= LARGE && self.throttle.is_off() {
                 match self.receive_through(from, upload)? {
@@ -50,9 +56,8 @@ impl Pump<'_> {
                 }
             }
             buffer.clear();
-            let wanted = self.throttle.chunk(RECEIVE_CHUNK);
+            let wanted = self.throttle.chunk(most);
             if wanted != room {
-                // the rate limit has changed
                 room = wanted;
                 buffer = Vec::with_capacity(room);
             }
@@ -60,6 +65,9 @@ impl Pump<'_> {
                 Read::End => break,
                 Read::Nothing => self.until_ready(from.readable())?,
                 Read::Some => {
+                    if buffer.len() >= FIRST_CHUNK {
+                        most = RECEIVE_CHUNK;
+                    }
                     let local = lines.as_mut().map_or(&buffer, |lines| lines.take(&buffer));
                     upload.write_all(local).map_err(DataError::Write)?;
                     self.moved(buffer.len())?;
@@ -110,8 +118,7 @@ impl Pump<'_> {
     fn still_there(&mut self) -> Result<(), DataError> {
         let now = Instant::now();
         let moment = (now.duration_since(self.progress.since) / 10).min(MOMENT);
-        // shorter times are below the resolution of the system's timers
-        if moment >= Duration::from_millis(1) {
+        if moment >= WORTHWHILE {
             wait(self.watch, &self.progress, None, Some(now + moment))?;
             return Ok(());
         }

@@ -631,7 +631,7 @@ fn a_reset_behind_quit_leaves_the_old_version_in_place() {
             // the server may have closed it already
             let _ = data.write_all(b"cut").and_then(|()| data.shutdown(Shutdown::Write));
             let line = server.wait_for_log(&format!("{} \"", &command[..4]));
-            assert!(line.contains("failed: "), "{line}");
+            assert!(line.contains("failed: "), "{queued:.20} ({} bytes): {line}", queued.len());
             server.wait_for_log("ended");
             assert_eq!(server.get("file"), b"old", "{command} {queued:.20}");
         }
