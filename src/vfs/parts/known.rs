@@ -25,6 +25,8 @@ pub(in crate::vfs) struct PartKey {
 #[derive(Debug)]
 pub(in crate::vfs) struct ActivePart {
     pub(in crate::vfs) name: PartName,
+    /// The name as it appears in the directory.
+    pub(in crate::vfs) file_name: Vec<u8>,
     folder: Mutex<Folder>,
     /// The version of the file that the part began as a copy of, if any.
     pub(in crate::vfs) base: OnceLock<Version>,
@@ -67,7 +69,7 @@ pub(super) struct Known {
 impl ActivePart {
     pub(super) fn new(name: PartName, folder: Folder) -> Self {
         let (folder, gone) = (Mutex::new(folder), Mutex::new(false));
-        Self { name, folder, base: OnceLock::new(), gone }
+        Self { file_name: name.bytes(), name, folder, base: OnceLock::new(), gone }
     }
 
     /// Returns the directory of the part, by its current path.

@@ -68,12 +68,12 @@ impl Part {
         // part
         let mut active = enter(&place.name);
         parts.note(&folder);
-        let mut opened = make(&place, &active.name, mode);
+        let mut opened = make(&place, &active.file_name, mode);
         if matches!(opened, Err(Errno::NAMETOOLONG)) {
             // the file system allows short names only
             parts.leave(key, &active);
             active = enter(b"");
-            opened = make(&place, &active.name, mode);
+            opened = make(&place, &active.file_name, mode);
         }
         let file = match opened {
             Ok(file) => file,
@@ -85,7 +85,7 @@ impl Part {
         if let Some(old) = old {
             carry_over(&old.file, &old.stat, &file, mode);
         }
-        let mut part = Self::new(uploads, place, active, Body::new(file, 0));
+        let mut part = Self::new(uploads, place, key, active, Body::new(file, 0));
         part.mode = old.map(|_| mode);
         Ok(part)
     }
@@ -128,7 +128,8 @@ impl Part {
         base: Option<Version>,
     ) -> Self {
         let body = Body { file: None, offset, written: 0 };
-        let mut part = Self::new(uploads, place, active, body);
+        let key = uploads.key(&place);
+        let mut part = Self::new(uploads, place, key, active, body);
         part.resumed = true;
         part.base = base.map(|version| {
             let _ = part.active.base.set(version);
@@ -137,8 +138,14 @@ impl Part {
         part
     }
 
-    fn new(uploads: &Arc<Uploads>, place: Place, active: Arc<ActivePart>, body: Body) -> Self {
-        let (uploads, key) = (Arc::clone(uploads), uploads.key(&place));
+    fn new(
+        uploads: &Arc<Uploads>,
+        place: Place,
+        key: PartKey,
+        active: Arc<ActivePart>,
+        body: Body,
+    ) -> Self {
+        let uploads = Arc::clone(uploads);
         let (resumed, mode, promise, base) = (false, None, None, None);
         Self { uploads, place, key, active, body, resumed, mode, promise, base }
     }
@@ -171,8 +178,7 @@ impl Part {
     fn seal(&mut self) -> Result<(), FsError> {
         self.body.sync(self.uploads.rules.sync)?;
         let writing = self.active.writing()?;
-        let name = self.active.name.bytes();
-        if !is_named(&self.place.dir, &name, self.body.file()?) {
+        if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?) {
             // another user who may write to the directory has replaced the part
             return Err(FsError::Replaced);
         }
@@ -211,14 +217,14 @@ impl Part {
 
     fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
         let Place { dir, name, .. } = &self.place;
-        let part = self.active.name.bytes();
-        self.check_version(&part)?;
+        let part = &self.active.file_name;
+        self.check_version(part)?;
         if self.promise.is_none() && replace {
-            renameat(dir, as_path(&part), dir, as_path(name))?;
+            renameat(dir, as_path(part), dir, as_path(name))?;
             return Ok(None);
         }
         for path in self.place.path().numbered() {
-            match rename_new(dir, as_path(&part), dir, as_path(path.name())) {
+            match rename_new(dir, as_path(part), dir, as_path(path.name())) {
                 Err(FsError::Exists) => {}
                 other => {
                     other?;
@@ -260,18 +266,18 @@ impl Part {
         }
         let parts = &self.uploads.parts;
         let dir = &self.place.dir;
-        let name = self.active.name.bytes();
+        let name = &self.active.file_name;
         let dead = self.active.name.tagged(Tag::Dead);
         let kept = keep
             && (self.body.written > 0 || self.resumed)
-            && lstat(dir, &name).is_ok_and(|stat| regular(&stat).is_ok())
+            && lstat(dir, name).is_ok_and(|stat| regular(&stat).is_ok())
             && !self.active.name.is_lone()
             && parts.are_kept()
-            && rename(dir, &name, &dead.bytes()).is_ok();
+            && rename(dir, name, &dead.bytes()).is_ok();
         if kept {
             self.bury(dead);
         } else {
-            remove(dir, &name);
+            remove(dir, name);
         }
         *gone = true;
         drop(gone);
@@ -324,8 +330,8 @@ impl Drop for Part {
 }
 
 /// Makes the file of a part.
-fn make(place: &Place, name: &PartName, mode: u32) -> rustix::io::Result<File> {
+fn make(place: &Place, name: &[u8], mode: u32) -> rustix::io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
     let mode = Mode::from_raw_mode(mode);
-    openat(&place.dir, as_path(&name.bytes()), flags | OFlags::CLOEXEC, mode).map(File::from)
+    openat(&place.dir, as_path(name), flags | OFlags::CLOEXEC, mode).map(File::from)
 }

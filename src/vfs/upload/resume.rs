@@ -83,7 +83,7 @@ impl Takeover {
         let own = parts.enter(key, self.uploads.folder(&self.place), own);
         let dead = found.active.is_none() && parts.unbury(key, found.upload);
         let may = dead || found.active.is_some();
-        if !may || rename(dir, &found.name.bytes(), &own.name.bytes()).is_err() {
+        if !may || rename(dir, &found.name.bytes(), &own.file_name).is_err() {
             if dead && lstat(dir, &found.name.bytes()).is_ok() {
                 parts.bury(key, self.dead_again(found));
             }
