@@ -63,6 +63,19 @@ impl Session {
         }
     }
 
+    /// Returns whether the client has connected to its passive port, so that nothing is left to
+    /// wait for before the transfer: no connection, and no TLS handshake.
+    pub(super) fn is_connected(&mut self) -> bool {
+        if self.private().is_some() {
+            return false;
+        }
+        let who = Who { peer: self.peer, user: self.state.login.name() };
+        match &mut self.state.parameters.setup {
+            Setup::Passive(passive) => passive.has_client(who),
+            Setup::None | Setup::Active(_) => false,
+        }
+    }
+
     /// Makes the data connection that PASV or PORT has set up.
     pub(super) fn connect(&mut self, verb: &Verb) -> Result<DataConnection, Refusal> {
         if self.required().data && self.private().is_none() {

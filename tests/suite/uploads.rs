@@ -1661,3 +1661,21 @@ fn a_file_that_others_put_in_the_place_of_an_active_part_is_not_put_in_place() {
         }
     }
 }
+
+#[test]
+fn a_refused_upload_leaves_the_data_connection_to_the_next_one() {
+    for way in ["on", "off"] {
+        let server = Server::setup().server(&format!("atomic_uploads = {way}")).start();
+        fs::create_dir(server.home().join("dir")).unwrap();
+        server.put("old", "old");
+        let mut client = Client::bob(&server);
+        let mut data = client.passive();
+        client.cmd("STOR dir", 550);
+        client.cmd("STOR none/new", 550);
+        client.cmd("STOR old", 150);
+        data.write_all(b"new").unwrap();
+        drop(data);
+        client.expect(226);
+        assert_eq!(server.get("old"), b"new");
+    }
+}

@@ -144,9 +144,10 @@ fn upload(
     store: Store,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
+    let at_once = session.is_connected();
     let user = session.user()?;
     let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
-    let upload = session.attend(verb, |heed| tree.upload(path, store, mode, heed))?;
+    let upload = session.attend(verb, |heed| tree.upload(path, store, mode, at_once, heed))?;
     receive(session, verb, upload, Mark::opening("Opening data connection"))
 }
 

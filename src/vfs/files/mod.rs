@@ -248,9 +248,10 @@ impl Files {
         path: &VirtualPath,
         store: Store,
         mode: u32,
+        at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        Prepared::new(&self.uploads, path, store, mode, heed)
+        Prepared::new(&self.uploads, path, store, mode, at_once, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.

@@ -78,7 +78,10 @@ impl Body {
             if file.metadata()?.len() > self.offset {
                 file.set_len(self.offset)?;
             }
-            file.seek(SeekFrom::Start(self.offset))?;
+            // a file that was opened just now is at its beginning
+            if self.offset > 0 {
+                file.seek(SeekFrom::Start(self.offset))?;
+            }
         }
         Ok(())
     }

@@ -24,19 +24,14 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// Checks that an upload could begin, and returns its offset. Creates nothing.
+    /// Checks that an upload could begin. Creates nothing.
     pub(super) fn check(
         uploads: &Uploads,
         path: &VirtualPath,
         store: Store,
-    ) -> Result<u64, FsError> {
+    ) -> Result<(), FsError> {
         let size = uploads.tree.check_write(path)?;
-        match store {
-            Store::Replace => Ok(0),
-            Store::At(offset) if offset > size => Err(FsError::BadOffset(size)),
-            Store::At(offset) => Ok(offset),
-            Store::Append(_) => Ok(size),
-        }
+        offset(store, size).map(drop)
     }
 
     /// Opens the file, and creates it with `mode` if it is missing. Another user may have
@@ -46,17 +41,12 @@ impl Direct {
         path: &VirtualPath,
         store: Store,
         mode: u32,
-        offset: u64,
     ) -> Result<Self, FsError> {
         let (file, size, is_new) = open_or_make(uploads, path, store, mode)?;
-        if let Store::At(offset) = store
-            && offset > size
-        {
-            return Err(FsError::BadOffset(size));
-        }
+        let body = Body::new(file, offset(store, size)?);
         let append = matches!(store, Store::Append(_));
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, append, made: is_new, body: Body::new(file, offset) })
+        Ok(Self { uploads, path, append, made: is_new, body })
     }
 
     /// Creates a file. It must not exist yet.
@@ -112,6 +102,16 @@ impl Drop for Direct {
     }
 }
 
+/// Returns where an upload to a file of this size begins.
+fn offset(store: Store, size: u64) -> Result<u64, FsError> {
+    match store {
+        Store::Replace => Ok(0),
+        Store::At(offset) if offset > size => Err(FsError::BadOffset(size)),
+        Store::At(offset) => Ok(offset),
+        Store::Append(_) => Ok(size),
+    }
+}
+
 /// Opens a regular file, or creates it with `mode` if it is missing. If the upload begins at an
 /// offset, the file must exist. Returns the file, its size, and whether it was created.
 fn open_or_make(
@@ -123,27 +123,34 @@ fn open_or_make(
     let tree = &uploads.tree;
     let append = matches!(store, Store::Append(_));
     let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
-    let new = existing | OFlags::CREATE | OFlags::EXCL;
-    // if the file is created by another process between the two calls, the second round finds
-    // it
+    let make = || {
+        let new = existing | OFlags::CREATE | OFlags::EXCL;
+        tree.open_file(path, new, mode).map(|file| (file, 0, true))
+    };
+    if !uploads.rules.overwrite {
+        if matches!(store, Store::At(offset) if offset > 0) {
+            return Err(FsError::NotFound);
+        }
+        return make();
+    }
+    // creating the file also tells whether it exists
+    let mut makes_first = store == Store::Replace;
+    // if the file is created or removed by another process between two calls, the next round
+    // finds out
     for _ in 0..2 {
-        if !uploads.rules.overwrite {
-            if matches!(store, Store::At(offset) if offset > 0) {
-                return Err(FsError::NotFound);
+        if makes_first {
+            match make() {
+                Err(FsError::Exists) => {}
+                other => return other,
             }
-            return Ok((tree.open_file(path, new, mode)?, 0, true));
         }
         match tree.open_file(path, existing, 0) {
-            Err(FsError::NotFound) if !matches!(store, Store::At(_)) => {}
+            Err(FsError::NotFound) if !matches!(store, Store::At(_)) => makes_first = true,
             opened => {
                 let file = opened?;
                 let size = regular(&fstat(&file)?)?;
                 return Ok((file, size, false));
             }
-        }
-        match tree.open_file(path, new, mode) {
-            Err(FsError::Exists) => {}
-            other => return Ok((other?, 0, true)),
         }
     }
     // the name is that of a link that leads to nothing

@@ -37,20 +37,23 @@ pub struct Prepared {
 enum Opening {
     /// The file is open already.
     Done(Box<dyn Target>),
-    /// The classic way. The file is opened late, because an upload that never begins must not
-    /// touch a file that another session stores in the meantime.
-    Direct { store: Store, mode: u32, offset: u64 },
+    /// The classic way, while the client has not connected yet. The file is opened late, because
+    /// an upload that never begins must not touch a file that another session stores in the
+    /// meantime.
+    Direct { store: Store, mode: u32 },
     /// A part is taken over late, because another session may be writing to it.
     Takeover(Box<Takeover>),
 }
 
 impl Prepared {
     /// Prepares an upload. This may copy the existing file, or wait for another upload.
+    /// `at_once` says that the upload begins as soon as it is prepared.
     pub(in crate::vfs) fn new(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
         store: Store,
         mode: u32,
+        at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
@@ -59,9 +62,15 @@ impl Prepared {
             uploads.tree.check_free(path)?;
         }
         if !uploads.rules.atomic {
-            let offset = Direct::check(uploads, path, store)?;
-            let opening = Opening::Direct { store, mode, offset };
-            return Ok(Self::by(uploads, path, opening));
+            if at_once {
+                return Ok(Self::open(
+                    uploads,
+                    path,
+                    Direct::open(uploads, path, store, mode)?,
+                ));
+            }
+            Direct::check(uploads, path, store)?;
+            return Ok(Self::by(uploads, path, Opening::Direct { store, mode }));
         }
         Preparation { uploads, path, mode }.prepare(store, heed)
     }
@@ -126,8 +135,8 @@ impl Prepared {
     pub fn ready(self) -> Result<Upload, FsError> {
         let target = match self.opening {
             Opening::Done(target) => target,
-            Opening::Direct { store, mode, offset } => {
-                Box::new(Direct::open(&self.uploads, &self.path, store, mode, offset)?)
+            Opening::Direct { store, mode } => {
+                Box::new(Direct::open(&self.uploads, &self.path, store, mode)?)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
