@@ -27,9 +27,11 @@ check:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 # Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
-# ROUNDS= select what is measured; BEFORE=path/to/an/older/ftpd is measured in the same run.
+# ROUNDS= select what is measured, and LOGS=off measures all without their logs.
+# BEFORE=path/to/an/older/ftpd is measured in the same run. tests/bench/rivals/main.rs has more.
 bench:
-	cargo bench --bench rivals
+	cargo build --release
+	FTPD=$(or $(FTPD),$(OUT)/release/ftpd) cargo bench --profile measure --bench rivals
 
 # Runs many clients that do everything at random and checks them against a model, for ten minutes in
 # each of eight setups. SECONDS=, CLIENTS=, SEED= and WAY= change this.

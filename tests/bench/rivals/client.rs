@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
+pub use crate::trust::Trust;
 use crate::workloads::SMALL;
 
 /// A congestion control that every kernel has, and that does not pace.
@@ -125,22 +125,6 @@ impl Write for Link {
     }
 }
 
-/// TLS 1.3 with AES-GCM, or 1.2 for a server that has no other; and this certificate.
-pub fn config(trusted: &CertificateDer<'static>) -> Arc<ClientConfig> {
-    use rustls::crypto::ring::cipher_suite::{
-        TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS13_AES_256_GCM_SHA384,
-    };
-    let mut provider = rustls::crypto::ring::default_provider();
-    provider.cipher_suites =
-        vec![TLS13_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384];
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).expect("certificate");
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(rustls::ALL_VERSIONS)
-        .expect("versions");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
 /// A server that hangs must not hold up the run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -169,11 +153,10 @@ impl Client {
         port: u16,
         user: &str,
         password: &str,
-        trusted: &CertificateDer<'static>,
+        config: Arc<ClientConfig>,
     ) -> Self {
         let mut client = Self::connect(port);
         client.say("AUTH TLS", "", b'2');
-        let config = config(trusted);
         let Link::Plain(stream) = client.control else { unreachable!("it was just made") };
         client.control = Link::secured(stream, &config);
         client.tls = Some(config);
@@ -283,6 +266,10 @@ impl Client {
             left -= most as u64;
         }
         data.end();
+        if self.tls.is_some() {
+            // a close with tickets unread would reset the connection
+            assert_eq!(copy(&mut data), 0);
+        }
         drop(data);
         self.expect(b'2');
     }

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::client::Reader;
 use crate::report::Report;
-use crate::servers::Server;
+use crate::servers::{Family, Server, Setup};
 use crate::tree;
 use crate::workloads::GIB;
 
@@ -24,6 +24,11 @@ pub fn run(servers: &[Server], report: &mut Report) {
         "  {:<10} {:>6} {:>12} {:>12} {:>8} {:>9} {:>10}",
         "server", "count", "PSS each", "kernel each", "threads", "log in", "download"
     );
+    let takes = |server: &&Server| {
+        matches!(server.family, Family::Ours | Family::Rival { .. })
+            && server.serves(Setup::Plain)
+    };
+    let servers: Vec<_> = servers.iter().filter(takes).collect();
     // threads that wait for the next session count as well
     let before: Vec<_> = servers
         .iter()
@@ -31,13 +36,13 @@ pub fn run(servers: &[Server], report: &mut Report) {
         .collect();
     for count in COUNTS {
         for (server, &(pss, threads)) in servers.iter().zip(&before) {
-            if count >= 5000 && server.forks {
+            if count >= 5000 && server.family == (Family::Rival { forks: true }) {
                 continue;
             }
             let alone = (0..3).map(|_| rate(server)).fold(0.0, f64::max);
             let kernel = kernel();
             let began = Instant::now();
-            let sessions: Vec<_> = (0..count).map(|_| server.login(false)).collect();
+            let sessions: Vec<_> = (0..count).map(|_| server.login(None)).collect();
             let took = began.elapsed().as_secs_f64();
             let each = |before: u64, after: u64| {
                 after.saturating_sub(before) as f64 / 1024.0 / count as f64
@@ -65,7 +70,7 @@ pub fn run(servers: &[Server], report: &mut Report) {
 
 /// The rate of a download in GB/s.
 fn rate(server: &Server) -> f64 {
-    let mut client = server.client(false);
+    let mut client = server.client(None, "data");
     let began = Instant::now();
     assert_eq!(client.download("RETR ", "big", Reader::Discard), GIB);
     GIB as f64 / 1e9 / began.elapsed().as_secs_f64()

@@ -7,30 +7,32 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, RawDir, statat};
 use rustix::net::sockopt::set_tcp_congestion;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::client::{self, Link, Reader, UNPACED, copy, drain};
-use crate::servers::Place;
+use crate::client::{self, Link, Reader, Trust, UNPACED, copy, drain};
+use crate::place::{FILES, Key, Place};
 use crate::tree;
+use crate::work::{SPAN, client_cpu};
 use crate::workloads::{Figure, GIB, SMALL, Workload};
 
-pub fn sendfile_discard(place: &Place, workload: &Workload) -> Figure {
-    sendfile(place, workload, Reader::Discard)
+pub fn sendfile_discard(place: &Place, _: &Workload) -> Figure {
+    sendfile(place, Reader::Discard)
 }
 
-pub fn sendfile_copy(place: &Place, workload: &Workload) -> Figure {
-    sendfile(place, workload, Reader::Copy)
+pub fn sendfile_copy(place: &Place, _: &Workload) -> Figure {
+    sendfile(place, Reader::Copy)
 }
 
 /// One stream of the big file.
-fn sendfile(place: &Place, workload: &Workload, reader: Reader) -> Figure {
+fn sendfile(place: &Place, reader: Reader) -> Figure {
     let file = File::open(place.home().join("data/big")).expect("big");
     let (mut client, server) = pair();
-    let one = Workload::timed(workload, None, || {
+    timed(GIB as f64 / 1e9, || {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let server = server;
@@ -43,17 +45,15 @@ fn sendfile(place: &Place, workload: &Workload, reader: Reader) -> Figure {
             });
             assert_eq!(drain(&mut client, reader), GIB);
         });
-    });
-    // the loop has one stream, whatever the workload has
-    Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
+    })
 }
 
 /// One stream into a file, through a pipe.
-pub fn splice_up(place: &Place, workload: &Workload) -> Figure {
+pub fn splice_up(place: &Place, _: &Workload) -> Figure {
     let path = place.home().join("data/up/raw");
     let (mut client, server) = pair();
     let chunk = vec![b'x'; 256 << 10];
-    let one = Workload::timed(workload, None, || {
+    let figure = timed(GIB as f64 / 1e9, || {
         thread::scope(|scope| {
             let path = &path;
             scope.spawn(move || {
@@ -81,14 +81,13 @@ pub fn splice_up(place: &Place, workload: &Workload) -> Figure {
         });
     });
     let _ = fs::remove_file(path);
-    Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
+    figure
 }
 
 /// One stream of the big file over TLS, read and sent 256 KiB at a time.
-pub fn tls_down(place: &Place, workload: &Workload) -> Figure {
+pub fn tls_down(place: &Place, _: &Workload) -> Figure {
     over_tls(
         place,
-        workload,
         |place, mut server| {
             let mut file = File::open(place.home().join("data/big")).expect("big");
             let mut chunk = vec![0; 256 << 10];
@@ -108,11 +107,10 @@ pub fn tls_down(place: &Place, workload: &Workload) -> Figure {
 }
 
 /// One stream over TLS into a file.
-pub fn tls_up(place: &Place, workload: &Workload) -> Figure {
+pub fn tls_up(place: &Place, _: &Workload) -> Figure {
     let chunk = vec![b'x'; 256 << 10];
     let figure = over_tls(
         place,
-        workload,
         |place, mut server| {
             let mut file = File::create(place.home().join("data/up/raw")).expect("raw");
             let mut chunk = vec![0; 64 << 10];
@@ -138,38 +136,44 @@ type Secured = StreamOwned<ServerConnection, client::Buffered>;
 
 fn over_tls(
     place: &Place,
-    workload: &Workload,
     serve: impl Fn(&Place, Secured) + Sync,
     ask: impl Fn(Link),
 ) -> Figure {
+    let own = place.pair(Key::Ecdsa).expect("certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![place.certificate.clone()], place.key.clone_key())
+        .with_single_cert(vec![own.certificate.clone()], own.key.clone_key())
         .expect("certificate");
     let config = Arc::new(config);
     let (client, server) = pair();
-    let one = workload.timed(None, || {
+    timed(GIB as f64 / 1e9, || {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let connection = ServerConnection::new(config).expect("TLS");
                 serve(place, StreamOwned::new(connection, client::Buffered::of(server)));
             });
-            ask(Link::secured(client, &client::config(&place.certificate)));
+            ask(Link::secured(client, &Trust::of(&own.certificate).config(false)));
         });
-    });
-    Figure { rate: GIB as f64 / 1e9 / one.took, ..one }
+    })
+}
+
+pub fn listing_10k(place: &Place, _: &Workload) -> Figure {
+    listing(place, "list10000", 10)
+}
+
+pub fn listing_100k(place: &Place, _: &Workload) -> Figure {
+    listing(place, "list100000", 1)
 }
 
 /// The system calls of a listing: reading the names, each file's attributes, and sending 64 KiB
 /// at a time. No line is formatted: eighty bytes are sent for each name.
-pub fn listing(place: &Place, workload: &Workload) -> Figure {
-    let name = if workload.count() == 1 { "data/list100000" } else { "data/list10000" };
-    let path = place.home().join(name);
-    workload.timed(None, || {
-        for _ in 0..workload.count() {
+fn listing(place: &Place, name: &str, times: usize) -> Figure {
+    let path = place.home().join("data").join(name);
+    timed(times as f64, || {
+        for _ in 0..times {
             let (mut client, mut server) = pair();
             thread::scope(|scope| {
                 scope.spawn(|| {
@@ -196,10 +200,9 @@ pub fn listing(place: &Place, workload: &Workload) -> Figure {
 }
 
 /// Connect, 4 KiB from a file, close: on one processor.
-pub fn small_down(place: &Place, workload: &Workload) -> Figure {
+pub fn small_down(place: &Place, _: &Workload) -> Figure {
     let dir = place.home().join("data/small");
     on_one_cpu(
-        workload,
         |mut server, number| {
             let mut chunk = [0; SMALL as usize];
             let mut file = File::open(dir.join(format!("f{number:04}"))).expect("file");
@@ -211,10 +214,9 @@ pub fn small_down(place: &Place, workload: &Workload) -> Figure {
 }
 
 /// Connect, 4 KiB into a new file, close: on one processor.
-pub fn small_up(place: &Place, workload: &Workload) -> Figure {
+pub fn small_up(place: &Place, _: &Workload) -> Figure {
     let dir = place.home().join("data/up");
     let figure = on_one_cpu(
-        workload,
         |mut server, number| {
             let mut chunk = [0; 2 * SMALL as usize];
             let mut file = File::create(dir.join(format!("raw{number:04}"))).expect("file");
@@ -231,14 +233,14 @@ pub fn small_up(place: &Place, workload: &Workload) -> Figure {
             assert_eq!(drain(&mut client, Reader::Copy), 0);
         },
     );
-    for number in 0..2000 {
+    for number in 0..FILES {
         let _ = fs::remove_file(dir.join(format!("raw{number:04}")));
     }
     figure
 }
 
 /// Connect, five lines each way, close: on one processor.
-pub fn logins(_: &Place, workload: &Workload) -> Figure {
+pub fn logins(_: &Place, _: &Workload) -> Figure {
     let lines = |stream: &mut TcpStream, first: bool| {
         let mut chunk = [0; 64];
         for number in 0..10 {
@@ -250,7 +252,6 @@ pub fn logins(_: &Place, workload: &Workload) -> Figure {
         }
     };
     on_one_cpu(
-        workload,
         |mut server, _| lines(&mut server, true),
         |mut client| {
             lines(&mut client, false);
@@ -259,24 +260,19 @@ pub fn logins(_: &Place, workload: &Workload) -> Figure {
 }
 
 /// Opens one connection for each unit of work, one after the other.
-fn on_one_cpu(
-    workload: &Workload,
-    serve: impl Fn(TcpStream, usize) + Sync,
-    ask: impl Fn(TcpStream),
-) -> Figure {
-    let count = workload.count();
+fn on_one_cpu(serve: impl Fn(TcpStream, usize) + Sync, ask: impl Fn(TcpStream)) -> Figure {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     let address = listener.local_addr().expect("address");
     tree::pin(None, true);
-    let figure = Workload::timed(workload, None, || {
+    let figure = timed(FILES as f64, || {
         thread::scope(|scope| {
             let serve = &serve;
             scope.spawn(move || {
-                for number in 0..count {
+                for number in 0..FILES {
                     serve(listener.accept().expect("accept").0, number);
                 }
             });
-            for _ in 0..count {
+            for _ in 0..FILES {
                 ask(TcpStream::connect(address).expect("connect"));
             }
         });
@@ -292,4 +288,26 @@ fn pair() -> (TcpStream, TcpStream) {
     set_tcp_congestion(&listener, UNPACED).expect("reno");
     let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
     (client, listener.accept().expect("accept").0)
+}
+
+/// Times one run of work that counts this many units.
+fn timed(units: f64, run: impl FnOnce()) -> Figure {
+    let cpu = client_cpu();
+    let began = Instant::now();
+    run();
+    let rate = units / began.elapsed().as_secs_f64();
+    Figure { rate, cpu: 0.0, client_cpu: (client_cpu() - cpu) / units }
+}
+
+/// Repeats a run for a while, and returns the mean.
+pub fn steadily(run: impl Fn() -> Figure) -> Figure {
+    let began = Instant::now();
+    let (mut runs, mut seconds, mut client_cpu) = (0.0, 0.0, 0.0);
+    while runs == 0.0 || began.elapsed() < SPAN {
+        let figure = run();
+        runs += 1.0;
+        seconds += 1.0 / figure.rate;
+        client_cpu += figure.client_cpu;
+    }
+    Figure { rate: runs / seconds, cpu: 0.0, client_cpu: client_cpu / runs }
 }

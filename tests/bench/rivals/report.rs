@@ -1,11 +1,11 @@
-//! Medians, ratios, the table and the JSON.
+//! Medians, ratios with their spread, and the JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::servers::Server;
+use crate::servers::{DIRECT, Family, Server};
 use crate::tree;
-use crate::workloads::{Figure, Workload};
+use crate::workloads::{Figure, Goal, To, Workload};
 
 /// All figures of a run.
 pub struct Report {
@@ -14,17 +14,27 @@ pub struct Report {
     json: Vec<String>,
 }
 
+/// The figures of one workload, by server.
+pub struct Row<'r>(BTreeMap<&'static str, &'r [Figure]>);
+
+/// The ratios of all rounds.
+pub struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+/// What came of a goal.
+pub struct Outcome {
+    pub of: &'static str,
+    /// The server that it was compared with.
+    pub to: &'static str,
+    pub spread: Spread,
+    pub met: bool,
+}
+
 impl Report {
     pub fn new(rounds: usize) -> Self {
-        let of = |path| fs::read_to_string(path).unwrap_or_default();
-        let cpus = of("/proc/cpuinfo");
-        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name"));
-        println!(
-            "Linux {}, congestion control {}, processor{}",
-            of("/proc/sys/kernel/osrelease").trim(),
-            of("/proc/sys/net/ipv4/tcp_congestion_control").trim(),
-            cpu.unwrap_or_default().trim_start()
-        );
         Self { rounds, figures: BTreeMap::new(), json: Vec::new() }
     }
 
@@ -37,44 +47,57 @@ impl Report {
         self.json.push(json.to_owned());
     }
 
+    pub fn row(&self, workload: &Workload) -> Row<'_> {
+        let own = self.figures.iter().filter(|((name, _), _)| *name == workload.name);
+        Row(own.map(|((_, server), figures)| (*server, &figures[..])).collect())
+    }
+
     /// Prints the lines of one workload.
     pub fn print(&mut self, workload: &Workload) {
-        let all: Vec<_> = self
-            .figures
-            .iter()
-            .filter(|((name, _), _)| *name == workload.name)
-            .map(|((_, server), figures)| (*server, &figures[..]))
-            .collect();
-        let best = best_rival(&all).map(|(_, figures)| rate(figures));
-        let raw = of(&all, "raw").map(rate);
-        println!("\n{} ({}, median of {})", workload.name, workload.unit, self.rounds);
+        let row = self.row(workload);
+        println!("\n{}: {}, {}", workload.name, workload.title, workload.unit);
         println!(
-            "  {:<10} {:>12} {:>10} {:>10} {:>10} {:>10}",
-            "server", "rate", "of best", "of raw", "server cpu", "client cpu"
+            "  {:<12} {:>12} {:>9} {:>9} {:>11} {:>11}",
+            "server", "median", "of best", "of raw", "cpu, us", "client, us"
         );
-        for (server, figures) in &all {
+        let best = row.best_rival();
+        let mut json = Vec::new();
+        for (server, figures) in &row.0 {
             let own = rate(figures);
-            let best = best.map_or(f64::NAN, |best| own / best);
-            let raw = raw.map_or(f64::NAN, |raw| own / raw);
+            let of =
+                |other: Option<&'static str>| other.map_or(f64::NAN, |to| own / row.rate(to));
             let (cpu, client) = (cpu(figures), median(figures, |figure| figure.client_cpu));
             println!(
-                "  {server:<10} {own:>12.3} {best:>10.2} {raw:>10.2} {cpu:>10.3} {client:>10.3}"
+                "  {server:<12} {own:>12.3} {:>9.2} {:>9.2} {:>11.1} {:>11.1}",
+                of(best),
+                of(Some("raw")),
+                cpu * 1e6,
+                client * 1e6
             );
-            self.json.push(format!(
+            json.push(format!(
                 "{{\"workload\":\"{}\",\"server\":\"{server}\",\"unit\":\"{}\",\"rate\":{own},\
                  \"server_cpu\":{cpu},\"client_cpu\":{client},\"rounds\":{}}}",
                 workload.name, workload.unit, self.rounds
             ));
         }
-        if let Some(ours) = of(&all, "ftpd") {
-            println!("  ftpd: {}", compared(workload, ours, &all));
+        for goal in workload.goals {
+            if let Some(outcome) = row.judge(goal) {
+                println!("  {outcome}, goal {}: {}", goal.ratio, met(outcome.met));
+            }
         }
+        for to in ["before", "raw", "floor"] {
+            row.compared("ftpd", to, |figure| figure.rate).inspect(|o| println!("  {o}"));
+        }
+        if let Some(cpu) = row.compared("ftpd", "before", |figure| figure.cpu) {
+            println!("  processor time: {cpu}");
+        }
+        self.json.extend(json);
     }
 
     /// Prints the memory and threads of the servers, and writes the JSON.
     pub fn finish(self, servers: &[Server]) {
         println!("\nresident set, proportional set size, threads at the end");
-        for server in servers {
+        for server in servers.iter().filter(|server| server.name != DIRECT) {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let pid = server.pid();
             let (resident, share) =
@@ -91,43 +114,75 @@ impl Report {
     }
 }
 
-/// The figures of one server.
-fn of<'f>(all: &[(&str, &'f [Figure])], name: &str) -> Option<&'f [Figure]> {
-    all.iter().find(|(server, _)| *server == name).map(|(_, figures)| *figures)
+impl Row<'_> {
+    /// The median of a server, or NaN.
+    pub fn rate(&self, server: &str) -> f64 {
+        self.0.get(server).map_or(f64::NAN, |figures| rate(figures))
+    }
+
+    /// The rival with the highest rate.
+    pub fn best_rival(&self) -> Option<&'static str> {
+        let rivals = self.0.iter().filter(|(name, _)| is_rival(name));
+        let best = rivals.max_by(|one, other| rate(one.1).total_cmp(&rate(other.1)));
+        best.map(|(name, _)| *name)
+    }
+
+    /// Compares two servers round by round, so that a slow moment of the machine, which hits both,
+    /// does not count.
+    pub fn compared(
+        &self,
+        of: &'static str,
+        to: &'static str,
+        value: impl Fn(&Figure) -> f64,
+    ) -> Option<Outcome> {
+        let (ours, theirs) = (self.0.get(of)?, self.0.get(to)?);
+        let mut ratios: Vec<_> = ours
+            .iter()
+            .zip(theirs.iter())
+            .map(|(one, other)| value(one) / value(other))
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let (least, most) = (*ratios.first()?, *ratios.last()?);
+        let spread = Spread { median: middle(&ratios), least, most };
+        Some(Outcome { of, to, spread, met: true })
+    }
+
+    /// Whether a goal is met. `None`: something was not measured.
+    pub fn judge(&self, goal: &Goal) -> Option<Outcome> {
+        let to = match goal.to {
+            To::Best | To::BestCpu => self.best_rival()?,
+            To::Raw => "raw",
+            To::Quiet => "ftpd-quiet",
+        };
+        let outcome = if goal.to == To::BestCpu {
+            self.compared(goal.of, to, |figure| figure.cpu)?
+        } else {
+            self.compared(goal.of, to, |figure| figure.rate)?
+        };
+        let ratio = outcome.spread.median;
+        let met =
+            if goal.to == To::BestCpu { ratio <= goal.ratio } else { ratio >= goal.ratio };
+        Some(Outcome { met, ..outcome })
+    }
 }
 
-/// The rival with the highest rate.
-fn best_rival<'f>(
-    all: &[(&'static str, &'f [Figure])],
-) -> Option<(&'static str, &'f [Figure])> {
-    let is_rival = |name: &str| !matches!(name, "ftpd" | "before" | "raw" | "floor");
-    let rivals = all.iter().filter(|(server, _)| is_rival(server));
-    rivals.max_by(|one, other| rate(one.1).total_cmp(&rate(other.1))).copied()
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.least, self.most)
+    }
 }
 
-/// How ftpd does beside the best rival, its older build, raw sockets and the floor.
-fn compared(workload: &Workload, ours: &[Figure], all: &[(&'static str, &[Figure])]) -> String {
-    let mut parts = Vec::new();
-    if let Some((rival, figures)) = best_rival(all) {
-        let (ratio, goal) = (rate(ours) / rate(figures), workload.goal);
-        parts.push(format!("{ratio:.2} x {rival}, goal {goal} {}", met(ratio >= goal)));
-        if let Some(goal) = workload.goal_cpu {
-            let ratio = cpu(ours) / cpu(figures);
-            parts.push(format!("{ratio:.2} of its cpu, goal {goal} {}", met(ratio <= goal)));
-        }
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} of {}", self.of, self.spread, self.to)
     }
-    if let Some(before) = of(all, "before") {
-        let (rates, cpus) = (rate(ours) / rate(before), cpu(ours) / cpu(before));
-        parts.push(format!("{rates:.3} x before, {cpus:.3} of its cpu"));
-    }
-    if let (Some(goal), Some(raw)) = (workload.goal_raw, of(all, "raw")) {
-        let ratio = rate(ours) / rate(raw);
-        parts.push(format!("{ratio:.2} of raw, goal {goal} {}", met(ratio >= goal)));
-    }
-    if let Some(floor) = of(all, "floor") {
-        parts.push(format!("{:.2} of the floor", rate(ours) / rate(floor)));
-    }
-    parts.join("; ")
+}
+
+fn is_rival(name: &str) -> bool {
+    let kinds = crate::servers::KINDS.iter();
+    kinds
+        .filter(|kind| matches!(kind.family, Family::Rival { .. }))
+        .any(|kind| kind.name == name)
 }
 
 fn rate(figures: &[Figure]) -> f64 {
@@ -138,12 +193,22 @@ fn cpu(figures: &[Figure]) -> f64 {
     median(figures, |figure| figure.cpu)
 }
 
-fn met(is: bool) -> &'static str {
-    if is { "(met)" } else { "(missed)" }
+pub fn met(is: bool) -> &'static str {
+    if is { "met" } else { "missed" }
 }
 
 fn median(figures: &[Figure], of: impl Fn(&Figure) -> f64) -> f64 {
     let mut all: Vec<_> = figures.iter().map(of).collect();
     all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    middle(&all)
+}
+
+/// The median of sorted numbers.
+fn middle(sorted: &[f64]) -> f64 {
+    let at = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[at],
+        _ => f64::midpoint(sorted[at - 1], sorted[at]),
+    }
 }

@@ -1,38 +1,58 @@
-//! The table of workloads, the goals of each, and how it is measured.
+//! The table of workloads and the goals of each.
 
-use std::thread;
-use std::time::Instant;
-
-use crate::client::{Client, Reader};
-use crate::floor;
+use crate::client::Reader;
+use crate::place::{Key, Place};
 use crate::raw;
-use crate::servers::{Place, Server};
-use crate::tree;
+use crate::servers::{Family, Server, Setup};
+use crate::work::{self, Clients};
 
 /// One workload. Its figure is a rate: higher is better.
 pub struct Workload {
     pub name: &'static str,
+    /// What it is called in tables.
+    pub title: &'static str,
     /// The unit that is counted per second.
     pub unit: &'static str,
-    /// Number of units in one run.
-    work: f64,
+    /// What one turn of one client counts, in this unit.
+    pub turn: f64,
     /// Number of clients at once.
-    clients: usize,
+    pub clients: usize,
     /// Whether client and server share one processor.
-    one_cpu: bool,
-    /// Whether it uses TLS.
-    pub tls: bool,
-    run: fn(&Clients<'_>),
+    pub one_cpu: bool,
+    pub setup: Setup,
+    /// Whether data connections over TLS resume the session of the control connection.
+    pub resume: bool,
+    /// Whether each client takes one turn, however short that is.
+    pub once: bool,
+    pub run: fn(&Clients<'_>) -> Figure,
     /// Measures the work without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
-    /// Measures the work with the replies of FTP and nothing else.
-    pub floor: Option<fn(&Place, &Workload) -> Figure>,
-    /// Least ratio to the rate of the best rival.
-    pub goal: f64,
-    /// Greatest ratio to the processor time of the fastest rival.
-    pub goal_cpu: Option<f64>,
-    /// Least ratio to the rate of the raw loop.
-    pub goal_raw: Option<f64>,
+    /// Whether it is measured against a server that checks nothing, as well.
+    pub floor: bool,
+    /// The variants of ftpd that take part.
+    pub variants: &'static [&'static str],
+    pub goals: &'static [Goal],
+}
+
+/// A ratio that ftpd should reach.
+pub struct Goal {
+    /// ftpd or one of its variants.
+    pub of: &'static str,
+    pub to: To,
+    pub ratio: f64,
+}
+
+/// What a goal compares with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// The rate of the fastest rival.
+    Best,
+    /// The processor time of the fastest rival. Less is better.
+    BestCpu,
+    /// The rate of the raw loop.
+    Raw,
+    /// The rate of the variant without a log.
+    Quiet,
 }
 
 /// The result of one run.
@@ -40,40 +60,118 @@ pub struct Workload {
 pub struct Figure {
     /// Units per second.
     pub rate: f64,
-    /// Processor seconds of the server.
+    /// Processor seconds of the server for each unit.
     pub cpu: f64,
-    /// Processor seconds of the client.
+    /// Processor seconds of the client for each unit.
     pub client_cpu: f64,
-    /// Duration in seconds.
-    pub took: f64,
 }
 
 pub const GIB: u64 = 1 << 30;
 pub const SMALL: u64 = 4096;
-const FILES: usize = 2000;
+
+const GB: f64 = GIB as f64 / 1e9;
+const HALF: u64 = GIB / 2;
+
+const fn best(ratio: f64) -> Goal {
+    Goal { of: "ftpd", to: To::Best, ratio }
+}
+
+const fn direct(ratio: f64) -> Goal {
+    Goal { of: "ftpd-direct", to: To::Best, ratio }
+}
+
+const fn raw(ratio: f64) -> Goal {
+    Goal { of: "ftpd", to: To::Raw, ratio }
+}
+
+/// At most 3 % for the log.
+const QUIET: Goal = Goal { of: "ftpd", to: To::Quiet, ratio: 0.97 };
+/// No more processor time than the fastest rival.
+const CPU: Goal = Goal { of: "ftpd", to: To::BestCpu, ratio: 1.0 };
+
+/// Every workload, with the goals.
+#[rustfmt::skip]
+pub static WORKLOADS: &[Workload] = &[
+    workload("retr_discard", "download 1 GiB, reader that discards", "GB/s", GB, |c| work::big(c, GIB, Reader::Discard))
+        .beside(raw::sendfile_discard).goals(&[best(1.0), CPU]),
+    workload("retr_copy", "download 1 GiB, reader that copies", "GB/s", GB, |c| work::big(c, GIB, Reader::Copy))
+        .beside(raw::sendfile_copy).goals(&[best(1.4)]),
+    workload("retr_8", "download, eight streams", "GB/s", GB, |c| work::big(c, GIB, Reader::Discard))
+        .clients(8).once().beside(raw::sendfile_discard).goals(&[best(1.2)]),
+    workload("stor_1", "upload 1 GiB", "GB/s", GB, |c| work::big_up(c, GIB))
+        .beside(raw::splice_up).goals(&[best(1.3)]),
+    workload("stor_8", "upload, eight streams", "GB/s", GB / 2.0, |c| work::big_up(c, HALF))
+        .clients(8).once().beside(raw::splice_up).goals(&[best(1.3)]),
+    workload("small_down", "4 KiB files down, one processor", "files/s", 1.0, work::small_down)
+        .on_one_cpu().beside(raw::small_down).above_floor().and(&["ftpd-quiet"]).goals(&[best(1.3), QUIET]),
+    workload("small_down_8", "4 KiB files down, eight connections", "files/s", 1.0, work::small_down)
+        .clients(8).above_floor().and(&["ftpd-quiet"]).goals(&[best(1.4), QUIET]),
+    workload("small_up", "4 KiB files up, one processor", "files/s", 1.0, work::small_up)
+        .on_one_cpu().beside(raw::small_up).above_floor().and(&["ftpd-quiet", "ftpd-direct"])
+        .goals(&[best(1.0), direct(1.2), QUIET]),
+    workload("small_up_8", "4 KiB files up, eight connections", "files/s", 1.0, work::small_up)
+        .clients(8).above_floor().and(&["ftpd-quiet", "ftpd-direct"])
+        .goals(&[best(1.0), direct(1.2), QUIET]),
+    workload("login_1", "logins, one processor", "logins/s", 1.0, work::logins)
+        .on_one_cpu().beside(raw::logins).above_floor().and(&["ftpd-quiet"]).goals(&[best(1.7), QUIET]),
+    workload("login_16", "logins, sixteen clients", "logins/s", 1.0, work::logins)
+        .clients(16).above_floor().and(&["ftpd-quiet"]).goals(&[best(1.5), QUIET]),
+    workload("list_10k", "LIST of 10,000 entries", "listings/s", 1.0, |c| work::listing(c, "LIST ", 10_000))
+        .beside(raw::listing_10k),
+    workload("list_100k", "LIST of 100,000 entries", "listings/s", 1.0, |c| work::listing(c, "LIST ", 100_000))
+        .beside(raw::listing_100k).goals(&[best(1.5), raw(0.92)]),
+    workload("mlsd_100k", "MLSD of 100,000 entries", "listings/s", 1.0, |c| work::listing(c, "MLSD ", 100_000))
+        .beside(raw::listing_100k).goals(&[best(1.4), raw(0.92)]),
+    workload("noop", "NOOP, one processor", "replies/s", work::NOOPS as f64, work::noop).on_one_cpu(),
+    workload("tls_retr_1", "TLS: download 1 GiB", "GB/s", GB, |c| work::big(c, GIB, Reader::Copy))
+        .over_tls(Key::Ecdsa).beside(raw::tls_down).goals(&[best(1.5)]),
+    workload("tls_retr_8", "TLS: download, eight streams", "GB/s", GB / 2.0, |c| work::big(c, HALF, Reader::Copy))
+        .over_tls(Key::Ecdsa).clients(8).once().goals(&[best(1.5)]),
+    workload("tls_stor_1", "TLS: upload 1 GiB", "GB/s", GB, |c| work::big_up(c, GIB))
+        .over_tls(Key::Ecdsa).beside(raw::tls_up).goals(&[best(1.5)]),
+    workload("tls_stor_8", "TLS: upload, eight streams", "GB/s", GB / 2.0, |c| work::big_up(c, HALF))
+        .over_tls(Key::Ecdsa).clients(8).once().goals(&[best(1.5)]),
+    workload("tls_small_down", "TLS: 4 KiB files down, data connections resume", "files/s", 1.0, work::small_down)
+        .over_tls(Key::Ecdsa),
+    workload("tls_small_fresh", "TLS: 4 KiB files down, data connections do not resume", "files/s", 1.0, work::small_down)
+        .over_tls(Key::Ecdsa).without_resumption(),
+    workload("tls_list_10k", "TLS: LIST of 10,000 entries", "listings/s", 1.0, |c| work::listing(c, "LIST ", 10_000))
+        .over_tls(Key::Ecdsa),
+    workload("tls_login_1", "TLS: logins, ECDSA key", "logins/s", 1.0, work::logins)
+        .over_tls(Key::Ecdsa).above_floor().goals(&[best(1.15)]),
+    workload("tls_login_16", "TLS: logins, ECDSA key, sixteen clients", "logins/s", 1.0, work::logins)
+        .over_tls(Key::Ecdsa).clients(16).above_floor().goals(&[best(1.15)]),
+    workload("tls_login_rsa_1", "TLS: logins, RSA key", "logins/s", 1.0, work::logins)
+        .over_tls(Key::Rsa).above_floor().goals(&[best(1.15)]),
+    workload("tls_login_rsa_16", "TLS: logins, RSA key, sixteen clients", "logins/s", 1.0, work::logins)
+        .over_tls(Key::Rsa).clients(16).above_floor().goals(&[best(1.15)]),
+];
 
 const fn workload(
     name: &'static str,
+    title: &'static str,
     unit: &'static str,
-    work: f64,
-    run: fn(&Clients<'_>),
-    goal: f64,
+    turn: f64,
+    run: fn(&Clients<'_>) -> Figure,
 ) -> Workload {
-    let (clients, one_cpu, raw, floor, goal_cpu, goal_raw) = (1, false, None, None, None, None);
-    let tls = false;
+    let (clients, one_cpu, once, resume) = (1, false, false, true);
+    let (raw, floor, setup) = (None, false, Setup::Plain);
+    let (variants, goals): (&[&str], &[Goal]) = (&[], &[]);
     Workload {
         name,
+        title,
         unit,
-        work,
+        turn,
         clients,
         one_cpu,
-        tls,
+        setup,
+        resume,
+        once,
         run,
         raw,
         floor,
-        goal,
-        goal_cpu,
-        goal_raw,
+        variants,
+        goals,
     }
 }
 
@@ -82,188 +180,54 @@ impl Workload {
         Self { clients, ..self }
     }
 
-    const fn over_tls(self) -> Self {
-        Self { tls: true, ..self }
+    const fn over_tls(self, key: Key) -> Self {
+        Self { setup: Setup::Tls(key), ..self }
+    }
+
+    const fn without_resumption(self) -> Self {
+        Self { resume: false, ..self }
     }
 
     const fn on_one_cpu(self) -> Self {
         Self { one_cpu: true, ..self }
     }
 
-    const fn beside(self, raw: fn(&Place, &Workload) -> Figure, goal: Option<f64>) -> Self {
-        Self { raw: Some(raw), goal_raw: goal, ..self }
+    const fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
-    const fn above(self, floor: fn(&Place, &Workload) -> Figure) -> Self {
-        Self { floor: Some(floor), ..self }
+    const fn beside(self, raw: fn(&Place, &Workload) -> Figure) -> Self {
+        Self { raw: Some(raw), ..self }
     }
 
-    const fn with_cpu(self, goal: f64) -> Self {
-        Self { goal_cpu: Some(goal), ..self }
+    const fn above_floor(self) -> Self {
+        Self { floor: true, ..self }
+    }
+
+    const fn and(self, variants: &'static [&'static str]) -> Self {
+        Self { variants, ..self }
+    }
+
+    const fn goals(self, goals: &'static [Goal]) -> Self {
+        Self { goals, ..self }
+    }
+
+    /// Whether a server takes part.
+    pub fn takes(&self, server: &Server) -> bool {
+        let wanted = match server.family {
+            Family::Ours | Family::Rival { .. } => true,
+            Family::Variant => server.name == "before" || self.variants.contains(&server.name),
+            Family::Floor => self.floor,
+        };
+        wanted && server.serves(self.setup) && server.lacks != self.name
     }
 
     /// Runs the workload once against a server.
     pub fn measure(&self, server: &Server, place: &Place) -> Figure {
-        tree::pin(Some(server.pid()), self.one_cpu);
-        let clients = Clients { server, count: self.clients, tls: self.tls };
-        let figure = self.timed(Some(server.pid()), || (self.run)(&clients));
-        tree::pin(Some(server.pid()), false);
+        crate::tree::pin(Some(server.pid()), self.one_cpu);
+        let figure = (self.run)(&Clients { server, workload: self });
+        crate::tree::pin(Some(server.pid()), false);
         place.clear();
         figure
     }
-
-    /// Number of units that one client does.
-    pub fn count(&self) -> usize {
-        self.work as usize
-    }
-
-    /// Measures one run of any work.
-    pub fn timed(&self, server: Option<u32>, run: impl FnOnce()) -> Figure {
-        let cpu = || server.map_or(0.0, tree::cpu);
-        let (before, client_before) = (cpu(), client_cpu());
-        let began = Instant::now();
-        run();
-        let took = began.elapsed().as_secs_f64();
-        let (cpu, client_cpu) = (cpu() - before, client_cpu() - client_before);
-        Figure { rate: self.work / took, cpu, client_cpu, took }
-    }
-}
-
-fn client_cpu() -> f64 {
-    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9
-}
-
-/// The clients that do the work.
-struct Clients<'a> {
-    server: &'a Server,
-    count: usize,
-    tls: bool,
-}
-
-const HALF: u64 = GIB / 2;
-
-/// Every workload, with the goals.
-#[rustfmt::skip]
-pub static WORKLOADS: &[Workload] = &[
-    workload("retr_discard", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Discard), 1.3)
-        .with_cpu(0.75).beside(raw::sendfile_discard, Some(0.9)),
-    workload("retr_copy", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2)
-        .beside(raw::sendfile_copy, None),
-    workload("retr_8", "GB/s", 8.0 * GIB as f64 / 1e9, |c| big(c, GIB, Reader::Discard), 1.3)
-        .clients(8).beside(raw::sendfile_discard, None),
-    workload("stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.15)
-        .beside(raw::splice_up, Some(0.95)),
-    workload("stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big_up(c, HALF), 1.15)
-        .clients(8).beside(raw::splice_up, Some(0.95)),
-    workload("small_down", "files/s", FILES as f64, small_down, 1.5)
-        .on_one_cpu().beside(raw::small_down, None).above(floor::small_down),
-    workload("small_up", "files/s", FILES as f64, small_up, 1.4)
-        .on_one_cpu().beside(raw::small_up, None).above(floor::small_up),
-    workload("small_down_8", "files/s", 8.0 * FILES as f64, small_down, 1.4).clients(8),
-    workload("small_up_8", "files/s", 8.0 * FILES as f64, small_up, 1.4).clients(8),
-    workload("login_1", "logins/s", 200.0, |c| logins(c, 200), 1.2)
-        .on_one_cpu().beside(raw::logins, None),
-    workload("login_16", "logins/s", 320.0, |c| logins(c, 20), 1.0).clients(16),
-    workload("list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67)
-        .beside(raw::listing, None),
-    workload("list_100k", "listings/s", 1.0, |c| listing(c, "LIST list100000", 1), 1.67)
-        .beside(raw::listing, None),
-    workload("mlsd_100k", "listings/s", 1.0, |c| listing(c, "MLSD list100000", 1), 1.67)
-        .beside(raw::listing, None),
-    workload("tls_retr_1", "GB/s", GIB as f64 / 1e9, |c| big(c, GIB, Reader::Copy), 1.2).over_tls()
-        .beside(raw::tls_down, None),
-    workload("tls_retr_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big(c, HALF, Reader::Copy), 1.2)
-        .clients(8).over_tls(),
-    workload("tls_stor_1", "GB/s", GIB as f64 / 1e9, |c| big_up(c, GIB), 1.3).over_tls()
-        .beside(raw::tls_up, None),
-    workload("tls_stor_8", "GB/s", 4.0 * GIB as f64 / 1e9, |c| big_up(c, HALF), 1.3)
-        .clients(8).over_tls(),
-    workload("tls_list_10k", "listings/s", 5.0, |c| listing(c, "LIST list10000", 5), 1.67)
-        .over_tls(),
-    workload("tls_login_1", "logins/s", 300.0, |c| logins(c, 300), 1.1).over_tls(),
-    workload("tls_login_16", "logins/s", 800.0, |c| logins(c, 50), 1.1).clients(16).over_tls(),
-    workload("noop", "replies/s", 20_000.0, noop, 1.0).on_one_cpu(),
-];
-
-impl Clients<'_> {
-    /// One client, logged in and in the directory of the files.
-    fn one(&self) -> Client {
-        self.server.client(self.tls)
-    }
-
-    /// Runs all clients at once.
-    fn each(&self, work: impl Fn(usize) + Sync) {
-        if self.count == 1 {
-            return work(0);
-        }
-        thread::scope(|scope| {
-            for number in 0..self.count {
-                let work = &work;
-                scope.spawn(move || work(number));
-            }
-        });
-    }
-
-    /// Runs all clients at once; each has logged in before the work begins.
-    fn together(&self, work: impl Fn(&mut Client, usize) + Sync) {
-        self.each(|number| work(&mut self.one(), number));
-    }
-}
-
-/// Downloads a file of this size.
-fn big(clients: &Clients<'_>, bytes: u64, reader: Reader) {
-    let name = if bytes == GIB { "big" } else { "half" };
-    clients.together(|client, _| {
-        assert_eq!(client.download("RETR ", name, reader), bytes);
-    });
-}
-
-fn big_up(clients: &Clients<'_>, bytes: u64) {
-    let chunk = vec![b'x'; 256 << 10];
-    clients.together(|client, number| {
-        client.upload(&format!("up/big{number}"), &chunk, bytes);
-    });
-}
-
-fn small_down(clients: &Clients<'_>) {
-    clients.together(|client, _| {
-        client.enter("small");
-        for name in names() {
-            assert_eq!(client.download("RETR ", &name, Reader::Copy), SMALL);
-        }
-    });
-}
-
-/// Uploads new files, which are removed after the run.
-fn small_up(clients: &Clients<'_>) {
-    let chunk = [b'x'; SMALL as usize];
-    clients.together(|client, number| {
-        client.enter("up");
-        for name in names() {
-            client.upload(&format!("{number}{name}"), &chunk, SMALL);
-        }
-    });
-}
-
-pub fn names() -> impl Iterator<Item = String> {
-    (0..FILES).map(|number| format!("f{number:04}"))
-}
-
-fn logins(clients: &Clients<'_>, each: usize) {
-    clients.each(|_| (0..each).for_each(|_| clients.server.login(clients.tls).quit()));
-}
-
-fn listing(clients: &Clients<'_>, line: &str, times: usize) {
-    let mut client = clients.one();
-    let (command, path) = line.split_once(' ').expect("a path");
-    for _ in 0..times {
-        let bytes = client.download(&format!("{command} "), path, Reader::Discard);
-        assert!(bytes > 100_000, "{bytes}");
-    }
-}
-
-fn noop(clients: &Clients<'_>) {
-    let mut client = clients.one();
-    (0..20_000).for_each(|_| client.say("NOOP", "", b'2'));
 }
