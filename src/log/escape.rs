@@ -40,8 +40,16 @@ fn is_odd(letter: char) -> bool {
     letter.is_control() || is_unseen(letter) || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
+/// Whether a byte is a character that is never escaped.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
 /// Writes text that is to be put between quotes: quotes and backslashes are escaped as well.
 fn write_quoted(out: &mut dyn Write, text: &str, spelling: Spelling) -> fmt::Result {
+    if text.bytes().all(is_plain) {
+        return out.write_str(text);
+    }
     text.chars().try_for_each(|letter| match letter {
         '"' | '\\' => write!(out, "\\{letter}"),
         _ if is_odd(letter) => spelling(letter, out),
@@ -63,16 +71,21 @@ fn for_json(letter: char, out: &mut dyn Write) -> fmt::Result {
     letter.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
 }
 
+/// Writes bytes as [`escaped`] prints them.
+pub(super) fn write_escaped(out: &mut dyn Write, bytes: &[u8]) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        write_quoted(out, chunk.valid(), for_people)?;
+        chunk.invalid().iter().try_for_each(|byte| write!(out, "\\x{byte:02x}"))?;
+    }
+    Ok(())
+}
+
 /// Bytes from a stranger, as [`escaped`] prints them.
 pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            write_quoted(f, chunk.valid(), for_people)?;
-            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-        }
-        Ok(())
+        write_escaped(f, self.0)
     }
 }
 

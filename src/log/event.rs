@@ -4,13 +4,13 @@
 //! JSON and its text. A new event needs a variant of [`Event`] and an arm of that `match`. The
 //! code that writes lines knows accounts only.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use log::Level;
 
+use super::heard::is_heard;
 use super::way::Way;
 
 /// The log target of events. The code that writes a line recognises the record of an event by
@@ -18,7 +18,7 @@ use super::way::Way;
 pub(super) const TARGET: &str = module_path!();
 
 /// An event of a session, which the log has a line about.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A client has connected.
     Connected,
@@ -39,7 +39,7 @@ pub enum Event<'a> {
     /// A command was refused: its name, the path it was for if it has one, and the reason.
     Refused(&'a str, Option<&'a Path>, &'a str),
     /// A transfer has ended, complete or not.
-    Transferred(&'a Transfer<'a>),
+    Transferred(Transfer<'a>),
     /// This command has changed this file or directory.
     Changed(&'a str, &'a Path),
     /// A file or directory was renamed, from the first path to the second.
@@ -56,7 +56,7 @@ pub enum Event<'a> {
 }
 
 /// One transfer, as the log and the transfer log describe it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer<'a> {
     /// The command: RETR, STOR, APPE or STOU.
     pub verb: &'a str,
@@ -75,7 +75,7 @@ pub struct Transfer<'a> {
 }
 
 /// The session that an event belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Who<'a> {
     /// The client's address.
     pub peer: SocketAddr,
@@ -83,11 +83,12 @@ pub struct Who<'a> {
     pub user: Option<&'a str>,
 }
 
-/// Everything that the log says about one event.
+/// Maximum number of parts of an account.
+const MOST_PARTS: usize = 16;
+
+/// Everything that the log says about one event, except its level.
 #[derive(Debug)]
 pub(super) struct Account<'a> {
-    /// How important the event is.
-    pub(super) level: Level,
     /// The name of the event, which is the member `event` in JSON.
     pub(super) name: &'static str,
     /// The kind of the event on the status page; `None` if the page does not show it.
@@ -100,7 +101,9 @@ pub(super) struct Account<'a> {
 #[derive(Debug)]
 pub(super) enum Part<'a> {
     /// Fixed words, which are in the text only.
-    Words(Cow<'static, str>),
+    Words(&'static str),
+    /// A value that is in the text only.
+    Shown(Value<'a>),
     /// A value that is in the text, and in JSON as a member of this name.
     Member(&'static str, Value<'a>),
     /// A member that is in JSON only.
@@ -121,25 +124,51 @@ pub(super) enum Value<'a> {
     Count(u64),
     /// A duration, in seconds with three decimals.
     Seconds(Duration),
+    /// A rate in KiB per second, with one decimal.
+    Rate(f64),
     /// Yes or no.
     Truth(bool),
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// Whether the log writes events of this level.
     pub fn is_heard(&self) -> bool {
-        self.account().is_heard()
+        is_heard(self.level())
     }
 
-    /// Returns everything that the log says about the event.
+    /// How important the event is.
+    pub(super) fn level(&self) -> Level {
+        match self {
+            Self::TurnedAway(_)
+            | Self::ResumptionStopped
+            | Self::LoginFailed(..)
+            | Self::InPlace(..)
+            | Self::Banned(..)
+            | Self::Note(_) => Level::Warn,
+            Self::Connected
+            | Self::Secured(..)
+            | Self::DataSecured(_)
+            | Self::LoggedIn(_)
+            | Self::Refused(..)
+            | Self::Transferred(_)
+            | Self::Changed(..)
+            | Self::Renamed(..)
+            | Self::Ended(..) => Level::Info,
+        }
+    }
+
+    /// Returns everything that the log says about the event, except its level.
     #[expect(clippy::too_many_lines, reason = "a flat match, with a few lines for each event")]
-    pub(super) fn account(&self) -> Account<'_> {
+    pub(super) fn account(&self) -> Account<'a> {
         match *self {
-            Self::Connected => info("connected").says("connected"),
-            Self::TurnedAway(why) => warn("turned_away").says("turned away: ").text("why", why),
-            Self::Secured(how, None) => info("secured").text("tls", how),
+            Self::Connected => Account::of("connected").says("connected"),
+            Self::TurnedAway(why) => {
+                Account::of("turned_away").says("turned away: ").text("why", why)
+            }
+            Self::Secured(how, None) => Account::of("secured").text("tls", how),
             Self::Secured(how, Some(subject)) => {
-                let account = info("secured").text("tls", how).says(", certificate of '");
+                let account =
+                    Account::of("secured").text("tls", how).says(", certificate of '");
                 account.text("certificate", subject).says("'")
             }
             Self::DataSecured(resumed) => {
@@ -148,23 +177,25 @@ impl Event<'_> {
                 } else {
                     "TLS data connections do not resume the session"
                 };
-                info("data_secured").says(words).hidden("resumed", Value::Truth(resumed))
+                Account::of("data_secured").says(words).hidden("resumed", Value::Truth(resumed))
             }
-            Self::ResumptionStopped => warn("resumption_stopped")
+            Self::ResumptionStopped => Account::of("resumption_stopped")
                 .says(
                     "a data connection did not resume the TLS session, although earlier ones \
                      did; tls_resume = require would refuse it",
                 )
                 .hidden("resumed", Value::Truth(false)),
-            Self::LoggedIn(home) => {
-                info("logged_in").recent("login").says("logged in, home ").path("path", home)
-            }
+            Self::LoggedIn(home) => Account::of("logged_in")
+                .recent("login")
+                .says("logged in, home ")
+                .path("path", home),
             Self::LoginFailed(name, why) => {
-                let account = warn("login_failed").recent("failed").says("login failed for '");
+                let account =
+                    Account::of("login_failed").recent("failed").says("login failed for '");
                 account.bytes("name", name).says("': ").text("why", why)
             }
             Self::Refused(verb, file, why) => {
-                let account = info("refused").recent("refused").text("command", verb);
+                let account = Account::of("refused").recent("refused").text("command", verb);
                 let account = match file {
                     Some(file) => account.says(" ").path("path", file),
                     None => account,
@@ -173,18 +204,18 @@ impl Event<'_> {
             }
             Self::Transferred(transfer) => transfer.account(),
             Self::Changed(verb, file) => {
-                info("changed").text("command", verb).says(" ").path("path", file)
+                Account::of("changed").text("command", verb).says(" ").path("path", file)
             }
             Self::Renamed(from, to) => {
-                let account = info("renamed").text("command", "RNTO").says(" ");
+                let account = Account::of("renamed").text("command", "RNTO").says(" ");
                 account.path("from", from).says(" -> ").path("path", to)
             }
             Self::InPlace(file, why) => {
-                let account = warn("in_place").path("path", file);
+                let account = Account::of("in_place").path("path", file);
                 account.says(" is written to in place: ").text("why", why)
             }
             Self::Banned(whom, seconds, failures, last) => {
-                let account = warn("banned").says("banned: ").text("address", whom);
+                let account = Account::of("banned").says("banned: ").text("address", whom);
                 let account = match seconds {
                     Some(seconds) => account.says(" for ").count("seconds", seconds).says(" s"),
                     None => account,
@@ -192,21 +223,22 @@ impl Event<'_> {
                 let account = account.says(", ").count("failures", failures as u64);
                 account.says(" failures, the last one ").text("why", last)
             }
-            Self::Note(text) => warn("note").text("text", text),
+            Self::Note(text) => Account::of("note").text("text", text),
             Self::Ended(why, took) => {
-                let text = format!("ended after {} s: ", took.as_secs());
-                let account = info("ended").says(text).text("why", why);
+                let account = Account::of("ended").says("ended after ");
+                let account = account.shows(Value::Count(took.as_secs())).says(" s: ");
+                let account = account.text("why", why);
                 account.hidden("seconds", Value::Seconds(took))
             }
         }
     }
 }
 
-impl Transfer<'_> {
-    fn account(&self) -> Account<'_> {
+impl<'a> Transfer<'a> {
+    fn account(self) -> Account<'a> {
         let rate = kib_per_second(self.bytes, self.took);
         let kind = if self.ascii { "ascii" } else { "binary" };
-        let account = info("transfer")
+        let account = Account::of("transfer")
             .recent("transfer")
             .text("command", self.verb)
             .says(" ")
@@ -215,7 +247,9 @@ impl Transfer<'_> {
             .count("bytes", self.bytes)
             .says(" bytes in ")
             .and("seconds", Value::Seconds(self.took))
-            .says(format!(" s, {rate:.1} KiB/s, "))
+            .says(" s, ")
+            .shows(Value::Rate(rate))
+            .says(" KiB/s, ")
             .hidden("type", Value::Text(kind));
         match self.result {
             Ok(()) => account.text("result", "complete"),
@@ -230,20 +264,10 @@ pub fn kib_per_second(bytes: u64, took: Duration) -> f64 {
     bytes as f64 / 1024.0 / took.as_secs_f64().max(1e-6)
 }
 
-/// Begins the account of an event of level `info`.
-fn info<'a>(name: &'static str) -> Account<'a> {
-    Account { level: Level::Info, name, recent: None, parts: Vec::new() }
-}
-
-/// Begins the account of an event of level `warn`.
-fn warn<'a>(name: &'static str) -> Account<'a> {
-    Account { level: Level::Warn, ..info(name) }
-}
-
 impl<'a> Account<'a> {
-    /// Whether the log writes lines of this level.
-    pub(super) fn is_heard(&self) -> bool {
-        log::log_enabled!(target: TARGET, self.level)
+    /// Begins the account of an event of this name.
+    fn of(name: &'static str) -> Self {
+        Self { name, recent: None, parts: Vec::with_capacity(MOST_PARTS) }
     }
 
     fn recent(self, word: &'static str) -> Self {
@@ -255,8 +279,12 @@ impl<'a> Account<'a> {
         self
     }
 
-    fn says(self, words: impl Into<Cow<'static, str>>) -> Self {
-        self.with(Part::Words(words.into()))
+    fn says(self, words: &'static str) -> Self {
+        self.with(Part::Words(words))
+    }
+
+    fn shows(self, value: Value<'a>) -> Self {
+        self.with(Part::Shown(value))
     }
 
     fn and(self, key: &'static str, value: Value<'a>) -> Self {

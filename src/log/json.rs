@@ -18,7 +18,7 @@ impl Display for Members<'_> {
             write_member(f, "user", Value::Text(user))?;
         }
         account.parts.iter().try_for_each(|part| match part {
-            Part::Words(_) => Ok(()),
+            Part::Words(_) | Part::Shown(_) => Ok(()),
             Part::Member(key, value) | Part::JsonMember(key, value) => {
                 write_member(f, key, *value)
             }
@@ -33,6 +33,7 @@ fn write_member(f: &mut Formatter<'_>, key: &str, value: Value<'_>) -> fmt::Resu
         Value::Path(path) => write_bytes(f, key, path.as_os_str().as_encoded_bytes()),
         Value::Count(count) => write!(f, ",\"{key}\":{count}"),
         Value::Seconds(took) => write!(f, ",\"{key}\":{:.3}", took.as_secs_f64()),
+        Value::Rate(rate) => write!(f, ",\"{key}\":{rate:.1}"),
         Value::Truth(truth) => write!(f, ",\"{key}\":{truth}"),
     }
 }
@@ -87,7 +88,7 @@ mod tests {
             Event::LoggedIn(path),
             Event::LoginFailed(b"x\r\ny", "wrong"),
             Event::Refused("RETR", Some(path), "no"),
-            Event::Transferred(&ok),
+            Event::Transferred(ok),
             Event::Changed("DELE", path),
             Event::Renamed(path, path),
             Event::InPlace(path, "links"),
@@ -102,7 +103,7 @@ mod tests {
                 assert_eq!(read, path.to_str().unwrap());
             }
         }
-        let value = read(&Event::Transferred(&ok));
+        let value = read(&Event::Transferred(ok));
         assert_eq!((value["bytes"].as_u64(), value["seconds"].as_f64()), (Some(7), Some(1.5)));
         assert_eq!(value["result"], "complete");
     }

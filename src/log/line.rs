@@ -1,17 +1,13 @@
 //! One line of the log: the text or the JSON, and what is written before it.
 
-use std::cell::Cell;
-use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
-use log::Record;
+use log::{Level, Record};
 
+use super::clock::clock;
 use super::escape::JsonString;
-use super::event::{Account, Event, TARGET, Who};
-use super::json::Members;
-use super::stamp::{Stamp, now};
+use super::event::TARGET;
 use super::syslog;
-use super::text::TextLine;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,33 +29,6 @@ pub(super) enum Frame {
     Syslog,
 }
 
-thread_local! {
-    /// Whether this thread is writing a line of JSON. The `log` crate hands a record to the
-    /// writer as text only, so this is how the form reaches [`EventLine`].
-    static AS_JSON: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Logs an event of a session.
-pub fn session(who: Who<'_>, event: &Event<'_>) {
-    let account = event.account();
-    if account.is_heard() {
-        log::log!(target: TARGET, account.level, "{}", EventLine(who, &account));
-    }
-}
-
-/// An event of a session in the form of the line that is being written.
-struct EventLine<'a>(Who<'a>, &'a Account<'a>);
-
-impl Display for EventLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(who, account) = *self;
-        if AS_JSON.get() {
-            return Members(who, account).fmt(f);
-        }
-        TextLine(who, account).fmt(f)
-    }
-}
-
 /// Writes the line of a record.
 pub(super) fn write_line(
     out: &mut impl Write,
@@ -67,21 +36,21 @@ pub(super) fn write_line(
     form: Form,
     frame: Frame,
 ) -> io::Result<()> {
-    let (at, level) = (now(), record.level());
+    let (clock, level) = (clock(), record.level());
     match (frame, form) {
-        (Frame::None, Form::Text) => write!(out, "{} {level:<5} ", Stamp(at))?,
+        (Frame::None, Form::Text) => {
+            out.write_all(clock.text().as_bytes())?;
+            out.write_all(padded(level).as_bytes())?;
+        }
         (Frame::None, Form::Json) => {}
         (Frame::Journal, _) => write!(out, "<{}>", syslog::severity(level))?,
-        (Frame::Syslog, _) => write!(out, "{}", syslog::Head(level, at))?,
+        (Frame::Syslog, _) => write!(out, "{}", syslog::Head(level, clock.now()))?,
     }
     if form == Form::Json {
         let word = level.as_str().to_ascii_lowercase();
-        write!(out, "{{\"time\":\"{}\",\"level\":\"{word}\",", Stamp(at))?;
+        write!(out, "{{\"time\":\"{}\",\"level\":\"{word}\",", clock.text())?;
         if record.target() == TARGET {
-            AS_JSON.set(true);
-            let written = write!(out, "{}", record.args());
-            AS_JSON.set(false);
-            written?;
+            write!(out, "{}", record.args())?;
         } else {
             let text = record.args().to_string();
             write!(out, "\"event\":\"message\",\"text\":{}", JsonString(&text))?;
@@ -89,8 +58,20 @@ pub(super) fn write_line(
         return writeln!(out, "}}");
     }
     if frame == Frame::None {
-        return writeln!(out, "{}", record.args());
+        out.write_fmt(*record.args())?;
+        return out.write_all(b"\n");
     }
     // a second line of the same message would have no level
     writeln!(out, "{}", record.args().to_string().replace('\n', " "))
+}
+
+/// Returns the name of a level between spaces, in a column.
+fn padded(level: Level) -> &'static str {
+    match level {
+        Level::Error => " ERROR ",
+        Level::Warn => " WARN  ",
+        Level::Info => " INFO  ",
+        Level::Debug => " DEBUG ",
+        Level::Trace => " TRACE ",
+    }
 }

@@ -4,39 +4,62 @@
 //! transfer log is a file in the xferlog form. File names and user names are chosen by
 //! strangers, so this room escapes them, and no other room does: a name cannot forge a line.
 //! Passwords never reach this room.
+//!
+//! A session does not format or write anything. It copies what has happened into a bounded queue
+//! ([`queue`]), in a compact form ([`entry`], [`packed`]), if the level is logged at all
+//! ([`heard`]). One thread ([`writer`]), which `server` starts, takes batches of entries, puts
+//! the lines together ([`text`], [`json`], [`xferlog`]), passes them through the logger
+//! ([`output`], [`line`](mod@line)) to the sinks ([`sink`]), and writes each sink once for a batch. Before that
+//! thread runs and after it has ended, each thread writes its own entries in the same way.
+//!
+//! A file is waited for: if the disk is slow, the queue fills and then sessions wait. Standard
+//! error and the system's log are waited for no longer than a second, because their reader may
+//! never read again.
 
+mod clock;
+mod entry;
 mod escape;
 mod event;
 mod file;
+mod front;
+mod heard;
 mod json;
 mod line;
+mod output;
+mod packed;
+mod queue;
 mod recent;
 mod sink;
 mod stamp;
 mod syslog;
 mod text;
 mod way;
+mod writer;
 mod xferlog;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use env_logger::{Builder, Target};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 
 use crate::rights::Ids;
+use front::Messages;
 use line::{Frame, write_line};
+use output::Output;
 use sink::{Lines, Sink};
+use writer::between_batches;
 
 pub use escape::{escaped, json, path};
 pub use event::{Event, Transfer, Who, kib_per_second};
 pub use file::descriptor;
-pub use line::{Form, session};
+pub use front::{TransferLog, session};
+pub use line::Form;
 pub use recent::{Recent, Told};
 pub use stamp::stamp;
 pub use way::Way;
-pub use xferlog::TransferLog;
+pub use writer::{Running, flush, write_log};
 
 /// Starts the log. `filters`, in the form of `RUST_LOG`, take precedence over `level`. A later
 /// call replaces the log by another one, as a reload of the settings does.
@@ -61,40 +84,42 @@ pub fn start(
         Destination::Syslog(_) => Frame::Syslog,
     };
     builder.format(move |out, record| write_line(out, record, form, frame));
-    let mut file = None;
-    builder.target(match to {
+    // what was logged before goes to the log before
+    between_batches(|| {
+        let is_file = matches!(to, Destination::File(..));
+        let (target, sink) = open(to)?;
+        output::set(Output { logger: builder.target(target).build(), sink, is_file, form });
+        Ok::<_, io::Error>(())
+    })?;
+    // this fails on a later call, when the logger is set already
+    let _ = log::set_logger(&Messages);
+    Ok(())
+}
+
+/// Opens what the log is written to. Returns its sink, if it has one.
+fn open(to: Destination<'_>) -> io::Result<(Target, Option<Arc<Sink>>)> {
+    let sink = match to {
         Destination::Syslog(path) => {
             let path = path.unwrap_or(Path::new(syslog::USUAL));
-            Target::Pipe(Box::new(syslog::Syslog::open(path)))
+            return Ok((Target::Pipe(Box::new(syslog::Syslog::open(path))), None));
         }
-        Destination::File(path, owner) => {
-            let sink = Sink::file("log_file", path, owner)?;
-            file = Some(Arc::clone(&sink));
-            Target::Pipe(Box::new(Lines(sink)))
-        }
-        Destination::Writer(writer) => Target::Pipe(writer),
+        Destination::Writer(writer) => return Ok((Target::Pipe(writer), None)),
+        Destination::File(path, owner) => Sink::file("log_file", path, owner)?,
         Destination::Stderr | Destination::Journal => match Sink::stderr() {
-            Ok(sink) => Target::Pipe(Box::new(Lines(sink))),
-            Err(_) => Target::Stderr,
+            Ok(sink) => sink,
+            Err(_) => return Ok((Target::Stderr, None)),
         },
-    });
-    let logger = builder.build();
-    log::set_max_level(logger.filter());
-    *LOG.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
-    *LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner) = file;
-    // this fails on a later call, when the logger is set already
-    let _ = log::set_logger(&LOG);
-    Ok(())
+    };
+    Ok((Target::Pipe(Box::new(Lines(Arc::clone(&sink)))), Some(sink)))
 }
 
 /// Tries again to write lines that could not be written before. This must be called once a
 /// second. Problems with the file of the log or of the transfer log are logged. A problem with
 /// the log's own file is written to standard error as well.
 pub fn retry() {
-    let log_file = LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for sink in sink::retry() {
         for complaint in sink.complaints() {
-            if log_file.as_ref().is_some_and(|file| Arc::ptr_eq(file, &sink))
+            if output::is_file(&sink)
                 && let Ok(stderr) = Sink::stderr()
             {
                 stderr.write(format!("{complaint}\n").as_bytes());
@@ -103,9 +128,6 @@ pub fn retry() {
         }
     }
 }
-
-/// The file that the log is written to, if it is written to a file.
-static LOG_FILE: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
 
 /// Where the log is written to.
 pub enum Destination<'a> {
@@ -119,29 +141,4 @@ pub enum Destination<'a> {
     File(&'a Path, Option<&'a Ids>),
     /// Any other writer. It gets each line in one call.
     Writer(Box<dyn Write + Send>),
-}
-
-/// The logger that is in use, which [`start`] replaces.
-static LOG: Current = Current(RwLock::new(None));
-
-struct Current(RwLock<Option<env_logger::Logger>>);
-
-impl Current {
-    fn with<T>(&self, work: impl FnOnce(&env_logger::Logger) -> T) -> Option<T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(work)
-    }
-}
-
-impl Log for Current {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.with(|logger| logger.enabled(metadata)).unwrap_or_default()
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        self.with(|logger| logger.log(record));
-    }
-
-    fn flush(&self) {
-        self.with(Log::flush);
-    }
 }

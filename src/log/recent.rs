@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::event::{Event, Who};
-use super::text::Story;
+use super::text::write_story;
 
 /// Maximum number of kept events of users, and also of kept events of clients that have not
 /// logged in. They are counted separately, so that strangers cannot push out the events of
@@ -53,7 +53,8 @@ impl Recent {
         }
         let account = event.account();
         let Some(kind) = account.recent else { return };
-        let text = Story(&account).to_string();
+        let mut text = String::new();
+        write_story(&mut text, &account);
         let mut short: String = text.chars().take(LONGEST).collect();
         if short.len() < text.len() {
             short.push('…');

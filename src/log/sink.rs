@@ -4,7 +4,6 @@
 //! accept are queued, up to a limit, and written when there is room again; if only part of a
 //! line was written, the rest follows. Nothing waits for a reader longer than [`PATIENCE`].
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -39,17 +38,18 @@ struct Outlet {
     /// Whether the file ends in an incomplete line that cannot be completed.
     torn: bool,
     /// Lines that are still to be written, the oldest first.
-    waiting: VecDeque<Vec<u8>>,
-    /// Number of bytes in `waiting`.
-    size: usize,
+    waiting: Vec<u8>,
     /// If the first waiting line is partly written: the number of written bytes, and the length
     /// of the file after them.
     part: Option<(usize, u64)>,
     /// Number of lines that were dropped because the queue was full.
     lost: u64,
     /// Whether the last attempt to write failed. While it is set, no further failure is
-    /// reported, and no line waits for a stalled reader.
+    /// reported, and lines that do not fit into the queue are dropped.
     blocked: bool,
+    /// How long the reader of a stream is still waited for until it has taken all lines. If it
+    /// has taken nothing for that long, it is not waited for until it reads again.
+    patience: Duration,
     /// Whether the file could not be opened again at its path. While it is set, this is not
     /// reported again.
     missing: bool,
@@ -76,13 +76,16 @@ impl Medium {
 /// Time between two checks of the path of a file.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Maximum time that a write waits for a stalled reader.
+/// Maximum time that a stalled reader is waited for, until it has taken all lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Number of bytes that a pipe accepts at once if it accepts any (`PIPE_BUF`).
 const CHUNK: usize = 4096;
 
-/// Maximum number of bytes in the queue of a sink.
+/// Number of bytes that are written without waiting for the end of a batch.
+const BATCH: usize = 64 << 10;
+
+/// Maximum number of bytes in the queue of a sink that is full.
 const MOST: usize = 256 << 10;
 
 /// All sinks in use. Two logs that go to one file share its sink.
@@ -129,12 +132,26 @@ impl Sink {
         sink
     }
 
-    /// Writes a line now, or queues it if there is no room.
-    pub(super) fn write(&self, line: &[u8]) {
+    /// Adds a line, which the next [`Sink::flush`] writes at the latest.
+    pub(super) fn add(&self, line: &[u8]) {
+        let mut outlet = self.outlet();
+        outlet.push(line);
+        if outlet.waiting.len() >= BATCH && !outlet.blocked {
+            outlet.flush();
+        }
+    }
+
+    /// Writes the lines that were added, as far as there is room.
+    pub(super) fn flush(&self) {
         let mut outlet = self.outlet();
         outlet.follow();
-        outlet.push(line);
         outlet.flush();
+    }
+
+    /// Writes a line now, or queues it if there is no room.
+    pub(super) fn write(&self, line: &[u8]) {
+        self.add(line);
+        self.flush();
     }
 
     /// Returns the messages about this sink since the last call.
@@ -173,37 +190,41 @@ impl Outlet {
             to,
             looked: Instant::now(),
             torn: false,
-            waiting: VecDeque::new(),
-            size: 0,
+            waiting: Vec::new(),
             part: None,
             lost: 0,
             blocked: false,
+            patience: PATIENCE,
             missing: false,
             complaints: Vec::new(),
         }
     }
 
-    /// Adds a line to the queue, or drops it if the queue is full.
+    /// Adds a line to the queue, or drops it if the file is full and the queue as well.
     fn push(&mut self, line: &[u8]) {
         // an empty queue accepts a line of any length
-        if self.size + line.len() > MOST && !self.waiting.is_empty() {
+        let is_full = self.waiting.len() + line.len() > MOST && !self.waiting.is_empty();
+        if self.blocked && is_full {
             self.lost += 1;
             return;
         }
-        self.size += line.len();
-        self.waiting.push_back(line.to_owned());
+        self.waiting.extend_from_slice(line);
     }
 
     /// Writes queued lines until one cannot be written.
     fn flush(&mut self) {
-        while let Some(line) = self.waiting.pop_front() {
-            match self.put(&line) {
-                Ok(()) => self.size -= line.len(),
+        // a reader that reads again is waited for again, or else it would get little at a time
+        if self.patience.is_zero() && takes(&self.to, Duration::ZERO) {
+            self.patience = PATIENCE;
+        }
+        while !self.waiting.is_empty() {
+            match self.put() {
+                Ok(()) => {}
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                 Err(why)
                     if self.medium == Medium::File
                         || why.kind() == io::ErrorKind::WouldBlock =>
                 {
-                    self.waiting.push_front(line);
                     let was_blocked = std::mem::replace(&mut self.blocked, true);
                     if self.medium == Medium::File && !was_blocked {
                         self.complaints.push(format!(
@@ -212,14 +233,15 @@ impl Outlet {
                     }
                     return;
                 }
-                // the reader is gone, so the line is dropped
+                // the reader is gone, so what it was to get is dropped
                 Err(_) => {
-                    self.size -= line.len();
+                    self.waiting.drain(..self.chunk(0).len());
                     self.part = None;
                 }
             }
         }
-        self.blocked = false;
+        self.waiting.shrink_to(BATCH);
+        (self.blocked, self.patience) = (false, PATIENCE);
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             self.complaints
@@ -227,8 +249,9 @@ impl Outlet {
         }
     }
 
-    /// Writes a line, or the rest of it if part of it is written.
-    fn put(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Writes as many queued lines as one call accepts, the rest of a line first that is partly
+    /// written.
+    fn put(&mut self) -> io::Result<()> {
         let mut done = 0;
         if let Some((part, length)) = self.part.take() {
             // another program may have appended to the file after the first part
@@ -238,35 +261,66 @@ impl Outlet {
                 self.torn = true;
             }
         }
-        if self.torn {
-            self.some(b"\n")?;
-            self.torn = false;
-        }
-        while let Some(rest) = line.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.some(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => done += written,
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => {
-                    self.part = (done > 0).then(|| (done, self.length()));
-                    return Err(why);
-                }
+        let written = self.end_torn_line().and_then(|()| self.some(done));
+        match written {
+            Ok(written) => done += written,
+            Err(why) => {
+                self.part = (done > 0).then(|| (done, self.length()));
+                return Err(why);
             }
+        }
+        if done == self.waiting.len() {
+            self.waiting.clear();
+            return Ok(());
+        }
+        let whole = whole_lines(self.waiting.get(..done).unwrap_or_default());
+        self.waiting.drain(..whole);
+        self.part = (done > whole).then(|| (done - whole, self.length()));
+        Ok(())
+    }
+
+    /// Ends an incomplete line at the end of the file.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.wait_for_reader()?;
+            self.to.write_all(b"\n")?;
+            self.torn = false;
         }
         Ok(())
     }
 
-    /// Writes as many of the bytes as there is room for, and returns their number.
-    fn some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes queued bytes, of which `done` are written already. Returns how many were written.
+    fn some(&mut self, done: usize) -> io::Result<usize> {
+        self.wait_for_reader()?;
+        match (&self.to).write(self.chunk(done)) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            written => written,
+        }
+    }
+
+    /// Returns the queued bytes from `done` on that are written in one call: for a stream, as
+    /// many lines as it accepts at once, or else a part of a line.
+    fn chunk(&self, done: usize) -> &[u8] {
+        let rest = self.waiting.get(done..).unwrap_or_default();
         if self.medium == Medium::File {
-            return self.to.write(bytes);
+            return rest;
         }
-        let patience = if self.blocked { Duration::ZERO } else { PATIENCE };
-        if !takes(&self.to, patience) {
-            self.blocked = true;
-            return Err(io::ErrorKind::WouldBlock.into());
+        let most = rest.get(..CHUNK).unwrap_or(rest);
+        match whole_lines(most) {
+            0 => most,
+            whole => most.get(..whole).unwrap_or(most),
         }
-        self.to.write(bytes.get(..CHUNK).unwrap_or(bytes))
+    }
+
+    /// Waits until a stream accepts bytes, but no longer than its patience.
+    fn wait_for_reader(&mut self) -> io::Result<()> {
+        if self.medium == Medium::File || takes(&self.to, Duration::ZERO) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let has_room = !self.patience.is_zero() && takes(&self.to, self.patience);
+        self.patience = self.patience.saturating_sub(began.elapsed());
+        if has_room { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     fn length(&self) -> u64 {
@@ -324,6 +378,11 @@ impl Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns the number of bytes of the whole lines at the beginning of a text.
+fn whole_lines(text: &[u8]) -> usize {
+    text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
 }
 
 /// Whether a stream accepts bytes now or within `patience`.

@@ -1,51 +1,27 @@
 //! The transfer log: one line for each transfer, in the xferlog form of wu-ftpd, which many log
 //! analysers read.
 
-use std::io;
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::clock::{self, clock};
+use super::entry::Line;
 use super::escape::Escaped;
-use super::event::Transfer;
 use super::sink::Sink;
-use super::stamp::now;
-use crate::rights::Ids;
 
-/// The open transfer log.
-#[derive(Debug)]
-pub struct TransferLog(Arc<Sink>);
-
-impl TransferLog {
-    /// Opens the file for appending. A file that does not exist is created and belongs to
-    /// `owner`.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses.
-    pub fn open(path: &Path, owner: Option<&Ids>) -> io::Result<Self> {
-        Sink::file("transfer_log", path, owner).map(Self)
-    }
-
-    /// Appends the line of a transfer.
-    pub fn record(&self, peer: IpAddr, user: &str, anonymous: bool, transfer: &Transfer<'_>) {
-        self.0.write(xferlog(now(), peer, user, anonymous, transfer).as_bytes());
-    }
+/// Passes the line of a transfer that ended at this time, since 1970, on to a transfer log.
+pub(super) fn write(line: &Line<'_>, at: Duration, to: &Sink) {
+    clock::turn_to(at);
+    to.add(xferlog(clock().now(), line).as_bytes());
 }
 
-fn xferlog(
-    at: OffsetDateTime,
-    peer: IpAddr,
-    user: &str,
-    anonymous: bool,
-    transfer: &Transfer<'_>,
-) -> String {
+fn xferlog(at: OffsetDateTime, line: &Line<'_>) -> String {
+    let Line { peer, user, anonymous, transfer, .. } = line;
     let seconds = transfer.took.as_secs() + u64::from(transfer.took.subsec_millis() >= 500);
     let kind = if transfer.ascii { 'a' } else { 'b' };
     let way = transfer.way.letter();
-    let mode = if anonymous { 'a' } else { 'r' };
+    let mode = if *anonymous { 'a' } else { 'r' };
     let done = if transfer.result.is_ok() { 'c' } else { 'i' };
     let name = one_word(transfer.path.as_os_str().as_encoded_bytes());
     let user = one_word(user.as_bytes());
@@ -72,15 +48,16 @@ fn one_word(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::path::Path;
 
+    use super::super::event::Transfer;
     use super::super::way::Way;
     use super::*;
 
     #[test]
     fn an_xferlog_line_has_fourteen_words_behind_its_date() {
         let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
-        let file = Transfer {
+        let transfer = Transfer {
             verb: "STOR",
             way: Way::Up,
             path: Path::new("/home/bob/a b\n"),
@@ -89,8 +66,10 @@ mod tests {
             ascii: false,
             result: Ok(()),
         };
+        let peer = [192, 0, 2, 1].into();
+        let line = Line { sink: 0, peer, user: "bob", anonymous: false, transfer };
         assert_eq!(
-            xferlog(at, [192, 0, 2, 1].into(), "bob", false, &file),
+            xferlog(at, &line),
             "Tue Nov 14 22:13:20 2023 2 192.0.2.1 3072 /home/bob/a_b_ b _ i r bob ftp 0 * c\n"
         );
     }

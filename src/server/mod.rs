@@ -26,6 +26,7 @@ mod pulse;
 mod registry;
 mod reload;
 mod root;
+mod scribe;
 mod source;
 pub mod stats;
 mod stop;
@@ -137,6 +138,7 @@ impl Server {
     /// If a thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
     pub fn run(self) -> io::Result<()> {
+        let _log = scribe::start()?;
         announce::announce(&self.doors, &self.hub.shared.settings());
         let settings = self.hub.shared.settings();
         if settings.masks_by_name() {

@@ -225,6 +225,13 @@ fn fields(line: &str) -> Vec<String> {
     all
 }
 
+/// The transfer log, once it has this number of lines.
+fn transfers(server: &Server, number: usize) -> String {
+    let read = || fs::read_to_string(server.dir().join("xferlog")).unwrap();
+    eventually("the transfers are logged", || read().matches('\n').count() >= number);
+    read()
+}
+
 #[test]
 fn the_transfer_log_has_a_line_for_each_transfer_that_others_can_read() {
     let server = Server::setup()
@@ -246,7 +253,7 @@ fn the_transfer_log_has_a_line_for_each_transfer_that_others_can_read() {
     guest.download("RETR old file");
     guest.cmd("QUIT", 221);
     client.cmd("QUIT", 221);
-    let text = fs::read_to_string(server.dir().join("xferlog")).unwrap();
+    let text = transfers(&server, 5);
     let lines: Vec<_> = text.lines().map(fields).collect();
     let home = server.home();
     let home = home.display();
@@ -310,7 +317,7 @@ fn a_failed_transfer_is_marked_incomplete_in_the_transfer_log() {
     client.expect(426);
     client.expect(226);
     client.cmd("QUIT", 221);
-    let text = fs::read_to_string(server.dir().join("xferlog")).unwrap();
+    let text = transfers(&server, 2);
     let lines: Vec<_> = text.lines().map(fields).collect();
     assert_eq!(lines.len(), 2, "{text}");
     let sent: u64 = lines[0][3].parse().unwrap();
@@ -761,8 +768,97 @@ mod moved_folders {
     }
 }
 
+/// Many sessions, each of which asks for files that do not exist, numbered from 0.
+fn ask_at_once(address: SocketAddr, sessions: usize, files: usize) {
+    std::thread::scope(|scope| {
+        for session in 0..sessions {
+            scope.spawn(move || {
+                let mut client = log_in(address, "bob", "tops3cret");
+                for file in 0..files {
+                    client.cmd(&format!("RETR s{session}-{file}"), 550);
+                }
+                client.cmd("QUIT", 221);
+            });
+        }
+    });
+}
+
+/// Each session's files are in the log, once each and in order.
+fn assert_in_order(log: &str, sessions: usize, files: usize) {
+    for session in 0..sessions {
+        let name = format!("/s{session}-");
+        let lines = log.lines().filter(|line| line.contains("RETR \""));
+        let numbers = lines.filter_map(|line| line.split_once(&name)?.1.split('"').next());
+        let numbers: Vec<usize> = numbers.map(|number| number.parse().unwrap()).collect();
+        assert!(numbers.iter().copied().eq(0..files), "{session}: {numbers:?}");
+    }
+}
+
+#[test]
+fn lines_of_many_sessions_are_whole_and_in_order() {
+    let (mut program, address) =
+        start_logging("max_per_ip = 0\ntransfer_log = ftpd.log\nlog_level = info", &[]);
+    ask_at_once(address, 12, 200);
+    let mut client = log_in(address, "bob", "tops3cret");
+    client.upload("STOR last", b"x");
+    assert_eq!(program.stop(), 0);
+    let log = program.text("ftpd.log");
+    assert_in_order(&log, 12, 200);
+    let mut last = "";
+    for line in log.lines() {
+        let Some((time, rest)) = line.split_once("Z ") else {
+            // the transfer log goes to the same file
+            assert!(line.ends_with("/last b _ i r bob ftp 0 * c"), "{line}");
+            continue;
+        };
+        assert_eq!(time.len(), "2026-11-28T12:00:00.000".len(), "{line}");
+        assert!(time >= last && rest.starts_with(['I', 'W']), "{last} before {line}");
+        last = time;
+    }
+    assert!(log.contains(" ftp 0 * c\n"), "{log}");
+}
+
+#[test]
+fn every_ordered_end_writes_all_lines() {
+    for how in ["INT", "TERM", "stop"] {
+        let (mut program, address) = start_logging("transfer_log = xferlog", &[]);
+        let mut client = log_in(address, "bob", "tops3cret");
+        client.upload("STOR a", b"x");
+        client.cmd("RETR missing", 550);
+        if how == "stop" {
+            assert_eq!(run(&["stop"], program.dir()).0, 0);
+        } else {
+            let id = program.child.id().to_string();
+            let kill =
+                std::process::Command::new("kill").args([&format!("-{how}"), &id]).status();
+            assert!(kill.unwrap().success());
+        }
+        assert!(program.child.wait().unwrap().success(), "{how}");
+        let log = program.text("ftpd.log");
+        for part in ["/missing\" refused", "] ended after", "shutting down"] {
+            assert!(log.contains(part), "{how}: no {part} in\n{log}");
+        }
+        assert!(program.text("xferlog").ends_with(" ftp 0 * c\n"), "{how}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_has_written_its_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dir =
+        folder(format!("[server]\nip = 127.0.0.1\nport = {port}\nlog_file = ftpd.log\n{BOB}"));
+    fs::set_permissions(dir.path().join("ftpd.ini"), PermissionsExt::from_mode(0o644)).unwrap();
+    let (code, _, err) = run(&[], dir.path());
+    assert_ne!(code, 0);
+    assert!(err.contains(&port.to_string()), "{err}");
+    let log = fs::read_to_string(dir.path().join("ftpd.log")).unwrap();
+    assert!(log.contains("is in clear text") && log.ends_with('\n'), "{log}");
+}
+
 mod stalled_readers {
     use std::process::{Command, Stdio};
+    use std::thread;
 
     use super::*;
 
@@ -809,5 +905,106 @@ mod stalled_readers {
         assert!(status.success());
         assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
         drop((passive, client));
+    }
+
+    /// A server whose log goes to a pipe of 4 KiB, and the pipe.
+    fn with_small_pipe(lines: &str) -> (Program, SocketAddr, impl std::io::BufRead + use<>) {
+        let dir = folder(format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nmax_per_ip = 0\n{lines}\n{BOB}perm = elradfmwMT\n"
+        ));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
+            .args(["--config", "ftpd.ini"])
+            .current_dir(dir.path())
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        rustix::pipe::fcntl_setpipe_size(stderr.get_ref(), 4096).unwrap();
+        let begin = ">>> starting FTP server on ";
+        let mut line = String::new();
+        while !line.contains(begin) {
+            line.clear();
+            assert!(std::io::BufRead::read_line(&mut stderr, &mut line).unwrap() > 0);
+        }
+        let address = line.split(begin).nth(1).unwrap().split(',').next().unwrap();
+        let address = address.parse().unwrap();
+        (Program::of(child, dir), address, stderr)
+    }
+
+    #[test]
+    fn what_a_stalled_reader_misses_is_counted_and_nobody_waits_for_it() {
+        const FILES: usize = 1500;
+        let (mut program, address, stderr) = with_small_pipe("transfer_log = xferlog");
+        let mut client = log_in(address, "bob", "tops3cret");
+        let long = "x".repeat(200);
+        for file in 0..FILES {
+            client.cmd(&format!("RETR {long}-{file}"), 550);
+        }
+        // the transfer log does not wait either
+        client.upload("STOR a", b"x");
+        program.wait_for("xferlog", "/a ");
+        let lines = std::io::BufRead::lines(stderr);
+        let (send, receive) = std::sync::mpsc::channel();
+        let reader = thread::spawn(move || {
+            for line in lines.map(Result::unwrap) {
+                let _ = send.send(line);
+            }
+        });
+        let (mut seen, mut dropped) = (0, None);
+        while dropped.is_none() {
+            let line: String = receive.recv_timeout(PATIENCE).unwrap();
+            if line.contains(&long) {
+                assert!(line.contains(&format!("-{seen}\" refused: ")), "{seen}: {line}");
+                seen += 1;
+            }
+            if line.contains("lines were dropped") {
+                let words: Vec<_> = line.split(' ').collect();
+                let at = words.iter().position(|word| *word == "lines").unwrap();
+                dropped = words[at - 1].parse::<usize>().ok();
+            }
+        }
+        // and the line of the upload may be among them
+        let lost = FILES - seen;
+        assert!([lost, lost + 1].contains(&dropped.unwrap()), "{lost} of {dropped:?}");
+        assert_eq!(program.stop(), 0);
+        reader.join().unwrap();
+        assert!(receive.iter().any(|line| line.contains("shutting down")));
+    }
+
+    #[test]
+    fn a_slow_reader_gets_every_line() {
+        let (mut program, address, stderr) = with_small_pipe("");
+        let reader = thread::spawn(move || {
+            let mut all = String::new();
+            let mut lines = std::io::BufRead::lines(stderr);
+            let mut number = 0;
+            while let Some(Ok(line)) = lines.next() {
+                all.push_str(&line);
+                all.push('\n');
+                number += 1;
+                // a pause now and then, far shorter than the server's patience
+                if number % 100 == 0 {
+                    pause();
+                }
+            }
+            all
+        });
+        ask_at_once(address, 4, 150);
+        assert_eq!(program.stop(), 0);
+        let log = reader.join().unwrap();
+        assert_in_order(&log, 4, 150);
+        assert!(!log.contains("dropped") && log.contains("shutting down"), "{log}");
+    }
+
+    #[test]
+    fn the_server_stops_while_nobody_reads() {
+        let (mut program, address, stderr) = with_small_pipe("shutdown_grace = 0");
+        let mut client = log_in(address, "bob", "tops3cret");
+        for _ in 0..200 {
+            client.cmd("RETR missing", 550);
+        }
+        assert_eq!(program.stop(), 0);
+        drop(stderr);
     }
 }

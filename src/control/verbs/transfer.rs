@@ -326,7 +326,7 @@ impl Session {
             ascii: job.ascii,
             result: failure.as_deref().map_or(Ok(()), Err),
         };
-        self.log(&Event::Transferred(&transfer));
+        self.log(&Event::Transferred(transfer));
         if let Some(log) = &self.settings.transfers {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
