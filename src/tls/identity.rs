@@ -9,10 +9,8 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
-use x509_cert::Certificate;
-use x509_cert::certificate::Version;
-use x509_cert::der::Decode;
 
+use super::certificate::Certificate;
 use super::error::TlsError;
 use super::pem;
 
@@ -35,13 +33,10 @@ impl Identity {
         let chain = pem::certificates("tls_cert", &certificate)?;
         let key = pem::private_key(&key_file)?;
         let first = chain.first().ok_or_else(|| bad("contains no certificate".to_owned()))?;
-        let first = Certificate::from_der(first).map_err(|why| bad(why.to_string()))?;
-        let first = first.tbs_certificate();
-        if first.version() != Version::V3 {
-            return Err(bad("is not an X.509 certificate of version 3".to_owned()));
-        }
-        let begins = first.validity().not_before.to_system_time();
-        let ends = first.validity().not_after.to_system_time();
+        let wrong = || bad("is not an X.509 certificate of version 3".to_owned());
+        let first =
+            Certificate::read(first).filter(Certificate::is_version_3).ok_or_else(wrong)?;
+        let (begins, ends) = (first.begins, first.ends);
         Ok(Self { chain, key, certificate, key_file, begins, ends })
     }
 

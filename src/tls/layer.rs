@@ -8,9 +8,8 @@ use std::sync::Arc;
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
+use super::certificate::Certificate;
 use super::error::TlsError;
 use super::pem;
 use super::session::SessionTls;
@@ -171,8 +170,7 @@ impl Layer {
     /// Returns the identity of the client, if it has presented a valid certificate.
     pub fn peer(&self) -> Option<Peer> {
         let der = self.connection.peer_certificates()?.first()?;
-        let certificate = Certificate::from_der(der).ok()?;
-        let subject = certificate.tbs_certificate().subject().to_string();
+        let subject = Certificate::read(der)?.subject()?;
         Some(Peer { subject, fingerprint: pem::fingerprint(der) })
     }
 

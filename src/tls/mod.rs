@@ -7,12 +7,15 @@
 //! 1.3, however often a client uses one ticket.
 
 mod build;
+mod certificate;
 mod channel;
 mod current;
+mod der;
 mod error;
 mod identity;
 mod layer;
 mod made;
+mod name;
 mod pem;
 mod session;
 mod stamp;
