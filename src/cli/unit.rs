@@ -238,14 +238,14 @@ pub(super) fn server_user(settings: &Path) -> Option<Ids> {
 /// Returns a warning for each home that the unit of these settings does not let the server use.
 pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
     let Some(unit) = Unit::of(settings) else { return Vec::new() };
-    let mut users: Vec<_> = config.users.iter().filter(|(_, user)| user.enabled).collect();
-    users.sort_by_key(|(name, _)| *name);
+    let users = config.users_by_name();
     let about = |(name, user): &(&String, &Arc<User>)| {
         let why = unit.advice(user)?;
         let (name, home) = (escaped(name.as_bytes()), user.home.display());
         Some(format!("[user:{name}] home {home}: {why}"))
     };
-    let all: Vec<_> = users.iter().filter_map(about).collect();
+    let users = users.iter().filter(|(_, user)| user.enabled);
+    let all: Vec<_> = users.filter_map(about).collect();
     let more = all.len().saturating_sub(MOST);
     let mut warnings: Vec<_> = all.into_iter().take(MOST).collect();
     if more > 0 {

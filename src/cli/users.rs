@@ -32,8 +32,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
     let (file, config) = load(arguments.file.as_deref())?;
     let known = Known::of(&file, &config);
-    let mut users: Vec<_> = config.users.iter().collect();
-    users.sort_by_key(|(name, _)| *name);
+    let users = config.users_by_name();
     if json {
         let list: Vec<_> =
             users.iter().map(|(name, user)| object(name, user, &known)).collect();

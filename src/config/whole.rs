@@ -40,6 +40,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns all users, sorted by name.
+    pub fn users_by_name(&self) -> Vec<(&String, &Arc<User>)> {
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_by_key(|(name, _)| *name);
+        users
+    }
+
     /// Returns the directory in which the server records its part files. Returns `None` if there
     /// are none, because no user may upload with `atomic_uploads`.
     pub fn state_dir(&self) -> Option<&Path> {

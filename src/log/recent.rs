@@ -74,11 +74,15 @@ impl Recent {
 
     /// Returns all events that are kept, the latest first.
     pub fn list(&self) -> Vec<Told> {
-        let mut all = Vec::new();
-        for those in [&self.users, &self.strangers] {
-            all.extend(those.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let those = |those: &Mutex<VecDeque<Told>>| {
+            let those = those.lock().unwrap_or_else(PoisonError::into_inner);
+            those.iter().cloned().collect::<Vec<_>>()
+        };
+        let mut all = those(&self.users);
+        for told in those(&self.strangers) {
+            let at = all.partition_point(|other| other.at >= told.at);
+            all.insert(at, told);
         }
-        all.sort_by_key(|told| std::cmp::Reverse(told.at));
         all
     }
 }

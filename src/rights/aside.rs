@@ -7,8 +7,8 @@
 //! thread with a sandbox of its own, which may only read.
 
 use std::io::{Error, Result};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A lookup that is passed to another thread.
 pub type Lookup = Box<dyn FnOnce() + Send>;
@@ -36,8 +36,16 @@ pub fn take_lookups() -> Result<Receiver<Lookup>> {
 /// thread has ended.
 pub fn look_up<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let Some(aside) = ASIDE.get() else { return Some(work()) };
-    let (give, take) = sync_channel(1);
-    // the receiver waits below, so sending cannot fail
-    aside.send(Box::new(move || drop(give.send(work())))).ok()?;
-    take.recv().ok()
+    let result = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&result);
+    // the result does not go through the channel, because each type takes a copy of its code
+    let (end, ended) = sync_channel::<()>(0);
+    let work = move || {
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(work());
+        drop(end);
+    };
+    aside.send(Box::new(work)).ok()?;
+    // fails in any case: the sender is dropped, even by a panic
+    let _ = ended.recv();
+    result.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -143,10 +143,15 @@ impl Identity {
 }
 
 /// Returns the groups as the kernel reports them: sorted.
-fn sorted(mut groups: Vec<Gid>) -> Vec<Gid> {
-    groups.sort_unstable_by_key(|gid| gid.as_raw());
-    groups.dedup();
-    groups
+fn sorted(groups: Vec<Gid>) -> Vec<Gid> {
+    let mut sorted: Vec<Gid> = Vec::with_capacity(groups.len());
+    for group in groups {
+        let at = sorted.partition_point(|other| other.as_raw() < group.as_raw());
+        if sorted.get(at) != Some(&group) {
+            sorted.insert(at, group);
+        }
+    }
+    sorted
 }
 
 impl Drop for Acting {

@@ -58,7 +58,7 @@ pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
 
 /// Looks up the addresses of the settings, for one port.
 pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let mut addresses = Vec::new();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
     for host in &config.server.listen.ip {
         // an IPv6 address may be in brackets, as in a URL
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -71,7 +71,9 @@ pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Str
         }
     }
     // IPv4 comes first, because `listen` must know about it when it binds `::`
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let (mut addresses, others): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(SocketAddr::is_ipv4);
+    addresses.extend(others);
     Ok(addresses)
 }
 

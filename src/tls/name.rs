@@ -18,9 +18,11 @@ pub(super) fn text(mut name: Reader<'_>) -> Option<String> {
 fn part(mut set: Reader<'_>) -> Option<String> {
     let mut attributes = Vec::new();
     while !set.is_at_end() {
-        attributes.push(set.value()?);
+        let next = set.value()?;
+        // there is hardly ever more than one
+        let at = attributes.partition_point(|other: &Value<'_>| other.whole <= next.whole);
+        attributes.insert(at, next);
     }
-    attributes.sort_by_key(|attribute| attribute.whole);
     let texts = attributes.into_iter().map(attribute).collect::<Option<Vec<_>>>()?;
     Some(texts.join("+"))
 }

@@ -99,7 +99,8 @@ fn is_stopping(other: &UnixStream) -> bool {
         BufReader::new(other).read_line(&mut line)?;
         Ok::<_, io::Error>(line)
     };
-    let answer = ask().ok().and_then(|line| serde_json::from_str::<Value>(&line).ok());
+    let answer =
+        ask().ok().and_then(|line| serde_json::from_slice::<Value>(line.as_bytes()).ok());
     answer.is_some_and(|answer| answer.get("stopping") == Some(&Value::Bool(true)))
 }
 

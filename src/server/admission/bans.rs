@@ -144,7 +144,8 @@ impl Bans {
 
     fn enter(&self, tables: &mut Tables, origin: Origin, ban: Ban, now: Instant) -> usize {
         // bans made by hand are kept, and then the bans that end last
-        let rank = |ban: &Ban| (ban.last.is_none(), ban.until.is_none(), ban.until);
+        let by_hand = |ban: &Ban| usize::from(ban.last.is_none());
+        let rank = |ban: &Ban| (by_hand(ban), usize::from(ban.until.is_none()), ban.until);
         let lifted = thin(&mut tables.banned, |ban| ban.is_over(now), rank);
         tables.banned.insert(origin, ban);
         self.total.fetch_add(1, Ordering::Relaxed);

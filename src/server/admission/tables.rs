@@ -1,7 +1,6 @@
 //! Two bounded tables: addresses with failures, and addresses that are banned.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::time::Instant;
 
 use super::ban::Ban;
@@ -32,7 +31,7 @@ impl Tables {
     ) -> &mut Suspect {
         if !self.suspects.contains_key(&origin) {
             let is_old = |suspect: &Suspect| suspect.is_old(rules, now);
-            thin(&mut self.suspects, is_old, |it| (it.failures, it.refused, it.since));
+            thin(&mut self.suspects, is_old, |it| (it.failures, it.refused, Some(it.since)));
         }
         let suspect = self.suspects.entry(origin).or_insert_with(|| Suspect::new(now));
         if suspect.is_old(rules, now) {
@@ -48,12 +47,16 @@ impl Tables {
     }
 }
 
+/// How much an entry of a table is worth. All tables have one type, because each type takes a copy
+/// of the code that selects.
+type Rank = (usize, usize, Option<Instant>);
+
 /// Makes room in a full table: removes the entries that have ended and, if these are too few,
 /// the entries of the lowest rank. Returns how many entries were removed because of their rank.
-pub(super) fn thin<K: Copy + Eq + Hash, V, R: Ord + Copy>(
-    table: &mut HashMap<K, V>,
+pub(super) fn thin<V>(
+    table: &mut HashMap<Origin, V>,
     is_over: impl Fn(&V) -> bool,
-    rank: impl Fn(&V) -> R,
+    rank: impl Fn(&V) -> Rank,
 ) -> usize {
     if table.len() < MOST {
         return 0;

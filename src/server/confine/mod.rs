@@ -7,6 +7,7 @@ mod paths;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use super::source::SettingsSource;
@@ -127,11 +128,14 @@ fn allow(
 #[expect(clippy::disallowed_methods, reason = "these threads are started here")]
 fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
     let lookups = rights::take_lookups().map_err(|why| why.to_string())?;
-    let (give, entered) = std::sync::mpsc::sync_channel(1);
+    let entered = Arc::new(OnceLock::new());
+    let place = Arc::clone(&entered);
+    let (give, done) = std::sync::mpsc::sync_channel::<()>(0);
     let builder = || thread::Builder::new().name("lookups".to_owned());
     let work = move || {
         // the lookups are also needed without a sandbox
-        let _ = give.send(sandbox.enter_aside());
+        let _ = place.set(sandbox.enter_aside());
+        drop(give);
         for lookup in lookups {
             // each lookup has a thread of its own, because it may be slow or need another
             // lookup
@@ -141,7 +145,9 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
         }
     };
     builder().spawn(work).map_err(|why| rights::thread_fault(&why))?;
-    entered.recv().unwrap_or_else(|why| Err(why.to_string()))
+    // fails in any case: the sender is dropped
+    let _ = done.recv();
+    entered.get().cloned().unwrap_or_else(|| Err("the thread for lookups has ended".to_owned()))
 }
 
 /// Enters the sandbox, and starts the thread for lookups. No other thread may run yet.

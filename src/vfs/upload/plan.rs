@@ -108,14 +108,15 @@ impl Resumption {
     /// beginning with the one that the user is shown.
     fn new(
         parts: &[PartFacts],
-        mut order: Vec<usize>,
+        order: Vec<usize>,
         offset: Option<u64>,
     ) -> Result<Self, FsError> {
         let size = |at: &usize| parts.get(*at).map_or(0, |part| part.size);
         let shown = order.first().map_or(0, size);
         let offset = offset.unwrap_or(shown);
-        order.sort_by_key(|at| size(at) != offset);
-        order.retain(|at| size(at) >= offset);
+        let (mut order, others): (Vec<_>, Vec<_>) =
+            order.into_iter().partition(|at| size(at) == offset);
+        order.extend(others.into_iter().filter(|at| size(at) > offset));
         if order.is_empty() {
             return Err(FsError::BadOffset(shown));
         }
