@@ -106,14 +106,23 @@ impl Logins {
         }
     }
 
-    /// Writes the file again if somebody has removed it. The server calls this each second.
-    pub fn look_after_file(&self) {
-        let Some(dir) = &self.dir else { return };
+    /// Returns whether there are logins that are not saved yet.
+    pub fn have_changed(&self) -> bool {
+        self.notes().changed
+    }
+
+    /// Writes the file again if somebody has removed it. Returns whether it is in place. The
+    /// server calls this when something has happened in the directory, and each second while the
+    /// file is missing.
+    pub fn look_after_file(&self) -> bool {
+        let Some(dir) = &self.dir else { return true };
         let is_gone = || dir.join(NAME).symlink_metadata().is_err();
         if self.notes().on_disk && is_gone() {
             self.notes().changed = true;
             self.save(true);
+            return !self.have_changed();
         }
+        true
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

@@ -177,6 +177,7 @@ impl Session {
     ) -> (Progress, Result<T, DataError>) {
         let patience = self.settings.config.server.data.timeout;
         let Self { connection, shared, live, .. } = self;
+        shared.guard.stir();
         let meter = Some(Meter::new(&shared.counters, traffic));
         let (stop, verb) = (&shared.stop, verb.name());
         let mut ear = Ear { connection, stop, live, meter, verb, flowing: true };

@@ -38,7 +38,8 @@ impl Guess {
     }
 }
 
-/// Decides on bans, and on what strangers may write to the log.
+/// Decides on bans, and on what strangers may write to the log. It also learns when there is work
+/// to do outside of sessions.
 pub trait Guard: Debug + Send + Sync {
     /// Reports an offence of a client; `rules` decide whether it leads to a ban. `guess` is
     /// the name and password of a failed login.
@@ -50,6 +51,10 @@ pub trait Guard: Debug + Send + Sync {
 
     /// Returns whether an event of a client that is not logged in may be logged.
     fn lets_write(&self, peer: SocketAddr, event: &Event<'_>) -> bool;
+
+    /// Reports that a user has logged in or that a transfer begins, which makes work for threads
+    /// that sleep while there is none.
+    fn stir(&self);
 }
 
 /// The text for messages.

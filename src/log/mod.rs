@@ -57,6 +57,7 @@ pub use file::descriptor;
 pub use front::{TransferLog, session};
 pub use line::Form;
 pub use recent::{Recent, Told};
+pub use sink::{folders, on_trouble};
 pub use stamp::stamp;
 pub use way::Way;
 pub use writer::{Running, flush, write_log};
@@ -113,11 +114,15 @@ fn open(to: Destination<'_>) -> io::Result<(Target, Option<Arc<Sink>>)> {
     Ok((Target::Pipe(Box::new(Lines(Arc::clone(&sink)))), Some(sink)))
 }
 
-/// Tries again to write lines that could not be written before. This must be called once a
-/// second. Problems with the file of the log or of the transfer log are logged. A problem with
-/// the log's own file is written to standard error as well.
-pub fn retry() {
+/// Tries again to write lines that could not be written before, and returns whether none are left.
+/// This must be called after [`on_trouble`] has reported trouble, when something has happened in
+/// one of [`folders`], and each second while lines are left. Problems with the file of the log or
+/// of the transfer log are logged. A problem with the log's own file is written to standard error
+/// as well.
+pub fn retry() -> bool {
+    let mut is_written = true;
     for sink in sink::retry() {
+        is_written &= !sink.is_waiting();
         for complaint in sink.complaints() {
             if output::is_file(&sink)
                 && let Ok(stderr) = Sink::stderr()
@@ -127,6 +132,7 @@ pub fn retry() {
             log::error!("{complaint}");
         }
     }
+    is_written
 }
 
 /// Where the log is written to.

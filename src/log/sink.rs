@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -88,6 +88,15 @@ const BATCH: usize = 64 << 10;
 /// Maximum number of bytes in the queue of a sink that is full.
 const MOST: usize = 256 << 10;
 
+/// Called when a sink is opened, has lines that it cannot write now, or a message about itself.
+static TROUBLE: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Sets what is called, from any thread and often, when there is something to do for
+/// [`retry`](super::retry). It must not log anything. Only the first call has an effect.
+pub fn on_trouble(call: impl Fn() + Send + Sync + 'static) {
+    let _ = TROUBLE.set(Box::new(call));
+}
+
 /// All sinks in use. Two logs that go to one file share its sink.
 static ALL: Mutex<Vec<Weak<Sink>>> = Mutex::new(Vec::new());
 
@@ -110,7 +119,9 @@ impl Sink {
         let mut outlet = Outlet::new(to);
         outlet.path = named.map(Path::to_owned);
         outlet.torn = named.is_some_and(ends_in_half_a_line);
-        Ok(Self::enter(format!("{key} {}", path.display()), outlet))
+        let sink = Self::enter(format!("{key} {}", path.display()), outlet);
+        TROUBLE.get().inspect(|call| call());
+        Ok(sink)
     }
 
     /// Returns a sink that writes to standard error.
@@ -146,6 +157,16 @@ impl Sink {
         let mut outlet = self.outlet();
         outlet.follow();
         outlet.flush();
+        if !outlet.waiting.is_empty() || !outlet.complaints.is_empty() {
+            drop(outlet);
+            TROUBLE.get().inspect(|call| call());
+        }
+    }
+
+    /// Returns whether lines wait to be written, or the file to be opened again.
+    pub(super) fn is_waiting(&self) -> bool {
+        let outlet = self.outlet();
+        outlet.missing || !outlet.waiting.is_empty()
     }
 
     /// Writes a line now, or queues it if there is no room.
@@ -175,6 +196,12 @@ pub(super) fn retry() -> Vec<Arc<Sink>> {
         outlet.flush();
     }
     all
+}
+
+/// Returns the directories in which files were opened.
+pub fn folders() -> Vec<PathBuf> {
+    let folder = |sink: &Arc<Sink>| Some(sink.outlet().path.as_deref()?.parent()?.to_owned());
+    all().iter().filter_map(folder).collect()
 }
 
 fn all() -> Vec<Arc<Sink>> {

@@ -96,7 +96,9 @@ pub(super) fn turn_away(hub: &Hub, stream: &TcpStream, peer: SocketAddr, how: Aw
 }
 
 fn log_turned_away(hub: &Hub, peer: SocketAddr, why: &str) {
-    if let Some(unsaid) = hub.muffler.at_door(Instant::now()) {
+    let unsaid = hub.muffler.at_door(Instant::now());
+    hub.slumber.stir();
+    if let Some(unsaid) = unsaid {
         tell_turned_away(unsaid);
         crate::log::session(Who { peer, user: None }, &Event::TurnedAway(why));
     }

@@ -10,16 +10,18 @@ use super::admission::bans::Bans;
 use super::admission::origin::Origin;
 use super::muffler::{About, Muffler};
 use super::registry::Registry;
+use super::slumber::Slumber;
 use crate::config::BanRules;
 use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
 /// Counts the failures that sessions report, and bans addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
     pub(super) bans: Arc<Bans>,
     pub(super) registry: Arc<Registry>,
     pub(super) muffler: Arc<Muffler>,
+    pub(super) slumber: Arc<Slumber>,
 }
 
 impl Guard for Gate {
@@ -46,7 +48,12 @@ impl Guard for Gate {
         if let Some(unsaid @ 1..) = unsaid {
             tell_unsaid(origin, unsaid);
         }
+        self.slumber.stir();
         unsaid.is_some()
+    }
+
+    fn stir(&self) {
+        self.slumber.stir();
     }
 }
 

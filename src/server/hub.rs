@@ -13,6 +13,7 @@ use super::orders::Orders;
 use super::pool::Pool;
 use super::registry::Registry;
 use super::reload::turn::{Beside, Turn};
+use super::slumber::Slumber;
 use super::source::SettingsSource;
 use crate::config::Config;
 use crate::control::Shared;
@@ -31,6 +32,7 @@ pub(super) struct Hub {
     pub(super) orders: Orders,
     pub(super) supervisor: Supervisor,
     pub(super) bell: Bell,
+    pub(super) slumber: Arc<Slumber>,
     /// Lets one thread at a time change the settings.
     pub(super) turn: Turn,
     /// Reloads that run in the background.

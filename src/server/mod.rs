@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod admission;
 mod admit;
+mod agenda;
 mod announce;
 mod bell;
 mod chores;
@@ -27,6 +28,8 @@ mod registry;
 mod reload;
 mod root;
 mod scribe;
+mod sentry;
+mod slumber;
 mod source;
 pub mod stats;
 mod stop;
@@ -37,13 +40,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::control::{Settings, Shared};
 use crate::rights;
 use admin::socket::AdminSocket;
 use admission::Admission;
+use agenda::Agenda;
 use bell::Bell;
 use client::Client;
 use doors::Door;
@@ -52,6 +56,7 @@ use hub::Hub;
 use metrics::listeners::Listeners;
 use pool::Pool;
 use reload::turn::{Beside, Turn};
+use slumber::Slumber;
 use watch::{Acceptor, Watch};
 
 pub use admin::protocol;
@@ -67,9 +72,6 @@ pub struct Server {
     doors: Vec<Door>,
     hub: Arc<Hub>,
 }
-
-/// How often the log reports how many lines about strangers were left out.
-const TELL: Duration = Duration::from_secs(15);
 
 impl Server {
     /// Binds every address of the settings, or takes over the sockets that were handed over;
@@ -101,9 +103,15 @@ impl Server {
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
         root::warn_of_hooks(&config);
-        let gate = Gate::default();
+        let slumber = Slumber::new(orders.clone()).map_err(|why| why.to_string())?;
+        let gate = Gate {
+            bans: Arc::default(),
+            registry: Arc::default(),
+            muffler: Arc::default(),
+            slumber: Arc::new(slumber),
+        };
         let (bans, registry) = (Arc::clone(&gate.bans), Arc::clone(&gate.registry));
-        let muffler = Arc::clone(&gate.muffler);
+        let (muffler, slumber) = (Arc::clone(&gate.muffler), Arc::clone(&gate.slumber));
         let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
         let own = Arc::clone(&shared);
         let serve = move |client: Client| client::serve(&client, &own);
@@ -119,6 +127,7 @@ impl Server {
             orders,
             supervisor,
             bell: Bell::new().map_err(|why| why.to_string())?,
+            slumber,
             turn: Turn::default(),
             beside: Beside::default(),
             admin,
@@ -188,34 +197,15 @@ impl Server {
 
     /// Carries out orders until one of them is to stop, and returns that one. In between,
     /// removes old parts of uploads and reports to the supervisor.
-    fn wait_for_end(&self, mut watch: Watch) -> Order {
-        let parts = &self.hub.shared.parts;
-        let (sweep, look) = (parts.sweep_every(), self.hub.supervisor.turn());
-        let (mut swept, mut looked, mut told) =
-            (Instant::now(), Instant::now(), Instant::now());
+    fn wait_for_end(&self, watch: Watch) -> Order {
+        let mut agenda = Agenda::new(watch, &self.hub);
         loop {
-            let left = |since: Instant, every: Duration| every.saturating_sub(since.elapsed());
-            let wait = left(swept, sweep);
-            let wait = look.map_or(wait, |look| wait.min(left(looked, look)));
-            let wait = wait.min(left(told, TELL));
-            match self.hub.orders.wait(wait) {
+            match self.hub.orders.wait(agenda.time(&self.hub)) {
                 None => {}
                 Some(Order::Reload) => reload::reload_beside(&self.hub),
                 Some(last @ (Order::Stop | Order::StopNow)) => return last,
             }
-            if left(swept, sweep).is_zero() {
-                parts.sweep();
-                self.hub.shared.logins.save(false);
-                swept = Instant::now();
-            }
-            if left(told, TELL).is_zero() {
-                admit::tell_unsaid(&self.hub, false);
-                told = Instant::now();
-            }
-            if look.is_some_and(|look| left(looked, look).is_zero()) {
-                watch.look(&self.hub);
-                looked = Instant::now();
-            }
+            agenda.carry_out(&self.hub);
         }
     }
 

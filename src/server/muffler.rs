@@ -128,6 +128,12 @@ impl Muffler {
         (door, counts, others + std::mem::take(&mut tallies.elsewhere))
     }
 
+    /// Returns whether there is nothing to report, and nothing to forget.
+    pub(super) fn is_empty(&self) -> bool {
+        let tallies = self.tallies();
+        tallies.origins.is_empty() && tallies.door.unsaid == 0 && tallies.elsewhere == 0
+    }
+
     fn tallies(&self) -> MutexGuard<'_, Tallies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -41,18 +41,21 @@ impl Orders {
         let _ = self.ring.try_send(());
     }
 
-    /// Waits for an order, and takes the most urgent one.
-    pub(super) fn wait(&self, time: Duration) -> Option<Order> {
-        let until = Instant::now() + time;
-        loop {
-            if let Some(order) = self.take() {
-                return Some(order);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if self.bell.recv_timeout(left).is_err() {
-                return self.take();
-            }
-        }
+    /// Wakes the thread that waits for an order without giving one.
+    pub(super) fn nudge(&self) {
+        let _ = self.ring.try_send(());
+    }
+
+    /// Waits for an order, a nudge, or for this long (`None`: without a limit), and takes the
+    /// most urgent order.
+    pub(super) fn wait(&self, time: Option<Duration>) -> Option<Order> {
+        self.take().or_else(|| {
+            let _ = match time {
+                Some(time) => self.bell.recv_timeout(time).ok(),
+                None => self.bell.recv().ok(),
+            };
+            self.take()
+        })
     }
 
     fn take(&self) -> Option<Order> {
@@ -73,7 +76,7 @@ impl Order {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(10);
+    const LONG: Option<Duration> = Some(Duration::from_secs(10));
 
     #[test]
     fn no_order_is_lost_and_the_more_urgent_comes_first() {
@@ -85,7 +88,7 @@ mod tests {
         orders.clone().give(Order::StopNow);
         let all: Vec<_> = (0..3).map(|_| orders.wait(LONG)).collect();
         assert_eq!(all, [Some(Order::StopNow), Some(Order::Stop), Some(Order::Reload)]);
-        assert_eq!(orders.wait(Duration::ZERO), None);
+        assert_eq!(orders.wait(Some(Duration::ZERO)), None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn wait_for_transfers(hub: &Hub, until: Instant) -> bool {
         if hub.pool.wait_idle(left.min(BREATH)) {
             return true;
         }
-        let order = hub.orders.wait(Duration::ZERO);
+        let order = hub.orders.wait(Some(Duration::ZERO));
         let hurry = matches!(order, Some(Order::Stop | Order::StopNow));
         if left.is_zero() || hurry {
             return false;

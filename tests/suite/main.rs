@@ -23,6 +23,7 @@
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
 //! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
 //! | `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few file descriptors | `limits.rs` |
+//! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
 //! | `ftpd.ini` and `ftpd check` | `config.rs` |
@@ -80,6 +81,7 @@ mod faults;
 mod fuzz;
 mod hooks;
 mod hostile;
+mod idle;
 mod limits;
 mod listing;
 mod login;

@@ -199,6 +199,7 @@ pub(crate) fn told(session: &Session) {
     if let Login::In(user) = &session.state.login {
         session.log(&Event::LoggedIn(&user.account.user.home));
         session.shared.logins.note(&user.account.name, session.peer.ip());
+        session.shared.guard.stir();
     }
     session.happened(Occasion::Login, &VirtualPath::root(), None, None);
 }

@@ -33,8 +33,13 @@ impl Listeners {
         all
     }
 
+    /// Returns whether every address is bound.
+    pub(super) fn are_bound(&self) -> bool {
+        self.missing.as_ref().is_some_and(Vec::is_empty)
+    }
+
     pub(super) fn try_again(&mut self, now: Instant) {
-        if now < self.next || self.missing.as_ref().is_some_and(Vec::is_empty) {
+        if now < self.next || self.are_bound() {
             return;
         }
         self.next = now + RETRY;

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use super::admin::view;
 use super::doors::BREATH;
 use super::hub::Hub;
+use super::slumber::Slumber;
 use super::stats;
 use crate::log::{Told, stamp};
 use http::{FORBIDDEN, NOT_ALLOWED, NOT_FOUND, is_ours, parse, refusal, respond};
@@ -49,7 +50,14 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
         }
         let listeners = &doors.bound;
         talks.retain(|talk| talk.until > now);
-        let ready = wait(listeners, &talks, rates.next());
+        let is_idle = || rates.are_still(&hub.shared.counters) && hub.registry.count().1 == 0;
+        let sleeps = talks.is_empty() && doors.are_bound() && hub.slumber.may_begin(is_idle);
+        let ready = if sleeps {
+            sleep(listeners, &hub.slumber);
+            Vec::new()
+        } else {
+            wait(listeners, &talks, rates.next())
+        };
         for (talk, ready) in talks.iter_mut().zip(&ready) {
             if *ready {
                 talk.go_on(|request| answer(request, &name, hub, &rates));
@@ -71,6 +79,16 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
             }
         }
     }
+}
+
+/// Waits for a new client, or until a transfer begins.
+#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
+fn sleep(listeners: &[TcpListener], slumber: &Slumber) {
+    let doors = listeners.iter().map(AsFd::as_fd).chain([slumber.as_fd()]);
+    let mut fds: Vec<_> =
+        doors.map(|door| PollFd::from_borrowed_fd(door, PollFlags::IN)).collect();
+    let _ = poll(&mut fds, None);
+    slumber.hush();
 }
 
 /// Waits for connections that are ready, for a new client, or until a point in time. Returns

@@ -30,11 +30,14 @@ impl Rates {
         self.next
     }
 
+    /// Returns whether nothing has been transferred since the counters were last read.
+    pub(super) fn are_still(&self, counters: &Counters) -> bool {
+        self.bytes == Some(totals(counters))
+    }
+
     /// Reads the counters if a second has passed since the last time.
     pub(super) fn look(&mut self, counters: &Counters, now: Instant) {
-        let of = |way| counters.bytes.get(way);
-        let (up, down) = (of(Traffic::Upload), of(Traffic::Download) + of(Traffic::Listing));
-        self.take((up, down), now);
+        self.take(totals(counters), now);
     }
 
     fn take(&mut self, bytes: (u64, u64), now: Instant) {
@@ -70,6 +73,12 @@ impl Rates {
     pub(super) fn outgoing(&self) -> Vec<u64> {
         self.ring.iter().map(|(_, down)| *down).collect()
     }
+}
+
+/// Returns the number of bytes to the server, and that of bytes to its clients.
+fn totals(counters: &Counters) -> (u64, u64) {
+    let of = |way| counters.bytes.get(way);
+    (of(Traffic::Upload), of(Traffic::Download) + of(Traffic::Listing))
 }
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ impl Journal {
         Some(if is_own { Legacy::default() } else { legacy })
     }
 
+    /// Returns whether there is a journal, or none is wanted.
+    pub(in crate::vfs) fn is_in_place(&self) -> bool {
+        self.dir.is_none() || self.file.is_some()
+    }
+
     /// Adds a directory, unless the file lists it already. `busy` returns the directories that
     /// have parts.
     pub(in crate::vfs) fn note(

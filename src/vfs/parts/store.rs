@@ -77,7 +77,7 @@ impl Parts {
     }
 
     /// Whether there are any parts at all. If not, sessions need not look for one.
-    pub(in crate::vfs) fn are_there(&self) -> bool {
+    pub fn are_there(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
 

@@ -28,12 +28,14 @@ impl Parts {
     }
 
     /// Creates the journal again if it was removed, and takes it over from another server once
-    /// that server has ended. This must be called once a second.
-    pub fn look_after_journal(&self) {
+    /// that server has ended. Returns whether the journal is in place. This must be called when
+    /// something has happened in `state_dir`, and each second while it is not.
+    pub fn look_after_journal(&self) -> bool {
         let legacy = self.journal().look_after(&self.users);
         if let Some(legacy) = legacy {
             self.inherit(&legacy);
         }
+        self.journal().is_in_place()
     }
 
     /// Turns the parts of an earlier server into dead ones, and removes those that are of no

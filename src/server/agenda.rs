@@ -1,0 +1,93 @@
+//! What the main thread does from time to time, and when it does so next.
+
+use std::time::{Duration, Instant};
+
+use super::admit;
+use super::hub::Hub;
+use super::watch::Watch;
+
+/// How often the log reports how many lines about strangers were left out.
+const TELL: Duration = Duration::from_secs(15);
+
+/// The tasks of the main thread. While there is nothing to sweep and nothing to tell, it sleeps
+/// until there is, apart from the messages to the supervisor.
+pub(super) struct Agenda {
+    sweep: Task,
+    tell: Task,
+    look: Option<Task>,
+    watch: Watch,
+    /// Whether the main thread has slept without a time limit.
+    slept: bool,
+}
+
+/// A task that is repeated.
+struct Task {
+    every: Duration,
+    done: Instant,
+}
+
+impl Agenda {
+    pub(super) fn new(watch: Watch, hub: &Hub) -> Self {
+        let sweep = Task::new(hub.shared.parts.sweep_every());
+        let look = hub.supervisor.turn().map(Task::new);
+        Self { sweep, tell: Task::new(TELL), look, watch, slept: false }
+    }
+
+    /// Returns how long the main thread may sleep; `None`: until something happens.
+    pub(super) fn time(&mut self, hub: &Hub) -> Option<Duration> {
+        let look = self.look.as_ref().map(Task::left);
+        self.slept = hub.slumber.may_begin(|| is_idle(hub));
+        if self.slept {
+            return look;
+        }
+        let rest = self.sweep.left().min(self.tell.left());
+        Some(look.map_or(rest, |look| look.min(rest)))
+    }
+
+    /// Carries out the tasks whose time has come.
+    pub(super) fn carry_out(&mut self, hub: &Hub) {
+        if std::mem::take(&mut self.slept) {
+            self.sweep.begin();
+            self.tell.begin();
+        }
+        if self.sweep.is_due() {
+            hub.shared.parts.sweep();
+            hub.shared.logins.save(false);
+        }
+        if self.tell.is_due() {
+            admit::tell_unsaid(hub, false);
+        }
+        if self.look.as_mut().is_some_and(Task::is_due) {
+            self.watch.look(hub);
+        }
+    }
+}
+
+/// Returns whether there is nothing to sweep, to save and to tell.
+fn is_idle(hub: &Hub) -> bool {
+    hub.muffler.is_empty() && !hub.shared.logins.have_changed() && !hub.shared.parts.are_there()
+}
+
+impl Task {
+    fn new(every: Duration) -> Self {
+        Self { every, done: Instant::now() }
+    }
+
+    /// Starts the time again.
+    fn begin(&mut self) {
+        self.done = Instant::now();
+    }
+
+    fn left(&self) -> Duration {
+        self.every.saturating_sub(self.done.elapsed())
+    }
+
+    /// Returns whether the time has come. If so, it starts again.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.left().is_zero();
+        if is_due {
+            self.begin();
+        }
+        is_due
+    }
+}
