@@ -21,6 +21,9 @@ const FILE_CHUNK: usize = 256 << 10;
 /// Approximate size of the pieces in which listings and converted text are sent.
 const SEND_CHUNK: usize = 64 << 10;
 
+/// Maximum number of times that a producer generates bytes between two looks at the clock.
+const FILLS: usize = 8;
+
 /// Files up to this size are read and sent in one piece, so that they and the end of the
 /// stream need few packets.
 const SMALL: u64 = 32 << 10;
@@ -82,7 +85,14 @@ impl Pump<'_> {
         while more {
             buffer.clear();
             while more && buffer.len() < SEND_CHUNK {
-                more = source.fill(&mut buffer).map_err(DataError::Read)?;
+                for _ in 0..FILLS {
+                    let before = buffer.len();
+                    more = source.fill(&mut buffer).map_err(DataError::Read)?;
+                    // a call that generates nothing may have taken long
+                    if !more || buffer.len() == before {
+                        break;
+                    }
+                }
                 self.glance()?;
             }
             if more {

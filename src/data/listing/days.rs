@@ -21,9 +21,10 @@ pub(super) struct Days {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Day {
     pub(super) year: i32,
-    pub(super) month: u8,
     pub(super) name: [u8; 3],
     pub(super) of_month: u8,
+    /// Month and day, in two digits each.
+    digits: [[u8; 2]; 2],
 }
 
 const DAY: i64 = 24 * 3600;
@@ -42,7 +43,8 @@ impl Days {
         let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return self.of(0) };
         let month = u8::from(at.month());
         let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or(*b"Jan");
-        let day = Day { year: at.year(), month, name, of_month: at.day() };
+        let digits = [month, at.day()].map(|number| digits(number.into()));
+        let day = Day { year: at.year(), name, of_month: at.day(), digits };
         self.last = Some((number, day));
         (day, time)
     }
@@ -62,7 +64,8 @@ pub(super) fn push_time(seconds: i64, days: &mut Days, out: &mut Vec<u8>) {
         Ok(year) => push_number(year, 4, b'0', out),
         Err(_) => drop(write!(out, "{:04}", day.year)),
     }
-    let (month, day) = (u64::from(day.month), u64::from(day.of_month));
-    let rest = [month, day, time / 3600, time / 60 % 60, time % 60].map(digits);
+    let [month, day] = day.digits;
+    let [hour, minute, second] = [time / 3600, time / 60 % 60, time % 60];
+    let rest = [month, day, digits(hour), digits(minute), digits(second)];
     out.extend_from_slice(rest.as_flattened());
 }

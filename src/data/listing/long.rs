@@ -53,19 +53,22 @@ impl Long {
         }
         push_number(entry.size, 8, b' ', out);
         let (day, time) = self.days.of(entry.modified);
-        let [n, a, m] = day.name;
+        let [first, second, third] = day.name;
         let [ten, one] = digits(day.of_month.into());
         let ten = if ten == b'0' { b' ' } else { ten };
-        out.extend_from_slice(&[b' ', n, a, m, b' ', ten, one, b' ']);
+        let date = [[b' ', first], [second, third], [b' ', ten], [one, b' ']];
         let age = self.now.saturating_sub(entry.modified);
         if (0..SIX_MONTHS).contains(&age) {
-            let ([h, hour], [m, minute]) = (digits(time / 3600), digits(time / 60 % 60));
-            out.extend_from_slice(&[h, hour, b':', m, minute]);
+            let [date, month, day, end] = date;
+            let ([tens, hours], minutes) = (digits(time / 3600), digits(time / 60 % 60));
+            let text =
+                [date, month, day, end, [tens, hours], [b':', minutes[0]], [minutes[1], b' ']];
+            out.extend_from_slice(text.as_flattened());
         } else {
+            out.extend_from_slice(date.as_flattened());
             // writing to a Vec cannot fail
-            let _ = write!(out, "{:>5}", day.year);
+            let _ = write!(out, "{:>5} ", day.year);
         }
-        out.push(b' ');
         push_name(&entry.name, out);
         if entry.kind == FileKind::Link {
             out.extend_from_slice(b" -> ");

@@ -85,22 +85,38 @@ impl Facts {
     }
 }
 
-/// Formats the facts and lines of MLSD and MLST. The text of each fact is cached, because
-/// neighbouring entries often share it.
+/// Formats the facts and lines of MLSD and MLST. Texts are cached, because neighbouring entries
+/// often share them.
 #[derive(Debug)]
 pub struct Machine {
     wanted: Facts,
     perm: PermSet,
     days: Days,
-    /// The value and the text of each fact of the last entry; the text is empty before the
-    /// first entry.
-    last: [(u64, Vec<u8>); Fact::ALL.len()],
+    /// The facts before and after [`Fact::Unique`], which differs for each entry.
+    runs: [Run; 2],
+    /// A device, and the part of [`Fact::Unique`] before the number of the file.
+    device: Option<(u64, Vec<u8>)>,
 }
+
+/// The text of several facts of the last entry.
+#[derive(Debug, Default)]
+struct Run {
+    /// The values in the text; `None` before the first entry.
+    of: Option<[u64; 3]>,
+    text: Vec<u8>,
+}
+
+/// The facts before [`Fact::Unique`].
+const BEFORE: [Fact; 4] = [Fact::Type, Fact::Size, Fact::Modify, Fact::Perm];
+
+/// The facts after [`Fact::Unique`].
+const AFTER: [Fact; 3] = [Fact::Mode, Fact::Uid, Fact::Gid];
 
 impl Machine {
     /// Creates a formatter for the facts that a client wants and the permissions of its user.
     pub fn new(wanted: Facts, perm: PermSet) -> Self {
-        Self { wanted, perm, days: Days::default(), last: Default::default() }
+        let (runs, device) = Default::default();
+        Self { wanted, perm, days: Days::default(), runs, device }
     }
 
     /// Appends one line of MLSD.
@@ -114,36 +130,52 @@ impl Machine {
     /// §7.2).
     pub fn facts(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         let there = entry.followed();
-        let Self { wanted, perm, days, last } = self;
-        let wanted = Fact::ALL.into_iter().zip(last).filter(|(fact, _)| wanted.has(*fact));
-        for (fact, (known, text)) in wanted {
-            let of = match fact {
-                // clients could not use the size of a directory
-                Fact::Size if there.kind != FileKind::File => continue,
-                Fact::Size => there.size,
-                Fact::Type | Fact::Perm => there.kind as u64,
-                Fact::Modify => there.modified.cast_unsigned(),
-                Fact::Mode => there.mode.into(),
-                Fact::Uid => there.uid.into(),
-                Fact::Gid => there.gid.into(),
-                // this fact differs for each entry, so caching is useless
-                Fact::Unique => {
-                    push_fact(fact, there, *perm, days, out);
-                    continue;
-                }
-            };
-            if *known != of || text.is_empty() {
-                *known = of;
-                text.clear();
-                push_fact(fact, there, *perm, days, text);
+        let Self { wanted, perm, days, runs: [before, after], device } = self;
+        let mut fill = |run: &mut Run, of: [u64; 3], facts: &[Fact]| {
+            if run.of == Some(of) {
+                return;
             }
-            out.extend_from_slice(text);
+            run.of = Some(of);
+            run.text.clear();
+            for fact in facts.iter().filter(|fact| wanted.has(**fact)) {
+                push_fact(*fact, there, *perm, days, &mut run.text);
+            }
+        };
+        let modified = there.modified.cast_unsigned();
+        fill(before, [there.kind as u64, there.size, modified], &BEFORE);
+        fill(after, [there.mode.into(), there.uid.into(), there.gid.into()], &AFTER);
+        out.extend_from_slice(&before.text);
+        if wanted.has(Fact::Unique) {
+            push_unique(device, there, out);
         }
+        out.extend_from_slice(&after.text);
         out.push(b' ');
     }
 }
 
+/// Appends [`Fact::Unique`]. `device` is the text of the last entry's device.
+fn push_unique(device: &mut Option<(u64, Vec<u8>)>, there: &Entry, out: &mut Vec<u8>) {
+    let (number, file) = there.id;
+    let (_, text) = match device {
+        Some(last) if last.0 == number => last,
+        _ => {
+            let mut text = b"unique=".to_vec();
+            push_digits::<4>(number, 0, &mut text);
+            text.push(b'g');
+            device.insert((number, text))
+        }
+    };
+    out.extend_from_slice(text);
+    push_digits::<4>(file, 0, out);
+    out.push(b';');
+}
+
+/// Appends a fact. [`push_unique`] formats [`Fact::Unique`].
 fn push_fact(fact: Fact, there: &Entry, perm: PermSet, days: &mut Days, out: &mut Vec<u8>) {
+    if fact == Fact::Unique || fact == Fact::Size && there.kind != FileKind::File {
+        // clients could not use the size of a directory
+        return;
+    }
     out.extend_from_slice(fact.name().as_bytes());
     out.push(b'=');
     match fact {
@@ -151,11 +183,7 @@ fn push_fact(fact: Fact, there: &Entry, perm: PermSet, days: &mut Days, out: &mu
         Fact::Size => push_number(there.size, 0, b' ', out),
         Fact::Modify => push_time(there.modified, days, out),
         Fact::Perm => push_perm(there.kind, perm, out),
-        Fact::Unique => {
-            push_digits::<4>(there.id.0, 0, out);
-            out.push(b'g');
-            push_digits::<4>(there.id.1, 0, out);
-        }
+        Fact::Unique => {}
         Fact::Mode => push_digits::<3>(u64::from(there.mode), 4, out),
         Fact::Uid => push_number(u64::from(there.uid), 0, b' ', out),
         Fact::Gid => push_number(u64::from(there.gid), 0, b' ', out),

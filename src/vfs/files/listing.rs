@@ -1,10 +1,9 @@
 //! The entries of one directory, as they are listed to a user.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
 use std::sync::Arc;
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, statat};
 
 use super::shown;
 use crate::vfs::error::FsError;
@@ -24,8 +23,6 @@ pub struct Listing {
     id: FileId,
     /// The user's own parts whose files have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
-    /// The name of the entry that is being examined.
-    name: Vec<u8>,
     entry: Entry,
 }
 
@@ -36,7 +33,7 @@ impl Listing {
         let own = own_parts(uploads, id);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         let entry = Entry::of_stat(Vec::new(), &stat);
-        Ok(Self { uploads, path, names, id, own, name: Vec::new(), entry })
+        Ok(Self { uploads, path, names, id, own, entry })
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -46,10 +43,20 @@ impl Listing {
     ///
     /// When the directory cannot be read.
     pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
-        while self.names.take(&mut self.name)? {
-            if self.look() {
-                return Ok(Some(&self.entry));
+        while let Some((dir, name)) = self.names.next()? {
+            if is_reserved(name.to_bytes()) {
+                if let Some(part) = PartName::parse(name.to_bytes()) {
+                    self.uploads.parts.meet(dir, self.id, &part);
+                }
+                continue;
             }
+            let Ok(stat) = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let mut text = std::mem::take(&mut self.entry.name);
+            text.clear();
+            text.extend_from_slice(name.to_bytes());
+            self.entry = Entry::of_stat(text, &stat);
+            self.complete();
+            return Ok(Some(&self.entry));
         }
         Ok(self.take_lone_part().then_some(&self.entry))
     }
@@ -59,23 +66,9 @@ impl Listing {
         &self.entry
     }
 
-    /// Examines the entry with the current name, and returns whether to list it.
-    fn look(&mut self) -> bool {
-        let Ok(name) = CStr::from_bytes_with_nul(&self.name) else { return false };
-        let dir = self.names.dir();
-        if is_reserved(name.to_bytes()) {
-            if let Some(part) = PartName::parse(name.to_bytes()) {
-                self.uploads.parts.meet(dir, self.id, &part);
-            }
-            return false;
-        }
-        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
-            return false;
-        };
-        let mut text = std::mem::take(&mut self.entry.name);
-        text.clear();
-        text.extend_from_slice(name.to_bytes());
-        self.entry = Entry::of_stat(text, &stat);
+    /// Adds to the entry what the system does not know: the user's own part, and the target of
+    /// a link.
+    fn complete(&mut self) {
         let entry = &mut self.entry;
         if !self.own.is_empty()
             && let mark = self.uploads.mark(&entry.name)
@@ -90,7 +83,6 @@ impl Listing {
             let look = |path: &VirtualPath| shown::stat(&self.uploads, path);
             self.uploads.tree.add_target(entry, &path, look);
         }
-        true
     }
 
     /// Makes an entry for the user's next part whose file does not exist yet, and returns

@@ -22,10 +22,10 @@ pub(in crate::vfs) fn remove(dir: impl AsFd, name: &[u8]) {
 
 /// Returns the parts in a directory, of all users and servers.
 pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
-    let (mut name, mut parts) = (Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     let Ok(mut names) = names(dir) else { return parts };
-    while let Ok(true) = names.take(&mut name) {
-        parts.extend(PartName::parse(name.strip_suffix(b"\0").unwrap_or(&name)));
+    while let Ok(Some((_, name))) = names.next() {
+        parts.extend(PartName::parse(name.to_bytes()));
     }
     parts
 }
@@ -33,10 +33,10 @@ pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
 /// Returns the parts in a directory; `None` if it also contains something else, or cannot be
 /// read.
 pub(in crate::vfs) fn only_parts(dir: impl AsFd) -> Option<Vec<PartName>> {
-    let (mut name, mut parts) = (Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     let mut names = names(dir).ok()?;
-    while names.take(&mut name).ok()? {
-        parts.push(PartName::parse(name.strip_suffix(b"\0").unwrap_or(&name))?);
+    while let Some((_, name)) = names.next().ok()? {
+        parts.push(PartName::parse(name.to_bytes())?);
     }
     Some(parts)
 }

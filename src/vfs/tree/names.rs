@@ -42,33 +42,24 @@ impl Names {
         Self { dir, block: Vec::new(), found: Vec::new(), at: 0, over: false }
     }
 
-    /// Returns the directory.
-    pub(in crate::vfs) fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
-
-    /// Puts the next name into a buffer, with its NUL. Returns `false` at the end of the
-    /// directory.
-    pub(in crate::vfs) fn take(&mut self, name: &mut Vec<u8>) -> Result<bool, FsError> {
-        name.clear();
+    /// Returns the directory and the next name; `None` at the end of the directory.
+    pub(in crate::vfs) fn next(&mut self) -> Result<Option<(BorrowedFd<'_>, &CStr)>, FsError> {
         while self.at >= self.found.len() {
             if self.over {
-                return Ok(false);
+                return Ok(None);
             }
             self.read()?;
         }
         let rest = self.found.get(self.at..).unwrap_or_default();
-        let next = CStr::from_bytes_until_nul(rest).unwrap_or_default().to_bytes_with_nul();
-        name.extend_from_slice(next);
-        self.at += next.len();
-        Ok(true)
+        let name = CStr::from_bytes_until_nul(rest).unwrap_or_default();
+        self.at += name.count_bytes() + 1;
+        Ok(Some((self.dir.as_fd(), name)))
     }
 
     /// Whether the remaining names are all reserved for parts.
     pub(in crate::vfs) fn are_reserved(&mut self) -> Result<bool, FsError> {
-        let mut name = Vec::new();
-        while self.take(&mut name)? {
-            if !is_reserved(name.strip_suffix(b"\0").unwrap_or(&name)) {
+        while let Some((_, name)) = self.next()? {
+            if !is_reserved(name.to_bytes()) {
                 return Ok(false);
             }
         }

@@ -82,7 +82,8 @@ pub(crate) fn machine(
     if user.tree.stat(&path)?.kind != FileKind::Directory {
         return Err(Refusal::NotADirectory);
     }
-    let style = Style::Machine(Machine::new(session.state.parameters.facts, user.perm()));
+    let style =
+        Style::Machine(Box::new(Machine::new(session.state.parameters.facts, user.perm())));
     let walk = Walk::new(&session.user()?.tree, &path, Options::default())?;
     send(session, verb, &path, Lines { walk, style })
 }
@@ -228,7 +229,7 @@ impl Session {
 enum Style {
     Long(LongStyle),
     Names(NameStyle),
-    Machine(Machine),
+    Machine(Box<Machine>),
 }
 
 /// The state of LIST.
