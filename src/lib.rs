@@ -97,10 +97,12 @@
 //!
 //! ## A log event
 //!
-//! A variant of `Event` in `log/event.rs` and an arm of `Event::account` there, which returns
-//! level, name, JSON members and text. Both formats of the log are made from that. A session
-//! logs it with `session.log(&Event::...)`. Add an example of it to the unit test in
-//! `log/json.rs`, and describe the event and its members under LOG in ftpd.ini(5); a test
+//! A variant of `Event` in `log/event.rs`, its level in `Event::level`, and an arm of
+//! `Event::account`, which returns name, JSON members and text. Both formats of the log are made
+//! from that. An event waits for the log's thread as bytes, so that its members also need an arm
+//! in each of the two functions `put` and `take` in `log/entry.rs`. A session logs it with
+//! `session.log(&Event::...)`. Add an example of it to the unit tests in `log/json.rs` and
+//! `log/entry.rs`, and describe the event and its members under LOG in ftpd.ini(5); a test
 //! checks the names there.
 //!
 //! ## An admin request

@@ -5,16 +5,15 @@
 //! strangers, so this room escapes them, and no other room does: a name cannot forge a line.
 //! Passwords never reach this room.
 //!
-//! A session does not format or write anything. It copies what has happened into a bounded queue
-//! ([`queue`]), in a compact form ([`entry`], [`packed`]), if the level is logged at all
-//! ([`heard`]). One thread ([`writer`]), which `server` starts, takes batches of entries, puts
-//! the lines together ([`text`], [`json`], [`xferlog`]), passes them through the logger
-//! ([`output`], [`line`](mod@line)) to the sinks ([`sink`]), and writes each sink once for a batch. Before that
-//! thread runs and after it has ended, each thread writes its own entries in the same way.
+//! A session formats and writes nothing. If the level is logged at all (`heard`), it copies what
+//! has happened into a bounded queue (`queue`) in a compact form (`entry`, `packed`). One thread
+//! (`writer`), which `server` starts, takes batches of entries, puts the lines together (`text`,
+//! `json`, `xferlog`), passes them through the logger (`output`, `line`) to the sinks (`sink`),
+//! and writes each sink once for a batch. Before that thread runs and after it has ended, each
+//! thread writes its own entries in the same way.
 //!
-//! A file is waited for: if the disk is slow, the queue fills and then sessions wait. Standard
-//! error and the system's log are waited for no longer than a second, because their reader may
-//! never read again.
+//! A file is waited for: if the disk is slow, the queue fills, and then sessions wait. The reader
+//! of standard error may never read again, so it is waited for no longer than a second.
 
 mod clock;
 mod entry;
