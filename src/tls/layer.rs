@@ -1,31 +1,27 @@
 //! The TLS layer between a TCP stream and the plain text of a connection. It never blocks longer
 //! than the stream does, and each call reads from the stream only until it has something to return.
 
-use std::io::{self, BufRead, Write};
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, recv};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustix::net::RecvFlags;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 
 use super::certificate::Certificate;
 use super::error::TlsError;
 use super::pem;
+use super::records::{Fetched, RECORD, Records, Step, Task};
 use super::session::SessionTls;
 use super::tickets::Gate;
 
 /// The TLS layer of one connection.
 pub struct Layer {
-    connection: ServerConnection,
-    /// Bytes from the socket that `rustls` has not taken yet. The buffer keeps the number of reads
-    /// small, whatever the size of the records.
-    inbox: Vec<u8>,
+    records: Records,
+    /// Plain text for which the caller had no room. The first `taken` bytes have been read since.
+    rest: Vec<u8>,
     taken: usize,
-    /// Whether there is plain text that the caller has not read yet.
-    pending: bool,
-    /// Whether the peer has closed TLS, and the caller has read everything before that.
-    ended: bool,
     /// Whether the handshake failed because the peer does not speak TLS.
     has_noise: bool,
     /// The gate for the tickets of a data connection. It is opened once the connection has resumed
@@ -64,14 +60,11 @@ pub struct Peer {
     pub fingerprint: String,
 }
 
-/// Size of the input buffer: a record and a half.
-const INBOX: usize = 24 << 10;
+/// Size of a read during the handshake: enough for what a client usually sends at once.
+const GREETING: usize = 4 << 10;
 
-/// Size of the input buffer for a caller that has room for many records.
-const LARGE_INBOX: usize = 128 << 10;
-
-/// Maximum size of the plain text of a record.
-const RECORD: usize = 16 << 10;
+/// Maximum size of a read. A caller with less room is probably not sent more than it has room for.
+const LARGEST: usize = 128 << 10;
 
 impl Layer {
     /// Makes the server's side of a new control connection.
@@ -94,17 +87,9 @@ impl Layer {
     }
 
     fn new(config: Arc<ServerConfig>, gate: Option<Gate>) -> Result<Self, TlsError> {
-        let mut connection = ServerConnection::new(config).map_err(TlsError::of)?;
-        connection.set_buffer_limit(None);
-        Ok(Self {
-            connection,
-            inbox: Vec::new(),
-            taken: 0,
-            pending: false,
-            ended: false,
-            has_noise: false,
-            gate,
-        })
+        let connection = UnbufferedServerConnection::new(config).map_err(TlsError::of)?;
+        let records = Records::new(connection, gate.is_some());
+        Ok(Self { records, rest: Vec::new(), taken: 0, has_noise: false, gate })
     }
 
     /// Continues the handshake as far as the stream allows. Returns `None` when the handshake is
@@ -122,9 +107,14 @@ impl Layer {
     /// When the handshake fails. The TLS alert with the reason has been sent if that was possible.
     pub fn shake(&mut self, stream: &TcpStream) -> Result<Option<Want>, TlsError> {
         loop {
-            let is_done = !self.connection.is_handshaking();
+            if let Err(why) = self.advance(Task::Read, &mut Vec::new()) {
+                self.has_noise = matches!(why, rustls::Error::InvalidMessage(_));
+                let _ = self.flush(stream);
+                return Err(TlsError::of(why));
+            }
+            let is_done = !self.records.connection.is_handshaking();
             let is_data = self.gate.is_some();
-            let version = self.connection.protocol_version();
+            let version = self.records.connection.protocol_version();
             if is_done && is_data && version == Some(ProtocolVersion::TLSv1_3) {
                 return Ok(None);
             }
@@ -134,16 +124,11 @@ impl Layer {
             if is_done {
                 return Ok(None);
             }
-            match self.fetch(stream, RecvFlags::DONTWAIT, INBOX) {
+            match self.records.fetch(stream, RecvFlags::DONTWAIT, GREETING) {
                 Ok(Fetched::Some) => {}
                 Ok(Fetched::Nothing) => return Ok(Some(Want::Read)),
                 Ok(Fetched::End) => return Err(TlsError("closed by the client".to_owned())),
-                Err(why) => {
-                    let tls = why.get_ref().and_then(|why| why.downcast_ref::<rustls::Error>());
-                    self.has_noise = matches!(tls, Some(rustls::Error::InvalidMessage(_)));
-                    let _ = self.flush(stream);
-                    return Err(TlsError::of(why));
-                }
+                Err(why) => return Err(TlsError::of(why)),
             }
         }
     }
@@ -155,21 +140,21 @@ impl Layer {
 
     /// Returns whether the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
-        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.records.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Returns the version of TLS and the cipher suite, for the log.
     pub fn describe(&self) -> String {
-        let version = self.connection.protocol_version();
+        let version = self.records.connection.protocol_version();
         let version = if version == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
-        let suite = self.connection.negotiated_cipher_suite();
+        let suite = self.records.connection.negotiated_cipher_suite();
         let suite = suite.and_then(|suite| suite.suite().as_str().map(str::to_owned));
         format!("TLS {version}, {}", suite.unwrap_or_default())
     }
 
     /// Returns the identity of the client, if it has presented a valid certificate.
     pub fn peer(&self) -> Option<Peer> {
-        let der = self.connection.peer_certificates()?.first()?;
+        let der = self.records.connection.peer_certificates()?.first()?;
         let subject = Certificate::read(der)?.subject()?;
         Some(Peer { subject, fingerprint: pem::fingerprint(der) })
     }
@@ -178,7 +163,7 @@ impl Layer {
     /// connection. If the client has presented a certificate here, `data` must have the same one. A
     /// resumed session has the certificate of its first handshake.
     pub fn may_be_peer_of(&self, data: &Self) -> bool {
-        let own = |layer: &Self| layer.connection.peer_certificates()?.first().cloned();
+        let own = |layer: &Self| layer.records.connection.peer_certificates()?.first().cloned();
         own(self).is_none_or(|certificate| own(data) == Some(certificate))
     }
 
@@ -194,25 +179,31 @@ impl Layer {
         out: &mut Vec<u8>,
     ) -> io::Result<Got> {
         let (mut flags, before) = (flags, out.len());
-        let inbox = out.capacity().clamp(INBOX, LARGE_INBOX);
         loop {
-            self.drain(out)?;
-            let full = self.pending || out.capacity() - out.len() < RECORD;
-            if out.len() > before && (full || self.ended || self.taken == self.inbox.len()) {
+            self.give_rest(out);
+            let full = self.has_rest() || out.capacity() - out.len() < RECORD;
+            if out.len() > before && full {
                 return Ok(Got::Some);
             }
-            if self.ended {
-                return Ok(Got::Closed);
-            }
-            match self.fetch(stream, flags, inbox) {
-                // only the first read may wait, even if the peer sends a record byte by byte
-                Ok(Fetched::Some) => flags = RecvFlags::DONTWAIT,
-                Ok(Fetched::Nothing) => return Ok(Got::Nothing),
-                Ok(Fetched::End) => return Ok(Got::Truncated),
+            match self.advance(Task::Read, out) {
+                Ok(Step::Text) => continue,
+                Ok(Step::Starved | Step::Done) => {}
                 Err(why) => {
                     let _ = self.flush(stream);
-                    return Err(why);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }
+            }
+            if out.len() > before {
+                return Ok(Got::Some);
+            }
+            if self.records.ended {
+                return Ok(Got::Closed);
+            }
+            match self.records.fetch(stream, flags, out.capacity().min(LARGEST))? {
+                // only the first read may wait, even if the peer sends a record byte by byte
+                Fetched::Some => flags = RecvFlags::DONTWAIT,
+                Fetched::Nothing => return Ok(Got::Nothing),
+                Fetched::End => return Ok(Got::Truncated),
             }
         }
     }
@@ -221,73 +212,36 @@ impl Layer {
     /// text, records that are not decrypted yet, or the end. A poll of the stream does not show
     /// this.
     pub fn holds(&self) -> bool {
-        self.pending || self.ended || self.taken < self.inbox.len()
+        self.has_rest() || self.records.ended || self.records.has_record()
     }
 
-    /// Moves plain text to `out`, as far as there is room.
-    fn drain(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn has_rest(&self) -> bool {
+        self.taken < self.rest.len()
+    }
+
+    /// Moves plain text that was left over to `out`, as far as there is room.
+    fn give_rest(&mut self, out: &mut Vec<u8>) {
         if out.len() == out.capacity() {
             out.reserve(1024);
         }
-        self.pending = false;
-        let mut reader = self.connection.reader();
-        loop {
-            match reader.fill_buf() {
-                Ok([]) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Ok(text) => {
-                    let room = out.capacity() - out.len();
-                    self.pending = text.len() > room;
-                    let text = text.get(..room).unwrap_or(text);
-                    out.extend_from_slice(text);
-                    let taken = text.len();
-                    reader.consume(taken);
-                    if self.pending {
-                        return Ok(());
-                    }
-                }
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(why) => return Err(why),
-            }
+        let rest = self.rest.get(self.taken..).unwrap_or_default();
+        let rest = rest.get(..out.capacity() - out.len()).unwrap_or(rest);
+        out.extend_from_slice(rest);
+        self.taken += rest.len();
+        if !self.has_rest() {
+            (self.rest, self.taken) = (Vec::new(), 0);
         }
     }
 
-    /// Passes the bytes of the inbox to `rustls`, and fills the inbox first if it is empty.
-    fn fetch(
-        &mut self,
-        stream: &TcpStream,
-        flags: RecvFlags,
-        room: usize,
-    ) -> io::Result<Fetched> {
-        if self.taken == self.inbox.len() {
-            self.inbox.clear();
-            self.taken = 0;
-            self.inbox.reserve(room);
-            match recv(stream, spare_capacity(&mut self.inbox), flags) {
-                Ok((0, _)) => return Ok(Fetched::End),
-                Ok(_) => {}
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
-                    self.inbox = Vec::new();
-                    return Ok(Fetched::Nothing);
-                }
-                Err(why) => return Err(why.into()),
-            }
-        }
-        let mut rest = self.inbox.get(self.taken..).unwrap_or_default();
-        self.taken += self.connection.read_tls(&mut rest)?;
-        let state = self.connection.process_new_packets();
-        let state = state.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
-        let plain = state.plaintext_bytes_to_read();
-        self.pending = plain > 0;
-        self.ended = state.peer_has_closed() && plain == 0;
+    /// Decrypts the next record, or carries out a task (see [`Records::advance`]).
+    fn advance(&mut self, task: Task<'_>, out: &mut Vec<u8>) -> Result<Step, rustls::Error> {
+        let step = self.records.advance(task, out, &mut self.rest);
         if let Some(gate) = &self.gate
             && self.is_resumed()
         {
             gate.open();
         }
-        Ok(Fetched::Some)
+        step
     }
 
     /// Encrypts bytes and queues them for [`Layer::flush`].
@@ -296,7 +250,14 @@ impl Layer {
     ///
     /// When the connection has been closed.
     pub fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.connection.writer().write_all(bytes)
+        loop {
+            match self.advance(Task::Write(bytes), &mut Vec::new()) {
+                Ok(Step::Done) => return Ok(()),
+                Ok(Step::Text) => {}
+                Ok(Step::Starved) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+            }
+        }
     }
 
     /// Sends what is queued. Returns `false` if the stream has no more room at the moment.
@@ -305,28 +266,14 @@ impl Layer {
     ///
     /// When the stream fails.
     pub fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        let mut stream = stream;
-        while self.connection.wants_write() {
-            match self.connection.write_tls(&mut stream) {
-                Ok(_) => {}
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(why) => return Err(why),
-            }
-        }
-        Ok(true)
+        self.records.flush(stream)
     }
 
     /// Queues TLS's closing message (`close_notify`) for the next [`Layer::flush`].
     pub fn close(&mut self) {
-        self.connection.send_close_notify();
+        // on an error the connection is not closed properly, which the peer notices
+        while let Ok(Step::Text) = self.advance(Task::Close, &mut Vec::new()) {}
     }
-}
-
-enum Fetched {
-    Some,
-    Nothing,
-    End,
 }
 
 impl std::fmt::Debug for Layer {

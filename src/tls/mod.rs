@@ -17,6 +17,7 @@ mod layer;
 mod made;
 mod name;
 mod pem;
+mod records;
 mod session;
 mod stamp;
 mod tickets;
