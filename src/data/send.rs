@@ -88,8 +88,8 @@ impl Pump<'_> {
                 for _ in 0..FILLS {
                     let before = buffer.len();
                     more = source.fill(&mut buffer).map_err(DataError::Read)?;
-                    // a call that generates nothing may have taken long
-                    if !more || buffer.len() == before {
+                    // a call that generates nothing may have taken long; a full buffer has no room
+                    if !more || buffer.len() == before || buffer.len() >= SEND_CHUNK {
                         break;
                     }
                 }
