@@ -124,13 +124,14 @@
 //!
 //! ## Threads
 //!
-//! - The accept thread hands each client over a bounded channel (`crossbeam-channel`) to a pool
-//!   that starts threads on demand, at most `max_cons`. If all are in use, the accept thread
+//! - The accept thread hands each client through a bounded queue to a pool that starts threads on
+//!   demand, at most `max_cons`. If all are in use, the accept thread
 //!   answers a further client with 421 at once; but if two thirds of the clients have not logged
 //!   in, one of those makes room for it. A panic ends its own session only. There is no async
 //!   runtime.
 //! - Memory is bounded per session: stacks are small, no buffer is allocated until a transfer needs
-//!   it, and no lock is held across a read, a write or a sleep.
+//!   it, and no lock is held across a read, a write or a sleep. A thread that ends gives memory back
+//!   that the C library would keep (`server/spare.rs`).
 //!
 //! ## Confinement
 //!

@@ -31,6 +31,7 @@ mod scribe;
 mod sentry;
 mod slumber;
 mod source;
+mod spare;
 pub mod stats;
 mod stop;
 mod watch;

@@ -1,7 +1,7 @@
 //! The registry of all sessions. Other threads use it to look at sessions and to end them.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,8 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Sessions {
     last: u64,
-    by_id: HashMap<u64, Kept>,
+    /// In a map that gives memory back once sessions have ended.
+    by_id: BTreeMap<u64, Kept>,
 }
 
 #[derive(Debug)]
