@@ -6,24 +6,27 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
-use super::stamp::{Second, Zone, local};
+use super::stamp::{Date, Second, Zone, local};
 
 static CLOCK: Mutex<Clock> = Mutex::new(Clock {
     second: None,
     now: OffsetDateTime::UNIX_EPOCH,
     head: String::new(),
     zone: String::new(),
+    date: String::new(),
     text: String::new(),
 });
 
 /// A local time, and its text.
 pub(super) struct Clock {
-    /// The second that `head` and `zone` are about, since 1970.
+    /// The second that `head`, `zone` and `date` are about, since 1970.
     second: Option<u64>,
     now: OffsetDateTime,
     /// The text of the time, as far as its seconds.
     head: String,
     zone: String,
+    /// The second in the form of the transfer log.
+    date: String,
     text: String,
 }
 
@@ -35,6 +38,7 @@ pub(super) fn turn_to(at: Duration) {
         clock.now = local(OffsetDateTime::from(SystemTime::UNIX_EPOCH + at));
         clock.head = Second(clock.now).to_string();
         clock.zone = Zone(clock.now.offset()).to_string();
+        clock.date = Date(clock.now).to_string();
     }
     clock.now = clock.now.replace_nanosecond(at.subsec_nanos()).unwrap_or(clock.now);
     let Clock { head, zone, text, .. } = &mut *clock;
@@ -61,5 +65,10 @@ impl Clock {
     /// The text of that time, as [`super::stamp::stamp`] returns it.
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The date and the second of that time, in the form of the transfer log.
+    pub(super) fn date(&self) -> &str {
+        &self.date
     }
 }

@@ -393,12 +393,13 @@ impl Outlet {
     }
 }
 
-/// Passes the lines of the log on to a sink. The log writes each line in one call.
+/// Adds the lines of the log to a sink, which is flushed at the end of a batch. The log adds each
+/// line in one call.
 pub(super) struct Lines(pub(super) Arc<Sink>);
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write(line);
+        self.0.add(line);
         Ok(line.len())
     }
 
@@ -419,4 +420,40 @@ fn takes(stream: &File, patience: Duration) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::OUT)];
     // after an error the write that follows fails with its reason
     !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_written_together_and_in_whole() {
+        let (reader, writer) = io::pipe().unwrap();
+        let (mut reader, to) = (File::from(std::os::fd::OwnedFd::from(reader)), writer);
+        let to = File::from(std::os::fd::OwnedFd::from(to));
+        let sink = Sink::enter("a pipe".to_owned(), Outlet::new(to));
+        let mut lines = Lines(Arc::clone(&sink));
+        for line in ["one\n", "two\n", &format!("{}\n", "x".repeat(CHUNK - 8)), "four\n"] {
+            lines.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(sink.outlet().waiting.len(), CHUNK + 6, "nothing is written yet");
+        sink.flush();
+        let mut bytes = [0; 2 * CHUNK];
+        let length = reader.read(&mut bytes).unwrap();
+        assert_eq!(length, CHUNK + 6);
+        assert!(bytes[..length].ends_with(b"x\nfour\n"));
+    }
+
+    #[test]
+    fn a_chunk_for_a_stream_ends_at_the_end_of_a_line() {
+        let (_reader, to) = io::pipe().unwrap();
+        let mut outlet = Outlet::new(File::from(std::os::fd::OwnedFd::from(to)));
+        outlet.push(b"one\ntwo\n");
+        assert_eq!(outlet.chunk(0), b"one\ntwo\n");
+        outlet.push("x".repeat(CHUNK).as_bytes());
+        assert_eq!(outlet.chunk(0), b"one\ntwo\n");
+        assert_eq!(outlet.chunk(8).len(), CHUNK, "a longer line is written in parts");
+    }
 }

@@ -28,6 +28,23 @@ impl Display for Second {
     }
 }
 
+/// A time as the C library's `ctime` writes it: `Tue Nov 14 22:13:20 2023`.
+pub(super) struct Date(pub(super) OffsetDateTime);
+
+impl Display for Date {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let at = self.0;
+        write!(
+            f,
+            "{:.3} {:.3} {:2} ",
+            at.weekday().to_string(),
+            at.month().to_string(),
+            at.day()
+        )?;
+        write!(f, "{:02}:{:02}:{:02} {}", at.hour(), at.minute(), at.second(), at.year())
+    }
+}
+
 /// A distance from UTC in the form of RFC 3339.
 pub(super) struct Zone(pub(super) UtcOffset);
 

@@ -4,7 +4,7 @@
 //! the standard library where that costs several times as much.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::escape::write_escaped;
@@ -57,13 +57,8 @@ fn write_bytes(out: &mut String, bytes: &[u8]) {
 /// Writes an address and its port.
 fn write_address(out: &mut String, address: SocketAddr) {
     match address {
-        SocketAddr::V4(address) => {
-            let [first, rest @ ..] = address.ip().octets();
-            write_number(out, first.into());
-            for octet in rest {
-                out.push('.');
-                write_number(out, octet.into());
-            }
+        SocketAddr::V4(_) => {
+            write_ip(out, address.ip());
             out.push(':');
             write_number(out, address.port().into());
         }
@@ -73,8 +68,25 @@ fn write_address(out: &mut String, address: SocketAddr) {
     }
 }
 
+/// Writes an address.
+pub(super) fn write_ip(out: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            write_number(out, first.into());
+            for octet in rest {
+                out.push('.');
+                write_number(out, octet.into());
+            }
+        }
+        IpAddr::V6(_) => {
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
 /// Writes a number in decimal digits.
-fn write_number(out: &mut String, number: u64) {
+pub(super) fn write_number(out: &mut String, number: u64) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 

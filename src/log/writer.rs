@@ -125,10 +125,10 @@ impl Desk {
         output::with(|output| {
             batch.read(|Entry { at, what }, sinks| match what {
                 What::Event(who, event) => output.event(at, who, &event, text),
-                What::Message(level, target, text) => output.message(at, level, target, text),
+                What::Message(level, target, said) => output.message(at, level, target, said),
                 What::Transfer(line) => {
                     if let Some(sink) = sinks.get(line.sink) {
-                        xferlog::write(&line, at, sink);
+                        xferlog::write(&line, at, sink, text);
                     }
                 }
             });

@@ -3,54 +3,58 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use super::clock::{self, clock};
 use super::entry::Line;
-use super::escape::Escaped;
+use super::escape::write_escaped;
 use super::sink::Sink;
+use super::text::{write_ip, write_number};
 
 /// Passes the line of a transfer that ended at this time, since 1970, on to a transfer log.
-pub(super) fn write(line: &Line<'_>, at: Duration, to: &Sink) {
+/// `text` is used as a buffer.
+pub(super) fn write(line: &Line<'_>, at: Duration, to: &Sink, text: &mut String) {
     clock::turn_to(at);
-    to.add(xferlog(clock().now(), line).as_bytes());
+    text.clear();
+    text.push_str(clock().date());
+    write_line(text, line);
+    to.add(text.as_bytes());
 }
 
-fn xferlog(at: OffsetDateTime, line: &Line<'_>) -> String {
+/// Writes a line of the transfer log, without the date before it.
+fn write_line(out: &mut String, line: &Line<'_>) {
     let Line { peer, user, anonymous, transfer, .. } = line;
     let seconds = transfer.took.as_secs() + u64::from(transfer.took.subsec_millis() >= 500);
-    let kind = if transfer.ascii { 'a' } else { 'b' };
-    let way = transfer.way.letter();
-    let mode = if *anonymous { 'a' } else { 'r' };
-    let done = if transfer.result.is_ok() { 'c' } else { 'i' };
-    let name = one_word(transfer.path.as_os_str().as_encoded_bytes());
-    let user = one_word(user.as_bytes());
-    let (weekday, month) = (at.weekday().to_string(), at.month().to_string());
-    let (weekday, month) = (weekday.get(..3).unwrap_or_default(), month.get(..3));
-    format!(
-        "{weekday} {} {:2} {:02}:{:02}:{:02} {} {seconds} {peer} {} {name} {kind} _ {way} {mode} {user} ftp 0 * {done}\n",
-        month.unwrap_or_default(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.year(),
-        transfer.bytes,
-    )
+    out.push(' ');
+    write_number(out, seconds);
+    out.push(' ');
+    write_ip(out, *peer);
+    out.push(' ');
+    write_number(out, transfer.bytes);
+    out.push(' ');
+    write_word(out, transfer.path.as_os_str().as_encoded_bytes());
+    out.push_str(if transfer.ascii { " a _ " } else { " b _ " });
+    out.push(transfer.way.letter());
+    out.push_str(if *anonymous { " a " } else { " r " });
+    write_word(out, user.as_bytes());
+    out.push_str(if transfer.result.is_ok() { " ftp 0 * c\n" } else { " ftp 0 * i\n" });
 }
 
-/// Replaces spaces and control characters by `_`, as wu-ftpd does, and escapes the rest.
-fn one_word(bytes: &[u8]) -> String {
+/// Writes a name as one word: replaces spaces and control characters by `_`, as wu-ftpd does,
+/// and escapes the rest.
+fn write_word(out: &mut String, bytes: &[u8]) {
     let tame = |&byte: &u8| if byte.is_ascii_control() || byte == b' ' { b'_' } else { byte };
     let tamed: Vec<u8> = bytes.iter().map(tame).collect();
-    Escaped(&tamed).to_string()
+    // writing to a String cannot fail
+    let _ = write_escaped(out, &tamed);
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use time::OffsetDateTime;
+
     use super::super::event::Transfer;
+    use super::super::stamp::Date;
     use super::super::way::Way;
     use super::*;
 
@@ -68,8 +72,10 @@ mod tests {
         };
         let peer = [192, 0, 2, 1].into();
         let line = Line { sink: 0, peer, user: "bob", anonymous: false, transfer };
+        let mut text = Date(at).to_string();
+        write_line(&mut text, &line);
         assert_eq!(
-            xferlog(at, &line),
+            text,
             "Tue Nov 14 22:13:20 2023 2 192.0.2.1 3072 /home/bob/a_b_ b _ i r bob ftp 0 * c\n"
         );
     }
