@@ -124,8 +124,8 @@
 //!
 //! ## Threads
 //!
-//! - The accept thread hands each client through a bounded queue to a pool that starts threads on
-//!   demand, at most `max_cons`. If all are in use, the accept thread
+//! - The accept thread hands each client over a bounded channel (`crossbeam-channel`) to a pool
+//!   that starts threads on demand, at most `max_cons`. If all are in use, the accept thread
 //!   answers a further client with 421 at once; but if two thirds of the clients have not logged
 //!   in, one of those makes room for it. A panic ends its own session only. There is no async
 //!   runtime.

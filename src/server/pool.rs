@@ -1,36 +1,35 @@
-//! The pool of workers: a bounded queue, and threads that are started on demand up to a limit. A
-//! job that panics does not affect the others.
+//! The pool of workers: a bounded channel, and threads that are started on demand up to a
+//! limit. A job that panics does not affect the others.
 
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use super::spare;
 
 /// A pool of threads that carry out jobs.
 pub(super) struct Pool<J> {
+    sender: Sender<J>,
     inner: Arc<Inner<J>>,
 }
 
 struct Inner<J> {
+    receiver: Receiver<J>,
     bound: usize,
     work: Box<dyn Fn(J) + Send + Sync>,
     /// Returns whether the calling thread may carry out another job: it must be in its initial
     /// state.
     fit: fn() -> bool,
-    state: Mutex<State<J>>,
-    /// Notified when a job is submitted.
-    offered: Condvar,
-    /// Notified when a job is done.
-    done: Condvar,
+    count: Mutex<Count>,
+    changed: Condvar,
 }
 
-struct State<J> {
-    /// Jobs that no thread has begun, at most `bound`.
-    waiting: VecDeque<J>,
+#[derive(Default)]
+struct Count {
     /// Jobs that were submitted and are not done.
     jobs: usize,
     /// Threads that run now.
@@ -58,17 +57,16 @@ impl<J: Send + 'static> Pool<J> {
         work: impl Fn(J) + Send + Sync + 'static,
         fit: fn() -> bool,
     ) -> Self {
-        let state =
-            State { waiting: VecDeque::new(), jobs: 0, workers: 0, started: 0, ended: 0 };
+        let (sender, receiver) = bounded(bound);
         let inner = Inner {
+            receiver,
             bound,
             work: Box::new(work),
             fit,
-            state: Mutex::new(state),
-            offered: Condvar::new(),
-            done: Condvar::new(),
+            count: Mutex::default(),
+            changed: Condvar::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { sender, inner: Arc::new(inner) }
     }
 
     /// Hands a job to a worker, without waiting.
@@ -78,13 +76,13 @@ impl<J: Send + 'static> Pool<J> {
     /// Returns the job if all workers are busy and the queue is full, or if a thread is needed
     /// and cannot be started.
     pub(super) fn submit(&self, job: J) -> Result<(), J> {
-        let mut state = self.inner.state();
-        if state.workers <= state.jobs && state.workers < self.inner.bound {
-            let name = format!("session-{}", state.started + 1);
+        let mut count = self.inner.count();
+        if count.workers <= count.jobs && count.workers < self.inner.bound {
+            let name = format!("session-{}", count.started + 1);
             match Inner::start(&self.inner, name) {
                 Ok(()) => {
-                    state.workers += 1;
-                    state.started += 1;
+                    count.workers += 1;
+                    count.started += 1;
                 }
                 // without a new thread, the job would wait until another client leaves
                 Err(why) => {
@@ -93,33 +91,28 @@ impl<J: Send + 'static> Pool<J> {
                 }
             }
         }
-        if state.waiting.len() >= self.inner.bound {
-            return Err(job);
-        }
-        state.waiting.push_back(job);
-        state.jobs += 1;
-        drop(state);
-        self.inner.offered.notify_one();
+        self.sender.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner)?;
+        count.jobs += 1;
         Ok(())
     }
 
     /// Number of threads.
     pub(super) fn workers(&self) -> usize {
-        self.inner.state().workers
+        self.inner.count().workers
     }
 
     /// Waits until all jobs are done, but not longer than `time`. Returns whether they are
     /// done.
     pub(super) fn wait_idle(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut state = self.inner.state();
-        while state.jobs > 0 {
+        let mut count = self.inner.count();
+        while count.jobs > 0 {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            let waited = self.inner.done.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.inner.changed.wait_timeout(count, left);
+            count = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -134,38 +127,33 @@ impl<J: Send + 'static> Inner<J> {
     }
 
     fn serve(&self) {
-        while let Some(job) = self.next() {
-            self.carry_out(job);
-            if !(self.fit)() {
+        loop {
+            if let Ok(job) = self.receiver.recv_timeout(IDLE) {
+                self.carry_out(job);
+                if (self.fit)() {
+                    continue;
+                }
                 return self.give_notice();
             }
+            let mut count = self.count();
+            // a job may have been submitted in the meantime; that is done under this lock
+            if self.receiver.is_empty() {
+                count.workers -= 1;
+                break;
+            }
         }
-        spare::give_back_heap();
-        let mut state = self.state();
-        state.ended += 1;
-        if state.ended >= MANY || state.workers == 0 {
-            state.ended = 0;
-            drop(state);
-            spare::give_back_stacks();
-        }
+        self.give_memory_back();
     }
 
-    /// Waits for a job. Returns `None` if the calling thread must end, because no job has come for
-    /// a while.
-    fn next(&self) -> Option<J> {
-        let until = Instant::now() + IDLE;
-        let mut state = self.state();
-        loop {
-            if let Some(job) = state.waiting.pop_front() {
-                return Some(job);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                state.workers -= 1;
-                return None;
-            }
-            let waited = self.offered.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    /// Frees what the C library would keep of the threads that have ended.
+    fn give_memory_back(&self) {
+        spare::give_back_heap();
+        let mut count = self.count();
+        count.ended += 1;
+        if count.ended >= MANY || count.workers == 0 {
+            count.ended = 0;
+            drop(count);
+            spare::give_back_stacks();
         }
     }
 
@@ -173,8 +161,8 @@ impl<J: Send + 'static> Inner<J> {
         if catch_unwind(AssertUnwindSafe(|| (self.work)(job))).is_err() {
             log::error!("a session panicked; the other sessions continue");
         }
-        self.state().jobs -= 1;
-        self.done.notify_all();
+        self.count().jobs -= 1;
+        self.changed.notify_all();
     }
 
     /// Ends a worker whose thread is not in its initial state. The jobs that wait are dropped,
@@ -182,25 +170,19 @@ impl<J: Send + 'static> Inner<J> {
     /// inherit its state.
     fn give_notice(&self) {
         log::error!("a worker ends: its thread could not return to the user of the server");
-        let dropped = {
-            let mut state = self.state();
-            state.workers -= 1;
-            state.jobs -= state.waiting.len();
-            std::mem::take(&mut state.waiting)
-        };
-        drop(dropped);
-        self.done.notify_all();
+        let mut count = self.count();
+        count.workers -= 1;
+        count.jobs -= self.receiver.try_iter().count();
+        self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State<J>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crossbeam_channel::bounded;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(10);
@@ -221,7 +203,7 @@ mod tests {
             assert!(pool.wait_idle(LONG));
         }
         assert_eq!(results.try_iter().collect::<Vec<_>>(), [0, 2]);
-        assert_eq!(pool.inner.state().workers, 1);
+        assert_eq!(pool.inner.count().workers, 1);
     }
 
     #[test]
@@ -234,12 +216,12 @@ mod tests {
             pool.submit(()).unwrap();
             assert_eq!(results.recv_timeout(LONG).unwrap().as_deref(), Some(wanted));
             let until = Instant::now() + LONG;
-            while pool.inner.state().workers > 0 && Instant::now() < until {
+            while pool.inner.count().workers > 0 && Instant::now() < until {
                 thread::yield_now();
             }
         }
-        let state = pool.inner.state();
-        assert_eq!((state.workers, state.jobs), (0, 0));
+        let count = pool.inner.count();
+        assert_eq!((count.workers, count.jobs), (0, 0));
     }
 
     #[test]
@@ -254,12 +236,12 @@ mod tests {
             },
             || true,
         );
-        assert_eq!(pool.inner.state().workers, 0);
+        assert_eq!(pool.inner.count().workers, 0);
         pool.submit(()).unwrap();
         pool.submit(()).unwrap();
         entered.recv_timeout(LONG).unwrap();
         entered.recv_timeout(LONG).unwrap();
-        assert_eq!(pool.inner.state().workers, 2);
+        assert_eq!(pool.inner.count().workers, 2);
         // both are busy: two may wait, a third may not
         pool.submit(()).unwrap();
         pool.submit(()).unwrap();
@@ -268,6 +250,6 @@ mod tests {
             release.send(()).unwrap();
         }
         assert!(pool.wait_idle(LONG));
-        assert_eq!(pool.inner.state().started, 2);
+        assert_eq!(pool.inner.count().started, 2);
     }
 }
