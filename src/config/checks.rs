@@ -15,6 +15,7 @@ use crate::rights::{self, Ids};
 pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     let mut warnings = Vec::new();
     ports(draft, &mut warnings);
+    mappings(draft, &mut warnings);
     readable_passwords(draft, &mut warnings);
     slow_hashes(draft, &mut warnings);
     tls(draft);
@@ -50,6 +51,36 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
         let why = format!("has {usable} ports, fewer than max_per_ip ({most})");
         warnings.push(draft.printed(&(place(draft), Fault::Value(read(), why))));
     }
+}
+
+/// Number of memory mappings of a session's thread: the stack and the stack for signals, each with a
+/// guard page.
+const MAPPINGS: usize = 4;
+
+/// Number of memory mappings of a server without sessions, and some to spare.
+const OTHER_MAPPINGS: usize = 500;
+
+/// Warns if the kernel allows the process fewer memory mappings than its threads may need. Without
+/// room for more, no thread starts, and a thread that needs memory may abort the process.
+fn mappings(draft: &Draft, warnings: &mut Vec<String>) {
+    let allowed = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+    let allowed = allowed.and_then(|text| text.trim().parse().ok());
+    let most = draft.server.clients.max;
+    let Some(why) = allowed.and_then(|allowed| lack_of_mappings(most, allowed)) else { return };
+    let place = Location::of(draft.line("max_cons"), "server", "max_cons");
+    warnings.push(draft.printed(&(place, Fault::Value(most.to_string(), why))));
+}
+
+/// Returns what is wrong if `allowed` memory mappings do not suffice for `most` clients.
+fn lack_of_mappings(most: usize, allowed: usize) -> Option<String> {
+    let needed = most * MAPPINGS + OTHER_MAPPINGS;
+    (needed > allowed).then(|| {
+        let enough = allowed.saturating_sub(OTHER_MAPPINGS) / MAPPINGS;
+        format!(
+            "needs vm.max_map_count = {needed}, but it is {allowed}, enough for {enough} clients; \
+             run sysctl -w vm.max_map_count={needed}"
+        )
+    })
 }
 
 /// Warns about clear-text passwords in files that others can read, once for each file.
@@ -244,4 +275,19 @@ fn links(draft: &mut Draft) {
     let faults = faults.into_iter().filter(|(place, _)| !draft.is_faulty(place.line));
     let faults: Vec<_> = faults.collect();
     draft.faults.extend(faults);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lack_of_mappings;
+
+    #[test]
+    fn as_many_clients_as_there_are_mappings_for_are_good() {
+        assert_eq!(lack_of_mappings(16_257, 65_530), None);
+        let why = lack_of_mappings(16_258, 65_530).unwrap();
+        let wanted =
+            "needs vm.max_map_count = 65532, but it is 65530, enough for 16257 clients";
+        assert!(why.starts_with(wanted), "{why}");
+        assert!(lack_of_mappings(1, 100).unwrap().contains("enough for 0 clients"));
+    }
 }

@@ -130,7 +130,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("ip", "127.0.0.1, ::1, localhost"),
         ("port", "0"),
         ("welcome_msg", "hello; # there = \u{e4}"),
-        ("max_cons", "65535"),
+        ("max_cons", "16000"),
         ("max_per_ip", "0"),
         ("max_per_user", "3"),
         ("passive_ports", "40000 - 40100"),
@@ -266,7 +266,7 @@ fn relative_paths_start_from_the_folder_of_the_file() {
     let server = Server::start();
     Client::bob(&server).upload("STOR f", b"x");
     assert_eq!(server.get("f"), b"x");
-    assert!(server.log().contains(&format!("home \"{}\"", server.home().display())));
+    server.wait_for_log(&format!("home \"{}\"", server.home().display()));
 }
 
 #[test]
@@ -954,6 +954,19 @@ fn fewer_passive_ports_than_max_per_ip_are_warned_of() {
     // the control port does not count
     let said = check("port = 50000\nmax_per_ip = 5\npassive_ports = 50000-50004");
     assert!(said.contains("has 4 ports"), "{said}");
+}
+
+#[test]
+fn more_clients_than_the_kernel_has_memory_mappings_for_are_warned_of() {
+    let allowed = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    let allowed: usize = allowed.trim().parse().unwrap();
+    let said = warnings(format!("[server]\nmax_cons = 65535\n{BOB}"));
+    assert_eq!(said.contains("max_map_count"), allowed < 65535 * 4, "{said}");
+    if !said.is_empty() {
+        let place = "warning: ftpd.ini:2: [server] max_cons: '65535' needs vm.max_map_count";
+        assert!(said.starts_with(place), "{said}");
+    }
+    assert_eq!(warnings(format!("[server]\nmax_cons = 1000\n{BOB}")), "");
 }
 
 #[test]
