@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::outcome::Stop;
 use super::settings::settings_file;
 use crate::config;
-use crate::server::protocol::{self, AdminOrder, Unanswered};
+use crate::server::protocol::{self, AdminOrder, Request, Unanswered};
 
 /// How long to wait for an answer. A server that reads its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,6 +25,13 @@ pub(super) enum Absence {
 
 /// Sends one request to the server of these settings and returns its answer.
 pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Answer, Stop> {
+    let (socket, line) = send(file, &order.into())?;
+    read::<O>(&socket, &line)
+}
+
+/// Sends one request to the server of these settings. Returns its answer, and the path of its
+/// socket. Unlike [`ask`], this is one function for all orders.
+fn send(file: Option<&Path>, request: &Request) -> Result<(PathBuf, String), Stop> {
     let file = settings_file(file)?;
     let socket = socket(&file)?;
     let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
@@ -38,7 +45,8 @@ pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Ans
             "; a server that was started before admin_socket was changed still uses the old path";
         Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
     })?;
-    converse(&stream, &socket, order)
+    let line = converse(&stream, &socket, request)?;
+    Ok((socket, line))
 }
 
 /// Sends one request like [`ask`]. The error tells a caller that can do without a server why
@@ -54,7 +62,8 @@ pub(super) fn ask_if_there<O: AdminOrder>(
         let is_shut = why.kind() == ErrorKind::PermissionDenied;
         if is_shut { Absence::NotAllowed } else { Absence::NoServer }
     })?;
-    converse(&stream, &socket, order).map_err(Absence::Failed)
+    let line = converse(&stream, &socket, &order.into()).map_err(Absence::Failed)?;
+    read::<O>(&socket, &line).map_err(Absence::Failed)
 }
 
 fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
@@ -67,16 +76,9 @@ fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
     })
 }
 
-fn converse<O: AdminOrder>(
-    mut stream: &UnixStream,
-    socket: &Path,
-    order: O,
-) -> Result<O::Answer, Stop> {
+fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result<String, Stop> {
     let at = socket.display();
-    let hung_up = |why: &dyn std::fmt::Display| {
-        Stop::Failed(format!("the server at {at} has closed the connection: {why}"))
-    };
-    let request = serde_json::to_string(&order.into()).map_err(|why| hung_up(&why))?;
+    let request = serde_json::to_string(request).map_err(|why| hung_up(socket, &why))?;
     let line = (|| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
@@ -84,20 +86,34 @@ fn converse<O: AdminOrder>(
         BufReader::new(stream).read_line(&mut line)?;
         Ok(line)
     })();
-    let line = line.map_err(|why: std::io::Error| {
+    line.map_err(|why: std::io::Error| {
         if why.kind() == ErrorKind::WouldBlock {
             let time = PATIENCE.as_secs();
             return Stop::Failed(format!(
                 "the server at {at} has not answered within {time} s"
             ));
         }
-        hung_up(&why)
-    })?;
-    protocol::read::<O>(&line).map_err(|why| match why {
+        hung_up(socket, &why)
+    })
+}
+
+/// Reads the answer to an order.
+fn read<O: AdminOrder>(socket: &Path, line: &str) -> Result<O::Answer, Stop> {
+    protocol::read::<O>(line).map_err(|why| unanswered(socket, why))
+}
+
+fn unanswered(socket: &Path, why: Unanswered) -> Stop {
+    match why {
         Unanswered::Refused(why) => Stop::Refused(why),
-        Unanswered::Malformed(why) if why.is_eof() => hung_up(&why),
+        Unanswered::Malformed(why) if why.is_eof() => hung_up(socket, &why),
         Unanswered::Malformed(why) => {
+            let at = socket.display();
             Stop::Failed(format!("cannot read the answer of the server at {at}: {why}"))
         }
-    })
+    }
+}
+
+fn hung_up(socket: &Path, why: &dyn std::fmt::Display) -> Stop {
+    let at = socket.display();
+    Stop::Failed(format!("the server at {at} has closed the connection: {why}"))
 }

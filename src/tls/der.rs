@@ -15,6 +15,7 @@ pub(super) struct Value<'a> {
 
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const UTF8_STRING: u8 = 0x0c;
 pub(super) const PRINTABLE_STRING: u8 = 0x13;
@@ -26,6 +27,8 @@ pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
 /// `[0]`, which contains a value.
 pub(super) const EXPLICIT_0: u8 = 0xa0;
+/// `[3]`, which contains a value.
+pub(super) const EXPLICIT_3: u8 = 0xa3;
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {

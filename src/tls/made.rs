@@ -5,17 +5,15 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustix::fs::{Access, FlockOperation, Mode, OFlags, access, flock};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use time::OffsetDateTime;
 
 use super::error::TlsError;
 use super::identity::Identity;
-use super::pem;
+use super::{pem, selfsigned};
 use crate::config::TlsSettings;
 use crate::rights::{self, Held, Ids};
 
@@ -93,24 +91,16 @@ fn make(settings: &TlsSettings, certificate: &Path, key: &Path) -> Result<(), St
     if fresh(settings).map_err(|why| why.to_string())?.is_some() {
         return Ok(());
     }
-    let pair = KeyPair::generate().map_err(|why| why.to_string())?;
-    let mut params =
-        CertificateParams::new(settings.names.clone()).map_err(|why| why.to_string())?;
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, settings.names.first().map_or("ftpd", String::as_str));
-    params.distinguished_name = name;
     // a certificate cannot begin before 1970; one made by a wrong clock is soon renewed
     let day = Duration::from_secs(24 * 3600);
-    let now = OffsetDateTime::now_utc().max(OffsetDateTime::UNIX_EPOCH + day);
-    params.not_before = now - day;
-    params.not_after = now + LIFETIME;
-    let made = params.self_signed(&pair).map_err(|why| why.to_string())?;
+    let now = SystemTime::now().max(SystemTime::UNIX_EPOCH + day);
+    let made = selfsigned::make(&settings.names, now - day, now + LIFETIME)?;
     for draft in certificate.beside(is_draft).map_err(text)? {
         // left by a crash, because no other process holds the lock
         let _ = draft.remove();
     }
-    write_private(&key, pair.serialize_pem().as_bytes(), owner).map_err(text)?;
-    write_private(&certificate, made.pem().as_bytes(), owner).map_err(text)
+    write_private(&key, made.key.as_bytes(), owner).map_err(text)?;
+    write_private(&certificate, made.certificate.as_bytes(), owner).map_err(text)
 }
 
 /// Locks the directory of the certificate; the lock ends on drop. Returns `None` where the file

@@ -18,6 +18,7 @@ mod made;
 mod name;
 mod pem;
 mod records;
+mod selfsigned;
 mod session;
 mod stamp;
 mod tickets;

@@ -337,6 +337,11 @@ pub(in crate::server) fn request(line: &[u8]) -> Result<Request, String> {
 ///
 /// If the server has refused the order, or if the line is not a valid answer to it.
 pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
+    serde_json::from_value(accepted(line)?).map_err(Unanswered::Malformed)
+}
+
+/// Reads an answer as JSON, whatever its order.
+fn accepted(line: &str) -> Result<Value, Unanswered> {
     let answer: Value =
         serde_json::from_slice(line.as_bytes()).map_err(Unanswered::Malformed)?;
     let ok = answer.get("ok").cloned().unwrap_or(Value::Bool(!answer.is_object()));
@@ -344,7 +349,7 @@ pub fn read<O: AdminOrder>(line: &str) -> Result<O::Answer, Unanswered> {
         let why = answer.get("error").and_then(Value::as_str).unwrap_or("no reason given");
         return Err(Unanswered::Refused(why.to_owned()));
     }
-    serde_json::from_value(answer).map_err(Unanswered::Malformed)
+    Ok(answer)
 }
 
 /// Serializes a kind as its word. An unknown word is read as `None`.

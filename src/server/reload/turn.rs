@@ -38,6 +38,7 @@ impl Turn {
 }
 
 impl Drop for Held<'_> {
+    #[inline(never)]
     fn drop(&mut self) {
         // there is room in the channel, because the number was taken out of it
         let _ = self.turn.give.try_send(self.workers);
