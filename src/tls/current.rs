@@ -92,7 +92,7 @@ impl Tls {
         if self.settings.resume == Resume::Off {
             return Ok(SessionTls::without_tickets(shared));
         }
-        SessionTls::new(&shared)
+        SessionTls::new(&shared, self.settings.resume)
     }
 
     /// Returns the settings in use. The lock is not held while files are read.

@@ -8,6 +8,7 @@ use rustls::server::ServerSessionMemoryCache;
 
 use super::error::TlsError;
 use super::tickets::{Gate, Sealer};
+use crate::config::Resume;
 
 /// The TLS settings of one control connection and its data connections. Control and data
 /// connections differ in the number of tickets sent after a handshake of TLS 1.3, because many
@@ -21,22 +22,25 @@ pub struct SessionTls {
 /// Number of sessions in the cache of a control connection, for clients that do not use tickets.
 const CACHE: usize = 8;
 
-/// Number of tickets sent on a control connection. Clients keep at most eight.
+/// Number of tickets sent on a control connection with `tls_resume = require`, where a client that
+/// uses each ticket once is refused when it has none left. Clients keep at most eight.
 const MANY: usize = 8;
 
-/// Number of tickets sent on a data connection, one more than the connection has used.
+/// Number of tickets sent on a data connection, one more than the connection has used, and on a
+/// control connection where a data connection need not resume. Each ticket costs as much as a
+/// fiftieth of a login.
 const FEW: usize = 2;
 
 impl SessionTls {
     /// Makes the settings of one control connection, with its own key for tickets, from the
     /// settings that all connections share.
-    pub(super) fn new(shared: &ServerConfig) -> Result<Self, TlsError> {
+    pub(super) fn new(shared: &ServerConfig, resume: Resume) -> Result<Self, TlsError> {
         let mut data = shared.clone();
         data.ticketer = Arc::new(Sealer::new()?);
         data.session_storage = ServerSessionMemoryCache::new(CACHE);
         data.send_tls13_tickets = FEW;
         let mut control = data.clone();
-        control.send_tls13_tickets = MANY;
+        control.send_tls13_tickets = if resume == Resume::Require { MANY } else { FEW };
         Ok(Self { control: Arc::new(control), data: Arc::new(data) })
     }
 
