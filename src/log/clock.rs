@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::stamp::{Date, Second, Zone, local};
 
 static CLOCK: Mutex<Clock> = Mutex::new(Clock {
-    second: None,
+    moment: None,
     now: OffsetDateTime::UNIX_EPOCH,
     head: String::new(),
     zone: String::new(),
@@ -19,8 +19,9 @@ static CLOCK: Mutex<Clock> = Mutex::new(Clock {
 
 /// A local time, and its text.
 pub(super) struct Clock {
-    /// The second that `head`, `zone` and `date` are about, since 1970.
-    second: Option<u64>,
+    /// The second that `now`, `head`, `zone` and `date` are about, since 1970, and the
+    /// millisecond of `text`.
+    moment: Option<(u64, u32)>,
     now: OffsetDateTime,
     /// The text of the time, as far as its seconds.
     head: String,
@@ -33,14 +34,17 @@ pub(super) struct Clock {
 /// Turns the clock to a time, since 1970. Only the thread that writes the log does so.
 pub(super) fn turn_to(at: Duration) {
     let mut clock = clock();
-    if clock.second != Some(at.as_secs()) {
-        clock.second = Some(at.as_secs());
+    let moment = (at.as_secs(), at.subsec_millis());
+    let before = clock.moment.replace(moment);
+    if before == Some(moment) {
+        return;
+    }
+    if before.is_none_or(|(second, _)| second != at.as_secs()) {
         clock.now = local(OffsetDateTime::from(SystemTime::UNIX_EPOCH + at));
         clock.head = Second(clock.now).to_string();
         clock.zone = Zone(clock.now.offset()).to_string();
         clock.date = Date(clock.now).to_string();
     }
-    clock.now = clock.now.replace_nanosecond(at.subsec_nanos()).unwrap_or(clock.now);
     let Clock { head, zone, text, .. } = &mut *clock;
     text.clear();
     text.push_str(head);
@@ -57,7 +61,7 @@ pub(super) fn clock() -> MutexGuard<'static, Clock> {
 }
 
 impl Clock {
-    /// The time to which the clock was turned last.
+    /// The time to which the clock was turned last, as far as its seconds.
     pub(super) fn now(&self) -> OffsetDateTime {
         self.now
     }

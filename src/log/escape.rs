@@ -45,9 +45,15 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
+/// Returns the bytes as text if none of them is escaped, as in most names.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = bytes.iter().all(|&byte| is_plain(byte));
+    is_plain.then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
 /// Writes text that is to be put between quotes: quotes and backslashes are escaped as well.
 fn write_quoted(out: &mut dyn Write, text: &str, spelling: Spelling) -> fmt::Result {
-    if text.bytes().all(is_plain) {
+    if let Some(text) = plain(text.as_bytes()) {
         return out.write_str(text);
     }
     text.chars().try_for_each(|letter| match letter {
@@ -73,6 +79,9 @@ fn for_json(letter: char, out: &mut dyn Write) -> fmt::Result {
 
 /// Writes bytes as [`escaped`] prints them.
 pub(super) fn write_escaped(out: &mut dyn Write, bytes: &[u8]) -> fmt::Result {
+    if let Some(text) = plain(bytes) {
+        return out.write_str(text);
+    }
     for chunk in bytes.utf8_chunks() {
         write_quoted(out, chunk.valid(), for_people)?;
         chunk.invalid().iter().try_for_each(|byte| write!(out, "\\x{byte:02x}"))?;

@@ -4,7 +4,7 @@
 //! The thread that writes the log reads the values back without copying them again.
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -129,12 +129,13 @@ impl<'a, T: Packed<'a>> Packed<'a> for Option<T> {
 }
 
 impl<'a> Packed<'a> for Duration {
+    /// Durations of more than 584 years are cut short.
     fn put(self, to: &mut Vec<u8>) {
-        (self.as_secs(), self.subsec_nanos()).put(to);
+        u64::try_from(self.as_nanos()).unwrap_or(u64::MAX).put(to);
     }
 
     fn take(from: &mut &'a [u8]) -> Option<Self> {
-        <(u64, u32)>::take(from).map(|(seconds, nanos)| Self::new(seconds, nanos))
+        u64::take(from).map(Self::from_nanos)
     }
 }
 
@@ -162,24 +163,29 @@ impl<'a> Packed<'a> for IpAddr {
 
 impl<'a> Packed<'a> for SocketAddr {
     fn put(self, to: &mut Vec<u8>) {
-        let scope = match self {
-            Self::V4(_) => 0,
-            Self::V6(address) => address.scope_id(),
-        };
-        (self.ip(), self.port(), scope).put(to);
+        match self {
+            Self::V4(address) => {
+                let ([a, b, c, d], [high, low]) =
+                    (address.ip().octets(), address.port().to_be_bytes());
+                to.extend_from_slice(&[4, a, b, c, d, high, low]);
+            }
+            Self::V6(address) => {
+                (6_u8, IpAddr::V6(*address.ip()), address.port(), address.scope_id()).put(to);
+            }
+        }
     }
 
     fn take(from: &mut &'a [u8]) -> Option<Self> {
-        let (ip, port, scope) = <(IpAddr, u16, u32)>::take(from)?;
-        Some(match ip {
-            IpAddr::V4(_) => Self::new(ip, port),
-            IpAddr::V6(ip) => with_scope(ip, port, scope).into(),
-        })
+        if u8::take(from)? == 4 {
+            let [a, b, c, d, high, low] = array(from)?;
+            return Some(([a, b, c, d], u16::from_be_bytes([high, low])).into());
+        }
+        let (ip, port, scope) = Packed::take(from)?;
+        match ip {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(SocketAddrV6::new(ip, port, 0, scope).into()),
+        }
     }
-}
-
-fn with_scope(ip: Ipv6Addr, port: u16, scope: u32) -> SocketAddrV6 {
-    SocketAddrV6::new(ip, port, 0, scope)
 }
 
 impl<'a> Packed<'a> for Level {
