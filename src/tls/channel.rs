@@ -54,7 +54,7 @@ impl Channel {
     ///
     /// When TLS cannot be set up.
     pub fn begin_control(&mut self, tls: &SessionTls) -> Result<(), TlsError> {
-        self.tls = Some(Box::new(Layer::control(tls)?));
+        self.tls = Some(Layer::control(tls)?);
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl Channel {
     ///
     /// When TLS cannot be set up.
     pub fn begin_data(&mut self, tls: &SessionTls) -> Result<(), TlsError> {
-        self.tls = Some(Box::new(Layer::data(tls)?));
+        self.tls = Some(Layer::data(tls)?);
         Ok(())
     }
 

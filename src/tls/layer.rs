@@ -72,7 +72,7 @@ impl Layer {
     /// # Errors
     ///
     /// When TLS cannot be set up.
-    pub fn control(tls: &SessionTls) -> Result<Self, TlsError> {
+    pub fn control(tls: &SessionTls) -> Result<Box<Self>, TlsError> {
         Self::new(Arc::clone(&tls.control), None)
     }
 
@@ -81,15 +81,18 @@ impl Layer {
     /// # Errors
     ///
     /// When TLS cannot be set up.
-    pub fn data(tls: &SessionTls) -> Result<Self, TlsError> {
+    pub fn data(tls: &SessionTls) -> Result<Box<Self>, TlsError> {
         let (config, gate) = tls.data_connection();
         Self::new(config, Some(gate))
     }
 
-    fn new(config: Arc<ServerConfig>, gate: Option<Gate>) -> Result<Self, TlsError> {
+    /// Makes a layer on the heap. The stack that this takes is free again for the handshake, because a
+    /// stack page stays in memory once it has been used.
+    #[inline(never)]
+    fn new(config: Arc<ServerConfig>, gate: Option<Gate>) -> Result<Box<Self>, TlsError> {
         let connection = UnbufferedServerConnection::new(config).map_err(TlsError::of)?;
         let records = Records::new(connection, gate.is_some());
-        Ok(Self { records, rest: Vec::new(), taken: 0, has_noise: false, gate })
+        Ok(Box::new(Self { records, rest: Vec::new(), taken: 0, has_noise: false, gate }))
     }
 
     /// Continues the handshake as far as the stream allows. Returns `None` when the handshake is

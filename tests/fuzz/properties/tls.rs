@@ -68,7 +68,7 @@ fn check_noise(mut server: Server, pieces: Pieces<'_>) {
 }
 
 struct Server {
-    layer: Layer,
+    layer: Box<Layer>,
     near: TcpStream,
     far: TcpStream,
 }
