@@ -23,6 +23,8 @@ pub struct Listing {
     id: FileId,
     /// The user's own parts whose files have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
+    /// The names of those of them whose files do not exist, once the directory has been read.
+    lone: Vec<Vec<u8>>,
     entry: Entry,
 }
 
@@ -33,7 +35,7 @@ impl Listing {
         let own = own_parts(uploads, id);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         let entry = Entry::of_stat(Vec::new(), &stat);
-        Ok(Self { uploads, path, names, id, own, entry })
+        Ok(Self { uploads, path, names, id, own, lone: Vec::new(), entry })
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -89,9 +91,11 @@ impl Listing {
     /// whether there was one. Skips parts whose names lack the name of the file, because it is
     /// too long.
     fn take_lone_part(&mut self) -> bool {
-        self.own.retain(|_, name| !name.is_empty());
-        while let Some(mark) = self.own.keys().next().copied() {
-            let Some(name) = self.own.remove(&mark) else { return false };
+        if !self.own.is_empty() {
+            let names = std::mem::take(&mut self.own).into_values();
+            self.lone = names.filter(|name| !name.is_empty()).collect();
+        }
+        while let Some(name) = self.lone.pop() {
             if let Some(part) = own::look(&self.uploads, &self.path.join(&name)) {
                 self.entry = Entry::of_part(name, &part);
                 return true;
