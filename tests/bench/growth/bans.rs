@@ -1,4 +1,4 @@
-//! Bans, made by hand over the admin socket. The table has room for 10,000.
+//! Bans, made by hand over the admin socket. The server refuses more than 5,000 of these.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

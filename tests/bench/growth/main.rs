@@ -44,7 +44,7 @@ const ROWS: &[Row] = &[
     },
     Row { name: "depth", sizes: &[1, 10, 100, 1000], measure: entries::depth },
     Row { name: "parts", sizes: &[10, 1000, 10_000, 50_000], measure: entries::parts },
-    Row { name: "bans", sizes: &[10, 1000, 10_000], measure: bans::measure },
+    Row { name: "bans", sizes: &[10, 1000, 4900], measure: bans::measure },
 ];
 
 fn main() {

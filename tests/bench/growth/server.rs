@@ -183,12 +183,13 @@ impl Client {
         self.reply(226);
     }
 
-    /// Begins an upload, and ends it without its end: the control connection is closed as well.
+    /// Begins an upload, waits until the server has these bytes, and ends it before its end.
     pub(crate) fn fail(mut self, line: &str, content: &[u8]) {
         let mut data = self.data(line);
         data.write_all(content).unwrap();
-        self.0.get_mut().write_all(b"ABOR\r\n").unwrap();
-        self.reply(426);
+        let arrived = format!(": {} bytes ", content.len());
+        wait_until(|| self.cmd("STAT", 211).contains(&arrived).then_some(()));
+        self.cmd("ABOR", 426);
         self.reply(226);
         let _ = data.read(&mut [0]);
     }
