@@ -24,6 +24,7 @@ mod front;
 mod heard;
 mod json;
 mod line;
+mod outlet;
 mod output;
 mod packed;
 mod queue;
