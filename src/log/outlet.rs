@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ impl Medium {
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Maximum time that a stalled reader is waited for, until it has taken all lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Number of bytes that a pipe accepts at once if it accepts any (`PIPE_BUF`).
 pub(super) const CHUNK: usize = 4096;
@@ -274,11 +275,11 @@ fn whole_lines(text: &[u8]) -> usize {
     text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// Whether a stream accepts bytes now or within `patience`.
+/// Whether a stream or socket accepts bytes now or within `patience`.
 #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
-fn takes(stream: &File, patience: Duration) -> bool {
+pub(super) fn takes(stream: impl AsFd, patience: Duration) -> bool {
     let timeout = Timespec::try_from(patience).ok();
-    let mut fds = [PollFd::new(stream, PollFlags::OUT)];
+    let mut fds = [PollFd::new(&stream, PollFlags::OUT)];
     // after an error the write that follows fails with its reason
     !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
 }

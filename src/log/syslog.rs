@@ -1,18 +1,20 @@
 //! Sending the log to the system's log, in datagrams like those of the C library.
 //!
 //! They have the form of RFC 3164 without a host name, which every reader of `/dev/log`
-//! accepts. The server never waits for the system's log: a line that it does not accept at once
-//! is written to standard error instead.
+//! accepts. The system's log is waited for no longer than a second, until it has accepted all
+//! lines; a line that it does not accept is written to standard error instead.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use log::Level;
 use time::OffsetDateTime;
 
+use super::outlet::{PATIENCE, takes};
 use super::sink::Sink;
 
 /// The usual path of the system's log.
@@ -51,6 +53,8 @@ pub(super) struct Syslog {
     /// Whether lines are written to standard error instead. While this is set, the reason is
     /// not written again.
     astray: bool,
+    /// How long the reader is still waited for, until it accepts a line at once.
+    patience: Duration,
     /// Standard error, for lines that cannot be sent.
     stderr: Option<Arc<Sink>>,
 }
@@ -58,23 +62,29 @@ pub(super) struct Syslog {
 impl Syslog {
     /// Returns a connection that is made when the first line is sent.
     pub(super) fn open(path: &Path) -> Self {
-        Self { path: path.to_owned(), socket: None, astray: false, stderr: Sink::stderr().ok() }
+        Self {
+            path: path.to_owned(),
+            socket: None,
+            astray: false,
+            patience: PATIENCE,
+            stderr: Sink::stderr().ok(),
+        }
     }
 
     fn send(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(socket) = &self.socket {
-            match socket.send(line) {
+            match send_on(socket, line, &mut self.patience) {
                 Err(why) if why.kind() != io::ErrorKind::WouldBlock => self.socket = None,
-                sent => return sent.map(drop),
+                sent => return sent,
             }
         }
         // the system's log may have been restarted
         let socket = UnixDatagram::unbound()?;
         socket.connect(&self.path)?;
         socket.set_nonblocking(true)?;
-        socket.send(line)?;
+        let sent = send_on(&socket, line, &mut self.patience);
         self.socket = Some(socket);
-        Ok(())
+        sent
     }
 
     /// Writes a line that could not be sent to standard error. Before the first of these lines,
@@ -92,6 +102,24 @@ impl Syslog {
             stderr.write(&text);
         }
         Ok(())
+    }
+}
+
+/// Sends a line, and waits for room if there is none. What is left of the patience is used for
+/// the next lines, until one is accepted at once.
+fn send_on(socket: &UnixDatagram, line: &[u8], patience: &mut Duration) -> io::Result<()> {
+    match socket.send(line) {
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock && !patience.is_zero() => {
+            let began = Instant::now();
+            takes(socket, *patience);
+            *patience = patience.saturating_sub(began.elapsed());
+            socket.send(line).map(drop)
+        }
+        Err(why) => Err(why),
+        Ok(_) => {
+            *patience = PATIENCE;
+            Ok(())
+        }
     }
 }
 

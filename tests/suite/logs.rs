@@ -555,6 +555,30 @@ fn a_system_log_that_blocks_delays_no_session() {
 }
 
 #[test]
+fn the_system_log_gets_every_line_of_many_sessions() {
+    let dir = folder(format!(
+        "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nmax_per_ip = 0\nlog_file = syslog:log.sock\n{BOB}perm = elradfmwMT\n"
+    ));
+    let socket = bind(&dir.path().join("log.sock"));
+    let mut program = Program::start_in(dir, &[]);
+    let line = wait_for_datagram(&socket, ">>> starting FTP server on ");
+    let address = line.split(" on ").nth(1).unwrap().split(',').next().unwrap();
+    let address = address.parse().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut all = String::new();
+        while !all.contains("shutting down") {
+            all.push_str(&received(&socket));
+            all.push('\n');
+        }
+        all
+    });
+    ask_at_once(address, 6, 300);
+    assert_eq!(program.stop(), 0);
+    assert_in_order(&reader.join().unwrap(), 6, 300);
+    assert_eq!(program.text("stderr"), "");
+}
+
+#[test]
 fn the_journal_is_told_the_level_and_not_the_time() {
     let dir = folder(format!(
         "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n{BOB}"
