@@ -9,9 +9,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::Costs;
 use crate::server::{Client, Server, folder, user};
 
-pub(crate) fn measure(count: usize) -> Costs {
+/// Returns how many sessions the limit of open files allows. The server has two files for each.
+pub(crate) fn most() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+    most.saturating_sub(500) / 2
+}
+
+pub(crate) fn measure(count: usize) -> Costs {
     let dir = folder();
     let lines = "max_cons = 16000\nidle_timeout = 3600\nmetrics_listen = 127.0.0.1:29871";
     let server = Server::start(dir.path(), lines, &user("anna"));
