@@ -93,6 +93,8 @@ pub struct Counters {
     pub refused: Tally<Reason>,
     /// Offences of clients, by kind.
     pub offences: Tally<Offence>,
+    /// Number of transfers that are running.
+    pub running: AtomicU64,
     /// Bytes moved over data connections, including those of running transfers.
     pub bytes: Tally<Traffic>,
     /// Results of finished transfers, by what they moved.
@@ -102,6 +104,12 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Counts a transfer as running until the result is dropped.
+    pub(super) fn begin_transfer(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Running(&self.running)
+    }
+
     /// Counts a transfer that has ended; `why` is its failure, if it failed.
     pub(super) fn transferred(
         &self,
@@ -145,6 +153,16 @@ impl<'a> Meter<'a> {
             self.counters.bytes.add(self.traffic, more);
             self.counted = bytes;
         }
+    }
+}
+
+/// A transfer that is running, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a AtomicU64);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -177,6 +177,7 @@ impl Session {
     ) -> (Progress, Result<T, DataError>) {
         let patience = self.settings.config.server.data.timeout;
         let Self { connection, shared, live, .. } = self;
+        let running = shared.counters.begin_transfer();
         shared.guard.stir();
         let meter = Some(Meter::new(&shared.counters, traffic));
         let (stop, verb) = (&shared.stop, verb.name());
@@ -187,6 +188,7 @@ impl Session {
         if let Some(mut meter) = ear.meter {
             meter.moved(progress.bytes);
         }
+        drop(running);
         let took = progress.since.elapsed();
         shared.counters.transferred(traffic, took, result.as_ref().err());
         self.live.over();

@@ -18,6 +18,9 @@ pub(super) struct Agenda {
     watch: Watch,
     /// Whether the main thread has slept without a time limit.
     slept: bool,
+    /// Whether it has been awake since then for as long as [`TELL`], so that a session that makes
+    /// work again and again does not wake it each time.
+    rested: bool,
 }
 
 /// A task that is repeated.
@@ -30,13 +33,13 @@ impl Agenda {
     pub(super) fn new(watch: Watch, hub: &Hub) -> Self {
         let sweep = Task::new(hub.shared.parts.sweep_every());
         let look = hub.supervisor.turn().map(Task::new);
-        Self { sweep, tell: Task::new(TELL), look, watch, slept: false }
+        Self { sweep, tell: Task::new(TELL), look, watch, slept: false, rested: false }
     }
 
     /// Returns how long the main thread may sleep; `None`: until something happens.
     pub(super) fn time(&mut self, hub: &Hub) -> Option<Duration> {
         let look = self.look.as_ref().map(Task::left);
-        self.slept = hub.slumber.may_begin(|| is_idle(hub));
+        self.slept = self.rested && hub.slumber.may_begin(|| is_idle(hub));
         if self.slept {
             return look;
         }
@@ -49,12 +52,14 @@ impl Agenda {
         if std::mem::take(&mut self.slept) {
             self.sweep.begin();
             self.tell.begin();
+            self.rested = false;
         }
         if self.sweep.is_due() {
             hub.shared.parts.sweep();
             hub.shared.logins.save(false);
         }
         if self.tell.is_due() {
+            self.rested = true;
             admit::tell_unsaid(hub, false);
         }
         if self.look.as_mut().is_some_and(Task::is_due) {

@@ -17,6 +17,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -42,6 +43,7 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
     let name = doors.at.host.clone();
     let mut talks: Vec<Talk> = Vec::new();
     let mut rates = Rates::new(Instant::now());
+    let mut sleeps = false;
     loop {
         let now = Instant::now();
         rates.look(&hub.shared.counters, now);
@@ -50,8 +52,12 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
         }
         let listeners = &doors.bound;
         talks.retain(|talk| talk.until > now);
-        let is_idle = || rates.are_still(&hub.shared.counters) && hub.registry.count().1 == 0;
-        let sleeps = talks.is_empty() && doors.are_bound() && hub.slumber.may_begin(is_idle);
+        let counters = &hub.shared.counters;
+        let is_idle =
+            || rates.are_still(counters) && counters.running.load(Ordering::SeqCst) == 0;
+        // not again before the counters are read next, however often it is woken
+        sleeps =
+            !sleeps && talks.is_empty() && doors.are_bound() && hub.slumber.may_begin(is_idle);
         let ready = if sleeps {
             sleep(listeners, &hub.slumber);
             Vec::new()
