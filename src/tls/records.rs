@@ -30,6 +30,9 @@ pub(super) struct Records {
     filled: usize,
     /// Whether the peer has closed TLS.
     pub(super) ended: bool,
+    /// The error that has ended the connection. `rustls` is not asked again after it: it would
+    /// expect the bytes of a message whose beginning it has seen.
+    broken: Option<rustls::Error>,
 }
 
 /// What [`Records::advance`] does once all records of the inbox are decrypted.
@@ -86,6 +89,7 @@ impl Records {
             sent: 0,
             filled: 0,
             ended: false,
+            broken: None,
         }
     }
 
@@ -100,13 +104,16 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// When a record is invalid. The alert with the reason is in the outbox.
+    /// When a record is invalid, or an earlier one was. The alert with the reason is in the outbox.
     pub(super) fn advance(
         &mut self,
         task: Task<'_>,
         out: &mut Vec<u8>,
         rest: &mut Vec<u8>,
     ) -> Result<Step, rustls::Error> {
+        if let Some(why) = &self.broken {
+            return Err(why.clone());
+        }
         loop {
             let bytes = self.inbox.get_mut(self.taken..).unwrap_or_default();
             let UnbufferedStatus { discard, state, .. } =
@@ -137,6 +144,7 @@ impl Records {
                 Ok(_) => Some(Step::Starved),
                 Err(why) => {
                     self.taken += discard;
+                    self.broken = Some(why.clone());
                     self.collect_alert();
                     return Err(why);
                 }
@@ -152,18 +160,14 @@ impl Records {
     /// Moves the alert that follows an error to the outbox.
     fn collect_alert(&mut self) {
         let mut room = Room { bytes: &mut self.outbox, filled: &mut self.filled };
-        loop {
-            match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if room
-                        .fill(0, |room| data.encode(room).map_err(|why| encode_room(&why)))
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(_) | Err(_) => return,
+        // while an alert waits, no byte of the inbox is looked at
+        while self.connection.wants_write() {
+            let status = self.connection.process_tls_records(&mut []);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else { return };
+            let encoded =
+                room.fill(0, |room| data.encode(room).map_err(|why| encode_room(&why)));
+            if encoded.is_err() {
+                return;
             }
         }
     }

@@ -874,6 +874,35 @@ mod attacks {
         assert!(!server.has("pwned"));
     }
 
+    /// The client sends the beginning of a handshake message, and then something that does not continue it.
+    #[test]
+    fn a_handshake_message_that_goes_on_with_something_else_is_a_failed_handshake() {
+        let server = setup().start();
+        let half: &[u8] = b"\x16\x03\x01\x00\x05\x01\x00\x10\x00x";
+        for rest in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            b"\x17\x03\x03\x00\x03abc",
+            b"\x15\x03\x03\x00\x02\x01\x00",
+            b"\x14\x03\x03\x00\x01\x01",
+            b"\x16\x03\x03\xff\xff",
+        ] {
+            for together in [true, false] {
+                let mut client = Client::bob(&server);
+                client.cmd("AUTH TLS", 234);
+                if together {
+                    client.raw(&[half, rest].concat());
+                } else {
+                    [half, rest].concat().iter().for_each(|byte| client.raw(&[*byte]));
+                }
+                drain(&mut client.stream().try_clone().unwrap());
+            }
+        }
+        eventually("all have ended", || {
+            server.log().matches("TLS handshake failed").count() == 10
+        });
+        assert!(!server.log().contains("panicked"));
+    }
+
     #[test]
     fn plain_bytes_on_the_data_port_are_never_file_content() {
         let server = setup().start();
@@ -1358,6 +1387,7 @@ mod certificates {
             assert_eq!(shown(&server), first.der());
             began.elapsed() > Duration::from_millis(2200)
         });
+        server.wait_for_log("was not replaced");
         assert_eq!(server.log().matches("was not replaced").count(), 1, "{}", server.log());
         fs::set_permissions(&cert, PermissionsExt::from_mode(0o600)).unwrap();
         eventually("the second is shown", || shown(&server) == second.der());
