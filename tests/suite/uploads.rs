@@ -1679,3 +1679,22 @@ fn a_refused_upload_leaves_the_data_connection_to_the_next_one() {
         assert_eq!(server.get("old"), b"new");
     }
 }
+
+#[test]
+fn a_restart_of_a_missing_file_is_told_where_it_could_begin() {
+    for overwrite in ["on", "off"] {
+        let lines = format!("atomic_uploads = off\nallow_overwrite = {overwrite}");
+        let server = Server::setup().server(&lines).start();
+        let mut client = Client::bob(&server);
+        // the client has connected, or connects later
+        for connected in [true, false] {
+            let address = client.passive_address("EPSV");
+            let data = connected.then(|| TcpStream::connect(address).unwrap());
+            client.cmd("REST 4", 350);
+            let reply = client.cmd("STOR new", 554);
+            assert!(reply.contains("0 would fit"), "{reply}");
+            client.cmd("STOR none/new", 550);
+            drop(data);
+        }
+    }
+}

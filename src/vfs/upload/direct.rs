@@ -42,7 +42,12 @@ impl Direct {
         store: Store,
         mode: u32,
     ) -> Result<Self, FsError> {
-        let (file, size, is_new) = open_or_make(uploads, path, store, mode)?;
+        let opened = open_or_make(uploads, path, store, mode);
+        if let (Store::At(_), Err(FsError::NotFound)) = (store, &opened) {
+            // the client is told where an upload could begin
+            Self::check(uploads, path, store)?;
+        }
+        let (file, size, is_new) = opened?;
         let body = Body::new(file, offset(store, size)?);
         let append = matches!(store, Store::Append(_));
         let (uploads, path) = (Arc::clone(uploads), path.clone());
