@@ -129,9 +129,13 @@ pub(super) fn retry() -> Vec<Arc<Sink>> {
     all
 }
 
-/// Returns the directories in which files were opened.
+/// Returns the directories in which files were opened. For a link, returns the link itself, because
+/// what happens to its target is not seen in its directory.
 pub fn folders() -> Vec<PathBuf> {
-    let folder = |sink: &Arc<Sink>| Some(sink.outlet().path.as_deref()?.parent()?.to_owned());
+    let folder = |sink: &Arc<Sink>| {
+        let path = sink.outlet().path.clone()?;
+        if path.is_symlink() { Some(path) } else { path.parent().map(Path::to_owned) }
+    };
     all().iter().filter_map(folder).collect()
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::bell::Bell;
 
@@ -16,20 +17,27 @@ use super::bell::Bell;
 pub(super) struct Sentry {
     /// `None`: the system has no more of them.
     inotify: Option<OwnedFd>,
+    /// `/proc/self/mounts`, which tells when a file system is mounted over a directory.
+    mounts: Option<OwnedFd>,
     bell: Bell,
 }
 
 impl Sentry {
     pub(super) fn new() -> io::Result<Self> {
         let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
-        Ok(Self { inotify: inotify::init(flags).ok(), bell: Bell::new()? })
+        let mode = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mounts = rustix::fs::open("/proc/self/mounts", mode, Mode::empty()).ok();
+        Ok(Self { inotify: inotify::init(flags).ok(), mounts, bell: Bell::new()? })
     }
 
     /// Watches a directory, and whether it or one above it is moved or removed. Returns whether
-    /// the system can watch it.
+    /// the system can watch it. It cannot if the path has links, which may be changed.
     pub(super) fn watch(&self, folder: &Path) -> bool {
-        let Some(inotify) = &self.inotify else { return false };
+        let (Some(inotify), Some(_)) = (&self.inotify, &self.mounts) else { return false };
         let Ok(folder) = std::path::absolute(folder) else { return false };
+        if folder.canonicalize().ok().as_ref() != Some(&folder) {
+            return false;
+        }
         let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let entries = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;
         let watch = |folder: &Path, what| {
@@ -51,7 +59,9 @@ impl Sentry {
     #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
     fn wait_for(&self, time: Option<Duration>) {
         let events = self.inotify.iter().map(|events| PollFd::new(events, PollFlags::IN));
-        let mut fds: Vec<_> = events.chain([PollFd::new(&self.bell, PollFlags::IN)]).collect();
+        let mounts = self.mounts.iter().map(|mounts| PollFd::new(mounts, PollFlags::PRI));
+        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let mut fds: Vec<_> = events.chain(mounts).chain([bell]).collect();
         let time = time.and_then(|time| Timespec::try_from(time).ok());
         // the caller looks at everything, whatever it was woken by
         let _ = poll(&mut fds, time.as_ref());
@@ -106,5 +116,15 @@ mod tests {
         sentry.ring();
         assert!(has_woken(&sentry));
         assert!(!has_woken(&sentry));
+    }
+
+    #[test]
+    fn a_directory_behind_a_link_cannot_be_watched() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(top.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", top.path().join("current")).unwrap();
+        let sentry = Sentry::new().unwrap();
+        assert!(sentry.watch(&top.path().join("a")));
+        assert!(!sentry.watch(&top.path().join("current")));
     }
 }
