@@ -99,7 +99,7 @@ mod who {
         assert!(line.contains("an\\u202ena"), "{line}");
         outputs.push(line);
         outputs.push(server.log());
-        assert!(server.log().contains("an\\u202ena"), "{}", server.log());
+        server.wait_for_log("an\\u202ena");
         for out in outputs {
             let odd = |letter: char| {
                 name.contains(letter) && !letter.is_ascii_alphabetic() || letter == '\u{202e}'

@@ -77,6 +77,7 @@ fn failed_logins_ban_their_address_and_no_other() {
     let line = server.wait_for_log("banned: ");
     let told = "banned: 127.0.0.2 for 3600 s, 3 failures, the last one a failed login";
     assert!(line.ends_with(told) && line.contains("WARN"), "{line}");
+    server.wait_for_log("banned");
     assert_eq!(server.log().matches("banned").count(), 1, "once for each ban");
     let bans = good(&server, &["bans"]);
     let row: Vec<_> = bans.lines().nth(1).unwrap().split_whitespace().collect();

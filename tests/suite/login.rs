@@ -309,6 +309,9 @@ fn guesses_that_were_sent_at_once_are_all_paid_for() {
         eventually("the place is free again", || {
             Client::silent(server.address()).next_code() == 220
         });
+        eventually("all are logged", || {
+            server.log().matches("login failed").count() >= looked_at
+        });
         assert_eq!(server.log().matches("login failed").count(), looked_at, "{way}");
         assert!(began.elapsed() >= Duration::from_millis(least), "{:?}", began.elapsed());
     }

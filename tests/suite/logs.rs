@@ -530,6 +530,7 @@ fn the_system_log_gets_a_datagram_for_each_line_and_may_go_and_come() {
     let line = wait_for_datagram(&socket, r#""event":"logged_in""#);
     let object = line.split_once("]: ").unwrap().1;
     assert!(serde_json::from_str::<Value>(object).is_ok(), "{line}");
+    server.wait_for_log("no syslog at");
     assert_eq!(server.log().matches("no syslog at").count(), 1, "{}", server.log());
 }
 

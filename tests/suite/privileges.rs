@@ -710,7 +710,7 @@ mod acting {
             // stopped before it looks, its file is another one by then
             ann.upload("STOR file", b"own");
             server.wait_for_log("]: over");
-            assert!(server.log().contains("]: own"), "{}", server.log());
+            server.wait_for_log("]: own");
             let script = "/bin/sh -c \"while [ ! -L $FTPD_PATH ]; do sleep 0.01; done; \
                           cat $FTPD_PATH; echo; echo over\"";
             let server = with_hook(lines, script);
@@ -785,7 +785,7 @@ mod acting {
             // and after a crash
             server.kill();
             server.start_again();
-            assert!(server.log().contains("1 kept, 0 removed"), "{}", server.log());
+            server.wait_for_log("1 kept, 0 removed");
             let mut client = Client::login(&server, "ann", "secret");
             assert_eq!(client.cmd("SIZE ann/broken", 213), "213 4");
             client.cmd("REST 4", 350);
@@ -1073,7 +1073,7 @@ mod without_root {
             return;
         }
         let server = Server::setup().server("user = nobody").run_as(NOBODY).start();
-        assert!(server.log().contains("running as user nobody"), "{}", server.log());
+        server.wait_for_log("running as user nobody");
         Client::bob(&server).upload("STOR file", b"text");
         all_have(server.pid(), "CapPrm", &[NONE]);
         all_have(server.pid(), "NoNewPrivs", &["1"]);
@@ -1637,6 +1637,7 @@ mod sandbox {
         let many = |at: usize| format!("[user:u{at}]\npassword = x\nhome = gone/{at}\n");
         let server = Server::setup().section(&(0..500).map(many).collect::<String>()).start();
         server.wait_for_log("480 more homes do not exist");
+        eventually("all are logged", || server.log().matches("until it exists").count() >= 20);
         assert_eq!(server.log().matches("until it exists").count(), 20);
     }
 
