@@ -3,26 +3,31 @@
 //!
 //! | Variable | What it does |
 //! | --- | --- |
-//! | `ONLY=` | names the workloads, or `idle` or `throttle` |
+//! | `ONLY=` | names the workloads, or `memory` or `throttle` |
 //! | `SERVERS=` | names the servers |
 //! | `ROUNDS=` | the number of rounds: 5 |
 //! | `LOGS=off` | measures all servers without their logs |
 //! | `BEFORE=` | measures an older ftpd as well, with the settings of `ftpd` |
 //! | `UNFTP=1` | builds unftp if it is not there |
+//! | `FTPD=` | the program that is measured, if not the one of this build |
+//!
+//! A run that is not narrowed writes its tables into `RESULTS.md` and `README.md`, and the chart.
 //!
 //! | File | What it holds |
 //! | --- | --- |
 //! | `place.rs` | the served files, and the certificates |
 //! | `fetch.rs` | where the rivals come from |
-//! | `servers.rs`, `setups.rs` | how each server is started, and its settings |
+//! | `servers.rs`, `server.rs`, `setups.rs` | the servers, how each is started, and its settings |
 //! | `tree.rs` | processor time and memory of a server's whole process tree |
-//! | `client.rs`, `trust.rs` | a client that costs as little as it can |
+//! | `client.rs`, `link.rs`, `trust.rs` | a client that costs as little as it can |
 //! | `workloads.rs`, `work.rs` | the table of workloads and goals; what their clients do |
 //! | `floor.rs` | the replies of FTP and nothing more: what no server goes below |
-//! | `raw.rs` | the same work over sockets without FTP: what the kernel allows |
-//! | `idle.rs` | sessions that do nothing |
+//! | `raw.rs`, `raw_tls.rs`, `disk.rs` | the same work without FTP: what the kernel allows |
+//! | `memory.rs` | of the start, of sessions that do nothing, and what stays of it |
 //! | `throttle.rs` | limits on speed |
+//! | `inside.rs` | name spaces: a disk, and another congestion control |
 //! | `report.rs` | medians, ratios with their spread, and the JSON |
+//! | `publish.rs`, `chart.rs`, `machine.rs` | the tables and the chart, and what they depend on |
 
 #![allow(
     clippy::print_stdout,
@@ -40,13 +45,21 @@
     reason = "a measurement prints, and ends when something is wrong"
 )]
 
+mod chart;
 mod client;
+mod disk;
 mod fetch;
 mod floor;
-mod idle;
+mod inside;
+mod link;
+mod machine;
+mod memory;
 mod place;
+mod publish;
 mod raw;
+mod raw_tls;
 mod report;
+mod server;
 mod servers;
 mod setups;
 mod throttle;
@@ -60,11 +73,16 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use place::Place;
 use report::Report;
-use servers::{Family, Server};
-use workloads::{WORKLOADS, Workload};
+use server::Server;
+use servers::{Family, Kind};
+use workloads::{Group, WORKLOADS, Workload};
 
 fn main() {
     if let Some(home) = env::var_os(floor::SERVES) {
@@ -84,65 +102,122 @@ fn main() {
         let fetched = kind.fetch(&rivals);
         fetched.inspect_err(|why| eprintln!("{} is left out: {why}", kind.name)).is_ok()
     });
-    let place = Place::make(rivals);
-    let mut servers: Vec<Server> =
-        kinds.iter().flat_map(|kind| kind.start(&place, logs)).collect();
-    let direct = servers.iter().find(|server| server.family == Family::Ours);
-    let direct = direct.map(|ours| ours.with_user(servers::DIRECT, "direct"));
-    servers.extend(direct);
-    let mut report = Report::new(rounds);
-    std::panic::set_hook(Box::new(|why| eprintln!("  {why}")));
-    for workload in workloads {
-        measure(workload, rounds, &servers, &place, &mut report);
+    inside::enter();
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).expect("signals");
     }
-    if wants("idle") {
-        idle::run(&servers, &mut report);
+    let disk = workloads.iter().any(|workload| workload.group == Group::Disk);
+    let place = Place::make(rivals, disk);
+    let mut run = Run { report: Report::new(rounds), rounds, place, stop };
+    println!("{}", machine::described(&run.place.rivals, rounds));
+    std::panic::set_hook(Box::new(|why| eprintln!("  {why}")));
+    if wants("memory") {
+        memory::run(&kinds, &run.place, logs, &mut run.report);
+    }
+    let servers = start(&kinds, &run.place, logs);
+    for workload in workloads {
+        if run.can(workload) {
+            run.measure(workload, &servers);
+        }
     }
     if wants("throttle") {
         let ours = servers.iter().filter(|server| server.name == "ftpd");
-        ours.take(1).for_each(|server| throttle::run(server, &mut report));
+        ours.take(1).for_each(|server| throttle::run(server, &mut run.report));
     }
-    report.finish(&servers);
+    run.report.finish(&servers);
+    if run.stopped() {
+        println!("stopped: no tables are written");
+    } else if narrowed() {
+        println!("narrowed by a variable: no tables are written");
+    } else if let Some(server) = run.report.missing() {
+        println!("{server} was not measured: no tables are written");
+    } else {
+        publish::write(&run.report, &machine::described(&run.place.rivals, rounds), logs);
+    }
 }
 
-/// Runs one workload on all servers, round by round, and prints what came of it.
-fn measure(
-    workload: &Workload,
-    rounds: usize,
-    servers: &[Server],
-    place: &Place,
-    report: &mut Report,
-) {
-    let mut failed: Vec<&str> = Vec::new();
-    let servers: Vec<_> = servers.iter().filter(|server| workload.takes(server)).collect();
-    for round in 0..rounds {
-        // the first server of a round meets colder caches, so they take turns
-        for at in 0..servers.len() {
-            let server = servers[(at + round) % servers.len()];
-            if failed.contains(&server.name) {
-                continue;
-            }
-            let measured = catch_unwind(AssertUnwindSafe(|| workload.measure(server, place)));
-            if let Ok(figure) = measured {
-                report.add(workload, server.name, figure);
-            } else {
-                place.clear();
-                failed.push(server.name);
-            }
-        }
-        if let Some(raw) = workload.raw {
-            report.add(workload, "raw", raw::steadily(|| raw(place, workload)));
-        }
-    }
-    report.print(workload);
-    for name in &failed {
-        println!("  {name} has failed, and is left out");
-    }
-    assert!(!failed.contains(&"ftpd"), "ftpd must not fail");
+/// Whether a variable leaves out what a table would lack, or adds what would disturb.
+fn narrowed() -> bool {
+    ["ONLY", "SERVERS", "BEFORE"].iter().any(|name| env::var(name).is_ok_and(|v| !v.is_empty()))
 }
+
+/// Starts all servers, and adds the users of ftpd that have settings of their own.
+fn start(kinds: &[&'static Kind], place: &Place, logs: bool) -> Vec<Server> {
+    let mut servers: Vec<Server> =
+        kinds.iter().flat_map(|kind| kind.start(place, logs)).collect();
+    let users = [(servers::DIRECT, "direct"), (servers::SYNCED, "synced")];
+    let ours = servers.iter().find(|server| server.family == Family::Ours);
+    let others: Vec<_> = ours
+        .iter()
+        .flat_map(|ours| users.map(|(name, user)| ours.with_user(name, user)))
+        .collect();
+    servers.extend(others);
+    servers
+}
+
+/// A run of the benchmark.
+struct Run {
+    report: Report,
+    rounds: usize,
+    place: Place,
+    stop: Arc<AtomicBool>,
+}
+
+impl Run {
+    /// Whether the system allows a workload.
+    fn can(&self, workload: &Workload) -> bool {
+        match workload.group {
+            Group::Usual => true,
+            Group::Unpaced => inside::can_unpace(),
+            Group::Disk => self.place.disk,
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Runs one workload on all servers, round by round, and prints what came of it.
+    fn measure(&mut self, workload: &Workload, servers: &[Server]) {
+        let mut failed: Vec<&str> = Vec::new();
+        let servers: Vec<_> = servers.iter().filter(|server| workload.takes(server)).collect();
+        for round in 0..self.rounds {
+            // the first server of a round meets colder caches, so they take turns
+            for at in 0..servers.len() {
+                let server = servers[(at + round) % servers.len()];
+                let far =
+                    round >= ENOUGH && self.report.row(workload).is_far_behind(server.name);
+                if failed.contains(&server.name) || far || self.stopped() {
+                    continue;
+                }
+                let run = || workload.measure(server, &self.place);
+                if let Ok(figure) = catch_unwind(AssertUnwindSafe(run)) {
+                    self.report.add(workload, server.name, figure);
+                } else {
+                    self.place.clear();
+                    failed.push(server.name);
+                }
+            }
+            for (name, run) in [("raw", workload.raw), ("floor", workload.durable)] {
+                let Some(run) = run else { continue };
+                let figure = raw::steadily(|| run(&self.place, workload));
+                self.report.add(workload, name, figure);
+            }
+        }
+        self.report.print(workload);
+        for name in &failed {
+            println!("  {name} has failed, and is left out");
+        }
+        assert!(!failed.contains(&"ftpd"), "ftpd must not fail");
+    }
+}
+
+/// After this many rounds, rivals that are far behind the best one are not measured any more.
+const ENOUGH: usize = 3;
 
 /// What `ONLY=` may name besides the rows of the table of workloads.
-const OTHERS: [&str; 2] = ["idle", "throttle"];
+const OTHERS: [&str; 2] = ["memory", "throttle"];
 
 /// Whether one of these is to be measured.
 fn wants(name: &str) -> bool {

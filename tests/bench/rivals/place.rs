@@ -9,6 +9,8 @@ use std::process::Command;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::inside;
+
 /// The owner of the served files.
 pub const UID: u32 = 65534;
 
@@ -39,6 +41,8 @@ pub struct Place {
     ecdsa: Pair,
     /// `None`: there is no `openssl`, which makes it.
     rsa: Option<Pair>,
+    /// Whether the home has a folder `disk` with the files of `data` on a disk.
+    pub disk: bool,
 }
 
 impl Key {
@@ -53,7 +57,7 @@ impl Key {
 
 impl Place {
     /// Makes the served files: files of 4 KiB, one of 1 GiB, and directories of many entries.
-    pub fn make(rivals: PathBuf) -> Self {
+    pub fn make(rivals: PathBuf, disk: bool) -> Self {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = base.join(format!("ftpd-bench-{}", std::process::id()));
@@ -61,18 +65,14 @@ impl Place {
         fs::create_dir_all(&data).expect("files");
         chmod(&root, 0o755);
         chmod(&root.join("home"), 0o755);
-        make_files(&data);
-        for path in [data.clone(), data.join("up")] {
-            fs::create_dir_all(&path).expect("directory");
-            std::os::unix::fs::chown(&path, Some(UID), Some(UID)).expect("run this as root");
-            chmod(&path, 0o777);
-        }
+        make_files(&data, &LISTS);
+        let disk = disk && make_disk(&root.join("home/disk"), &rivals.join("disk.img"));
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
         let made = made.expect("certificate");
         write_pair(&root, Key::Ecdsa, &made.cert.pem(), &made.signing_key.serialize_pem());
         let ecdsa = read_pair(&root, Key::Ecdsa).expect("certificate");
         let rsa = make_rsa(&root).and_then(|()| read_pair(&root, Key::Rsa));
-        Self { rivals, root, ecdsa, rsa }
+        Self { rivals, root, ecdsa, rsa, disk }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -94,8 +94,16 @@ impl Place {
 
     /// Removes what was uploaded, and empties the logs.
     pub fn clear(&self) {
-        for entry in fs::read_dir(self.home().join("data/up")).expect("up").flatten() {
-            fs::remove_file(entry.path()).expect("remove");
+        for folder in ["data/up", "disk/up"] {
+            for entry in fs::read_dir(self.home().join(folder)).into_iter().flatten().flatten()
+            {
+                fs::remove_file(entry.path()).expect("remove");
+            }
+        }
+        if self.disk {
+            // what one server has left to be written must not slow down the next
+            let disk = fs::File::open(self.home().join("disk")).expect("disk");
+            rustix::fs::syncfs(&disk).expect("sync");
         }
         for entry in fs::read_dir(&self.root).expect("root").flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "log") {
@@ -116,8 +124,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        inside::unmount_disk(&self.home().join("disk"));
         let _ = fs::remove_dir_all(&self.root);
     }
+}
+
+/// Mounts a disk, and makes the files on it.
+fn make_disk(folder: &Path, image: &Path) -> bool {
+    if let Err(why) = inside::mount_disk(folder, image) {
+        println!("nothing is measured on a disk: {why}");
+        return false;
+    }
+    make_files(folder, &[]);
+    true
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -125,7 +144,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// Makes the files that are downloaded and listed.
-fn make_files(data: &Path) {
+fn make_files(data: &Path, lists: &[usize]) {
     let chunk: Vec<u8> =
         (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for (name, chunks) in [("big", 1024), ("half", 512)] {
@@ -137,12 +156,17 @@ fn make_files(data: &Path) {
     for number in 0..FILES {
         fs::write(small.join(format!("f{number:04}")), &chunk[..4096]).expect("small");
     }
-    for count in LISTS {
+    for &count in lists {
         let many = data.join(format!("list{count}"));
         fs::create_dir(&many).expect("list");
         for number in 0..count {
             fs::File::create(many.join(format!("file-{number:06}.jpg"))).expect("list");
         }
+    }
+    for path in [data.to_owned(), data.join("up")] {
+        fs::create_dir_all(&path).expect("directory");
+        std::os::unix::fs::chown(&path, Some(UID), Some(UID)).expect("run this as root");
+        chmod(&path, 0o777);
     }
 }
 

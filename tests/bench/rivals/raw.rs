@@ -1,21 +1,20 @@
-//! The work of the servers over sockets without FTP: what the kernel and the TLS library allow.
+//! The work of the servers over sockets without FTP: what the kernel allows.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use rustix::fs::{AtFlags, RawDir, statat};
 use rustix::net::sockopt::set_tcp_congestion;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::client::{self, Link, Reader, Trust, UNPACED, copy, drain};
-use crate::place::{FILES, Key, Place};
+use crate::client::UNPACED;
+use crate::link::{Reader, drain};
+use crate::place::{FILES, Place};
 use crate::tree;
 use crate::work::{SPAN, client_cpu};
 use crate::workloads::{Figure, GIB, SMALL, Workload};
@@ -82,82 +81,6 @@ pub fn splice_up(place: &Place, _: &Workload) -> Figure {
     });
     let _ = fs::remove_file(path);
     figure
-}
-
-/// One stream of the big file over TLS, read and sent 256 KiB at a time.
-pub fn tls_down(place: &Place, _: &Workload) -> Figure {
-    over_tls(
-        place,
-        |place, mut server| {
-            let mut file = File::open(place.home().join("data/big")).expect("big");
-            let mut chunk = vec![0; 256 << 10];
-            server.conn.set_buffer_limit(None);
-            loop {
-                let read = file.read(&mut chunk).expect("read");
-                if read == 0 {
-                    break;
-                }
-                server.write_all(&chunk[..read]).expect("send");
-            }
-            server.conn.send_close_notify();
-            server.flush().expect("end");
-        },
-        |mut client| assert_eq!(copy(&mut client), GIB),
-    )
-}
-
-/// One stream over TLS into a file.
-pub fn tls_up(place: &Place, _: &Workload) -> Figure {
-    let chunk = vec![b'x'; 256 << 10];
-    let figure = over_tls(
-        place,
-        |place, mut server| {
-            let mut file = File::create(place.home().join("data/up/raw")).expect("raw");
-            let mut chunk = vec![0; 64 << 10];
-            loop {
-                match server.read(&mut chunk).expect("data") {
-                    0 => break,
-                    read => file.write_all(&chunk[..read]).expect("write"),
-                }
-            }
-        },
-        |mut client| {
-            (0..GIB / chunk.len() as u64).for_each(|_| client.write_all(&chunk).expect("send"));
-            client.end();
-            // a close with tickets unread would take back what is on its way
-            assert_eq!(copy(&mut client), 0);
-        },
-    );
-    let _ = fs::remove_file(place.home().join("data/up/raw"));
-    figure
-}
-
-type Secured = StreamOwned<ServerConnection, client::Buffered>;
-
-fn over_tls(
-    place: &Place,
-    serve: impl Fn(&Place, Secured) + Sync,
-    ask: impl Fn(Link),
-) -> Figure {
-    let own = place.pair(Key::Ecdsa).expect("certificate");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![own.certificate.clone()], own.key.clone_key())
-        .expect("certificate");
-    let config = Arc::new(config);
-    let (client, server) = pair();
-    timed(GIB as f64 / 1e9, || {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let connection = ServerConnection::new(config).expect("TLS");
-                serve(place, StreamOwned::new(connection, client::Buffered::of(server)));
-            });
-            ask(Link::secured(client, &Trust::of(&own.certificate).config(false)));
-        });
-    })
 }
 
 pub fn listing_10k(place: &Place, _: &Workload) -> Figure {
@@ -283,7 +206,7 @@ fn on_one_cpu(serve: impl Fn(TcpStream, usize) + Sync, ask: impl Fn(TcpStream)) 
 
 /// The two ends of a connection. The server's end does not pace what it sends, as it would
 /// where BBR is the system's congestion control.
-fn pair() -> (TcpStream, TcpStream) {
+pub fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     set_tcp_congestion(&listener, UNPACED).expect("reno");
     let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
@@ -291,7 +214,7 @@ fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Times one run of work that counts this many units.
-fn timed(units: f64, run: impl FnOnce()) -> Figure {
+pub fn timed(units: f64, run: impl FnOnce()) -> Figure {
     let cpu = client_cpu();
     let began = Instant::now();
     run();

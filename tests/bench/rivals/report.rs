@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::servers::{DIRECT, Family, Server};
+use crate::memory::{FACTS, Fact};
+use crate::publish::COLUMNS;
+use crate::server::Server;
+use crate::servers::Family;
 use crate::tree;
-use crate::workloads::{Figure, Goal, To, Workload};
+use crate::workloads::{Figure, Goal, Group, To, WORKLOADS, Workload};
 
 /// All figures of a run.
 pub struct Report {
     rounds: usize,
     figures: BTreeMap<(&'static str, &'static str), Vec<Figure>>,
+    facts: Vec<(&'static str, &'static str, f64)>,
     json: Vec<String>,
 }
 
@@ -35,7 +39,7 @@ pub struct Outcome {
 
 impl Report {
     pub fn new(rounds: usize) -> Self {
-        Self { rounds, figures: BTreeMap::new(), json: Vec::new() }
+        Self { rounds, figures: BTreeMap::new(), facts: Vec::new(), json: Vec::new() }
     }
 
     pub fn add(&mut self, workload: &Workload, server: &'static str, figure: Figure) {
@@ -45,6 +49,51 @@ impl Report {
     /// Adds a line to the JSON for a measurement that is not a workload.
     pub fn note(&mut self, json: &str) {
         self.json.push(json.to_owned());
+    }
+
+    /// Adds a figure that is not a rate.
+    pub fn fact(&mut self, fact: &Fact, server: &'static str, value: f64) {
+        self.facts.push((fact.title, server, value));
+        self.note(&format!(
+            "{{\"fact\":\"{}\",\"server\":\"{server}\",\"value\":{value}}}",
+            fact.title
+        ));
+    }
+
+    /// A figure that is not a rate, or NaN.
+    pub fn value(&self, fact: &Fact, server: &str) -> f64 {
+        let found =
+            self.facts.iter().find(|(title, of, _)| *title == fact.title && *of == server);
+        found.map_or(f64::NAN, |(_, _, value)| *value)
+    }
+
+    pub fn print_facts(&self) {
+        for fact in FACTS {
+            println!("  {}", fact.title);
+            for (_, server, value) in
+                self.facts.iter().filter(|(title, ..)| *title == fact.title)
+            {
+                let goal =
+                    fact.most.filter(|_| *server == "ftpd").map_or(String::new(), |most| {
+                        format!("  goal: at most {most}: {}", met(*value <= most))
+                    });
+                println!("    {server:<12} {value:>10.2}{goal}");
+            }
+        }
+    }
+
+    /// Whether ftpd was measured in every workload of a group.
+    pub fn has(&self, group: Group) -> bool {
+        let mut all = WORKLOADS.iter().filter(|one| one.group == group && !one.alone);
+        all.all(|workload| self.row(workload).rate("ftpd").is_finite())
+    }
+
+    /// The server that lacks a figure of the usual table, if there is one.
+    pub fn missing(&self) -> Option<&'static str> {
+        let measured = |name: &str| self.figures.keys().any(|(_, server)| *server == name);
+        let mut all = COLUMNS.iter().map(|(name, _)| *name);
+        let incomplete = !self.has(Group::Usual) || self.facts.is_empty();
+        all.find(|name| !measured(name)).or_else(|| incomplete.then_some("ftpd"))
     }
 
     pub fn row(&self, workload: &Workload) -> Row<'_> {
@@ -95,9 +144,9 @@ impl Report {
     }
 
     /// Prints the memory and threads of the servers, and writes the JSON.
-    pub fn finish(self, servers: &[Server]) {
+    pub fn finish(&self, servers: &[Server]) {
         println!("\nresident set, proportional set size, threads at the end");
-        for server in servers.iter().filter(|server| server.name != DIRECT) {
+        for server in servers.iter().filter(|server| server.is_process()) {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let pid = server.pid();
             let (resident, share) =
@@ -125,6 +174,12 @@ impl Row<'_> {
         let rivals = self.0.iter().filter(|(name, _)| is_rival(name));
         let best = rivals.max_by(|one, other| rate(one.1).total_cmp(&rate(other.1)));
         best.map(|(name, _)| *name)
+    }
+
+    /// Whether a server is a rival with less than half the rate of the best one.
+    pub fn is_far_behind(&self, server: &str) -> bool {
+        let best = self.best_rival().map_or(f64::NAN, |best| self.rate(best));
+        is_rival(server) && self.rate(server) < best / 2.0
     }
 
     /// Compares two servers round by round, so that a slow moment of the machine, which hits both,

@@ -1,15 +1,14 @@
 //! The servers that are measured, and how each is started.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use crate::client::{Client, Trust};
 use crate::place::{Key, Place};
-use crate::{fetch, setups, tree};
+use crate::server::Server;
+use crate::trust::Trust;
+use crate::{fetch, setups};
 
 /// A server that can be measured.
 pub struct Kind {
@@ -65,21 +64,6 @@ pub struct Wanted {
     pub key: Option<Key>,
     /// Whether it writes its log, and its transfer log, to files.
     pub logs: bool,
-}
-
-/// A server that runs. It is ended on drop.
-pub struct Server {
-    pub name: &'static str,
-    pub port: u16,
-    pub family: Family,
-    /// A workload that it cannot do.
-    pub lacks: &'static str,
-    setups: &'static [Setup],
-    login: (&'static str, &'static str),
-    trust: Trust,
-    pid: u32,
-    /// `None`: another entry has the process, and this one is another user of it.
-    child: Option<Child>,
 }
 
 const PLAIN: &[Setup] = &[Setup::Plain];
@@ -153,8 +137,13 @@ pub static KINDS: &[Kind] = &[
     kind("unftp", THREADS, setups::unftp).fetched(fetch::unftp).login("anonymous", "x@y"),
 ];
 
-/// The user of ftpd whose uploads are not atomic.
+/// The user of ftpd whose uploads are not atomic, and the one whose uploads are written to the disk.
 pub const DIRECT: &str = "ftpd-direct";
+pub const SYNCED: &str = "ftpd-synced";
+
+/// ftpd with default limits, as it is after the start.
+pub static DEFAULT: Kind =
+    kind("ftpd-default", Family::Variant, setups::ftpd_default).instances(OURS);
 
 /// An older build of the server that is measured, which `BEFORE=` names.
 pub static BEFORE: Kind = kind("before", Family::Variant, setups::ftpd_before).instances(OURS);
@@ -185,6 +174,12 @@ impl Kind {
         servers
     }
 
+    /// Starts the instance that serves clients without TLS, or with it.
+    pub fn start_for(&self, place: &Place, setup: Setup, logs: bool) -> Result<Server, String> {
+        let setups = self.instances.iter().find(|setups| setups.contains(&setup));
+        self.start_one(place, setups.ok_or("it has no such instance")?, logs)
+    }
+
     fn start_one(
         &self,
         place: &Place,
@@ -206,8 +201,11 @@ impl Kind {
         let name = format!("{}{kind}", self.name);
         let wanted = Wanted { name, port: free_port(), key, logs };
         let mut command = (self.start)(place, &wanted)?;
-        command.env("LD_LIBRARY_PATH", libraries(&place.rivals));
-        let output = place.root.join(format!("{}.out", wanted.name));
+        // the libraries that it loads while it runs are searched there first, which takes time
+        if self.packages.len() > 1 {
+            command.env("LD_LIBRARY_PATH", libraries(&place.rivals));
+        }
+        let output = place.root.join(format!("{}-output.log", wanted.name));
         let log = fs::File::options().append(true).create(true).open(&output).expect("output");
         command.stdin(Stdio::null()).stderr(log.try_clone().expect("output"));
         let child = command.stdout(log).spawn().map_err(|why| why.to_string())?;
@@ -217,72 +215,6 @@ impl Kind {
         let trust = Trust::of(&pair.certificate);
         let mut server = Server { name, port, family, lacks, setups, login, trust, pid, child };
         server.listens(&output).map(|()| server)
-    }
-}
-
-impl Server {
-    /// Waits until the server listens.
-    fn listens(&mut self, output: &Path) -> Result<(), String> {
-        let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let ended = self.child.as_mut().map(Child::try_wait);
-            if let Some(Ok(Some(status))) = ended {
-                let said = fs::read_to_string(output).unwrap_or_default();
-                return Err(format!("{status}: {}", said.trim()));
-            }
-            if Instant::now() > until {
-                return Err("it does not listen".to_owned());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    /// Returns the same server for another user, under another name.
-    pub fn with_user(&self, name: &'static str, user: &'static str) -> Self {
-        let login = (user, self.login.1);
-        let trust = self.trust.clone();
-        let family = Family::Variant;
-        Self { name, family, login, trust, child: None, ..*self }
-    }
-
-    pub fn serves(&self, setup: Setup) -> bool {
-        self.setups.contains(&setup)
-    }
-
-    /// Logs in and changes to a directory.
-    pub fn client(&self, tls: Option<bool>, directory: &str) -> Client {
-        let mut client = self.login(tls);
-        client.enter(directory);
-        client
-    }
-
-    /// Logs in; over TLS, data connections resume the session of the control connection or not.
-    pub fn login(&self, tls: Option<bool>) -> Client {
-        let (user, password) = self.login;
-        match tls {
-            Some(resume) => {
-                Client::secure_login(self.port, user, password, self.trust.config(resume))
-            }
-            None => Client::login(self.port, user, password),
-        }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let Some(child) = &mut self.child else { return };
-        let all = tree::processes(child.id());
-        for pid in all.iter().rev() {
-            if let Some(pid) = rustix::process::Pid::from_raw((*pid).cast_signed()) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
-        let _ = child.wait();
     }
 }
 

@@ -36,9 +36,19 @@ pub fn ftpd_before(place: &Place, wanted: &Wanted) -> Result<Command, String> {
     Ok(ftpd_as(&program, place, wanted))
 }
 
-/// One build of ftpd with its default settings, except for limits. Each needs a state of its
-/// own, which it locks.
+/// ftpd with its default limits as well, on which its memory after the start depends.
+pub fn ftpd_default(place: &Place, wanted: &Wanted) -> Result<Command, String> {
+    Ok(ftpd_within("", &program(), place, wanted))
+}
+
+/// One build of ftpd with its default settings, except for limits.
 fn ftpd_as(program: &Path, place: &Place, wanted: &Wanted) -> Command {
+    let limits = "max_cons = 20000\nmax_per_ip = 0\nidle_timeout = 0\nlogin_timeout = 0\n";
+    ftpd_within(limits, program, place, wanted)
+}
+
+/// Each needs a state of its own, which it locks.
+fn ftpd_within(limits: &str, program: &Path, place: &Place, wanted: &Wanted) -> Command {
     let Wanted { name, port, key, logs } = wanted;
     let (home, root) = (place.home(), place.root.display());
     let user = |name: &str, keys: &str| {
@@ -53,8 +63,7 @@ fn ftpd_as(program: &Path, place: &Place, wanted: &Wanted) -> Command {
         format!("tls_cert = {}\ntls_key = {}\n", path("cert"), path("key"))
     });
     let mut text = format!(
-        "[server]\nip = 127.0.0.1\nport = {port}\nmax_cons = 20000\nmax_per_ip = 0\n\
-         passive_ports = 10000-32000\nidle_timeout = 0\nlogin_timeout = 0\n\
+        "[server]\nip = 127.0.0.1\nport = {port}\n{limits}passive_ports = 10000-32000\n\
          state_dir = {root}/state-{name}\nadmin_socket = {root}/state-{name}/admin.sock\n{log}{tls}"
     );
     text += &user("bench", "");
@@ -178,7 +187,7 @@ pub fn proftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
          RequireValidShell off\nDefaultRoot ~\nUmask 022\nAllowOverwrite on\nMaxInstances 20000\n\
          PassivePorts 10000 32000\nTimeoutIdle 3600\nTimeoutNoTransfer 3600\nUseReverseDNS off\n\
          WtmpLog off\n{log}ScoreboardFile {root}/{name}.scoreboard\n\
-         PidFile {root}/{name}.pid\nDelayTable none\nMultilineRFC2228 on\n",
+         PidFile {root}/{name}.pid\nDelayEngine off\nMultilineRFC2228 on\n",
         users.display()
     );
     let settings = place.write(&format!("{name}.conf"), &text);
@@ -188,17 +197,13 @@ pub fn proftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 }
 
 pub fn unftp(place: &Place, wanted: &Wanted) -> Result<Command, String> {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { port, key, logs, .. } = wanted;
     let mut command = Command::new(place.rivals.join("unftp/bin/unftp"));
     command.arg("--root-dir").arg(place.home()).args(["--passive-ports", "10000-32000"]);
     command.args(["--bind-address", &format!("127.0.0.1:{port}")]);
     command.args(["--bind-address-http", "127.0.0.1:0", "--idle-session-timeout", "3600"]);
-    if *logs {
-        command.args(["--log-level", "info", "--log-file"]);
-        command.arg(place.root.join(format!("{name}.log")));
-    } else {
-        command.args(["--log-level", "error"]);
-    }
+    // it writes its log to standard output, which is a file here
+    command.args(["--log-level", if *logs { "info" } else { "error" }]);
     if let Some(key) = key {
         command.arg("--ftps-certs-file").arg(place.pem(*key, "cert"));
         command.arg("--ftps-key-file").arg(place.pem(*key, "key"));

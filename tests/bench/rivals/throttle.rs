@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use crate::client::{Client, Reader};
+use crate::client::Client;
+use crate::link::Reader;
 use crate::report::Report;
-use crate::servers::Server;
+use crate::server::Server;
 
 /// Users with limits of their own, in bytes for each second.
 pub const RATES: [(&str, u64); 2] = [("slow", 300 << 10), ("quick", 10 << 20)];

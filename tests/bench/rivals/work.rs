@@ -4,9 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Reader};
+use crate::client::Client;
+use crate::link::Reader;
 use crate::place::FILES;
-use crate::servers::{Server, Setup};
+use crate::server::Server;
+use crate::servers::Setup;
 use crate::tree;
 use crate::workloads::{Figure, GIB, SMALL, Workload};
 
@@ -35,8 +37,9 @@ impl Clients<'_> {
         turn: impl Fn(&mut Client, usize, usize) + Sync,
     ) -> Figure {
         let count = self.workload.clients;
+        let directory = format!("{}{directory}", self.workload.base);
         let mut clients: Vec<Client> = thread::scope(|scope| {
-            let enter = || self.server.client(self.tls(), directory);
+            let enter = || self.server.client(self.tls(), &directory);
             let entering: Vec<_> = (0..count).map(|_| scope.spawn(enter)).collect();
             entering.into_iter().map(|one| one.join().expect("login")).collect()
         });
@@ -91,7 +94,7 @@ pub fn client_cpu() -> f64 {
 /// Downloads a file of this size.
 pub fn big(clients: &Clients<'_>, bytes: u64, reader: Reader) -> Figure {
     let name = if bytes == GIB { "big" } else { "half" };
-    clients.together("data", |client, _, _| {
+    clients.together("", |client, _, _| {
         assert_eq!(client.download("RETR ", name, reader), bytes);
     })
 }
@@ -99,13 +102,13 @@ pub fn big(clients: &Clients<'_>, bytes: u64, reader: Reader) -> Figure {
 /// Uploads new files of this size. They are removed after the run, because that takes its time.
 pub fn big_up(clients: &Clients<'_>, bytes: u64) -> Figure {
     let chunk = vec![b'x'; 256 << 10];
-    clients.together("data/up", |client, number, turn| {
+    clients.together("/up", |client, number, turn| {
         client.upload(&format!("big{number}-{turn}"), &chunk, bytes);
     })
 }
 
 pub fn small_down(clients: &Clients<'_>) -> Figure {
-    clients.together("data/small", |client, _, turn| {
+    clients.together("/small", |client, _, turn| {
         let name = format!("f{:04}", turn % FILES);
         assert_eq!(client.download("RETR ", &name, Reader::Copy), SMALL);
     })
@@ -114,7 +117,7 @@ pub fn small_down(clients: &Clients<'_>) -> Figure {
 /// Uploads new files, which are removed after the run.
 pub fn small_up(clients: &Clients<'_>) -> Figure {
     let chunk = [b'x'; SMALL as usize];
-    clients.together("data/up", |client, number, turn| {
+    clients.together("/up", |client, number, turn| {
         client.upload(&format!("{number}f{turn:04}"), &chunk, SMALL);
     })
 }
@@ -136,7 +139,7 @@ pub fn logins(clients: &Clients<'_>) -> Figure {
 
 /// Reads a listing of a directory with this many entries.
 pub fn listing(clients: &Clients<'_>, command: &str, entries: u64) -> Figure {
-    clients.together("data", |client, _, _| {
+    clients.together("", |client, _, _| {
         let path = format!("list{entries}");
         let bytes = client.download(command, &path, Reader::Discard);
         assert!(bytes > entries * 20, "{bytes}");
@@ -147,7 +150,7 @@ pub fn listing(clients: &Clients<'_>, command: &str, entries: u64) -> Figure {
 pub const NOOPS: usize = 500;
 
 pub fn noop(clients: &Clients<'_>) -> Figure {
-    clients.together("data", |client, _, _| {
+    clients.together("", |client, _, _| {
         (0..NOOPS).for_each(|_| client.say("NOOP", "", b'2'));
     })
 }

@@ -1,10 +1,14 @@
 //! The table of workloads and the goals of each.
 
-use crate::client::Reader;
+use crate::client::UNPACED;
+use crate::disk;
+use crate::inside;
+use crate::link::Reader;
 use crate::place::{Key, Place};
-use crate::raw;
-use crate::servers::{Family, Server, Setup};
+use crate::server::Server;
+use crate::servers::{Family, Setup};
 use crate::work::{self, Clients};
+use crate::{raw, raw_tls};
 
 /// One workload. Its figure is a rate: higher is better.
 pub struct Workload {
@@ -22,16 +26,34 @@ pub struct Workload {
     pub setup: Setup,
     /// Whether data connections over TLS resume the session of the control connection.
     pub resume: bool,
+    /// The table that it belongs to.
+    pub group: Group,
+    /// The folder of the files: `data`, in memory, or `disk`.
+    pub base: &'static str,
+    /// Whether only the variants of ftpd take part.
+    pub alone: bool,
     /// Whether each client takes one turn, however short that is.
     pub once: bool,
     pub run: fn(&Clients<'_>) -> Figure,
     /// Measures the work without FTP.
     pub raw: Option<fn(&Place, &Workload) -> Figure>,
+    /// Measures more of the work without FTP, as the floor.
+    pub durable: Option<fn(&Place, &Workload) -> Figure>,
     /// Whether it is measured against a server that checks nothing, as well.
     pub floor: bool,
     /// The variants of ftpd that take part.
     pub variants: &'static [&'static str],
     pub goals: &'static [Goal],
+}
+
+/// A table of RESULTS.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Usual,
+    /// Without BBR, where the system uses it.
+    Unpaced,
+    /// On a disk, where one can be mounted.
+    Disk,
 }
 
 /// A ratio that ftpd should reach.
@@ -124,11 +146,11 @@ pub static WORKLOADS: &[Workload] = &[
         .beside(raw::listing_100k).goals(&[best(1.4), raw(0.92)]),
     workload("noop", "NOOP, one processor", "replies/s", work::NOOPS as f64, work::noop).on_one_cpu(),
     workload("tls_retr_1", "TLS: download 1 GiB", "GB/s", GB, |c| work::big(c, GIB, Reader::Copy))
-        .over_tls(Key::Ecdsa).beside(raw::tls_down).goals(&[best(1.5)]),
+        .over_tls(Key::Ecdsa).beside(raw_tls::down).goals(&[best(1.5)]),
     workload("tls_retr_8", "TLS: download, eight streams", "GB/s", GB / 2.0, |c| work::big(c, HALF, Reader::Copy))
         .over_tls(Key::Ecdsa).clients(8).once().goals(&[best(1.5)]),
     workload("tls_stor_1", "TLS: upload 1 GiB", "GB/s", GB, |c| work::big_up(c, GIB))
-        .over_tls(Key::Ecdsa).beside(raw::tls_up).goals(&[best(1.5)]),
+        .over_tls(Key::Ecdsa).beside(raw_tls::up).goals(&[best(1.5)]),
     workload("tls_stor_8", "TLS: upload, eight streams", "GB/s", GB / 2.0, |c| work::big_up(c, HALF))
         .over_tls(Key::Ecdsa).clients(8).once().goals(&[best(1.5)]),
     workload("tls_small_down", "TLS: 4 KiB files down, data connections resume", "files/s", 1.0, work::small_down)
@@ -145,6 +167,30 @@ pub static WORKLOADS: &[Workload] = &[
         .over_tls(Key::Rsa).above_floor().goals(&[best(1.15)]),
     workload("tls_login_rsa_16", "TLS: logins, RSA key, sixteen clients", "logins/s", 1.0, work::logins)
         .over_tls(Key::Rsa).clients(16).above_floor().goals(&[best(1.15)]),
+    workload("reno_retr_discard", "download 1 GiB, reader that discards", "GB/s", GB, |c| work::big(c, GIB, Reader::Discard))
+        .unpaced().beside(raw::sendfile_discard),
+    workload("reno_retr_copy", "download 1 GiB, reader that copies", "GB/s", GB, |c| work::big(c, GIB, Reader::Copy))
+        .unpaced().beside(raw::sendfile_copy),
+    workload("reno_retr_8", "download, eight streams", "GB/s", GB, |c| work::big(c, GIB, Reader::Discard))
+        .unpaced().clients(8).once().beside(raw::sendfile_discard),
+    workload("reno_stor_1", "upload 1 GiB", "GB/s", GB, |c| work::big_up(c, GIB))
+        .unpaced().beside(raw::splice_up),
+    workload("reno_stor_8", "upload, eight streams", "GB/s", GB / 2.0, |c| work::big_up(c, HALF))
+        .unpaced().clients(8).once().beside(raw::splice_up),
+    workload("disk_retr", "download 1 GiB, reader that copies", "GB/s", GB, |c| work::big(c, GIB, Reader::Copy))
+        .on_disk(),
+    workload("disk_stor", "upload 1 GiB", "GB/s", GB, |c| work::big_up(c, GIB))
+        .on_disk().once(),
+    workload("disk_small_down", "4 KiB files down, one processor", "files/s", 1.0, work::small_down)
+        .on_disk().on_one_cpu(),
+    workload("disk_small_up", "4 KiB files up, one processor", "files/s", 1.0, work::small_up)
+        .on_disk().on_one_cpu().and(&["ftpd-direct"]),
+    workload("disk_small_up_8", "4 KiB files up, eight connections", "files/s", 1.0, work::small_up)
+        .on_disk().clients(8).and(&["ftpd-direct"]),
+    workload("sync_small_up", "4 KiB files up, `sync_uploads`", "files/s", 1.0, work::small_up)
+        .on_disk().only(&["ftpd-synced"]).beside(disk::synced_small).and_durable(disk::durable_small),
+    workload("sync_stor", "upload 1 GiB, `sync_uploads`", "GB/s", GB, |c| work::big_up(c, GIB))
+        .on_disk().once().only(&["ftpd-synced"]).beside(disk::synced_big).and_durable(disk::durable_big),
 ];
 
 const fn workload(
@@ -155,7 +201,8 @@ const fn workload(
     run: fn(&Clients<'_>) -> Figure,
 ) -> Workload {
     let (clients, one_cpu, once, resume) = (1, false, false, true);
-    let (raw, floor, setup) = (None, false, Setup::Plain);
+    let (raw, durable, floor, setup) = (None, None, false, Setup::Plain);
+    let (group, base, alone) = (Group::Usual, "data", false);
     let (variants, goals): (&[&str], &[Goal]) = (&[], &[]);
     Workload {
         name,
@@ -166,9 +213,13 @@ const fn workload(
         one_cpu,
         setup,
         resume,
+        group,
+        base,
+        alone,
         once,
         run,
         raw,
+        durable,
         floor,
         variants,
         goals,
@@ -196,8 +247,25 @@ impl Workload {
         Self { once: true, ..self }
     }
 
+    const fn unpaced(self) -> Self {
+        Self { group: Group::Unpaced, ..self }
+    }
+
+    const fn on_disk(self) -> Self {
+        Self { group: Group::Disk, base: "disk", ..self }
+    }
+
+    /// Only these variants take part.
+    const fn only(self, variants: &'static [&'static str]) -> Self {
+        Self { variants, alone: true, ..self }
+    }
+
     const fn beside(self, raw: fn(&Place, &Workload) -> Figure) -> Self {
         Self { raw: Some(raw), ..self }
+    }
+
+    const fn and_durable(self, durable: fn(&Place, &Workload) -> Figure) -> Self {
+        Self { durable: Some(durable), ..self }
     }
 
     const fn above_floor(self) -> Self {
@@ -215,8 +283,11 @@ impl Workload {
     /// Whether a server takes part.
     pub fn takes(&self, server: &Server) -> bool {
         let wanted = match server.family {
-            Family::Ours | Family::Rival { .. } => true,
-            Family::Variant => server.name == "before" || self.variants.contains(&server.name),
+            Family::Ours | Family::Rival { .. } => !self.alone,
+            Family::Variant => {
+                let before = server.name == "before" && !self.alone;
+                before || self.variants.contains(&server.name)
+            }
             Family::Floor => self.floor,
         };
         wanted && server.serves(self.setup) && server.lacks != self.name
@@ -225,7 +296,10 @@ impl Workload {
     /// Runs the workload once against a server.
     pub fn measure(&self, server: &Server, place: &Place) -> Figure {
         crate::tree::pin(Some(server.pid()), self.one_cpu);
-        let figure = (self.run)(&Clients { server, workload: self });
+        let congestion = (self.group == Group::Unpaced).then_some(UNPACED);
+        let figure = inside::with_congestion(congestion, || {
+            (self.run)(&Clients { server, workload: self })
+        });
         crate::tree::pin(Some(server.pid()), false);
         place.clear();
         figure
