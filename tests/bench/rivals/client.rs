@@ -24,6 +24,9 @@ pub struct Client {
     line: Vec<u8>,
 }
 
+/// How often a client tries to begin TLS.
+const ATTEMPTS: usize = 20;
+
 /// A server that hangs must not hold up the run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -54,15 +57,23 @@ impl Client {
         password: &str,
         config: Arc<ClientConfig>,
     ) -> Self {
-        let mut client = Self::connect(port);
-        client.say("AUTH TLS", "", b'2');
-        let Link::Plain(stream) = client.control else { unreachable!("it was just made") };
-        client.control = Link::secured(stream, &config);
+        let mut client =
+            (0..ATTEMPTS).find_map(|_| Self::begin_tls(port, &config)).expect("TLS");
         client.tls = Some(config);
         client.log_in(user, password);
         client.say("PBSZ 0", "", b'2');
         client.say("PROT P", "", b'2');
         client
+    }
+
+    /// Begins TLS. `None`: the server has taken the client's first record for a command, as unftp
+    /// sometimes does.
+    fn begin_tls(port: u16, config: &Arc<ClientConfig>) -> Option<Self> {
+        let mut client = Self::connect(port);
+        client.say("AUTH TLS", "", b'2');
+        let Link::Plain(stream) = client.control else { unreachable!("it was just made") };
+        let control = Link::secured(stream, config).shaken()?;
+        Some(Self { control, ..client })
     }
 
     fn log_in(&mut self, user: &str, password: &str) {

@@ -66,6 +66,16 @@ impl Link {
         Self::Tls(Box::new(StreamOwned::new(connection, Buffered::of(stream))))
     }
 
+    /// Carries out the handshake. `None`: what has arrived is not TLS.
+    pub fn shaken(mut self) -> Option<Self> {
+        if let Self::Tls(tls) = &mut self {
+            while tls.conn.is_handshaking() {
+                tls.conn.complete_io(&mut tls.sock).ok()?;
+            }
+        }
+        Some(self)
+    }
+
     /// Ends the sending side.
     pub fn end(&mut self) {
         if let Self::Tls(tls) = self {

@@ -155,7 +155,7 @@ fn idle(server: &Server, count: usize, report: &mut Report) -> Vec<Client> {
 }
 
 /// Logs in this many times; four at once where each session has processes of its own, because those
-/// servers wait with each reply. unftp fails if clients begin TLS at once.
+/// servers wait with each reply.
 fn open(server: &Server, tls: Option<bool>, count: usize) -> Vec<Client> {
     let threads = if server.family == (Family::Rival { forks: true }) { 4 } else { 1 };
     scope(|scope| {

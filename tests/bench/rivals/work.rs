@@ -38,11 +38,8 @@ impl Clients<'_> {
     ) -> Figure {
         let count = self.workload.clients;
         let directory = format!("{}{directory}", self.workload.base);
-        let mut clients: Vec<Client> = thread::scope(|scope| {
-            let enter = || self.server.client(self.tls(), &directory);
-            let entering: Vec<_> = (0..count).map(|_| scope.spawn(enter)).collect();
-            entering.into_iter().map(|one| one.join().expect("login")).collect()
-        });
+        let enter = |_| self.server.client(self.tls(), &directory);
+        let mut clients: Vec<Client> = (0..count).map(enter).collect();
         let (turn, clients) = (&turn, &mut clients);
         self.timed(|began| {
             let run = |number: usize, client: &mut Client| {
