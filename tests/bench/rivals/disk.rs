@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crate::place::Place;
 use crate::work::SPAN;
-use crate::workloads::{Figure, GIB, SMALL, Workload};
+use crate::workload::{Figure, Workload};
+use crate::workloads::{GIB, SMALL};
 
 /// Files of 4 KiB, one after the other.
 pub fn synced_small(place: &Place, _: &Workload) -> Figure {

@@ -8,7 +8,8 @@ use crate::chart;
 use crate::memory::{FACTS, Fact, IDLE};
 use crate::report::{Report, met};
 use crate::servers::DIRECT;
-use crate::workloads::{Group, To, WORKLOADS, Workload};
+use crate::workload::{Group, To, Workload};
+use crate::workloads::WORKLOADS;
 
 /// The servers of the tables, and what they are called there.
 pub const COLUMNS: [(&str, &str); 6] = [

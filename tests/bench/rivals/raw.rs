@@ -17,7 +17,8 @@ use crate::link::{Reader, drain};
 use crate::place::{FILES, Place};
 use crate::tree;
 use crate::work::{SPAN, client_cpu};
-use crate::workloads::{Figure, GIB, SMALL, Workload};
+use crate::workload::{Figure, Workload};
+use crate::workloads::{GIB, SMALL};
 
 pub fn sendfile_discard(place: &Place, _: &Workload) -> Figure {
     sendfile(place, Reader::Discard)

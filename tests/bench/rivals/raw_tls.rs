@@ -11,7 +11,8 @@ use crate::link::{Buffered, Link, copy};
 use crate::place::{Key, Place};
 use crate::raw::{pair, timed};
 use crate::trust::Trust;
-use crate::workloads::{Figure, GIB, Workload};
+use crate::workload::{Figure, Workload};
+use crate::workloads::GIB;
 
 /// One stream of the big file over TLS, read and sent 256 KiB at a time.
 pub fn down(place: &Place, _: &Workload) -> Figure {

@@ -8,7 +8,8 @@ use crate::publish::COLUMNS;
 use crate::server::Server;
 use crate::servers::Family;
 use crate::tree;
-use crate::workloads::{Figure, Goal, Group, To, WORKLOADS, Workload};
+use crate::workload::{Figure, Goal, Group, To, Workload};
+use crate::workloads::WORKLOADS;
 
 /// All figures of a run.
 pub struct Report {

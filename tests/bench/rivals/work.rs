@@ -10,7 +10,8 @@ use crate::place::FILES;
 use crate::server::Server;
 use crate::servers::Setup;
 use crate::tree;
-use crate::workloads::{Figure, GIB, SMALL, Workload};
+use crate::workload::{Figure, Workload};
+use crate::workloads::{GIB, SMALL};
 
 /// The clients that do the work.
 pub struct Clients<'a> {
