@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 
 use socket2::SockRef;
 
-use crate::client::{Client, drain, on_one_processor, port_command, reset};
+use crate::client::{Client, drain, port_command, reset};
 use crate::param::DeafPort;
 use crate::server::{Server, eventually};
 
@@ -627,11 +627,9 @@ fn a_reset_behind_quit_leaves_the_old_version_in_place() {
             let mut data = client.passive();
             client.cmd(command, 150);
             client.raw(queued.as_bytes());
-            on_one_processor(|| {
-                reset(client.stream);
-                // the server may have closed it already
-                let _ = data.write_all(b"cut").and_then(|()| data.shutdown(Shutdown::Write));
-            });
+            reset(client.stream);
+            // the server may have closed it already
+            let _ = data.write_all(b"cut").and_then(|()| data.shutdown(Shutdown::Write));
             let line = server.wait_for_log(&format!("{} \"", &command[..4]));
             assert!(line.contains("failed: "), "{queued:.20} ({} bytes): {line}", queued.len());
             server.wait_for_log("ended");

@@ -405,22 +405,10 @@ pub(crate) fn drain(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// Does something on one processor, as the system does when it closes the connections of a program
-/// that was killed. On a busy machine, what one processor sends may arrive before what another one
-/// has sent earlier.
-pub(crate) fn on_one_processor<T>(work: impl FnOnce() -> T) -> T {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-    let all = sched_getaffinity(None).unwrap();
-    let mut one = CpuSet::new();
-    one.set(sched_getcpu());
-    sched_setaffinity(None, &one).unwrap();
-    let result = work();
-    sched_setaffinity(None, &all).unwrap();
-    result
-}
-
-/// Closes with a reset instead of an end.
+/// Closes with a reset instead of an end. The reset is sent at once, even if a program that another
+/// test is starting has a copy of the descriptor.
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    rustix::net::connect_unspec(&stream).unwrap();
     drop(stream);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustls::{ClientConnection, SupportedProtocolVersion};
 use socket2::SockRef;
 
-use crate::client::{Client, on_one_processor, reset};
+use crate::client::{Client, reset};
 use crate::server::{PATIENCE, Server, Setup, eventually, free_port};
 use crate::tls_client::{Authority, Tls, VERSIONS};
 
@@ -317,11 +317,9 @@ fn an_upload_whose_control_connection_breaks_before_its_150_never_replaces_a_fil
         client.send("STOR victim");
         let stream = client.stream().try_clone().unwrap();
         drop(client);
-        on_one_processor(|| {
-            reset(stream);
-            let _ = data.write_all(b"cut");
-            let _ = data.shutdown(Shutdown::Write);
-        });
+        reset(stream);
+        let _ = data.write_all(b"cut");
+        let _ = data.shutdown(Shutdown::Write);
         // the server has closed it, whatever the result was
         let _ = data.read_to_end(&mut Vec::new());
         assert!(server.get("victim") == old);
@@ -578,10 +576,8 @@ fn a_text_that_is_cut_between_cr_and_lf_is_gone_on_with_as_it_is() {
         });
         let stream = client.stream().try_clone().unwrap();
         drop(client);
-        on_one_processor(|| {
-            reset(stream);
-            data.shutdown(Shutdown::Write).unwrap();
-        });
+        reset(stream);
+        data.shutdown(Shutdown::Write).unwrap();
         let _ = data.read_to_end(&mut Vec::new());
         let mut client = Client::bob(&server);
         let mut size = String::new();
