@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use log::{Level, Log, Metadata, Record};
 
-use super::clock;
 use super::event::{Event, TARGET, Who};
 use super::heard;
 use super::json::Members;
@@ -58,13 +56,7 @@ fn record(level: Level, target: &str) -> Metadata<'_> {
 
 impl Output {
     /// Writes an event of a session. `text` is used as a buffer.
-    pub(super) fn event(
-        &self,
-        at: Duration,
-        who: Who<'_>,
-        event: &Event<'_>,
-        text: &mut String,
-    ) {
+    pub(super) fn event(&self, who: Who<'_>, event: &Event<'_>, text: &mut String) {
         let account = event.account();
         text.clear();
         match self.form {
@@ -74,12 +66,11 @@ impl Output {
                 let _ = write!(text, "{}", Members(who, &account));
             }
         }
-        self.message(at, event.level(), TARGET, text);
+        self.message(event.level(), TARGET, text);
     }
 
     /// Writes a message with this target and text.
-    pub(super) fn message(&self, at: Duration, level: Level, target: &str, text: &str) {
-        clock::turn_to(at);
+    pub(super) fn message(&self, level: Level, target: &str, text: &str) {
         let metadata = record(level, target);
         let mut builder = Record::builder();
         self.logger.log(&builder.metadata(metadata).args(format_args!("{text}")).build());

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::clock;
 use super::entry::{Entry, What};
 use super::output;
 use super::queue::{Batch, Queue};
@@ -123,12 +124,15 @@ impl Desk {
         }
         let Self { batch, text } = self;
         output::with(|output| {
-            batch.read(|Entry { at, what }, sinks| match what {
-                What::Event(who, event) => output.event(at, who, &event, text),
-                What::Message(level, target, said) => output.message(at, level, target, said),
-                What::Transfer(line) => {
-                    if let Some(sink) = sinks.get(line.sink) {
-                        xferlog::write(&line, at, sink, text);
+            batch.read(|Entry { at, what }, sinks| {
+                clock::turn_to(at);
+                match what {
+                    What::Event(who, event) => output.event(who, &event, text),
+                    What::Message(level, target, said) => output.message(level, target, said),
+                    What::Transfer(line) => {
+                        if let Some(sink) = sinks.get(line.sink) {
+                            xferlog::write(&line, sink, text);
+                        }
                     }
                 }
             });

@@ -1,18 +1,15 @@
 //! The transfer log: one line for each transfer, in the xferlog form of wu-ftpd, which many log
 //! analysers read.
 
-use std::time::Duration;
-
-use super::clock::{self, clock};
+use super::clock::clock;
 use super::entry::Line;
 use super::escape::write_escaped;
 use super::sink::Sink;
 use super::text::{write_ip, write_number};
 
-/// Passes the line of a transfer that ended at this time, since 1970, on to a transfer log.
+/// Passes the line of a transfer that ended at the time of the clock on to a transfer log.
 /// `text` is used as a buffer.
-pub(super) fn write(line: &Line<'_>, at: Duration, to: &Sink, text: &mut String) {
-    clock::turn_to(at);
+pub(super) fn write(line: &Line<'_>, to: &Sink, text: &mut String) {
     text.clear();
     text.push_str(clock().date());
     write_line(text, line);
@@ -50,6 +47,7 @@ fn write_word(out: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use time::OffsetDateTime;
 
