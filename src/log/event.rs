@@ -1,8 +1,9 @@
 //! The events of sessions, and everything that the log says about each.
 //!
-//! One `match`, in [`Event::account`], gives the name of each event, its level, its members in
-//! JSON and its text. A new event needs a variant of [`Event`] and an arm of that `match`. The
-//! code that writes lines knows accounts only.
+//! One `match`, in [`Event::account`], gives the name of each event, its members in JSON and its
+//! text; another one, in [`Event::level`], its level, which is asked before anything is put
+//! together. A new event needs a variant of [`Event`], an arm in both, and one in `put` and `take`
+//! of `entry.rs`. The code that writes lines knows accounts only.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -310,4 +311,26 @@ impl<'a> Account<'a> {
     fn count(self, key: &'static str, count: u64) -> Self {
         self.and(key, Value::Count(count))
     }
+}
+
+/// Returns an event of each kind, about this path and this transfer.
+#[cfg(test)]
+pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Event<'a>> {
+    vec![
+        Event::Connected,
+        Event::TurnedAway("full"),
+        Event::Secured("TLS", Some("CN=\"x\"")),
+        Event::DataSecured(true),
+        Event::ResumptionStopped,
+        Event::LoggedIn(path),
+        Event::LoginFailed(b"x\r\ny", "wrong"),
+        Event::Refused("RETR", Some(path), "no"),
+        Event::Transferred(transfer),
+        Event::Changed("DELE", path),
+        Event::Renamed(path, path),
+        Event::InPlace(path, "links"),
+        Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
+        Event::Note("text"),
+        Event::Ended("QUIT", transfer.took),
+    ]
 }

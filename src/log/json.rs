@@ -55,7 +55,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::super::event::{Event, Transfer};
+    use super::super::event::{Event, Transfer, one_of_each};
     use super::super::way::Way;
     use super::*;
 
@@ -79,23 +79,7 @@ mod tests {
             ascii: true,
             result: Ok(()),
         };
-        for event in [
-            Event::Connected,
-            Event::TurnedAway("full"),
-            Event::Secured("TLS", Some("CN=\"x\"")),
-            Event::DataSecured(true),
-            Event::ResumptionStopped,
-            Event::LoggedIn(path),
-            Event::LoginFailed(b"x\r\ny", "wrong"),
-            Event::Refused("RETR", Some(path), "no"),
-            Event::Transferred(ok),
-            Event::Changed("DELE", path),
-            Event::Renamed(path, path),
-            Event::InPlace(path, "links"),
-            Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
-            Event::Note("text"),
-            Event::Ended("QUIT", took),
-        ] {
+        for event in one_of_each(path, ok) {
             let value = read(&event);
             assert_eq!((&value["peer"], &value["port"]), (&"192.0.2.1".into(), &5000.into()));
             assert_eq!(value["user"], "b\"ob");

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-    WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
 };
 
 /// The records of one connection.
@@ -127,7 +127,7 @@ impl Records {
                     Some(Step::Text)
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    room.fill(0, |room| data.encode(room).map_err(|why| encode_room(&why)))?;
+                    room.encode(&mut data)?;
                     None
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -164,9 +164,7 @@ impl Records {
         while self.connection.wants_write() {
             let status = self.connection.process_tls_records(&mut []);
             let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else { return };
-            let encoded =
-                room.fill(0, |room| data.encode(room).map_err(|why| encode_room(&why)));
-            if encoded.is_err() {
+            if room.encode(&mut data).is_err() {
                 return;
             }
         }
@@ -267,6 +265,14 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
+    /// Appends a message of TLS itself.
+    fn encode(
+        &mut self,
+        data: &mut EncodeTlsData<'_, ServerConnectionData>,
+    ) -> Result<(), rustls::Error> {
+        self.fill(0, |room| data.encode(room).map_err(|why| encode_room(&why)))
+    }
+
     /// Lets `write` write to the free space. The space has at least `size` bytes, and as many as
     /// `write` asks for if it needs more.
     fn fill(

@@ -889,27 +889,8 @@ mod stalled_readers {
 
     #[test]
     fn a_reader_that_has_stalled_holds_up_neither_kick_nor_the_end() {
-        let dir = folder(format!(
-            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\nmax_per_ip = 0\nshutdown_grace = 1\n{BOB}perm = elradfmwMT\n"
-        ));
-        fs::write(dir.path().join("home/big"), vec![b'x'; 64 << 20]).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ftpd"))
-            .args(["--config", "ftpd.ini"])
-            .current_dir(dir.path())
-            .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-        rustix::pipe::fcntl_setpipe_size(stderr.get_ref(), 4096).unwrap();
-        let begin = ">>> starting FTP server on ";
-        let mut line = String::new();
-        while !line.contains(begin) {
-            line.clear();
-            assert!(std::io::BufRead::read_line(&mut stderr, &mut line).unwrap() > 0);
-        }
-        let address = line.split(begin).nth(1).unwrap().split(',').next().unwrap();
-        let address: SocketAddr = address.parse().unwrap();
+        let (mut program, address, _stderr) = with_small_pipe("shutdown_grace = 1");
+        fs::write(program.dir().join("home/big"), vec![b'x'; 64 << 20]).unwrap();
         // nobody reads on
         let mut client = log_in(address, "bob", "tops3cret");
         for _ in 0..100 {
@@ -919,14 +900,14 @@ mod stalled_readers {
         client.cmd("RETR big", 150);
         let _other = log_in(address, "bob", "tops3cret");
         let asked = Instant::now();
-        let (code, out, err) = run(&["kick", "2"], dir.path());
+        let (code, out, err) = run(&["kick", "2"], program.dir());
         assert_eq!(code, 0, "{out}{err}");
         let kicked = asked.elapsed();
         assert!(kicked < Duration::from_secs(3), "{kicked:?}");
         let asked = Instant::now();
-        let id = child.id().to_string();
+        let id = program.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let status = child.wait().unwrap();
+        let status = program.child.wait().unwrap();
         assert!(status.success());
         assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
         drop((passive, client));
