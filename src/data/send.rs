@@ -81,19 +81,17 @@ impl Pump<'_> {
         source: &mut dyn Producer,
     ) -> Result<(), DataError> {
         let mut buffer = Vec::with_capacity(SEND_CHUNK + (SEND_CHUNK >> 2));
-        let mut more = true;
+        let (mut more, mut fills) = (true, 0_usize);
         while more {
             buffer.clear();
             while more && buffer.len() < SEND_CHUNK {
-                for _ in 0..FILLS {
-                    let before = buffer.len();
-                    more = source.fill(&mut buffer).map_err(DataError::Read)?;
-                    // a call that generates nothing may have taken long; a full buffer has no room
-                    if !more || buffer.len() == before || buffer.len() >= SEND_CHUNK {
-                        break;
-                    }
+                let before = buffer.len();
+                more = source.fill(&mut buffer).map_err(DataError::Read)?;
+                fills += 1;
+                // a call that generates nothing may have taken long
+                if fills.is_multiple_of(FILLS) || buffer.len() == before {
+                    self.glance()?;
                 }
-                self.glance()?;
             }
             if more {
                 to.unpace();

@@ -22,9 +22,8 @@ pub(super) struct Days {
 pub(super) struct Day {
     pub(super) year: i32,
     pub(super) name: [u8; 3],
-    pub(super) of_month: u8,
-    /// Month and day, in two digits each.
-    digits: [[u8; 2]; 2],
+    /// Month and day of the month, in two digits each.
+    pub(super) digits: [[u8; 2]; 2],
 }
 
 const DAY: i64 = 24 * 3600;
@@ -44,7 +43,7 @@ impl Days {
         let month = u8::from(at.month());
         let name = MONTHS.get(usize::from(month) - 1).copied().unwrap_or(*b"Jan");
         let digits = [month, at.day()].map(|number| digits(number.into()));
-        let day = Day { year: at.year(), name, of_month: at.day(), digits };
+        let day = Day { year: at.year(), name, digits };
         self.last = Some((number, day));
         (day, time)
     }

@@ -54,7 +54,7 @@ impl Long {
         push_number(entry.size, 8, b' ', out);
         let (day, time) = self.days.of(entry.modified);
         let [first, second, third] = day.name;
-        let [ten, one] = digits(day.of_month.into());
+        let [_, [ten, one]] = day.digits;
         let ten = if ten == b'0' { b' ' } else { ten };
         let date = [[b' ', first], [second, third], [b' ', ten], [one, b' ']];
         let age = self.now.saturating_sub(entry.modified);
