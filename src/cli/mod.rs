@@ -95,7 +95,7 @@ fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
     }
 }
 
-/// What the first word of the command line chooses.
+/// The choice that the first word of the command line makes.
 enum Choice {
     Subcommand(&'static Subcommand),
     /// The process must become a hook program. Only the server itself starts `ftpd` in this

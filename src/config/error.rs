@@ -36,7 +36,7 @@ impl Location {
     }
 }
 
-/// What is wrong with the settings. No variant contains a password.
+/// A fault in the settings. No variant contains a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The file cannot be read, for this reason.

@@ -16,7 +16,7 @@ const LONGEST_NAME: usize = 255;
 ///
 /// # Errors
 ///
-/// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a directory`.
+/// Returns the fault of the text, worded to follow the quoted text: `'TEXT' is not a directory`.
 pub(super) fn path(text: &str, folder: &Path, name: Option<&str>) -> Result<PathBuf, String> {
     let Some(name) = name else { return Ok(folder.join(text)) };
     if text.is_empty() {

@@ -22,7 +22,7 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// How a value of the key is read, and the field that it is written to.
     field: &'static dyn Field,
-    /// What the key does, for the sample settings and the manual.
+    /// Description of the key, for the sample settings and the manual.
     pub help: &'static str,
     /// Whether a changed value takes effect only when the server is restarted.
     pub restarts: bool,

@@ -100,7 +100,7 @@ fn text_of<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
 ///
 /// # Errors
 ///
-/// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a duration`.
+/// Returns the fault of the text, worded to follow the quoted text: `'TEXT' is not a duration`.
 pub fn duration(text: &str) -> Result<Option<Duration>, String> {
     kind::time(text)
 }

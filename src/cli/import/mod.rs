@@ -1,9 +1,9 @@
 //! `ftpd import`: turns users and settings of other servers into settings of this one.
 //!
-//! It reads text and prints text. A setting that this server has too is converted. A setting
-//! that it does not have becomes a comment. A line that cannot be read is reported with its
-//! number and left out. The result never allows more than the source did. If a restriction has
-//! no equivalent here, the whole section that it restricts becomes a comment.
+//! It reads text and prints text. Settings that this server supports are converted. All other
+//! settings become comments. A line that cannot be read is reported with its number and left out.
+//! The result never allows more than the source did. If a restriction has no equivalent here, the
+//! whole section that it restricts becomes a comment.
 
 mod format;
 mod python;

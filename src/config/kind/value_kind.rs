@@ -38,12 +38,11 @@ impl Given<'_> {
 
 /// Why a text was not accepted.
 pub(super) enum Refused {
-    /// What is wrong with the text, worded to follow the quoted text: `'TEXT' is not a whole
-    /// number`.
+    /// The fault of a text, worded to follow the quoted text: `'TEXT' is not a whole number`.
     Text(String),
-    /// One part of the text, and what is wrong with this part.
+    /// One part of the text, and the fault of this part.
     Part(String, String),
-    /// What is wrong with the text, which must not be shown.
+    /// The fault of a text that must not be shown.
     Secret(&'static str),
 }
 

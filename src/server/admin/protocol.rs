@@ -320,7 +320,7 @@ pub(in crate::server) fn refused(why: &str) -> Value {
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the client.
+/// Returns the fault, as a text for the client.
 pub(in crate::server) fn request(line: &[u8]) -> Result<Request, String> {
     // read as a value first, because serde would also take a list for a request
     let value: Value = serde_json::from_slice(line)
