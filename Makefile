@@ -37,7 +37,7 @@ bench:
 	FTPD=$(or $(FTPD),$(abspath $(OUT)/release/ftpd)) cargo bench --profile measure --bench growth
 
 # Runs many clients that do everything at random and checks them against a model, for ten minutes in
-# each of eight setups. SECONDS=, CLIENTS=, SEED= and WAY= change this.
+# each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this.
 soak:
 	cargo test --release --test soak
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 
 use crate::model::{Path, Tree, absolute};
+use crate::operators::Service;
 use crate::random::Random;
 use crate::server::Log;
 use crate::session::{Done, Fault, Notes, PROMPT, Reply, Session, fault, wire_line};
@@ -26,6 +27,8 @@ pub struct World {
     pub address6: Option<SocketAddr>,
     pub implicit6: Option<SocketAddr>,
     pub log: Arc<Log>,
+    /// What operators work on, if there are any.
+    pub service: Option<Service>,
     /// The certificates for each pair of accounts.
     pub pairs: Vec<Pair>,
     /// The time at which clients leave.

@@ -421,7 +421,10 @@ impl Client {
             self.session_of(local)?;
         }
         self.placed(&plan, plan.whole.clone());
-        self.notes.counts().transfers += 1;
+        let mut counts = self.notes.counts();
+        counts.transfers += 1;
+        counts.files += 1;
+        drop(counts);
         if self.come_again()? {
             self.retrieve(&plan.path)?;
         }

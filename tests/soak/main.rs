@@ -1,7 +1,7 @@
 //! A soak test: many clients do random things with the real server, and each checks it against
 //! a model of what must be on the server. The server is set up in several ways, one after
 //! another. Run it with `make soak`, narrowed by `SECONDS=` (for each way), `CLIENTS=`, `SEED=`
-//! and `WAY=`.
+//! and `WAY=`; `FTPD=` names another program, such as the static one.
 //!
 //! Clients check contents, replies, the order of replies, and that each comes in time. The run
 //! checks file descriptors, threads, memory and the log of the server. The first fault ends the
@@ -17,6 +17,7 @@
 //! | `transfers.rs` | transfers that go well, and listings |
 //! | `cuts.rs` | transfers that break off |
 //! | `strangers.rs` | those that never log in |
+//! | `operators.rs` | reloads, moved logs, metrics and killed programs of clients |
 //! | `model.rs` | what must be there |
 //! | `client.rs`, `session.rs` | a client, and its control connection |
 //! | `wire.rs`, `tls.rs` | a connection that decides what goes into one send; certificates |
@@ -48,6 +49,7 @@ mod cuts;
 mod door;
 mod model;
 mod operations;
+mod operators;
 mod random;
 mod server;
 mod session;
@@ -62,6 +64,7 @@ mod wire;
 use std::env;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::exit;
@@ -71,6 +74,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use client::{Client, World};
+use operators::Service;
 use server::{Figures, Server};
 use session::{Counts, Notes};
 use tls::Authority;
@@ -157,6 +161,9 @@ impl Run {
         let pairs = (0..USERS).map(|number| authority.issue(&format!("pair{number}")));
         let pairs = pairs.collect::<Result<_, _>>().map_err(|_| told("certificates"))?;
         let dir = tempfile::tempdir().map_err(|why| format!("{}: {why}", told("a folder")))?;
+        if way.everything {
+            prepare_service(dir.path()).map_err(|why| format!("{}: {why}", told("a hook")))?;
+        }
         for home in ["home", "other"] {
             let shared = dir.path().join(home).join("shared");
             fs::create_dir_all(&shared).map_err(|why| format!("{}: {why}", told("homes")))?;
@@ -172,9 +179,11 @@ impl Run {
         }
         fs::write(dir.path().join("ca.pem"), &authority.certificate)
             .map_err(|why| format!("{}: {why}", told("certificates")))?;
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let free = free.map_err(|why| format!("{}: {why}", told("a port")))?;
-        let ini = way.ini(self.clients).replace("{implicit}", &free.port().to_string());
+        let [implicit, metrics] =
+            free_ports().map_err(|why| format!("{}: {why}", told("a port")))?;
+        let ini = way.ini(self.clients).replace("{implicit}", &implicit.to_string());
+        let ini = ini.replace("{metrics}", &metrics.to_string());
+        let place = dir.path().to_owned();
         let doors = ini.matches("ip = 127.0.0.1, ::1\n").count() + 1;
         let doors = if way.implicit { 2 * doors } else { doors };
         let mut server = Server::start(dir, &ini, log, doors)?;
@@ -185,6 +194,7 @@ impl Run {
             address6: server.address6,
             implicit6: server.implicit6,
             log: Arc::clone(&server.log),
+            service: way.everything.then(|| Service::new(server.pid(), &place, metrics)),
             pairs,
             until: Instant::now() + Duration::from_secs(self.seconds),
             over: AtomicBool::new(false),
@@ -211,7 +221,8 @@ impl Run {
             let thread = thread::Builder::new().name(name).spawn(body);
             threads.push(thread.map_err(|why| format!("{}: {why}", told("a thread")))?);
         }
-        for stranger in strangers::all(&world, self.seed) {
+        let others = operators::all(&world, self.seed);
+        for stranger in strangers::all(&world, self.seed).into_iter().chain(others) {
             let (found, world) = (Arc::clone(&found), Arc::clone(&world));
             threads.push(thread::spawn(move || {
                 if let Err(why) = stranger() {
@@ -247,6 +258,9 @@ impl Run {
         let last = settle(&server, base)?;
         show(&counts, self.seconds, base, most, last);
         server.stop()?;
+        if let Some(service) = &world.service {
+            service.conclude(counts.files)?;
+        }
         match server.log.faults().first() {
             Some(line) => Err(format!("the log says: {line}")),
             None => Ok(counts),
@@ -268,6 +282,24 @@ impl Run {
         }
         None
     }
+}
+
+/// Makes what the settings of the way with everything name: a program for the hooks, and the
+/// home of the clients that are killed.
+fn prepare_service(dir: &Path) -> std::io::Result<()> {
+    let hook = dir.join("hook");
+    let program = format!("#!/bin/sh\nprintf . >>'{}'\n", dir.join("hooks").display());
+    fs::write(&hook, program)?;
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o700))?;
+    fs::create_dir(dir.join(operators::KILLED))?;
+    fs::write(dir.join(operators::KILLED).join("big"), vec![0; 8 << 20])
+}
+
+/// Returns two ports that are free now.
+fn free_ports() -> std::io::Result<[u16; 2]> {
+    let first = TcpListener::bind("127.0.0.1:0")?;
+    let second = TcpListener::bind("127.0.0.1:0")?;
+    Ok([first.local_addr()?.port(), second.local_addr()?.port()])
 }
 
 /// Returns the figures of a server whose only client has left, once they no longer change.

@@ -2,12 +2,15 @@
 //! process, and what its log tells of sessions.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,10 +36,17 @@ pub struct Server {
     _dir: TempDir,
 }
 
+/// Returns the program that is tested.
+pub fn program() -> PathBuf {
+    env::var_os("FTPD").map_or_else(|| env!("CARGO_BIN_EXE_ftpd").into(), PathBuf::from)
+}
+
 /// What the server has logged so far.
 pub struct Log {
     state: Mutex<Told>,
     changed: Condvar,
+    /// How often the log was moved away, read to its end, and followed by another file.
+    turns: AtomicU64,
     /// The file with the whole log.
     pub path: PathBuf,
 }
@@ -76,8 +86,8 @@ impl Server {
         let told = |why: std::io::Error| format!("cannot start the server: {why}");
         let ini = dir.path().join("ftpd.ini");
         let settings = settings.replace("{dir}", &dir.path().display().to_string());
-        fs::write(&ini, settings).map_err(told)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+        fs::write(&ini, &settings).map_err(told)?;
+        let mut command = Command::new(program());
         command.arg("--config").arg(&ini).env_remove("RUST_LOG").env("TZ", "UTC");
         // a Ctrl-C that is meant for the run must not reach it
         command.process_group(0);
@@ -88,10 +98,19 @@ impl Server {
         let log = Arc::new(Log {
             state: Mutex::default(),
             changed: Condvar::new(),
+            turns: AtomicU64::new(0),
             path: log.to_owned(),
         });
         let follower = Arc::clone(&log);
-        thread::spawn(move || follower.follow(BufReader::new(pipe), copy));
+        if settings.contains("\nlog_file = ") {
+            // standard error has what precedes the log, or a panic
+            let tail = Tail::of(&dir.path().join("ftpd.log"), &log).map_err(told)?;
+            thread::spawn(move || follower.follow(BufReader::new(tail), copy));
+            let (follower, copy) = (Arc::clone(&log), io::sink());
+            thread::spawn(move || follower.follow(BufReader::new(pipe), copy));
+        } else {
+            thread::spawn(move || follower.follow(BufReader::new(pipe), copy));
+        }
         let listening = log.wait(PATIENCE, |told| {
             let is_there = told.listening.len() >= doors || told.over;
             is_there.then(|| told.listening.clone())
@@ -195,6 +214,11 @@ impl Log {
         self.changed.notify_all();
     }
 
+    /// Returns how often the log was moved away and another file has followed.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, Told> {
         self.state.lock().expect("no thread panics with the log")
     }
@@ -231,6 +255,51 @@ impl Log {
     /// Returns the lines that should not be there.
     pub fn faults(&self) -> Vec<String> {
         self.state().faults.clone()
+    }
+}
+
+/// Reads a log file that grows, and the one that follows it after it was moved away.
+struct Tail {
+    path: PathBuf,
+    file: File,
+    log: Arc<Log>,
+}
+
+impl Tail {
+    /// The server appends to the file that this makes.
+    fn of(path: &Path, log: &Arc<Log>) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        Ok(Self { path: path.to_owned(), file, log: Arc::clone(log) })
+    }
+
+    /// Returns the file that the server writes to if that is another one.
+    fn next(&self) -> io::Result<Option<File>> {
+        let next = match File::open(&self.path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let is_same = next.metadata()?.ino() == self.file.metadata()?.ino();
+        Ok(if is_same { None } else { Some(next) })
+    }
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let next = self.next()?;
+            // once there is another file, nothing more is written to this one
+            let count = self.file.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            match next {
+                Some(next) => {
+                    self.file = next;
+                    self.log.turns.fetch_add(1, Ordering::Relaxed);
+                }
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 }
 

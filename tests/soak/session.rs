@@ -40,8 +40,9 @@ pub struct Counts {
     pub operations: BTreeMap<&'static str, u64>,
     /// Number of commands, by name and by the code of the reply.
     pub replies: BTreeMap<u16, u64>,
-    /// Number of complete transfers.
+    /// Number of complete transfers, and of those of files whose content is known.
     pub transfers: u64,
+    pub files: u64,
     /// Number of transfers that were cut.
     pub cuts: u64,
     /// Number of bytes of complete transfers.
@@ -68,6 +69,7 @@ impl Counts {
             *self.replies.entry(*code).or_default() += count;
         }
         self.transfers += other.transfers;
+        self.files += other.files;
         self.cuts += other.cuts;
         self.up += other.up;
         self.down += other.down;

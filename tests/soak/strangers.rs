@@ -22,12 +22,16 @@ const BAN_TIME: Duration = Duration::from_secs(3);
 /// The strangers of a way.
 pub fn all(world: &Arc<World>, seed: u64) -> Vec<Stranger> {
     let way = world.way;
-    let count = if way.bans || way.limits || way.certificates { 3 } else { 0 };
+    let count = match way {
+        _ if way.everything => 6,
+        _ if way.bans || way.limits || way.certificates => 3,
+        _ => 0,
+    };
     let stranger = |number: u64| -> Stranger {
         let world = Arc::clone(world);
         let own = IpAddr::V4(Ipv4Addr::new(127, 0, 5, 1 + number as u8));
         let random = Random::new(seed, 1000 + number);
-        if way.bans {
+        if way.bans && number < 3 {
             Box::new(move || guess(&world, own, random))
         } else if way.certificates {
             Box::new(move || pretend(&world, own, random))
@@ -47,7 +51,8 @@ fn come(world: &World, own: IpAddr, notes: &Arc<Notes>) -> Done<Session> {
 /// Guesses passwords until it is banned, and again when the ban has ended.
 fn guess(world: &World, own: IpAddr, mut random: Random) -> Done {
     let notes = Notes::new();
-    let result = guess_on(world, own, &mut random, &notes);
+    let run = if world.way.limits { guess_for_room } else { guess_on };
+    let result = run(world, own, &mut random, &notes);
     result.map_err(|why| {
         Fault(format!("{}\n--- FAULT, a guesser: {}", notes.transcript().join("\n"), why.0))
     })
@@ -61,8 +66,7 @@ fn guess_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>)
         for _ in 0..3 {
             let user = random.pick(&["root", "admin", "a0", "b1"]);
             session.ask(format!("USER {user}").as_bytes(), &[331], random)?;
-            let line = format!("PASS {:x}", random.next());
-            session.ask(line.as_bytes(), &[530], random)?;
+            session.ask(guessed(random).as_bytes(), &[530], random)?;
             guesses += 1;
             if guesses == BAN_AFTER {
                 break;
@@ -84,6 +88,44 @@ fn guess_on(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>)
         guesses = 0;
     }
     Ok(())
+}
+
+/// Guesses as `guess_on` does, where the server may have no room for guessers.
+fn guess_for_room(world: &World, own: IpAddr, random: &mut Random, notes: &Arc<Notes>) -> Done {
+    let mut guesses = 0;
+    while !world.is_over() {
+        let mut session = come(world, own, notes)?;
+        let mut is_there = matches!(session.reply(PROMPT)?, Some(reply) if reply.code == 220);
+        if is_there && guesses >= BAN_AFTER {
+            return fault("a guesser is not banned");
+        }
+        while is_there && guesses < BAN_AFTER {
+            for (line, code) in [("USER root".to_owned(), 331), (guessed(random), 530)] {
+                let line = [line.as_bytes(), b"\r\n"].concat();
+                session.raw_if_there(&line, Manner::Once, random);
+                is_there &= matches!(session.reply(PROMPT)?, Some(reply) if reply.code == code);
+            }
+            guesses += usize::from(is_there);
+        }
+        drop(session);
+        if guesses < BAN_AFTER {
+            // it was the third guess, there is no room, or the server has counted more guesses
+            // than it could answer
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        }
+        let mut session = come(world, own, notes)?;
+        if !matches!(session.reply(PROMPT)?, Some(reply) if reply.code == 421) {
+            return fault("a guesser is not banned");
+        }
+        thread::sleep(BAN_TIME + Duration::from_millis(200));
+        guesses = 0;
+    }
+    Ok(())
+}
+
+fn guessed(random: &mut Random) -> String {
+    format!("PASS {:x}", random.next())
 }
 
 /// Logs in with a right password, but with the certificate of another user, or without TLS.

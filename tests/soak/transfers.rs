@@ -269,6 +269,7 @@ impl Client {
         self.placed(plan, plan.whole.clone());
         let mut counts = self.notes.counts();
         counts.transfers += 1;
+        counts.files += 1;
         counts.up += bytes.len() as u64;
         drop(counts);
         Ok(Outcome::Whole)
@@ -404,6 +405,7 @@ impl Client {
         drop(held);
         let mut counts = self.notes.counts();
         counts.transfers += 1;
+        counts.files += u64::from(wanted.is_some());
         counts.down += got.len() as u64;
         drop(counts);
         Ok(Some(got))

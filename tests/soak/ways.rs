@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, TcpListener};
 
+use crate::operators::KILLED;
 use crate::tls::Tls;
 
 /// One way of setting up the server and its clients.
@@ -27,6 +28,8 @@ pub struct Way {
     pub limits: bool,
     /// Whether there are strangers that guess passwords and are banned.
     pub bans: bool,
+    /// Whether everything else is on as well, and operators are at work: see `operators.rs`.
+    pub everything: bool,
     /// Seconds after which the server gives up a data connection without progress.
     pub data_timeout: u64,
     /// Maximum number of bytes per second of an upload and of a download; 0: no limit.
@@ -47,6 +50,7 @@ const USUAL: Way = Way {
     classic: false,
     limits: false,
     bans: false,
+    everything: false,
     data_timeout: 20,
     rates: (0, 0),
 };
@@ -103,6 +107,24 @@ pub static WAYS: &[Way] = &[
         bans: true,
         ..USUAL
     },
+    Way {
+        name: "everything",
+        about: "limits, bans, hooks, metrics and logs; reloads, moved logs, killed clients",
+        settings: "max_upload = 2M\nmax_download = 3M\nidle_timeout = 8\nlogin_timeout = 8\n\
+                   ban_after = 5\nban_window = 60\nban_time = 3\nban_exempt = 192.0.2.1\n\
+                   log_file = {dir}/ftpd.log\ntransfer_log = {dir}/transfers.log\n\
+                   metrics_listen = {metrics}\nadmin_socket = {dir}/admin.sock\n\
+                   on_upload = {dir}/hook\non_download = {dir}/hook\non_delete = {dir}/hook\n\
+                   on_rename = {dir}/hook\non_login = {dir}/hook\nhook_workers = 4\n",
+        versions: BOTH,
+        mixed: true,
+        limits: true,
+        bans: true,
+        everything: true,
+        data_timeout: 2,
+        rates: (2 << 20, 3 << 20),
+        ..USUAL
+    },
 ];
 
 impl Way {
@@ -119,7 +141,7 @@ impl Way {
         ini = ini.replace("pasv\n", "passive_ports = 10000-32000\n");
         if self.limits {
             // there is room for two of three clients, and for two of each address
-            let most = (clients * 2 / 3).max(2);
+            let most = (clients * 2 / 3).max(2) + if self.everything { 4 } else { 0 };
             ini += &format!("max_cons = {most}\nmax_per_ip = 2\nmax_per_user = {clients}\n");
         } else {
             ini += "max_cons = 1000\nmax_per_ip = 0\n";
@@ -132,6 +154,11 @@ impl Way {
         }
         if self.certificates {
             ini += "tls_client_ca = {dir}/ca.pem\n";
+        }
+        if self.everything {
+            ini += &format!(
+                "[user:{KILLED}]\npassword = {KILLED}\nhome = {KILLED}\nperm = elradfmwMT\n"
+            );
         }
         for number in 0..USERS {
             for (letter, home) in [('a', "home"), ('b', "other")] {
