@@ -370,7 +370,7 @@ impl Client {
 }
 
 /// A byte 255 is sent twice on a Telnet connection (RFC 854).
-fn doubled(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn doubled(bytes: &[u8]) -> Vec<u8> {
     let times = |&byte: &u8| std::iter::repeat_n(byte, if byte == 255 { 2 } else { 1 });
     bytes.iter().flat_map(times).collect()
 }

@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::parts::noise;
 use crate::server::{Server, pause};
 
 /// Maximum time that a client may take for one command line, on a busy machine.
@@ -207,21 +208,6 @@ pub(crate) fn same(what: &str, left: &Tree, right: &Tree) {
         missing.is_empty() && surplus.is_empty(),
         "{what}\nmissing: {missing:#?}\nsurplus: {surplus:#?}"
     );
-}
-
-/// Pseudo-random bytes from a seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// 100 MB, made once for all tests.
@@ -1173,8 +1159,8 @@ mod rclone {
 mod resumption {
     use super::*;
     use crate::client::Client;
+    use crate::parts::parts;
     use crate::server::eventually;
-    use crate::uploads::parts;
 
     const SIZE: usize = 1_500_000;
 

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::clients::{Outcome, Tool, noise, same, tree};
+use crate::clients::{Outcome, Tool, same, tree};
+use crate::parts::noise;
 use crate::server::{Server, Setup, free_port};
 
 /// The versions of TLS that the server supports.

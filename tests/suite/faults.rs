@@ -7,18 +7,17 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, reset};
-use crate::clients::noise;
 use crate::hostile::SmallDisk;
+use crate::parts::{PART, arrived, break_off, hang, make_old, noise, parts, resume};
 use crate::server::{Server, eventually};
 use crate::tls_client::{Tls, VERSIONS};
-use crate::uploads::{PART, arrived, break_off, hang, make_old, parts, resume};
 
 #[test]
 fn a_full_disk_takes_back_what_was_appended_in_place() {
@@ -639,6 +638,85 @@ impl Drop for LoopDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
+}
+
+/// A folder on which a script mounts file systems, in `$D/mounted` and elsewhere below `$D`.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn by(script: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("mounted")).unwrap();
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-ec", script]).env("D", dir.path()).output().unwrap();
+        // what was mounted before a failure is unmounted as well
+        let mounted = Self(dir);
+        if output.status.success() {
+            return Some(mounted);
+        }
+        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        None
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("mounted")
+    }
+
+    fn server(&self) -> Server {
+        let home = self.path();
+        let eve = "[user:eve]\npassword = e\nperm = elradfmwMT\nhome = ";
+        Server::setup().section(&format!("{eve}{}", home.display())).start()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("sh")
+            .args(["-c", "umount -l $D/mounted/file $D/mounted $D/lower $D/upper"])
+            .env("D", self.0.path())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+#[test]
+fn on_an_overlay_of_two_file_systems_files_are_replaced_as_a_whole() {
+    let Some(disk) = Mounted::by(
+        "mkdir $D/lower $D/upper; mount -t tmpfs test $D/lower; mount -t tmpfs test $D/upper
+        mkdir $D/upper/files $D/upper/work; echo old > $D/lower/a
+        mount -t overlay -o lowerdir=$D/lower,upperdir=$D/upper/files \
+            -o workdir=$D/upper/work,xino=off test $D/mounted",
+    ) else {
+        return;
+    };
+    let server = disk.server();
+    let mut client = Client::login(&server, "eve", "e");
+    let path = disk.path().join("a");
+    // once a file of the lower layer, then one of the upper layer
+    for old in ["old\n", "new"] {
+        let mut before = fs::File::open(&path).unwrap();
+        break_off(&mut client, "STOR a", b"n", &disk.path());
+        assert_eq!(fs::read_to_string(&path).unwrap(), old);
+        resume(&mut client, 1, "STOR a", b"ew");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::io::read_to_string(&mut before).unwrap(), old);
+    }
+    client.upload("APPE a", b"er");
+    assert_eq!(fs::read(&path).unwrap(), b"newer");
+    assert!(!server.log().contains("in place"), "{}", server.log());
+}
+
+#[test]
+fn a_file_that_is_a_mount_point_is_written_to_in_place() {
+    let script = "mount -t tmpfs test $D/mounted; cd $D/mounted; echo old > other; touch file
+        mount --bind other file";
+    let Some(disk) = Mounted::by(script) else { return };
+    let server = disk.server();
+    let mut client = Client::login(&server, "eve", "e");
+    client.upload("STOR file", b"new");
+    assert_eq!(fs::read(disk.path().join("other")).unwrap(), b"new");
+    let line = server.wait_for_log("written to in place");
+    assert!(line.contains("it is a mount point"), "{line}");
 }
 
 #[test]

@@ -1110,7 +1110,7 @@ mod deep_paths {
         let mut data = client.passive();
         client.cmd("STOR /part", 150);
         data.write_all(b"some").unwrap();
-        crate::uploads::arrived(&server.home(), 4);
+        crate::parts::arrived(&server.home(), 4);
         crate::client::reset(data);
         client.expect(426);
         client.upload(&format!("STOR {deep}/f"), b"text");

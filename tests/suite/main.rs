@@ -45,9 +45,10 @@
 //! | a bug that has been mended and fits nowhere above, with its story | `regress.rs` |
 //!
 //! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server
-//! on port 0), `program.rs` (the program on an ini file of the test's own), `tls_client.rs` (a
-//! TLS client, and an authority that issues certificates) and `trusting.rs` (a client's look at
-//! certificates, which the soak and the fuzz targets share).
+//! on port 0), `program.rs` (the program on an ini file of the test's own), `parts.rs` (uploads
+//! that break off), `tls_client.rs` (a TLS client, and an authority that issues certificates)
+//! and `trusting.rs` (a client's look at certificates, which the soak and the fuzz targets
+//! share).
 //!
 //! A test waits for an event with a deadline: a reply, a line of the log, or
 //! `server::eventually`. It sleeps only where the pace of a client is what is tested, and says
@@ -89,6 +90,7 @@ mod logs;
 mod lumps;
 mod metrics;
 mod param;
+mod parts;
 mod privileges;
 mod program;
 mod regress;

@@ -1,94 +1,22 @@
 //! Uploads are in place whole or not at all, and can be continued where they broke off.
 
 use std::ffi::{CStr, OsStr};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ftpd::control::command::{Arg, VERBS};
 use ftpd::control::request::parse;
 use rustix::fs::XattrFlags;
 
 use crate::client::{Client, connect_from, reset};
-use crate::clients::noise;
+use crate::parts::{arrived, break_off, hang, make_old, no_parts, noise, parts, resume};
 use crate::server::{Server, eventually};
 use crate::tls_client::{Tls, VERSIONS};
-
-/// The prefix of all names of parts.
-pub(crate) const PART: &[u8] = b".ftpd-part-";
-
-/// The parts in a directory on disk, with their sizes.
-pub(crate) fn parts(dir: &Path) -> Vec<(Vec<u8>, u64)> {
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().as_bytes().to_vec();
-        // one that has gone meanwhile is none
-        if let (true, Ok(meta)) = (name.starts_with(PART), entry.metadata()) {
-            parts.push((name, meta.len()));
-        }
-    }
-    parts.sort();
-    parts
-}
-
-/// Waits until a part in a directory has this size.
-pub(crate) fn arrived(dir: &Path, size: usize) {
-    eventually(&format!("a part of {size} bytes"), || {
-        parts(dir).iter().any(|part| part.1 == size as u64)
-    });
-}
-
-/// Waits until a directory has no parts.
-pub(crate) fn no_parts(dir: &Path) {
-    eventually("no parts are left", || parts(dir).is_empty());
-}
-
-/// Makes all parts of a directory some days old.
-pub(crate) fn make_old(dir: &Path) {
-    let at = SystemTime::now() - Duration::from_secs(5 * 24 * 3600);
-    for (name, _) in parts(dir) {
-        let file = File::options().write(true).open(dir.join(OsStr::from_bytes(&name)));
-        file.unwrap().set_modified(at).unwrap();
-    }
-}
-
-/// Begins an upload that brings a part to this size, and leaves it there.
-pub(crate) fn hang(
-    client: &mut Client,
-    line: impl AsRef<[u8]>,
-    bytes: &[u8],
-    dir: &Path,
-    size: usize,
-) -> TcpStream {
-    let mut data = client.passive();
-    client.tell(line, 150);
-    data.write_all(bytes).unwrap();
-    arrived(dir, size);
-    data
-}
-
-/// An upload into a home that breaks off when all of this has arrived.
-pub(crate) fn break_off(
-    client: &mut Client,
-    line: impl AsRef<[u8]>,
-    bytes: &[u8],
-    home: &Path,
-) {
-    let data = hang(client, line, bytes, home, bytes.len());
-    reset(data);
-    client.expect(426);
-}
-
-/// Sends REST and uploads the remaining bytes.
-pub(crate) fn resume(client: &mut Client, at: usize, line: &str, bytes: &[u8]) {
-    client.cmd(&format!("REST {at}"), 350);
-    client.upload(line, bytes);
-}
 
 /// Sends an upload command that must be refused, and returns the reply.
 fn refused(client: &mut Client, line: &str, code: u16) -> String {

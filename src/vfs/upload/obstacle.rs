@@ -1,9 +1,10 @@
 //! Why a file cannot be replaced and has to be changed in place.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 
-use rustix::fs::{Mode, fstatvfs};
+use rustix::fs::{AtFlags, Mode, StatxAttributes, StatxFlags, fstatvfs, statx};
 use rustix::io::Errno;
 
 use super::existing::Existing;
@@ -48,7 +49,9 @@ impl Obstacle {
     /// before trying.
     pub(super) fn find(place: &Place, existing: &Existing) -> Option<Self> {
         let (dir, file) = (&place.dir_stat, &existing.stat);
-        if file.st_dev != dir.st_dev {
+        // device numbers do not tell: files on an overlay have those of its layers, and a file can
+        // be mounted on another one of its own file system
+        if is_mount_point(&existing.file).unwrap_or(file.st_dev != dir.st_dev) {
             return Some(Self::MountPoint);
         }
         if file.st_nlink > 1 {
@@ -72,6 +75,14 @@ impl Obstacle {
         }
         None
     }
+}
+
+/// Whether a file is a mount point; `None` if the kernel cannot tell (before Linux 5.8).
+fn is_mount_point(file: &File) -> Option<bool> {
+    const ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
+    let found = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::empty()).ok()?;
+    let is_known = found.stx_attributes_mask.contains(ROOT);
+    is_known.then(|| found.stx_attributes.contains(ROOT))
 }
 
 impl fmt::Display for Obstacle {
