@@ -720,6 +720,18 @@ fn a_file_that_is_a_mount_point_is_written_to_in_place() {
 }
 
 #[test]
+fn mfmt_sets_the_time_of_a_file_on_libfuse_2() {
+    // bindfs of Debian 12 uses it
+    let Some(disk) = Mounted::by("mkdir $D/below; bindfs $D/below $D/mounted") else { return };
+    let server = disk.server();
+    let mut client = Client::login(&server, "eve", "e");
+    client.upload("STOR a", b"text");
+    let reply = client.cmd("MFMT 20010203040506 a", 213);
+    assert!(reply.contains("Modify=20010203040506;"), "{reply}");
+    assert_eq!(client.cmd("MDTM a", 213), "213 20010203040506");
+}
+
+#[test]
 fn where_files_can_be_cloned_an_append_is_whole_or_not_there() {
     for kind in ["btrfs", "xfs"] {
         let Some(disk) = LoopDisk::mount(kind) else { continue };

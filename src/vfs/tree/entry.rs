@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, Stat, Timespec};
 
 use crate::vfs::error::FsError;
 
@@ -159,6 +159,17 @@ pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
     let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
     let nanos = u32::try_from(stat.st_mtime_nsec as u64).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
+/// Returns when a file was last read.
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    clippy::cast_possible_wrap,
+    reason = "widths differ by target"
+)]
+pub(in crate::vfs) fn accessed(stat: &Stat) -> Timespec {
+    Timespec { tv_sec: stat.st_atime as i64, tv_nsec: stat.st_atime_nsec as _ }
 }
 
 /// Returns the size of a regular file, and refuses everything else.

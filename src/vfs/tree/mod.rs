@@ -22,7 +22,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use self::beneath::{Root, Walked};
-use self::entry::{Entry, FileKind, regular};
+use self::entry::{Entry, FileKind, accessed, regular};
 use self::home::Home;
 use self::mode::{Change, NewMode, SET_GID};
 use self::names::{Names, is_reserved};
@@ -341,9 +341,10 @@ impl Tree {
     ) -> Result<(), FsError> {
         self.file_or_directory(path)?;
         let file = self.open_any(path)?;
-        let keep = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
-        let to = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        let times = Timestamps { last_access: keep, last_modification: to };
+        // libfuse 2 ignores a request to set only one of the two times
+        let last_access = accessed(&fstat(&file)?);
+        let last_modification = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        let times = Timestamps { last_access, last_modification };
         Ok(rustix::fs::futimens(&file, &times)?)
     }
 
