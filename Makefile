@@ -136,7 +136,7 @@ static:
 # Installs the programs that the tests use: FTP clients, a browser, and the tools of a file system
 # that can clone files. Without the right to install them, tests say what is missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc
+  chromium logrotate faketime mandoc strace
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \

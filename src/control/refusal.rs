@@ -175,6 +175,9 @@ impl From<&Refusal> for Reply {
             Refusal::NoHome(FsError::TooManyOpen(_)) => {
                 Self::new(Code::Unavailable, "Too many open files, try again later")
             }
+            Refusal::NoHome(FsError::Failed(_)) => {
+                Self::new(Code::Unavailable, "Home directory is not available, try again later")
+            }
             Refusal::NoHome(_) | Refusal::NotThatUser(_) => {
                 Self::new(Code::NotLoggedIn, "Home directory is not available")
             }
@@ -282,6 +285,7 @@ fn file_system(why: &FsError) -> Reply {
         FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
         FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
         FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),
+        FsError::Failed(_) => (Code::LocalError, "The system has failed, try again later"),
         FsError::Other(_) => (Code::NoAccess, "Not possible"),
     };
     Reply::new(code, text)

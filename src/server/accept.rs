@@ -33,12 +33,25 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
                 Some(Errno::MFILE | Errno::NFILE) => {
                     reserve = accept_without_files(door, hub, reserve);
                 }
-                Some(Errno::NOBUFS | Errno::NOMEM | Errno::INVAL) => {
+                // the client has closed the connection already, or its network is gone
+                Some(
+                    Errno::CONNABORTED
+                    | Errno::INTR
+                    | Errno::AGAIN
+                    | Errno::PROTO
+                    | Errno::PERM
+                    | Errno::NETDOWN
+                    | Errno::NETUNREACH
+                    | Errno::HOSTDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::NOPROTOOPT
+                    | Errno::NONET
+                    | Errno::OPNOTSUPP,
+                ) => {}
+                _ => {
                     log::error!("cannot accept: {why}");
                     thread::sleep(BREATH);
                 }
-                // the client has closed the connection already
-                _ => {}
             },
         }
         door.pulse.step();

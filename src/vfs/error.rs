@@ -53,8 +53,23 @@ pub enum FsError {
     LosesSetGid,
     /// The process has too many files open.
     TooManyOpen(io::Error),
+    /// The system or its storage has failed. Another attempt may succeed.
+    Failed(io::Error),
     /// Any other error of the system.
     Other(io::Error),
+}
+
+impl FsError {
+    /// Whether the error says nothing about the entry that met it, so that leaving the entry out
+    /// of a listing would make the listing wrong. Entries of a mount that does not answer are
+    /// left out.
+    pub fn spoils_listings(&self) -> bool {
+        if let Self::Failed(why) = self {
+            let of_mount = [Errno::STALE, Errno::TIMEDOUT, Errno::NOTCONN];
+            return Errno::from_io_error(why).is_none_or(|errno| !of_mount.contains(&errno));
+        }
+        matches!(self, Self::TooManyOpen(_) | Self::NoSpace(_) | Self::OverQuota(_))
+    }
 }
 
 impl From<io::Error> for FsError {
@@ -72,6 +87,15 @@ impl From<io::Error> for FsError {
             Errno::DQUOT => Self::OverQuota(error),
             Errno::NAMETOOLONG | Errno::ILSEQ => Self::BadName(error),
             Errno::MFILE | Errno::NFILE => Self::TooManyOpen(error),
+            // the last three come from file systems over a network or of other programs
+            Errno::IO
+            | Errno::NOMEM
+            | Errno::INTR
+            | Errno::AGAIN
+            | Errno::NOLCK
+            | Errno::STALE
+            | Errno::TIMEDOUT
+            | Errno::NOTCONN => Self::Failed(error),
             _ => Self::Other(error),
         }
     }
@@ -112,6 +136,7 @@ impl fmt::Display for FsError {
             | Self::OverQuota(why)
             | Self::BadName(why)
             | Self::TooManyOpen(why)
+            | Self::Failed(why)
             | Self::Other(why) => why.fmt(f),
         }
     }

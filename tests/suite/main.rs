@@ -71,6 +71,7 @@ mod abort;
 mod accounts;
 mod admin;
 mod bans;
+mod calls;
 mod cli;
 mod client;
 mod clients;
@@ -107,6 +108,8 @@ mod table;
 mod tls;
 mod tls_client;
 mod tls_keys;
+#[path = "../faults/tracer.rs"]
+mod tracer;
 mod transfer;
 mod tree;
 mod trusting;

@@ -43,7 +43,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// When the directory cannot be read.
+    /// When the directory cannot be read, or the system fails to examine an entry.
     pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
         while let Some((dir, name)) = self.names.next()? {
             if is_reserved(name.to_bytes()) {
@@ -52,7 +52,12 @@ impl Listing {
                 }
                 continue;
             }
-            let Ok(stat) = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(FsError::from)
+            {
+                Ok(stat) => stat,
+                Err(why) if why.spoils_listings() => return Err(why),
+                Err(_) => continue,
+            };
             let mut text = std::mem::take(&mut self.entry.name);
             text.clear();
             text.extend_from_slice(name.to_bytes());

@@ -60,8 +60,8 @@ impl Place {
         open(&self.dir, &self.name, flags)
     }
 
-    /// Whether the name belongs to this open file.
-    pub(in crate::vfs) fn holds(&self, file: &File) -> bool {
+    /// Returns whether the name belongs to this open file.
+    pub(in crate::vfs) fn holds(&self, file: &File) -> Result<bool, FsError> {
         is_named(&self.dir, &self.name, file)
     }
 }
@@ -76,11 +76,23 @@ pub(in crate::vfs) fn open(
     openat(dir, as_path(name), flags, Mode::empty()).map(File::from)
 }
 
-/// Whether a name in a directory belongs to this open file.
-pub(in crate::vfs) fn is_named(dir: impl AsFd, name: &[u8], file: &File) -> bool {
-    let ours = fstat(file).map(|stat| id_of(&stat));
-    let there = lstat(dir, name).map(|stat| id_of(&stat));
-    matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+/// Returns whether a name in a directory belongs to this open file.
+pub(in crate::vfs) fn is_named(
+    dir: impl AsFd,
+    name: &[u8],
+    file: &File,
+) -> Result<bool, FsError> {
+    let there = found(lstat(dir, name))?.map(|stat| id_of(&stat));
+    Ok(there == Some(id_of(&fstat(file)?)))
+}
+
+/// Turns the error that nothing has a name into `None`. Other errors say nothing about whether
+/// the name is taken.
+pub(in crate::vfs) fn found(stat: Result<Stat, FsError>) -> Result<Option<Stat>, FsError> {
+    match stat {
+        Err(FsError::NotFound) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Returns the attributes of the file with a name in a directory, without following a link.
@@ -103,10 +115,10 @@ pub(in crate::vfs) fn rename_new(
     match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
         // this file system cannot check and rename in one step
         Err(Errno::INVAL | Errno::NOSYS) => {
-            if statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-                return Err(FsError::Exists);
+            match statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => Ok(renameat(from_dir, from, to_dir, to)?),
+                there => there.map_or_else(|why| Err(why.into()), |_| Err(FsError::Exists)),
             }
-            Ok(renameat(from_dir, from, to_dir, to)?)
         }
         other => Ok(other?),
     }

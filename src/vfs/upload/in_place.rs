@@ -41,7 +41,7 @@ impl InPlace {
         let Existing { file, stat } = existing;
         let claim = uploads.turns.claim(Turn::File(id_of(&stat)), heed)?;
         // another upload may have replaced the file in the meantime
-        if !place.holds(&file) {
+        if !place.holds(&file)? {
             return Err(FsError::Busy);
         }
         let former = file.metadata()?.len();
@@ -93,7 +93,7 @@ impl Target for InPlace {
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
         self.body.sync(self.uploads.rules.sync)?;
         let file = self.body.file()?;
-        if !self.place.holds(file) {
+        if !self.place.holds(file)? {
             return Err(FsError::Replaced);
         }
         // this handle is for cutting the file back if closing fails

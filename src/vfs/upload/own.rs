@@ -13,7 +13,7 @@ use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::parts::name::PartName;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{Version, len_of, modified, regular};
-use crate::vfs::tree::place::{Place, lstat, open};
+use crate::vfs::tree::place::{Place, found, lstat, open};
 
 /// A part that an upload could resume.
 #[derive(Debug, Clone)]
@@ -48,35 +48,39 @@ impl Candidate {
 }
 
 /// Returns the user's own parts for a place, the youngest first.
-pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Vec<Candidate> {
+///
+/// # Errors
+///
+/// When the system fails to examine a part. An upload that resumes must not take it for missing:
+/// it would then change the file in place.
+pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Result<Vec<Candidate>, FsError> {
     let parts = &uploads.parts;
     if !parts.are_there() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let key = uploads.key(place);
     let look = |name: &PartName| {
-        let stat = lstat(&place.dir, &name.bytes()).ok()?;
+        let stat = found(lstat(&place.dir, &name.bytes()))?;
         // something other than a regular file was put there by others, and is not a part
-        regular(&stat).ok().map(|_| stat)
+        Ok::<_, FsError>(stat.filter(|stat| regular(stat).is_ok()))
     };
-    let active = parts.active(key).into_iter().filter(|active| !active.name.is_lone());
-    let active = active.filter_map(|active| {
+    let mut all = Vec::new();
+    for active in parts.active(key).into_iter().filter(|active| !active.name.is_lone()) {
         let stat = look(&active.name)?;
-        Some(Candidate::of_active(active, stat))
-    });
-    let dead = parts.dead(key).and_then(|dead| {
+        all.extend(stat.map(|stat| Candidate::of_active(active, stat)));
+    }
+    if let Some(dead) = parts.dead(key) {
         let stat = look(&dead.name)?;
-        Some(Candidate::of_dead(dead, stat))
-    });
-    let mut all: Vec<_> = active.chain(dead).collect();
+        all.extend(stat.map(|stat| Candidate::of_dead(dead, stat)));
+    }
     if all.iter().any(|found| found.base.is_some()) {
         // a part that began as a copy of a file must not be completed once that file was
         // replaced
-        let now = place.lstat().ok().map(|stat| Version::of(&stat));
+        let now = found(place.lstat())?.map(|stat| Version::of(&stat));
         all.retain(|found| found.base.is_none() || found.base == now);
     }
     all.sort_by_key(|found| Reverse(modified(&found.stat)));
-    all
+    Ok(all)
 }
 
 /// Describes the youngest of the user's own parts for a name, with the number of its upload.
@@ -96,7 +100,7 @@ fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
         return None;
     }
     let place = uploads.place_of_target(path).ok()?;
-    let found = candidates(uploads, &place).into_iter().next()?;
+    let found = candidates(uploads, &place).ok()?.into_iter().next()?;
     if found.active.is_none() {
         uploads.parts.show(uploads.key(&place), uploads.share());
     }

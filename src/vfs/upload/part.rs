@@ -20,7 +20,9 @@ use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
 use crate::vfs::parts::turns::{Claim, Promise};
 use crate::vfs::tree::entry::{Version, id_of, modified, regular};
-use crate::vfs::tree::place::{Place, as_path, is_named, lstat, rename, rename_new, reopened};
+use crate::vfs::tree::place::{
+    Place, as_path, found, is_named, lstat, rename, rename_new, reopened,
+};
 
 /// A part, and the place where it will be put.
 #[derive(Debug)]
@@ -178,7 +180,7 @@ impl Part {
     fn seal(&mut self) -> Result<(), FsError> {
         self.body.sync(self.uploads.rules.sync)?;
         let writing = self.active.writing()?;
-        if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?) {
+        if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?)? {
             // another user who may write to the directory has replaced the part
             return Err(FsError::Replaced);
         }
@@ -191,6 +193,11 @@ impl Part {
     fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
         let Uploads { parts, rules, .. } = &*self.uploads;
         let dir = rules.sync.then(|| reopened(&self.place.dir));
+        if let Some(Err(why)) = dir
+            && !is_unsyncable(why)
+        {
+            return Err(why.into());
+        }
         let mut gone = self.active.writing()?;
         let name = self.rename(rules.overwrite)?;
         // no session may take it over from now on
@@ -200,11 +207,7 @@ impl Part {
         parts.forget(self.key, &self.place.dir);
         match dir.map(|dir| fsync(dir?)) {
             None | Some(Ok(())) => {}
-            // some directories cannot be opened for syncing, and some file systems do not
-            // support it
-            Some(Err(
-                why @ (Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP),
-            )) => {
+            Some(Err(why)) if is_unsyncable(why) => {
                 let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
                 let real = self.uploads.tree.real(&path);
                 let file = crate::log::path(&real);
@@ -240,7 +243,7 @@ impl Part {
     /// mode was changed meanwhile, the part gets the new mode.
     fn check_version(&self, part: &[u8]) -> Result<(), FsError> {
         let looks = self.base.is_some() || self.mode.is_some();
-        let now = if looks { self.place.lstat().ok() } else { None };
+        let now = if looks { found(self.place.lstat())? } else { None };
         // a new version must not be replaced by a part that was made from an older one
         if let Some(base) = &self.base
             && now.as_ref().map(Version::of) != base.version
@@ -327,6 +330,12 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.end(true);
     }
+}
+
+/// Whether the error says that a directory can never be synced: some cannot be opened for it,
+/// and some file systems do not support it.
+fn is_unsyncable(why: Errno) -> bool {
+    matches!(why, Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
 }
 
 /// Makes the file of a part.

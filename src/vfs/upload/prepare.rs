@@ -163,7 +163,7 @@ impl Preparation<'_> {
             let existing = existing.as_ref();
             facts.obstacle = existing.and_then(|existing| Obstacle::find(&place, existing));
         } else {
-            own = candidates(self.uploads, &place);
+            own = candidates(self.uploads, &place)?;
             facts.parts = own.iter().map(Candidate::facts).collect();
         }
         match (Plan::new(store, facts)?, existing) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::existing::Existing;
 use super::own::{Candidate, open_part};
@@ -12,7 +13,7 @@ use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::tree::entry::{id_of, len_of, modified};
-use crate::vfs::tree::place::{Place, lstat, rename};
+use crate::vfs::tree::place::{self, Place, lstat, rename};
 
 /// The parts that an upload may take over. It takes one of them over when it begins; until then
 /// they stay as they are.
@@ -46,10 +47,14 @@ impl Takeover {
     /// Takes one of the parts over. If its file cannot be used, the part is left behind
     /// unchanged.
     pub(super) fn take(self) -> Result<Part, FsError> {
-        let mut taken = self.found.iter().map(|found| (self.take_one(found), found));
-        let Some((active, found)) = taken.find_map(|(own, found)| Some((own?, found))) else {
-            return Err(FsError::BadOffset(self.shown));
-        };
+        let mut taken = None;
+        for found in &self.found {
+            if let Some(own) = self.take_one(found)? {
+                taken = Some((own, found));
+                break;
+            }
+        }
+        let (active, found) = taken.ok_or(FsError::BadOffset(self.shown))?;
         let (base, id) = (found.base, id_of(&found.stat));
         let Self { uploads, place, existing, offset, .. } = self;
         let mut part = Part::resume(&uploads, place, active, offset, base);
@@ -66,16 +71,17 @@ impl Takeover {
         Ok(part)
     }
 
-    /// Gives a part to this upload, under a name that no other upload writes to.
-    fn take_one(&self, found: &Candidate) -> Option<Arc<ActivePart>> {
+    /// Gives a part to this upload, under a name that no other upload writes to. Returns `None`
+    /// if the part is gone or too short by now.
+    fn take_one(&self, found: &Candidate) -> Result<Option<Arc<ActivePart>>, FsError> {
         let parts = &self.uploads.parts;
         let (dir, key) = (&self.place.dir, self.uploads.key(&self.place));
         // this makes the upload that writes to the part wait
         let mut gone = found.active.as_ref().map(|active| active.gone());
         if let Some(gone) = &gone {
-            let stat = lstat(dir, &found.name.bytes()).ok()?;
-            if **gone || len_of(&stat) < self.offset {
-                return None;
+            let stat = place::found(lstat(dir, &found.name.bytes()))?;
+            if **gone || stat.is_none_or(|stat| len_of(&stat) < self.offset) {
+                return Ok(None);
             }
         }
         let own = parts.name(key.mark, &found.name.name, false);
@@ -83,12 +89,17 @@ impl Takeover {
         let own = parts.enter(key, self.uploads.folder(&self.place), own);
         let dead = found.active.is_none() && parts.unbury(key, found.upload);
         let may = dead || found.active.is_some();
-        if !may || rename(dir, &found.name.bytes(), &own.file_name).is_err() {
-            if dead && lstat(dir, &found.name.bytes()).is_ok() {
+        let renamed = if may {
+            rename(dir, &found.name.bytes(), &own.file_name)
+        } else {
+            Err(Errno::NOENT)
+        };
+        if let Err(why) = renamed {
+            if dead && why != Errno::NOENT {
                 parts.bury(key, self.dead_again(found));
             }
             parts.leave(key, &own);
-            return None;
+            return if why == Errno::NOENT { Ok(None) } else { Err(why.into()) };
         }
         if let Some(gone) = &mut gone {
             **gone = true;
@@ -97,7 +108,7 @@ impl Takeover {
         if let Some(active) = &found.active {
             parts.leave(key, active);
         }
-        Some(own)
+        Ok(Some(own))
     }
 
     /// Returns a dead part as it was before the attempt to take it over.

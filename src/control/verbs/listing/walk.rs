@@ -100,7 +100,14 @@ impl Walk {
             Ok(entry) if entry.kind == FileKind::Directory && !options.itself => {
                 walk.open(path, Vec::new(), None)?;
             }
-            _ => walk.one = Some((Box::new(walk.tree.shown_entry(path)?), false)),
+            there => {
+                let entry = walk.tree.shown_entry(path)?;
+                // a link that leads nowhere is listed itself
+                if entry.kind != FileKind::Link {
+                    there?;
+                }
+                walk.one = Some((Box::new(entry), false));
+            }
         }
         Ok(walk)
     }
@@ -213,11 +220,11 @@ impl Walk {
     }
 
     /// Leaves out a directory that cannot be read, as `ls -R` does. A lack of file descriptors
-    /// ends the listing with an error instead, because an incomplete listing would look
-    /// complete.
+    /// or a failure of the system ends the listing with an error instead, because an incomplete
+    /// listing would look complete.
     fn leave_out(&mut self, path: VirtualPath, why: FsError) -> Result<(), FsError> {
         match (&mut self.shortfall.unread, why) {
-            (_, why @ FsError::TooManyOpen(_)) => return Err(why),
+            (_, why) if why.spoils_listings() => return Err(why),
             // the directory was removed meanwhile
             (_, FsError::NotFound) => {}
             (Some((count, ..)), _) => *count += 1,

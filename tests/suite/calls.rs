@@ -1,0 +1,149 @@
+//! Failing system calls: strace makes a call of the server fail. `make faults` tries all of them.
+
+use std::fs;
+
+use crate::client::Client;
+use crate::parts::{break_off, parts};
+use crate::server::Server;
+use crate::tracer::{self, Fault, Seen, Tracer};
+
+/// Carries out `work` while a call of the threads with this front of a name fails: the `nth`, or
+/// each one. Returns `None` without strace.
+fn failing(
+    server: &Server,
+    front: &str,
+    (call, nth, error): (&str, Option<usize>, &'static str),
+    work: impl FnOnce(),
+) -> Option<Seen> {
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call fails");
+        return None;
+    }
+    let threads = tracer::threads(server.pid(), &[front]);
+    let fault = Fault { call: call.to_owned(), nth, error };
+    let trace = server.dir().join("trace");
+    let tracer = Tracer::attach(&threads, "", Some(&fault), &trace);
+    work();
+    Some(tracer.end())
+}
+
+#[test]
+fn a_failing_disk_is_451_and_the_log_says_why() {
+    let server = Server::start();
+    server.put("a", "old");
+    fs::create_dir(server.home().join("d")).unwrap();
+    let mut client = Client::bob(&server);
+    for (line, call) in [
+        ("RETR a", "openat2"),
+        ("STOR a", "openat2,openat"),
+        ("SIZE a", "fstat"),
+        ("CWD d", "openat2"),
+        ("DELE a", "unlinkat"),
+        ("RMD d", "unlinkat"),
+        ("MKD e", "mkdirat"),
+        ("SITE CHMOD 600 a", "fchmodat"),
+    ] {
+        for (error, text) in [
+            ("EIO", "Input/output error"),
+            ("ENOMEM", "Cannot allocate memory"),
+            ("ESTALE", "Stale file handle"),
+        ] {
+            let before = server.log().len();
+            let _data = client.passive();
+            let fault = (call, None, error);
+            let seen = failing(&server, "session-", fault, || drop(client.cmd(line, 451)));
+            let Some(seen) = seen else { return };
+            assert!(!seen.injected.is_empty(), "{line}");
+            crate::server::eventually("the log says why", || {
+                server.log()[before..].contains(text)
+            });
+        }
+    }
+    assert_eq!(server.get("a"), b"old");
+}
+
+#[test]
+fn an_upload_that_cannot_be_checked_says_why_and_leaves_the_old_version() {
+    let server = Server::setup().server("sync_uploads = on").start();
+    server.put("a", "old");
+    let mut client = Client::bob(&server);
+    // no. 3 opens the directory that is synced
+    for (call, nth) in [("newfstatat", None), ("close", None), ("openat", Some(3))] {
+        let mut data = client.passive();
+        let seen = failing(&server, "session-", (call, nth, "EIO"), || {
+            client.cmd("STOR a", 150);
+            std::io::Write::write_all(&mut data, b"new").unwrap();
+            drop(data);
+            client.expect(451);
+        });
+        let Some(seen) = seen else { return };
+        assert!(call != "openat" || seen.injected[0].contains("\".\""), "{seen:?}");
+        assert_eq!(server.get("a"), b"old", "{call}");
+        server.wait_for_log("Input/output error");
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_taken_over_is_no_wrong_offset() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    break_off(&mut client, "STOR a", b"first", &server.home());
+    client.cmd("REST 5", 350);
+    let _data = client.passive();
+    let fault = ("renameat", None, "EIO");
+    if failing(&server, "session-", fault, || drop(client.cmd("STOR a", 451))).is_none() {
+        return;
+    }
+    server.wait_for_log("Input/output error");
+    // nor is one that cannot be examined a missing one, which would change the file in place
+    server.put("a", "an old version");
+    client.cmd("REST 5", 350);
+    let fault = ("newfstatat", None, "EIO");
+    failing(&server, "session-", fault, || drop(client.cmd("STOR a", 451)));
+    assert_eq!(server.get("a"), b"an old version");
+    assert_eq!(parts(&server.home()).len(), 1);
+    crate::parts::resume(&mut client, 5, "STOR a", b" second");
+    assert_eq!(server.get("a"), b"first second");
+}
+
+#[test]
+fn a_listing_without_an_entry_that_the_disk_does_not_give_is_no_success() {
+    let server = Server::start();
+    server.put("a", "text");
+    fs::create_dir(server.home().join("d")).unwrap();
+    let mut client = Client::bob(&server);
+    for (line, fault, code) in [
+        ("LIST", ("newfstatat", Some(1), "EIO"), 451),
+        ("LIST", ("newfstatat", Some(1), "ENOMEM"), 451),
+        // no. 1 looks at the directory, which must not be listed as a file
+        ("LIST", ("openat2", Some(1), "EIO"), 451),
+        ("MLSD", ("newfstatat", Some(2), "EIO"), 451),
+        // a mount that does not answer costs its own entry alone
+        ("NLST", ("newfstatat", Some(1), "ESTALE"), 226),
+    ] {
+        let _data = client.passive();
+        let seen = failing(&server, "session-", fault, || {
+            client.send(line);
+            if client.next_code() == 150 {
+                client.expect(150);
+            }
+            client.expect(code);
+        });
+        if seen.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
+    let server = Server::start();
+    let fault = ("accept4", Some(1), "EIO");
+    let seen = failing(&server, "accept-", fault, || {
+        Client::connect(&server);
+        Client::connect(&server);
+    });
+    if seen.is_some() {
+        server.wait_for_log("cannot accept: Input/output error");
+    }
+}
