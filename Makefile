@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak fuzz clients install installed uninstall deb static nspawn
+.PHONY: run test check docs bench soak filesystems fuzz clients install installed uninstall deb static nspawn
 
 # where cargo builds
 OUT = $(or $(CARGO_TARGET_DIR),target)
@@ -15,15 +15,16 @@ run:
 	@echo 'stop:     Ctrl-C'
 	@exec cargo run --release --quiet -- --config etc/ftpd.ini
 
-# most tests spend their time waiting
+# most tests spend their time waiting; TARGET=musl tests the program of 'make static'
 RUST_TEST_THREADS ?= 6
 test: clients
-	RUST_TEST_THREADS=$(RUST_TEST_THREADS) cargo test
+	RUST_TEST_THREADS=$(RUST_TEST_THREADS) cargo test \
+	  $(if $(TARGET),--target $(if $(filter musl,$(TARGET)),$(STATIC),$(TARGET)))
 
 check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test soak -- -D warnings
+	cargo clippy --test soak --test filesystems -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 # Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
@@ -40,6 +41,12 @@ bench:
 # each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this.
 soak:
 	cargo test --release --test soak
+
+# Mounts each file system that this kernel has, and compares what the server can promise on it with the
+# manual. Run it as root. ONLY=ext4,btrfs selects, and FTPD_WRITE_DOCS=1 writes into the manual.
+filesystems:
+	@$(MAKE) --no-print-directory clients CLIENTS='xfsprogs btrfs-progs dosfstools bindfs quota'
+	cargo test --test filesystems
 
 # Feeds random input to everything that parses bytes of others, for a minute for each target of
 # tests/fuzz. SECONDS= and TARGET= change this. What libFuzzer learns is kept in target/fuzz. Needs a
@@ -139,7 +146,8 @@ CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-
   chromium logrotate faketime mandoc strace
 clients:
 	@missing=; for name in $(CLIENTS); do \
-	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; *) tool=$$name;; esac; \
+	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \
+	  dosfstools) tool=mkfs.vfat;; quota) tool=setquota;; *) tool=$$name;; esac; \
 	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \

@@ -1713,6 +1713,11 @@ os.execv(sys.argv[3], sys.argv[3:])
         for lines in ["", "sandbox = off", "sandbox = require"] {
             let Some(said) = filtered(CLONE3, 1, lines) else { return };
             let last = said.last().unwrap();
+            // musl starts threads with the older call
+            if cfg!(target_env = "musl") {
+                assert!(last.contains("users: "), "{said:?}");
+                continue;
+            }
             assert!(last.starts_with("ftpd: ") && last.contains("clone3"), "{said:?}");
         }
     }
