@@ -235,9 +235,11 @@ impl Wire {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection with a reset.
+    /// Ends the connection with a reset. It is sent at once, even if a program that an operator is
+    /// starting has a copy of the descriptor.
     pub fn reset(self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = rustix::net::connect_unspec(&self.stream);
     }
 }
 
