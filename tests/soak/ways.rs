@@ -114,8 +114,7 @@ pub static WAYS: &[Way] = &[
                    ban_after = 5\nban_window = 60\nban_time = 3\nban_exempt = 192.0.2.1\n\
                    log_file = {dir}/ftpd.log\ntransfer_log = {dir}/transfers.log\n\
                    metrics_listen = {metrics}\nadmin_socket = {dir}/admin.sock\n\
-                   on_upload = {dir}/hook\non_download = {dir}/hook\non_delete = {dir}/hook\n\
-                   on_rename = {dir}/hook\non_login = {dir}/hook\nhook_workers = 4\n",
+                   on_upload = {dir}/hook\non_login = {dir}/hook\nhook_workers = 16\n",
         versions: BOTH,
         mixed: true,
         limits: true,
