@@ -1,7 +1,8 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems fuzz clients install installed uninstall deb static nspawn
+.PHONY: run test check docs bench soak filesystems fuzz clients install installed uninstall deb static nspawn \
+  audit sbom reproducible release
 
 # where cargo builds
 OUT = $(or $(CARGO_TARGET_DIR),target)
@@ -122,11 +123,54 @@ uninstall:
 	test $(OPENRC) != yes || rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || systemctl daemon-reload
 
+# Checks the dependencies against deny.toml: licences, sources, what must not be among them, and
+# known vulnerabilities if their database can be fetched. etc/DEPENDENCIES.md says what each is for.
+DENY = PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny
+audit:
+	@command -v cargo-deny >/dev/null || test -x target/tools/bin/cargo-deny || \
+	  cargo install --locked --root target/tools cargo-deny
+	$(DENY) --all-features check licenses bans sources
+	@cd tests/fuzz && cargo metadata --locked --format-version 1 >/dev/null
+	@if $(DENY) fetch db; then $(DENY) --all-features check advisories; \
+	  else echo 'NOT CHECKED: advisories, because their database cannot be fetched'; fi
+
+# Lists the materials of the program in target/ftpd.cdx.json (CycloneDX).
+sbom:
+	@command -v cargo-cyclonedx >/dev/null || test -x target/tools/bin/cargo-cyclonedx || \
+	  cargo install --locked --root target/tools cargo-cyclonedx
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PATH="$$PATH:$(CURDIR)/target/tools/bin" \
+	  cargo cyclonedx --format json --target $$(rustc -vV | sed -n 's/^host: //p') --no-build-deps \
+	  --override-filename ftpd.cdx
+	@sed 's#file://$(CURDIR)#file:///ftpd#' ftpd.cdx.json >target/ftpd.cdx.json
+	@rm ftpd.cdx.json
+	@grep -c '"purl"' target/ftpd.cdx.json | sed 's/$$/ materials in target\/ftpd.cdx.json/'
+
+# Builds the program of the last commit twice, in two folders and with two homes of cargo, and
+# compares the two byte by byte.
+TWICE = $(abspath $(OUT))/reproducible
+reproducible:
+	@rm -rf $(TWICE)
+	@set -e; for place in one another/place; do \
+	  mkdir -p $(TWICE)/$$place/cargo $(TWICE)/$$place/ftpd; \
+	  git archive HEAD | tar -x -C $(TWICE)/$$place/ftpd; \
+	  cd $(TWICE)/$$place/ftpd; \
+	  CARGO_HOME=$(TWICE)/$$place/cargo CARGO_TARGET_DIR=target $(MAKE) --no-print-directory release; \
+	  done
+	cd $(TWICE) && sha256sum one/ftpd/target/release/ftpd another/place/ftpd/target/release/ftpd
+	cmp $(TWICE)/one/ftpd/target/release/ftpd $(TWICE)/another/place/ftpd/target/release/ftpd
+
+# Builds the program as it is distributed: no path of this machine is in it, so that everybody
+# who builds this version with the same compiler gets the same bytes.
+HOME_OF_CARGO = $(or $(CARGO_HOME),$(HOME)/.cargo)
+NO_PATHS = RUSTFLAGS="$(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/ftpd --remap-path-prefix=$(HOME_OF_CARGO)=/cargo"
+release:
+	$(NO_PATHS) cargo build --release --locked --bin ftpd
+
 # Makes a package for Debian and its relatives in target/debian.
 deb:
 	@command -v cargo-deb >/dev/null || test -x target/tools/bin/cargo-deb || \
 	  cargo install --locked --root target/tools cargo-deb
-	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deb
+	$(NO_PATHS) PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deb
 
 # Tests the package in a booted Debian. Run it as root; it needs debootstrap and systemd-container.
 nspawn: deb
@@ -137,7 +181,7 @@ nspawn: deb
 STATIC = $(shell uname -m)-unknown-linux-musl
 static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
-	cargo build --release --target $(STATIC)
+	$(NO_PATHS) cargo build --release --target $(STATIC)
 	@ls -l $(OUT)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 # Installs the programs that the tests use: FTP clients, a browser, and the tools of a file system

@@ -78,12 +78,45 @@ fn every_text_that_names_the_version_names_this_one() {
 }
 
 #[test]
+fn the_table_of_dependencies_names_those_of_cargo_toml_and_no_other() {
+    let manifest = read("Cargo.toml");
+    let crates = |section: &str| {
+        let (_, rest) = manifest.split_once(&format!("\n[{section}]\n")).unwrap();
+        let lines = rest.lines().take_while(|line| !line.starts_with('['));
+        let named = lines.filter(|line| line.starts_with(|first: char| first.is_alphabetic()));
+        named.map(|line| line.split_once(" = ").unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    let normal = crates("dependencies");
+    let for_tests =
+        crates("dev-dependencies").into_iter().filter(|name| !normal.contains(name));
+    let mut wanted: Vec<_> = normal.iter().cloned().chain(for_tests).collect();
+    wanted.sort_unstable();
+    let table = read("etc/DEPENDENCIES.md");
+    let rows = table.lines().filter(|line| line.starts_with("| ["));
+    let mut named: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            assert!(
+                cells.len() == 5 && cells.iter().skip(1).take(3).all(|cell| !cell.is_empty())
+            );
+            cells[1].trim_start_matches('[').split(']').next().unwrap().to_owned()
+        })
+        .collect();
+    named.sort_unstable();
+    assert_eq!(named, wanted);
+}
+
+#[test]
 fn the_readme_is_short_and_its_links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(read("README.md").lines().count() <= 200);
-    for file in
-        ["README.md", "etc/INSTALL.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
-    {
+    for file in [
+        "README.md",
+        "etc/INSTALL.md",
+        "etc/DEPENDENCIES.md",
+        ".github/CONTRIBUTING.md",
+        ".github/SECURITY.md",
+    ] {
         let text = read(file);
         let folder = root.join(file).parent().unwrap().to_owned();
         for rest in text.split("](").skip(1) {
