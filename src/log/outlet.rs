@@ -127,7 +127,10 @@ impl Outlet {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                 Err(why)
                     if self.medium == Medium::File
-                        || why.kind() == io::ErrorKind::WouldBlock =>
+                        || matches!(
+                            why.kind(),
+                            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory
+                        ) =>
                 {
                     let was_blocked = std::mem::replace(&mut self.blocked, true);
                     if self.medium == Medium::File && !was_blocked {

@@ -29,9 +29,19 @@ const MARGIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Identity {
     pub(super) fn read(certificate: PathBuf, key_file: PathBuf) -> Result<Self, TlsError> {
+        let chain = pem::named("tls_cert", &certificate, pem::read(&certificate))?;
+        let key = pem::named("tls_key", &key_file, pem::read(&key_file))?;
+        Self::parse((certificate, &chain), (key_file, &key))
+    }
+
+    /// Reads the contents of the two files.
+    pub(super) fn parse(
+        (certificate, chain): (PathBuf, &[u8]),
+        (key_file, key): (PathBuf, &[u8]),
+    ) -> Result<Self, TlsError> {
         let bad = |why: String| TlsError(format!("tls_cert {}: {why}", certificate.display()));
-        let chain = pem::certificates("tls_cert", &certificate)?;
-        let key = pem::private_key(&key_file)?;
+        let chain = pem::certificates_in("tls_cert", &certificate, chain)?;
+        let key = pem::private_key_in(&key_file, key)?;
         let first = chain.first().ok_or_else(|| bad("contains no certificate".to_owned()))?;
         let wrong = || bad("is not an X.509 certificate of version 3".to_owned());
         let first =

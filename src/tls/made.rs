@@ -54,19 +54,19 @@ pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
 ///
 /// # Errors
 ///
-/// When the key exists but cannot be read.
+/// When one of the files exists but cannot be read. A certificate that clients know must not be
+/// replaced for that.
 pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Identity>, TlsError> {
     let (certificate, key) = settings.files();
-    if pem::certificates("tls_cert", &certificate).is_err() {
-        return Ok(None);
-    }
-    if let Err(why) = pem::read(&key) {
-        if why.kind() == std::io::ErrorKind::NotFound {
-            return Ok(None);
+    let mut found = Vec::new();
+    for (name, file) in [("tls_cert", &certificate), ("tls_key", &key)] {
+        match pem::read(file) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => found.push(pem::named(name, file, read)?),
         }
-        return Err(TlsError(format!("tls_key {}: {why}", key.display())));
     }
-    let fresh = Identity::read(certificate, key).ok();
+    let [chain, secret] = found.as_slice() else { return Ok(None) };
+    let fresh = Identity::parse((certificate, chain), (key, secret)).ok();
     Ok(fresh.filter(|identity| !identity.ends_soon() && identity.is_pair()))
 }
 

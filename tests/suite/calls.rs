@@ -136,6 +136,52 @@ fn a_listing_without_an_entry_that_the_disk_does_not_give_is_no_success() {
 }
 
 #[test]
+fn a_log_line_that_a_pipe_has_no_memory_for_is_written_later() {
+    let server = Server::start();
+    let mut client = Client::bob(&server);
+    let fault = ("write", Some(1), "ENOMEM");
+    let seen = failing(&server, "log", fault, || {
+        client.cmd("DELE missing", 550);
+        server.wait_for_log("missing");
+    });
+    assert!(seen.is_none_or(|seen| seen.injected.len() == 1));
+}
+
+#[test]
+fn an_admin_client_for_which_no_thread_starts_is_logged() {
+    let server = Server::setup().server("admin_socket = admin").start();
+    let fault = ("clone3,clone", None, "EAGAIN");
+    let seen = failing(&server, "admin", fault, || {
+        let (code, ..) = crate::server::run(&["who", "--config", "ftpd.ini"], server.dir());
+        assert_ne!(code, 0);
+    });
+    if seen.is_some() {
+        server.wait_for_log("cannot start a thread for a client of the admin socket");
+    }
+}
+
+#[test]
+fn a_certificate_that_the_disk_does_not_give_is_not_replaced() {
+    let mut server = Server::setup().server("tls_cert = auto").start();
+    let file = server.dir().join("ftpd-tls/cert.pem");
+    let before = fs::read(&file).unwrap();
+    server.signal("TERM");
+    server.wait_for_exit();
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call fails");
+        return;
+    }
+    let fault = Fault { call: "read".to_owned(), nth: None, error: "EIO" };
+    let mut command = tracer::strace("", Some(&fault), &server.dir().join("trace"));
+    command.arg("-f").arg("-P").arg(&file).arg(env!("CARGO_BIN_EXE_ftpd"));
+    let ended =
+        command.args(["--config", "ftpd.ini"]).current_dir(server.dir()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("Input/output error"), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
 fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
     let server = Server::start();
     let fault = ("accept4", Some(1), "EIO");

@@ -62,7 +62,8 @@ fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
             let _ = converse(&guest, &hub);
             own.leave(&guest);
         };
-        if thread::Builder::new().name("admin-client".to_owned()).spawn(talk).is_err() {
+        if let Err(why) = thread::Builder::new().name("admin-client".to_owned()).spawn(talk) {
+            log::error!("cannot start a thread for a client of the admin socket: {why}");
             guests.leave(&other);
         }
     }
