@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems fuzz clients install installed uninstall deb static nspawn \
+.PHONY: run test check docs bench soak filesystems faults fuzz clients install installed uninstall deb static nspawn \
   audit sbom reproducible release
 
 # where cargo builds
@@ -25,7 +25,7 @@ test: clients
 check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test soak --test filesystems -- -D warnings
+	cargo clippy --test soak --test filesystems --test faults -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 # Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
@@ -48,6 +48,12 @@ soak:
 filesystems:
 	@$(MAKE) --no-print-directory clients CLIENTS='xfsprogs btrfs-progs dosfstools bindfs quota'
 	cargo test --test filesystems
+
+# Makes each system call of the server fail in turn, and checks what the client is told and what is
+# left on the disk. PATHS=, CALLS= and ERRORS= narrow this. Needs strace.
+faults:
+	@$(MAKE) --no-print-directory clients CLIENTS=strace
+	cargo test --release --test faults
 
 # Feeds random input to everything that parses bytes of others, for a minute for each target of
 # tests/fuzz. SECONDS= and TARGET= change this. What libFuzzer learns is kept in target/fuzz. Needs a
