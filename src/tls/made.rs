@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -61,7 +62,8 @@ pub(super) fn fresh(settings: &TlsSettings) -> Result<Option<Identity>, TlsError
     let mut found = Vec::new();
     for (name, file) in [("tls_cert", &certificate), ("tls_key", &key)] {
         match pem::read(file) {
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            // below a file nothing can be, and that nothing can be made there is said later
+            Err(why) if matches!(why.kind(), NotFound | NotADirectory) => return Ok(None),
             read => found.push(pem::named(name, file, read)?),
         }
     }
