@@ -27,7 +27,7 @@ pub enum FsError {
     NotADirectory,
     /// Something other than a directory was needed.
     IsADirectory,
-    /// The path leads to a FIFO, socket or device.
+    /// The path leads to a FIFO, a socket, a device, or a file of `/proc`.
     NotAFile,
     /// The root itself cannot be removed or renamed.
     IsRoot,
@@ -117,7 +117,7 @@ impl fmt::Display for FsError {
             Self::NotEmpty => f.write_str("directory is not empty"),
             Self::NotADirectory => f.write_str("not a directory"),
             Self::IsADirectory => f.write_str("is a directory"),
-            Self::NotAFile => f.write_str("neither a file nor a directory"),
+            Self::NotAFile => f.write_str("neither a file nor a directory that can be served"),
             Self::IsRoot => f.write_str("is the root"),
             Self::Busy => f.write_str("another upload is changing it"),
             Self::BadOffset(fits) => {

@@ -40,6 +40,7 @@
 //! | curl, lftp, rclone and other clients, whole trees, compared by hash | `clients.rs`; over TLS `clients_tls.rs` |
 //! | all commands or all keys at once; the permission matrix | `table.rs` |
 //! | any bytes: see `tests/fuzz`, whose seeds are checked here | `fuzz.rs` |
+//! | an attack of the table in `.github/SECURITY.md` that no file above covers | `attacks.rs` |
 //! | the source itself: which room may use which, the order inside a room | `rooms.rs` |
 //! | generated texts equal what is in the tree | `docs.rs` |
 //! | a bug that has been mended and fits nowhere above, with its story | `regress.rs` |
@@ -70,6 +71,7 @@
 mod abort;
 mod accounts;
 mod admin;
+mod attacks;
 mod bans;
 mod calls;
 mod cli;

@@ -1,9 +1,10 @@
 //! What the system reports about a file: its kind, its attributes, its identity and its
 //! version.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, Stat, Timespec};
+use rustix::fs::{FileType, Stat, Timespec, fstat, fstatfs};
 
 use crate::vfs::error::FsError;
 
@@ -170,6 +171,20 @@ pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
 )]
 pub(in crate::vfs) fn accessed(stat: &Stat) -> Timespec {
     Timespec { tv_sec: stat.st_atime as i64, tv_nsec: stat.st_atime_nsec as _ }
+}
+
+/// The type of the file system `/proc` (`PROC_SUPER_MAGIC`).
+const PROC: u64 = 0x9fa0;
+
+/// Returns the attributes of an open file. Refuses everything but a regular file, and files of
+/// `/proc`: through them a client could read and change the memory of processes, the server's
+/// included.
+pub(in crate::vfs) fn plain(file: impl AsFd) -> Result<Stat, FsError> {
+    let stat = fstat(&file)?;
+    // the kernel says of its own files that they are empty, so others cost no system call here
+    let is_of_proc = regular(&stat)? == 0
+        && u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| kind == PROC);
+    if is_of_proc { Err(FsError::NotAFile) } else { Ok(stat) }
 }
 
 /// Returns the size of a regular file, and refuses everything else.

@@ -22,7 +22,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use self::beneath::{Root, Walked};
-use self::entry::{Entry, FileKind, accessed, regular};
+use self::entry::{Entry, FileKind, accessed, len_of, plain};
 use self::home::Home;
 use self::mode::{Change, NewMode, SET_GID};
 use self::names::{Names, is_reserved};
@@ -102,7 +102,7 @@ impl Tree {
     /// devices are refused without blocking.
     pub(in crate::vfs) fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         let file = self.open_file(path, OFlags::RDONLY, 0)?;
-        let size = regular(&fstat(&file)?)?;
+        let size = len_of(&plain(&file)?);
         Ok((file, size))
     }
 
@@ -134,7 +134,7 @@ impl Tree {
         self.check_file_path(path)?;
         match self.open_file(path, OFlags::WRONLY, 0) {
             Err(FsError::NotFound) => {}
-            opened => return regular(&fstat(&opened?)?),
+            opened => return Ok(len_of(&plain(opened?)?)),
         }
         self.check_new(path)?;
         match self.entry(path) {

@@ -10,7 +10,7 @@ use super::plan::Store;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
-use crate::vfs::tree::entry::{id_of, regular};
+use crate::vfs::tree::entry::{id_of, len_of, plain};
 
 /// A file in place that an upload writes to directly. Other uploads may write to it too.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ fn open_or_make(
             Err(FsError::NotFound) if !matches!(store, Store::At(_)) => makes_first = true,
             opened => {
                 let file = opened?;
-                let size = regular(&fstat(&file)?)?;
+                let size = len_of(&plain(&file)?);
                 return Ok((file, size, false));
             }
         }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 
-use rustix::fs::{OFlags, Stat, fstat};
+use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::vfs::error::FsError;
-use crate::vfs::tree::entry::regular;
+use crate::vfs::tree::entry::plain;
 use crate::vfs::tree::place::Place;
 use crate::vfs::tree::{Tree, check_name};
 
@@ -32,8 +32,7 @@ pub(super) fn find(
     for _ in 0..LINKS {
         match place.open(flags) {
             Ok(file) => {
-                let stat = fstat(&file)?;
-                regular(&stat)?;
+                let stat = plain(&file)?;
                 return Ok((place, Some(Existing { file, stat })));
             }
             Err(Errno::NOENT) => return Ok((place, None)),
