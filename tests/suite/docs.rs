@@ -107,6 +107,25 @@ fn the_table_of_dependencies_names_those_of_cargo_toml_and_no_other() {
 }
 
 #[test]
+fn every_test_that_security_names_exists() {
+    let text = read(".github/SECURITY.md");
+    let words = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> = words.filter_map(|word| word.split_once("::")).collect();
+    for (file, test) in &named {
+        let source = read(&format!("tests/suite/{file}.rs"));
+        let marked = format!("#[test]\nfn {test}() {{");
+        let is_there = source.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+        assert!(is_there.contains(&marked), "{file}::{test}");
+    }
+    let (_, attacks) = text.split_once("\n## Attacks on other servers\n").unwrap();
+    let rows = attacks.lines().filter(|line| line.starts_with("| ")).skip(2);
+    for row in rows {
+        assert!(row.contains("::") || row.contains("`make "), "names no test: {row}");
+    }
+    assert!(named.len() > 60);
+}
+
+#[test]
 fn the_readme_is_short_and_its_links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(read("README.md").lines().count() <= 200);
