@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::log::escaped;
 
@@ -45,8 +46,11 @@ impl<'a> Output<'a> {
         for _ in 0..CHUNKS {
             let timeout = Timespec::try_from(wait).ok();
             let mut fds = [PollFd::new(&*pipe, PollFlags::IN)];
-            if !matches!(poll(&mut fds, timeout.as_ref()), Ok(1..)) {
-                return;
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(1..) => {}
+                Ok(_) | Err(Errno::INTR) => return,
+                // the caller repeats this, which must not keep the processor busy
+                Err(_) => return thread::sleep(wait),
             }
             match pipe.read(&mut chunk) {
                 Ok(read) if read > 0 => {

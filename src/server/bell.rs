@@ -5,9 +5,12 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::io::retry_on_intr;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+use super::doors::BREATH;
 
 /// Wakes all threads that wait for it.
 #[derive(Debug)]
@@ -31,12 +34,11 @@ impl Bell {
     }
 
     /// Waits for a client, or until [`Bell::ring`] is called.
-    #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
     pub(super) fn wait(&self, listener: &TcpListener) {
         let mut fds =
             [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
         // the result is not needed, because the caller checks why it was woken
-        let _ = retry_on_intr(|| poll(&mut fds, None));
+        poll(&mut fds, None);
     }
 }
 
@@ -45,4 +47,20 @@ impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Waits for file descriptors, or until the timeout. Returns `false` if a signal has ended the wait or
+/// the system refuses to wait (`ENOMEM`). A refusal is logged, and costs a pause, so that repeating
+/// the wait does not keep the processor busy.
+#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
+pub(super) fn poll(fds: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> bool {
+    match rustix::event::poll(fds, timeout) {
+        Ok(_) => return true,
+        Err(Errno::INTR) => {}
+        Err(why) => {
+            log::error!("cannot wait: {}", io::Error::from(why));
+            thread::sleep(BREATH);
+        }
+    }
+    false
 }

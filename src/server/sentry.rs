@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 
-use super::bell::Bell;
+use super::bell::{Bell, poll};
 
 /// Watches directories.
 #[derive(Debug)]
@@ -56,7 +56,6 @@ impl Sentry {
         self.wait_for(None);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "there is no TLS")]
     fn wait_for(&self, time: Option<Duration>) {
         let events = self.inotify.iter().map(|events| PollFd::new(events, PollFlags::IN));
         let mounts = self.mounts.iter().map(|mounts| PollFd::new(mounts, PollFlags::PRI));
@@ -64,7 +63,7 @@ impl Sentry {
         let mut fds: Vec<_> = events.chain(mounts).chain([bell]).collect();
         let time = time.and_then(|time| Timespec::try_from(time).ok());
         // the caller looks at everything, whatever it was woken by
-        let _ = poll(&mut fds, time.as_ref());
+        poll(&mut fds, time.as_ref());
     }
 
     /// Forgets what has happened so far.

@@ -5,10 +5,19 @@
 //! its deadline. So a connection is waited for only as an [`Awaited`], which knows about both.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+/// Pause after a wait that the system has refused, so that repeating it does not keep the processor
+/// busy.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Minimum time between two log lines about such waits.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Something to wait for: a file descriptor, and whether something has been read from it already.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +46,8 @@ impl<'a> Awaited<'a> {
 }
 
 /// Waits until one of `awaited` is ready or the time `left` has passed, and returns which of them
-/// are ready. A signal may end the wait early.
-#[expect(clippy::disallowed_methods, reason = "the one place that waits for connections")]
+/// are ready. A signal may end the wait early, and so does an error of the system, which is
+/// logged.
 pub fn wait<const N: usize>(
     awaited: [Option<Awaited<'_>>; N],
     left: Option<Duration>,
@@ -54,12 +63,32 @@ pub fn wait<const N: usize>(
         let (fd, flags) = one.map_or((filler, PollFlags::empty()), |one| (one.fd, one.flags));
         PollFd::from_borrowed_fd(fd, flags)
     });
-    let polled = poll(&mut fds, timeout.as_ref()).is_ok();
+    let polled = poll(&mut fds, timeout.as_ref());
     let mut ready = [false; N];
     for ((ready, one), fd) in ready.iter_mut().zip(awaited).zip(&fds) {
         *ready = one.is_some_and(|one| one.is_here || polled && !fd.revents().is_empty());
     }
     ready
+}
+
+/// Polls. Returns `false` if a signal has ended the wait or the system refuses to wait (`ENOMEM`);
+/// then nothing is known about the file descriptors. A refusal is logged, at most once a second.
+#[expect(clippy::disallowed_methods, reason = "the one place that waits for connections")]
+fn poll(fds: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> bool {
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let why = match rustix::event::poll(fds, timeout) {
+        Ok(_) => return true,
+        Err(Errno::INTR) => return false,
+        Err(why) => why,
+    };
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|said| said.elapsed() >= QUIET) {
+        *said = Some(Instant::now());
+        log::error!("cannot wait for connections: {}", std::io::Error::from(why));
+    }
+    drop(said);
+    thread::sleep(BREATH);
+    false
 }
 
 #[cfg(test)]

@@ -182,6 +182,21 @@ fn a_certificate_that_the_disk_does_not_give_is_not_replaced() {
 }
 
 #[test]
+fn a_wait_that_the_system_refuses_is_logged_and_keeps_no_processor_busy() {
+    let server = Server::setup().server("data_timeout = 1").start();
+    let mut client = Client::bob(&server);
+    let _data = client.passive();
+    let seen = failing(&server, "session-", ("ppoll,poll", None, "ENOMEM"), || {
+        client.cmd("STOR a", 150);
+        server.wait_for_log("cannot wait for connections: Cannot allocate memory");
+        client.expect(426);
+    });
+    // a pause of 10 ms after each, in a second or two
+    let waits = seen.map_or(0, |seen| seen.injected.len());
+    assert!(waits < 1_000, "{waits} waits");
+}
+
+#[test]
 fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
     let server = Server::start();
     let fault = ("accept4", Some(1), "EIO");

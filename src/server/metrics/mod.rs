@@ -21,10 +21,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Instant, UNIX_EPOCH};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde_json::{Value, json};
 
 use super::admin::view;
+use super::bell::poll;
 use super::doors::BREATH;
 use super::hub::Hub;
 use super::slumber::Slumber;
@@ -88,18 +89,16 @@ pub(super) fn serve(doors: &mut Listeners, hub: &Arc<Hub>) {
 }
 
 /// Waits for a new client, or until a transfer begins.
-#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
 fn sleep(listeners: &[TcpListener], slumber: &Slumber) {
     let doors = listeners.iter().map(AsFd::as_fd).chain([slumber.as_fd()]);
     let mut fds: Vec<_> =
         doors.map(|door| PollFd::from_borrowed_fd(door, PollFlags::IN)).collect();
-    let _ = poll(&mut fds, None);
+    poll(&mut fds, None);
     slumber.hush();
 }
 
 /// Waits for connections that are ready, for a new client, or until a point in time. Returns
 /// which connections are ready.
-#[expect(clippy::disallowed_methods, reason = "there is no TLS")]
 fn wait(listeners: &[TcpListener], talks: &[Talk], until: Instant) -> Vec<bool> {
     let left = until.saturating_duration_since(Instant::now());
     let flags = |talk: &Talk| match talk.phase {
@@ -112,7 +111,7 @@ fn wait(listeners: &[TcpListener], talks: &[Talk], until: Instant) -> Vec<bool> 
     let doors = doors.map(|door| PollFd::from_borrowed_fd(door.as_fd(), PollFlags::IN));
     let mut fds: Vec<_> = waits.chain(doors).collect();
     let timeout = Timespec::try_from(left).ok();
-    if poll(&mut fds, timeout.as_ref()).is_err() {
+    if !poll(&mut fds, timeout.as_ref()) {
         return Vec::new();
     }
     fds.iter().take(talks.len()).map(|fd| !fd.revents().is_empty()).collect()
