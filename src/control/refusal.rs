@@ -175,7 +175,7 @@ impl From<&Refusal> for Reply {
             Refusal::NoHome(FsError::TooManyOpen(_)) => {
                 Self::new(Code::Unavailable, "Too many open files, try again later")
             }
-            Refusal::NoHome(FsError::Failed(_)) => {
+            Refusal::NoHome(FsError::Failed(_) | FsError::NoSpace(_)) => {
                 Self::new(Code::Unavailable, "Home directory is not available, try again later")
             }
             Refusal::NoHome(_) | Refusal::NotThatUser(_) => {

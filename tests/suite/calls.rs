@@ -197,6 +197,18 @@ fn a_wait_that_the_system_refuses_is_logged_and_keeps_no_processor_busy() {
 }
 
 #[test]
+fn a_home_for_which_the_disk_has_no_room_is_421() {
+    let server = Server::setup()
+        .section("[user:new]\npassword = secret\nhome = new\ncreate_home = on")
+        .start();
+    let mut client = Client::connect(&server);
+    client.cmd("USER new", 331);
+    let fault = ("mkdirat,mkdir", None, "ENOSPC");
+    let seen = failing(&server, "session-", fault, || drop(client.cmd("PASS secret", 421)));
+    assert!(seen.is_none_or(|seen| !seen.injected.is_empty()));
+}
+
+#[test]
 fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
     let server = Server::start();
     let fault = ("accept4", Some(1), "EIO");
