@@ -10,7 +10,7 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
     let server = &config.server;
     let pid = std::process::id();
     for door in doors {
-        let Some(address) = door.address() else { continue };
+        let address = door.address;
         let tls = if door.implicit_tls { ", TLS at once" } else { "" };
         log::info!(">>> starting FTP server on {address}, pid={pid}{tls} <<<");
     }

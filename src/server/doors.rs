@@ -20,6 +20,8 @@ pub(super) const BREATH: Duration = Duration::from_millis(100);
 /// A listening socket.
 pub(super) struct Door {
     pub(super) listener: TcpListener,
+    /// The address that it is bound to, with the port that the system has chosen.
+    pub(super) address: SocketAddr,
     /// Whether TLS begins before the greeting.
     pub(super) implicit_tls: bool,
     /// Shows that the thread that accepts clients on this socket is still working.
@@ -31,12 +33,7 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         let (listener, pulse) = (self.listener.try_clone()?, Arc::clone(&self.pulse));
-        let (implicit_tls, handed) = (self.implicit_tls, self.handed);
-        Ok(Self { listener, implicit_tls, pulse, handed })
-    }
-
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.listener.local_addr().ok()
+        Ok(Self { listener, pulse, ..*self })
     }
 }
 
@@ -48,9 +45,12 @@ pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
     let mut doors: Vec<Door> = Vec::new();
     for (port, implicit_tls) in ports {
         for address in port.map_or(Ok(Vec::new()), |port| resolve(config, port))? {
-            let listener = listen(address, &doors)
-                .map_err(|why| format!("cannot listen on {address}: {why}{}", hint(&why)))?;
-            doors.push(Door { listener, implicit_tls, pulse: Arc::default(), handed: false });
+            let cannot =
+                |why: io::Error| format!("cannot listen on {address}: {why}{}", hint(&why));
+            let listener = listen(address, &doors).map_err(cannot)?;
+            let address = listener.local_addr().map_err(cannot)?;
+            let pulse = Arc::default();
+            doors.push(Door { listener, address, implicit_tls, pulse, handed: false });
         }
     }
     Ok(doors)
@@ -80,9 +80,8 @@ pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, Str
 /// Listens on an address. `::` also serves IPv4, unless one of the `others` is an IPv4 address
 /// with this port.
 pub(super) fn listen(address: SocketAddr, others: &[Door]) -> io::Result<TcpListener> {
-    let others = others.iter().filter_map(Door::address);
-    let beside_ipv4 =
-        others.clone().any(|other| other.is_ipv4() && other.port() == address.port());
+    let mut others = others.iter().map(|other| other.address);
+    let beside_ipv4 = others.any(|other| other.is_ipv4() && other.port() == address.port());
     let kind = Type::STREAM.cloexec();
     let socket = Socket::new_raw(Domain::for_address(address), kind, None)?;
     socket.set_reuse_address(true)?;

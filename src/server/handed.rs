@@ -22,7 +22,7 @@ pub struct Handed {
 pub(super) fn take_over(handed: Vec<Handed>, config: &Config) -> Result<Vec<Door>, String> {
     let doors = handed.into_iter().map(|handed| take(handed, config));
     let doors = doors.collect::<Result<Vec<_>, _>>()?;
-    let there: Vec<_> = doors.iter().filter_map(Door::address).collect();
+    let there: Vec<_> = doors.iter().map(|door| door.address).collect();
     let wanted = wanted(config);
     for address in there.iter().filter(|there| !wanted.iter().any(|want| fits(*want, **there)))
     {
@@ -47,7 +47,7 @@ fn take(Handed { listener, name }: Handed, config: &Config) -> Result<Door, Stri
     if implicit_tls && config.tls.is_none() {
         return Err(format!("implicit TLS on {address} needs a tls_cert"));
     }
-    Ok(Door { listener, implicit_tls, pulse: Arc::default(), handed: true })
+    Ok(Door { listener, address, implicit_tls, pulse: Arc::default(), handed: true })
 }
 
 /// The addresses in the settings.

@@ -95,7 +95,7 @@ impl Server {
         } else {
             handed::take_over(sockets, &config)?
         };
-        let ports = doors.iter().filter_map(Door::address).map(|address| address.port());
+        let ports = doors.iter().map(|door| door.address.port());
         let ports: Vec<_> = ports.collect();
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
@@ -162,9 +162,8 @@ impl Server {
         let mut acceptors = Vec::new();
         for door in &self.doors {
             let (hub, pulse) = (Arc::clone(&self.hub), Arc::clone(&door.pulse));
-            let (address, door) = (door.address(), door.try_clone()?);
-            let port = address.map_or(0, |address| address.port());
-            let builder = thread::Builder::new().name(format!("accept-{port}"));
+            let (address, door) = (door.address, door.try_clone()?);
+            let builder = thread::Builder::new().name(format!("accept-{}", address.port()));
             let thread = builder.spawn(move || accept::accept(&door, &hub))?;
             acceptors.push(Acceptor::new(address, thread, pulse));
         }
@@ -212,7 +211,7 @@ impl Server {
 
     /// The addresses that the server listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.doors.iter().filter_map(Door::address).collect()
+        self.doors.iter().map(|door| door.address).collect()
     }
 
     /// The SHA-256 fingerprint of the certificate, if there is one.

@@ -22,7 +22,7 @@ pub(super) struct Watch {
 
 /// A thread that accepts clients.
 pub(super) struct Acceptor {
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: SocketAddr,
     pub(super) thread: JoinHandle<()>,
     pub(super) pulse: Arc<Pulse>,
     /// The pulse at the last check.
@@ -30,11 +30,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(
-        address: Option<SocketAddr>,
-        thread: JoinHandle<()>,
-        pulse: Arc<Pulse>,
-    ) -> Self {
+    pub(super) fn new(address: SocketAddr, thread: JoinHandle<()>, pulse: Arc<Pulse>) -> Self {
         Self { address, thread, pulse, last: 0 }
     }
 
@@ -67,7 +63,6 @@ impl Watch {
             .filter_map(|acceptor| Some((acceptor.fault()?, acceptor.address)));
         let mut able = true;
         for (fault, address) in faults {
-            let address = address.map(|address| address.to_string()).unwrap_or_default();
             log::error!("the thread that accepts clients on {address} {fault}");
             able = false;
         }
@@ -94,10 +89,10 @@ mod tests {
     #[test]
     fn a_thread_is_stuck_when_it_takes_in_one_client_all_the_time() {
         let (keep, wait) = crossbeam_channel::bounded::<()>(0);
-        let pulse = Arc::<Pulse>::default();
+        let (pulse, nowhere) = (Arc::<Pulse>::default(), SocketAddr::from(([0; 4], 0)));
         #[expect(clippy::disallowed_methods, reason = "the test needs a thread to check")]
         let thread = thread::spawn(move || wait.recv().unwrap_or_default());
-        let mut acceptor = Acceptor::new(None, thread, Arc::clone(&pulse));
+        let mut acceptor = Acceptor::new(nowhere, thread, Arc::clone(&pulse));
         assert_eq!((acceptor.fault(), acceptor.fault()), (None, None));
         pulse.step();
         assert_eq!((acceptor.fault(), acceptor.fault()), (None, Some("is stuck")));

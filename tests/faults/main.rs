@@ -64,7 +64,9 @@ use tracer::{Fault, Seen, Tracer};
 const SETTINGS: &str = "data_timeout = 3";
 
 /// Time in which the server must give back what a session held.
-const SETTLING: Duration = Duration::from_secs(5);
+///
+/// Threads end when they have had no session for 30 s.
+const SETTLING: Duration = Duration::from_secs(40);
 
 fn main() {
     let (paths, calls, errors) = (wanted("PATHS"), wanted("CALLS"), wanted("ERRORS"));
@@ -153,6 +155,20 @@ impl Run {
         (self.path.prepare)(&self.server.home());
     }
 
+    /// Notes what a server holds that has just started: as soon as no more threads are started.
+    /// A client takes a few files and a thread more.
+    fn settle(&mut self) {
+        let (mut before, mut since) = (self.figures(), Instant::now());
+        while since.elapsed() < Duration::from_millis(100) {
+            let now = self.figures();
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+            server::pause();
+        }
+        self.rest = (before.0 + 2, before.1 + 2);
+    }
+
     /// Lets one client come and go, and notes what the server then holds.
     fn warm_up(&mut self) {
         self.serves().expect("the server serves a client");
@@ -198,7 +214,7 @@ impl Run {
     fn case(&mut self, fault: &Fault, error: &Error) -> (String, Vec<String>) {
         if self.path.fresh {
             self.server = start(self.path);
-            self.rest = (self.figures().0 + 2, self.figures().1 + 2);
+            self.settle();
         }
         self.reset();
         let begun = self.log().len();

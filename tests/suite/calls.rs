@@ -209,6 +209,25 @@ fn a_home_for_which_the_disk_has_no_room_is_421() {
 }
 
 #[test]
+fn a_server_that_cannot_tell_its_port_does_not_start() {
+    let mut server = Server::start();
+    server.signal("TERM");
+    server.wait_for_exit();
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call fails");
+        return;
+    }
+    let fault = Fault { call: "getsockname".to_owned(), nth: None, error: "EIO" };
+    let mut command = tracer::strace("", Some(&fault), &server.dir().join("trace"));
+    command.arg("-f").arg(env!("CARGO_BIN_EXE_ftpd"));
+    let ended =
+        command.args(["--config", "ftpd.ini"]).current_dir(server.dir()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success(), "{said}");
+    assert!(said.contains("cannot listen on 127.0.0.1:0: Input/output error"), "{said}");
+}
+
+#[test]
 fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
     let server = Server::start();
     let fault = ("accept4", Some(1), "EIO");
