@@ -1,6 +1,7 @@
 //! Accepts clients. Each listening address has a thread of its own, which does nothing else.
 
 use std::fs::File;
+use std::io;
 use std::thread;
 
 use rustix::io::Errno;
@@ -31,30 +32,39 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
             }
             Err(why) => match Errno::from_io_error(&why) {
                 Some(Errno::MFILE | Errno::NFILE) => {
-                    reserve = accept_without_files(door, hub, reserve);
+                    reserve = accept_without_files(door, hub, reserve, &why);
                 }
-                // the client has closed the connection already, or its network is gone
-                Some(
-                    Errno::CONNABORTED
-                    | Errno::INTR
-                    | Errno::AGAIN
-                    | Errno::PROTO
-                    | Errno::PERM
-                    | Errno::NETDOWN
-                    | Errno::NETUNREACH
-                    | Errno::HOSTDOWN
-                    | Errno::HOSTUNREACH
-                    | Errno::NOPROTOOPT
-                    | Errno::NONET
-                    | Errno::OPNOTSUPP,
-                ) => {}
-                _ => {
-                    log::error!("cannot accept: {why}");
-                    thread::sleep(BREATH);
-                }
+                _ => get_over(&why),
             },
         }
         door.pulse.step();
+    }
+}
+
+/// Logs why no client could be accepted, and pauses, so that repeated attempts do not keep the
+/// processor busy. Does neither if the reason concerns only that client.
+fn get_over(why: &io::Error) {
+    // the client has closed the connection already, or its network is gone
+    let is_of_client = matches!(
+        Errno::from_io_error(why),
+        Some(
+            Errno::CONNABORTED
+                | Errno::INTR
+                | Errno::AGAIN
+                | Errno::PROTO
+                | Errno::PERM
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NOPROTOOPT
+                | Errno::NONET
+                | Errno::OPNOTSUPP
+        )
+    );
+    if !is_of_client {
+        log::error!("cannot accept: {why}");
+        thread::sleep(BREATH);
     }
 }
 
@@ -67,14 +77,25 @@ fn spare() -> Option<File> {
 
 /// Accepts a client when the process has no file descriptor left, by closing the spare one
 /// (`reserve`). The client is told that the server is full, instead of waiting without an
-/// answer. Returns a new spare descriptor.
-fn accept_without_files(door: &Door, hub: &Hub, reserve: Option<File>) -> Option<File> {
+/// answer. Returns a new spare descriptor. `why` is the error of the attempt to accept the client.
+fn accept_without_files(
+    door: &Door,
+    hub: &Hub,
+    reserve: Option<File>,
+    why: &io::Error,
+) -> Option<File> {
     if reserve.is_none() {
-        thread::sleep(BREATH);
+        get_over(why);
         return spare();
     }
     drop(reserve);
-    let Ok((stream, peer)) = door.listener.accept() else { return spare() };
+    let (stream, peer) = match door.listener.accept() {
+        Ok(accepted) => accepted,
+        Err(why) => {
+            get_over(&why);
+            return spare();
+        }
+    };
     let peer = control::canonical(peer);
     let again = spare();
     if again.is_some() {

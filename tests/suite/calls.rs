@@ -239,3 +239,16 @@ fn a_client_that_cannot_be_accepted_is_logged_and_the_next_one_is_served() {
         server.wait_for_log("cannot accept: Input/output error");
     }
 }
+
+#[test]
+fn a_server_that_has_no_file_left_even_for_a_refusal_says_so_and_pauses() {
+    let server = Server::start();
+    let seen = failing(&server, "accept-", ("accept4", None, "ENFILE"), || {
+        let _waits = std::net::TcpStream::connect(server.address()).unwrap();
+        server.wait_for_log("cannot accept: Too many open files in system");
+    });
+    // two attempts and a pause of 100 ms, or no pause and thousands
+    let attempts = seen.map_or(0, |seen| seen.injected.len());
+    assert!(attempts < 200, "{attempts} attempts");
+    Client::connect(&server);
+}
