@@ -23,7 +23,7 @@ pub use aside::{Lookup, look_up, take_lookups};
 pub use folders::make_folder;
 pub use held::{Held, may_follow, open, read};
 pub use ids::{Ids, group, home_of};
-pub use root::{Keep, give_up, is_root, may_become, shed, starts_as_root};
+pub use root::{Keep, give_up, hide_memory, is_root, may_become, shed, starts_as_root};
 pub use sandbox::{
     Enforced, Reach, Sandbox, is_in_sandbox, is_of_sandbox, may_change_in_sandbox,
     may_start_in_sandbox,

@@ -5,7 +5,7 @@ use std::io;
 use nix::unistd::{
     Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setresgid, setresuid, setuid,
 };
-use rustix::process::geteuid;
+use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities,
@@ -126,6 +126,18 @@ pub fn shed(keep: Keep, programs: bool) -> io::Result<Vec<String>> {
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable })?;
     Ok(left.iter_names().map(|(name, _)| format!("CAP_{name}")).collect())
+}
+
+/// Keeps processes of the same user from reading and changing the memory of this process, and
+/// the kernel from writing it to a core file: it holds passwords and keys. Root still can.
+///
+/// This must be called after root was given up, because the kernel sets this anew then.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn hide_memory() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Whether the real, effective and saved ids of the process are those of the user.

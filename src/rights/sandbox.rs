@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
-    PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+    PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::errno::Errno;
 
@@ -50,7 +50,7 @@ type FileId = (u64, u64);
 /// How much of a sandbox the kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enforced {
-    /// Whether the kernel enforces all of it.
+    /// Whether the kernel enforces all that concerns files.
     pub fully: bool,
     /// The version of Landlock.
     abi: ABI,
@@ -70,25 +70,35 @@ const LEAST: ABI = ABI::V2;
 /// sandbox.
 const FULL: ABI = ABI::V3;
 
+/// The version of Landlock that also forbids signals to processes outside the sandbox, and
+/// connections to their abstract Unix sockets. Older versions are sufficient.
+const SCOPED: ABI = ABI::V6;
+
 impl Sandbox {
-    /// Returns a sandbox that allows nothing yet.
+    /// Returns a sandbox that allows nothing yet. With `programs`, programs that are started in
+    /// it may send signals to processes outside of it, and connect to their abstract Unix
+    /// sockets.
     ///
     /// # Errors
     ///
     /// When the kernel has no Landlock, or one that is too old.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(programs: bool) -> Result<Self, String> {
         // the crate asks the kernel here, and hides why the kernel refuses
         Errno::clear();
         let rules = Ruleset::default();
         let errno = Errno::last();
-        let rules = rules
-            .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::from_all(LEAST))
-            .map_err(|_| unavailable(errno))?
-            .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(FULL))
-            .and_then(Ruleset::create)
-            .map_err(|why| explained(&why))?;
+        let rules =
+            rules
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessFs::from_all(LEAST))
+                .map_err(|_| unavailable(errno))?
+                .set_compatibility(CompatLevel::BestEffort)
+                .handle_access(AccessFs::from_all(FULL))
+                .and_then(|rules| {
+                    if programs { Ok(rules) } else { rules.scope(Scope::from_all(SCOPED)) }
+                })
+                .and_then(Ruleset::create)
+                .map_err(|why| explained(&why))?;
         Ok(Self { rules, admitted: Admitted::default() })
     }
 
@@ -147,7 +157,7 @@ impl Sandbox {
         if status.ruleset == RulesetStatus::NotEnforced {
             return Err("the kernel does not enforce it".to_owned());
         }
-        let fully = status.ruleset == RulesetStatus::FullyEnforced;
+        let fully = abi >= FULL;
         Ok((Enforced { fully, abi }, self.admitted))
     }
 }

@@ -76,8 +76,8 @@ pub struct Server {
 
 impl Server {
     /// Binds every address of the settings, or takes over the sockets that were handed over;
-    /// opens everything that only root can open; then gives up root and enters the sandbox as
-    /// the settings say. No other thread may run yet.
+    /// opens everything that only root can open; then gives up root, hides its memory and enters
+    /// the sandbox as the settings say. No other thread may run yet.
     ///
     /// # Errors
     ///

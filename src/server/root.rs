@@ -25,9 +25,17 @@ pub(super) fn make_folders(config: &Config) {
     }
 }
 
-/// Switches to the user that the settings name, if they name one.
+/// Switches to the user that the settings name, if they name one, and hides the memory of the
+/// server from its user's other programs.
 pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), String> {
-    let Some(ids) = &config.server.process.user else { return stay_root(config) };
+    match &config.server.process.user {
+        Some(ids) => switch_to(ids, config, source)?,
+        None => stay_root(config)?,
+    }
+    rights::hide_memory().map_err(|why| format!("cannot hide the server's memory: {why}"))
+}
+
+fn switch_to(ids: &Ids, config: &Config, source: &SettingsSource) -> Result<(), String> {
     let was_root = rights::is_root();
     rights::give_up(ids, keep(config))
         .map_err(|why| format!("{}: cannot give up root: {why}", ids.place))?;

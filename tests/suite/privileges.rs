@@ -474,7 +474,7 @@ mod acting {
     use super::*;
 
     /// Ann and ben share bob's home, each with a folder that the other cannot enter.
-    fn setup() -> Setup {
+    pub(super) fn setup() -> Setup {
         let of = |name: &str, uid: u32| {
             format!(
                 "[user:{name}]\npassword = secret\nhome = home\nperm = elradfmwMT\n\
@@ -484,7 +484,7 @@ mod acting {
         Server::setup().home_of(0).section(&of("ann", ANN)).section(&of("ben", BEN))
     }
 
-    fn start(setup: Setup) -> Server {
+    pub(super) fn start(setup: Setup) -> Server {
         let server = setup.start();
         fs::set_permissions(server.home(), PermissionsExt::from_mode(0o1777)).unwrap();
         for (name, uid) in [("ann", ANN), ("ben", BEN)] {
@@ -1084,6 +1084,55 @@ mod without_root {
         let server = Server::start();
         let warned = server.log().matches("running as root").count();
         assert_eq!(warned, usize::from(rustix::process::geteuid().is_root()));
+    }
+}
+
+/// Programs of the server's user, such as those of hooks, beside the server.
+mod beside {
+    use super::*;
+
+    /// Runs a command as a user and says whether it succeeded.
+    fn may(user: u32, command: &str) -> bool {
+        let user = user.to_string();
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-c", command]);
+        other.output().unwrap().status.success()
+    }
+
+    #[test]
+    fn no_program_of_the_server_s_user_reads_its_memory_or_files() {
+        if !is_root() {
+            return;
+        }
+        let started = Server::setup().run_as(NOBODY).home_of(NOBODY).start();
+        let given_up = as_nobody().start();
+        let with_hook = as_nobody().server("on_upload = /bin/true").start();
+        for server in [started, given_up, with_hook] {
+            Client::bob(&server).upload("STOR file", b"text");
+            let pid = server.pid();
+            assert!(may(NOBODY, &format!("cat /proc/{pid}/status")));
+            for secret in ["environ", "maps", "mem", "fd/0", "root/etc/passwd"] {
+                assert!(!may(NOBODY, &format!("head -c 1 /proc/{pid}/{secret}")), "{secret}");
+            }
+            assert!(!may(NOBODY, &format!("ls /proc/{pid}/fd/")));
+        }
+    }
+
+    #[test]
+    fn no_program_of_a_user_in_run_as_signals_or_traces_the_server() {
+        if !is_root() {
+            return;
+        }
+        let server = acting::start(acting::setup().server("user = nobody"));
+        let mut ann = Client::login(&server, "ann", "secret");
+        ann.upload("STOR ann.txt", b"text");
+        let pid = server.pid();
+        for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let task = task.unwrap().file_name().into_string().unwrap();
+            assert!(!may(ANN, &format!("kill -0 {task}")), "{task}");
+            assert!(!may(ANN, &format!("head -c 1 /proc/{pid}/task/{task}/environ")));
+        }
+        ann.cmd("NOOP", 200);
     }
 }
 

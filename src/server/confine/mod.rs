@@ -45,7 +45,7 @@ pub(super) fn prepare(
         );
         return Ok(None);
     }
-    let (serving, lookups) = match Sandbox::new().and_then(|one| Ok((one, Sandbox::new()?))) {
+    let (serving, lookups) = match both(has_hooks) {
         Ok(sandboxes) => sandboxes,
         Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
         Err(why) => {
@@ -61,6 +61,12 @@ pub(super) fn prepare(
     let aside = aside.map(|path| (path, Reach::Read));
     let lookups = allow(lookups, aside, "the thread for settings, keys and names");
     Ok(Some(Sandboxes { serving, lookups }))
+}
+
+/// Returns empty sandboxes: that of the threads that serve clients, in which programs of hooks
+/// may be started, and that of the thread for lookups.
+fn both(has_hooks: bool) -> Result<(Sandbox, Sandbox), String> {
+    Ok((Sandbox::new(has_hooks)?, Sandbox::new(false)?))
 }
 
 /// Allows changes in the directories of the server and in the homes.
