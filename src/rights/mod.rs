@@ -29,8 +29,8 @@ pub use sandbox::{
     may_start_in_sandbox,
 };
 pub use thread::{
-    Acting, Lent, Raised, act_as, as_server, can_act, is_settled, lend_switch, may_set_gid,
-    raise_low_ports, raise_ownership, settle,
+    Acting, Lent, Raised, act_as, as_server, can_act, drop_capabilities, is_settled,
+    lend_switch, may_set_gid, raise_low_ports, raise_ownership, settle,
 };
 
 /// Gives a file that root has just made to the user `to`. Does nothing if this process is not

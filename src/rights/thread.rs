@@ -53,6 +53,21 @@ pub fn settle() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives up all capabilities of this thread and of the threads that it starts, for good. Those
+/// of root stay: root needs them to read files of others.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn drop_capabilities() -> io::Result<()> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    Ok(set_capabilities(None, sets)?)
+}
+
 /// Whether this thread has the server's identity, and acts as no other user.
 pub fn is_settled() -> bool {
     OWN.get().is_none_or(|own| Identity::now().is_ok_and(|now| now == *own))

@@ -143,11 +143,11 @@ fn a_program_that_cannot_be_started_leaves_no_process() {
         client.upload("STOR a", b"x");
     }
     eventually("all have failed", || server.log().matches("cannot be started").count() == 5);
-    let pid = server.pid();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-        let children = fs::read_to_string(task.unwrap().path().join("children"));
-        assert_eq!(children.unwrap_or_default(), "");
-    }
+    let tasks = || fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let children = |task: std::io::Result<fs::DirEntry>| {
+        fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+    };
+    eventually("no child is left", || tasks().map(children).all(|some| some.is_empty()));
     client.cmd("NOOP", 200);
 }
 

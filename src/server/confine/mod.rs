@@ -140,7 +140,10 @@ fn start_lookups(sandbox: Sandbox) -> Result<(), String> {
     let builder = || thread::Builder::new().name("lookups".to_owned());
     let work = move || {
         // the lookups are also needed without a sandbox
-        let _ = place.set(sandbox.enter_aside());
+        let entered = sandbox.enter_aside();
+        // what it may read it must not be able to read as another user
+        let dropped = rights::drop_capabilities().map_err(|why| why.to_string());
+        let _ = place.set(entered.and(dropped));
         drop(give);
         for lookup in lookups {
             // each lookup has a thread of its own, because it may be slow or need another
