@@ -45,6 +45,8 @@
 //! | generated texts equal what is in the tree | `docs.rs` |
 //! | a bug that has been mended and fits nowhere above, with its story | `regress.rs` |
 //!
+//! `tests/probe` takes the place of the server and tries what an attacker could do in it.
+//!
 //! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server
 //! on port 0), `program.rs` (the program on an ini file of the test's own), `parts.rs` (uploads
 //! that break off), `tls_client.rs` (a TLS client, and an authority that issues certificates)

@@ -326,7 +326,14 @@ impl Server {
 
     /// The number of file descriptors that the server has open.
     pub(crate) fn open_files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+        let path = format!("/proc/{}/fd", self.pid());
+        if let Ok(files) = fs::read_dir(&path) {
+            return files.count();
+        }
+        // the server hides them from all but root, but Linux 6.2 tells everybody their number
+        let count = fs::metadata(path).unwrap().len();
+        assert_ne!(count, 0, "this test takes root or Linux 6.2");
+        usize::try_from(count).unwrap()
     }
 
     /// The names of the server's threads.
