@@ -85,18 +85,14 @@ fn is_usual(act: &Act, control: Answer, wanted: &str, landlock: Option<u32>) -> 
 }
 
 fn rows(columns: &[Column]) -> Vec<String> {
-    let heads: String = columns.iter().map(|column| format!(" {} |", column.head)).collect();
-    let mut rows = vec![
-        format!("| The attacker can |{heads}\n"),
-        format!("| --- |{}\n", " --- |".repeat(columns.len())),
-    ];
+    let row = |first: &str, cells: Vec<&str>| format!("| {first} | {} |\n", cells.join(" | "));
+    let heads = columns.iter().map(|column| column.head).collect();
+    let mut rows = vec![row("The attacker can", heads), row("---", vec!["---"; columns.len()])];
     for (index, act) in ACTS.iter().enumerate() {
         let word = |column: &Column| {
             column.answers.as_ref().map_or("?", |answers| answers[index].word())
         };
-        let cells: String =
-            columns.iter().map(|column| format!(" {} |", word(column))).collect();
-        rows.push(format!("| {} |{cells}\n", act.name));
+        rows.push(row(act.name, columns.iter().map(word).collect()));
     }
     rows
 }
