@@ -161,6 +161,19 @@ fn an_admin_client_for_which_no_thread_starts_is_logged() {
 }
 
 #[test]
+fn an_admin_client_that_cannot_be_accepted_is_logged() {
+    let server = Server::setup().server("admin_socket = admin").start();
+    let seen = failing(&server, "admin", ("accept4", Some(1), "ENOMEM"), || {
+        let (code, _, err) = crate::server::run(&["who", "--config", "ftpd.ini"], server.dir());
+        assert_eq!(code, 0, "it is accepted at the next attempt: {err}");
+    });
+    if seen.is_some() {
+        server
+            .wait_for_log("cannot accept a client of the admin socket: Cannot allocate memory");
+    }
+}
+
+#[test]
 fn a_certificate_that_the_disk_does_not_give_is_not_replaced() {
     let mut server = Server::setup().server("tls_cert = auto").start();
     let file = server.dir().join("ftpd-tls/cert.pem");

@@ -50,7 +50,8 @@ fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
             Ok(stream) => stream,
             // the socket was shut down, because a new one replaces it
             Err(why) if why.kind() == io::ErrorKind::InvalidInput => return,
-            Err(_) => {
+            Err(why) => {
+                log::error!("cannot accept a client of the admin socket: {why}");
                 thread::sleep(Duration::from_millis(100));
                 continue;
             }
