@@ -8,9 +8,9 @@ use super::field::{AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CONFINE, DAY, FILE, FILE_OR_FOLDER, FOLDER,
-    GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD, PEERS, PERM,
-    PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, RUN_AS, SOCKET, SWITCH, TEXT, TIME,
-    TLS_REQUIRED, TLS_VERSION, count, limit,
+    GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD, PATTERNS,
+    PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, RUN_AS, SIZE, SOCKET,
+    SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 
 /// A key of `ftpd.ini`.
@@ -124,6 +124,12 @@ pub static KEYS: &[Key] = &[
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("allow_overwrite", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.overwrite = v),
         "Allow uploads and renames to replace a file. off: the name must be new; if another session takes the name during an upload, a number is appended to it."),
+    key("max_file_size", "0", &AlsoPerUser(SIZE, |to, v| to.uploads.max_size = v),
+        "Maximum size of an uploaded file, such as 500M or 2G. An upload that becomes larger fails (552) and leaves nothing behind."),
+    key("deny_names", "", &AlsoPerUser(PATTERNS, |to, v| to.uploads.deny_names = v),
+        "Names that an upload, a rename or a new directory cannot have (553), such as *.exe, *.tmp. Case does not matter."),
+    key("allow_names", "", &AlsoPerUser(PATTERNS, |to, v| to.uploads.allow_names = v),
+        "If not empty: the only names that an upload, a rename or a new directory can have, such as *.jpg, *.mp4. deny_names counts as well."),
     key("world_readable_only", "off", &AlsoPerUser(SWITCH, |to, v| to.files.world_readable_only = v),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
     key("create_home", "off", &AlsoPerUser(SWITCH, |to, v| to.files.create_home = v),

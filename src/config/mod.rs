@@ -7,6 +7,7 @@
 //! its values: a constant that describes valid values and reads them.
 
 pub mod edit;
+pub mod pattern;
 
 mod anonymous;
 mod checks;
@@ -46,6 +47,7 @@ pub use load::{load, load_edited, load_to_serve, of_text};
 pub use lookup::{
     UserPlace, admin_socket, duration, is_host, place_of_user, server_text, value_fault,
 };
+pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use rate::Rate;
 pub use settings::{

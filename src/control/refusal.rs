@@ -280,7 +280,13 @@ fn file_system(why: &FsError) -> Reply {
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
         FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
         FsError::Interrupted => (Code::LocalError, "Interrupted"),
-        FsError::BadName(_) | FsError::Reserved => (Code::BadName, "Name not allowed"),
+        FsError::TooLarge(most) => {
+            let text = format!("File too large, at most {most} bytes are allowed");
+            return Reply::new(Code::OverAllocation, text);
+        }
+        FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
+            (Code::BadName, "Name not allowed")
+        }
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
         FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
         FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
@@ -323,6 +329,7 @@ fn data(why: &DataError) -> Reply {
         DataError::Write(
             why @ (FsError::NoSpace(_)
             | FsError::OverQuota(_)
+            | FsError::TooLarge(_)
             | FsError::BadOffset(_)
             | FsError::Busy
             | FsError::TakenOver

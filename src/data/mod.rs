@@ -6,7 +6,6 @@
 
 pub mod ascii;
 pub mod listing;
-pub mod pattern;
 pub mod text;
 
 mod active;

@@ -33,6 +33,10 @@ pub enum FsError {
     IsRoot,
     /// The disk is full, or the file would exceed its maximum size.
     NoSpace(io::Error),
+    /// The file would be larger than the settings allow (`max_file_size`), which is this many bytes.
+    TooLarge(u64),
+    /// The settings do not allow the name. Holds the key, and the pattern or patterns.
+    NameRefused(&'static str, String),
     /// A quota is used up.
     OverQuota(io::Error),
     /// Another upload is changing the file, or has not ended yet.
@@ -122,6 +126,10 @@ impl fmt::Display for FsError {
             Self::Busy => f.write_str("another upload is changing it"),
             Self::BadOffset(fits) => {
                 write!(f, "cannot restart at this offset, only at {fits}")
+            }
+            Self::TooLarge(most) => write!(f, "larger than max_file_size, {most} bytes"),
+            Self::NameRefused(key, patterns) => {
+                write!(f, "the name is not allowed by {key} = {patterns}")
             }
             Self::TakenOver => f.write_str("another session has resumed the upload"),
             Self::Replaced => f.write_str("it was removed or replaced in the meantime"),

@@ -34,12 +34,17 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
         Perm::List => tree.names(path).map(drop),
         Perm::Store | Perm::Append => {
             check_name(path)?;
+            files.check_allowed(path)?;
             tree.check_write(path).map(drop)
         }
         Perm::MakeDir => match tree.entry(path) {
             Ok(_) => Err(FsError::Exists),
             Err(_) if path.name().len() > LONGEST_NAME => Err(Errno::NAMETOOLONG.into()),
-            Err(_) => check_name(path).and_then(|()| check_change(tree, path)),
+            Err(_) => {
+                check_name(path)?;
+                files.check_allowed(path)?;
+                check_change(tree, path)
+            }
         },
         Perm::Delete | Perm::Rename => {
             let there = tree.entry(path)?;

@@ -639,6 +639,89 @@ fn without_allow_overwrite_two_uploads_of_one_name_both_stay() {
     assert_eq!((server.get("x"), server.get("x.1")), (b"two".to_vec(), b"one".to_vec()));
 }
 
+/// Uploads bytes over a new data connection, and returns the code of the last reply.
+fn upload(client: &mut Client, line: &str, bytes: &[u8]) -> u16 {
+    let mut data = client.passive();
+    let (code, _) = client.ask(line);
+    if code != 150 {
+        return code;
+    }
+    // the server closes the connection as soon as the file is too large
+    let _ = data.write_all(bytes);
+    drop(data);
+    client.answer().0
+}
+
+#[test]
+fn no_file_becomes_larger_than_max_file_size() {
+    let server = Server::setup().user("max_file_size = 300000").start();
+    server.put("old", "old");
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    let bytes = vec![b'x'; 300_001];
+    assert_eq!(upload(&mut bob, "STOR full", &bytes[..300_000]), 226);
+    for line in ["STOR old", "STOR new", "STOU new", "APPE old", "APPE full"] {
+        assert_eq!(upload(&mut bob, line, &bytes), 552, "{line}");
+    }
+    bob.cmd("REST 300001", 350);
+    assert_eq!(upload(&mut bob, "STOR full", b"x"), 552);
+    bob.cmd("TYPE A", 200);
+    assert_eq!(upload(&mut bob, "STOR text", &b"text\r\n".repeat(60_001)), 552);
+    // 6 bytes of the transfer are 5 of the file
+    assert_eq!(upload(&mut bob, "STOR text", &b"text\r\n".repeat(60_000)), 226);
+    bob.cmd("ALLO 300001", 552);
+    bob.cmd("ALLO 300000", 200);
+    let there = fs::read_dir(server.home()).unwrap().flatten();
+    let mut there: Vec<_> = there.map(|entry| entry.file_name()).collect();
+    there.sort();
+    assert_eq!(there, ["full", "old", "text"], "nothing is left behind");
+    assert_eq!(server.get("old"), b"old");
+    assert_eq!(server.get("full").len(), 300_000);
+    server.wait_for_log("larger than max_file_size, 300000 bytes");
+}
+
+#[test]
+fn in_the_classic_way_a_file_ends_at_max_file_size() {
+    let server = Server::setup().user("max_file_size = 5\natomic_uploads = off").start();
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    assert_eq!(upload(&mut bob, "STOR a", b"12345"), 226);
+    assert_eq!(upload(&mut bob, "APPE a", b"6"), 552);
+    assert_eq!(server.get("a"), b"12345");
+}
+
+#[test]
+fn names_that_are_denied_or_not_allowed_are_553_for_all_that_makes_them() {
+    for (lines, pattern) in [
+        ("deny_names = .ht*, *.exe", "deny_names = *.exe"),
+        ("allow_names = a, b, *.jpg", "allow_names = a, b, *.jpg"),
+    ] {
+        for atomic in ["on", "off"] {
+            let lines = format!("{lines}\natomic_uploads = {atomic}");
+            let server = Server::setup().user(&lines).start();
+            server.put("a", "a");
+            server.put("There.EXE", "old");
+            let mut bob = Client::bob(&server);
+            bob.cmd("TYPE I", 200);
+            for line in ["STOR x.exe", "STOR There.EXE", "APPE X.Exe", "STOU x.exe"] {
+                assert_eq!(upload(&mut bob, line, b"x"), 553, "{line}");
+            }
+            bob.cmd("MKD d.exe", 553);
+            bob.cmd("RNFR a", 350);
+            bob.cmd("RNTO a.exe", 553);
+            assert_eq!(server.get("There.EXE"), b"old");
+            server.wait_for_log(pattern);
+            assert_eq!(upload(&mut bob, "STOR photo.JPG", b"x"), 226);
+            bob.cmd("RNFR a", 350);
+            bob.cmd("RNTO b", 250);
+            // what is there can be read and removed
+            assert_eq!(bob.download("RETR There.EXE"), b"old");
+            bob.cmd("DELE There.EXE", 250);
+            assert_eq!(fs::read_dir(server.home()).unwrap().count(), 2);
+        }
+    }
+}
+
 #[test]
 fn only_files_that_everybody_may_read_are_served_where_that_is_asked_for() {
     let server = Server::setup().user("world_readable_only = on").start();

@@ -164,6 +164,9 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("shutdown_grace", "0"),
         ("chmod_mask", "0755"),
         ("allow_overwrite", "off"),
+        ("max_file_size", "2T"),
+        ("deny_names", "*.exe, .ht*"),
+        ("allow_names", "*.jpg"),
         ("world_readable_only", "on"),
         ("create_home", "on"),
         ("login_msg", "hello; # there = \u{e4}"),
@@ -650,7 +653,7 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("passive_ports", "0 0-10 50000- -50000 a-b 1-65536 2-1 50000:50200 1-2-3"),
         ("idle_timeout", "-1 1w 5x 1.5m h 99999999h 18446744073709551616"),
         ("data_timeout", "5mm ms"),
-        ("max_upload", "K 10T 1.5M -5 99999999999999G 10KB 300K/m"),
+        ("max_upload", "K 10P 1.5M -5 99999999999999G 10KB 300K/m"),
         ("max_download", "unlimited /s"),
         ("umask", "8 1000 rwx -1 0x1"),
         ("allow_fxp", "2 perhaps onoff"),
@@ -673,6 +676,8 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("atomic_uploads", "2 perhaps"),
         ("on_upload", "home /nowhere/program /etc/passwd"),
         ("hook_workers", "0 65"),
+        ("max_file_size", "10M/s -1 big"),
+        ("deny_names", ", a,,b /etc dir/*"),
     ];
     // a file with one value for each key, until all values were used
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();

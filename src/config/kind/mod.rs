@@ -14,9 +14,9 @@ mod word;
 pub(super) use file::{
     CERTIFICATE, FILE, FILE_OR_FOLDER, FOLDER, HOME, LOG, PROGRAM, READABLE, SOCKET,
 };
-pub(super) use name::{ACCOUNT, GROUP, PASSWORD, PERM, RUN_AS, TEXT};
+pub(super) use name::{ACCOUNT, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
-pub(super) use number::{DAY, MASK, PORT, RATE, TIME, count, limit, time};
+pub(super) use number::{DAY, MASK, PORT, RATE, SIZE, TIME, count, limit, time};
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{
     CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,

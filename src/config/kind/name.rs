@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::value_kind::{Refused, ValueKind, texts};
 use crate::config::hash::Hash;
+use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
 use crate::config::value::Password;
 use crate::rights::{self, Ids};
@@ -40,6 +41,26 @@ pub(in crate::config) const RUN_AS: ValueKind<Option<Arc<Ids>>> =
         let ids = (!given.text.is_empty()).then(|| run_as(given.text)).transpose()?;
         Ok(ids.map(Arc::new))
     });
+
+/// Comma-separated patterns for names.
+pub(in crate::config) const PATTERNS: ValueKind<Patterns> =
+    texts("comma-separated patterns with * and ?", |given| patterns(given.text));
+
+fn patterns(text: &str) -> Result<Patterns, Refused> {
+    let all: Vec<_> = text.split(',').map(str::trim).map(str::to_owned).collect();
+    if text.is_empty() {
+        return Ok(Patterns::default());
+    }
+    if all.iter().any(String::is_empty) {
+        return Err(Refused::Text("has an empty pattern".to_owned()));
+    }
+    match all.iter().find(|pattern| pattern.contains('/')) {
+        Some(bad) => {
+            Err(Refused::Part(bad.clone(), "contains a slash, and names have none".to_owned()))
+        }
+        None => Ok(Patterns::new(all)),
+    }
+}
 
 fn perm(text: &str) -> Result<PermSet, String> {
     PermSet::parse(text).map_err(|letter| {

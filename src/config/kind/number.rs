@@ -34,6 +34,10 @@ pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
 pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
     texts("size per second, 0 is no limit", |given| Ok(rate(given.text)?));
 
+/// Bytes; 0 or an empty text is no limit.
+pub(in crate::config) const SIZE: ValueKind<Option<NonZeroU64>> =
+    texts("size, 0 is no limit", |given| Ok(size_in_bytes(given.text)?));
+
 /// A day of the calendar, or none if the text is empty.
 pub(in crate::config) const DAY: ValueKind<Option<Day>> =
     texts("day as YYYY-MM-DD", |given| Ok(day(given.text)?));
@@ -50,13 +54,24 @@ fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
 
 /// Reads a speed. Returns `None`, which is no limit, for 0 or an empty text.
 fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
-    let refused = || "is not a size such as 300K, 10M or 1G".to_owned();
+    match text.to_ascii_lowercase().strip_suffix("/s") {
+        Some("") => Err(NO_SIZE.to_owned()),
+        Some(size) => size_in_bytes(size.trim_end()),
+        None => size_in_bytes(text),
+    }
+}
+
+const NO_SIZE: &str = "is not a size such as 300K, 10M or 1G";
+
+/// Reads a size. Returns `None`, which is no limit, for 0 or an empty text.
+fn size_in_bytes(text: &str) -> Result<Option<NonZeroU64>, String> {
+    let refused = || NO_SIZE.to_owned();
     let lower = text.to_ascii_lowercase();
-    let size = lower.strip_suffix("/s").unwrap_or(&lower).trim_end();
     if text.is_empty() {
         return Ok(None);
     }
-    let (digits, unit) = scaled(size, &[('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)]);
+    let units = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30), ('t', 1 << 40)];
+    let (digits, unit) = scaled(&lower, &units);
     let count = whole(digits.trim_end()).ok_or_else(refused)?;
     let bytes = count.checked_mul(unit).ok_or_else(refused)?;
     Ok(NonZeroU64::new(bytes))
@@ -104,6 +119,7 @@ mod tests {
             ("300k/s", 300 << 10),
             ("10M/s", 10 << 20),
             ("1 G", 1 << 30),
+            ("1t", 1 << 40),
             ("512", 512),
         ] {
             assert_eq!(rate(text), Ok(NonZeroU64::new(bytes)), "{text}");
@@ -111,7 +127,7 @@ mod tests {
         for text in ["", "0", "0K", "0/s"] {
             assert_eq!(rate(text), Ok(None), "{text}");
         }
-        for text in ["K", "/s", "-1", "1.5M", "1T", "99999999999G", "300 K B"] {
+        for text in ["K", "/s", "-1", "1.5M", "1P", "99999999999G", "300 K B"] {
             assert!(rate(text).is_err(), "{text}");
         }
     }

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::blank::settings;
 use crate::config::day::Day;
 use crate::config::hook::Programs;
+use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
 use crate::config::tls::TlsRequired;
 use crate::config::value::Password;
@@ -113,6 +114,12 @@ settings! {
         pub sync: bool = true,
         /// Whether an upload or a rename may replace an existing file.
         pub overwrite: bool = false,
+        /// Maximum size of a file that is uploaded, in bytes; `None`: no limit.
+        pub max_size: Option<NonZeroU64> = None,
+        /// Names that files and directories cannot get.
+        pub deny_names: Patterns = Patterns::default(),
+        /// The only names that files and directories can get; empty: any.
+        pub allow_names: Patterns = Patterns::default(),
     }
 }
 

@@ -215,6 +215,7 @@ fn located(
 /// the next upload.
 pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
     let user = session.user()?;
+    user.tree.check_size(bytes)?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }

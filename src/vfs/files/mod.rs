@@ -44,6 +44,11 @@ impl Files {
         Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, rules }) })
     }
 
+    /// Checks that a file or directory may get the name at the end of a path.
+    pub(super) fn check_allowed(&self, path: &VirtualPath) -> Result<(), FsError> {
+        self.uploads.check_allowed(path)
+    }
+
     /// Returns the tree, which shows the files without unfinished uploads.
     pub(super) fn tree(&self) -> &Tree {
         &self.uploads.tree
@@ -138,6 +143,7 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
+        self.uploads.check_allowed(path)?;
         self.tree().make_dir(path, mode)
     }
 
@@ -191,6 +197,7 @@ impl Files {
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
         let Uploads { tree, parts, rules, .. } = &*self.uploads;
+        self.uploads.check_allowed(to)?;
         tree.rename(from, to, rules.overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to));
@@ -224,6 +231,16 @@ impl Files {
     /// When the system refuses.
     pub fn set_modified(&self, path: &VirtualPath, seconds: i64) -> Result<(), FsError> {
         self.tree().set_modified(path, seconds)
+    }
+
+    /// Checks that a file of this size may be uploaded.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::TooLarge`], if it is larger than the settings allow.
+    pub fn check_size(&self, bytes: u64) -> Result<(), FsError> {
+        let most = self.uploads.most();
+        if bytes > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
     }
 
     /// Returns how many bytes this process may still write below a directory.

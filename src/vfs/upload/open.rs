@@ -12,11 +12,13 @@ use crate::vfs::path::VirtualPath;
 pub struct Upload {
     path: VirtualPath,
     target: Box<dyn Target>,
+    /// Maximum size of the file in bytes.
+    most: u64,
 }
 
 impl Upload {
-    pub(super) fn new(path: VirtualPath, target: Box<dyn Target>) -> Self {
-        Self { path, target }
+    pub(super) fn new(path: VirtualPath, target: Box<dyn Target>, most: u64) -> Self {
+        Self { path, target, most }
     }
 
     /// Returns the path that the upload was announced with.
@@ -37,10 +39,21 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// When the system refuses; or [`FsError::TakenOver`], if another session has resumed the
-    /// upload.
+    /// When the system refuses; [`FsError::TakenOver`], if another session has resumed the
+    /// upload; or [`FsError::TooLarge`], if the file would become larger than allowed.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.check_room(bytes.len())?;
         self.target.write()?.body.write_all(bytes)
+    }
+
+    /// Checks that the file may grow by this number of bytes.
+    fn check_room(&mut self, bytes: usize) -> Result<(), FsError> {
+        let most = self.most;
+        if most == u64::MAX {
+            return Ok(());
+        }
+        let size = self.target.write()?.body.size().saturating_add(bytes as u64);
+        if size > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
     }
 
     /// Writes this number of bytes from a pipe. Returns whether the file accepts bytes directly
@@ -50,6 +63,7 @@ impl Upload {
     ///
     /// As for [`Upload::write_all`]. Bytes that were not written are lost.
     pub fn splice_all(&mut self, pipe: BorrowedFd<'_>, bytes: usize) -> Result<bool, FsError> {
+        self.check_room(bytes)?;
         let mut left = bytes;
         while left > 0 {
             // checked for each piece: another session may take the upload over between two of
@@ -79,7 +93,7 @@ impl Upload {
     /// When the system refuses. This includes write errors that quotas and network file systems
     /// report late.
     pub fn finish(self) -> Result<(u64, VirtualPath), FsError> {
-        let Self { path, target } = self;
+        let Self { path, target, .. } = self;
         let Placed { size, name } = target.commit()?;
         Ok((size, name.map_or(path.clone(), |name| path.parent().join(&name))))
     }

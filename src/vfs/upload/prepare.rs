@@ -57,6 +57,10 @@ impl Prepared {
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
+        uploads.check_allowed(path)?;
+        if matches!(store, Store::At(offset) if offset > uploads.most()) {
+            return Err(FsError::TooLarge(uploads.most()));
+        }
         uploads.tree.check_file_path(path)?;
         if !uploads.rules.overwrite {
             uploads.tree.check_free(path)?;
@@ -82,6 +86,7 @@ impl Prepared {
         mode: u32,
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
+        uploads.check_allowed(wanted)?;
         uploads.tree.check_file_path(wanted)?;
         if !uploads.rules.atomic {
             for path in wanted.numbered() {
@@ -140,7 +145,7 @@ impl Prepared {
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        Ok(Upload::new(self.path, target))
+        Ok(Upload::new(self.path, target, self.uploads.most()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Values that all uploads of a session have in common.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::config::UploadRules;
@@ -65,6 +66,27 @@ impl Uploads {
     pub(super) fn folder(&self, place: &Place) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
         Folder { home, path: place.parent.clone(), ids }
+    }
+
+    /// Checks that a file or directory may get the name at the end of a path.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::NameRefused`], if `deny_names` or `allow_names` forbids it.
+    pub(in crate::vfs) fn check_allowed(&self, path: &VirtualPath) -> Result<(), FsError> {
+        let (deny, allow) = (&self.rules.deny_names, &self.rules.allow_names);
+        if let Some(pattern) = deny.first_for(path.name()) {
+            return Err(FsError::NameRefused("deny_names", pattern.to_owned()));
+        }
+        if !allow.is_empty() && allow.first_for(path.name()).is_none() {
+            return Err(FsError::NameRefused("allow_names", allow.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Returns the maximum size of a file in bytes.
+    pub(in crate::vfs) fn most(&self) -> u64 {
+        self.rules.max_size.map_or(u64::MAX, NonZeroU64::get)
     }
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts

@@ -5,6 +5,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::config::pattern;
 use crate::control::arg::options::Options;
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
@@ -14,7 +15,6 @@ use crate::control::session::Session;
 use crate::control::shared::Shared;
 use crate::control::state::User;
 use crate::data::listing::{self, Long, Machine};
-use crate::data::pattern;
 use crate::data::{Producer, Throttle};
 use crate::log::Event;
 use crate::vfs::{Entry, FileKind, FsError, VirtualPath};

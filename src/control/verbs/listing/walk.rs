@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::config::pattern;
 use crate::control::arg::options::{By, Options, Order};
-use crate::data::pattern;
 use crate::vfs::{Entry, FileKind, Files, FsError, Listing, VirtualPath};
 
 /// Maximum depth of a recursive listing below its first directory. Each level takes a file

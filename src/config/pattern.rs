@@ -1,9 +1,11 @@
-//! Patterns for file names: `*` matches any bytes, `?` matches one byte. Clients written for
-//! older servers send patterns with NLST and LIST, because they have no other way to carry out
-//! `mget *.txt`.
+//! Patterns for file names: `*` matches any bytes, `?` matches one byte. Settings contain them, and
+//! clients written for older servers send them with NLST and LIST, because they have no other way to
+//! carry out `mget *.txt`.
 //!
 //! Matching takes time proportional to the product of the lengths of pattern and name at most.
 //! Braces, sets and recursion are not supported.
+
+use std::fmt;
 
 /// Returns whether a name contains `*` or `?`.
 pub fn is_pattern(name: &[u8]) -> bool {
@@ -13,9 +15,40 @@ pub fn is_pattern(name: &[u8]) -> bool {
 /// Returns whether a name fits a pattern. As in a shell, a name that begins with a dot fits
 /// only a pattern that begins with a dot.
 pub fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
-        return false;
+    (name.first() != Some(&b'.') || pattern.first() == Some(&b'.')) && matches(pattern, name)
+}
+
+/// The patterns of a key. `Display` gives them as in the settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patterns(Vec<String>);
+
+impl Patterns {
+    /// Makes patterns from texts that contain no slash.
+    pub(super) fn new(patterns: Vec<String>) -> Self {
+        Self(patterns)
     }
+
+    /// Returns whether there are no patterns.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the first pattern that fits a name. ASCII letters fit in upper and lower case, and a
+    /// star also fits a dot at the beginning.
+    pub fn first_for(&self, name: &[u8]) -> Option<&str> {
+        let name = name.to_ascii_lowercase();
+        let fits = |pattern: &&String| matches(pattern.to_ascii_lowercase().as_bytes(), &name);
+        self.0.iter().find(fits).map(String::as_str)
+    }
+}
+
+impl fmt::Display for Patterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut from) = (0, 0);
     // where to continue when what follows the last star does not fit
     let mut back: Option<(usize, usize)> = None;
@@ -66,6 +99,16 @@ mod tests {
         ] {
             assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), wanted, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_of_settings_ignore_case_and_fit_hidden_names() {
+        let patterns = Patterns::new(vec!["*.Exe".to_owned(), "*~".to_owned()]);
+        assert_eq!(patterns.first_for(b"a.eXE"), Some("*.Exe"));
+        assert_eq!(patterns.first_for(b".exe"), Some("*.Exe"));
+        assert_eq!(patterns.first_for(b"a.exe~"), Some("*~"));
+        assert_eq!(patterns.first_for(b"exe"), None);
+        assert_eq!(Patterns::default().first_for(b""), None);
     }
 
     #[test]
