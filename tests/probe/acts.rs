@@ -107,6 +107,9 @@ pub(crate) const ACTS: &[Act] = &[
     act("connect to Unix sockets that are files", |known| {
         UnixStream::connect(known.dir.join("outside/socket")).map(drop)
     }),
+    act("connect to Unix sockets that only root may use", |known| {
+        UnixStream::connect(known.dir.join("outside/of-root")).map(drop)
+    }),
     Act {
         name: "connect to abstract Unix sockets",
         abi: 6,

@@ -56,7 +56,7 @@ pub(crate) struct World {
     neighbour: Child,
     _tcp: TcpListener,
     _udp: UdpSocket,
-    _sockets: [UnixListener; 2],
+    _sockets: [UnixListener; 3],
 }
 
 impl World {
@@ -66,35 +66,8 @@ impl World {
         // /tmp is where hooks may write
         let dir = tempfile::tempdir_in("/run").expect("a temporary folder");
         let at = dir.path();
-        mode(at, 0o755);
-        for (folder, owner) in [
-            ("home", NOBODY),
-            ("other", if user_lines.contains("run_as") { EVE } else { NOBODY }),
-            ("outside", NOBODY),
-            ("log", NOBODY),
-            ("tls", starter),
-        ] {
-            let path = at.join(folder);
-            fs::create_dir(&path).expect("a new folder");
-            file(&path.join("file"), "secret", owner, 0o600);
-            chown(&path, Some(owner), Some(owner)).expect("root may");
-        }
-        mode(&at.join("other"), 0o700);
-        file(&at.join("tls/of-root"), "secret", 0, 0o600);
-        make_certificate(&at.join("tls"), starter);
-        chown(at, Some(starter), None).expect("root may");
-        let server = format!(
-            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n\
-             tls_cert = tls/cert.pem\ntls_key = tls/key.pem\nlog_file = log/file\n\
-             admin_socket = run/socket\nstate_dir = state\n{server_lines}\n"
-        );
-        let users = format!(
-            "[user:bob]\npassword = secret\nperm = elradfmwMT\nhome = home\n\
-             [user:eve]\npassword = secret\nperm = elradfmwMT\nhome = other\n{user_lines}\n"
-        );
-        // as the package installs it: root's, and the server may read it
-        file(&at.join("ftpd.ini"), &(server + &users), 0, 0o640);
-        chown(at.join("ftpd.ini"), Some(0), Some(NOBODY)).expect("root may");
+        make_folders(at, if user_lines.contains("run_as") { EVE } else { NOBODY }, starter);
+        make_settings(at, server_lines, user_lines);
         let becomes = if server_lines.contains("user = ") { NOBODY } else { starter };
         let neighbour = Command::new("sleep").arg("600").uid(becomes).gid(becomes).spawn();
         let neighbour = neighbour.expect("there is sleep");
@@ -106,10 +79,17 @@ impl World {
             tcp: tcp.local_addr().expect("bound").port(),
             udp: udp.local_addr().expect("bound").port(),
         };
-        let named = UnixListener::bind(at.join("outside/socket")).expect("a socket");
-        mode(&at.join("outside/socket"), 0o777);
+        let named = socket(&at.join("outside/socket"), 0o777);
+        let of_root = socket(&at.join("outside/of-root"), 0o600);
         let hidden = UnixListener::bind_addr(&known.abstract_socket()).expect("a socket");
-        Self { known, _dir: dir, neighbour, _tcp: tcp, _udp: udp, _sockets: [named, hidden] }
+        Self {
+            known,
+            _dir: dir,
+            neighbour,
+            _tcp: tcp,
+            _udp: udp,
+            _sockets: [named, of_root, hidden],
+        }
     }
 }
 
@@ -124,10 +104,53 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("root may");
 }
 
+/// Listens on a Unix socket of root that is a file.
+fn socket(path: &Path, bits: u32) -> UnixListener {
+    let socket = UnixListener::bind(path).expect("a socket");
+    mode(path, bits);
+    socket
+}
+
 fn file(path: &Path, text: &str, owner: u32, bits: u32) {
     fs::write(path, text).expect("a new file");
     mode(path, bits);
     chown(path, Some(owner), Some(owner)).expect("root may");
+}
+
+/// Makes the homes of the users bob and eve, and the folders of the server.
+fn make_folders(at: &Path, eve: u32, starter: u32) {
+    mode(at, 0o755);
+    for (folder, owner) in [
+        ("home", NOBODY),
+        ("other", eve),
+        ("outside", NOBODY),
+        ("log", NOBODY),
+        ("tls", starter),
+    ] {
+        let path = at.join(folder);
+        fs::create_dir(&path).expect("a new folder");
+        file(&path.join("file"), "secret", owner, 0o600);
+        chown(&path, Some(owner), Some(owner)).expect("root may");
+    }
+    mode(&at.join("other"), 0o700);
+    file(&at.join("tls/of-root"), "secret", 0, 0o600);
+    make_certificate(&at.join("tls"), starter);
+    chown(at, Some(starter), None).expect("root may");
+}
+
+fn make_settings(at: &Path, server_lines: &str, user_lines: &str) {
+    let server = format!(
+        "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n\
+         tls_cert = tls/cert.pem\ntls_key = tls/key.pem\nlog_file = log/file\n\
+         admin_socket = run/socket\nstate_dir = state\n{server_lines}\n"
+    );
+    let users = format!(
+        "[user:bob]\npassword = secret\nperm = elradfmwMT\nhome = home\n\
+         [user:eve]\npassword = secret\nperm = elradfmwMT\nhome = other\n{user_lines}\n"
+    );
+    // as the package installs it: root's, and the server may read it
+    file(&at.join("ftpd.ini"), &(server + &users), 0, 0o640);
+    chown(at.join("ftpd.ini"), Some(0), Some(NOBODY)).expect("root may");
 }
 
 fn make_certificate(folder: &Path, owner: u32) {
