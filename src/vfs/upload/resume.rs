@@ -58,7 +58,10 @@ impl Takeover {
         let (base, id) = (found.base, id_of(&found.stat));
         let Self { uploads, place, existing, offset, .. } = self;
         let mut part = Part::resume(&uploads, place, active, offset, base);
+        // yet another session may take the part over, but not while it is being opened
+        let writing = part.active.writing()?;
         let (file, stat) = open_part(&part.place, &part.active.name, OFlags::WRONLY)?;
+        drop(writing);
         let size = len_of(&stat);
         // another upload may have failed in the meantime and left its part under this name
         if id_of(&stat) != id || size < offset {
