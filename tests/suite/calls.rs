@@ -83,6 +83,33 @@ fn an_upload_that_cannot_be_checked_says_why_and_leaves_the_old_version() {
     }
 }
 
+/// Quotas and NFS may report only here that bytes were not stored.
+#[test]
+fn an_error_at_closing_is_the_reply_to_the_upload() {
+    for atomic in ["on", "off"] {
+        let server = Server::setup().server(&format!("atomic_uploads = {atomic}")).start();
+        let mut client = Client::bob(&server);
+        for command in ["STOR", "APPE"] {
+            for (error, code) in [("EDQUOT", 552), ("ENOSPC", 452), ("EIO", 451)] {
+                server.put("a", "old");
+                let mut data = client.passive();
+                let seen = failing(&server, "session-", ("close", None, error), || {
+                    client.cmd(&format!("{command} a"), 150);
+                    std::io::Write::write_all(&mut data, b"new").unwrap();
+                    drop(data);
+                    client.expect(code);
+                });
+                let Some(seen) = seen else { return };
+                assert!(!seen.injected.is_empty());
+                // the classic way has changed the file before
+                if atomic == "on" {
+                    assert_eq!(server.get("a"), b"old", "{command} {error}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_part_that_cannot_be_taken_over_is_no_wrong_offset() {
     let server = Server::start();
