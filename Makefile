@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems faults powerloss fuzz clients install installed uninstall deb static nspawn \
+.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients install installed uninstall deb static nspawn \
   audit sbom reproducible release
 
 # where cargo builds
@@ -65,6 +65,14 @@ powerloss:
 	  $$(apt-cache depends linux-image-amd64 | sed -n 's/ *Depends: \(linux-image\)/\1/p') && \
 	  dpkg -x linux-image-*.deb $(KERNEL); }
 	KERNEL=$(KERNEL) cargo test --release --target $(STATIC) --test powerloss
+
+# Runs the threads that share something under many schedules: see tests/models/main.rs. SCHEDULES=,
+# ONLY= and SEED= change what is tried.
+MODELS = --manifest-path tests/models/Cargo.toml
+models:
+	cargo fmt --check --all $(MODELS)
+	cargo clippy --locked --target-dir $(OUT)/models $(MODELS) -- -D warnings
+	cargo run --locked --target-dir $(OUT)/models $(MODELS)
 
 # Feeds random input to everything that parses bytes of others, for a minute for each target of
 # tests/fuzz. SECONDS= and TARGET= change this. What libFuzzer learns is kept in target/fuzz. Needs a
@@ -147,7 +155,8 @@ audit:
 	@command -v cargo-deny >/dev/null || test -x target/tools/bin/cargo-deny || \
 	  cargo install --locked --root target/tools cargo-deny
 	$(DENY) --all-features check licenses bans sources
-	@cd tests/fuzz && cargo metadata --locked --format-version 1 >/dev/null
+	@for crate in fuzz models; do \
+	  cargo metadata --locked --manifest-path tests/$$crate/Cargo.toml --format-version 1 >/dev/null || exit 1; done
 	@if $(DENY) fetch db; then $(DENY) --all-features check advisories; \
 	  else echo 'NOT CHECKED: advisories, because their database cannot be fetched'; fi
 

@@ -1,0 +1,16 @@
+//! The files of `vfs`, all of which are modelled.
+
+#[path = "../../../src/vfs/error.rs"]
+mod error;
+#[path = "../../../src/vfs/files/mod.rs"]
+mod files;
+mod parts;
+#[path = "../../../src/vfs/path.rs"]
+mod path;
+#[path = "../../../src/vfs/tree/mod.rs"]
+mod tree;
+#[path = "../../../src/vfs/upload/mod.rs"]
+mod upload;
+
+pub(crate) use error::FsError;
+pub(crate) use parts::MODELS;

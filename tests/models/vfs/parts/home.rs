@@ -1,0 +1,70 @@
+//! A home with real files, and the sessions of one user in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::store::Parts;
+use super::turns::Turns;
+use crate::config::UploadRules;
+use crate::vfs::files::Files;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::home::Home;
+use crate::vfs::upload::uploads::Uploader;
+
+/// The file that all sessions change.
+pub(super) const NAME: &[u8] = b"file";
+
+/// A home, and what its sessions share.
+pub(super) struct World {
+    dir: TempDir,
+    pub(super) parts: Arc<Parts>,
+    turns: Arc<Turns>,
+}
+
+impl World {
+    /// Makes a home. Parts of failed uploads are kept for this long.
+    pub(super) fn new(keep: Duration) -> Self {
+        // in memory, where there is such a directory
+        let memory = PathBuf::from("/dev/shm");
+        let dir = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        let dir = dir.expect("a directory for a home");
+        fs::create_dir(dir.path().join("home")).expect("a new directory");
+        let parts = Arc::new(Parts::start(Some(&dir.path().join("state")), Some(keep), &[]));
+        Self { dir, parts, turns: Arc::default() }
+    }
+
+    /// Begins a session.
+    pub(super) fn session(&self) -> Arc<Files> {
+        let home = Home::open(&self.dir.path().join("home")).expect("the home is there");
+        let rules = UploadRules { atomic: true, sync: false, overwrite: true };
+        let (parts, turns) = (Arc::clone(&self.parts), Arc::clone(&self.turns));
+        Files::new(home, parts, turns, Uploader::new(b"bob".to_vec(), b"bob", None), &rules)
+    }
+
+    /// Reads the file; `None` if it is not there.
+    pub(super) fn read(&self) -> Option<Vec<u8>> {
+        fs::read(self.dir.path().join("home/file")).ok()
+    }
+
+    /// The names of all parts on the disk.
+    pub(super) fn parts_on_disk(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path().join("home")).expect("the home is there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(".ftpd-part-")).collect()
+    }
+
+    /// The text of the journal.
+    pub(super) fn journal(&self) -> String {
+        fs::read_to_string(self.dir.path().join("state/parts")).unwrap_or_default()
+    }
+}
+
+/// The path of the file.
+pub(super) fn path() -> VirtualPath {
+    VirtualPath::root().join(NAME)
+}
