@@ -47,11 +47,15 @@ struct Setup {
     started_by: u32,
 }
 
-/// The server in the column `user and sandbox`.
-const USUAL: usize = 2;
+/// The server with `user` and without a sandbox: it can do what any program of its user can.
+pub(crate) const PLAIN: usize = 2;
+
+/// The server with `user` and sandbox.
+const USUAL: usize = 3;
 
 const SETUPS: &[Setup] = &[
     Setup { head: "root, no sandbox", server: "sandbox = off", user: "", started_by: 0 },
+    Setup { head: "root and sandbox", server: "sandbox = require", user: "", started_by: 0 },
     Setup {
         head: "`user`, no sandbox",
         server: "sandbox = off\nuser = nobody",
@@ -178,7 +182,7 @@ fn serve(file: &Path) -> Result<Server, String> {
 
 /// Tries the acts in each server, and compares the results with the table.
 fn compare() -> ExitCode {
-    let (control, _) = run(&SETUPS[1], CONTROL).expect("without a sandbox");
+    let (control, _) = run(&SETUPS[PLAIN], CONTROL).expect("without a sandbox");
     let (mut columns, mut landlock) = (Vec::new(), None);
     for setup in SETUPS {
         match run(setup, INSIDE) {

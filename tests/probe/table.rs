@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::PLAIN;
 use crate::acts::{ACTS, Act};
 
 /// Whether an act succeeded.
@@ -74,8 +75,8 @@ pub(crate) fn is_in_security(
 
 /// Whether this machine treats an act as the table takes for granted.
 fn is_usual(act: &Act, control: Answer, wanted: &str, landlock: Option<u32>) -> bool {
-    // the column of a server with `user` and without a sandbox
-    let plain_user = wanted.split('|').nth(3).map(str::trim);
+    // before the first column there are the empty text before the first bar, and the name
+    let plain_user = wanted.split('|').nth(PLAIN + 2).map(str::trim);
     let is_so = plain_user == Some(control.word());
     let is_new_enough = landlock.is_none_or(|version| version >= act.abi);
     if !is_so || !is_new_enough {
