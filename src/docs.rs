@@ -121,7 +121,9 @@ pub fn keys_roff(section: Scope) -> String {
         let kind = roff(&key.describe());
         let restart = if key.restarts { "; a change needs a restart" } else { "" };
         let _ = writeln!(text, "{}", filled(key.help));
-        let _ = writeln!(text, "{}", lines(&format!("({kind}; default: {default}{restart})")));
+        let folders = if key.is_for_folders() { "; also for a folder" } else { "" };
+        let about = format!("({kind}; default: {default}{restart}{folders})");
+        let _ = writeln!(text, "{}", lines(&about));
     }
     text
 }

@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) places: HashMap<String, (usize, usize)>,
     /// The sections `[template:NAME]`, by name.
     pub(super) templates: HashMap<String, Arc<Template>>,
+    /// The sections of folders.
+    pub(super) folders: Vec<FolderSection>,
     /// The section `[anonymous]`.
     pub(super) anonymous: Option<ini::Section>,
     pub(super) lines: HashMap<&'static str, usize>,
@@ -61,6 +63,13 @@ pub(super) struct Template {
     pub(super) faulty: Vec<&'static str>,
 }
 
+/// A section `[folder:/path]` or `[folder:USER:/path]`.
+pub(super) struct FolderSection {
+    /// Index of the file with the section.
+    pub(super) file: usize,
+    pub(super) section: ini::Section,
+}
+
 /// Name of the section of the anonymous users.
 pub(super) const ANONYMOUS_SECTION: &str = "anonymous";
 
@@ -76,6 +85,7 @@ impl Draft {
             users: Vec::new(),
             places: HashMap::new(),
             templates: HashMap::new(),
+            folders: Vec::new(),
             anonymous: None,
             lines: HashMap::new(),
             texts: HashMap::new(),

@@ -109,7 +109,9 @@ impl fmt::Display for Fault {
                 write!(f, "is already on line {line}")
             }
             Self::RepeatedUser(place) => write!(f, "is already in {place}"),
-            Self::NotAUser => f.write_str("users_file may contain only '[user:NAME]' sections"),
+            Self::NotAUser => f.write_str(
+                "users_file may contain only '[user:NAME]' and '[folder:USER:/path]' sections",
+            ),
             Self::UnknownSection(near) => {
                 f.write_str("unknown section; expected '[server]' or '[user:NAME]'")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean '[{near}]'?"))

@@ -2,7 +2,7 @@
 
 use super::error::Fault;
 use super::kind::{Given, ValueKind};
-use super::settings::{Rules, Server, User};
+use super::settings::{FolderRules, Rules, Server, User};
 
 /// The sections in which a key may appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,18 @@ pub enum Scope {
 pub(super) enum Target<'a> {
     Server(&'a mut Server, &'a mut Rules),
     User(&'a mut User),
+    Folder(&'a mut FolderRules),
 }
 
 /// A field of the settings, with the kind of its values.
 pub(super) trait Field: Sync {
     /// Returns the sections that may set the field.
     fn scope(&self) -> Scope;
+
+    /// Returns whether the section of a folder may set the field as well.
+    fn is_for_folders(&self) -> bool {
+        false
+    }
 
     /// Returns a description of the valid values.
     fn describe(&self) -> String;
@@ -43,6 +49,13 @@ pub(super) struct InUser<V: 'static>(pub(super) ValueKind<V>, pub(super) fn(&mut
 pub(super) struct AlsoPerUser<V: 'static>(
     pub(super) ValueKind<V>,
     pub(super) fn(&mut Rules, V),
+);
+
+/// A field that `[server]` sets for every user, the section of a user for that user, and the section of
+/// a folder only for that folder.
+pub(super) struct AlsoPerFolder<V: 'static>(
+    pub(super) ValueKind<V>,
+    pub(super) fn(&mut FolderRules, V),
 );
 
 impl<V: Clone + Sync> Field for InServer<V> {
@@ -95,6 +108,32 @@ impl<V: Clone + Sync> Field for AlsoPerUser<V> {
         let rules = match target {
             Target::Server(_, rules) => rules,
             Target::User(user) => &mut user.rules,
+            Target::Folder(_) => return Ok(()),
+        };
+        (self.1)(rules, value);
+        Ok(())
+    }
+}
+
+impl<V: Clone + Sync> Field for AlsoPerFolder<V> {
+    fn scope(&self) -> Scope {
+        Scope::Both
+    }
+
+    fn is_for_folders(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        let rules = match target {
+            Target::Server(_, rules) => &mut rules.folder,
+            Target::User(user) => &mut user.rules.folder,
+            Target::Folder(rules) => rules,
         };
         (self.1)(rules, value);
         Ok(())

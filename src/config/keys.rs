@@ -4,7 +4,7 @@
 //! lists the names of the keys.
 
 use super::error::Fault;
-use super::field::{AlsoPerUser, Field, InServer, InUser, Scope, Target};
+use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CONFINE, DAY, FILE, FILE_OR_FOLDER, FOLDER,
@@ -32,6 +32,11 @@ impl Key {
     /// Returns the sections in which the key may appear.
     pub fn scope(&self) -> Scope {
         self.field.scope()
+    }
+
+    /// Returns whether the section of a folder may set the key as well.
+    pub fn is_for_folders(&self) -> bool {
+        self.field.is_for_folders()
     }
 
     /// Returns a description of the valid values, for the manual.
@@ -124,11 +129,11 @@ pub static KEYS: &[Key] = &[
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("allow_overwrite", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.overwrite = v),
         "Allow uploads and renames to replace a file. off: the name must be new; if another session takes the name during an upload, a number is appended to it."),
-    key("max_file_size", "0", &AlsoPerUser(SIZE, |to, v| to.uploads.max_size = v),
+    key("max_file_size", "0", &AlsoPerFolder(SIZE, |to, v| to.max_file_size = v),
         "Maximum size of an uploaded file, such as 500M or 2G. An upload that becomes larger fails (552) and leaves nothing behind."),
-    key("deny_names", "", &AlsoPerUser(PATTERNS, |to, v| to.uploads.deny_names = v),
+    key("deny_names", "", &AlsoPerFolder(PATTERNS, |to, v| to.deny_names = v),
         "Names that an upload, a rename or a new directory cannot have (553), such as *.exe, *.tmp. Case does not matter."),
-    key("allow_names", "", &AlsoPerUser(PATTERNS, |to, v| to.uploads.allow_names = v),
+    key("allow_names", "", &AlsoPerFolder(PATTERNS, |to, v| to.allow_names = v),
         "If not empty: the only names that an upload, a rename or a new directory can have, such as *.jpg, *.mp4. deny_names counts as well."),
     key("world_readable_only", "off", &AlsoPerUser(SWITCH, |to, v| to.files.world_readable_only = v),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),

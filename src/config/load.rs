@@ -10,7 +10,7 @@ use super::settings::{Server, User};
 use super::tls::{CertificateSource, TlsSettings};
 use super::view::View;
 use super::whole::Config;
-use super::{anonymous, checks, ini, sections};
+use super::{anonymous, checks, folders, ini, sections};
 
 /// Reads and checks the settings in `file` and in the files of its `users_file`.
 ///
@@ -81,6 +81,7 @@ fn load_from(file: &Path, source: &View<'_>, homes: Homes) -> Result<Config, Vec
 /// Checks the draft as a whole, and makes the configuration.
 fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     anonymous::add(&mut draft);
+    folders::add(&mut draft);
     let warnings = checks::all(&mut draft);
     if draft.users.is_empty() && !draft.server.anonymous.enabled && !user_was_meant(&draft) {
         draft.faults.push((Location::default(), Fault::NobodyCanLogIn));

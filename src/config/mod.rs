@@ -16,6 +16,7 @@ mod day;
 mod draft;
 mod error;
 mod field;
+mod folders;
 mod hash;
 mod home;
 mod hook;
@@ -51,9 +52,9 @@ pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use rate::Rate;
 pub use settings::{
-    Admin, Anonymous, BanRules, Clients, DataRules, FileRules, HookRules, Limits, Listening,
-    LogRules, LoginRules, Messages, Passive, Process, Rules, Server, Storage, TlsKeys,
-    TlsRules, UploadRules, User,
+    Admin, Anonymous, BanRules, Clients, DataRules, FileRules, Folder, FolderRules, HookRules,
+    Limits, Listening, LogRules, LoginRules, Messages, Passive, Process, Rules, Server,
+    Storage, TlsKeys, TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,

@@ -1,6 +1,6 @@
 //! Reads the sections of the files into a draft.
 
-use super::draft::{ANONYMOUS_SECTION, Draft};
+use super::draft::{ANONYMOUS_SECTION, Draft, FolderSection};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::ini::{self, Document};
@@ -24,6 +24,8 @@ pub(super) fn take(draft: &mut Draft, document: Document) {
     for section in others {
         if let Some(name) = section.name.strip_prefix("user:") {
             named(draft, name, &section);
+        } else if section.name.starts_with("folder:") {
+            draft.folders.push(FolderSection { file: 0, section });
         } else if section.name == ANONYMOUS_SECTION {
             draft.anonymous = Some(section);
         } else {
@@ -64,6 +66,9 @@ pub(super) fn take_users(draft: &mut Draft, source: &View<'_>) {
         for section in document.sections {
             match section.name.strip_prefix("user:") {
                 Some(name) => named(draft, name, &section),
+                None if section.name.starts_with("folder:") => {
+                    draft.folders.push(FolderSection { file, section });
+                }
                 None => draft.fault(&section, None, Fault::NotAUser),
             }
         }

@@ -284,6 +284,7 @@ fn file_system(why: &FsError) -> Reply {
             let text = format!("File too large, at most {most} bytes are allowed");
             return Reply::new(Code::OverAllocation, text);
         }
+        FsError::HasSettings => (Code::BadName, "Has settings of its own, cannot be renamed"),
         FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
             (Code::BadName, "Name not allowed")
         }

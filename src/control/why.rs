@@ -85,14 +85,14 @@ pub fn why_here(
     self::why(config, name, path, action)
 }
 
-fn open(config: &Config, user: &User) -> Result<Arc<Files>, FsError> {
+fn open(config: &Config, user: &Arc<User>) -> Result<Arc<Files>, FsError> {
     let parts = Arc::new(Parts::start(None, config.server.storage.keep_parts, &[]));
     Ok(Files::new(
         Home::open(&user.home)?,
         parts,
         Arc::new(Turns::default()),
         Uploader::new(Vec::new(), b"", None),
-        &user.rules.uploads,
+        user,
     ))
 }
 

@@ -37,6 +37,8 @@ pub enum FsError {
     TooLarge(u64),
     /// The settings do not allow the name. Holds the key, and the pattern or patterns.
     NameRefused(&'static str, String),
+    /// The settings have a section for the folder, or for one within it, which cannot be renamed.
+    HasSettings,
     /// A quota is used up.
     OverQuota(io::Error),
     /// Another upload is changing the file, or has not ended yet.
@@ -131,6 +133,7 @@ impl fmt::Display for FsError {
             Self::NameRefused(key, patterns) => {
                 write!(f, "the name is not allowed by {key} = {patterns}")
             }
+            Self::HasSettings => f.write_str("it has, or contains a folder that has, a section [folder:...]"),
             Self::TakenOver => f.write_str("another session has resumed the upload"),
             Self::Replaced => f.write_str("it was removed or replaced in the meantime"),
             Self::Interrupted => f.write_str("interrupted"),

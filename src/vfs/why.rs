@@ -34,7 +34,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
         Perm::List => tree.names(path).map(drop),
         Perm::Store | Perm::Append => {
             check_name(path)?;
-            files.check_allowed(path)?;
+            files.uploads().check_target(path)?;
             tree.check_write(path).map(drop)
         }
         Perm::MakeDir => match tree.entry(path) {
@@ -42,7 +42,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             Err(_) if path.name().len() > LONGEST_NAME => Err(Errno::NAMETOOLONG.into()),
             Err(_) => {
                 check_name(path)?;
-                files.check_allowed(path)?;
+                files.uploads().check_name(path)?;
                 check_change(tree, path)
             }
         },
@@ -50,6 +50,9 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             let there = tree.entry(path)?;
             if path.is_root() {
                 return Err(FsError::IsRoot);
+            }
+            if perm == Perm::Rename {
+                files.uploads().check_unset(path)?;
             }
             if perm == Perm::Delete && there.kind == FileKind::Directory {
                 check_empty(tree, path)?;

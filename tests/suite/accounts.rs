@@ -324,7 +324,7 @@ fn what_is_wrong_with_a_template_is_said_once_and_at_its_line() {
     write(dir.path(), "users.ini", "[template:staff]\nperm = el\n");
     let (_, found) = check(dir.path());
     assert!(
-        found[0].contains("users_file may contain only '[user:NAME]' sections"),
+        found[0].contains("users_file may contain only '[user:NAME]' and '[folder:"),
         "{found:?}"
     );
 }
@@ -797,14 +797,14 @@ fn faults_of_users_files_name_their_file_and_line() {
     let (one, two, three) = (place("1.ini"), place("2.ini"), place("3.ini"));
     let expected = [
         "ftpd.ini:3: [server] max_cons: 'x' is not a whole number".to_owned(),
-        format!("{one}:1: [server] users_file may contain only '[user:NAME]' sections"),
+        format!("{one}:1: [server] users_file may contain only '[user:NAME]' and '[folder:"),
         format!("{one}:4: [user:anna] password: is a hash of an unknown kind"),
         format!("{one}:5: [user:anna] home: 'nowhere' is not a directory"),
         format!("{one}:6: [user:anna] max_cons: belongs in [server]"),
         format!("{one}:7: [user:anna] expected '[section]', 'key = value' or a comment"),
         format!("{two}:1: [user:bob] is already in ftpd.ini:4"),
         format!("{two}:4: [user:otto] tls_client: needs a tls_cert"),
-        format!("{two}:8: [nonsense] users_file may contain only '[user:NAME]' sections"),
+        format!("{two}:8: [nonsense] users_file may contain only '[user:NAME]' and '[folder:"),
         format!("{three}:1: [user:otto] is already in {two}:4"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");

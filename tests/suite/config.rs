@@ -220,6 +220,40 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
 }
 
 #[test]
+fn sections_of_folders_are_checked() {
+    let good = "[folder:/in]\nmax_file_size = 1\n[folder:bob:/in/a b/]\ndeny_names = x\n";
+    assert_eq!(warnings(format!("[server]\n{good}{BOB}")), "");
+    let found = faults(format!(
+        "{BOB}[folder:in]\n[folder:bob:in]\n[folder:bab:/in]\n[folder:/]\n[folder:bob:/]\n\
+         [folder:/a/../b]\n[folder:/a//b]\n\
+         [folder:/keys]\nport = 1\nperm = elr\numask = 0\nmax_file_sizes = 1\n\
+         max_file_size = big\n\
+         [folder:/twice]\n[folder:/twice/]\n"
+    ));
+    let line = BOB.lines().count();
+    let expected = [
+        (1, "[folder:in] 'in' is not a folder such as [folder:/path] or [folder:USER:/path]"),
+        (2, "[folder:bob:in] 'bob:in' is not a folder such as"),
+        (3, "[folder:bab:/in] 'bab:/in' has no section '[user:bab]'; did you mean 'bob'?"),
+        (4, "[folder:/] '/' is a whole home; set the key in [server] or [user:NAME]"),
+        (5, "[folder:bob:/] 'bob:/' is a whole home"),
+        (6, "[folder:/a/../b] '/a/../b' is not a path without empty parts, '.' and '..'"),
+        (7, "[folder:/a//b] '/a//b' is not a path without"),
+        (9, "[folder:/keys] port: belongs in [server]"),
+        (10, "[folder:/keys] perm: belongs in [user:NAME]"),
+        (11, "[folder:/keys] umask: belongs in [user:NAME]"),
+        (12, "[folder:/keys] max_file_sizes: unknown key; did you mean 'max_file_size'?"),
+        (13, "[folder:/keys] max_file_size: 'big' is not a size"),
+        (15, "[folder:/twice/] is already on line"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (after, text)) in found.iter().zip(expected) {
+        let begin = format!("ftpd.ini:{}: {text}", line + after);
+        assert!(found.starts_with(&begin), "{found}\n{begin}");
+    }
+}
+
+#[test]
 fn a_byte_order_mark_crlf_tabs_and_comments_change_nothing() {
     let crlf =
         format!("[server]\nmax_cons = 5\n; a\n# b\n\n\t ; c\n{BOB}").replace('\n', "\r\n");

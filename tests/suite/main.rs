@@ -84,6 +84,7 @@ mod config;
 mod docs;
 mod facts;
 mod faults;
+mod folders;
 mod fuzz;
 mod hooks;
 mod hostile;

@@ -12,4 +12,6 @@ pub use server::{
     Admin, Anonymous, BanRules, Clients, DataRules, HookRules, Listening, LogRules, LoginRules,
     Passive, Process, Server, Storage, TlsKeys,
 };
-pub use user::{FileRules, Limits, Messages, Rules, TlsRules, UploadRules, User};
+pub use user::{
+    FileRules, Folder, FolderRules, Limits, Messages, Rules, TlsRules, UploadRules, User,
+};

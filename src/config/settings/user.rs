@@ -35,6 +35,8 @@ settings! {
         pub enabled: bool = true,
         /// The last day on which the user may log in.
         pub expires: Option<Day> = None,
+        /// The folders with settings of their own. One that encloses another comes before it.
+        pub folders: Vec<Folder> = Vec::new(),
         /// The rules of `[server]`, with the values that the section of the user overrides.
         pub rules: Rules = Rules::blank(),
     }
@@ -44,6 +46,13 @@ impl User {
     /// Returns whether the user may log in today.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.expires.is_some_and(Day::is_over)
+    }
+
+    /// Returns the rules for what lies directly in a directory of the home. The path is absolute, and
+    /// leads through no links.
+    pub fn folder_rules(&self, directory: &[u8]) -> &FolderRules {
+        let innermost = self.folders.iter().rev().find(|folder| folder.holds(directory));
+        innermost.map_or(&self.rules.folder, |folder| &folder.rules)
     }
 }
 
@@ -56,6 +65,8 @@ settings! {
         pub files: FileRules = FileRules::blank(),
         /// How uploads are written.
         pub uploads: UploadRules = UploadRules::blank(),
+        /// Rules that a folder may override.
+        pub folder: FolderRules = FolderRules::blank(),
         /// Texts that are sent to a user.
         pub messages: Messages = Messages::blank(),
         /// Programs to start after events.
@@ -114,12 +125,41 @@ settings! {
         pub sync: bool = true,
         /// Whether an upload or a rename may replace an existing file.
         pub overwrite: bool = false,
+    }
+}
+
+settings! {
+    /// Rules that may differ between the folders of a home.
+    pub struct FolderRules {
         /// Maximum size of a file that is uploaded, in bytes; `None`: no limit.
-        pub max_size: Option<NonZeroU64> = None,
+        pub max_file_size: Option<NonZeroU64> = None,
         /// Names that files and directories cannot get.
         pub deny_names: Patterns = Patterns::default(),
         /// The only names that files and directories can get; empty: any.
         pub allow_names: Patterns = Patterns::default(),
+    }
+}
+
+/// A folder with settings of its own.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The path that clients see, without a slash at its end.
+    pub path: String,
+    /// The rules below the folder, with those that it takes from the folder around it.
+    pub rules: FolderRules,
+}
+
+impl Folder {
+    /// Returns whether a path of the same home is the folder or lies below it.
+    pub fn holds(&self, path: &[u8]) -> bool {
+        let rest = path.strip_prefix(self.path.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
+
+    /// Returns whether the folder is at a path of the same home or below it.
+    pub fn lies_below(&self, path: &[u8]) -> bool {
+        let rest = self.path.as_bytes().strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 }
 

@@ -156,7 +156,7 @@ fn enter(
     let rules = &account.user.rules;
     let shared = &session.shared;
     let (parts, turns) = (Arc::clone(&shared.parts), Arc::clone(&shared.turns));
-    let tree = Files::new(home, parts, turns, uploader(session, &account), &rules.uploads);
+    let tree = Files::new(home, parts, turns, uploader(session, &account), &account.user);
     if !session.live.enter(&account.name) {
         return Err(ended(session));
     }

@@ -215,7 +215,8 @@ fn located(
 /// the next upload.
 pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    user.tree.check_size(bytes)?;
+    // the name of the file is not known yet
+    user.tree.check_size(&user.cwd.join(b"file"), bytes)?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }

@@ -115,7 +115,7 @@ impl Listing {
 /// listed.
 fn own_parts(uploads: &Uploads, dir: FileId) -> HashMap<Mark, Vec<u8>> {
     let mut own = HashMap::new();
-    if !uploads.rules.atomic {
+    if !uploads.rules().atomic {
         return own;
     }
     for part in uploads.parts.in_folder(dir) {

@@ -21,7 +21,7 @@ use super::upload::own;
 use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
 use super::upload::uploads::{Uploader, Uploads};
-use crate::config::UploadRules;
+use crate::config::User;
 
 /// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
@@ -38,15 +38,15 @@ impl Files {
         parts: Arc<Parts>,
         turns: Arc<Turns>,
         uploader: Uploader,
-        rules: &UploadRules,
+        user: &Arc<User>,
     ) -> Arc<Self> {
-        let (tree, rules) = (Tree::new(home), rules.clone());
-        Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, rules }) })
+        let (tree, user) = (Tree::new(home), Arc::clone(user));
+        Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, user }) })
     }
 
-    /// Checks that a file or directory may get the name at the end of a path.
-    pub(super) fn check_allowed(&self, path: &VirtualPath) -> Result<(), FsError> {
-        self.uploads.check_allowed(path)
+    /// Returns what all uploads of the session have in common.
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// Returns the tree, which shows the files without unfinished uploads.
@@ -143,7 +143,7 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
-        self.uploads.check_allowed(path)?;
+        self.uploads.check_name(path)?;
         self.tree().make_dir(path, mode)
     }
 
@@ -196,9 +196,10 @@ impl Files {
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
-        let Uploads { tree, parts, rules, .. } = &*self.uploads;
-        self.uploads.check_allowed(to)?;
-        tree.rename(from, to, rules.overwrite)?;
+        let Uploads { tree, parts, .. } = &*self.uploads;
+        self.uploads.check_unset(from)?;
+        self.uploads.check_name(to)?;
+        tree.rename(from, to, self.uploads.rules().overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to));
         }
@@ -233,13 +234,13 @@ impl Files {
         self.tree().set_modified(path, seconds)
     }
 
-    /// Checks that a file of this size may be uploaded.
+    /// Checks that a file of this size may be uploaded to a path.
     ///
     /// # Errors
     ///
     /// [`FsError::TooLarge`], if it is larger than the settings allow.
-    pub fn check_size(&self, bytes: u64) -> Result<(), FsError> {
-        let most = self.uploads.most();
+    pub fn check_size(&self, path: &VirtualPath, bytes: u64) -> Result<(), FsError> {
+        let most = self.uploads.most(path);
         if bytes > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
     }
 

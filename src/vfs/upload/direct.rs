@@ -93,7 +93,7 @@ impl Target for Direct {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
-        self.body.sync(self.uploads.rules.sync)?;
+        self.body.sync(self.uploads.rules().sync)?;
         self.body.close()?;
         Ok(Placed { size: self.body.size(), name: None })
     }
@@ -132,7 +132,7 @@ fn open_or_make(
         let new = existing | OFlags::CREATE | OFlags::EXCL;
         tree.open_file(path, new, mode).map(|file| (file, 0, true))
     };
-    if !uploads.rules.overwrite {
+    if !uploads.rules().overwrite {
         if matches!(store, Store::At(offset) if offset > 0) {
             return Err(FsError::NotFound);
         }

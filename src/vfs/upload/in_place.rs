@@ -91,7 +91,7 @@ impl Target for InPlace {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
-        self.body.sync(self.uploads.rules.sync)?;
+        self.body.sync(self.uploads.rules().sync)?;
         let file = self.body.file()?;
         if !self.place.holds(file)? {
             return Err(FsError::Replaced);

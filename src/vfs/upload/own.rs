@@ -96,7 +96,7 @@ pub(in crate::vfs) fn read(uploads: &Uploads, path: &VirtualPath) -> Option<(Fil
 }
 
 fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
-    if !uploads.rules.atomic || !uploads.parts.are_there() {
+    if !uploads.rules().atomic || !uploads.parts.are_there() {
         return None;
     }
     let place = uploads.place_of_target(path).ok()?;

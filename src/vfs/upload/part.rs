@@ -178,7 +178,7 @@ impl Part {
 
     /// Checks that all bytes are in the file, and closes it.
     fn seal(&mut self) -> Result<(), FsError> {
-        self.body.sync(self.uploads.rules.sync)?;
+        self.body.sync(self.uploads.rules().sync)?;
         let writing = self.active.writing()?;
         if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?)? {
             // another user who may write to the directory has replaced the part
@@ -191,7 +191,7 @@ impl Part {
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
     /// another one and returns it.
     fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
-        let Uploads { parts, rules, .. } = &*self.uploads;
+        let (parts, rules) = (&self.uploads.parts, self.uploads.rules());
         let dir = rules.sync.then(|| reopened(&self.place.dir));
         if let Some(Err(why)) = dir
             && !is_unsyncable(why)

@@ -28,6 +28,8 @@ pub struct Prepared {
     uploads: Arc<Uploads>,
     path: VirtualPath,
     opening: Opening,
+    /// Maximum size of the file in bytes.
+    most: u64,
     /// Why the upload does not replace the file as usual, for the log.
     remark: Option<String>,
 }
@@ -57,15 +59,16 @@ impl Prepared {
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
-        uploads.check_allowed(path)?;
-        if matches!(store, Store::At(offset) if offset > uploads.most()) {
-            return Err(FsError::TooLarge(uploads.most()));
+        uploads.check_target(path)?;
+        let most = uploads.most(path);
+        if matches!(store, Store::At(offset) if offset > most) {
+            return Err(FsError::TooLarge(most));
         }
         uploads.tree.check_file_path(path)?;
-        if !uploads.rules.overwrite {
+        if !uploads.rules().overwrite {
             uploads.tree.check_free(path)?;
         }
-        if !uploads.rules.atomic {
+        if !uploads.rules().atomic {
             if at_once {
                 return Ok(Self::open(
                     uploads,
@@ -86,9 +89,9 @@ impl Prepared {
         mode: u32,
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
-        uploads.check_allowed(wanted)?;
+        uploads.check_target(wanted)?;
         uploads.tree.check_file_path(wanted)?;
-        if !uploads.rules.atomic {
+        if !uploads.rules().atomic {
             for path in wanted.numbered() {
                 match Direct::create(uploads, &path, mode) {
                     Err(FsError::Exists) => {}
@@ -112,8 +115,9 @@ impl Prepared {
     }
 
     fn by(uploads: &Arc<Uploads>, path: &VirtualPath, opening: Opening) -> Self {
+        let most = uploads.most(path);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Self { uploads, path, opening, remark: None }
+        Self { uploads, path, opening, most, remark: None }
     }
 
     fn open(uploads: &Arc<Uploads>, path: &VirtualPath, target: impl Target + 'static) -> Self {
@@ -145,7 +149,7 @@ impl Prepared {
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        Ok(Upload::new(self.path, target, self.uploads.most()))
+        Ok(Upload::new(self.path, target, self.most))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::config::UploadRules;
+use crate::config::{FolderRules, UploadRules, User};
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::PartKey;
@@ -43,7 +43,8 @@ pub(in crate::vfs) struct Uploads {
     pub(in crate::vfs) parts: Arc<Parts>,
     pub(in crate::vfs) turns: Arc<Turns>,
     pub(in crate::vfs) uploader: Uploader,
-    pub(in crate::vfs) rules: UploadRules,
+    /// The user's settings.
+    pub(in crate::vfs) user: Arc<User>,
 }
 
 impl Uploads {
@@ -68,25 +69,73 @@ impl Uploads {
         Folder { home, path: place.parent.clone(), ids }
     }
 
-    /// Checks that a file or directory may get the name at the end of a path.
+    /// Returns the rules for uploads of the user.
+    pub(in crate::vfs) fn rules(&self) -> &UploadRules {
+        &self.user.rules.uploads
+    }
+
+    /// Checks that an upload may go to the file that a path leads to, through links as well.
     ///
     /// # Errors
     ///
-    /// [`FsError::NameRefused`], if `deny_names` or `allow_names` forbids it.
-    pub(in crate::vfs) fn check_allowed(&self, path: &VirtualPath) -> Result<(), FsError> {
-        let (deny, allow) = (&self.rules.deny_names, &self.rules.allow_names);
-        if let Some(pattern) = deny.first_for(path.name()) {
-            return Err(FsError::NameRefused("deny_names", pattern.to_owned()));
-        }
-        if !allow.is_empty() && allow.first_for(path.name()).is_none() {
-            return Err(FsError::NameRefused("allow_names", allow.to_string()));
-        }
-        Ok(())
+    /// [`FsError::NameRefused`], if `deny_names` or `allow_names` forbids its name.
+    pub(in crate::vfs) fn check_target(&self, path: &VirtualPath) -> Result<(), FsError> {
+        let target = self.target(path);
+        check_allowed(self.rules_in(&target.parent()), target.name())
     }
 
-    /// Returns the maximum size of a file in bytes.
-    pub(in crate::vfs) fn most(&self) -> u64 {
-        self.rules.max_size.map_or(u64::MAX, NonZeroU64::get)
+    /// Checks that a file or directory may be renamed or created at a path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Uploads::check_target`].
+    pub(in crate::vfs) fn check_name(&self, path: &VirtualPath) -> Result<(), FsError> {
+        let directory = self.followed(path.parent());
+        check_allowed(self.rules_in(&directory), path.name())
+    }
+
+    /// Checks that no folder at a path or below it has settings of its own, which a rename of the
+    /// path would evade.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::HasSettings`] otherwise.
+    pub(in crate::vfs) fn check_unset(&self, path: &VirtualPath) -> Result<(), FsError> {
+        if self.user.folders.is_empty() {
+            return Ok(());
+        }
+        let own = self.followed(path.parent()).join(path.name());
+        let is_set = self.user.folders.iter().any(|one| one.lies_below(own.as_bytes()));
+        if is_set { Err(FsError::HasSettings) } else { Ok(()) }
+    }
+
+    /// Returns the maximum size in bytes of the file that a path leads to.
+    pub(in crate::vfs) fn most(&self, path: &VirtualPath) -> u64 {
+        let rules = self.rules_in(&self.target(path).parent());
+        rules.max_file_size.map_or(u64::MAX, NonZeroU64::get)
+    }
+
+    /// Returns the rules for what lies in a directory.
+    fn rules_in(&self, directory: &VirtualPath) -> &FolderRules {
+        self.user.folder_rules(directory.as_bytes())
+    }
+
+    /// Returns a path that leads to the same file, or to the same place for a new file, and through
+    /// no link. Only folders with settings need it.
+    fn target(&self, path: &VirtualPath) -> VirtualPath {
+        if self.user.folders.is_empty() {
+            return path.clone();
+        }
+        let there = self.tree.followed(path);
+        there.unwrap_or_else(|_| self.followed(path.parent()).join(path.name()))
+    }
+
+    /// Returns the path without links of a directory, or the path itself if it leads nowhere.
+    fn followed(&self, directory: VirtualPath) -> VirtualPath {
+        if self.user.folders.is_empty() {
+            return directory;
+        }
+        self.tree.followed(&directory).unwrap_or(directory)
     }
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts
@@ -94,4 +143,15 @@ impl Uploads {
     pub(super) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
         self.tree.place(&self.tree.followed(path).unwrap_or_else(|_| path.clone()))
     }
+}
+
+fn check_allowed(rules: &FolderRules, name: &[u8]) -> Result<(), FsError> {
+    let FolderRules { deny_names: deny, allow_names: allow, .. } = rules;
+    if let Some(pattern) = deny.first_for(name) {
+        return Err(FsError::NameRefused("deny_names", pattern.to_owned()));
+    }
+    if !allow.is_empty() && allow.first_for(name).is_none() {
+        return Err(FsError::NameRefused("allow_names", allow.to_string()));
+    }
+    Ok(())
 }

@@ -1,0 +1,158 @@
+//! Reads the sections of folders, `[folder:/path]` and `[folder:USER:/path]`, and gives each user the
+//! settings of the folders below the user's home.
+
+use super::draft::{ANONYMOUS_SECTION, Draft, FolderSection, nearest};
+use super::error::{Fault, Location};
+use super::field::{Scope, Target};
+use super::ini;
+use super::keys::KEYS;
+use super::kind::Given;
+use super::settings::{Folder, FolderRules, User};
+use super::whole::ANONYMOUS;
+
+/// A section whose name has been read.
+struct Named {
+    /// The user; `None`: all users.
+    user: Option<String>,
+    path: String,
+    section: ini::Section,
+}
+
+/// Reads all sections of folders, after all users have been read.
+pub(super) fn add(draft: &mut Draft) {
+    let mut named: Vec<Named> = Vec::new();
+    for found in std::mem::take(&mut draft.folders) {
+        let known = draft.faults.len();
+        let read = read_name(draft, &found);
+        check_keys(draft, &found);
+        let Some((user, path)) = read else { continue };
+        if let Some(other) = named.iter().find(|one| one.user == user && one.path == path) {
+            let line = other.section.line;
+            report(draft, &found, None, Fault::RepeatedSection(line));
+        }
+        if draft.faults.len() == known {
+            named.push(Named { user, path, section: found.section });
+        }
+    }
+    // an enclosing folder comes before those within it, and a section for all users before that of
+    // one user, so that the later one overrides the earlier
+    named.sort_by_key(|one| (one.path.split('/').count(), one.path.clone(), one.user.clone()));
+    let folder = draft.folder.clone();
+    for candidate in &mut draft.users {
+        let is_anonymous = candidate.user.password.is_none();
+        let own = named.iter().filter(|one| one.is_for(&candidate.name, is_anonymous));
+        for one in own {
+            let given = |text| Given { text, folder: &folder, user: Some(&candidate.name) };
+            one.add_to(&mut candidate.user, given);
+        }
+    }
+}
+
+impl Named {
+    fn is_for(&self, name: &str, is_anonymous: bool) -> bool {
+        let wanted = self.user.as_deref();
+        wanted.is_none_or(|user| user == name || is_anonymous && user == ANONYMOUS_SECTION)
+    }
+
+    /// Adds the folder to the user, or the keys to a folder that the user has already.
+    fn add_to<'t>(&'t self, user: &mut User, given: impl Fn(&'t str) -> Given<'t>) {
+        let rules = user.folder_rules(self.path.as_bytes()).clone();
+        if user.folders.last().is_none_or(|last| last.path != self.path) {
+            user.folders.push(Folder { path: self.path.clone(), rules });
+        }
+        let Some(last) = user.folders.last_mut() else { return };
+        for entry in &self.section.entries {
+            if let Some(key) = KEYS.iter().find(|key| key.name == entry.key) {
+                // cannot fail, because the value has been read before
+                let _ = key.set(&given(&entry.value), &mut Target::Folder(&mut last.rules));
+            }
+        }
+    }
+}
+
+/// Reads the user and the path from the name of a section. Returns `None` after a fault.
+fn read_name(draft: &mut Draft, found: &FolderSection) -> Option<(Option<String>, String)> {
+    let name = found.section.name.strip_prefix("folder:").unwrap_or_default().to_owned();
+    let (user, path) = match name.split_once(":/") {
+        Some((user, path)) if !name.starts_with('/') => {
+            (Some(user.to_owned()), format!("/{path}"))
+        }
+        _ => (None, name.clone()),
+    };
+    let mut bad = |why: &str| {
+        report(draft, found, None, Fault::Value(name.clone(), why.to_owned()));
+        None
+    };
+    if !path.starts_with('/') {
+        return bad("is not a folder such as [folder:/path] or [folder:USER:/path]");
+    }
+    let path = path.trim_end_matches('/').to_owned();
+    if path.is_empty() {
+        return bad("is a whole home; set the key in [server] or [user:NAME]");
+    }
+    let is_odd =
+        |part: &str| matches!(part, "" | "." | "..") || part.contains(char::is_control);
+    if path.split('/').skip(1).any(is_odd) {
+        return bad("is not a path without empty parts, '.' and '..'");
+    }
+    if found.file > 0 && user.is_none() {
+        return bad("is for all users, and belongs in the file that names users_file");
+    }
+    if let Some(wanted) = &user
+        && !is_user(draft, wanted)
+    {
+        let names = draft.users.iter().map(|candidate| candidate.name.as_str());
+        let near = nearest(wanted, names);
+        let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+        let why = format!("has no section '[user:{wanted}]'{near}");
+        report(draft, found, None, Fault::Value(name, why));
+        return None;
+    }
+    Some((user, path))
+}
+
+fn is_user(draft: &Draft, name: &str) -> bool {
+    // a user whose section has a fault is not missing
+    name == ANONYMOUS_SECTION
+        || ANONYMOUS.contains(&name) && draft.server.anonymous.enabled
+        || draft.places.contains_key(name)
+}
+
+/// Reports keys that are unknown or have no place in the section of a folder, and bad values.
+fn check_keys(draft: &mut Draft, found: &FolderSection) {
+    for entry in &found.section.entries {
+        let Some(key) = KEYS.iter().find(|key| key.name == entry.key) else {
+            let likely = KEYS.iter().filter(|key| key.is_for_folders());
+            let near = nearest(&entry.key, likely.map(|key| key.name));
+            report(draft, found, Some(entry), Fault::UnknownKey(near));
+            continue;
+        };
+        if !key.is_for_folders() {
+            let is_server = key.scope() == Scope::Server;
+            let home = if is_server { "[server]" } else { "[user:NAME]" };
+            report(draft, found, Some(entry), Fault::Misplaced(home));
+            continue;
+        }
+        let given = Given { text: &entry.value, folder: &draft.folder, user: None };
+        let mut rules = FolderRules::blank();
+        if let Err(fault) = key.set(&given, &mut Target::Folder(&mut rules)) {
+            report(draft, found, Some(entry), fault);
+        }
+    }
+}
+
+fn report(
+    draft: &mut Draft,
+    found: &FolderSection,
+    entry: Option<&ini::Assignment>,
+    fault: Fault,
+) {
+    let FolderSection { file, section } = found;
+    let place = Location {
+        file: *file,
+        line: entry.map_or(section.line, |entry| entry.line),
+        section: Some(section.name.clone()),
+        key: entry.map(|entry| entry.key.clone()),
+    };
+    draft.faults.push((place, fault));
+}
