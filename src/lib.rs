@@ -145,6 +145,12 @@
 //!   separate threads, whose sandbox lets them read files but change none. If there are hooks,
 //!   `sandbox = auto` means off, because hook programs would inherit the sandbox, and those that
 //!   need more than it allows would fail.
+//! - Threads share their memory, so the two sandboxes protect from clients, but not from somebody
+//!   who runs code in the server. The threads for settings and names therefore have no
+//!   capabilities: with `run_as` they could otherwise become root and read all of `/etc`. The
+//!   sandbox leaves the network open, because active data connections go to any port, and Landlock
+//!   allows ports only one by one. `tests/probe` tries what is left, and its table is in
+//!   `.github/SECURITY.md`.
 //!
 //! ## Privileges
 //!
