@@ -146,7 +146,7 @@ pub static KEYS: &[Key] = &[
     key("atomic_uploads", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.atomic = v),
         "Write an upload to a hidden part file and put it in place when it is complete; until then, and if the upload fails, the previous version stays. off: write to the file itself, as other servers do."),
     key("sync_uploads", "off", &AlsoPerUser(SWITCH, |to, v| to.uploads.sync = v),
-        "Write an upload to the disk before it is put in place and confirmed to the client. Slow; see UPLOADS in ftpd.ini(5) for what it protects against."),
+        "Write each upload, and each change of a directory, to the disk before it is confirmed to the client. Slow; see UPLOADS in ftpd.ini(5) for what it protects against."),
     fixed("keep_parts", "1d", &InServer(TIME, |to, v| to.storage.keep_parts = v),
         "How long the part of a failed upload is kept so that its user can resume it. 0: not at all. At most 50,000 parts are kept; beyond that, the user with the most parts loses the oldest."),
     fixed("state_dir", "ftpd-state", &InServer(FOLDER, |to, v| to.storage.state_dir = v),

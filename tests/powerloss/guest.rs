@@ -31,28 +31,30 @@ const WRITEBACK: [(&str, &str); 3] = [
 /// Carries out a task, and turns the machine off.
 pub(crate) fn main(task: &str) -> ! {
     let words: Vec<_> = task.split(',').collect();
-    let [kind, size, sync, seconds, seed] = words[..] else { panic!("{task}") };
+    let [kind, disk, size, sync, seconds, seed] = words[..] else { panic!("{task}") };
     let number = |text: &str| text.parse::<u64>().unwrap();
     prepare();
     let data = CString::new(if kind == "xfs" { "" } else { "commit=1" }).unwrap();
-    mount("/dev/vda", "/disk", kind, MountFlags::empty(), Some(data.as_c_str())).unwrap();
     for (name, value) in WRITEBACK {
         let _ = fs::write(format!("/proc/sys/{name}"), value);
     }
-    for folder in ["/disk/home", "/disk/direct"] {
-        fs::create_dir(folder).unwrap();
+    fs::create_dir_all(disk).unwrap();
+    mount("/dev/vda", disk, kind, MountFlags::empty(), Some(data.as_c_str())).unwrap();
+    for folder in ["home", "direct"] {
+        fs::create_dir(format!("{disk}/{folder}")).unwrap();
     }
     sync_all();
     let server = Server::setup()
-        .server(&format!("state_dir = /disk/state\nsync_uploads = {sync}"))
-        .user("home = /disk/home")
-        .section(
-            "[user:old]\npassword = p\nperm = elradfmw\nhome = /disk/direct\natomic_uploads = off",
-        )
+        .server(&format!("state_dir = {disk}/state\nsync_uploads = {sync}"))
+        .user(&format!("home = {disk}/home"))
+        .section(&format!(
+            "[user:old]\npassword = p\nperm = elradfmw\nhome = {disk}/direct\natomic_uploads = off"
+        ))
         .start();
     let until = Instant::now() + Duration::from_secs(number(seconds));
     let marks = Marks::new(number(size));
-    Work::new(&server, marks, number(seed), sync == "on").run(until);
+    Work::new(&server, format!("{disk}/home").into(), marks, number(seed), sync == "on")
+        .run(until);
     sync_all();
     println!("\nthe guest has ended");
     let _ = reboot(RebootCommand::PowerOff);

@@ -116,6 +116,11 @@ pub(crate) struct History {
     pub(crate) told: BTreeMap<String, Content>,
     /// All that was ever under a path, also by the request under way.
     pub(crate) ever: BTreeMap<String, Vec<Content>>,
+    /// Versions that may be incomplete under a path if uploads are not synced: those that were
+    /// stored or moved there while the path had none.
+    pub(crate) fresh: BTreeMap<String, Vec<Content>>,
+    /// Versions whose data nobody has synced.
+    unsynced: Vec<Content>,
     /// The request under way.
     pub(crate) pending: Option<(String, Change)>,
     /// Number of replies.
@@ -128,6 +133,7 @@ impl History {
         match mark {
             Mark::Begin(name, change) => {
                 for (path, content) in change {
+                    self.add_fresh(name, path, content);
                     self.ever.entry(path.clone()).or_default().push(content.clone());
                 }
                 self.pending = Some((name.clone(), change.clone()));
@@ -137,6 +143,22 @@ impl History {
                 self.told.extend(change);
                 self.replies += 1;
             }
+        }
+    }
+
+    fn add_fresh(&mut self, name: &str, path: &str, content: &Content) {
+        if !matches!(content, Content::File(_)) {
+            return;
+        }
+        if *self.told(path) != Content::Nothing {
+            // what replaces a file is synced before
+            return self.unsynced.retain(|other| other != content);
+        }
+        if matches!(name, "new" | "resume") {
+            self.unsynced.push(content.clone());
+        }
+        if self.unsynced.contains(content) {
+            self.fresh.entry(path.to_owned()).or_default().push(content.clone());
         }
     }
 

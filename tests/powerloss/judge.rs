@@ -30,6 +30,10 @@ pub(crate) struct Tally {
     files: usize,
     /// Files that are neither old nor new, and changes that were told and are lost.
     broken: usize,
+    /// Files under new names that are incomplete, where this is allowed.
+    incomplete: usize,
+    /// Files that an append was changing in place.
+    growing: usize,
     lost: usize,
     /// Parts that the server did not find when it started, and those that it never removed.
     late: usize,
@@ -47,14 +51,16 @@ impl Tally {
 
     /// The first lines of the table of results.
     pub(crate) fn head() -> &'static str {
-        "| | sync | replies | losses of power | files compared | broken | lost | parts found late | \
-         parts left |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| | sync | replies | losses of power | files compared | new, incomplete | in an append | broken | lost | parts found late | \
+         parts left |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     }
 
     pub(crate) fn row(&self, name: &str, sync: &str) -> String {
-        let Self { replies, cuts, files, broken, lost, late, orphans, .. } = self;
+        let Self {
+            replies, cuts, files, incomplete, growing, broken, lost, late, orphans, ..
+        } = self;
         format!(
-            "| {name} | {sync} | {replies} | {cuts} | {files} | {broken} | {lost} | {late} | \
+            "| {name} | {sync} | {replies} | {cuts} | {files} | {incomplete} | {growing} | {broken} | {lost} | {late} | \
              {orphans} |"
         )
     }
@@ -73,7 +79,7 @@ impl Tally {
         if let Err(why) = machine.mount("cut") {
             self.fault(cut, &format!("does not mount: {why}"));
         } else {
-            self.compare(&machine.mounted(), history, cut, strict);
+            self.compare(machine, history, cut, strict);
             self.serve(&machine.mounted(), history, cut, strict);
             machine.unmount();
         }
@@ -93,8 +99,8 @@ impl Tally {
         }
     }
 
-    fn compare(&mut self, disk: &Path, history: &History, cut: &Cut, strict: bool) {
-        let mut tree = Tree::new();
+    fn compare(&mut self, machine: &Machine, history: &History, cut: &Cut, strict: bool) {
+        let (disk, mut tree) = (machine.mounted(), Tree::new());
         walk(&disk.join("home"), "", &mut tree);
         walk(&disk.join("direct"), DIRECT, &mut tree);
         let names = history.ever.keys().chain(tree.keys()).collect::<BTreeSet<_>>();
@@ -112,7 +118,12 @@ impl Tally {
             let told = history.told(path);
             let is_expected =
                 is(found, told) || history.coming(path).is_some_and(|new| is(found, new));
-            if !whole {
+            let fresh = history.fresh.get(path).map_or(&[][..], Vec::as_slice);
+            if !whole && !strict && fresh.iter().any(|content| is_part(found, content)) {
+                self.incomplete += 1;
+            } else if !machine.kind.clones && is_growing(found, path, history) {
+                self.growing += 1;
+            } else if !whole {
                 self.broken += 1;
                 self.fault(cut, &format!("{path}: {}", describe(found, ever)));
             } else if strict && !is_expected {
@@ -217,6 +228,24 @@ fn is(found: Option<&Found>, content: &Content) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a file has the first bytes of a version, or zeros instead of some of them.
+fn is_part(found: Option<&Found>, content: &Content) -> bool {
+    let Some(Found::File(bytes)) = found else { return false };
+    let wanted = content.bytes();
+    bytes.len() <= wanted.len()
+        && bytes.iter().zip(&wanted).all(|(byte, wanted)| byte == wanted || *byte == 0)
+}
+
+/// Whether a file has its last version, and behind it a part of what is being appended.
+fn is_growing(found: Option<&Found>, path: &str, history: &History) -> bool {
+    let (Some(Found::File(bytes)), Some(new)) = (found, history.coming(path)) else {
+        return false;
+    };
+    let old = history.told(path).bytes();
+    let prefix = bytes.get(..old.len());
+    new.bytes().starts_with(&old) && prefix == Some(&old[..]) && is_part(found, new)
 }
 
 /// Says how a file differs from its nearest version.

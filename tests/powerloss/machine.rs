@@ -16,6 +16,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// Bytes of the file system. Behind it, the disk has room for what the client says.
     pub(crate) size: u64,
+    /// Whether files can be cloned. Where they cannot, an append changes the file in place.
+    pub(crate) clones: bool,
     /// Makes it in `$IMAGE` with `$SIZE` bytes.
     script: &'static str,
 }
@@ -25,14 +27,21 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind {
         name: "ext4",
         size: 96 << 20,
+        clones: false,
         script: "mkfs.ext4 -q -F -b 4096 $IMAGE $(($SIZE / 1024))k",
     },
     Kind {
         name: "xfs",
         size: 320 << 20,
+        clones: true,
         script: "mkfs.xfs -q -s size=4096 -d size=$SIZE $IMAGE",
     },
-    Kind { name: "btrfs", size: 256 << 20, script: "mkfs.btrfs -q -b $SIZE $IMAGE" },
+    Kind {
+        name: "btrfs",
+        size: 256 << 20,
+        clones: true,
+        script: "mkfs.btrfs -q -b $SIZE $IMAGE >/dev/null",
+    },
 ];
 
 /// Bytes behind the file system.
@@ -47,7 +56,7 @@ const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "crc32c_generic"];
 
 /// A machine with one disk, in a folder in memory.
 pub(crate) struct Machine {
-    kind: &'static Kind,
+    pub(crate) kind: &'static Kind,
     dir: TempDir,
 }
 
@@ -83,7 +92,7 @@ impl Machine {
         self.dir.path().join("log")
     }
 
-    /// Where disks are mounted.
+    /// Where disks are mounted, also by the guest: the server's journal has whole paths.
     pub(crate) fn mounted(&self) -> PathBuf {
         self.dir.path().join("mounted")
     }

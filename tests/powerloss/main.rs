@@ -101,7 +101,9 @@ fn try_out(kind: &'static Kind, sync: &str) -> Tally {
     let seed = number("SEED", 1);
     let begun = Instant::now();
     let machine = Machine::new(kind);
-    machine.run(&format!("{},{},{sync},{},{seed}", kind.name, kind.size, number("GUEST", 60)));
+    let (disk, seconds) = (machine.mounted(), number("GUEST", 60));
+    let disk = disk.display();
+    machine.run(&format!("{},{disk},{},{sync},{seconds},{seed}", kind.name, kind.size));
     let writes = Writes::read(&machine.log(), kind.size);
     println!(
         "\n{}, sync_uploads = {sync}: {} in {} s",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ use crate::random::{Random, fill};
 use crate::server::Server;
 
 /// The client, and the files as it knows them.
-pub(crate) struct Work<'s> {
-    server: &'s Server,
+pub(crate) struct Work {
+    /// Bob's home.
+    home: PathBuf,
     /// A user whose uploads get their names when they are complete.
     bob: Client,
     /// A user whose uploads are written in place.
@@ -33,14 +34,20 @@ pub(crate) struct Work<'s> {
 /// The folder of `atomic_uploads = off` in the history.
 pub(crate) const DIRECT: &str = "direct/";
 
-impl<'s> Work<'s> {
-    pub(crate) fn new(server: &'s Server, marks: Marks, seed: u64, sync: bool) -> Self {
+impl Work {
+    pub(crate) fn new(
+        server: &Server,
+        home: PathBuf,
+        marks: Marks,
+        seed: u64,
+        sync: bool,
+    ) -> Self {
         let (bob, old) = (Client::bob(server), Client::login(server, "old", "p"));
         let (files, folders) = (BTreeMap::new(), vec![String::new()]);
         let random = Random::new(seed, 1);
         // without syncs, requests would all be over before the disk sees a write
         let pause = if sync { 20 } else { 120 };
-        Self { server, bob, old, marks, random, files, folders, next: 1, pause }
+        Self { home, bob, old, marks, random, files, folders, next: 1, pause }
     }
 
     /// Works until this moment.
@@ -217,7 +224,7 @@ impl<'s> Work<'s> {
         let mut data = self.bob.passive();
         self.bob.cmd(&format!("STOR /{path}"), 150);
         data.write_all(bytes).unwrap();
-        arrived(Path::new("/disk/home").join(path).parent().unwrap(), bytes.len());
+        arrived(self.home.join(path).parent().unwrap(), bytes.len());
         reset(data);
         self.bob.expect(426);
     }

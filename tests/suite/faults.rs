@@ -89,8 +89,9 @@ fn kill_9_at_any_moment_leaves_each_file_old_or_new() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            // the server is killed at a random moment of the uploads
-            thread::sleep(Duration::from_micros(state % 6000));
+            // the server is killed at a random moment of the uploads, which take as long as the
+            // disk does
+            thread::sleep(Duration::from_micros(state % (6000 << (round % 5))));
             server.kill();
         });
         let found = files(&home);

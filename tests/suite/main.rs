@@ -19,6 +19,7 @@
 //! | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and other commands that inform | `facts.rs` |
 //! | an upload that is whole or absent; resuming it; what others see of it | `uploads.rs` |
 //! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
+//! | what is synced to the disk, and when | `synced.rs` |
 //! | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS | `tls.rs` |
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
 //! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
@@ -109,6 +110,7 @@ mod rooms;
 mod server;
 mod service;
 mod share;
+mod synced;
 mod table;
 mod tls;
 mod tls_client;

@@ -40,7 +40,7 @@ impl Files {
         uploader: Uploader,
         user: &Arc<User>,
     ) -> Arc<Self> {
-        let (tree, user) = (Tree::new(home), Arc::clone(user));
+        let (tree, user) = (Tree::new(home, user.rules.uploads.sync), Arc::clone(user));
         Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, user }) })
     }
 
@@ -197,11 +197,16 @@ impl Files {
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
         let Uploads { tree, parts, .. } = &*self.uploads;
+        let rules = self.uploads.rules();
         self.uploads.check_unset(from)?;
         self.uploads.check_name(to)?;
-        tree.rename(from, to, self.uploads.rules().overwrite)?;
+        // before the rename, so that no crash comes between it and the journal
+        if parts.are_there() && tree.hold(from).is_ok() {
+            parts.moving(&tree.real(from), &tree.real(to), rules.sync);
+        }
+        tree.rename(from, to, rules.overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
-            parts.moved(&tree.real(from), &tree.real(to));
+            parts.moved(&tree.real(from), &tree.real(to), rules.sync);
         }
         // parts that failed uploads have left under these names no longer belong to a file
         let _ = own::forget(&self.uploads, from);

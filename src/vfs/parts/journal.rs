@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::rights::{self, Ids};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::folder::Folder;
+use crate::vfs::tree::sync::write_out;
 
 /// The content of a journal that an earlier server has written.
 #[derive(Debug, Default)]
@@ -50,6 +51,8 @@ pub(in crate::vfs) struct Journal {
     most: usize,
     /// Whether the last line may be incomplete.
     torn: bool,
+    /// Whether the last lines may not be on the disk.
+    unsynced: bool,
 }
 
 /// Number of lines below which the file is never shortened.
@@ -69,7 +72,8 @@ impl Journal {
     ) -> (Self, Legacy) {
         let dir = dir.map(Path::to_owned);
         let (file, told, noted) = (None, None, HashSet::new());
-        let mut journal = Self { server, dir, file, told, noted, most: MOST, torn: false };
+        let mut journal =
+            Self { server, dir, file, told, noted, most: MOST, torn: false, unsynced: false };
         let legacy = journal.take(known).unwrap_or_default();
         (journal, legacy)
     }
@@ -126,16 +130,28 @@ impl Journal {
         self.dir.is_none() || self.file.is_some()
     }
 
-    /// Adds a directory, unless the file lists it already. `busy` returns the directories that
-    /// have parts.
+    /// Adds a directory, unless the file lists it already. `sync`: its line is on the disk
+    /// afterwards. `busy` returns the directories that have parts.
     pub(in crate::vfs) fn note(
         &mut self,
         folder: &Folder,
+        sync: bool,
         busy: impl FnOnce() -> HashSet<Folder>,
     ) {
-        if self.file.is_none() || self.noted.contains(folder) {
+        if self.file.is_none() {
             return;
         }
+        if !self.noted.contains(folder) {
+            self.add(folder, busy);
+        }
+        if let (Some(file), true) = (&self.file, sync && self.unsynced && !self.torn) {
+            let synced = write_out(file).map_err(|why| io::Error::other(why.to_string()));
+            self.unsynced = synced.is_err();
+            self.check(synced);
+        }
+    }
+
+    fn add(&mut self, folder: &Folder, busy: impl FnOnce() -> HashSet<Folder>) {
         if self.noted.len() >= self.most {
             self.rewrite(busy());
             // if this did not shorten the file, the next attempt waits until it is twice as
@@ -150,6 +166,7 @@ impl Journal {
             let line =
                 if self.torn { [b"\n", &line(folder)[..]].concat() } else { line(folder) };
             let written = file.write_all(&line);
+            self.unsynced = true;
             if written.is_ok() {
                 self.noted.insert(folder.clone());
             }
@@ -173,7 +190,11 @@ impl Journal {
             let _ = fs::remove_file(&new);
             let mut file = held(&new)?;
             file.write_all(&text)?;
+            // a loss of power must not leave an empty journal
+            write_out(&file).map_err(|why| io::Error::other(why.to_string()))?;
             fs::rename(&new, &name)?;
+            // not every file system can do this
+            let _ = File::open(dir).and_then(|dir| dir.sync_all());
             Ok(file)
         };
         let written = rights::as_server(write).and_then(|written| written);
@@ -181,6 +202,7 @@ impl Journal {
             Ok(file) => {
                 self.file = Some(file);
                 self.noted = folders;
+                self.unsynced = false;
                 self.check(Ok(()));
             }
             Err(why) => self.check(Err(why)),
@@ -345,7 +367,7 @@ mod tests {
         assert!(legacy.folders.is_empty());
         journal.rewrite(HashSet::new());
         for folder in folders.iter().chain(&folders) {
-            journal.note(folder, HashSet::new);
+            journal.note(folder, false, HashSet::new);
         }
         drop(journal);
         let (_, legacy) = Journal::open(Some(&state), 8, &[]);
@@ -382,10 +404,10 @@ mod tests {
     fn a_second_server_leaves_the_first_one_s_journal_alone() {
         let dir = tempfile::tempdir().unwrap();
         let (mut first, _) = Journal::open(Some(dir.path()), 1, &[]);
-        first.note(&folder("/srv", b"a"), HashSet::new);
+        first.note(&folder("/srv", b"a"), false, HashSet::new);
         let (mut second, legacy) = Journal::open(Some(dir.path()), 2, &[]);
         assert!(legacy.folders.is_empty());
-        second.note(&folder("/srv", b"b"), HashSet::new);
+        second.note(&folder("/srv", b"b"), false, HashSet::new);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
         assert!(text.contains("/srv /a") && !text.contains("/srv /b"));
     }
@@ -418,7 +440,7 @@ mod tests {
         let busy = folder("/srv", b"busy");
         for n in 0..=MOST {
             let next = folder("/srv", n.to_string().as_bytes());
-            journal.note(&next, || HashSet::from([busy.clone()]));
+            journal.note(&next, false, || HashSet::from([busy.clone()]));
         }
         assert_eq!(journal.noted.len(), 2);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();

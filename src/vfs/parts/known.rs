@@ -219,15 +219,19 @@ impl Known {
         }
     }
 
+    /// Returns where the directories with parts will be when a directory is renamed from one real
+    /// path to another.
+    pub(super) fn moving(&self, from: &Path, to: &Path) -> HashSet<Folder> {
+        self.folders().iter().filter_map(|folder| behind(folder, from, to)).collect()
+    }
+
     /// Changes the paths of the parts below a directory that was renamed from one real path to
     /// another, and returns their directories.
     pub(super) fn moved(&mut self, from: &Path, to: &Path) -> HashSet<Folder> {
         let mut moved = HashSet::new();
         let mut follow = |folder: &mut Folder| {
-            let Ok(rest) = folder.real().strip_prefix(from).map(Path::to_owned) else { return };
-            let now = to.join(rest);
-            if let Ok(path) = now.strip_prefix(&folder.home) {
-                folder.path = VirtualPath::root().join(path.as_os_str().as_bytes());
+            if let Some(now) = behind(folder, from, to) {
+                *folder = now;
                 moved.insert(folder.clone());
             }
         };
@@ -258,4 +262,13 @@ impl Known {
     pub(super) fn count_by_folder(&self) -> usize {
         self.folders.values().sum()
     }
+}
+
+/// Returns where a directory is when one above it was renamed from one real path to another, or
+/// `None` if it is not below it.
+fn behind(folder: &Folder, from: &Path, to: &Path) -> Option<Folder> {
+    let now = to.join(folder.real().strip_prefix(from).ok()?);
+    let path = now.strip_prefix(&folder.home).ok()?;
+    let path = VirtualPath::root().join(path.as_os_str().as_bytes());
+    Some(Folder { path, ..folder.clone() })
 }

@@ -97,9 +97,10 @@ impl Parts {
         PartName::new(mark, Tag::Active(self.server, upload), name)
     }
 
-    /// Writes into the journal that a directory may have parts.
-    pub(in crate::vfs) fn note(&self, folder: &Folder) {
-        self.journal().note(folder, || self.known().folders());
+    /// Writes into the journal that a directory may have parts. `sync`: it is on the disk
+    /// afterwards.
+    pub(in crate::vfs) fn note(&self, folder: &Folder, sync: bool) {
+        self.journal().note(folder, sync, || self.known().folders());
     }
 
     /// Rewrites the journal with the directories that have parts now.
@@ -160,15 +161,25 @@ impl Parts {
         self.known().show(key, share);
     }
 
+    /// Writes into the journal where parts will be when a directory is renamed, from one real path
+    /// to another. With `sync`, it is on the disk afterwards.
+    pub(in crate::vfs) fn moving(&self, from: &Path, to: &Path, sync: bool) {
+        let moving = self.known().moving(from, to);
+        for folder in &moving {
+            self.note(folder, sync);
+        }
+    }
+
     /// Records that a directory has been renamed, from one real path to another. Its parts are
-    /// found under the new path from now on, even after a crash.
-    pub(in crate::vfs) fn moved(&self, from: &Path, to: &Path) {
+    /// found under the new path from now on, even after a crash; with `sync`, also after a loss
+    /// of power.
+    pub(in crate::vfs) fn moved(&self, from: &Path, to: &Path, sync: bool) {
         if !self.are_there() {
             return;
         }
         let moved = self.known().moved(from, to);
         for folder in &moved {
-            self.note(folder);
+            self.note(folder, sync);
         }
     }
 

@@ -10,6 +10,7 @@ pub(in crate::vfs) mod home;
 pub(in crate::vfs) mod mode;
 pub(in crate::vfs) mod names;
 pub(in crate::vfs) mod place;
+pub(in crate::vfs) mod sync;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -27,6 +28,7 @@ use self::home::Home;
 use self::mode::{Change, NewMode, SET_GID};
 use self::names::{Names, is_reserved};
 use self::place::{Place, rename_new};
+use self::sync::{Synced, before_replacing};
 use super::error::FsError;
 use super::path::VirtualPath;
 
@@ -37,12 +39,15 @@ pub(in crate::vfs) struct Tree {
     home: PathBuf,
     /// Whether the file system counts links of directories, see [`Home`].
     counts_links: bool,
+    /// Whether changes of directories are on the disk when they are done.
+    syncs: bool,
 }
 
 impl Tree {
-    pub(in crate::vfs) fn new(home: Home) -> Self {
+    /// Returns the tree of a home. `syncs`: changes of directories are brought to the disk.
+    pub(in crate::vfs) fn new(home: Home, syncs: bool) -> Self {
         let Home { path: home, root, counts_links } = home;
-        Self { root: Root::new(root), home, counts_links }
+        Self { root: Root::new(root), home, counts_links, syncs }
     }
 
     /// Returns the path of the home.
@@ -253,7 +258,9 @@ impl Tree {
         }
         check_name(path)?;
         let (dir, name) = self.root.parent(path.below_root())?;
-        Ok(mkdirat(dir, name, Mode::from_raw_mode(mode))?)
+        let synced = Synced::open(&dir, self.syncs)?;
+        mkdirat(dir, name, Mode::from_raw_mode(mode))?;
+        synced.sync(|| self.real(path))
     }
 
     /// Removes a file or a link, but not a directory.
@@ -274,7 +281,9 @@ impl Tree {
 
     fn unlink(&self, path: &VirtualPath, flags: AtFlags) -> Result<(), FsError> {
         let (dir, name) = self.root.parent(below(path)?)?;
-        Ok(unlinkat(dir, name, flags)?)
+        let synced = Synced::open(&dir, self.syncs)?;
+        unlinkat(dir, name, flags)?;
+        synced.sync(|| self.real(path))
     }
 
     /// Renames a file or directory, but not the root. With `replace`, a file that has the new
@@ -291,11 +300,22 @@ impl Tree {
         check_name(to)?;
         let (old, old_name) = self.root.parent(below(from)?)?;
         let (new, new_name) = self.root.parent(to.below_root())?;
+        let synced = (Synced::open(&old, self.syncs)?, Synced::open(&new, self.syncs)?);
         if replace {
-            Ok(renameat(old, old_name, new, new_name)?)
+            before_replacing((&old, old_name), (&new, new_name))?;
+            renameat(old, old_name, new, new_name)?;
         } else {
-            rename_new(old, old_name, new, new_name)
+            rename_new(old, old_name, new, new_name)?;
         }
+        // the new name first: if the second sync fails, the file has at least one name
+        synced.1.sync(|| self.real(to))?;
+        synced.0.sync(|| self.real(from))
+    }
+
+    /// Syncs the directory in which a file was created.
+    pub(in crate::vfs) fn sync_new(&self, path: &VirtualPath) -> Result<(), FsError> {
+        let (dir, _) = self.root.parent(path.below_root())?;
+        Synced::open(dir, self.syncs)?.sync(|| self.real(path))
     }
 
     /// Sets the permission bits of a file or directory that are in `mask`, and returns the mode

@@ -72,8 +72,13 @@ pub(in crate::vfs) fn open(
     name: &[u8],
     flags: OFlags,
 ) -> rustix::io::Result<File> {
+    open_at(dir, as_path(name), flags)
+}
+
+/// Like [`open`], with a path.
+pub(super) fn open_at(dir: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    openat(dir, as_path(name), flags, Mode::empty()).map(File::from)
+    openat(dir, path, flags, Mode::empty()).map(File::from)
 }
 
 /// Returns whether a name in a directory belongs to this open file.
@@ -97,7 +102,12 @@ pub(in crate::vfs) fn found(stat: Result<Stat, FsError>) -> Result<Option<Stat>,
 
 /// Returns the attributes of the file with a name in a directory, without following a link.
 pub(in crate::vfs) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError> {
-    Ok(statat(dir, as_path(name), AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(lstat_at(dir, as_path(name))?)
+}
+
+/// Like [`lstat`], with a path.
+pub(super) fn lstat_at(dir: impl AsFd, path: &Path) -> rustix::io::Result<Stat> {
+    statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Renames a file within a directory. A file that has the new name is replaced.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
 use crate::vfs::error::FsError;
+use crate::vfs::tree::sync::write_out;
 
 /// The open file of an upload, and how much was written to it.
 #[derive(Debug)]
@@ -132,9 +133,10 @@ impl Body {
         }
     }
 
-    /// Syncs the file to the disk, if `wanted`.
-    pub(super) fn sync(&self, wanted: bool) -> Result<(), FsError> {
-        if wanted { Ok(fsync(self.file()?)?) } else { Ok(()) }
+    /// Brings the data of the file to the disk. With `wholly`, also its times and its mode; this
+    /// fails if the file system cannot sync files.
+    pub(super) fn sync(&self, wholly: bool) -> Result<(), FsError> {
+        if wholly { Ok(fsync(self.file()?)?) } else { write_out(self.file()?) }
     }
 
     /// Closes the file. Some file systems report write errors only when a file is closed.

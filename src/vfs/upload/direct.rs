@@ -20,6 +20,8 @@ pub(super) struct Direct {
     append: bool,
     /// Whether the upload has created the file and has not begun to write.
     made: bool,
+    /// Whether the upload has created the file.
+    is_new: bool,
     body: Body,
 }
 
@@ -51,7 +53,7 @@ impl Direct {
         let body = Body::new(file, offset(store, size)?);
         let append = matches!(store, Store::Append(_));
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, append, made: is_new, body })
+        Ok(Self { uploads, path, append, made: is_new, is_new, body })
     }
 
     /// Creates a file. It must not exist yet.
@@ -62,7 +64,7 @@ impl Direct {
     ) -> Result<Self, FsError> {
         let body = Body::new(uploads.tree.create(path, mode)?, 0);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, append: false, made: true, body })
+        Ok(Self { uploads, path, append: false, made: true, is_new: true, body })
     }
 
     /// Removes the file if it was created for this upload and the upload could not begin,
@@ -93,8 +95,13 @@ impl Target for Direct {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
-        self.body.sync(self.uploads.rules().sync)?;
+        if self.uploads.rules().sync {
+            self.body.sync(true)?;
+        }
         self.body.close()?;
+        if self.is_new {
+            self.uploads.tree.sync_new(&self.path)?;
+        }
         Ok(Placed { size: self.body.size(), name: None })
     }
 

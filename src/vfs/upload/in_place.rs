@@ -91,6 +91,7 @@ impl Target for InPlace {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+        // without this, a loss of power could leave zeros where the file was changed
         self.body.sync(self.uploads.rules().sync)?;
         let file = self.body.file()?;
         if !self.place.holds(file)? {

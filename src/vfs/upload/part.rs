@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fstat, fsync, openat, renameat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fstat, openat, renameat};
 use rustix::io::Errno;
 
 use super::attributes::carry_over;
@@ -20,9 +20,8 @@ use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
 use crate::vfs::parts::turns::{Claim, Promise};
 use crate::vfs::tree::entry::{Version, id_of, modified, regular};
-use crate::vfs::tree::place::{
-    Place, as_path, found, is_named, lstat, rename, rename_new, reopened,
-};
+use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename, rename_new};
+use crate::vfs::tree::sync::Synced;
 
 /// A part, and the place where it will be put.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ impl Part {
         // recorded before the file exists, so that other sessions do not take it for a dead
         // part
         let mut active = enter(&place.name);
-        parts.note(&folder);
+        parts.note(&folder, uploads.rules().sync);
         let mut opened = make(&place, &active.file_name, mode);
         if matches!(opened, Err(Errno::NAMETOOLONG)) {
             // the file system allows short names only
@@ -178,7 +177,9 @@ impl Part {
 
     /// Checks that all bytes are in the file, and closes it.
     fn seal(&mut self) -> Result<(), FsError> {
-        self.body.sync(self.uploads.rules().sync)?;
+        if self.uploads.rules().sync || self.replaces() {
+            self.body.sync(self.uploads.rules().sync)?;
+        }
         let writing = self.active.writing()?;
         if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?)? {
             // another user who may write to the directory has replaced the part
@@ -188,16 +189,17 @@ impl Part {
         self.body.close()
     }
 
+    /// Whether the part is about to replace a file. Its data must be on the disk then, or a loss of
+    /// power could leave neither version.
+    fn replaces(&self) -> bool {
+        self.uploads.rules().overwrite && self.promise.is_none() && self.place.lstat().is_ok()
+    }
+
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
     /// another one and returns it.
     fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
         let (parts, rules) = (&self.uploads.parts, self.uploads.rules());
-        let dir = rules.sync.then(|| reopened(&self.place.dir));
-        if let Some(Err(why)) = dir
-            && !is_unsyncable(why)
-        {
-            return Err(why.into());
-        }
+        let synced = Synced::open(&self.place.dir, rules.sync)?;
         let mut gone = self.active.writing()?;
         let name = self.rename(rules.overwrite)?;
         // no session may take it over from now on
@@ -205,16 +207,10 @@ impl Part {
         drop(gone);
         parts.leave(self.key, &self.active);
         parts.forget(self.key, &self.place.dir);
-        match dir.map(|dir| fsync(dir?)) {
-            None | Some(Ok(())) => {}
-            Some(Err(why)) if is_unsyncable(why) => {
-                let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
-                let real = self.uploads.tree.real(&path);
-                let file = crate::log::path(&real);
-                log::warn!("cannot sync the directory of {file}: {why}");
-            }
-            Some(Err(why)) => return Err(why.into()),
-        }
+        synced.sync(|| {
+            let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
+            self.uploads.tree.real(&path)
+        })?;
         Ok(name)
     }
 
@@ -330,12 +326,6 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.end(true);
     }
-}
-
-/// Whether the error says that a directory can never be synced: some cannot be opened for it,
-/// and some file systems do not support it.
-fn is_unsyncable(why: Errno) -> bool {
-    matches!(why, Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
 }
 
 /// Makes the file of a part.
