@@ -197,6 +197,8 @@ fn write(
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
+    // or a loss of power could leave an empty file in place of both versions
+    file.sync_data()?;
     fs::rename(new, dir.join(NAME))?;
     Ok(known)
 }

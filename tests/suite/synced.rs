@@ -4,17 +4,22 @@
 use std::fs;
 
 use crate::client::Client;
-use crate::server::Server;
+use crate::server::{Server, eventually};
 use crate::tracer::{self, Tracer};
 
 /// The calls that the session makes during some work, a line each. Returns `None` without strace.
 fn calls(server: &Server, work: impl FnOnce()) -> Option<String> {
+    calls_of(server, "session-", work)
+}
+
+/// The calls that threads with this front of a name make during some work.
+fn calls_of(server: &Server, front: &str, work: impl FnOnce()) -> Option<String> {
     if !tracer::is_there() {
         eprintln!("skipped: strace is not installed, so the calls are not seen");
         return None;
     }
     let trace = server.dir().join("trace");
-    let threads = tracer::threads(server.pid(), &["session-"]);
+    let threads = tracer::threads(server.pid(), &[front]);
     let tracer = Tracer::attach(&threads, "", None, &trace);
     work();
     tracer.end();
@@ -83,4 +88,17 @@ fn what_replaces_a_file_is_on_the_disk_before_even_without_sync_uploads() {
     client.cmd("RNFR a", 350);
     let alone = calls(&server, || drop(client.cmd("RNTO b", 250))).unwrap();
     assert!(!alone.contains("sync("), "{alone}");
+}
+
+#[test]
+fn the_last_logins_are_on_the_disk_before_they_replace_the_former_ones() {
+    let server = Server::start();
+    let calls = calls_of(&server, "", || {
+        drop(Client::bob(&server));
+        server.signal("TERM");
+        let saved = server.dir().join("ftpd-state/logins");
+        eventually("the last logins are saved", || saved.exists());
+    });
+    let Some(calls) = calls else { return };
+    assert_order(&calls, &[("fdatasync(", "logins.new"), ("rename", "logins.new")]);
 }
