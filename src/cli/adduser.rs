@@ -80,17 +80,20 @@ pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let home = config::load_to_serve(&main)
         .ok()
         .and_then(|config| Some(config.users.get(&name)?.home.clone()));
-    let keys = rewrite(&main, &file, |text| {
-        let removed = edit::remove(text, &format!("user:{name}"));
+    let (keys, folders) = rewrite(&main, &file, |text| {
+        let removed = edit::remove_user(text, &name);
         let removed = removed.ok_or_else(|| no_user(&name, &file))?;
-        Ok((removed.text, removed.keys))
+        Ok((removed.text, (removed.keys, removed.folders)))
     })?;
+    let folders =
+        folders.iter().map(|section| format!(", and [{}]", escaped(section.as_bytes())));
     let stays = home.map(|home| format!("\nThe home {} was left as it is.", home.display()));
     Ok(say(&format!(
-        "{}: removed [user:{}] with {}. Run 'ftpd reload' to apply it.{}",
+        "{}: removed [user:{}] with {}{}. Run 'ftpd reload' to apply it.{}",
         file.display(),
         escaped(name.as_bytes()),
         keys.join(", "),
+        folders.collect::<String>(),
         stays.unwrap_or_default()
     )))
 }

@@ -12,6 +12,8 @@ pub struct Removed {
     pub text: Vec<u8>,
     /// The keys of the removed section.
     pub keys: Vec<String>,
+    /// The sections of folders that were removed with a user.
+    pub folders: Vec<String>,
 }
 
 /// A line of the file.
@@ -113,7 +115,25 @@ pub fn remove(text: &[u8], section: &str) -> Option<Removed> {
         rest.extend_from_slice(BYTE_ORDER_MARK);
     }
     rest.extend(lines.get(end..)?.concat());
-    Some(Removed { text: rest, keys })
+    Some(Removed { text: rest, keys, folders: Vec::new() })
+}
+
+/// Removes the section of a user and those of the user's folders.
+///
+/// Returns `None` if there is no section of the user.
+pub fn remove_user(text: &[u8], name: &str) -> Option<Removed> {
+    let mut removed = remove(text, &format!("user:{name}"))?;
+    let of_folder = format!("folder:{name}:/");
+    let headers = lines_of(text).into_iter().enumerate().filter_map(|(at, line)| {
+        let Line::Header(Some(section)) = classify(at, line) else { return None };
+        section.starts_with(&of_folder).then_some(section)
+    });
+    for section in headers {
+        let Some(less) = remove(&removed.text, &section) else { continue };
+        removed.text = less.text;
+        removed.folders.push(section);
+    }
+    Some(removed)
 }
 
 /// Returns the line numbers, from 1, of all headers of a section.
@@ -214,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_section_goes_with_its_keys_and_leaves_other_comments() {
-        let Removed { text, keys } = remove(FILE.as_bytes(), "user:bob").unwrap();
+        let Removed { text, keys, .. } = remove(FILE.as_bytes(), "user:bob").unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap(),
             "; head\n[server]\nport = 1\n\n; the camera\n; about anna\n\n[user:anna]\npassword=x\n"

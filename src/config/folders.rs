@@ -1,6 +1,9 @@
 //! Reads the sections of folders, `[folder:/path]` and `[folder:USER:/path]`, and gives each user the
 //! settings of the folders below the user's home.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::draft::{ANONYMOUS_SECTION, Draft, FolderSection, nearest};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
@@ -12,48 +15,74 @@ use super::whole::ANONYMOUS;
 
 /// A section whose name has been read.
 struct Named {
-    /// The user; `None`: all users.
-    user: Option<String>,
     path: String,
     section: ini::Section,
 }
 
+/// The sections of each user; `None`: those for all users.
+type Sections = HashMap<Option<String>, Vec<Named>>;
+
+/// Number of users that do not exist for which a similar name is searched, because a search among
+/// many users takes long.
+const MOST_SUGGESTED: usize = 20;
+
 /// Reads all sections of folders, after all users have been read.
 pub(super) fn add(draft: &mut Draft) {
-    let mut named: Vec<Named> = Vec::new();
-    for found in std::mem::take(&mut draft.folders) {
-        let known = draft.faults.len();
-        let read = read_name(draft, &found);
-        check_keys(draft, &found);
-        let Some((user, path)) = read else { continue };
-        if let Some(other) = named.iter().find(|one| one.user == user && one.path == path) {
-            let line = other.section.line;
-            report(draft, &found, None, Fault::RepeatedSection(line));
-        }
-        if draft.faults.len() == known {
-            named.push(Named { user, path, section: found.section });
-        }
+    let sections = read_all(draft);
+    if sections.is_empty() {
+        return;
     }
-    // an enclosing folder comes before those within it, and a section for all users before that of
-    // one user, so that the later one overrides the earlier
-    named.sort_by_key(|one| (one.path.split('/').count(), one.path.clone(), one.user.clone()));
     let folder = draft.folder.clone();
+    let of = |user| of_user(&sections, user);
     for candidate in &mut draft.users {
-        let is_anonymous = candidate.user.password.is_none();
-        let own = named.iter().filter(|one| one.is_for(&candidate.name, is_anonymous));
-        for one in own {
-            let given = |text| Given { text, folder: &folder, user: Some(&candidate.name) };
+        let name = candidate.name.as_str();
+        let also = candidate.user.password.is_none() && name != ANONYMOUS_SECTION;
+        let also = also.then(|| of(Some(ANONYMOUS_SECTION))).into_iter().flatten();
+        let mut own: Vec<_> = of(None).chain(also).chain(of(Some(name))).collect();
+        // an enclosing folder comes before those within it, and a section for all users before
+        // that of one user, so that the later one overrides the earlier
+        own.sort_by_key(|(one, user)| (one.path.split('/').count(), &one.path, *user));
+        for (one, _) in own {
+            let given = |text| Given { text, folder: &folder, user: Some(name) };
             one.add_to(&mut candidate.user, given);
         }
     }
 }
 
-impl Named {
-    fn is_for(&self, name: &str, is_anonymous: bool) -> bool {
-        let wanted = self.user.as_deref();
-        wanted.is_none_or(|user| user == name || is_anonymous && user == ANONYMOUS_SECTION)
-    }
+/// Returns the sections that name a user, or those for all users.
+fn of_user<'n>(
+    sections: &'n Sections,
+    user: Option<&'n str>,
+) -> impl Iterator<Item = (&'n Named, Option<&'n str>)> {
+    let found = sections.get(&user.map(str::to_owned));
+    found.into_iter().flatten().map(move |one| (one, user))
+}
 
+/// Reads the sections that have no faults.
+fn read_all(draft: &mut Draft) -> Sections {
+    let mut sections = Sections::new();
+    let mut lines: HashMap<(Option<String>, String), usize> = HashMap::new();
+    for found in std::mem::take(&mut draft.folders) {
+        let known = draft.faults.len();
+        let read = read_name(draft, &found);
+        check_keys(draft, &found);
+        let Some((user, path)) = read else { continue };
+        match lines.entry((user.clone(), path.clone())) {
+            Entry::Occupied(other) => {
+                report(draft, &found, None, Fault::RepeatedSection(*other.get()));
+            }
+            Entry::Vacant(new) => {
+                new.insert(found.section.line);
+            }
+        }
+        if draft.faults.len() == known {
+            sections.entry(user).or_default().push(Named { path, section: found.section });
+        }
+    }
+    sections
+}
+
+impl Named {
     /// Adds the folder to the user, or the keys to a folder that the user has already.
     fn add_to<'t>(&'t self, user: &mut User, given: impl Fn(&'t str) -> Given<'t>) {
         let rules = user.folder_rules(self.path.as_bytes()).clone();
@@ -102,7 +131,8 @@ fn read_name(draft: &mut Draft, found: &FolderSection) -> Option<(Option<String>
         && !is_user(draft, wanted)
     {
         let names = draft.users.iter().map(|candidate| candidate.name.as_str());
-        let near = nearest(wanted, names);
+        let may = draft.faults.len() < MOST_SUGGESTED;
+        let near = may.then(|| nearest(wanted, names)).flatten();
         let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
         let why = format!("has no section '[user:{wanted}]'{near}");
         report(draft, found, None, Fault::Value(name, why));

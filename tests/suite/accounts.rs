@@ -1064,6 +1064,28 @@ fn adduser_appends_a_section_and_deluser_takes_it_away_again() {
 }
 
 #[test]
+fn the_folders_of_a_user_go_with_the_user() {
+    let folders = "[folder:bob:/a]\ndeny_names = x\n\n[folder:bobby:/a]\ndeny_names = x\n\n\
+                   [folder:/b]\ndeny_names = x\n\n[ Folder:bob:/a/b ]\nallow_names = y\n";
+    let dir = folder(section("bob", "x") + &section("bobby", "y") + folders);
+    let (code, out, err) = run(&["deluser", "bob"], dir.path());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("home, and [folder:bob:/a], and [folder:bob:/a/b]."), "{out}");
+    assert_eq!(run(&["check"], dir.path()).0, 0);
+    let left = text(dir.path(), "ftpd.ini");
+    assert!(!left.contains("bob:/") && left.contains("[folder:bobby:/a]\ndeny"), "{left}");
+    assert!(left.contains("[folder:/b]\ndeny_names = x"), "{left}");
+    // a folder in another file keeps the user from being removed
+    fs::write(dir.path().join("more.ini"), section("anna", "x")).unwrap();
+    let main = "[server]\nusers_file = more.ini\n[folder:anna:/a]\ndeny_names = x\n";
+    fs::write(dir.path().join("ftpd.ini"), main).unwrap();
+    let (code, _, err) = run(&["deluser", "anna"], dir.path());
+    assert_eq!(code, 1);
+    assert!(err.contains("ftpd.ini:3: [folder:anna:/a] 'anna:/a'"), "{err}");
+    assert!(text(dir.path(), "more.ini").contains("[user:anna]"));
+}
+
+#[test]
 fn a_user_with_two_sections_is_neither_removed_nor_changed() {
     let main = section("bob", "x") + &section("bob", "y");
     let other = format!("[server]\nusers_file = more.ini\n{}", section("bob", "x"));
