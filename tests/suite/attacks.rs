@@ -25,7 +25,13 @@ fn a_home_in_proc_leads_to_no_other_file() {
         client.cmd(&format!("MLST {place}/etc/passwd"), 550);
     }
     client.cmd(&format!("CWD {pid}/root/etc"), 550);
-    for path in ["self/root/etc/passwd", "self/exe", "self/fd/0", "self/mem", "self/environ"] {
+    let mut paths =
+        vec!["self/root/etc/passwd", "self/exe", "self/fd/0", "self/mem", "self/environ"];
+    // the size of these files is not 0
+    paths.extend(
+        ["kcore", "config.gz"].iter().filter(|name| Path::new("/proc").join(name).exists()),
+    );
+    for path in paths {
         for verb in ["RETR", "STOR", "APPE"] {
             let (code, text, bytes) = client.exchange(&format!("{verb} {path}"), b"poison");
             assert!(code == 550 && bytes.is_empty(), "{verb} {path}: {text}");

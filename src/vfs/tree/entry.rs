@@ -181,8 +181,10 @@ const PROC: u64 = 0x9fa0;
 /// included.
 pub(in crate::vfs) fn plain(file: impl AsFd) -> Result<Stat, FsError> {
     let stat = fstat(&file)?;
-    // the kernel says of its own files that they are empty, so others cost no system call here
-    let is_of_proc = regular(&stat)? == 0
+    regular(&stat)?;
+    // files of the kernel take no blocks, so most others cost no system call here; the size of
+    // some, such as /proc/kcore, is not 0
+    let is_of_proc = stat.st_blocks == 0
         && u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| kind == PROC);
     if is_of_proc { Err(FsError::NotAFile) } else { Ok(stat) }
 }
