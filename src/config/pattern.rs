@@ -33,6 +33,11 @@ impl Patterns {
         self.0.is_empty()
     }
 
+    /// Returns whether `other` contains all of these patterns.
+    pub fn all_are_in(&self, other: &Self) -> bool {
+        self.0.iter().all(|pattern| other.0.contains(pattern))
+    }
+
     /// Returns the first pattern that fits a name. ASCII letters fit in upper and lower case, and a
     /// star also fits a dot at the beginning.
     pub fn first_for(&self, name: &[u8]) -> Option<&str> {

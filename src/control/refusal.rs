@@ -285,6 +285,7 @@ fn file_system(why: &FsError) -> Reply {
             return Reply::new(Code::OverAllocation, text);
         }
         FsError::HasSettings => (Code::BadName, "Has settings of its own, cannot be renamed"),
+        FsError::MoveRefused(_) => (Code::BadName, "Not allowed in the new folder"),
         FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
             (Code::BadName, "Name not allowed")
         }

@@ -39,6 +39,8 @@ pub enum FsError {
     NameRefused(&'static str, String),
     /// The settings have a section for the folder, or for one within it, which cannot be renamed.
     HasSettings,
+    /// The settings of the folder that a rename leads to allow less. Holds what they forbid.
+    MoveRefused(&'static str),
     /// A quota is used up.
     OverQuota(io::Error),
     /// Another upload is changing the file, or has not ended yet.
@@ -134,6 +136,7 @@ impl fmt::Display for FsError {
                 write!(f, "the name is not allowed by {key} = {patterns}")
             }
             Self::HasSettings => f.write_str("it has, or contains a folder that has, a section [folder:...]"),
+            Self::MoveRefused(why) => f.write_str(why),
             Self::TakenOver => f.write_str("another session has resumed the upload"),
             Self::Replaced => f.write_str("it was removed or replaced in the meantime"),
             Self::Interrupted => f.write_str("interrupted"),

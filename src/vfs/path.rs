@@ -73,11 +73,20 @@ impl VirtualPath {
         self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
-    /// Returns the path itself, and then paths with a number after the name: `a.1`, `a.2`, ...
-    pub(super) fn numbered(&self) -> impl Iterator<Item = Self> + '_ {
-        (0..MOST_NUMBERED).map(|number| {
-            let suffix = if number == 0 { String::new() } else { format!(".{number}") };
-            self.parent().join(&[self.name(), suffix.as_bytes()].concat())
+    /// Returns paths with a number in the name. Each number comes in two paths: after the name, as in
+    /// `a.jpg.1`, and before its ending, as in `a.1.jpg`.
+    pub(super) fn numbered(
+        &self,
+    ) -> impl Iterator<Item = impl Iterator<Item = Self> + '_> + '_ {
+        let name = self.name();
+        let dot = name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0);
+        let ends = [name.len(), dot.unwrap_or(name.len())];
+        (1..MOST_NUMBERED).map(move |number| {
+            ends.into_iter().map(move |end| {
+                let (stem, ending) = name.split_at_checked(end).unwrap_or_default();
+                let number = format!(".{number}");
+                self.parent().join(&[stem, number.as_bytes(), ending].concat())
+            })
         })
     }
 

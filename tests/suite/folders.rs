@@ -1,10 +1,14 @@
 //! Settings of folders: the sections `[folder:/path]` and `[folder:USER:/path]`.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
+
+use rustls::version::TLS13;
 
 use crate::client::Client;
 use crate::server::Server;
+use crate::tls_client::Tls;
 
 const EVE: &str = "[user:eve]\npassword = secret\nhome = home\nperm = elradfmw";
 
@@ -125,4 +129,153 @@ fn anonymous_users_have_folders_and_why_knows_them() {
     let words = ["why", "anonymous", "/in/a.php", "write", "--config", "ftpd.ini"];
     let (_, out, err) = crate::server::run(&words, server.dir());
     assert!(out.contains("not allowed by deny_names = *.php"), "{out}{err}");
+}
+
+#[test]
+fn a_number_in_a_name_is_allowed_as_well() {
+    for atomic in ["on", "off"] {
+        let server = Server::setup()
+            .user(&format!("atomic_uploads = {atomic}\nallow_names = *.jpg, up*"))
+            .user("deny_names = *.2")
+            .section("[folder:/in]\nallow_names = *.jpg")
+            .start();
+        let home = server.home();
+        fs::create_dir(home.join("in")).unwrap();
+        server.put("other.txt", "old");
+        symlink("../other.txt", home.join("in/upload")).unwrap();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        for (line, name) in [
+            ("STOU a.jpg", "a.jpg"),
+            ("STOU a.jpg", "a.1.jpg"),
+            ("STOU a.jpg", "a.2.jpg"),
+            ("STOU up", "up"),
+            ("STOU up", "up.1"),
+            ("STOU up", "up.3"),
+        ] {
+            assert_eq!(bob.exchange(line, b"x").0, 226);
+            assert!(home.join(name).exists(), "{name}");
+        }
+        // the name of a link does not count as that of its target
+        assert_eq!(bob.exchange("STOU in/upload", b"x").0, 553);
+        assert_eq!(fs::read_dir(home.join("in")).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_number_that_overwriting_would_need_is_allowed_as_well() {
+    let server = Server::setup().user("allow_overwrite = off\nallow_names = *.jpg").start();
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    let mut data = bob.passive();
+    bob.cmd("STOR a.jpg", 150);
+    server.put("a.jpg", "old");
+    data.write_all(b"new").unwrap();
+    drop(data);
+    let (code, text) = bob.answer();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!((code, text.contains("a.1.jpg")), (226, true), "{text}");
+    assert_eq!(server.get("a.1.jpg"), b"new");
+    assert_eq!(server.get("a.jpg"), b"old");
+}
+
+#[test]
+fn no_rename_leads_around_the_settings_of_the_new_folder() {
+    let server = Server::setup()
+        .section("[folder:/in]\ndeny_names = *.exe\nmax_file_size = 3")
+        .section("[folder:/a/b/in]\nallow_names = *.jpg")
+        .section("[folder:/free]\nmax_file_size = 10")
+        .start();
+    let home = server.home();
+    for dir in ["in/sub", "dir/b/in", "empty", "free/dir", "inside"] {
+        fs::create_dir_all(home.join(dir)).unwrap();
+    }
+    for file in ["dir/b/in/a.exe", "free/dir/a", "in/sub/a", "big", "in/big", "free/a"] {
+        server.put(file, "four");
+    }
+    symlink("big", home.join("link")).unwrap();
+    symlink("in", home.join("way")).unwrap();
+    let mut bob = Client::bob(&server);
+    for (from, to, code) in [
+        ("dir", "in/dir", 553),
+        ("dir", "way/dir", 553),
+        // over an empty directory, and over one that is not there
+        ("dir", "in", 553),
+        ("dir", "a", 553),
+        ("free/dir", "in/dir", 553),
+        ("free/dir", "dir/free", 250),
+        // an empty directory holds nothing that is not allowed
+        ("empty", "in/empty", 250),
+        ("in/sub", "in/other", 250),
+        ("in/other", "free/other", 250),
+        ("big", "in/large", 553),
+        ("big", "way/large", 553),
+        ("free/a", "in/a", 553),
+        ("big", "free/big", 250),
+        ("link", "in/link", 250),
+        // it was there before
+        ("in/big", "in/large", 250),
+        ("in/large", "large", 250),
+    ] {
+        bob.cmd(&format!("RNFR {from}"), 350);
+        bob.cmd(&format!("RNTO {to}"), code);
+    }
+    server.wait_for_log("max_file_size of the new folder");
+    server.wait_for_log("the directory is not empty");
+}
+
+#[test]
+fn nothing_is_added_to_what_is_too_large_already() {
+    for atomic in ["on", "off"] {
+        let server = Server::setup()
+            .user(&format!("atomic_uploads = {atomic}\nmax_file_size = 5"))
+            .start();
+        server.put("long", "123456");
+        server.put("short", "12");
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        assert_eq!(bob.exchange("APPE long", b"").0, 552);
+        assert_eq!(server.get("long"), b"123456");
+        if atomic == "off" {
+            // two clients that append at the same time
+            let mut other = Client::bob(&server);
+            other.cmd("TYPE I", 200);
+            let (mut one, mut two) = (bob.passive(), other.passive());
+            bob.cmd("APPE short", 150);
+            other.cmd("APPE short", 150);
+            one.write_all(b"34").unwrap();
+            drop(one);
+            assert_eq!(bob.answer().0, 226);
+            two.write_all(b"56").unwrap();
+            drop(two);
+            assert_eq!(other.answer().0, 552);
+            assert_eq!(server.get("short"), b"1234");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_is_renamed_before_the_data_comes_leads_nowhere_else() {
+    let server = Server::setup()
+        .server("tls_cert = auto")
+        .user("atomic_uploads = off")
+        .section("[folder:/in]\nallow_names = *.jpg")
+        .start();
+    let home = server.home();
+    fs::create_dir(home.join("in")).unwrap();
+    fs::create_dir(home.join("x")).unwrap();
+    symlink("in", home.join("way")).unwrap();
+    let tls = Tls::new(&TLS13);
+    let (mut bob, mut other) = (Client::secure_bob(&server, &tls), Client::bob(&server));
+    bob.cmd("TYPE I", 200);
+    let data = bob.passive();
+    // the file is opened after the handshake
+    bob.cmd("STOR x/a.exe", 150);
+    for (from, to) in [("x", "y"), ("way", "x")] {
+        other.cmd(&format!("RNFR {from}"), 350);
+        other.cmd(&format!("RNTO {to}"), 250);
+    }
+    let _data = tls.over(data);
+    assert_eq!(bob.answer().0, 553);
+    assert_eq!(fs::read_dir(home.join("in")).unwrap().count(), 0);
 }

@@ -140,6 +140,23 @@ settings! {
     }
 }
 
+impl FolderRules {
+    /// Returns whether these rules allow every size that `other` allows.
+    pub fn is_size_allowed_as_by(&self, other: &Self) -> bool {
+        let allows = |most| other.max_file_size.is_some_and(|other| other <= most);
+        self.max_file_size.is_none_or(allows)
+    }
+
+    /// Returns whether these rules allow everything that `other` allows, as far as a comparison of
+    /// the patterns as text tells.
+    pub fn allows_as_much_as(&self, other: &Self) -> bool {
+        let is_denied_less = self.deny_names.all_are_in(&other.deny_names);
+        let is_allowed_more = self.allow_names.is_empty()
+            || !other.allow_names.is_empty() && other.allow_names.all_are_in(&self.allow_names);
+        self.is_size_allowed_as_by(other) && is_denied_less && is_allowed_more
+    }
+}
+
 /// A folder with settings of its own.
 #[derive(Debug, Clone)]
 pub struct Folder {

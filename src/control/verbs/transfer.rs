@@ -216,7 +216,7 @@ fn located(
 pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
     let user = session.user()?;
     // the name of the file is not known yet
-    user.tree.check_size(&user.cwd.join(b"file"), bytes)?;
+    user.tree.check_size(&user.cwd, bytes)?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }

@@ -200,6 +200,7 @@ impl Files {
         let rules = self.uploads.rules();
         self.uploads.check_unset(from)?;
         self.uploads.check_name(to)?;
+        self.uploads.check_move(from, to)?;
         // before the rename, so that no crash comes between it and the journal
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
@@ -239,13 +240,13 @@ impl Files {
         self.tree().set_modified(path, seconds)
     }
 
-    /// Checks that a file of this size may be uploaded to a path.
+    /// Checks that a file of this size may be uploaded to a directory.
     ///
     /// # Errors
     ///
     /// [`FsError::TooLarge`], if it is larger than the settings allow.
-    pub fn check_size(&self, path: &VirtualPath, bytes: u64) -> Result<(), FsError> {
-        let most = self.uploads.most(path);
+    pub fn check_size(&self, directory: &VirtualPath, bytes: u64) -> Result<(), FsError> {
+        let most = self.uploads.most_in(directory)?;
         if bytes > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
     }
 

@@ -66,6 +66,11 @@ impl Names {
         Ok(true)
     }
 
+    /// Whether there are no more names.
+    pub(in crate::vfs) fn are_none(&mut self) -> Result<bool, FsError> {
+        Ok(self.next()?.is_none())
+    }
+
     /// Reads one block, without `.` and `..`.
     fn read(&mut self) -> Result<(), FsError> {
         self.block.resize(BLOCK, MaybeUninit::uninit());

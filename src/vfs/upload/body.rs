@@ -33,6 +33,11 @@ pub(super) trait Target: Send {
     /// Allows writing to the file until the result is dropped.
     fn write(&mut self) -> Result<Writing<'_>, FsError>;
 
+    /// Returns the size that the file has by now.
+    fn reached(&mut self) -> Result<u64, FsError> {
+        Ok(self.write()?.body.size())
+    }
+
     /// Makes the upload complete, and visible under its name.
     fn commit(self: Box<Self>) -> Result<Placed, FsError>;
 

@@ -94,6 +94,11 @@ impl Target for Direct {
         Ok(Writing { body: &mut self.body, _guard: None })
     }
 
+    fn reached(&mut self) -> Result<u64, FsError> {
+        // others may append to the file as well
+        if self.append { Ok(len_of(&fstat(self.body.file()?)?)) } else { Ok(self.body.size()) }
+    }
+
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
         if self.uploads.rules().sync {
             self.body.sync(true)?;

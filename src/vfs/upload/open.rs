@@ -47,12 +47,12 @@ impl Upload {
     }
 
     /// Checks that the file may grow by this number of bytes.
-    fn check_room(&mut self, bytes: usize) -> Result<(), FsError> {
+    pub(super) fn check_room(&mut self, bytes: usize) -> Result<(), FsError> {
         let most = self.most;
         if most == u64::MAX {
             return Ok(());
         }
-        let size = self.target.write()?.body.size().saturating_add(bytes as u64);
+        let size = self.target.reached()?.saturating_add(bytes as u64);
         if size > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
     }
 

@@ -222,13 +222,15 @@ impl Part {
             renameat(dir, as_path(part), dir, as_path(name))?;
             return Ok(None);
         }
-        for path in self.place.path().numbered() {
+        match rename_new(dir, as_path(part), dir, as_path(name)) {
+            Err(FsError::Exists) => {}
+            other => return other.map(|()| None),
+        }
+        for path in self.uploads.numbered(&self.place.path())? {
             match rename_new(dir, as_path(part), dir, as_path(path.name())) {
                 Err(FsError::Exists) => {}
                 other => {
-                    other?;
-                    let made = path.name();
-                    return Ok((made != name).then(|| made.to_owned()));
+                    return other.map(|()| Some(path.name().to_owned()));
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Prepared {
     ) -> Result<Self, FsError> {
         check_name(path)?;
         uploads.check_target(path)?;
-        let most = uploads.most(path);
+        let most = uploads.most(path)?;
         if matches!(store, Store::At(offset) if offset > most) {
             return Err(FsError::TooLarge(most));
         }
@@ -70,14 +70,10 @@ impl Prepared {
         }
         if !uploads.rules().atomic {
             if at_once {
-                return Ok(Self::open(
-                    uploads,
-                    path,
-                    Direct::open(uploads, path, store, mode)?,
-                ));
+                return Self::open(uploads, path, Direct::open(uploads, path, store, mode)?);
             }
             Direct::check(uploads, path, store)?;
-            return Ok(Self::by(uploads, path, Opening::Direct { store, mode }));
+            return Self::by(uploads, path, Opening::Direct { store, mode });
         }
         Preparation { uploads, path, mode }.prepare(store, heed)
     }
@@ -89,38 +85,48 @@ impl Prepared {
         mode: u32,
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
-        uploads.check_target(wanted)?;
+        // a link of this name is not followed: the file gets a name beside it
+        uploads.check_name(wanted)?;
         uploads.tree.check_file_path(wanted)?;
+        let names = std::iter::once(wanted.clone()).chain(uploads.numbered(wanted)?);
         if !uploads.rules().atomic {
-            for path in wanted.numbered() {
+            for path in names {
                 match Direct::create(uploads, &path, mode) {
                     Err(FsError::Exists) => {}
-                    file => return Ok(Self::open(uploads, &path, file?)),
+                    file => return Self::open(uploads, &path, file?),
                 }
             }
             return Err(FsError::Exists);
         }
         let mut place = uploads.tree.place(wanted)?;
-        for path in wanted.numbered() {
+        for path in names {
             place = place.named(path.name());
             if place.lstat().is_ok() {
                 continue;
             }
             if let Some(promise) = uploads.turns.promise(place.dir_id(), path.name()) {
                 let part = Part::create(uploads, place, mode, None, false)?;
-                return Ok(Self::open(uploads, &path, part.promised(promise)));
+                return Self::open(uploads, &path, part.promised(promise));
             }
         }
         Err(FsError::Exists)
     }
 
-    fn by(uploads: &Arc<Uploads>, path: &VirtualPath, opening: Opening) -> Self {
-        let most = uploads.most(path);
+    fn by(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        opening: Opening,
+    ) -> Result<Self, FsError> {
+        let most = uploads.most(path)?;
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Self { uploads, path, opening, most, remark: None }
+        Ok(Self { uploads, path, opening, most, remark: None })
     }
 
-    fn open(uploads: &Arc<Uploads>, path: &VirtualPath, target: impl Target + 'static) -> Self {
+    fn open(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        target: impl Target + 'static,
+    ) -> Result<Self, FsError> {
         Self::by(uploads, path, Opening::Done(Box::new(target)))
     }
 
@@ -139,17 +145,23 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// When the system refuses; or [`FsError::BadOffset`], if the upload cannot begin at its
-    /// offset any more.
+    /// When the system refuses; [`FsError::BadOffset`], if the upload cannot begin at its offset
+    /// any more; or [`FsError::TooLarge`], if the bytes before the offset are too many already.
     pub fn ready(self) -> Result<Upload, FsError> {
-        let target = match self.opening {
+        let (mut most, uploads) = (self.most, self.uploads);
+        let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
             Opening::Direct { store, mode } => {
-                Box::new(Direct::open(&self.uploads, &self.path, store, mode)?)
+                // by now another session may have renamed a link on the path
+                uploads.check_target(&self.path)?;
+                most = uploads.most(&self.path)?;
+                Box::new(Direct::open(&uploads, &self.path, store, mode)?)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        Ok(Upload::new(self.path, target, self.most))
+        let mut upload = Upload::new(self.path, target, most);
+        upload.check_room(0)?;
+        Ok(upload)
     }
 }
 
@@ -186,7 +198,7 @@ impl Preparation<'_> {
             (Plan::Resume(plan), existing) => {
                 let takeover = Takeover::new(self.uploads, place, existing, &own, &plan);
                 let opening = Opening::Takeover(Box::new(takeover));
-                Ok(Prepared::by(self.uploads, self.path, opening))
+                Prepared::by(self.uploads, self.path, opening)
             }
             (Plan::Change(offset), _) => self.change(place, offset, heed),
         }
@@ -263,6 +275,6 @@ impl Preparation<'_> {
     }
 
     fn open(&self, target: impl Target + 'static) -> Result<Prepared, FsError> {
-        Ok(Prepared::open(self.uploads, self.path, target))
+        Prepared::open(self.uploads, self.path, target)
     }
 }

@@ -13,6 +13,7 @@ use crate::vfs::parts::store::Parts;
 use crate::vfs::parts::turns::Turns;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::Tree;
+use crate::vfs::tree::entry::FileKind;
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::Place;
 
@@ -80,7 +81,7 @@ impl Uploads {
     ///
     /// [`FsError::NameRefused`], if `deny_names` or `allow_names` forbids its name.
     pub(in crate::vfs) fn check_target(&self, path: &VirtualPath) -> Result<(), FsError> {
-        let target = self.target(path);
+        let target = self.target(path)?;
         check_allowed(self.rules_in(&target.parent()), target.name())
     }
 
@@ -90,8 +91,22 @@ impl Uploads {
     ///
     /// As for [`Uploads::check_target`].
     pub(in crate::vfs) fn check_name(&self, path: &VirtualPath) -> Result<(), FsError> {
-        let directory = self.followed(path.parent());
+        let directory = self.followed(path.parent())?;
         check_allowed(self.rules_in(&directory), path.name())
+    }
+
+    /// Returns the names for a new file whose path is taken, in the order in which they are tried:
+    /// `a.jpg.1`, `a.jpg.2`, ... A name that the settings do not allow is replaced by one such as
+    /// `a.1.jpg`, or left out if that is not allowed either.
+    pub(in crate::vfs) fn numbered<'p>(
+        &'p self,
+        path: &'p VirtualPath,
+    ) -> Result<impl Iterator<Item = VirtualPath> + 'p, FsError> {
+        let directory = self.followed(path.parent())?;
+        let rules = self.rules_in(&directory);
+        let is_allowed = |path: &VirtualPath| check_allowed(rules, path.name()).is_ok();
+        let names = path.numbered().map(move |mut both| both.find(is_allowed));
+        Ok(names.flatten())
     }
 
     /// Checks that no folder at a path or below it has settings of its own, which a rename of the
@@ -104,15 +119,86 @@ impl Uploads {
         if self.user.folders.is_empty() {
             return Ok(());
         }
-        let own = self.followed(path.parent()).join(path.name());
+        let own = self.named(path)?;
         let is_set = self.user.folders.iter().any(|one| one.lies_below(own.as_bytes()));
         if is_set { Err(FsError::HasSettings) } else { Ok(()) }
     }
 
+    /// Checks that a rename does not evade the settings of the folder that it leads to: no file
+    /// may be too large there, and a directory with something in it may be renamed only to where
+    /// everything is allowed that is allowed in it now.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::MoveRefused`] otherwise.
+    pub(in crate::vfs) fn check_move(
+        &self,
+        from: &VirtualPath,
+        to: &VirtualPath,
+    ) -> Result<(), FsError> {
+        if self.user.folders.is_empty() {
+            return Ok(());
+        }
+        let (own, new) = (self.named(from)?, self.named(to)?);
+        let entry = self.tree.entry(from)?;
+        match entry.kind {
+            FileKind::Directory => self.check_move_within(from, &own, &new),
+            FileKind::File => {
+                let now = self.rules_in(&own.parent());
+                let then = self.rules_in(&new.parent());
+                let fits = |most: NonZeroU64| entry.size <= most.get();
+                if then.is_size_allowed_as_by(now) || then.max_file_size.is_none_or(fits) {
+                    return Ok(());
+                }
+                Err(FsError::MoveRefused("larger than max_file_size of the new folder"))
+            }
+            FileKind::Link
+            | FileKind::Fifo
+            | FileKind::Socket
+            | FileKind::Block
+            | FileKind::Char => Ok(()),
+        }
+    }
+
+    /// The check of [`Uploads::check_move`] for a directory. `own` and `new` are its paths without
+    /// links. No folder within it has settings of its own.
+    fn check_move_within(
+        &self,
+        from: &VirtualPath,
+        own: &VirtualPath,
+        new: &VirtualPath,
+    ) -> Result<(), FsError> {
+        let now = self.rules_in(own);
+        let folders = self.user.folders.iter();
+        let within = folders.filter(|one| one.lies_below(new.as_bytes())).map(|one| &one.rules);
+        if within.chain([self.rules_in(new)]).all(|then| then.allows_as_much_as(now)) {
+            return Ok(());
+        }
+        let is_empty = self.tree.names(from).and_then(|(mut names, _)| names.are_none());
+        if is_empty.is_ok_and(|is_empty| is_empty) {
+            return Ok(());
+        }
+        Err(FsError::MoveRefused(
+            "the directory is not empty, and a section [folder:...] allows less in the new place",
+        ))
+    }
+
     /// Returns the maximum size in bytes of the file that a path leads to.
-    pub(in crate::vfs) fn most(&self, path: &VirtualPath) -> u64 {
-        let rules = self.rules_in(&self.target(path).parent());
-        rules.max_file_size.map_or(u64::MAX, NonZeroU64::get)
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to follow the path.
+    pub(in crate::vfs) fn most(&self, path: &VirtualPath) -> Result<u64, FsError> {
+        Ok(most_by(self.rules_in(&self.target(path)?.parent())))
+    }
+
+    /// Returns the maximum size in bytes of a new file in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Uploads::most`].
+    pub(in crate::vfs) fn most_in(&self, directory: &VirtualPath) -> Result<u64, FsError> {
+        Ok(most_by(self.rules_in(&self.followed(directory.clone())?)))
     }
 
     /// Returns the rules for what lies in a directory.
@@ -122,20 +208,31 @@ impl Uploads {
 
     /// Returns a path that leads to the same file, or to the same place for a new file, and through
     /// no link. Only folders with settings need it.
-    fn target(&self, path: &VirtualPath) -> VirtualPath {
+    fn target(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
         if self.user.folders.is_empty() {
-            return path.clone();
+            return Ok(path.clone());
         }
-        let there = self.tree.followed(path);
-        there.unwrap_or_else(|_| self.followed(path.parent()).join(path.name()))
+        match self.tree.followed(path) {
+            Err(FsError::NotFound) => self.named(path),
+            there => there,
+        }
     }
 
-    /// Returns the path without links of a directory, or the path itself if it leads nowhere.
-    fn followed(&self, directory: VirtualPath) -> VirtualPath {
+    /// Returns a path to the same name that leads through no link. The name itself may be a link.
+    fn named(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
+        Ok(self.followed(path.parent())?.join(path.name()))
+    }
+
+    /// Returns the path without links of a directory, or the path itself if it leads nowhere. If
+    /// the system fails, it is not known which settings apply, and nothing is allowed.
+    fn followed(&self, directory: VirtualPath) -> Result<VirtualPath, FsError> {
         if self.user.folders.is_empty() {
-            return directory;
+            return Ok(directory);
         }
-        self.tree.followed(&directory).unwrap_or(directory)
+        match self.tree.followed(&directory) {
+            Err(FsError::NotFound) => Ok(directory),
+            there => there,
+        }
     }
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts
@@ -143,6 +240,10 @@ impl Uploads {
     pub(super) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
         self.tree.place(&self.tree.followed(path).unwrap_or_else(|_| path.clone()))
     }
+}
+
+fn most_by(rules: &FolderRules) -> u64 {
+    rules.max_file_size.map_or(u64::MAX, NonZeroU64::get)
 }
 
 fn check_allowed(rules: &FolderRules, name: &[u8]) -> Result<(), FsError> {
