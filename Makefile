@@ -179,8 +179,8 @@ reproducible:
 	@set -e; for place in one another/place; do \
 	  mkdir -p $(TWICE)/$$place/cargo $(TWICE)/$$place/ftpd; \
 	  git archive HEAD | tar -x -C $(TWICE)/$$place/ftpd; \
-	  cd $(TWICE)/$$place/ftpd; \
-	  CARGO_HOME=$(TWICE)/$$place/cargo CARGO_TARGET_DIR=target $(MAKE) --no-print-directory release; \
+	  CARGO_HOME=$(TWICE)/$$place/cargo CARGO_TARGET_DIR=target \
+	    $(MAKE) --no-print-directory -C $(TWICE)/$$place/ftpd release; \
 	  done
 	cd $(TWICE) && sha256sum one/ftpd/target/release/ftpd another/place/ftpd/target/release/ftpd
 	cmp $(TWICE)/one/ftpd/target/release/ftpd $(TWICE)/another/place/ftpd/target/release/ftpd
