@@ -119,7 +119,7 @@ fn try_out(kind: &'static Kind, sync: &str) -> Tally {
         let history = disk.cut(cut, &mut random);
         tally.judge(&machine, &history, cut, sync == "on");
     }
-    println!("judged in {} s", begun.elapsed().as_secs());
+    println!("{}\njudged in {} s", tally.row(kind.name, sync), begun.elapsed().as_secs());
     tally
 }
 
