@@ -3,19 +3,23 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::draft::{ANONYMOUS_SECTION, Draft, FolderSection, nearest};
+use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection, nearest};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
-use super::settings::{Folder, FolderRules, User};
+use super::settings::{Folder, FolderRules, innermost};
 use super::whole::ANONYMOUS;
 
 /// A section whose name has been read.
 struct Named {
     path: String,
+    /// Index of the file with the section.
+    file: usize,
     section: ini::Section,
 }
 
@@ -26,27 +30,81 @@ type Sections = HashMap<Option<String>, Vec<Named>>;
 /// many users takes long.
 const MOST_SUGGESTED: usize = 20;
 
-/// Reads all sections of folders, after all users have been read.
-pub(super) fn add(draft: &mut Draft) {
+/// Reads all sections of folders, after all users have been read. Returns warnings.
+pub(super) fn add(draft: &mut Draft) -> Vec<String> {
     let sections = read_all(draft);
     if sections.is_empty() {
-        return;
+        return Vec::new();
     }
-    let folder = draft.folder.clone();
     let of = |user| of_user(&sections, user);
-    for candidate in &mut draft.users {
-        let name = candidate.name.as_str();
-        let also = candidate.user.password.is_none() && name != ANONYMOUS_SECTION;
+    let mut links = HashMap::new();
+    // most users have the same folders, and share them
+    let mut shared: Option<(FolderRules, Arc<[Folder]>)> = None;
+    for Candidate { name, user, .. } in &mut draft.users {
+        let also = user.password.is_none() && name != ANONYMOUS_SECTION;
         let also = also.then(|| of(Some(ANONYMOUS_SECTION))).into_iter().flatten();
-        let mut own: Vec<_> = of(None).chain(also).chain(of(Some(name))).collect();
-        // an enclosing folder comes before those within it, and a section for all users before
-        // that of one user, so that the later one overrides the earlier
-        own.sort_by_key(|(one, user)| (one.path.split('/').count(), &one.path, *user));
-        for (one, _) in own {
-            let given = |text| Given { text, folder: &folder, user: Some(name) };
-            one.add_to(&mut candidate.user, given);
+        let own: Vec<_> = also.chain(of(Some(name))).collect();
+        let is_plain = own.is_empty();
+        let all: Vec<_> = of(None).chain(own).collect();
+        for (section, _) in &all {
+            if let Entry::Vacant(new) = links.entry((section.file, section.section.line))
+                && let Some(link) = link_on(&user.home, &section.path)
+            {
+                new.insert((section.section.name.clone(), link));
+            }
+        }
+        let same = shared.as_ref().filter(|(rules, _)| is_plain && *rules == user.rules.folder);
+        user.folders = match same {
+            Some((_, folders)) => Arc::clone(folders),
+            None => folders(all, &user.rules.folder, &draft.folder),
+        };
+        if is_plain {
+            shared = Some((user.rules.folder.clone(), Arc::clone(&user.folders)));
         }
     }
+    let mut links: Vec<_> = links.into_iter().collect();
+    links.sort();
+    let warning = |((file, line), (section, link)): (_, (String, PathBuf))| {
+        let why = format!(
+            "{} is a link, and the section has no effect on where it leads; name that folder",
+            link.display()
+        );
+        let place = Location { file, line, section: Some(section), key: None };
+        draft.printed(&(place, Fault::Note(why)))
+    };
+    links.into_iter().map(warning).collect()
+}
+
+/// Returns the folders of a user whose own rules are `rules`.
+fn folders(
+    mut sections: Vec<(&Named, Option<&str>)>,
+    rules: &FolderRules,
+    folder: &Path,
+) -> Arc<[Folder]> {
+    // an enclosing folder comes before those within it, and a section for all users before that of
+    // one user, so that the later one overrides the earlier
+    sections.sort_by_cached_key(|(one, user)| {
+        (one.path.split('/').count(), one.path.to_ascii_lowercase(), *user)
+    });
+    let mut all = Vec::new();
+    for (one, _) in sections {
+        one.add_to(&mut all, rules, folder);
+    }
+    all.into()
+}
+
+/// Returns the first link on the way to a folder of a home.
+fn link_on(home: &Path, folder: &str) -> Option<PathBuf> {
+    let mut path = home.to_owned();
+    for part in folder.split('/').skip(1) {
+        path.push(part);
+        match path.symlink_metadata() {
+            Ok(meta) if meta.is_symlink() => return Some(path),
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Returns the sections that name a user, or those for all users.
@@ -67,7 +125,7 @@ fn read_all(draft: &mut Draft) -> Sections {
         let read = read_name(draft, &found);
         check_keys(draft, &found);
         let Some((user, path)) = read else { continue };
-        match lines.entry((user.clone(), path.clone())) {
+        match lines.entry((user.clone(), path.to_ascii_lowercase())) {
             Entry::Occupied(other) => {
                 report(draft, &found, None, Fault::RepeatedSection(*other.get()));
             }
@@ -76,24 +134,31 @@ fn read_all(draft: &mut Draft) -> Sections {
             }
         }
         if draft.faults.len() == known {
-            sections.entry(user).or_default().push(Named { path, section: found.section });
+            sections.entry(user).or_default().push(Named {
+                path,
+                file: found.file,
+                section: found.section,
+            });
         }
     }
     sections
 }
 
 impl Named {
-    /// Adds the folder to the user, or the keys to a folder that the user has already.
-    fn add_to<'t>(&'t self, user: &mut User, given: impl Fn(&'t str) -> Given<'t>) {
-        let rules = user.folder_rules(self.path.as_bytes()).clone();
-        if user.folders.last().is_none_or(|last| last.path != self.path) {
-            user.folders.push(Folder { path: self.path.clone(), rules });
+    /// Adds the folder to those of a user whose own rules are `rules`, or adds the keys to the last
+    /// of them, if it is the same folder.
+    fn add_to(&self, folders: &mut Vec<Folder>, rules: &FolderRules, folder: &Path) {
+        let around = innermost(folders, self.path.as_bytes());
+        let rules = around.map_or(rules, |around| &around.rules).clone();
+        if folders.last().is_none_or(|last| !last.path.eq_ignore_ascii_case(&self.path)) {
+            folders.push(Folder { path: self.path.clone(), rules });
         }
-        let Some(last) = user.folders.last_mut() else { return };
+        let Some(last) = folders.last_mut() else { return };
         for entry in &self.section.entries {
             if let Some(key) = KEYS.iter().find(|key| key.name == entry.key) {
+                let given = Given { text: &entry.value, folder, user: None };
                 // cannot fail, because the value has been read before
-                let _ = key.set(&given(&entry.value), &mut Target::Folder(&mut last.rules));
+                let _ = key.set(&given, &mut Target::Folder(&mut last.rules));
             }
         }
     }

@@ -81,8 +81,8 @@ fn load_from(file: &Path, source: &View<'_>, homes: Homes) -> Result<Config, Vec
 /// Checks the draft as a whole, and makes the configuration.
 fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     anonymous::add(&mut draft);
-    folders::add(&mut draft);
-    let warnings = checks::all(&mut draft);
+    let mut warnings = folders::add(&mut draft);
+    warnings.extend(checks::all(&mut draft));
     if draft.users.is_empty() && !draft.server.anonymous.enabled && !user_was_meant(&draft) {
         draft.faults.push((Location::default(), Fault::NobodyCanLogIn));
     }

@@ -132,6 +132,39 @@ fn anonymous_users_have_folders_and_why_knows_them() {
 }
 
 #[test]
+fn the_case_of_letters_does_not_matter() {
+    let server = Server::setup()
+        .section("[folder:/In]\nallow_names = *.jpg")
+        .section("[folder:bob:/iN]\nmax_file_size = 1")
+        .start();
+    for name in ["in", "IN", "inn"] {
+        fs::create_dir(server.home().join(name)).unwrap();
+    }
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    for (path, code) in [("in/a", 553), ("IN/a", 553), ("IN/a.jpg", 226), ("inn/a", 226)] {
+        assert_eq!(stored(&mut bob, path), code, "{path}");
+    }
+    assert_eq!(bob.exchange("STOR in/a.jpg", b"ab").0, 552);
+    bob.cmd("RNFR IN", 350);
+    bob.cmd("RNTO x", 553);
+}
+
+#[test]
+fn a_section_for_a_link_is_worth_a_warning() {
+    let server = Server::setup()
+        .section("[folder:/in/way/x]\nmax_file_size = 1")
+        .section("[folder:/in]\nmax_file_size = 1")
+        .start_with(|dir| {
+            fs::create_dir(dir.join("home/in")).unwrap();
+            symlink(".", dir.join("home/in/way")).unwrap();
+        });
+    server.wait_for_log("[folder:/in/way/x] ");
+    let (code, _, err) = crate::server::run(&["check"], server.dir());
+    assert_eq!((code, err.matches("home/in/way is a link").count()), (0, 1), "{err}");
+}
+
+#[test]
 fn a_number_in_a_name_is_allowed_as_well() {
     for atomic in ["on", "off"] {
         let server = Server::setup()

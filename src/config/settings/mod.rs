@@ -12,6 +12,7 @@ pub use server::{
     Admin, Anonymous, BanRules, Clients, DataRules, HookRules, Listening, LogRules, LoginRules,
     Passive, Process, Server, Storage, TlsKeys,
 };
+pub(in crate::config) use user::innermost;
 pub use user::{
     FileRules, Folder, FolderRules, Limits, Messages, Rules, TlsRules, UploadRules, User,
 };

@@ -36,7 +36,7 @@ settings! {
         /// The last day on which the user may log in.
         pub expires: Option<Day> = None,
         /// The folders with settings of their own. One that encloses another comes before it.
-        pub folders: Vec<Folder> = Vec::new(),
+        pub folders: Arc<[Folder]> = Arc::default(),
         /// The rules of `[server]`, with the values that the section of the user overrides.
         pub rules: Rules = Rules::blank(),
     }
@@ -51,8 +51,7 @@ impl User {
     /// Returns the rules for what lies directly in a directory of the home. The path is absolute, and
     /// leads through no links.
     pub fn folder_rules(&self, directory: &[u8]) -> &FolderRules {
-        let innermost = self.folders.iter().rev().find(|folder| folder.holds(directory));
-        innermost.map_or(&self.rules.folder, |folder| &folder.rules)
+        innermost(&self.folders, directory).map_or(&self.rules.folder, |folder| &folder.rules)
     }
 }
 
@@ -130,6 +129,7 @@ settings! {
 
 settings! {
     /// Rules that may differ between the folders of a home.
+    #[derive(PartialEq, Eq)]
     pub struct FolderRules {
         /// Maximum size of a file that is uploaded, in bytes; `None`: no limit.
         pub max_file_size: Option<NonZeroU64> = None,
@@ -138,6 +138,14 @@ settings! {
         /// The only names that files and directories can get; empty: any.
         pub allow_names: Patterns = Patterns::default(),
     }
+}
+
+/// Returns the innermost of the folders that holds a path. One that encloses another comes before it.
+pub(in crate::config) fn innermost<'f>(
+    folders: &'f [Folder],
+    path: &[u8],
+) -> Option<&'f Folder> {
+    folders.iter().rev().find(|folder| folder.holds(path))
 }
 
 impl FolderRules {
@@ -160,7 +168,8 @@ impl FolderRules {
 /// A folder with settings of its own.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// The path that clients see, without a slash at its end.
+    /// The path that clients see, without a slash at its end. The case of ASCII letters does not
+    /// matter.
     pub path: String,
     /// The rules below the folder, with those that it takes from the folder around it.
     pub rules: FolderRules,
@@ -169,15 +178,21 @@ pub struct Folder {
 impl Folder {
     /// Returns whether a path of the same home is the folder or lies below it.
     pub fn holds(&self, path: &[u8]) -> bool {
-        let rest = path.strip_prefix(self.path.as_bytes());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        is_in(path, self.path.as_bytes())
     }
 
     /// Returns whether the folder is at a path of the same home or below it.
     pub fn lies_below(&self, path: &[u8]) -> bool {
-        let rest = self.path.as_bytes().strip_prefix(path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        is_in(self.path.as_bytes(), path)
     }
+}
+
+/// Returns whether a path is a folder or lies below it. The case of ASCII letters does not matter,
+/// because there are file systems that ignore it.
+fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    path.split_at_checked(folder.len()).is_some_and(|(start, rest)| {
+        start.eq_ignore_ascii_case(folder) && (rest.is_empty() || rest.starts_with(b"/"))
+    })
 }
 
 settings! {
