@@ -311,8 +311,10 @@ impl Run {
             let _ = self.child.wait();
             self.text += "it does not end\n";
         }
-        let rest: Vec<_> = self.lines.try_iter().collect();
-        self.text += &rest.join("\n");
+        // until the end of standard error, which the program has closed
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
+            self.text += &format!("{line}\n");
+        }
         (self.text, status.is_some_and(|status| status.success()))
     }
 }
