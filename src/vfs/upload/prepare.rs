@@ -59,8 +59,7 @@ impl Prepared {
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
-        uploads.check_target(path)?;
-        let most = uploads.most(path)?;
+        let most = uploads.check_target(path)?;
         if matches!(store, Store::At(offset) if offset > most) {
             return Err(FsError::TooLarge(most));
         }
@@ -70,12 +69,13 @@ impl Prepared {
         }
         if !uploads.rules().atomic {
             if at_once {
-                return Self::open(uploads, path, Direct::open(uploads, path, store, mode)?);
+                let target = Direct::open(uploads, path, store, mode)?;
+                return Ok(Self::open(uploads, path, most, target));
             }
             Direct::check(uploads, path, store)?;
-            return Self::by(uploads, path, Opening::Direct { store, mode });
+            return Ok(Self::by(uploads, path, most, Opening::Direct { store, mode }));
         }
-        Preparation { uploads, path, mode }.prepare(store, heed)
+        Preparation { uploads, path, mode, most }.prepare(store, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -86,14 +86,14 @@ impl Prepared {
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
         // a link of this name is not followed: the file gets a name beside it
-        uploads.check_name(wanted)?;
+        let most = uploads.check_name(wanted)?;
         uploads.tree.check_file_path(wanted)?;
         let names = std::iter::once(wanted.clone()).chain(uploads.numbered(wanted)?);
         if !uploads.rules().atomic {
             for path in names {
                 match Direct::create(uploads, &path, mode) {
                     Err(FsError::Exists) => {}
-                    file => return Self::open(uploads, &path, file?),
+                    file => return Ok(Self::open(uploads, &path, most, file?)),
                 }
             }
             return Err(FsError::Exists);
@@ -106,28 +106,24 @@ impl Prepared {
             }
             if let Some(promise) = uploads.turns.promise(place.dir_id(), path.name()) {
                 let part = Part::create(uploads, place, mode, None, false)?;
-                return Self::open(uploads, &path, part.promised(promise));
+                return Ok(Self::open(uploads, &path, most, part.promised(promise)));
             }
         }
         Err(FsError::Exists)
     }
 
-    fn by(
-        uploads: &Arc<Uploads>,
-        path: &VirtualPath,
-        opening: Opening,
-    ) -> Result<Self, FsError> {
-        let most = uploads.most(path)?;
+    fn by(uploads: &Arc<Uploads>, path: &VirtualPath, most: u64, opening: Opening) -> Self {
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, opening, most, remark: None })
+        Self { uploads, path, opening, most, remark: None }
     }
 
     fn open(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
+        most: u64,
         target: impl Target + 'static,
-    ) -> Result<Self, FsError> {
-        Self::by(uploads, path, Opening::Done(Box::new(target)))
+    ) -> Self {
+        Self::by(uploads, path, most, Opening::Done(Box::new(target)))
     }
 
     /// Returns the path of the file. For STOU, the server has chosen its name.
@@ -153,8 +149,7 @@ impl Prepared {
             Opening::Done(target) => target,
             Opening::Direct { store, mode } => {
                 // by now another session may have renamed a link on the path
-                uploads.check_target(&self.path)?;
-                most = uploads.most(&self.path)?;
+                most = uploads.check_target(&self.path)?;
                 Box::new(Direct::open(&uploads, &self.path, store, mode)?)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
@@ -170,6 +165,8 @@ struct Preparation<'u> {
     uploads: &'u Arc<Uploads>,
     path: &'u VirtualPath,
     mode: u32,
+    /// Maximum size of the file in bytes.
+    most: u64,
 }
 
 impl Preparation<'_> {
@@ -198,7 +195,7 @@ impl Preparation<'_> {
             (Plan::Resume(plan), existing) => {
                 let takeover = Takeover::new(self.uploads, place, existing, &own, &plan);
                 let opening = Opening::Takeover(Box::new(takeover));
-                Prepared::by(self.uploads, self.path, opening)
+                Ok(Prepared::by(self.uploads, self.path, self.most, opening))
             }
             (Plan::Change(offset), _) => self.change(place, offset, heed),
         }
@@ -275,6 +272,6 @@ impl Preparation<'_> {
     }
 
     fn open(&self, target: impl Target + 'static) -> Result<Prepared, FsError> {
-        Prepared::open(self.uploads, self.path, target)
+        Ok(Prepared::open(self.uploads, self.path, self.most, target))
     }
 }

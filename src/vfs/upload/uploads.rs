@@ -76,23 +76,30 @@ impl Uploads {
     }
 
     /// Checks that an upload may go to the file that a path leads to, through links as well.
+    /// Returns the maximum size of the file in bytes.
     ///
     /// # Errors
     ///
-    /// [`FsError::NameRefused`], if `deny_names` or `allow_names` forbids its name.
-    pub(in crate::vfs) fn check_target(&self, path: &VirtualPath) -> Result<(), FsError> {
+    /// When the system refuses to follow the path; or [`FsError::NameRefused`], if `deny_names` or
+    /// `allow_names` forbids the name of the file.
+    pub(in crate::vfs) fn check_target(&self, path: &VirtualPath) -> Result<u64, FsError> {
         let target = self.target(path)?;
-        check_allowed(self.rules_in(&target.parent()), target.name())
+        let rules = self.rules_in(&target.parent());
+        check_allowed(rules, target.name())?;
+        Ok(most_by(rules))
     }
 
-    /// Checks that a file or directory may be renamed or created at a path.
+    /// Checks that a file or directory may be renamed or created at a path. Returns the maximum
+    /// size of a new file in bytes.
     ///
     /// # Errors
     ///
     /// As for [`Uploads::check_target`].
-    pub(in crate::vfs) fn check_name(&self, path: &VirtualPath) -> Result<(), FsError> {
+    pub(in crate::vfs) fn check_name(&self, path: &VirtualPath) -> Result<u64, FsError> {
         let directory = self.followed(path.parent())?;
-        check_allowed(self.rules_in(&directory), path.name())
+        let rules = self.rules_in(&directory);
+        check_allowed(rules, path.name())?;
+        Ok(most_by(rules))
     }
 
     /// Returns the names for a new file whose path is taken, in the order in which they are tried:
@@ -183,20 +190,11 @@ impl Uploads {
         ))
     }
 
-    /// Returns the maximum size in bytes of the file that a path leads to.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses to follow the path.
-    pub(in crate::vfs) fn most(&self, path: &VirtualPath) -> Result<u64, FsError> {
-        Ok(most_by(self.rules_in(&self.target(path)?.parent())))
-    }
-
     /// Returns the maximum size in bytes of a new file in a directory.
     ///
     /// # Errors
     ///
-    /// As for [`Uploads::most`].
+    /// When the system refuses to follow the path.
     pub(in crate::vfs) fn most_in(&self, directory: &VirtualPath) -> Result<u64, FsError> {
         Ok(most_by(self.rules_in(&self.followed(directory.clone())?)))
     }
