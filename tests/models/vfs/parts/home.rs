@@ -1,15 +1,15 @@
 //! A home with real files, and the sessions of one user in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
 use super::store::Parts;
 use super::turns::Turns;
-use crate::config::UploadRules;
+use crate::config::{self, UploadRules};
 use crate::vfs::files::Files;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::home::Home;
@@ -23,6 +23,7 @@ pub(super) struct World {
     dir: TempDir,
     pub(super) parts: Arc<Parts>,
     turns: Arc<Turns>,
+    rules: UploadRules,
 }
 
 impl World {
@@ -34,15 +35,19 @@ impl World {
         let dir = dir.expect("a directory for a home");
         fs::create_dir(dir.path().join("home")).expect("a new directory");
         let parts = Arc::new(Parts::start(Some(&dir.path().join("state")), Some(keep), &[]));
-        Self { dir, parts, turns: Arc::default() }
+        let world = Self { dir, parts, turns: Arc::default(), rules: rules() };
+        // What is found out once for all, such as whether the kernel has openat2, is found out
+        // here: shuttle cannot switch threads while one of them holds a `OnceLock`.
+        let _ = world.session().shown(&path());
+        world
     }
 
     /// Begins a session.
     pub(super) fn session(&self) -> Arc<Files> {
         let home = Home::open(&self.dir.path().join("home")).expect("the home is there");
-        let rules = UploadRules { atomic: true, sync: false, overwrite: true };
         let (parts, turns) = (Arc::clone(&self.parts), Arc::clone(&self.turns));
-        Files::new(home, parts, turns, Uploader::new(b"bob".to_vec(), b"bob", None), &rules)
+        let uploader = Uploader::new(b"bob".to_vec(), b"bob", None);
+        Files::new(home, parts, turns, uploader, &self.rules)
     }
 
     /// Reads the file; `None` if it is not there.
@@ -58,10 +63,27 @@ impl World {
         names.filter(|name| name.starts_with(".ftpd-part-")).collect()
     }
 
+    /// Sets the time at which the parts were last written to.
+    pub(super) fn age_parts(&self, age: Duration) {
+        for name in self.parts_on_disk() {
+            let part =
+                File::options().append(true).open(self.dir.path().join("home").join(name));
+            let aged = part.and_then(|part| part.set_modified(SystemTime::now() - age));
+            aged.expect("the part is there");
+        }
+    }
+
     /// The text of the journal.
     pub(super) fn journal(&self) -> String {
         fs::read_to_string(self.dir.path().join("state/parts")).unwrap_or_default()
     }
+}
+
+/// The rules of a user with the default settings.
+fn rules() -> UploadRules {
+    let text = "[user:bob]\npassword = bob\nhome = /\n";
+    let config = config::of_text(text).expect("settings without faults");
+    config.users["bob"].rules.uploads.clone()
 }
 
 /// The path of the file.
