@@ -1,20 +1,21 @@
 //! The journal: a file that lists the directories that may contain parts, so that the server
 //! finds these parts when it starts after a crash.
 //!
-//! The line of a directory is written once, before the first part is created in it. The whole
-//! file is rewritten when the server starts, or when it has too many lines. The server reads
-//! the file only when it opens it, and locks it while it runs. The first line holds the
-//! server's number, which is in the names of its parts, and the id of the boot: after a reboot,
-//! the content of older parts cannot be trusted.
+//! The line of a directory is written once, before the first part is created in it. A session
+//! waits for the file only if its own directory is not listed yet. The whole file is rewritten
+//! when the server starts, or when it has too many lines. The server reads the file only when it
+//! opens it, and locks it while it runs. The first line holds the server's number, which is in
+//! the names of its parts, and the id of the boot: after a reboot, the content of older parts
+//! cannot be trusted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -44,22 +45,35 @@ pub(in crate::vfs) struct Journal {
     file: Option<File>,
     /// The last logged reason why the file could not be opened.
     told: Option<String>,
-    /// The directories that the file lists.
-    noted: HashSet<Folder>,
+    noted: Arc<Noted>,
     /// Number of lines at which the file is rewritten without the directories that have no
     /// parts.
     most: usize,
     /// Whether the last line may be incomplete.
     torn: bool,
-    /// Whether the last lines may not be on the disk.
-    unsynced: bool,
 }
+
+/// The directories that the file lists, and whether the line of each is on the disk. No system
+/// call is made under this lock.
+#[derive(Debug, Default)]
+pub(super) struct Noted(Mutex<HashMap<Folder, bool>>);
 
 /// Number of lines below which the file is never shortened.
 const MOST: usize = 4096;
 
 const NAME: &str = "parts";
 const NEW: &str = "parts.new";
+
+impl Noted {
+    /// Whether the file lists a directory; with `sync`, also on the disk.
+    pub(super) fn has(&self, folder: &Folder, sync: bool) -> bool {
+        self.all().get(folder).is_some_and(|synced| *synced || !sync)
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Folder, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Journal {
     /// Opens and locks the file in a directory; both are created if they are missing. Also
@@ -71,11 +85,15 @@ impl Journal {
         known: &[Arc<Ids>],
     ) -> (Self, Legacy) {
         let dir = dir.map(Path::to_owned);
-        let (file, told, noted) = (None, None, HashSet::new());
-        let mut journal =
-            Self { server, dir, file, told, noted, most: MOST, torn: false, unsynced: false };
+        let (file, told, noted) = (None, None, Arc::default());
+        let mut journal = Self { server, dir, file, told, noted, most: MOST, torn: false };
         let legacy = journal.take(known).unwrap_or_default();
         (journal, legacy)
+    }
+
+    /// Returns the directories that the file lists, for threads that do not hold the journal.
+    pub(super) fn noted(&self) -> Arc<Noted> {
+        Arc::clone(&self.noted)
     }
 
     /// Tries to open and lock the file.
@@ -116,6 +134,7 @@ impl Journal {
             }
             log::warn!("state_dir {}: the journal of parts was removed", dir.display());
             (self.file, self.told) = (None, None);
+            self.noted.all().clear();
         }
         let legacy = self.take(known)?;
         self.told = None;
@@ -141,23 +160,26 @@ impl Journal {
         if self.file.is_none() {
             return;
         }
-        if !self.noted.contains(folder) {
+        if !self.noted.has(folder, false) {
             self.add(folder, busy);
         }
-        if let (Some(file), true) = (&self.file, sync && self.unsynced && !self.torn) {
+        let late = sync && !self.torn && !self.noted.has(folder, true);
+        if let (Some(file), true) = (&self.file, late) {
             let synced = write_out(file).map_err(|why| io::Error::other(why.to_string()));
-            self.unsynced = synced.is_err();
+            if synced.is_ok() {
+                self.noted.all().values_mut().for_each(|synced| *synced = true);
+            }
             self.check(synced);
         }
     }
 
     fn add(&mut self, folder: &Folder, busy: impl FnOnce() -> HashSet<Folder>) {
-        if self.noted.len() >= self.most {
-            self.rewrite(busy());
+        if self.lines() >= self.most {
+            self.rewrite(busy);
             // if this did not shorten the file, the next attempt waits until it is twice as
             // long
-            self.most = MOST.max(2 * self.noted.len());
-            if self.noted.contains(folder) {
+            self.most = MOST.max(2 * self.lines());
+            if self.noted.has(folder, false) {
                 return;
             }
         }
@@ -166,18 +188,26 @@ impl Journal {
             let line =
                 if self.torn { [b"\n", &line(folder)[..]].concat() } else { line(folder) };
             let written = file.write_all(&line);
-            self.unsynced = true;
             if written.is_ok() {
-                self.noted.insert(folder.clone());
+                self.noted.all().insert(folder.clone(), false);
             }
             self.check(written);
         }
     }
 
-    /// Rewrites the file with only these directories.
+    /// Number of directories that the file lists.
+    fn lines(&self) -> usize {
+        self.noted.all().len()
+    }
+
+    /// Rewrites the file with only the directories that `busy` returns.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
-    pub(in crate::vfs) fn rewrite(&mut self, folders: HashSet<Folder>) {
+    pub(in crate::vfs) fn rewrite(&mut self, busy: impl FnOnce() -> HashSet<Folder>) {
         let Some(dir) = self.dir.as_deref().filter(|_| self.file.is_some()) else { return };
+        // a session that needs a line from now on waits; one that has seen its line in the old
+        // file has entered its part before, so that `busy` returns its directory
+        let before = std::mem::take(&mut *self.noted.all());
+        let folders = busy();
         let mut text = format!("ftpd-parts {:08x} {}\n", self.server, boot()).into_bytes();
         for folder in &folders {
             text.extend_from_slice(&line(folder));
@@ -201,11 +231,13 @@ impl Journal {
         match written {
             Ok(file) => {
                 self.file = Some(file);
-                self.noted = folders;
-                self.unsynced = false;
+                *self.noted.all() = folders.into_iter().map(|folder| (folder, true)).collect();
                 self.check(Ok(()));
             }
-            Err(why) => self.check(Err(why)),
+            Err(why) => {
+                *self.noted.all() = before;
+                self.check(Err(why));
+            }
         }
     }
 
@@ -365,7 +397,7 @@ mod tests {
         let folders = [folder("/srv/a b", b"x\n\xff%20"), folder("/srv/%", b"/")];
         let (mut journal, legacy) = Journal::open(Some(&state), 7, &[]);
         assert!(legacy.folders.is_empty());
-        journal.rewrite(HashSet::new());
+        journal.rewrite(HashSet::new);
         for folder in folders.iter().chain(&folders) {
             journal.note(folder, false, HashSet::new);
         }
@@ -417,17 +449,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let (mut first, _) = Journal::open(Some(&state), 1, &[]);
-        first.rewrite(HashSet::from([folder("/srv", b"a")]));
+        first.rewrite(|| HashSet::from([folder("/srv", b"a")]));
         let (mut second, _) = Journal::open(Some(&state), 2, &[]);
         assert!(second.look_after(&[]).is_none());
         drop(first);
         let legacy = second.look_after(&[]).unwrap();
         assert_eq!((legacy.server, legacy.folders), (Some(1), vec![folder("/srv", b"a")]));
-        second.rewrite(HashSet::from([folder("/srv", b"b")]));
+        second.rewrite(|| HashSet::from([folder("/srv", b"b")]));
         assert!(second.look_after(&[]).is_none(), "nothing has changed");
         fs::remove_dir_all(&state).unwrap();
         assert!(second.look_after(&[]).unwrap().folders.is_empty());
-        second.rewrite(HashSet::from([folder("/srv", b"b")]));
+        second.rewrite(|| HashSet::from([folder("/srv", b"b")]));
         drop(second);
         let (_, legacy) = Journal::open(Some(&state), 3, &[]);
         assert_eq!((legacy.server, legacy.folders), (Some(2), vec![folder("/srv", b"b")]));
@@ -442,7 +474,7 @@ mod tests {
             let next = folder("/srv", n.to_string().as_bytes());
             journal.note(&next, false, || HashSet::from([busy.clone()]));
         }
-        assert_eq!(journal.noted.len(), 2);
+        assert_eq!(journal.lines(), 2);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
     }

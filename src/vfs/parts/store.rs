@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::remove;
-use super::journal::{Journal, Legacy};
+use super::journal::{Journal, Legacy, Noted};
 use super::keep::Keep;
 use super::known::{ActivePart, DeadPart, Known, PartKey};
 use super::name::{Mark, PartName, Tag};
@@ -33,6 +33,8 @@ pub struct Parts {
     known: Mutex<Known>,
     /// A thread that needs both locks takes this one before `known`.
     journal: Mutex<Journal>,
+    /// The directories that the journal lists, so that sessions need not wait for it.
+    noted: Arc<Noted>,
     /// Number of dead parts that are kept.
     most: usize,
     /// Whether the log already says that parts are removed because there are too many.
@@ -64,6 +66,7 @@ impl Parts {
             next: AtomicU64::new(1),
             count: AtomicUsize::new(0),
             known: Mutex::new(Known::new()),
+            noted: journal.noted(),
             journal: Mutex::new(journal),
             most: MOST_DEAD,
             is_full: AtomicBool::new(false),
@@ -97,17 +100,17 @@ impl Parts {
         PartName::new(mark, Tag::Active(self.server, upload), name)
     }
 
-    /// Writes into the journal that a directory may have parts. `sync`: it is on the disk
-    /// afterwards.
+    /// Writes into the journal that a directory may have parts. The part must be entered before.
+    /// `sync`: the line is on the disk afterwards.
     pub(in crate::vfs) fn note(&self, folder: &Folder, sync: bool) {
-        self.journal().note(folder, sync, || self.known().folders());
+        if !self.noted.has(folder, sync) {
+            self.journal().note(folder, sync, || self.known().folders());
+        }
     }
 
     /// Rewrites the journal with the directories that have parts now.
     pub(super) fn rewrite_journal(&self) {
-        let mut journal = self.journal();
-        let folders = self.known().folders();
-        journal.rewrite(folders);
+        self.journal().rewrite(|| self.known().folders());
     }
 
     /// Records a part that is about to be written.
