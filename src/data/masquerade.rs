@@ -1,8 +1,9 @@
 //! Chooses the address that PASV replies name: the server's own, or the public one of its
 //! router.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::error::DataError;
@@ -15,12 +16,26 @@ use crate::rights::look_up;
 pub struct Masquerade {
     name: Option<String>,
     except: Vec<Peers>,
-    known: Mutex<Option<(Ipv4Addr, Instant)>>,
+    known: Mutex<Known>,
+    /// Held while the name is looked up.
+    asking: Mutex<()>,
 }
 
-/// A name is looked up again when its address is older than this, because dynamic DNS changes
-/// it.
+/// What is known about the name.
+#[derive(Debug, Default, Clone, Copy)]
+struct Known {
+    /// The address that it had last; `None`: it has never been resolved.
+    address: Option<Ipv4Addr>,
+    /// When to look it up again; `None`: at once.
+    due: Option<Instant>,
+}
+
+/// A name is looked up again after this long, because dynamic DNS changes its address.
 const LIFETIME: Duration = Duration::from_secs(60);
+
+/// A name that could not be resolved is looked up again after this long. A name server that
+/// does not answer takes a lookup about as long to notice, and must not delay every client.
+const RETRY: Duration = Duration::from_secs(10);
 
 impl Masquerade {
     /// Takes the settings, without looking up the name.
@@ -29,6 +44,7 @@ impl Masquerade {
             name: passive.masquerade_address.clone(),
             except: passive.masquerade_except.clone(),
             known: Mutex::default(),
+            asking: Mutex::default(),
         }
     }
 
@@ -60,41 +76,63 @@ impl Masquerade {
         }
     }
 
-    /// Resolves a name. If that fails, the previous address is returned. The lock is not held
-    /// during the lookup.
+    /// Resolves a name. If that fails, the previous address is returned. One thread at a time
+    /// looks the name up; meanwhile, the others take the previous address, or wait if there is
+    /// none.
     fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
         if let Ok(address) = name.parse() {
             return Some(address);
         }
-        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((address, since)) = known
-            && since.elapsed() < LIFETIME
-        {
-            return Some(address);
+        let before = *self.known();
+        if before.is_fresh() {
+            return before.address;
         }
-        let ipv4 = |address: std::net::SocketAddr| match address.ip() {
-            IpAddr::V4(v4) => Some(v4),
-            IpAddr::V6(_) => None,
-        };
-        let own = name.to_owned();
-        let found = look_up(move || (own.as_str(), 0).to_socket_addrs());
-        let found =
-            found.unwrap_or_else(|| Err(std::io::Error::other("the lookup thread has ended")));
-        let found = found.map(|mut all| all.find_map(ipv4));
-        let found = match found {
-            Ok(Some(address)) => Some(address),
-            Ok(None) => {
-                log::warn!("masquerade_address: {name} has no IPv4 address");
-                None
+        let _asking = match self.asking.try_lock() {
+            Ok(asking) => asking,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if before.address.is_some() => return before.address,
+            Err(TryLockError::WouldBlock) => {
+                self.asking.lock().unwrap_or_else(PoisonError::into_inner)
             }
+        };
+        // another thread may have looked it up in the meantime
+        let before = *self.known();
+        if before.is_fresh() {
+            return before.address;
+        }
+        let found = match ask(name) {
+            Ok(found) => Some(found),
             Err(why) => {
-                log::warn!("masquerade_address: {name}: {why}");
+                log::warn!("masquerade_address: {why}");
                 None
             }
         };
-        let address = found.or(known.map(|(address, _)| address))?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some((address, Instant::now()));
-        Some(address)
+        let due = Instant::now() + if found.is_some() { LIFETIME } else { RETRY };
+        let now = Known { address: found.or(before.address), due: Some(due) };
+        *self.known() = now;
+        now.address
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn is_fresh(&self) -> bool {
+        self.due.is_some_and(|due| Instant::now() < due)
+    }
+}
+
+/// Asks the system for the IPv4 address of a name.
+fn ask(name: &str) -> Result<Ipv4Addr, String> {
+    let ipv4 = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    };
+    let own = name.to_owned();
+    let found = look_up(move || (own.as_str(), 0).to_socket_addrs());
+    let found = found.unwrap_or_else(|| Err(io::Error::other("the lookup thread has ended")));
+    let mut found = found.map_err(|why| format!("{name}: {why}"))?;
+    found.find_map(ipv4).ok_or_else(|| format!("{name} has no IPv4 address"))
 }
