@@ -12,6 +12,7 @@ pub(crate) struct Fault {
     pub(crate) call: String,
     /// The number of the call among those of a thread; `None`: each call of it fails.
     pub(crate) nth: Option<usize>,
+    /// The error, or `delay_enter=` with a time: then the call takes this long.
     pub(crate) error: &'static str,
 }
 
@@ -45,7 +46,11 @@ impl Tracer {
         fault: Option<&Fault>,
         output: &Path,
     ) -> Self {
-        let mut command = strace(also, fault, output);
+        Self::run(strace(also, fault, output), threads, output)
+    }
+
+    /// Attaches a strace to threads. With `-f`, the process is enough.
+    pub(crate) fn run(mut command: Command, threads: &[u32], output: &Path) -> Self {
         for thread in threads {
             command.args(["-p", &thread.to_string()]);
         }
@@ -101,7 +106,8 @@ pub(crate) fn strace(also: &str, fault: Option<&Fault>, output: &Path) -> Comman
         }
         Some(Fault { call, nth, error }) => {
             let when = nth.map_or_else(|| "1+".to_owned(), |nth| nth.to_string());
-            let inject = format!("inject={call}:error={error}:when={when}");
+            let kind = if error.starts_with("delay_") { "" } else { "error=" };
+            let inject = format!("inject={call}:{kind}{error}:when={when}");
             command.args(["-e", &format!("trace={call}"), "-e", &inject])
         }
     };
@@ -115,7 +121,7 @@ impl Seen {
         let mut each = BTreeMap::<(String, String), usize>::new();
         let mut seen = Self::default();
         for line in String::from_utf8_lossy(&text).lines() {
-            if line.contains("(INJECTED)") {
+            if line.contains("(INJECTED)") || line.contains("(DELAYED)") {
                 seen.injected.push(line.to_owned());
             }
             // with several threads, each line begins with the number of one

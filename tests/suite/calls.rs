@@ -1,6 +1,7 @@
 //! Failing system calls: strace makes a call of the server fail. `make faults` tries all of them.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::parts::{break_off, parts};
@@ -291,4 +292,60 @@ fn a_server_that_has_no_file_left_even_for_a_refusal_says_so_and_pauses() {
     let attempts = seen.map_or(0, |seen| seen.injected.len());
     assert!(attempts < 200, "{attempts} attempts");
     Client::connect(&server);
+}
+
+/// A disk may take long, such as one that must first spin up. The wait is the client's own, and
+/// it is no reason to give the client up.
+#[test]
+fn a_slow_disk_holds_up_its_own_session_alone() {
+    let server = Server::setup().server("data_timeout = 1s").start();
+    fs::create_dir(server.home().join("new")).unwrap();
+    let mut slow = Client::bob(&server);
+    // the journal of parts lists this directory from now on
+    slow.upload("STOR quick", b"old");
+    let mut data = slow.passive();
+    // the session that is attached is the only one so far
+    let seen = failing(&server, "session-", ("write", None, "delay_enter=3s"), || {
+        slow.send("STOR new/slow");
+        std::io::Write::write_all(&mut data, b"slow").unwrap();
+        drop(data);
+        let begun = Instant::now();
+        let mut other = Client::bob(&server);
+        other.upload("STOR quick", b"quick");
+        assert_eq!(other.download("RETR quick"), b"quick");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        slow.expect(150);
+        slow.expect(226);
+    });
+    let Some(seen) = seen else { return };
+    assert!(!seen.injected.is_empty());
+    assert_eq!(server.get("new/slow"), b"slow");
+}
+
+/// Each PASV waited for the name server, one after the other.
+#[test]
+fn a_name_server_that_does_not_answer_delays_no_session() {
+    let name = "no-such-host.invalid";
+    let server = Server::setup().server(&format!("masquerade_address = {name}")).start();
+    server.put("a", "text");
+    server.wait_for_log("masquerade_address: no-such-host.invalid");
+    let mut client = Client::bob(&server);
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call takes long");
+        return;
+    }
+    // what a lookup does takes long from now on, in whichever thread
+    let call = "openat,connect".to_owned();
+    let fault = Fault { call, nth: None, error: "delay_enter=5s" };
+    let trace = server.dir().join("trace");
+    let mut command = tracer::strace("", Some(&fault), &trace);
+    command.arg("-f");
+    let tracer = Tracer::run(command, &[server.pid()], &trace);
+    let begun = Instant::now();
+    for _ in 0..2 {
+        client.cmd("PASV", 425);
+    }
+    client.cmd("EPSV", 229);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(tracer.end().injected.is_empty());
 }

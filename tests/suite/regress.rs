@@ -218,7 +218,11 @@ fn a_stranger_s_refused_commands_are_counted() {
 }
 
 mod clocks {
+    use std::io::Write;
+    use std::path::Path;
+
     use super::*;
+    use crate::client::connect_from;
     use crate::server::{Setup, run};
     use crate::tls_client::{Tls, VERSIONS};
 
@@ -259,18 +263,53 @@ mod clocks {
         }
     }
 
+    /// Starts a server whose time is what the file says.
+    fn start_with_clock(setup: Setup, file: &Path) -> Server {
+        std::fs::write(file, "+0").unwrap();
+        setup
+            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("FAKETIME_NO_CACHE", "1")
+            .start()
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ends_no_ban_no_session_and_no_transfer() {
+        let Some(library) = library() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("time");
+        let setup = setup(&library).server("ban_exempt =\nban_after = 1\nban_time = 1h");
+        let server = start_with_clock(setup, &file);
+        let banned = || connect_from([127, 0, 0, 9].into(), server.address()).unwrap();
+        let mut guesser = Client::over(banned());
+        guesser.expect(220);
+        guesser.cmd("USER bob", 331);
+        guesser.cmd("PASS wrong", 530);
+        let mut client = Client::bob(&server);
+        for shift in ["+240h", "-240h", "+0"] {
+            let mut data = client.passive();
+            client.cmd("STOR file", 150);
+            data.write_all(b"be").unwrap();
+            std::fs::write(&file, shift).unwrap();
+            Client::bob(&server).cmd("NOOP", 200);
+            data.write_all(b"fore").unwrap();
+            drop(data);
+            client.expect(226);
+            assert_eq!(server.get("file"), b"before");
+            // the idle time of the session is not over
+            client.cmd("NOOP", 200);
+            Client::over(banned()).expect(421);
+            assert!(!server.log().contains("panicked"), "{shift}");
+        }
+    }
+
     /// The system's time was set by ten days, and each session was ten days old.
     #[test]
     fn a_clock_that_is_set_does_not_age_sessions() {
         let Some(library) = library() else { return };
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("time");
-        std::fs::write(&file, "+0").unwrap();
-        let server = setup(&library)
-            .server("admin_socket = admin")
-            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
-            .env("FAKETIME_NO_CACHE", "1")
-            .start();
+        let setup = setup(&library).server("admin_socket = admin");
+        let server = start_with_clock(setup, &file);
         let mut client = Client::bob(&server);
         for shift in ["+240h", "-240h"] {
             std::fs::write(&file, shift).unwrap();

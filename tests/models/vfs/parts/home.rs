@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::store::Parts;
 use super::turns::Turns;
-use crate::config::{self, UploadRules};
+use crate::config::{self, User};
 use crate::vfs::files::Files;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::home::Home;
@@ -23,7 +23,7 @@ pub(super) struct World {
     dir: TempDir,
     pub(super) parts: Arc<Parts>,
     turns: Arc<Turns>,
-    rules: UploadRules,
+    user: Arc<User>,
 }
 
 impl World {
@@ -35,7 +35,7 @@ impl World {
         let dir = dir.expect("a directory for a home");
         fs::create_dir(dir.path().join("home")).expect("a new directory");
         let parts = Arc::new(Parts::start(Some(&dir.path().join("state")), Some(keep), &[]));
-        let world = Self { dir, parts, turns: Arc::default(), rules: rules() };
+        let world = Self { dir, parts, turns: Arc::default(), user: user() };
         // What is found out once for all, such as whether the kernel has openat2, is found out
         // here: shuttle cannot switch threads while one of them holds a `OnceLock`.
         let _ = world.session().shown(&path());
@@ -47,7 +47,7 @@ impl World {
         let home = Home::open(&self.dir.path().join("home")).expect("the home is there");
         let (parts, turns) = (Arc::clone(&self.parts), Arc::clone(&self.turns));
         let uploader = Uploader::new(b"bob".to_vec(), b"bob", None);
-        Files::new(home, parts, turns, uploader, &self.rules)
+        Files::new(home, parts, turns, uploader, &self.user)
     }
 
     /// Reads the file; `None` if it is not there.
@@ -79,11 +79,11 @@ impl World {
     }
 }
 
-/// The rules of a user with the default settings.
-fn rules() -> UploadRules {
+/// A user with the default settings.
+fn user() -> Arc<User> {
     let text = "[user:bob]\npassword = bob\nhome = /\n";
     let config = config::of_text(text).expect("settings without faults");
-    config.users["bob"].rules.uploads.clone()
+    Arc::clone(&config.users["bob"])
 }
 
 /// The path of the file.
