@@ -130,7 +130,9 @@ impl Machine {
         );
         let device = "virtio-blk-pci,drive=logged,discard=off,write-zeroes=off,\
                       physical_block_size=4096,logical_block_size=4096";
-        let words = format!("console=ttyS0 quiet panic=-1 rdinit=/init POWERLOSS_GUEST={task}");
+        let words = format!(
+            "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init POWERLOSS_GUEST={task}"
+        );
         let mut qemu = Command::new("timeout");
         qemu.args([PATIENCE, "qemu-system-x86_64"]);
         qemu.args(["-accel", "tcg,thread=multi", "-m", "768", "-smp", "2"]);
