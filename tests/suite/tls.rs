@@ -892,7 +892,10 @@ mod attacks {
                 if together {
                     client.raw(&[half, rest].concat());
                 } else {
-                    [half, rest].concat().iter().for_each(|byte| client.raw(&[*byte]));
+                    // the server may give up before the last byte
+                    let mut stream = client.stream();
+                    let all = [half, rest].concat();
+                    let _ = all.iter().try_for_each(|byte| stream.write_all(&[*byte]));
                 }
                 drain(&mut client.stream().try_clone().unwrap());
             }
