@@ -39,7 +39,13 @@ impl Link {
 
     /// Logs in, with binary type.
     pub fn login(&mut self, user: &str) -> Step<()> {
-        for line in [&format!("USER {user}"), "PASS secret", "TYPE I"] {
+        self.login_with(user, "secret")
+    }
+
+    /// Logs in with this password.
+    pub fn login_with(&mut self, user: &str, password: &str) -> Step<()> {
+        let (user, password) = (format!("USER {user}"), format!("PASS {password}"));
+        for line in [&user, &password, "TYPE I"] {
             self.ask(line)?;
         }
         Ok(())

@@ -767,6 +767,14 @@ fn refused_one_by_one(lines: &[(&str, &str)]) {
 }
 
 #[test]
+fn a_directory_that_the_system_does_not_show_is_not_called_missing() {
+    let fault = fault_of(&format!("transfer_log = {}/log", "x".repeat(300)));
+    assert!(fault.contains("cannot be examined: File name too long"), "{fault}");
+    let fault = fault_of("transfer_log = nowhere/log");
+    assert!(fault.ends_with("is not in an existing directory"), "{fault}");
+}
+
+#[test]
 fn a_value_is_shown_on_one_line_and_without_escape_sequences() {
     for value in ["\u{1b}[2J", "a\rb", "\u{0}x", "x\u{85}y"] {
         let fault = fault_of(&format!("max_cons = {value}"));

@@ -1,5 +1,6 @@
 //! Kinds of value that are files and directories.
 
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,10 +78,12 @@ fn writable(text: &str, folder: &Path) -> Result<Option<PathBuf>, String> {
         return Err("is a directory; expected a file".to_owned());
     }
     let parent = path.parent().unwrap_or(folder);
-    if parent.is_dir() {
-        Ok(Some(path))
-    } else {
-        Err("is not in an existing directory".to_owned())
+    match parent.metadata() {
+        Ok(parent) if parent.is_dir() => Ok(Some(path)),
+        Err(why) if !matches!(why.kind(), NotFound | NotADirectory) => {
+            Err(format!("is in a directory that cannot be examined: {why}"))
+        }
+        _ => Err("is not in an existing directory".to_owned()),
     }
 }
 
