@@ -21,7 +21,7 @@ pub struct Masquerade {
     asking: Mutex<()>,
 }
 
-/// What is known about the name.
+/// The address of the name, and when it is due.
 #[derive(Debug, Default, Clone, Copy)]
 struct Known {
     /// The address that it had last; `None`: it has never been resolved.

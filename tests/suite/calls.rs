@@ -1,6 +1,7 @@
 //! Failing system calls: strace makes a call of the server fail. `make faults` tries all of them.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -26,6 +27,19 @@ fn failing(
     let tracer = Tracer::attach(&threads, "", Some(&fault), &trace);
     work();
     Some(tracer.end())
+}
+
+/// Starts a server again while a call of it fails, perhaps only on one file. Returns whether it has
+/// ended well, and what it has printed.
+fn start(server: &Server, fault: &Fault, file: Option<&Path>) -> (bool, String) {
+    let mut command = tracer::strace("", Some(fault), &server.dir().join("trace"));
+    command.arg("-f");
+    if let Some(file) = file {
+        command.arg("-P").arg(file);
+    }
+    command.arg(env!("CARGO_BIN_EXE_ftpd")).args(["--config", "ftpd.ini"]);
+    let ended = command.current_dir(server.dir()).output().unwrap();
+    (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
 }
 
 #[test]
@@ -213,12 +227,8 @@ fn a_certificate_that_the_disk_does_not_give_is_not_replaced() {
         return;
     }
     let fault = Fault { call: "read".to_owned(), nth: None, error: "EIO" };
-    let mut command = tracer::strace("", Some(&fault), &server.dir().join("trace"));
-    command.arg("-f").arg("-P").arg(&file).arg(env!("CARGO_BIN_EXE_ftpd"));
-    let ended =
-        command.args(["--config", "ftpd.ini"]).current_dir(server.dir()).output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(!ended.status.success() && said.contains("Input/output error"), "{said}");
+    let (has_started, said) = start(&server, &fault, Some(&file));
+    assert!(!has_started && said.contains("Input/output error"), "{said}");
     assert_eq!(fs::read(&file).unwrap(), before);
 }
 
@@ -259,12 +269,8 @@ fn a_server_that_cannot_tell_its_port_does_not_start() {
         return;
     }
     let fault = Fault { call: "getsockname".to_owned(), nth: None, error: "EIO" };
-    let mut command = tracer::strace("", Some(&fault), &server.dir().join("trace"));
-    command.arg("-f").arg(env!("CARGO_BIN_EXE_ftpd"));
-    let ended =
-        command.args(["--config", "ftpd.ini"]).current_dir(server.dir()).output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(!ended.status.success(), "{said}");
+    let (has_started, said) = start(&server, &fault, None);
+    assert!(!has_started, "{said}");
     assert!(said.contains("cannot listen on 127.0.0.1:0: Input/output error"), "{said}");
 }
 
