@@ -8,6 +8,7 @@
 //!
 //! | File | What it holds |
 //! | --- | --- |
+//! | `namespace.rs` | a mount namespace for the run |
 //! | `disks.rs` | how each file system is made and mounted, in a mount namespace of the run |
 //! | `home.rs` | a server with a home on it |
 //! | `promise.rs` | the columns of the table |
@@ -39,6 +40,7 @@ mod disks;
 mod home;
 mod manual;
 mod names;
+mod namespace;
 #[path = "../suite/parts.rs"]
 mod parts;
 mod promise;
@@ -48,9 +50,8 @@ mod space;
 mod uploads;
 
 use std::env;
-use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, exit};
+use std::process::exit;
 
 use disks::{Disk, KINDS, Kind};
 use home::Home;
@@ -74,7 +75,7 @@ const RULES: &[Rule] = &[
 ];
 
 fn main() {
-    enter_namespace();
+    namespace::enter();
     let only = env::var("ONLY").unwrap_or_default();
     let wanted =
         |kind: &&Kind| only.is_empty() || only.split(',').any(|name| name == kind.name);
@@ -97,17 +98,6 @@ fn main() {
     faults += manual::differences(&seen);
     println!("\n{} file systems tried, {faults} faults", seen.len());
     exit(i32::from(faults > 0));
-}
-
-/// Runs the program again in a mount namespace of its own, so that nothing stays mounted.
-fn enter_namespace() {
-    if env::var_os("FTPD_UNSHARED").is_none() {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--mount", "--propagation", "private"]).args(env::args_os());
-        let why = unshare.env("FTPD_UNSHARED", "1").exec();
-        println!("not tried: unshare: {why}");
-        exit(1);
-    }
 }
 
 /// Measures what a file system promises, and checks all rules on it. Returns the promise, unless

@@ -40,6 +40,8 @@ mod guest;
 mod history;
 mod judge;
 mod machine;
+#[path = "../filesystems/namespace.rs"]
+mod namespace;
 #[path = "../suite/parts.rs"]
 mod parts;
 #[path = "../soak/random.rs"]
@@ -51,8 +53,7 @@ mod work;
 mod writes;
 
 use std::env;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, exit};
+use std::process::exit;
 use std::time::Instant;
 
 use judge::Tally;
@@ -64,7 +65,7 @@ fn main() {
     if let Some(task) = env::var_os("POWERLOSS_GUEST") {
         guest::main(&task.into_string().unwrap());
     }
-    enter_namespace();
+    namespace::enter();
     let is_wanted = |name: &str, value: &str| {
         let only = env::var(name).unwrap_or_default();
         only.is_empty() || only.split(',').any(|one| one == value)
@@ -83,17 +84,6 @@ fn main() {
     }
     println!("\n{faults} faults");
     exit(i32::from(faults > 0));
-}
-
-/// Runs the program again in a mount namespace of its own, so that nothing stays mounted.
-fn enter_namespace() {
-    if env::var_os("FTPD_UNSHARED").is_none() {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--mount", "--propagation", "private"]).args(env::args_os());
-        let why = unshare.env("FTPD_UNSHARED", "1").exec();
-        println!("not tried: unshare: {why}");
-        exit(1);
-    }
 }
 
 /// Lets the guest work on a file system, and judges what losses of power leave.
