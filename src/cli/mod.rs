@@ -14,6 +14,7 @@ mod keys;
 mod kick;
 mod outcome;
 mod pages;
+mod parts;
 mod passwd;
 mod print;
 mod reload;

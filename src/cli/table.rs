@@ -68,6 +68,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "The ban lasts for TIME (90s, 5m, 1h, 1d; 0: until it is lifted); without TIME, for ban_time. All sessions from the address end. An IPv6 address stands for its /64. An address in ban_exempt cannot be banned. Bans end when the server stops."),
     subcommand("unban", "ADDRESS|all", super::unban::run, "lift one ban, or all bans",
         "The server also forgets the failures that it has counted for the address so far."),
+    subcommand("parts", "[--json] | drop USER PATH", super::parts::run, "list the uploads that broke off on the running server",
+        "Prints for each upload that broke off who may resume it, how many bytes have arrived, how long ago the last of them did, and the path that the client sees. Anonymous users may resume from the same address only, which the server knows until it is restarted. drop removes what an upload of USER to PATH has left, so that it starts from the beginning. The server removes such parts by itself after keep_parts. --json prints the answer of the server, for programs."),
     subcommand("reload", "", super::reload::run, "make the running server read its settings again",
         "Users, passwords, limits, the banner, certificates and logs take effect for new logins at once, and speed limits for all transfers. Sessions of users that were removed end. Changed keys that need a restart are listed. If the settings have a fault, it is printed and nothing changes. SIGHUP does the same, and reports to the log."),
     subcommand("stop", "[--now]", super::stop::run, "stop the running server",

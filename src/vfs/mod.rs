@@ -30,6 +30,7 @@ pub use error::{FsError, Heed};
 pub use files::{Files, Listing};
 #[doc(hidden)]
 pub use parts::journal::{reread_journal, write_journal_line};
+pub use parts::left::LeftPart;
 #[doc(hidden)]
 pub use parts::name::{reread_part_name, write_part_name};
 pub use parts::store::Parts;

@@ -32,6 +32,7 @@
 //! | hashed passwords, `passwd`, `adduser`, `deluser`, `users`, `import` | `accounts.rs` |
 //! | `who`, `kick`, `reload`, `stop` and the admin socket | `admin.rs` |
 //! | `ftpd why`, and the same sentence in the log | `why.rs` |
+//! | `ftpd parts` | `broken_off.rs` |
 //! | `ftpd share` | `share.rs` |
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
@@ -76,6 +77,7 @@ mod accounts;
 mod admin;
 mod attacks;
 mod bans;
+mod broken_off;
 mod calls;
 mod cli;
 mod client;

@@ -10,6 +10,7 @@ use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
 use crate::control::command::Verb;
 use crate::control::kinds::LoginResult;
+use crate::control::left::uploader_name;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -204,15 +205,10 @@ pub(crate) fn told(session: &Session) {
     session.happened(Occasion::Login, &VirtualPath::root(), None, None);
 }
 
-/// Returns the owner of the user's uploads. Anonymous users are distinguished by address, so
-/// that none continues an upload of another one.
+/// Returns the owner of the user's uploads.
 fn uploader(session: &Session, account: &Account) -> Uploader {
-    let mut owner = account.name.clone().into_bytes();
-    let mut share = owner.clone();
-    if account.is_anonymous() {
-        owner = format!("anonymous\0{}", session.peer.ip()).into_bytes();
-        share = format!("anonymous\0{}", network(session.peer.ip())).into_bytes();
-    }
+    let owner = uploader_name(account, session.peer.ip());
+    let share = uploader_name(account, network(session.peer.ip()));
     Uploader::new(owner, &share, account.user.run_as.clone())
 }
 

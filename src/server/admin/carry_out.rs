@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::protocol::{
-    AdminOrder, Ban, BanList, Banned, Bans, Ended, Kick, Lifted, Reload, Reloaded, Request,
-    Sessions, Statistics, Stats, Stop, Stopping, Unban, VerdictView, Verdicts, Who, Why, done,
-    refused, request,
+    AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Ended, Kick, Lifted, PartList,
+    PartView, Parts, Reload, Reloaded, Request, Sessions, Statistics, Stats, Stop, Stopping,
+    Unban, VerdictView, Verdicts, Who, Why, done, refused, request,
 };
 use super::view;
 use crate::control::{self, Live};
@@ -43,6 +43,8 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
         Request::Bans(order) => answer_to(order, hub),
         Request::Ban(order) => answer_to(order, hub),
         Request::Unban(order) => answer_to(order, hub),
+        Request::Parts(order) => answer_to(order, hub),
+        Request::Drop(order) => answer_to(order, hub),
         Request::Reload(order) => answer_to(order, hub),
         Request::Stop(Stop { now }) => {
             let order = if now { Order::StopNow } else { Order::Stop };
@@ -147,6 +149,30 @@ impl CarryOut for Unban {
         let lifted = hub.bans.lift(origin, Instant::now());
         log::info!("the administrator has lifted {lifted} bans");
         Ok(Lifted { lifted })
+    }
+}
+
+impl CarryOut for Parts {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<PartList, String> {
+        let found = control::broken_off(&hub.shared.settings().config, &hub.shared.parts);
+        let view = |left: control::BrokenOff| PartView {
+            user: left.user,
+            address: left.address,
+            path: left.path,
+            real: left.real,
+            bytes: left.bytes,
+            seconds: left.since.elapsed().unwrap_or_default().as_secs(),
+        };
+        Ok(PartList { parts: found.into_iter().map(view).collect() })
+    }
+}
+
+impl CarryOut for Drop {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<Dropped, String> {
+        let config = &hub.shared.settings().config;
+        let (removed, bytes) =
+            control::drop_parts(config, &hub.shared.parts, &self.user, &self.path)?;
+        Ok(Dropped { removed, bytes })
     }
 }
 

@@ -68,6 +68,8 @@ orders! {
     Bans => BanList,
     Ban => Banned,
     Unban => Lifted,
+    Parts => PartList,
+    Drop => Dropped,
     Reload => Reloaded,
     Stop => Stopping,
 }
@@ -119,6 +121,19 @@ pub struct Ban {
 pub struct Unban {
     /// An address, an IPv6 prefix of 64 bits, or `all`.
     pub address: String,
+}
+
+/// Lists the uploads that broke off.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Parts {}
+
+/// Removes what an upload that broke off has left. User and path are bytes, not text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Drop {
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// The path, as the client sees it.
+    pub path: Vec<u8>,
 }
 
 /// Reads the settings again.
@@ -275,6 +290,39 @@ pub struct Banned {
 pub struct Lifted {
     /// Number of bans that were lifted.
     pub lifted: usize,
+}
+
+/// The answer to [`Parts`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartList {
+    /// The parts, the oldest first.
+    pub parts: Vec<PartView>,
+}
+
+/// What an upload that broke off has left.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartView {
+    /// The user who may resume the upload; `None`: nobody, or it is not known who.
+    pub user: Option<String>,
+    /// For an anonymous user, the address from which the upload may be resumed, if it is known.
+    pub address: Option<String>,
+    /// The path as the client sees it, quoted; of a file with a long name, that of its directory.
+    pub path: String,
+    /// The path on the server, quoted.
+    pub real: String,
+    /// Number of bytes that have arrived.
+    pub bytes: u64,
+    /// How long ago the last of them arrived, in seconds.
+    pub seconds: u64,
+}
+
+/// The answer to [`Drop`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Number of parts that were removed.
+    pub removed: usize,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// The answer to [`Reload`].

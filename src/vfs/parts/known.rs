@@ -44,6 +44,9 @@ pub(in crate::vfs) struct DeadPart {
     pub(in crate::vfs) name: PartName,
     /// The share that the part counts for.
     pub(in crate::vfs) share: Share,
+    /// The name that distinguishes the user; `None` for a part that was left before the server
+    /// started.
+    pub(in crate::vfs) uploader: Option<Arc<[u8]>>,
     /// The number of the upload, which distinguishes it from later ones under the same name.
     pub(in crate::vfs) upload: u64,
     /// When the part was last written to.
@@ -138,6 +141,11 @@ impl Known {
     pub(super) fn folders(&self) -> HashSet<Folder> {
         let active = self.active.values().flatten().map(|active| active.folder());
         active.chain(self.dead.values().map(|dead| dead.folder.clone())).collect()
+    }
+
+    /// Returns all dead parts, those of a directory one after the other.
+    pub(super) fn all_dead(&self) -> Vec<(PartKey, DeadPart)> {
+        self.dead.iter().map(|(key, dead)| (*key, dead.clone())).collect()
     }
 
     /// Returns the active parts of one user for one name.

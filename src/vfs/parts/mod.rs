@@ -8,6 +8,7 @@ pub(in crate::vfs) mod disk;
 pub(in crate::vfs) mod journal;
 pub(in crate::vfs) mod keep;
 pub(in crate::vfs) mod known;
+pub(in crate::vfs) mod left;
 pub(in crate::vfs) mod name;
 pub(in crate::vfs) mod shares;
 pub(in crate::vfs) mod store;

@@ -286,11 +286,9 @@ mod tests {
         let name = PartName::new(mark, Tag::Dead, name.as_bytes());
         fs::write(home.join(as_path(&name.bytes())), "part").unwrap();
         let since = modified(&lstat(&dir.0, &name.bytes()).unwrap());
-        let (share, upload) = (Share::of(user.as_bytes()), 0);
-        parts.bury(
-            key,
-            DeadPart { folder, name, share, upload, since, base: None, shown: false },
-        );
+        let (share, uploader, upload) = (Share::of(user.as_bytes()), None, 0);
+        let (base, shown) = (None, false);
+        parts.bury(key, DeadPart { folder, name, share, uploader, upload, since, base, shown });
     }
 
     fn folder(home: &Path) -> Folder {

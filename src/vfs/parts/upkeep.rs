@@ -106,8 +106,9 @@ impl Parts {
         // home
         let share = Share::of(folder.home.as_os_str().as_bytes());
         let folder = folder.clone();
-        let (base, shown) = (None, false);
-        self.bury(key, DeadPart { folder, name: dead, share, upload, since, base, shown });
+        let (uploader, base, shown) = (None, None, false);
+        let dead = DeadPart { folder, name: dead, share, uploader, upload, since, base, shown };
+        self.bury(key, dead);
     }
 
     /// Removes the dead parts that have been kept long enough.

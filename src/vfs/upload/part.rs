@@ -290,7 +290,8 @@ impl Part {
         let since = since.map_or_else(|_| SystemTime::now(), |stat| modified(&stat));
         let (folder, upload) = (self.active.folder(), self.active.name.upload());
         let (base, share) = (self.active.base.get().copied(), self.uploads.share());
-        let dead = DeadPart { folder, name, share, upload, since, base, shown: false };
+        let (uploader, shown) = (Some(self.uploads.uploader_name()), false);
+        let dead = DeadPart { folder, name, share, uploader, upload, since, base, shown };
         self.uploads.parts.bury(self.key, dead);
     }
 }

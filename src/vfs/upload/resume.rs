@@ -118,7 +118,8 @@ impl Takeover {
     fn dead_again(&self, found: &Candidate) -> DeadPart {
         let (folder, name) = (self.uploads.folder(&self.place), found.name.clone());
         let (share, since) = (self.uploads.share(), modified(&found.stat));
+        let uploader = Some(self.uploads.uploader_name());
         let Candidate { upload, shown, base, .. } = *found;
-        DeadPart { folder, name, share, upload, since, base, shown }
+        DeadPart { folder, name, share, uploader, upload, since, base, shown }
     }
 }

@@ -21,7 +21,7 @@ use crate::vfs::tree::place::Place;
 #[derive(Debug)]
 pub struct Uploader {
     /// A name that distinguishes the user's own parts from those of others.
-    name: Vec<u8>,
+    name: Arc<[u8]>,
     /// Identifies the users whose parts are counted together when too many are kept.
     share: Share,
     /// The system user (`run_as`) under which the uploads are made; `None`: the server's own.
@@ -33,7 +33,7 @@ impl Uploader {
     /// parts. If too many parts are kept, parts with the same `share` count together. `ids` is
     /// the system user (`run_as`) that the sessions act as.
     pub fn new(name: Vec<u8>, share: &[u8], ids: Option<Arc<Ids>>) -> Self {
-        Self { name, share: Share::of(share), ids }
+        Self { name: name.into(), share: Share::of(share), ids }
     }
 }
 
@@ -62,6 +62,11 @@ impl Uploads {
     /// Returns the share under which the user's parts are counted.
     pub(in crate::vfs) fn share(&self) -> Share {
         self.uploader.share
+    }
+
+    /// Returns the name that distinguishes the user's own parts from those of others.
+    pub(super) fn uploader_name(&self) -> Arc<[u8]> {
+        Arc::clone(&self.uploader.name)
     }
 
     /// Returns the directory of a place, in the form that the journal uses.

@@ -1,0 +1,119 @@
+//! Answers `ftpd parts`: which uploads broke off, who may resume them, and removing what they have
+//! left.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::auth::Account;
+use crate::config::{Config, User};
+use crate::log::{escaped, path as quoted};
+use crate::vfs::{LeftPart, Parts, VirtualPath};
+
+/// What the names of anonymous uploaders begin with; the address of the client follows.
+const ANONYMOUS: &str = "anonymous\0";
+
+/// An upload that broke off.
+#[derive(Debug)]
+pub struct BrokenOff {
+    /// The user who may resume it; `None`: no user of the settings, or it is not known who.
+    pub user: Option<String>,
+    /// For an anonymous user, the address from which the upload may be resumed, if it is known.
+    pub address: Option<String>,
+    /// The path as the client sees it, quoted. If the name is too long for the name of the part, the
+    /// path of the directory and a remark.
+    pub path: String,
+    /// The path on the server, quoted.
+    pub real: String,
+    /// Number of bytes that have arrived.
+    pub bytes: u64,
+    /// When the last of them arrived.
+    pub since: SystemTime,
+}
+
+/// Returns the name that distinguishes a user's own parts from those of others. Anonymous users are
+/// distinguished by address, so that none continues an upload of another one.
+pub(super) fn uploader_name(account: &Account, address: IpAddr) -> Vec<u8> {
+    if account.is_anonymous() {
+        return format!("{ANONYMOUS}{address}").into_bytes();
+    }
+    account.name.clone().into_bytes()
+}
+
+/// Returns the uploads that broke off, the oldest first.
+pub fn broken_off(config: &Config, parts: &Parts) -> Vec<BrokenOff> {
+    let view = |left: LeftPart| {
+        let (user, address) = who(config, &left);
+        let unnamed = if left.has_name() { "" } else { " (a long name)" };
+        BrokenOff {
+            user,
+            address,
+            path: format!("\"{}\"{unnamed}", escaped(left.path().as_bytes())),
+            real: quoted(&left.real()).to_string(),
+            bytes: left.bytes,
+            since: left.since(),
+        }
+    };
+    parts.left().into_iter().map(view).collect()
+}
+
+/// Removes what the uploads of a user to a path have left. Returns the number of parts that were
+/// removed, and their bytes.
+///
+/// # Errors
+///
+/// When there is no such part. Returns a text for the administrator.
+pub fn drop_parts(
+    config: &Config,
+    parts: &Parts,
+    name: &[u8],
+    path: &[u8],
+) -> Result<(usize, u64), String> {
+    let path = VirtualPath::root().join(path);
+    let is_it = |left: &LeftPart| {
+        let (user, _) = who(config, left);
+        let is_user = user.is_some_and(|user| user.as_bytes() == name);
+        (is_user && left.has_name() && left.path() == path)
+            || left.is_of(left.uploader().filter(|_| is_user).unwrap_or(name), &path)
+    };
+    let found: Vec<_> = parts.left().into_iter().filter(is_it).collect();
+    let (mut removed, mut bytes) = (0, 0);
+    for left in found.iter().filter(|left| parts.remove_left(left)) {
+        log::info!(
+            "the administrator has removed the part of {}: {} bytes",
+            quoted(&left.real()),
+            left.bytes
+        );
+        removed += 1;
+        bytes += left.bytes;
+    }
+    if removed == 0 {
+        return Err("no upload of this user to this path has broken off".to_owned());
+    }
+    Ok((removed, bytes))
+}
+
+/// Returns the user of the settings who may resume an upload, and for an anonymous user the address.
+fn who(config: &Config, left: &LeftPart) -> (Option<String>, Option<String>) {
+    let anonymous =
+        |user: &User| user.password.is_none() && user.home == left.home() && user.is_active();
+    if let Some(uploader) = left.uploader() {
+        let uploader = String::from_utf8_lossy(uploader);
+        if let Some(address) = uploader.strip_prefix(ANONYMOUS) {
+            let any = config.users_by_name().into_iter().find(|(_, user)| anonymous(user));
+            return (any.map(|(name, _)| name.clone()), Some(address.to_owned()));
+        }
+        let user = config.active(uploader.as_bytes()).filter(|user| user.home == left.home());
+        return (user.map(|_| uploader.into_owned()), None);
+    }
+    // left before the server started: the name of the part is a hash of the user's name
+    let named = |(name, user): &(&String, &Arc<User>)| {
+        user.home == left.home()
+            && user.is_active()
+            && left.is_of(name.as_bytes(), &left.path())
+    };
+    let users = config.users_by_name();
+    let user = users.iter().find(|user| named(user));
+    let user = user.or_else(|| users.iter().find(|(_, user)| anonymous(user)));
+    (user.map(|(name, _)| (*name).clone()), None)
+}
