@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
@@ -56,8 +57,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         start_log: Box::new(start_log),
     };
     let ready = |_: &Server| ();
-    let hangup = Hangup { signals, order: Order::Reload };
-    serve(config, source, sockets, service::supervisor, hangup, ready).map_err(Stop::Failed)?;
+    let ends = Ends { signals, hangup: Order::Reload, after: None };
+    serve(config, source, sockets, service::supervisor, ends, ready).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,14 +77,14 @@ fn missing_rights(config: &Config) -> Vec<String> {
 }
 
 /// Serves until a signal stops it, on the sockets that were handed over, or else on the
-/// addresses of the settings. `supervisor` is called once the log is open; `hangup` sets what
-/// SIGHUP does; `ready` is called with the server before it accepts clients.
+/// addresses of the settings. `supervisor` is called once the log is open; `ends` says what
+/// SIGHUP does and how long the server runs; `ready` is called with the server before it accepts clients.
 pub(super) fn serve(
     config: Config,
     source: SettingsSource,
     sockets: Vec<Handed>,
     supervisor: impl FnOnce() -> Supervisor,
-    hangup: Hangup,
+    ends: Ends,
     ready: impl FnOnce(&Server),
 ) -> Result<(), String> {
     let orders = Orders::default();
@@ -100,7 +101,8 @@ pub(super) fn serve(
     let server = Server::bind(config, source, sockets, supervisor(), orders.clone())?;
     // must come after `bind`, because it starts threads, and no thread may run when root is
     // given up
-    catch_signals(orders, hangup)?;
+    catch_signals(&orders, ends.signals, ends.hangup)?;
+    ends.after.map_or(Ok(()), |after| end_after(after, orders))?;
     ready(&server);
     server.run().map_err(|why| format!("cannot start: {}", rights::thread_fault(&why)))
 }
@@ -140,10 +142,36 @@ fn is_stderr(stream: &str) -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
-/// The signal SIGHUP, which is caught before anything else, and the order that it gives.
-pub(super) struct Hangup {
+/// What ends the server besides Ctrl-C and SIGTERM.
+pub(super) struct Ends {
+    /// The signal SIGHUP, which is caught before anything else.
     pub(super) signals: Signals,
-    pub(super) order: Order,
+    /// The order that SIGHUP gives.
+    pub(super) hangup: Order,
+    /// How long the server runs; `None`: without an end.
+    pub(super) after: Option<Duration>,
+}
+
+/// How often [`end_after`] looks at the clock.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Starts a thread that stops the server after some time. The time during which the machine is
+/// suspended counts, and a clock that is set back makes no difference.
+fn end_after(time: Duration, orders: Orders) -> Result<(), String> {
+    let (date, clock) = (SystemTime::now(), Instant::now());
+    let wait = move || {
+        loop {
+            let passed = date.elapsed().unwrap_or_default().max(clock.elapsed());
+            let left = time.saturating_sub(passed);
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(LOOK));
+        }
+        ::log::info!("the time is over");
+        orders.give(Order::Stop);
+    };
+    start(thread::Builder::new().name("end".to_owned()), wait)
 }
 
 /// Catches SIGHUP, which takes effect once the server runs. Signals that would end the process
@@ -179,8 +207,7 @@ const REAL_TIME: RangeInclusive<i32> = 35..=64;
 ///
 /// SIGXFSZ has a handler that does nothing (see [`catch_early`]), so that a file over the size
 /// limit is an error of one upload and does not end the server.
-#[expect(clippy::disallowed_methods, reason = "the thread that waits for signals")]
-fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
+fn catch_signals(orders: &Orders, mut signals: Signals, hangup: Order) -> Result<(), String> {
     let stop = Arc::new(StopSignal { orders: orders.clone(), seen: AtomicBool::new(false) });
     let interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || interrupt.take())
@@ -190,17 +217,20 @@ fn catch_signals(orders: Orders, hangup: Hangup) -> Result<(), String> {
         })
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let cannot = |why| format!("cannot catch signals: {why}");
-    let Hangup { mut signals, order: hangup } = hangup;
     signals.handle().add_signal(SIGTERM).map_err(cannot)?;
+    let orders = orders.clone();
     let wait = move || {
         signals.forever().for_each(|signal| {
             if signal == SIGHUP { orders.give(hangup) } else { stop.take() }
         });
     };
-    let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait);
-    thread
-        .map(drop)
-        .map_err(|why| format!("cannot start a thread: {}", rights::thread_fault(&why)))
+    start(thread::Builder::new().name("signals".to_owned()), wait)
+}
+
+#[expect(clippy::disallowed_methods, reason = "threads that end the server")]
+fn start(thread: thread::Builder, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread.spawn(work).map(drop);
+    started.map_err(|why| format!("cannot start a thread: {}", rights::thread_fault(&why)))
 }
 
 /// Handles SIGINT and SIGTERM.

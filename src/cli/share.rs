@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use ring::error::Unspecified;
@@ -15,6 +16,7 @@ use super::arguments::{Arguments, Word};
 use super::bars::Screen;
 use super::outcome::Stop;
 use super::print::say;
+use super::screen::clock;
 use super::serve;
 use crate::config::{self, Config};
 use crate::log::{self, Destination, Form};
@@ -41,6 +43,8 @@ struct Share {
     user: String,
     ip: Option<IpAddr>,
     port: Option<u16>,
+    /// How long the share lasts; `None`: until it is stopped.
+    time: Option<Duration>,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -78,9 +82,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         start_log: Box::new(start_log),
     };
     // closing the terminal ends the share
-    let hangup = serve::Hangup { signals, order: Order::Stop };
+    let ends = serve::Ends { signals, hangup: Order::Stop, after: share.time };
     let (sockets, nobody) = (Vec::new(), Supervisor::default);
-    let served = serve::serve(config, source, sockets, nobody, hangup, |server| {
+    let served = serve::serve(config, source, sockets, nobody, ends, |server| {
         // the key is already in memory; its file is removed, so that clients cannot find it if
         // they are served the directory
         drop(certificate);
@@ -97,7 +101,7 @@ impl Share {
     fn parse(mut arguments: Arguments) -> Result<Self, Stop> {
         let mut folder = None;
         let (mut write, mut tls, mut anonymous) = (false, false, false);
-        let (mut user, mut ip, mut port) = (None, None, None);
+        let (mut user, mut ip, mut port, mut time) = (None, None, None, None);
         while let Some(word) = arguments.next()? {
             match word {
                 Word::Flag(flag) => match flag.as_str() {
@@ -106,6 +110,7 @@ impl Share {
                     "--anonymous" => anonymous = true,
                     "--user" => user = Some(arguments.value()?),
                     "--ip" => ip = Some(arguments.parsed("an address")?),
+                    "--for" => time = Some(duration(&arguments.value()?)?),
                     "--port" => port = Some(arguments.parsed("a port")?),
                     _ => return Err(Word::Flag(flag).unexpected()),
                 },
@@ -130,7 +135,7 @@ impl Share {
                 format!("the user '{user}' needs no password; use --anonymous to allow that");
             return Err(Stop::Misuse(why));
         }
-        Ok(Self { folder, write, tls, anonymous, user, ip, port })
+        Ok(Self { folder, write, tls, anonymous, user, ip, port, time })
     }
 
     /// Returns the settings of the server as the text of a settings file.
@@ -201,8 +206,20 @@ impl Share {
             let fingerprint = server.fingerprint().unwrap_or_default();
             let _ = writeln!(text, "with TLS (AUTH TLS), certificate SHA-256 {fingerprint}");
         }
-        say(&(text + "Ctrl-C ends it."));
+        let end = self.time.map_or_else(String::new, |time| {
+            let time = clock(time.as_secs());
+            format!("It ends by itself after {time}. ")
+        });
+        say(&(text + &end + "Ctrl-C ends it."));
     }
+}
+
+/// Reads how long the share lasts.
+fn duration(text: &str) -> Result<Duration, Stop> {
+    let bad =
+        |why: &str| Stop::Misuse(format!("--for: '{}' {why}", log::escaped(text.as_bytes())));
+    let time = config::duration(text).map_err(|why| bad(&why))?;
+    time.ok_or_else(|| bad("is no time; without --for the share does not end by itself"))
 }
 
 /// Escapes a name for a URL (RFC 3986 §2.1).

@@ -168,3 +168,17 @@ fn a_folder_that_cannot_be_shared_is_refused_with_the_reason() {
         assert!(err.starts_with("ftpd: "), "{err}");
     }
 }
+
+#[test]
+fn a_share_ends_by_itself_after_its_time() {
+    let mut share = Share::start(&["--for", "3s"]);
+    assert!(share.said.last().unwrap().starts_with("It ends by itself after 0:00:03. "));
+    let mut client = share.client();
+    assert!(share.child.wait().unwrap().success());
+    client.expect(421);
+    for (time, fault) in [("0", "is no time"), ("soon", "is not a duration"), ("", "")] {
+        let (code, out, err) = run(&["share", "--for", time], share.dir.path());
+        assert_eq!((code, out.as_str()), (2, ""), "{time}: {err}");
+        assert!(err.contains(fault), "{err}");
+    }
+}
