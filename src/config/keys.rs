@@ -7,10 +7,10 @@ use super::error::Fault;
 use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CONFINE, DAY, FILE, FILE_OR_FOLDER, FOLDER,
-    GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD, PATTERNS,
-    PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, RUN_AS, SIZE, SOCKET,
-    SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
+    ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, FILE, FILE_OR_FOLDER,
+    FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD,
+    PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, RUN_AS,
+    SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 
 /// A key of `ftpd.ini`.
@@ -135,10 +135,14 @@ pub static KEYS: &[Key] = &[
         "Names that an upload, a rename or a new directory cannot have (553), such as *.exe, *.tmp. Case does not matter."),
     key("allow_names", "", &AlsoPerFolder(PATTERNS, |to, v| to.allow_names = v),
         "If not empty: the only names that an upload, a rename or a new directory can have, such as *.jpg, *.mp4. deny_names counts as well."),
+    key("hide", "", &AlsoPerFolder(PATTERNS, |to, v| to.hide = v),
+        "Names that listings leave out, such as *.tmp, .git. Clients that know such a name can use it all the same. Case does not matter."),
     key("world_readable_only", "off", &AlsoPerUser(SWITCH, |to, v| to.files.world_readable_only = v),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
     key("create_home", "off", &AlsoPerUser(SWITCH, |to, v| to.files.create_home = v),
         "Create a missing home, and the directories above it, when its user logs in; see Homes in ftpd.ini(5)."),
+    key("start_dir", "", &AlsoPerUser(CLIENT_PATH, |to, v| to.files.start_dir = v),
+        "Working directory after the login, as clients see it, such as /upload. If it cannot be entered, sessions start in the home, and the log has a warning. Empty: the home."),
     key("login_msg", "Logged in", &AlsoPerUser(TEXT, |to, v| to.messages.login = v),
         "Text of the reply to a login."),
     key("folder_message", "off", &AlsoPerUser(SWITCH, |to, v| to.messages.folder = v),

@@ -41,6 +41,9 @@ impl Patterns {
     /// Returns the first pattern that fits a name. ASCII letters fit in upper and lower case, and a
     /// star also fits a dot at the beginning.
     pub fn first_for(&self, name: &[u8]) -> Option<&str> {
+        if self.is_empty() {
+            return None;
+        }
         let name = name.to_ascii_lowercase();
         let fits = |pattern: &&String| matches(pattern.to_ascii_lowercase().as_bytes(), &name);
         self.0.iter().find(fits).map(String::as_str)

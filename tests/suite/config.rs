@@ -166,6 +166,8 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("allow_overwrite", "off"),
         ("max_file_size", "2T"),
         ("deny_names", "*.exe, .ht*"),
+        ("hide", "*.tmp, .git"),
+        ("start_dir", "/upload"),
         ("allow_names", "*.jpg"),
         ("world_readable_only", "on"),
         ("create_home", "on"),
@@ -712,6 +714,7 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("hook_workers", "0 65"),
         ("max_file_size", "10M/s -1 big"),
         ("deny_names", ", a,,b /etc dir/*"),
+        ("start_dir", "upload ../x ./y"),
     ];
     // a file with one value for each key, until all values were used
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();

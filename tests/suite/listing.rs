@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use crate::client::Client;
+use crate::parts::break_off;
 use crate::server::Server;
 
 const DAY: u64 = 24 * 3600;
@@ -1008,4 +1009,42 @@ fn files_that_come_and_go_meanwhile_do_not_break_a_listing() {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+#[test]
+fn names_that_are_hidden_are_not_listed_but_reachable() {
+    let folder = "[folder:/in]\nhide = *.bak";
+    let server = Server::setup().server("hide = *.tmp, .git").section(folder).start();
+    for name in ["a.txt", "b.TMP", ".git/config", "in/c.bak", "in/d.tmp"] {
+        let path = server.home().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "text").unwrap();
+    }
+    symlink("in", server.home().join("link")).unwrap();
+    let mut client = Client::bob(&server);
+    for command in ["NLST", "NLST -a", "NLST *"] {
+        let names = client.lines(command);
+        assert_eq!(sorted(names), ["a.txt", "in", "link"], "{command}");
+    }
+    for command in ["LIST -a", "MLSD", "LIST"] {
+        let text = String::from_utf8(client.download(command)).unwrap();
+        assert!(text.contains("a.txt"), "{text}");
+        assert!(!text.contains("TMP") && !text.contains(".git"), "{text}");
+    }
+    let status = client.cmd("STAT /", 213) + &client.cmd("STAT .", 213);
+    assert!(!status.contains("TMP"), "{status}");
+    // the section of a folder replaces the patterns, also on the way through a link
+    assert_eq!(sorted(client.lines("NLST in")), ["in/d.tmp"]);
+    assert_eq!(sorted(client.lines("NLST link")), ["link/d.tmp"]);
+    // what is hidden is there all the same
+    assert_eq!(client.download("RETR b.TMP"), b"text");
+    client.cmd("SIZE .git/config", 213);
+    client.cmd("MLST b.TMP", 250);
+    client.cmd("CWD .git", 250);
+    client.cmd("CDUP", 250);
+    client.cmd("RMD .git", 550);
+    // an upload that broke off is hidden as its file would be
+    break_off(&mut client, "STOR new.tmp", b"123", &server.home());
+    assert_eq!(sorted(client.lines("NLST")), ["a.txt", "in", "link"]);
+    client.cmd("SIZE new.tmp", 213);
 }

@@ -817,3 +817,20 @@ fn a_second_login_of_a_session_keeps_the_protection_of_data() {
         assert_eq!(client.secure_download(&tls, "RETR file"), b"content");
     }
 }
+
+#[test]
+fn a_session_starts_in_start_dir_if_it_can_be_entered() {
+    let other = "[user:eve]\npassword = secret\nperm = elr\nhome = home\nstart_dir = /gone/x";
+    let server = Server::setup().user("start_dir = /in/box/").section(other).start();
+    fs::create_dir_all(server.home().join("in/box")).unwrap();
+    let mut client = Client::bob(&server);
+    assert!(client.cmd("PWD", 257).contains("\"/in/box\""));
+    client.upload("STOR a", b"1");
+    assert!(server.has("in/box/a"));
+    // it is no prison
+    client.cmd("CDUP", 250);
+    assert!(client.cmd("PWD", 257).contains("\"/in\""));
+    let mut client = Client::login(&server, "eve", "secret");
+    assert!(client.cmd("PWD", 257).contains("\"/\""));
+    server.wait_for_log("start_dir of eve, \"");
+}

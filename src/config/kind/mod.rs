@@ -14,7 +14,7 @@ mod word;
 pub(super) use file::{
     CERTIFICATE, FILE, FILE_OR_FOLDER, FOLDER, HOME, LOG, PROGRAM, READABLE, SOCKET,
 };
-pub(super) use name::{ACCOUNT, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
+pub(super) use name::{ACCOUNT, CLIENT_PATH, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
 pub(super) use number::{DAY, MASK, PORT, RATE, SIZE, TIME, count, limit, time};
 pub(super) use value_kind::{Given, ValueKind};

@@ -46,6 +46,14 @@ pub(in crate::config) const RUN_AS: ValueKind<Option<Arc<Ids>>> =
 pub(in crate::config) const PATTERNS: ValueKind<Patterns> =
     texts("comma-separated patterns with * and ?", |given| patterns(given.text));
 
+/// A path as clients see it, or none if the text is empty.
+pub(in crate::config) const CLIENT_PATH: ValueKind<Option<String>> =
+    texts("path as clients see it", |given| match given.text {
+        "" => Ok(None),
+        path if path.starts_with('/') => Ok(Some(path.to_owned())),
+        _ => Err(Refused::Text("does not begin with a slash, which is the home".to_owned())),
+    });
+
 fn patterns(text: &str) -> Result<Patterns, Refused> {
     let all: Vec<_> = text.split(',').map(str::trim).map(str::to_owned).collect();
     if text.is_empty() {

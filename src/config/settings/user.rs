@@ -111,6 +111,8 @@ settings! {
         pub world_readable_only: bool = true,
         /// Whether a missing home directory is made at login.
         pub create_home: bool = false,
+        /// The working directory after the login, as the client sees it; `None`: the home.
+        pub start_dir: Option<String> = None,
     }
 }
 
@@ -137,6 +139,8 @@ settings! {
         pub deny_names: Patterns = Patterns::default(),
         /// The only names that files and directories can get; empty: any.
         pub allow_names: Patterns = Patterns::default(),
+        /// Names that are not listed.
+        pub hide: Patterns = Patterns::default(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::control::session::Session;
 use crate::control::state::{Login, SessionState, User};
 use crate::control::verbs::security;
 use crate::hook::Owner;
-use crate::log::Event;
+use crate::log::{Event, escaped, path as quoted};
 use crate::rights::{self, Acting};
 use crate::vfs::{Files, FsError, Home, Uploader, VirtualPath};
 
@@ -167,7 +167,7 @@ fn enter(
     session.state.login = Login::In(Box::new(User {
         umask: rules.files.umask,
         idle_timeout: rules.limits.idle_timeout,
-        cwd: VirtualPath::root(),
+        cwd: start_dir(&account, &tree),
         tree,
         hook_owner,
         account,
@@ -186,6 +186,21 @@ fn enter(
         session.live.end("The user has been removed");
     }
     Ok(())
+}
+
+/// Returns the working directory after the login.
+fn start_dir(account: &Account, tree: &Files) -> VirtualPath {
+    let root = VirtualPath::root();
+    let Some(wanted) = &account.user.rules.files.start_dir else { return root };
+    let path = root.join(wanted.as_bytes());
+    match tree.enter(&path) {
+        Ok(()) => path,
+        Err(why) => {
+            let (name, real) = (escaped(account.name.as_bytes()), tree.real(&path));
+            log::warn!("start_dir of {name}, {}, cannot be entered: {why}", quoted(&real));
+            root
+        }
+    }
 }
 
 /// Returns the refusal for a login whose session must end.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, statat};
 
 use super::shown;
+use crate::config::Patterns;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::name::{Mark, PartName};
 use crate::vfs::path::VirtualPath;
@@ -20,6 +21,8 @@ pub struct Listing {
     uploads: Arc<Uploads>,
     path: VirtualPath,
     names: Names,
+    /// Names that are left out.
+    hidden: Patterns,
     id: FileId,
     /// The user's own parts whose files have not been listed yet.
     own: HashMap<Mark, Vec<u8>>,
@@ -33,9 +36,10 @@ impl Listing {
         let (names, stat) = uploads.tree.names(path)?;
         let id = id_of(&stat);
         let own = own_parts(uploads, id);
+        let hidden = uploads.rules_at(path)?.hide.clone();
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         let entry = Entry::of_stat(Vec::new(), &stat);
-        Ok(Self { uploads, path, names, id, own, lone: Vec::new(), entry })
+        Ok(Self { uploads, path, names, hidden, id, own, lone: Vec::new(), entry })
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -50,6 +54,9 @@ impl Listing {
                 if let Some(part) = PartName::parse(name.to_bytes()) {
                     self.uploads.parts.meet(dir, self.id, &part);
                 }
+                continue;
+            }
+            if self.hidden.first_for(name.to_bytes()).is_some() {
                 continue;
             }
             let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(FsError::from)
@@ -98,7 +105,9 @@ impl Listing {
     fn take_lone_part(&mut self) -> bool {
         if !self.own.is_empty() {
             let names = std::mem::take(&mut self.own).into_values();
-            self.lone = names.filter(|name| !name.is_empty()).collect();
+            self.lone = names
+                .filter(|name| !name.is_empty() && self.hidden.first_for(name).is_none())
+                .collect();
         }
         while let Some(name) = self.lone.pop() {
             if let Some(part) = own::look(&self.uploads, &self.path.join(&name)) {

@@ -201,7 +201,19 @@ impl Uploads {
     ///
     /// When the system refuses to follow the path.
     pub(in crate::vfs) fn most_in(&self, directory: &VirtualPath) -> Result<u64, FsError> {
-        Ok(most_by(self.rules_in(&self.followed(directory.clone())?)))
+        self.rules_at(directory).map(most_by)
+    }
+
+    /// Returns the rules for what lies in a directory that a path leads to, through links as well.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to follow the path.
+    pub(in crate::vfs) fn rules_at(
+        &self,
+        directory: &VirtualPath,
+    ) -> Result<&FolderRules, FsError> {
+        Ok(self.rules_in(&self.followed(directory.clone())?))
     }
 
     /// Returns the rules for what lies in a directory.
