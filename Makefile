@@ -99,6 +99,9 @@ PREFIX = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR = $(PREFIX)/share/man
 UNITDIR = $(PREFIX)/lib/systemd/system
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/vendor-completions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 SYSCONFDIR = /etc
 BINARY = $(OUT)/release/ftpd
 # yes: install the OpenRC service as well
@@ -111,6 +114,9 @@ install:
 	$(GIVE) 755 $(BINARY) $(DESTDIR)$(SBINDIR)/ftpd
 	$(GIVE) 644 etc/ftpd.8 $(DESTDIR)$(MANDIR)/man8/ftpd.8
 	$(GIVE) 644 etc/ftpd.ini.5 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
+	$(GIVE) 644 etc/completions/ftpd.bash $(DESTDIR)$(BASHDIR)/ftpd
+	$(GIVE) 644 etc/completions/_ftpd $(DESTDIR)$(ZSHDIR)/_ftpd
+	$(GIVE) 644 etc/completions/ftpd.fish $(DESTDIR)$(FISHDIR)/ftpd.fish
 	$(GIVE) 644 etc/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.service
 	$(PLACE) $(DESTDIR)$(UNITDIR)/ftpd.service
 	$(GIVE) 644 etc/ftpd.socket $(DESTDIR)$(UNITDIR)/ftpd.socket
@@ -144,6 +150,7 @@ uninstall:
 	@test -n "$(DESTDIR)" || test $(OPENRC) != yes || rc-service --ifexists ftpd stop || true
 	rm -f $(DESTDIR)$(SBINDIR)/ftpd
 	rm -f $(DESTDIR)$(MANDIR)/man8/ftpd.8 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
+	rm -f $(DESTDIR)$(BASHDIR)/ftpd $(DESTDIR)$(ZSHDIR)/_ftpd $(DESTDIR)$(FISHDIR)/ftpd.fish
 	rm -f $(DESTDIR)$(UNITDIR)/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.socket
 	test $(OPENRC) != yes || rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || systemctl daemon-reload

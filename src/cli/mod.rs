@@ -8,6 +8,7 @@ mod bans;
 mod bars;
 mod cert;
 mod check;
+mod completions;
 mod help;
 mod import;
 mod keys;
@@ -46,6 +47,7 @@ use arguments::{Arguments, Word};
 use outcome::{BAD_CONFIG, CANNOT_START, FAILED, Stop, USAGE};
 use print::{complain, say};
 
+pub use completions::completions;
 #[doc(hidden)]
 pub use import::import_text;
 pub use table::{SUBCOMMANDS, Subcommand};

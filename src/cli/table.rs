@@ -46,7 +46,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "The password is read twice from the terminal, which does not show it. If standard input is not a terminal, one line is read from there. The hash is printed, for the key password. With --write it replaces the password in the section of USER, in whichever file the section is; nothing else in the file changes, and nothing is written if the result would have a fault. A running server uses the new password after a reload."),
     subcommand("adduser", "NAME --home DIR [--perm LETTERS] [--create-home]", super::adduser::add, "add a user to the settings",
         "Adds a section at the end of the settings or of users_file, or as a file of its own if users_file is a directory. The password is read as passwd reads it, and stored as a hash. Without --perm, the user may only list and read files. The home must exist; --create-home makes it. If root makes the home, it belongs to the server's user: the user in [server], or else the User= of the unit that starts the server, or else, if neither is known, the owner of the directory above. If the unit does not let the server use the home, the line that allows it is printed. Nothing is written if the result would have a fault."),
-    subcommand("deluser", "NAME", super::adduser::remove, "remove a user from the settings",
+    subcommand("deluser", "USER", super::adduser::remove, "remove a user from the settings",
         "Removes the section of the user, from its first line to its last key, in whichever file the section is. All other lines stay, and so do the home and the files in it. A running server ends the sessions of the user when it is reloaded."),
     subcommand("users", "[--json]", super::users::run, "list the users of the settings",
         "Prints the permission letters, the last login, the limits and the home of each user. The server saves the times of the last logins in state_dir once a minute and when it stops; the running server is asked who is logged in now. --json prints one list, for programs."),
@@ -74,6 +74,8 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
         "Users, passwords, limits, the banner, certificates and logs take effect for new logins at once, and speed limits for all transfers. Sessions of users that were removed end. Changed keys that need a restart are listed. If the settings have a fault, it is printed and nothing changes. SIGHUP does the same, and reports to the log."),
     subcommand("stop", "[--now]", super::stop::run, "stop the running server",
         "Works like SIGTERM: running transfers may continue for shutdown_grace. --now: they end at once."),
+    subcommand("completions", "bash|zsh|fish", super::completions::run, "print the completions of a shell",
+        "Prints a text with which the shell completes subcommands, options and the names of users. Packages and 'make install' install it. Elsewhere, try: source <(ftpd completions bash)"),
     subcommand("help", "[SUBCOMMAND]", super::help::run, "explain a subcommand, or list all of them",
         "Prints the same text as SUBCOMMAND --help."),
 ];

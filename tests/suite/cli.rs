@@ -382,3 +382,41 @@ fn without_settings_a_folder_can_be_served_all_the_same() {
     let (code, _, err) = run(&[], dir.path());
     assert!(code == 78 && err.contains("ftpd share DIR"), "{err}");
 }
+
+/// What bash offers for the last of the words, with a user `$(touch x)` in the settings.
+fn completed(words: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("home")).unwrap();
+    let user = |name: &str| format!("[user:{name}]\npassword = x\nperm = elr\nhome = home\n");
+    fs::write(dir.path().join("ftpd.ini"), user("paul") + &user("p$(touch,x)")).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_ftpd"));
+    let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
+    let completions = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/completions/ftpd.bash");
+    let script = "source \"$0\"; COMP_WORDS=(ftpd \"$@\"); COMP_CWORD=$#; _ftpd; \
+                  printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let out = Command::new("bash")
+        .args(["--norc", "-c", script])
+        .arg(completions)
+        .args(words)
+        .env("PATH", path)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert!(!dir.path().join("x").exists());
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_subcommands_options_and_users() {
+    assert_eq!(completed(&["che"]), ["check"]);
+    assert_eq!(completed(&["-c", "ftpd.ini", "un"]), ["unban"]);
+    assert_eq!(completed(&["share", "--wri"]), ["--write"]);
+    assert_eq!(completed(&["help", "parts"]), ["parts"]);
+    assert_eq!(completed(&["why", "p"]), ["p\\$\\(touch\\,x\\)", "paul"]);
+    assert_eq!(completed(&["parts", "d"]), ["drop"]);
+    // bash itself completes the names of files
+    assert!(completed(&["import", "f"]).is_empty());
+    assert!(completed(&["adduser", "--home", ""]).is_empty());
+}

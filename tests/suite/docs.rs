@@ -34,6 +34,15 @@ fn the_samples_are_printed_from_the_key_table() {
 }
 
 #[test]
+fn the_completions_are_made_from_the_table_of_subcommands() {
+    let files = [("bash", "ftpd.bash"), ("zsh", "_ftpd"), ("fish", "ftpd.fish")];
+    for (shell, file) in files {
+        let make = |_: &str| ftpd::cli::completions(shell).unwrap();
+        hold(&format!("etc/completions/{file}"), make);
+    }
+}
+
+#[test]
 fn the_manuals_list_every_key_metric_and_command() {
     hold("etc/ftpd.8", |text| {
         let text = part(text, "subcommands", &docs::subcommands_roff());
