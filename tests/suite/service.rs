@@ -480,11 +480,11 @@ mod installed {
             ("usr/lib/systemd/system/ftpd.service", 0o644),
             ("usr/lib/systemd/system/ftpd.socket", 0o644),
             ("usr/sbin/ftpd", 0o755),
+            ("usr/share/bash-completion/completions/ftpd", 0o644),
+            ("usr/share/fish/vendor_completions.d/ftpd.fish", 0o644),
             ("usr/share/man/man5/ftpd.ini.5", 0o644),
             ("usr/share/man/man8/ftpd.8", 0o644),
-            ("usr/share/bash-completion/completions/ftpd", 0o644),
             ("usr/share/zsh/vendor-completions/_ftpd", 0o644),
-            ("usr/share/fish/vendor_completions.d/ftpd.fish", 0o644),
         ];
         assert_eq!(there, wanted.map(|(name, mode)| (name.to_owned(), mode)));
         // the administrator's changes stay
