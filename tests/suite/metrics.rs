@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, drain};
+use crate::parts::hang;
 use crate::server::{PATIENCE, Server, Setup, eventually, pause, run};
 
 fn setup() -> Setup {
@@ -210,6 +211,10 @@ mod http {
             ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden"),
             ("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden"),
             ("GET / HTTP/1.1\r\n\r\n", "400 Bad Request"),
+            ("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", "200 OK"),
+            ("GET /health HTTP/1.0\r\n\r\n", "200 OK"),
+            ("POST /health HTTP/1.0\r\n\r\n", "403 Forbidden"),
+            ("GET /healthy HTTP/1.0\r\n\r\n", "400 Bad Request"),
             ("USER bob\r\n\r\n", "400 Bad Request"),
             ("GET / HTTP/3\r\nHost: localhost\r\n\r\n", "505 HTTP Version"),
         ] {
@@ -224,6 +229,28 @@ mod http {
         assert!(head.starts_with("HTTP/1.1 404 ") && head.ends_with("\r\n\r\n"), "{head}");
         let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(8 << 10));
         assert!(raw(at, long.as_bytes()).starts_with("HTTP/1.1 431 "));
+    }
+
+    #[test]
+    fn balancers_are_told_whether_the_server_accepts_clients() {
+        let mut server = setup().server("shutdown_grace = 60").start();
+        let at = web(&server);
+        assert_eq!(get(at, "/health"), "ok\n");
+        let head = raw(at, b"HEAD /health HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"), "{head}");
+        // a check leaves no line in the log
+        assert!(!server.log().contains("health"));
+        // while a transfer goes on, the server stops, and says so
+        let mut client = Client::bob(&server);
+        let data = hang(&mut client, "STOR big", b"1", &server.home(), 1);
+        server.signal("TERM");
+        eventually("the server is stopping", || {
+            raw(at, b"GET /health HTTP/1.0\r\n\r\n").ends_with("stopping\n")
+        });
+        let answer = raw(at, b"GET /health HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+        drop(data);
+        assert!(server.wait_for_exit().success());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::page;
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
-    pub(super) host: &'a str,
+    /// The name that the client used for the server. Only `/health` can do without it.
+    pub(super) host: Option<&'a str>,
 }
 
 /// The status lines of refusals.
@@ -17,7 +18,11 @@ pub(super) const FORBIDDEN: &str = "403 Forbidden";
 pub(super) const NOT_FOUND: &str = "404 Not Found";
 pub(super) const NOT_ALLOWED: &str = "405 Method Not Allowed";
 pub(super) const TOO_LONG: &str = "431 Request Header Fields Too Large";
+pub(super) const UNAVAILABLE: &str = "503 Service Unavailable";
 pub(super) const VERSION: &str = "505 HTTP Version Not Supported";
+
+/// The path that tells whether the server serves.
+pub(super) const HEALTH: &str = "/health";
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or(TOO_LONG)?;
@@ -50,14 +55,18 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request<'_>, &'static str> {
             return Err(MALFORMED);
         }
     }
-    Ok(Request { method, path, host: host.ok_or(MALFORMED)? })
+    // balancers check a server with HTTP/1.0 and without this header
+    if host.is_none() && path != HEALTH {
+        return Err(MALFORMED);
+    }
+    Ok(Request { method, path, host })
 }
 
-/// Splits a request into method, path and host, or returns the status line of the refusal. Fuzz
+/// Splits a request into method, path and host (empty if there is none), or returns the status line of the refusal. Fuzz
 /// targets test the metrics port through this function.
 #[doc(hidden)]
 pub fn parse_request(bytes: &[u8]) -> Result<[&str; 3], &'static str> {
-    parse(bytes).map(|request| [request.method, request.path, request.host])
+    parse(bytes).map(|request| [request.method, request.path, request.host.unwrap_or_default()])
 }
 
 /// Returns whether a client used an address or a name of this server. If other names were
@@ -147,6 +156,7 @@ mod tests {
         assert_eq!(status("GET / HTTP/1.0\r\nhost:x\r\nA: b\r\n\r\nbody"), None);
         assert_eq!(status("GET / HTTP/1.1\r\nHost: x"), Some(TOO_LONG));
         assert_eq!(status("GET / HTTP/2.0\r\nHost: x\r\n\r\n"), Some(VERSION));
+        assert_eq!(status("GET /health HTTP/1.0\r\n\r\n"), None);
         for bad in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",

@@ -31,7 +31,9 @@ use super::hub::Hub;
 use super::slumber::Slumber;
 use super::stats;
 use crate::log::{Told, stamp};
-use http::{FORBIDDEN, NOT_ALLOWED, NOT_FOUND, is_ours, parse, refusal, respond};
+use http::{
+    FORBIDDEN, HEALTH, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, is_ours, parse, refusal, respond,
+};
 use listeners::Listeners;
 use rates::Rates;
 use talk::{Phase, Talk};
@@ -125,11 +127,14 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
         }
     };
     let head_alone = request.method == "HEAD";
-    if !is_ours(request.host, name) {
+    let path = request.path.split('?').next().unwrap_or_default();
+    if path == HEALTH && matches!(request.method, "GET" | "HEAD") {
+        return health(hub, head_alone);
+    }
+    if !request.host.is_some_and(|host| is_ours(host, name)) {
         let text = "Use an address, localhost or the name in metrics_listen.\n";
         return refusal(FORBIDDEN, text, "", head_alone);
     }
-    let path = request.path.split('?').next().unwrap_or_default();
     let (kind, body) = match path {
         _ if !matches!(request.method, "GET" | "HEAD") && PATHS.contains(&path) => {
             return refusal(
@@ -146,15 +151,26 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
             stats::prometheus(hub, &hub.registry.sights()),
         ),
         _ => {
-            let text = "The paths are /, /metrics and /status.json.\n";
+            let text = "The paths are /, /health, /metrics and /status.json.\n";
             return refusal(NOT_FOUND, text, "", head_alone);
         }
     };
     respond("200 OK", kind, &body, "", head_alone)
 }
 
+/// Tells a balancer or a container whether the server accepts clients. Any name of the server will do,
+/// because the answer is no secret.
+fn health(hub: &Hub, head_alone: bool) -> Vec<u8> {
+    let (status, body) = if hub.shared.stop.is_soon() {
+        (UNAVAILABLE, "stopping\n")
+    } else {
+        ("200 OK", "ok\n")
+    };
+    respond(status, "text/plain; charset=utf-8", body, "", head_alone)
+}
+
 /// The paths that exist.
-const PATHS: [&str; 3] = ["/", "/status.json", "/metrics"];
+const PATHS: [&str; 4] = ["/", HEALTH, "/status.json", "/metrics"];
 
 /// Maximum number of bans on the status page.
 const MOST_BANS: usize = 50;
