@@ -24,7 +24,11 @@ pub(super) fn check(data: &[u8]) {
     let with = |field: &[u8]| [&data[..end], b"\r\n", field, END].concat();
     let more = with(b"X-More: 1");
     assert_eq!(read, parse_request(&more), "another field matters");
-    for twice in [&b"Host: other"[..], b"hOST:"] {
-        assert!(parse_request(&with(twice)).is_err(), "two hosts are one too many");
+    for field in [&b"Host: other"[..], b"hOST:"] {
+        let more = with(field);
+        let again = parse_request(&more);
+        // a request for /health may have none, and an empty one cannot be told from none
+        let was_none = path == "/health" && host.is_empty();
+        assert!(was_none || again.is_err(), "two hosts are one too many");
     }
 }
