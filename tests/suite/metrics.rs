@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -446,5 +447,71 @@ mod reloads {
         old.cmd("QUIT", 221);
         eventually("it is free again", || metric(at, "ftpd_passive_ports_taken") < 0.5);
         assert_eq!(new.passive_address("EPSV").port(), port);
+    }
+}
+
+mod monitoring {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const FILES: [&str; 2] = ["etc/grafana.json", "etc/alerts.yml"];
+
+    fn read(file: &str) -> String {
+        let text =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        text.replace("\\\"", "\"")
+    }
+
+    /// The names of metrics in a text, each with the labels in the braces after it.
+    fn named(text: &str) -> Vec<(String, String)> {
+        let is_name = |byte: char| byte.is_ascii_lowercase() || byte == '_';
+        let starts = text.match_indices("ftpd_").map(|(at, _)| &text[at..]);
+        let split = |rest: &str| {
+            let end = rest.find(|byte| !is_name(byte)).unwrap_or(rest.len());
+            let (name, rest) = rest.split_at(end);
+            let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+            (name.to_owned(), labels.map_or("", |(labels, _)| labels).to_owned())
+        };
+        starts.map(split).collect()
+    }
+
+    #[test]
+    fn dashboard_and_alerts_use_metrics_and_labels_that_exist() {
+        let server = setup().start();
+        let mut known: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, labels) in named(&get(web(&server), "/metrics")) {
+            known.entry(name).or_default().extend(labels.split(',').map(str::to_owned));
+        }
+        for file in FILES {
+            let found = named(&read(file));
+            assert!(found.len() > 5, "{file}");
+            for (name, labels) in found {
+                let there = known.get(&name).unwrap_or_else(|| panic!("{file}: no {name}"));
+                for label in labels.split(',').filter(|label| !label.starts_with("instance=")) {
+                    let (key, values) = label.split_once('=').unwrap_or_default();
+                    for value in values.trim_matches(['~', '"']).split('|') {
+                        let wanted = format!("{key}=\"{value}\"");
+                        let is_there = label.is_empty() || there.contains(&wanted);
+                        assert!(is_there, "{file}: {name} has no {wanted}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_dashboard_is_json_and_prometheus_takes_the_alerts() {
+        let dashboard: serde_json::Value = serde_json::from_str(
+            &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILES[0])).unwrap(),
+        )
+        .unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        assert!(panels.iter().all(|panel| !panel["targets"][0]["expr"].is_null()));
+        let alerts = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILES[1]);
+        match Command::new("promtool").arg("check").arg("rules").arg(alerts).output() {
+            Ok(out) => assert!(out.status.success(), "{out:?}"),
+            Err(_) => eprintln!("skipped: promtool is not installed"),
+        }
     }
 }
