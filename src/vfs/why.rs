@@ -69,7 +69,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
 
 /// Checks that a directory contains nothing but parts.
 fn check_empty(tree: &Tree, path: &VirtualPath) -> Result<(), FsError> {
-    match tree.names(path).and_then(|(mut names, _)| names.are_reserved()) {
+    match tree.names(path).and_then(|(mut names, _)| names.are_parts()) {
         Ok(false) => Err(FsError::NotEmpty),
         // a directory that cannot be read may be empty, and can then be removed
         Ok(true) | Err(FsError::Denied(_)) => Ok(()),

@@ -10,14 +10,91 @@ use rustix::fs::RawDir;
 
 use crate::vfs::error::FsError;
 
-/// Prefix of the name of each part of an upload. Clients may not use a name that begins with
-/// it, in upper or lower case: some file systems ignore case.
+/// Beginning of all reserved names. Clients may not use them, in upper or lower case: some file
+/// systems ignore case.
+const RESERVED: &[u8] = b".ftpd-";
+
+/// Prefix of the name of each part of an upload.
 pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
 
-/// Whether a name is reserved for parts of uploads.
+/// Name of the directory that keeps what was deleted. With a hyphen after it, it is also the prefix of
+/// the names of such directories of other users, and of the names of deleted files in them.
+pub(in crate::vfs) const TRASH: &[u8] = b".ftpd-trash";
+
+/// Whether a name is reserved for parts of uploads or for the trash.
 pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
+    if name.is_ascii() {
+        let is_likely = name.first() == Some(&b'.');
+        let lower = || name.iter().map(|byte| char::from(byte.to_ascii_lowercase()));
+        return is_likely && begins_as_reserved(lower) || is_short_name_of_trash(name);
+    }
+    begins_as_reserved(|| folded(name))
+}
+
+/// Whether a name is reserved for parts of uploads.
+pub(in crate::vfs) fn is_part(name: &[u8]) -> bool {
     let start = name.get(..PART_PREFIX.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(PART_PREFIX))
+}
+
+fn begins_as_reserved<L: Iterator<Item = char>>(letters: impl Fn() -> L) -> bool {
+    let begins = |prefix: &[u8]| {
+        let mut rest = letters();
+        let is_so = prefix.iter().all(|&byte| rest.next() == Some(char::from(byte)));
+        is_so.then(|| rest.next())
+    };
+    begins(RESERVED).is_some()
+        && (begins(PART_PREFIX).is_some() || matches!(begins(TRASH), Some(None | Some('-'))))
+}
+
+/// Returns the letters of a name as file systems compare them that ignore case: without those that
+/// they ignore, and with `s` and `k` for the two letters beyond ASCII that they take for these.
+fn folded(name: &[u8]) -> impl Iterator<Item = char> + '_ {
+    let letters = name.utf8_chunks().flat_map(|chunk| {
+        let invalid = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+        chunk.valid().chars().chain(invalid)
+    });
+    let is_ignored = |letter: char| {
+        IGNORED.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(letter)))
+    };
+    letters.filter(move |letter| !is_ignored(*letter)).map(|letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        letter => letter.to_ascii_lowercase(),
+    })
+}
+
+/// The letters that comparisons without regard to case ignore (`Default_Ignorable_Code_Point` of
+/// Unicode).
+const IGNORED: [(u32, u32); 17] = [
+    (0xad, 0xad),
+    (0x34f, 0x34f),
+    (0x61c, 0x61c),
+    (0x115f, 0x1160),
+    (0x17b4, 0x17b5),
+    (0x180b, 0x180f),
+    (0x200b, 0x200f),
+    (0x202a, 0x202e),
+    (0x2060, 0x206f),
+    (0x3164, 0x3164),
+    (0xfe00, 0xfe0f),
+    (0xfeff, 0xfeff),
+    (0xffa0, 0xffa0),
+    (0xfff0, 0xfff8),
+    (0x1_bca0, 0x1_bca3),
+    (0x1_d173, 0x1_d17a),
+    (0xe_0000, 0xe_0fff),
+];
+
+/// Whether a name is one that FAT may give to a trash besides its own: `FTPD-T~1`, or `FT12AB~1` if
+/// there are many such names.
+fn is_short_name_of_trash(name: &[u8]) -> bool {
+    let Some((stem, [b'~', digit])) = name.split_at_checked(6) else {
+        return name.eq_ignore_ascii_case(b"ftpd-tra");
+    };
+    let is_numbered = stem.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"ft"))
+        && stem.get(2..).is_some_and(|rest| rest.iter().all(u8::is_ascii_hexdigit));
+    digit.is_ascii_digit() && (stem.eq_ignore_ascii_case(b"ftpd-t") || is_numbered)
 }
 
 /// Reader of the names in a directory.
@@ -57,9 +134,9 @@ impl Names {
     }
 
     /// Whether the remaining names are all reserved for parts.
-    pub(in crate::vfs) fn are_reserved(&mut self) -> Result<bool, FsError> {
+    pub(in crate::vfs) fn are_parts(&mut self) -> Result<bool, FsError> {
         while let Some((_, name)) = self.next()? {
-            if !is_reserved(name.to_bytes()) {
+            if !is_part(name.to_bytes()) {
                 return Ok(false);
             }
         }
@@ -98,5 +175,49 @@ impl fmt::Debug for Names {
             .field("dir", &self.dir)
             .field("at", &self.at)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_that_a_file_system_takes_for_a_reserved_name_is_free() {
+        for name in [
+            ".ftpd-trash",
+            ".FTPD-Trash",
+            ".ftpd-trash-1000",
+            ".ftpd-trash-0-0",
+            ".ftpd-tra\u{17f}h",
+            ".FTPD-TRA\u{17f}H-7",
+            ".ftpd\u{ad}-trash",
+            "\u{200b}.ftpd-trash",
+            ".ftpd-trash\u{feff}",
+            ".ftpd-part-\u{e9}",
+            ".ftpd-\u{2060}part-x",
+            "FTPD-T~1",
+            "ftpd-t~9",
+            "FT0A1B~1",
+            "FTPD-TRA",
+        ] {
+            assert!(is_reserved(name.as_bytes()), "{name:?}");
+        }
+        for name in [
+            ".ftpd-trashy",
+            ".ftpd-tras",
+            ".ftpd-",
+            ".ftpd-trash\u{e9}",
+            "ftpd-trash",
+            "x.ftpd-trash",
+            "\u{e9}.ftpd-trash",
+            "FTPD-X~1",
+            "FTPD-T~12",
+            "FTPDOC~1",
+            "",
+        ] {
+            assert!(!is_reserved(name.as_bytes()), "{name:?}");
+        }
+        assert!(!is_reserved(b".ftpd-tra\xff\xffh"));
     }
 }
