@@ -19,6 +19,7 @@ pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     readable_passwords(draft, &mut warnings);
     slow_hashes(draft, &mut warnings);
     tls(draft);
+    trash(draft);
     account(draft);
     links(draft);
     warnings
@@ -212,6 +213,51 @@ fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
             draft.faults.push((place, Fault::Value(client.clone(), why)));
         }
     }
+}
+
+/// Reports users with a trash whose uploads are not atomic: these write to the file itself, and the old
+/// version cannot be kept.
+fn trash(draft: &mut Draft) {
+    let needs = |line: usize, file: usize, section: &str| {
+        let place = draft.spot(file, line, section, "atomic_uploads");
+        Fault::Value("on".to_owned(), format!("needs atomic_uploads = on, but {place} is off"))
+    };
+    let (has, atomic) = (draft.rules.folder.trash, draft.rules.uploads.atomic);
+    let line = draft.line("atomic_uploads");
+    let mut faults = Vec::new();
+    // a refused value has been reported already
+    if draft.is_faulty(draft.line("trash")) || draft.is_faulty(line) {
+        return;
+    }
+    let is_general = has && !atomic;
+    if is_general {
+        let place = Location::of(draft.line("trash"), "server", "trash");
+        faults.push((place, needs(line, 0, "server")));
+    }
+    for named in &draft.users {
+        let user = &named.user;
+        let rules = &user.rules;
+        if rules.uploads.atomic || !user.has_trash() || is_general && rules.folder.trash {
+            continue;
+        }
+        let own = rules.folder.trash && !has;
+        let folder = user.folders.iter().find(|folder| folder.rules.trash);
+        let place = match folder {
+            _ if own => named.place(named.line, "trash"),
+            Some(folder) if !rules.folder.trash => {
+                let section = format!("folder:{}", folder.path);
+                Location { file: named.file, ..Location::of(0, &section, "trash") }
+            }
+            _ => Location::of(draft.line("trash"), "server", "trash"),
+        };
+        let fault = if atomic {
+            needs(named.line, named.file, &named.section())
+        } else {
+            needs(line, 0, "server")
+        };
+        faults.push((place, fault));
+    }
+    draft.faults.extend(faults);
 }
 
 /// Looks up the system user that the server switches to.

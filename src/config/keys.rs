@@ -9,8 +9,8 @@ use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, FILE, FILE_OR_FOLDER,
     FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD,
-    PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, RUN_AS,
-    SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
+    PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME,
+    RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 
 /// A key of `ftpd.ini`.
@@ -137,6 +137,10 @@ pub static KEYS: &[Key] = &[
         "If not empty: the only names that an upload, a rename or a new directory can have, such as *.jpg, *.mp4. deny_names counts as well."),
     key("hide", "", &AlsoPerFolder(PATTERNS, |to, v| to.hide = v),
         "Names that listings leave out, such as *.tmp, .git. Clients that know such a name can use it all the same. Case does not matter."),
+    key("trash", "off", &AlsoPerFolder(SWITCH, |to, v| to.trash = v),
+        "Move what is deleted or replaced to a trash that clients do not see, instead of removing it; see TRASH in ftpd.ini(5)."),
+    key("trash_for", "30d", &AlsoPerFolder(PERIOD, |to, v| to.trash_for = v),
+        "How long what was deleted stays in the trash, such as 12h or 30d, at least 1h. 0: until ftpd trash empty."),
     key("world_readable_only", "off", &AlsoPerUser(SWITCH, |to, v| to.files.world_readable_only = v),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
     key("create_home", "off", &AlsoPerUser(SWITCH, |to, v| to.files.create_home = v),

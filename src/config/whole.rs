@@ -63,6 +63,11 @@ impl Config {
         self.users.values().filter_map(|user| user.run_as.as_ref())
     }
 
+    /// Returns whether any user has a trash.
+    pub fn has_trash(&self) -> bool {
+        self.users.values().any(|user| user.has_trash())
+    }
+
     /// Returns the number of threads for hook programs; 0 if no user has hooks.
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.rules.hooks.any());

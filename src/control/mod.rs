@@ -30,6 +30,7 @@ mod session;
 mod shared;
 mod since;
 mod state;
+mod trash;
 mod verbs;
 mod why;
 
@@ -42,4 +43,5 @@ pub use offence::{Guard, Guess, Offence};
 pub use session::{Session, canonical};
 pub use shared::{Settings, Shared, Stop};
 pub use since::Since;
+pub use trash::{age_trash, trash_empty, trash_list, trash_restore};
 pub use why::{ACTIONS, Verdict, why, why_here};

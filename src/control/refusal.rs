@@ -289,6 +289,10 @@ fn file_system(why: &FsError) -> Reply {
         FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
             (Code::BadName, "Name not allowed")
         }
+        FsError::NotTrashed(_) => (Code::NoAccess, "Cannot be moved to the trash, not deleted"),
+        FsError::NotKept(_) => {
+            (Code::BadName, "The old version cannot be kept in the trash, not replaced")
+        }
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
         FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
         FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
@@ -334,6 +338,7 @@ fn data(why: &DataError) -> Reply {
             | FsError::TooLarge(_)
             | FsError::BadOffset(_)
             | FsError::Busy
+            | FsError::NotKept(_)
             | FsError::TakenOver
             | FsError::Replaced),
         ) => return file_system(why),

@@ -15,6 +15,7 @@ use crate::config::TlsRequired;
 use crate::data::Lingering;
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
+use crate::vfs::VirtualPath;
 
 /// The session of one client, from the greeting to the end. It runs on one thread.
 #[derive(Debug)]
@@ -96,6 +97,14 @@ impl Session {
             log::session(who, event);
             self.shared.recent.note(who, event);
         }
+    }
+
+    /// Writes to the log that what had this path was moved to the trash, if it was.
+    pub(super) fn log_trashed(&self, is_kept: bool, path: &VirtualPath) -> Result<(), Refusal> {
+        if is_kept {
+            self.log(&Event::Trashed(&self.user()?.tree.real(path)));
+        }
+        Ok(())
     }
 
     /// Forgets how the next data connection was to be made, and closes its passive port.

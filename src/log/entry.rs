@@ -102,6 +102,7 @@ impl<'a> Packed<'a> for Event<'a> {
             }
             Self::Note(text) => (13_u8, text).put(to),
             Self::Ended(why, took) => (14_u8, why, took).put(to),
+            Self::Trashed(file) => (15_u8, file).put(to),
         }
     }
 
@@ -125,6 +126,7 @@ impl<'a> Packed<'a> for Event<'a> {
             }
             13 => Self::Note(Packed::take(from)?),
             14 => Self::Ended(Packed::take(from)?, Packed::take(from)?),
+            15 => Self::Trashed(Packed::take(from)?),
             _ => return None,
         })
     }

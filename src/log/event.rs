@@ -45,6 +45,8 @@ pub enum Event<'a> {
     Changed(&'a str, &'a Path),
     /// A file or directory was renamed, from the first path to the second.
     Renamed(&'a Path, &'a Path),
+    /// What had this path was moved to the trash.
+    Trashed(&'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
     /// An address or network was banned: the number of seconds (`None`: until the ban is lifted
@@ -154,6 +156,7 @@ impl<'a> Event<'a> {
             | Self::Transferred(_)
             | Self::Changed(..)
             | Self::Renamed(..)
+            | Self::Trashed(_)
             | Self::Ended(..) => Level::Info,
         }
     }
@@ -210,6 +213,9 @@ impl<'a> Event<'a> {
             Self::Renamed(from, to) => {
                 let account = Account::of("renamed").text("command", "RNTO").says(" ");
                 account.path("from", from).says(" -> ").path("path", to)
+            }
+            Self::Trashed(file) => {
+                Account::of("trashed").says("moved to the trash: ").path("path", file)
             }
             Self::InPlace(file, why) => {
                 let account = Account::of("in_place").path("path", file);
@@ -328,6 +334,7 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
         Event::Transferred(transfer),
         Event::Changed("DELE", path),
         Event::Renamed(path, path),
+        Event::Trashed(path),
         Event::InPlace(path, "links"),
         Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
         Event::Note("text"),

@@ -1,5 +1,6 @@
 //! The state that all threads of the server share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admin::socket::AdminSocket;
@@ -37,6 +38,8 @@ pub(super) struct Hub {
     pub(super) turn: Turn,
     /// Reloads that run in the background.
     pub(super) beside: Beside,
+    /// Whether the thread runs that removes old files from the trash.
+    pub(super) ageing: AtomicBool,
     /// The admin socket, if the server could make it.
     pub(super) admin: Mutex<Option<AdminSocket>>,
 }

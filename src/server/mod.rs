@@ -34,11 +34,13 @@ mod source;
 mod spare;
 pub mod stats;
 mod stop;
+mod trash;
 mod watch;
 mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -95,8 +97,7 @@ impl Server {
         } else {
             handed::take_over(sockets, &config)?
         };
-        let ports = doors.iter().map(|door| door.address.port());
-        let ports: Vec<_> = ports.collect();
+        let ports: Vec<_> = doors.iter().map(|door| door.address.port()).collect();
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
         let admin = Mutex::new(admin_socket(&config));
@@ -131,6 +132,7 @@ impl Server {
             slumber,
             turn: Turn::default(),
             beside: Beside::default(),
+            ageing: AtomicBool::default(),
             admin,
             shared,
         };
@@ -187,6 +189,7 @@ impl Server {
             admin::start(socket, hub)?;
         }
         chores::start(hub)?;
+        trash::start(hub)?;
         if let Some(at) = &settings.config.server.admin.metrics {
             let (mut listeners, hub) = (Listeners::open(at), Arc::clone(hub));
             let serve = move || metrics::serve(&mut listeners, &hub);

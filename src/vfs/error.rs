@@ -51,7 +51,11 @@ pub enum FsError {
     TakenOver,
     /// The file was removed or replaced during the action.
     Replaced,
-    /// The name is reserved for parts of uploads.
+    /// The file or directory cannot be moved to the trash, for this reason, and is not deleted.
+    NotTrashed(String),
+    /// The old version of the file cannot be kept in the trash, for this reason, and is not replaced.
+    NotKept(String),
+    /// The name is reserved for parts of uploads or for the trash.
     Reserved,
     /// The name cannot be used on this file system.
     BadName(io::Error),
@@ -144,7 +148,11 @@ impl fmt::Display for FsError {
                 "the directory would lose its set-group-ID bit, because the server's user is not \
                  in its group",
             ),
-            Self::Reserved => f.write_str("the name is reserved for parts of uploads"),
+            Self::NotTrashed(why) => write!(f, "cannot be moved to the trash: {why}"),
+            Self::NotKept(why) => {
+                write!(f, "the old version cannot be kept in the trash: {why}")
+            }
+            Self::Reserved => f.write_str("the name is reserved for the server's own files"),
             Self::Denied(why)
             | Self::NoSpace(why)
             | Self::OverQuota(why)

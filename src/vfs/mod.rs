@@ -15,6 +15,7 @@
 //! | `files` | what one session sees: the tree and the user's own unfinished uploads |
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
+//! | `trash` | where deleted and replaced files go |
 //! | `tree` | the confined tree as it is on the disk |
 //! | `path`, `error` | values |
 
@@ -22,6 +23,7 @@ mod error;
 mod files;
 mod parts;
 mod path;
+mod trash;
 mod tree;
 mod upload;
 mod why;
@@ -36,10 +38,13 @@ pub use parts::name::{reread_part_name, write_part_name};
 pub use parts::store::Parts;
 pub use parts::turns::Turns;
 pub use path::VirtualPath;
+pub use trash::empty::Emptied;
+pub use trash::heap::HomeTrash;
+pub use trash::restore::{Deleted, Restored};
 pub use tree::entry::{Entry, FileKind};
 pub use tree::home::Home;
 pub use tree::mode::NewMode;
-pub use upload::open::Upload;
+pub use upload::open::{Stored, Upload};
 pub use upload::plan::{Store, Told};
 pub use upload::prepare::Prepared;
 pub use upload::uploads::Uploader;

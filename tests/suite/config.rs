@@ -169,6 +169,8 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("hide", "*.tmp, .git"),
         ("start_dir", "/upload"),
         ("allow_names", "*.jpg"),
+        ("trash", "Off"),
+        ("trash_for", "12h"),
         ("world_readable_only", "on"),
         ("create_home", "on"),
         ("login_msg", "hello; # there = \u{e4}"),
@@ -715,6 +717,8 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("max_file_size", "10M/s -1 big"),
         ("deny_names", ", a,,b /etc dir/*"),
         ("start_dir", "upload ../x ./y"),
+        ("trash", "2 maybe"),
+        ("trash_for", "30 59m 1w"),
     ];
     // a file with one value for each key, until all values were used
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();

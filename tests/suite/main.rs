@@ -120,6 +120,7 @@ mod tls_keys;
 #[path = "../faults/tracer.rs"]
 mod tracer;
 mod transfer;
+mod trash;
 mod tree;
 mod trusting;
 mod uploads;

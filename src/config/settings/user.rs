@@ -53,6 +53,11 @@ impl User {
     pub fn folder_rules(&self, directory: &[u8]) -> &FolderRules {
         innermost(&self.folders, directory).map_or(&self.rules.folder, |folder| &folder.rules)
     }
+
+    /// Returns whether anything in the home is moved to the trash when it is deleted.
+    pub fn has_trash(&self) -> bool {
+        self.rules.folder.trash || self.folders.iter().any(|folder| folder.rules.trash)
+    }
 }
 
 settings! {
@@ -141,6 +146,10 @@ settings! {
         pub allow_names: Patterns = Patterns::default(),
         /// Names that are not listed.
         pub hide: Patterns = Patterns::default(),
+        /// Whether what is deleted or replaced is moved to the trash.
+        pub trash: bool = true,
+        /// How long it stays there; `None`: until the trash is emptied by hand.
+        pub trash_for: Option<Duration> = None,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::control::state::User;
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
 use crate::log::{Event, Transfer};
-use crate::vfs::{FsError, Prepared, Store, Upload, VirtualPath};
+use crate::vfs::{FsError, Prepared, Store, Stored, Upload, VirtualPath};
 
 /// RETR: sends a file. The file is opened first, so that the client makes no data connection
 /// for a file that is missing.
@@ -62,7 +62,7 @@ pub(crate) fn retrieve(
             pump.send_file(data, &file, at.offset..size)?;
         }
         pump.finish(data)?;
-        Ok(Moved { path: job.path.clone(), size: pump.progress.bytes })
+        Ok(Moved { path: job.path.clone(), size: pump.progress.bytes, kept: false })
     };
     let (_, data) = session.transfer(&job, || Ok(()), send)?;
     session.linger(data);
@@ -173,8 +173,8 @@ fn receive(
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
-                let (size, path) = upload.finish().map_err(DataError::Write)?;
-                Ok(Moved { path, size })
+                let Stored { path, size, kept } = upload.finish().map_err(DataError::Write)?;
+                Ok(Moved { path, size, kept })
             }
             Err(why) => {
                 // an upload that could not be stored is of no use for a restart
@@ -250,6 +250,8 @@ struct Moved {
     path: VirtualPath,
     /// The size of an uploaded file, or the number of bytes sent.
     size: u64,
+    /// Whether the old version of an uploaded file was moved to the trash.
+    kept: bool,
 }
 
 impl Session {
@@ -329,6 +331,7 @@ impl Session {
             result: failure.as_deref().map_or(Ok(()), Err),
         };
         self.log(&Event::Transferred(transfer));
+        self.log_trashed(result.as_ref().is_ok_and(|moved| moved.kept), path)?;
         if let Some(log) = &self.settings.transfers {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);

@@ -74,8 +74,9 @@ pub(crate) fn remove_dir(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    user.tree.remove_dir(&path)?;
+    let is_kept = user.tree.remove_dir(&path)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
+    session.log_trashed(is_kept, &path)?;
     Ok(Reply::done("Directory removed"))
 }
 
@@ -88,8 +89,9 @@ pub(crate) fn delete(
     session.await_program(Occasion::Delete, verb)?;
     let user = session.user()?;
     let path = user.path(path);
-    user.tree.remove_file(&path)?;
+    let is_kept = user.tree.remove_file(&path)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
+    session.log_trashed(is_kept, &path)?;
     session.happened(Occasion::Delete, &path, None, None);
     Ok(Reply::done("File deleted"))
 }
@@ -115,11 +117,12 @@ pub(crate) fn rename_to(
     session.await_program(Occasion::Rename, verb)?;
     let user = session.user()?;
     let to = user.path(to);
-    user.tree.rename(from, &to).map_err(|why| {
+    let is_kept = user.tree.rename(from, &to).map_err(|why| {
         let is_denied = matches!(why, FsError::Denied(_));
         if is_denied { Refusal::RenameDenied(why, from.clone()) } else { why.into() }
     })?;
     session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&to)));
+    session.log_trashed(is_kept, &to)?;
     session.happened(Occasion::Rename, &to, Some(from), None);
     Ok(Reply::done("Renamed"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::admin::protocol::Reloaded;
 use super::hub::Hub;
-use super::{confine, root, workers};
+use super::{confine, root, trash, workers};
 use crate::config::Confine;
 use crate::rights;
 use turn::{Held, Running};
@@ -110,6 +110,9 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     }
     if let Err(why) = workers::start_for_passwords(hub, config.password_workers()) {
         warnings.push(format!("cannot start a thread for passwords: {why}"));
+    }
+    if let Err(why) = trash::start(hub) {
+        warnings.push(format!("cannot start a thread for the trash: {why}"));
     }
     let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
     let end = |name: &String| {

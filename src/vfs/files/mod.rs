@@ -13,10 +13,12 @@ use super::parts::disk::only_parts;
 use super::parts::store::Parts;
 use super::parts::turns::Turns;
 use super::path::VirtualPath;
-use super::tree::Tree;
-use super::tree::entry::{Entry, id_of};
+use super::trash::discard::Trash;
+use super::tree::entry::{Entry, FileKind, id_of};
 use super::tree::home::Home;
 use super::tree::mode::NewMode;
+use super::tree::sync::Synced;
+use super::tree::{Tree, check_name};
 use super::upload::own;
 use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
@@ -40,7 +42,8 @@ impl Files {
         uploader: Uploader,
         user: &Arc<User>,
     ) -> Arc<Self> {
-        let (tree, user) = (Tree::new(home, user.rules.uploads.sync), Arc::clone(user));
+        let tree = Tree::new(home, user.rules.uploads.sync, user.has_trash());
+        let user = Arc::clone(user);
         Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, user }) })
     }
 
@@ -147,38 +150,63 @@ impl Files {
         self.tree().make_dir(path, mode)
     }
 
-    /// Removes a file or a link, but not a directory. Also removes the part that a failed
-    /// upload of the user has left under the name.
+    /// Removes a file or a link, but not a directory, or moves it to the trash. Also removes the part
+    /// that a failed upload of the user has left under the name. Returns whether something was moved
+    /// to the trash.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn remove_file(&self, path: &VirtualPath) -> Result<(), FsError> {
-        match self.tree().remove_file(path) {
+    pub fn remove_file(&self, path: &VirtualPath) -> Result<bool, FsError> {
+        match self.remove_or_discard(path) {
             Err(FsError::NotFound) => match own::forget(&self.uploads, path) {
-                Ok(true) => Ok(()),
+                Ok(true) => Ok(false),
                 Ok(false) => Err(FsError::NotFound),
                 Err(why) => Err(why),
             },
-            Ok(()) => {
+            Ok(is_kept) => {
                 // an upload in progress continues, and takes the name when it is complete
                 let _ = own::forget(&self.uploads, path);
-                Ok(())
+                Ok(is_kept)
             }
             other => other,
         }
     }
 
-    /// Removes a directory that contains nothing but parts of failed uploads.
+    fn remove_or_discard(&self, path: &VirtualPath) -> Result<bool, FsError> {
+        // a path that can only lead to a directory is refused by the tree
+        let trash = if path.is_directory_s() { None } else { self.trash_for(path)? };
+        let Some(trash) = trash else { return self.tree().remove_file(path).map(|()| false) };
+        trash.discard(&self.tree().place(path)?).map(|()| true)
+    }
+
+    /// Removes a directory that contains nothing but parts of failed uploads, or moves it to the
+    /// trash without them. Returns whether it was moved to the trash.
     ///
     /// # Errors
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
-    pub fn remove_dir(&self, path: &VirtualPath) -> Result<(), FsError> {
-        match self.tree().remove_dir(path) {
-            Err(FsError::NotEmpty) if self.clear(path) => self.tree().remove_dir(path),
+    pub fn remove_dir(&self, path: &VirtualPath) -> Result<bool, FsError> {
+        let trash = if path.is_root() { None } else { self.trash_for(path)? };
+        let Some(trash) = trash else {
+            return match self.tree().remove_dir(path) {
+                Err(FsError::NotEmpty) if self.clear(path) => self.tree().remove_dir(path),
+                other => other,
+            }
+            .map(|()| false);
+        };
+        // without the slash that the path may end with
+        let place = self.tree().place(&path.parent().join(path.name()))?;
+        match trash.discard_dir(&place) {
+            Err(FsError::NotEmpty) if self.clear(path) => trash.discard_dir(&place),
             other => other,
         }
+        .map(|()| true)
+    }
+
+    /// Returns the trash, if what has this path goes there when it is deleted or replaced.
+    fn trash_for(&self, path: &VirtualPath) -> Result<Option<Trash<'_>>, FsError> {
+        self.uploads.trash_for(&path.parent())
     }
 
     /// Removes the parts from a directory that contains nothing but parts of failed uploads.
@@ -190,12 +218,12 @@ impl Files {
     }
 
     /// Renames a file or directory. A file that has the new name is replaced in one step, if
-    /// the user may replace files.
+    /// the user may replace files. Returns whether that file was moved to the trash.
     ///
     /// # Errors
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
-    pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<(), FsError> {
+    pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<bool, FsError> {
         let Uploads { tree, parts, .. } = &*self.uploads;
         let rules = self.uploads.rules();
         self.uploads.check_unset(from)?;
@@ -205,14 +233,40 @@ impl Files {
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
         }
-        tree.rename(from, to, rules.overwrite)?;
+        let is_kept = self.rename_or_replace(from, to)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to), rules.sync);
         }
         // parts that failed uploads have left under these names no longer belong to a file
         let _ = own::forget(&self.uploads, from);
         let _ = own::forget(&self.uploads, to);
-        Ok(())
+        Ok(is_kept)
+    }
+
+    fn rename_or_replace(&self, from: &VirtualPath, to: &VirtualPath) -> Result<bool, FsError> {
+        let (tree, replace) = (self.tree(), self.uploads.rules().overwrite);
+        let trash = if replace && !to.is_root() { self.trash_for(to)? } else { None };
+        let Some(trash) = trash else {
+            return tree.rename(from, to, replace).map(|()| false);
+        };
+        let is_dir = |path| tree.entry(path).map(|entry| entry.kind == FileKind::Directory);
+        if from.is_directory_s() || to.is_directory_s() || is_dir(from)? {
+            // a directory can replace an empty directory, and nothing else
+            return match tree.rename(from, to, false) {
+                Err(FsError::Exists) if is_dir(to)? => tree.rename(from, to, true),
+                Err(FsError::Exists) => Err(FsError::NotADirectory),
+                other => other,
+            }
+            .map(|()| false);
+        }
+        check_name(to)?;
+        let (old, new) = (tree.place(from)?, tree.place(to)?);
+        let syncs = tree.syncs();
+        let synced = (Synced::open(&old.dir, syncs)?, Synced::open(&new.dir, syncs)?);
+        let is_kept = trash.replace(&old.dir, &old.name, &new, false)?;
+        synced.1.sync(|| tree.real(to))?;
+        synced.0.sync(|| tree.real(from))?;
+        Ok(is_kept)
     }
 
     /// Sets the permission bits of a file or directory that are in `mask`, and returns the mode

@@ -15,16 +15,23 @@ use std::sync::OnceLock;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
 
+use super::names::is_reserved;
 use super::place::as_path;
 use crate::vfs::error::FsError;
 
 /// A directory that lookups do not leave.
 #[derive(Debug)]
-pub(in crate::vfs) struct Root(OwnedFd);
+pub(in crate::vfs) struct Root {
+    dir: OwnedFd,
+    /// Whether links do not lead to reserved names, apart from those that the path itself contains.
+    guards: bool,
+}
 
 /// The state of a walk down a path.
 struct Walk<'r> {
     root: BorrowedFd<'r>,
+    /// Whether it is refused to walk over a reserved name.
+    guards: bool,
     /// The names from the root to the current directory. None was a link when the walk passed
     /// it.
     names: Vec<Vec<u8>>,
@@ -72,7 +79,17 @@ const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC
 
 impl Root {
     pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
-        Self(dir)
+        Self { dir, guards: false }
+    }
+
+    /// Like [`Root::new`]; with `guards`, links do not lead to reserved names.
+    pub(in crate::vfs) fn guarded(dir: OwnedFd, guards: bool) -> Self {
+        Self { dir, guards }
+    }
+
+    /// Returns the directory.
+    pub(in crate::vfs) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 
     /// Opens the file or directory that a path leads to. With [`OFlags::NOFOLLOW`], a link at
@@ -84,7 +101,13 @@ impl Root {
         mode: Mode,
     ) -> std::result::Result<OwnedFd, FsError> {
         let flags = flags | OFlags::CLOEXEC;
-        let asked = self.ask(path, flags, mode, BENEATH);
+        let asked = if self.guards {
+            // the walk sees where the links lead
+            let asked = self.ask(path, flags, mode, BENEATH | ResolveFlags::NO_SYMLINKS);
+            asked.filter(|asked| !matches!(asked, Err(Errno::LOOP)))
+        } else {
+            self.ask(path, flags, mode, BENEATH)
+        };
         asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
     }
 
@@ -112,7 +135,7 @@ impl Root {
         let slashes = bytes.iter().rev().take_while(|&&byte| byte == b'/').count();
         let plain = bytes.get(..bytes.len() - slashes).unwrap_or_default();
         match plain.iter().rposition(|&byte| byte == b'/') {
-            None => Ok((Parent::Root(self.0.as_fd()), path)),
+            None => Ok((Parent::Root(self.dir.as_fd()), path)),
             Some(at) => {
                 let (dir, name) = bytes.split_at_checked(at + 1).unwrap_or_default();
                 let dir = self.open(as_path(dir), HOLD, Mode::empty())?;
@@ -131,7 +154,7 @@ impl Root {
     ) -> Option<Result<OwnedFd>> {
         static CONFINES: OnceLock<bool> = OnceLock::new();
         let can = || {
-            let here = openat2(&self.0, ".", HOLD, Mode::empty(), BENEATH);
+            let here = openat2(&self.dir, ".", HOLD, Mode::empty(), BENEATH);
             // some sandboxes answer unknown calls with EPERM
             !matches!(here, Err(Errno::NOSYS | Errno::PERM))
         };
@@ -139,7 +162,7 @@ impl Root {
             return None;
         }
         for _ in 0..TRIES {
-            match openat2(&self.0, path, flags, mode, resolve) {
+            match openat2(&self.dir, path, flags, mode, resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => return Some(other),
             }
@@ -151,7 +174,8 @@ impl Root {
     pub(in crate::vfs) fn walk(&self, path: &Path, flags: OFlags, mode: Mode) -> Walked {
         let bytes = path.as_os_str().as_bytes();
         let mut walk = Walk {
-            root: self.0.as_fd(),
+            root: self.dir.as_fd(),
+            guards: self.guards,
             names: Vec::new(),
             held: VecDeque::new(),
             todo: Vec::new(),
@@ -185,6 +209,9 @@ impl Walk<'_> {
     fn run(&mut self, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         while let Some(name) = self.todo.pop() {
             let is_last = self.todo.is_empty();
+            if self.guards && is_reserved(&name) {
+                return Err(Errno::NOENT);
+            }
             match name.as_slice() {
                 b"." => {}
                 b".." => {

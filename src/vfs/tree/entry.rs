@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, Stat, Timespec, fstat, fstatfs};
+use rustix::fs::{FileType, Stat, Timespec, Timestamps, fstat, fstatfs};
 
 use crate::vfs::error::FsError;
 
@@ -162,6 +162,14 @@ pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
+/// Returns when the attributes of a file were last changed, which nobody can set back.
+#[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+pub(in crate::vfs) fn changed(stat: &Stat) -> SystemTime {
+    let seconds = u64::try_from(stat.st_ctime).unwrap_or_default();
+    let nanos = u32::try_from(stat.st_ctime_nsec as u64).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
 /// Returns when a file was last read.
 #[allow(
     clippy::unnecessary_cast,
@@ -171,6 +179,19 @@ pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
 )]
 pub(in crate::vfs) fn accessed(stat: &Stat) -> Timespec {
     Timespec { tv_sec: stat.st_atime as i64, tv_nsec: stat.st_atime_nsec as _ }
+}
+
+/// Returns the time of the last access and that of the last modification.
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    clippy::cast_possible_wrap,
+    reason = "widths differ by target"
+)]
+pub(in crate::vfs) fn times(stat: &Stat) -> Timestamps {
+    let last_modification =
+        Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as _ };
+    Timestamps { last_access: accessed(stat), last_modification }
 }
 
 /// The type of the file system `/proc` (`PROC_SUPER_MAGIC`).

@@ -82,7 +82,7 @@ impl Home {
 }
 
 /// Opens the directory of a home. All served files are opened below such a handle.
-pub(super) fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(in crate::vfs) fn open_home(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, HELD, Mode::empty())
 }
 

@@ -1,7 +1,7 @@
 //! The tree of files below a home: one method for each file action.
 //!
-//! The tree shows files as they are. It refuses the names of parts of uploads, and knows
-//! nothing else of uploads.
+//! The tree shows files as they are. It refuses the names of parts of uploads and of the trash, and
+//! knows nothing else of uploads.
 
 pub(in crate::vfs) mod beneath;
 pub(in crate::vfs) mod entry;
@@ -15,7 +15,7 @@ pub(in crate::vfs) mod sync;
 pub(in crate::vfs) mod walk;
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -46,10 +46,21 @@ pub(in crate::vfs) struct Tree {
 }
 
 impl Tree {
-    /// Returns the tree of a home. `syncs`: changes of directories are brought to the disk.
-    pub(in crate::vfs) fn new(home: Home, syncs: bool) -> Self {
+    /// Returns the tree of a home. `syncs`: changes of directories are brought to the disk. `guards`:
+    /// links do not lead to reserved names.
+    pub(in crate::vfs) fn new(home: Home, syncs: bool, guards: bool) -> Self {
         let Home { path: home, root, counts_links } = home;
-        Self { root: Root::new(root), home, counts_links, syncs }
+        Self { root: Root::guarded(root, guards), home, counts_links, syncs }
+    }
+
+    /// Returns the directory of the home.
+    pub(in crate::vfs) fn root(&self) -> BorrowedFd<'_> {
+        self.root.dir()
+    }
+
+    /// Whether changes of directories are on the disk when they are done.
+    pub(in crate::vfs) fn syncs(&self) -> bool {
+        self.syncs
     }
 
     /// Returns the path of the home.
@@ -390,14 +401,13 @@ impl Tree {
     }
 }
 
-/// Checks that clients may use this path for a new file: it must not contain the reserved name
-/// of a part.
+/// Checks that clients may use this path for a new file: it must not contain a reserved name.
 pub(in crate::vfs) fn check_name(path: &VirtualPath) -> Result<(), FsError> {
     if path.parts().any(is_reserved) { Err(FsError::Reserved) } else { Ok(()) }
 }
 
-/// Returns the path relative to the root, for a lookup. Fails if it contains the name of a
-/// part, so that clients never find parts.
+/// Returns the path relative to the root, for a lookup. Fails if it contains a reserved name, so that
+/// clients never find parts or a trash.
 fn below(path: &VirtualPath) -> Result<&Path, FsError> {
     if path.parts().any(is_reserved) { Err(FsError::NotFound) } else { Ok(path.below_root()) }
 }

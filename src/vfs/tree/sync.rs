@@ -59,7 +59,7 @@ pub(in crate::vfs) fn write_out(file: &File) -> Result<(), FsError> {
 }
 
 /// Brings the data of a regular file to the disk if it is about to replace a file.
-pub(super) fn before_replacing(
+pub(in crate::vfs) fn before_replacing(
     (from_dir, from): (impl AsFd, &Path),
     (to_dir, to): (impl AsFd, &Path),
 ) -> Result<(), FsError> {

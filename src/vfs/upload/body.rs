@@ -67,6 +67,8 @@ pub(super) struct Placed {
     pub(super) size: u64,
     /// The name of the file, if it differs from the requested one.
     pub(super) name: Option<Vec<u8>>,
+    /// Whether the old version was moved to the trash.
+    pub(super) kept: bool,
 }
 
 impl Body {

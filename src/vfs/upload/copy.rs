@@ -47,7 +47,8 @@ pub(super) fn begin_with(
     Ok(())
 }
 
-fn clone(source: &File, part: &File, device: u64) -> bool {
+/// Gives a file the content of another one on `device`, without copying it. Returns whether it could.
+pub(super) fn clone(source: &File, part: &File, device: u64) -> bool {
     if !may_clone(device) {
         return false;
     }

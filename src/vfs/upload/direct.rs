@@ -107,7 +107,7 @@ impl Target for Direct {
         if self.is_new {
             self.uploads.tree.sync_new(&self.path)?;
         }
-        Ok(Placed { size: self.body.size(), name: None })
+        Ok(Placed { size: self.body.size(), name: None, kept: false })
     }
 
     fn abandon(self: Box<Self>, _keep: bool) {}

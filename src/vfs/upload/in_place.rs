@@ -7,6 +7,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::body::{Body, Placed, Target, Writing};
 use super::existing::Existing;
+use super::kept::OldVersion;
 use super::plan::Store;
 use super::uploads::Uploads;
 use crate::vfs::error::{FsError, Heed};
@@ -24,6 +25,8 @@ pub(super) struct InPlace {
     /// Whether the upload only adds to the file.
     append: bool,
     body: Body,
+    /// A clone of the old version in the trash.
+    kept: Option<OldVersion>,
     /// Turns that keep other uploads from changing the file meanwhile.
     _claims: (Claim, Option<Claim>),
 }
@@ -58,7 +61,17 @@ impl InPlace {
             fcntl_setfl(&file, OFlags::APPEND | OFlags::NONBLOCK)?;
         }
         let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset));
-        Ok(Self { uploads, place, former, append, body, _claims: (claim, name) })
+        let kept = None;
+        Ok(Self { uploads, place, former, append, body, kept, _claims: (claim, name) })
+    }
+
+    /// Puts a clone of the old version into the trash, if the settings want it kept. Until the upload
+    /// begins, the clone is removed again with this value.
+    pub(super) fn keep_old(&mut self) -> Result<(), FsError> {
+        if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
+            self.kept = Some(OldVersion::make(trash, &self.place, self.body.file()?)?);
+        }
+        Ok(())
     }
 
     /// Removes what a failed upload has appended, unless others have appended as well.
@@ -83,6 +96,9 @@ impl InPlace {
 
 impl Target for InPlace {
     fn start(&mut self) -> Result<(), FsError> {
+        if let Some(kept) = &mut self.kept {
+            kept.stay()?;
+        }
         if self.append { Ok(()) } else { self.body.cut_to_offset() }
     }
 
@@ -103,7 +119,7 @@ impl Target for InPlace {
             self.body.file = Some(again);
             return Err(why);
         }
-        Ok(Placed { size: self.body.size(), name: None })
+        Ok(Placed { size: self.body.size(), name: None, kept: self.kept.is_some() })
     }
 
     fn abandon(self: Box<Self>, _keep: bool) {}

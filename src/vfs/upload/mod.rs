@@ -15,6 +15,7 @@ mod copy;
 mod direct;
 mod existing;
 mod in_place;
+mod kept;
 mod obstacle;
 pub(in crate::vfs) mod open;
 pub(in crate::vfs) mod own;

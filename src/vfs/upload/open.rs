@@ -16,6 +16,18 @@ pub struct Upload {
     most: u64,
 }
 
+/// A file that was uploaded.
+#[derive(Debug)]
+pub struct Stored {
+    /// The path of the file. It differs from the announced one if the name had to be new, but was
+    /// taken in the meantime.
+    pub path: VirtualPath,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// Whether the version that it replaces was moved to the trash.
+    pub kept: bool,
+}
+
 impl Upload {
     pub(super) fn new(path: VirtualPath, target: Box<dyn Target>, most: u64) -> Self {
         Self { path, target, most }
@@ -84,18 +96,17 @@ impl Upload {
         Ok(true)
     }
 
-    /// Puts the file in place, which completes the upload. Returns its size and its path. The
-    /// path differs from the announced one if the name had to be new, but was taken in the
-    /// meantime.
+    /// Puts the file in place, which completes the upload.
     ///
     /// # Errors
     ///
     /// When the system refuses. This includes write errors that quotas and network file systems
     /// report late.
-    pub fn finish(self) -> Result<(u64, VirtualPath), FsError> {
+    pub fn finish(self) -> Result<Stored, FsError> {
         let Self { path, target, .. } = self;
-        let Placed { size, name } = target.commit()?;
-        Ok((size, name.map_or(path.clone(), |name| path.parent().join(&name))))
+        let Placed { size, name, kept } = target.commit()?;
+        let path = name.map_or(path.clone(), |name| path.parent().join(&name));
+        Ok(Stored { path, size, kept })
     }
 
     /// Ends a failed upload: the file in place is restored as far as possible. With `keep`, the

@@ -39,6 +39,8 @@ pub(super) struct Part {
     promise: Option<Promise>,
     /// For a part that may replace only the file that it began with: the state of that file.
     base: Option<Base>,
+    /// Whether a file was in place, and so the data of the part is on the disk, when it was complete.
+    replaces: bool,
 }
 
 /// The state of the file in place when a part began.
@@ -148,7 +150,8 @@ impl Part {
     ) -> Self {
         let uploads = Arc::clone(uploads);
         let (resumed, mode, promise, base) = (false, None, None, None);
-        Self { uploads, place, key, active, body, resumed, mode, promise, base }
+        let replaces = false;
+        Self { uploads, place, key, active, body, resumed, mode, promise, base, replaces }
     }
 
     /// Requires that the file in place still has this version at the end; `None`: that it does
@@ -177,7 +180,8 @@ impl Part {
 
     /// Checks that all bytes are in the file, and closes it.
     fn seal(&mut self) -> Result<(), FsError> {
-        if self.uploads.rules().sync || self.replaces() {
+        self.replaces = self.is_to_replace();
+        if self.uploads.rules().sync || self.replaces {
             self.body.sync(self.uploads.rules().sync)?;
         }
         let writing = self.active.writing()?;
@@ -191,17 +195,17 @@ impl Part {
 
     /// Whether the part is about to replace a file. Its data must be on the disk then, or a loss of
     /// power could leave neither version.
-    fn replaces(&self) -> bool {
+    fn is_to_replace(&self) -> bool {
         self.uploads.rules().overwrite && self.promise.is_none() && self.place.lstat().is_ok()
     }
 
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
-    /// another one and returns it.
-    fn put_in_place(&self) -> Result<Option<Vec<u8>>, FsError> {
+    /// another one and returns it. Also returns whether the old version was moved to the trash.
+    fn put_in_place(&self) -> Result<(Option<Vec<u8>>, bool), FsError> {
         let (parts, rules) = (&self.uploads.parts, self.uploads.rules());
         let synced = Synced::open(&self.place.dir, rules.sync)?;
         let mut gone = self.active.writing()?;
-        let name = self.rename(rules.overwrite)?;
+        let (name, kept) = self.rename(rules.overwrite)?;
         // no session may take it over from now on
         *gone = true;
         drop(gone);
@@ -211,26 +215,30 @@ impl Part {
             let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
             self.uploads.tree.real(&path)
         })?;
-        Ok(name)
+        Ok((name, kept))
     }
 
-    fn rename(&self, replace: bool) -> Result<Option<Vec<u8>>, FsError> {
+    fn rename(&self, replace: bool) -> Result<(Option<Vec<u8>>, bool), FsError> {
         let Place { dir, name, .. } = &self.place;
         let part = &self.active.file_name;
         self.check_version(part)?;
         if self.promise.is_none() && replace {
+            if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
+                let kept = trash.replace(dir, part, &self.place, self.replaces)?;
+                return Ok((None, kept));
+            }
             renameat(dir, as_path(part), dir, as_path(name))?;
-            return Ok(None);
+            return Ok((None, false));
         }
         match rename_new(dir, as_path(part), dir, as_path(name)) {
             Err(FsError::Exists) => {}
-            other => return other.map(|()| None),
+            other => return other.map(|()| (None, false)),
         }
         for path in self.uploads.numbered(&self.place.path())? {
             match rename_new(dir, as_path(part), dir, as_path(path.name())) {
                 Err(FsError::Exists) => {}
                 other => {
-                    return other.map(|()| Some(path.name().to_owned()));
+                    return other.map(|()| (Some(path.name().to_owned()), false));
                 }
             }
         }
@@ -316,8 +324,8 @@ impl Target for Part {
             self.end(false);
             return Err(why);
         }
-        let name = self.put_in_place()?;
-        Ok(Placed { size: self.body.size(), name })
+        let (name, kept) = self.put_in_place()?;
+        Ok(Placed { size: self.body.size(), name, kept })
     }
 
     fn abandon(self: Box<Self>, keep: bool) {

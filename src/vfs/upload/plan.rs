@@ -133,6 +133,8 @@ pub(super) struct ChangeFacts {
     pub(super) obstacle: Option<Obstacle>,
     /// Whether the file system can clone files, as far as is known.
     pub(super) may_clone: bool,
+    /// Whether the old version must be kept, so that the file is better copied than changed in place.
+    pub(super) keeps: bool,
 }
 
 /// How an upload changes a file.
@@ -171,7 +173,7 @@ impl Change {
             return Err(FsError::BadOffset(size));
         }
         // a file that is only appended to is cheaper to change in place than to copy
-        let may_copy = from < size && from <= MOST_COPIED;
+        let may_copy = (from < size || facts.keeps) && from <= MOST_COPIED;
         let copying = Copying { from, size, may_copy, lone: offset.is_none() };
         match facts.obstacle {
             Some(obstacle) => copying.instead(obstacle).map(Self::InPlace),
@@ -261,7 +263,19 @@ mod tests {
         obstacle: Option<Obstacle>,
         may_clone: bool,
     ) -> Result<Change, FsError> {
-        Change::plan(offset, ChangeFacts { size: 1 << 30, obstacle, may_clone })
+        let size = 1 << 30;
+        Change::plan(offset, ChangeFacts { size, obstacle, may_clone, keeps: false })
+    }
+
+    #[test]
+    fn an_append_copies_a_short_file_whose_old_version_is_kept() {
+        let append = |size| {
+            let keeps = true;
+            Change::plan(None, ChangeFacts { size, obstacle: None, may_clone: false, keeps })
+        };
+        let short = append(MOST_COPIED);
+        assert!(matches!(short, Ok(Change::Copy(Copying { may_copy: true, lone: true, .. }))));
+        assert!(matches!(append(MOST_COPIED + 1), Ok(Change::InPlace(None))));
     }
 
     #[test]

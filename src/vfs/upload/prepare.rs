@@ -177,6 +177,11 @@ impl Preparation<'_> {
         let mut facts = Facts::default();
         let mut own = Vec::new();
         facts.size = existing.as_ref().map(|existing| len_of(&existing.stat));
+        if existing.is_some()
+            && let Some(trash) = self.uploads.trash_for(&place.parent)?
+        {
+            trash.check(&place)?;
+        }
         if store == Store::Replace {
             let existing = existing.as_ref();
             facts.obstacle = existing.and_then(|existing| Obstacle::find(&place, existing));
@@ -239,6 +244,7 @@ impl Preparation<'_> {
             size: len_of(&existing.stat),
             obstacle: Obstacle::find(&place, &existing),
             may_clone: may_clone(id_of(&existing.stat).0),
+            keeps: self.uploads.trash_for(&place.parent)?.is_some(),
         };
         let remark = match Change::plan(offset, facts)? {
             Change::InPlace(remark) => remark,
@@ -266,8 +272,14 @@ impl Preparation<'_> {
         remark: Option<Obstacle>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        let target = InPlace::open(self.uploads, place, existing, store, name, heed)?;
         let remark = remark.map(|obstacle| obstacle.to_string());
+        let mut target = InPlace::open(self.uploads, place, existing, store, name, heed)?;
+        target.keep_old().map_err(|why| match (why, &remark) {
+            (FsError::NotKept(why), Some(remark)) => {
+                FsError::NotKept(format!("{remark}, and {why}"))
+            }
+            (why, _) => why,
+        })?;
         Ok(Prepared { remark, ..self.open(target)? })
     }
 

@@ -12,6 +12,7 @@ use crate::vfs::parts::shares::Share;
 use crate::vfs::parts::store::Parts;
 use crate::vfs::parts::turns::Turns;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::trash::discard::Trash;
 use crate::vfs::tree::Tree;
 use crate::vfs::tree::entry::FileKind;
 use crate::vfs::tree::folder::Folder;
@@ -78,6 +79,23 @@ impl Uploads {
     /// Returns the rules for uploads of the user.
     pub(in crate::vfs) fn rules(&self) -> &UploadRules {
         &self.user.rules.uploads
+    }
+
+    /// Returns the trash, if what is deleted or replaced in a directory is moved there.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to follow the path.
+    pub(in crate::vfs) fn trash_for(
+        &self,
+        directory: &VirtualPath,
+    ) -> Result<Option<Trash<'_>>, FsError> {
+        if !self.user.has_trash() {
+            return Ok(None);
+        }
+        let is_kept = self.rules_in(&self.followed(directory.clone())?).trash;
+        let trash = Trash { tree: &self.tree, ids: self.uploader.ids.as_deref() };
+        Ok(is_kept.then_some(trash))
     }
 
     /// Checks that an upload may go to the file that a path leads to, through links as well.

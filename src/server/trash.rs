@@ -1,0 +1,38 @@
+//! Removes from the trash what has been there for long enough, from time to time.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::hub::Hub;
+use crate::control;
+
+/// Time between two looks at the trash. What is there stays for an hour or longer.
+const PAUSE: Duration = Duration::from_secs(3600);
+
+/// Starts the thread, if any user has a trash and it does not run yet. It ends when no user has one
+/// any more.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
+    let is_needed = |hub: &Hub| hub.shared.settings().config.has_trash();
+    if !is_needed(hub) || hub.ageing.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let own = Arc::clone(hub);
+    let work = move || {
+        while is_needed(&own) {
+            let config = Arc::clone(&own.shared.settings().config);
+            control::age_trash(&config, &|| !own.shared.stop.is_soon());
+            thread::sleep(PAUSE);
+        }
+        own.ageing.store(false, Ordering::Release);
+        // a reload may have asked for the thread just before
+        if is_needed(&own) {
+            let _ = start(&own);
+        }
+    };
+    let started = thread::Builder::new().name("trash".to_owned()).spawn(work).map(drop);
+    started.inspect_err(|_| hub.ageing.store(false, Ordering::Release))
+}

@@ -1,0 +1,180 @@
+//! The directory of the trash that has the versions of one path.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::stamp::{Stamp, name_of_trash};
+use super::top::{HOLD, Top};
+use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::Tree;
+use crate::vfs::tree::place::{Place, as_path, rename_new};
+use crate::vfs::tree::sync::Synced;
+
+/// The directory of the trash that has the versions of one path, held open.
+#[derive(Debug)]
+pub(in crate::vfs) struct Bin {
+    pub(in crate::vfs) folder: OwnedFd,
+    /// The directories in which others were made on the way to it.
+    grown: Vec<OwnedFd>,
+    syncs: bool,
+}
+
+/// Mode of the directories of the trash. Nobody but their owner may enter them.
+const OWN: Mode = Mode::RWXU;
+
+/// Number of times that an action is tried again if an empty directory of the trash is removed
+/// meanwhile.
+const TRIES: u32 = 8;
+
+impl Bin {
+    /// Opens the directory for the versions of a place, and makes it if it is missing. `ids` is the
+    /// user that this thread acts as; `None`: the server's own.
+    pub(super) fn open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Result<Self, FsError> {
+        let Top { dir: top, below } = Top::of(tree, place)?;
+        let trash = name_of_trash(ids);
+        let names = [&trash].into_iter().chain(&below).chain([&place.name]);
+        let names: Vec<_> = names.map(Vec::as_slice).collect();
+        let mut bin = Self { folder: top, grown: Vec::new(), syncs: tree.syncs() };
+        check(&bin.folder, &trash)?;
+        // usually nothing is missing, or only the last directory
+        for missing in 0..2 {
+            let known = names.len() - missing;
+            let (path, rest) = names.split_at_checked(known).unwrap_or_default();
+            if let Some(dir) = descend(&bin.folder, &path.join(&b'/')) {
+                bin.folder = dir;
+                bin.make(rest)?;
+                return Ok(bin);
+            }
+        }
+        bin.make(&names)?;
+        Ok(bin)
+    }
+
+    /// Enters directories below the folder, and makes those that are missing.
+    fn make(&mut self, names: &[&[u8]]) -> Result<(), FsError> {
+        for name in names {
+            let next = match openat(&self.folder, as_path(name), HOLD, Mode::empty()) {
+                Err(Errno::NOENT) => {
+                    match mkdirat(&self.folder, as_path(name), OWN) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(why) => return Err(why.into()),
+                    }
+                    let next = openat(&self.folder, as_path(name), HOLD, Mode::empty())?;
+                    let above = std::mem::replace(&mut self.folder, next);
+                    self.grown.push(above);
+                    continue;
+                }
+                next => next?,
+            };
+            self.folder = next;
+        }
+        Ok(())
+    }
+
+    /// Moves what has a name to the versions, under a stamp of its own.
+    pub(super) fn take(&self, dir: impl AsFd, name: &[u8]) -> Result<Stamp, FsError> {
+        loop {
+            let stamp = Stamp::now();
+            let version = stamp.name();
+            match rename_new(&dir, as_path(name), &self.folder, as_path(&version)) {
+                // another server has the same home
+                Err(FsError::Exists) => {}
+                other => return other.map(|()| stamp),
+            }
+        }
+    }
+
+    /// Moves a version back to where it was.
+    pub(super) fn give_back(
+        &self,
+        stamp: Stamp,
+        dir: impl AsFd,
+        name: &[u8],
+    ) -> Result<(), FsError> {
+        rename_new(&self.folder, as_path(&stamp.name()), dir, as_path(name))
+    }
+
+    /// Makes an empty version, which only its owner may read.
+    pub(super) fn create(&self) -> Result<(Stamp, File), FsError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        loop {
+            let stamp = Stamp::now();
+            match openat(
+                &self.folder,
+                as_path(&stamp.name()),
+                flags,
+                Mode::from_raw_mode(0o600),
+            ) {
+                Err(Errno::EXIST) => {}
+                file => return Ok((stamp, file?.into())),
+            }
+        }
+    }
+
+    /// Removes a version again that has turned out not to be needed.
+    pub(in crate::vfs) fn remove(&self, stamp: Stamp) {
+        let _ = unlinkat(&self.folder, as_path(&stamp.name()), AtFlags::empty());
+    }
+
+    /// Brings the directories of the trash to the disk, if that is wanted.
+    pub(in crate::vfs) fn sync(&self) -> Result<(), FsError> {
+        if !self.syncs {
+            return Ok(());
+        }
+        for dir in [&self.folder].into_iter().chain(&self.grown) {
+            Synced::open(dir, true)?.sync(|| "the trash".into())?;
+        }
+        Ok(())
+    }
+}
+
+/// Does something with the directory for the versions of a place. Tries again if the directory was
+/// empty and has been removed meanwhile.
+pub(super) fn with_bin<T>(
+    open: impl Fn() -> Result<Bin, FsError>,
+    work: impl Fn(&Bin) -> Result<T, FsError>,
+) -> Result<T, FsError> {
+    let mut tries = 0;
+    loop {
+        let bin = open()?;
+        match work(&bin) {
+            Err(FsError::NotFound) if tries < TRIES && is_removed(&bin.folder) => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+fn is_removed(dir: &OwnedFd) -> bool {
+    fstat(dir).is_ok_and(|stat| stat.st_nlink == 0)
+}
+
+/// Checks that the trash, if there is one, belongs to this user. Another user who may write to the
+/// directory could have made it.
+fn check(top: &OwnedFd, trash: &[u8]) -> Result<(), FsError> {
+    let dir = match openat(top, as_path(trash), HOLD, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(FsError::NotADirectory),
+        dir => dir?,
+    };
+    let (owner, top) = (fstat(&dir)?.st_uid, fstat(top)?.st_uid);
+    let own = rustix::process::geteuid().as_raw();
+    // file systems without owners show one and the same for all
+    if owner == own || owner == top {
+        return Ok(());
+    }
+    let name = trash.escape_ascii();
+    Err(FsError::NotTrashed(format!("{name} belongs to uid {owner}, not {own}")))
+}
+
+/// Opens a directory below another one, without following links. Returns `None` if it is missing, or
+/// if the kernel cannot do this in one step.
+fn descend(dir: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    openat2(dir, as_path(path), HOLD | OFlags::NOFOLLOW, Mode::empty(), resolve).ok()
+}

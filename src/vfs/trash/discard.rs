@@ -1,0 +1,148 @@
+//! Deleting files and directories by moving them to the trash.
+
+use std::fs::File;
+
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::bin::{Bin, with_bin};
+use super::stamp::Stamp;
+use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::Tree;
+use crate::vfs::tree::names::Names;
+use crate::vfs::tree::place::{Place, reopened};
+use crate::vfs::tree::sync::Synced;
+
+/// The trash of a session.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vfs) struct Trash<'t> {
+    pub(in crate::vfs) tree: &'t Tree,
+    /// The user that the session acts as; `None`: the server's own.
+    pub(in crate::vfs) ids: Option<&'t Ids>,
+}
+
+impl Trash<'_> {
+    /// Opens the directory for the versions of a place.
+    pub(super) fn open(&self, place: &Place) -> Result<Bin, FsError> {
+        Bin::open(self.tree, place, self.ids)
+    }
+
+    /// Checks that a version of a place can be kept, and makes the directories that it needs.
+    pub(in crate::vfs) fn check(&self, place: &Place) -> Result<(), FsError> {
+        self.open(place).map(drop).map_err(not_kept)
+    }
+
+    /// Makes an empty version of a place, for a copy of the file.
+    pub(in crate::vfs) fn create_version(
+        &self,
+        place: &Place,
+    ) -> Result<(Bin, Stamp, File), FsError> {
+        let bin = self.open(place).map_err(not_kept)?;
+        let (stamp, file) = bin.create().map_err(not_kept)?;
+        Ok((bin, stamp, file))
+    }
+
+    /// Deletes a file or a link, but not a directory.
+    pub(in crate::vfs) fn discard(&self, place: &Place) -> Result<(), FsError> {
+        let synced = Synced::open(&place.dir, self.tree.syncs())?;
+        if FileType::from_raw_mode(place.lstat()?.st_mode).is_dir() {
+            return Err(FsError::IsADirectory);
+        }
+        self.take(place, |bin| bin.take(&place.dir, &place.name).map(drop))?;
+        synced.sync(|| self.tree.real(&place.path()))
+    }
+
+    /// Deletes an empty directory. If something is made in it meanwhile, it stays.
+    pub(in crate::vfs) fn discard_dir(&self, place: &Place) -> Result<(), FsError> {
+        let synced = Synced::open(&place.dir, self.tree.syncs())?;
+        if !FileType::from_raw_mode(place.lstat()?.st_mode).is_dir() {
+            return Err(FsError::NotADirectory);
+        }
+        let dir = place.open(OFlags::RDONLY | OFlags::DIRECTORY)?;
+        if !is_empty(&dir)? {
+            return Err(FsError::NotEmpty);
+        }
+        self.take(place, |bin| {
+            let stamp = movable(&dir, || bin.take(&place.dir, &place.name))?;
+            if is_empty(&dir)? {
+                return Ok(());
+            }
+            movable(&dir, || bin.give_back(stamp, &place.dir, &place.name))?;
+            Err(FsError::NotEmpty)
+        })?;
+        synced.sync(|| self.tree.real(&place.path()))
+    }
+
+    fn take(
+        &self,
+        place: &Place,
+        work: impl Fn(&Bin) -> Result<(), FsError>,
+    ) -> Result<(), FsError> {
+        let open = || self.open(place).map_err(not_trashed);
+        with_bin(open, |bin| {
+            work(bin).map_err(|why| {
+                // as for a deletion without trash, the rights to the directory may be missing
+                if matches!(why, FsError::Denied(_)) { why } else { not_trashed(why) }
+            })?;
+            bin.sync()
+        })
+    }
+}
+
+/// Whether a directory has no entries now.
+fn is_empty(dir: &File) -> Result<bool, FsError> {
+    Names::new(reopened(dir)?).are_none()
+}
+
+/// Moves a directory elsewhere. A user other than root must be allowed to write to a directory to move
+/// it; its owner is allowed for as long as it takes.
+pub(super) fn movable<T>(
+    dir: &File,
+    work: impl Fn() -> Result<T, FsError>,
+) -> Result<T, FsError> {
+    let why = match work() {
+        Err(FsError::Denied(why)) => why,
+        other => return other,
+    };
+    let stat = fstat(dir)?;
+    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+    let is_own = stat.st_uid == geteuid().as_raw();
+    if !is_own || mode.contains(Mode::WUSR) || Errno::from_io_error(&why) != Some(Errno::ACCESS)
+    {
+        return Err(FsError::Denied(why));
+    }
+    fchmod(dir, mode | Mode::WUSR)?;
+    let result = work();
+    fchmod(dir, mode)?;
+    result
+}
+
+/// Turns the error that something could not be moved to the trash into one that says so, unless the
+/// client acts on what it says.
+pub(super) fn not_trashed(why: FsError) -> FsError {
+    said(why, FsError::NotTrashed)
+}
+
+/// Like [`not_trashed`], for the old version of a file.
+pub(in crate::vfs) fn not_kept(why: FsError) -> FsError {
+    let why = said(why, FsError::NotKept);
+    if let FsError::NotTrashed(why) = why { FsError::NotKept(why) } else { why }
+}
+
+fn said(why: FsError, as_what: fn(String) -> FsError) -> FsError {
+    let says_enough = matches!(
+        why,
+        FsError::NoSpace(_)
+            | FsError::OverQuota(_)
+            | FsError::TooManyOpen(_)
+            | FsError::Failed(_)
+            | FsError::NotEmpty
+            | FsError::IsADirectory
+            | FsError::NotTrashed(_)
+            | FsError::NotKept(_)
+            | FsError::NotFound
+    );
+    if says_enough { why } else { as_what(why.to_string()) }
+}

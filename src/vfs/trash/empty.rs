@@ -1,0 +1,260 @@
+//! Removing files from the trash for good: what has been there for long enough, the oldest to make
+//! room, or all of it.
+
+use std::collections::BinaryHeap;
+use std::os::fd::AsFd;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, FileType, Stat, unlinkat};
+
+use super::half::all_done;
+use super::heap::{Heap, HomeTrash};
+use super::stamp::Stamp;
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::{changed, len_of};
+use crate::vfs::tree::place::{as_path, lstat};
+use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
+
+/// What was removed from a trash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Emptied {
+    /// Number of files, links and other things that are not directories.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Number of directories.
+    pub folders: u64,
+}
+
+/// Number of versions that are remembered at once to remove the oldest of them.
+const AT_ONCE: usize = 4096;
+
+impl HomeTrash<'_> {
+    /// Removes what has been in the trash for longer than `trash_for`. Stops early if `goes_on` returns
+    /// `false`.
+    ///
+    /// # Errors
+    ///
+    /// When the home cannot be opened, or this thread cannot act as the user.
+    pub fn age(&self, now: SystemTime, goes_on: &dyn Fn() -> bool) -> Result<Emptied, FsError> {
+        let is_due = |path: &VirtualPath, stamp: Stamp, stat: &Stat| {
+            let time = self.user.folder_rules(path.parent().as_bytes()).trash_for;
+            // the later of the two times, in case the clock was wrong at one of them
+            let since = stamp.time().max(changed(stat));
+            let age = now.duration_since(since).unwrap_or_default();
+            time.is_some_and(|time| age > time)
+        };
+        self.with_heaps(|heaps| {
+            let mut emptied = Emptied::default();
+            for heap in &heaps {
+                let mut visitor =
+                    Emptying { trash: self, heap, is_due: &is_due, goes_on, emptied };
+                walk(&heap.trash, &VirtualPath::root(), &mut visitor)?;
+                emptied = visitor.emptied;
+            }
+            Ok(emptied)
+        })
+    }
+
+    /// Removes all versions of a path, and of what was below it. The path `/` stands for everything.
+    ///
+    /// # Errors
+    ///
+    /// When the home cannot be opened, or this thread cannot act as the user.
+    pub fn empty(&self, path: &VirtualPath) -> Result<Emptied, FsError> {
+        self.with_heaps(|heaps| {
+            let mut emptied = Emptied::default();
+            for heap in &heaps {
+                let is_below = heap.path(&VirtualPath::root());
+                let start = match heap.below(path) {
+                    Some(below) => below,
+                    None if is_in(&is_below, path) => VirtualPath::root(),
+                    None => continue,
+                };
+                let is_due = |_: &VirtualPath, _: Stamp, _: &Stat| true;
+                let mut visitor =
+                    Emptying { trash: self, heap, is_due: &is_due, goes_on: &|| true, emptied };
+                match walk(&heap.trash, &start, &mut visitor) {
+                    Ok(_) | Err(FsError::NotFound) => {}
+                    Err(why) => return Err(why),
+                }
+                emptied = visitor.emptied;
+                heap.prune_up(&start);
+            }
+            Ok(emptied)
+        })
+    }
+
+    /// Removes the oldest files until at least this many bytes and this many files are gone, or
+    /// nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// When the home cannot be opened, or this thread cannot act as the user.
+    pub fn make_room(&self, bytes: u64, files: u64) -> Result<Emptied, FsError> {
+        let is_enough = |emptied: &Emptied| emptied.bytes >= bytes && emptied.files >= files;
+        self.with_heaps(|heaps| {
+            let mut emptied = Emptied::default();
+            while !is_enough(&emptied) {
+                let oldest = oldest(&heaps)?;
+                let before = emptied.files;
+                for (stamp, at, path) in oldest {
+                    if is_enough(&emptied) {
+                        break;
+                    }
+                    let Some(heap) = heaps.get(at) else { continue };
+                    let Ok(folder) = heap.folder(&path) else { continue };
+                    self.remove(heap, &folder, &path, stamp, &mut emptied);
+                    heap.prune_up(&path);
+                }
+                if emptied.files == before {
+                    break;
+                }
+            }
+            Ok(emptied)
+        })
+    }
+
+    /// Removes a version, unless it is a directory in which something was made after all.
+    fn remove(
+        &self,
+        heap: &Heap,
+        folder: impl AsFd,
+        below: &VirtualPath,
+        stamp: Stamp,
+        emptied: &mut Emptied,
+    ) {
+        let name = stamp.name();
+        let done = all_done();
+        let Ok(stat) = lstat(&folder, &name) else { return };
+        let is_dir = FileType::from_raw_mode(stat.st_mode).is_dir();
+        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let removed = unlinkat(&folder, as_path(&name), flags);
+        drop(done);
+        let real = self.real(&heap.path(below));
+        let path = crate::log::path(&real);
+        if let Err(why) = removed {
+            return log::warn!("cannot remove {path} from the trash: {why}");
+        }
+        let size = if is_dir { 0 } else { len_of(&stat) };
+        emptied.files += u64::from(!is_dir);
+        emptied.folders += u64::from(is_dir);
+        emptied.bytes += size;
+        let age = stamp.time().elapsed().unwrap_or_default();
+        log::info!(
+            "removed from the trash: {path}: {size} bytes, deleted {} ago",
+            in_words(age)
+        );
+    }
+}
+
+/// Whether a path is another one or lies below it.
+fn is_in(path: &VirtualPath, above: &VirtualPath) -> bool {
+    let rest = path.as_bytes().strip_prefix(above.as_bytes());
+    above.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Writes an age with the unit that fits it.
+fn in_words(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let unit = units.into_iter().find(|(unit, _)| seconds >= 2 * unit);
+    let (unit, name) = unit.unwrap_or((1, "s"));
+    format!("{} {name}", seconds / unit)
+}
+
+/// Removes the versions that are due, and then the directories that are empty.
+struct Emptying<'e> {
+    trash: &'e HomeTrash<'e>,
+    heap: &'e Heap,
+    is_due: &'e dyn Fn(&VirtualPath, Stamp, &Stat) -> bool,
+    goes_on: &'e dyn Fn() -> bool,
+    emptied: Emptied,
+}
+
+impl Visitor for Emptying<'_> {
+    fn entry(&mut self, found: &Found<'_>) -> Next {
+        let Some(stamp) = Stamp::parse(found.name) else { return Next::Enter };
+        if (self.is_due)(&self.heap.path(found.folder), stamp, &found.stat) {
+            self.trash.remove(self.heap, found.dir, found.folder, stamp, &mut self.emptied);
+        }
+        if (self.goes_on)() { Next::Skip } else { Next::Stop }
+    }
+
+    fn end(&mut self, folder: &VirtualPath) {
+        self.heap.prune(folder);
+    }
+
+    fn failed(&mut self, folder: &VirtualPath, why: FsError) {
+        failed(self.trash, self.heap, folder, &why);
+    }
+}
+
+/// Writes to the log that a directory of the trash cannot be read.
+pub(super) fn failed(trash: &HomeTrash<'_>, heap: &Heap, folder: &VirtualPath, why: &FsError) {
+    let real = trash.real(&heap.path(folder));
+    log::warn!("cannot read what the trash has of {}: {why}", crate::log::path(&real));
+}
+
+/// A version that is a candidate for being removed: when it came, the index of its heap, and its path.
+type Old = (Stamp, usize, VirtualPath);
+
+/// Returns the oldest files of all heaps, the oldest first.
+fn oldest(heaps: &[Heap]) -> Result<Vec<Old>, FsError> {
+    let mut found = Oldest { at: 0, stamps: BinaryHeap::new() };
+    for (at, heap) in heaps.iter().enumerate() {
+        found.at = at;
+        walk(&heap.trash, &VirtualPath::root(), &mut found)?;
+    }
+    let sorted = found.stamps.into_sorted_vec();
+    Ok(sorted.into_iter().map(|Ordered(old)| old).collect())
+}
+
+/// Finds the oldest files. The youngest of them is at the top.
+struct Oldest {
+    at: usize,
+    stamps: BinaryHeap<Ordered>,
+}
+
+/// An [`Old`] in the order of coming.
+struct Ordered(Old);
+
+impl PartialEq for Ordered {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.0 == other.0.0
+    }
+}
+
+impl Eq for Ordered {}
+
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.0.cmp(&other.0.0)
+    }
+}
+
+impl Visitor for Oldest {
+    fn entry(&mut self, found: &Found<'_>) -> Next {
+        let Some(stamp) = Stamp::parse(found.name) else { return Next::Enter };
+        let is_old = self.stamps.len() < AT_ONCE
+            || self.stamps.peek().is_some_and(|youngest| stamp < youngest.0.0);
+        if is_old && !found.is_directory() {
+            self.stamps.push(Ordered((stamp, self.at, found.folder.clone())));
+            if self.stamps.len() > AT_ONCE {
+                self.stamps.pop();
+            }
+        }
+        Next::Skip
+    }
+
+    fn failed(&mut self, _: &VirtualPath, why: FsError) {
+        log::warn!("cannot read a directory of the trash: {why}");
+    }
+}

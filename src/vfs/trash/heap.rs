@@ -1,0 +1,205 @@
+//! All that the trash of a user holds, on every file system inside the home.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, readlinkat, unlinkat};
+
+use super::stamp::name_of_trash;
+use super::top::{HOLD, is_other_realm};
+use crate::config::User;
+use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::beneath::Root;
+use crate::vfs::tree::folder::Folder;
+use crate::vfs::tree::home::open_home;
+
+/// The trash on one file system.
+#[derive(Debug)]
+pub(super) struct Heap {
+    /// The path, from the root of the home, of the directory that has the trash.
+    pub(super) top: VirtualPath,
+    /// That directory.
+    pub(super) dir: OwnedFd,
+    /// The trash. Paths below it are paths below `top`.
+    pub(super) trash: Root,
+}
+
+/// The trash of a user, as the upkeep and the administrator use it.
+#[derive(Debug)]
+pub struct HomeTrash<'u> {
+    pub(super) user: &'u User,
+    folder: Folder,
+}
+
+impl<'u> HomeTrash<'u> {
+    /// Returns the trash of a user. It may be empty, or not exist yet.
+    pub fn new(user: &'u User) -> Self {
+        let (home, ids) = (user.home.clone(), user.run_as.clone());
+        Self { user, folder: Folder { home, path: VirtualPath::root(), ids } }
+    }
+
+    /// Returns the path on the server that a path in the home stands for.
+    pub(super) fn real(&self, path: &VirtualPath) -> PathBuf {
+        path.real(&self.folder.home)
+    }
+
+    /// Does something with the trash of each file system, with the rights that a session of the user
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// When the home cannot be opened, or this thread cannot act as the system user.
+    pub(super) fn with_heaps<T>(
+        &self,
+        work: impl FnOnce(Vec<Heap>) -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        self.folder.on_behalf(|| work(self.heaps()?))?
+    }
+
+    fn heaps(&self) -> Result<Vec<Heap>, FsError> {
+        let home = Root::new(open_home(&self.folder.home)?);
+        let ids = self.folder.ids.as_deref();
+        let mut heaps = Vec::new();
+        heaps.extend(Heap::open(&home, VirtualPath::root(), ids)?);
+        for top in mount_points(&home) {
+            // others may not be reached
+            heaps.extend(Heap::open(&home, top, ids).unwrap_or_default());
+        }
+        Ok(heaps)
+    }
+}
+
+impl Heap {
+    /// Opens the trash in the topmost directory of a file system. Returns `None` if there is none.
+    fn open(home: &Root, top: VirtualPath, ids: Option<&Ids>) -> Result<Option<Self>, FsError> {
+        let dir = home.open(top.below_root(), HOLD, Mode::empty())?;
+        let name = name_of_trash(ids);
+        let name = Path::new(std::ffi::OsStr::from_bytes(&name));
+        match rustix::fs::openat(&dir, name, HOLD, Mode::empty()) {
+            Ok(trash) => Ok(Some(Self { top, dir, trash: Root::new(trash) })),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Returns the path in the home that a path below the trash stands for.
+    pub(super) fn path(&self, below: &VirtualPath) -> VirtualPath {
+        let below = below.as_bytes();
+        self.top.join(below.strip_prefix(b"/").unwrap_or(below))
+    }
+
+    /// Returns the path below the trash that stands for a path in the home; `None` if that path is on
+    /// another file system.
+    pub(super) fn below(&self, path: &VirtualPath) -> Option<VirtualPath> {
+        if self.top.is_root() {
+            return Some(VirtualPath::root().join(path.as_bytes()));
+        }
+        let rest = path.as_bytes().strip_prefix(self.top.as_bytes())?;
+        (rest.is_empty() || rest.starts_with(b"/")).then(|| VirtualPath::root().join(rest))
+    }
+
+    /// Opens the directory with the versions of a path.
+    pub(super) fn folder(&self, below: &VirtualPath) -> Result<OwnedFd, FsError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        self.trash.open(below.below_root(), flags, Mode::empty())
+    }
+
+    /// Removes the directory with the versions of a path if it is empty.
+    pub(super) fn prune(&self, below: &VirtualPath) {
+        if below.is_root() {
+            return;
+        }
+        if let Ok((dir, name)) = self.trash.parent(below.below_root()) {
+            // fails if something is in it
+            let _ = unlinkat(dir, name, AtFlags::REMOVEDIR);
+        }
+    }
+
+    /// Removes the empty directories on the way to the versions of a path.
+    pub(super) fn prune_up(&self, below: &VirtualPath) {
+        let mut path = below.clone();
+        while !path.is_root() {
+            self.prune(&path);
+            path = path.parent();
+        }
+    }
+}
+
+/// Returns the paths of all mount points inside a home.
+fn mount_points(home: &Root) -> Vec<VirtualPath> {
+    let mut table = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open("/proc/self/mountinfo", flags, Mode::empty());
+    let count = opened.map(|file| std::fs::File::from(file).read_to_end(&mut table));
+    let link = format!("/proc/self/fd/{}", home.dir().as_raw_fd());
+    let Ok(real) = readlinkat(rustix::fs::CWD, link, Vec::new()) else { return Vec::new() };
+    if !matches!(count, Ok(Ok(_))) {
+        return Vec::new();
+    }
+    let mut found: Vec<_> =
+        points_below(&table, real.to_bytes()).filter(|path| is_mounted(home, path)).collect();
+    found.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+    found.dedup();
+    found
+}
+
+/// Reads the table of mounts (`mountinfo` of proc(5)), and returns the mount points below a directory
+/// by their paths from there.
+fn points_below<'t>(table: &'t [u8], home: &'t [u8]) -> impl Iterator<Item = VirtualPath> + 't {
+    let point = |line: &[u8]| line.split(|&byte| byte == b' ').nth(4).map(unescaped);
+    table.split(|&byte| byte == b'\n').filter_map(point).filter_map(move |point| {
+        let home = home.strip_suffix(b"/").unwrap_or(home);
+        let rest = point.as_bytes().strip_prefix(home)?.strip_prefix(b"/")?;
+        (!rest.is_empty()).then(|| VirtualPath::root().join(rest))
+    })
+}
+
+/// Replaces `\040` and the like by the bytes that they stand for.
+fn unescaped(text: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let number = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        if let Some(number) = number.filter(|_| byte == b'\\') {
+            bytes.push(number);
+            rest = behind.get(3..).unwrap_or_default();
+        } else {
+            bytes.push(byte);
+            rest = behind;
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// Whether a directory of the home is the root of a mount that can be reached.
+fn is_mounted(home: &Root, path: &VirtualPath) -> bool {
+    let open = |path: &VirtualPath| home.open(path.below_root(), HOLD, Mode::empty());
+    let (Ok(dir), Ok(above)) = (open(path), open(&path.parent())) else { return false };
+    is_other_realm(dir.as_fd(), above.as_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_below_a_home_are_found_by_their_whole_names() {
+        let table = b"22 1 0:20 / / rw shared:1 - ext4 /dev/vda rw\n\
+            30 22 0:30 / /home/bob rw - tmpfs t rw\n\
+            31 30 0:31 / /home/bob/a\\040b rw - tmpfs t rw\n\
+            32 22 0:32 / /home/bobby rw - tmpfs t rw\n\
+            33 31 0:33 / /home/bob/a\\040b/c\\134d rw - tmpfs t rw\n";
+        let found: Vec<_> = points_below(table, b"/home/bob").collect();
+        let wanted =
+            ["/a b", "/a b/c\\d"].map(|path| VirtualPath::root().join(path.as_bytes()));
+        assert_eq!(found, wanted);
+        assert_eq!(points_below(table, b"/").count(), 4);
+        assert_eq!(points_below(b"", b"/").count(), 0);
+    }
+}

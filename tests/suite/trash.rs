@@ -1,0 +1,351 @@
+//! The trash: what is deleted or replaced goes there, clients do not see it, and it comes back as it
+//! was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use crate::client::Client;
+use crate::server::{Server, Setup, run};
+
+/// The usual server, with a trash.
+fn setup() -> Setup {
+    Server::setup().user("trash = on")
+}
+
+/// The versions in the trash of a folder: the path that each had, and its content, in the order in
+/// which they came.
+fn versions(top: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![top.join(".ftpd-trash")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap_or_default().to_owned();
+            if !name.starts_with(".ftpd-trash-") {
+                folders.push(path);
+                continue;
+            }
+            let had = folder.strip_prefix(top.join(".ftpd-trash")).unwrap();
+            let content = fs::read(&path).unwrap_or_else(|_| b"(no file)".to_vec());
+            found.insert(name, (had.display().to_string(), content));
+        }
+    }
+    found.into_values().collect()
+}
+
+fn version(path: &str, content: &str) -> (String, Vec<u8>) {
+    (path.to_owned(), content.as_bytes().to_vec())
+}
+
+#[test]
+fn what_is_deleted_or_replaced_lies_in_the_trash() {
+    let server = setup().start();
+    let home = server.home();
+    let mut bob = Client::bob(&server);
+    fs::create_dir_all(home.join("a/b")).unwrap();
+    server.put("a/b/file", "one");
+    let inode = home.join("a/b/file").metadata().unwrap().ino();
+    bob.cmd("DELE a/b/file", 250);
+    assert!(!server.has("a/b/file"));
+    bob.upload("STOR a/b/file", b"two");
+    bob.upload("STOR a/b/file", b"three");
+    server.put("other", "other");
+    bob.cmd("RNFR other", 350);
+    bob.cmd("RNTO a/b/file", 250);
+    assert_eq!(server.get("a/b/file"), b"other");
+    assert!(!server.has("other"));
+    bob.upload("APPE a/b/file", b" more");
+    assert_eq!(server.get("a/b/file"), b"other more");
+    bob.cmd("REST 3", 350);
+    bob.upload("STOR a/b/file", b"EN");
+    assert_eq!(server.get("a/b/file"), b"othEN");
+    symlink("nowhere", home.join("link")).unwrap();
+    bob.cmd("DELE link", 250);
+    bob.cmd("MKD empty", 257);
+    bob.cmd("RMD empty", 250);
+    let wanted = [
+        version("a/b/file", "one"),
+        version("a/b/file", "two"),
+        version("a/b/file", "three"),
+        version("a/b/file", "other"),
+        version("a/b/file", "other more"),
+        version("link", "(no file)"),
+        version("empty", "(no file)"),
+    ];
+    assert_eq!(versions(&home), wanted);
+    let trash = home.join(".ftpd-trash");
+    assert_eq!(trash.metadata().unwrap().mode() & 0o7777, 0o700);
+    let folder = trash.join("a/b/file");
+    assert_eq!(folder.metadata().unwrap().mode() & 0o7777, 0o700);
+    let mut inodes = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().ino_of());
+    assert!(inodes.any(|own| own == inode), "the file itself was moved");
+    server.wait_for_log("moved to the trash: ");
+}
+
+trait InodeOf {
+    fn ino_of(&self) -> u64;
+}
+
+impl InodeOf for fs::DirEntry {
+    fn ino_of(&self) -> u64 {
+        self.path().symlink_metadata().unwrap().ino()
+    }
+}
+
+#[test]
+fn without_the_key_nothing_is_kept_and_a_folder_may_do_without() {
+    let server = Server::start();
+    server.put("a", "a");
+    let mut bob = Client::bob(&server);
+    bob.upload("STOR a", b"b");
+    bob.cmd("DELE a", 250);
+    assert!(!server.has(".ftpd-trash"));
+
+    let server = setup().section("[folder:/tmp]\ntrash = off").start();
+    fs::create_dir(server.home().join("tmp")).unwrap();
+    symlink("tmp", server.home().join("way")).unwrap();
+    for file in ["a", "tmp/b", "tmp/c", "tmp/d"] {
+        server.put(file, file);
+    }
+    let mut bob = Client::bob(&server);
+    for file in ["a", "tmp/b", "way/c"] {
+        bob.cmd(&format!("DELE {file}"), 250);
+    }
+    bob.upload("STOR tmp/d", b"new");
+    assert_eq!(versions(&server.home()), [version("a", "a")]);
+}
+
+#[test]
+fn clients_neither_see_the_trash_nor_use_its_name() {
+    let server = setup().start();
+    let home = server.home();
+    fs::create_dir(home.join("dir")).unwrap();
+    symlink(".ftpd-trash", home.join("way")).unwrap();
+    symlink("../.ftpd-trash/a", home.join("dir/way")).unwrap();
+    server.put("a", "text");
+    let mut bob = Client::bob(&server);
+    bob.cmd("DELE a", 250);
+    let before = versions(&home);
+    assert_eq!(before.len(), 1);
+    let file = fs::read_dir(home.join(".ftpd-trash/a")).unwrap().next().unwrap().unwrap();
+    let version = format!(".ftpd-trash/a/{}", file.file_name().to_str().unwrap());
+    for command in ["LIST", "LIST -a", "NLST -a", "MLSD", "NLST .ftpd*", "LIST .f*", "STAT ."] {
+        let text = if command.starts_with("STAT") {
+            bob.tell(command, 213)
+        } else {
+            bob.download(command)
+        };
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("ftpd-trash/") && !text.contains(" .ftpd-trash"), "{text}");
+    }
+    for name in [".ftpd-trash", ".FTPD-Trash", "dir/../.ftpd-trash", "./.ftpd-trash/", "way"] {
+        bob.cmd(&format!("CWD {name}"), 550);
+        bob.cmd(&format!("RMD {name}/a"), 550);
+        bob.cmd(&format!("RNFR {name}/a"), 550);
+        bob.cmd(&format!("SITE CHMOD 777 {name}/a"), 550);
+        bob.cmd(&format!("MLST {name}/a"), 550);
+        bob.cmd(&format!("MFMT 20200101000000 {name}/a"), 550);
+    }
+    bob.cmd("CWD dir/way", 550);
+    for path in [&version, "way/a", &version.replace(".ftpd-trash/", "way/")] {
+        bob.cmd(&format!("SIZE {path}"), 550);
+        bob.cmd(&format!("DELE {path}"), 550);
+        assert!((500..=553).contains(&bob.exchange(&format!("RETR {path}"), b"").0));
+        assert!((500..=553).contains(&bob.exchange(&format!("STOR {path}"), b"x").0));
+        assert!((500..=553).contains(&bob.exchange(&format!("APPE {path}"), b"x").0));
+    }
+    for name in [".ftpd-trash", ".ftpd-trash-1000", "dir/.FTPD-TRASH", ".ftpd-tra\u{17f}h"] {
+        bob.cmd(&format!("MKD {name}"), 553);
+        bob.cmd("RNFR dir", 350);
+        bob.cmd(&format!("RNTO {name}"), 553);
+        assert_eq!(bob.exchange(&format!("STOR {name}"), b"x").0, 553);
+    }
+    for path in [".ftpd-trash", "way", ".ftpd-trash-1000"] {
+        bob.cmd(&format!("RMD {path}"), 550);
+    }
+    assert_eq!(versions(&home), before);
+    // a link is deleted as a link
+    bob.cmd("DELE way", 250);
+    assert_eq!(versions(&home).len(), 2);
+}
+
+#[test]
+fn a_folder_with_nothing_but_a_trash_is_not_removed() {
+    for trash in ["on", "off"] {
+        let server = Server::setup().user(&format!("trash = {trash}")).start();
+        fs::create_dir_all(server.home().join("dir/.ftpd-trash/a")).unwrap();
+        let mut bob = Client::bob(&server);
+        assert!(bob.lines("NLST dir").is_empty());
+        bob.cmd("RMD dir", 550);
+        assert!(server.has("dir/.ftpd-trash/a"));
+    }
+}
+
+#[test]
+fn a_removed_folder_keeps_what_it_was_and_a_full_one_stays() {
+    let server = setup().start();
+    let dir = server.home().join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o2751)).unwrap();
+    let before = dir.metadata().unwrap();
+    server.put("dir/file", "x");
+    let mut bob = Client::bob(&server);
+    bob.cmd("RMD dir", 550);
+    bob.cmd("RMD dir/file", 550);
+    bob.cmd("DELE dir", 550);
+    bob.cmd("RMD /", 550);
+    bob.cmd("DELE dir/file", 250);
+    bob.cmd("RMD dir/", 250);
+    let kept = fs::read_dir(server.home().join(".ftpd-trash/dir")).unwrap();
+    let kept = kept
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().as_bytes().starts_with(b".ftpd-trash-"));
+    let kept: Vec<_> = kept.collect();
+    assert_eq!(kept.len(), 1);
+    let after = kept[0].metadata().unwrap();
+    assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()));
+}
+
+#[test]
+fn names_of_one_file_and_other_things_are_renamed_as_ever() {
+    let server = setup().start();
+    let home = server.home();
+    server.put("one", "text");
+    fs::hard_link(home.join("one"), home.join("two")).unwrap();
+    fs::create_dir_all(home.join("dir")).unwrap();
+    fs::create_dir_all(home.join("full/x")).unwrap();
+    fs::create_dir_all(home.join("empty")).unwrap();
+    let mut bob = Client::bob(&server);
+    for (from, to, code) in [
+        ("one", "two", 250),
+        ("dir", "two", 550),
+        ("two", "dir", 550),
+        ("dir", "full", 550),
+        ("dir", "empty", 250),
+        ("two", "one/", 550),
+        ("one", "/", 550),
+        ("empty", "fresh", 250),
+        ("one", "three", 250),
+    ] {
+        bob.cmd(&format!("RNFR {from}"), 350);
+        bob.cmd(&format!("RNTO {to}"), code);
+    }
+    assert_eq!(server.get("two"), b"text");
+    assert_eq!(server.get("three"), b"text");
+    assert_eq!(versions(&home), []);
+}
+
+#[test]
+fn what_would_be_changed_in_place_is_refused_before_the_transfer() {
+    let server = setup().start();
+    let home = server.home();
+    server.put("one", "text");
+    fs::hard_link(home.join("one"), home.join("two")).unwrap();
+    let mut bob = Client::bob(&server);
+    let mut refused = |command: &str| {
+        let (code, text, _) = bob.exchange(command, b"new");
+        assert_eq!(code, 553, "{command}: {text}");
+    };
+    // if files can be cloned here, there is nothing to refuse
+    if !clones(&home) {
+        refused("STOR one");
+        refused("APPE one");
+        server.wait_for_log("it has 2 hard links");
+        let line = server.wait_for_log("cannot be kept in the trash");
+        assert!(line.contains("cannot clone files"), "{line}");
+    }
+    // nothing is left of the attempts
+    assert_eq!(server.get("two"), b"text");
+    assert_eq!(versions(&home), []);
+    // one that may be deleted, and is then replaced
+    bob.cmd("DELE two", 250);
+    assert_eq!(versions(&home), [version("two", "text")]);
+}
+
+/// Whether the files of a folder can be cloned.
+fn clones(folder: &Path) -> bool {
+    let cp = std::process::Command::new("cp")
+        .args(["--reflink=always"])
+        .args([folder.join("one"), folder.join("clone")])
+        .output()
+        .unwrap();
+    let _ = fs::remove_file(folder.join("clone"));
+    cp.status.success()
+}
+
+#[test]
+fn overwriting_that_is_forbidden_stays_so() {
+    let server = setup().user("allow_overwrite = off").start();
+    server.put("a", "old");
+    server.put("b", "other");
+    let mut bob = Client::bob(&server);
+    assert_eq!(bob.exchange("STOR a", b"new").0, 550);
+    bob.cmd("RNFR b", 350);
+    bob.cmd("RNTO a", 550);
+    assert_eq!(versions(&server.home()), []);
+    assert_eq!(server.get("a"), b"old");
+    bob.cmd("DELE a", 250);
+    assert_eq!(versions(&server.home()), [version("a", "old")]);
+}
+
+#[test]
+fn what_cannot_go_to_the_trash_stays() {
+    let server = setup().start();
+    let home = server.home();
+    fs::write(home.join(".ftpd-trash"), "in the way").unwrap();
+    fs::create_dir(home.join("dir")).unwrap();
+    server.put("a", "old");
+    server.put("b", "other");
+    let mut bob = Client::bob(&server);
+    bob.cmd("DELE a", 550);
+    bob.cmd("RMD dir", 550);
+    assert_eq!(bob.exchange("STOR a", b"new").0, 553);
+    bob.cmd("RNFR b", 350);
+    bob.cmd("RNTO a", 553);
+    assert_eq!((server.get("a"), server.get("b")), (b"old".to_vec(), b"other".to_vec()));
+    assert!(server.has("dir"));
+    server.wait_for_log("DELE");
+    let line = server.wait_for_log("cannot be moved to the trash");
+    assert!(line.contains("not a directory"), "{line}");
+    // a new name needs no trash
+    bob.upload("STOR c", b"new");
+}
+
+#[test]
+fn a_trash_without_atomic_uploads_is_a_fault_with_both_places() {
+    let check = |server: &str, user: &str, folder: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        let usual = "password = secret\nhome = home";
+        let text = format!("[server]\n{server}\n[user:bob]\n{usual}\n{user}\n{folder}\n");
+        fs::write(dir.path().join("ftpd.ini"), text).unwrap();
+        run(&["check"], dir.path())
+    };
+    for (server, user, folder, wanted) in [
+        ("trash = on\natomic_uploads = off", "", "", "ftpd.ini:2: [server] trash: "),
+        ("trash = on", "atomic_uploads = off", "", "[server] trash: "),
+        ("atomic_uploads = off", "trash = on", "", "[user:bob] trash: "),
+        ("", "trash = on\natomic_uploads = off", "", "[user:bob] trash: "),
+        ("", "atomic_uploads = off", "[folder:/x]\ntrash = on", "[folder:/x] trash: "),
+    ] {
+        let (code, out, err) = check(server, user, folder);
+        assert_ne!(code, 0, "{server} {user} {folder}: {out}{err}");
+        assert!(err.contains(wanted) && err.contains("atomic_uploads is off"), "{err}");
+        assert_eq!(err.matches("trash:").count(), 1, "{err}");
+    }
+    for (server, user) in [
+        ("trash = on", "trash = off\natomic_uploads = off"),
+        ("atomic_uploads = off", "trash = on\natomic_uploads = on"),
+        ("trash_for = 1h", "trash = on\ntrash_for = 0"),
+    ] {
+        let (code, out, err) = check(server, user, "");
+        assert_eq!(code, 0, "{server} {user}: {out}{err}");
+    }
+    for bad in ["30", "59m", "-1d"] {
+        let (code, _, err) = check(&format!("trash_for = {bad}"), "", "");
+        assert!(code != 0 && err.contains("[server] trash_for: "), "{err}");
+    }
+}
