@@ -20,8 +20,8 @@ pub(super) struct Entry<'a> {
 /// Something that is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What<'a> {
-    /// An event of a session.
-    Event(Who<'a>, Event<'a>),
+    /// An event of a session; `None`: of the server.
+    Event(Option<Who<'a>>, Event<'a>),
     /// A message of the server: its level, its target in the sense of the `log` crate, and its
     /// text.
     Message(Level, &'a str, &'a str),
@@ -52,7 +52,10 @@ impl<'a> Packed<'a> for Entry<'a> {
     fn put(self, to: &mut Vec<u8>) {
         self.at.put(to);
         match self.what {
-            What::Event(Who { peer, user }, event) => (0_u8, peer, user, event).put(to),
+            What::Event(Some(Who { peer, user }), event) => {
+                (0_u8, peer, user, event).put(to);
+            }
+            What::Event(None, event) => (3_u8, event).put(to),
             What::Message(level, target, text) => (1_u8, level, target, text).put(to),
             What::Transfer(Line { sink, peer, user, anonymous, transfer }) => {
                 (2_u8, sink, peer).put(to);
@@ -66,8 +69,9 @@ impl<'a> Packed<'a> for Entry<'a> {
         let what = match u8::take(from)? {
             0 => {
                 let (peer, user, event) = Packed::take(from)?;
-                What::Event(Who { peer, user }, event)
+                What::Event(Some(Who { peer, user }), event)
             }
+            3 => What::Event(None, Packed::take(from)?),
             1 => {
                 let (level, target, text) = Packed::take(from)?;
                 What::Message(level, target, text)
@@ -103,6 +107,7 @@ impl<'a> Packed<'a> for Event<'a> {
             Self::Note(text) => (13_u8, text).put(to),
             Self::Ended(why, took) => (14_u8, why, took).put(to),
             Self::Trashed(file) => (15_u8, file).put(to),
+            Self::Removed(file, age, bytes, rule) => (16_u8, file, age, bytes, rule).put(to),
         }
     }
 
@@ -127,6 +132,10 @@ impl<'a> Packed<'a> for Event<'a> {
             13 => Self::Note(Packed::take(from)?),
             14 => Self::Ended(Packed::take(from)?, Packed::take(from)?),
             15 => Self::Trashed(Packed::take(from)?),
+            16 => {
+                let (file, age, bytes, rule) = Packed::take(from)?;
+                Self::Removed(file, age, bytes, rule)
+            }
             _ => return None,
         })
     }
@@ -192,7 +201,8 @@ mod tests {
         let v6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 21, 0, 7).into();
         for (peer, user) in [(v4, None), (v6, Some("b\u{e9}"))] {
             for event in &events {
-                read_back(What::Event(Who { peer, user }, *event));
+                read_back(What::Event(Some(Who { peer, user }), *event));
+                read_back(What::Event(None, *event));
             }
         }
         for level in Level::iter() {

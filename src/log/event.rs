@@ -54,6 +54,8 @@ pub enum Event<'a> {
     Banned(&'a str, Option<u64>, usize, &'a str),
     /// A remark for the administrator.
     Note(&'a str),
+    /// Retention has removed a file of this age and this size in bytes, by this rule.
+    Removed(&'a Path, Duration, u64, &'a str),
     /// The session has ended, for this reason, after this time.
     Ended(&'a str, Duration),
 }
@@ -157,6 +159,7 @@ impl<'a> Event<'a> {
             | Self::Changed(..)
             | Self::Renamed(..)
             | Self::Trashed(_)
+            | Self::Removed(..)
             | Self::Ended(..) => Level::Info,
         }
     }
@@ -230,6 +233,14 @@ impl<'a> Event<'a> {
                 let account = account.says(", ").count("failures", failures as u64);
                 account.says(" failures, the last one ").text("why", last)
             }
+            Self::Removed(file, age, bytes, rule) => Account::of("removed")
+                .path("path", file)
+                .says(" removed: ")
+                .count("bytes", bytes)
+                .says(" bytes, ")
+                .count("age", age.as_secs())
+                .says(" s old, by ")
+                .text("rule", rule),
             Self::Note(text) => Account::of("note").text("text", text),
             Self::Ended(why, took) => {
                 let account = Account::of("ended").says("ended after ");
@@ -338,6 +349,7 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
         Event::InPlace(path, "links"),
         Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
         Event::Note("text"),
+        Event::Removed(path, transfer.took, 7, "keep_for = 30d"),
         Event::Ended("QUIT", transfer.took),
     ]
 }

@@ -19,7 +19,14 @@ use crate::rights::Ids;
 /// Logs an event of a session.
 pub fn session(who: Who<'_>, event: &Event<'_>) {
     if event.is_heard() {
-        hand_over(|_| What::Event(who, *event));
+        hand_over(|_| What::Event(Some(who), *event));
+    }
+}
+
+/// Logs an event of the server, which belongs to no session.
+pub fn own(event: &Event<'_>) {
+    if event.is_heard() {
+        hand_over(|_| What::Event(None, *event));
     }
 }
 

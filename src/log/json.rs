@@ -5,16 +5,19 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::escape::JsonString;
 use super::event::{Account, Part, Value, Who};
 
-/// The members of a line about an event, without the braces around them.
-pub(super) struct Members<'a>(pub(super) Who<'a>, pub(super) &'a Account<'a>);
+/// The members of a line about an event, without the braces around them. Without the first field,
+/// the event belongs to no session.
+pub(super) struct Members<'a>(pub(super) Option<Who<'a>>, pub(super) &'a Account<'a>);
 
 impl Display for Members<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(who, account) = self;
         write!(f, "\"event\":\"{}\"", account.name)?;
-        write_member(f, "peer", Value::Text(&who.peer.ip().to_string()))?;
-        write_member(f, "port", Value::Count(who.peer.port().into()))?;
-        if let Some(user) = who.user {
+        if let Some(who) = who {
+            write_member(f, "peer", Value::Text(&who.peer.ip().to_string()))?;
+            write_member(f, "port", Value::Count(who.peer.port().into()))?;
+        }
+        if let Some(user) = who.and_then(|who| who.user) {
             write_member(f, "user", Value::Text(user))?;
         }
         account.parts.iter().try_for_each(|part| match part {
@@ -61,7 +64,7 @@ mod tests {
 
     fn read(event: &Event<'_>) -> serde_json::Value {
         let who = Who { peer: ([192, 0, 2, 1], 5000).into(), user: Some("b\"ob") };
-        let line = format!("{{{}}}", Members(who, &event.account()));
+        let line = format!("{{{}}}", Members(Some(who), &event.account()));
         serde_json::from_str(&line).unwrap_or_else(|why| panic!("{why}: {line}"))
     }
 

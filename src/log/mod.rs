@@ -54,7 +54,7 @@ use writer::between_batches;
 pub use escape::{escaped, json, path};
 pub use event::{Event, Transfer, Who, kib_per_second};
 pub use file::descriptor;
-pub use front::{TransferLog, session};
+pub use front::{TransferLog, own, session};
 pub use line::Form;
 pub use recent::{Recent, Told};
 pub use sink::{folders, on_trouble};

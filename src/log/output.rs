@@ -55,8 +55,8 @@ fn record(level: Level, target: &str) -> Metadata<'_> {
 }
 
 impl Output {
-    /// Writes an event of a session. `text` is used as a buffer.
-    pub(super) fn event(&self, who: Who<'_>, event: &Event<'_>, text: &mut String) {
+    /// Writes an event of a session; `None`: of the server. `text` is used as a buffer.
+    pub(super) fn event(&self, who: Option<Who<'_>>, event: &Event<'_>, text: &mut String) {
         let account = event.account();
         text.clear();
         match self.form {

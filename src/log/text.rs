@@ -10,11 +10,14 @@ use std::time::Duration;
 use super::escape::write_escaped;
 use super::event::{Account, Part, Value, Who};
 
-/// Writes the line about an event, without the time and the level before it.
-pub(super) fn write_event(out: &mut String, who: Who<'_>, account: &Account<'_>) {
-    write_address(out, who.peer);
-    out.push(' ');
-    if let Some(user) = who.user {
+/// Writes the line about an event, without the time and the level before it. `None`: the event
+/// belongs to no session.
+pub(super) fn write_event(out: &mut String, who: Option<Who<'_>>, account: &Account<'_>) {
+    if let Some(who) = who {
+        write_address(out, who.peer);
+        out.push(' ');
+    }
+    if let Some(user) = who.and_then(|who| who.user) {
         out.push('[');
         write_bytes(out, user.as_bytes());
         out.push_str("] ");
@@ -125,7 +128,7 @@ mod tests {
     fn line(user: Option<&str>, event: &Event<'_>) -> String {
         let who = Who { peer: ([192, 0, 2, 1], 5000).into(), user };
         let mut line = String::new();
-        write_event(&mut line, who, &event.account());
+        write_event(&mut line, Some(who), &event.account());
         line
     }
 
@@ -179,6 +182,10 @@ mod tests {
                 "banned: 192.0.2.1, 3 failures, the last one a failed login",
             ),
             (Event::Ended("QUIT", Duration::from_millis(2700)), "ended after 2 s: QUIT"),
+            (
+                Event::Removed(file, Duration::from_secs(90), 7, "keep_files = 2"),
+                "\"/a\" removed: 7 bytes, 90 s old, by keep_files = 2",
+            ),
             (Event::DataSecured(true), "TLS data connections resume the session"),
         ] {
             assert_eq!(line(None, &event), format!("192.0.2.1:5000 {text}"));
