@@ -39,6 +39,10 @@ complete -c ftpd -n '__fish_seen_subcommand_from stats' -l json
 complete -c ftpd -n __fish_use_subcommand -a why -d 'explain whether a user may do something'
 complete -c ftpd -n '__fish_seen_subcommand_from why' -a 'read write list delete rename append enter mkdir'
 complete -c ftpd -n '__fish_seen_subcommand_from why' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
+complete -c ftpd -n __fish_use_subcommand -a keep -d 'list or remove what retention removes'
+complete -c ftpd -n '__fish_seen_subcommand_from keep' -l dry-run
+complete -c ftpd -n '__fish_seen_subcommand_from keep' -l now
+complete -c ftpd -n '__fish_seen_subcommand_from keep' -l json
 complete -c ftpd -n __fish_use_subcommand -a kick -d 'end sessions of the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from kick' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
 complete -c ftpd -n __fish_use_subcommand -a bans -d 'list the addresses that are banned'
@@ -56,4 +60,4 @@ complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why kick bans ban unban parts reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts reload stop completions help'

@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod help;
 mod import;
+mod keep;
 mod keys;
 mod kick;
 mod outcome;

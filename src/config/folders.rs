@@ -12,7 +12,7 @@ use super::field::{Scope, Target};
 use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
-use super::settings::{Folder, FolderRules, innermost};
+use super::settings::{Folder, FolderRules, KeepRules, innermost};
 use super::whole::ANONYMOUS;
 
 /// A section whose name has been read.
@@ -150,6 +150,8 @@ impl Named {
     fn add_to(&self, folders: &mut Vec<Folder>, rules: &FolderRules, folder: &Path) {
         let around = innermost(folders, self.path.as_bytes());
         let rules = around.map_or(rules, |around| &around.rules).clone();
+        // retention applies to a folder as a whole, with the folders in it that say nothing else
+        let rules = FolderRules { keep: KeepRules::blank(), ..rules };
         if folders.last().is_none_or(|last| !last.path.eq_ignore_ascii_case(&self.path)) {
             folders.push(Folder { path: self.path.clone(), rules });
         }

@@ -7,11 +7,13 @@ use super::error::Fault;
 use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, FILE, FILE_OR_FOLDER,
-    FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, PASSWORD,
-    PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME,
-    RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
+    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, FILE,
+    FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM,
+    MASK, PASSWORD, PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
+    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
+    TLS_VERSION, count, limit,
 };
+use super::settings::Choice;
 
 /// A key of `ftpd.ini`.
 pub struct Key {
@@ -141,6 +143,18 @@ pub static KEYS: &[Key] = &[
         "Move what is deleted or replaced to a trash that clients do not see, instead of removing it; see TRASH in ftpd.ini(5)."),
     key("trash_for", "30d", &AlsoPerFolder(PERIOD, |to, v| to.trash_for = v),
         "How long what was deleted stays in the trash, such as 12h or 30d, at least 1h. 0: until ftpd trash empty."),
+    key("keep_for", "", &AlsoPerFolder(AGE, |to, v| to.keep.keep_for = Choice::of(v)),
+        "Remove files that were stored longer ago than this, such as 30d; see RETENTION in ftpd.ini(5). Empty: never."),
+    key("keep_bytes", "", &AlsoPerFolder(SIZE, |to, v| to.keep.keep_bytes = Choice::of(v.map(Into::into))),
+        "Remove the oldest files while the files have more bytes than this together, such as 200G. Empty: never."),
+    key("keep_files", "", &AlsoPerFolder(limit(0..=1_000_000_000_000), |to, v| to.keep.keep_files = Choice::of(v.map(|count| count as u64))),
+        "Remove the oldest files while there are more than this. Empty: never."),
+    key("min_free", "", &AlsoPerFolder(ROOM, |to, v| to.keep.min_free = Choice::of(v)),
+        "Remove the oldest files while the file system has less free space than this, such as 5% or 20G, also before an upload begins; if that is not enough, the upload is refused (452). Empty: never."),
+    key("keep_grace", "10m", &InServer(TIME, |to, v| to.retention.grace = v.unwrap_or_default()),
+        "Retention does not remove files that were stored less than this long ago. 0: it may remove all files that are not in use."),
+    key("keep_delay", "24h", &InServer(TIME, |to, v| to.retention.delay = v.unwrap_or_default()),
+        "When a rule of retention is new, the log says what it would remove, and nothing is removed for this long, unless ftpd keep --now ends the delay."),
     key("world_readable_only", "off", &AlsoPerUser(SWITCH, |to, v| to.files.world_readable_only = v),
         "Serve only files that everybody may read (chmod o+r), whatever the server's user may read."),
     key("create_home", "off", &AlsoPerUser(SWITCH, |to, v| to.files.create_home = v),

@@ -10,7 +10,7 @@ use super::settings::{Server, User};
 use super::tls::{CertificateSource, TlsSettings};
 use super::view::View;
 use super::whole::Config;
-use super::{anonymous, checks, folders, ini, sections};
+use super::{anonymous, checks, folders, ini, keep, sections};
 
 /// Reads and checks the settings in `file` and in the files of its `users_file`.
 ///
@@ -83,6 +83,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     anonymous::add(&mut draft);
     let mut warnings = folders::add(&mut draft);
     warnings.extend(checks::all(&mut draft));
+    warnings.extend(keep::check(&mut draft));
     if draft.users.is_empty() && !draft.server.anonymous.enabled && !user_was_meant(&draft) {
         draft.faults.push((Location::default(), Fault::NobodyCanLogIn));
     }

@@ -21,6 +21,7 @@ mod hash;
 mod home;
 mod hook;
 mod ini;
+mod keep;
 mod keys;
 mod kind;
 mod load;
@@ -43,6 +44,7 @@ pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
 #[doc(hidden)]
 pub use ini::rows;
+pub use keep::{KEEP_KEYS, KeptHome};
 pub use keys::{KEYS, Key};
 pub use load::{load, load_edited, load_to_serve, of_text};
 pub use lookup::{
@@ -52,12 +54,12 @@ pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use rate::Rate;
 pub use settings::{
-    Admin, Anonymous, BanRules, Clients, DataRules, FileRules, Folder, FolderRules, HookRules,
-    Limits, Listening, LogRules, LoginRules, Messages, Passive, Process, Rules, Server,
-    Storage, TlsKeys, TlsRules, UploadRules, User,
+    Admin, Anonymous, BanRules, Choice, Clients, DataRules, FileRules, Folder, FolderRules,
+    HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages, Passive, Process,
+    Retention, Rules, Server, Storage, TlsKeys, TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
-pub use value::{Listen, LogForm, LogTo, Password, Peers, PortRange};
+pub use value::{Listen, LogForm, LogTo, Password, Peers, PortRange, Room};
 pub use whole::{ANONYMOUS, Config, anonymous_name};

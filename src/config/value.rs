@@ -95,3 +95,22 @@ impl Peers {
         }
     }
 }
+
+/// Free space that a file system must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// This part of the file system, in hundredths.
+    Percent(u64),
+    /// This number of bytes.
+    Bytes(u64),
+}
+
+impl Room {
+    /// Returns the number of bytes, on a file system of this size in bytes.
+    pub fn bytes(self, size: u64) -> u64 {
+        match self {
+            Self::Percent(percent) => size / 100 * percent,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}

@@ -101,7 +101,7 @@ impl Session {
         let reply = match command {
             Command::Abort => transfer::abort(self),
             Command::Account => Reply::new(Code::Superfluous, "No account needed"),
-            Command::Allocate(bytes) => transfer::allocate(self, *bytes)?,
+            Command::Allocate(bytes) => transfer::allocate(self, verb, *bytes)?,
             Command::Append(path) => transfer::append(self, verb, path)?,
             Command::Auth(mechanism) => return security::auth(self, mechanism),
             Command::BufferSize(size) => security::buffer_size(self, *size)?,

@@ -17,7 +17,7 @@ use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
-use crate::vfs::{Parts, Turns};
+use crate::vfs::{Keeper, Parts, Turns};
 
 /// The state that all sessions of a server share.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Shared {
     pub parts: Arc<Parts>,
     /// Lets uploads that write to the same file take turns.
     pub turns: Arc<Turns>,
+    /// Removes old files, as the settings say.
+    pub keeper: Keeper,
     /// The ports that the server listens on. Data connections never get them.
     control_ports: Vec<u16>,
 }
@@ -76,6 +78,11 @@ impl Shared {
         let server = &config.server;
         let passwords = settings.users.passwords();
         let known: Vec<_> = config.acting().cloned().collect();
+        let (storage, turns) = (&server.storage, Arc::<Turns>::default());
+        let parts = Parts::start(config.state_dir(), storage.keep_parts, &known);
+        let parts = Arc::new(parts);
+        let keeper = Keeper::new(storage.state_dir.as_deref(), &parts, &turns);
+        keeper.renew(&config);
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
@@ -87,12 +94,9 @@ impl Shared {
             passwords,
             logins: Logins::start(server.storage.state_dir.as_deref()),
             recent: Recent::new(server.admin.metrics.is_some()),
-            parts: Arc::new(Parts::start(
-                config.state_dir(),
-                server.storage.keep_parts,
-                &known,
-            )),
-            turns: Arc::new(Turns::default()),
+            parts,
+            turns,
+            keeper,
             control_ports,
         })
     }
@@ -119,6 +123,7 @@ impl Shared {
         drop(held);
         settings.ports.renew(settings.config.server.passive.ports);
         settings.users.take_effect();
+        self.keeper.renew(&settings.config);
     }
 }
 

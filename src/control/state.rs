@@ -12,7 +12,7 @@ use crate::data::Passive;
 use crate::data::listing::Facts;
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Files, FsError, Told, VirtualPath};
+use crate::vfs::{Files, FsError, Pin, Told, VirtualPath};
 
 /// The login and the parameters of a session.
 #[derive(Debug)]
@@ -74,6 +74,8 @@ pub(super) struct User {
     /// The owner of the events that hook programs get.
     pub(super) hook_owner: Owner,
     pub(super) cwd: VirtualPath,
+    /// Keeps retention from removing the working directory.
+    pub(super) pin: Option<Pin>,
     pub(super) umask: u32,
     pub(super) idle_timeout: Option<Duration>,
     /// The system user as which this thread acts until the login ends. This is the last field,

@@ -18,6 +18,7 @@ mod doors;
 mod guard;
 mod handed;
 mod hub;
+mod keep;
 mod metrics;
 mod muffler;
 mod notify;
@@ -190,6 +191,7 @@ impl Server {
         }
         chores::start(hub)?;
         trash::start(hub)?;
+        keep::start(hub)?;
         if let Some(at) = &settings.config.server.admin.metrics {
             let (mut listeners, hub) = (Listeners::open(at), Arc::clone(hub));
             let serve = move || metrics::serve(&mut listeners, &hub);

@@ -12,6 +12,7 @@
 //! | Storey | Holds |
 //! | --- | --- |
 //! | `why` | whether the system would refuse an action, and why it refused one |
+//! | `keep` | retention: which files go, and removing them |
 //! | `files` | what one session sees: the tree and the user's own unfinished uploads |
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
@@ -21,6 +22,7 @@
 
 mod error;
 mod files;
+mod keep;
 mod parts;
 mod path;
 mod trash;
@@ -29,12 +31,15 @@ mod upload;
 mod why;
 
 pub use error::{FsError, Heed};
+pub use files::room::Need;
 pub use files::{Files, Listing};
+pub use keep::keeper::{FileReport, Keeper, Report, RuleReport};
 #[doc(hidden)]
 pub use parts::journal::{reread_journal, write_journal_line};
 pub use parts::left::LeftPart;
 #[doc(hidden)]
 pub use parts::name::{reread_part_name, write_part_name};
+pub use parts::pins::Pin;
 pub use parts::store::Parts;
 pub use parts::turns::Turns;
 pub use path::VirtualPath;

@@ -126,6 +126,8 @@ fn the_examples_of_the_manual_and_the_readme_are_accepted() {
 
 #[test]
 fn every_key_takes_a_good_value_where_it_may_stand() {
+    // retention must not reach files of the server
+    let users = tempfile::tempdir().unwrap();
     let values = [
         ("ip", "127.0.0.1, ::1, localhost"),
         ("port", "0"),
@@ -151,7 +153,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("ban_exempt", "local, 192.0.2.0/24"),
         ("metrics_listen", "127.0.0.1:9121"),
         ("password_workers", "1"),
-        ("users_file", "home"),
+        ("users_file", users.path().to_str().unwrap()),
         ("umask", "0027"),
         ("enable_anonymous", "TRUE"),
         ("anonymous_path", "home"),
@@ -160,7 +162,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("log_level", "Debug"),
         ("log_file", "ftpd.log"),
         ("log_format", "JSON"),
-        ("transfer_log", "home/xferlog"),
+        ("transfer_log", "xferlog"),
         ("shutdown_grace", "0"),
         ("chmod_mask", "0755"),
         ("allow_overwrite", "off"),
@@ -171,6 +173,12 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("allow_names", "*.jpg"),
         ("trash", "Off"),
         ("trash_for", "12h"),
+        ("keep_for", "90d"),
+        ("keep_bytes", "200G"),
+        ("keep_files", "100000"),
+        ("min_free", "5%"),
+        ("keep_grace", "1h"),
+        ("keep_delay", "0"),
         ("world_readable_only", "on"),
         ("create_home", "on"),
         ("login_msg", "hello; # there = \u{e4}"),
@@ -181,8 +189,8 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("atomic_uploads", "off"),
         ("sync_uploads", "On"),
         ("keep_parts", "2d"),
-        ("state_dir", "home/state"),
-        ("admin_socket", "home/admin"),
+        ("state_dir", "state"),
+        ("admin_socket", "admin"),
         ("on_upload", "/bin/true \"a b\" c"),
         ("on_download", ""),
         ("on_delete", "/bin/true"),
@@ -719,6 +727,11 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("start_dir", "upload ../x ./y"),
         ("trash", "2 maybe"),
         ("trash_for", "30 59m 1w"),
+        ("keep_for", "30 3600 59m 1s 1w -1d"),
+        ("keep_bytes", "10M/s -1 big"),
+        ("keep_files", "-1 1K many"),
+        ("min_free", "% 91% 2.5% -1 10G/s"),
+        ("keep_grace", "1w"),
     ];
     // a file with one value for each key, until all values were used
     let most = bad.iter().map(|(_, values)| values.split(' ').count()).max().unwrap();

@@ -19,6 +19,7 @@
 //! | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and other commands that inform | `facts.rs` |
 //! | an upload that is whole or absent; resuming it; what others see of it | `uploads.rs` |
 //! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
+//! | files that the server removes by itself, and room for uploads | `keep.rs` |
 //! | what is synced to the disk, and when | `synced.rs` |
 //! | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS | `tls.rs` |
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
@@ -92,6 +93,7 @@ mod fuzz;
 mod hooks;
 mod hostile;
 mod idle;
+mod keep;
 mod limits;
 mod listing;
 mod login;

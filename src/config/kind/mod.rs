@@ -16,7 +16,9 @@ pub(super) use file::{
 };
 pub(super) use name::{ACCOUNT, CLIENT_PATH, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
-pub(super) use number::{DAY, MASK, PERIOD, PORT, RATE, SIZE, TIME, count, limit, time};
+pub(super) use number::{
+    AGE, DAY, MASK, PERIOD, PORT, RATE, ROOM, SIZE, TIME, count, limit, time,
+};
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{
     CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::parse::whole;
 use super::value_kind::{ValueKind, limits, numbers, texts};
 use crate::config::day::Day;
+use crate::config::value::Room;
 
 /// A port; what 0 means depends on the key.
 pub(in crate::config) const PORT: ValueKind<u16> =
@@ -41,6 +42,14 @@ pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
 /// Bytes; 0 or an empty text is no limit.
 pub(in crate::config) const SIZE: ValueKind<Option<NonZeroU64>> =
     texts("size, 0 is no limit", |given| Ok(size_in_bytes(given.text)?));
+
+/// Age from which files are removed; 0 or an empty text is none.
+pub(in crate::config) const AGE: ValueKind<Option<Duration>> =
+    texts("duration with a unit, at least 1h, 0 is no limit", |given| Ok(age(given.text)?));
+
+/// Free space of a file system; 0 or an empty text is none.
+pub(in crate::config) const ROOM: ValueKind<Option<Room>> =
+    texts("size, or percent such as 5%, 0 is no limit", |given| Ok(room(given.text)?));
 
 /// A day of the calendar, or none if the text is empty.
 pub(in crate::config) const DAY: ValueKind<Option<Day>> =
@@ -115,6 +124,49 @@ const SHORTEST_PERIOD: Duration = Duration::from_secs(3600);
 /// them far from an overflow.
 const LONGEST: u64 = 365 * 24 * 3600;
 
+/// Least age from which files are removed, in seconds.
+const LEAST_AGE: u64 = 3600;
+
+/// Maximum age from which files are removed, in seconds: a hundred years.
+const MOST_AGE: u64 = 100 * LONGEST;
+
+/// Reads the age from which files are removed. Returns `None` for 0 or an empty text. A bare number
+/// could be meant as days, and would be read as seconds, so a unit is required.
+fn age(text: &str) -> Result<Option<Duration>, String> {
+    let lower = text.to_ascii_lowercase();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (digits, unit) = scaled(&lower, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)]);
+    let refused = || "is not a duration such as 12h or 30d".to_owned();
+    let count = whole(digits.trim_end()).ok_or_else(refused)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if digits.len() == lower.len() {
+        return Err("has no unit; write for example 12h or 30d".to_owned());
+    }
+    match count.checked_mul(unit) {
+        Some(..LEAST_AGE) => Err("is less than an hour".to_owned()),
+        Some(seconds @ LEAST_AGE..=MOST_AGE) => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err("is longer than a hundred years".to_owned()),
+    }
+}
+
+/// Reads the free space of a file system. Returns `None` for 0 or an empty text.
+fn room(text: &str) -> Result<Option<Room>, String> {
+    let refused = || "is not a size such as 10G, or a percentage from 1% to 90%".to_owned();
+    let Some(digits) = text.strip_suffix('%') else {
+        let bytes = size_in_bytes(text).map_err(|_| refused())?;
+        return Ok(bytes.map(|bytes| Room::Bytes(bytes.get())));
+    };
+    match whole(digits.trim_end()) {
+        Some(0) => Ok(None),
+        Some(percent @ 1..=90) => Ok(Some(Room::Percent(percent))),
+        _ => Err(refused()),
+    }
+}
+
 /// Reads a day of the calendar. Returns `None` for an empty text.
 fn day(text: &str) -> Result<Option<Day>, String> {
     let day = (!text.is_empty()).then(|| Day::parse(text));
@@ -178,6 +230,36 @@ mod tests {
             assert!(period(text).unwrap_err().contains("less than 1h"), "{text}");
         }
         assert!(period("x").is_err());
+    }
+
+    #[test]
+    fn ages_need_a_unit_and_are_an_hour_at_least() {
+        for (text, seconds) in [("1h", 3600), ("60 M", 3600), ("30d", 2_592_000)] {
+            assert_eq!(age(text), Ok(Some(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "0", "0d"] {
+            assert_eq!(age(text), Ok(None), "{text}");
+        }
+        for text in ["30", "3600", "59m", "3599s", "1s", "1w", "-1d", "d", "36501d"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn room_is_a_percentage_or_a_size() {
+        for (text, wanted) in [
+            ("5%", Some(Room::Percent(5))),
+            ("90 %", Some(Room::Percent(90))),
+            ("10G", Some(Room::Bytes(10 << 30))),
+            ("0%", None),
+            ("0", None),
+            ("", None),
+        ] {
+            assert_eq!(room(text), Ok(wanted), "{text}");
+        }
+        for text in ["%", "91%", "2.5%", "-1", "5 percent", "5%%", "10G/s"] {
+            assert!(room(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //! never leaves the server more open than its administrator intended.
 
 mod blank;
+mod keep;
 mod server;
 mod user;
 
+pub use keep::{Choice, KeepRules};
 pub use server::{
     Admin, Anonymous, BanRules, Clients, DataRules, HookRules, Listening, LogRules, LoginRules,
-    Passive, Process, Server, Storage, TlsKeys,
+    Passive, Process, Retention, Server, Storage, TlsKeys,
 };
-pub(in crate::config) use user::innermost;
 pub use user::{
     FileRules, Folder, FolderRules, Limits, Messages, Rules, TlsRules, UploadRules, User,
 };
+pub(in crate::config) use user::{innermost, is_in};

@@ -33,6 +33,8 @@ settings! {
         pub hooks: HookRules = HookRules::blank(),
         /// Settings of part files, the state directory and `users_file`.
         pub storage: Storage = Storage::blank(),
+        /// How retention removes files.
+        pub retention: Retention = Retention::blank(),
         /// Where administrators and monitoring connect.
         pub admin: Admin = Admin::blank(),
         /// The keys of `[server]` about anonymous users.
@@ -155,6 +157,16 @@ settings! {
         pub state_dir: Option<PathBuf> = None,
         /// File or directory with more sections of users.
         pub users_file: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// How retention removes files.
+    pub struct Retention {
+        /// Files are not removed for this long after they were stored.
+        pub grace: Duration = Duration::from_secs(600),
+        /// Nothing is removed for this long after a rule is new.
+        pub delay: Duration = Duration::from_secs(86_400),
     }
 }
 

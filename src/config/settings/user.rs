@@ -10,12 +10,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::blank::settings;
+use super::keep::{Choice, KeepRules};
 use crate::config::day::Day;
 use crate::config::hook::Programs;
 use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
 use crate::config::tls::TlsRequired;
-use crate::config::value::Password;
+use crate::config::value::{Password, Room};
 use crate::rights::Ids;
 
 settings! {
@@ -46,6 +47,22 @@ impl User {
     /// Returns whether the user may log in today.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.expires.is_some_and(Day::is_over)
+    }
+
+    /// Whether a rule demands free space anywhere in the home.
+    pub fn demands_room(&self) -> bool {
+        let own = std::iter::once(&self.rules.folder);
+        let mut all = own.chain(self.folders.iter().map(|folder| &folder.rules));
+        all.any(|rules| rules.keep.min_free.is_on())
+    }
+
+    /// Returns the free space that the file system of a directory must have. The path is as for
+    /// [`User::folder_rules`].
+    pub fn min_free_in(&self, directory: &[u8]) -> Choice<Room> {
+        let folders = self.folders.iter().rev();
+        let mut rules = folders.filter(|folder| folder.holds(directory)).map(|one| &one.rules);
+        let set = rules.find(|rules| rules.keep.min_free.is_set());
+        set.unwrap_or(&self.rules.folder).keep.min_free
     }
 
     /// Returns the rules for what lies directly in a directory of the home. The path is absolute, and
@@ -150,6 +167,8 @@ settings! {
         pub trash: bool = true,
         /// How long it stays there; `None`: until the trash is emptied by hand.
         pub trash_for: Option<Duration> = None,
+        /// Which files the server removes by itself.
+        pub keep: KeepRules = KeepRules::blank(),
     }
 }
 
@@ -179,7 +198,7 @@ impl FolderRules {
 }
 
 /// A folder with settings of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     /// The path that clients see, without a slash at its end. The case of ASCII letters does not
     /// matter.
@@ -202,7 +221,7 @@ impl Folder {
 
 /// Returns whether a path is a folder or lies below it. The case of ASCII letters does not matter,
 /// because there are file systems that ignore it.
-fn is_in(path: &[u8], folder: &[u8]) -> bool {
+pub(in crate::config) fn is_in(path: &[u8], folder: &[u8]) -> bool {
     path.split_at_checked(folder.len()).is_some_and(|(start, rest)| {
         start.eq_ignore_ascii_case(folder) && (rest.is_empty() || rest.starts_with(b"/"))
     })

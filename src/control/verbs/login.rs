@@ -164,10 +164,12 @@ fn enter(
     session.shared.counters.logins.count(LoginResult::Good);
     // the client is no attacker, so what it tried before the login does not count
     session.refused = 0;
+    let cwd = start_dir(&account, &tree);
     session.state.login = Login::In(Box::new(User {
         umask: rules.files.umask,
         idle_timeout: rules.limits.idle_timeout,
-        cwd: start_dir(&account, &tree),
+        pin: tree.pin_directory(&cwd),
+        cwd,
         tree,
         hook_owner,
         account,

@@ -30,6 +30,7 @@ pub(crate) fn retrieve(
     let user = session.user()?;
     let path = user.path(path);
     let (file, size) = user.tree.read(&path)?;
+    let _pin = user.tree.pin(&file);
     if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
         let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
@@ -127,6 +128,8 @@ pub(crate) fn store_unique(
     session.await_program(Occasion::Upload, verb)?;
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
+    session.make_room_for(verb, &wanted)?;
+    let user = session.user()?;
     let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
     let mark = Mark::opening([b"FILE: ", short_name(user, upload.path())].concat());
     receive(session, verb, upload, mark)
@@ -144,6 +147,7 @@ fn upload(
     store: Store,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
+    session.make_room_for(verb, path)?;
     let at_once = session.is_connected();
     let user = session.user()?;
     let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
@@ -170,7 +174,11 @@ fn receive(
     let size = session.state.parameters.announced;
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let job = Job { verb, traffic, mark, path, ascii, rate, size };
+    let relief = session.relief(&job.path)?;
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
+        if let Some(relief) = relief {
+            upload.when_full(relief);
+        }
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
                 let Stored { path, size, kept } = upload.finish().map_err(DataError::Write)?;
@@ -213,10 +221,16 @@ fn located(
 
 /// ALLO: replies whether there is enough free space (RFC 959 §4.1.3), and keeps the size of
 /// the next upload.
-pub(crate) fn allocate(session: &mut Session, bytes: u64) -> Result<Reply, Refusal> {
+pub(crate) fn allocate(
+    session: &mut Session,
+    verb: &Verb,
+    bytes: u64,
+) -> Result<Reply, Refusal> {
     let user = session.user()?;
     // the name of the file is not known yet
     user.tree.check_size(&user.cwd, bytes)?;
+    session.make_room_here(verb, bytes)?;
+    let user = session.user()?;
     if user.tree.free_space(&user.cwd)? < bytes {
         return Err(Refusal::NoRoom);
     }

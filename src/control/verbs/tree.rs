@@ -24,6 +24,7 @@ const MOST_LINES: usize = 100;
 /// CWD, and CDUP with the path of the parent: changes the working directory.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
     user.tree.enter(&path)?;
+    user.pin = user.tree.pin_directory(&path);
     user.cwd = path;
     let shows = user.account.user.rules.messages.folder;
     let message = shows.then(|| message(user)).flatten();

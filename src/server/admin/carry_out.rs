@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::protocol::{
-    AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Ended, Kick, Lifted, PartList,
-    PartView, Parts, Reload, Reloaded, Request, Sessions, Statistics, Stats, Stop, Stopping,
-    Unban, VerdictView, Verdicts, Who, Why, done, refused, request,
+    AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Ended, Keep, Kept, Kick, Lifted,
+    PartList, PartView, Parts, Reload, Reloaded, Request, Sessions, Statistics, Stats, Stop,
+    Stopping, Unban, VerdictView, Verdicts, Who, Why, done, refused, request,
 };
 use super::view;
 use crate::control::{self, Live};
@@ -45,6 +45,7 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
         Request::Unban(order) => answer_to(order, hub),
         Request::Parts(order) => answer_to(order, hub),
         Request::Drop(order) => answer_to(order, hub),
+        Request::Keep(order) => answer_to(order, hub),
         Request::Reload(order) => answer_to(order, hub),
         Request::Stop(Stop { now }) => {
             let order = if now { Order::StopNow } else { Order::Stop };
@@ -173,6 +174,20 @@ impl CarryOut for Drop {
         let (removed, bytes) =
             control::drop_parts(config, &hub.shared.parts, &self.user, &self.path)?;
         Ok(Dropped { removed, bytes })
+    }
+}
+
+impl CarryOut for Keep {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<Kept, String> {
+        let keeper = &hub.shared.keeper;
+        let stops = || hub.shared.stop.is_soon();
+        if self.now {
+            log::info!(
+                "the administrator has ended keep_delay, and started a pass of retention"
+            );
+        }
+        let report = if self.now { keeper.now(&stops) } else { keeper.preview(&stops) };
+        Ok(Kept::of(report))
     }
 }
 

@@ -9,12 +9,14 @@
 //! those of the answer, and the code in `carry_out.rs` that carries it out.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::control::Traffic;
+use crate::control::{FileReport, Report, RuleReport, Traffic};
+use crate::log::stamp;
 use crate::server::stats::Numbers;
 
 /// An order to the running server, linked to the type of its answer.
@@ -70,6 +72,7 @@ orders! {
     Unban => Lifted,
     Parts => PartList,
     Drop => Dropped,
+    Keep => Kept,
     Reload => Reloaded,
     Stop => Stopping,
 }
@@ -134,6 +137,14 @@ pub struct Drop {
     pub user: Vec<u8>,
     /// The path, as the client sees it.
     pub path: Vec<u8>,
+}
+
+/// Lists what retention would remove.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Keep {
+    /// Whether it is removed now, and new rules wait no longer.
+    #[serde(default, deserialize_with = "lenient::switch")]
+    pub now: bool,
 }
 
 /// Reads the settings again.
@@ -323,6 +334,78 @@ pub struct Dropped {
     pub removed: usize,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// The answer to [`Keep`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// All rules.
+    pub rules: Vec<KeptRule>,
+    /// The files that go, or have gone. Those of one home and one file system are in the order in
+    /// which they go.
+    pub files: Vec<KeptFile>,
+    /// Whether there are more files than these.
+    pub more: bool,
+    /// What could not be looked at or removed, and why.
+    pub troubles: Vec<String>,
+    /// Whether retention has stopped, because less than half of what it removed became free space.
+    pub in_vain: bool,
+}
+
+/// A rule of retention.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptRule {
+    /// The folder that the rule applies to, on the server.
+    pub folder: String,
+    /// The rule as in the settings, such as `keep_for = 30d`.
+    pub rule: String,
+    /// From when on the rule removes files, as the log writes times; `None`: now.
+    pub begins: Option<String>,
+    /// Number of files that go by it, or at least this number if there are more than are listed.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A file that retention removes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// The path on the server.
+    pub path: String,
+    /// How long ago it was stored, in seconds.
+    pub age: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// The rule that it goes by.
+    pub rule: String,
+}
+
+impl Kept {
+    /// Makes the answer from a report.
+    pub fn of(report: Report) -> Self {
+        let rule = |rule: RuleReport| KeptRule {
+            folder: rule.folder.to_string_lossy().into_owned(),
+            rule: rule.rule,
+            begins: rule.begins.map(stamp),
+            files: rule.files,
+            bytes: rule.bytes,
+        };
+        let file = |file: FileReport| KeptFile {
+            path: file.path.to_string_lossy().into_owned(),
+            age: file.age.as_secs(),
+            bytes: file.size,
+            rule: file.rule,
+        };
+        let trouble =
+            |(path, why): (PathBuf, String)| format!("{}: {why}", path.to_string_lossy());
+        Self {
+            rules: report.rules.into_iter().map(rule).collect(),
+            files: report.files.into_iter().map(file).collect(),
+            more: report.is_cut,
+            troubles: report.troubles.into_iter().map(trouble).collect(),
+            in_vain: report.in_vain,
+        }
+    }
 }
 
 /// The answer to [`Reload`].

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::admin::protocol::Reloaded;
 use super::hub::Hub;
-use super::{confine, root, trash, workers};
+use super::{confine, keep, root, trash, workers};
 use crate::config::Confine;
 use crate::rights;
 use turn::{Held, Running};
@@ -113,6 +113,9 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     }
     if let Err(why) = trash::start(hub) {
         warnings.push(format!("cannot start a thread for the trash: {why}"));
+    }
+    if let Err(why) = keep::start(hub) {
+        warnings.push(format!("cannot start a thread for retention: {why}"));
     }
     let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
     let end = |name: &String| {

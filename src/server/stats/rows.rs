@@ -86,6 +86,15 @@ metrics! {
     PASSIVE_PORTS_TAKEN: Gauge "ftpd_passive_ports_taken",
         "Number of passive ports that are open now and wait for their client to connect.",
         |now| one(now.settings.passive_ports().0);
+    KEEP_REMOVED_FILES: Counter "ftpd_keep_removed_files_total",
+        "Number of files that retention has removed.",
+        |now| one(now.hub.shared.keeper.removed().0);
+    KEEP_REMOVED_BYTES: Counter "ftpd_keep_removed_bytes_total",
+        "Number of bytes in the files that retention has removed.",
+        |now| one(now.hub.shared.keeper.removed().1);
+    KEEP_MADE_ROOM: Counter "ftpd_keep_made_room_total",
+        "Number of uploads for which retention has made room (min_free).",
+        |now| one(now.hub.shared.keeper.made_room());
     WORKERS: Gauge "ftpd_workers",
         "Number of threads that serve sessions.",
         |now| one(now.hub.pool.workers());

@@ -1,6 +1,7 @@
 //! The files of one session: the tree, together with the user's own unfinished uploads.
 
 mod listing;
+pub(in crate::vfs) mod room;
 mod shown;
 
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub use self::listing::Listing;
 use super::error::{FsError, Heed};
 use super::parts::disk::only_parts;
+use super::parts::pins::Pin;
 use super::parts::store::Parts;
 use super::parts::turns::Turns;
 use super::path::VirtualPath;
@@ -71,6 +73,19 @@ impl Files {
     /// not block.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
         self.tree().read(path)
+    }
+
+    /// Notes that an open file is used, until the returned value is dropped, so that retention does
+    /// not remove it.
+    pub fn pin(&self, file: &File) -> Option<Pin> {
+        self.uploads.turns.pins.pin(file)
+    }
+
+    /// Notes that a directory is used, like [`Files::pin`].
+    pub fn pin_directory(&self, path: &VirtualPath) -> Option<Pin> {
+        let pins = &self.uploads.turns.pins;
+        let (dir, _) = pins.is_on().then(|| self.tree().hold(path))?.ok()?;
+        pins.pin(dir)
     }
 
     /// Like [`Files::read`], but opens the part of an unfinished upload of the user if one is

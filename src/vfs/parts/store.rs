@@ -89,6 +89,14 @@ impl Parts {
         if self.are_there() { self.known().in_folder(dir) } else { Vec::new() }
     }
 
+    /// Whether an upload that will have this name is being written in a directory. A part may not
+    /// tell its name; then it may be any name.
+    pub(in crate::vfs) fn is_written_as(&self, dir: FileId, name: &[u8]) -> bool {
+        self.in_folder(dir)
+            .iter()
+            .any(|part| part.tag != Tag::Dead && (part.name == name || part.name.is_empty()))
+    }
+
     /// Makes a number for an upload.
     pub(super) fn next_upload(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)

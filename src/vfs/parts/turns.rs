@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::pins::Pins;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::tree::entry::FileId;
 
@@ -12,6 +13,8 @@ use crate::vfs::tree::entry::FileId;
 pub struct Turns {
     taken: Mutex<Taken>,
     freed: Condvar,
+    /// Files and directories that sessions use without a turn.
+    pub(in crate::vfs) pins: Arc<Pins>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +76,12 @@ impl Turns {
             taken = self.taken();
         }
         Ok(Claim { turns: Arc::clone(self), turn })
+    }
+
+    /// Takes a turn if nobody has it now.
+    pub(in crate::vfs) fn try_claim(self: &Arc<Self>, turn: Turn) -> Option<Claim> {
+        let is_free = self.taken().claimed.insert(turn.clone());
+        is_free.then(|| Claim { turns: Arc::clone(self), turn })
     }
 
     /// Reserves a name for a STOU upload, unless it is reserved already.

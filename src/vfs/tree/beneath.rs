@@ -111,6 +111,22 @@ impl Root {
         asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
     }
 
+    /// Opens the directory at a path, if no part of the path is a link.
+    pub(in crate::vfs) fn open_plain(
+        &self,
+        path: &Path,
+    ) -> std::result::Result<OwnedFd, FsError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let asked = self.ask(path, flags, Mode::empty(), BENEATH | ResolveFlags::NO_SYMLINKS);
+        let opened = asked.unwrap_or_else(|| {
+            let walked = self.walk(path, flags, Mode::empty());
+            let plain = path.strip_prefix(".").unwrap_or(path);
+            let is_plain = walked.path == plain.as_os_str().as_bytes();
+            if is_plain { walked.end } else { walked.end.and(Err(Errno::LOOP)) }
+        });
+        opened.map_err(refusal)
+    }
+
     /// Returns a path without links that leads to the same file or directory as `path`.
     pub(in crate::vfs) fn resolve(&self, path: &Path) -> std::result::Result<Vec<u8>, FsError> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -409,6 +425,17 @@ mod tests {
                     prop_assert_eq!(id(Ok(of(path))), id(Ok(of(as_path(&plain)))));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_plain_path_leads_over_no_link() {
+        let (_outer, root) = home();
+        for path in [".", "a", "a/b/c"] {
+            root.open_plain(Path::new(path)).unwrap();
+        }
+        for path in ["l", "l/c", "a/l", "a/up/b", "a/b/dot/c", "abs", "a/out", "dead", "f"] {
+            assert!(root.open_plain(Path::new(path)).is_err(), "{path}");
         }
     }
 

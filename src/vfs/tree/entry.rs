@@ -162,12 +162,19 @@ pub(in crate::vfs) fn modified(stat: &Stat) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
-/// Returns when the attributes of a file were last changed, which nobody can set back.
+/// Returns when a file was stored, renamed, or its attributes were last changed. Clients cannot set
+/// this time.
 #[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
 pub(in crate::vfs) fn changed(stat: &Stat) -> SystemTime {
     let seconds = u64::try_from(stat.st_ctime).unwrap_or_default();
     let nanos = u32::try_from(stat.st_ctime_nsec as u64).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
+/// Returns how many bytes a file takes on the disk.
+#[allow(clippy::unnecessary_cast, reason = "widths differ by target")]
+pub(in crate::vfs) fn blocks_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_blocks as i64).unwrap_or_default().saturating_mul(512)
 }
 
 /// Returns when a file was last read.

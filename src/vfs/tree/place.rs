@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat, renameat_with, statat,
+    AtFlags, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, fstat, openat,
+    renameat, renameat_with, statat, statx,
 };
 use rustix::io::Errno;
 
@@ -108,6 +109,16 @@ pub(in crate::vfs) fn lstat(dir: impl AsFd, name: &[u8]) -> Result<Stat, FsError
 /// Like [`lstat`], with a path.
 pub(super) fn lstat_at(dir: impl AsFd, path: &Path) -> rustix::io::Result<Stat> {
     statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Whether something is mounted at a name in a directory; `None` if the kernel cannot tell (before
+/// Linux 5.8).
+pub(in crate::vfs) fn is_mount_point(dir: impl AsFd, name: &[u8]) -> Option<bool> {
+    const ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let found = statx(dir, as_path(name), flags, StatxFlags::empty()).ok()?;
+    let is_known = found.stx_attributes_mask.contains(ROOT);
+    is_known.then(|| found.stx_attributes.contains(ROOT))
 }
 
 /// Renames a file within a directory. A file that has the new name is replaced.

@@ -9,6 +9,7 @@ use super::body::{Body, Placed, Target, Writing};
 use super::plan::Store;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
+use crate::vfs::parts::pins::Pin;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{id_of, len_of, plain};
 
@@ -23,6 +24,8 @@ pub(super) struct Direct {
     /// Whether the upload has created the file.
     is_new: bool,
     body: Body,
+    /// Keeps retention from removing the file.
+    _pin: Option<Pin>,
 }
 
 impl Direct {
@@ -50,10 +53,11 @@ impl Direct {
             Self::check(uploads, path, store)?;
         }
         let (file, size, is_new) = opened?;
+        let pin = pinned(uploads, &file)?;
         let body = Body::new(file, offset(store, size)?);
         let append = matches!(store, Store::Append(_));
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, append, made: is_new, is_new, body })
+        Ok(Self { uploads, path, append, made: is_new, is_new, body, _pin: pin })
     }
 
     /// Creates a file. It must not exist yet.
@@ -62,9 +66,11 @@ impl Direct {
         path: &VirtualPath,
         mode: u32,
     ) -> Result<Self, FsError> {
-        let body = Body::new(uploads.tree.create(path, mode)?, 0);
+        let file = uploads.tree.create(path, mode)?;
+        let pin = pinned(uploads, &file)?;
+        let body = Body::new(file, 0);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Ok(Self { uploads, path, append: false, made: true, is_new: true, body })
+        Ok(Self { uploads, path, append: false, made: true, is_new: true, body, _pin: pin })
     }
 
     /// Removes the file if it was created for this upload and the upload could not begin,
@@ -117,6 +123,15 @@ impl Drop for Direct {
     fn drop(&mut self) {
         self.remove_untouched();
     }
+}
+
+/// Notes that the file is used. Fails if retention has removed it since it was opened.
+fn pinned(uploads: &Uploads, file: &File) -> Result<Option<Pin>, FsError> {
+    let pin = uploads.turns.pins.pin(file);
+    if pin.is_some() && fstat(file)?.st_nlink == 0 {
+        return Err(FsError::Busy);
+    }
+    Ok(pin)
 }
 
 /// Returns where an upload to a file of this size begins.

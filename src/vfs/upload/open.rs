@@ -1,6 +1,9 @@
 //! An upload that has begun.
 
+use std::fmt;
 use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
 
 use super::body::{Placed, Target};
 use crate::vfs::error::FsError;
@@ -14,6 +17,16 @@ pub struct Upload {
     target: Box<dyn Target>,
     /// Maximum size of the file in bytes.
     most: u64,
+    relief: Option<Relief>,
+}
+
+/// A function that makes room when the disk is full. It returns whether there is any hope.
+struct Relief(Box<dyn FnMut() -> bool + Send>);
+
+impl fmt::Debug for Relief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relief")
+    }
 }
 
 /// A file that was uploaded.
@@ -30,7 +43,20 @@ pub struct Stored {
 
 impl Upload {
     pub(super) fn new(path: VirtualPath, target: Box<dyn Target>, most: u64) -> Self {
-        Self { path, target, most }
+        Self { path, target, most, relief: None }
+    }
+
+    /// From now on, calls a function when the disk is full, and tries again if it returns `true`.
+    pub fn when_full(&mut self, relief: impl FnMut() -> bool + Send + 'static) {
+        self.relief = Some(Relief(Box::new(relief)));
+    }
+
+    /// Whether room was made after an error that says that there is none.
+    fn is_relieved(&mut self, why: &FsError) -> bool {
+        let is_full = |why| Errno::from_io_error(why) == Some(Errno::NOSPC);
+        let may_help = matches!(why, FsError::OverQuota(_))
+            || matches!(why, FsError::NoSpace(why) if is_full(why));
+        may_help && self.relief.as_mut().is_some_and(|relief| (relief.0)())
     }
 
     /// Returns the path that the upload was announced with.
@@ -55,7 +81,21 @@ impl Upload {
     /// upload; or [`FsError::TooLarge`], if the file would become larger than allowed.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         self.check_room(bytes.len())?;
-        self.target.write()?.body.write_all(bytes)
+        let mut rest = bytes;
+        loop {
+            let writing = self.target.write()?;
+            let before = writing.body.written;
+            let result = writing.body.write_all(rest);
+            let written = writing.body.written - before;
+            drop(writing);
+            match result {
+                Err(why) if self.is_relieved(&why) => {
+                    let written = usize::try_from(written).unwrap_or(usize::MAX);
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Checks that the file may grow by this number of bytes.
@@ -80,7 +120,11 @@ impl Upload {
         while left > 0 {
             // checked for each piece: another session may take the upload over between two of
             // them
-            let moved = self.target.write()?.body.splice(pipe, left)?;
+            let moved = self.target.write()?.body.splice(pipe, left);
+            let moved = match moved {
+                Err(why) if self.is_relieved(&why) => continue,
+                moved => moved?,
+            };
             if let Some(moved) = moved {
                 left -= moved;
                 continue;

@@ -270,7 +270,7 @@ impl Uploads {
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts
     /// are in the directory of its target.
-    pub(super) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
+    pub(in crate::vfs) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
         self.tree.place(&self.tree.followed(path).unwrap_or_else(|_| path.clone()))
     }
 }

@@ -1,0 +1,72 @@
+//! Whether there is as much free space as the settings demand (`min_free`) where an upload goes.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{Stat, fstatvfs};
+
+use super::Files;
+use crate::config::{Choice, Room};
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::id_of;
+
+/// The room that an upload needs.
+#[derive(Debug, Clone)]
+pub struct Need {
+    /// The file system.
+    pub(in crate::vfs) device: u64,
+    /// The home of the user.
+    pub(in crate::vfs) home: PathBuf,
+    /// Number of bytes that are needed beyond what the rule leaves free.
+    pub(in crate::vfs) bytes: u64,
+    /// Whether there is less free space than that.
+    pub(in crate::vfs) is_lacking: bool,
+}
+
+impl Need {
+    /// Whether there is too little free space.
+    pub fn is_lacking(&self) -> bool {
+        self.is_lacking
+    }
+}
+
+impl Files {
+    /// Returns what an upload of this number of bytes to a file needs. Returns `None` if no rule
+    /// demands free space there, or if the place cannot be looked at; the upload then says why.
+    pub fn room_for(&self, path: &VirtualPath, bytes: u64) -> Option<Need> {
+        if !self.uploads.user.demands_room() {
+            return None;
+        }
+        let place = self.uploads.place_of_target(path).ok()?;
+        self.need(&place.parent, (&place.dir, &place.dir_stat), bytes).ok()?
+    }
+
+    /// Like [`Files::room_for`], for a file in a directory.
+    pub fn room_in(&self, directory: &VirtualPath, bytes: u64) -> Option<Need> {
+        if !self.uploads.user.demands_room() {
+            return None;
+        }
+        let (dir, stat) = self.tree().hold(directory).ok()?;
+        self.need(directory, (&dir, &stat), bytes).ok()?
+    }
+
+    fn need(
+        &self,
+        directory: &VirtualPath,
+        (dir, stat): (&OwnedFd, &Stat),
+        bytes: u64,
+    ) -> Result<Option<Need>, FsError> {
+        let directory = self.tree().followed(directory)?;
+        let room = self.uploads.user.min_free_in(directory.as_bytes());
+        let Choice::On(room) = room else { return Ok(None) };
+        let space = fstatvfs(dir)?;
+        let size = space.f_blocks.saturating_mul(space.f_frsize);
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let wanted: u64 = Room::bytes(room, size).saturating_add(bytes);
+        let home = self.uploads.user.home.clone();
+        // some file systems do not report their size
+        let is_lacking = size > 0 && free < wanted;
+        Ok(Some(Need { device: id_of(stat).0, home, bytes, is_lacking }))
+    }
+}

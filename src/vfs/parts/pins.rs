@@ -1,0 +1,126 @@
+//! The files and directories that sessions use, so that retention leaves them alone: files that are
+//! downloaded or written to directly, and working directories. While nothing is removed by itself,
+//! nothing is noted.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::fstat;
+
+use crate::vfs::tree::entry::{FileId, id_of};
+
+/// What sessions use, shared by all sessions of a server.
+#[derive(Debug, Default)]
+pub(in crate::vfs) struct Pins {
+    is_on: AtomicBool,
+    held: Mutex<Held>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    used: HashMap<FileId, usize>,
+    /// What is being removed.
+    removed: HashSet<FileId>,
+}
+
+/// A file or directory that a session uses, until this value is dropped.
+#[derive(Debug)]
+pub struct Pin {
+    pins: Arc<Pins>,
+    id: FileId,
+}
+
+/// A file or directory that is being removed, until this value is dropped.
+#[derive(Debug)]
+pub(in crate::vfs) struct Removal<'p> {
+    pins: &'p Pins,
+    id: FileId,
+}
+
+impl Pins {
+    /// Begins or ends noting what is used.
+    pub(in crate::vfs) fn set_on(&self, is_on: bool) {
+        self.is_on.store(is_on, Ordering::SeqCst);
+    }
+
+    /// Whether it is noted what is used.
+    pub(in crate::vfs) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::SeqCst)
+    }
+
+    /// Notes that an open file or directory is used. Waits if it is just being removed. Returns
+    /// `None` if nothing is noted.
+    pub(in crate::vfs) fn pin(self: &Arc<Self>, file: impl AsFd) -> Option<Pin> {
+        if !self.is_on() {
+            return None;
+        }
+        let id = id_of(&fstat(file).ok()?);
+        let mut held = self.held();
+        while held.removed.contains(&id) {
+            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        *held.used.entry(id).or_default() += 1;
+        Some(Pin { pins: Arc::clone(self), id })
+    }
+
+    /// Begins to remove something. Returns `None` if it is used.
+    pub(in crate::vfs) fn remove(&self, id: FileId) -> Option<Removal<'_>> {
+        let mut held = self.held();
+        if held.used.contains_key(&id) {
+            return None;
+        }
+        held.removed.insert(id);
+        Some(Removal { pins: self, id })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut held = self.pins.held();
+        if let Some(count) = held.used.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                held.used.remove(&self.id);
+            }
+        }
+    }
+}
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        self.pins.held().removed.remove(&self.id);
+        self.pins.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_not_removed() {
+        let pins = Arc::new(Pins::default());
+        let file = tempfile::tempfile().unwrap();
+        let id = id_of(&fstat(&file).unwrap());
+        assert!(pins.pin(&file).is_none(), "nothing is noted yet");
+        pins.set_on(true);
+        let (one, two) = (pins.pin(&file), pins.pin(&file));
+        drop(one);
+        assert!(pins.remove(id).is_none());
+        drop(two);
+        let removal = pins.remove(id).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| pins.pin(&file).is_some());
+            drop(removal);
+            assert!(waits.join().unwrap());
+        });
+        assert!(pins.held().used.is_empty() && pins.held().removed.is_empty());
+    }
+}
