@@ -2,7 +2,7 @@
 //! and the time of the last login.
 
 mod hash;
-mod logins;
+mod last;
 mod workers;
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 use crate::config::{Config, Hash, Password, Rate, User};
 
 pub use hash::make as hash_of;
-pub use logins::{LastLogin, Logins, last_logins};
+pub use last::{LOGINS, LastTime, LastTimes, UPLOADS, last_times};
 pub use workers::{Passwords, Patience};
 
 /// The users of the server, and how many sessions each of them has.

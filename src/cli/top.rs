@@ -40,7 +40,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let terminal = if is_seen { Terminal::keys().ok() } else { None };
     let mut above = 0;
     loop {
-        let Sessions { sessions } = ask(arguments.file.as_deref(), Who {})?;
+        let Sessions { sessions, .. } = ask(arguments.file.as_deref(), Who {})?;
         let printed = if json {
             log::json(&json!(sessions))
         } else {

@@ -15,7 +15,7 @@ use super::outcome::Stop;
 use super::print::{complain, say};
 use super::screen::binary;
 use super::settings::load;
-use crate::auth::{LastLogin, last_logins};
+use crate::auth::{LOGINS, LastTime, last_times};
 use crate::config::{Config, Password, User};
 use crate::log::{self, escaped, stamp};
 use crate::server::protocol::Who;
@@ -23,7 +23,7 @@ use crate::server::protocol::Who;
 /// What is known about the logins of users.
 struct Known {
     /// The last login of each user.
-    last: BTreeMap<String, LastLogin>,
+    last: BTreeMap<String, LastTime>,
     /// The users who are logged in now.
     here: HashSet<String>,
 }
@@ -44,7 +44,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 impl Known {
     fn of(file: &Path, config: &Config) -> Self {
-        let last = config.server.storage.state_dir.as_deref().map(last_logins).transpose();
+        let last = config.server.storage.state_dir.as_deref();
+        let last = last.map(|dir| last_times(dir, LOGINS)).transpose();
         let last = last.unwrap_or_else(|why| {
             complain(&format!("cannot read the last logins: {why}"));
             None

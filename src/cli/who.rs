@@ -12,7 +12,7 @@ use super::outcome::Stop;
 use super::print::say;
 use super::screen::{binary, client, clock, padded, per_second, safe, widest};
 use crate::log;
-use crate::server::protocol::{SessionView, Sessions, Who};
+use crate::server::protocol::{SessionView, Sessions, SilentView, Who};
 
 /// Width of the column of users. Longer names are cut.
 const USER: RangeInclusive<usize> = 12..=40;
@@ -21,8 +21,16 @@ const ADDRESS: RangeInclusive<usize> = 22..=46;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
-    let Sessions { sessions } = ask(arguments.file.as_deref(), Who {})?;
-    Ok(say(&if json { log::json(&json!(sessions)) } else { table(&sessions) }))
+    let Sessions { sessions, silent } = ask(arguments.file.as_deref(), Who {})?;
+    if json {
+        return Ok(say(&log::json(&json!(sessions))));
+    }
+    let mut text = table(&sessions);
+    for SilentView { user, seconds } in silent {
+        // writing to a String cannot fail
+        let _ = write!(text, "\nnothing from {} for {}", safe(&user), clock(seconds));
+    }
+    Ok(say(&text))
 }
 
 fn table(sessions: &[SessionView]) -> String {

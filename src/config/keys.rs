@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, FILE,
+    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, EXPECTED, FILE,
     FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM,
     MASK, PASSWORD, PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
     READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
@@ -241,6 +241,8 @@ pub static KEYS: &[Key] = &[
         "Template whose keys apply to this user unless this section sets them: NAME of [template:NAME]. Empty: none."),
     key("enabled", "on", &InUser(SWITCH, |to, v| to.enabled = v),
         "off: refuse logins, as if there were no such user."),
+    key("expect_every", "", &InUser(EXPECTED, |to, v| to.expect_every = v),
+        "A warning is logged if nothing is uploaded by the user for this long, such as 1d: a camera may have lost its network. ftpd who, the status page and a metric tell of it as well. At least a minute; empty: never."),
     key("expires", "", &InUser(DAY, |to, v| to.expires = v),
         "Last day, in local time, on which the user may log in, such as 2026-12-31; after it, the user is treated as with enabled = off. Empty: no end."),
     required("password", &InUser(PASSWORD, |to, v| to.password = Some(v)),

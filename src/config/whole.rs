@@ -47,6 +47,11 @@ impl Config {
         users
     }
 
+    /// Returns all users, in no order.
+    pub fn users(&self) -> impl Iterator<Item = (&String, &Arc<User>)> {
+        self.users.iter()
+    }
+
     /// Returns the directory in which the server records its part files. Returns `None` if there
     /// are none, because no user may upload with `atomic_uploads`.
     pub fn state_dir(&self) -> Option<&Path> {

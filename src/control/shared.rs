@@ -11,7 +11,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::counters::Counters;
 use super::offence::Guard;
-use crate::auth::{Logins, Passwords, Users};
+use super::silence::Silence;
+use crate::auth::{LOGINS, LastTimes, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, may_leave_from};
 use crate::hook::Hooks;
@@ -37,7 +38,9 @@ pub struct Shared {
     /// The threads that check hashed passwords.
     pub passwords: Arc<Passwords>,
     /// The time of the last login of each user.
-    pub logins: Logins,
+    pub logins: LastTimes,
+    /// The users from whom uploads are expected.
+    pub silence: Silence,
     /// The last events, for the status page.
     pub recent: Recent,
     /// The parts of incomplete uploads.
@@ -92,7 +95,8 @@ impl Shared {
             owners: Owners::default(),
             hooks: Hooks::new(server.hooks.timeout),
             passwords,
-            logins: Logins::start(server.storage.state_dir.as_deref()),
+            logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),
+            silence: Silence::start(server.storage.state_dir.as_deref()),
             recent: Recent::new(server.admin.metrics.is_some()),
             parts,
             turns,

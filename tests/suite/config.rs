@@ -186,6 +186,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("like", ""),
         ("enabled", "on"),
         ("expires", "2999-12-31"),
+        ("expect_every", "1d"),
         ("atomic_uploads", "off"),
         ("sync_uploads", "On"),
         ("keep_parts", "2d"),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::client::{Client, drain};
 use crate::parts::hang;
@@ -450,6 +450,67 @@ mod reloads {
     }
 }
 
+mod silence {
+    use super::*;
+
+    /// Starts a server on which bob has uploaded two hours ago, and eve never.
+    fn start(every: &str) -> Server {
+        let eve = "[user:eve]\npassword = x\nperm = elw\nhome = home\nexpect_every = 1m";
+        let hours_ago = SystemTime::now() - Duration::from_secs(7200);
+        let seconds = hours_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        setup().user(&format!("expect_every = {every}")).section(eve).start_with(|dir| {
+            fs::create_dir(dir.join("ftpd-state")).unwrap();
+            fs::write(dir.join("ftpd-state/uploads"), format!("{seconds}.0 ::1 bob\n"))
+                .unwrap();
+        })
+    }
+
+    #[test]
+    fn a_user_from_whom_nothing_comes_is_told_of_until_something_comes() {
+        let mut server = start("1h");
+        let at = web(&server);
+        let line = server.wait_for_log("nothing from bob for 7");
+        assert!(line.contains("WARN") && line.ends_with("(expect_every is 3600 s)"), "{line}");
+        let silent = |of: &Server, user: &str| {
+            metric(web(of), &format!("ftpd_user_silent{{user=\"{user}\"}}"))
+        };
+        assert_eq!((silent(&server, "bob"), silent(&server, "eve")), (1.0, 0.0));
+        let who = || run(&["who"], server.dir()).1;
+        assert!(who().contains("\nnothing from bob for 2:0"));
+        let status = get(at, "/status.json");
+        assert!(status.contains("\"silent\":[{"), "{status}");
+        let mut client = Client::bob(&server);
+        client.upload("STOR a", b"1");
+        server.wait_for_log("bob has uploaded again, after 7");
+        assert!(!who().contains("nothing from"));
+        client.upload("STOR b", b"1");
+        assert_eq!(server.log().matches("has uploaded again").count(), 1);
+        client.cmd("QUIT", 221);
+        // the time is kept for the next server
+        server.restart("TERM");
+        assert!(silent(&server, "bob") < 0.5);
+        assert!(!server.log().contains("nothing from bob"));
+    }
+
+    #[test]
+    fn a_reload_begins_and_ends_the_watch() {
+        let server = start("1d");
+        let set = |from: &str, to: &str| {
+            let file = server.dir().join("ftpd.ini");
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(from), "{text}");
+            fs::write(&file, text.replace(from, to)).unwrap();
+            assert_eq!(run(&["reload"], server.dir()).0, 0);
+        };
+        assert!(!server.log().contains("nothing from"));
+        set("expect_every = 1d", "expect_every = 90m");
+        server.wait_for_log("nothing from bob for 7");
+        set("expect_every = 90m", "");
+        let who = run(&["who"], server.dir()).1;
+        assert!(!who.contains("nothing from"), "{who}");
+    }
+}
+
 mod monitoring {
     use std::collections::HashMap;
 
@@ -478,7 +539,7 @@ mod monitoring {
 
     #[test]
     fn dashboard_and_alerts_use_metrics_and_labels_that_exist() {
-        let server = setup().start();
+        let server = setup().user("expect_every = 1h").start();
         let mut known: HashMap<String, Vec<String>> = HashMap::new();
         for (name, labels) in named(&get(web(&server), "/metrics")) {
             known.entry(name).or_default().extend(labels.split(',').map(str::to_owned));

@@ -166,6 +166,14 @@ fn room(text: &str) -> Result<Option<Room>, String> {
         _ => Err(refused()),
     }
 }
+/// A duration of a minute at least, or none if the text is empty.
+pub(in crate::config) const EXPECTED: ValueKind<Option<Duration>> =
+    texts("duration of a minute at least", |given| match time(given.text)? {
+        Some(time) if time < MINUTE => Err("is less than a minute".to_owned().into()),
+        time => Ok(time),
+    });
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Reads a day of the calendar. Returns `None` for an empty text.
 fn day(text: &str) -> Result<Option<Day>, String> {

@@ -34,6 +34,9 @@ settings! {
         pub tls_client: Option<String> = None,
         /// Whether the user may log in at all.
         pub enabled: bool = true,
+        /// Maximum time between two uploads of the user, after which the administrator is told; `None`:
+        /// uploads are not expected.
+        pub expect_every: Option<Duration> = None,
         /// The last day on which the user may log in.
         pub expires: Option<Day> = None,
         /// The folders with settings of their own. One that encloses another comes before it.

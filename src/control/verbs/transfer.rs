@@ -350,6 +350,10 @@ impl Session {
             let account = &user.account;
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
+        if let (Traffic::Upload, Ok(_)) = (job.traffic, &result) {
+            let account = &user.account;
+            self.shared.silence.break_by(&account.name, &account.user, self.peer.ip());
+        }
         let event = match (job.traffic, result) {
             (Traffic::Upload, Ok(moved)) => Some((Occasion::Upload, moved.size)),
             (Traffic::Upload, Err(_)) => None,

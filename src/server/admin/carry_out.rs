@@ -63,7 +63,7 @@ fn answer_to(order: impl CarryOut, hub: &Arc<Hub>) -> Value {
 
 impl CarryOut for Who {
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Sessions, String> {
-        Ok(Sessions { sessions: view::sessions(hub) })
+        Ok(Sessions { sessions: view::sessions(hub), silent: view::silent(hub) })
     }
 }
 

@@ -184,6 +184,18 @@ mod lenient {
 pub struct Sessions {
     /// Every session, the oldest first.
     pub sessions: Vec<SessionView>,
+    /// The users from whom nothing has come for `expect_every`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<SilentView>,
+}
+
+/// A user from whom nothing has come for `expect_every`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SilentView {
+    /// The name of the user.
+    pub user: String,
+    /// Time since the last upload, or since the start of the server if none is known, in seconds.
+    pub seconds: u64,
 }
 
 /// A session as the admin socket and the status page show it.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::protocol::{BanView, SessionView, TransferView};
-use crate::control::Sight;
+use super::protocol::{BanView, SessionView, SilentView, TransferView};
+use crate::control::{Expected, Sight};
 use crate::log::stamp;
 use crate::server::admission::ban::Ban;
 use crate::server::admission::origin::Origin;
@@ -25,6 +25,13 @@ pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
 /// Returns every session in its current state.
 pub(in crate::server) fn sessions(hub: &Hub) -> Vec<SessionView> {
     hub.registry.sights().iter().map(session).collect()
+}
+
+/// Returns the users from whom nothing has come for `expect_every`.
+pub(in crate::server) fn silent(hub: &Hub) -> Vec<SilentView> {
+    let expected = hub.shared.silence.expected(&hub.shared.settings().config);
+    let view = |one: Expected| SilentView { user: one.user, seconds: one.quiet.as_secs() };
+    expected.into_iter().filter(Expected::is_silent).map(view).collect()
 }
 
 /// Describes one session.

@@ -201,6 +201,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "banned": view::bans(hub).into_iter().take(MOST_BANS).collect::<Vec<_>>(),
         "events": hub.shared.recent.list().iter().map(event).collect::<Vec<_>>(),
         "ports": { "taken": taken, "all": ports },
+        "silent": view::silent(hub),
         "sessions": sights.iter().map(view::session).collect::<Vec<_>>(),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },
     }))

@@ -105,6 +105,8 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
     (hub.source.start_log)(&config).map_err(one)?;
     hub.shared.renew(settings);
+    // the main thread looks at the new settings as well
+    hub.orders.nudge();
     if let Err(why) = workers::start_for_hooks(hub, turn, config.hook_workers()) {
         warnings.push(format!("cannot start a thread for programs: {why}"));
     }

@@ -11,7 +11,7 @@ use serde_json::Number;
 
 use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
-use crate::control::{BOUNDS, Countable, Durations, Tally, Traffic};
+use crate::control::{BOUNDS, Countable, Durations, Expected, Tally, Traffic};
 
 /// Makes a constant of each row, by which `ftpd stats` refers to the metric, and a list of all
 /// rows.
@@ -95,6 +95,9 @@ metrics! {
     KEEP_MADE_ROOM: Counter "ftpd_keep_made_room_total",
         "Number of uploads for which retention has made room (min_free).",
         |now| one(now.hub.shared.keeper.made_room());
+    USER_SILENT: Gauge "ftpd_user_silent",
+        "Number that is 1 if nothing has come from the user for expect_every, and 0 otherwise, by user.",
+        silent;
     WORKERS: Gauge "ftpd_workers",
         "Number of threads that serve sessions.",
         |now| one(now.hub.pool.workers());
@@ -131,6 +134,13 @@ fn running(now: &Moment<'_>) -> Vec<Sample> {
     };
     let row = |way: &Traffic| sample(vec![("kind", way.word().to_owned())], running(*way));
     Traffic::ALL.iter().map(row).collect()
+}
+
+fn silent(now: &Moment<'_>) -> Vec<Sample> {
+    let expected = now.hub.shared.silence.expected(&now.settings.config);
+    let row =
+        |one: Expected| sample(vec![("user", one.user.clone())], u64::from(one.is_silent()));
+    expected.into_iter().map(row).collect()
 }
 
 fn transfers(now: &Moment<'_>) -> Vec<Sample> {

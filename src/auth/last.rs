@@ -1,8 +1,9 @@
-//! The time of each user's last login, for `ftpd users`.
+//! When each user has last done something: logged in, for `ftpd users`, or uploaded, for
+//! `expect_every`.
 //!
-//! Logins are recorded in memory, so that no login waits for the disk. The server saves them to the
-//! file `logins` in `state_dir` about once a minute and when it stops; a crash loses the logins
-//! since the last save. A line of the file is `seconds.nanoseconds address name`.
+//! These times are recorded in memory, so that no session waits for the disk. The server saves them
+//! to a file in `state_dir` about once a minute and when it stops; a crash loses the times since the
+//! last save. A line of the file is `seconds.nanoseconds address name`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,16 +17,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-/// The last login of each user of a server.
+/// The last time at which each user of a server has done one thing.
 #[derive(Debug)]
-pub struct Logins {
+pub struct LastTimes {
+    /// Name of the file.
+    file: &'static str,
     dir: Option<PathBuf>,
     notes: Mutex<Notes>,
 }
 
 #[derive(Debug)]
 struct Notes {
-    known: BTreeMap<String, LastLogin>,
+    known: BTreeMap<String, LastTime>,
     changed: bool,
     saved: Option<Instant>,
     /// Whether the file has existed. If it is missing now, somebody has removed it.
@@ -34,17 +37,19 @@ struct Notes {
     failed: bool,
 }
 
-/// When and from where a user last logged in.
+/// When and from where a user has last done something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastLogin {
-    /// The time of the login.
+pub struct LastTime {
+    /// The time.
     pub at: SystemTime,
     /// The address of the client.
     pub address: IpAddr,
 }
 
-const NAME: &str = "logins";
-const NEW: &str = "logins.new";
+/// Name of the file of logins.
+pub const LOGINS: &str = "logins";
+/// Name of the file of uploads.
+pub const UPLOADS: &str = "uploads";
 
 /// How long to wait for another server that is writing the file.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,31 +59,34 @@ const BREATH: Duration = Duration::from_millis(10);
 /// Minimum time between two writes of the file.
 const SELDOM: Duration = Duration::from_secs(60);
 
-impl Logins {
-    /// Reads the logins that earlier servers have saved. Without a directory, no logins are
-    /// recorded.
-    pub fn start(dir: Option<&Path>) -> Self {
-        let known = dir.map(last_logins).transpose().ok().flatten().unwrap_or_default();
+impl LastTimes {
+    /// Reads the times that earlier servers have saved in this file of the directory. Without a
+    /// directory, they are kept in memory only.
+    pub fn start(dir: Option<&Path>, file: &'static str) -> Self {
+        let known = dir.map(|dir| last_times(dir, file)).transpose();
+        let known = known.ok().flatten().unwrap_or_default();
         let on_disk = !known.is_empty();
         let notes = Notes { known, changed: false, saved: None, on_disk, failed: false };
-        Self { dir: dir.map(Path::to_owned), notes: Mutex::new(notes) }
+        Self { file, dir: dir.map(Path::to_owned), notes: Mutex::new(notes) }
     }
 
-    /// Records that a user has logged in.
-    pub fn note(&self, name: &str, address: IpAddr) {
-        if self.dir.is_none() {
-            return;
-        }
-        let last = LastLogin { at: SystemTime::now(), address };
+    /// Records that a user does it now. Returns the time before.
+    pub fn note(&self, name: &str, address: IpAddr) -> Option<LastTime> {
+        let last = LastTime { at: SystemTime::now(), address };
         let mut notes = self.notes();
-        match notes.known.get_mut(name) {
-            Some(known) => *known = last,
-            None => drop(notes.known.insert(name.to_owned(), last)),
+        notes.changed = self.dir.is_some();
+        if let Some(known) = notes.known.get_mut(name) {
+            return Some(std::mem::replace(known, last));
         }
-        notes.changed = true;
+        notes.known.insert(name.to_owned(), last)
     }
 
-    /// Saves new logins. Does nothing if the file was written less than a minute ago, unless `now`
+    /// Returns when a user has last done it.
+    pub fn of(&self, name: &str) -> Option<LastTime> {
+        self.notes().known.get(name).copied()
+    }
+
+    /// Saves new times. Does nothing if the file was written less than a minute ago, unless `now`
     /// is true.
     pub fn save(&self, now: bool) {
         let Some(dir) = &self.dir else { return };
@@ -90,7 +98,7 @@ impl Logins {
         let known = notes.known.clone();
         (notes.changed, notes.saved) = (false, Some(Instant::now()));
         drop(notes);
-        let written = write(dir, known);
+        let written = write(dir, self.file, known);
         let mut notes = self.notes();
         match written {
             Ok(merged) => {
@@ -100,13 +108,13 @@ impl Logins {
             Err(why) => {
                 notes.changed = true;
                 if !std::mem::replace(&mut notes.failed, true) {
-                    log::warn!("state_dir {}: cannot save last logins: {why}", dir.display());
+                    log::warn!("state_dir {}: cannot save {}: {why}", dir.display(), self.file);
                 }
             }
         }
     }
 
-    /// Returns whether there are logins that are not saved yet.
+    /// Returns whether there are times that are not saved yet.
     pub fn have_changed(&self) -> bool {
         self.notes().changed
     }
@@ -116,7 +124,7 @@ impl Logins {
     /// file is missing.
     pub fn look_after_file(&self) -> bool {
         let Some(dir) = &self.dir else { return true };
-        let is_gone = || dir.join(NAME).symlink_metadata().is_err();
+        let is_gone = || dir.join(self.file).symlink_metadata().is_err();
         if self.notes().on_disk && is_gone() {
             self.notes().changed = true;
             self.save(true);
@@ -130,17 +138,17 @@ impl Logins {
     }
 }
 
-/// Reads the last logins that a server has saved in its `state_dir`. The map is empty if the
-/// file does not exist.
+/// Reads the times that a server has saved in a file of its `state_dir`. The map is empty if the file
+/// does not exist.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
-pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
+pub fn last_times(dir: &Path, file: &str) -> io::Result<BTreeMap<String, LastTime>> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let read = || {
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join(NAME))?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join(file))?;
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
         Ok::<_, io::Error>(bytes)
@@ -155,12 +163,12 @@ pub fn last_logins(dir: &Path) -> io::Result<BTreeMap<String, LastLogin>> {
     }
 }
 
-fn line(name: &str, last: &LastLogin) -> Option<String> {
+fn line(name: &str, last: &LastTime) -> Option<String> {
     let at = last.at.duration_since(UNIX_EPOCH).ok()?;
     Some(format!("{}.{:09} {} {name}\n", at.as_secs(), at.subsec_nanos(), last.address))
 }
 
-fn read_line(line: &str) -> Option<(String, LastLogin)> {
+fn read_line(line: &str) -> Option<(String, LastTime)> {
     let mut words = line.splitn(3, ' ');
     let at = words.next()?;
     let (seconds, nanos) = at.split_once('.').unwrap_or((at, "0"));
@@ -168,11 +176,11 @@ fn read_line(line: &str) -> Option<(String, LastLogin)> {
     let address = words.next()?.parse().ok()?;
     let after = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?;
     let at = UNIX_EPOCH.checked_add(after)?;
-    Some((words.next()?.to_owned(), LastLogin { at, address }))
+    Some((words.next()?.to_owned(), LastTime { at, address }))
 }
 
-/// Adds `others` to `known`. If both have a login of a user, the newer one is kept.
-fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastLogin>) {
+/// Adds `others` to `known`. If both have a time of a user, the newer one is kept.
+fn merge(known: &mut BTreeMap<String, LastTime>, others: BTreeMap<String, LastTime>) {
     for (name, other) in others {
         let last = known.entry(name).or_insert(other);
         if last.at < other.at {
@@ -181,25 +189,26 @@ fn merge(known: &mut BTreeMap<String, LastLogin>, others: BTreeMap<String, LastL
     }
 }
 
-/// Writes a new file and renames it into place. Logins that another server has saved in the
+/// Writes a new file and renames it into place. Times that another server has saved in the
 /// meantime are kept, and returned with the others.
 #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
 fn write(
     dir: &Path,
-    mut known: BTreeMap<String, LastLogin>,
-) -> io::Result<BTreeMap<String, LastLogin>> {
+    name: &str,
+    mut known: BTreeMap<String, LastTime>,
+) -> io::Result<BTreeMap<String, LastTime>> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let _turn = turn(dir)?;
-    merge(&mut known, last_logins(dir).unwrap_or_default());
+    merge(&mut known, last_times(dir, name).unwrap_or_default());
     let text: String = known.iter().filter_map(|(name, last)| line(name, last)).collect();
-    let new = dir.join(NEW);
+    let new = dir.join(format!("{name}.new"));
     // a file left by a crash, or a link planted to make the server write elsewhere
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     // or a loss of power could leave an empty file in place of both versions
     file.sync_data()?;
-    fs::rename(new, dir.join(NAME))?;
+    fs::rename(new, dir.join(name))?;
     Ok(known)
 }
 
@@ -230,21 +239,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let address = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let logins = Logins::start(Some(&state));
+        let logins = LastTimes::start(Some(&state), LOGINS);
         logins.save(true);
         assert!(!state.exists(), "nothing to save");
         logins.note("anna b", address(1));
         logins.save(false);
         logins.note("bob", address(2));
         logins.save(false);
-        let saved = last_logins(&state).unwrap();
+        let saved = last_times(&state, LOGINS).unwrap();
         assert_eq!(saved.keys().collect::<Vec<_>>(), ["anna b"], "a minute has not passed");
         logins.save(true);
-        Logins::start(Some(&state)).note("carl", address(3));
-        let next = Logins::start(Some(&state));
+        LastTimes::start(Some(&state), LOGINS).note("carl", address(3));
+        let next = LastTimes::start(Some(&state), LOGINS);
         next.note("bob", address(4));
         next.save(true);
-        let saved = last_logins(&state).unwrap();
+        let saved = last_times(&state, LOGINS).unwrap();
         let found: Vec<_> = saved.iter().map(|(name, last)| (&**name, last.address)).collect();
         assert_eq!(found, [("anna b", address(1)), ("bob", address(4))]);
         assert!(saved["bob"].at.elapsed().unwrap() < Duration::from_secs(60));
@@ -255,16 +264,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let address = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let old = Logins::start(Some(&state));
+        let old = LastTimes::start(Some(&state), LOGINS);
         old.note("anna", address(1));
         old.note("bob", address(1));
-        let new = Logins::start(Some(&state));
+        let new = LastTimes::start(Some(&state), LOGINS);
         new.note("bob", address(2));
         new.save(true);
         old.save(true);
         let all = [("anna", address(1)), ("bob", address(2))];
         let check = || {
-            let saved = last_logins(&state).unwrap();
+            let saved = last_times(&state, LOGINS).unwrap();
             let found: Vec<_> =
                 saved.iter().map(|(name, last)| (&**name, last.address)).collect();
             assert_eq!(found, all);
