@@ -439,6 +439,47 @@ fn keep_any(server: &Server) -> Vec<String> {
     names(&serde_json::from_str(&out).unwrap())
 }
 
+#[test]
+fn the_trash_goes_before_any_other_file() {
+    let server = Server::setup().server(ANY_AGE).user("keep_files = 4\ntrash = on").start();
+    let home = server.home();
+    fill(&home, &["a", "b", "c", "d", "e"]);
+    let mut client = Client::bob(&server);
+    for name in ["d", "e"] {
+        client.cmd(&format!("DELE {name}"), 250);
+    }
+    let trashed =
+        |name: &str| all(&home).iter().any(|path| path.contains(&format!("/{name}/")));
+    assert!(trashed("d") && trashed("e"));
+    assert_eq!(names(&keep(&server, &[])), Vec::<String>::new());
+    assert_eq!(now(&server), Vec::<String>::new());
+    assert!(!trashed("d") && trashed("e"), "{:?}", all(&home));
+    fill(&home, &["f", "g"]);
+    assert_eq!(now(&server), ["a"]);
+    assert!(!trashed("e"));
+    let left = all(&home);
+    assert!(["b", "c", "f", "g"].iter().all(|name| left.contains(&(*name).to_owned())));
+}
+
+#[test]
+fn room_is_made_in_the_trash_first() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let user = format!("{}\nmin_free = 30%\ntrash = on", disk.user());
+    let server = Server::setup().server(AT_ONCE).section(&user).start();
+    let mut client = Client::login(&server, "eve", "e");
+    client.cmd("TYPE I", 200);
+    client.upload("STOR old", &noise(1, 300_000));
+    client.upload("STOR trashed", &noise(2, 300_000));
+    client.cmd("DELE trashed", 250);
+    client.upload("STOR a", &noise(3, 200_000));
+    client.upload("STOR b", &noise(4, 200_000));
+    let left = all(disk.path());
+    for name in ["a", "b", "old"] {
+        assert!(left.contains(&name.to_owned()), "{left:?}");
+    }
+    assert!(!left.iter().any(|name| name.contains("trashed")), "{left:?}");
+}
+
 /// Returns what `ftpd check` says about these settings, in a folder with the homes `home` and
 /// `home/in`.
 fn check(settings: &str) -> String {

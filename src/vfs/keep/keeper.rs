@@ -331,7 +331,11 @@ impl Keeper {
         }
         let rules = pass.room_rules();
         for device in devices(&rules) {
-            report.in_vain |= make_room(&mut pass, &of_device(&rules, device)).1 == End::InVain;
+            let mut rules = of_device(&rules, device);
+            if !dry {
+                pass.make_room_in_trash(&mut rules);
+            }
+            report.in_vain |= make_room(&mut pass, &rules).1 == End::InVain;
         }
         let Pass { is_short, troubles, excess, .. } = pass;
         report.troubles = troubles;
@@ -405,13 +409,15 @@ impl Keeper {
             rules.retain(|rule| rule.device == need.device);
             for rule in &mut rules {
                 let home = plan.rules.get(rule.at).and_then(|rule| plan.homes.get(rule.home));
-                if home.is_some_and(|home| home.names.contains(&need.home)) {
+                if home.is_some_and(|home| home.has_path(&need.home)) {
                     rule.wanted = rule.wanted.saturating_add(need.bytes);
                 }
             }
         }
+        let mut from_trash = false;
         for device in devices(&rules) {
-            let rules = of_device(&rules, device);
+            let mut rules = of_device(&rules, device);
+            from_trash |= pass.make_room_in_trash(&mut rules);
             if rules.iter().all(|rule| rule.space.free >= rule.wanted) {
                 continue;
             }
@@ -423,11 +429,12 @@ impl Keeper {
             }
         }
         let troubles = pass.troubles;
-        if need.is_some() && count > 0 {
+        let is_any = from_trash || count > 0;
+        if need.is_some() && is_any {
             self.made_room.fetch_add(1, Ordering::Relaxed);
         }
         self.complain(troubles);
-        count > 0
+        is_any
     }
 
     /// Makes room on one file system. What the last search has found is used first: nothing that

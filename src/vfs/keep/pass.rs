@@ -1,6 +1,7 @@
 //! One pass: finds what has to go, and removes it in batches. After each batch the free space of the
 //! file system shows whether the removal was of any use.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +10,13 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Stat, fstatvfs, syncfs};
 
 use super::plan::{Demand, Home, Plan, Rule};
-use super::removal::{Emptied, Outcome, Remover, Uses};
+use super::removal::{Changed, Outcome, Remover, Uses};
 use super::rules::{Candidate, Limit, Queue, Round};
 use super::survey::{Overlooked, survey};
 use crate::rights;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::trash::empty::Emptied;
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::id_of;
 use crate::vfs::tree::home::open_home;
@@ -128,6 +130,7 @@ impl Pass<'_> {
                 return End::Stopped;
             }
             let mut queue = round.queue();
+            self.empty_trash(home, &mut queue);
             if self.dry {
                 let rules = limits.iter().enumerate().filter(|(_, limit)| limit.is_some());
                 self.excess.extend(rules.map(|(at, _)| (at, queue.excess(at))));
@@ -152,6 +155,73 @@ impl Pass<'_> {
             Err(why) => self.troubles.push((home.path.clone(), why.to_string())),
         }
         true
+    }
+
+    /// Removes from the trash what has to go by the rules of a home, before any other file goes.
+    fn empty_trash(&mut self, home: usize, queue: &mut Queue) {
+        for at in 0..self.plan.rules.len() {
+            let Some((files, bytes, device)) = queue.trash(at) else { continue };
+            let (files, bytes) = if self.dry {
+                (files, bytes)
+            } else {
+                let emptied = self.empty_trash_of(home, device, (files, bytes));
+                (emptied.files, emptied.bytes)
+            };
+            queue.trash_gone(device, files, bytes);
+        }
+    }
+
+    /// Removes at least this number of files and bytes from the trash of a home, on one file system.
+    fn empty_trash_of(
+        &mut self,
+        home: usize,
+        device: u64,
+        (files, bytes): (u64, u64),
+    ) -> Emptied {
+        let mut all = Emptied::default();
+        let Some(home) = self.plan.homes.get(home) else { return all };
+        for trash in home.trashes() {
+            let (files, bytes) =
+                (files.saturating_sub(all.files), bytes.saturating_sub(all.bytes));
+            if files + bytes == 0 {
+                break;
+            }
+            match trash.make_room_on(device, bytes, files) {
+                Ok(emptied) => {
+                    all.files += emptied.files;
+                    all.bytes += emptied.bytes;
+                }
+                Err(FsError::NotFound) => {}
+                Err(why) => self.troubles.push((home.path.clone(), why.to_string())),
+            }
+        }
+        all
+    }
+
+    /// Empties the trash to make room by these rules of one file system, as far as that is needed,
+    /// and looks at the free space again. Returns whether anything was removed.
+    pub(super) fn make_room_in_trash(&mut self, rules: &mut [RoomRule]) -> bool {
+        let mut is_any = false;
+        for at in 0..rules.len() {
+            while let Some(rule) = rules.get(at).copied()
+                && let Some(known) = self.plan.rules.get(rule.at)
+                && rule.space.free < rule.wanted
+            {
+                let lacks = rule.wanted - rule.space.free;
+                let emptied = self.empty_trash_of(known.home, rule.device, (0, lacks));
+                if emptied.files == 0 {
+                    break;
+                }
+                is_any = true;
+                let now = self.room_rules();
+                let now = now.iter().find(|now| now.at == rule.at).map(|now| now.space);
+                let Some(now) = now else { break };
+                for rule in rules.iter_mut() {
+                    rule.space = now;
+                }
+            }
+        }
+        is_any
     }
 
     /// Returns the rules about free space that are in effect, and the space that there is now.
@@ -205,7 +275,7 @@ impl Pass<'_> {
     /// Removes what has to go, the oldest first. Returns how it ended, and the number of files.
     pub(super) fn clear(&mut self, queue: &mut Queue) -> (End, usize) {
         let mut removed = 0;
-        let mut emptied = std::collections::HashMap::new();
+        let mut emptied = HashMap::new();
         loop {
             if (self.stops)() {
                 return (End::Stopped, removed);
@@ -227,7 +297,7 @@ impl Pass<'_> {
     fn batch(
         &mut self,
         queue: &mut Queue,
-        emptied: &mut std::collections::HashMap<usize, Emptied>,
+        emptied: &mut HashMap<usize, Changed>,
     ) -> Option<(usize, End)> {
         let (first, rule) = queue.next()?;
         let plan = self.plan;
@@ -282,7 +352,7 @@ impl Pass<'_> {
         one: &Arc<Candidate>,
         rule: usize,
         queue: &mut Queue,
-        emptied: &mut Emptied,
+        emptied: &mut Changed,
         batch: &mut Option<(OwnedFd, Batch)>,
     ) -> Taken {
         let (dir, stat) = match remover.open(&one.folder) {
@@ -306,7 +376,7 @@ impl Pass<'_> {
                 self.told(one, remover.home, rule);
             }
             Outcome::Young => return Taken::Never,
-            Outcome::Used | Outcome::Changed => queue.stays(one),
+            Outcome::Used | Outcome::Other => queue.stays(one),
             Outcome::Failed(why) => {
                 self.note_failure(one, remover.home, &why);
                 queue.stays(one);

@@ -1,15 +1,16 @@
 //! The homes and the rules of the settings, in the form in which the passes need them.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
 use super::rules::{Governing, Limit};
-use crate::config::{Choice, Config, KEEP_KEYS, KeepRules, KeptHome, Room};
+use crate::config::{Choice, Config, KEEP_KEYS, KeepRules, KeptHome, Room, User};
 use crate::rights::Ids;
+use crate::vfs::trash::heap::HomeTrash;
 
 /// Everything that the settings say about retention.
 #[derive(Debug, Default)]
@@ -26,8 +27,8 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) path: PathBuf,
-    /// The paths by which the users name it.
-    pub(super) names: Vec<PathBuf>,
+    /// The users who live there.
+    pub(super) users: Vec<Arc<User>>,
     /// The system user who works there; `None`: the server's own.
     pub(super) ids: Option<Arc<Ids>>,
     pub(super) kept: KeptHome,
@@ -67,16 +68,17 @@ impl Plan {
             let Some(kept) = KeptHome::of(user) else { continue };
             let real = std::fs::canonicalize(&user.home).unwrap_or_else(|_| user.home.clone());
             if let Some(home) = known.get(&real).and_then(|at| plan.homes.get_mut(*at)) {
-                home.names.push(user.home.clone());
+                home.users.push(Arc::clone(user));
                 continue;
             }
             known.insert(real, plan.homes.len());
-            plan.add(user.home.clone(), user.run_as.clone(), kept);
+            plan.add(user, kept);
         }
         plan
     }
 
-    fn add(&mut self, path: PathBuf, ids: Option<Arc<Ids>>, kept: KeptHome) {
+    fn add(&mut self, user: &Arc<User>, kept: KeptHome) {
+        let (path, ids) = (user.home.clone(), user.run_as.clone());
         let home = self.homes.len();
         let mut sections = Vec::new();
         for (folder, keep) in kept.sections() {
@@ -93,8 +95,8 @@ impl Plan {
             }
             sections.push(governing);
         }
-        let names = vec![path.clone()];
-        self.homes.push(Home { path, names, ids, kept, sections });
+        let users = vec![Arc::clone(user)];
+        self.homes.push(Home { path, users, ids, kept, sections });
     }
 
     /// Whether there is no rule.
@@ -115,6 +117,22 @@ impl Home {
             *to = section.zip(rule);
         }
         found
+    }
+}
+
+impl Home {
+    /// Whether a user names the home by this path.
+    pub(super) fn has_path(&self, path: &Path) -> bool {
+        self.users.iter().any(|user| user.home == path)
+    }
+
+    /// Returns the trashes in the home: one for each system user.
+    pub(super) fn trashes(&self) -> impl Iterator<Item = HomeTrash<'_>> {
+        let mut seen = HashSet::new();
+        let uid = |user: &User| user.run_as.as_ref().map(|ids| ids.uid);
+        let users = self.users.iter().filter(move |user| seen.insert(uid(user)));
+        // a trash that was turned off may still hold something
+        users.map(|user| HomeTrash::new(user))
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     /// It was stored a short time ago, and so were all that are younger.
     Young,
     /// It is no longer the file that was seen.
-    Changed,
+    Other,
     /// The system refuses.
     Failed(FsError),
 }
@@ -42,7 +42,7 @@ pub(super) struct Uses {
 
 /// The directories in which files were removed. For each, its identity, and when it was last changed
 /// before that.
-pub(super) type Emptied = HashMap<Arc<VirtualPath>, (FileId, SystemTime)>;
+pub(super) type Changed = HashMap<Arc<VirtualPath>, (FileId, SystemTime)>;
 
 /// The home in which files are removed.
 pub(super) struct Remover<'r> {
@@ -68,7 +68,7 @@ impl Remover<'_> {
         &self,
         one: &Candidate,
         (dir, dir_stat): (&OwnedFd, &Stat),
-        emptied: &mut Emptied,
+        emptied: &mut Changed,
     ) -> Outcome {
         match self.try_remove(one, dir, dir_stat) {
             Ok(Outcome::Gone) if !self.dry => {
@@ -77,7 +77,7 @@ impl Remover<'_> {
                 Outcome::Gone
             }
             Ok(outcome) => outcome,
-            Err(FsError::NotFound) => Outcome::Changed,
+            Err(FsError::NotFound) => Outcome::Other,
             Err(why) => Outcome::Failed(why),
         }
     }
@@ -104,7 +104,7 @@ impl Remover<'_> {
         }
         let stat = lstat(dir, &one.name)?;
         if id_of(&stat) != one.id || changed(&stat) != one.stored {
-            return Ok(Outcome::Changed);
+            return Ok(Outcome::Other);
         }
         if self.is_young(one.stored) {
             return Ok(Outcome::Young);
@@ -124,7 +124,7 @@ impl Remover<'_> {
     /// Removes the directories that became empty by the removals, and those around them that became
     /// empty by that. Only what was not changed otherwise for a while is removed, so that no
     /// directory vanishes under a client that has just made it.
-    pub(super) fn remove_empty(&self, emptied: &mut Emptied) {
+    pub(super) fn remove_empty(&self, emptied: &mut Changed) {
         let mut folders: Vec<_> = emptied.keys().cloned().collect();
         // the innermost first
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.as_bytes().len()));
@@ -140,7 +140,7 @@ impl Remover<'_> {
     fn remove_directory(
         &self,
         folder: &Arc<VirtualPath>,
-        emptied: &mut Emptied,
+        emptied: &mut Changed,
     ) -> Option<Arc<VirtualPath>> {
         let (id, since) = *emptied.get(folder)?;
         if folder.is_root()

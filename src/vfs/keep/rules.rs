@@ -65,6 +65,10 @@ struct Governed {
     bytes: u64,
     /// Number of files that are old enough to go, and their bytes.
     due: (u64, u64),
+    /// Number of files in the trash, and their bytes. They count as well, and go first.
+    trash: (u64, u64),
+    /// The file system of the trash.
+    trash_device: u64,
     oldest: BinaryHeap<ByAge>,
     /// Whether there were more candidates than are kept.
     is_cut: bool,
@@ -107,6 +111,8 @@ impl Round {
                 files: 0,
                 bytes: 0,
                 due: (0, 0),
+                trash: (0, 0),
+                trash_device: 0,
                 oldest: BinaryHeap::new(),
                 is_cut: false,
             })
@@ -153,6 +159,18 @@ impl Round {
             if rule.oldest.len() > self.most {
                 rule.oldest.pop();
                 rule.is_cut = true;
+            }
+        }
+    }
+
+    /// Counts a file in the trash of this file system.
+    pub(super) fn add_trash(&mut self, rules: &Governing, size: u64, device: u64) {
+        for at in rules.iter().flatten() {
+            let Some(Some(rule)) = self.rules.get_mut(*at) else { continue };
+            if matches!(rule.limit, Limit::Bytes(_) | Limit::Files(_)) {
+                rule.count(size);
+                rule.trash = (rule.trash.0 + 1, rule.trash.1.saturating_add(size));
+                rule.trash_device = device;
             }
         }
     }
@@ -237,6 +255,29 @@ impl Queue {
     pub(super) fn excess(&self, at: usize) -> (u64, u64) {
         let rule = self.rules.get(at).and_then(Option::as_ref);
         rule.map_or((0, 0), Governed::excess)
+    }
+
+    /// Returns how much of the trash has to go by a rule: number of files, bytes, and the file system.
+    pub(super) fn trash(&self, at: usize) -> Option<(u64, u64, u64)> {
+        let rule = self.rules.get(at)?.as_ref()?;
+        let (files, bytes) = rule.excess();
+        let (files, bytes) = (files.min(rule.trash.0), bytes.min(rule.trash.1));
+        let is_any =
+            matches!(rule.limit, Limit::Bytes(_) | Limit::Files(_)) && files + bytes > 0;
+        is_any.then_some((files, bytes, rule.trash_device))
+    }
+
+    /// Records that files of the trash on a file system were removed, for all rules that they
+    /// count for.
+    pub(super) fn trash_gone(&mut self, device: u64, files: u64, bytes: u64) {
+        for rule in self.rules.iter_mut().flatten() {
+            if rule.trash.0 > 0 && rule.trash_device == device {
+                rule.files = rule.files.saturating_sub(files);
+                rule.bytes = rule.bytes.saturating_sub(bytes);
+                let (had, took) = (rule.trash, (files, bytes));
+                rule.trash = (had.0.saturating_sub(took.0), had.1.saturating_sub(took.1));
+            }
+        }
     }
 
     /// Takes the oldest file that has to go, and the rule that it goes by. The caller must call
@@ -439,6 +480,24 @@ mod tests {
         let mut enough = queue(&[Limit::Files(u64::from(many) - 5)], &files);
         assert_eq!(going(&mut enough).len(), 5);
         assert!(!enough.is_short());
+    }
+
+    #[test]
+    fn the_trash_counts_and_goes_first() {
+        let files: Vec<_> = (1..=4).map(|days| file(days, 10, &[0, 1])).collect();
+        let limits = [Limit::Files(4), Limit::Bytes(45)].map(Some);
+        let mut round = Round::new(now(), &limits);
+        for file in &files {
+            round.add(&file.rules, file.stored, file.size, || file.clone());
+        }
+        for _ in 0..3 {
+            round.add_trash(&files[0].rules, 10, 7);
+        }
+        let mut queue = round.queue();
+        assert_eq!((queue.trash(0), queue.trash(1)), (Some((3, 0, 7)), Some((0, 25, 7))));
+        queue.trash_gone(7, 3, 30);
+        assert_eq!((queue.trash(0), queue.trash(1)), (None, None));
+        assert_eq!(queue.next(), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::{blocks_of, changed, id_of, len_of};
-use crate::vfs::tree::names::is_reserved;
+use crate::vfs::tree::names::{is_part, is_reserved};
 use crate::vfs::tree::place::is_mount_point;
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
 
@@ -36,6 +36,7 @@ pub(super) fn survey(
         folder: Arc::new(VirtualPath::root()),
         rules: [None; KEEP_KEYS],
         devices: HashMap::new(),
+        in_trash: false,
         overlooked: Vec::new(),
     };
     let is_over = walk(root, &VirtualPath::root(), &mut visitor)?;
@@ -54,6 +55,8 @@ struct Survey<'s> {
     /// The file system of each section that the walk has come to. The rules of a section apply on
     /// this file system alone.
     devices: HashMap<usize, u64>,
+    /// Whether the directory is in a trash, whose files only count.
+    in_trash: bool,
     overlooked: Overlooked,
 }
 
@@ -82,7 +85,9 @@ impl Survey<'_> {
 impl Visitor for Survey<'_> {
     fn begin(&mut self, folder: &VirtualPath, stat: &Stat) {
         let device = id_of(stat).0;
-        let governing = self.home.governing(folder.as_bytes());
+        let owner = owner_of_trash(folder);
+        self.in_trash = owner.is_some();
+        let governing = self.home.governing(owner.as_ref().unwrap_or(folder).as_bytes());
         for (to, found) in self.rules.iter_mut().zip(governing) {
             // a section comes first in the walk with the folder that it names
             let own = found.map(|(section, _)| *self.devices.entry(section).or_insert(device));
@@ -92,8 +97,20 @@ impl Visitor for Survey<'_> {
     }
 
     fn entry(&mut self, found: &Found<'_>) -> Next {
+        if self.in_trash {
+            if !found.is_directory() {
+                let (size, device) = (len_of(&found.stat), id_of(found.dir_stat).0);
+                self.round.add_trash(&self.rules, size, device);
+            }
+            return Next::Enter;
+        }
         if is_reserved(found.name) {
-            return Next::Skip;
+            let counts = found.is_directory() && !is_part(found.name);
+            return if counts && self.round.has(&self.rules) {
+                Next::Enter
+            } else {
+                Next::Skip
+            };
         }
         if found.is_directory() {
             return if self.enters(found) { Next::Enter } else { Next::Skip };
@@ -127,4 +144,12 @@ impl Visitor for Survey<'_> {
     fn failed(&mut self, folder: &VirtualPath, why: FsError) {
         self.note(folder, &why.to_string());
     }
+}
+
+/// Returns the directory that a trash belongs to, if a directory is that trash or lies in it.
+fn owner_of_trash(folder: &VirtualPath) -> Option<VirtualPath> {
+    let parts: Vec<_> = folder.parts().collect();
+    let at = parts.iter().position(|part| is_reserved(part))?;
+    let above = parts.get(..at).unwrap_or_default().join(&b'/');
+    Some(VirtualPath::root().join(&above))
 }

@@ -5,14 +5,14 @@ use std::collections::BinaryHeap;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FileType, Stat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Stat, fstat, unlinkat};
 
 use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
-use crate::vfs::tree::entry::{changed, len_of};
+use crate::vfs::tree::entry::{changed, id_of, len_of};
 use crate::vfs::tree::place::{as_path, lstat};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
 
@@ -93,8 +93,34 @@ impl HomeTrash<'_> {
     ///
     /// When the home cannot be opened, or this thread cannot act as the user.
     pub fn make_room(&self, bytes: u64, files: u64) -> Result<Emptied, FsError> {
+        self.make_room_where(bytes, files, |_| true)
+    }
+
+    /// Like [`HomeTrash::make_room`], on this file system alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HomeTrash::make_room`].
+    pub(in crate::vfs) fn make_room_on(
+        &self,
+        device: u64,
+        bytes: u64,
+        files: u64,
+    ) -> Result<Emptied, FsError> {
+        let is_there =
+            |heap: &Heap| fstat(&heap.dir).is_ok_and(|stat| id_of(&stat).0 == device);
+        self.make_room_where(bytes, files, is_there)
+    }
+
+    fn make_room_where(
+        &self,
+        bytes: u64,
+        files: u64,
+        is_there: impl Fn(&Heap) -> bool,
+    ) -> Result<Emptied, FsError> {
         let is_enough = |emptied: &Emptied| emptied.bytes >= bytes && emptied.files >= files;
-        self.with_heaps(|heaps| {
+        self.with_heaps(|mut heaps| {
+            heaps.retain(is_there);
             let mut emptied = Emptied::default();
             while !is_enough(&emptied) {
                 let oldest = oldest(&heaps)?;
