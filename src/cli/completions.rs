@@ -1,12 +1,9 @@
-//! `ftpd completions`: prints what a shell needs to complete the command line. The texts are made
+//! The texts of `ftpd completions`: what a shell needs to complete the command line. They are made
 //! from the table of subcommands; packages install them from `etc/completions`.
 
 use std::fmt::Write;
-use std::process::ExitCode;
 
-use super::arguments::{Arguments, Word};
 use super::outcome::Stop;
-use super::print::say;
 use super::table::{SUBCOMMANDS, Subcommand};
 
 /// A shell, and the function that makes its text.
@@ -18,21 +15,15 @@ const SHELLS: [Shell; 3] = [("bash", bash), ("zsh", zsh), ("fish", fish)];
 /// Lists the users for the completion of a name. Prints nothing if the settings cannot be read.
 const USERS: &str = "ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }'";
 
-pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
-    let names = SHELLS.map(|(name, _)| name).join(", ");
-    let shell = match arguments.next()? {
-        Some(Word::Value(name)) => SHELLS.into_iter().find(|(known, _)| name == *known),
-        Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
-        None => None,
-    };
-    let (_, make) = shell.ok_or_else(|| Stop::Misuse(format!("expected one of {names}")))?;
-    arguments.end()?;
-    Ok(say(make().trim_end()))
-}
-
 /// Returns the text for a shell; `None` if the shell is not known.
 pub fn completions(shell: &str) -> Option<String> {
     SHELLS.into_iter().find(|(name, _)| *name == shell).map(|(_, make)| make())
+}
+
+/// Returns the error for a shell that is not known.
+pub(super) fn unknown() -> Stop {
+    let names = SHELLS.map(|(name, _)| name).join(", ");
+    Stop::Misuse(format!("expected one of {names}"))
 }
 
 /// What may follow the name of a subcommand.

@@ -1,4 +1,5 @@
-//! `ftpd help`: explains a subcommand.
+//! `ftpd help` and `ftpd completions`. Their texts are made from the table of subcommands, which uses
+//! this file, so `mod.rs` prints them.
 
 use std::process::ExitCode;
 
@@ -13,4 +14,15 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     };
     arguments.end()?;
     Err(Stop::HelpOn(name))
+}
+
+/// `ftpd completions`.
+pub(super) fn completions(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let shell = match arguments.next()? {
+        Some(Word::Value(name)) => name.to_string_lossy().into_owned(),
+        Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
+        None => String::new(),
+    };
+    arguments.end()?;
+    Err(Stop::Completions(shell))
 }

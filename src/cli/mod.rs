@@ -80,6 +80,10 @@ fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
             Some(subcommand) => say(&pages::help_on(subcommand)),
             None => end(pages::unknown(&name.to_string_lossy()), chosen),
         },
+        Stop::Completions(shell) => match completions(&shell) {
+            Some(text) => say(text.trim_end()),
+            None => end(completions::unknown(), chosen),
+        },
         Stop::Version => say(concat!("ftpd ", env!("CARGO_PKG_VERSION"))),
         Stop::BadFlag(flag) => {
             let meant = pages::meant(&flag, chosen);

@@ -20,6 +20,8 @@ pub(super) enum Stop {
     Help,
     /// The user asked for the help of the named subcommand; `None`: for the list of all.
     HelpOn(Option<OsString>),
+    /// The user asked for the completions of this shell.
+    Completions(String),
     /// The user asked for the version.
     Version,
     /// The command line is invalid.
