@@ -20,7 +20,7 @@ _ftpd() {
     adduser:--perm) return ;;
     esac
     case $name in
-    '') words='serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts reload stop completions help' ;;
+    '') words='serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts trash reload stop completions help' ;;
     share) words='--write --tls --user --anonymous --ip --port --for' ;;
     check) words='--late-homes' ;;
     passwd) words='--write'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
@@ -36,9 +36,10 @@ _ftpd() {
     bans) words='--json' ;;
     unban) words='all' ;;
     parts) words='--json drop'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
+    trash) words='--all --json list restore empty'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     stop) words='--now' ;;
     completions) words='bash zsh fish' ;;
-    help) words='serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts reload stop completions help' ;;
+    help) words='serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts trash reload stop completions help' ;;
     esac
     [[ $cur != -* ]] || words+=' --config --help'
     read -r -d '' -a list <<< "$words"

@@ -54,10 +54,15 @@ complete -c ftpd -n __fish_use_subcommand -a parts -d 'list the uploads that bro
 complete -c ftpd -n '__fish_seen_subcommand_from parts' -l json
 complete -c ftpd -n '__fish_seen_subcommand_from parts' -a 'drop'
 complete -c ftpd -n '__fish_seen_subcommand_from parts' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
+complete -c ftpd -n __fish_use_subcommand -a trash -d 'list, bring back or remove what a user has deleted'
+complete -c ftpd -n '__fish_seen_subcommand_from trash' -l all
+complete -c ftpd -n '__fish_seen_subcommand_from trash' -l json
+complete -c ftpd -n '__fish_seen_subcommand_from trash' -a 'list restore empty'
+complete -c ftpd -n '__fish_seen_subcommand_from trash' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
 complete -c ftpd -n __fish_use_subcommand -a reload -d 'make the running server read its settings again'
 complete -c ftpd -n __fish_use_subcommand -a stop -d 'stop the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts trash reload stop completions help'

@@ -13,6 +13,9 @@ use crate::server::protocol::{self, AdminOrder, Request, Unanswered};
 /// How long to wait for an answer. A server that reads its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long to wait until a server has moved or removed what may be a million files.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// Why no server has answered.
 pub(super) enum Absence {
     /// No server is running.
@@ -78,9 +81,11 @@ fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
 
 fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result<String, Stop> {
     let at = socket.display();
+    let is_long = matches!(request, Request::Restore(_) | Request::Empty(_));
+    let patience = if is_long { LONG_PATIENCE } else { PATIENCE };
     let request = serde_json::to_string(request).map_err(|why| hung_up(socket, &why))?;
     let line = (|| {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
@@ -88,7 +93,7 @@ fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result
     })();
     line.map_err(|why: std::io::Error| {
         if why.kind() == ErrorKind::WouldBlock {
-            let time = PATIENCE.as_secs();
+            let time = patience.as_secs();
             return Stop::Failed(format!(
                 "the server at {at} has not answered within {time} s"
             ));

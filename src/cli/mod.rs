@@ -32,6 +32,7 @@ mod stop;
 mod table;
 mod terminal;
 mod top;
+mod trash;
 mod typos;
 mod unban;
 mod unit;

@@ -49,5 +49,7 @@ pub use session::{Session, canonical};
 pub use shared::{Settings, Shared, Stop};
 pub use silence::{Expected, Silence};
 pub use since::Since;
-pub use trash::{age_trash, trash_empty, trash_list, trash_restore};
+pub use trash::{
+    FromTrash, InTrash, Removed, age_trash, trash_empty, trash_list, trash_restore,
+};
 pub use why::{ACTIONS, Verdict, why, why_here};

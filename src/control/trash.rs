@@ -6,18 +6,68 @@ use std::time::SystemTime;
 
 use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
-use crate::vfs::{Deleted, Emptied, FsError, HomeTrash, Restored, VirtualPath};
+use crate::vfs::{Deleted, Emptied, FileKind, FsError, HomeTrash, Restored, VirtualPath};
 
 /// Maximum number of files that are listed.
 const MOST_LISTED: usize = 100_000;
+
+/// Something in the trash.
+#[derive(Debug)]
+pub struct InTrash {
+    /// The path as the client saw it, quoted.
+    pub path: String,
+    /// What it is: `file`, `directory`, `link` or `other`.
+    pub kind: &'static str,
+    /// Size in bytes; 0 for a directory.
+    pub bytes: u64,
+    /// When it was deleted or replaced.
+    pub since: SystemTime,
+}
+
+/// What was brought back from the trash.
+#[derive(Debug)]
+pub struct FromTrash {
+    /// Number of files and directories.
+    pub count: u64,
+    /// What could not be brought back: the quoted path, and the reason.
+    pub refused: Vec<(String, String)>,
+}
+
+/// What was removed from the trash.
+#[derive(Debug)]
+pub struct Removed {
+    /// Number of files and links.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Number of directories.
+    pub folders: u64,
+}
 
 /// Lists the trash of a user by path, and says whether the list is complete.
 ///
 /// # Errors
 ///
 /// When there is no such user, or the trash cannot be read. Returns a text for the administrator.
-pub fn trash_list(config: &Config, name: &[u8]) -> Result<(Vec<Deleted>, bool), String> {
-    with_trash(config, name, |trash| trash.list(MOST_LISTED))
+pub fn trash_list(config: &Config, name: &[u8]) -> Result<(Vec<InTrash>, bool), String> {
+    let view = |deleted: Deleted| InTrash {
+        path: shown(&deleted.path),
+        kind: match deleted.kind {
+            FileKind::File => "file",
+            FileKind::Directory => "directory",
+            FileKind::Link => "link",
+            FileKind::Fifo | FileKind::Socket | FileKind::Block | FileKind::Char => "other",
+        },
+        bytes: deleted.size,
+        since: deleted.at,
+    };
+    let (list, is_whole) = with_trash(config, name, |trash| trash.list(MOST_LISTED))?;
+    Ok((list.into_iter().map(view).collect(), is_whole))
+}
+
+/// Returns a path as clients see it, quoted for people.
+fn shown(path: &VirtualPath) -> String {
+    format!("\"{}\"", escaped(path.as_bytes()))
 }
 
 /// Brings back the newest version of a path; `None`: of each path whose name is free.
@@ -30,11 +80,13 @@ pub fn trash_restore(
     config: &Config,
     name: &[u8],
     path: Option<&[u8]>,
-) -> Result<Restored, String> {
-    with_trash(config, name, |trash| match path {
+) -> Result<FromTrash, String> {
+    let Restored { count, refused } = with_trash(config, name, |trash| match path {
         Some(path) => trash.restore(&VirtualPath::root().join(path)),
         None => trash.restore_all(),
-    })
+    })?;
+    let refused = refused.into_iter().map(|(path, why)| (shown(&path), why)).collect();
+    Ok(FromTrash { count, refused })
 }
 
 /// Removes from the trash what had a path or was below it.
@@ -42,8 +94,10 @@ pub fn trash_restore(
 /// # Errors
 ///
 /// When there is no such user, or the trash cannot be read. Returns a text for the administrator.
-pub fn trash_empty(config: &Config, name: &[u8], path: &[u8]) -> Result<Emptied, String> {
-    with_trash(config, name, |trash| trash.empty(&VirtualPath::root().join(path)))
+pub fn trash_empty(config: &Config, name: &[u8], path: &[u8]) -> Result<Removed, String> {
+    let Emptied { files, bytes, folders } =
+        with_trash(config, name, |trash| trash.empty(&VirtualPath::root().join(path)))?;
+    Ok(Removed { files, bytes, folders })
 }
 
 /// Removes what has been in the trash for long enough, for all users who have a trash. Stops early if

@@ -91,7 +91,7 @@ fn open(config: &Config, user: &Arc<User>) -> Result<Arc<Files>, FsError> {
         Home::open(&user.home)?,
         parts,
         Arc::new(Turns::default()),
-        Uploader::new(Vec::new(), b"", None),
+        Uploader::new(Vec::new(), b"", user.run_as.clone()),
         user,
     ))
 }

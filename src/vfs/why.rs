@@ -57,7 +57,13 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             if perm == Perm::Delete && there.kind == FileKind::Directory {
                 check_empty(tree, path)?;
             }
-            check_change(tree, path)
+            check_change(tree, path)?;
+            match files.uploads().trash_for(&path.parent())? {
+                Some(trash) if perm == Perm::Delete => {
+                    trash.could(&tree.place(&path.parent().join(path.name()))?)
+                }
+                Some(_) | None => Ok(()),
+            }
         }
         Perm::Chmod | Perm::SetTime => {
             let there = tree.stat(path)?;

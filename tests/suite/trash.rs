@@ -312,6 +312,21 @@ fn what_cannot_go_to_the_trash_stays() {
     assert!(line.contains("not a directory"), "{line}");
     // a new name needs no trash
     bob.upload("STOR c", b"new");
+    // and ftpd why says the same
+    for (path, action, wanted) in [
+        ("a", "delete", "no: cannot be moved to the trash: not a directory"),
+        ("dir", "delete", "no: cannot be moved to the trash: not a directory"),
+        ("a", "rename", "yes"),
+    ] {
+        let (_, out, _) = run(&["why", "bob", path, action], server.dir());
+        assert!(out.trim_end().ends_with(wanted), "{path}: {out}");
+    }
+    fs::remove_file(home.join(".ftpd-trash")).unwrap();
+    let (_, out, _) = run(&["why", "bob", "a", "delete"], server.dir());
+    assert!(out.trim_end().ends_with("yes") && !server.has(".ftpd-trash"), "{out}");
+    bob.cmd("DELE a", 250);
+    let (_, out, _) = run(&["why", "bob", "b", "delete"], server.dir());
+    assert!(out.trim_end().ends_with("yes"), "{out}");
 }
 
 #[test]
@@ -348,4 +363,243 @@ fn a_trash_without_atomic_uploads_is_a_fault_with_both_places() {
         let (code, _, err) = check(&format!("trash_for = {bad}"), "", "");
         assert!(code != 0 && err.contains("[server] trash_for: "), "{err}");
     }
+}
+
+/// Everything in a folder but the trash: kind, owner, mode and size or text of each path, and the
+/// modification time of everything but the folders that are not empty.
+fn tree(top: &Path) -> BTreeMap<Vec<u8>, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = path.symlink_metadata().unwrap();
+            let name = path.file_name().unwrap().as_bytes();
+            if name.starts_with(b".ftpd-trash") {
+                continue;
+            }
+            let content = if meta.is_dir() {
+                folders.push(path.clone());
+                format!("{:?}", fs::read_dir(&path).unwrap().count())
+            } else if meta.is_symlink() {
+                format!("{}", fs::read_link(&path).unwrap().display())
+            } else {
+                format!("{:?} {}", fs::read(&path).unwrap(), meta.ino())
+            };
+            let is_full = meta.is_dir() && content != "0";
+            let time = (!is_full).then(|| (meta.mtime(), meta.mtime_nsec()));
+            let about = (meta.mode(), meta.uid(), meta.gid(), content, time);
+            let below = path.strip_prefix(top).unwrap().as_os_str().as_bytes().to_owned();
+            found.insert(below, format!("{about:?}"));
+        }
+    }
+    found
+}
+
+/// Fills a home with folders, empty ones as well, links, odd names, modes, owners and times.
+fn fill(home: &Path) {
+    use std::ffi::OsStr;
+    use std::os::unix::fs::{chown, lchown};
+    let dirs = ["plain/deep/er", "empty", "mode", "odd \"name\" ", "plain/none"];
+    for dir in dirs {
+        fs::create_dir_all(home.join(dir)).unwrap();
+    }
+    let names: [&[u8]; 7] = [
+        b"a",
+        b"plain/b.txt",
+        b"plain/deep/er/c",
+        b"odd \"name\" /d\xff\xfe",
+        b"mode/-rf",
+        b"mode/\xc3\xa9",
+        b" ",
+    ];
+    for (number, name) in (0_u32..).zip(names) {
+        let path = home.join(OsStr::from_bytes(name));
+        fs::write(&path, "x".repeat(1000 * usize::try_from(number).unwrap())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600 | number)).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let time =
+            std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000 + u64::from(number), 7);
+        file.set_modified(time).unwrap();
+        if rustix::process::geteuid().is_root() && number > 3 {
+            chown(&path, Some(4000 + number), Some(5000)).unwrap();
+        }
+    }
+    symlink("b.txt", home.join("plain/link")).unwrap();
+    symlink("../nowhere", home.join("mode/dangling")).unwrap();
+    if rustix::process::geteuid().is_root() {
+        lchown(home.join("plain/link"), Some(4100), Some(5100)).unwrap();
+        chown(home.join("empty"), Some(4200), Some(5200)).unwrap();
+    }
+    fs::set_permissions(home.join("empty"), fs::Permissions::from_mode(0o1751)).unwrap();
+    let status = std::process::Command::new("touch")
+        .args(["-h", "-d", "2001-02-03 04:05:06.789"])
+        .args([home.join("plain/link"), home.join("empty"), home.join("plain/none")])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Removes a tree as clients do: the files of each folder, and then the folder.
+fn remove_tree(client: &mut Client, top: &Path, below: &Path) {
+    for entry in fs::read_dir(top.join(below)).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name.as_bytes().starts_with(b".ftpd-trash") {
+            continue;
+        }
+        let path = below.join(name);
+        let verb: &[u8] = if top.join(&path).symlink_metadata().unwrap().is_dir() {
+            remove_tree(client, top, &path);
+            b"RMD /"
+        } else {
+            b"DELE /"
+        };
+        client.tell([verb, path.as_os_str().as_bytes()].concat(), 250);
+    }
+}
+
+fn ftpd(server: &Server, words: &[&str]) -> (i32, String, String) {
+    run(&[&["trash"], words].concat(), server.dir())
+}
+
+#[test]
+fn a_removed_tree_comes_back_as_it_was() {
+    for runs in [true, false] {
+        let mut server = setup().start();
+        let home = server.home();
+        fill(&home);
+        let before = tree(&home);
+        let mut bob = Client::bob(&server);
+        remove_tree(&mut bob, &home, Path::new(""));
+        assert_eq!(tree(&home), BTreeMap::new());
+        // several versions of one path: the newest one comes back
+        for content in ["one", "two", "three"] {
+            bob.upload("STOR many", content.as_bytes());
+        }
+        bob.cmd("DELE many", 250);
+        if !runs {
+            server.signal("TERM");
+            server.wait_for_exit();
+        }
+        let (code, out, err) = ftpd(&server, &["list", "bob"]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert_eq!(out.lines().count(), 1 + before.len() + 3, "{out}");
+        assert!(out.contains(r#""/odd \"name\" /d\xff\xfe""#), "{out}");
+        let (code, out, err) = ftpd(&server, &["restore", "bob", "--all"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert_eq!(out, format!("{} files or directories restored\n", before.len() + 1));
+        assert_eq!(server.get("many"), b"three");
+        fs::remove_file(home.join("many")).unwrap();
+        assert_eq!(tree(&home), before);
+        let left = versions(&home);
+        assert_eq!(left, [version("many", "one"), version("many", "two")]);
+        // what is empty in the trash is removed
+        assert_eq!(fs::read_dir(home.join(".ftpd-trash")).unwrap().count(), 1);
+        let (code, out, _) = ftpd(&server, &["restore", "bob", "/many"]);
+        assert_eq!((code, out.as_str()), (0, "1 file or directory restored\n"));
+        assert_eq!(server.get("many"), b"two");
+        let (code, out, _) = ftpd(&server, &["empty", "bob"]);
+        assert_eq!((code, out.as_str()), (0, "removed 1 file (3 B) and 0 directories\n"));
+        assert_eq!(ftpd(&server, &["list", "bob"]).1, "the trash is empty\n");
+        if runs {
+            server.wait_for_log("restored from the trash: ");
+            server.wait_for_log("removed from the trash: ");
+        }
+    }
+}
+
+#[test]
+fn one_file_comes_back_with_the_folders_above_it() {
+    let server = setup().start();
+    let home = server.home();
+    fs::create_dir_all(home.join("a/b")).unwrap();
+    fs::set_permissions(home.join("a"), fs::Permissions::from_mode(0o2750)).unwrap();
+    let mode = home.join("a").metadata().unwrap().mode();
+    server.put("a/b/file", "text");
+    server.put("a/other", "text");
+    let mut bob = Client::bob(&server);
+    for line in ["DELE a/b/file", "DELE a/other", "RMD a/b", "RMD a"] {
+        bob.cmd(line, 250);
+    }
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "a/b/file"]);
+    assert_eq!((code, out.as_str()), (0, "3 files or directories restored\n"), "{err}");
+    assert_eq!(server.get("a/b/file"), b"text");
+    assert_eq!(home.join("a").metadata().unwrap().mode(), mode);
+    assert_eq!(versions(&home), [version("a/other", "text")]);
+    // without the folder in the trash, one is made
+    for line in ["DELE a/b/file", "RMD a/b"] {
+        bob.cmd(line, 250);
+    }
+    assert_eq!(ftpd(&server, &["restore", "bob", "/a/b/"]).0, 0);
+    fs::remove_dir(home.join("a/b")).unwrap();
+    assert_eq!(ftpd(&server, &["restore", "bob", "/a/b/file"]).0, 0);
+    assert_eq!(home.join("a/b").metadata().unwrap().mode() & 0o7777, 0o2755);
+    let (code, _, err) = ftpd(&server, &["restore", "bob", "/a/b/file"]);
+    assert!(code != 0 && err.contains("nothing of this name"), "{err}");
+}
+
+#[test]
+fn what_is_in_the_place_of_a_deleted_file_stays_and_is_named() {
+    let server = setup().start();
+    let home = server.home();
+    for path in ["file", "dir", "link", "in/file", "twice"] {
+        fs::create_dir_all(home.join("in")).unwrap();
+        server.put(path, "old");
+    }
+    let mut bob = Client::bob(&server);
+    for path in ["file", "dir", "link", "in/file", "twice"] {
+        bob.cmd(&format!("DELE {path}"), 250);
+    }
+    bob.cmd("RMD in", 250);
+    server.put("file", "now");
+    server.put("in", "now");
+    fs::create_dir(home.join("dir")).unwrap();
+    symlink("file", home.join("link")).unwrap();
+    let before = versions(&home);
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "file"]);
+    assert_eq!((code, out.as_str()), (1, "0 files or directories restored\n"));
+    assert!(err.contains("\"/file\": a file of 3 bytes is in its place"), "{err}");
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "--all"]);
+    assert_eq!((code, out.as_str()), (1, "1 file or directory restored\n"), "{err}");
+    for line in [
+        "\"/file\": a file of 3 bytes is in its place",
+        "\"/dir\": a directory is in its place",
+        "\"/link\": a link is in its place",
+        "\"/in\": a file of 3 bytes is in its place",
+    ] {
+        assert!(err.contains(line), "{line}: {err}");
+    }
+    assert!(
+        err.contains("\"/in/file\": ") && err.contains("in\\\" is not a directory"),
+        "{err}"
+    );
+    assert_eq!(server.get("file"), b"now");
+    assert_eq!(versions(&home).len(), before.len() - 1);
+    // as JSON, for programs
+    let (_, out, _) = ftpd(&server, &["list", "bob", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(list["deleted"].as_array().unwrap().len(), before.len() - 1);
+    assert_eq!(list["deleted"][0]["kind"], "file");
+    let (code, out, _) = ftpd(&server, &["empty", "bob", "in", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(out.trim(), r#"{"bytes":3,"directories":1,"files":1}"#);
+}
+
+#[test]
+fn the_words_of_the_command_are_checked() {
+    let server = setup().start();
+    for words in [
+        &[][..],
+        &["list"],
+        &["list", "bob", "x"],
+        &["restore", "bob"],
+        &["restore", "bob", "x", "--all"],
+        &["empty", "bob", "--all"],
+        &["forget", "bob"],
+        &["list", "bob", "--most"],
+    ] {
+        let (code, _, err) = ftpd(&server, words);
+        assert!(code != 0 && !err.is_empty(), "{words:?}");
+    }
+    let (code, _, err) = ftpd(&server, &["list", "nobody"]);
+    assert!(code != 0 && err.contains("there is no user 'nobody'"), "{err}");
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::protocol::{
-    AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Ended, Keep, Kept, Kick, Lifted,
-    PartList, PartView, Parts, Reload, Reloaded, Request, Sessions, Statistics, Stats, Stop,
-    Stopping, Unban, VerdictView, Verdicts, Who, Why, done, refused, request,
+    AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Emptied, Empty, Ended, Keep, Kept,
+    Kick, Lifted, PartList, PartView, Parts, Reload, Reloaded, Request, Restore, Restored,
+    Sessions, Statistics, Stats, Stop, Stopping, Trash, TrashList, Unban, VerdictView,
+    Verdicts, Who, Why, done, refused, request,
 };
 use super::view;
 use crate::control::{self, Live};
@@ -46,6 +47,9 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
         Request::Parts(order) => answer_to(order, hub),
         Request::Drop(order) => answer_to(order, hub),
         Request::Keep(order) => answer_to(order, hub),
+        Request::Trash(order) => answer_to(order, hub),
+        Request::Restore(order) => answer_to(order, hub),
+        Request::Empty(order) => answer_to(order, hub),
         Request::Reload(order) => answer_to(order, hub),
         Request::Stop(Stop { now }) => {
             let order = if now { Order::StopNow } else { Order::Stop };
@@ -188,6 +192,26 @@ impl CarryOut for Keep {
         }
         let report = if self.now { keeper.now(&stops) } else { keeper.preview(&stops) };
         Ok(Kept::of(report))
+    }
+}
+
+impl CarryOut for Trash {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<TrashList, String> {
+        control::trash_list(&hub.shared.settings().config, &self.user).map(TrashList::from)
+    }
+}
+
+impl CarryOut for Restore {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<Restored, String> {
+        let config = &hub.shared.settings().config;
+        control::trash_restore(config, &self.user, self.path.as_deref()).map(Restored::from)
+    }
+}
+
+impl CarryOut for Empty {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<Emptied, String> {
+        let config = &hub.shared.settings().config;
+        control::trash_empty(config, &self.user, &self.path).map(Emptied::from)
     }
 }
 

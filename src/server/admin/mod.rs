@@ -7,6 +7,7 @@ mod carry_out;
 mod guests;
 pub mod protocol;
 pub(super) mod socket;
+mod trash;
 pub(super) mod view;
 
 use std::io::{self, BufRead, BufReader, Write};

@@ -73,6 +73,9 @@ orders! {
     Parts => PartList,
     Drop => Dropped,
     Keep => Kept,
+    Trash => TrashList,
+    Restore => Restored,
+    Empty => Emptied,
     Reload => Reloaded,
     Stop => Stopping,
 }
@@ -145,6 +148,32 @@ pub struct Keep {
     /// Whether it is removed now, and new rules wait no longer.
     #[serde(default, deserialize_with = "lenient::switch")]
     pub now: bool,
+}
+
+/// Lists the trash of a user. The user is bytes, not text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Trash {
+    /// The name of the user.
+    pub user: Vec<u8>,
+}
+
+/// Brings something back from the trash. User and path are bytes, not text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Restore {
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// The path, as the client saw it; `None`: everything whose name is free.
+    #[serde(default)]
+    pub path: Option<Vec<u8>>,
+}
+
+/// Removes something from the trash for good. User and path are bytes, not text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Empty {
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// The path, as the client saw it; `/` for everything.
+    pub path: Vec<u8>,
 }
 
 /// Reads the settings again.
@@ -418,6 +447,59 @@ impl Kept {
             in_vain: report.in_vain,
         }
     }
+}
+
+/// The answer to [`Trash`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TrashList {
+    /// What is in the trash, sorted by path, the newest version of a path first.
+    pub deleted: Vec<DeletedView>,
+    /// Whether this is all of it. A long list is cut off.
+    pub complete: bool,
+}
+
+/// Something in the trash.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeletedView {
+    /// The path as the client saw it, quoted.
+    pub path: String,
+    /// What it is: `file`, `directory`, `link` or `other`.
+    pub kind: String,
+    /// Size in bytes; 0 for a directory.
+    pub bytes: u64,
+    /// When it was deleted or replaced, as the log writes it.
+    pub deleted: String,
+    /// How long ago that was, in seconds.
+    pub seconds: u64,
+}
+
+/// The answer to [`Restore`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Restored {
+    /// Number of files and directories that were brought back.
+    pub restored: u64,
+    /// What could not be brought back.
+    pub refused: Vec<RefusedView>,
+}
+
+/// Something that could not be brought back from the trash.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RefusedView {
+    /// The path as the client saw it, quoted.
+    pub path: String,
+    /// What is in its place, or what has failed.
+    pub why: String,
+}
+
+/// The answer to [`Empty`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Emptied {
+    /// Number of files and links that were removed.
+    pub files: u64,
+    /// Number of directories that were removed.
+    pub directories: u64,
+    /// Size of the files in bytes.
+    pub bytes: u64,
 }
 
 /// The answer to [`Reload`].

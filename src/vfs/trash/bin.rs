@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, unlinkat,
+    Access, AtFlags, Mode, OFlags, ResolveFlags, accessat, fstat, mkdirat, openat, openat2,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -131,6 +132,18 @@ impl Bin {
             Synced::open(dir, true)?.sync(|| "the trash".into())?;
         }
         Ok(())
+    }
+}
+
+/// Checks whether the directory for the versions of a place could be made.
+pub(super) fn could_open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Result<(), FsError> {
+    let Top { dir: top, .. } = Top::of(tree, place)?;
+    let trash = name_of_trash(ids);
+    check(&top, &trash)?;
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    match accessat(&top, as_path(&trash), wanted, AtFlags::EACCESS) {
+        Err(Errno::NOENT) => Ok(accessat(&top, ".", wanted, AtFlags::EACCESS)?),
+        other => Ok(other?),
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::bin::{Bin, with_bin};
+use super::bin::{Bin, could_open, with_bin};
 use super::stamp::Stamp;
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
@@ -32,6 +32,11 @@ impl Trash<'_> {
     /// Checks that a version of a place can be kept, and makes the directories that it needs.
     pub(in crate::vfs) fn check(&self, place: &Place) -> Result<(), FsError> {
         self.open(place).map(drop).map_err(not_kept)
+    }
+
+    /// Checks whether something could be moved to the trash. Changes nothing.
+    pub(in crate::vfs) fn could(&self, place: &Place) -> Result<(), FsError> {
+        could_open(self.tree, place, self.ids).map_err(not_trashed)
     }
 
     /// Makes an empty version of a place, for a copy of the file.

@@ -7,11 +7,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, readlinkat, unlinkat};
+use rustix::process::geteuid;
 
 use super::stamp::name_of_trash;
 use super::top::{HOLD, is_other_realm};
 use crate::config::User;
-use crate::rights::Ids;
+use crate::rights::{self, Ids};
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::beneath::Root;
@@ -58,6 +59,12 @@ impl<'u> HomeTrash<'u> {
         &self,
         work: impl FnOnce(Vec<Heap>) -> Result<T, FsError>,
     ) -> Result<T, FsError> {
+        let ids = self.folder.ids.as_deref();
+        let is_user = ids.is_some_and(|ids| geteuid().as_raw() == ids.uid);
+        if is_user && !rights::can_act() {
+            // a subcommand that the system user runs
+            return work(self.heaps()?);
+        }
         self.folder.on_behalf(|| work(self.heaps()?))?
     }
 
