@@ -10,11 +10,11 @@ use rustix::process::geteuid;
 
 use super::arguments::{Arguments, Word};
 use super::outcome::Stop;
-use super::passwd::{file_with, no_user, place_of};
+use super::passwd::{file_with, no_user, place_of, warn_of_variables};
 use super::print::{complain, say};
 use super::rewrite::rewrite;
 use super::secret::new_hash;
-use super::settings::settings_file;
+use super::settings::origin;
 use super::unit::{Unit, server_user};
 use crate::config::{self, PermSet, edit};
 use crate::log::escaped;
@@ -31,9 +31,9 @@ struct New {
 /// Runs `ftpd adduser`.
 pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (new, named) = New::parse(arguments)?;
-    let main = settings_file(named.as_deref())?;
+    let origin = origin(named.as_deref())?;
     let shown = escaped(new.name.as_bytes()).to_string();
-    let place = place_of(&main, &new.name)?;
+    let place = place_of(&origin, &new.name)?;
     let file = place.file;
     if !place.lines.is_empty() {
         return Err(Stop::Failed(format!("{} has [user:{shown}] already", file.display())));
@@ -41,7 +41,7 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     let home = new.home_value()?;
     let make_home = new.must_make_home()?;
     let hash = new_hash(&format!(" of {shown}"))?;
-    let owner = if make_home { server_user(&main) } else { None };
+    let owner = if make_home { server_user(&origin) } else { None };
     let made =
         make_home.then(|| make(&new.home, owner.as_ref())).transpose().map_err(|why| {
             Stop::Failed(format!("cannot make the home {}: {why}", new.home.display()))
@@ -50,7 +50,8 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     entries.extend(new.perm.as_deref().map(|perm| ("perm", perm)));
     entries.push(("home", &home));
     let section = format!("user:{}", new.name);
-    let added = rewrite(&main, &file, |text| Ok((edit::append(text, &section, &entries), ())));
+    let added =
+        rewrite(&origin, &file, |text| Ok((edit::append(text, &section, &entries), ())));
     if let (Err(_), Some(made)) = (&added, made) {
         // this fails if something has been put into the directory in the meantime
         let _ = made.remove_folder();
@@ -58,10 +59,11 @@ pub(super) fn add(arguments: Arguments) -> Result<ExitCode, Stop> {
     added?;
     let writes = new.perm.as_deref().and_then(|perm| PermSet::parse(perm).ok());
     let writes = writes.is_some_and(PermSet::writes);
-    let unit = Unit::of(&main);
+    let unit = Unit::of(&origin);
     if let Some(why) = unit.and_then(|unit| unit.advice_for(&new.home, writes)) {
         complain(&format!("warning: home {}: {why}", new.home.display()));
     }
+    warn_of_variables(&origin, &new.name, |_| true);
     Ok(say(&format!(
         "{}: added [user:{shown}]. Run 'ftpd reload' to apply it.",
         file.display()
@@ -75,18 +77,22 @@ pub(super) fn remove(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
         None => return Err(Stop::Misuse("expected a user".to_owned())),
     };
-    let main = settings_file(arguments.end()?.as_deref())?;
-    let file = file_with(&main, &name)?;
-    let home = config::load_to_serve(&main)
+    let origin = origin(arguments.end()?.as_deref())?;
+    let file = file_with(&origin, &name)?;
+    let home = config::load_to_serve(&origin)
         .ok()
         .and_then(|config| Some(config.users.get(&name)?.home.clone()));
-    let (keys, folders) = rewrite(&main, &file, |text| {
+    let (keys, folders) = rewrite(&origin, &file, |text| {
         let removed = edit::remove_user(text, &name);
         let removed = removed.ok_or_else(|| no_user(&name, &file))?;
         Ok((removed.text, (removed.keys, removed.folders)))
     })?;
     let folders =
         folders.iter().map(|section| format!(", and [{}]", escaped(section.as_bytes())));
+    for (variable, _) in origin.environment.of_user(&name) {
+        let variable = escaped(variable.as_bytes());
+        complain(&format!("warning: {variable} is still set, for a user of this name"));
+    }
     let stays = home.map(|home| format!("\nThe home {} was left as it is.", home.display()));
     Ok(say(&format!(
         "{}: removed [user:{}] with {}{}. Run 'ftpd reload' to apply it.{}",

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::outcome::Stop;
-use super::settings::settings_file;
-use crate::config;
+use super::settings::origin;
+use crate::config::{self, Origin};
 use crate::server::protocol::{self, AdminOrder, Request, Unanswered};
 
 /// How long to wait for an answer. A server that reads its settings may take a while.
@@ -35,9 +35,9 @@ pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Ans
 /// Sends one request to the server of these settings. Returns its answer, and the path of its
 /// socket. Unlike [`ask`], this is one function for all orders.
 fn send(file: Option<&Path>, request: &Request) -> Result<(PathBuf, String), Stop> {
-    let file = settings_file(file)?;
-    let socket = socket(&file)?;
-    let none = || Stop::Failed(format!("{}: admin_socket is empty", file.display()));
+    let origin = origin(file)?;
+    let socket = socket(&origin)?;
+    let none = || Stop::Failed(format!("{}: admin_socket is empty", origin.shown().display()));
     let socket = socket.ok_or_else(none)?;
     let stream = UnixStream::connect(&socket).map_err(|why| {
         let at = socket.display();
@@ -58,9 +58,9 @@ pub(super) fn ask_if_there<O: AdminOrder>(
     file: Option<&Path>,
     order: O,
 ) -> Result<O::Answer, Absence> {
-    let file = settings_file(file).map_err(Absence::Failed)?;
+    let origin = origin(file).map_err(Absence::Failed)?;
     // faults in the file are reported by the code that reads all of it
-    let socket = socket(&file).ok().flatten().ok_or(Absence::NoServer)?;
+    let socket = socket(&origin).ok().flatten().ok_or(Absence::NoServer)?;
     let stream = UnixStream::connect(&socket).map_err(|why| {
         let is_shut = why.kind() == ErrorKind::PermissionDenied;
         if is_shut { Absence::NotAllowed } else { Absence::NoServer }
@@ -69,9 +69,9 @@ pub(super) fn ask_if_there<O: AdminOrder>(
     read::<O>(&socket, &line).map_err(Absence::Failed)
 }
 
-fn socket(file: &Path) -> Result<Option<PathBuf>, Stop> {
-    config::admin_socket(file).map_err(|why| {
-        let file = file.display();
+fn socket(origin: &Origin) -> Result<Option<PathBuf>, Stop> {
+    config::admin_socket(origin).map_err(|why| {
+        let file = origin.shown().display();
         if why.kind() == ErrorKind::PermissionDenied {
             return Stop::Failed(format!("{file}: permission denied; try sudo"));
         }

@@ -11,11 +11,11 @@ use crate::rights;
 use crate::tls;
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
-    let (file, mut config) = load(arguments.end()?.as_deref())?;
+    let (origin, mut config) = load(arguments.end()?.as_deref())?;
     if let Some(tls) =
         config.tls.as_mut().filter(|tls| rights::is_root() && tls.owner.is_none())
     {
-        tls.owner = server_user(&file);
+        tls.owner = server_user(&origin);
     }
     let settings = config.tls.as_ref();
     let settings = settings.ok_or_else(|| {

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use super::arguments::{Arguments, Word};
 use super::outcome::Stop;
-use super::print::say;
+use super::print::{complain, say};
 use super::rewrite::rewrite;
 use super::secret::new_hash;
-use super::settings::settings_file;
-use crate::config::{self, UserPlace, edit};
+use super::settings::{file_of, origin};
+use crate::config::{self, Origin, UserPlace, edit};
 use crate::log::escaped;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -29,26 +29,38 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         return Ok(say(&new_hash(&of)?));
     }
     let user = user.ok_or_else(|| Stop::Misuse("--write needs a user".to_owned()))?;
-    let main = settings_file(arguments.file.as_deref())?;
+    let origin = origin(arguments.file.as_deref())?;
     // checked before the user types a password
-    let file = file_with(&main, &user)?;
+    let file = file_with(&origin, &user)?;
     let hash = new_hash(&of)?;
-    rewrite(&main, &file, |text| {
+    rewrite(&origin, &file, |text| {
         let new = edit::set(text, &format!("user:{user}"), "password", &hash);
         Ok((new.ok_or_else(|| no_user(&user, &file))?, ()))
     })?;
+    warn_of_variables(&origin, &user, |key| key.starts_with("password"));
     Ok(say(&format!(
         "{}: changed the password{of}. Run 'ftpd reload' to apply it.",
         file.display()
     )))
 }
 
+/// Prints a warning for each of these keys of a user that a variable of the environment sets, because it
+/// overrides the file.
+pub(super) fn warn_of_variables(origin: &Origin, user: &str, keys: impl Fn(&str) -> bool) {
+    for (variable, key) in origin.environment.of_user(user) {
+        if keys(key) {
+            let variable = escaped(variable.as_bytes());
+            complain(&format!("warning: {variable} is set, and overrides {key} in the file"));
+        }
+    }
+}
+
 /// Returns the file with the section of a user. Two sections for one user are an error, because
 /// a change to one of them would leave the other as it was.
-pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
-    let place = place_of(main, user)?;
+pub(super) fn file_with(origin: &Origin, user: &str) -> Result<PathBuf, Stop> {
+    let place = place_of(origin, user)?;
     match place.lines.as_slice() {
-        [] => Err(no_user(user, main)),
+        [] => Err(no_user(user, file_of(origin)?)),
         [_] => Ok(place.file),
         several => {
             let at = |(file, line): &(PathBuf, usize)| format!("{}:{line}", file.display());
@@ -65,8 +77,8 @@ pub(super) fn file_with(main: &Path, user: &str) -> Result<PathBuf, Stop> {
 
 /// Returns the file with the section of a user, or the file in which a new section would be
 /// added.
-pub(super) fn place_of(main: &Path, user: &str) -> Result<UserPlace, Stop> {
-    config::place_of_user(main, user)
+pub(super) fn place_of(origin: &Origin, user: &str) -> Result<UserPlace, Stop> {
+    config::place_of_user(origin, file_of(origin)?, user)
         .map_err(|why| Stop::Failed(format!("cannot read the settings: {why}")))
 }
 

@@ -13,13 +13,14 @@ use rustix::fs::{
 
 use super::outcome::Stop;
 use super::print::complain;
-use crate::config::{self, ConfigError};
+use super::settings::file_of;
+use crate::config::{self, ConfigError, Origin};
 use crate::rights::{self, Held};
 
-/// Changes `file`, which is the settings file `main` or a file of its users. If it does not
-/// exist, it is made with the mode and the owner of `main`, so that the server can read it.
+/// Changes `file`, which is the settings file of `origin` or a file of its users. If it does not
+/// exist, it is made with the mode and the owner of the settings file, so that the server can read it.
 pub(super) fn rewrite<T>(
-    main: &Path,
+    origin: &Origin,
     file: &Path,
     change: impl FnOnce(&[u8]) -> Result<(Vec<u8>, T), Stop>,
 ) -> Result<T, Stop> {
@@ -32,12 +33,12 @@ pub(super) fn rewrite<T>(
     let (old, like) = match read(&target) {
         Ok(old) => old,
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            (Vec::new(), rights::open(main).map_err(failed)?)
+            (Vec::new(), rights::open(file_of(origin)?).map_err(failed)?)
         }
         Err(why) => return Err(failed(why)),
     };
     let (new, result) = change(&old)?;
-    no_worse(main, file, &new)?;
+    no_worse(origin, file, &new)?;
     replace(&target, &new, &like).map_err(failed)?;
     lock.sync_all().map_err(failed)?;
     Ok(result)
@@ -74,9 +75,9 @@ fn open(target: &Held) -> io::Result<File> {
 
 /// Refuses a change that adds a fault to the settings. Earlier faults do not prevent the
 /// change.
-fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
-    let Err(after) = config::load_edited(main, file, new) else { return Ok(()) };
-    let mut before = config::load(main).err().unwrap_or_default();
+fn no_worse(origin: &Origin, file: &Path, new: &[u8]) -> Result<(), Stop> {
+    let Err(after) = config::load_edited(origin, file, new) else { return Ok(()) };
+    let mut before = config::load(origin).err().unwrap_or_default();
     let is_new = |fault: &&ConfigError| {
         let same = before.iter().position(|other| is_same(other, fault));
         same.map(|at| before.swap_remove(at)).is_none()
@@ -97,7 +98,9 @@ fn no_worse(main: &Path, file: &Path, new: &[u8]) -> Result<(), Stop> {
 fn is_same(one: &ConfigError, other: &ConfigError) -> bool {
     let kind = |fault: &ConfigError| std::mem::discriminant(&fault.fault);
     let place = |fault: &ConfigError| (fault.place.section.clone(), fault.place.key.clone());
-    one.file == other.file && place(one) == place(other) && kind(one) == kind(other)
+    (&one.file, &one.variable) == (&other.file, &other.variable)
+        && place(one) == place(other)
+        && kind(one) == kind(other)
 }
 
 fn replace(target: &Held, new: &[u8], like: &File) -> io::Result<()> {

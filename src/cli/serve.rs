@@ -39,7 +39,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let signals = catch_early().map_err(Stop::Failed)?;
     let file = arguments.end()?;
     let sockets = service::sockets().map_err(Stop::Failed)?;
-    let (file, mut config) = load(file.as_deref())?;
+    let (origin, mut config) = load(file.as_deref())?;
     let faults = missing_rights(&config);
     if !faults.is_empty() {
         for fault in &faults {
@@ -51,9 +51,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         config.warnings.push(ROOT.to_owned());
     }
     let source = SettingsSource {
-        file: std::path::absolute(&file).ok(),
+        file: origin.file.as_ref().and_then(|file| std::path::absolute(file).ok()),
         tidies: None,
-        load: Box::new(move || read(&file)),
+        load: Box::new(move || read(&origin)),
         start_log: Box::new(start_log),
     };
     let ready = |_: &Server| ();

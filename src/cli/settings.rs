@@ -1,10 +1,11 @@
 //! Finding and reading the settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::outcome::Stop;
 use super::print::complain;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Environment, Explained, Origin};
 use crate::tls;
 
 /// The settings files that are tried if none is named.
@@ -12,56 +13,84 @@ const FILES: [&str; 2] = ["ftpd.ini", "/etc/ftpd.ini"];
 
 /// Finds the settings and reads them as the server does: a home that does not exist is not a
 /// fault. Faults are printed.
-pub(super) fn load(file: Option<&Path>) -> Result<(PathBuf, Config), Stop> {
-    load_with(file, read)
+pub(super) fn load(file: Option<&Path>) -> Result<(Origin, Config), Stop> {
+    let origin = origin(file)?;
+    let config = printed(read(&origin))?;
+    Ok((origin, config))
 }
 
-/// Finds the settings and reads them with `read`. Faults are printed.
-pub(super) fn load_with(file: Option<&Path>, read: Reader) -> Result<(PathBuf, Config), Stop> {
-    let file = settings_file(file)?;
-    match read(&file) {
-        Ok(config) => Ok((file, config)),
-        Err(faults) => {
-            for fault in faults {
-                complain(&fault);
-            }
-            Err(Stop::BadConfig)
+/// Prints the faults of settings.
+pub(super) fn printed<T>(read: Result<T, Vec<String>>) -> Result<T, Stop> {
+    read.map_err(|faults| {
+        for fault in faults {
+            complain(&fault);
         }
-    }
-}
-
-/// Returns the settings file that was named, or else the first of the usual files that exists.
-pub(super) fn settings_file(named: Option<&Path>) -> Result<PathBuf, Stop> {
-    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
-    named.or_else(there).map(Path::to_owned).ok_or_else(|| {
-        let [here, system] = FILES;
-        complain(&format!("ftpd: neither {here} nor {system} exists; use --config FILE"));
-        complain("to serve a directory now, without settings: ftpd share DIR");
         Stop::BadConfig
     })
 }
 
-/// Reads the settings in a file, or returns all faults.
-pub(super) type Reader = fn(&Path) -> Result<Config, Vec<String>>;
+/// Returns where the settings come from: the environment, and the file that was named, or else the
+/// first of the usual files that exists. There need not be a file if the environment sets a key.
+pub(super) fn origin(named: Option<&Path>) -> Result<Origin, Stop> {
+    let environment = Arc::new(Environment::of(std::env::vars_os()));
+    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
+    let file = named.or_else(there).map(Path::to_owned);
+    if file.is_some() || !environment.is_empty() {
+        return Ok(Origin { file, environment });
+    }
+    let [here, system] = FILES;
+    complain(&format!("ftpd: neither {here} nor {system} exists; use --config FILE"));
+    complain("to serve a directory now, without settings: ftpd share DIR");
+    Err(Stop::BadConfig)
+}
+
+/// Returns the settings file, for a subcommand that changes it.
+pub(super) fn file_of(origin: &Origin) -> Result<&Path, Stop> {
+    let none = "there is no settings file to change, only variables of the environment; \
+                use --config FILE";
+    origin.file.as_deref().ok_or_else(|| Stop::Failed(none.to_owned()))
+}
 
 /// Reads the settings as the server does, and checks the files of TLS; or returns all faults.
-pub(super) fn read(file: &Path) -> Result<Config, Vec<String>> {
-    with_tls(file, config::load_to_serve(file))
+pub(super) fn read(origin: &Origin) -> Result<Config, Vec<String>> {
+    with_tls(origin, config::load_to_serve(origin))
 }
 
 /// Reads the settings like [`read`], but a home that does not exist is a fault as well.
-pub(super) fn read_strictly(file: &Path) -> Result<Config, Vec<String>> {
-    with_tls(file, config::load(file))
+pub(super) fn read_strictly(origin: &Origin) -> Result<Config, Vec<String>> {
+    with_tls(origin, config::load(origin))
+}
+
+/// Reads the settings like [`read`], or, if `late_homes` is not set, like [`read_strictly`]. Returns the
+/// values in force as well.
+pub(super) fn read_explained(
+    origin: &Origin,
+    late_homes: bool,
+) -> Result<(Config, Vec<Explained>), Vec<String>> {
+    let mut values = Vec::new();
+    let loaded = config::load_explained(origin, late_homes).map(|(config, all)| {
+        values = all;
+        config
+    });
+    Ok((with_tls(origin, loaded)?, values))
 }
 
 fn with_tls(
-    file: &Path,
+    origin: &Origin,
     loaded: Result<Config, Vec<ConfigError>>,
 ) -> Result<Config, Vec<String>> {
     let printed =
         |faults: Vec<ConfigError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut config = loaded.map_err(printed)?;
-    let place = |what: String| format!("{}: [server] {what}", file.display());
+    let file = origin.shown().display();
+    // the texts begin with the name of a key
+    let place = |what: String| {
+        let (key, rest) = what.split_once(' ').unwrap_or((&what, ""));
+        match origin.environment.of_server(key) {
+            Some(variable) => format!("{variable} {rest}"),
+            None => format!("{file}: [server] {what}"),
+        }
+    };
     let checked = config.tls.as_ref().map(tls::check).transpose();
     let warnings = checked.map_err(|why| vec![place(why.to_string())])?;
     config.warnings.extend(warnings.into_iter().flatten().map(place));

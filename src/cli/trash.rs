@@ -17,7 +17,7 @@ use super::print::{complain, say};
 use super::screen::{binary, safe};
 use super::settings::load;
 use super::unit::server_user;
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::control;
 use crate::log;
 use crate::rights::{self, Keep};
@@ -163,16 +163,16 @@ fn answer<O: AdminOrder>(
         Err(Absence::Failed(why)) => return Err(why),
         Ok(answer) => return Ok(answer),
     }
-    let (file, config) = load(file)?;
-    become_server(&file, &config, user)?;
+    let (origin, config) = load(file)?;
+    become_server(&origin, &config, user)?;
     here(&config).map_err(Stop::Failed)
 }
 
 /// Takes on the rights that the server would have, as far as possible. A user with `run_as` needs those
 /// of root, which then acts as that user.
-fn become_server(file: &Path, config: &Config, user: &[u8]) -> Result<(), Stop> {
+fn become_server(origin: &Origin, config: &Config, user: &[u8]) -> Result<(), Stop> {
     let acts = config.user(user).is_some_and(|(_, user)| user.run_as.is_some());
-    let ids = config.server.process.user.clone().or_else(|| server_user(file));
+    let ids = config.server.process.user.clone().or_else(|| server_user(origin));
     match ids {
         Some(ids) if !acts && rights::may_become(&ids).is_ok() => {
             let name = safe(&ids.name);

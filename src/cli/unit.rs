@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, User};
+use crate::config::{self, Config, Origin, User};
 use crate::log::escaped;
 use crate::rights::{self, Ids};
 
@@ -44,7 +44,8 @@ enum Access {
 
 impl Unit {
     /// Finds the unit that starts a server with these settings, if there is one.
-    pub(super) fn of(settings: &Path) -> Option<Self> {
+    pub(super) fn of(origin: &Origin) -> Option<Self> {
+        let settings = origin.file.as_deref()?;
         let places = search_path();
         let file = places.iter().map(|place| place.join(NAME)).find(|file| file.exists())?;
         let mut unit = Self::default();
@@ -217,16 +218,16 @@ impl Unit {
 /// Returns the user as which a server with these settings runs: the user in the settings (which
 /// may have faults), or else the user of the unit, or else the owner of the files that a server
 /// has made.
-pub(super) fn server_user(settings: &Path) -> Option<Ids> {
-    let text = |key: &str| config::server_text(settings, key).ok().flatten();
+pub(super) fn server_user(origin: &Origin) -> Option<Ids> {
+    let text = |key: &str| config::server_text(origin, key).ok().flatten();
     if let Some(name) = text("user") {
         let gid = text("group").and_then(|group| rights::group(&group).ok());
         return Ids::of(&name, gid).ok();
     }
-    if let Some(unit) = Unit::of(settings) {
+    if let Some(unit) = Unit::of(origin) {
         return unit.user();
     }
-    let folder = settings.parent().unwrap_or(Path::new(""));
+    let folder = origin.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let owner = |key: &str| {
         let path = folder.join(text(key)?);
         let meta = fs::symlink_metadata(path).ok().filter(|meta| meta.uid() != 0)?;
@@ -236,8 +237,8 @@ pub(super) fn server_user(settings: &Path) -> Option<Ids> {
 }
 
 /// Returns a warning for each home that the unit of these settings does not let the server use.
-pub(super) fn warnings(settings: &Path, config: &Config) -> Vec<String> {
-    let Some(unit) = Unit::of(settings) else { return Vec::new() };
+pub(super) fn warnings(origin: &Origin, config: &Config) -> Vec<String> {
+    let Some(unit) = Unit::of(origin) else { return Vec::new() };
     let users = config.users_by_name();
     let about = |(name, user): &(&String, &Arc<User>)| {
         let why = unit.advice(user)?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use super::print::{complain, say};
 use super::screen::binary;
 use super::settings::load;
 use crate::auth::{LOGINS, LastTime, last_times};
-use crate::config::{Config, Password, User};
+use crate::config::{Config, Origin, Password, User};
 use crate::log::{self, escaped, stamp};
 use crate::server::protocol::Who;
 
@@ -30,8 +29,8 @@ struct Known {
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [json] = arguments.switches(["--json"])?;
-    let (file, config) = load(arguments.file.as_deref())?;
-    let known = Known::of(&file, &config);
+    let (origin, config) = load(arguments.file.as_deref())?;
+    let known = Known::of(&origin, &config);
     let users = config.users_by_name();
     if json {
         let list: Vec<_> =
@@ -43,7 +42,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 }
 
 impl Known {
-    fn of(file: &Path, config: &Config) -> Self {
+    fn of(origin: &Origin, config: &Config) -> Self {
         let last = config.server.storage.state_dir.as_deref();
         let last = last.map(|dir| last_times(dir, LOGINS)).transpose();
         let last = last.unwrap_or_else(|why| {
@@ -51,7 +50,7 @@ impl Known {
             None
         });
         // without an answer from a server, nobody is shown as logged in
-        let sessions = ask(Some(file), Who {}).map(|answer| answer.sessions);
+        let sessions = ask(origin.file.as_deref(), Who {}).map(|answer| answer.sessions);
         let here = sessions.into_iter().flatten().filter_map(|session| session.user).collect();
         Self { last: last.unwrap_or_default(), here }
     }

@@ -108,10 +108,10 @@ fn by_itself(
     path: &OsStr,
     action: Option<&str>,
 ) -> Result<Lines, Stop> {
-    let (file, config) = load(file)?;
+    let (origin, config) = load(file)?;
     let user = config.user(name.as_bytes()).and_then(|(_, user)| user.run_as.clone());
     let ids = user.as_deref().cloned().or_else(|| config.server.process.user.clone());
-    become_server(ids.or_else(|| server_user(&file)).as_ref())?;
+    become_server(ids.or_else(|| server_user(&origin)).as_ref())?;
     let verdicts = control::why(&config, name.as_bytes(), path.as_bytes(), action);
     let verdicts = verdicts.map_err(Stop::Failed)?;
     let line = |verdict: control::Verdict| {

@@ -2,11 +2,12 @@
 //! with the same meaning.
 
 use super::draft::{ANONYMOUS_SECTION, Candidate, Draft};
+use super::environment::Environment;
 use super::error::{Fault, Location};
 use super::field::Target;
 use super::home;
 use super::ini;
-use super::keys::KEYS;
+use super::keys::{KEYS, other_form};
 use super::kind::Given;
 use super::settings::User;
 use super::users;
@@ -34,7 +35,7 @@ pub(super) fn add(draft: &mut Draft) {
     // faults are reported for the last file of the list, and the section is in the first, ftpd.ini
     let others = draft.files.split_off(1);
     let known = draft.faults.len();
-    if let Some(entry) = section.entries.iter().find(|entry| entry.key == "password") {
+    for entry in section.entries.iter().filter(|entry| is_password(&entry.key)) {
         draft.fault(&section, Some(entry), Fault::Misplaced("[user:NAME]"));
     }
     let user = users::user(draft, ANONYMOUS_SECTION, &section, false);
@@ -65,6 +66,11 @@ pub(super) fn add(draft: &mut Draft) {
     }
 }
 
+/// Returns whether a key sets a password, which anonymous users have none of.
+fn is_password(key: &str) -> bool {
+    key == "password" || other_form(key) == Some("password")
+}
+
 /// Adds the values that `[server]` sets for anonymous users to the section, and returns the keys
 /// that were added. Reports a fault if both set a key to different values.
 fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
@@ -72,6 +78,10 @@ fn lend(draft: &mut Draft, section: &mut ini::Section) -> Vec<&'static str> {
     for (alias, name) in ALIASES {
         let (line, text) = (draft.line(alias), draft.texts.get(alias));
         let Some(text) = text.filter(|_| line > 0).cloned() else { continue };
+        if Environment::is_variable(line) {
+            // the environment overrides the file
+            section.entries.retain(|entry| entry.key != name);
+        }
         let own = section.entries.iter().find(|entry| entry.key == name);
         match own {
             None if text.is_empty() => {}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Draft;
+use super::environment::Environment;
 use super::error::{Fault, Location};
 use super::settings::Listening;
 use super::tls::{CertificateSource, TlsRequired};
@@ -91,6 +92,8 @@ fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
         let is_open = draft.files.get(named.file).is_some_and(|(_, mode)| mode & 0o004 != 0);
         if is_open
             && matches!(named.user.password, Some(Password::Clear(_)))
+            && named.user.password_file.is_none()
+            && !Environment::is_variable(named.password_line)
             && let Some(seen) = first.get_mut(named.file)
         {
             let (_, count) = seen.get_or_insert((named, 0_usize));

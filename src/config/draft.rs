@@ -1,11 +1,15 @@
 //! Settings that are being read, with the faults found so far.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::error::{ConfigError, Fault, Location};
+use super::explain::Explained;
 use super::ini;
+use super::keys::{KEYS, Key};
+use super::origin::Origin;
 use super::settings::{Rules, Server, User};
 
 /// A configuration that is being read, with the faults found so far.
@@ -13,6 +17,8 @@ pub(super) struct Draft {
     /// `ftpd.ini` and the files of `users_file`, with their modes. The last one is being read.
     pub(super) files: Vec<(PathBuf, u32)>,
     pub(super) folder: PathBuf,
+    /// The variables that override the lines of the files.
+    pub(super) environment: Arc<Environment>,
     pub(super) server: Server,
     pub(super) rules: Rules,
     pub(super) users: Vec<Candidate>,
@@ -27,6 +33,8 @@ pub(super) struct Draft {
     pub(super) lines: HashMap<&'static str, usize>,
     pub(super) texts: HashMap<&'static str, String>,
     pub(super) faults: Vec<(Location, Fault)>,
+    /// The values that were read, if they are wanted.
+    pub(super) explained: Option<Vec<Explained>>,
 }
 
 /// A user that has been read and not yet checked together with the other settings.
@@ -74,12 +82,11 @@ pub(super) struct FolderSection {
 pub(super) const ANONYMOUS_SECTION: &str = "anonymous";
 
 impl Draft {
-    pub(super) fn new(file: &Path, mode: u32) -> Self {
-        let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+    pub(super) fn new(origin: &Origin, mode: u32) -> Self {
         Self {
-            files: vec![(file.to_owned(), mode)],
-            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            files: vec![(origin.shown().to_owned(), mode)],
+            folder: origin.folder(),
+            environment: Arc::clone(&origin.environment),
             server: Server::blank(),
             rules: Rules::blank(),
             users: Vec::new(),
@@ -90,6 +97,7 @@ impl Draft {
             lines: HashMap::new(),
             texts: HashMap::new(),
             faults: Vec::new(),
+            explained: None,
         }
     }
 
@@ -118,8 +126,17 @@ impl Draft {
 
     /// Returns a location as text, for messages that are needed after the files have been read.
     pub(super) fn spot(&self, file: usize, line: usize, section: &str, key: &str) -> String {
+        let place = Location { file, ..Location::of(line, section, key) };
+        if let Some(variable) = self.environment.variable(&place) {
+            return variable;
+        }
+        format!("{}: [{section}] {key}", self.file_and_line(file, line))
+    }
+
+    /// Returns a file and a line as text, in the form that an editor can jump to.
+    pub(super) fn file_and_line(&self, file: usize, line: usize) -> String {
         let file = self.files.get(file).map(|(path, _)| path.display().to_string());
-        format!("{}:{line}: [{section}] {key}", file.unwrap_or_default())
+        format!("{}:{line}", file.unwrap_or_default())
     }
 
     /// Returns the line of a key of `[server]`; 0 if the file does not set it.
@@ -133,19 +150,50 @@ impl Draft {
         line > 0 && self.faults.iter().any(|(place, _)| here(place))
     }
 
+    /// Notes a value that is in force in a section, if this is wanted. `entry` has set it, in the file with
+    /// this index; `None`: the default of the key has.
+    pub(super) fn explain(
+        &mut self,
+        section: &str,
+        key: &Key,
+        text: &str,
+        entry: Option<(usize, &ini::Assignment)>,
+    ) {
+        if self.explained.is_none() {
+            return;
+        }
+        // a line has no number if another key has set the value by its default
+        let from = entry.filter(|(_, entry)| entry.line > 0).map(|(file, entry)| {
+            let place = Location { file, ..Location::of(entry.line, section, &entry.key) };
+            let variable = self.environment.variable(&place);
+            variable.unwrap_or_else(|| self.file_and_line(file, entry.line))
+        });
+        let row = Explained {
+            section: section.to_owned(),
+            key: key.name,
+            value: if key.is_secret() { "***".to_owned() } else { text.to_owned() },
+            from: from.unwrap_or_else(|| "default".to_owned()),
+        };
+        self.explained.get_or_insert_default().push(row);
+    }
+
+    /// Notes the values of the section of a folder.
+    pub(super) fn explain_folder(&mut self, file: usize, section: &ini::Section) {
+        for entry in &section.entries {
+            if let Some(key) = KEYS.iter().find(|key| key.name == entry.key) {
+                self.explain(&section.name, key, &entry.value, Some((file, entry)));
+            }
+        }
+    }
+
     pub(super) fn printed(&self, fault: &(Location, Fault)) -> String {
         self.error(fault.clone()).to_string()
     }
 
     pub(super) fn error(&self, (place, fault): (Location, Fault)) -> ConfigError {
         let file = self.files.get(place.file).map(|(path, _)| path.clone());
-        ConfigError { file: file.unwrap_or_default(), place, fault }
+        let variable = self.environment.variable(&place);
+        let fault = self.environment.reworded(&place, fault);
+        ConfigError { file: file.unwrap_or_default(), place, variable, fault }
     }
-}
-
-/// Returns the name that is most similar to `word`, if it is similar enough.
-pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let near = |name: &'n str| (strsim::osa_distance(word, name), name);
-    let best = names.map(near).min()?;
-    (best.0 <= 1 + word.len() / 4).then(|| best.1.to_owned())
 }

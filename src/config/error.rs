@@ -11,6 +11,8 @@ pub struct ConfigError {
     pub file: PathBuf,
     /// The location in the file.
     pub place: Location,
+    /// The variable of the environment that is at fault; `None`: a line of the file is.
+    pub variable: Option<String>,
     /// What is wrong.
     pub fault: Fault,
 }
@@ -20,7 +22,8 @@ pub struct ConfigError {
 pub struct Location {
     /// Index of the file: 0 is `ftpd.ini`, the others are those of `users_file`.
     pub file: usize,
-    /// Line number from 1; 0 means the file as a whole.
+    /// Line number from 1; 0 means the file as a whole. The numbers of variables of the environment
+    /// come after those of all lines.
     pub line: usize,
     /// Name of the section, without brackets.
     pub section: Option<String>,
@@ -53,6 +56,14 @@ pub enum Fault {
     RepeatedSection(usize),
     /// The key appears a second time in its section; the first is on this line.
     RepeatedKey(usize),
+    /// The variable sets the same as this other one.
+    RepeatedVariable(String),
+    /// The variable is about the same user as this other one, under another name.
+    SameUser(String),
+    /// The name of the variable contains no name of a user.
+    NobodyNamed,
+    /// The key cannot be set together with this one.
+    Rival(&'static str),
     /// The user has another section, at this location.
     RepeatedUser(String),
     /// A file of `users_file` has a section that is not the section of a user.
@@ -83,6 +94,9 @@ pub enum Fault {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(variable) = &self.variable {
+            return write!(f, "{}: {}", variable.escape_debug(), self.fault);
+        }
         write!(f, "{}:", self.file.display())?;
         if self.place.line > 0 {
             write!(f, "{}:", self.place.line)?;
@@ -108,6 +122,14 @@ impl fmt::Display for Fault {
             Self::RepeatedSection(line) | Self::RepeatedKey(line) => {
                 write!(f, "is already on line {line}")
             }
+            Self::RepeatedVariable(other) => {
+                write!(f, "sets the same as {}", other.escape_debug())
+            }
+            Self::SameUser(other) => {
+                write!(f, "is about the same user as {}", other.escape_debug())
+            }
+            Self::NobodyNamed => f.write_str("names no user; expected FTPD_USER_NAME_KEY"),
+            Self::Rival(other) => write!(f, "cannot be set together with '{other}'"),
             Self::RepeatedUser(place) => write!(f, "is already in {place}"),
             Self::NotAUser => f.write_str(
                 "users_file may contain only '[user:NAME]' and '[folder:USER:/path]' sections",

@@ -6,12 +6,13 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection, nearest};
+use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
+use super::nearest::nearest;
 use super::settings::{Folder, FolderRules, KeepRules, innermost};
 use super::whole::ANONYMOUS;
 
@@ -124,6 +125,7 @@ fn read_all(draft: &mut Draft) -> Sections {
         let known = draft.faults.len();
         let read = read_name(draft, &found);
         check_keys(draft, &found);
+        draft.explain_folder(found.file, &found.section);
         let Some((user, path)) = read else { continue };
         match lines.entry((user.clone(), path.to_ascii_lowercase())) {
             Entry::Occupied(other) => {

@@ -31,14 +31,14 @@ pub(super) struct Section {
     pub(super) entries: Vec<Assignment>,
 }
 
-/// A line `key = value`.
-#[derive(Debug)]
+/// A line `key = value`, or a variable of the environment.
+#[derive(Debug, Clone)]
 pub(super) struct Assignment {
     /// The key, in lower case.
     pub(super) key: String,
     /// The value, trimmed and without the double quotes around it.
     pub(super) value: String,
-    /// Line number, from 1.
+    /// Line number, from 1. The numbers of variables come after those of all lines.
     pub(super) line: usize,
 }
 

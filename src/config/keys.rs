@@ -9,9 +9,9 @@ use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, EXPECTED, FILE,
     FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM,
-    MASK, PASSWORD, PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
-    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
-    TLS_VERSION, count, limit,
+    MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES,
+    PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME,
+    TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 use super::settings::Choice;
 
@@ -39,6 +39,11 @@ impl Key {
     /// Returns whether the section of a folder may set the key as well.
     pub fn is_for_folders(&self) -> bool {
         self.field.is_for_folders()
+    }
+
+    /// Returns whether values of the key must never be shown.
+    pub fn is_secret(&self) -> bool {
+        SECRETS.iter().any(|(plain, _)| *plain == self.name)
     }
 
     /// Returns a description of the valid values, for the manual.
@@ -247,6 +252,8 @@ pub static KEYS: &[Key] = &[
         "Last day, in local time, on which the user may log in, such as 2026-12-31; after it, the user is treated as with enabled = off. Empty: no end."),
     required("password", &InUser(PASSWORD, |to, v| to.password = Some(v)),
         "A hash made by ftpd passwd ($argon2id$) or crypt(3) ($y$, $6$, $5$, $2b$, $2y$, $2a$), or the password in clear text. A password may contain any character; double quotes around it keep spaces at its ends."),
+    key("password_file", "", &InUser(PASSWORD_FILE, |to, v| if let Some(v) = v { to.take_password(v) }),
+        "File whose first line is the password or its hash, instead of password, such as /run/secrets/{user}; {user} is replaced by the name of the user. A reload reads it again. Empty: none."),
     key("perm", "elr", &InUser(PERM, |to, v| to.perm = v),
         "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
     key("tls_client", "", &InUser(TEXT, |to, v| to.tls_client = (!v.is_empty()).then_some(v)),
@@ -256,6 +263,19 @@ pub static KEYS: &[Key] = &[
     required("home", &InUser(HOME, |to, v| to.home = v),
         "Directory that is the root of what the user sees. {user} is replaced by the name of the user."),
 ];
+
+/// The keys whose values are secret, each with the key that names a file with the value.
+const SECRETS: [(&str, &str); 1] = [("password", "password_file")];
+
+/// Returns the other key that sets the same secret: the one for a file with the value, or the one for the
+/// value itself.
+pub(super) fn other_form(name: &str) -> Option<&'static str> {
+    SECRETS.into_iter().find_map(|(plain, file)| match name {
+        _ if name == plain => Some(file),
+        _ if name == file => Some(plain),
+        _ => None,
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +297,18 @@ mod tests {
                 let given = Given { text, folder: Path::new("/"), user: None };
                 assert_eq!(key.set(&given, &mut target), Ok(()), "{}", key.name);
             }
+        }
+    }
+
+    #[test]
+    fn each_secret_has_a_key_for_a_file() {
+        for (plain, file) in SECRETS {
+            assert_eq!(file, format!("{plain}_file"));
+            let names = [plain, file].map(|name| KEYS.iter().find(|key| key.name == name));
+            let [Some(plain), Some(file)] = names else {
+                panic!("{plain} or {file} is no key")
+            };
+            assert_eq!(plain.scope(), file.scope());
         }
     }
 

@@ -6,19 +6,37 @@ use std::sync::Arc;
 
 use super::draft::Draft;
 use super::error::{ConfigError, Fault, Location};
+use super::explain::Explained;
+use super::ini::Document;
+use super::origin::Origin;
 use super::settings::{Server, User};
 use super::tls::{CertificateSource, TlsSettings};
 use super::view::View;
 use super::whole::Config;
 use super::{anonymous, checks, folders, ini, keep, sections};
 
-/// Reads and checks the settings in `file` and in the files of its `users_file`.
+/// Reads and checks the settings in a file, in the files of its `users_file` and in the environment.
 ///
 /// # Errors
 ///
 /// All faults, in the order of the lines.
-pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
-    load_from(file, &View::default(), Homes::Exist)
+pub fn load(origin: &Origin) -> Result<Config, Vec<ConfigError>> {
+    finish(read(origin, &View::default())?, Homes::Exist)
+}
+
+/// Reads and checks the settings like [`load`], or, if `late_homes` is set, like [`load_to_serve`].
+/// Returns the values in force as well.
+///
+/// # Errors
+///
+/// All faults, in the order of the lines.
+pub fn load_explained(
+    origin: &Origin,
+    late_homes: bool,
+) -> Result<(Config, Vec<Explained>), Vec<ConfigError>> {
+    let draft = Draft { explained: Some(Vec::new()), ..Draft::new(origin, 0) };
+    let homes = if late_homes { Homes::MayCome } else { Homes::Exist };
+    whole(read_into(draft, origin, &View::default())?, homes)
 }
 
 /// Reads and checks the settings for a server. A home that does not exist is not a fault here, because
@@ -27,8 +45,8 @@ pub fn load(file: &Path) -> Result<Config, Vec<ConfigError>> {
 /// # Errors
 ///
 /// All other faults, in the order of the lines.
-pub fn load_to_serve(file: &Path) -> Result<Config, Vec<ConfigError>> {
-    load_from(file, &View::default(), Homes::MayCome)
+pub fn load_to_serve(origin: &Origin) -> Result<Config, Vec<ConfigError>> {
+    finish(read(origin, &View::default())?, Homes::MayCome)
 }
 
 /// Reads and checks the settings as if the file `edited` had the content `bytes`.
@@ -37,11 +55,11 @@ pub fn load_to_serve(file: &Path) -> Result<Config, Vec<ConfigError>> {
 ///
 /// All faults that the edited settings would have.
 pub fn load_edited(
-    file: &Path,
+    origin: &Origin,
     edited: &Path,
     bytes: &[u8],
 ) -> Result<Config, Vec<ConfigError>> {
-    load_from(file, &View::edited(edited, bytes), Homes::Exist)
+    finish(read(origin, &View::edited(edited, bytes))?, Homes::Exist)
 }
 
 /// Reads and checks settings from a text instead of a file.
@@ -50,7 +68,7 @@ pub fn load_edited(
 ///
 /// All faults, in the order of the lines.
 pub fn of_text(text: &str) -> Result<Config, Vec<ConfigError>> {
-    let mut draft = Draft::new(Path::new("settings"), 0o600);
+    let mut draft = Draft::new(&Origin::file(Path::new("settings")), 0o600);
     sections::take(&mut draft, ini::read(text.as_bytes()));
     finish(draft, Homes::Exist)
 }
@@ -64,22 +82,41 @@ enum Homes {
     MayCome,
 }
 
-fn load_from(file: &Path, source: &View<'_>, homes: Homes) -> Result<Config, Vec<ConfigError>> {
-    let (bytes, mode) = source.read(file).map_err(|why| {
-        let fault = Fault::Unreadable(why.to_string());
-        vec![ConfigError { file: file.to_owned(), place: Location::default(), fault }]
-    })?;
-    let mut draft = Draft::new(file, mode);
-    let document = ini::read(&bytes);
-    // free the memory, because a file with many users is large
-    drop(bytes);
-    sections::take(&mut draft, document);
-    sections::take_users(&mut draft, source);
-    finish(draft, homes)
+fn read(origin: &Origin, source: &View<'_>) -> Result<Draft, Vec<ConfigError>> {
+    read_into(Draft::new(origin, 0), origin, source)
 }
 
-/// Checks the draft as a whole, and makes the configuration.
-fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
+/// Reads the files and the environment into a draft.
+fn read_into(
+    mut draft: Draft,
+    origin: &Origin,
+    source: &View<'_>,
+) -> Result<Draft, Vec<ConfigError>> {
+    let document = match &origin.file {
+        None => Document::default(),
+        Some(file) => {
+            let (bytes, mode) = source.read(file).map_err(|why| {
+                let fault = Fault::Unreadable(why.to_string());
+                vec![draft.error((Location::default(), fault))]
+            })?;
+            draft.files = vec![(file.clone(), mode)];
+            // this frees the memory, because a file with many users is large
+            ini::read(&bytes)
+        }
+    };
+    sections::take(&mut draft, document);
+    sections::take_users(&mut draft, source);
+    sections::take_environment(&mut draft);
+    Ok(draft)
+}
+
+fn finish(draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
+    whole(draft, homes).map(|(config, _)| config)
+}
+
+/// Checks the draft as a whole, and makes the configuration. Returns the values in force, if the draft
+/// was to note them.
+fn whole(mut draft: Draft, homes: Homes) -> Result<(Config, Vec<Explained>), Vec<ConfigError>> {
     anonymous::add(&mut draft);
     let mut warnings = folders::add(&mut draft);
     warnings.extend(checks::all(&mut draft));
@@ -99,6 +136,12 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     if !is_good {
         return Err(absent);
     }
+    let explained = draft.explained.take().unwrap_or_default();
+    Ok((config(draft, warnings, absent), explained))
+}
+
+/// Makes the configuration from a draft without faults.
+fn config(draft: Draft, warnings: Vec<String>, absent: Vec<ConfigError>) -> Config {
     let users = draft.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
     let (server, rules) = (draft.server, draft.rules);
     let tls = tls_settings(&server);
@@ -106,17 +149,7 @@ fn finish(mut draft: Draft, homes: Homes) -> Result<Config, Vec<ConfigError>> {
     let users: HashMap<String, Arc<User>> = users.collect();
     let strangers_need_tls = rules.tls.required.control
         || users.values().any(|user| user.rules.tls.required.control);
-    Ok(Config {
-        server,
-        rules,
-        users,
-        tls,
-        strangers_need_tls,
-        warnings,
-        absent,
-        texts,
-        folder,
-    })
+    Config { server, rules, users, tls, strangers_need_tls, warnings, absent, texts, folder }
 }
 
 /// Returns whether one of the faults may be the reason why there are no users.

@@ -3,22 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::draft::Draft;
 use super::edit;
 use super::field::Target;
 use super::ini::{self, Document};
 use super::keys::KEYS;
 use super::kind::{self, Given};
+use super::origin::Origin;
 use super::settings::{Rules, Server};
 use super::view::View;
 
-/// Finds the sections of a user, or the file to which a new user is added. The files may have
-/// faults.
+/// Finds the sections of a user, or the file to which a new user is added. `file` is the settings file of
+/// `origin`. The files may have faults.
 ///
 /// # Errors
 ///
 /// When one of the files cannot be read.
-pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
+pub fn place_of_user(origin: &Origin, file: &Path, name: &str) -> std::io::Result<UserPlace> {
     let source = View::default();
     let wanted = format!("user:{name}");
     let read = |file: &Path| {
@@ -28,7 +28,7 @@ pub fn place_of_user(file: &Path, name: &str) -> std::io::Result<UserPlace> {
         Ok::<_, std::io::Error>(bytes.0)
     };
     let main = read(file)?;
-    let users = server_path(file, &ini::read(&main), "users_file");
+    let users = path_of(origin, &ini::read(&main), "users_file");
     let mut texts = vec![(file.to_owned(), main)];
     // a missing users_file is created when the first user is added
     if let Some(users) = users.as_ref().filter(|users| users.try_exists().unwrap_or(true)) {
@@ -63,37 +63,42 @@ pub struct UserPlace {
     pub lines: Vec<(PathBuf, usize)>,
 }
 
-/// Returns the admin socket that a file sets. The file may have faults elsewhere.
+/// Returns the admin socket that the settings name. They may have faults elsewhere.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn admin_socket(file: &Path) -> std::io::Result<Option<PathBuf>> {
-    let document = ini::read(&View::default().read(file)?.0);
-    Ok(server_path(file, &document, "admin_socket"))
+pub fn admin_socket(origin: &Origin) -> std::io::Result<Option<PathBuf>> {
+    Ok(path_of(origin, &document(origin)?, "admin_socket"))
 }
 
-/// Returns the text of a key of `[server]`, or its default. The file may have faults elsewhere.
+/// Returns the text of a key of `[server]`, or its default. The settings may have faults elsewhere.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn server_text(file: &Path, name: &str) -> std::io::Result<Option<String>> {
-    let document = ini::read(&View::default().read(file)?.0);
-    Ok(text_of(&document, name).map(str::to_owned))
+pub fn server_text(origin: &Origin, name: &str) -> std::io::Result<Option<String>> {
+    Ok(text_of(origin, &document(origin)?, name).map(str::to_owned))
+}
+
+fn document(origin: &Origin) -> std::io::Result<Document> {
+    let read =
+        |file: &PathBuf| Ok::<_, std::io::Error>(ini::read(&View::default().read(file)?.0));
+    origin.file.as_ref().map_or_else(|| Ok(Document::default()), read)
 }
 
 /// Returns a path that `[server]` sets.
-fn server_path(file: &Path, document: &Document, name: &str) -> Option<PathBuf> {
-    text_of(document, name).map(|text| Draft::new(file, 0).folder.join(text))
+fn path_of(origin: &Origin, document: &Document, name: &str) -> Option<PathBuf> {
+    text_of(origin, document, name).map(|text| origin.folder().join(text))
 }
 
-fn text_of<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
+fn text_of<'d>(origin: &'d Origin, document: &'d Document, name: &str) -> Option<&'d str> {
+    let variable = origin.environment.server_text(name);
     let entries = document.sections.iter().filter(|section| section.name == "server");
     let mut entries = entries.flat_map(|section| &section.entries);
     let said = entries.find(|entry| entry.key == name).map(|entry| entry.value.as_str());
     let default = KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
-    said.or(default).filter(|text| !text.is_empty())
+    variable.or(said).or(default).filter(|text| !text.is_empty())
 }
 
 /// Reads a duration that is written as in the settings. Returns `None` for 0.

@@ -1,5 +1,7 @@
 //! Reads the sections of the files into a draft.
 
+use std::sync::Arc;
+
 use super::draft::{ANONYMOUS_SECTION, Draft, FolderSection};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
@@ -23,7 +25,8 @@ pub(super) fn take(draft: &mut Draft, document: Document) {
     }
     for section in others {
         if let Some(name) = section.name.strip_prefix("user:") {
-            named(draft, name, &section);
+            let name = name.to_owned();
+            named(draft, &name, section);
         } else if section.name.starts_with("folder:") {
             draft.folders.push(FolderSection { file: 0, section });
         } else if section.name == ANONYMOUS_SECTION {
@@ -64,8 +67,8 @@ pub(super) fn take_users(draft: &mut Draft, source: &View<'_>) {
         let faults = document.faults.into_iter();
         draft.faults.extend(faults.map(|(place, fault)| (Location { file, ..place }, fault)));
         for section in document.sections {
-            match section.name.strip_prefix("user:") {
-                Some(name) => named(draft, name, &section),
+            match section.name.strip_prefix("user:").map(str::to_owned) {
+                Some(name) => named(draft, &name, section),
                 None if section.name.starts_with("folder:") => {
                     draft.folders.push(FolderSection { file, section });
                 }
@@ -75,9 +78,30 @@ pub(super) fn take_users(draft: &mut Draft, source: &View<'_>) {
     }
 }
 
+/// Reads the users that only the environment names, after those of the files.
+pub(super) fn take_environment(draft: &mut Draft) {
+    let environment = Arc::clone(&draft.environment);
+    draft.faults.extend(environment.faults());
+    // whatever the file, the locations name variables
+    let others = draft.files.split_off(1);
+    for name in environment.users() {
+        if !draft.places.contains_key(name) {
+            named(draft, name, environment.section_of(name));
+        }
+    }
+    draft.files.extend(others);
+    // a key whose variable has a fault is not missing
+    let variable = |(place, _): &(Location, Fault)| environment.variable(place);
+    let faulty: Vec<_> = environment.faults().filter_map(|fault| variable(&fault)).collect();
+    draft.faults.retain(|fault| {
+        fault.1 != Fault::Missing || !variable(fault).is_some_and(|name| faulty.contains(&name))
+    });
+}
+
 fn server(draft: &mut Draft, section: Option<ini::Section>) {
     let blank = || ini::Section { name: "server".to_owned(), line: 0, entries: Vec::new() };
-    let section = section.unwrap_or_else(blank);
+    let mut section = section.unwrap_or_else(blank);
+    Arc::clone(&draft.environment).override_in(&mut section);
     let (mut server, mut rules) = (draft.server.clone(), draft.rules.clone());
     let mut target = Target::Server(&mut server, &mut rules);
     let here = |key: &&Key| key.scope() != Scope::User;
@@ -89,6 +113,9 @@ fn server(draft: &mut Draft, section: Option<ini::Section>) {
         }
         if let Some(text) = text {
             draft.texts.insert(key.name, text.to_owned());
+        }
+        if let Some(text) = text {
+            draft.explain("server", key, text, entry.map(|entry| (0, entry)));
         }
         let set = text.map_or(Ok(()), |text| {
             key.set(&Given { text, folder: &draft.folder, user: None }, &mut target)

@@ -3,31 +3,35 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::draft::{Candidate, Draft, Template, nearest};
-use super::error::Fault;
+use super::draft::{Candidate, Draft, Template};
+use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::home;
 use super::ini;
-use super::keys::{KEYS, Key};
+use super::keys::{KEYS, Key, other_form};
 use super::kind::Given;
+use super::nearest::nearest;
 use super::settings::User;
 use crate::rights::Ids;
 
 /// Reads the section of a user. A name that no user can have, or that another section has, is a
 /// fault.
-pub(super) fn named(draft: &mut Draft, name: &str, section: &ini::Section) {
+pub(super) fn named(draft: &mut Draft, name: &str, mut section: ini::Section) {
+    let environment = Arc::clone(&draft.environment);
+    environment.override_in(&mut section);
+    let section = &section;
     if !is_user_name(name) {
         let why = "is not a valid user name".to_owned();
         return draft.fault(section, None, Fault::Value(name.to_owned(), why));
     }
     if let Some((file, line)) = draft.places.get(name) {
-        let file = draft.files.get(*file).map(|(path, _)| path.display().to_string());
-        let place = format!("{}:{line}", file.unwrap_or_default());
+        let place = draft.file_and_line(*file, *line);
         return draft.fault(section, None, Fault::RepeatedUser(place));
     }
     draft.places.insert(name.to_owned(), (draft.files.len() - 1, section.line));
     let user = self::user(draft, name, section, true);
-    let password = section.entries.iter().find(|entry| entry.key == "password");
+    let is_password = |key: &str| key == "password" || other_form(key) == Some("password");
+    let password = section.entries.iter().find(|entry| is_password(&entry.key));
     draft.users.push(Candidate {
         name: name.to_owned(),
         file: draft.files.len() - 1,
@@ -62,6 +66,7 @@ pub(super) fn template(draft: &mut Draft, section: ini::Section) {
             faulty.push(key.name);
         }
     }
+    rivals(draft, &section);
     unknown(draft, &section, Scope::Server, "[server]");
     draft.templates.insert(name, Arc::new(Template { section, faulty }));
 }
@@ -97,12 +102,14 @@ pub(super) fn user(
     let sources = Sources { name, section, template: template.as_deref(), may_miss };
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
     for key in KEYS.iter().filter(|key| key.scope() != Scope::Server) {
-        if has_password || key.name != "password" {
+        let is_password = key.is_secret() || other_form(key.name).is_some();
+        if has_password || !is_password {
             set(draft, &sources, key, &mut user);
         }
     }
     check_home(draft, &sources, &user);
     note_place(draft, &sources, &mut user);
+    rivals(draft, section);
     unknown(draft, section, Scope::Server, "[server]");
     user
 }
@@ -124,7 +131,11 @@ impl<'a> Sources<'a> {
 
     /// Returns the line of a key in the template, if the section of the user does not set the key.
     fn lent(&self, key: &str) -> Option<&'a ini::Assignment> {
+        let is_own = |key| self.own(key).is_some_and(|entry| !entry.value.is_empty());
         let template = self.template.filter(|_| self.own(key).is_none())?;
+        if other_form(key).is_some_and(is_own) {
+            return None;
+        }
         if template.faulty.contains(&key) {
             return None;
         }
@@ -141,14 +152,40 @@ fn set(draft: &mut Draft, sources: &Sources<'_>, key: &Key, user: &mut User) {
     let default = key.default.filter(|_| key.scope() == Scope::User);
     let Some(text) = sources.text(key.name).or(default) else {
         let is_faulty = sources.template.is_some_and(|lent| lent.faulty.contains(&key.name));
+        let other = other_form(key.name).and_then(|other| sources.text(other));
+        let is_faulty = is_faulty || other.is_some_and(|text| !text.is_empty());
         if key.default.is_none() && sources.may_miss && !is_faulty {
             draft.fault_of_key(sources.section, key.name, Fault::Missing);
         }
         return;
     };
+    let own = sources.own(key.name).map(|entry| (draft.files.len() - 1, entry));
+    // templates are in the first file
+    let entry = own.or_else(|| sources.lent(key.name).map(|entry| (0, entry)));
+    draft.explain(&sources.section.name, key, text, entry);
     let given = Given { text, folder: &draft.folder, user: Some(sources.name) };
     if let Err(fault) = key.set(&given, &mut Target::User(user)) {
         report(draft, sources, key.name, fault);
+    }
+}
+
+/// Reports the keys that set the same secret twice.
+fn rivals(draft: &mut Draft, section: &ini::Section) {
+    let is_set = |key: &str| {
+        section.entries.iter().any(|entry| entry.key == key && !entry.value.is_empty())
+    };
+    for entry in section.entries.iter().filter(|entry| !entry.value.is_empty()) {
+        let of_file = entry.key.strip_suffix("_file");
+        let other = other_form(&entry.key).filter(|other| Some(*other) == of_file);
+        // a file that cannot be read has been reported already
+        let file = draft.files.len() - 1;
+        let at =
+            |(place, _): &(Location, Fault)| (place.file, place.line) == (file, entry.line);
+        if let Some(other) = other.filter(|other| is_set(other))
+            && !draft.faults.iter().any(at)
+        {
+            draft.fault(section, Some(entry), Fault::Rival(other));
+        }
     }
 }
 

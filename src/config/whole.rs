@@ -84,6 +84,11 @@ impl Config {
         if self.hashes().next().is_some() { self.server.login.password_workers } else { 0 }
     }
 
+    /// Returns the files that passwords were read from.
+    pub fn password_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.users.values().filter_map(|user| user.password_file.as_ref())
+    }
+
     /// Returns the hashed passwords of all users.
     pub fn hashes(&self) -> impl Iterator<Item = &Hash> {
         self.users.values().filter_map(|user| match &user.password {

@@ -169,12 +169,12 @@ fn serve(file: &Path) -> Result<Server, String> {
     let told = |faults: Vec<config::ConfigError>| {
         faults.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let config = config::load_to_serve(file).map_err(|faults| told(faults).concat())?;
-    let own = file.to_owned();
+    let origin = config::Origin::file(file);
+    let config = config::load_to_serve(&origin).map_err(|faults| told(faults).concat())?;
     let source = SettingsSource {
         file: Some(file.to_owned()),
         tidies: None,
-        load: Box::new(move || config::load_to_serve(&own).map_err(told)),
+        load: Box::new(move || config::load_to_serve(&origin).map_err(told)),
         start_log: Box::new(|_| Ok(())),
     };
     Server::bind(config, source, Vec::new(), Supervisor::default(), Orders::default())

@@ -215,6 +215,7 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("tls_client", ""),
         ("run_as", "4000000000:65534"),
         ("password", "x"),
+        ("password_file", ""),
         ("perm", "elradfmwMT"),
         ("home", "home"),
     ];
@@ -1163,7 +1164,7 @@ fn mutations_of_a_good_file_are_accepted_or_refused_and_never_a_panic() {
         let text = mutate(EXAMPLE.as_bytes(), &mut numbers);
         fs::write(&file, &text).unwrap();
         let shown = || text.escape_ascii().to_string();
-        match ftpd::config::load(&file) {
+        match ftpd::config::load(&ftpd::config::Origin::file(&file)) {
             Ok(config) => {
                 good += 1;
                 assert!(!config.users.is_empty(), "{}", shown());

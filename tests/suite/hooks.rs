@@ -50,6 +50,8 @@ fn the_size_of_a_resumed_or_appended_file_is_its_whole_size() {
 fn a_hook_gets_nothing_of_the_server_s_environment() {
     let server = Server::setup()
         .env("FTPD_TEST_SECRET", "hidden")
+        .env("FTPD_USER_ANNA_PASSWORD", "hidden")
+        .env("FTPD_USER_ANNA_HOME", "home")
         .server("on_upload = /bin/sh -c \"env; umask; pwd; echo over\"")
         .start();
     Client::bob(&server).upload("STOR a", b"x");

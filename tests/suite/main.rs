@@ -29,6 +29,7 @@
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
 //! | `ftpd.ini` and `ftpd check` | `config.rs` |
+//! | settings from the environment, secrets in files | `environment.rs` |
 //! | the command line, exit codes, starting and stopping | `cli.rs` |
 //! | hashed passwords, `passwd`, `adduser`, `deluser`, `users`, `import` | `accounts.rs` |
 //! | `who`, `kick`, `reload`, `stop` and the admin socket | `admin.rs` |
@@ -86,6 +87,7 @@ mod clients;
 mod clients_tls;
 mod config;
 mod docs;
+mod environment;
 mod facts;
 mod faults;
 mod folders;

@@ -1,15 +1,17 @@
 //! Kinds of value that are files and directories.
 
 use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::name::password;
 use super::value_kind::{ValueKind, texts};
 use crate::config::home;
 use crate::config::hook::Program;
 use crate::config::tls::CertificateSource;
-use crate::config::value::LogTo;
+use crate::config::value::{LogTo, Password};
 use crate::rights;
 
 /// The home directory of a user. Whether it must exist depends on other keys of the user.
@@ -62,6 +64,19 @@ pub(in crate::config) const CERTIFICATE: ValueKind<CertificateSource> =
         })
     });
 
+/// A file whose first line is a password, or none if the text is empty. In a template the file is not read,
+/// because its path may contain the name of the user.
+pub(in crate::config) const PASSWORD_FILE: ValueKind<Option<(PathBuf, Password)>> =
+    texts("file", |given| {
+        let Some(user) = given.user.filter(|_| !given.text.is_empty()) else { return Ok(None) };
+        let file = given.folder.join(home::expanded(given.text, user));
+        let line = first_line(&file)?;
+        match password(&line) {
+            Ok(password) => Ok(Some((file, password))),
+            Err(why) => Err(format!("contains a password that {why}").into()),
+        }
+    });
+
 /// A program with its arguments, or none if the text is empty.
 pub(in crate::config) const PROGRAM: ValueKind<Option<Arc<Program>>> =
     texts("program and arguments", |given| {
@@ -85,6 +100,27 @@ fn writable(text: &str, folder: &Path) -> Result<Option<PathBuf>, String> {
         }
         _ => Err("is not in an existing directory".to_owned()),
     }
+}
+
+/// Maximum length of a secret in a file.
+const LONGEST_SECRET: u64 = 64 << 10;
+
+/// Reads the first line of a file with a secret. A fault does not show what the file contains.
+fn first_line(file: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    rights::open(file)
+        .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes))
+        .map_err(|why| format!("cannot be read: {why}"))?;
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if u64::try_from(line.len()).is_ok_and(|len| len > LONGEST_SECRET) {
+        return Err("has a first line of more than 64 KiB".to_owned());
+    }
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8 text")?;
+    if line.is_empty() {
+        return Err("has an empty first line; expected a password".to_owned());
+    }
+    Ok(line.to_owned())
 }
 
 fn readable(path: PathBuf) -> Result<PathBuf, String> {

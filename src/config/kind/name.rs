@@ -77,7 +77,7 @@ fn perm(text: &str) -> Result<PermSet, String> {
 }
 
 /// Reads a password in clear text or a hash.
-fn password(text: &str) -> Result<Password, &'static str> {
+pub(super) fn password(text: &str) -> Result<Password, &'static str> {
     if text.is_empty() {
         return Err("is empty; a user must have a password");
     }

@@ -24,6 +24,8 @@ settings! {
     pub struct User {
         /// The password; `None`: any password is accepted, as for anonymous users.
         pub password: Option<Password> = None,
+        /// The file that the password was read from.
+        pub password_file: Option<PathBuf> = None,
         /// What the user may do.
         pub perm: PermSet = PermSet::default(),
         /// The system user under which this user's sessions open and create files.
@@ -47,6 +49,11 @@ settings! {
 }
 
 impl User {
+    /// Takes over a password that was read from a file.
+    pub(in crate::config) fn take_password(&mut self, (file, password): (PathBuf, Password)) {
+        (self.password, self.password_file) = (Some(password), Some(file));
+    }
+
     /// Returns whether the user may log in today.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.expires.is_some_and(Day::is_over)

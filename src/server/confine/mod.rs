@@ -56,6 +56,7 @@ pub(super) fn prepare(
     let serving = allow_writable(serving, config);
     let serving = allow(serving, for_all(config, source, has_hooks), "all threads");
     let settings = source.file.iter().chain(&config.server.storage.users_file);
+    let settings = settings.chain(config.password_files());
     let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
     let aside = LOOKUPS.into_iter().map(PathBuf::from).chain(settings);
     let aside = aside.map(|path| (path, Reach::Read));
