@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{Config, Hash, Password, Rate, User};
+use crate::config::{Config, Hash, Password, User};
 
 pub use hash::make as hash_of;
 pub use last::{LOGINS, LastTime, LastTimes, UPLOADS, last_times};
@@ -36,16 +36,8 @@ struct Decoys {
     pick: RandomState,
 }
 
-/// The users that have sessions, by name. The map is kept when the settings are reloaded.
-type Seats = Mutex<HashMap<String, Seat>>;
-
-/// Number of sessions and speed limits of one user, shared by all sessions of the user.
-#[derive(Debug)]
-struct Seat {
-    sessions: usize,
-    upload: Arc<Rate>,
-    download: Arc<Rate>,
-}
+/// The number of sessions of each user that has any. The map is kept when the settings are reloaded.
+type Seats = Mutex<HashMap<String, usize>>;
 
 /// A user who has logged in. The session is counted until the account is dropped.
 #[derive(Debug)]
@@ -54,10 +46,6 @@ pub struct Account {
     pub name: String,
     /// The settings of the user.
     pub user: Arc<User>,
-    /// The speed limit of uploads, shared by all sessions of the user.
-    pub upload: Arc<Rate>,
-    /// The speed limit of downloads, shared by all sessions of the user.
-    pub download: Arc<Rate>,
     /// The map in which the session is counted; `None` once it is no longer counted.
     seats: Option<Arc<Seats>>,
 }
@@ -104,16 +92,9 @@ impl Users {
         Self { config, seats, passwords, decoys }
     }
 
-    /// Applies these settings to what is running: the speed limits of open sessions, and the number
-    /// of passwords that are checked at once.
+    /// Applies these settings to what is running: the number of passwords that are checked at once.
     pub fn take_effect(&self) {
         self.passwords.set(self.config.password_workers());
-        for (name, seat) in &*lock(&self.seats) {
-            if let Some(user) = self.config.users.get(name) {
-                seat.upload.set(user.rules.limits.max_upload);
-                seat.download.set(user.rules.limits.max_download);
-            }
-        }
     }
 
     /// Checks a name and a password, and counts the new session.
@@ -147,22 +128,13 @@ impl Users {
             return Err(AuthError::NotFromHere);
         }
         let mut seats = lock(&self.seats);
-        let seat = seats.entry(seat_name(name, user).to_owned()).or_insert_with(|| Seat {
-            sessions: 0,
-            upload: Arc::new(Rate::new(user.rules.limits.max_upload)),
-            download: Arc::new(Rate::new(user.rules.limits.max_download)),
-        });
-        if user.rules.limits.max_per_user.is_some_and(|most| seat.sessions >= most) {
+        let sessions = seats.entry(seat_name(name, user).to_owned()).or_default();
+        if user.rules.limits.max_per_user.is_some_and(|most| *sessions >= most) {
             return Err(AuthError::TooManySessions);
         }
-        seat.sessions += 1;
-        Ok(Account {
-            name: name.to_owned(),
-            user: Arc::clone(user),
-            upload: Arc::clone(&seat.upload),
-            download: Arc::clone(&seat.download),
-            seats: Some(Arc::clone(&self.seats)),
-        })
+        *sessions += 1;
+        let seats = Some(Arc::clone(&self.seats));
+        Ok(Account { name: name.to_owned(), user: Arc::clone(user), seats })
     }
 
     fn is_right(
@@ -206,7 +178,7 @@ fn seat_name<'a>(name: &'a str, user: &User) -> &'a str {
     if user.password.is_none() { "anonymous" } else { name }
 }
 
-fn lock(seats: &Seats) -> MutexGuard<'_, HashMap<String, Seat>> {
+fn lock(seats: &Seats) -> MutexGuard<'_, HashMap<String, usize>> {
     seats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -235,14 +207,19 @@ impl Account {
         self.user.password.is_none()
     }
 
+    /// Returns the name of the user as whom the session counts: all anonymous names are one user.
+    pub fn counted_as(&self) -> &str {
+        seat_name(&self.name, &self.user)
+    }
+
     /// Stops counting the session; a second call does nothing.
     pub fn leave(&mut self) {
         let Some(seats) = self.seats.take() else { return };
         let mut seats = lock(&seats);
-        let name = seat_name(&self.name, &self.user);
-        if let Some(seat) = seats.get_mut(name) {
-            seat.sessions -= 1;
-            if seat.sessions == 0 {
+        let name = self.counted_as();
+        if let Some(sessions) = seats.get_mut(name) {
+            *sessions -= 1;
+            if *sessions == 0 {
                 seats.remove(name);
             }
         }

@@ -33,7 +33,8 @@ pub(super) fn client(session: &SessionView) -> (String, String) {
     (user, session.address.to_string() + if session.tls { "*" } else { "" })
 }
 
-/// Formats a transfer as one line: a progress bar if its size is known, the rate, and the file.
+/// Formats a transfer as one line: a progress bar if its size is known, the rate, its share if there is
+/// a limit, and the file.
 pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
     let (bytes, size) = (of.bytes, of.size);
     let mut line = match size {
@@ -45,7 +46,11 @@ pub(super) fn transfer(of: &TransferView, rate: u64, columns: usize) -> String {
     };
     let rate = format!("{}/s", binary(rate));
     // writing to a String cannot fail
-    let _ = write!(line, " {rate:>12} {:<4} ", safe(&of.doing));
+    let _ = write!(line, " {rate:>12}");
+    if let Some(share) = of.share {
+        let _ = write!(line, " of {:<12}", format!("{}/s", binary(share)));
+    }
+    let _ = write!(line, " {:<4} ", safe(&of.doing));
     let room = columns.saturating_sub(line.width());
     line + &tail(&safe(&of.path), room)
 }
@@ -139,7 +144,7 @@ mod tests {
 
     fn running(doing: &str, path: &str, bytes: u64, size: Option<u64>) -> TransferView {
         let (doing, path) = (doing.to_owned(), path.to_owned());
-        TransferView { doing, way: None, path, bytes, size, seconds: 2.0 }
+        TransferView { doing, way: None, path, bytes, size, seconds: 2.0, share: None }
     }
 
     #[test]
@@ -164,6 +169,9 @@ mod tests {
         assert_eq!(line.width(), 80, "{line}");
         assert!(line.starts_with("[########--------]  50 %    2.0 KiB/s RETR …"), "{line}");
         assert!(line.ends_with("x/end.jpg"), "{line}");
+        let shared = TransferView { share: Some(4096), ..all };
+        let line = transfer(&shared, 2048, 80);
+        assert!(line.contains("   2.0 KiB/s of 4.0 KiB/s    RETR …"), "{line}");
         let open = running("STOR", "/a", 2048, None);
         assert!(transfer(&open, 0, 80).contains("2.0 KiB so far"));
         let empty = running("RETR", "/a", 0, Some(0));

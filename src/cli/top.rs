@@ -211,6 +211,7 @@ mod tests {
                 bytes,
                 size: Some(4096),
                 seconds: 2.0,
+                share: None,
             }),
         }
     }

@@ -72,6 +72,8 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
         "perm": user.perm.to_string(),
         "max_upload": rate(limits.max_upload),
         "max_download": rate(limits.max_download),
+        "user_max_upload": rate(limits.user_max_upload),
+        "user_max_download": rate(limits.user_max_download),
         "max_per_user": limits.max_per_user,
         "idle_timeout": limits.idle_timeout.map(|time| time.as_secs()),
         "allow_from": from,
@@ -112,6 +114,8 @@ fn limits(user: &User, config: &Config) -> String {
     };
     text.extend(rate("up", limits.max_upload));
     text.extend(rate("down", limits.max_download));
+    text.extend(rate("all up", limits.user_max_upload));
+    text.extend(rate("all down", limits.user_max_download));
     text.extend(limits.max_per_user.map(|most| format!("{most} sessions")));
     if limits.idle_timeout != config.rules.limits.idle_timeout {
         let seconds = limits.idle_timeout.map_or(0, |time| time.as_secs());

@@ -49,7 +49,7 @@ fn table(sessions: &[SessionView]) -> String {
     lines
 }
 
-/// Formats the transfer of a session, with its progress and rate; without a transfer, `idle`.
+/// Formats the transfer of a session, with its progress, rate and share; without a transfer, `idle`.
 fn doing(session: &SessionView) -> String {
     let Some(transfer) = &session.transfer else { return "idle".to_owned() };
     let (bytes, size) = (transfer.bytes, transfer.size);
@@ -60,5 +60,8 @@ fn doing(session: &SessionView) -> String {
     }
     let rate = per_second(bytes, transfer.seconds);
     let _ = write!(line, ", {}/s", binary(rate));
+    if let Some(share) = transfer.share {
+        let _ = write!(line, " (share {}/s)", binary(share));
+    }
     line
 }

@@ -31,7 +31,6 @@ mod lookup;
 mod nearest;
 mod origin;
 mod perm;
-mod rate;
 mod sections;
 mod settings;
 mod tls;
@@ -59,7 +58,6 @@ pub use lookup::{
 pub use origin::Origin;
 pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
-pub use rate::Rate;
 pub use settings::{
     Admin, Anonymous, BanRules, Choice, Clients, DataRules, FileRules, Folder, FolderRules,
     HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages, Passive, Process,

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::kinds::Traffic;
 use super::since::Since;
+use crate::data::Speed;
 
 /// The published state of one session.
 #[derive(Debug)]
@@ -48,11 +50,13 @@ struct Shown {
     path: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Running {
     verb: &'static str,
     traffic: Traffic,
     size: Option<u64>,
+    /// The speed limits; `None` for a listing.
+    speed: Option<Speed>,
     since: Instant,
 }
 
@@ -97,6 +101,8 @@ pub struct Underway {
     pub size: Option<u64>,
     /// How long the transfer has been running.
     pub took: Duration,
+    /// Bytes per second that the limits let the transfer move at present; `None`: no limit.
+    pub share: Option<NonZeroU64>,
 }
 
 impl Live {
@@ -131,13 +137,14 @@ impl Live {
             since: self.since,
             user: shown.user.clone(),
             tls: shown.tls,
-            transfer: shown.transfer.map(|Running { verb, traffic, size, since }| Underway {
-                verb,
-                traffic,
+            transfer: shown.transfer.as_ref().map(|running| Underway {
+                verb: running.verb,
+                traffic: running.traffic,
                 path: PathBuf::from(OsStr::from_bytes(&shown.path)),
                 bytes: self.bytes.load(Ordering::Relaxed),
-                size,
-                took: since.elapsed(),
+                size: running.size,
+                took: running.since.elapsed(),
+                share: running.speed.as_ref().and_then(Speed::share),
             }),
         }
     }
@@ -251,11 +258,13 @@ impl Live {
         traffic: Traffic,
         path: &Path,
         size: Option<u64>,
+        speed: Option<&Speed>,
     ) {
         let mut shown = self.shown();
         shown.path.clear();
         shown.path.extend_from_slice(path.as_os_str().as_bytes());
-        shown.transfer = Some(Running { verb, traffic, size, since: Instant::now() });
+        let (speed, since) = (speed.cloned(), Instant::now());
+        shown.transfer = Some(Running { verb, traffic, size, speed, since });
         self.bytes.store(0, Ordering::Relaxed);
     }
 

@@ -14,7 +14,7 @@ use super::offence::Guard;
 use super::silence::Silence;
 use crate::auth::{LOGINS, LastTimes, Passwords, Users};
 use crate::config::Config;
-use crate::data::{Masquerade, Owners, Ports, may_leave_from};
+use crate::data::{Masquerade, Owners, Ports, Speeds, may_leave_from};
 use crate::hook::Hooks;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
@@ -33,6 +33,7 @@ pub struct Shared {
     /// The counters.
     pub counters: Counters,
     pub(super) owners: Owners,
+    pub(super) speeds: Speeds,
     /// The queue of hook programs.
     pub hooks: Hooks,
     /// The threads that check hashed passwords.
@@ -93,6 +94,7 @@ impl Shared {
             guesses: RandomState::new(),
             counters: Counters::default(),
             owners: Owners::default(),
+            speeds: Speeds::new(&config),
             hooks: Hooks::new(server.hooks.timeout),
             passwords,
             logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),
@@ -126,6 +128,13 @@ impl Shared {
         *held = Arc::clone(&settings);
         drop(held);
         settings.ports.renew(settings.config.server.passive.ports);
+        self.take_effect(&settings);
+    }
+
+    /// Applies settings to what is running: the speed limits of transfers, and the number of
+    /// passwords that are checked at once.
+    pub(super) fn take_effect(&self, settings: &Settings) {
+        self.speeds.take_effect(&settings.config);
         settings.users.take_effect();
         self.keeper.renew(&settings.config);
     }

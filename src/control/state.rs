@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::arg::choice::TransferType;
 use crate::auth::Account;
 use crate::config::{Perm, PermSet};
-use crate::data::Passive;
 use crate::data::listing::Facts;
+use crate::data::{Passive, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
 use crate::vfs::{Files, FsError, Pin, Told, VirtualPath};
@@ -73,6 +73,8 @@ pub(super) struct User {
     pub(super) tree: Arc<Files>,
     /// The owner of the events that hook programs get.
     pub(super) hook_owner: Owner,
+    /// The speed limits of the user's transfers.
+    pub(super) speeds: Arc<UserSpeeds>,
     pub(super) cwd: VirtualPath,
     /// Keeps retention from removing the working directory.
     pub(super) pin: Option<Pin>,

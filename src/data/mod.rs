@@ -10,6 +10,8 @@ pub mod text;
 
 mod active;
 mod connection;
+#[cfg(test)]
+mod crowd;
 mod error;
 mod masquerade;
 mod owners;
@@ -20,6 +22,8 @@ mod producer;
 mod pump;
 mod receive;
 mod send;
+mod share;
+mod speed;
 mod throttle;
 mod tube;
 mod watch;
@@ -33,5 +37,6 @@ pub use passive::Passive;
 pub use ports::Ports;
 pub use producer::Producer;
 pub use pump::Pump;
+pub use speed::{Rate, Speed, Speeds, UserSpeeds};
 pub use throttle::Throttle;
 pub use watch::{Interrupt, LOOK, Progress, Watch, heed, wait_for};

@@ -68,11 +68,21 @@ impl<'a> Pump<'a> {
         self.progress.bytes += bytes;
         self.stalled = None;
         let now = Instant::now();
-        let sleep = self.throttle.spend(bytes, now);
-        if !sleep.is_zero() || now.duration_since(self.looked) >= LOOK {
-            wait(self.watch, &self.progress, None, Some(now + sleep))?;
-            self.looked = now;
+        let mut sleep = self.throttle.spend(bytes, now);
+        if sleep.is_zero() && now.duration_since(self.looked) < LOOK {
+            return Ok(());
         }
-        Ok(())
+        self.looked = now;
+        loop {
+            wait(self.watch, &self.progress, None, Some(self.looked + sleep))?;
+            if sleep.is_zero() {
+                return Ok(());
+            }
+            self.looked = Instant::now();
+            sleep = self.throttle.left(self.looked);
+            if sleep.is_zero() {
+                return Ok(());
+            }
+        }
     }
 }

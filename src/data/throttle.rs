@@ -5,12 +5,20 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Rate;
+use super::speed::{Part, Rate, Speed};
 
-/// The rate limit of one transfer.
+/// The rate limits of one transfer, all of which hold: one of its own, and those that it shares with
+/// others.
 #[derive(Debug)]
 pub struct Throttle {
-    rate: Option<Arc<Rate>>,
+    own: Option<Own>,
+    parts: Option<[Part; 2]>,
+}
+
+/// The limit that the transfer does not share.
+#[derive(Debug)]
+struct Own {
+    rate: Arc<Rate>,
     /// When the bytes so far would have been moved at exactly the allowed rate.
     due: Option<Instant>,
 }
@@ -23,19 +31,26 @@ const SLACK: Duration = Duration::from_millis(200);
 /// prompt answer to ABOR.
 const PIECES: u64 = 20;
 
+/// Maximum time to sleep at once. After it, the limits may be others.
+const NAP: Duration = Duration::from_millis(100);
+
 impl Throttle {
-    /// Creates a limit of `rate`, which may change while the transfer runs.
-    pub fn new(rate: Arc<Rate>) -> Self {
-        Self { rate: Some(rate), due: None }
+    /// Creates the throttle of a transfer that begins. The limits may change while it runs.
+    pub fn new(speed: &Speed) -> Self {
+        let own = Own { rate: speed.own(), due: None };
+        Self { own: Some(own), parts: Some(speed.begin()) }
     }
 
     /// Creates a throttle that never limits.
     pub const fn none() -> Self {
-        Self { rate: None, due: None }
+        Self { own: None, parts: None }
     }
 
+    /// Returns the lowest of the rates at which the transfer may move bytes now.
     fn limit(&self) -> Option<NonZeroU64> {
-        self.rate.as_ref().and_then(|rate| rate.limit())
+        let own = self.own.as_ref().and_then(|own| own.rate.limit());
+        let shared = self.parts.iter().flatten().filter_map(Part::rate).min();
+        own.into_iter().chain(shared).min()
     }
 
     /// Returns whether there is no limit now.
@@ -51,25 +66,56 @@ impl Throttle {
 
     /// Counts bytes that were moved, and returns how long to sleep now.
     pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
-        let Some(rate) = self.limit() else {
+        if let Some(own) = &mut self.own {
+            own.spend(bytes, now);
+        }
+        for part in self.parts.iter_mut().flatten() {
+            part.spend(bytes, now);
+        }
+        self.left(now)
+    }
+
+    /// Returns how long to sleep after a sleep that has just ended: not at all if the bytes so far
+    /// are paid for.
+    pub fn left(&self, now: Instant) -> Duration {
+        let own = self.own.as_ref().map(|own| own.left(now));
+        let shared = self.parts.iter().flatten().map(|part| part.left(now));
+        own.into_iter().chain(shared).max().unwrap_or_default().min(NAP)
+    }
+}
+
+impl Own {
+    fn spend(&mut self, bytes: u64, now: Instant) {
+        let Some(rate) = self.rate.limit() else {
             self.due = None;
-            return Duration::ZERO;
+            return;
         };
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
         let start = self.due.map_or(now, |due| due.max(earliest));
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
-        let due = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        self.due = Some(due);
-        due.saturating_duration_since(now)
+        self.due = Some(start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        let due = self.due.filter(|_| self.rate.limit().is_some());
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::speed::SharedRate;
 
-    fn at(rate: u64) -> Throttle {
-        Throttle::new(Arc::new(Rate::new(NonZeroU64::new(rate))))
+    fn speed(rate: u64) -> Speed {
+        let speed = Speed::new(&Arc::new(SharedRate::new()));
+        speed.set(NonZeroU64::new(rate), None, Instant::now());
+        speed
+    }
+
+    /// Returns the whole time to sleep after these bytes, were it not for the limit of each sleep.
+    fn due(throttle: &Throttle, now: Instant) -> Duration {
+        throttle.own.as_ref().unwrap().left(now)
     }
 
     #[test]
@@ -82,15 +128,17 @@ mod tests {
     #[test]
     fn bytes_take_as_long_as_the_rate_says_even_if_each_sleep_is_too_long() {
         for rate in [1_u64, 1000, 300 << 10, 10 << 20, 1 << 30] {
-            let mut throttle = at(rate);
+            let mut throttle = Throttle::new(&speed(rate));
             let begin = Instant::now();
             let (mut now, mut sent) = (begin, 0);
             while sent < rate * 5 {
                 let chunk = throttle.chunk(usize::MAX) as u64;
                 sent += chunk;
-                let sleep = throttle.spend(chunk, now);
-                if !sleep.is_zero() {
+                let mut sleep = throttle.spend(chunk, now);
+                while !sleep.is_zero() {
+                    assert!(sleep <= NAP);
                     now += sleep + Duration::from_millis(3);
+                    sleep = throttle.left(now);
                 }
             }
             let took = now.duration_since(begin).as_secs_f64();
@@ -101,24 +149,27 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_client_is_not_made_up_for() {
-        let mut throttle = at(1000);
+        let mut throttle = Throttle::new(&speed(1000));
         let begin = Instant::now();
         throttle.spend(1000, begin);
         let late = begin + Duration::from_secs(60);
-        assert_eq!(throttle.spend(1000, late), Duration::from_millis(800));
+        assert_eq!(throttle.spend(1000, late), NAP);
+        assert_eq!(due(&throttle, late), Duration::from_millis(800));
     }
 
     #[test]
     fn a_rate_that_changes_holds_at_once() {
-        let rate = Arc::new(Rate::new(NonZeroU64::new(1000)));
-        let mut throttle = Throttle::new(Arc::clone(&rate));
+        let speed = speed(1000);
+        let mut throttle = Throttle::new(&speed);
         let begin = Instant::now();
-        assert_eq!(throttle.spend(1000, begin), Duration::from_secs(1));
+        assert_eq!(throttle.spend(1000, begin), NAP);
+        assert_eq!(due(&throttle, begin), Duration::from_secs(1));
         let later = begin + Duration::from_secs(1);
-        rate.set(None);
+        speed.set(None, None, later);
         assert!(throttle.is_off());
         assert_eq!(throttle.spend(1 << 40, later), Duration::ZERO);
-        rate.set(NonZeroU64::new(500));
-        assert_eq!(throttle.spend(1000, later), Duration::from_secs(2));
+        speed.set(NonZeroU64::new(500), None, later);
+        throttle.spend(1000, later);
+        assert_eq!(due(&throttle, later), Duration::from_secs(2));
     }
 }

@@ -112,7 +112,7 @@ fn the_examples_of_the_manual_and_the_readme_are_accepted() {
     assert_eq!(readme.len(), 1);
     let examples = examples.filter(|example| example.starts_with("[server]\n"));
     let all: Vec<_> = examples.chain(readme.into_iter().map(str::to_owned)).collect();
-    assert_eq!(all.len(), 6);
+    assert_eq!(all.len(), 7);
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("ca.pem");
     fs::write(&authority, rcgen::generate_simple_self_signed([]).unwrap().cert.pem()).unwrap();
@@ -146,6 +146,10 @@ fn every_key_takes_a_good_value_where_it_may_stand() {
         ("data_timeout", "90s"),
         ("max_upload", "300K/s"),
         ("max_download", "10 M"),
+        ("user_max_upload", "1M"),
+        ("user_max_download", "2M/s"),
+        ("server_max_upload", "20M"),
+        ("server_max_download", "1G"),
         ("max_login_attempts", "100"),
         ("ban_after", "5"),
         ("ban_window", "1h"),

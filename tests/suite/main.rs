@@ -25,6 +25,7 @@
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
 //! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
 //! | `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few file descriptors | `limits.rs` |
+//! | speed limits that transfers share | `speed.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
@@ -116,6 +117,7 @@ mod rooms;
 mod server;
 mod service;
 mod share;
+mod speed;
 mod synced;
 mod table;
 mod tls;

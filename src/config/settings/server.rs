@@ -1,5 +1,6 @@
 //! The settings of the section `[server]`, by subject.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ settings! {
 }
 
 settings! {
-    /// Settings of active and passive data connections.
+    /// Settings of active and passive data connections, and the speed of all transfers together.
     pub struct DataRules {
         /// Local port of active data connections; 0: any port.
         pub active_port: u16 = 0,
@@ -104,6 +105,10 @@ settings! {
         /// Maximum time for a data connection to open, or to be without progress; `None`: no
         /// limit.
         pub timeout: Option<Duration> = None,
+        /// Maximum speed of all uploads together, in bytes per second; `None`: no limit.
+        pub max_upload: Option<NonZeroU64> = None,
+        /// Maximum speed of all downloads together, in bytes per second; `None`: no limit.
+        pub max_download: Option<NonZeroU64> = None,
     }
 }
 

@@ -116,6 +116,10 @@ settings! {
         /// Maximum speed of one transfer from server to client, in bytes per second; `None`: no
         /// limit.
         pub max_download: Option<NonZeroU64> = None,
+        /// Maximum speed of all uploads of a user together, in bytes per second; `None`: no limit.
+        pub user_max_upload: Option<NonZeroU64> = None,
+        /// Maximum speed of all downloads of a user together, in bytes per second; `None`: no limit.
+        pub user_max_download: Option<NonZeroU64> = None,
         /// Maximum number of sessions of one user at once; `None`: no limit.
         pub max_per_user: Option<usize> = None,
         /// Sessions are closed after this long without a command; `None`: never.

@@ -158,6 +158,7 @@ fn enter(
     let shared = &session.shared;
     let (parts, turns) = (Arc::clone(&shared.parts), Arc::clone(&shared.turns));
     let tree = Files::new(home, parts, turns, uploader(session, &account), &account.user);
+    let speeds = shared.speeds.of(account.counted_as(), &rules.limits);
     if !session.live.enter(&account.name) {
         return Err(ended(session));
     }
@@ -172,6 +173,7 @@ fn enter(
         cwd,
         tree,
         hook_owner,
+        speeds,
         account,
         _acting: acting,
     }));
@@ -181,7 +183,7 @@ fn enter(
     if Arc::ptr_eq(&now, &session.settings) {
         return Ok(());
     }
-    now.users.take_effect();
+    session.shared.take_effect(&now);
     if let Some(name) = session.state.login.name()
         && now.config.removes(&session.settings.config, name)
     {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::config::{Occasion, Rate};
+use crate::config::Occasion;
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
 use crate::control::kinds::Traffic;
@@ -14,7 +14,7 @@ use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;
 use crate::control::state::User;
 use crate::data::text::{self, At, TextSource};
-use crate::data::{DataConnection, DataError, Progress, Pump, Throttle};
+use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
 use crate::log::{Event, Transfer};
 use crate::vfs::{FsError, Prepared, Store, Stored, Upload, VirtualPath};
 
@@ -35,7 +35,7 @@ pub(crate) fn retrieve(
         let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
-    let rate = Arc::clone(&user.account.download);
+    let speed = user.speeds.download.clone();
     let ascii = session.is_ascii();
     let at = if ascii {
         located(session, verb, &file, size, restart)?
@@ -51,7 +51,7 @@ pub(crate) fn retrieve(
     });
     let size_shown = (!ascii).then(|| size - at.offset);
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
-    let job = Job { verb, traffic, mark, path, ascii, rate, size: size_shown };
+    let job = Job { verb, traffic, mark, path, ascii, speed, size: size_shown };
     let send = |(), pump: &mut Pump<'_>, data: &mut DataConnection| {
         if ascii {
             let mut source = TextSource::new(&file, at, size);
@@ -169,11 +169,11 @@ fn receive(
     if let Some(remark) = upload.remark() {
         session.log(&Event::InPlace(&user.tree.real(&path), remark));
     }
-    let rate = Arc::clone(&user.account.upload);
+    let speed = user.speeds.upload.clone();
     let ascii = session.is_ascii();
     let size = session.state.parameters.announced;
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
-    let job = Job { verb, traffic, mark, path, ascii, rate, size };
+    let job = Job { verb, traffic, mark, path, ascii, speed, size };
     let relief = session.relief(&job.path)?;
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         if let Some(relief) = relief {
@@ -254,7 +254,7 @@ struct Job<'a> {
     /// The file. An upload may be stored under another name in the end.
     path: VirtualPath,
     ascii: bool,
-    rate: Arc<Rate>,
+    speed: Speed,
     /// Number of bytes to transfer, if that is known.
     size: Option<u64>,
 }
@@ -303,8 +303,14 @@ impl Session {
                 if job.traffic == Traffic::Upload {
                     self.state.parameters.announced = None;
                 }
-                self.live.show_transfer(job.verb.name(), job.traffic, &real, job.size);
-                let throttle = Throttle::new(Arc::clone(&job.rate));
+                self.live.show_transfer(
+                    job.verb.name(),
+                    job.traffic,
+                    &real,
+                    job.size,
+                    Some(&job.speed),
+                );
+                let throttle = Throttle::new(&job.speed);
                 let work = |pump: &mut Pump<'_>| work(file, pump, &mut data);
                 let (progress, result) = self.pump(job.verb, job.traffic, throttle, work);
                 (progress, result.map_err(Refusal::Transfer))

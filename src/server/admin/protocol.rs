@@ -264,6 +264,10 @@ pub struct TransferView {
     pub size: Option<u64>,
     /// How long the transfer has been running.
     pub seconds: f64,
+    /// Bytes per second that the limits let the transfer move at present; `None`: no limit, or the
+    /// server is an older one.
+    #[serde(default)]
+    pub share: Option<u64>,
 }
 
 /// The answer to [`Kick`].

@@ -1,5 +1,6 @@
 //! Sessions and bans as the admin socket and the status page show them.
 
+use std::num::NonZeroU64;
 use std::time::Instant;
 
 use super::protocol::{BanView, SessionView, SilentView, TransferView};
@@ -43,6 +44,7 @@ pub(in crate::server) fn session(sight: &Sight) -> SessionView {
         bytes: under.bytes,
         size: under.size,
         seconds: under.took.as_secs_f64(),
+        share: under.share.map(NonZeroU64::get),
     });
     SessionView {
         id: sight.id,

@@ -198,7 +198,7 @@ fn send(
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
     let real = session.user()?.tree.real(path);
-    session.live.show_transfer(verb.name(), traffic, &real, None);
+    session.live.show_transfer(verb.name(), traffic, &real, None, None);
     let (_, result) = session.pump(verb, traffic, Throttle::none(), |pump| {
         pump.send(&mut data, &mut lines)?;
         pump.finish(&mut data)

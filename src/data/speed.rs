@@ -1,0 +1,261 @@
+//! The speed limits of transfers: one of each transfer's own, and two that it shares with the other
+//! transfers of its user and of the server. They may change while transfers run.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::share::Share;
+use crate::config::{Config, Limits};
+
+/// A speed limit in bytes per second, as currently set.
+#[derive(Debug, Default)]
+pub struct Rate(AtomicU64);
+
+impl Rate {
+    /// Returns the current limit.
+    pub fn limit(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Changes the limit.
+    pub fn set(&self, limit: Option<NonZeroU64>) {
+        self.0.store(limit.map_or(0, NonZeroU64::get), Ordering::Relaxed);
+    }
+}
+
+/// A speed limit that transfers share. While there is none, a transfer reads no more than one number.
+#[derive(Debug)]
+pub(super) struct SharedRate {
+    rate: Rate,
+    /// Number of running transfers, whether or not there is a limit now.
+    running: AtomicU64,
+    /// Bytes per second that a transfer is given now.
+    slope: AtomicU64,
+    /// Held for arithmetic only.
+    share: Mutex<Share>,
+}
+
+impl SharedRate {
+    pub(super) fn new() -> Self {
+        let (running, slope) = (AtomicU64::new(0), AtomicU64::new(0));
+        let share = Mutex::new(Share::new(Instant::now()));
+        Self { rate: Rate::default(), running, slope, share }
+    }
+
+    /// Changes the limit, for running transfers too.
+    pub(super) fn set(&self, limit: Option<NonZeroU64>, now: Instant) {
+        if self.rate.limit() == limit {
+            return;
+        }
+        if let Some(rate) = limit {
+            let running = self.running.load(Ordering::Relaxed);
+            self.with(|share| share.set(rate, running, now));
+        }
+        self.rate.set(limit);
+    }
+
+    /// Returns what a transfer can move per second; `None`: as much as it likes.
+    fn level(&self, now: Instant) -> Option<NonZeroU64> {
+        self.rate.limit()?;
+        // never 0, which would mean no limit
+        NonZeroU64::new(self.with(|share| share.level(now)).max(1))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Share) -> T) -> T {
+        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = act(&mut share);
+        self.slope.store(share.slope(), Ordering::Relaxed);
+        done
+    }
+}
+
+/// The part of one transfer in a limit that it shares.
+#[derive(Debug)]
+pub(super) struct Part {
+    of: Arc<SharedRate>,
+    /// The number of its account, once it has moved something under the limit.
+    account: Option<u64>,
+}
+
+impl Part {
+    fn new(of: &Arc<SharedRate>) -> Self {
+        of.running.fetch_add(1, Ordering::Relaxed);
+        Self { of: Arc::clone(of), account: None }
+    }
+
+    /// Returns the bytes per second that the transfer is given now; `None`: there is no limit.
+    pub(super) fn rate(&self) -> Option<NonZeroU64> {
+        let limit = self.of.rate.limit()?;
+        let slope = self.of.slope.load(Ordering::Relaxed);
+        // others may be about to begin as well
+        let running = || limit.get() / self.of.running.load(Ordering::Relaxed).max(1);
+        let slope = if self.account.is_some() { slope } else { slope.min(running()) };
+        NonZeroU64::new(slope.clamp(1, limit.get()))
+    }
+
+    /// Charges the transfer for bytes that it has moved.
+    pub(super) fn spend(&mut self, bytes: u64, now: Instant) {
+        if self.of.rate.limit().is_none() {
+            return self.leave(now);
+        }
+        let account = &mut self.account;
+        self.of.with(|share| {
+            let number = *account.get_or_insert_with(|| share.enter(now));
+            share.spend(number, bytes, now);
+        });
+    }
+
+    /// Returns how long the transfer must sleep now.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        let account = self.account.filter(|_| self.of.rate.limit().is_some());
+        let left = |number| self.of.with(|share| share.left(number, now));
+        account.map(left).unwrap_or_default()
+    }
+
+    fn leave(&mut self, now: Instant) {
+        if let Some(number) = self.account.take() {
+            self.of.with(|share| share.leave(number, now));
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.account.is_some() {
+            self.leave(Instant::now());
+        }
+        self.of.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The limits on the speed of a transfer, all of which hold.
+#[derive(Debug, Clone)]
+pub struct Speed {
+    own: Arc<Rate>,
+    user: Arc<SharedRate>,
+    server: Arc<SharedRate>,
+}
+
+impl Speed {
+    /// Makes the limits of another user.
+    pub(super) fn new(server: &Arc<SharedRate>) -> Self {
+        let (own, user) = (Arc::default(), Arc::new(SharedRate::new()));
+        Self { own, user, server: Arc::clone(server) }
+    }
+
+    /// Changes the limits of each transfer of the user, and of all of them together.
+    pub(super) fn set(&self, own: Option<NonZeroU64>, user: Option<NonZeroU64>, now: Instant) {
+        self.own.set(own);
+        self.user.set(user, now);
+    }
+
+    /// Returns how many bytes per second a transfer under these limits can move at present, if others
+    /// keep taking what they take; `None`: there is no limit.
+    pub fn share(&self) -> Option<NonZeroU64> {
+        self.share_at(Instant::now())
+    }
+
+    pub(super) fn share_at(&self, now: Instant) -> Option<NonZeroU64> {
+        let all = [self.own.limit(), self.user.level(now), self.server.level(now)];
+        all.into_iter().flatten().min()
+    }
+
+    /// Makes the same limits with another one of each transfer.
+    #[cfg(test)]
+    pub(super) fn with_own(&self, limit: Option<NonZeroU64>) -> Self {
+        let own = Arc::new(Rate::default());
+        own.set(limit);
+        Self { own, ..self.clone() }
+    }
+
+    pub(super) fn own(&self) -> Arc<Rate> {
+        Arc::clone(&self.own)
+    }
+
+    /// Counts a transfer that begins.
+    pub(super) fn begin(&self) -> [Part; 2] {
+        [Part::new(&self.user), Part::new(&self.server)]
+    }
+}
+
+/// The speed limits of one user, shared by all sessions of the user.
+#[derive(Debug)]
+pub struct UserSpeeds {
+    /// The limits of each upload.
+    pub upload: Speed,
+    /// The limits of each download.
+    pub download: Speed,
+}
+
+impl UserSpeeds {
+    fn set(&self, limits: &Limits, now: Instant) {
+        self.upload.set(limits.max_upload, limits.user_max_upload, now);
+        self.download.set(limits.max_download, limits.user_max_download, now);
+    }
+}
+
+/// The speed limits of the server and of the users who have sessions.
+#[derive(Debug)]
+pub struct Speeds {
+    upload: Arc<SharedRate>,
+    download: Arc<SharedRate>,
+    users: Mutex<Users>,
+}
+
+/// The limits of the users who have sessions, by name. Those of others are removed now and then.
+#[derive(Debug, Default)]
+struct Users {
+    speeds: HashMap<String, Weak<UserSpeeds>>,
+    /// How many there may be until those of users without sessions are removed.
+    room: usize,
+}
+
+/// Number of users up to which none are removed.
+const FEW: usize = 16;
+
+impl Speeds {
+    /// Makes the limits that the settings name.
+    pub fn new(config: &Config) -> Self {
+        let new = || Arc::new(SharedRate::new());
+        let speeds = Self { upload: new(), download: new(), users: Mutex::default() };
+        speeds.take_effect(config);
+        speeds
+    }
+
+    /// Returns the limits of the user with this name.
+    pub fn of(&self, name: &str, limits: &Limits) -> Arc<UserSpeeds> {
+        let mut users = self.users();
+        if let Some(known) = users.speeds.get(name).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = |server| Speed::new(server);
+        let new = UserSpeeds { upload: new(&self.upload), download: new(&self.download) };
+        let new = Arc::new(new);
+        new.set(limits, Instant::now());
+        if users.speeds.len() >= users.room {
+            users.speeds.retain(|_, speeds| speeds.strong_count() > 0);
+            users.room = users.speeds.len() * 2 + FEW;
+        }
+        users.speeds.insert(name.to_owned(), Arc::downgrade(&new));
+        new
+    }
+
+    /// Applies these settings to all transfers, including those that are running.
+    pub fn take_effect(&self, config: &Config) {
+        let now = Instant::now();
+        self.upload.set(config.server.data.max_upload, now);
+        self.download.set(config.server.data.max_download, now);
+        for (name, speeds) in &self.users().speeds {
+            if let (Some(speeds), Some(user)) = (speeds.upgrade(), config.users.get(name)) {
+                speeds.set(&user.rules.limits, now);
+            }
+        }
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
