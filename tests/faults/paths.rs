@@ -197,6 +197,65 @@ pub static PATHS: &[Path] = &[
         ..USUAL
     },
     Path {
+        name: "trash",
+        about: "DELE, to the trash",
+        settings: "trash = on",
+        drive: |link, _| asks(link, &["DELE old"]),
+        ..USUAL
+    },
+    Path {
+        name: "trash rmdir",
+        about: "RMD, to the trash",
+        settings: "trash = on",
+        prepare: some_files,
+        drive: |link, _| asks(link, &["RMD empty"]),
+        ..USUAL
+    },
+    Path {
+        name: "trash replace",
+        about: "STOR over an old version, which goes to the trash",
+        settings: "trash = on",
+        drive: |link, _| stor(link, "STOR old"),
+        ..USUAL
+    },
+    Path {
+        name: "trash rename",
+        about: "RNTO over an old version, which goes to the trash",
+        settings: "trash = on",
+        prepare: some_files,
+        drive: |link, _| asks(link, &["RNFR other", "RNTO old"]),
+        ..USUAL
+    },
+    Path {
+        name: "trash restore",
+        about: "`ftpd trash restore`, over the admin socket",
+        settings: "trash = on\nadmin_socket = admin",
+        before: |link| link.ask("DELE old").map(drop),
+        drive: |_, server| {
+            ftpd(server, &["trash", "restore", "bob", "/old"]).map(|_| Vec::new())
+        },
+        threads: &["admin"],
+        ..USUAL
+    },
+    Path {
+        name: "trash empty",
+        about: "`ftpd trash empty`, over the admin socket",
+        settings: "trash = on\nadmin_socket = admin",
+        prepare: in_trash,
+        drive: |_, server| ftpd(server, &["trash", "empty", "bob"]).map(|_| Vec::new()),
+        threads: &["admin"],
+        ..USUAL
+    },
+    Path {
+        name: "keep",
+        about: "`ftpd keep --now`, over the admin socket, which removes an old file",
+        settings: "keep_files = 1\nkeep_grace = 0\nadmin_socket = admin",
+        prepare: some_files,
+        drive: |_, server| ftpd(server, &["keep", "--now"]).map(|_| Vec::new()),
+        threads: &["admin", "keep"],
+        ..USUAL
+    },
+    Path {
         name: "facts",
         about: "SIZE, MDTM, MLST",
         before: |link| link.ask("OPTS MLST type;size;modify;").map(drop),
@@ -323,6 +382,13 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 fn old_file(home: &Folder) {
     put(home, "old", &noise(1, 200_000));
+}
+
+/// A version of `old` in the trash, which came there at an early time.
+fn in_trash(home: &Folder) {
+    put(home, "other", &noise(3, 1_000));
+    let version = ".ftpd-trash/old/.ftpd-trash-0000000000000001-00000001";
+    put(home, version, &noise(1, 200_000));
 }
 
 fn some_files(home: &Folder) {

@@ -15,7 +15,11 @@ const MFMT: i64 = 981_173_106;
 /// The beginning of the names of parts, which no client is shown.
 const PART: &str = ".ftpd-part-";
 
-/// Reads the state below a folder, without the parts of uploads.
+/// The name of the trash, and the beginning of the names of what is in it.
+const TRASH: &str = ".ftpd-trash";
+
+/// Reads the state below a folder, without the parts of uploads, and without the folders of the trash
+/// that only hold versions of others.
 pub fn of(folder: &Path) -> State {
     let mut state = State::new();
     walk(folder, "", &mut state);
@@ -28,8 +32,13 @@ fn walk(folder: &Path, front: &str, state: &mut State) {
         if entry.file_name().to_string_lossy().starts_with(PART) {
             continue;
         }
+        // the name of a version tells when it came
+        let is_version = entry.file_name().to_string_lossy().starts_with(&format!("{TRASH}-"));
+        let name = if is_version { format!("{front}version") } else { name };
         let meta = entry.metadata().expect("it is there");
-        if meta.is_dir() {
+        if meta.is_dir() && name.starts_with(TRASH) && !is_version {
+            walk(&entry.path(), &format!("{name}/"), state);
+        } else if meta.is_dir() {
             state.insert(name.clone(), format!("directory, mode {:o}", meta.mode() & 0o7777));
             walk(&entry.path(), &format!("{name}/"), state);
         } else {
