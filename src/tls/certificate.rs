@@ -14,6 +14,7 @@ pub(super) struct Certificate<'a> {
     version: u8,
     pub(super) begins: SystemTime,
     pub(super) ends: SystemTime,
+    issuer: Reader<'a>,
     subject: Reader<'a>,
 }
 
@@ -39,12 +40,12 @@ impl<'a> Certificate<'a> {
         };
         let _serial = fields.expect(der::INTEGER)?;
         let _algorithm = fields.expect(der::SEQUENCE)?;
-        let _issuer = fields.expect(der::SEQUENCE)?;
+        let issuer = fields.enter(der::SEQUENCE)?;
         let mut validity = fields.enter(der::SEQUENCE)?;
         let (begins, ends) = (time(&mut validity)?, time(&mut validity)?);
         let subject = fields.enter(der::SEQUENCE)?;
         let _key = fields.expect(der::SEQUENCE)?;
-        Some(Self { version, begins, ends, subject })
+        Some(Self { version, begins, ends, issuer, subject })
     }
 
     /// Returns whether this is a certificate of version 3, the only one that rustls supports.
@@ -55,6 +56,11 @@ impl<'a> Certificate<'a> {
     /// Returns the subject as RFC 4514 writes it. Returns `None` if it is not a name.
     pub(super) fn subject(&self) -> Option<String> {
         name::text(self.subject)
+    }
+
+    /// Returns the issuer in the same form. Returns `None` if it is not a name.
+    pub(super) fn issuer(&self) -> Option<String> {
+        name::text(self.issuer)
     }
 }
 

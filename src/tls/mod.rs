@@ -1,5 +1,6 @@
 //! TLS: the certificate and its renewal, the settings of a session, the layer between a TCP stream
-//! and its bytes, and the function that waits for connections. No other module uses `rustls`.
+//! and its bytes, and the function that waits for connections. No other module of the server uses
+//! `rustls`; `ftpd test`, which is a client, has its own side of TLS in `cli::test`.
 //!
 //! Each control connection gets settings of its own, with its own key for session tickets, and a data
 //! connection issues tickets only if it has resumed a session itself. So a data connection that
@@ -17,6 +18,7 @@ mod layer;
 mod made;
 mod name;
 mod pem;
+mod presented;
 mod records;
 mod selfsigned;
 mod session;
@@ -30,5 +32,6 @@ pub use error::TlsError;
 pub use identity::Identity;
 pub use layer::{Got, Layer, Peer, Want};
 pub use made::load;
+pub use presented::Presented;
 pub use session::SessionTls;
 pub use wait::{Awaited, wait};
