@@ -43,6 +43,11 @@ complete -c ftpd -n __fish_use_subcommand -a keep -d 'list or remove what retent
 complete -c ftpd -n '__fish_seen_subcommand_from keep' -l dry-run
 complete -c ftpd -n '__fish_seen_subcommand_from keep' -l now
 complete -c ftpd -n '__fish_seen_subcommand_from keep' -l json
+complete -c ftpd -n __fish_use_subcommand -a test -d 'test an FTP server from the side of a client'
+complete -c ftpd -n '__fish_seen_subcommand_from test' -l read-only
+complete -c ftpd -n '__fish_seen_subcommand_from test' -l active
+complete -c ftpd -n '__fish_seen_subcommand_from test' -l password-file -r -F
+complete -c ftpd -n '__fish_seen_subcommand_from test' -l json
 complete -c ftpd -n __fish_use_subcommand -a kick -d 'end sessions of the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from kick' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
 complete -c ftpd -n __fish_use_subcommand -a bans -d 'list the addresses that are banned'
@@ -65,4 +70,4 @@ complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep kick bans ban unban parts trash reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test kick bans ban unban parts trash reload stop completions help'

@@ -31,6 +31,7 @@ mod stats;
 mod stop;
 mod table;
 mod terminal;
+mod test;
 mod top;
 mod trash;
 mod typos;
@@ -53,6 +54,8 @@ pub use completions::completions;
 #[doc(hidden)]
 pub use import::import_text;
 pub use table::{SUBCOMMANDS, Subcommand};
+#[doc(hidden)]
+pub use test::{NoReply, Replies, Reply};
 
 /// Runs the subcommand that the command line names, and returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -37,6 +37,7 @@
 //! | `ftpd why`, and the same sentence in the log | `why.rs` |
 //! | `ftpd parts` | `broken_off.rs` |
 //! | `ftpd share` | `share.rs` |
+//! | `ftpd test` | `test_command.rs` |
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
@@ -120,6 +121,7 @@ mod share;
 mod speed;
 mod synced;
 mod table;
+mod test_command;
 mod tls;
 mod tls_client;
 mod tls_keys;

@@ -1,0 +1,388 @@
+//! Transfers: active mode, listings, and the probe file.
+
+use super::super::address::Reach;
+use super::super::cure::{Problem, cures};
+use super::super::facts::{Answer, Download, Name, Resumption, Transfer, Trouble, World};
+use super::super::line::Line;
+use super::words;
+use crate::cli::screen::{binary, per_second};
+use crate::log::escaped;
+
+pub(super) fn no_way() -> Line {
+    Line::skipped("transfers", "no data connection can be opened, so nothing was transferred")
+}
+
+/// Returns amount, time and rate.
+fn amount(transfer: &Transfer) -> String {
+    let rate = per_second(transfer.bytes, transfer.time.as_secs_f64());
+    format!(
+        "{} in {} ({}/s)",
+        binary(transfer.bytes),
+        words::millis(transfer.time),
+        binary(rate)
+    )
+}
+
+pub(super) fn active(transfer: &Transfer, world: &World) -> Vec<Line> {
+    if transfer.is_done() {
+        return vec![Line::good(
+            "active",
+            format!("the server connects to this machine: {}", amount(transfer)),
+        )];
+    }
+    let text = failure(transfer);
+    let here = world.local.map(|local| Reach::of(local.ip()));
+    let there = world.peer_ip().map(Reach::of);
+    let is_behind_nat = matches!(here, Some(Reach::Private | Reach::Shared))
+        && !matches!(
+            there,
+            Some(Reach::Private | Reach::Loopback | Reach::Link | Reach::Shared)
+        );
+    let line = |cause| Line::failed("active", cause, text.clone());
+    let line = if is_behind_nat {
+        line("active_nat").cure("this machine is behind a router (NAT), so the server cannot connect to it: use passive mode from here")
+    } else if let Some(Ok(_)) = &transfer.prepared {
+        line("active_refused").cure("the server refuses PORT and EPRT")
+    } else {
+        line("active_blocked").cure("a firewall here lets no connection in from the server (often from port 20), or one at the server lets none out")
+    };
+    let line = line.cures(cures(world.program, Problem::Active));
+    vec![line]
+}
+
+/// Says where a transfer has failed.
+fn failure(transfer: &Transfer) -> String {
+    let command = transfer.command;
+    let last = transfer.last.as_ref().map(words::answer);
+    if let Some(answer) = &transfer.prepared {
+        return format!("before {command}: {}", words::answer(answer));
+    }
+    match (&transfer.opened, &transfer.broken) {
+        (Some(why), _) => {
+            let last =
+                last.map(|last| format!("; the server says: {last}")).unwrap_or_default();
+            format!("no data connection: {}{last}", words::trouble(why))
+        }
+        (None, Some(why)) => {
+            let last =
+                last.map(|last| format!("; the server says: {last}")).unwrap_or_default();
+            let bytes = binary(transfer.bytes);
+            format!("{command} broke after {bytes}: {}{last}", words::trouble(why))
+        }
+        (None, None) => {
+            let answer = transfer.last.as_ref().or(transfer.mark.as_ref());
+            let said = answer.map_or_else(|| "no reply".to_owned(), words::answer);
+            format!("{command}: {said}")
+        }
+    }
+}
+
+/// Judges a transfer that has failed. `None`: its own check knows better.
+fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Line> {
+    let line = |cause| Line::failed(check, cause, failure(transfer));
+    let refusal = transfer.last.as_ref().or(transfer.mark.as_ref());
+    let needs_resumption = matches!(refusal, Some(Ok(reply)) if !reply.is_done() && {
+        let text = reply.text().to_ascii_lowercase();
+        [&b"reuse"[..], b"resum"].iter().any(|word| text.windows(word.len()).any(|part| part == *word))
+    });
+    if needs_resumption {
+        return Some(
+            line("resumption_needed")
+                .cure("the server wants data connections to resume the TLS session, and has not let this one do so")
+                .cures(cures(world.program, Problem::ResumeRequired)),
+        );
+    }
+    if transfer.opened.is_some() {
+        return Some(line("no_data_connection").cure("see EPSV and PASV above"));
+    }
+    let is_silent = |answer: Option<&Answer>| matches!(answer, Some(Err(Trouble::Silent)));
+    match &transfer.broken {
+        Some(Trouble::Tls(_) | Trouble::Reset | Trouble::Closed | Trouble::Cut) if transfer.bytes == 0 && world.is_protected => {
+            Some(line("data_tls_failed")
+                .cure("TLS on the data connection fails: something cuts it, or the server wants the session to be resumed")
+                .cures(cures(world.program, Problem::ResumeRequired)))
+        }
+        Some(Trouble::Silent) if is_silent(transfer.last.as_ref()) || transfer.bytes > 0 => {
+            Some(line("stalled").cure(MTU).cure("ip link set dev eth0 mtu 1400 at one end, as a trial; on a router: nft ... tcp flags syn tcp option maxseg size set rt mtu"))
+        }
+        Some(Trouble::Silent) => Some(
+            line("data_silent")
+                .cure("the connection opens, but nothing comes: a proxy or NAT answers instead of the server, or large packets get lost")
+                .cure(MTU),
+        ),
+        None if is_silent(transfer.last.as_ref()) && transfer.bytes > 0 => {
+            Some(line("stalled").cure(MTU).cure("or the control connection was dropped by a NAT or firewall during the transfer"))
+        }
+        Some(_) => Some(line("broken").cure("look at the log of the server")),
+        None => None,
+    }
+}
+
+const MTU: &str = "small packets pass and large ones vanish: the MTU of a tunnel or PPPoE link is smaller, and the ICMP messages that say so are dropped; allow them, or clamp the MSS";
+
+pub(super) fn listing(transfer: &Transfer, world: &World) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if transfer.is_done() {
+        let bytes = binary(transfer.bytes);
+        let (command, time) = (transfer.command, words::millis(transfer.time));
+        let text = format!("{command} by {}: {bytes} in {time}", transfer.way.name());
+        lines.push(Line::good("listing", text));
+        lines.extend(unclean(transfer));
+    } else {
+        let line = broken("listing", transfer, world).unwrap_or_else(|| {
+            Line::failed("listing", "list_refused", failure(transfer))
+                .cure("the user may not list this directory; ftpd: perm needs l")
+        });
+        lines.push(line);
+    }
+    lines.extend(resumption(transfer, world));
+    lines
+}
+
+/// Whether the end of TLS was missing.
+fn unclean(transfer: &Transfer) -> Option<Line> {
+    (transfer.clean_end == Some(false)).then(|| {
+        let text = "the server ends data connections without the end of TLS (close_notify)";
+        Line::warning("TLS data", "no_close_notify", text)
+            .cure("strict clients take each download for one that was cut off")
+    })
+}
+
+/// Whether the data connection resumed the session of the control connection.
+fn resumption(transfer: &Transfer, world: &World) -> Option<Line> {
+    match transfer.resumed {
+        Some(true) => Some(Line::good("TLS data", "data connections resume the session")),
+        Some(false) if transfer.is_done() => {
+            let text = "data connections do not resume the session, and are not tied to it";
+            Some(
+                Line::warning("TLS data", "no_resumption", text)
+                    .cure("each transfer costs a whole handshake, and somebody else may take a data connection over")
+                    .cures(cures(world.program, Problem::KeepSessions)),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// What happens to a client that does not resume the session.
+pub(super) fn unresumed(transfer: &Transfer, world: &World) -> Vec<Line> {
+    if transfer.is_done() {
+        return vec![Line::good(
+            "TLS data",
+            "clients that do not resume the session are served, too",
+        )];
+    }
+    let text =
+        format!("clients that do not resume the session are refused: {}", failure(transfer));
+    if !world.resumes {
+        // the listing has failed for that reason already
+        return Vec::new();
+    }
+    vec![
+        Line::good("TLS data", text).cures(
+            cures(world.program, Problem::ResumeRequired)
+                .into_iter()
+                .map(|cure| format!("for clients that cannot (old Java, .NET): {cure}")),
+        ),
+    ]
+}
+
+pub(super) fn upload(transfer: &Transfer, world: &World) -> Vec<Line> {
+    if transfer.is_done() {
+        let mut lines = vec![Line::good("upload", amount(transfer))];
+        if world.resumes && transfer.resumed == Some(false) {
+            let text = "the upload did not resume the session, although the listing did";
+            lines.push(Line::warning("TLS data", "no_resumption", text));
+        }
+        return lines;
+    }
+    vec![broken("upload", transfer, world).unwrap_or_else(|| {
+        Line::failed("upload", "upload_refused", failure(transfer))
+            .cure("this user may not upload here, or the disk or a quota is full; --read-only leaves this out")
+            .cures(cures(world.program, Problem::Upload))
+    })]
+}
+
+pub(super) fn resumed(found: &Resumption, world: &World) -> Vec<Line> {
+    let is_whole = found.size.is_none_or(|size| size == found.wanted);
+    let (way, transfer) = match &found.append {
+        Some(append) => ("APPE", append),
+        None => ("REST and STOR", &found.rest),
+    };
+    if transfer.is_done() && !is_whole {
+        let size = found.size.unwrap_or_default();
+        let text =
+            format!("{way}: the file has {size} bytes, and should have {}", found.wanted);
+        return vec![
+            Line::failed("resume", "wrong_size", text)
+                .cure("the server confirms what it has not stored; look at its log"),
+        ];
+    }
+    if !transfer.is_done() {
+        let line = broken("resume", transfer, world).unwrap_or_else(|| {
+            let text = format!("{}; {}", failure(&found.rest), failure(transfer));
+            Line::warning("resume", "no_resume", text)
+                .cure("an upload that was cut off starts from the beginning")
+                .cures(cures(world.program, Problem::Restart))
+        });
+        return vec![line];
+    }
+    let text = format!("{way}: {}", amount(transfer));
+    if found.append.is_none() {
+        return vec![Line::good("resume", text)];
+    }
+    let text = format!("{text}; but {}", failure(&found.rest));
+    vec![
+        Line::warning("resume", "no_rest_stor", text)
+            .cure("clients that resume with REST start from the beginning")
+            .cures(cures(world.program, Problem::Restart)),
+    ]
+}
+
+pub(super) fn download(found: &Download, world: &World) -> Vec<Line> {
+    let transfer = &found.transfer;
+    if !transfer.is_done() {
+        return vec![broken("download", transfer, world).unwrap_or_else(|| {
+            Line::warning("download", "download_refused", failure(transfer))
+                .cure("this user may not read here; so what was uploaded could not be compared")
+        })];
+    }
+    if found.is_same {
+        let text = format!("{}, the same bytes as uploaded", amount(transfer));
+        return std::iter::once(Line::good("download", text))
+            .chain(unclean(transfer))
+            .collect();
+    }
+    let text = format!("{}, but not the bytes that were uploaded", amount(transfer));
+    vec![
+        Line::failed("download", "not_the_same", text).cure(
+            "the server or something in between converts or cuts files: is TYPE I obeyed?",
+        ),
+    ]
+}
+
+pub(super) fn removal(answer: &Answer, name: &Name, world: &World) -> Vec<Line> {
+    let name = escaped(name.0.as_bytes()).to_string();
+    vec![match answer {
+        Ok(reply) if reply.is_done() => Line::good("cleanup", format!("removed {name}")),
+        // an upload that was cut off leaves nothing on a good server
+        Ok(reply) if reply.code == 550 => Line::warning(
+            "cleanup",
+            "not_removed",
+            format!("{name} is not there, or may not be removed: {}", words::reply(reply)),
+        )
+        .cure(format!("look whether {name} is there"))
+        .cures(cures(world.program, Problem::Delete)),
+        other => Line::failed(
+            "cleanup",
+            "not_removed",
+            format!("{name} may still be there: {}", words::answer(other)),
+        )
+        .cure("remove it by hand"),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::facts::Way;
+    use super::super::super::line::Verdict::{Failed, Good, Warning};
+    use super::super::samples::{broken, done, one, refused, reply, world};
+    use super::*;
+
+    fn secure(resumes: bool) -> World {
+        World { is_protected: true, resumes, ..world("203.0.113.7") }
+    }
+
+    #[test]
+    fn listings_and_uploads() {
+        let silent = || Err(Trouble::Silent);
+        let mut stalled = broken("STOR", Trouble::Silent, silent());
+        stalled.bytes = 60_000;
+        for (fact, wanted) in [
+            (done("LIST"), (Good, "")),
+            (refused("LIST", 550, "no"), (Failed, "list_refused")),
+            (refused("LIST", 522, "session reuse required"), (Failed, "resumption_needed")),
+            (broken("LIST", Trouble::Silent, reply(426, "timeout")), (Failed, "data_silent")),
+            (broken("LIST", Trouble::Reset, reply(426, "x")), (Failed, "broken")),
+            (stalled, (Failed, "stalled")),
+        ] {
+            assert_eq!(one(&listing(&fact, &world("203.0.113.7"))), wanted, "{fact:?}");
+        }
+        let fact = broken("LIST", Trouble::Reset, reply(426, "x"));
+        assert_eq!(one(&listing(&fact, &secure(false))), (Failed, "data_tls_failed"));
+        assert_eq!(one(&upload(&done("STOR"), &world("203.0.113.7"))), (Good, ""));
+        let fact = refused("STOR", 550, "no");
+        assert_eq!(one(&upload(&fact, &world("203.0.113.7"))), (Failed, "upload_refused"));
+    }
+
+    #[test]
+    fn resumption_of_tls() {
+        let with = |resumed| Transfer { resumed: Some(resumed), ..done("LIST") };
+        let world = secure(true);
+        assert!(listing(&with(true), &world).iter().all(|line| line.verdict == Good));
+        assert!(listing(&with(false), &world).iter().any(|line| line.cause == "no_resumption"));
+        assert_eq!(one(&unresumed(&with(false), &world)), (Good, ""));
+        let fact = refused("LIST", 522, "session reuse required");
+        let lines = unresumed(&fact, &world);
+        assert_eq!(one(&lines), (Good, ""));
+        assert!(lines[0].cures.iter().any(|cure| cure.contains("tls_resume")), "{lines:?}");
+        assert!(unresumed(&fact, &secure(false)).is_empty());
+    }
+
+    #[test]
+    fn active_mode() {
+        let silent = || {
+            let mut fact = Transfer::new("LIST", Way::Active);
+            fact.mark = Some(reply(150, "x"));
+            fact.opened = Some(Trouble::Silent);
+            fact.broken = Some(Trouble::Silent);
+            fact.last = Some(reply(425, "cannot connect"));
+            fact
+        };
+        let mut refused = Transfer::new("LIST", Way::Active);
+        refused.prepared = Some(reply(500, "no"));
+        for (fact, peer, wanted) in [
+            (done("LIST"), "203.0.113.7", (Good, "")),
+            (silent(), "203.0.113.7", (Failed, "active_nat")),
+            (silent(), "192.168.1.5", (Failed, "active_blocked")),
+            (refused, "192.168.1.5", (Failed, "active_refused")),
+        ] {
+            assert_eq!(one(&active(&fact, &world(peer))), wanted, "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn resumed_uploads_and_downloads() {
+        let world = world("203.0.113.7");
+        let no = || refused("STOR", 550, "no restart");
+        let row = |rest: Transfer, append: Option<Transfer>, size: Option<u64>| {
+            one(&resumed(&Resumption { rest, append, size, wanted: 100 }, &world))
+        };
+        for (found, wanted) in [
+            (row(done("STOR"), None, Some(100)), (Good, "")),
+            (row(done("STOR"), None, None), (Good, "")),
+            (row(done("STOR"), None, Some(50)), (Failed, "wrong_size")),
+            (row(no(), Some(done("APPE")), Some(100)), (Warning, "no_rest_stor")),
+            (row(no(), Some(refused("APPE", 550, "no")), Some(50)), (Warning, "no_resume")),
+        ] {
+            assert_eq!(found, wanted);
+        }
+        let fetched =
+            |transfer, is_same| one(&download(&Download { transfer, is_same }, &world));
+        assert_eq!(fetched(done("RETR"), true), (Good, ""));
+        assert_eq!(fetched(done("RETR"), false), (Failed, "not_the_same"));
+        assert_eq!(fetched(refused("RETR", 550, "no"), false), (Warning, "download_refused"));
+    }
+
+    #[test]
+    fn the_probe_file_is_accounted_for() {
+        let name = Name("ftpd-test-1.tmp".to_owned());
+        for (answer, wanted) in [
+            (reply(250, "ok"), (Good, "")),
+            (reply(550, "no"), (Warning, "not_removed")),
+            (Err(Trouble::Closed), (Failed, "not_removed")),
+        ] {
+            assert_eq!(one(&removal(&answer, &name, &world("203.0.113.7"))), wanted);
+        }
+    }
+}

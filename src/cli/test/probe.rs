@@ -1,0 +1,512 @@
+//! The probes, in the order in which they are carried out. Each one tells a fact, and leaves to the
+//! judge what it means.
+
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::address::Reach;
+use super::client::Client;
+use super::facts::{
+    Answer, Download, Epsv, Fact, Method, Name, Passive, Program, Resumption, Transfer,
+    Trouble, Try, Way, World,
+};
+use super::transfer::{Body, Order};
+use super::trust::Trust;
+use super::url::{Secret, Security, Url};
+use super::wire::{Clock, connect};
+
+/// How long a lookup may take.
+const LOOKING_UP: Duration = Duration::from_secs(15);
+
+/// Maximum number of addresses of a name that are connected to.
+const ADDRESSES: usize = 8;
+
+/// Number of attempts with each passive method. They show a range of ports that is open only in
+/// part.
+const TRIES: usize = 6;
+
+/// After this many ports that stay silent in a row, the others are not tried.
+const SILENT: usize = 3;
+
+/// A transfer whose data connection cannot be opened is repeated this often, because the range of
+/// ports may be open in part.
+const REPEATS: usize = 3;
+
+/// Size of the probe file, of which each upload sends a half.
+const SIZE: usize = 1 << 20;
+
+/// What is examined.
+pub(super) struct Plan {
+    pub(super) url: Url,
+    pub(super) user: Vec<u8>,
+    pub(super) password: Secret,
+    /// Nothing is uploaded.
+    pub(super) read_only: bool,
+    /// Active mode is tested even if passive mode works.
+    pub(super) active: bool,
+    /// The name of the probe file.
+    pub(super) name: String,
+}
+
+/// Receives each fact.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Fact, &World);
+
+/// An examination that is under way.
+struct Examination<'a> {
+    plan: &'a Plan,
+    clock: Clock,
+    world: World,
+    tell: Tell<'a>,
+    /// Facts are not told, for they were told before.
+    quiet: bool,
+    /// Whether the wanted directory was entered.
+    is_there: bool,
+}
+
+/// The examination cannot go on.
+struct End;
+
+/// Examines a server.
+pub(super) fn examine(plan: &Plan, clock: &Clock, tell: Tell<'_>) {
+    let world = World {
+        host: plan.url.host.clone(),
+        port: plan.url.port,
+        security: plan.url.security,
+        is_anonymous: plan.url.user.is_none(),
+        program: Program::Unknown,
+        peer: None,
+        local: None,
+        is_protected: false,
+        features: Vec::new(),
+        resumes: false,
+        epsv: Epsv::Absent,
+    };
+    let clock = clock.clone();
+    let mut all = Examination { plan, clock, world, tell, quiet: false, is_there: true };
+    // the facts have said why
+    let _ = all.run();
+}
+
+impl Examination<'_> {
+    fn tell(&mut self, fact: &Fact) {
+        if !self.quiet && (!self.clock.is_stopped() || matches!(fact, Fact::Removal(..))) {
+            (self.tell)(fact, &self.world);
+        }
+    }
+
+    fn run(&mut self) -> Result<(), End> {
+        let addresses = self.look_up()?;
+        let tcp = self.connect(&addresses)?;
+        let mut client = self.begin(tcp)?;
+        let epsv = self.passive(&mut client, Method::Epsv, TRIES)?;
+        let named = epsv.iter().any(|attempt| attempt.named.is_some());
+        if named {
+            self.world.epsv = if answered(&epsv, false) { Epsv::Works } else { Epsv::Blocked };
+        }
+        let tries = if self.world.epsv == Epsv::Blocked { 2 } else { TRIES };
+        let pasv = match client.peer.ip().to_canonical() {
+            IpAddr::V4(_) => self.passive(&mut client, Method::Pasv, tries)?,
+            // PASV has no way to name an IPv6 address
+            IpAddr::V6(_) => Vec::new(),
+        };
+        let mut way = passive_way(&epsv, &pasv);
+        if way.is_none() || self.plan.active {
+            let mut fact = self.listing(&mut client, Way::Active, true)?;
+            fact.command = "LIST";
+            if fact.is_done() {
+                way = way.or(Some(Way::Active));
+            }
+            client = self.sound(client, &fact)?;
+            self.tell(&Fact::Active(fact));
+        }
+        let Some(way) = way else {
+            self.tell(&Fact::NoWay);
+            self.leave(client);
+            return Ok(());
+        };
+        client = self.list(client, way)?;
+        if !self.plan.read_only && self.is_there {
+            client = self.store(client, way)?;
+        }
+        self.latency(&mut client)?;
+        self.leave(client);
+        Ok(())
+    }
+
+    fn look_up(&mut self) -> Result<Vec<IpAddr>, End> {
+        let (host, port) = (self.plan.url.host.clone(), self.plan.url.port);
+        let (send, receive) = channel();
+        let began = Instant::now();
+        let work = move || {
+            let found = (host.as_str(), port).to_socket_addrs();
+            let found = found.map(Iterator::collect::<Vec<_>>).map_err(|why| why.to_string());
+            // nobody listens after the deadline
+            let _ = send.send(found);
+        };
+        #[expect(clippy::disallowed_methods, reason = "a lookup has no deadline of its own")]
+        let started = thread::Builder::new().name("lookup".to_owned()).spawn(work);
+        let found = match started {
+            Err(why) => Err(why.to_string()),
+            Ok(_) => receive
+                .recv_timeout(LOOKING_UP)
+                .unwrap_or_else(|_| Err("the name servers do not answer".to_owned())),
+        };
+        let mut addresses: Vec<SocketAddr> = found.clone().unwrap_or_default();
+        addresses.dedup();
+        addresses.truncate(ADDRESSES);
+        let ips: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+        self.tell(&Fact::Names(found.map(|_| ips.clone()), began.elapsed()));
+        if ips.is_empty() { Err(End) } else { Ok(ips) }
+    }
+
+    /// Connects to each address, and keeps the first connection.
+    fn connect(&mut self, addresses: &[IpAddr]) -> Result<TcpStream, End> {
+        let (mut first, mut found) = (None, Vec::new());
+        for &ip in addresses {
+            let to = SocketAddr::new(ip, self.plan.url.port);
+            let connected = connect(to, &self.clock).map(|(tcp, time)| {
+                first.get_or_insert(tcp);
+                time
+            });
+            found.push((to, connected));
+        }
+        self.tell(&Fact::Connections(found));
+        first.ok_or(End)
+    }
+
+    /// Greeting, TLS, login, and what is set once for all transfers.
+    fn begin(&mut self, tcp: TcpStream) -> Result<Client, End> {
+        let began = Instant::now();
+        let peer = tcp.peer_addr().map_err(|_| End)?;
+        let trust = Trust::new(&self.plan.url.host, peer.ip()).map_err(|_| End)?;
+        let mut client = Client::new(tcp, &Arc::new(trust), &self.clock).map_err(|_| End)?;
+        (self.world.peer, self.world.local) = (Some(client.peer), Some(client.local));
+        if self.plan.url.security == Security::Implicit {
+            self.start_tls(&mut client, true)?;
+        }
+        let greeting = client.reply();
+        let is_ready = matches!(&greeting, Ok(reply) if reply.is_done());
+        if let Ok(reply) = &greeting {
+            self.world.program = program(&reply.lines.concat());
+        }
+        self.tell(&Fact::Greeting(greeting, began.elapsed()));
+        if !is_ready {
+            return Err(End);
+        }
+        if self.plan.url.security == Security::Explicit {
+            self.start_tls(&mut client, false)?;
+        }
+        let login = client.log_in(&self.plan.user, &self.plan.password);
+        let is_in = matches!(&login.answer, Ok(reply) if reply.is_done());
+        self.tell(&Fact::Login(login));
+        if !is_in {
+            return Err(End);
+        }
+        self.prepare(&mut client)?;
+        Ok(client)
+    }
+
+    fn start_tls(&mut self, client: &mut Client, at_once: bool) -> Result<(), End> {
+        let start = client.start_tls(at_once);
+        let is_on = matches!(start.handshake, Some(Ok(_)));
+        self.tell(&Fact::Tls(start));
+        if is_on { Ok(()) } else { Err(End) }
+    }
+
+    fn prepare(&mut self, client: &mut Client) -> Result<(), End> {
+        let features = client.ask("FEAT");
+        if let Ok(reply) = &features {
+            let line =
+                |line: &Vec<u8>| String::from_utf8_lossy(line.trim_ascii()).to_uppercase();
+            self.world.features = reply.lines.iter().map(line).collect();
+        }
+        self.step(features, Fact::Features)?;
+        if self.plan.url.security != Security::Plain {
+            let answer = client.protect();
+            self.world.is_protected = client.is_protected;
+            self.step(answer, Fact::Protection)?;
+        }
+        if !self.plan.url.path.is_empty() {
+            let answer = client.ask([b"CWD ", self.plan.url.path.as_slice()].concat());
+            self.is_there = matches!(&answer, Ok(reply) if reply.is_done());
+            self.step(answer, Fact::Directory)?;
+        }
+        client.ask("TYPE I").map(|_| ()).map_err(|_| End)
+    }
+
+    /// Tells an answer, and goes on if it is one.
+    fn step(&mut self, answer: Answer, fact: fn(Answer) -> Fact) -> Result<(), End> {
+        let is_lost = answer.is_err();
+        self.tell(&fact(answer));
+        if is_lost { Err(End) } else { Ok(()) }
+    }
+
+    /// Connects to several passive ports. Nothing is transferred.
+    fn passive(
+        &mut self,
+        client: &mut Client,
+        method: Method,
+        count: usize,
+    ) -> Result<Vec<Try>, End> {
+        let (mut tries, mut silent) = (Vec::new(), 0);
+        while tries.len() < count && silent < SILENT {
+            let attempt = attempt(client, method);
+            let is_silent = |at: &Option<_>| matches!(at, Some(Err(Trouble::Silent)));
+            let waited = is_silent(&attempt.at_named) || is_silent(&attempt.at_peer);
+            silent = if waited { silent + 1 } else { 0 };
+            let is_refused = attempt.named.is_none();
+            tries.push(attempt);
+            if is_refused {
+                break;
+            }
+        }
+        let is_lost = tries.iter().any(|attempt| attempt.answer.is_err());
+        self.tell(&Fact::Passive(Passive { method, tries: tries.clone() }));
+        if is_lost { Err(End) } else { Ok(tries) }
+    }
+
+    /// Lists the directory, with and without a resumed session of TLS.
+    fn list(&mut self, client: Client, way: Way) -> Result<Client, End> {
+        let mut client = client;
+        let fact = self.listing(&mut client, way, true)?;
+        self.world.resumes = fact.resumed == Some(true);
+        client = self.sound(client, &fact)?;
+        self.tell(&Fact::Listing(fact));
+        if self.world.is_protected {
+            let fact = self.listing(&mut client, way, false)?;
+            client = self.sound(client, &fact)?;
+            self.tell(&Fact::Unresumed(fact));
+        }
+        Ok(client)
+    }
+
+    fn listing(
+        &mut self,
+        client: &mut Client,
+        way: Way,
+        may_resume: bool,
+    ) -> Result<Transfer, End> {
+        let has_mlsd = self.world.features.iter().any(|line| line.starts_with("MLST"));
+        let command = if has_mlsd { "MLSD" } else { "LIST" };
+        let order = Order { command, argument: "", offset: None, way, may_resume };
+        let fact = repeated(client, &order, &mut Body::Receive(Vec::new()));
+        if self.clock.is_stopped() { Err(End) } else { Ok(fact) }
+    }
+
+    /// Returns a control connection that is in step: this one, or another one.
+    fn sound(&mut self, client: Client, after: &Transfer) -> Result<Client, End> {
+        if after.is_lost() {
+            drop(client);
+            return self.again();
+        }
+        Ok(client)
+    }
+
+    /// Connects and logs in once more, without telling about it.
+    fn again(&mut self) -> Result<Client, End> {
+        let peer = self.world.peer.ok_or(End)?;
+        let (tcp, _) = connect(peer, &self.clock).map_err(|_| End)?;
+        self.quiet = true;
+        let client = self.begin(tcp);
+        self.quiet = false;
+        client
+    }
+
+    /// Uploads the probe file, reads it back, and removes it whatever happens in between.
+    fn store(&mut self, client: Client, way: Way) -> Result<Client, End> {
+        let mut client = Some(client);
+        let mut may_exist = false;
+        let went_well = self.store_and_fetch(&mut client, way, &mut may_exist).is_ok();
+        if !may_exist {
+            return client.ok_or(End);
+        }
+        let client = self.remove(client.filter(|_| went_well))?;
+        if went_well { Ok(client) } else { Err(End) }
+    }
+
+    fn store_and_fetch(
+        &mut self,
+        slot: &mut Option<Client>,
+        way: Way,
+        may_exist: &mut bool,
+    ) -> Result<(), End> {
+        let content = content();
+        let (half, rest) = content.split_at(SIZE / 2);
+        let offset = half.len() as u64;
+        let mut client = slot.take().ok_or(End)?;
+        let name = self.plan.name.as_str();
+        let order =
+            |command, offset| Order { command, argument: name, offset, way, may_resume: true };
+        let first = repeated(&mut client, &order("STOR", None), &mut Body::Send(half));
+        *may_exist = matches!(&first.mark, Some(Ok(reply)) if reply.code < 300)
+            || matches!(&first.mark, Some(Err(_)));
+        let is_stored = first.is_done();
+        client = self.sound(client, &first)?;
+        self.tell(&Fact::Upload(first));
+        if !is_stored {
+            *slot = Some(client);
+            return Ok(());
+        }
+        let again = order("STOR", Some(offset));
+        let rest_fact = repeated(&mut client, &again, &mut Body::Send(rest));
+        client = self.sound(client, &rest_fact)?;
+        let mut append = None;
+        if !rest_fact.is_done() {
+            let fact = repeated(&mut client, &order("APPE", None), &mut Body::Send(rest));
+            client = self.sound(client, &fact)?;
+            append = Some(fact);
+        }
+        let size = size(&mut client, name);
+        let wanted = content.len() as u64;
+        self.tell(&Fact::Resumed(Resumption { rest: rest_fact, append, size, wanted }));
+        let mut body = Body::Receive(Vec::new());
+        let transfer = repeated(&mut client, &order("RETR", None), &mut body);
+        // where the upload could not be resumed, the first half is there
+        let is_same = matches!(body, Body::Receive(got) if got == content || got == half);
+        client = self.sound(client, &transfer)?;
+        self.tell(&Fact::Download(Download { transfer, is_same }));
+        *slot = Some(client);
+        if self.clock.is_stopped() { Err(End) } else { Ok(()) }
+    }
+
+    /// Removes the probe file, even after Ctrl-C, if need be on another connection.
+    fn remove(&mut self, client: Option<Client>) -> Result<Client, End> {
+        let name = Name(self.plan.name.clone());
+        let was_stopped = self.clock.is_stopped();
+        let clock = std::mem::take(&mut self.clock);
+        let mut last = Err(Trouble::Closed);
+        let mut client = client.filter(|_| !was_stopped);
+        for _ in 0..2 {
+            let mut own = match client.take().map_or_else(|| self.again(), Ok) {
+                Ok(own) => own,
+                Err(End) => continue,
+            };
+            own.ignore_signals();
+            last = own.ask(format!("DELE {}", self.plan.name));
+            if last.is_ok() {
+                client = Some(own);
+                break;
+            }
+        }
+        self.clock = clock;
+        self.tell(&Fact::Removal(last, name));
+        client.ok_or(End)
+    }
+
+    fn latency(&mut self, client: &mut Client) -> Result<(), End> {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let began = Instant::now();
+            client.ask("NOOP").map_err(|_| End)?;
+            times.push(began.elapsed());
+        }
+        self.tell(&Fact::Latency(times));
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "the last step, like the others")]
+    fn leave(&self, mut client: Client) {
+        // nothing depends on the reply
+        let _ = client.ask("QUIT");
+    }
+}
+
+/// Asks for one passive port, and connects to it.
+fn attempt(client: &mut Client, method: Method) -> Try {
+    let (answer, named) = client.passive(method);
+    let mut attempt = Try { answer, named, at_named: None, at_peer: None };
+    let Some(named) = named else { return attempt };
+    let peer = client.peer_at(named.port());
+    let is_peer = named.ip() == peer.ip().to_canonical() || named == peer;
+    let to = if is_peer { peer } else { named };
+    attempt.at_named = Some(if is_peer || may_connect(named, client.peer.ip()) {
+        connect(to, &client.clock).map(|(_, time)| time)
+    } else {
+        Err(Trouble::Untried)
+    });
+    if !is_peer {
+        attempt.at_peer = Some(connect(peer, &client.clock).map(|(_, time)| time));
+    }
+    attempt
+}
+
+/// Returns whether a client should connect to an address that a server names. The server must not
+/// use the client to look at machines that it cannot reach itself.
+fn may_connect(named: SocketAddr, peer: IpAddr) -> bool {
+    match Reach::of(named.ip()) {
+        Reach::Public => named.port() >= 1024,
+        Reach::Private | Reach::Shared => {
+            named.port() >= 1024
+                && matches!(Reach::of(peer), Reach::Private | Reach::Shared | Reach::Loopback)
+        }
+        Reach::Loopback => Reach::of(peer) == Reach::Loopback,
+        Reach::Unspecified | Reach::Link | Reach::Nowhere => false,
+    }
+}
+
+/// Returns whether a port could be connected to, at the named address or at that of the control
+/// connection.
+fn answered(tries: &[Try], at_peer: bool) -> bool {
+    let at = |attempt: &Try| {
+        let outcome = if at_peer { &attempt.at_peer } else { &attempt.at_named };
+        matches!(outcome, Some(Ok(_)))
+    };
+    tries.iter().any(at)
+}
+
+/// Chooses the passive way for the transfers.
+fn passive_way(epsv: &[Try], pasv: &[Try]) -> Option<Way> {
+    let ways = [
+        (answered(epsv, false), Way::Epsv),
+        (answered(pasv, false), Way::Pasv),
+        (answered(pasv, true), Way::PasvAtPeer),
+    ];
+    ways.into_iter().find_map(|(works, way)| works.then_some(way))
+}
+
+/// Carries out a transfer, again if its data connection cannot be opened.
+fn repeated(client: &mut Client, order: &Order<'_>, body: &mut Body<'_>) -> Transfer {
+    let mut fact = client.transfer(order, body);
+    for _ in 1..REPEATS {
+        if fact.opened.is_none() || fact.is_lost() || order.way == Way::Active {
+            break;
+        }
+        fact = client.transfer(order, body);
+    }
+    fact
+}
+
+/// Asks for the size of a file.
+fn size(client: &mut Client, name: &str) -> Option<u64> {
+    let reply = client.ask(format!("SIZE {name}")).ok().filter(|reply| reply.code == 213)?;
+    std::str::from_utf8(reply.text()).ok()?.parse().ok()
+}
+
+/// The content of the probe file: lines of text that all differ, so that a lost, doubled or
+/// converted piece is noticed.
+fn content() -> Vec<u8> {
+    let mut content = Vec::with_capacity(SIZE);
+    let mut number = 0_u32;
+    while content.len() < SIZE {
+        content.extend_from_slice(format!("{number:08x} a line of ftpd test\r\n").as_bytes());
+        number += 1;
+    }
+    content.truncate(SIZE);
+    content
+}
+
+/// Recognizes a server by its greeting.
+fn program(greeting: &[u8]) -> Program {
+    let text = String::from_utf8_lossy(greeting).to_lowercase();
+    let names = [
+        ("vsftpd", Program::Vsftpd),
+        ("pure-ftpd", Program::PureFtpd),
+        ("proftpd", Program::ProFtpd),
+        ("pyftpdlib", Program::Pyftpdlib),
+    ];
+    let known = names.iter().find(|(name, _)| text.contains(name));
+    known.map_or(Program::Unknown, |(_, program)| *program)
+}

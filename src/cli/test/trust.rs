@@ -1,0 +1,205 @@
+//! The client's side of TLS. It finishes the handshake with any certificate and then judges it,
+//! because a report on a bad certificate is worth more than a refusal.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{
+    ClientConnectionData, Resumption, verify_server_cert_signed_by_trust_anchor,
+    verify_server_name,
+};
+use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct,
+    Error, ProtocolVersion, RootCertStore, SignatureScheme,
+};
+
+use super::facts::{Chain, Handshake, Trouble};
+use crate::tls::Presented;
+
+/// Number of sessions that are kept to be resumed.
+const SESSIONS: usize = 64;
+
+/// Where systems keep the authorities that they trust.
+const AUTHORITIES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The settings of TLS, and the sessions that can be resumed.
+pub(super) struct Trust {
+    resuming: Arc<ClientConfig>,
+    fresh: Arc<ClientConfig>,
+    provider: Arc<CryptoProvider>,
+    name: ServerName<'static>,
+    authorities: RootCertStore,
+}
+
+impl Trust {
+    /// Makes the settings for a server with this name, or else this address.
+    pub(super) fn new(host: &str, address: IpAddr) -> Result<Self, Trouble> {
+        let provider = Arc::new(default_provider());
+        let make = || {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+            let builder = builder.with_safe_default_protocol_versions()?;
+            let any = Arc::new(Any(Arc::clone(&provider)));
+            let builder = builder.dangerous().with_custom_certificate_verifier(any);
+            Ok(builder.with_no_client_auth())
+        };
+        let bad = |why: Error| Trouble::Tls(why.to_string());
+        let mut resuming = make().map_err(bad)?;
+        resuming.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let mut fresh = make().map_err(bad)?;
+        fresh.resumption = Resumption::disabled();
+        // the zone of an IPv6 address is no part of its name
+        let host = host.split_once('%').map_or(host, |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.unwrap_or_else(|_| ServerName::from(address.to_canonical()));
+        let (resuming, fresh) = (Arc::new(resuming), Arc::new(fresh));
+        Ok(Self { resuming, fresh, provider, name, authorities: authorities() })
+    }
+
+    /// Begins a handshake that may resume an earlier session, or one that does not.
+    pub(super) fn connection(&self, may_resume: bool) -> Result<ClientConnection, Trouble> {
+        let config = if may_resume { &self.resuming } else { &self.fresh };
+        let connection = ClientConnection::new(Arc::clone(config), self.name.clone());
+        connection.map_err(|why| Trouble::Tls(why.to_string()))
+    }
+
+    /// Looks at what the server has presented.
+    pub(super) fn look(&self, tls: &ConnectionCommon<ClientConnectionData>) -> Handshake {
+        let version = match tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            _ => "TLS 1.3",
+        };
+        let suite = tls.negotiated_cipher_suite();
+        let suite = suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+        let chain = tls.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().and_then(|der| Presented::read(der));
+        let days_left =
+            certificate.as_ref().map_or(0, |certificate| days_until(certificate.ends));
+        let (verdict, has_name) = self.verify(chain);
+        Handshake {
+            version: format!("{version}, {suite}"),
+            certificate,
+            length: chain.len(),
+            chain: verdict,
+            has_name,
+            days_left,
+        }
+    }
+
+    /// Verifies the chain, and the name of its first certificate.
+    fn verify(&self, chain: &[CertificateDer<'_>]) -> (Chain, bool) {
+        let Some((first, others)) = chain.split_first() else {
+            return (Chain::Broken("the server has presented no certificate".into()), false);
+        };
+        let parsed = match ParsedCertificate::try_from(first) {
+            Ok(parsed) => parsed,
+            Err(why) => return (Chain::Broken(why.to_string()), false),
+        };
+        let has_name = verify_server_name(&parsed, &self.name).is_ok();
+        if self.authorities.is_empty() {
+            return (Chain::NoAuthorities, has_name);
+        }
+        let known = self.provider.signature_verification_algorithms.all;
+        let (roots, now) = (&self.authorities, UnixTime::now());
+        let verified =
+            verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, known);
+        (verified.map_or_else(|why| fault(&why), |()| Chain::Trusted), has_name)
+    }
+}
+
+/// Classifies a fault of a chain.
+#[expect(clippy::wildcard_enum_match_arm, reason = "other errors are printed as they are")]
+fn fault(why: &Error) -> Chain {
+    match why {
+        Error::InvalidCertificate(fault) => match fault {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                Chain::Expired
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Chain::NotYet
+            }
+            // Other: for example an authority that is presented as a server
+            CertificateError::UnknownIssuer | CertificateError::Other(_) => Chain::Unknown,
+            other => Chain::Broken(other.to_string()),
+        },
+        other => Chain::Broken(other.to_string()),
+    }
+}
+
+/// Returns the whole days until a time.
+fn days_until(time: SystemTime) -> i64 {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (then, now) = (seconds(time).cast_signed(), seconds(SystemTime::now()).cast_signed());
+    (then - now).div_euclid(24 * 3600)
+}
+
+/// Reads the authorities that this machine trusts. As with OpenSSL, `SSL_CERT_FILE` may name
+/// others.
+#[expect(clippy::disallowed_methods, reason = "a client reads the list of this machine")]
+fn authorities() -> RootCertStore {
+    let read = |file: &str| -> io::Result<Vec<u8>> { std::fs::read(file) };
+    let bytes = match std::env::var("SSL_CERT_FILE") {
+        Ok(file) => read(&file).ok(),
+        Err(_) => AUTHORITIES.iter().find_map(|file| read(file).ok()),
+    };
+    let mut store = RootCertStore::empty();
+    let bytes = bytes.unwrap_or_default();
+    store.add_parsable_certificates(
+        CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok),
+    );
+    store
+}
+
+/// Accepts any certificate, but only with valid signatures of the handshake.
+#[derive(Debug)]
+struct Any(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Any {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
