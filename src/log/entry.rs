@@ -108,6 +108,8 @@ impl<'a> Packed<'a> for Event<'a> {
             Self::Ended(why, took) => (14_u8, why, took).put(to),
             Self::Trashed(file) => (15_u8, file).put(to),
             Self::Removed(file, age, bytes, rule) => (16_u8, file, age, bytes, rule).put(to),
+            Self::Expunged(file, age, bytes) => (17_u8, file, age, bytes).put(to),
+            Self::Restored(file) => (18_u8, file).put(to),
         }
     }
 
@@ -136,6 +138,8 @@ impl<'a> Packed<'a> for Event<'a> {
                 let (file, age, bytes, rule) = Packed::take(from)?;
                 Self::Removed(file, age, bytes, rule)
             }
+            17 => Self::Expunged(Packed::take(from)?, Packed::take(from)?, Packed::take(from)?),
+            18 => Self::Restored(Packed::take(from)?),
             _ => return None,
         })
     }

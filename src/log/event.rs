@@ -47,6 +47,11 @@ pub enum Event<'a> {
     Renamed(&'a Path, &'a Path),
     /// What had this path was moved to the trash.
     Trashed(&'a Path),
+    /// A version of what had this path was removed from the trash: how long ago it came there, and its
+    /// number of bytes.
+    Expunged(&'a Path, Duration, u64),
+    /// What had this path was brought back from the trash.
+    Restored(&'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
     /// An address or network was banned: the number of seconds (`None`: until the ban is lifted
@@ -159,6 +164,8 @@ impl<'a> Event<'a> {
             | Self::Changed(..)
             | Self::Renamed(..)
             | Self::Trashed(_)
+            | Self::Expunged(..)
+            | Self::Restored(_)
             | Self::Removed(..)
             | Self::Ended(..) => Level::Info,
         }
@@ -219,6 +226,16 @@ impl<'a> Event<'a> {
             }
             Self::Trashed(file) => {
                 Account::of("trashed").says("moved to the trash: ").path("path", file)
+            }
+            Self::Expunged(file, age, bytes) => Account::of("expunged")
+                .path("path", file)
+                .says(" removed from the trash: ")
+                .count("bytes", bytes)
+                .says(" bytes, deleted ")
+                .count("age", age.as_secs())
+                .says(" s ago"),
+            Self::Restored(file) => {
+                Account::of("restored").says("restored from the trash: ").path("path", file)
             }
             Self::InPlace(file, why) => {
                 let account = Account::of("in_place").path("path", file);
@@ -346,6 +363,8 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
         Event::Changed("DELE", path),
         Event::Renamed(path, path),
         Event::Trashed(path),
+        Event::Expunged(path, transfer.took, 7),
+        Event::Restored(path),
         Event::InPlace(path, "links"),
         Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
         Event::Note("text"),

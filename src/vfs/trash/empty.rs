@@ -3,13 +3,14 @@
 
 use std::collections::BinaryHeap;
 use std::os::fd::AsFd;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, FileType, Stat, fstat, unlinkat};
 
 use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
+use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{changed, id_of, len_of};
@@ -159,8 +160,8 @@ impl HomeTrash<'_> {
         let removed = unlinkat(&folder, as_path(&name), flags);
         drop(done);
         let real = self.real(&heap.path(below));
-        let path = crate::log::path(&real);
         if let Err(why) = removed {
+            let path = crate::log::path(&real);
             return log::warn!("cannot remove {path} from the trash: {why}");
         }
         let size = if is_dir { 0 } else { len_of(&stat) };
@@ -168,10 +169,7 @@ impl HomeTrash<'_> {
         emptied.folders += u64::from(is_dir);
         emptied.bytes += size;
         let age = stamp.time().elapsed().unwrap_or_default();
-        log::info!(
-            "removed from the trash: {path}: {size} bytes, deleted {} ago",
-            in_words(age)
-        );
+        crate::log::own(&Event::Expunged(&real, age, size));
     }
 }
 
@@ -179,15 +177,6 @@ impl HomeTrash<'_> {
 fn is_in(path: &VirtualPath, above: &VirtualPath) -> bool {
     let rest = path.as_bytes().strip_prefix(above.as_bytes());
     above.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-/// Writes an age with the unit that fits it.
-fn in_words(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let unit = units.into_iter().find(|(unit, _)| seconds >= 2 * unit);
-    let (unit, name) = unit.unwrap_or((1, "s"));
-    format!("{} {name}", seconds / unit)
 }
 
 /// Removes the versions that are due, and then the directories that are empty.
@@ -282,5 +271,102 @@ impl Visitor for Oldest {
 
     fn failed(&mut self, _: &VirtualPath, why: FsError) {
         log::warn!("cannot read a directory of the trash: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::User;
+    use crate::vfs::trash::discard::Trash;
+    use crate::vfs::tree::Tree;
+    use crate::vfs::tree::home::Home;
+
+    /// Makes a home whose user has deleted these files and the directory `dir`, in this order.
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn home(files: &[&str]) -> (tempfile::TempDir, Arc<User>) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path();
+        let text = format!(
+            "[server]\n[user:bob]\npassword = x\nhome = {}\ntrash = on\ntrash_for = 2h\n\
+             [folder:/long]\ntrash_for = 30d\n[folder:/ever]\ntrash_for = 0\n",
+            path.display()
+        );
+        let config = crate::config::of_text(&text).unwrap();
+        let tree = Tree::new(Home::open(path).unwrap(), false, true);
+        let trash = Trash { tree: &tree, ids: None };
+        let place =
+            |name: &str| tree.place(&VirtualPath::root().join(name.as_bytes())).unwrap();
+        for dir in ["long", "ever", "dir"] {
+            fs::create_dir(path.join(dir)).unwrap();
+        }
+        for file in files {
+            fs::write(path.join(file), file).unwrap();
+            trash.discard(&place(file)).unwrap();
+        }
+        trash.discard_dir(&place("dir")).unwrap();
+        (home, Arc::clone(config.user(b"bob").unwrap().1))
+    }
+
+    fn listed(user: &User) -> Vec<String> {
+        let (list, is_whole) = HomeTrash::new(user).list(100).unwrap();
+        assert!(is_whole);
+        let text = |path: &VirtualPath| String::from_utf8(path.as_bytes().to_vec()).unwrap();
+        list.iter().map(|deleted| text(&deleted.path)).collect()
+    }
+
+    #[test]
+    fn what_is_older_than_its_folder_says_is_removed() {
+        let (home, user) = home(&["a", "long/b", "ever/c", "x"]);
+        let trash = HomeTrash::new(&user);
+        let hours = |hours: u64| SystemTime::now() + Duration::from_secs(3600 * hours);
+        // a clock that was set back makes nothing old
+        for now in [SystemTime::UNIX_EPOCH, hours(0), hours(1)] {
+            assert_eq!(trash.age(now, &|| true).unwrap(), Emptied::default());
+        }
+        assert_eq!(listed(&user), ["/a", "/dir", "/ever/c", "/long/b", "/x"]);
+        let emptied = trash.age(hours(3), &|| true).unwrap();
+        assert_eq!(emptied, Emptied { files: 2, bytes: 2, folders: 1 });
+        assert_eq!(listed(&user), ["/ever/c", "/long/b"]);
+        let emptied = trash.age(hours(24 * 31), &|| true).unwrap();
+        assert_eq!((emptied.files, emptied.bytes), (1, 6));
+        trash.age(hours(24 * 3000), &|| true).unwrap();
+        assert_eq!(listed(&user), ["/ever/c"]);
+        // directories without versions are gone
+        let names = |path: &str| home.path().join(".ftpd-trash").join(path).exists();
+        assert!(names("ever/c") && !names("a") && !names("long") && !names("dir"));
+    }
+
+    #[test]
+    fn room_is_made_by_the_oldest_files_and_not_by_more_than_needed() {
+        let (_home, user) = home(&["four", "a", "bb", "ccc"]);
+        let trash = HomeTrash::new(&user);
+        assert_eq!(trash.make_room(0, 0).unwrap(), Emptied::default());
+        let emptied = trash.make_room(3, 0).unwrap();
+        assert_eq!(emptied, Emptied { files: 1, bytes: 4, folders: 0 });
+        let emptied = trash.make_room(1, 2).unwrap();
+        assert_eq!(emptied, Emptied { files: 2, bytes: 3, folders: 0 });
+        assert_eq!(listed(&user), ["/ccc", "/dir"]);
+        assert_eq!(trash.make_room(1 << 40, 0).unwrap().bytes, 3);
+        assert_eq!(trash.make_room(1 << 40, 0).unwrap(), Emptied::default());
+        assert_eq!(listed(&user), ["/dir"]);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn a_removed_directory_with_something_in_it_stays() {
+        let (home, user) = home(&["a"]);
+        let versions = home.path().join(".ftpd-trash/dir");
+        let version = fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
+        fs::write(version.join("late"), "late").unwrap();
+        let emptied = HomeTrash::new(&user).empty(&VirtualPath::root()).unwrap();
+        assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0 });
+        let back = HomeTrash::new(&user).restore(&VirtualPath::root().join(b"dir")).unwrap();
+        assert_eq!((back.count, back.refused.len()), (1, 0));
+        assert!(home.path().join("dir/late").exists());
     }
 }

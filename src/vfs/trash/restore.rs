@@ -13,6 +13,7 @@ use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
 use super::top::HOLD;
+use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{FileKind, len_of, times};
@@ -205,7 +206,7 @@ impl<'b> Back<'b> {
         let real = self.trash.real(&path);
         match brought {
             Ok(()) => {
-                log::info!("restored from the trash: {}", crate::log::path(&real));
+                crate::log::own(&Event::Restored(&real));
                 self.result.count += 1;
             }
             Err(why) => self.result.refused.push((path, why)),
@@ -264,6 +265,8 @@ impl<'b> Back<'b> {
         let is_dir = |stat: &Stat| FileKind::of_mode(stat.st_mode) == FileKind::Directory;
         if let Some((stamp, _)) = newest_version(self.heap, below, is_dir)? {
             self.move_back(below, stamp, dir)?;
+            let real = self.trash.real(&self.heap.path(below));
+            crate::log::own(&Event::Restored(&real));
             self.result.count += 1;
             return Ok(());
         }
