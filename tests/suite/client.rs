@@ -199,6 +199,21 @@ impl Client {
         self.stream.write_all(format!("{line}\r\n").as_bytes()).is_ok()
     }
 
+    /// Reads a reply of one line from a server that may end at any moment, and returns its code.
+    pub(crate) fn try_code(&mut self) -> Option<u16> {
+        let mut chunk = [0; 256];
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return std::str::from_utf8(line.get(..3)?).ok()?.parse().ok();
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.buffer.extend(&chunk[..read]),
+            }
+        }
+    }
+
     /// Reads replies up to a 226, from a server that may end at any moment.
     pub(crate) fn try_end(&mut self) {
         let mut said = Vec::new();

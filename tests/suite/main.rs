@@ -20,6 +20,7 @@
 //! | an upload that is whole or absent; resuming it; what others see of it | `uploads.rs` |
 //! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
 //! | files that the server removes by itself, and room for uploads | `keep.rs` |
+//! | what is deleted or replaced, and bringing it back | `trash.rs`, `trash_faults.rs` |
 //! | what is synced to the disk, and when | `synced.rs` |
 //! | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS | `tls.rs` |
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
@@ -129,6 +130,7 @@ mod tls_keys;
 mod tracer;
 mod transfer;
 mod trash;
+mod trash_faults;
 mod tree;
 mod trusting;
 mod uploads;

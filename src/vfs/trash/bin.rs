@@ -10,6 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::stamp::{Stamp, name_of_trash};
+use super::subvolumes::note;
 use super::top::{HOLD, Top};
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
@@ -37,8 +38,11 @@ impl Bin {
     /// Opens the directory for the versions of a place, and makes it if it is missing. `ids` is the
     /// user that this thread acts as; `None`: the server's own.
     pub(super) fn open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Result<Self, FsError> {
-        let Top { dir: top, below } = Top::of(tree, place)?;
+        let Top { dir: top, below, subvolume } = Top::of(tree, place)?;
         let trash = name_of_trash(ids);
+        if let Some(path) = subvolume {
+            note(tree.root(), &trash, &path)?;
+        }
         let names = [&trash].into_iter().chain(&below).chain([&place.name]);
         let names: Vec<_> = names.map(Vec::as_slice).collect();
         let mut bin = Self { folder: top, grown: Vec::new(), syncs: tree.syncs() };

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, readlinkat, unlinkat};
 use rustix::process::geteuid;
 
 use super::stamp::name_of_trash;
+use super::subvolumes::noted;
 use super::top::{HOLD, is_other_realm};
 use crate::config::User;
 use crate::rights::{self, Ids};
@@ -73,7 +74,12 @@ impl<'u> HomeTrash<'u> {
         let ids = self.folder.ids.as_deref();
         let mut heaps = Vec::new();
         heaps.extend(Heap::open(&home, VirtualPath::root(), ids)?);
-        for top in mount_points(&home) {
+        let subvolumes = heaps.first().map(|heap| noted(heap.trash.dir())).unwrap_or_default();
+        let mut tops: Vec<_> = mount_points(&home).into_iter().chain(subvolumes).collect();
+        tops.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+        tops.dedup();
+        // what was a subvolume may be a plain directory by now
+        for top in tops.into_iter().filter(|top| is_mounted(&home, top)) {
             // others may not be reached
             heaps.extend(Heap::open(&home, top, ids).unwrap_or_default());
         }
@@ -184,7 +190,7 @@ fn unescaped(text: &[u8]) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Whether a directory of the home is the root of a mount that can be reached.
+/// Whether a directory of the home is the root of a mount or a subvolume that can be reached.
 fn is_mounted(home: &Root, path: &VirtualPath) -> bool {
     let open = |path: &VirtualPath| home.open(path.below_root(), HOLD, Mode::empty());
     let (Ok(dir), Ok(above)) = (open(path), open(&path.parent())) else { return false };

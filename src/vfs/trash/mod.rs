@@ -19,4 +19,5 @@ pub(in crate::vfs) mod heap;
 pub(in crate::vfs) mod replace;
 pub(in crate::vfs) mod restore;
 pub(in crate::vfs) mod stamp;
+mod subvolumes;
 mod top;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fstat, openat, statx};
 
 use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::Tree;
 use crate::vfs::tree::place::{Place, as_path};
 
@@ -18,6 +19,8 @@ pub(super) struct Top {
     pub(super) dir: OwnedFd,
     /// The names that lead from it to the directory of a place.
     pub(super) below: Vec<Vec<u8>>,
+    /// Its path in the home, if no table of mounts shows it: it is a subvolume.
+    pub(super) subvolume: Option<VirtualPath>,
 }
 
 /// What a rename does not lead out of: a device, as one mount shows it. The number of the mount is 0 if
@@ -34,6 +37,7 @@ impl Top {
     pub(super) fn of(tree: &Tree, place: &Place) -> Result<Self, FsError> {
         let wanted = Realm::of(&place.dir)?;
         let mut dir = openat(tree.root(), ".", HOLD, Mode::empty())?;
+        let home = Realm::of(&dir)?;
         let path = tree.followed(&place.parent)?;
         let names: Vec<_> = path.parts().filter(|name| !name.is_empty()).collect();
         for passed in 0..=names.len() {
@@ -42,8 +46,10 @@ impl Top {
                 dir = openat(&dir, as_path(name), HOLD, Mode::empty())?;
             }
             if Realm::of(&dir)? == wanted {
+                let path = || VirtualPath::root().join(&above.join(&b'/'));
+                let subvolume = (wanted != home && wanted.mount == home.mount).then(path);
                 let below = below.iter().map(|name| name.to_vec()).collect();
-                return Ok(Self { dir, below });
+                return Ok(Self { dir, below, subvolume });
             }
         }
         // the directory was moved meanwhile
