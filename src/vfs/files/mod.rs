@@ -16,6 +16,7 @@ use super::parts::store::Parts;
 use super::parts::turns::Turns;
 use super::path::VirtualPath;
 use super::trash::discard::Trash;
+use super::trash::replace::Source;
 use super::tree::entry::{Entry, FileKind, id_of};
 use super::tree::home::Home;
 use super::tree::mode::NewMode;
@@ -278,7 +279,7 @@ impl Files {
         let (old, new) = (tree.place(from)?, tree.place(to)?);
         let syncs = tree.syncs();
         let synced = (Synced::open(&old.dir, syncs)?, Synced::open(&new.dir, syncs)?);
-        let is_kept = trash.replace(&old.dir, &old.name, &new, false)?;
+        let is_kept = trash.replace(&old.dir, &old.name, &new, Source::Named)?;
         synced.1.sync(|| tree.real(to))?;
         synced.0.sync(|| tree.real(from))?;
         Ok(is_kept)

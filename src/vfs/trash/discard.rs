@@ -71,11 +71,13 @@ impl Trash<'_> {
         }
         self.take(place, |bin| {
             let stamp = movable(&dir, || bin.take(&place.dir, &place.name))?;
-            if is_empty(&dir)? {
-                return Ok(());
-            }
+            let why = match is_empty(&dir) {
+                Ok(true) => return Ok(()),
+                Ok(false) => FsError::NotEmpty,
+                Err(why) => why,
+            };
             movable(&dir, || bin.give_back(stamp, &place.dir, &place.name))?;
-            Err(FsError::NotEmpty)
+            Err(why)
         })?;
         synced.sync(|| self.tree.real(&place.path()))
     }

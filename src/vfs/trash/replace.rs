@@ -22,14 +22,13 @@ const TRIES: u32 = 16;
 
 impl Trash<'_> {
     /// Renames a file, which must not be a directory. A file that has the new name is moved to the
-    /// trash. Returns whether there was one. `is_written`: the data of the file is on the disk, as it
-    /// must be before the file replaces another one.
+    /// trash. Returns whether there was one.
     pub(in crate::vfs) fn replace(
         &self,
         from_dir: impl AsFd,
         from: &[u8],
         to: &Place,
-        is_written: bool,
+        source: Source,
     ) -> Result<bool, FsError> {
         let from_dir = from_dir.as_fd();
         for _ in 0..TRIES {
@@ -46,12 +45,12 @@ impl Trash<'_> {
                 renameat(from_dir, as_path(from), &to.dir, as_path(&to.name))?;
                 return Ok(false);
             }
-            if !is_written {
+            if !source.is_written() {
                 before_replacing((from_dir, as_path(from)), (&to.dir, as_path(&to.name)))?;
             }
             let open = || self.open(to).map_err(not_kept);
             let replaced = with_bin(open, |bin| {
-                let way = if exchanges(old.st_dev) { Way::Exchange } else { Way::Link };
+                let way = if exchanges(old.st_dev) { source.way() } else { Way::Link };
                 match bin.replace(way, from_dir, from, to) {
                     Err(FsError::Other(why)) if is_unknown(&why) => {
                         cannot_exchange().insert(old.st_dev);
@@ -70,11 +69,39 @@ impl Trash<'_> {
     }
 }
 
+/// The file that takes the place of another one.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vfs) enum Source {
+    /// A part, which no client sees. `is_written`: its data is on the disk, as it must be before it
+    /// replaces a file.
+    Part { is_written: bool },
+    /// A file with a name of its own.
+    Named,
+}
+
+impl Source {
+    fn is_written(self) -> bool {
+        matches!(self, Self::Part { is_written: true })
+    }
+
+    fn way(self) -> Way {
+        match self {
+            Self::Part { .. } => Way::Exchange,
+            Self::Named => Way::Swap,
+        }
+    }
+}
+
 /// How a file takes the place of another one.
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    /// It goes to the trash, and there it changes names with the old one.
+    /// It goes to the trash, and there it changes names with the old one. After a crash in between, a
+    /// part is in the trash. The old version is never under the name of the part, where an upload would
+    /// go on with it.
     Exchange,
+    /// It changes names with the old one, which goes to the trash then. After a crash in between, the
+    /// old version has the name that the file had, and nobody misses a file.
+    Swap,
     /// The old one gets a second name in the trash, and then the new one takes its first name. This is
     /// for file systems that cannot exchange names, such as NFS.
     Link,
@@ -90,6 +117,7 @@ impl Bin {
     ) -> Result<(), FsError> {
         match way {
             Way::Exchange => self.exchange(from_dir, from, to),
+            Way::Swap => self.swap(from_dir, from, to),
             Way::Link => self.link(from_dir, from, to),
         }
     }
@@ -107,18 +135,36 @@ impl Bin {
             renameat_with(&self.folder, as_path(&version), &to.dir, as_path(&to.name), flags)
         };
         let swapped = swap().map_err(FsError::from).and_then(|()| {
-            let old = lstat(&self.folder, &stamp.name())?;
-            if !FileType::from_raw_mode(old.st_mode).is_dir() {
-                return Ok(());
-            }
-            // another program has put a directory there meanwhile
-            swap()?;
-            Err(FsError::IsADirectory)
+            // another program may have put a directory there meanwhile; whatever fails from here on, the
+            // old version stays in the trash
+            let is_undone = is_directory(&self.folder, &stamp.name()) && swap().is_ok();
+            if is_undone { Err(FsError::IsADirectory) } else { Ok(()) }
         });
         if let Err(why) = swapped {
             if let Err(back) = self.give_back(stamp, from_dir, from) {
                 let name = from.escape_ascii();
                 log::error!("{name} stays in the trash, from which it cannot be moved: {back}");
+            }
+            return Err(why);
+        }
+        self.sync()
+    }
+
+    fn swap(&self, from_dir: BorrowedFd<'_>, from: &[u8], to: &Place) -> Result<(), FsError> {
+        let swap = || {
+            let flags = RenameFlags::EXCHANGE;
+            renameat_with(from_dir, as_path(from), &to.dir, as_path(&to.name), flags)
+        };
+        swap()?;
+        let taken = if is_directory(from_dir, from) {
+            Err(FsError::IsADirectory)
+        } else {
+            self.take(from_dir, from).map_err(not_moved)
+        };
+        if let Err(why) = taken {
+            if let Err(back) = swap() {
+                let name = from.escape_ascii();
+                log::error!("{name} has the old version, and cannot be renamed back: {back}");
             }
             return Err(why);
         }
@@ -152,6 +198,10 @@ impl Bin {
         }
         replaced
     }
+}
+
+fn is_directory(dir: impl AsFd, name: &[u8]) -> bool {
+    lstat(dir, name).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
 }
 
 /// Gives a file a name that must be new.

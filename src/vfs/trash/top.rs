@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fstat, openat, statx};
+use rustix::io::Errno;
 
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -68,12 +69,16 @@ pub(super) fn is_other_realm(one: impl AsFd, other: impl AsFd) -> bool {
 impl Realm {
     fn of(dir: impl AsFd) -> Result<Self, FsError> {
         let asked = StatxFlags::MNT_ID | StatxFlags::TYPE;
-        if let Ok(stat) = statx(&dir, "", AtFlags::EMPTY_PATH, asked) {
-            let is_told = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-            let mount = if is_told { stat.stx_mnt_id } else { 0 };
-            return Ok(Self { device: (stat.stx_dev_major, stat.stx_dev_minor), mount });
+        match statx(&dir, "", AtFlags::EMPTY_PATH, asked) {
+            Ok(stat) => {
+                let is_told = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+                let mount = if is_told { stat.stx_mnt_id } else { 0 };
+                return Ok(Self { device: (stat.stx_dev_major, stat.stx_dev_minor), mount });
+            }
+            // the kernel is older than 4.11, or the call is forbidden
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+            Err(why) => return Err(why.into()),
         }
-        // the kernel is older than 4.11, or the call is forbidden
         let device = fstat(&dir)?.st_dev;
         let device = (rustix::fs::major(device), rustix::fs::minor(device));
         Ok(Self { device, mount: 0 })

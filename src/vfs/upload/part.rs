@@ -19,6 +19,7 @@ use crate::vfs::parts::disk::remove;
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
 use crate::vfs::parts::turns::{Claim, Promise};
+use crate::vfs::trash::replace::Source;
 use crate::vfs::tree::entry::{Version, id_of, modified, regular};
 use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename, rename_new};
 use crate::vfs::tree::sync::Synced;
@@ -224,7 +225,8 @@ impl Part {
         self.check_version(part)?;
         if self.promise.is_none() && replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
-                let kept = trash.replace(dir, part, &self.place, self.replaces)?;
+                let source = Source::Part { is_written: self.replaces };
+                let kept = trash.replace(dir, part, &self.place, source)?;
                 return Ok((None, kept));
             }
             renameat(dir, as_path(part), dir, as_path(name))?;
