@@ -55,7 +55,7 @@ pub use completions::completions;
 pub use import::import_text;
 pub use table::{SUBCOMMANDS, Subcommand};
 #[doc(hidden)]
-pub use test::{NoReply, Replies, Reply};
+pub use test::{NoReply, Replies, Reply, of_227, of_229};
 
 /// Runs the subcommand that the command line names, and returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

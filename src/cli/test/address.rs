@@ -63,7 +63,7 @@ impl Reach {
 
 /// Reads the address in the text of a 227 reply: six numbers, with or without parentheses, for
 /// RFC 959 does not fix the text around them (RFC 1123 §4.1.2.6).
-pub(super) fn of_227(text: &[u8]) -> Option<SocketAddr> {
+pub fn of_227(text: &[u8]) -> Option<SocketAddr> {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let mut rest = text;
     while let Some(at) = rest.iter().position(is_digit) {
@@ -87,7 +87,7 @@ fn six(numbers: &[u8]) -> Option<SocketAddr> {
 }
 
 /// Reads the port in the text of a 229 reply, `(|||6446|)` (RFC 2428 §3). Any delimiter is allowed.
-pub(super) fn of_229(text: &[u8]) -> Option<u16> {
+pub fn of_229(text: &[u8]) -> Option<u16> {
     let open = text.iter().position(|&byte| byte == b'(')?;
     let inside = text.get(open + 1..)?;
     let inside = inside.get(..inside.iter().position(|&byte| byte == b')')?)?;

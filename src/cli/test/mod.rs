@@ -50,6 +50,7 @@ use probe::{Plan, examine};
 use url::{Secret, Url};
 use wire::Clock;
 
+pub use address::{of_227, of_229};
 pub use reply::{NoReply, Replies, Reply};
 
 /// The password of anonymous users, which is an address by custom (RFC 1635).

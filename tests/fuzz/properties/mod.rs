@@ -8,18 +8,20 @@ mod import;
 mod ini;
 mod parts;
 mod pieces;
+mod reply;
 mod tls;
 
 /// A property that must hold for any input.
 pub(crate) type Check = fn(&[u8]);
 
 /// Each target by its name, which is that of its folder in `seeds` as well.
-pub(crate) const TARGETS: [(&str, Check); 7] = [
+pub(crate) const TARGETS: [(&str, Check); 8] = [
     ("ascii", ascii::check),
     ("control", control::check),
     ("http", http::check),
     ("import", import::check),
     ("ini", ini::check),
     ("parts", parts::check),
+    ("reply", reply::check),
     ("tls", tls::check),
 ];
