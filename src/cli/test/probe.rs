@@ -114,8 +114,8 @@ impl Examination<'_> {
         };
         let mut way = passive_way(&epsv, &pasv);
         if way.is_none() || self.plan.active {
-            let mut fact = self.listing(&mut client, Way::Active, true)?;
-            fact.command = "LIST";
+            let fact = self.listing(&mut client, Way::Active, true)?;
+            self.world.resumes = fact.resumed == Some(true);
             if fact.is_done() {
                 way = way.or(Some(Way::Active));
             }
@@ -272,12 +272,16 @@ impl Examination<'_> {
     fn list(&mut self, client: Client, way: Way) -> Result<Client, End> {
         let mut client = client;
         let fact = self.listing(&mut client, way, true)?;
-        self.world.resumes = fact.resumed == Some(true);
+        self.world.resumes |= fact.resumed == Some(true);
         client = self.sound(client, &fact)?;
         self.tell(&Fact::Listing(fact));
         if self.world.is_protected {
             let fact = self.listing(&mut client, way, false)?;
-            client = self.sound(client, &fact)?;
+            // vsftpd ends the session after such a refusal, at the next command
+            if !fact.is_done() {
+                drop(client);
+                client = self.again()?;
+            }
             self.tell(&Fact::Unresumed(fact));
         }
         Ok(client)
@@ -296,9 +300,11 @@ impl Examination<'_> {
         if self.clock.is_stopped() { Err(End) } else { Ok(fact) }
     }
 
-    /// Returns a control connection that is in step: this one, or another one.
+    /// Returns a control connection that is in step and whose session of TLS can be resumed: this
+    /// one, or another one.
     fn sound(&mut self, client: Client, after: &Transfer) -> Result<Client, End> {
-        if after.is_lost() {
+        let needs_session = self.world.resumes && !client.trust.has_session();
+        if after.is_lost() || needs_session {
             drop(client);
             return self.again();
         }

@@ -4,12 +4,14 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
-    ClientConnectionData, Resumption, verify_server_cert_signed_by_trust_anchor,
-    verify_server_name,
+    ClientConnectionData, ClientSessionMemoryCache, ClientSessionStore, Resumption,
+    Tls12ClientSessionValue, Tls13ClientSessionValue,
+    verify_server_cert_signed_by_trust_anchor, verify_server_name,
 };
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -18,7 +20,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct,
-    Error, ProtocolVersion, RootCertStore, SignatureScheme,
+    Error, NamedGroup, ProtocolVersion, RootCertStore, SignatureScheme,
 };
 
 use super::facts::{Chain, Handshake, Trouble};
@@ -38,6 +40,7 @@ const AUTHORITIES: [&str; 5] = [
 
 /// The settings of TLS, and the sessions that can be resumed.
 pub(super) struct Trust {
+    sessions: Arc<Sessions>,
     resuming: Arc<ClientConfig>,
     fresh: Arc<ClientConfig>,
     provider: Arc<CryptoProvider>,
@@ -58,7 +61,8 @@ impl Trust {
         };
         let bad = |why: Error| Trouble::Tls(why.to_string());
         let mut resuming = make().map_err(bad)?;
-        resuming.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let sessions = Arc::new(Sessions::default());
+        resuming.resumption = Resumption::store(Arc::clone(&sessions) as _);
         let mut fresh = make().map_err(bad)?;
         fresh.resumption = Resumption::disabled();
         // the zone of an IPv6 address is no part of its name
@@ -66,7 +70,7 @@ impl Trust {
         let name = ServerName::try_from(host.to_owned());
         let name = name.unwrap_or_else(|_| ServerName::from(address.to_canonical()));
         let (resuming, fresh) = (Arc::new(resuming), Arc::new(fresh));
-        Ok(Self { resuming, fresh, provider, name, authorities: authorities() })
+        Ok(Self { sessions, resuming, fresh, provider, name, authorities: authorities() })
     }
 
     /// Begins a handshake that may resume an earlier session, or one that does not.
@@ -74,6 +78,12 @@ impl Trust {
         let config = if may_resume { &self.resuming } else { &self.fresh };
         let connection = ClientConnection::new(Arc::clone(config), self.name.clone());
         connection.map_err(|why| Trouble::Tls(why.to_string()))
+    }
+
+    /// Returns whether the next connection may resume a session.
+    pub(super) fn has_session(&self) -> bool {
+        self.sessions.tickets.load(Ordering::Relaxed) > 0
+            || self.sessions.cache.tls12_session(&self.name).is_some()
     }
 
     /// Looks at what the server has presented.
@@ -161,6 +171,60 @@ fn authorities() -> RootCertStore {
         CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok),
     );
     store
+}
+
+/// The sessions that can be resumed. A ticket of TLS 1.3 is used once, so they are counted: some
+/// servers give no new ones on data connections.
+#[derive(Debug)]
+struct Sessions {
+    cache: ClientSessionMemoryCache,
+    tickets: AtomicUsize,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let cache = ClientSessionMemoryCache::new(SESSIONS);
+        Self { cache, tickets: AtomicUsize::new(0) }
+    }
+}
+
+impl ClientSessionStore for Sessions {
+    fn set_kx_hint(&self, server: ServerName<'static>, group: NamedGroup) {
+        self.cache.set_kx_hint(server, group);
+    }
+
+    fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
+        self.cache.kx_hint(server)
+    }
+
+    fn set_tls12_session(&self, server: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.cache.set_tls12_session(server, value);
+    }
+
+    fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.cache.tls12_session(server)
+    }
+
+    fn remove_tls12_session(&self, server: &ServerName<'static>) {
+        self.cache.remove_tls12_session(server);
+    }
+
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.cache.insert_tls13_ticket(server, value);
+    }
+
+    fn take_tls13_ticket(
+        &self,
+        server: &ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
+        let ticket = self.cache.take_tls13_ticket(server);
+        // the cache forgets the oldest ones, so only an empty one is sure
+        let left = if ticket.is_some() { 1 } else { usize::MAX };
+        let less = |count: usize| Some(count.saturating_sub(left));
+        let _ = self.tickets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        ticket
+    }
 }
 
 /// Accepts any certificate, but only with valid signatures of the handshake.

@@ -101,7 +101,7 @@ pub(super) fn greeting(answer: &Answer, time: Duration, world: &World) -> Vec<Li
         }
         Err(Trouble::Foreign(bytes)) if bytes.starts_with(&[0x15, 3]) => {
             failed("is_implicit_tls", "this port expects TLS at once".to_owned())
-                .cure(format!("use ftps://{}:{}/", escaped(world.host.as_bytes()), world.port))
+                .cure(format!("use {}", words::url("ftps", Some(world.port), world)))
         }
         Err(why @ (Trouble::Silent | Trouble::Closed | Trouble::Reset)) => {
             let line = failed("no_greeting", format!("no greeting: {}", words::trouble(why)));
@@ -132,12 +132,12 @@ pub(super) fn login(login: &Login, world: &World) -> Vec<Line> {
             line
         }
         Ok(reply) if world.security == Security::Plain && wants_tls(reply.text()) => {
-            failed("tls_needed").cure(format!("use ftpes://{}/", escaped(world.host.as_bytes())))
+            failed("tls_needed").cure(format!("use {}", words::url("ftpes", other_port(world), world)))
         }
         Ok(reply) if reply.code == 332 => failed("account_needed")
             .cure("the server asks for an account (ACCT), which few clients can give"),
         Ok(reply) if reply.code == 421 => failed("turned_away")
-            .cure("too many sessions of this user or address, or a ban; ftpd: max_per_user, max_per_ip, 'ftpd bans'"),
+            .cure("often too many sessions of this user or address, or a ban; ftpd: max_per_user, max_per_ip, 'ftpd bans'"),
         Ok(_) if world.is_anonymous => failed("login_refused")
             .cure("anonymous users are not admitted; put a user into the URL: ftp://user@host/"),
         Ok(_) => failed("login_refused")
@@ -146,6 +146,11 @@ pub(super) fn login(login: &Login, world: &World) -> Vec<Line> {
         Err(_) => failed("login_broken")
             .cure("look at the log of the server"),
     }]
+}
+
+/// Returns the port, if it is not the usual one.
+fn other_port(world: &World) -> Option<u16> {
+    Some(world.port).filter(|&port| port != 21)
 }
 
 /// Returns whether the text of a refusal asks for TLS.

@@ -89,7 +89,11 @@ fn other_address(passive: &Passive, named: IpAddr, peer: IpAddr, world: &World) 
     let text = format!(
         "names the {} address {named}; the server was reached at {peer}{}",
         there.word(),
-        if at_named { ", and answers at both or only there" } else { "" }
+        match (at_named, at_peer) {
+            (true, true) => "; the port answers at both",
+            (true, false) => "; the port answers only at the named one",
+            (false, _) => "",
+        }
     );
     let failed = |cause| {
         let line = Line::failed(name, cause, text.clone());

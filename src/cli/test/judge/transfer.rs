@@ -4,6 +4,7 @@ use super::super::address::Reach;
 use super::super::cure::{Problem, cures};
 use super::super::facts::{Answer, Download, Name, Resumption, Transfer, Trouble, World};
 use super::super::line::Line;
+use super::super::reply::Reply;
 use super::words;
 use crate::cli::screen::{binary, per_second};
 use crate::log::escaped;
@@ -25,10 +26,7 @@ fn amount(transfer: &Transfer) -> String {
 
 pub(super) fn active(transfer: &Transfer, world: &World) -> Vec<Line> {
     if transfer.is_done() {
-        return vec![Line::good(
-            "active",
-            format!("the server connects to this machine: {}", amount(transfer)),
-        )];
+        return vec![Line::good("active", "the server connects to this machine")];
     }
     let text = failure(transfer);
     let here = world.local.map(|local| Reach::of(local.ip()));
@@ -77,14 +75,19 @@ fn failure(transfer: &Transfer) -> String {
     }
 }
 
+/// Returns whether the text of a refusal asks for the session to be resumed.
+fn wants_resumption(reply: &Reply) -> bool {
+    let text = reply.text().to_ascii_lowercase();
+    let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    !reply.is_done() && (has(b"reuse") || has(b"resum"))
+}
+
 /// Judges a transfer that has failed. `None`: its own check knows better.
 fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Line> {
     let line = |cause| Line::failed(check, cause, failure(transfer));
     let refusal = transfer.last.as_ref().or(transfer.mark.as_ref());
-    let needs_resumption = matches!(refusal, Some(Ok(reply)) if !reply.is_done() && {
-        let text = reply.text().to_ascii_lowercase();
-        [&b"reuse"[..], b"resum"].iter().any(|word| text.windows(word.len()).any(|part| part == *word))
-    });
+    let needs_resumption = matches!(refusal, Some(Ok(reply)) if wants_resumption(reply)
+        || transfer.resumed == Some(false) && reply.code == 425);
     if needs_resumption {
         return Some(
             line("resumption_needed")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::facts::{Answer, Trouble};
+use super::super::facts::{Answer, Trouble, World};
 use super::super::reply::Reply;
 use crate::log::escaped;
 
@@ -43,9 +43,20 @@ pub(super) fn trouble(why: &Trouble) -> String {
     }
 }
 
+/// Returns the URL of the same server with another scheme.
+pub(super) fn url(scheme: &str, port: Option<u16>, world: &World) -> String {
+    let host = escaped(world.host.as_bytes()).to_string();
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{scheme}://{host}{port}/")
+}
+
 /// Returns a time in milliseconds.
 pub(super) fn millis(time: Duration) -> String {
     let micros = time.as_micros();
+    if micros < 100 {
+        return "less than 0.1 ms".to_owned();
+    }
     if micros < 10_000 {
         return format!("{}.{} ms", micros / 1000, micros / 100 % 10);
     }
