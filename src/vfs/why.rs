@@ -10,6 +10,7 @@ use rustix::process::geteuid;
 use super::error::FsError;
 use super::files::Files;
 use super::path::VirtualPath;
+use super::trash::discard::not_kept;
 use super::tree::entry::FileKind;
 use super::tree::{Tree, check_name};
 use crate::config::Perm;
@@ -32,11 +33,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
         Perm::Enter => tree.enter(path),
         Perm::List if tree.stat(path)?.kind != FileKind::Directory => Ok(()),
         Perm::List => tree.names(path).map(drop),
-        Perm::Store | Perm::Append => {
-            check_name(path)?;
-            files.uploads().check_target(path)?;
-            tree.check_write(path).map(drop)
-        }
+        Perm::Store | Perm::Append => could_store(files, path),
         Perm::MakeDir => match tree.entry(path) {
             Ok(_) => Err(FsError::Exists),
             Err(_) if path.name().len() > LONGEST_NAME => Err(Errno::NAMETOOLONG.into()),
@@ -70,6 +67,19 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             let own = geteuid().is_root() || there.uid == geteuid().as_raw();
             if own { Ok(()) } else { Err(Errno::PERM.into()) }
         }
+    }
+}
+
+fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
+    let tree = files.tree();
+    check_name(path)?;
+    files.uploads().check_target(path)?;
+    tree.check_write(path)?;
+    match files.uploads().trash_for(&path.parent())? {
+        Some(trash) if tree.entry(path).is_ok() => {
+            trash.could(&tree.place(path)?).map_err(not_kept)
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

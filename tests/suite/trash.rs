@@ -317,6 +317,8 @@ fn what_cannot_go_to_the_trash_stays() {
         ("a", "delete", "no: cannot be moved to the trash: not a directory"),
         ("dir", "delete", "no: cannot be moved to the trash: not a directory"),
         ("a", "rename", "yes"),
+        ("a", "write", "no: the old version cannot be kept in the trash: not a directory"),
+        ("new", "write", "yes"),
     ] {
         let (_, out, _) = run(&["why", "bob", path, action], server.dir());
         assert!(out.trim_end().ends_with(wanted), "{path}: {out}");

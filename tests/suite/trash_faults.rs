@@ -358,6 +358,50 @@ fn what_root_may_and_its_users_may_not_comes_back_without_a_server() {
     assert_eq!((made.uid(), made.gid()), (NOBODY, NOBODY));
 }
 
+#[test]
+fn what_an_overlay_has_below_goes_to_the_trash_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut mounts = Mounts(Vec::new());
+    let at = |name: &str| dir.path().join(name);
+    if !mounts.add(&["-t", "tmpfs", "test"], &at("layers")) {
+        return;
+    }
+    for layer in ["layers/lower/dir", "layers/upper", "layers/work"] {
+        fs::create_dir_all(at(layer)).unwrap();
+    }
+    fs::set_permissions(at("layers/lower/dir"), fs::Permissions::from_mode(0o2751)).unwrap();
+    let mut time = Command::new("touch");
+    time.args(["-d", "2001-02-03"]).arg(at("layers/lower/dir"));
+    assert!(time.status().unwrap().success());
+    for file in ["one", "two"] {
+        fs::write(at("layers/lower").join(file), file).unwrap();
+    }
+    let layers = format!(
+        "lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work",
+        at("layers").display()
+    );
+    if !mounts.add(&["-t", "overlay", "test", "-o", &layers], &at("home")) {
+        return;
+    }
+    let home = at("home");
+    let eve = "[user:eve]\npassword = e\nperm = elradfmwMT\ntrash = on\nhome = ";
+    let server = Server::setup().section(&format!("{eve}{}", home.display())).start();
+    let mut eve = Client::login(&server, "eve", "e");
+    let about = |path: &Path| {
+        let meta = path.metadata().unwrap();
+        (meta.mode(), meta.uid(), meta.mtime())
+    };
+    let before = about(&home.join("dir"));
+    eve.upload("STOR one", b"new");
+    eve.cmd("DELE two", 250);
+    eve.cmd("RMD dir", 250);
+    let wanted = [version("one", "one"), version("two", "two"), version("dir", "(no file)")];
+    assert_eq!(versions(&home), wanted);
+    let (code, out, err) = ftpd(&server, &["restore", "eve", "/dir"]);
+    assert_eq!((code, out.as_str()), (0, "1 file or directory restored\n"), "{err}");
+    assert_eq!(about(&home.join("dir")), before);
+}
+
 /// Makes a file system of this kind in a file, and mounts it.
 fn disk(mounts: &mut Mounts, kind: &str, dir: &Path) -> Option<PathBuf> {
     let (image, on) = (dir.join("image"), dir.join("mounted"));

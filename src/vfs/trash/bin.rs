@@ -15,7 +15,7 @@ use super::top::{HOLD, Top};
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::Tree;
-use crate::vfs::tree::place::{Place, as_path, rename_new};
+use crate::vfs::tree::place::{Place, as_path, open, rename_new};
 use crate::vfs::tree::sync::Synced;
 
 /// The directory of the trash that has the versions of one path, held open.
@@ -120,6 +120,27 @@ impl Bin {
                 file => return Ok((stamp, file?.into())),
             }
         }
+    }
+
+    /// Makes an empty directory as a version.
+    pub(super) fn create_dir(&self) -> Result<Stamp, FsError> {
+        loop {
+            let stamp = Stamp::now();
+            match mkdirat(&self.folder, as_path(&stamp.name()), OWN) {
+                Err(Errno::EXIST) => {}
+                made => return made.map(|()| stamp).map_err(FsError::from),
+            }
+        }
+    }
+
+    /// Opens a version that is a directory.
+    pub(super) fn open_dir(&self, stamp: Stamp) -> Result<File, FsError> {
+        Ok(open(&self.folder, &stamp.name(), OFlags::RDONLY | OFlags::DIRECTORY)?)
+    }
+
+    /// Removes a directory again that was made as a version.
+    pub(super) fn remove_dir(&self, stamp: Stamp) {
+        let _ = unlinkat(&self.folder, as_path(&stamp.name()), AtFlags::REMOVEDIR);
     }
 
     /// Removes a version again that has turned out not to be needed.

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 
-use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, futimens, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -11,8 +13,9 @@ use super::stamp::Stamp;
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::Tree;
+use crate::vfs::tree::entry::times;
 use crate::vfs::tree::names::Names;
-use crate::vfs::tree::place::{Place, reopened};
+use crate::vfs::tree::place::{Place, as_path, reopened};
 use crate::vfs::tree::sync::Synced;
 
 /// The trash of a session.
@@ -69,15 +72,21 @@ impl Trash<'_> {
         if !is_empty(&dir)? {
             return Err(FsError::NotEmpty);
         }
-        self.take(place, |bin| {
-            let stamp = movable(&dir, || bin.take(&place.dir, &place.name))?;
-            let why = match is_empty(&dir) {
-                Ok(true) => return Ok(()),
-                Ok(false) => FsError::NotEmpty,
-                Err(why) => why,
-            };
-            movable(&dir, || bin.give_back(stamp, &place.dir, &place.name))?;
-            Err(why)
+        self.take(place, |bin| match movable(&dir, || bin.take(&place.dir, &place.name)) {
+            Ok(stamp) => {
+                let why = match is_empty(&dir) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => FsError::NotEmpty,
+                    Err(why) => why,
+                };
+                movable(&dir, || bin.give_back(stamp, &place.dir, &place.name))?;
+                Err(why)
+            }
+            // overlays do not rename directories of their lower layers
+            Err(FsError::Other(why)) if Errno::from_io_error(&why) == Some(Errno::XDEV) => {
+                replace_by_copy(bin, place, &dir)
+            }
+            Err(why) => Err(why),
         })?;
         synced.sync(|| self.tree.real(&place.path()))
     }
@@ -96,6 +105,21 @@ impl Trash<'_> {
             bin.sync()
         })
     }
+}
+
+/// Makes a directory with the attributes of an empty one in the trash, and removes that one.
+fn replace_by_copy(bin: &Bin, place: &Place, dir: &File) -> Result<(), FsError> {
+    let stat = fstat(dir)?;
+    let stamp = bin.create_dir()?;
+    let done = bin.open_dir(stamp).and_then(|copy| {
+        let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        fchown(&copy, Some(uid), Some(gid))?;
+        fchmod(&copy, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+        futimens(&copy, &times(&stat))?;
+        // fails if something was made in it meanwhile
+        Ok(unlinkat(&place.dir, as_path(&place.name), AtFlags::REMOVEDIR)?)
+    });
+    done.inspect_err(|_| bin.remove_dir(stamp))
 }
 
 /// Whether a directory has no entries now.
