@@ -17,6 +17,7 @@ mod confine;
 mod doors;
 mod guard;
 mod handed;
+mod homes;
 mod hub;
 mod keep;
 mod metrics;
@@ -138,7 +139,7 @@ impl Server {
             shared,
         };
         confine::enter(sandbox, &config)?;
-        for warning in confine::late_homes(&config) {
+        for warning in homes::warnings(&config) {
             log::warn!("{warning}");
         }
         Ok(Self { doors, hub: Arc::new(hub) })

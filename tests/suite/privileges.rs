@@ -30,6 +30,35 @@ fn as_nobody() -> Setup {
     Server::setup().server("user = nobody").home_of(NOBODY)
 }
 
+#[test]
+fn a_home_of_another_user_is_named_with_its_owner_when_the_server_starts() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::setup().run_as(NOBODY).home_of(1000).start();
+    server.wait_for_log(&format!(
+        "[user:bob] home {}: uploads will fail: the server runs as uid {NOBODY}, and the directory \
+         belongs to uid 1000, gid 1000, mode 755",
+        server.home().display()
+    ));
+    let setup = || Server::setup().run_as(NOBODY).home_of(1000);
+    for quiet in [
+        setup().user("perm = elr").start(),
+        setup().user("enabled = off").start(),
+        Server::setup().run_as(NOBODY).start(),
+    ] {
+        assert!(!quiet.log().contains("uploads will fail"), "{}", quiet.log());
+    }
+    let below = Server::setup()
+        .run_as(NOBODY)
+        .home_of(1000)
+        .user("home = home/new\ncreate_home = on")
+        .start();
+    let above = below.home();
+    below
+        .wait_for_log(&format!("it cannot be created in {}: the server runs", above.display()));
+}
+
 /// The numbers after a word in the status of each thread, by the thread's name.
 fn threads(pid: u32, word: &str) -> Vec<(String, Vec<String>)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::admin::protocol::Reloaded;
 use super::hub::Hub;
-use super::{confine, keep, root, trash, workers};
+use super::{confine, homes, keep, root, trash, workers};
 use crate::config::Confine;
 use crate::rights;
 use turn::{Held, Running};
@@ -97,7 +97,7 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
         return Err(faults);
     }
     let mut warnings = config.warnings.clone();
-    warnings.extend(confine::late_homes(&config));
+    warnings.extend(homes::warnings(&config));
     warnings.extend(refused);
     for key in config.restart_keys(&hub.started) {
         warnings.push(format!("{key} has changed; restart the server to apply it"));

@@ -1,0 +1,77 @@
+//! Warnings about homes that do not exist, and about those to which the server cannot write although
+//! the settings let their users do so.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::confine;
+use crate::config::{Config, User};
+use crate::log::escaped;
+use crate::rights;
+
+/// Maximum number of homes with a warning of their own.
+const MOST: usize = 20;
+
+/// Returns all warnings about homes. Must be called inside the sandbox.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = confine::late_homes(config);
+    warnings.extend(unwritable(config));
+    warnings
+}
+
+/// Returns a warning for each home, or directory above a home that must be created, to which the
+/// server cannot write.
+fn unwritable(config: &Config) -> Vec<String> {
+    let mut warnings = BTreeSet::new();
+    for (name, user) in &config.users {
+        if user.enabled && user.perm.writes() {
+            let name = escaped(name.as_bytes());
+            let about = |why| format!("[user:{name}] home {}: {why}", user.home.display());
+            warnings.extend(unwritable_home(user).map(about));
+        }
+    }
+    let more = warnings.len().saturating_sub(MOST);
+    let mut warnings: Vec<_> = warnings.into_iter().take(MOST).collect();
+    if more > 0 {
+        warnings.push(format!("the server cannot write to {more} more homes"));
+    }
+    warnings
+}
+
+fn unwritable_home(user: &User) -> Option<String> {
+    let ids = user.run_as.as_ref();
+    let _acting = rights::act_as(ids.map(AsRef::as_ref)).ok()?;
+    let uid = ids.map_or_else(|| geteuid().as_raw(), |ids| ids.uid);
+    let folder = place(user)?;
+    let refused = accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+    let why = refused.err()?;
+    let what = if folder == user.home {
+        "uploads will fail".to_owned()
+    } else {
+        format!("it cannot be created in {}", folder.display())
+    };
+    if why == Errno::ROFS {
+        return Some(format!("{what}: the file system is mounted read-only"));
+    }
+    let meta = folder.metadata().ok()?;
+    let (owner, group, mode) = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
+    Some(format!(
+        "{what}: the server runs as uid {uid}, and the directory belongs to uid {owner}, gid {group}, \
+         mode {mode:o}"
+    ))
+}
+
+/// Returns the directory in which the server must write: the home, or the nearest directory above a home
+/// that does not exist yet. `None`: a warning of its own says that the home does not exist.
+fn place(user: &User) -> Option<&Path> {
+    if user.home.is_dir() {
+        return Some(&user.home);
+    }
+    let above = user.home.ancestors().skip(1).find(|above| above.is_dir());
+    above.filter(|_| user.rules.files.create_home)
+}
