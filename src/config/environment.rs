@@ -6,7 +6,7 @@
 //! environment. Other names are ignored: service managers, hook programs and orchestrators have
 //! variables that begin with `FTPD_` as well.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 
@@ -49,6 +49,8 @@ struct Piece {
     /// The part of the variable that stands for the user, in lower case.
     middle: String,
     entry: Assignment,
+    /// The user and the key, if the name is split at a shorter key.
+    other: Option<(String, String)>,
 }
 
 impl Environment {
@@ -210,7 +212,8 @@ impl Environment {
         let lower = rest.to_ascii_lowercase();
         let name = format!("{USER}{rest}");
         let is_of_server = |key| known(key).is_some_and(|key| key.scope() == Scope::Server);
-        let parts = split(&lower);
+        let mut splits = splits(&lower);
+        let parts = splits.next().filter(|_| known(&lower).is_none());
         if parts.is_none_or(|(_, key)| is_of_server(key)) && is_of_orchestrator(&lower) {
             return None;
         }
@@ -233,9 +236,11 @@ impl Environment {
             bad(if is_nobody { Fault::NobodyNamed } else { Fault::Misplaced("[server]") });
             return None;
         }
-        let (middle, key) = (middle.to_owned(), key.to_owned());
+        let own = |(middle, key): (&str, &str)| (middle.to_owned(), key.to_owned());
+        let other = splits.next().map(own);
+        let (middle, key) = own((middle, key));
         match text(value) {
-            Ok(value) => Some(Piece { middle, entry: Assignment { key, value, line } }),
+            Ok(value) => Some(Piece { middle, entry: Assignment { key, value, line }, other }),
             Err(why) => {
                 bad(why);
                 None
@@ -247,17 +252,18 @@ impl Environment {
     fn name_users(&mut self, pieces: Vec<Piece>) {
         let (names, pieces): (Vec<_>, Vec<_>) =
             pieces.into_iter().partition(|piece| piece.entry.key == NAME);
+        self.find_ambiguous(&pieces);
         // the variables of one user have one middle
         let mut middles: HashMap<String, (String, usize)> = HashMap::new();
         let mut given: BTreeMap<String, (String, usize)> = BTreeMap::new();
-        for Piece { middle, entry } in names {
+        for Piece { middle, entry, .. } in names {
             self.name_user(&mut middles, &entry.value, &middle, entry.line);
             self.users.entry(entry.value.clone()).or_default();
             if let Some((_, line)) = given.insert(middle, (entry.value, entry.line)) {
                 self.repeat(entry.line, line);
             }
         }
-        for Piece { middle, entry } in pieces {
+        for Piece { middle, entry, .. } in pieces {
             let name = given.get(&middle).map_or(&middle, |(name, _)| name).clone();
             if !given.contains_key(&middle) {
                 self.name_user(&mut middles, &name, &middle, entry.line);
@@ -275,6 +281,22 @@ impl Environment {
                 let place = Location { line: *line, ..Location::default() };
                 let why = "is the name of a user without any key".to_owned();
                 self.faults.push((place, Fault::Value(name.clone(), why)));
+            }
+        }
+    }
+
+    /// Reports the variables that may belong to another user, whom other variables name.
+    fn find_ambiguous(&mut self, pieces: &[Piece]) {
+        let clear = pieces.iter().filter(|piece| piece.other.is_none());
+        let clear: HashSet<_> = clear.map(|piece| piece.middle.as_str()).collect();
+        for Piece { middle, entry, other } in pieces {
+            if let Some((user, key)) = other
+                && clear.contains(user.as_str())
+            {
+                let own = (entry.key.clone(), middle.clone());
+                let fault = Fault::Ambiguous([own, (key.clone(), user.clone())]);
+                let place = Location { line: entry.line, ..Location::default() };
+                self.faults.push((place, fault));
             }
         }
     }
@@ -319,13 +341,12 @@ fn known(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// Splits the part of a variable after its prefix into the user and the longest known key.
-fn split(rest: &str) -> Option<(&str, &str)> {
+/// Splits the part of a variable after its prefix into the user and a key that is known, in each possible way.
+/// The longest key comes first.
+fn splits(rest: &str) -> impl Iterator<Item = (&str, &str)> {
     let parts = rest.match_indices('_').map(|(at, _)| at);
     let parts = parts.filter_map(|at| Some((rest.get(..at)?, rest.get(at + 1..)?)));
-    let mut parts = parts.filter(|(_, key)| *key == NAME || known(key).is_some());
-    // from the left, so that the first is the longest key
-    parts.next()
+    parts.filter(|(_, key)| *key == NAME || known(key).is_some())
 }
 
 /// Returns the variable that is most similar to one without a known key, after its prefix.

@@ -60,6 +60,8 @@ pub enum Fault {
     RepeatedVariable(String),
     /// The variable is about the same user as this other one, under another name.
     SameUser(String),
+    /// The variable may set this key of one user, or that key of another user.
+    Ambiguous([(String, String); 2]),
     /// The name of the variable contains no name of a user.
     NobodyNamed,
     /// The key cannot be set together with this one.
@@ -128,6 +130,7 @@ impl fmt::Display for Fault {
             Self::SameUser(other) => {
                 write!(f, "is about the same user as {}", other.escape_debug())
             }
+            Self::Ambiguous(ways) => f.write_str(&ambiguous(ways)),
             Self::NobodyNamed => f.write_str("names no user; expected FTPD_USER_NAME_KEY"),
             Self::Rival(other) => write!(f, "cannot be set together with '{other}'"),
             Self::RepeatedUser(place) => write!(f, "is already in {place}"),
@@ -159,4 +162,13 @@ impl fmt::Display for Fault {
             ),
         }
     }
+}
+
+fn ambiguous([(key, user), (other, another)]: &[(String, String); 2]) -> String {
+    format!(
+        "sets either {key} of the user '{}' or {other} of the user '{}'; give one of them another \
+         name with FTPD_USER_X_NAME",
+        user.escape_debug(),
+        another.escape_debug()
+    )
 }

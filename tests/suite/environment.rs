@@ -135,6 +135,7 @@ fn names_that_are_no_keys_stop_the_start_with_a_suggestion() {
         ("FTPD_USER_A_B_PASSWRD_FILE", "did you mean 'FTPD_USER_A_B_PASSWORD_FILE'?"),
         ("FTPD_USER_BOB_PORT", "belongs in FTPD_SERVER_KEY"),
         ("FTPD_USER_BOB_ANONYMOUS_PERM", "belongs in FTPD_SERVER_KEY"),
+        ("FTPD_USER_CREATE_HOME", "names no user; expected FTPD_USER_NAME_KEY"),
         ("FTPD_USER_HOME", "names no user; expected FTPD_USER_NAME_KEY"),
         ("FTPD_USER__HOME", "names no user; expected FTPD_USER_NAME_KEY"),
         ("FTPD_USER_MAX_UPLOAD", "names no user; expected FTPD_USER_NAME_KEY"),
@@ -220,6 +221,16 @@ fn two_variables_for_one_thing_are_a_fault() {
             format!("FTPD_USER_CAMERA_{name}: is about the same user as FTPD_USER_X_NAME");
         assert_eq!(*fault, text);
     }
+    let found = faults(&[
+        ("FTPD_USER_CAMERA_CREATE_HOME", "on"),
+        ("FTPD_USER_CAMERA_CREATE_PERM", "elr"),
+    ]);
+    let text =
+        "sets either create_home of the user 'camera' or home of the user 'camera_create'";
+    assert!(
+        found[0].starts_with(&format!("FTPD_USER_CAMERA_CREATE_HOME: {text}")),
+        "{found:?}"
+    );
     let found = faults(&[("FTPD_USER_CAMERA_PASSWORD_FILE", "stderr")]);
     assert!(found[0].starts_with("FTPD_USER_CAMERA_PASSWORD_FILE: 'stderr' "), "{found:?}");
 }
