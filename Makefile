@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients install installed uninstall deb static nspawn \
+.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients install installed uninstall deb static container nspawn \
   audit sbom reproducible release
 
 # where cargo builds
@@ -216,6 +216,11 @@ static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
 	$(NO_PATHS) cargo build --release --target $(STATIC)
 	@ls -l $(OUT)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+
+# Runs the static program as the container does: as uid 65532 in a root with nothing else, with the
+# variables of etc/compose.yaml. Run it as root; it needs no container runtime.
+container: static
+	cargo test --test suite container:: -- --include-ignored
 
 # Installs the programs that the tests use: FTP clients, a browser, and the tools of a file system
 # that can clone files. Without the right to install them, tests say what is missing.

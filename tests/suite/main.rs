@@ -31,6 +31,7 @@
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
 //! | `ftpd.ini` and `ftpd check` | `config.rs` |
+//! | the image of `etc/Dockerfile`, without a container runtime | `container.rs` |
 //! | settings from the environment, secrets in files | `environment.rs` |
 //! | the command line, exit codes, starting and stopping | `cli.rs` |
 //! | hashed passwords, `passwd`, `adduser`, `deluser`, `users`, `import` | `accounts.rs` |
@@ -89,6 +90,7 @@ mod client;
 mod clients;
 mod clients_tls;
 mod config;
+mod container;
 mod docs;
 mod environment;
 mod facts;
