@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
 use crate::vfs::{Deleted, Emptied, FileKind, FsError, HomeTrash, Restored, VirtualPath};
+pub use crate::vfs::{TrashTally, trash_tally};
 
 /// Maximum number of files that are listed.
 const MOST_LISTED: usize = 100_000;

@@ -46,6 +46,7 @@ pub use path::VirtualPath;
 pub use trash::empty::Emptied;
 pub use trash::heap::HomeTrash;
 pub use trash::restore::{Deleted, Restored};
+pub use trash::tally::{TrashTally, trash_tally};
 pub use tree::entry::{Entry, FileKind};
 pub use tree::home::Home;
 pub use tree::mode::NewMode;

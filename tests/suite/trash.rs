@@ -504,6 +504,22 @@ fn a_removed_tree_comes_back_as_it_was() {
         assert_eq!(ftpd(&server, &["list", "bob"]).1, "the trash is empty\n");
         if runs {
             server.wait_for_log("restored from the trash: ");
+            let (_, out, _) = run(&["stats", "--json"], server.dir());
+            let stats: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let all = before.len() as u64;
+            for (name, count) in [
+                ("trash_moved", all + 3),
+                ("trash_restored", all + 2),
+                ("trash_removed_files", 1),
+                ("trash_removed_bytes", 3),
+            ] {
+                let found = stats["stats"].get(name).or_else(|| stats.get(name));
+                assert_eq!(
+                    found.and_then(serde_json::Value::as_u64),
+                    Some(count),
+                    "{name}: {out}"
+                );
+            }
             server.wait_for_log("removed from the trash: 3 bytes, deleted ");
         }
     }
@@ -527,6 +543,11 @@ fn one_file_comes_back_with_the_folders_above_it() {
     assert_eq!(server.get("a/b/file"), b"text");
     assert_eq!(home.join("a").metadata().unwrap().mode(), mode);
     assert_eq!(versions(&home), [version("a/other", "text")]);
+    // by way of a link, as the client saw it
+    symlink("a", home.join("way")).unwrap();
+    bob.cmd("DELE way/b/file", 250);
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "/way/b/file"]);
+    assert_eq!((code, out.as_str()), (0, "1 file or directory restored\n"), "{err}");
     // without the folder in the trash, one is made
     for line in ["DELE a/b/file", "RMD a/b"] {
         bob.cmd(line, 250);

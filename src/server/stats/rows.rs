@@ -11,7 +11,7 @@ use serde_json::Number;
 
 use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
-use crate::control::{BOUNDS, Countable, Durations, Expected, Tally, Traffic};
+use crate::control::{BOUNDS, Countable, Durations, Expected, Tally, Traffic, trash_tally};
 
 /// Makes a constant of each row, by which `ftpd stats` refers to the metric, and a list of all
 /// rows.
@@ -95,6 +95,18 @@ metrics! {
     KEEP_MADE_ROOM: Counter "ftpd_keep_made_room_total",
         "Number of uploads for which retention has made room (min_free).",
         |now| one(now.hub.shared.keeper.made_room());
+    TRASH_MOVED: Counter "ftpd_trash_moved_total",
+        "Number of files and directories that were moved to the trash.",
+        |_| one(trash_tally().moved);
+    TRASH_RESTORED: Counter "ftpd_trash_restored_total",
+        "Number of files and directories that were brought back from the trash.",
+        |_| one(trash_tally().restored);
+    TRASH_REMOVED_FILES: Counter "ftpd_trash_removed_files_total",
+        "Number of files that were removed from the trash for good: by age, for room or by hand.",
+        |_| one(trash_tally().files);
+    TRASH_REMOVED_BYTES: Counter "ftpd_trash_removed_bytes_total",
+        "Number of bytes in the files that were removed from the trash for good.",
+        |_| one(trash_tally().bytes);
     USER_SILENT: Gauge "ftpd_user_silent",
         "Number that is 1 if nothing has come from the user for expect_every, and 0 otherwise, by user.",
         silent;

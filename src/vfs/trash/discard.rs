@@ -10,6 +10,7 @@ use rustix::process::geteuid;
 
 use super::bin::{Bin, could_open, with_bin};
 use super::stamp::Stamp;
+use super::tally::count_moved;
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::Tree;
@@ -102,6 +103,7 @@ impl Trash<'_> {
                 // as for a deletion without trash, the rights to the directory may be missing
                 if matches!(why, FsError::Denied(_)) { why } else { not_trashed(why) }
             })?;
+            count_moved();
             bin.sync()
         })
     }

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Stat, fstat, unlinkat};
 use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
+use super::tally::count_removed;
 use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -65,6 +66,7 @@ impl HomeTrash<'_> {
     /// When the home cannot be opened, or this thread cannot act as the user.
     pub fn empty(&self, path: &VirtualPath) -> Result<Emptied, FsError> {
         self.with_heaps(|heaps| {
+            let path = &self.without_links(path);
             let mut emptied = Emptied::default();
             for heap in &heaps {
                 let is_below = heap.path(&VirtualPath::root());
@@ -165,6 +167,9 @@ impl HomeTrash<'_> {
             return log::warn!("cannot remove {path} from the trash: {why}");
         }
         let size = if is_dir { 0 } else { len_of(&stat) };
+        if !is_dir {
+            count_removed(size);
+        }
         emptied.files += u64::from(!is_dir);
         emptied.folders += u64::from(is_dir);
         emptied.bytes += size;

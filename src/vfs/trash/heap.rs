@@ -69,6 +69,19 @@ impl<'u> HomeTrash<'u> {
         self.folder.on_behalf(|| work(self.heaps()?))?
     }
 
+    /// Returns a path that leads through no link to the same name, as far as the directory of the name
+    /// exists. Paths in the trash are of this kind.
+    pub(super) fn without_links(&self, path: &VirtualPath) -> VirtualPath {
+        let home = open_home(&self.folder.home).map(Root::new);
+        let parent = home.map(|home| home.resolve(path.parent().below_root()));
+        match parent {
+            Ok(Ok(parent)) if !path.is_root() => {
+                VirtualPath::root().join(&parent).join(path.name())
+            }
+            _ => path.clone(),
+        }
+    }
+
     fn heaps(&self) -> Result<Vec<Heap>, FsError> {
         let home = Root::new(open_home(&self.folder.home)?);
         let ids = self.folder.ids.as_deref();

@@ -20,4 +20,5 @@ pub(in crate::vfs) mod replace;
 pub(in crate::vfs) mod restore;
 pub(in crate::vfs) mod stamp;
 mod subvolumes;
+pub(in crate::vfs) mod tally;
 mod top;

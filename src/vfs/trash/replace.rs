@@ -12,6 +12,7 @@ use super::bin::{Bin, with_bin};
 use super::discard::{Trash, not_kept};
 use super::half::half_done;
 use super::stamp::Stamp;
+use super::tally::count_moved;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::entry::id_of;
 use crate::vfs::tree::place::{Place, as_path, found, lstat, rename_new};
@@ -62,7 +63,10 @@ impl Trash<'_> {
             match replaced {
                 // the old file has been removed or replaced meanwhile
                 Err(FsError::NotFound | FsError::Replaced) => {}
-                other => return other.map(|()| true),
+                other => {
+                    other.inspect(|()| count_moved())?;
+                    return Ok(true);
+                }
             }
         }
         Err(FsError::Busy)

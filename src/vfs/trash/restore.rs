@@ -12,6 +12,7 @@ use super::empty::failed;
 use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
+use super::tally::count_restored;
 use super::top::HOLD;
 use crate::log::Event;
 use crate::vfs::error::FsError;
@@ -77,6 +78,7 @@ impl HomeTrash<'_> {
     /// opened, or this thread cannot act as the user.
     pub fn restore(&self, path: &VirtualPath) -> Result<Restored, FsError> {
         self.with_heaps(|heaps| {
+            let path = &self.without_links(path);
             let mut newest: Option<(Stamp, &Heap, VirtualPath)> = None;
             for heap in &heaps {
                 let Some(below) = heap.below(path) else { continue };
@@ -207,6 +209,7 @@ impl<'b> Back<'b> {
         match brought {
             Ok(()) => {
                 crate::log::own(&Event::Restored(&real));
+                count_restored();
                 self.result.count += 1;
             }
             Err(why) => self.result.refused.push((path, why)),
@@ -267,6 +270,7 @@ impl<'b> Back<'b> {
             self.move_back(below, stamp, dir)?;
             let real = self.trash.real(&self.heap.path(below));
             crate::log::own(&Event::Restored(&real));
+            count_restored();
             self.result.count += 1;
             return Ok(());
         }
