@@ -98,6 +98,59 @@ fn an_upload_that_cannot_be_checked_says_why_and_leaves_the_old_version() {
     }
 }
 
+/// Once the old version was in the trash, a failed look at it was the end of both: it went to the name of
+/// the part, which the end of the failed upload removed.
+#[test]
+fn whichever_call_fails_the_old_version_is_in_place_or_in_the_trash() {
+    let server = Server::setup().server("trash = on").start();
+    let mut client = Client::bob(&server);
+    let works: [(&str, &[&str]); 3] =
+        [("STOR a", &[]), ("RNTO a", &["RNFR b"]), ("RMD d", &[])];
+    for (line, first) in works {
+        for call in ["newfstatat", "statx", "renameat2", "getdents64"] {
+            for nth in 1.. {
+                let _ = fs::remove_dir_all(server.home().join(".ftpd-trash"));
+                let _ = fs::create_dir(server.home().join("d"));
+                server.put("a", "old");
+                server.put("b", "new");
+                let mut reply = (0, String::new());
+                let seen = failing(&server, "session-", (call, Some(nth), "EIO"), || {
+                    for line in first {
+                        client.cmd(line, 350);
+                    }
+                    reply = upload_or_ask(&mut client, line);
+                });
+                let Some(seen) = seen else { return };
+                let is_done = reply.0 < 300;
+                let what = format!("{line}, {call} no. {nth}: {reply:?}");
+                let kept = fs::exists(server.home().join(".ftpd-trash/a")).unwrap();
+                match line {
+                    "RMD d" => assert_ne!(is_done, server.has("d"), "{what}"),
+                    _ if is_done => assert!(server.get("a") == b"new" && kept, "{what}"),
+                    _ => assert_eq!(server.get("a"), b"old", "{what}"),
+                }
+                assert!(is_done || line != "RNTO a" || server.get("b") == b"new", "{what}");
+                if seen.injected.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Sends a command, and `new` if it is an upload. Returns the last reply.
+fn upload_or_ask(client: &mut Client, line: &str) -> (u16, String) {
+    let mut data = line.starts_with("STOR").then(|| client.passive());
+    let reply = client.ask(line);
+    if let (150, Some(mut data)) = (reply.0, data.take()) {
+        std::io::Write::write_all(&mut data, b"new").unwrap();
+        drop(data);
+        let (code, text) = client.answer();
+        return (code, String::from_utf8_lossy(&text).into_owned());
+    }
+    reply
+}
+
 /// Quotas and NFS may report only here that bytes were not stored.
 #[test]
 fn an_error_at_closing_is_the_reply_to_the_upload() {
