@@ -120,6 +120,12 @@
 //! A file in `cli` with a function `run`, its `mod` line in `cli/mod.rs`, and a row of the table in
 //! `cli/table.rs`. Its `--help`, `ftpd help` and the manual follow.
 //!
+//! ## A check of `ftpd test`
+//!
+//! A variant of `Fact` in `cli/test/facts.rs`, the probe that tells it in `probe.rs`, and an arm of
+//! `judge` with its row in a test. A cure that is a setting is a `Problem` in `cure.rs`, with the
+//! setting of each server.
+//!
 //! # Why it is built like this
 //!
 //! ## Threads

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::program::{BOB, Program, folder, write};
 use crate::server::PATIENCE;
@@ -95,7 +96,7 @@ fn a_sound_server_passes_and_nothing_stays_behind() {
         ("EPSV", "6 of 6"),
         ("PASV", "6 of 6"),
         ("active", "connects"),
-        ("resume", "REST and STOR: 512.0 KiB"),
+        ("resume", "REST and STOR: 256.0 KiB"),
         ("download", "the same bytes"),
         ("cleanup", "removed ftpd-test-"),
     ] {
@@ -256,6 +257,8 @@ enum Act {
     Say(&'static str),
     /// Names a port on which it listens, and keeps the listener.
     Epsv,
+    /// Names a port on which connections are neither accepted nor refused.
+    Silent,
     /// Says 150, transfers nothing, and closes all connections.
     Vanish,
     /// Says 150, and nothing more.
@@ -307,7 +310,7 @@ fn follow(
 ) {
     let _ = stream.write_all(greeting);
     let mut lines = BufReader::new(stream.try_clone().unwrap());
-    let mut data = None;
+    let (mut data, mut full) = (None, Vec::new());
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line).unwrap_or(0) == 0 {
@@ -324,6 +327,11 @@ fn follow(
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let port = listener.local_addr().unwrap().port();
                 data = Some(listener);
+                format!("229 Entering (|||{port}|)\r\n")
+            }
+            Act::Silent => {
+                let (listener, port) = deaf();
+                full.push(listener);
                 format!("229 Entering (|||{port}|)\r\n")
             }
             Act::Vanish => {
@@ -351,6 +359,32 @@ fn follow(
             return;
         }
     }
+}
+
+/// A port whose queue of connections is full, so that the kernel drops others without a word.
+fn deaf() -> ((Socket, TcpStream), u16) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let only = TcpStream::connect(address).unwrap();
+    ((socket, only), address.port())
+}
+
+#[test]
+fn ports_that_stay_silent_are_told_from_those_that_refuse() {
+    const SILENT: &[(&str, Act)] = &[
+        ("EPSV", Act::Silent),
+        ("EPRT", Act::Say("500 no\r\n")),
+        ("PORT", Act::Say("500 no\r\n")),
+    ];
+    let (address, _heard) = fake(b"220 (vsFTPd 3.0.5)\r\n", SILENT);
+    let found = Found::at(&format!("ftp://{address}/"), &[]);
+    found.fails_with(&["range_silent", "no_passive", "active_refused"]);
+    let text = found.report.to_string();
+    assert!(text.contains("ufw allow") && text.contains("pasv_min_port"), "{text}");
+    // the greeting says which server it is
+    assert!(!text.contains("PassivePortRange"), "{text}");
 }
 
 #[test]

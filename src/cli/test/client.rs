@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::facts::{Answer, Handshake, Login, TlsStart, Trouble};
 use super::reply::{NoReply, Replies};
@@ -73,9 +73,14 @@ impl Client {
 
     /// Returns the next reply.
     pub(super) fn reply(&mut self) -> Answer {
+        self.reply_after(Duration::ZERO)
+    }
+
+    /// Returns the next reply, for which the server needs this much longer than usual.
+    pub(super) fn reply_after(&mut self, longer: Duration) -> Answer {
         let mut buffer = [0; 4096];
         // a server that sends a byte now and then must not hold the client for ever
-        let until = std::time::Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE + longer;
         loop {
             match self.replies.take() {
                 Ok(Some(reply)) => return Ok(reply),
@@ -83,7 +88,7 @@ impl Client {
                 Err(NoReply::Foreign(bytes)) => return Err(Trouble::Foreign(bytes)),
                 Err(NoReply::TooLong) => return Err(Trouble::TooLong),
             }
-            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Trouble::Silent);
             }

@@ -268,6 +268,8 @@ pub(super) enum Epsv {
     Absent,
     /// A port was named and could be connected to.
     Works,
+    /// Ports were named, and some of them could not be connected to.
+    Partly,
     /// Ports were named, and none of them could be connected to.
     Blocked,
 }

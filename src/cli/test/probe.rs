@@ -33,10 +33,10 @@ const SILENT: usize = 3;
 
 /// A transfer whose data connection cannot be opened is repeated this often, because the range of
 /// ports may be open in part.
-const REPEATS: usize = 3;
+const REPEATS: usize = 5;
 
 /// Size of the probe file, of which each upload sends a half.
-const SIZE: usize = 1 << 20;
+const SIZE: usize = 1 << 19;
 
 /// What is examined.
 pub(super) struct Plan {
@@ -102,10 +102,7 @@ impl Examination<'_> {
         let tcp = self.connect(&addresses)?;
         let mut client = self.begin(tcp)?;
         let epsv = self.passive(&mut client, Method::Epsv, TRIES)?;
-        let named = epsv.iter().any(|attempt| attempt.named.is_some());
-        if named {
-            self.world.epsv = if answered(&epsv, false) { Epsv::Works } else { Epsv::Blocked };
-        }
+        self.world.epsv = what_of(&epsv);
         let tries = if self.world.epsv == Epsv::Blocked { 2 } else { TRIES };
         let pasv = match client.peer.ip().to_canonical() {
             IpAddr::V4(_) => self.passive(&mut client, Method::Pasv, tries)?,
@@ -450,6 +447,17 @@ fn may_connect(named: SocketAddr, peer: IpAddr) -> bool {
         }
         Reach::Loopback => Reach::of(peer) == Reach::Loopback,
         Reach::Unspecified | Reach::Link | Reach::Nowhere => false,
+    }
+}
+
+/// Sums up the attempts with EPSV.
+fn what_of(tries: &[Try]) -> Epsv {
+    let outcomes = || tries.iter().filter_map(|attempt| attempt.at_named.as_ref());
+    match (outcomes().count(), outcomes().filter(|outcome| outcome.is_ok()).count()) {
+        (0, _) => Epsv::Absent,
+        (_, 0) => Epsv::Blocked,
+        (all, open) if open < all => Epsv::Partly,
+        _ => Epsv::Works,
     }
 }
 

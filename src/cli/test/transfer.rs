@@ -21,6 +21,9 @@ const ARRIVING: Duration = Duration::from_secs(10);
 /// How long the client waits for the server to close its side after an upload.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// Bytes per second of the slowest line on which uploads are tested.
+const SLOWEST: u64 = 8 * 1024;
+
 /// Maximum number of bytes that are received.
 const MOST: usize = 16 << 20;
 
@@ -101,7 +104,8 @@ impl Client {
             fact.broken = Some(why);
         }
         // the data connection is closed by now, so that the server notices
-        fact.last = if is_marked { Some(self.reply()) } else { fact.mark.clone() };
+        fact.last =
+            if is_marked { Some(self.reply_after(draining(&fact))) } else { fact.mark.clone() };
         fact.time = began.elapsed();
         fact
     }
@@ -179,6 +183,12 @@ impl Client {
             Body::Send(bytes) => send(&mut wire, bytes, fact),
         }
     }
+}
+
+/// What was sent may still be on its way: buffers take all of it at once.
+fn draining(fact: &Transfer) -> Duration {
+    let is_sent = matches!(fact.command, "STOR" | "APPE");
+    Duration::from_secs(if is_sent { fact.bytes / SLOWEST } else { 0 })
 }
 
 fn receive(wire: &mut Wire, into: &mut Vec<u8>, fact: &mut Transfer) -> Result<(), Trouble> {

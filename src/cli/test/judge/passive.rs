@@ -63,7 +63,7 @@ fn refused(method: Method, reply: &Reply, world: &World) -> Line {
         .cure(
             "clients use PASV instead, after a round trip in vain; a firewall may filter EPSV",
         ),
-        Method::Pasv if world.epsv == Epsv::Works => {
+        Method::Pasv if matches!(world.epsv, Epsv::Works | Epsv::Partly) => {
             Line::warning(name, "no_pasv", format!("not offered: {said}"))
                 .cure("old clients know only PASV")
                 .cures(cures(world.program, Problem::PassiveOff))
@@ -151,8 +151,10 @@ fn range(passive: &Passive, world: &World) -> Line {
     };
     let text = format!("{open} of {all} attempts answered ({ports}): {}", words::trouble(why));
     let failed = |cause| Line::failed(name, cause, text.clone());
-    if passive.method == Method::Pasv && world.epsv == Epsv::Blocked {
-        return failed(blocked(&troubles)).cure("the same as with EPSV");
+    if passive.method == Method::Pasv && matches!(world.epsv, Epsv::Partly | Epsv::Blocked) {
+        let is_partly = open > 0 || world.epsv == Epsv::Partly;
+        let cause = if is_partly { "range_half_open" } else { blocked(&troubles) };
+        return failed(cause).cure("the same as with EPSV");
     }
     let line = match (open, blocked(&troubles)) {
         (1.., _) => {
@@ -303,6 +305,23 @@ mod tests {
             (pasv, "203.0.113.7", Err(Trouble::Closed), (Failed, "control_lost")),
         ] {
             assert_eq!(judged(method, peer, answer.clone()), wanted, "{method:?} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_epsv_has_shown_is_not_repeated() {
+        let at = |outcome| vec![attempt("203.0.113.7:50000", outcome, None)];
+        for (epsv, outcome, wanted) in [
+            (Epsv::Partly, silent(), (Failed, "range_half_open")),
+            (Epsv::Partly, open(), (Good, "")),
+            (Epsv::Blocked, silent(), (Failed, "range_silent")),
+            (Epsv::Blocked, shut(), (Failed, "range_refused")),
+        ] {
+            let world = World { epsv, ..world("203.0.113.7") };
+            let fact = Passive { method: Method::Pasv, tries: at(outcome) };
+            let lines = passive(&fact, &world);
+            assert_eq!(one(&lines), wanted, "{epsv:?}");
+            assert!(lines[0].cures.len() < 2, "{lines:?}");
         }
     }
 

@@ -106,7 +106,7 @@ fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Lin
                 .cures(cures(world.program, Problem::ResumeRequired)))
         }
         Some(Trouble::Silent) if is_silent(transfer.last.as_ref()) || transfer.bytes > 0 => {
-            Some(line("stalled").cure(MTU).cure("ip link set dev eth0 mtu 1400 at one end, as a trial; on a router: nft ... tcp flags syn tcp option maxseg size set rt mtu"))
+            Some(line("stalled").cure(MTU).cure("ip link set dev eth0 mtu 1400 at one end, as a trial; on a router: nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu"))
         }
         Some(Trouble::Silent) => Some(
             line("data_silent")
@@ -177,7 +177,8 @@ pub(super) fn unresumed(transfer: &Transfer, world: &World) -> Vec<Line> {
     }
     let text =
         format!("clients that do not resume the session are refused: {}", failure(transfer));
-    if !world.resumes {
+    let is_elsewhere = transfer.opened.is_some() || transfer.broken == Some(Trouble::Silent);
+    if !world.resumes || is_elsewhere {
         // the listing has failed for that reason already
         return Vec::new();
     }
@@ -330,6 +331,8 @@ mod tests {
         assert_eq!(one(&lines), (Good, ""));
         assert!(lines[0].cures.iter().any(|cure| cure.contains("tls_resume")), "{lines:?}");
         assert!(unresumed(&fact, &secure(false)).is_empty());
+        let stalled = broken("LIST", Trouble::Silent, reply(226, "done"));
+        assert!(unresumed(&stalled, &world).is_empty());
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn url(scheme: &str, port: Option<u16>, world: &World) -> String {
     format!("{scheme}://{host}{port}/")
 }
 
-/// Returns a time in milliseconds.
+/// Returns a time in milliseconds or seconds.
 pub(super) fn millis(time: Duration) -> String {
     let micros = time.as_micros();
     if micros < 100 {
@@ -60,5 +60,8 @@ pub(super) fn millis(time: Duration) -> String {
     if micros < 10_000 {
         return format!("{}.{} ms", micros / 1000, micros / 100 % 10);
     }
-    format!("{} ms", micros / 1000)
+    if micros < 10_000_000 {
+        return format!("{} ms", micros / 1000);
+    }
+    format!("{} s", micros / 1_000_000)
 }
