@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::kinds::Traffic;
@@ -56,7 +56,7 @@ struct Running {
     traffic: Traffic,
     size: Option<u64>,
     /// The speed limits; `None` for a listing.
-    speed: Option<Speed>,
+    speed: Option<Arc<Speed>>,
     since: Instant,
 }
 
@@ -144,7 +144,7 @@ impl Live {
                 bytes: self.bytes.load(Ordering::Relaxed),
                 size: running.size,
                 took: running.since.elapsed(),
-                share: running.speed.as_ref().and_then(Speed::share),
+                share: running.speed.as_ref().and_then(|speed| speed.share()),
             }),
         }
     }
@@ -258,7 +258,7 @@ impl Live {
         traffic: Traffic,
         path: &Path,
         size: Option<u64>,
-        speed: Option<&Speed>,
+        speed: Option<&Arc<Speed>>,
     ) {
         let mut shown = self.shown();
         shown.path.clear();

@@ -39,7 +39,7 @@ const GREEDY: Plan = Plan { begins: 0, ends: 600_000, pace: 0, own: 0, stall: (0
 /// A simulated transfer.
 struct Run {
     plan: Plan,
-    speed: Speed,
+    speed: Arc<Speed>,
     throttle: Option<Throttle>,
     /// Up to when the client has been able to take bytes, in nanoseconds.
     took: u64,
@@ -77,7 +77,7 @@ impl Crowd {
         all.set(limit(server), begin);
         let users: Vec<_> = (0..8).map(|_| Speed::new(&all)).collect();
         let run = |plan: &Plan| {
-            let speed = users[plan.user].with_own(limit(plan.own));
+            let speed = Arc::new(users[plan.user].with_own(limit(plan.own)));
             Run { plan: plan.clone(), speed, throttle: None, took: 0, moved: Vec::new() }
         };
         let runs: Vec<_> = plans.iter().map(run).collect();
@@ -128,7 +128,8 @@ impl Crowd {
             run.throttle = None;
             return Next::Over;
         }
-        let throttle = run.throttle.get_or_insert_with(|| Throttle::new(&run.speed));
+        let throttle =
+            run.throttle.get_or_insert_with(|| Throttle::new(Arc::clone(&run.speed)));
         let left = throttle.left(now);
         assert!(left <= Duration::from_millis(100), "{left:?}");
         if !left.is_zero() {

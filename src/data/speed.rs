@@ -64,6 +64,41 @@ impl SharedRate {
         NonZeroU64::new(self.with(|share| share.level(now)).max(1))
     }
 
+    /// Returns the bytes per second that a transfer is given now; `None`: there is no limit.
+    pub(super) fn part(&self, account: Option<u64>) -> Option<NonZeroU64> {
+        let limit = self.rate.limit()?;
+        let slope = self.slope.load(Ordering::Relaxed);
+        // others may be about to begin as well
+        let running = || limit.get() / self.running.load(Ordering::Relaxed).max(1);
+        let slope = if account.is_some() { slope } else { slope.min(running()) };
+        NonZeroU64::new(slope.clamp(1, limit.get()))
+    }
+
+    /// Charges a transfer for bytes that it has moved. Its account is opened when it moves something
+    /// under a limit, and closed once there is none.
+    pub(super) fn spend(&self, account: &mut Option<u64>, bytes: u64, now: Instant) {
+        if self.rate.limit().is_none() {
+            return self.leave(account, now);
+        }
+        self.with(|share| {
+            let number = *account.get_or_insert_with(|| share.enter(now));
+            share.spend(number, bytes, now);
+        });
+    }
+
+    /// Returns how long a transfer must sleep now.
+    pub(super) fn left(&self, account: Option<u64>, now: Instant) -> Duration {
+        let account = account.filter(|_| self.rate.limit().is_some());
+        let left = |number| self.with(|share| share.left(number, now));
+        account.map(left).unwrap_or_default()
+    }
+
+    fn leave(&self, account: &mut Option<u64>, now: Instant) {
+        if let Some(number) = account.take() {
+            self.with(|share| share.leave(number, now));
+        }
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Share) -> T) -> T {
         let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
         let done = act(&mut share);
@@ -72,69 +107,10 @@ impl SharedRate {
     }
 }
 
-/// The part of one transfer in a limit that it shares.
-#[derive(Debug)]
-pub(super) struct Part {
-    of: Arc<SharedRate>,
-    /// The number of its account, once it has moved something under the limit.
-    account: Option<u64>,
-}
-
-impl Part {
-    fn new(of: &Arc<SharedRate>) -> Self {
-        of.running.fetch_add(1, Ordering::Relaxed);
-        Self { of: Arc::clone(of), account: None }
-    }
-
-    /// Returns the bytes per second that the transfer is given now; `None`: there is no limit.
-    pub(super) fn rate(&self) -> Option<NonZeroU64> {
-        let limit = self.of.rate.limit()?;
-        let slope = self.of.slope.load(Ordering::Relaxed);
-        // others may be about to begin as well
-        let running = || limit.get() / self.of.running.load(Ordering::Relaxed).max(1);
-        let slope = if self.account.is_some() { slope } else { slope.min(running()) };
-        NonZeroU64::new(slope.clamp(1, limit.get()))
-    }
-
-    /// Charges the transfer for bytes that it has moved.
-    pub(super) fn spend(&mut self, bytes: u64, now: Instant) {
-        if self.of.rate.limit().is_none() {
-            return self.leave(now);
-        }
-        let account = &mut self.account;
-        self.of.with(|share| {
-            let number = *account.get_or_insert_with(|| share.enter(now));
-            share.spend(number, bytes, now);
-        });
-    }
-
-    /// Returns how long the transfer must sleep now.
-    pub(super) fn left(&self, now: Instant) -> Duration {
-        let account = self.account.filter(|_| self.of.rate.limit().is_some());
-        let left = |number| self.of.with(|share| share.left(number, now));
-        account.map(left).unwrap_or_default()
-    }
-
-    fn leave(&mut self, now: Instant) {
-        if let Some(number) = self.account.take() {
-            self.of.with(|share| share.leave(number, now));
-        }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if self.account.is_some() {
-            self.leave(Instant::now());
-        }
-        self.of.running.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The limits on the speed of a transfer, all of which hold.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Speed {
-    own: Arc<Rate>,
+    pub(super) own: Rate,
     user: Arc<SharedRate>,
     server: Arc<SharedRate>,
 }
@@ -142,7 +118,7 @@ pub struct Speed {
 impl Speed {
     /// Makes the limits of another user.
     pub(super) fn new(server: &Arc<SharedRate>) -> Self {
-        let (own, user) = (Arc::default(), Arc::new(SharedRate::new()));
+        let (own, user) = (Rate::default(), Arc::new(SharedRate::new()));
         Self { own, user, server: Arc::clone(server) }
     }
 
@@ -166,18 +142,30 @@ impl Speed {
     /// Makes the same limits with another one of each transfer.
     #[cfg(test)]
     pub(super) fn with_own(&self, limit: Option<NonZeroU64>) -> Self {
-        let own = Arc::new(Rate::default());
+        let own = Rate::default();
         own.set(limit);
-        Self { own, ..self.clone() }
+        Self { own, user: Arc::clone(&self.user), server: Arc::clone(&self.server) }
     }
 
-    pub(super) fn own(&self) -> Arc<Rate> {
-        Arc::clone(&self.own)
+    pub(super) fn shared(&self) -> [&SharedRate; 2] {
+        [&self.user, &self.server]
     }
 
     /// Counts a transfer that begins.
-    pub(super) fn begin(&self) -> [Part; 2] {
-        [Part::new(&self.user), Part::new(&self.server)]
+    pub(super) fn begin(&self) {
+        for shared in self.shared() {
+            shared.running.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a transfer that ends, and closes its accounts.
+    pub(super) fn end(&self, accounts: &mut [Option<u64>; 2]) {
+        for (shared, account) in self.shared().into_iter().zip(accounts) {
+            if account.is_some() {
+                shared.leave(account, Instant::now());
+            }
+            shared.running.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -185,9 +173,9 @@ impl Speed {
 #[derive(Debug)]
 pub struct UserSpeeds {
     /// The limits of each upload.
-    pub upload: Speed,
+    pub upload: Arc<Speed>,
     /// The limits of each download.
-    pub download: Speed,
+    pub download: Arc<Speed>,
 }
 
 impl UserSpeeds {
@@ -231,7 +219,7 @@ impl Speeds {
         if let Some(known) = users.speeds.get(name).and_then(Weak::upgrade) {
             return known;
         }
-        let new = |server| Speed::new(server);
+        let new = |server| Arc::new(Speed::new(server));
         let new = UserSpeeds { upload: new(&self.upload), download: new(&self.download) };
         let new = Arc::new(new);
         new.set(limits, Instant::now());

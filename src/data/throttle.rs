@@ -5,22 +5,17 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::speed::{Part, Rate, Speed};
+use super::speed::Speed;
 
 /// The rate limits of one transfer, all of which hold: one of its own, and those that it shares with
 /// others.
 #[derive(Debug)]
 pub struct Throttle {
-    own: Option<Own>,
-    parts: Option<[Part; 2]>,
-}
-
-/// The limit that the transfer does not share.
-#[derive(Debug)]
-struct Own {
-    rate: Arc<Rate>,
-    /// When the bytes so far would have been moved at exactly the allowed rate.
+    speed: Option<Arc<Speed>>,
+    /// When the bytes so far would have been moved at exactly the rate of its own limit.
     due: Option<Instant>,
+    /// Its accounts in the limits that it shares.
+    accounts: [Option<u64>; 2],
 }
 
 /// Maximum time by which a transfer may be late and still catch up. It covers sleeps that last
@@ -36,21 +31,22 @@ const NAP: Duration = Duration::from_millis(100);
 
 impl Throttle {
     /// Creates the throttle of a transfer that begins. The limits may change while it runs.
-    pub fn new(speed: &Speed) -> Self {
-        let own = Own { rate: speed.own(), due: None };
-        Self { own: Some(own), parts: Some(speed.begin()) }
+    pub fn new(speed: Arc<Speed>) -> Self {
+        speed.begin();
+        Self { speed: Some(speed), due: None, accounts: [None; 2] }
     }
 
     /// Creates a throttle that never limits.
     pub const fn none() -> Self {
-        Self { own: None, parts: None }
+        Self { speed: None, due: None, accounts: [None; 2] }
     }
 
     /// Returns the lowest of the rates at which the transfer may move bytes now.
     fn limit(&self) -> Option<NonZeroU64> {
-        let own = self.own.as_ref().and_then(|own| own.rate.limit());
-        let shared = self.parts.iter().flatten().filter_map(Part::rate).min();
-        own.into_iter().chain(shared).min()
+        let speed = self.speed.as_ref()?;
+        let shared = speed.shared().into_iter().zip(self.accounts);
+        let shared = shared.filter_map(|(shared, account)| shared.part(account));
+        shared.chain(speed.own.limit()).min()
     }
 
     /// Returns whether there is no limit now.
@@ -66,11 +62,15 @@ impl Throttle {
 
     /// Counts bytes that were moved, and returns how long to sleep now.
     pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
-        if let Some(own) = &mut self.own {
-            own.spend(bytes, now);
-        }
-        for part in self.parts.iter_mut().flatten() {
-            part.spend(bytes, now);
+        let Some(speed) = &self.speed else { return Duration::ZERO };
+        self.due = speed.own.limit().map(|rate| {
+            let earliest = now.checked_sub(SLACK).unwrap_or(now);
+            let start = self.due.map_or(now, |due| due.max(earliest));
+            let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
+            start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        });
+        for (shared, account) in speed.shared().into_iter().zip(&mut self.accounts) {
+            shared.spend(account, bytes, now);
         }
         self.left(now)
     }
@@ -78,27 +78,24 @@ impl Throttle {
     /// Returns how long to sleep after a sleep that has just ended: not at all if the bytes so far
     /// are paid for.
     pub fn left(&self, now: Instant) -> Duration {
-        let own = self.own.as_ref().map(|own| own.left(now));
-        let shared = self.parts.iter().flatten().map(|part| part.left(now));
-        own.into_iter().chain(shared).max().unwrap_or_default().min(NAP)
+        let Some(speed) = &self.speed else { return Duration::ZERO };
+        let shared = speed.shared().into_iter().zip(self.accounts);
+        let shared = shared.map(|(shared, account)| shared.left(account, now));
+        shared.chain([self.own_left(now)]).max().unwrap_or_default().min(NAP)
+    }
+
+    fn own_left(&self, now: Instant) -> Duration {
+        let is_on = self.speed.as_ref().is_some_and(|speed| speed.own.limit().is_some());
+        let due = self.due.filter(|_| is_on);
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now))
     }
 }
 
-impl Own {
-    fn spend(&mut self, bytes: u64, now: Instant) {
-        let Some(rate) = self.rate.limit() else {
-            self.due = None;
-            return;
-        };
-        let earliest = now.checked_sub(SLACK).unwrap_or(now);
-        let start = self.due.map_or(now, |due| due.max(earliest));
-        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
-        self.due = Some(start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
-    }
-
-    fn left(&self, now: Instant) -> Duration {
-        let due = self.due.filter(|_| self.rate.limit().is_some());
-        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now))
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        if let Some(speed) = &self.speed {
+            speed.end(&mut self.accounts);
+        }
     }
 }
 
@@ -107,15 +104,15 @@ mod tests {
     use super::*;
     use crate::data::speed::SharedRate;
 
-    fn speed(rate: u64) -> Speed {
-        let speed = Speed::new(&Arc::new(SharedRate::new()));
+    fn speed(rate: u64) -> Arc<Speed> {
+        let speed = Arc::new(Speed::new(&Arc::new(SharedRate::new())));
         speed.set(NonZeroU64::new(rate), None, Instant::now());
         speed
     }
 
     /// Returns the whole time to sleep after these bytes, were it not for the limit of each sleep.
     fn due(throttle: &Throttle, now: Instant) -> Duration {
-        throttle.own.as_ref().unwrap().left(now)
+        throttle.own_left(now)
     }
 
     #[test]
@@ -128,7 +125,7 @@ mod tests {
     #[test]
     fn bytes_take_as_long_as_the_rate_says_even_if_each_sleep_is_too_long() {
         for rate in [1_u64, 1000, 300 << 10, 10 << 20, 1 << 30] {
-            let mut throttle = Throttle::new(&speed(rate));
+            let mut throttle = Throttle::new(speed(rate));
             let begin = Instant::now();
             let (mut now, mut sent) = (begin, 0);
             while sent < rate * 5 {
@@ -149,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_client_is_not_made_up_for() {
-        let mut throttle = Throttle::new(&speed(1000));
+        let mut throttle = Throttle::new(speed(1000));
         let begin = Instant::now();
         throttle.spend(1000, begin);
         let late = begin + Duration::from_secs(60);
@@ -160,7 +157,7 @@ mod tests {
     #[test]
     fn a_rate_that_changes_holds_at_once() {
         let speed = speed(1000);
-        let mut throttle = Throttle::new(&speed);
+        let mut throttle = Throttle::new(Arc::clone(&speed));
         let begin = Instant::now();
         assert_eq!(throttle.spend(1000, begin), NAP);
         assert_eq!(due(&throttle, begin), Duration::from_secs(1));

@@ -35,7 +35,7 @@ pub(crate) fn retrieve(
         let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
-    let speed = user.speeds.download.clone();
+    let speed = Arc::clone(&user.speeds.download);
     let ascii = session.is_ascii();
     let at = if ascii {
         located(session, verb, &file, size, restart)?
@@ -169,7 +169,7 @@ fn receive(
     if let Some(remark) = upload.remark() {
         session.log(&Event::InPlace(&user.tree.real(&path), remark));
     }
-    let speed = user.speeds.upload.clone();
+    let speed = Arc::clone(&user.speeds.upload);
     let ascii = session.is_ascii();
     let size = session.state.parameters.announced;
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
@@ -254,7 +254,7 @@ struct Job<'a> {
     /// The file. An upload may be stored under another name in the end.
     path: VirtualPath,
     ascii: bool,
-    speed: Speed,
+    speed: Arc<Speed>,
     /// Number of bytes to transfer, if that is known.
     size: Option<u64>,
 }
@@ -310,7 +310,7 @@ impl Session {
                     job.size,
                     Some(&job.speed),
                 );
-                let throttle = Throttle::new(&job.speed);
+                let throttle = Throttle::new(Arc::clone(&job.speed));
                 let work = |pump: &mut Pump<'_>| work(file, pump, &mut data);
                 let (progress, result) = self.pump(job.verb, job.traffic, throttle, work);
                 (progress, result.map_err(Refusal::Transfer))
