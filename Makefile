@@ -31,12 +31,14 @@ check:
 # Measures the server beside its rivals, which are downloaded; run it as root. ONLY=, SERVERS= and
 # ROUNDS= select what is measured, and LOGS=off measures all without their logs.
 # BEFORE=path/to/an/older/ftpd is measured in the same run. tests/bench/rivals/main.rs has more.
-# ONLY=growth measures costs against sizes, such as those of sessions, users and bans; ROWS= selects.
+# ONLY=growth measures costs against sizes, such as those of sessions, users and bans, and ONLY=shares
+# how fair and exact shared speed limits are; ROWS= selects.
 bench:
 	cargo build --release
-	test "$(ONLY)" = growth || \
+	test "$(ONLY)" = growth || test "$(ONLY)" = shares || \
 	  FTPD=$(or $(FTPD),$(OUT)/release/ftpd) cargo bench --profile measure --bench rivals
-	FTPD=$(or $(FTPD),$(abspath $(OUT)/release/ftpd)) cargo bench --profile measure --bench growth
+	FTPD=$(or $(FTPD),$(abspath $(OUT)/release/ftpd)) \
+	  cargo bench --profile measure --bench growth --bench shares
 
 # Runs many clients that do everything at random and checks them against a model, for ten minutes in
 # each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this.

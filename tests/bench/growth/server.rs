@@ -28,7 +28,7 @@ pub(crate) fn folder() -> TempDir {
     dir
 }
 
-fn program() -> String {
+pub(crate) fn program() -> String {
     env::var("FTPD").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ftpd").to_owned())
 }
 
