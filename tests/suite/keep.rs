@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::clients::Tool;
 use crate::hostile::SmallDisk;
 use crate::parts::{PART, hang, noise};
 use crate::server::{Server, eventually, run};
@@ -61,7 +63,8 @@ fn all(home: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut todo = vec![home.to_owned()];
     while let Some(dir) = todo.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
+        // the server may have removed it meanwhile
+        for entry in fs::read_dir(dir).into_iter().flatten() {
             let path = entry.unwrap().path();
             let slash = if path.is_dir() && !path.is_symlink() { "/" } else { "" };
             let below = path.strip_prefix(home).unwrap().to_str().unwrap();
@@ -478,6 +481,83 @@ fn room_is_made_in_the_trash_first() {
         assert!(left.contains(&name.to_owned()), "{left:?}");
     }
     assert!(!left.iter().any(|name| name.contains("trashed")), "{left:?}");
+}
+
+/// The number of uploads of 1 MiB to a disk of 64 MiB.
+const MANY: usize = 500;
+
+/// Starts a server with a home of 64 MiB, lets `upload` make many uploads of 1 MiB, and checks that the
+/// newest are there and whole.
+fn never_fills(
+    min_free: &str,
+    tool: &'static str,
+    upload: impl Fn(&Tool, SocketAddr, &[PathBuf]),
+) {
+    let (Some(disk), Some(tool)) = (SmallDisk::mount(), Tool::find(tool)) else { return };
+    disk.remount("remount,size=64m");
+    let user = format!("{}\nmin_free = {min_free}", disk.user());
+    let server = Server::setup().server("keep_grace = 0\n").section(&user).start();
+    now(&server);
+    let name = |number: usize| format!("{number:03}.bin");
+    let paths: Vec<_> = (0..MANY)
+        .map(|number| tool.put(&name(number), noise(u64::try_from(number).unwrap(), 1 << 20)))
+        .collect();
+    upload(&tool, server.address(), &paths);
+    let left = all(disk.path());
+    assert!((40..=64).contains(&left.len()), "{left:?}");
+    let newest: Vec<_> = (MANY - left.len()..MANY).map(name).collect();
+    assert_eq!(left, newest);
+    for (name, path) in left.iter().zip(&paths[MANY - left.len()..]) {
+        assert!(fs::read(disk.path().join(name)).unwrap() == fs::read(path).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn curl_never_fills_a_small_disk() {
+    never_fills("10%", "curl", |curl, server, paths| {
+        // one process each: curl pauses between uploads over one connection
+        for path in paths {
+            let to = format!("ftp://eve:e@{server}/");
+            curl.run(["-sS", "-T", path.to_str().unwrap(), &to]).ok();
+        }
+    });
+}
+
+#[test]
+fn busybox_never_fills_a_small_disk() {
+    never_fills("512K", "busybox", |busybox, server, paths| {
+        let (host, port) = (server.ip().to_string(), server.port().to_string());
+        for path in paths {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let path = path.to_str().unwrap();
+            let login = ["ftpput", "-u", "eve", "-p", "e", "-P", &port, &host, name, path];
+            busybox.run(login).ok();
+        }
+    });
+}
+
+#[test]
+fn kill_9_in_the_middle_of_a_pass_loses_nothing_that_no_rule_names() {
+    let mut server = Server::setup().server(ANY_AGE).user("keep_files = 100").start();
+    let home = server.home();
+    for number in 0..3000 {
+        fs::create_dir_all(home.join(format!("{}", number / 100))).unwrap();
+        fs::write(home.join(format!("{}/{number}", number / 100)), "x").unwrap();
+    }
+    fill(&home, &["young"]);
+    let dir = server.dir().to_owned();
+    let asks = std::thread::spawn(move || run(&["keep", "--now"], &dir));
+    eventually("the pass has begun", || !home.join("0/0").exists());
+    server.kill();
+    asks.join().unwrap();
+    let count = || all(&home).iter().filter(|path| !path.ends_with('/')).count();
+    assert!(count() >= 100);
+    server.start_again();
+    // the delay has ended before
+    eventually("the pass goes on after the start", || count() == 100);
+    assert!(home.join("young").exists() && home.join("29/2999").exists());
+    // the directories of the files that went just before the end stay
+    assert!(!home.join("15").exists());
 }
 
 /// Returns what `ftpd check` says about these settings, in a folder with the homes `home` and
