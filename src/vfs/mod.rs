@@ -33,7 +33,7 @@ mod why;
 pub use error::{FsError, Heed};
 pub use files::room::Need;
 pub use files::{Files, Listing};
-pub use keep::keeper::{FileReport, Keeper, Report, RuleReport};
+pub use keep::keeper::{FileReport, Keeper, Report, RoomReport, RuleReport};
 #[doc(hidden)]
 pub use parts::journal::{reread_journal, write_journal_line};
 pub use parts::left::LeftPart;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::clients::Tool;
 use crate::hostile::SmallDisk;
+use crate::metrics::{get, web};
 use crate::parts::{PART, hang, noise};
 use crate::server::{Server, eventually, run};
 
@@ -338,6 +339,18 @@ fn room_is_made_before_an_upload_begins() {
     let (_, out, _) = run(&["stats", "--json"], server.dir());
     let stats: Value = serde_json::from_str(&out).unwrap();
     assert!(stats["keep_made_room"].as_u64() > Some(5), "{out}");
+}
+
+#[test]
+fn the_status_page_shows_the_free_space() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let user = format!("{}\nmin_free = 30%", disk.user());
+    let server = Server::setup().server("metrics_listen = 127.0.0.1:0").section(&user).start();
+    let status: Value = serde_json::from_str(&get(web(&server), "/status.json")).unwrap();
+    let room = &status["room"][0];
+    assert_eq!(room["folder"], disk.path().to_str().unwrap());
+    assert_eq!(room["free"], 1 << 20);
+    assert_eq!(room["wanted"], (1 << 20) / 100 * 30);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn setup() -> Setup {
     Server::setup().server("metrics_listen = 127.0.0.1:0")
 }
 
-fn web(server: &Server) -> SocketAddr {
+pub(crate) fn web(server: &Server) -> SocketAddr {
     let line = server.wait_for_log("metrics: http://");
     line.split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap()
 }
@@ -34,7 +34,7 @@ fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8(drain(&mut stream)).unwrap()
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let answer =
         raw(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

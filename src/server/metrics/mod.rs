@@ -16,6 +16,7 @@ mod talk;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -186,6 +187,16 @@ fn event(told: &Told) -> Value {
     })
 }
 
+/// Maximum number of folders whose free space the status page shows.
+const MOST_ROOMS: usize = 20;
+
+/// The free space of the folders with `min_free`.
+fn room(hub: &Hub) -> Vec<Value> {
+    let rooms = hub.shared.keeper.room().into_iter().take(MOST_ROOMS);
+    let value = |folder: &Path, free: u64, wanted: u64| json!({ "folder": folder.to_string_lossy(), "free": free, "wanted": wanted });
+    rooms.map(|room| value(&room.folder, room.free, room.wanted)).collect()
+}
+
 /// The content of the status page, as JSON for its script.
 fn status(hub: &Hub, rates: &Rates) -> String {
     let sights = hub.registry.sights();
@@ -201,6 +212,7 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "banned": view::bans(hub).into_iter().take(MOST_BANS).collect::<Vec<_>>(),
         "events": hub.shared.recent.list().iter().map(event).collect::<Vec<_>>(),
         "ports": { "taken": taken, "all": ports },
+        "room": room(hub),
         "silent": view::silent(hub),
         "sessions": sights.iter().map(view::session).collect::<Vec<_>>(),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::clock::Clock;
 use super::memory::Memory;
 use super::pass::{End, Pass, Removed, RoomRule};
 use super::plan::{Plan, Rule};
@@ -44,6 +45,9 @@ struct State {
     announces: bool,
     /// Uploads that wait for room.
     asked: Vec<Arc<Ticket>>,
+    clock: Clock,
+    /// Until then no file goes by its age, because the clock was set forward.
+    doubts: Option<SystemTime>,
     /// Troubles that the log tells of already.
     told: HashSet<PathBuf>,
 }
@@ -111,6 +115,17 @@ pub struct Report {
     pub in_vain: bool,
 }
 
+/// The free space where a rule demands some, in bytes.
+#[derive(Debug)]
+pub struct RoomReport {
+    /// The folder that the rule applies to, on the server.
+    pub folder: PathBuf,
+    /// The free space.
+    pub free: u64,
+    /// The free space that the rule demands.
+    pub wanted: u64,
+}
+
 /// Maximum number of files that a report lists.
 const MOST_LISTED: usize = 10_000;
 
@@ -141,6 +156,8 @@ impl Keeper {
             is_hired: false,
             announces: false,
             asked: Vec::new(),
+            clock: Clock::now(),
+            doubts: None,
             told: HashSet::new(),
         };
         Self {
@@ -266,6 +283,7 @@ impl Keeper {
     fn tidy(&self, stops: &dyn Fn() -> bool) -> bool {
         let _turn = self.turn();
         let plan = self.plan();
+        self.look_at_clock(&plan);
         let mut tell = |removed: &Removed<'_>| self.log(removed);
         let mut pass = self.pass(&plan, false, stops, &mut tell);
         let mut in_vain = false;
@@ -283,6 +301,21 @@ impl Keeper {
         in_vain
     }
 
+    /// Lets no file go by its age for a while if the clock was set forward: what was stored before
+    /// then seems to be older than it is.
+    fn look_at_clock(&self, plan: &Plan) {
+        let mut state = self.state();
+        let Some(jump) = state.clock.look() else { return };
+        if plan.rules.iter().any(Rule::is_about_age) {
+            log::warn!(
+                "the clock was set forward by {} s; keep_for removes nothing for keep_delay, \
+                 unless 'ftpd keep --now' is run",
+                jump.as_secs()
+            );
+            state.doubts = SystemTime::now().checked_add(plan.delay);
+        }
+    }
+
     /// Returns what would be removed, by the rules that are new as well.
     pub fn preview(&self, stops: &dyn Fn() -> bool) -> Report {
         let _turn = self.turn();
@@ -292,8 +325,11 @@ impl Keeper {
     /// Ends the delay of new rules, and carries out a pass at once. Returns what was removed.
     pub fn now(&self, stops: &dyn Fn() -> bool) -> Report {
         let mut turn = self.turn();
-        self.state().memory.end_delay();
-        self.state().announces = false;
+        let mut state = self.state();
+        state.memory.end_delay();
+        (state.announces, state.doubts) = (false, None);
+        state.clock.look();
+        drop(state);
         *turn = None;
         let report = self.report(false, stops);
         self.complain(report.troubles.clone());
@@ -481,8 +517,12 @@ impl Keeper {
         tell: &'p mut dyn FnMut(&Removed<'_>),
     ) -> Pass<'p> {
         let (state, now) = (self.state(), SystemTime::now());
-        let begun = |mark: &String| state.memory.begin(mark, plan.delay, now) <= now;
-        let in_effect = plan.rules.iter().map(|rule| dry || begun(&rule.mark)).collect();
+        let begun = |rule: &Rule| {
+            let doubts = state.doubts.filter(|_| rule.is_about_age());
+            state.memory.begin(&rule.mark, plan.delay, now) <= now
+                && doubts.is_none_or(|until| until <= now)
+        };
+        let in_effect = plan.rules.iter().map(|rule| dry || begun(rule)).collect();
         drop(state);
         let uses = &self.uses;
         let (troubles, excess, is_short) = (Vec::new(), Vec::new(), false);
@@ -504,6 +544,21 @@ impl Keeper {
                 log::warn!("retention: {}: {why}", crate::log::path(&path));
             }
         }
+    }
+
+    /// Returns the free space where a rule demands some.
+    pub fn room(&self) -> Vec<RoomReport> {
+        let plan = self.plan();
+        let mut tell = |_: &Removed<'_>| ();
+        let mut pass = self.pass(&plan, true, &|| false, &mut tell);
+        let report = |rule: RoomRule| {
+            let known = plan.rules.get(rule.at)?;
+            let home = plan.homes.get(known.home)?;
+            let folder = VirtualPath::root().join(known.folder.as_bytes()).real(&home.path);
+            let (free, wanted) = (rule.space.free, rule.wanted);
+            Some(RoomReport { folder, free, wanted })
+        };
+        pass.room_rules().into_iter().filter_map(report).collect()
     }
 
     /// Returns the number of files that were removed, and their bytes.

@@ -142,6 +142,11 @@ impl Rule {
         matches!(self.demand, Demand::Room(_))
     }
 
+    /// Whether the rule is about the age of files.
+    pub(super) fn is_about_age(&self) -> bool {
+        matches!(self.demand, Demand::Within(Limit::Age(_)))
+    }
+
     /// Returns the limit, if it does not depend on the file system.
     pub(super) fn limit(&self) -> Option<Limit> {
         match self.demand {
