@@ -23,7 +23,11 @@ mod way;
 
 mod lines;
 
+pub(crate) use event::Event;
 pub(crate) use ftpd::log::path;
+
+/// Events of the server are not modelled.
+pub(crate) fn own(_: &Event<'_>) {}
 
 pub(crate) const MODELS: &[Model] = &[Model {
     name: "log",

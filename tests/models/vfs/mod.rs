@@ -7,6 +7,8 @@ mod files;
 mod parts;
 #[path = "../../../src/vfs/path.rs"]
 mod path;
+#[path = "../../../src/vfs/trash/mod.rs"]
+mod trash;
 #[path = "../../../src/vfs/tree/mod.rs"]
 mod tree;
 #[path = "../../../src/vfs/upload/mod.rs"]

@@ -12,6 +12,8 @@ pub(in crate::vfs) mod keep;
 pub(in crate::vfs) mod known;
 #[path = "../../../../src/vfs/parts/name.rs"]
 pub(in crate::vfs) mod name;
+#[path = "../../../../src/vfs/parts/pins.rs"]
+pub(in crate::vfs) mod pins;
 #[path = "../../../../src/vfs/parts/shares.rs"]
 pub(in crate::vfs) mod shares;
 #[path = "../../../../src/vfs/parts/store.rs"]

@@ -116,7 +116,7 @@ pub(super) fn a_removed_part_is_not_resumed() {
         let files = world.session();
         thread::spawn(move || work(&files))
     };
-    let removers = [(); 2].map(|()| start(|files| files.remove_file(&path()).map(|()| None)));
+    let removers = [(); 2].map(|()| start(|files| files.remove_file(&path()).map(|_| None)));
     let resumer = start(|files| begin(files, Store::At(3)).map(Some));
     let other = start(|files| {
         let mut upload = begin(files, Store::Replace)?;
