@@ -1,7 +1,7 @@
 //! Settings that are being read, with the faults found so far.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::Environment;
@@ -16,6 +16,8 @@ use super::settings::{Rules, Server, User};
 pub(super) struct Draft {
     /// `ftpd.ini` and the files of `users_file`, with their modes. The last one is being read.
     pub(super) files: Vec<(PathBuf, u32)>,
+    /// Whether the first of `files` is a file, and not a word for the environment.
+    pub(super) has_file: bool,
     pub(super) folder: PathBuf,
     /// The variables that override the lines of the files.
     pub(super) environment: Arc<Environment>,
@@ -85,6 +87,7 @@ impl Draft {
     pub(super) fn new(origin: &Origin, mode: u32) -> Self {
         Self {
             files: vec![(origin.shown().to_owned(), mode)],
+            has_file: origin.file.is_some(),
             folder: origin.folder(),
             environment: Arc::clone(&origin.environment),
             server: Server::blank(),
@@ -131,6 +134,11 @@ impl Draft {
             return variable;
         }
         format!("{}: [{section}] {key}", self.file_and_line(file, line))
+    }
+
+    /// Returns the settings file, unless all settings come from the environment.
+    pub(super) fn settings_file(&self) -> Option<&Path> {
+        self.files.first().map(|(file, _)| file.as_path()).filter(|_| self.has_file)
     }
 
     /// Returns a file and a line as text, in the form that an editor can jump to.

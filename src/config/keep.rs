@@ -221,7 +221,9 @@ fn own_files(draft: &Draft) -> Vec<(&'static str, PathBuf)> {
         ("tls_key", server.tls.key.as_deref()),
         ("tls_client_ca", server.tls.client_ca.as_deref()),
     ];
-    let settings = draft.files.first().map(|(file, _)| ("the settings", real(file)));
+    let settings = draft.settings_file().map(|file| ("the settings", real(file)));
+    let secrets = draft.users.iter().filter_map(|named| named.user.password_file.as_deref());
+    let secrets = secrets.map(|file| ("password_file", real(file)));
     let others = paths.into_iter().filter_map(|(key, path)| Some((key, real(path?))));
-    settings.into_iter().chain(others).collect()
+    settings.into_iter().chain(others).chain(secrets).collect()
 }
