@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 
-use super::error::{Fault, Location};
+use super::error::{ConfigError, Fault, Location};
 use super::field::Scope;
 use super::ini::{Assignment, Section};
 use super::keys::{KEYS, Key, other_form};
@@ -120,6 +120,30 @@ impl Environment {
     /// Returns the faults of names and values that became no entry.
     pub(super) fn faults(&self) -> impl Iterator<Item = (Location, Fault)> {
         self.faults.iter().cloned()
+    }
+
+    /// Returns section, key and value of each entry, for the fuzz targets.
+    #[doc(hidden)]
+    pub fn rows(&self) -> Vec<(String, String, String)> {
+        let server = self.server.iter().map(|entry| ("server".to_owned(), entry));
+        let users = self.users.iter().flat_map(|(user, entries)| {
+            entries.iter().map(move |entry| (format!("user:{user}"), entry))
+        });
+        let row = |(section, entry): (String, &Assignment)| {
+            (section, entry.key.clone(), entry.value.clone())
+        };
+        server.chain(users).map(row).collect()
+    }
+
+    /// Returns the faults as they are printed, for the fuzz targets.
+    #[doc(hidden)]
+    pub fn complaints(&self) -> Vec<String> {
+        let printed = |(place, fault): (Location, Fault)| {
+            let variable = self.variable(&place);
+            let fault = self.reworded(&place, fault);
+            ConfigError { file: "environment".into(), place, variable, fault }.to_string()
+        };
+        self.faults().map(printed).collect()
     }
 
     /// Replaces the entries of `[server]` or of a user that variables set too.

@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 
 use ftpd::config::{KEYS, Scope};
 
+use crate::config::VALUES;
 use crate::program::{BOB, Program, connect, folder, log_in};
+use crate::table::takes_any_text;
 
 /// Runs the program in a folder with these variables and no others of ours.
 fn run(arguments: &[&str], dir: &Path, variables: &[(&str, &str)]) -> (i32, String, String) {
@@ -90,6 +92,94 @@ fn each_key_takes_its_default_from_a_variable() {
             assert!(out.contains(&from), "{name} in\n{out}");
         }
     }
+}
+
+#[test]
+fn each_key_takes_a_good_value_from_a_variable() {
+    let dir = bare();
+    let mut variables = Vec::new();
+    // as in the same test of a file
+    let users = tempfile::tempdir().unwrap();
+    for key in KEYS {
+        let value = VALUES.iter().find(|(name, _)| *name == key.name).unwrap().1;
+        let value = value.replace("USERS", users.path().to_str().unwrap());
+        let upper = key.name.to_uppercase();
+        if key.scope() != Scope::User {
+            variables.push((format!("FTPD_SERVER_{upper}"), value.clone()));
+        }
+        if key.scope() != Scope::Server {
+            variables.push((format!("FTPD_USER_BOB_{upper}"), value));
+        }
+    }
+    let all: Vec<_> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let (code, out, err) = run(&["check"], dir.path(), &all);
+    assert_eq!((code, out.as_str()), (0, "environment: good, 1 user and anonymous\n"), "{err}");
+    // a file with the same lines means the same
+    let lines = |prefix: &str| {
+        let own = variables.iter().filter_map(|(name, value)| {
+            Some(format!("{} = {value}\n", name.strip_prefix(prefix)?))
+        });
+        own.collect::<String>()
+    };
+    let ini =
+        format!("[server]\n{}[user:bob]\n{}", lines("FTPD_SERVER_"), lines("FTPD_USER_BOB_"));
+    fs::write(dir.path().join("ftpd.ini"), ini).unwrap();
+    let values = |variables: &[(&str, &str)], file: &[&str]| {
+        let arguments = [&["check", "-v"][..], file].concat();
+        let (_, out, _) = run(&arguments, dir.path(), variables);
+        let lines = out.lines().filter(|line| !line.contains(": good, "));
+        let value = |line: &str| line.split("  ;").next().unwrap().trim_end().to_owned();
+        lines
+            .map(|line| value(line.rsplit_once(" ; ").map_or(line, |(value, _)| value)))
+            .collect::<Vec<_>>()
+    };
+    let from_file = values(&[], &[]);
+    fs::remove_file(dir.path().join("ftpd.ini")).unwrap();
+    assert_eq!(values(&all, &[]), from_file);
+}
+
+#[test]
+fn each_key_names_its_variable_when_it_refuses_nonsense() {
+    let dir = bare();
+    let mut variables = Vec::new();
+    for key in KEYS.iter().filter(|key| !takes_any_text(key)) {
+        let upper = key.name.to_uppercase();
+        if key.scope() != Scope::User {
+            variables.push(format!("FTPD_SERVER_{upper}"));
+        }
+        if key.scope() != Scope::Server {
+            variables.push(format!("FTPD_USER_CAMERA_{upper}"));
+        }
+    }
+    let nonsense = |name: &'static str| (name, "none/such ! thing");
+    let mut all = vec![CAMERA[0]];
+    let names: Vec<&'static str> =
+        variables.iter().map(|name| &*Box::leak(name.clone().into_boxed_str())).collect();
+    all.extend(names.iter().map(|name| nonsense(name)));
+    let (code, _, err) = run(&["check"], dir.path(), &all);
+    assert_eq!(code, 78);
+    for name in &variables {
+        let line = err.lines().find(|line| line.starts_with(&format!("{name}: ")));
+        let line = line.unwrap_or_else(|| panic!("no {name} in\n{err}"));
+        assert!(line.contains("none/such ! thing"), "{line}");
+    }
+    assert_eq!(err.lines().count(), variables.len(), "{err}");
+}
+
+#[test]
+fn a_file_of_tls_with_a_fault_names_its_variable() {
+    let dir = bare();
+    for file in ["cert.pem", "key.pem"] {
+        fs::write(dir.path().join(file), "nothing\n").unwrap();
+    }
+    let tls = [("FTPD_SERVER_TLS_CERT", "cert.pem"), ("FTPD_SERVER_TLS_KEY", "key.pem")];
+    let all: Vec<_> = CAMERA.iter().chain(&tls).copied().collect();
+    let (code, _, err) = run(&["check"], dir.path(), &all);
+    assert_eq!(code, 78);
+    assert!(err.starts_with("FTPD_SERVER_TLS_KEY /"), "{err}");
+    let (_, _, err) = run(&["check"], dir.path(), &all[..3]);
+    assert_eq!(err, "FTPD_SERVER_TLS_KEY: is missing\n");
 }
 
 #[test]
@@ -470,6 +560,30 @@ fn a_password_file_in_the_file_and_in_a_template() {
     let dir = folder("[anonymous]\nhome = home\npassword_file = x\n");
     let (_, _, err) = run(&["check"], dir.path(), &[]);
     assert_eq!(err, "ftpd.ini:3: [anonymous] password_file: belongs in [user:NAME]\n");
+}
+
+#[test]
+fn retention_reaches_no_secret_and_needs_no_file_of_its_own() {
+    let dir = bare();
+    fs::write(dir.path().join("home/secret"), "x\n").unwrap();
+    let variables = [
+        ("FTPD_USER_CAMERA_PASSWORD_FILE", "home/secret"),
+        ("FTPD_USER_CAMERA_HOME", "home"),
+        ("FTPD_USER_CAMERA_KEEP_FOR", "30d"),
+    ];
+    let (code, _, err) = run(&["check"], dir.path(), &variables);
+    assert_eq!(code, 78);
+    assert!(err.contains("contains password_file ("), "{err}");
+    // the working directory is the home
+    let home = [
+        ("FTPD_USER_CAMERA_PASSWORD", "x"),
+        ("FTPD_USER_CAMERA_HOME", "."),
+        ("FTPD_USER_CAMERA_KEEP_FOR", "30d"),
+        ("FTPD_SERVER_STATE_DIR", "/var/lib/ftpd"),
+        ("FTPD_SERVER_ADMIN_SOCKET", ""),
+    ];
+    let (code, _, err) = run(&["check"], dir.path(), &home);
+    assert_eq!(code, 0, "{err}");
 }
 
 #[test]

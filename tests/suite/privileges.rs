@@ -31,6 +31,23 @@ fn as_nobody() -> Setup {
 }
 
 #[test]
+fn a_secret_that_only_root_may_read_is_a_warning_for_the_next_reload() {
+    if !is_root() {
+        return;
+    }
+    let server = as_nobody()
+        .section("[user:anna]\npassword_file = secret\nhome = home")
+        .start_with(|dir| {
+            fs::write(dir.join("secret"), "s3cret\n").unwrap();
+            fs::set_permissions(dir.join("secret"), PermissionsExt::from_mode(0o600)).unwrap();
+        });
+    Client::login(&server, "anna", "s3cret").cmd("QUIT", 221);
+    let log = server.log();
+    let warning = log.lines().find(|line| line.contains("user nobody cannot reload")).unwrap();
+    assert!(warning.contains("[user:anna] password_file: 'secret' cannot be read: "), "{log}");
+}
+
+#[test]
 fn a_home_of_another_user_is_named_with_its_owner_when_the_server_starts() {
     if !is_root() {
         return;

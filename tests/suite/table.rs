@@ -405,23 +405,27 @@ fn each_key_takes_its_default_in_each_section_where_it_may_stand() {
     assert_eq!(code, 0, "{said}\n{ini}");
 }
 
+/// Whether no text is a bad value of the key.
+pub(crate) fn takes_any_text(key: &Key) -> bool {
+    // a home must exist; other directories and the socket need not
+    match key.describe().as_str() {
+        "directory" => key.name != "home",
+        "text"
+        | "password"
+        | "path"
+        | "addresses or host names"
+        | "IPv4 address or host name" => true,
+        _ => false,
+    }
+}
+
 #[test]
 fn each_key_refuses_nonsense_with_its_line_and_all_in_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let mut lines = vec!["[server]".to_owned()];
     let mut wanted = Vec::new();
     let mut put = |lines: &mut Vec<String>, key: &'static Key, section: &str| {
-        // a home must exist; other directories and the socket need not
-        let takes_any_text = match key.describe().as_str() {
-            "directory" => key.name != "home",
-            "text"
-            | "password"
-            | "path"
-            | "addresses or host names"
-            | "IPv4 address or host name" => true,
-            _ => false,
-        };
-        if takes_any_text {
+        if takes_any_text(key) {
             return;
         }
         // neither a word, a number, a file in a folder nor letters

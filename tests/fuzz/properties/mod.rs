@@ -3,6 +3,7 @@
 
 mod ascii;
 mod control;
+mod environment;
 mod http;
 mod import;
 mod ini;
@@ -15,9 +16,10 @@ mod tls;
 pub(crate) type Check = fn(&[u8]);
 
 /// Each target by its name, which is that of its folder in `seeds` as well.
-pub(crate) const TARGETS: [(&str, Check); 8] = [
+pub(crate) const TARGETS: [(&str, Check); 9] = [
     ("ascii", ascii::check),
     ("control", control::check),
+    ("environment", environment::check),
     ("http", http::check),
     ("import", import::check),
     ("ini", ini::check),
