@@ -79,7 +79,8 @@ impl Case<'_> {
                 }
             }
             End::Refused(code, reply) => {
-                if !is_old && self.must != Must::Tear && !self.is_too_late() {
+                let may_stay = matches!(self.must, Must::Tear | Must::Report);
+                if !is_old && !may_stay && !self.is_too_late() {
                     let what = difference(&reference.before, self.found);
                     faults.push(format!("{code}, but on the disk: {what}"));
                 }
@@ -106,7 +107,10 @@ impl Case<'_> {
         }
         // the C library reports EAGAIN when the kernel has no memory for a thread
         let is_thread = ["mmap", "mprotect", "clone3"].contains(&self.fault.call.as_str());
-        let is_named = self.log.contains(self.error.text)
+        let is_told = self.must == Must::Report
+            && matches!(self.end, End::Refused(_, reply) if reply.contains(self.error.text));
+        let is_named = is_told
+            || self.log.contains(self.error.text)
             || is_thread && self.log.contains("os error 11)");
         if !matches!(self.end, End::Done(_)) && !is_named {
             faults.push("the log does not name the cause".to_owned());

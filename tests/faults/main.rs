@@ -75,7 +75,11 @@ fn main() {
         println!("\n{}: {}", path.name, path.about);
         let mut run = Run::new(path);
         let seen = run.reference();
-        for (call, count) in seen.calls.iter().filter(|(call, _)| is_wanted(&calls, call)) {
+        let fails = |call: &str| {
+            is_wanted(&calls, call)
+                && (path.everywhere.is_empty() || path.everywhere.contains(&call))
+        };
+        for (call, count) in seen.calls.iter().filter(|(call, _)| fails(call)) {
             for error in ERRORS.iter().filter(|error| is_wanted(&errors, error.name)) {
                 for nth in (1..=*count).map(Some).chain(each(error)) {
                     let fault = Fault { call: call.clone(), nth, error: error.name };
@@ -199,8 +203,14 @@ impl Run {
             (self.path.before)(&mut link).expect("what comes before");
         }
         let output = self.server.dir().join("trace");
-        let threads = tracer::threads(self.server.pid(), self.path.threads);
-        let tracer = Tracer::attach(&threads, self.path.also, fault, &output);
+        let tracer = if self.path.everywhere.is_empty() {
+            let threads = tracer::threads(self.server.pid(), self.path.threads);
+            Tracer::attach(&threads, self.path.also, fault, &output)
+        } else {
+            let mut command = tracer::strace(self.path.also, fault, &output);
+            command.arg("-f");
+            Tracer::run(command, &[self.server.pid()], &output)
+        };
         let driven =
             catch_unwind(AssertUnwindSafe(|| (self.path.drive)(&mut link, &self.server)));
         let end = match driven {

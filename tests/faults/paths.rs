@@ -24,6 +24,9 @@ pub struct Path {
     pub threads: &'static [&'static str],
     /// More calls that fail.
     pub also: &'static str,
+    /// If not empty: the only calls that fail, but in all threads, also in those that are started
+    /// meanwhile.
+    pub everywhere: &'static [&'static str],
     /// Whether strace attaches before the client logs in.
     pub at_login: bool,
     /// Whether each case needs a server that has just started.
@@ -41,6 +44,8 @@ pub enum Must {
     Tear,
     /// As `Whole`, but entries that cannot be examined may be left out of a listing.
     LeaveOut,
+    /// The administrator is told what could not be done; what was done before stays.
+    Report,
     /// The client is served in any case: the call belongs to something beside it.
     Serve,
 }
@@ -54,10 +59,27 @@ const USUAL: Path = Path {
     drive: |_, _| Ok(Vec::new()),
     threads: &["session-"],
     also: "",
+    everywhere: &[],
     at_login: false,
     fresh: false,
     must: Must::Whole,
 };
+
+/// Calls on files and directories.
+const ON_FILES: &[&str] = &[
+    "fstat",
+    "fstatfs",
+    "fsync",
+    "getdents64",
+    "linkat",
+    "mkdirat",
+    "newfstatat",
+    "openat",
+    "openat2",
+    "renameat2",
+    "statx",
+    "unlinkat",
+];
 
 /// All paths of a session's own thread.
 pub static PATHS: &[Path] = &[
@@ -228,31 +250,34 @@ pub static PATHS: &[Path] = &[
     },
     Path {
         name: "trash restore",
+        must: Must::Report,
         about: "`ftpd trash restore`, over the admin socket",
         settings: "trash = on\nadmin_socket = admin",
-        before: |link| link.ask("DELE old").map(drop),
+        prepare: in_trash,
         drive: |_, server| {
             ftpd(server, &["trash", "restore", "bob", "/old"]).map(|_| Vec::new())
         },
-        threads: &["admin"],
+        everywhere: ON_FILES,
         ..USUAL
     },
     Path {
         name: "trash empty",
+        must: Must::Report,
         about: "`ftpd trash empty`, over the admin socket",
         settings: "trash = on\nadmin_socket = admin",
         prepare: in_trash,
         drive: |_, server| ftpd(server, &["trash", "empty", "bob"]).map(|_| Vec::new()),
-        threads: &["admin"],
+        everywhere: ON_FILES,
         ..USUAL
     },
     Path {
         name: "keep",
+        must: Must::Report,
         about: "`ftpd keep --now`, over the admin socket, which removes an old file",
         settings: "keep_files = 1\nkeep_grace = 0\nadmin_socket = admin",
         prepare: some_files,
         drive: |_, server| ftpd(server, &["keep", "--now"]).map(|_| Vec::new()),
-        threads: &["admin", "keep"],
+        everywhere: ON_FILES,
         ..USUAL
     },
     Path {
