@@ -25,6 +25,7 @@ test: clients
 check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --no-default-features -- -D warnings
 	cargo clippy --test soak --test filesystems --test faults --test powerloss -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
@@ -216,7 +217,7 @@ nspawn: deb
 STATIC = $(shell uname -m)-unknown-linux-musl
 static:
 	@rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/$(STATIC) || rustup target add $(STATIC)
-	$(NO_PATHS) cargo build --release --target $(STATIC)
+	$(NO_PATHS) cargo build --release --target $(STATIC) $(FEATURES)
 	@ls -l $(OUT)/$(STATIC)/release/ftpd | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 # Runs the static program as the container does: as uid 65532 in a root with nothing else, with the

@@ -31,6 +31,10 @@ mod stats;
 mod stop;
 mod table;
 mod terminal;
+#[cfg(feature = "client")]
+mod test;
+#[cfg(not(feature = "client"))]
+#[path = "no_client.rs"]
 mod test;
 mod top;
 mod trash;
@@ -54,6 +58,7 @@ pub use completions::completions;
 #[doc(hidden)]
 pub use import::import_text;
 pub use table::{SUBCOMMANDS, Subcommand};
+#[cfg(feature = "client")]
 #[doc(hidden)]
 pub use test::{NoReply, Replies, Reply, of_227, of_229};
 

@@ -9,7 +9,8 @@
 //! within a command and returns one error for everything that can go wrong in it, while this
 //! program has to tell apart the address in the reply, each attempt to connect, the preliminary
 //! reply, the handshake, its resumption, and the last reply. It would also bring `chrono`, `regex`
-//! and further crates to the tree, whereas rustls and `socket2` are there already.
+//! and seven further crates to the program, whereas rustls and `socket2` are there already. The
+//! client's side of rustls makes this the cargo feature `client`: all of it takes 0.4 MB.
 //!
 //! The certificate is reported on and not required: like a look at it, the test goes on with a bad
 //! one. Everything that a server sends is escaped before it is printed, every wait has a deadline,
