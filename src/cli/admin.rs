@@ -13,7 +13,7 @@ use crate::server::protocol::{self, AdminOrder, Request, Unanswered};
 /// How long to wait for an answer. A server that reads its settings may take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait until a server has moved or removed what may be a million files.
+/// How long to wait until a server has looked through a trash, which may have a million files.
 const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Why no server has answered.
@@ -81,7 +81,8 @@ fn socket(origin: &Origin) -> Result<Option<PathBuf>, Stop> {
 
 fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result<String, Stop> {
     let at = socket.display();
-    let is_long = matches!(request, Request::Restore(_) | Request::Empty(_));
+    let is_long =
+        matches!(request, Request::Trash(_) | Request::Restore(_) | Request::Empty(_));
     let patience = if is_long { LONG_PATIENCE } else { PATIENCE };
     let request = serde_json::to_string(request).map_err(|why| hung_up(socket, &why))?;
     let line = (|| {

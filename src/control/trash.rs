@@ -1,6 +1,7 @@
 //! Answers `ftpd trash`: what users have deleted, bringing it back, and removing it for good. Also
 //! removes what has been in the trash for long enough.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use crate::vfs::{Deleted, Emptied, FileKind, FsError, HomeTrash, Restored, Virtu
 pub use crate::vfs::{TrashTally, trash_tally};
 
 /// Maximum number of files that are listed.
-const MOST_LISTED: usize = 100_000;
+const MOST_LISTED: usize = 20_000;
 
 /// Something in the trash.
 #[derive(Debug)]
@@ -104,17 +105,24 @@ pub fn trash_empty(config: &Config, name: &[u8], path: &[u8]) -> Result<Removed,
 /// Removes what has been in the trash for long enough, for all users who have a trash. Stops early if
 /// `goes_on` returns `false`.
 pub fn age_trash(config: &Config, goes_on: &dyn Fn() -> bool) {
-    for (name, user) in config.users_by_name() {
-        if !user.has_trash() || !goes_on() {
-            continue;
-        }
-        match HomeTrash::new(user).age(SystemTime::now(), goes_on) {
+    let mut known: HashMap<_, Vec<&User>> = HashMap::new();
+    for user in config.users.values().filter(|user| user.has_trash()) {
+        let home = std::fs::canonicalize(&user.home).unwrap_or_else(|_| user.home.clone());
+        let uid = user.run_as.as_ref().map(|ids| ids.uid);
+        known.entry((home, uid)).or_default().push(user);
+    }
+    for users in known.into_values() {
+        let Some((user, others)) = users.split_first() else { continue };
+        match HomeTrash::new(user).age(others, SystemTime::now(), goes_on) {
             // the disk may come later
             Ok(_) | Err(FsError::NotFound) => {}
             Err(why) => {
-                let name = escaped(name.as_bytes());
-                log::warn!("cannot look through the trash of user {name}: {why}");
+                let home = quoted(&user.home);
+                log::warn!("cannot look through the trash in {home}: {why}");
             }
+        }
+        if !goes_on() {
+            return;
         }
     }
 }

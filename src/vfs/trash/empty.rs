@@ -11,6 +11,7 @@ use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
 use super::stamp::Stamp;
 use super::tally::count_removed;
+use crate::config::User;
 use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -33,19 +34,28 @@ pub struct Emptied {
 const AT_ONCE: usize = 4096;
 
 impl HomeTrash<'_> {
-    /// Removes what has been in the trash for longer than `trash_for`. Stops early if `goes_on` returns
-    /// `false`.
+    /// Removes what has been in the trash for longer than `trash_for`, by the settings of this user and
+    /// of all `others` whose trash it is as well. Stops early if `goes_on` returns `false`.
     ///
     /// # Errors
     ///
     /// When the home cannot be opened, or this thread cannot act as the user.
-    pub fn age(&self, now: SystemTime, goes_on: &dyn Fn() -> bool) -> Result<Emptied, FsError> {
+    pub fn age(
+        &self,
+        others: &[&User],
+        now: SystemTime,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Emptied, FsError> {
         let is_due = |path: &VirtualPath, stamp: Stamp, stat: &Stat| {
-            let time = self.user.folder_rules(path.parent().as_bytes()).trash_for;
+            let folder = path.parent();
             // the later of the two times, in case the clock was wrong at one of them
             let since = stamp.time().max(changed(stat));
             let age = now.duration_since(since).unwrap_or_default();
-            time.is_some_and(|time| age > time)
+            let is_over = |user: &User| {
+                let time = user.folder_rules(folder.as_bytes()).trash_for;
+                time.is_some_and(|time| age > time)
+            };
+            is_over(self.user) && others.iter().all(|other| is_over(other))
         };
         self.with_heaps(|heaps| {
             let mut emptied = Emptied::default();
@@ -286,7 +296,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::User;
     use crate::vfs::trash::discard::Trash;
     use crate::vfs::tree::Tree;
     use crate::vfs::tree::home::Home;
@@ -331,15 +340,23 @@ mod tests {
         let hours = |hours: u64| SystemTime::now() + Duration::from_secs(3600 * hours);
         // a clock that was set back makes nothing old
         for now in [SystemTime::UNIX_EPOCH, hours(0), hours(1)] {
-            assert_eq!(trash.age(now, &|| true).unwrap(), Emptied::default());
+            assert_eq!(trash.age(&[], now, &|| true).unwrap(), Emptied::default());
         }
         assert_eq!(listed(&user), ["/a", "/dir", "/ever/c", "/long/b", "/x"]);
-        let emptied = trash.age(hours(3), &|| true).unwrap();
+        // another user of the same home keeps it longer
+        let text = format!(
+            "[server]\n[user:ann]\npassword = x\nhome = {}\ntrash_for = 4h\n",
+            home.path().display()
+        );
+        let config = crate::config::of_text(&text).unwrap();
+        let ann = config.user(b"ann").unwrap().1;
+        assert_eq!(trash.age(&[ann], hours(3), &|| true).unwrap(), Emptied::default());
+        let emptied = trash.age(&[], hours(3), &|| true).unwrap();
         assert_eq!(emptied, Emptied { files: 2, bytes: 2, folders: 1 });
         assert_eq!(listed(&user), ["/ever/c", "/long/b"]);
-        let emptied = trash.age(hours(24 * 31), &|| true).unwrap();
+        let emptied = trash.age(&[], hours(24 * 31), &|| true).unwrap();
         assert_eq!((emptied.files, emptied.bytes), (1, 6));
-        trash.age(hours(24 * 3000), &|| true).unwrap();
+        trash.age(&[], hours(24 * 3000), &|| true).unwrap();
         assert_eq!(listed(&user), ["/ever/c"]);
         // directories without versions are gone
         let names = |path: &str| home.path().join(".ftpd-trash").join(path).exists();

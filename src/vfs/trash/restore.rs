@@ -1,6 +1,5 @@
 //! Listing what is in the trash, and bringing it back.
 
-use std::cmp::Reverse;
 use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
@@ -59,11 +58,9 @@ impl HomeTrash<'_> {
                 is_whole &= walk(&heap.trash, &VirtualPath::root(), &mut visitor)?;
                 list = visitor.found;
             }
-            list.sort_by(|one: &(Stamp, Deleted), other| {
-                let key = |(stamp, deleted): &(Stamp, Deleted)| {
-                    (deleted.path.as_bytes().to_vec(), Reverse(*stamp))
-                };
-                key(one).cmp(&key(other))
+            list.sort_by(|(stamp, one), (other_stamp, other)| {
+                let by_path = one.path.as_bytes().cmp(other.path.as_bytes());
+                by_path.then(other_stamp.cmp(stamp))
             });
             Ok((list.into_iter().map(|(_, deleted)| deleted).collect(), is_whole))
         })
