@@ -533,6 +533,8 @@ mod thieves {
         }
         client.cmd("QUIT", 221);
         client.expect_close();
+        // the log is written by a thread of its own
+        server.wait_for_log("ended after");
         let log = server.log();
         let warnings = log.lines().filter(|line| line.contains("although earlier ones did"));
         let warnings: Vec<_> = warnings.collect();
