@@ -48,6 +48,10 @@ complete -c ftpd -n '__fish_seen_subcommand_from test' -l read-only
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l active
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l password-file -r -F
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l json
+complete -c ftpd -n __fish_use_subcommand -a quota -d 'show what homes with a quota hold and what is left'
+complete -c ftpd -n '__fish_seen_subcommand_from quota' -l rescan
+complete -c ftpd -n '__fish_seen_subcommand_from quota' -l json
+complete -c ftpd -n '__fish_seen_subcommand_from quota' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
 complete -c ftpd -n __fish_use_subcommand -a kick -d 'end sessions of the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from kick' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
 complete -c ftpd -n __fish_use_subcommand -a bans -d 'list the addresses that are banned'
@@ -70,4 +74,4 @@ complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test kick bans ban unban parts trash reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test quota kick bans ban unban parts trash reload stop completions help'

@@ -19,6 +19,7 @@ mod pages;
 mod parts;
 mod passwd;
 mod print;
+mod quota;
 mod reload;
 mod rewrite;
 mod screen;

@@ -213,6 +213,7 @@ mod tests {
                 seconds: 2.0,
                 share: None,
             }),
+            quota: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -24,6 +25,7 @@ use crate::rights::{self, Keep};
 use crate::server::protocol::{
     AdminOrder, DeletedView, Emptied, Empty, Restore, Restored, Trash, TrashList,
 };
+use crate::vfs::Quotas;
 
 /// What is to be done with the trash of a user.
 enum Task {
@@ -114,7 +116,8 @@ fn restore(
     path: Option<&[u8]>,
     json: bool,
 ) -> Result<ExitCode, Stop> {
-    let here = |config: &Config| Ok(control::trash_restore(config, user, path)?.into());
+    let here =
+        |config: &Config| Ok(control::trash_restore(config, &uncounted(), user, path)?.into());
     let order = Restore { user: user.to_owned(), path: path.map(<[u8]>::to_owned) };
     let back: Restored = answer(file, order, user, here)?;
     let code = if back.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
@@ -130,7 +133,8 @@ fn restore(
 }
 
 fn empty(file: Option<&Path>, user: &[u8], path: &[u8], json: bool) -> Result<ExitCode, Stop> {
-    let here = |config: &Config| Ok(control::trash_empty(config, user, path)?.into());
+    let here =
+        |config: &Config| Ok(control::trash_empty(config, &uncounted(), user, path)?.into());
     let order = Empty { user: user.to_owned(), path: path.to_owned() };
     let gone: Emptied = answer(file, order, user, here)?;
     if json {
@@ -181,4 +185,9 @@ fn become_server(origin: &Origin, config: &Config, user: &[u8]) -> Result<(), St
         }
         _ => Ok(()),
     }
+}
+
+/// Returns quotas that count nothing: a server that starts later counts what it does not know.
+fn uncounted() -> Arc<Quotas> {
+    Arc::new(Quotas::none())
 }

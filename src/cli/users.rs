@@ -1,9 +1,10 @@
 //! `ftpd users`: lists the users of the settings.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::num::NonZeroU64;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
@@ -17,7 +18,8 @@ use super::settings::load;
 use crate::auth::{LOGINS, LastTime, last_times};
 use crate::config::{Config, Origin, Password, User};
 use crate::log::{self, escaped, stamp};
-use crate::server::protocol::Who;
+use crate::server::protocol::{Quota, QuotaView, Who};
+use crate::vfs::Limits;
 
 /// What is known about the logins of users.
 struct Known {
@@ -25,6 +27,8 @@ struct Known {
     last: BTreeMap<String, LastTime>,
     /// The users who are logged in now.
     here: HashSet<String>,
+    /// What users with a quota have.
+    quotas: HashMap<String, QuotaView>,
 }
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -52,7 +56,13 @@ impl Known {
         // without an answer from a server, nobody is shown as logged in
         let sessions = ask(origin.file.as_deref(), Who {}).map(|answer| answer.sessions);
         let here = sessions.into_iter().flatten().filter_map(|session| session.user).collect();
-        Self { last: last.unwrap_or_default(), here }
+        let limited = |user: &Arc<User>| Limits::of(&user.rules.quota).any();
+        let wanted = config.users.values().any(limited);
+        let order = Quota { user: None, rescan: false };
+        let quotas = wanted.then(|| ask(origin.file.as_deref(), order).ok()).flatten();
+        let quotas = quotas.into_iter().flat_map(|answer| answer.quotas);
+        let quotas = quotas.map(|quota| (quota.user.clone(), quota)).collect();
+        Self { last: last.unwrap_or_default(), here, quotas }
     }
 }
 
@@ -77,6 +87,12 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
         "max_per_user": limits.max_per_user,
         "idle_timeout": limits.idle_timeout.map(|time| time.as_secs()),
         "allow_from": from,
+        "quota_bytes": rate(user.rules.quota.bytes),
+        "quota_files": user.rules.quota.files,
+        "used": known.quotas.get(name).map(|used| json!({
+            "bytes": used.bytes,
+            "files": used.files,
+        })),
         "enabled": user.enabled,
         "expires": user.expires.map(|day| day.to_string()),
         "here": known.here.contains(name),
@@ -99,14 +115,14 @@ fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
         safe(name),
         user.perm.to_string(),
         last.unwrap_or_else(|| "-".to_owned()),
-        limits(user, config),
+        limits(name, user, config, known),
         safe(&user.home.to_string_lossy()),
     ]
 }
 
 /// Formats the limits of a user. `idle_timeout` is included only if it differs from the general
 /// one.
-fn limits(user: &User, config: &Config) -> String {
+fn limits(name: &str, user: &User, config: &Config, known: &Known) -> String {
     let limits = &user.rules.limits;
     let mut text = Vec::new();
     let rate = |way: &str, rate: Option<NonZeroU64>| {
@@ -116,6 +132,12 @@ fn limits(user: &User, config: &Config) -> String {
     text.extend(rate("down", limits.max_download));
     text.extend(rate("all up", limits.user_max_upload));
     text.extend(rate("all down", limits.user_max_download));
+    let quota = &user.rules.quota;
+    text.extend(quota.bytes.map(|most| format!("quota {}", binary(most.get()))));
+    text.extend(quota.files.map(|most| format!("{most} files")));
+    if let Some(used) = known.quotas.get(name) {
+        text.push(format!("{} % used", used.percent()));
+    }
     text.extend(limits.max_per_user.map(|most| format!("{most} sessions")));
     if limits.idle_timeout != config.rules.limits.idle_timeout {
         let seconds = limits.idle_timeout.map_or(0, |time| time.as_secs());

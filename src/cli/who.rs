@@ -45,6 +45,9 @@ fn table(sessions: &[SessionView]) -> String {
         // writing to a String cannot fail
         let _ = write!(lines, "\n{id:>5} {user} {address} {time:>8}  ");
         lines.push_str(&doing(session));
+        if let Some(quota) = &session.quota {
+            let _ = write!(lines, "; {} % of the quota", quota.percent());
+        }
     }
     lines
 }

@@ -61,7 +61,7 @@ pub use perm::{Perm, PermSet};
 pub use settings::{
     Admin, Anonymous, BanRules, Choice, Clients, DataRules, FileRules, Folder, FolderRules,
     HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages, Passive, Process,
-    Retention, Rules, Server, Storage, TlsKeys, TlsRules, UploadRules, User,
+    QuotaRules, Retention, Rules, Server, Storage, TlsKeys, TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,

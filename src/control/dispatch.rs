@@ -102,6 +102,8 @@ impl Session {
             Command::Abort => transfer::abort(self),
             Command::Account => Reply::new(Code::Superfluous, "No account needed"),
             Command::Allocate(bytes) => transfer::allocate(self, verb, *bytes)?,
+            Command::Available => transfer::available(self, None)?,
+            Command::AvailablePath(path) => transfer::available(self, Some(path))?,
             Command::Append(path) => transfer::append(self, verb, path)?,
             Command::Auth(mechanism) => return security::auth(self, mechanism),
             Command::BufferSize(size) => security::buffer_size(self, *size)?,

@@ -54,3 +54,6 @@ pub use trash::{
     trash_tally,
 };
 pub use why::{ACTIONS, Verdict, why, why_here};
+
+/// What a user has and may have. The server shows it, and uses nothing else of `vfs`.
+pub use crate::vfs::QuotaState;

@@ -124,7 +124,8 @@ impl Refusal {
             | Self::RenameDenied(..)
             | Self::Fs(FsError::Denied(_) | FsError::Outside) => Reason::Permission,
             Self::Fs(FsError::NotFound) => Reason::Missing,
-            Self::NoRoom | Self::Fs(FsError::NoSpace(_) | FsError::OverQuota(_)) => {
+            Self::NoRoom
+            | Self::Fs(FsError::NoSpace(_) | FsError::OverQuota(_) | FsError::QuotaUsed(..)) => {
                 Reason::Space
             }
             Self::Data(DataError::NoPort) => Reason::Port,
@@ -278,7 +279,7 @@ fn file_system(why: &FsError) -> Reply {
             (Code::NoAccess, "Not changed, it would remove the set-group-ID bit")
         }
         FsError::NoSpace(_) => (Code::NoSpace, "No space left"),
-        FsError::OverQuota(_) => (Code::OverAllocation, "Over quota"),
+        FsError::OverQuota(_) | FsError::QuotaUsed(..) => (Code::OverAllocation, "Over quota"),
         FsError::Interrupted => (Code::LocalError, "Interrupted"),
         FsError::TooLarge(most) => {
             let text = format!("File too large, at most {most} bytes are allowed");
@@ -335,6 +336,7 @@ fn data(why: &DataError) -> Reply {
         DataError::Write(
             why @ (FsError::NoSpace(_)
             | FsError::OverQuota(_)
+            | FsError::QuotaUsed(..)
             | FsError::TooLarge(_)
             | FsError::BadOffset(_)
             | FsError::Busy

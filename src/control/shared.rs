@@ -18,7 +18,7 @@ use crate::data::{Masquerade, Owners, Ports, Speeds, may_leave_from};
 use crate::hook::Hooks;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
-use crate::vfs::{Keeper, Parts, Turns};
+use crate::vfs::{Keeper, Parts, Quotas, Turns};
 
 /// The state that all sessions of a server share.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Shared {
     pub silence: Silence,
     /// The last events, for the status page.
     pub recent: Recent,
+    /// What the homes with a quota hold.
+    pub quotas: Arc<Quotas>,
     /// The parts of incomplete uploads.
     pub parts: Arc<Parts>,
     /// Lets uploads that write to the same file take turns.
@@ -83,7 +85,9 @@ impl Shared {
         let passwords = settings.users.passwords();
         let known: Vec<_> = config.acting().cloned().collect();
         let (storage, turns) = (&server.storage, Arc::<Turns>::default());
-        let parts = Parts::start(config.state_dir(), storage.keep_parts, &known);
+        let quotas = Arc::new(Quotas::start(storage.state_dir.as_deref(), &config));
+        let own = Arc::clone(&quotas);
+        let parts = Parts::start(config.state_dir(), storage.keep_parts, &known, own);
         let parts = Arc::new(parts);
         let keeper = Keeper::new(storage.state_dir.as_deref(), &parts, &turns);
         keeper.renew(&config);
@@ -100,6 +104,7 @@ impl Shared {
             logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),
             silence: Silence::start(server.storage.state_dir.as_deref()),
             recent: Recent::new(server.admin.metrics.is_some()),
+            quotas,
             parts,
             turns,
             keeper,
@@ -127,6 +132,7 @@ impl Shared {
         let mut held = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::clone(&settings);
         drop(held);
+        self.quotas.renew(&settings.config);
         settings.ports.renew(settings.config.server.passive.ports);
         self.take_effect(&settings);
     }

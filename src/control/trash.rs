@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
-use crate::vfs::{Deleted, Emptied, FileKind, FsError, HomeTrash, Restored, VirtualPath};
+use crate::vfs::{
+    Deleted, Emptied, FileKind, FsError, HomeTrash, Quotas, Restored, VirtualPath,
+};
 pub use crate::vfs::{TrashTally, trash_tally};
 
 /// Maximum number of files that are listed.
@@ -63,7 +65,8 @@ pub fn trash_list(config: &Config, name: &[u8]) -> Result<(Vec<InTrash>, bool), 
         bytes: deleted.size,
         since: deleted.at,
     };
-    let (list, is_whole) = with_trash(config, name, |trash| trash.list(MOST_LISTED))?;
+    let quotas = Arc::new(Quotas::none());
+    let (list, is_whole) = with_trash(config, &quotas, name, |trash| trash.list(MOST_LISTED))?;
     Ok((list.into_iter().map(view).collect(), is_whole))
 }
 
@@ -80,10 +83,11 @@ fn shown(path: &VirtualPath) -> String {
 /// read. Returns a text for the administrator.
 pub fn trash_restore(
     config: &Config,
+    quotas: &Arc<Quotas>,
     name: &[u8],
     path: Option<&[u8]>,
 ) -> Result<FromTrash, String> {
-    let Restored { count, refused } = with_trash(config, name, |trash| match path {
+    let Restored { count, refused } = with_trash(config, quotas, name, |trash| match path {
         Some(path) => trash.restore(&VirtualPath::root().join(path)),
         None => trash.restore_all(),
     })?;
@@ -96,15 +100,20 @@ pub fn trash_restore(
 /// # Errors
 ///
 /// When there is no such user, or the trash cannot be read. Returns a text for the administrator.
-pub fn trash_empty(config: &Config, name: &[u8], path: &[u8]) -> Result<Removed, String> {
+pub fn trash_empty(
+    config: &Config,
+    quotas: &Arc<Quotas>,
+    name: &[u8],
+    path: &[u8],
+) -> Result<Removed, String> {
     let Emptied { files, bytes, folders } =
-        with_trash(config, name, |trash| trash.empty(&VirtualPath::root().join(path)))?;
+        with_trash(config, quotas, name, |trash| trash.empty(&VirtualPath::root().join(path)))?;
     Ok(Removed { files, bytes, folders })
 }
 
 /// Removes what has been in the trash for long enough, for all users who have a trash. Stops early if
 /// `goes_on` returns `false`.
-pub fn age_trash(config: &Config, goes_on: &dyn Fn() -> bool) {
+pub fn age_trash(config: &Config, quotas: &Arc<Quotas>, goes_on: &dyn Fn() -> bool) {
     let mut known: HashMap<_, Vec<&User>> = HashMap::new();
     for user in config.users.values().filter(|user| user.has_trash()) {
         let home = std::fs::canonicalize(&user.home).unwrap_or_else(|_| user.home.clone());
@@ -113,7 +122,7 @@ pub fn age_trash(config: &Config, goes_on: &dyn Fn() -> bool) {
     }
     for users in known.into_values() {
         let Some((user, others)) = users.split_first() else { continue };
-        match HomeTrash::new(user).age(others, SystemTime::now(), goes_on) {
+        match HomeTrash::new(user, quotas).age(others, SystemTime::now(), goes_on) {
             // the disk may come later
             Ok(_) | Err(FsError::NotFound) => {}
             Err(why) => {
@@ -129,12 +138,13 @@ pub fn age_trash(config: &Config, goes_on: &dyn Fn() -> bool) {
 
 fn with_trash<T>(
     config: &Config,
+    quotas: &Arc<Quotas>,
     name: &[u8],
     work: impl FnOnce(&HomeTrash<'_>) -> Result<T, FsError>,
 ) -> Result<T, String> {
     let found: Option<(&str, &Arc<User>)> = config.user(name);
     let (_, user) = found.ok_or_else(|| format!("there is no user '{}'", escaped(name)))?;
-    work(&HomeTrash::new(user)).map_err(|why| {
+    work(&HomeTrash::new(user, quotas)).map_err(|why| {
         if matches!(why, FsError::NotFound) {
             return "the trash has nothing of this name".to_owned();
         }

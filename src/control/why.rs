@@ -6,7 +6,7 @@ use crate::config::{Config, Perm, User};
 use crate::log::path as quoted;
 use crate::rights;
 use crate::vfs::{
-    Files, FsError, Home, Parts, Turns, Uploader, VirtualPath, could, missing_right,
+    Files, FsError, Home, Parts, Quotas, Turns, Uploader, VirtualPath, could, missing_right,
 };
 
 /// The actions that can be asked about, and the permission that each needs.
@@ -86,7 +86,8 @@ pub fn why_here(
 }
 
 fn open(config: &Config, user: &Arc<User>) -> Result<Arc<Files>, FsError> {
-    let parts = Arc::new(Parts::start(None, config.server.storage.keep_parts, &[]));
+    let quotas = Arc::new(Quotas::none());
+    let parts = Arc::new(Parts::start(None, config.server.storage.keep_parts, &[], quotas));
     Ok(Files::new(
         Home::open(&user.home)?,
         parts,

@@ -187,6 +187,7 @@ impl Server {
             workers::start_for_hooks(hub, &mut turn, settings.config.hook_workers())?;
         }
         workers::start_for_passwords(hub, settings.config.password_workers())?;
+        workers::start_for_quotas(hub)?;
         if let Some(socket) = hub.admin().as_ref() {
             admin::start(socket, hub)?;
         }

@@ -32,11 +32,13 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     // logged after the sessions were told to end, because writing to the log may block for a
     // moment
     log::info!(">>> shutting down FTP server <<<");
-    if !wait_for_transfers(hub, until) {
+    let mut is_over = wait_for_transfers(hub, until);
+    if !is_over {
         hub.shared.stop.now();
         log::info!("ending the transfers that are still running");
-        hub.pool.wait_idle(FAREWELL);
+        is_over = hub.pool.wait_idle(FAREWELL);
     }
+    hub.shared.quotas.close(is_over);
     if let Some(admin) = hub.admin().as_ref() {
         admin.leave();
     }

@@ -40,7 +40,8 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
         while is_needed(&own) {
             if doubt.is_none_or(|since: Instant| since.elapsed() >= DOUBT) {
                 let config = Arc::clone(&own.shared.settings().config);
-                control::age_trash(&config, &|| !own.shared.stop.is_soon());
+                let goes_on = || !own.shared.stop.is_soon();
+                control::age_trash(&config, &own.shared.quotas, &goes_on);
             }
             if slept_and_set_forward() {
                 log::warn!(

@@ -1,4 +1,5 @@
-//! Threads that start the programs of hooks, and threads that check hashed passwords.
+//! Threads that start the programs of hooks, threads that check hashed passwords, and the thread that
+//! counts the homes with a quota.
 
 use std::io;
 use std::sync::Arc;
@@ -39,4 +40,17 @@ pub(super) fn start_for_passwords(hub: &Arc<Hub>, count: usize) -> io::Result<()
         }
     }
     Ok(())
+}
+
+/// Starts the thread that counts the homes with a quota, if there is one and the thread does not run
+/// yet.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn start_for_quotas(hub: &Arc<Hub>) -> io::Result<()> {
+    let quotas = Arc::clone(&hub.shared.quotas);
+    if !quotas.hire() {
+        return Ok(());
+    }
+    let builder = thread::Builder::new().name("quota".to_owned());
+    let started = builder.spawn(move || quotas.work());
+    started.map(drop).inspect_err(|_| hub.shared.quotas.dismiss())
 }

@@ -35,6 +35,9 @@ pub enum FsError {
     NoSpace(io::Error),
     /// The file would be larger than the settings allow (`max_file_size`), which is this many bytes.
     TooLarge(u64),
+    /// The settings allow no more in this tree. Holds the key (`quota_bytes` or `quota_files`) and its
+    /// value.
+    QuotaUsed(&'static str, u64),
     /// The settings do not allow the name. Holds the key, and the pattern or patterns.
     NameRefused(&'static str, String),
     /// The settings have a section for the folder, or for one within it, which cannot be renamed.
@@ -136,6 +139,7 @@ impl fmt::Display for FsError {
                 write!(f, "cannot restart at this offset, only at {fits}")
             }
             Self::TooLarge(most) => write!(f, "larger than max_file_size, {most} bytes"),
+            Self::QuotaUsed(key, most) => write!(f, "{key} is used up, {most}"),
             Self::NameRefused(key, patterns) => {
                 write!(f, "the name is not allowed by {key} = {patterns}")
             }

@@ -17,18 +17,21 @@
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
 //! | `trash` | where deleted and replaced files go |
+//! | `quota` | what the files below a home take, and what they may take |
 //! | `tree` | the confined tree as it is on the disk |
-//! | `path`, `error` | values |
+//! | `path`, `error`, `word` | values |
 
 mod error;
 mod files;
 mod keep;
 mod parts;
 mod path;
+mod quota;
 mod trash;
 mod tree;
 mod upload;
 mod why;
+mod word;
 
 pub use error::{FsError, Heed};
 pub use files::room::Need;
@@ -43,6 +46,9 @@ pub use parts::pins::Pin;
 pub use parts::store::Parts;
 pub use parts::turns::Turns;
 pub use path::VirtualPath;
+pub use quota::count::{Count, Limits};
+pub use quota::quotas::{QuotaState, Quotas};
+pub use quota::survey::count_home;
 pub use trash::empty::Emptied;
 pub use trash::heap::HomeTrash;
 pub use trash::restore::{Deleted, Restored};

@@ -168,6 +168,8 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("chmod_mask", "0755"),
     ("allow_overwrite", "off"),
     ("max_file_size", "2T"),
+    ("quota_bytes", "10G"),
+    ("quota_files", "100000"),
     ("deny_names", "*.exe, .ht*"),
     ("hide", "*.tmp, .git"),
     ("start_dir", "/upload"),

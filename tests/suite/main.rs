@@ -38,6 +38,7 @@
 //! | `who`, `kick`, `reload`, `stop` and the admin socket | `admin.rs` |
 //! | `ftpd why`, and the same sentence in the log | `why.rs` |
 //! | `ftpd parts` | `broken_off.rs` |
+//! | quotas and `ftpd quota` | `quota.rs` |
 //! | `ftpd share` | `share.rs` |
 //! | `ftpd test` | `test_command.rs` |
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
@@ -111,6 +112,7 @@ mod param;
 mod parts;
 mod privileges;
 mod program;
+mod quota;
 mod regress;
 mod rfc1123;
 mod rfc2389;

@@ -36,7 +36,7 @@ fn example(verb: &Verb) -> String {
         "REST" | "ALLO" | "PBSZ" => "0",
         "MDTM" if matches!(verb.arg, Arg::Path(_)) => "file",
         "MDTM" | "MFMT" | "SITE UTIME" => "20240229120000 file",
-        "RMD" => "empty",
+        "RMD" | "AVBL" => "empty",
         "MKD" | "RNTO" => "new",
         "SITE CHMOD" => "600 file",
         "SITE UMASK" => "027",
@@ -281,7 +281,7 @@ fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
 fn each_change_takes_the_letter_that_the_design_gives_it() {
     let wanted = [
         ('e', "CWD CDUP"),
-        ('l', "LIST NLST STAT MLSD MLST SIZE MDTM"),
+        ('l', "LIST NLST STAT MLSD MLST SIZE MDTM AVBL"),
         ('r', "RETR"),
         ('a', "APPE"),
         ('d', "DELE RMD"),

@@ -992,7 +992,7 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
             }
             (
                 "RETR" | "CWD" | "DELE" | "RMD" | "RNFR" | "SIZE" | "MDTM" | "MLST" | "MLSD"
-                | "LIST" | "NLST" | "STAT",
+                | "LIST" | "NLST" | "STAT" | "AVBL",
                 _,
             ) => names.iter().map(|name| (format!("{} {name}", verb.name()), 550)).collect(),
             (name, arg) => {

@@ -98,6 +98,8 @@ settings! {
         pub uploads: UploadRules = UploadRules::blank(),
         /// Rules that a folder may override.
         pub folder: FolderRules = FolderRules::blank(),
+        /// How much there may be in the home.
+        pub quota: QuotaRules = QuotaRules::blank(),
         /// Texts that are sent to a user.
         pub messages: Messages = Messages::blank(),
         /// Programs to start after events.
@@ -162,6 +164,16 @@ settings! {
         pub sync: bool = true,
         /// Whether an upload or a rename may replace an existing file.
         pub overwrite: bool = false,
+    }
+}
+
+settings! {
+    /// How much there may be in the home.
+    pub struct QuotaRules {
+        /// Maximum number of bytes; `None`: no limit.
+        pub bytes: Option<NonZeroU64> = None,
+        /// Maximum number of files; `None`: no limit.
+        pub files: Option<usize> = None,
     }
 }
 

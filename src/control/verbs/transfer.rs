@@ -238,6 +238,14 @@ pub(crate) fn allocate(
     Ok(Reply::ok("There is enough free space"))
 }
 
+/// AVBL: replies how many bytes may still be stored in a directory (draft-peterson-streamlined-ftp
+/// §4): the room on the disk, or less if a quota leaves less.
+pub(crate) fn available(session: &Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
+    Ok(Reply::value(user.tree.room(&path)?.to_string()))
+}
+
 /// ABOR: replies that no transfer is running. An ABOR that has ended a transfer is answered
 /// here as well, after the 426 of the transfer (RFC 959 §4.1.3).
 pub(crate) fn abort(session: &mut Session) -> Reply {

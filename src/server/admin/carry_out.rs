@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::protocol::{
     AdminOrder, Ban, BanList, Banned, Bans, Drop, Dropped, Emptied, Empty, Ended, Keep, Kept,
-    Kick, Lifted, PartList, PartView, Parts, Reload, Reloaded, Request, Restore, Restored,
-    Sessions, Statistics, Stats, Stop, Stopping, Trash, TrashList, Unban, VerdictView,
-    Verdicts, Who, Why, done, refused, request,
+    Kick, Lifted, PartList, PartView, Parts, Quota, QuotaList, Reload, Reloaded, Request,
+    Restore, Restored, Sessions, Statistics, Stats, Stop, Stopping, Trash, TrashList, Unban,
+    VerdictView, Verdicts, Who, Why, done, refused, request,
 };
 use super::view;
 use crate::control::{self, Live};
@@ -19,6 +19,9 @@ use crate::server::admission::origin::Origin;
 use crate::server::hub::Hub;
 use crate::server::orders::Order;
 use crate::server::{reload, stats};
+
+/// How long an order waits for homes to be counted. `ftpd quota` waits longer for its answer.
+const COUNTING: Duration = Duration::from_secs(50);
 
 /// Maximum duration of a ban: a year in seconds, as in the settings.
 const LONGEST_BAN: u64 = 365 * 24 * 3600;
@@ -41,6 +44,7 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
         Request::Kick(order) => answer_to(order, hub),
         Request::Stats(order) => answer_to(order, hub),
         Request::Why(order) => answer_to(order, hub),
+        Request::Quota(order) => answer_to(order, hub),
         Request::Bans(order) => answer_to(order, hub),
         Request::Ban(order) => answer_to(order, hub),
         Request::Unban(order) => answer_to(order, hub),
@@ -115,6 +119,25 @@ impl CarryOut for Why {
             refusal: verdict.refusal,
         };
         Ok(Verdicts { answers: verdicts.into_iter().map(view).collect() })
+    }
+}
+
+impl CarryOut for Quota {
+    fn carry_out(self, hub: &Arc<Hub>) -> Result<QuotaList, String> {
+        let config = &hub.shared.settings().config;
+        let is_wanted = |name: &String| self.user.as_ref().is_none_or(|user| user == name);
+        let users = config.users_by_name();
+        let users: Vec<_> = users.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+        if let Some(user) = self.user.as_ref().filter(|_| users.is_empty()) {
+            return Err(format!("there is no user {}", escaped(user.as_bytes())));
+        }
+        let quotas = &hub.shared.quotas;
+        if self.rescan {
+            let homes = users.iter().map(|(_, user)| user.home.as_path());
+            // the answer says which counts are exact
+            let _ = quotas.rescan(homes, COUNTING);
+        }
+        Ok(QuotaList { quotas: view::quotas(hub, &users) })
     }
 }
 
@@ -204,14 +227,16 @@ impl CarryOut for Trash {
 impl CarryOut for Restore {
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Restored, String> {
         let config = &hub.shared.settings().config;
-        control::trash_restore(config, &self.user, self.path.as_deref()).map(Restored::from)
+        control::trash_restore(config, &hub.shared.quotas, &self.user, self.path.as_deref())
+            .map(Restored::from)
     }
 }
 
 impl CarryOut for Empty {
     fn carry_out(self, hub: &Arc<Hub>) -> Result<Emptied, String> {
         let config = &hub.shared.settings().config;
-        control::trash_empty(config, &self.user, &self.path).map(Emptied::from)
+        control::trash_empty(config, &hub.shared.quotas, &self.user, &self.path)
+            .map(Emptied::from)
     }
 }
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::control::{FileReport, Report, RuleReport, Traffic};
+use crate::control::{FileReport, QuotaState, Report, RuleReport, Traffic};
 use crate::log::stamp;
 use crate::server::stats::Numbers;
 
@@ -67,6 +67,7 @@ orders! {
     Kick => Ended,
     Stats => Statistics,
     Why => Verdicts,
+    Quota => QuotaList,
     Bans => BanList,
     Ban => Banned,
     Unban => Lifted,
@@ -106,6 +107,17 @@ pub struct Why {
     /// What the user wants to do; `None`: the usual actions.
     #[serde(default, deserialize_with = "lenient::text")]
     pub action: Option<String>,
+}
+
+/// Asks what the homes with a quota hold.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Quota {
+    /// The name of a user; `None`: all users with a quota.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub user: Option<String>,
+    /// Whether the homes are counted again before the answer.
+    #[serde(default, deserialize_with = "lenient::switch")]
+    pub rescan: bool,
 }
 
 /// Lists the bans.
@@ -246,6 +258,9 @@ pub struct SessionView {
     pub seconds: u64,
     /// The running transfer, if there is one.
     pub transfer: Option<TransferView>,
+    /// The quota of the user, if there is one.
+    #[serde(default)]
+    pub quota: Option<QuotaView>,
 }
 
 /// A running transfer as the admin socket and the status page show it.
@@ -306,6 +321,55 @@ pub struct VerdictView {
     pub path: String,
     /// Why the action is refused; `None`: it is allowed.
     pub refusal: Option<String>,
+}
+
+/// The answer to [`Quota`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QuotaList {
+    /// The users with a quota, by name.
+    pub quotas: Vec<QuotaView>,
+}
+
+/// What the home of a user holds, and what it may hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QuotaView {
+    /// The user.
+    pub user: String,
+    /// The size of all files in bytes.
+    pub bytes: u64,
+    /// Its limit (`quota_bytes`); `None`: none.
+    pub max_bytes: Option<u64>,
+    /// Number of files.
+    pub files: u64,
+    /// Its limit (`quota_files`); `None`: none.
+    pub max_files: Option<u64>,
+    /// Whether this is exact. If not, the home is still being counted.
+    pub exact: bool,
+}
+
+impl QuotaView {
+    /// Describes the quota of a user.
+    pub fn new(user: &str, QuotaState { used, limits, exact }: QuotaState) -> Self {
+        Self {
+            user: user.to_owned(),
+            bytes: used.bytes,
+            max_bytes: limits.bytes,
+            files: used.files,
+            max_files: limits.files,
+            exact,
+        }
+    }
+
+    /// Returns how much of the quota is used, in percent, rounded down.
+    pub fn percent(&self) -> u64 {
+        let share = |used: u64, most: Option<u64>| {
+            let share = u128::from(used) * 100 / u128::from(most.filter(|&most| most > 0)?);
+            u64::try_from(share).ok()
+        };
+        let (bytes, files) =
+            (share(self.bytes, self.max_bytes), share(self.files, self.max_files));
+        bytes.max(files).unwrap_or_default()
+    }
 }
 
 /// The answer to [`Bans`].

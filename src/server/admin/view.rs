@@ -1,9 +1,11 @@
 //! Sessions and bans as the admin socket and the status page show them.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::protocol::{BanView, SessionView, SilentView, TransferView};
+use super::protocol::{BanView, QuotaView, SessionView, SilentView, TransferView};
+use crate::config::User;
 use crate::control::{Expected, Sight};
 use crate::log::stamp;
 use crate::server::admission::ban::Ban;
@@ -25,7 +27,7 @@ pub(in crate::server) fn bans(hub: &Hub) -> Vec<BanView> {
 
 /// Returns every session in its current state.
 pub(in crate::server) fn sessions(hub: &Hub) -> Vec<SessionView> {
-    hub.registry.sights().iter().map(session).collect()
+    hub.registry.sights().iter().map(|sight| session(hub, sight)).collect()
 }
 
 /// Returns the users from whom nothing has come for `expect_every`.
@@ -36,7 +38,12 @@ pub(in crate::server) fn silent(hub: &Hub) -> Vec<SilentView> {
 }
 
 /// Describes one session.
-pub(in crate::server) fn session(sight: &Sight) -> SessionView {
+pub(in crate::server) fn session(hub: &Hub, sight: &Sight) -> SessionView {
+    let user = sight.user.as_deref().filter(|_| hub.shared.quotas.any());
+    let quota = user.and_then(|name| {
+        let config = &hub.shared.settings().config;
+        Some(QuotaView::new(name, hub.shared.quotas.of(config.users.get(name)?)?))
+    });
     let transfer = sight.transfer.as_ref().map(|under| TransferView {
         doing: under.verb.to_owned(),
         way: Some(under.traffic),
@@ -55,5 +62,14 @@ pub(in crate::server) fn session(sight: &Sight) -> SessionView {
         since: stamp(sight.since.date()),
         seconds: sight.since.age().as_secs(),
         transfer,
+        quota,
     }
+}
+
+/// Returns what the homes of those of the users hold that have a quota.
+pub(in crate::server) fn quotas(hub: &Hub, users: &[(&String, &Arc<User>)]) -> Vec<QuotaView> {
+    let view = |(name, user): &(&String, &Arc<User>)| {
+        Some(QuotaView::new(name, hub.shared.quotas.of(user)?))
+    };
+    users.iter().filter_map(view).collect()
 }

@@ -13,6 +13,7 @@ mod page;
 mod rates;
 mod talk;
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -25,6 +26,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde_json::{Value, json};
 
+use super::admin::protocol::QuotaView;
 use super::admin::view;
 use super::bell::poll;
 use super::doors::BREATH;
@@ -173,6 +175,9 @@ fn health(hub: &Hub, head_alone: bool) -> Vec<u8> {
 /// The paths that exist.
 const PATHS: [&str; 4] = ["/", HEALTH, "/status.json", "/metrics"];
 
+/// Maximum number of quotas on the status page.
+const MOST_QUOTAS: usize = 50;
+
 /// Maximum number of bans on the status page.
 const MOST_BANS: usize = 50;
 
@@ -197,6 +202,13 @@ fn room(hub: &Hub) -> Vec<Value> {
     rooms.map(|room| value(&room.folder, room.free, room.wanted)).collect()
 }
 
+/// Returns the quotas of which most is used.
+fn fullest(mut quotas: Vec<QuotaView>) -> Vec<QuotaView> {
+    quotas.sort_by_key(|quota| Reverse(quota.percent()));
+    quotas.truncate(MOST_QUOTAS);
+    quotas
+}
+
 /// The content of the status page, as JSON for its script.
 fn status(hub: &Hub, rates: &Rates) -> String {
     let sights = hub.registry.sights();
@@ -214,7 +226,8 @@ fn status(hub: &Hub, rates: &Rates) -> String {
         "ports": { "taken": taken, "all": ports },
         "room": room(hub),
         "silent": view::silent(hub),
-        "sessions": sights.iter().map(view::session).collect::<Vec<_>>(),
+        "sessions": sights.iter().map(|sight| view::session(hub, sight)).collect::<Vec<_>>(),
+        "quotas": fullest(view::quotas(hub, &settings.config.users_by_name())),
         "rates": { "in": rates.incoming(), "out": rates.outgoing() },
     }))
 }

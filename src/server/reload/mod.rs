@@ -119,6 +119,9 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     if let Err(why) = keep::start(hub) {
         warnings.push(format!("cannot start a thread for retention: {why}"));
     }
+    if let Err(why) = workers::start_for_quotas(hub) {
+        warnings.push(format!("cannot start a thread for quotas: {why}"));
+    }
     let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
     let end = |name: &String| {
         hub.registry.end(|live| live.is_user(name), "The user has been removed")

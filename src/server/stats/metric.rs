@@ -60,7 +60,6 @@ impl Form {
 }
 
 /// Returns the current values of all metrics in the text format of Prometheus, version 0.0.4.
-/// The values of labels are chosen by the server, so nothing needs escaping.
 pub(super) fn prometheus(metrics: &[&Metric], now: &Moment<'_>) -> String {
     let mut text = String::new();
     for metric in metrics {
@@ -74,11 +73,16 @@ fn write(Metric { name, form, help, .. }: &Metric, samples: &[Sample], text: &mu
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {}\n", form.word());
     for Sample { suffix, labels, value } in samples {
         let labels: Vec<_> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", tame(value))).collect();
         let labels = labels.join(",");
         let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
         let _ = writeln!(text, "{name}{suffix}{labels} {value}");
     }
+}
+
+/// Escapes the value of a label, such as the name of a user.
+fn tame(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

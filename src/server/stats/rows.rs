@@ -4,6 +4,7 @@
 //! A description is a sentence that begins with Number, Maximum, Duration, Start or Version,
 //! because it is also read alone.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -11,7 +12,10 @@ use serde_json::Number;
 
 use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
-use crate::control::{BOUNDS, Countable, Durations, Expected, Tally, Traffic, trash_tally};
+use crate::config::User;
+use crate::control::{
+    BOUNDS, Countable, Durations, Expected, QuotaState, Tally, Traffic, trash_tally,
+};
 
 /// Makes a constant of each row, by which `ftpd stats` refers to the metric, and a list of all
 /// rows.
@@ -110,6 +114,18 @@ metrics! {
     USER_SILENT: Gauge "ftpd_user_silent",
         "Number that is 1 if nothing has come from the user for expect_every, and 0 otherwise, by user.",
         silent;
+    QUOTA_BYTES: Gauge "ftpd_quota_bytes",
+        "Number of bytes in the home of each user with a quota.",
+        |now| quotas(now, |quota| Some(quota.used.bytes));
+    QUOTA_BYTES_LIMIT: Gauge "ftpd_quota_bytes_limit",
+        "Maximum number of bytes in the home of each user with quota_bytes.",
+        |now| quotas(now, |quota| quota.limits.bytes);
+    QUOTA_FILES: Gauge "ftpd_quota_files",
+        "Number of files in the home of each user with a quota.",
+        |now| quotas(now, |quota| Some(quota.used.files));
+    QUOTA_FILES_LIMIT: Gauge "ftpd_quota_files_limit",
+        "Maximum number of files in the home of each user with quota_files.",
+        |now| quotas(now, |quota| quota.limits.files);
     WORKERS: Gauge "ftpd_workers",
         "Number of threads that serve sessions.",
         |now| one(now.hub.pool.workers());
@@ -128,6 +144,16 @@ fn one(value: impl Into<Number>) -> Vec<Sample> {
 fn by<K: Countable>(label: &'static str, tally: &Tally<K>) -> Vec<Sample> {
     let row = |kind: &K| sample(vec![(label, kind.word().to_owned())], tally.get(*kind));
     K::ALL.iter().map(row).collect()
+}
+
+/// Returns a number of each user with a quota.
+fn quotas(now: &Moment<'_>, number: fn(QuotaState) -> Option<u64>) -> Vec<Sample> {
+    let users = now.settings.config.users_by_name();
+    let row = |(name, user): (&String, &Arc<User>)| {
+        let number = now.hub.shared.quotas.of(user).and_then(number)?;
+        Some(sample(vec![("user", name.clone())], number))
+    };
+    users.into_iter().filter_map(row).collect()
 }
 
 fn seconds(value: f64) -> Number {

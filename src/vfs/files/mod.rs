@@ -1,6 +1,7 @@
 //! The files of one session: the tree, together with the user's own unfinished uploads.
 
 mod listing;
+mod moves;
 pub(in crate::vfs) mod room;
 mod shown;
 
@@ -15,6 +16,8 @@ use super::parts::pins::Pin;
 use super::parts::store::Parts;
 use super::parts::turns::Turns;
 use super::path::VirtualPath;
+use super::quota::accounts::Accounts;
+use super::quota::count::Count;
 use super::trash::discard::Trash;
 use super::trash::replace::Source;
 use super::tree::entry::{Entry, FileKind, id_of};
@@ -45,6 +48,7 @@ impl Files {
         uploader: Uploader,
         user: &Arc<User>,
     ) -> Arc<Self> {
+        parts.quotas().enter(user);
         let tree = Tree::new(home, user.rules.uploads.sync, user.has_trash());
         let user = Arc::clone(user);
         Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, user }) })
@@ -163,7 +167,7 @@ impl Files {
     /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
         self.uploads.check_name(path)?;
-        self.tree().make_dir(path, mode)
+        moves::make_dir(&self.uploads, path, mode)
     }
 
     /// Removes a file or a link, but not a directory, or moves it to the trash. Also removes the part
@@ -192,7 +196,10 @@ impl Files {
     fn remove_or_discard(&self, path: &VirtualPath) -> Result<bool, FsError> {
         // a path that can only lead to a directory is refused by the tree
         let trash = if path.is_directory_s() { None } else { self.trash_for(path)? };
-        let Some(trash) = trash else { return self.tree().remove_file(path).map(|()| false) };
+        let Some(trash) = trash else {
+            let remove = || self.tree().remove_file(path).map(|()| false);
+            return self.uploads.losing(path, remove);
+        };
         trash.discard(&self.tree().place(path)?).map(|()| true)
     }
 
@@ -205,8 +212,10 @@ impl Files {
     pub fn remove_dir(&self, path: &VirtualPath) -> Result<bool, FsError> {
         let trash = if path.is_root() { None } else { self.trash_for(path)? };
         let Some(trash) = trash else {
-            return match self.tree().remove_dir(path) {
-                Err(FsError::NotEmpty) if self.clear(path) => self.tree().remove_dir(path),
+            return match moves::remove_dir(&self.uploads, path) {
+                Err(FsError::NotEmpty) if self.clear(path) => {
+                    moves::remove_dir(&self.uploads, path)
+                }
                 other => other,
             }
             .map(|()| false);
@@ -263,17 +272,21 @@ impl Files {
         let (tree, replace) = (self.tree(), self.uploads.rules().overwrite);
         let trash = if replace && !to.is_root() { self.trash_for(to)? } else { None };
         let Some(trash) = trash else {
-            return tree.rename(from, to, replace).map(|()| false);
+            let rename = || tree.rename(from, to, replace).map(|()| false);
+            return moves::rename(&self.uploads, from, to, rename);
         };
         let is_dir = |path| tree.entry(path).map(|entry| entry.kind == FileKind::Directory);
         if from.is_directory_s() || to.is_directory_s() || is_dir(from)? {
             // a directory can replace an empty directory, and nothing else
-            return match tree.rename(from, to, false) {
-                Err(FsError::Exists) if is_dir(to)? => tree.rename(from, to, true),
-                Err(FsError::Exists) => Err(FsError::NotADirectory),
-                other => other,
-            }
-            .map(|()| false);
+            let rename = || {
+                match tree.rename(from, to, false) {
+                    Err(FsError::Exists) if is_dir(to)? => tree.rename(from, to, true),
+                    Err(FsError::Exists) => Err(FsError::NotADirectory),
+                    other => other,
+                }
+                .map(|()| false)
+            };
+            return moves::rename(&self.uploads, from, to, rename);
         }
         check_name(to)?;
         let (old, new) = (tree.place(from)?, tree.place(to)?);
@@ -314,10 +327,40 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`FsError::TooLarge`], if it is larger than the settings allow.
+    /// [`FsError::TooLarge`], if it is larger than the settings allow; [`FsError::QuotaUsed`], if the
+    /// quota does not suffice.
     pub fn check_size(&self, directory: &VirtualPath, bytes: u64) -> Result<(), FsError> {
         let most = self.uploads.most_in(directory)?;
-        if bytes > most { Err(FsError::TooLarge(most)) } else { Ok(()) }
+        if bytes > most {
+            return Err(FsError::TooLarge(most));
+        }
+        let accounts = self.accounts(directory)?;
+        let wanted = Count { bytes, files: 0 };
+        match accounts.check_room(wanted) {
+            Err(why) => {
+                let lacking = bytes.saturating_sub(accounts.left().unwrap_or_default());
+                if lacking > self.trash_bytes() || !self.uploads.make_room(&why, lacking) {
+                    return Err(why);
+                }
+                accounts.check_room(wanted)
+            }
+            done => done,
+        }
+    }
+
+    /// Returns the size of the user's trash, which is emptied before a quota refuses something.
+    fn trash_bytes(&self) -> u64 {
+        let count = self.uploads.own_trash().and_then(|trash| trash.count().ok());
+        count.unwrap_or_default().bytes
+    }
+
+    /// Returns the accounts that a directory counts for.
+    fn accounts(&self, directory: &VirtualPath) -> Result<Accounts, FsError> {
+        if !self.uploads.parts.quotas().any() {
+            return Ok(Accounts::default());
+        }
+        let (dir, _) = self.tree().hold(directory)?;
+        self.uploads.accounts(&dir)
     }
 
     /// Returns how many bytes this process may still write below a directory.
@@ -327,6 +370,18 @@ impl Files {
     /// When the system refuses.
     pub fn free_space(&self, path: &VirtualPath) -> Result<u64, FsError> {
         self.tree().free_space(path)
+    }
+
+    /// Returns how many bytes the user may still store below a directory: the room on the disk, or
+    /// less if a quota leaves less. What is in the user's trash counts as room.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn room(&self, path: &VirtualPath) -> Result<u64, FsError> {
+        let free = self.free_space(path)?;
+        let left = self.accounts(path)?.left();
+        Ok(left.map_or(free, |left| left.saturating_add(self.trash_bytes()).min(free)))
     }
 
     /// Prepares an upload; a new file gets `mode`. This may copy the existing file or wait for

@@ -180,7 +180,7 @@ impl Pass<'_> {
     ) -> Emptied {
         let mut all = Emptied::default();
         let Some(home) = self.plan.homes.get(home) else { return all };
-        for trash in home.trashes() {
+        for trash in home.trashes(self.uses.parts.quotas()) {
             let (files, bytes) =
                 (files.saturating_sub(all.files), bytes.saturating_sub(all.bytes));
             if files + bytes == 0 {

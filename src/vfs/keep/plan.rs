@@ -10,6 +10,7 @@ use ring::digest::{SHA256, digest};
 use super::rules::{Governing, Limit};
 use crate::config::{Choice, Config, KEEP_KEYS, KeepRules, KeptHome, Room, User};
 use crate::rights::Ids;
+use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::trash::heap::HomeTrash;
 
 /// Everything that the settings say about retention.
@@ -127,12 +128,12 @@ impl Home {
     }
 
     /// Returns the trashes in the home: one for each system user.
-    pub(super) fn trashes(&self) -> impl Iterator<Item = HomeTrash<'_>> {
+    pub(super) fn trashes(&self, quotas: &Arc<Quotas>) -> impl Iterator<Item = HomeTrash<'_>> {
         let mut seen = HashSet::new();
         let uid = |user: &User| user.run_as.as_ref().map(|ids| ids.uid);
         let users = self.users.iter().filter(move |user| seen.insert(uid(user)));
         // a trash that was turned off may still hold something
-        users.map(|user| HomeTrash::new(user))
+        users.map(move |user| HomeTrash::new(user, quotas))
     }
 }
 

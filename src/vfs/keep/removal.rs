@@ -2,7 +2,7 @@
 //! the directories that became empty by that.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use crate::vfs::error::FsError;
 use crate::vfs::parts::store::Parts;
 use crate::vfs::parts::turns::{Turn, Turns};
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::payer::{Move, Payer};
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::{FileId, FileKind, changed, id_of, modified};
 use crate::vfs::tree::place::{as_path, lstat};
@@ -110,7 +111,10 @@ impl Remover<'_> {
             return Ok(Outcome::Young);
         }
         if !self.dry {
-            unlinkat(dir, as_path(&one.name), AtFlags::empty())?;
+            let moved = Move { from: dir.as_fd(), name: &one.name, to: None };
+            payer(parts).moving(&[moved], || {
+                Ok(unlinkat(dir, as_path(&one.name), AtFlags::empty())?)
+            })?;
         }
         Ok(Outcome::Gone)
     }
@@ -155,7 +159,11 @@ impl Remover<'_> {
         let is_it =
             FileKind::of_mode(stat.st_mode) == FileKind::Directory && id_of(&stat) == id;
         let _unused = self.uses.turns.pins.remove(id).filter(|_| is_it)?;
-        unlinkat(&dir, as_path(folder.name()), AtFlags::REMOVEDIR).ok()?;
+        let remove = || {
+            let removed = unlinkat(&dir, as_path(folder.name()), AtFlags::REMOVEDIR);
+            removed.map_err(FsError::from)
+        };
+        payer(&self.uses.parts).removing_dir(&dir, folder.name(), remove).ok()?;
         let real = folder.real(&self.home.path);
         log::info!("removed the empty directory {}", crate::log::path(&real));
         emptied.remove(folder);
@@ -163,4 +171,9 @@ impl Remover<'_> {
         emptied.entry(Arc::clone(&above)).or_insert_with(state);
         Some(above)
     }
+}
+
+/// Returns who pays for what retention removes.
+fn payer(parts: &Parts) -> Payer<'_> {
+    Payer { quotas: parts.quotas(), own: None }
 }

@@ -7,15 +7,18 @@ use rustix::io::Errno;
 
 use super::name::PartName;
 use crate::vfs::error::FsError;
+use crate::vfs::quota::accounts::Accounts;
 use crate::vfs::tree::names::Names;
 use crate::vfs::tree::place::{as_path, reopened};
 
 /// Removes a part. If this fails, it logs a warning, and the part is found again when its
 /// directory is listed.
-pub(in crate::vfs) fn remove(dir: impl AsFd, name: &[u8]) {
-    if let Err(why) = unlinkat(dir, as_path(name), AtFlags::empty())
-        && why != Errno::NOENT
-    {
+pub(super) fn remove(accounts: &Accounts, dir: impl AsFd, name: &[u8]) {
+    let unlink = || match unlinkat(&dir, as_path(name), AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        done => Ok::<_, FsError>(done?),
+    };
+    if let Err(why) = accounts.losing(&dir, name, unlink) {
         log::warn!("cannot remove the part {}: {why}", name.escape_ascii());
     }
 }

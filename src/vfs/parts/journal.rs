@@ -23,6 +23,7 @@ use crate::rights::{self, Ids};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::sync::write_out;
+use crate::vfs::word::{boot, escaped, unescaped};
 
 /// The content of a journal that an earlier server has written.
 #[derive(Debug, Default)]
@@ -289,13 +290,6 @@ fn held(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Returns the kernel's id of the current boot.
-#[expect(clippy::disallowed_methods, reason = "not a served file")]
-fn boot() -> String {
-    let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    String::from_utf8_lossy(&id).trim().to_owned()
-}
-
 fn line(folder: &Folder) -> Vec<u8> {
     let mut out = escaped(folder.home.as_os_str().as_bytes());
     out.push(b' ');
@@ -305,35 +299,6 @@ fn line(folder: &Folder) -> Vec<u8> {
     }
     out.push(b'\n');
     out
-}
-
-/// Writes spaces, control characters and `%` as `%XX`, so that they do not end a word.
-fn escaped(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte <= b' ' || byte == b'%' {
-            out.extend_from_slice(format!("%{byte:02x}").as_bytes());
-        } else {
-            out.push(byte);
-        }
-    }
-    out
-}
-
-fn unescaped(word: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let (digits, after) = rest.split_at_checked(2)?;
-            out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-            rest = after;
-        } else {
-            out.push(byte);
-        }
-    }
-    Some(out)
 }
 
 /// Reads a journal. Lines that cannot be read are left out: a crash may have cut the last one

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::disk::remove;
 use super::journal::{Journal, Legacy, Noted};
 use super::keep::Keep;
@@ -14,9 +16,11 @@ use super::known::{ActivePart, DeadPart, Known, PartKey};
 use super::name::{Mark, PartName, Tag};
 use super::shares::Share;
 use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::entry::{FileId, id_of, modified};
 use crate::vfs::tree::folder::Folder;
-use crate::vfs::tree::place::lstat;
+use crate::vfs::tree::place::{lstat, rename};
 
 /// The parts of all uploads of a server, shared by all sessions.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Parts {
     journal: Mutex<Journal>,
     /// The directories that the journal lists, so that sessions need not wait for it.
     noted: Arc<Noted>,
+    /// Where the parts count.
+    quotas: Arc<Quotas>,
     /// Number of dead parts that are kept.
     most: usize,
     /// Whether the log already says that parts are removed because there are too many.
@@ -53,6 +59,7 @@ impl Parts {
         state_dir: Option<&Path>,
         keep: Option<Duration>,
         users: &[Arc<Ids>],
+        quotas: Arc<Quotas>,
     ) -> (Self, Legacy) {
         let mut number = [0; 4];
         // if this fails, the number is 0, which only matters if two servers run at once
@@ -68,10 +75,43 @@ impl Parts {
             known: Mutex::new(Known::new()),
             noted: journal.noted(),
             journal: Mutex::new(journal),
+            quotas,
             most: MOST_DEAD,
             is_full: AtomicBool::new(false),
         };
         (parts, legacy)
+    }
+
+    /// Returns the quotas that the parts count for.
+    pub(in crate::vfs) fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
+    }
+
+    /// Removes a part. If this fails, it logs a warning, and the part is found again when its
+    /// directory is listed.
+    pub(in crate::vfs) fn remove(&self, dir: impl AsFd, name: &[u8]) {
+        let accounts = self.quotas.at(&dir, None).unwrap_or_default();
+        remove(&accounts, dir, name);
+    }
+
+    /// Renames a part within its directory. A part that has the new name is replaced.
+    pub(in crate::vfs) fn rename(
+        &self,
+        dir: impl AsFd,
+        from: &[u8],
+        to: &[u8],
+    ) -> rustix::io::Result<()> {
+        let accounts = self.quotas.at(&dir, None).unwrap_or_default();
+        let mut renamed = Ok(());
+        let rename = || {
+            renamed = rename(&dir, from, to);
+            renamed.map_err(FsError::from)
+        };
+        match accounts.losing(&dir, to, rename) {
+            Ok(()) => Ok(()),
+            // the directory could not be examined
+            Err(_) => renamed.and(Err(Errno::IO)),
+        }
     }
 
     /// Whether parts of failed uploads are kept.
@@ -157,7 +197,7 @@ impl Parts {
             );
         }
         let folder = &dead.folder;
-        if let Err(why) = folder.on_behalf(|| remove_older(key, &dead)) {
+        if let Err(why) = folder.on_behalf(|| self.remove_older(key, &dead)) {
             log::warn!("cannot remove a part in {}: {why}", folder.real().display());
         }
     }
@@ -199,7 +239,7 @@ impl Parts {
         let Some(dead) = self.dead(key) else { return false };
         let known = self.unbury(key, dead.upload);
         if known {
-            remove(dir, &dead.name.bytes());
+            self.remove(dir, &dead.name.bytes());
         }
         known
     }
@@ -215,7 +255,7 @@ impl Parts {
         let key = PartKey { dir: dir_id, mark: name.mark };
         let known = self.known().has(key, name.tag);
         if !known && self.is_forgotten(dir, &name.bytes()) {
-            remove(dir, &name.bytes());
+            self.remove(dir, &name.bytes());
         }
     }
 
@@ -239,13 +279,24 @@ impl Parts {
             if name.tag == Tag::Dead {
                 self.forget(PartKey { dir: dir_id, mark: name.mark }, dir);
             }
-            remove(dir, &name.bytes());
+            self.remove(dir, &name.bytes());
         }
         true
     }
 
     fn is_forgotten(&self, dir: impl AsFd, name: &[u8]) -> bool {
         lstat(dir, name).is_ok_and(|stat| self.keep.is_forgotten(modified(&stat)))
+    }
+
+    /// Removes the file of a dead part, unless a younger part now has its name.
+    fn remove_older(&self, key: PartKey, dead: &DeadPart) {
+        if let Ok((dir, stat)) = dead.folder.open()
+            && id_of(&stat) == key.dir
+            && let name = dead.name.bytes()
+            && lstat(&dir, &name).is_ok_and(|part| modified(&part) <= dead.since)
+        {
+            self.remove(&dir, &name);
+        }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
@@ -261,17 +312,6 @@ impl Parts {
 
     pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Removes the file of a dead part, unless a younger part now has its name.
-fn remove_older(key: PartKey, dead: &DeadPart) {
-    if let Ok((dir, stat)) = dead.folder.open()
-        && id_of(&stat) == key.dir
-        && let name = dead.name.bytes()
-        && lstat(&dir, &name).is_ok_and(|part| modified(&part) <= dead.since)
-    {
-        remove(&dir, &name);
     }
 }
 
@@ -299,6 +339,10 @@ mod tests {
         parts.bury(key, DeadPart { folder, name, share, uploader, upload, since, base, shown });
     }
 
+    fn none() -> Arc<Quotas> {
+        Arc::new(Quotas::none())
+    }
+
     fn folder(home: &Path) -> Folder {
         Folder { home: home.to_owned(), path: VirtualPath::root(), ids: None }
     }
@@ -316,7 +360,7 @@ mod tests {
     fn one_user_s_failed_uploads_crowd_out_their_own_and_nobody_else_s() {
         let home = tempfile::tempdir().unwrap();
         let home = home.path();
-        let mut parts = Parts::start(None, Some(Duration::from_secs(3600)), &[]);
+        let mut parts = Parts::start(None, Some(Duration::from_secs(3600)), &[], none());
         parts.most = 8;
         leave(&parts, home, "ann", "ann1");
         for n in 10..40 {

@@ -7,22 +7,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::disk::{part_names, remove};
+use super::disk::part_names;
 use super::journal::Legacy;
 use super::known::{DeadPart, PartKey};
 use super::name::{PartName, Tag};
 use super::shares::Share;
 use super::store::Parts;
 use crate::rights::Ids;
+use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::entry::{id_of, modified};
 use crate::vfs::tree::folder::Folder;
-use crate::vfs::tree::place::{lstat, rename};
+use crate::vfs::tree::place::lstat;
 
 impl Parts {
     /// Opens the store, and takes over the parts that an earlier server has left. The journal
     /// is in `state_dir`; sessions may have acted as one of the system users in `users`.
-    pub fn start(state_dir: Option<&Path>, keep: Option<Duration>, users: &[Arc<Ids>]) -> Self {
-        let (parts, legacy) = Self::new(state_dir, keep, users);
+    /// What is removed is reported to the `quotas`.
+    pub fn start(
+        state_dir: Option<&Path>,
+        keep: Option<Duration>,
+        users: &[Arc<Ids>],
+        quotas: Arc<Quotas>,
+    ) -> Self {
+        let (parts, legacy) = Self::new(state_dir, keep, users, quotas);
         parts.inherit(&legacy);
         parts
     }
@@ -72,7 +79,7 @@ impl Parts {
                 && !name.is_lone()
                 && !self.keep.is_due(since);
             if (ours && !of_use) || self.keep.is_forgotten(since) {
-                remove(&dir, &name.bytes());
+                self.remove(&dir, &name.bytes());
                 removed += 1;
             } else if ours {
                 self.inherit_part(key, folder, &dir, &name, since);
@@ -95,9 +102,9 @@ impl Parts {
         if name.tag != Tag::Dead {
             let other = lstat(dir, &dead.bytes()).map(|stat| modified(&stat));
             if other.is_ok_and(|other| other >= since) {
-                return remove(dir, &name.bytes());
+                return self.remove(dir, &name.bytes());
             }
-            if rename(dir, &name.bytes(), &dead.bytes()).is_err() {
+            if self.rename(dir, &name.bytes(), &dead.bytes()).is_err() {
                 return;
             }
         }
@@ -131,7 +138,7 @@ impl Parts {
                     Ok(stat) if !self.keep.is_due(modified(&stat)) => {
                         self.bury(key, DeadPart { since: modified(&stat), ..dead });
                     }
-                    _ => remove(&dir, &name),
+                    _ => self.remove(&dir, &name),
                 }
             } else {
                 self.unbury(key, dead.upload);

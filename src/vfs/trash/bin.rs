@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{
     Access, AtFlags, Mode, OFlags, ResolveFlags, accessat, fstat, mkdirat, openat, openat2,
@@ -14,6 +15,8 @@ use super::subvolumes::note;
 use super::top::{HOLD, Top};
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
+use crate::vfs::quota::payer::{Move, Payer};
+use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::Tree;
 use crate::vfs::tree::place::{Place, as_path, open, rename_new};
 use crate::vfs::tree::sync::Synced;
@@ -25,6 +28,8 @@ pub(in crate::vfs) struct Bin {
     /// The directories in which others were made on the way to it.
     grown: Vec<OwnedFd>,
     syncs: bool,
+    /// Where the versions count.
+    quotas: Arc<Quotas>,
 }
 
 /// Mode of the directories of the trash. Nobody but their owner may enter them.
@@ -37,7 +42,12 @@ const TRIES: u32 = 8;
 impl Bin {
     /// Opens the directory for the versions of a place, and makes it if it is missing. `ids` is the
     /// user that this thread acts as; `None`: the server's own.
-    pub(super) fn open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Result<Self, FsError> {
+    pub(super) fn open(
+        tree: &Tree,
+        place: &Place,
+        ids: Option<&Ids>,
+        quotas: &Arc<Quotas>,
+    ) -> Result<Self, FsError> {
         let Top { dir: top, below, subvolume } = Top::of(tree, place)?;
         let trash = name_of_trash(ids);
         if let Some(path) = subvolume {
@@ -45,7 +55,8 @@ impl Bin {
         }
         let names = [&trash].into_iter().chain(&below).chain([&place.name]);
         let names: Vec<_> = names.map(Vec::as_slice).collect();
-        let mut bin = Self { folder: top, grown: Vec::new(), syncs: tree.syncs() };
+        let (grown, syncs, quotas) = (Vec::new(), tree.syncs(), Arc::clone(quotas));
+        let mut bin = Self { folder: top, grown, syncs, quotas };
         check(&bin.folder, &trash)?;
         // usually nothing is missing, or only the last directory
         for missing in 0..2 {
@@ -66,10 +77,11 @@ impl Bin {
         for name in names {
             let next = match openat(&self.folder, as_path(name), HOLD, Mode::empty()) {
                 Err(Errno::NOENT) => {
-                    match mkdirat(&self.folder, as_path(name), OWN) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(why) => return Err(why.into()),
-                    }
+                    let make = || match mkdirat(&self.folder, as_path(name), OWN) {
+                        Ok(()) | Err(Errno::EXIST) => Ok(()),
+                        Err(why) => Err(FsError::from(why)),
+                    };
+                    self.payer().making(&self.folder, name, make)?;
                     let next = openat(&self.folder, as_path(name), HOLD, Mode::empty())?;
                     let above = std::mem::replace(&mut self.folder, next);
                     self.grown.push(above);
@@ -145,7 +157,15 @@ impl Bin {
 
     /// Removes a version again that has turned out not to be needed.
     pub(in crate::vfs) fn remove(&self, stamp: Stamp) {
-        let _ = unlinkat(&self.folder, as_path(&stamp.name()), AtFlags::empty());
+        let name = stamp.name();
+        let moved = Move { from: self.folder.as_fd(), name: &name, to: None };
+        let _ = self
+            .payer()
+            .moving(&[moved], || Ok(unlinkat(&self.folder, as_path(&name), AtFlags::empty())?));
+    }
+
+    fn payer(&self) -> Payer<'_> {
+        Payer { quotas: &self.quotas, own: None }
     }
 
     /// Brings the directories of the trash to the disk, if that is wanted.

@@ -1,6 +1,7 @@
 //! Deleting files and directories by moving them to the trash.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, futimens, unlinkat,
@@ -13,6 +14,8 @@ use super::stamp::Stamp;
 use super::tally::count_moved;
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
+use crate::vfs::quota::count::Count;
+use crate::vfs::quota::payer::{Move, Payer};
 use crate::vfs::tree::Tree;
 use crate::vfs::tree::entry::times;
 use crate::vfs::tree::names::Names;
@@ -25,12 +28,14 @@ pub(in crate::vfs) struct Trash<'t> {
     pub(in crate::vfs) tree: &'t Tree,
     /// The user that the session acts as; `None`: the server's own.
     pub(in crate::vfs) ids: Option<&'t Ids>,
+    /// Who pays for what the session changes.
+    pub(in crate::vfs) payer: Payer<'t>,
 }
 
 impl Trash<'_> {
     /// Opens the directory for the versions of a place.
     pub(super) fn open(&self, place: &Place) -> Result<Bin, FsError> {
-        Bin::open(self.tree, place, self.ids)
+        Bin::open(self.tree, place, self.ids, self.payer.quotas)
     }
 
     /// Checks that a version of a place can be kept, and makes the directories that it needs.
@@ -49,7 +54,10 @@ impl Trash<'_> {
         place: &Place,
     ) -> Result<(Bin, Stamp, File), FsError> {
         let bin = self.open(place).map_err(not_kept)?;
-        let (stamp, file) = bin.create().map_err(not_kept)?;
+        let made = self.payer.filling(&bin.folder, Count { bytes: 0, files: 1 }, || {
+            bin.create().map_err(not_kept)
+        });
+        let (stamp, file) = made?;
         Ok((bin, stamp, file))
     }
 
@@ -59,7 +67,8 @@ impl Trash<'_> {
         if FileType::from_raw_mode(place.lstat()?.st_mode).is_dir() {
             return Err(FsError::IsADirectory);
         }
-        self.take(place, |bin| bin.take(&place.dir, &place.name).map(drop))?;
+        let take = |bin: &Bin| bin.take(&place.dir, &place.name).map(drop);
+        self.take(place, |bin| self.payer.moving(&[to_bin(place, bin)], || take(bin)))?;
         synced.sync(|| self.tree.real(&place.path()))
     }
 
@@ -73,7 +82,7 @@ impl Trash<'_> {
         if !is_empty(&dir)? {
             return Err(FsError::NotEmpty);
         }
-        self.take(place, |bin| match movable(&dir, || bin.take(&place.dir, &place.name)) {
+        let take = |bin: &Bin| match movable(&dir, || bin.take(&place.dir, &place.name)) {
             Ok(stamp) => {
                 let why = match is_empty(&dir) {
                     Ok(true) => return Ok(()),
@@ -88,7 +97,8 @@ impl Trash<'_> {
                 replace_by_copy(bin, place, &dir)
             }
             Err(why) => Err(why),
-        })?;
+        };
+        self.take(place, |bin| self.payer.removing_dir(&place.dir, &place.name, || take(bin)))?;
         synced.sync(|| self.tree.real(&place.path()))
     }
 
@@ -122,6 +132,11 @@ fn replace_by_copy(bin: &Bin, place: &Place, dir: &File) -> Result<(), FsError> 
         Ok(unlinkat(&place.dir, as_path(&place.name), AtFlags::REMOVEDIR)?)
     });
     done.inspect_err(|_| bin.remove_dir(stamp))
+}
+
+/// Says that what has the name of a place is moved to the trash.
+pub(super) fn to_bin<'m>(place: &'m Place, bin: &'m Bin) -> Move<'m> {
+    Move { from: place.dir.as_fd(), name: &place.name, to: Some(bin.folder.as_fd()) }
 }
 
 /// Whether a directory has no entries now.

@@ -15,6 +15,7 @@ use crate::config::User;
 use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::payer::Move;
 use crate::vfs::tree::entry::{changed, id_of, len_of};
 use crate::vfs::tree::place::{as_path, lstat};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
@@ -165,12 +166,18 @@ impl HomeTrash<'_> {
         emptied: &mut Emptied,
     ) {
         let name = stamp.name();
-        let done = all_done();
-        let Ok(stat) = lstat(&folder, &name) else { return };
-        let is_dir = FileType::from_raw_mode(stat.st_mode).is_dir();
-        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        let removed = unlinkat(&folder, as_path(&name), flags);
-        drop(done);
+        let moved = Move { from: folder.as_fd(), name: &name, to: None };
+        let mut seen = None;
+        let removed = heap.payer().moving(&[moved], || {
+            let _done = all_done();
+            let stat = lstat(&folder, &name)?;
+            let is_dir = FileType::from_raw_mode(stat.st_mode).is_dir();
+            let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            seen = Some((is_dir, stat));
+            Ok(unlinkat(&folder, as_path(&name), flags)?)
+        });
+        // somebody else has removed it
+        let Some((is_dir, stat)) = seen else { return };
         let real = self.real(&heap.path(below));
         if let Err(why) = removed {
             let path = crate::log::path(&real);
@@ -296,6 +303,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::vfs::quota::payer::Payer;
+    use crate::vfs::quota::quotas::Quotas;
+
+    fn none() -> std::sync::Arc<Quotas> {
+        std::sync::Arc::new(Quotas::none())
+    }
     use crate::vfs::trash::discard::Trash;
     use crate::vfs::tree::Tree;
     use crate::vfs::tree::home::Home;
@@ -312,7 +325,9 @@ mod tests {
         );
         let config = crate::config::of_text(&text).unwrap();
         let tree = Tree::new(Home::open(path).unwrap(), false, true);
-        let trash = Trash { tree: &tree, ids: None };
+        let quotas = none();
+        let payer = Payer { quotas: &quotas, own: None };
+        let trash = Trash { tree: &tree, ids: None, payer };
         let place =
             |name: &str| tree.place(&VirtualPath::root().join(name.as_bytes())).unwrap();
         for dir in ["long", "ever", "dir"] {
@@ -327,7 +342,7 @@ mod tests {
     }
 
     fn listed(user: &User) -> Vec<String> {
-        let (list, is_whole) = HomeTrash::new(user).list(100).unwrap();
+        let (list, is_whole) = HomeTrash::new(user, &none()).list(100).unwrap();
         assert!(is_whole);
         let text = |path: &VirtualPath| String::from_utf8(path.as_bytes().to_vec()).unwrap();
         list.iter().map(|deleted| text(&deleted.path)).collect()
@@ -336,7 +351,7 @@ mod tests {
     #[test]
     fn what_is_older_than_its_folder_says_is_removed() {
         let (home, user) = home(&["a", "long/b", "ever/c", "x"]);
-        let trash = HomeTrash::new(&user);
+        let trash = HomeTrash::new(&user, &none());
         let hours = |hours: u64| SystemTime::now() + Duration::from_secs(3600 * hours);
         // a clock that was set back makes nothing old
         for now in [SystemTime::UNIX_EPOCH, hours(0), hours(1)] {
@@ -366,7 +381,7 @@ mod tests {
     #[test]
     fn room_is_made_by_the_oldest_files_and_not_by_more_than_needed() {
         let (_home, user) = home(&["four", "a", "bb", "ccc"]);
-        let trash = HomeTrash::new(&user);
+        let trash = HomeTrash::new(&user, &none());
         assert_eq!(trash.make_room(0, 0).unwrap(), Emptied::default());
         let emptied = trash.make_room(3, 0).unwrap();
         assert_eq!(emptied, Emptied { files: 1, bytes: 4, folders: 0 });
@@ -385,9 +400,10 @@ mod tests {
         let versions = home.path().join(".ftpd-trash/dir");
         let version = fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
         fs::write(version.join("late"), "late").unwrap();
-        let emptied = HomeTrash::new(&user).empty(&VirtualPath::root()).unwrap();
+        let emptied = HomeTrash::new(&user, &none()).empty(&VirtualPath::root()).unwrap();
         assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0 });
-        let back = HomeTrash::new(&user).restore(&VirtualPath::root().join(b"dir")).unwrap();
+        let back =
+            HomeTrash::new(&user, &none()).restore(&VirtualPath::root().join(b"dir")).unwrap();
         assert_eq!((back.count, back.refused.len()), (1, 0));
         assert!(home.path().join("dir/late").exists());
     }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, readlinkat, unlinkat};
 use rustix::process::geteuid;
@@ -16,9 +17,14 @@ use crate::config::User;
 use crate::rights::{self, Ids};
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::count::Count;
+use crate::vfs::quota::payer::Payer;
+use crate::vfs::quota::quotas::Quotas;
+use crate::vfs::quota::survey::Counting;
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::home::open_home;
+use crate::vfs::tree::walk::walk;
 
 /// The trash on one file system.
 #[derive(Debug)]
@@ -29,6 +35,7 @@ pub(super) struct Heap {
     pub(super) dir: OwnedFd,
     /// The trash. Paths below it are paths below `top`.
     pub(super) trash: Root,
+    quotas: Arc<Quotas>,
 }
 
 /// The trash of a user, as the upkeep and the administrator use it.
@@ -36,18 +43,36 @@ pub(super) struct Heap {
 pub struct HomeTrash<'u> {
     pub(super) user: &'u User,
     folder: Folder,
+    quotas: Arc<Quotas>,
 }
 
 impl<'u> HomeTrash<'u> {
-    /// Returns the trash of a user. It may be empty, or not exist yet.
-    pub fn new(user: &'u User) -> Self {
+    /// Returns the trash of a user. It may be empty, or not exist yet. What changes is reported to the
+    /// quotas.
+    pub fn new(user: &'u User, quotas: &Arc<Quotas>) -> Self {
         let (home, ids) = (user.home.clone(), user.run_as.clone());
-        Self { user, folder: Folder { home, path: VirtualPath::root(), ids } }
+        let folder = Folder { home, path: VirtualPath::root(), ids };
+        Self { user, folder, quotas: Arc::clone(quotas) }
     }
 
     /// Returns the path on the server that a path in the home stands for.
     pub(super) fn real(&self, path: &VirtualPath) -> PathBuf {
         path.real(&self.folder.home)
+    }
+
+    /// Returns what all files in the trash count.
+    ///
+    /// # Errors
+    ///
+    /// When the home cannot be opened, or this thread cannot act as the user.
+    pub(in crate::vfs) fn count(&self) -> Result<Count, FsError> {
+        self.with_heaps(|heaps| {
+            let mut counting = Counting::default();
+            for heap in &heaps {
+                walk(&heap.trash, &VirtualPath::root(), &mut counting)?;
+            }
+            Ok(counting.count)
+        })
     }
 
     /// Does something with the trash of each file system, with the rights that a session of the user
@@ -86,7 +111,7 @@ impl<'u> HomeTrash<'u> {
         let home = Root::new(open_home(&self.folder.home)?);
         let ids = self.folder.ids.as_deref();
         let mut heaps = Vec::new();
-        heaps.extend(Heap::open(&home, VirtualPath::root(), ids)?);
+        heaps.extend(Heap::open(&home, VirtualPath::root(), ids, &self.quotas)?);
         let subvolumes = heaps.first().map(|heap| noted(heap.trash.dir())).unwrap_or_default();
         let mut tops: Vec<_> = mount_points(&home).into_iter().chain(subvolumes).collect();
         tops.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
@@ -94,7 +119,7 @@ impl<'u> HomeTrash<'u> {
         // what was a subvolume may be a plain directory by now
         for top in tops.into_iter().filter(|top| is_mounted(&home, top)) {
             // others may not be reached
-            heaps.extend(Heap::open(&home, top, ids).unwrap_or_default());
+            heaps.extend(Heap::open(&home, top, ids, &self.quotas).unwrap_or_default());
         }
         Ok(heaps)
     }
@@ -102,12 +127,20 @@ impl<'u> HomeTrash<'u> {
 
 impl Heap {
     /// Opens the trash in the topmost directory of a file system. Returns `None` if there is none.
-    fn open(home: &Root, top: VirtualPath, ids: Option<&Ids>) -> Result<Option<Self>, FsError> {
+    fn open(
+        home: &Root,
+        top: VirtualPath,
+        ids: Option<&Ids>,
+        quotas: &Arc<Quotas>,
+    ) -> Result<Option<Self>, FsError> {
         let dir = home.open(top.below_root(), HOLD, Mode::empty())?;
         let name = name_of_trash(ids);
         let name = Path::new(std::ffi::OsStr::from_bytes(&name));
         match rustix::fs::openat(&dir, name, HOLD, Mode::empty()) {
-            Ok(trash) => Ok(Some(Self { top, dir, trash: Root::new(trash) })),
+            Ok(trash) => {
+                let (trash, quotas) = (Root::new(trash), Arc::clone(quotas));
+                Ok(Some(Self { top, dir, trash, quotas }))
+            }
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(why) => Err(why.into()),
         }
@@ -142,8 +175,14 @@ impl Heap {
         }
         if let Ok((dir, name)) = self.trash.parent(below.below_root()) {
             // fails if something is in it
-            let _ = unlinkat(dir, name, AtFlags::REMOVEDIR);
+            let remove = || Ok::<_, FsError>(unlinkat(&dir, name, AtFlags::REMOVEDIR)?);
+            let _ = self.payer().removing_dir(&dir, below.name(), remove);
         }
+    }
+
+    /// Returns who pays for what is moved out of the trash.
+    pub(super) fn payer(&self) -> Payer<'_> {
+        Payer { quotas: &self.quotas, own: None }
     }
 
     /// Removes the empty directories on the way to the versions of a path.

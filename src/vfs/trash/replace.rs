@@ -9,11 +9,12 @@ use rustix::fs::{AtFlags, FileType, RenameFlags, linkat, renameat, renameat_with
 use rustix::io::Errno;
 
 use super::bin::{Bin, with_bin};
-use super::discard::{Trash, not_kept};
+use super::discard::{Trash, not_kept, to_bin};
 use super::half::half_done;
 use super::stamp::Stamp;
 use super::tally::count_moved;
 use crate::vfs::error::FsError;
+use crate::vfs::quota::payer::Move;
 use crate::vfs::tree::entry::id_of;
 use crate::vfs::tree::place::{Place, as_path, found, lstat, rename_new};
 use crate::vfs::tree::sync::before_replacing;
@@ -33,7 +34,8 @@ impl Trash<'_> {
     ) -> Result<bool, FsError> {
         let from_dir = from_dir.as_fd();
         for _ in 0..TRIES {
-            match put_new(from_dir, from, to) {
+            let new = Move { from: from_dir, name: from, to: Some(to.dir.as_fd()) };
+            match self.payer.moving(&[new], || put_new(from_dir, from, to)) {
                 Err(FsError::Exists) => {}
                 other => return other.map(|()| false),
             }
@@ -52,13 +54,15 @@ impl Trash<'_> {
             let open = || self.open(to).map_err(not_kept);
             let replaced = with_bin(open, |bin| {
                 let way = if exchanges(old.st_dev) { source.way() } else { Way::Link };
-                match bin.replace(way, from_dir, from, to) {
-                    Err(FsError::Other(why)) if is_unknown(&why) => {
-                        cannot_exchange().insert(old.st_dev);
-                        bin.replace(Way::Link, from_dir, from, to)
+                self.payer.moving(&[to_bin(to, bin), new], || {
+                    match bin.replace(way, from_dir, from, to) {
+                        Err(FsError::Other(why)) if is_unknown(&why) => {
+                            cannot_exchange().insert(old.st_dev);
+                            bin.replace(Way::Link, from_dir, from, to)
+                        }
+                        other => other,
                     }
-                    other => other,
-                }
+                })
             });
             match replaced {
                 // the old file has been removed or replaced meanwhile

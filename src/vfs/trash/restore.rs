@@ -1,6 +1,6 @@
 //! Listing what is in the trash, and bringing it back.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timestamps, mkdirat, openat, utimensat};
@@ -16,6 +16,7 @@ use super::top::HOLD;
 use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::payer::Move;
 use crate::vfs::tree::entry::{FileKind, len_of, times};
 use crate::vfs::tree::names::Names;
 use crate::vfs::tree::place::{as_path, lstat, open, rename_new, reopened};
@@ -193,7 +194,6 @@ impl<'b> Back<'b> {
     /// Brings a version back, if the name is free.
     fn bring(&mut self, below: &VirtualPath, stamp: Stamp) {
         let path = self.heap.path(below);
-        let done = all_done();
         let brought = self.parent(below).and_then(|dir| {
             let there = lstat(&dir, below.name());
             self.move_back(below, stamp, &dir).map_err(|why| match (why, there) {
@@ -201,7 +201,6 @@ impl<'b> Back<'b> {
                 (why, _) => why.to_string(),
             })
         });
-        drop(done);
         let real = self.trash.real(&path);
         match brought {
             Ok(()) => {
@@ -221,10 +220,21 @@ impl<'b> Back<'b> {
     ) -> Result<(), FsError> {
         let (folder, version) = (self.heap.folder(below)?, stamp.name());
         let stat = lstat(&folder, &version)?;
+        let payer = self.heap.payer();
         let rename = || rename_new(&folder, as_path(&version), dir, as_path(below.name()));
         if FileKind::of_mode(stat.st_mode) != FileKind::Directory {
-            return rename();
+            let moved = Move { from: folder.as_fd(), name: &version, to: Some(dir.as_fd()) };
+            return payer.moving(&[moved], || {
+                let _done = all_done();
+                rename()
+            });
         }
+        let rename = || {
+            payer.making(dir, below.name(), || {
+                let _done = all_done();
+                rename()
+            })
+        };
         let opened = open(&folder, &version, OFlags::RDONLY | OFlags::DIRECTORY);
         match opened {
             Ok(opened) => movable(&opened, rename)?,
@@ -272,7 +282,9 @@ impl<'b> Back<'b> {
             return Ok(());
         }
         let mode = 0o777 & !self.trash.user.rules.files.umask;
-        Ok(mkdirat(dir, as_path(below.name()), Mode::from_raw_mode(mode))?)
+        self.heap.payer().making(dir, below.name(), || {
+            Ok(mkdirat(dir, as_path(below.name()), Mode::from_raw_mode(mode))?)
+        })
     }
 
     /// Sets the times of directories that were brought back, which have changed since then because

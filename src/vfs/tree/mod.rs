@@ -31,6 +31,7 @@ use self::mode::{Change, NewMode, SET_GID};
 use self::names::{Names, is_reserved};
 use self::place::{Place, rename_new};
 use self::sync::{Synced, before_replacing};
+use self::walk::{Visitor, walk};
 use super::error::FsError;
 use super::path::VirtualPath;
 
@@ -88,6 +89,15 @@ impl Tree {
         let Walked { path, end } = self.root.walk(path.below_root(), flags, Mode::empty());
         let is_barred = end.is_err_and(|why| why == Errno::ACCESS);
         is_barred.then(|| VirtualPath::root().join(&path))
+    }
+
+    /// Visits everything below a directory.
+    pub(in crate::vfs) fn walk(
+        &self,
+        path: &VirtualPath,
+        visitor: &mut dyn Visitor,
+    ) -> Result<bool, FsError> {
+        walk(&self.root, path, visitor)
     }
 
     /// Opens a directory for work on its entries.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
 use crate::vfs::error::FsError;
+use crate::vfs::quota::meter::Meter;
 use crate::vfs::tree::sync::write_out;
 
 /// The open file of an upload, and how much was written to it.
@@ -22,6 +23,8 @@ pub(super) struct Body {
     pub(super) offset: u64,
     /// Bytes that were written.
     pub(super) written: u64,
+    /// Where the file counts.
+    pub(super) meter: Meter,
 }
 
 /// An upload that is written in one of several ways. Dropping it abandons the upload and keeps
@@ -73,8 +76,8 @@ pub(super) struct Placed {
 
 impl Body {
     /// Begins an upload at an offset of a file.
-    pub(super) fn new(file: File, offset: u64) -> Self {
-        Self { file: Some(file), offset, written: 0 }
+    pub(super) fn new(file: File, offset: u64, meter: Meter) -> Self {
+        Self { file: Some(file), offset, written: 0, meter }
     }
 
     /// Returns the file, unless it is closed.
@@ -91,7 +94,7 @@ impl Body {
     pub(super) fn cut_to_offset(&mut self) -> Result<(), FsError> {
         if let Some(file) = &mut self.file {
             if file.metadata()?.len() > self.offset {
-                file.set_len(self.offset)?;
+                self.meter.cut(file, || Ok(file.set_len(self.offset)?))?;
             }
             // a file that was opened just now is at its beginning
             if self.offset > 0 {
@@ -103,21 +106,13 @@ impl Body {
 
     /// Writes bytes.
     pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), FsError> {
-        let mut file = self.file.as_ref().ok_or(FsError::NotFound)?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            // bytes that were written before the disk was full count as well
-            match file.write(rest) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(written) => {
-                    self.written += written as u64;
-                    rest = rest.get(written..).unwrap_or_default();
-                }
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => return Err(why.into()),
-            }
-        }
-        Ok(())
+        let at = self.size();
+        let file = self.file.as_ref().ok_or(FsError::NotFound)?;
+        let reserved = self.meter.reserve(file, at, bytes.len() as u64)?;
+        let (written, done) = write_all(file, bytes);
+        reserved.written(file, written);
+        self.written += written;
+        done
     }
 
     /// Moves bytes from a pipe into the file, and returns their number. Returns `None` if this
@@ -128,7 +123,12 @@ impl Body {
         pipe: BorrowedFd<'_>,
         bytes: usize,
     ) -> Result<Option<usize>, FsError> {
-        match splice(pipe, None, self.file()?, None, bytes, SpliceFlags::MOVE) {
+        let at = self.size();
+        let file = self.file.as_ref().ok_or(FsError::NotFound)?;
+        let reserved = self.meter.reserve(file, at, bytes as u64)?;
+        let moved = splice(pipe, None, file, None, bytes, SpliceFlags::MOVE);
+        reserved.written(file, moved.unwrap_or_default() as u64);
+        match moved {
             Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(moved) => {
                 self.written += moved as u64;
@@ -151,4 +151,22 @@ impl Body {
         let file = self.file.take().ok_or(FsError::NotFound)?;
         nix::unistd::close(file).map_err(|errno| io::Error::from(errno).into())
     }
+}
+
+/// Writes bytes to a file. Returns how many were written: those that were written before the disk
+/// was full count as well.
+fn write_all(mut file: &File, bytes: &[u8]) -> (u64, Result<(), FsError>) {
+    let mut rest = bytes;
+    let done = loop {
+        if rest.is_empty() {
+            break Ok(());
+        }
+        match file.write(rest) {
+            Ok(0) => break Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => break Err(why.into()),
+        }
+    };
+    ((bytes.len() - rest.len()) as u64, done)
 }

@@ -11,6 +11,8 @@ use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::pins::Pin;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::count::Count;
+use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::tree::entry::{id_of, len_of, plain};
 
 /// A file in place that an upload writes to directly. Other uploads may write to it too.
@@ -36,7 +38,17 @@ impl Direct {
         store: Store,
     ) -> Result<(), FsError> {
         let size = uploads.tree.check_write(path)?;
-        offset(store, size).map(drop)
+        offset(store, size)?;
+        if !uploads.parts.quotas().any() {
+            return Ok(());
+        }
+        let place = uploads.place_of_target(path)?;
+        let more = match uploads.tree.stat(path) {
+            Ok(_) if matches!(store, Store::Append(_)) => Count::bytes(1),
+            Ok(_) => Count::default(),
+            Err(_) => Count { bytes: 1, files: 1 },
+        };
+        uploads.accounts(&place.dir)?.check_room(more)
     }
 
     /// Opens the file, and creates it with `mode` if it is missing. Another user may have
@@ -47,15 +59,19 @@ impl Direct {
         store: Store,
         mode: u32,
     ) -> Result<Self, FsError> {
-        let opened = open_or_make(uploads, path, store, mode);
+        let append = matches!(store, Store::Append(_));
+        let mut meter = meter(uploads, path, append)?;
+        let opened = open_or_make(uploads, path, store, mode, &mut meter);
         if let (Store::At(_), Err(FsError::NotFound)) = (store, &opened) {
             // the client is told where an upload could begin
             Self::check(uploads, path, store)?;
         }
         let (file, size, is_new) = opened?;
+        if append && !is_new {
+            meter.check_room()?;
+        }
         let pin = pinned(uploads, &file)?;
-        let body = Body::new(file, offset(store, size)?);
-        let append = matches!(store, Store::Append(_));
+        let body = Body::new(file, offset(store, size)?, meter);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         Ok(Self { uploads, path, append, made: is_new, is_new, body, _pin: pin })
     }
@@ -66,9 +82,10 @@ impl Direct {
         path: &VirtualPath,
         mode: u32,
     ) -> Result<Self, FsError> {
-        let file = uploads.tree.create(path, mode)?;
+        let mut meter = meter(uploads, path, false)?;
+        let file = meter.make(false, || uploads.tree.create(path, mode))?;
         let pin = pinned(uploads, &file)?;
-        let body = Body::new(file, 0);
+        let body = Body::new(file, 0, meter);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         Ok(Self { uploads, path, append: false, made: true, is_new: true, body, _pin: pin })
     }
@@ -76,15 +93,41 @@ impl Direct {
     /// Removes the file if it was created for this upload and the upload could not begin,
     /// unless it was replaced or written to in the meantime.
     fn remove_untouched(&self) {
-        let (true, Some(file)) = (self.made, &self.body.file) else { return };
+        if self.made {
+            self.remove(0);
+        }
+    }
+
+    /// Takes back what an upload has stored that the quota did not suffice for, as far as possible:
+    /// the old content of a file that was there is lost.
+    fn take_back(&self) {
+        let written = self.body.written;
+        match &self.body.file {
+            Some(_) if self.is_new => self.remove(written),
+            Some(file) if self.append => {
+                let former = self.body.offset;
+                let is_ours = file.metadata().is_ok_and(|meta| meta.len() == former + written);
+                if is_ours {
+                    // if this fails, the bytes stay, and count
+                    let _ = self.body.meter.cut(file, || Ok(file.set_len(former)?));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes the file, if it still has its name and this size.
+    fn remove(&self, size: u64) {
+        let Some(file) = &self.body.file else { return };
         let ours = fstat(file).map(|stat| id_of(&stat));
         let there = self.uploads.tree.entry(&self.path);
         if let (Ok(ours), Ok(there)) = (ours, there)
             && there.id == ours
-            && there.size == 0
+            && there.size == size
         {
-            // if this fails, an empty file stays
-            let _ = self.uploads.tree.remove_file(&self.path);
+            // if this fails, the file stays
+            let remove = || self.uploads.tree.remove_file(&self.path);
+            let _ = self.uploads.losing(&self.path, remove);
         }
     }
 }
@@ -116,13 +159,26 @@ impl Target for Direct {
         Ok(Placed { size: self.body.size(), name: None, kept: false })
     }
 
-    fn abandon(self: Box<Self>, _keep: bool) {}
+    fn abandon(self: Box<Self>, _keep: bool) {
+        if self.body.meter.has_refused() {
+            self.take_back();
+        }
+    }
 }
 
 impl Drop for Direct {
     fn drop(&mut self) {
         self.remove_untouched();
     }
+}
+
+/// Returns the meter of an upload to the file that a path leads to.
+fn meter(uploads: &Uploads, path: &VirtualPath, append: bool) -> Result<Meter, FsError> {
+    if !uploads.parts.quotas().any() {
+        return Ok(Meter::default());
+    }
+    let kind = if append { Kind::Appended } else { Kind::Shared };
+    uploads.meter(&uploads.place_of_target(path)?, kind)
 }
 
 /// Notes that the file is used. Fails if retention has removed it since it was opened.
@@ -151,13 +207,16 @@ fn open_or_make(
     path: &VirtualPath,
     store: Store,
     mode: u32,
+    meter: &mut Meter,
 ) -> Result<(File, u64, bool), FsError> {
     let tree = &uploads.tree;
     let append = matches!(store, Store::Append(_));
     let existing = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
-    let make = || {
+    // creating the file also tells whether it exists, but only a new one needs a quota
+    let mut makes_first = store == Store::Replace && meter.is_off();
+    let mut make = || {
         let new = existing | OFlags::CREATE | OFlags::EXCL;
-        tree.open_file(path, new, mode).map(|file| (file, 0, true))
+        meter.make(false, || tree.open_file(path, new, mode)).map(|file| (file, 0, true))
     };
     if !uploads.rules().overwrite {
         if matches!(store, Store::At(offset) if offset > 0) {
@@ -165,8 +224,6 @@ fn open_or_make(
         }
         return make();
     }
-    // creating the file also tells whether it exists
-    let mut makes_first = store == Store::Replace;
     // if the file is created or removed by another process between two calls, the next round
     // finds out
     for _ in 0..2 {

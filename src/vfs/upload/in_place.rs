@@ -12,6 +12,7 @@ use super::plan::Store;
 use super::uploads::Uploads;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::{Claim, Turn};
+use crate::vfs::quota::meter::Kind;
 use crate::vfs::tree::entry::{id_of, len_of};
 use crate::vfs::tree::place::Place;
 
@@ -60,7 +61,12 @@ impl InPlace {
             // the upload must not overwrite data that other programs append meanwhile
             fcntl_setfl(&file, OFlags::APPEND | OFlags::NONBLOCK)?;
         }
-        let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset));
+        let kind = if append { Kind::Appended } else { Kind::Shared };
+        let meter = uploads.meter(&place, kind)?;
+        if append {
+            meter.check_room()?;
+        }
+        let (uploads, body) = (Arc::clone(uploads), Body::new(file, offset, meter));
         let kept = None;
         Ok(Self { uploads, place, former, append, body, kept, _claims: (claim, name) })
     }
@@ -80,11 +86,12 @@ impl InPlace {
         if !self.append || self.body.written == 0 {
             return;
         }
-        let cut = file.metadata().and_then(|meta| {
+        let cut = file.metadata().map_err(FsError::from).and_then(|meta| {
             if meta.len() != self.former + self.body.written {
-                return Err(io::Error::other("other programs have appended to it as well"));
+                let why = "other programs have appended to it as well";
+                return Err(FsError::Other(io::Error::other(why)));
             }
-            file.set_len(self.former)
+            self.body.meter.cut(file, || Ok(file.set_len(self.former)?))
         });
         if let Err(why) = cut {
             let real = self.uploads.tree.real(&self.place.path());

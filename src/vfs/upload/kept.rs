@@ -7,10 +7,11 @@ use rustix::fs::{OFlags, fstat, futimens};
 use super::attributes::carry_over;
 use super::copy::clone;
 use crate::vfs::error::FsError;
+use crate::vfs::quota::count::Count;
 use crate::vfs::trash::bin::Bin;
 use crate::vfs::trash::discard::{Trash, not_kept};
 use crate::vfs::trash::stamp::Stamp;
-use crate::vfs::tree::entry::{id_of, times};
+use crate::vfs::tree::entry::{id_of, len_of, times};
 use crate::vfs::tree::place::Place;
 
 /// A clone of a file in the trash. It is removed with this value unless it is told to stay.
@@ -35,10 +36,14 @@ impl OldVersion {
         }
         let (bin, stamp, version) = trash.create_version(place)?;
         let made = Self { bin, stamp, stays: false };
-        if !clone(&source, &version, id_of(&stat).0) {
+        // if this fails, dropping the clone removes what it counts
+        trash.payer.filling(&made.bin.folder, Count::bytes(len_of(&stat)), || {
+            if clone(&source, &version, id_of(&stat).0) {
+                return Ok(());
+            }
             let why = "its file system cannot clone files";
-            return Err(FsError::NotKept(why.to_owned()));
-        }
+            Err(FsError::NotKept(why.to_owned()))
+        })?;
         carry_over(&source, &stat, &version, stat.st_mode & 0o7777);
         futimens(&version, &times(&stat))?;
         Ok(made)

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::body::{Placed, Target};
+use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 
@@ -17,6 +19,7 @@ pub struct Upload {
     target: Box<dyn Target>,
     /// Maximum size of the file in bytes.
     most: u64,
+    uploads: Arc<Uploads>,
     relief: Option<Relief>,
 }
 
@@ -42,8 +45,13 @@ pub struct Stored {
 }
 
 impl Upload {
-    pub(super) fn new(path: VirtualPath, target: Box<dyn Target>, most: u64) -> Self {
-        Self { path, target, most, relief: None }
+    pub(super) fn new(
+        path: VirtualPath,
+        target: Box<dyn Target>,
+        most: u64,
+        uploads: &Arc<Uploads>,
+    ) -> Self {
+        Self { path, target, most, uploads: Arc::clone(uploads), relief: None }
     }
 
     /// From now on, calls a function when the disk is full, and tries again if it returns `true`.
@@ -51,8 +59,11 @@ impl Upload {
         self.relief = Some(Relief(Box::new(relief)));
     }
 
-    /// Whether room was made after an error that says that there is none.
-    fn is_relieved(&mut self, why: &FsError) -> bool {
+    /// Whether room was made for this many bytes after an error that says that there is none.
+    fn is_relieved(&mut self, why: &FsError, bytes: usize) -> bool {
+        if self.uploads.make_room(why, bytes as u64) {
+            return true;
+        }
         let is_full = |why| Errno::from_io_error(why) == Some(Errno::NOSPC);
         let may_help = matches!(why, FsError::OverQuota(_))
             || matches!(why, FsError::NoSpace(why) if is_full(why));
@@ -89,7 +100,7 @@ impl Upload {
             let written = writing.body.written - before;
             drop(writing);
             match result {
-                Err(why) if self.is_relieved(&why) => {
+                Err(why) if self.is_relieved(&why, rest.len()) => {
                     let written = usize::try_from(written).unwrap_or(usize::MAX);
                     rest = rest.get(written..).unwrap_or_default();
                 }
@@ -122,7 +133,7 @@ impl Upload {
             // them
             let moved = self.target.write()?.body.splice(pipe, left);
             let moved = match moved {
-                Err(why) if self.is_relieved(&why) => continue,
+                Err(why) if self.is_relieved(&why, left) => continue,
                 moved => moved?,
             };
             if let Some(moved) = moved {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fstat, openat, renameat};
-use rustix::io::Errno;
 
 use super::attributes::carry_over;
 use super::body::{Body, Placed, Target, Writing};
@@ -15,13 +14,14 @@ use super::obstacle::{Hindrance, Obstacle};
 use super::plan::Copying;
 use super::uploads::Uploads;
 use crate::vfs::error::{FsError, Heed};
-use crate::vfs::parts::disk::remove;
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
 use crate::vfs::parts::turns::{Claim, Promise};
+use crate::vfs::quota::count::Count;
+use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::trash::replace::Source;
-use crate::vfs::tree::entry::{Version, id_of, modified, regular};
-use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename, rename_new};
+use crate::vfs::tree::entry::{Version, id_of, len_of, modified, regular};
+use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename_new};
 use crate::vfs::tree::sync::Synced;
 
 /// A part, and the place where it will be put.
@@ -66,30 +66,37 @@ impl Part {
         let parts = &uploads.parts;
         let (key, folder) = (uploads.key(&place), uploads.folder(&place));
         let mode = old.map_or(mode, |old| old.stat.st_mode & 0o777);
+        let mut meter = uploads.meter(&place, Kind::Own)?;
+        // what goes to the trash is not freed
+        let frees = old.is_some() && uploads.trash_for(&place.parent)?.is_none();
+        if let Some(old) = old.filter(|_| frees) {
+            meter.replaces(Count::of(&old.stat));
+        }
         let enter =
             |name: &[u8]| parts.enter(key, folder.clone(), parts.name(key.mark, name, lone));
         // recorded before the file exists, so that other sessions do not take it for a dead
         // part
         let mut active = enter(&place.name);
         parts.note(&folder, uploads.rules().sync);
-        let mut opened = make(&place, &active.file_name, mode);
-        if matches!(opened, Err(Errno::NAMETOOLONG)) {
+        let mut make = |name: &[u8]| meter.make(frees, || Ok(make(&place, name, mode)?));
+        let mut opened = make(&active.file_name);
+        if matches!(opened, Err(FsError::BadName(_))) {
             // the file system allows short names only
             parts.leave(key, &active);
             active = enter(b"");
-            opened = make(&place, &active.file_name, mode);
+            opened = make(&active.file_name);
         }
         let file = match opened {
             Ok(file) => file,
             Err(why) => {
                 parts.leave(key, &active);
-                return Err(why.into());
+                return Err(why);
             }
         };
         if let Some(old) = old {
             carry_over(&old.file, &old.stat, &file, mode);
         }
-        let mut part = Self::new(uploads, place, key, active, Body::new(file, 0));
+        let mut part = Self::new(uploads, place, key, active, Body::new(file, 0, meter));
         part.mode = old.map(|_| mode);
         Ok(part)
     }
@@ -116,8 +123,12 @@ impl Part {
             other => other?,
         };
         // if this fails, dropping the part removes it
-        let file = part.body.file.as_mut().ok_or(FsError::NotFound)?;
-        begin_with(&source, file, id_of(&old.stat).0, copying, heed)?;
+        let Body { file, meter, .. } = &mut part.body;
+        let file = file.as_mut().ok_or(FsError::NotFound)?;
+        let reserved = meter.reserve(&*file, 0, copying.from)?;
+        let begun = begin_with(&source, file, id_of(&old.stat).0, copying, heed);
+        reserved.written(&*file, fstat(&*file).map_or(copying.from, |stat| len_of(&stat)));
+        begun?;
         part.body.offset = copying.from;
         Ok(part)
     }
@@ -130,8 +141,9 @@ impl Part {
         active: Arc<ActivePart>,
         offset: u64,
         base: Option<Version>,
+        meter: Meter,
     ) -> Self {
-        let body = Body { file: None, offset, written: 0 };
+        let body = Body { file: None, offset, written: 0, meter };
         let key = uploads.key(&place);
         let mut part = Self::new(uploads, place, key, active, body);
         part.resumed = true;
@@ -174,6 +186,9 @@ impl Part {
     /// Gives a resumed part the attributes of the file that it will replace.
     pub(super) fn carry_over(&mut self, old: &Existing) -> Result<(), FsError> {
         let mode = old.stat.st_mode & 0o777;
+        if self.uploads.trash_for(&self.place.parent)?.is_none() {
+            self.body.meter.replaces(Count::of(&old.stat));
+        }
         carry_over(&old.file, &old.stat, self.body.file()?, mode);
         self.mode = Some(mode);
         Ok(())
@@ -222,6 +237,7 @@ impl Part {
     fn rename(&self, replace: bool) -> Result<(Option<Vec<u8>>, bool), FsError> {
         let Place { dir, name, .. } = &self.place;
         let part = &self.active.file_name;
+        let accounts = self.body.meter.accounts();
         self.check_version(part)?;
         if self.promise.is_none() && replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
@@ -229,15 +245,19 @@ impl Part {
                 let kept = trash.replace(dir, part, &self.place, source)?;
                 return Ok((None, kept));
             }
-            renameat(dir, as_path(part), dir, as_path(name))?;
-            return Ok((None, false));
+            let rename = || Ok(renameat(dir, as_path(part), dir, as_path(name))?);
+            return accounts.losing(dir, name, rename).map(|()| (None, false));
         }
-        match rename_new(dir, as_path(part), dir, as_path(name)) {
+        let rename_new = |name: &[u8]| {
+            let rename = || rename_new(dir, as_path(part), dir, as_path(name));
+            accounts.losing(dir, name, rename)
+        };
+        match rename_new(name) {
             Err(FsError::Exists) => {}
             other => return other.map(|()| (None, false)),
         }
         for path in self.uploads.numbered(&self.place.path())? {
-            match rename_new(dir, as_path(part), dir, as_path(path.name())) {
+            match rename_new(path.name()) {
                 Err(FsError::Exists) => {}
                 other => {
                     return other.map(|()| (Some(path.name().to_owned()), false));
@@ -270,7 +290,7 @@ impl Part {
 
     /// Ends a failed upload, unless it has ended already or another session has resumed the
     /// part.
-    fn end(&self, keep: bool) {
+    fn end(&mut self, keep: bool) {
         let mut gone = self.active.gone();
         if *gone {
             return;
@@ -284,11 +304,16 @@ impl Part {
             && lstat(dir, name).is_ok_and(|stat| regular(&stat).is_ok())
             && !self.active.name.is_lone()
             && parts.are_kept()
-            && rename(dir, name, &dead.bytes()).is_ok();
+            && {
+                // the old version stays, and counts again
+                self.body.meter.settle();
+                !self.body.meter.is_exceeded()
+            }
+            && parts.rename(dir, name, &dead.bytes()).is_ok();
         if kept {
             self.bury(dead);
         } else {
-            remove(dir, name);
+            parts.remove(dir, name);
         }
         *gone = true;
         drop(gone);
@@ -327,10 +352,11 @@ impl Target for Part {
             return Err(why);
         }
         let (name, kept) = self.put_in_place()?;
+        self.body.meter.settle();
         Ok(Placed { size: self.body.size(), name, kept })
     }
 
-    fn abandon(self: Box<Self>, keep: bool) {
+    fn abandon(mut self: Box<Self>, keep: bool) {
         self.end(keep);
     }
 }

@@ -17,6 +17,7 @@ use super::uploads::Uploads;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::count::Count;
 use crate::vfs::tree::check_name;
 use crate::vfs::tree::entry::{Version, id_of, len_of};
 use crate::vfs::tree::place::Place;
@@ -58,6 +59,22 @@ impl Prepared {
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
+        loop {
+            match Self::attempt(uploads, path, store, mode, at_once, heed) {
+                Err(why) if uploads.make_room(&why, 1) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        store: Store,
+        mode: u32,
+        at_once: bool,
+        heed: &mut Heed<'_>,
+    ) -> Result<Self, FsError> {
         check_name(path)?;
         let most = uploads.check_target(path)?;
         if matches!(store, Store::At(offset) if offset > most) {
@@ -80,6 +97,19 @@ impl Prepared {
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
     pub(in crate::vfs) fn under_new_name(
+        uploads: &Arc<Uploads>,
+        wanted: &VirtualPath,
+        mode: u32,
+    ) -> Result<Self, FsError> {
+        loop {
+            match Self::attempt_new(uploads, wanted, mode) {
+                Err(why) if uploads.make_room(&why, 1) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt_new(
         uploads: &Arc<Uploads>,
         wanted: &VirtualPath,
         mode: u32,
@@ -154,7 +184,7 @@ impl Prepared {
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        let mut upload = Upload::new(self.path, target, most);
+        let mut upload = Upload::new(self.path, target, most, &uploads);
         upload.check_room(0)?;
         Ok(upload)
     }
@@ -198,6 +228,10 @@ impl Preparation<'_> {
                 self.in_place((place, existing), store, None, Some(obstacle), heed)
             }
             (Plan::Resume(plan), existing) => {
+                if existing.is_none() {
+                    // a part that cannot grow any more stays as it is
+                    self.uploads.accounts(&place.dir)?.check_room(Count::bytes(1))?;
+                }
                 let takeover = Takeover::new(self.uploads, place, existing, &own, &plan);
                 let opening = Opening::Takeover(Box::new(takeover));
                 Ok(Prepared::by(self.uploads, self.path, self.most, opening))

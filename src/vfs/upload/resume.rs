@@ -12,8 +12,9 @@ use super::plan::Resumption;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
+use crate::vfs::quota::meter::Kind;
 use crate::vfs::tree::entry::{id_of, len_of, modified};
-use crate::vfs::tree::place::{self, Place, lstat, rename};
+use crate::vfs::tree::place::{self, Place, lstat};
 
 /// The parts that an upload may take over. It takes one of them over when it begins; until then
 /// they stay as they are.
@@ -47,6 +48,7 @@ impl Takeover {
     /// Takes one of the parts over. If its file cannot be used, the part is left behind
     /// unchanged.
     pub(super) fn take(self) -> Result<Part, FsError> {
+        let meter = self.uploads.meter(&self.place, Kind::Own)?;
         let mut taken = None;
         for found in &self.found {
             if let Some(own) = self.take_one(found)? {
@@ -57,7 +59,7 @@ impl Takeover {
         let (active, found) = taken.ok_or(FsError::BadOffset(self.shown))?;
         let (base, id) = (found.base, id_of(&found.stat));
         let Self { uploads, place, existing, offset, .. } = self;
-        let mut part = Part::resume(&uploads, place, active, offset, base);
+        let mut part = Part::resume(&uploads, place, active, offset, base, meter);
         // yet another session may take the part over, but not while it is being opened
         let writing = part.active.writing()?;
         let (file, stat) = open_part(&part.place, &part.active.name, OFlags::WRONLY)?;
@@ -93,7 +95,7 @@ impl Takeover {
         let dead = found.active.is_none() && parts.unbury(key, found.upload);
         let may = dead || found.active.is_some();
         let renamed = if may {
-            rename(dir, &found.name.bytes(), &own.file_name)
+            parts.rename(dir, &found.name.bytes(), &own.file_name)
         } else {
             Err(Errno::NOENT)
         };

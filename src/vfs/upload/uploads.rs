@@ -1,6 +1,7 @@
 //! Values that all uploads of a session have in common.
 
 use std::num::NonZeroU64;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::config::{FolderRules, UploadRules, User};
@@ -12,9 +13,14 @@ use crate::vfs::parts::shares::Share;
 use crate::vfs::parts::store::Parts;
 use crate::vfs::parts::turns::Turns;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::accounts::Accounts;
+use crate::vfs::quota::count::Limits;
+use crate::vfs::quota::meter::{Kind, Meter};
+use crate::vfs::quota::payer::Payer;
 use crate::vfs::trash::discard::Trash;
+use crate::vfs::trash::heap::HomeTrash;
 use crate::vfs::tree::Tree;
-use crate::vfs::tree::entry::FileKind;
+use crate::vfs::tree::entry::{FileKind, id_of};
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::Place;
 
@@ -94,8 +100,26 @@ impl Uploads {
             return Ok(None);
         }
         let is_kept = self.rules_in(&self.followed(directory.clone())?).trash;
-        let trash = Trash { tree: &self.tree, ids: self.uploader.ids.as_deref() };
+        let (ids, payer) = (self.uploader.ids.as_deref(), self.payer());
+        let trash = Trash { tree: &self.tree, ids, payer };
         Ok(is_kept.then_some(trash))
+    }
+
+    /// Empties the oldest of the user's trash because a quota does not suffice for this many bytes.
+    /// Returns whether something was removed, so that another attempt may succeed. More than is needed
+    /// now is removed, so that a large trash is not looked through for each buffer.
+    pub(in crate::vfs) fn make_room(&self, why: &FsError, bytes: u64) -> bool {
+        let FsError::QuotaUsed(key, most) = why else { return false };
+        let Some(trash) = self.own_trash() else { return false };
+        let some = most / 100;
+        let (bytes, files) =
+            if *key == "quota_files" { (0, some.max(1)) } else { (some.max(bytes), 0) };
+        trash.make_room(bytes, files).is_ok_and(|emptied| emptied.files > 0)
+    }
+
+    /// Returns the trash of the user, which counts as room.
+    pub(in crate::vfs) fn own_trash(&self) -> Option<HomeTrash<'_>> {
+        self.user.has_trash().then(|| HomeTrash::new(&self.user, self.parts.quotas()))
     }
 
     /// Checks that an upload may go to the file that a path leads to, through links as well.
@@ -266,6 +290,39 @@ impl Uploads {
             Err(FsError::NotFound) => Ok(directory),
             there => there,
         }
+    }
+
+    /// Returns who pays for what the session changes.
+    pub(in crate::vfs) fn payer(&self) -> Payer<'_> {
+        let limits = Limits::of(&self.user.rules.quota);
+        Payer { quotas: self.parts.quotas(), own: Some((&self.user.home, limits)) }
+    }
+
+    /// Returns the accounts that an open directory counts for.
+    pub(in crate::vfs) fn accounts(&self, dir: impl AsFd) -> Result<Accounts, FsError> {
+        self.payer().at(dir)
+    }
+
+    /// Returns the meter of an upload to a file at a place.
+    pub(super) fn meter(&self, place: &Place, kind: Kind) -> Result<Meter, FsError> {
+        Ok(Meter::new(self.accounts(&place.dir)?, place.dir_id(), kind))
+    }
+
+    /// Does `work`, which removes or replaces what a path leads to now.
+    pub(in crate::vfs) fn losing<T>(
+        &self,
+        path: &VirtualPath,
+        work: impl FnOnce() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        if !self.parts.quotas().any() {
+            return work();
+        }
+        let (dir, stat) = self.tree.hold(&path.parent())?;
+        self.accounts(&dir)?.losing(&dir, path.name(), || {
+            // another session may have removed the directory and made another one
+            let (_, now) = self.tree.hold(&path.parent())?;
+            if id_of(&now) == id_of(&stat) { work() } else { Err(FsError::Replaced) }
+        })
     }
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts

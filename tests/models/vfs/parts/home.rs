@@ -34,7 +34,8 @@ impl World {
         let dir = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
         let dir = dir.expect("a directory for a home");
         fs::create_dir(dir.path().join("home")).expect("a new directory");
-        let parts = Arc::new(Parts::start(Some(&dir.path().join("state")), Some(keep), &[]));
+        let (state, quotas) = (dir.path().join("state"), Arc::new(Quotas::none()));
+        let parts = Arc::new(Parts::start(Some(&state), Some(keep), &[], quotas));
         let world = Self { dir, parts, turns: Arc::default(), user: user() };
         // What is found out once for all, such as whether the kernel has openat2, is found out
         // here: shuttle cannot switch threads while one of them holds a `OnceLock`.

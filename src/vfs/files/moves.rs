@@ -1,0 +1,106 @@
+//! Changes of names, reported to the quotas.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::Stat;
+
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::accounts::dir_id;
+use crate::vfs::quota::count::{Change, Count};
+use crate::vfs::quota::payer::Move;
+use crate::vfs::quota::survey::Counting;
+use crate::vfs::tree::entry::{FileKind, id_of};
+use crate::vfs::tree::place::{found, lstat};
+use crate::vfs::upload::uploads::Uploads;
+
+/// Makes a directory.
+pub(super) fn make_dir(
+    uploads: &Uploads,
+    path: &VirtualPath,
+    mode: u32,
+) -> Result<(), FsError> {
+    let make = || uploads.tree.make_dir(path, mode);
+    let payer = uploads.payer();
+    if !payer.any() {
+        return make();
+    }
+    let (dir, _) = uploads.tree.hold(&path.parent())?;
+    payer.making(&dir, path.name(), || {
+        is_still(uploads, &path.parent(), &dir)?;
+        make()
+    })
+}
+
+/// Removes an empty directory.
+pub(super) fn remove_dir(uploads: &Uploads, path: &VirtualPath) -> Result<(), FsError> {
+    let remove = || uploads.tree.remove_dir(path);
+    let payer = uploads.payer();
+    if !payer.any() {
+        return remove();
+    }
+    let (dir, _) = uploads.tree.hold(&path.parent())?;
+    payer.removing_dir(&dir, path.name(), || {
+        is_still(uploads, &path.parent(), &dir)?;
+        remove()
+    })
+}
+
+/// Checks that a path still leads to a directory that was opened before. Another session may have
+/// removed it and made another one.
+fn is_still(uploads: &Uploads, path: &VirtualPath, dir: &OwnedFd) -> Result<(), FsError> {
+    let (_, stat) = uploads.tree.hold(path)?;
+    if id_of(&stat) == dir_id(dir)? { Ok(()) } else { Err(FsError::Replaced) }
+}
+
+/// Renames a file or directory with `rename`. If a file has the new name, it is gone afterwards.
+pub(super) fn rename<T>(
+    uploads: &Uploads,
+    from: &VirtualPath,
+    to: &VirtualPath,
+    rename: impl FnOnce() -> Result<T, FsError>,
+) -> Result<T, FsError> {
+    let payer = uploads.payer();
+    if !payer.any() {
+        return rename();
+    }
+    let (old, _) = uploads.tree.hold(&from.parent())?;
+    let (new, _) = uploads.tree.hold(&to.parent())?;
+    // no directory on the paths may be replaced meanwhile
+    let rename = || {
+        is_still(uploads, &from.parent(), &old)?;
+        is_still(uploads, &to.parent(), &new)?;
+        rename()
+    };
+    let is_dir = |there: Stat| FileKind::of_mode(there.st_mode) == FileKind::Directory;
+    if !found(lstat(&old, from.name()))?.is_some_and(is_dir) {
+        let moved = Move { from: old.as_fd(), name: from.name(), to: Some(new.as_fd()) };
+        let lost = Move { from: new.as_fd(), name: to.name(), to: None };
+        return payer.moving(&[lost, moved], rename);
+    }
+    let (left, entered) = (payer.at(&old)?, payer.at(&new)?);
+    let (gone, come) = (left.without(&entered), entered.without(&left));
+    let mut count = Count::default();
+    if !(gone.is_off() && come.is_off()) {
+        // what lies in the directory is counted before the locks are taken
+        let mut counting = Counting::default();
+        uploads.tree.walk(from, &mut counting)?;
+        count = counting.count;
+    }
+    let (both, id) = (left.with(&entered), dir_id(&new)?);
+    let open = both.open_alone();
+    come.reserve(&open, id, (count, Count::default()))?;
+    let done = rename();
+    open.moved();
+    if done.is_ok() {
+        gone.change(&open, id, Change::less(count));
+    } else {
+        come.change(&open, id, Change::less(count));
+    }
+    drop(open);
+    left.file_moved(&entered);
+    // something may have changed in it while it was counted
+    gone.want_scan();
+    come.want_scan();
+    done
+}

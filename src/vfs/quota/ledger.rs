@@ -1,0 +1,356 @@
+//! The ledger of one tree: its count, the locks that keep the count right, and the bell that wakes
+//! the thread for rescans and for the file.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::{Duration, Instant};
+
+use super::count::{Change, Count, Limits, Sum};
+use super::scan::Scan;
+use crate::rights::Ids;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::entry::FileId;
+
+/// The count of everything below a directory.
+///
+/// A thread that needs several of the locks takes them in the order `names`, `gate`, `page`. Of
+/// several ledgers, it takes those of the outer tree first.
+#[derive(Debug)]
+pub(in crate::vfs) struct Ledger {
+    /// Path of the directory, without links.
+    pub(in crate::vfs) path: PathBuf,
+    /// Held while a name is removed, replaced or renamed, and while a file in place is written to,
+    /// so that the size that is lost or gained is known.
+    names: Mutex<()>,
+    /// Held for reading while something in the tree is changed and reported, and for writing by a
+    /// rescan for short moments.
+    gate: RwLock<()>,
+    page: Mutex<Page>,
+    bell: Arc<Bell>,
+}
+
+/// What a ledger holds. No system call is made under this lock.
+#[derive(Debug)]
+struct Page {
+    sum: Sum,
+    scan: Option<Scan>,
+    /// Whether the count is known to be exact as far as this server is concerned.
+    exact: bool,
+    /// When the tree was last read through, or when the server started with an exact count.
+    scanned: Instant,
+    /// Number of uploads that write to files in place. They do not notice if their file is moved.
+    shared: usize,
+    /// Whether such a file may have been moved, so that the tree must be read through afterwards.
+    doubtful: bool,
+    /// The trees that are to be read through when no such upload is left.
+    others: Vec<Arc<Ledger>>,
+    /// What those may use who have their home elsewhere.
+    limits: Limits,
+    /// The system user that can read the tree (`run_as`); `None`: the server's own.
+    ids: Option<Arc<Ids>>,
+}
+
+/// Wakes the thread for rescans and for the file.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    /// Whether a count has changed since the file was written.
+    changed: AtomicBool,
+    jobs: Mutex<Jobs>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    scans: Vec<Arc<Ledger>>,
+    /// The tree that is read now.
+    running: Option<Arc<Ledger>>,
+    changed: bool,
+    closed: bool,
+}
+
+/// What the thread is to do next.
+pub(super) enum Job {
+    Scan(Arc<Ledger>),
+    Save,
+    /// A time has come.
+    Look,
+    End,
+}
+
+/// Right to change and report something in a tree.
+pub(super) struct Entered<'l> {
+    _names: Option<MutexGuard<'l, ()>>,
+    _gate: RwLockReadGuard<'l, ()>,
+}
+
+/// How many times a rescan tries to get the gate before it makes others wait, and the pause between
+/// two attempts.
+const TRIES: u32 = 500;
+const BREATH: Duration = Duration::from_millis(1);
+
+impl Ledger {
+    pub(super) fn new(path: PathBuf, known: Count, exact: bool, bell: &Arc<Bell>) -> Self {
+        let page = Page {
+            sum: Sum::of(known),
+            scan: None,
+            exact,
+            scanned: Instant::now(),
+            shared: 0,
+            doubtful: false,
+            others: Vec::new(),
+            limits: Limits::default(),
+            ids: None,
+        };
+        let (names, gate) = (Mutex::default(), RwLock::default());
+        Self { path, names, gate, page: Mutex::new(page), bell: Arc::clone(bell) }
+    }
+
+    /// Begins a change. `alone`: one in which no other may take part.
+    pub(super) fn enter(&self, alone: bool) -> Entered<'_> {
+        let names = alone.then(|| self.names.lock().unwrap_or_else(PoisonError::into_inner));
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        Entered { _names: names, _gate: gate }
+    }
+
+    /// Waits until no change is under way, and keeps others from beginning one.
+    pub(super) fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        for _ in 0..TRIES {
+            if let Ok(gate) = self.gate.try_write() {
+                return gate;
+            }
+            std::thread::sleep(BREATH);
+        }
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a change in a directory of the tree.
+    pub(super) fn change(&self, dir: FileId, change: Change) {
+        let mut page = self.page();
+        page.sum.add(change);
+        page.note(dir, change);
+        drop(page);
+        self.bell.change();
+    }
+
+    /// Reports more in a directory of the tree, if that is allowed.
+    pub(super) fn reserve(
+        &self,
+        dir: FileId,
+        (more, credit): (Count, Count),
+        limits: Option<Limits>,
+    ) -> Result<(), FsError> {
+        let mut page = self.page();
+        let limits = limits.unwrap_or(page.limits);
+        page.sum.reserve(more, credit, limits)?;
+        page.note(dir, Change::more(more));
+        drop(page);
+        self.bell.change();
+        Ok(())
+    }
+
+    /// Takes back the credit of an upload that has ended.
+    pub(super) fn settle(&self, credit: Count) {
+        self.page().sum.settle(credit);
+    }
+
+    /// Tells a rescan, if one runs, of a directory.
+    pub(super) fn tell(&self, what: impl FnOnce(&mut Scan)) {
+        if let Some(scan) = &mut self.page().scan {
+            what(scan);
+        }
+    }
+
+    /// Records that an upload writes to a file in place.
+    pub(super) fn share(&self) {
+        self.page().shared += 1;
+    }
+
+    /// Records that such an upload has ended. If its file may have been moved to another tree, the
+    /// trees are read through now.
+    pub(super) fn unshare(self: &Arc<Self>) {
+        let mut page = self.page();
+        page.shared -= 1;
+        if page.shared > 0 {
+            return;
+        }
+        let (is_doubtful, others) = (page.doubtful, std::mem::take(&mut page.others));
+        drop(page);
+        if is_doubtful {
+            self.want_scan();
+        }
+        others.iter().for_each(Self::unshare);
+    }
+
+    /// Records that a file was moved to another directory, and out of or into these other trees. This
+    /// matters only if an upload may be writing to it.
+    pub(super) fn file_moved(self: &Arc<Self>, others: &[Arc<Self>]) {
+        let mut page = self.page();
+        if page.shared == 0 {
+            return;
+        }
+        if let Some(scan) = &mut page.scan {
+            scan.moved();
+        }
+        let is_own = |other: &&Arc<Self>| Arc::ptr_eq(self, other);
+        if others.iter().any(|other| is_own(&other)) {
+            (page.doubtful, page.exact) = (true, false);
+        }
+        page.others.extend(others.iter().filter(|other| !is_own(other)).cloned());
+        drop(page);
+        for other in others.iter().filter(|other| !is_own(other)) {
+            let mut page = other.page();
+            page.shared += 1;
+            (page.doubtful, page.exact) = (true, false);
+        }
+    }
+
+    /// Returns what is there, what counts against the limits, and whether this is exact.
+    pub(in crate::vfs) fn state(&self) -> (Count, Count, bool) {
+        let page = self.page();
+        (page.sum.used(), page.sum.charged(), page.exact)
+    }
+
+    /// Returns the limits of those who have their home elsewhere.
+    pub(super) fn limits(&self) -> Limits {
+        self.page().limits
+    }
+
+    /// Sets the limits for others, and who can read the tree.
+    pub(super) fn renew(&self, limits: Limits, ids: Option<Arc<Ids>>) {
+        let mut page = self.page();
+        (page.limits, page.ids) = (limits, ids);
+    }
+
+    pub(super) fn ids(&self) -> Option<Arc<Ids>> {
+        self.page().ids.clone()
+    }
+
+    /// When the tree was last read through.
+    pub(super) fn scanned(&self) -> Instant {
+        self.page().scanned
+    }
+
+    /// Asks for a rescan.
+    pub(super) fn want_scan(self: &Arc<Self>) {
+        self.bell.want_scan(self);
+    }
+
+    pub(super) fn begin_scan(&self) {
+        let _gate = self.close();
+        let mut page = self.page();
+        page.doubtful &= page.shared > 0;
+        page.scan = Some(Scan::default());
+    }
+
+    /// Ends a rescan. If `is_whole`, its result is the new count; if not, the count stays. Returns
+    /// the difference that was found, and whether the result is exact.
+    pub(super) fn end_scan(&self, is_whole: bool) -> (Change, bool) {
+        let _gate = self.close();
+        let mut page = self.page();
+        page.scanned = Instant::now();
+        let Some(scan) = page.scan.take().filter(|_| is_whole) else {
+            return (Change::default(), false);
+        };
+        let (found, exact) = scan.result();
+        let mut difference = Change::more(found);
+        difference.add(Change::less(page.sum.used()));
+        page.sum.correct(found);
+        page.exact = exact && !page.doubtful;
+        drop(page);
+        self.bell.change();
+        (difference, exact)
+    }
+
+    fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Page {
+    fn note(&mut self, dir: FileId, change: Change) {
+        if let Some(scan) = &mut self.scan {
+            scan.note(dir, change);
+        }
+    }
+}
+
+impl Bell {
+    /// Tells that a count has changed. The thread is woken only by the first change after the file
+    /// was written.
+    fn change(&self) {
+        if !self.changed.load(Ordering::Relaxed) && !self.changed.swap(true, Ordering::AcqRel) {
+            self.jobs().changed = true;
+            self.rung.notify_all();
+        }
+    }
+
+    fn want_scan(&self, ledger: &Arc<Ledger>) {
+        let mut jobs = self.jobs();
+        if !jobs.scans.iter().any(|other| Arc::ptr_eq(other, ledger)) {
+            jobs.scans.push(Arc::clone(ledger));
+            self.rung.notify_all();
+        }
+    }
+
+    /// Waits for the next job, but not longer than until `look`. A changed count is saved at `save`
+    /// or later.
+    pub(super) fn wait(&self, look: Instant, save: Instant) -> Job {
+        let mut jobs = self.jobs();
+        jobs.running = None;
+        self.rung.notify_all();
+        loop {
+            let now = Instant::now();
+            if jobs.closed {
+                return Job::End;
+            }
+            if let Some(next) = jobs.scans.pop() {
+                jobs.running = Some(Arc::clone(&next));
+                return Job::Scan(next);
+            }
+            if jobs.changed && now >= save {
+                jobs.changed = false;
+                self.changed.store(false, Ordering::Release);
+                return Job::Save;
+            }
+            if now >= look {
+                return Job::Look;
+            }
+            let until = if jobs.changed { look.min(save) } else { look };
+            let waited = self.rung.wait_timeout(jobs, until.saturating_duration_since(now));
+            jobs = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until no rescan of these trees is wanted or runs, or until the time is over. Returns
+    /// whether all have ended.
+    pub(super) fn wait_for_scans(&self, ledgers: &[Arc<Ledger>], time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let is_one = |other: &Arc<Ledger>| ledgers.iter().any(|own| Arc::ptr_eq(own, other));
+        let mut jobs = self.jobs();
+        while jobs.scans.iter().chain(&jobs.running).any(is_one) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || jobs.closed {
+                return false;
+            }
+            jobs = self.rung.wait_timeout(jobs, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Makes the thread end.
+    pub(super) fn close(&self) {
+        self.jobs().closed = true;
+        self.rung.notify_all();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.jobs().closed
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

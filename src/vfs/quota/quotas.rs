@@ -1,0 +1,212 @@
+//! The ledgers of a server, by the directory whose tree they count.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustix::fs::{CWD, readlinkat};
+
+use super::accounts::{Account, Accounts};
+use super::count::{Count, Limits};
+use super::file::{Known, QuotaFile};
+use super::ledger::{Bell, Ledger};
+use crate::config::{Config, User};
+use crate::rights;
+use crate::vfs::error::FsError;
+use crate::vfs::tree::home::open_home;
+
+/// The ledgers of all trees with a quota, shared by all sessions of a server.
+#[derive(Debug)]
+pub struct Quotas {
+    /// Whether there is any. If not, nothing else is looked at.
+    any: AtomicBool,
+    trees: RwLock<Trees>,
+    /// Whether the thread was started.
+    hired: AtomicBool,
+    pub(super) bell: Arc<Bell>,
+    pub(super) file: QuotaFile,
+}
+
+#[derive(Debug, Default)]
+struct Trees {
+    /// By the path of the tree, without links.
+    by_path: BTreeMap<PathBuf, Arc<Ledger>>,
+    /// By the home as the settings name it.
+    by_home: HashMap<PathBuf, Arc<Ledger>>,
+    /// What an earlier server knew, unless a ledger has taken it over.
+    known: Known,
+}
+
+/// What a user has, and may have.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaState {
+    /// What there is below the home.
+    pub used: Count,
+    /// What there may be.
+    pub limits: Limits,
+    /// Whether the count is exact. If not, the tree is still being counted.
+    pub exact: bool,
+}
+
+impl Quotas {
+    /// Opens the records in `state_dir`, and makes a ledger for each home with a quota.
+    pub fn start(state_dir: Option<&Path>, config: &Config) -> Self {
+        let (file, known) = QuotaFile::open(state_dir);
+        let trees = Trees { known, ..Trees::default() };
+        let quotas = Self {
+            any: AtomicBool::new(false),
+            hired: AtomicBool::new(false),
+            trees: RwLock::new(trees),
+            bell: Arc::default(),
+            file,
+        };
+        quotas.renew(config);
+        quotas
+    }
+
+    /// Returns ledgers for no tree.
+    pub fn none() -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            hired: AtomicBool::new(false),
+            trees: RwLock::default(),
+            bell: Arc::default(),
+            file: QuotaFile::none(),
+        }
+    }
+
+    /// Makes a ledger for each home with a quota in the settings, and forgets the other ones.
+    pub fn renew(&self, config: &Config) {
+        let limited = |user: &&Arc<User>| Limits::of(&user.rules.quota).any();
+        let homes: Vec<_> = config.users.values().filter(limited).collect();
+        // before the lock is taken: a disk may not answer
+        let paths: Vec<_> = homes.iter().map(|user| real_home(user)).collect();
+        let mut limits = HashMap::<PathBuf, Limits>::new();
+        for user in config.users.values() {
+            // a user without a quota may share the home, by whatever path
+            let own = Limits::of(&user.rules.quota);
+            let path = if paths.is_empty() { user.home.clone() } else { real_home(user) };
+            limits.entry(path).and_modify(|both| *both = both.or(own)).or_insert(own);
+        }
+        let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
+        trees.by_home.clear();
+        for (user, path) in homes.iter().zip(&paths) {
+            let both = limits.get(path).copied().unwrap_or_default();
+            self.tree(&mut trees, user, path, both);
+        }
+        trees.by_path.retain(|path, _| paths.contains(path));
+        self.any.store(!trees.by_path.is_empty(), Ordering::Release);
+    }
+
+    /// Makes sure that there is a ledger for the home of a user who logs in: it may have been
+    /// missing when the settings were read.
+    pub(in crate::vfs) fn enter(&self, user: &User) {
+        let limits = Limits::of(&user.rules.quota);
+        if !limits.any() {
+            return;
+        }
+        let path = real_home(user);
+        let is_known = self.by_home(&user.home).is_some_and(|ledger| ledger.path == path);
+        if !is_known {
+            let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
+            self.tree(&mut trees, user, &path, limits);
+            self.any.store(true, Ordering::Release);
+        }
+    }
+
+    /// Finds or makes the ledger of a tree.
+    fn tree(&self, trees: &mut Trees, user: &User, path: &Path, limits: Limits) {
+        let there = trees.by_path.get(path).cloned();
+        let ledger = there.unwrap_or_else(|| {
+            let known = trees.known.counts.remove(path);
+            let exact = known.is_some() && trees.known.is_clean;
+            let known = known.unwrap_or_default();
+            let ledger = Arc::new(Ledger::new(path.to_owned(), known, exact, &self.bell));
+            if !exact {
+                ledger.want_scan();
+            }
+            trees.by_path.insert(path.to_owned(), Arc::clone(&ledger));
+            ledger
+        });
+        ledger.renew(limits, user.run_as.clone());
+        trees.by_home.insert(user.home.clone(), ledger);
+    }
+
+    /// Whether there is a quota at all.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Returns whether the caller must start the thread that calls [`Quotas::work`].
+    pub fn hire(&self) -> bool {
+        self.any() && !self.hired.swap(true, Ordering::AcqRel)
+    }
+
+    /// Records that the thread could not be started.
+    pub fn dismiss(&self) {
+        self.hired.store(false, Ordering::Release);
+    }
+
+    /// Returns the accounts that an open directory counts for. `own` is the home of the session,
+    /// with its limits.
+    pub(in crate::vfs) fn at(
+        &self,
+        dir: impl AsFd,
+        own: Option<(&Path, Limits)>,
+    ) -> Result<Accounts, FsError> {
+        if !self.any() {
+            return Ok(Accounts::default());
+        }
+        let path = path_of(dir)?;
+        let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
+        let home = own.and_then(|(home, limits)| Some((trees.by_home.get(home)?, limits)));
+        let account = |ledger: &Arc<Ledger>| {
+            let own = home.filter(|(home, _)| Arc::ptr_eq(home, ledger));
+            Account { ledger: Arc::clone(ledger), limits: own.map(|(_, limits)| limits) }
+        };
+        let above = path.ancestors().filter_map(|above| trees.by_path.get(above));
+        let mut all: Vec<_> = above.map(account).collect();
+        all.reverse();
+        Ok(Accounts(all))
+    }
+
+    /// Returns what a user has and may have; `None`: the user has no quota.
+    pub fn of(&self, user: &User) -> Option<QuotaState> {
+        let limits = Limits::of(&user.rules.quota);
+        let ledger = self.by_home(&user.home).filter(|_| limits.any())?;
+        let (count, _, exact) = ledger.state();
+        Some(QuotaState { used: count, limits, exact })
+    }
+
+    pub(super) fn by_home(&self, home: &Path) -> Option<Arc<Ledger>> {
+        let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
+        trees.by_home.get(home).cloned()
+    }
+
+    /// Returns all ledgers, and the counts of earlier servers that no ledger has taken over.
+    pub(super) fn all(&self) -> (Vec<Arc<Ledger>>, BTreeMap<PathBuf, Count>) {
+        let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
+        (trees.by_path.values().cloned().collect(), trees.known.counts.clone())
+    }
+}
+
+/// Returns the path of the home of a user, without links. If it is missing, that is the path in
+/// the settings.
+fn real_home(user: &User) -> PathBuf {
+    let open = || {
+        let _acting = rights::act_as(user.run_as.as_deref()).ok()?;
+        path_of(open_home(&user.home).ok()?).ok()
+    };
+    open().unwrap_or_else(|| user.home.clone())
+}
+
+/// Returns the path of an open directory, without links.
+fn path_of(dir: impl AsFd) -> Result<PathBuf, FsError> {
+    let link = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
+    let path = readlinkat(CWD, link, Vec::new())?;
+    Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
+}
