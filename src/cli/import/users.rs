@@ -113,8 +113,8 @@ fn restrictions<'t>(
         restriction(section, what, next());
     }
     limit(section, "max_per_user", next())?;
-    for what in ["files quota", "size quota"] {
-        restriction(section, what, next());
+    for key in ["quota_files", "quota_bytes"] {
+        limit(section, key, next())?;
     }
     for what in ["authorized local IPs", "refused local IPs"] {
         restriction(section, what, next());
@@ -230,7 +230,12 @@ fn limit(section: &mut Section, key: &str, text: &str) -> Result<(), Left> {
     let Some(number) = number else {
         return malformed(format!("{key}: '{}' is not a number", text.escape_debug()));
     };
-    if key == "max_per_user" && number > 65_535 {
+    let most = match key {
+        "max_per_user" => 65_535,
+        "quota_files" => u64::from(u32::MAX),
+        _ => u64::MAX,
+    };
+    if number > most {
         return malformed(format!("{key}: {number} is too large"));
     }
     if number > 0 {

@@ -44,8 +44,8 @@ fn pure_ftpd_users_keep_bandwidth_sessions_and_addresses() {
         "; no equivalent: authorized client box.example",
         "; no equivalent: upload ratio 1",
         "; no equivalent: download ratio 5",
-        "; no equivalent: files quota 100",
-        "; no equivalent: size quota 1048576",
+        ";quota_files = 100",
+        ";quota_bytes = 1048576",
         "; no equivalent: refused client IPs 10.9.9.9",
         "; no equivalent: time restrictions 0900-1800",
         "; left out: md5, whose password is a hash of an unknown kind",
@@ -57,6 +57,16 @@ fn pure_ftpd_users_keep_bandwidth_sessions_and_addresses() {
     assert!(text.contains(&format!("password = {HASH}\n")) && !text.contains("[user:hosts]"));
     let lines: Vec<_> = faults.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [1, 2, 3, 4, 5, 7, 8], "{faults:?}");
+}
+
+#[test]
+fn pure_ftpd_users_keep_their_quota() {
+    let (text, faults) =
+        imported(&format!("joe:{HASH}:500:101::/srv/joe/./::::::20:3000000000::::::\n"));
+    assert!(faults.is_empty(), "{faults:?}");
+    for line in ["[user:joe]", "quota_files = 20", "quota_bytes = 3000000000"] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[test]
