@@ -137,12 +137,18 @@ fn empty(file: Option<&Path>, user: &[u8], path: &[u8], json: bool) -> Result<Ex
         |config: &Config| Ok(control::trash_empty(config, &uncounted(), user, path)?.into());
     let order = Empty { user: user.to_owned(), path: path.to_owned() };
     let gone: Emptied = answer(file, order, user, here)?;
+    let code = if gone.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
     if json {
-        return Ok(say(&log::json(&json!(gone))));
+        say(&log::json(&json!(gone)));
+        return Ok(code);
     }
-    let Emptied { files, directories, bytes } = gone;
+    let Emptied { files, directories, bytes, failed } = gone;
+    if failed > 0 {
+        complain(&format!("{failed} in the trash could not be removed; the log says why"));
+    }
     let (files, directories) = (counted(files, "file"), counted(directories, "directory"));
-    Ok(say(&format!("removed {files} ({}) and {directories}", binary(bytes))))
+    say(&format!("removed {files} ({}) and {directories}", binary(bytes)));
+    Ok(code)
 }
 
 fn counted(count: u64, what: &str) -> String {

@@ -46,6 +46,8 @@ pub struct Removed {
     pub bytes: u64,
     /// Number of directories.
     pub folders: u64,
+    /// Number of files and directories that could not be removed or read.
+    pub failed: u64,
 }
 
 /// Lists the trash of a user by path, and says whether the list is complete.
@@ -106,9 +108,9 @@ pub fn trash_empty(
     name: &[u8],
     path: &[u8],
 ) -> Result<Removed, String> {
-    let Emptied { files, bytes, folders } =
+    let Emptied { files, bytes, folders, failed } =
         with_trash(config, quotas, name, |trash| trash.empty(&VirtualPath::root().join(path)))?;
-    Ok(Removed { files, bytes, folders })
+    Ok(Removed { files, bytes, folders, failed })
 }
 
 /// Removes what has been in the trash for long enough, for all users who have a trash. Stops early if

@@ -604,7 +604,7 @@ fn what_is_in_the_place_of_a_deleted_file_stays_and_is_named() {
     assert_eq!(list["deleted"][0]["kind"], "file");
     let (code, out, _) = ftpd(&server, &["empty", "bob", "in", "--json"]);
     assert_eq!(code, 0);
-    assert_eq!(out.trim(), r#"{"bytes":3,"directories":1,"files":1}"#);
+    assert_eq!(out.trim(), r#"{"bytes":3,"directories":1,"failed":0,"files":1}"#);
 }
 
 #[test]

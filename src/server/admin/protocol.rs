@@ -568,6 +568,9 @@ pub struct Emptied {
     pub directories: u64,
     /// Size of the files in bytes.
     pub bytes: u64,
+    /// Number of files and directories that could not be removed or read.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// The answer to [`Reload`].

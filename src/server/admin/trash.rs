@@ -25,7 +25,7 @@ impl From<FromTrash> for Restored {
 }
 
 impl From<Removed> for Emptied {
-    fn from(Removed { files, bytes, folders }: Removed) -> Self {
-        Self { files, directories: folders, bytes }
+    fn from(Removed { files, bytes, folders, failed }: Removed) -> Self {
+        Self { files, directories: folders, bytes, failed }
     }
 }

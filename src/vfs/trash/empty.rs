@@ -29,6 +29,8 @@ pub struct Emptied {
     pub bytes: u64,
     /// Number of directories.
     pub folders: u64,
+    /// Number of files and directories that could not be removed or read. The log names them.
+    pub failed: u64,
 }
 
 /// Number of versions that are remembered at once to remove the oldest of them.
@@ -176,13 +178,17 @@ impl HomeTrash<'_> {
             seen = Some((is_dir, stat));
             Ok(unlinkat(&folder, as_path(&name), flags)?)
         });
-        // somebody else has removed it
-        let Some((is_dir, stat)) = seen else { return };
-        let real = self.real(&heap.path(below));
+        let Some((is_dir, stat)) = seen else {
+            return match removed {
+                // somebody else has removed it
+                Ok(()) | Err(FsError::NotFound) => {}
+                Err(why) => self.not_removed(heap, below, &why, emptied),
+            };
+        };
         if let Err(why) = removed {
-            let path = crate::log::path(&real);
-            return log::warn!("cannot remove {path} from the trash: {why}");
+            return self.not_removed(heap, below, &why, emptied);
         }
+        let real = self.real(&heap.path(below));
         let size = if is_dir { 0 } else { len_of(&stat) };
         if !is_dir {
             count_removed(size);
@@ -192,6 +198,20 @@ impl HomeTrash<'_> {
         emptied.bytes += size;
         let age = stamp.time().elapsed().unwrap_or_default();
         crate::log::own(&Event::Expunged(&real, age, size));
+    }
+}
+
+impl HomeTrash<'_> {
+    fn not_removed(
+        &self,
+        heap: &Heap,
+        below: &VirtualPath,
+        why: &dyn std::fmt::Display,
+        emptied: &mut Emptied,
+    ) {
+        let real = self.real(&heap.path(below));
+        log::warn!("cannot remove {} from the trash: {why}", crate::log::path(&real));
+        emptied.failed += 1;
     }
 }
 
@@ -225,6 +245,7 @@ impl Visitor for Emptying<'_> {
 
     fn failed(&mut self, folder: &VirtualPath, why: FsError) {
         failed(self.trash, self.heap, folder, &why);
+        self.emptied.failed += 1;
     }
 }
 
@@ -367,7 +388,7 @@ mod tests {
         let ann = config.user(b"ann").unwrap().1;
         assert_eq!(trash.age(&[ann], hours(3), &|| true).unwrap(), Emptied::default());
         let emptied = trash.age(&[], hours(3), &|| true).unwrap();
-        assert_eq!(emptied, Emptied { files: 2, bytes: 2, folders: 1 });
+        assert_eq!(emptied, Emptied { files: 2, bytes: 2, folders: 1, failed: 0 });
         assert_eq!(listed(&user), ["/ever/c", "/long/b"]);
         let emptied = trash.age(&[], hours(24 * 31), &|| true).unwrap();
         assert_eq!((emptied.files, emptied.bytes), (1, 6));
@@ -384,9 +405,9 @@ mod tests {
         let trash = HomeTrash::new(&user, &none());
         assert_eq!(trash.make_room(0, 0).unwrap(), Emptied::default());
         let emptied = trash.make_room(3, 0).unwrap();
-        assert_eq!(emptied, Emptied { files: 1, bytes: 4, folders: 0 });
+        assert_eq!(emptied, Emptied { files: 1, bytes: 4, folders: 0, failed: 0 });
         let emptied = trash.make_room(1, 2).unwrap();
-        assert_eq!(emptied, Emptied { files: 2, bytes: 3, folders: 0 });
+        assert_eq!(emptied, Emptied { files: 2, bytes: 3, folders: 0, failed: 0 });
         assert_eq!(listed(&user), ["/ccc", "/dir"]);
         assert_eq!(trash.make_room(1 << 40, 0).unwrap().bytes, 3);
         assert_eq!(trash.make_room(1 << 40, 0).unwrap(), Emptied::default());
@@ -401,7 +422,7 @@ mod tests {
         let version = fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
         fs::write(version.join("late"), "late").unwrap();
         let emptied = HomeTrash::new(&user, &none()).empty(&VirtualPath::root()).unwrap();
-        assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0 });
+        assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0, failed: 0 });
         let back =
             HomeTrash::new(&user, &none()).restore(&VirtualPath::root().join(b"dir")).unwrap();
         assert_eq!((back.count, back.refused.len()), (1, 0));
