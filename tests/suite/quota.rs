@@ -478,3 +478,34 @@ fn after_anything_the_count_is_that_of_a_walk() {
         }
     }
 }
+
+#[test]
+fn an_upload_that_replaces_nothing_in_the_end_needs_room_of_its_own() {
+    for (lines, bytes) in [("quota_bytes = 100000", 60_000), ("quota_files = 1", 10)] {
+        let server = start(lines);
+        let (mut bob, mut other) = (Client::bob(&server), Client::bob(&server));
+        for client in [&mut bob, &mut other] {
+            client.cmd("TYPE I", 200);
+        }
+        bob.upload("STOR a", &vec![b'a'; bytes]);
+        let mut data = bob.passive();
+        bob.cmd("STOR a", 150);
+        data.write_all(&vec![b'b'; bytes]).unwrap();
+        arrived(&server.home(), bytes);
+        other.cmd("RNFR a", 350);
+        other.cmd("RNTO b", 250);
+        drop(data);
+        bob.expect(552);
+        assert_eq!(walked(&server.home()), (bytes as u64, 1), "{lines}");
+        assert_eq!(used(&server), (bytes as u64, 1), "{lines}");
+        // the room of a file that was deleted meanwhile is free again
+        let mut data = bob.passive();
+        bob.cmd("STOR b", 150);
+        data.write_all(&vec![b'c'; bytes]).unwrap();
+        arrived(&server.home(), bytes);
+        other.cmd("DELE b", 250);
+        drop(data);
+        bob.expect(226);
+        assert_eq!(used(&server), walked(&server.home()), "{lines}");
+    }
+}

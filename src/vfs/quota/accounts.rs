@@ -70,6 +70,30 @@ impl Accounts {
         Ok(done)
     }
 
+    /// Like [`Accounts::losing`], for the end of an upload whose file takes the name. Fails before
+    /// `work` if the file that has the name now frees less than the upload was given as `credit`, and
+    /// the limits do not allow that.
+    pub(super) fn replacing<T>(
+        &self,
+        dir: impl AsFd,
+        name: &[u8],
+        credit: Count,
+        work: impl FnOnce() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        if self.is_off() {
+            return work();
+        }
+        let _open = self.open_alone();
+        let lost = count_of(&dir, name)?;
+        let id = dir_id(&dir)?;
+        for Account { ledger, limits } in &self.0 {
+            ledger.check_end((lost, credit), *limits)?;
+        }
+        let done = work()?;
+        self.0.iter().for_each(|account| account.ledger.end(id, lost, credit));
+        Ok(done)
+    }
+
     /// Checks that this much could be added.
     pub(in crate::vfs) fn check_room(&self, more: Count) -> Result<(), FsError> {
         self.0.iter().try_for_each(|account| {

@@ -184,6 +184,31 @@ impl Sum {
         Ok(())
     }
 
+    /// Checks that an upload with this credit may end, which frees `lost`. It may not if that is less
+    /// than its credit and the limits are exceeded then.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::QuotaUsed`] otherwise.
+    pub(super) fn check_end(
+        &self,
+        lost: Count,
+        credit: Count,
+        limits: Limits,
+    ) -> Result<(), FsError> {
+        let then = self.used().less(lost).less(self.due.less(credit));
+        let exceeds = |most: Option<u64>, then: u64, missing: bool| {
+            most.filter(|&most| missing && then > most)
+        };
+        if let Some(most) = exceeds(limits.bytes, then.bytes, lost.bytes < credit.bytes) {
+            return Err(FsError::QuotaUsed("quota_bytes", most));
+        }
+        if let Some(most) = exceeds(limits.files, then.files, lost.files < credit.files) {
+            return Err(FsError::QuotaUsed("quota_files", most));
+        }
+        Ok(())
+    }
+
     /// Takes back credit: the upload has ended.
     pub(super) fn settle(&mut self, credit: Count) {
         self.due = self.due.less(credit);
@@ -230,6 +255,13 @@ mod tests {
         sum.settle(count(40, 1));
         sum.add(Change::less(count(40, 1)));
         assert_eq!((sum.used(), sum.charged()), (count(160, 3), count(100, 2)));
+        // the other file was renamed or made smaller meanwhile
+        assert!(sum.check_end(count(60, 1), count(60, 1), most).is_ok());
+        let refused = sum.check_end(count(59, 1), count(60, 1), most);
+        assert!(matches!(refused, Err(FsError::QuotaUsed("quota_bytes", 100))));
+        let refused = sum.check_end(count(60, 0), count(60, 1), most);
+        assert!(matches!(refused, Err(FsError::QuotaUsed("quota_files", 2))));
+        assert!(sum.check_end(count(0, 0), count(60, 1), limits(160, 3)).is_ok());
     }
 
     #[test]

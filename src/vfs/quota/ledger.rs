@@ -151,6 +151,27 @@ impl Ledger {
         Ok(())
     }
 
+    /// Checks that an upload with this credit may end, which frees `lost`.
+    pub(super) fn check_end(
+        &self,
+        (lost, credit): (Count, Count),
+        limits: Option<Limits>,
+    ) -> Result<(), FsError> {
+        let page = self.page();
+        page.sum.check_end(lost, credit, limits.unwrap_or(page.limits))
+    }
+
+    /// Reports that an upload with this credit has freed `lost` in a directory. No other upload sees
+    /// one without the other.
+    pub(super) fn end(&self, dir: FileId, lost: Count, credit: Count) {
+        let mut page = self.page();
+        page.sum.settle(credit);
+        page.sum.add(Change::less(lost));
+        page.note(dir, Change::less(lost));
+        drop(page);
+        self.bell.change();
+    }
+
     /// Takes back the credit of an upload that has ended.
     pub(super) fn settle(&self, credit: Count) {
         self.page().sum.settle(credit);

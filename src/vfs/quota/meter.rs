@@ -62,11 +62,6 @@ impl Meter {
         self.accounts.is_off()
     }
 
-    /// The accounts that the upload counts for.
-    pub(in crate::vfs) fn accounts(&self) -> &Accounts {
-        &self.accounts
-    }
-
     /// Says that the upload will replace a file that counts this much, or less by then.
     pub(in crate::vfs) fn replaces(&mut self, old: Count) {
         self.free = old.bytes;
@@ -170,6 +165,24 @@ impl Meter {
             open.change(self.dir, Change::of_size(len_of(&before), len_of(&now)));
         }
         done
+    }
+
+    /// Gives the file of the upload a name with `rename`, after which the file that has this name now
+    /// is no longer there.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::QuotaUsed`], if that file frees less than it would have when the upload began, and
+    /// the quota does not suffice now.
+    pub(in crate::vfs) fn replacing<T>(
+        &mut self,
+        dir: impl AsFd,
+        name: &[u8],
+        rename: impl FnOnce() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        let done = self.accounts.replacing(dir, name, self.credit, rename)?;
+        self.credit = Count::default();
+        Ok(done)
     }
 
     /// Whether the quota did not suffice for a write.

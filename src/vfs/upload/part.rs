@@ -217,10 +217,11 @@ impl Part {
 
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
     /// another one and returns it. Also returns whether the old version was moved to the trash.
-    fn put_in_place(&self) -> Result<(Option<Vec<u8>>, bool), FsError> {
-        let (parts, rules) = (&self.uploads.parts, self.uploads.rules());
+    fn put_in_place(&mut self) -> Result<(Option<Vec<u8>>, bool), FsError> {
+        let (uploads, active) = (Arc::clone(&self.uploads), Arc::clone(&self.active));
+        let (parts, rules) = (&uploads.parts, uploads.rules());
         let synced = Synced::open(&self.place.dir, rules.sync)?;
-        let mut gone = self.active.writing()?;
+        let mut gone = active.writing()?;
         let (name, kept) = self.rename(rules.overwrite)?;
         // no session may take it over from now on
         *gone = true;
@@ -234,11 +235,11 @@ impl Part {
         Ok((name, kept))
     }
 
-    fn rename(&self, replace: bool) -> Result<(Option<Vec<u8>>, bool), FsError> {
+    fn rename(&mut self, replace: bool) -> Result<(Option<Vec<u8>>, bool), FsError> {
+        self.check_version(&self.active.file_name)?;
         let Place { dir, name, .. } = &self.place;
         let part = &self.active.file_name;
-        let accounts = self.body.meter.accounts();
-        self.check_version(part)?;
+        let meter = &mut self.body.meter;
         if self.promise.is_none() && replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
                 let source = Source::Part { is_written: self.replaces };
@@ -246,11 +247,11 @@ impl Part {
                 return Ok((None, kept));
             }
             let rename = || Ok(renameat(dir, as_path(part), dir, as_path(name))?);
-            return accounts.losing(dir, name, rename).map(|()| (None, false));
+            return meter.replacing(dir, name, rename).map(|()| (None, false));
         }
-        let rename_new = |name: &[u8]| {
+        let mut rename_new = |name: &[u8]| {
             let rename = || rename_new(dir, as_path(part), dir, as_path(name));
-            accounts.losing(dir, name, rename)
+            meter.replacing(dir, name, rename)
         };
         match rename_new(name) {
             Err(FsError::Exists) => {}
@@ -351,7 +352,12 @@ impl Target for Part {
             self.end(false);
             return Err(why);
         }
-        let (name, kept) = self.put_in_place()?;
+        let (name, kept) = loop {
+            match self.put_in_place() {
+                Err(why) if self.uploads.make_room(&why, self.body.size()) => {}
+                placed => break placed?,
+            }
+        };
         self.body.meter.settle();
         Ok(Placed { size: self.body.size(), name, kept })
     }
