@@ -248,6 +248,29 @@ fn a_file_that_an_upload_writes_to_directly_stays() {
 }
 
 #[test]
+fn what_was_in_use_before_there_were_rules_stays() {
+    let server = Server::setup().server(AT_ONCE).start();
+    let home = server.home();
+    fill(&home, &["big", "here/file", "a"]);
+    fs::write(home.join("big"), vec![b'x'; 64 << 20]).unwrap();
+    fill(&home, &["here/file", "b", "c"]);
+    let (mut reader, mut walker) = (Client::bob(&server), Client::bob(&server));
+    reader.cmd("TYPE I", 200);
+    let data = reader.passive();
+    reader.cmd("RETR big", 150);
+    walker.cmd("CWD here", 250);
+    let file = server.dir().join("ftpd.ini");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[user:bob]", "[user:bob]\nkeep_files = 2")).unwrap();
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    eventually("the pass is over", || !home.join("here/file").exists());
+    now(&server);
+    assert_eq!(all(&home), ["b", "big", "c", "here/"]);
+    drop(data);
+    reader.expect_in(226..427);
+}
+
+#[test]
 fn what_was_stored_a_moment_ago_stays() {
     let server = Server::setup().server("keep_delay = 0").user("keep_files = 1").start();
     fill(&server.home(), &["a", "sub/b", "c"]);

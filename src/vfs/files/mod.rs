@@ -88,9 +88,8 @@ impl Files {
 
     /// Notes that a directory is used, like [`Files::pin`].
     pub fn pin_directory(&self, path: &VirtualPath) -> Option<Pin> {
-        let pins = &self.uploads.turns.pins;
-        let (dir, _) = pins.is_on().then(|| self.tree().hold(path))?.ok()?;
-        pins.pin(dir)
+        let (dir, _) = self.tree().hold(path).ok()?;
+        self.uploads.turns.pins.pin(dir)
     }
 
     /// Like [`Files::read`], but opens the part of an unfinished upload of the user if one is

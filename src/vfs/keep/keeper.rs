@@ -186,7 +186,6 @@ impl Keeper {
     /// Applies these settings from now on.
     pub fn renew(&self, config: &Config) {
         let plan = Arc::new(Plan::of(config));
-        self.uses.turns.pins.set_on(!plan.is_empty());
         let mut state = self.state();
         if plan.is_empty() && state.plan.is_empty() {
             return;

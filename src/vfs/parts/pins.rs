@@ -1,10 +1,9 @@
 //! The files and directories that sessions use, so that retention leaves them alone: files that are
-//! downloaded or written to directly, and working directories. While nothing is removed by itself,
-//! nothing is noted.
+//! downloaded or written to directly, and working directories. They are noted even if nothing is removed
+//! by itself: the settings may want that while they are in use.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::fstat;
@@ -14,7 +13,6 @@ use crate::vfs::tree::entry::{FileId, id_of};
 /// What sessions use, shared by all sessions of a server.
 #[derive(Debug, Default)]
 pub(in crate::vfs) struct Pins {
-    is_on: AtomicBool,
     held: Mutex<Held>,
     freed: Condvar,
 }
@@ -41,22 +39,9 @@ pub(in crate::vfs) struct Removal<'p> {
 }
 
 impl Pins {
-    /// Begins or ends noting what is used.
-    pub(in crate::vfs) fn set_on(&self, is_on: bool) {
-        self.is_on.store(is_on, Ordering::SeqCst);
-    }
-
-    /// Whether it is noted what is used.
-    pub(in crate::vfs) fn is_on(&self) -> bool {
-        self.is_on.load(Ordering::SeqCst)
-    }
-
     /// Notes that an open file or directory is used. Waits if it is just being removed. Returns
-    /// `None` if nothing is noted.
+    /// `None` if the system cannot tell which file it is.
     pub(in crate::vfs) fn pin(self: &Arc<Self>, file: impl AsFd) -> Option<Pin> {
-        if !self.is_on() {
-            return None;
-        }
         let id = id_of(&fstat(file).ok()?);
         let mut held = self.held();
         while held.removed.contains(&id) {
@@ -109,8 +94,6 @@ mod tests {
         let pins = Arc::new(Pins::default());
         let file = tempfile::tempfile().unwrap();
         let id = id_of(&fstat(&file).unwrap());
-        assert!(pins.pin(&file).is_none(), "nothing is noted yet");
-        pins.set_on(true);
         let (one, two) = (pins.pin(&file), pins.pin(&file));
         drop(one);
         assert!(pins.remove(id).is_none());
