@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::server::eventually;
+
 /// A call that fails.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
@@ -81,8 +83,19 @@ pub(crate) fn is_there() -> bool {
     Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()
 }
 
-/// Returns the threads of a process whose names begin with one of these.
+/// Waits for threads of a process whose names begin with one of these, and returns them. A server
+/// announces itself before it starts most of its threads, and each of them takes its name when it
+/// runs.
 pub(crate) fn threads(process: u32, fronts: &[&str]) -> Vec<u32> {
+    let mut found = Vec::new();
+    eventually("threads with these names run", || {
+        found = named(process, fronts);
+        !found.is_empty()
+    });
+    found
+}
+
+fn named(process: u32, fronts: &[&str]) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
     tasks
         .map_while(Result::ok)

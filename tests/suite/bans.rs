@@ -296,6 +296,9 @@ fn strangers_from_there_end_and_users_stay() {
 fn a_banned_address_takes_no_worker() {
     let server = strict("max_cons = 2");
     good(&server, &["ban", "127.0.0.2"]);
+    // the server announces itself before it starts its threads; this is the last one
+    let accepts = |name: &String| name.starts_with("accept-");
+    eventually("all threads run", || server.threads().iter().any(accepts));
     let before = server.threads().len();
     let held: Vec<_> = (0..20).map(|_| from(&server, "127.0.0.2")).collect();
     let mut inside = Client::connect(&server);
