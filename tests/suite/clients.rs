@@ -167,6 +167,11 @@ impl Outcome {
         self.text
     }
 
+    /// Whether the client failed and printed this text.
+    pub(crate) fn failed_with(&self, text: &str) -> bool {
+        self.code != 0 && self.text.contains(text)
+    }
+
     /// Checks that the client ended with this code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> String {
