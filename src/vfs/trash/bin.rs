@@ -174,7 +174,11 @@ impl Bin {
             return Ok(());
         }
         for dir in [&self.folder].into_iter().chain(&self.grown) {
-            Synced::open(dir, true)?.sync(|| "the trash".into())?;
+            match Synced::open(dir, true) {
+                // the version and its directory have been removed from the trash meanwhile
+                Err(FsError::NotFound) => {}
+                synced => synced?.sync(|| "the trash".into())?,
+            }
         }
         Ok(())
     }
@@ -192,17 +196,26 @@ pub(super) fn could_open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Resul
     }
 }
 
-/// Does something with the directory for the versions of a place. Tries again if the directory was
-/// empty and has been removed meanwhile.
+/// Does something with the directory for the versions of a place. Tries again if the directory, or one
+/// on the way to it, was empty and has been removed meanwhile.
 pub(super) fn with_bin<T>(
     open: impl Fn() -> Result<Bin, FsError>,
     work: impl Fn(&Bin) -> Result<T, FsError>,
 ) -> Result<T, FsError> {
     let mut tries = 0;
     loop {
-        let bin = open()?;
-        match work(&bin) {
-            Err(FsError::NotFound) if tries < TRIES && is_removed(&bin.folder) => tries += 1,
+        let done = match open() {
+            Ok(bin) => {
+                let done = work(&bin);
+                if !is_removed(&bin.folder) {
+                    return done;
+                }
+                done
+            }
+            Err(why) => Err(why),
+        };
+        match done {
+            Err(FsError::NotFound) if tries < TRIES => tries += 1,
             other => return other,
         }
     }
@@ -235,4 +248,46 @@ fn check(top: &OwnedFd, trash: &[u8]) -> Result<(), FsError> {
 fn descend(dir: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     openat2(dir, as_path(path), HOLD | OFlags::NOFOLLOW, Mode::empty(), resolve).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::vfs::path::VirtualPath;
+    use crate::vfs::tree::home::Home;
+
+    #[test]
+    fn a_directory_that_is_removed_while_it_is_opened_is_made_again() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Tree::new(Home::open(home.path()).unwrap(), false, true);
+        let place = tree.place(&VirtualPath::root().join(b"a")).unwrap();
+        let quotas = Arc::new(Quotas::none());
+        let calls = Cell::new(0);
+        let open = || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                return Err(FsError::NotFound);
+            }
+            Bin::open(&tree, &place, None, &quotas)
+        };
+        assert!(with_bin(open, |_| Ok(())).is_ok());
+        let never = || {
+            calls.set(calls.get() + 1);
+            Err::<Bin, _>(FsError::NotFound)
+        };
+        assert!(matches!(with_bin(never, |_| Ok(())), Err(FsError::NotFound)));
+        assert_eq!(calls.get(), 3 + TRIES + 1);
+    }
+    #[test]
+    fn a_directory_that_has_been_removed_needs_no_sync() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Tree::new(Home::open(home.path()).unwrap(), true, true);
+        let place = tree.place(&VirtualPath::root().join(b"a")).unwrap();
+        let bin = Bin::open(&tree, &place, None, &Arc::new(Quotas::none())).unwrap();
+        assert!(bin.sync().is_ok());
+        unlinkat(tree.root(), ".ftpd-trash/a", AtFlags::REMOVEDIR).unwrap();
+        assert!(bin.sync().is_ok());
+    }
 }

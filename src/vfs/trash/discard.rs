@@ -40,7 +40,7 @@ impl Trash<'_> {
 
     /// Checks that a version of a place can be kept, and makes the directories that it needs.
     pub(in crate::vfs) fn check(&self, place: &Place) -> Result<(), FsError> {
-        self.open(place).map(drop).map_err(not_kept)
+        with_bin(|| self.open(place).map_err(not_kept), |_| Ok(()))
     }
 
     /// Checks whether something could be moved to the trash. Changes nothing.
