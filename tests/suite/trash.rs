@@ -173,6 +173,25 @@ fn clients_neither_see_the_trash_nor_use_its_name() {
 }
 
 #[test]
+fn reserved_names_are_neither_deleted_nor_moved_to_the_trash() {
+    for trash in ["on", "off"] {
+        let server = Server::setup().user(&format!("trash = {trash}")).start();
+        let home = server.home();
+        fs::create_dir_all(home.join("dir/.ftpd-trash")).unwrap();
+        fs::create_dir(home.join(".ftpd-trash-1000")).unwrap();
+        server.put(".ftpd-part-of-another-server", "part");
+        let mut bob = Client::bob(&server);
+        for path in [".ftpd-trash-1000", ".ftpd-trash-1000/", "dir/.ftpd-trash"] {
+            let reply = bob.cmd(&format!("RMD {path}"), 550);
+            assert!(reply.contains("No such"), "{reply}");
+        }
+        bob.cmd("DELE .ftpd-part-of-another-server", 550);
+        assert!(server.has("dir/.ftpd-trash") && server.has(".ftpd-trash-1000"));
+        assert!(server.has(".ftpd-part-of-another-server"));
+    }
+}
+
+#[test]
 fn a_folder_with_nothing_but_a_trash_is_not_removed() {
     for trash in ["on", "off"] {
         let server = Server::setup().user(&format!("trash = {trash}")).start();

@@ -108,11 +108,12 @@ impl Tree {
         Ok((dir, stat))
     }
 
-    /// Opens the directory of the last name of a path. The name may be new.
+    /// Opens the directory of the last name of a path. The name may be new, but not a reserved one.
     pub(in crate::vfs) fn place(&self, path: &VirtualPath) -> Result<Place, FsError> {
         if path.is_directory_s() {
             return Err(FsError::IsADirectory);
         }
+        below(path)?;
         let parent = path.parent();
         let (dir, dir_stat) = self.hold(&parent)?;
         Ok(Place { dir, dir_stat, parent, name: path.name().to_owned() })
