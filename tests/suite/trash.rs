@@ -580,6 +580,21 @@ fn one_file_comes_back_with_the_folders_above_it() {
 }
 
 #[test]
+fn the_path_of_a_deleted_file_may_lead_through_a_link_to_a_folder_that_is_gone() {
+    let server = setup().start();
+    let home = server.home();
+    fs::create_dir_all(home.join("real/dir")).unwrap();
+    symlink("real", home.join("link")).unwrap();
+    server.put("real/dir/file", "text");
+    let mut bob = Client::bob(&server);
+    bob.cmd("DELE link/dir/file", 250);
+    bob.cmd("RMD link/dir", 250);
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "/link/dir/file"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(server.get("real/dir/file"), b"text");
+}
+
+#[test]
 fn what_is_in_the_place_of_a_deleted_file_stays_and_is_named() {
     let server = setup().start();
     let home = server.home();

@@ -94,17 +94,20 @@ impl<'u> HomeTrash<'u> {
         self.folder.on_behalf(|| work(self.heaps()?))?
     }
 
-    /// Returns a path that leads through no link to the same name, as far as the directory of the name
-    /// exists. Paths in the trash are of this kind.
+    /// Returns a path that leads through no link to the same name, as far as the directories on it
+    /// exist. Paths in the trash are of this kind.
     pub(super) fn without_links(&self, path: &VirtualPath) -> VirtualPath {
-        let home = open_home(&self.folder.home).map(Root::new);
-        let parent = home.map(|home| home.resolve(path.parent().below_root()));
-        match parent {
-            Ok(Ok(parent)) if !path.is_root() => {
-                VirtualPath::root().join(&parent).join(path.name())
+        let Ok(home) = open_home(&self.folder.home).map(Root::new) else { return path.clone() };
+        let (mut above, mut names) = (path.clone(), Vec::new());
+        while !above.is_root() {
+            names.push(above.name().to_owned());
+            above = above.parent();
+            if let Ok(there) = home.resolve(above.below_root()) {
+                let there = VirtualPath::root().join(&there);
+                return names.iter().rev().fold(there, |path, name| path.join(name));
             }
-            _ => path.clone(),
         }
+        path.clone()
     }
 
     fn heaps(&self) -> Result<Vec<Heap>, FsError> {
