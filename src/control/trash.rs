@@ -1,14 +1,13 @@
 //! Answers `ftpd trash`: what users have deleted, bringing it back, and removing it for good. Also
 //! removes what has been in the trash for long enough.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
 use crate::vfs::{
-    Deleted, Emptied, FileKind, FsError, HomeTrash, Quotas, Restored, VirtualPath,
+    Deleted, Emptied, FileKind, FsError, HomeTrash, Owners, Quotas, Restored, VirtualPath,
 };
 pub use crate::vfs::{TrashTally, trash_tally};
 
@@ -116,26 +115,32 @@ pub fn trash_empty(
 /// Removes what has been in the trash for long enough, for all users who have a trash. Stops early if
 /// `goes_on` returns `false`.
 pub fn age_trash(config: &Config, quotas: &Arc<Quotas>, goes_on: &dyn Fn() -> bool) {
-    let mut known: HashMap<_, Vec<&User>> = HashMap::new();
-    for user in config.users.values().filter(|user| user.has_trash()) {
-        let home = std::fs::canonicalize(&user.home).unwrap_or_else(|_| user.home.clone());
-        let uid = user.run_as.as_ref().map(|ids| ids.uid);
-        known.entry((home, uid)).or_default().push(user);
-    }
-    for users in known.into_values() {
-        let Some((user, others)) = users.split_first() else { continue };
-        match HomeTrash::new(user, quotas).age(others, SystemTime::now(), goes_on) {
-            // the disk may come later
-            Ok(_) | Err(FsError::NotFound) => {}
-            Err(why) => {
-                let home = quoted(&user.home);
-                log::warn!("cannot look through the trash in {home}: {why}");
-            }
-        }
+    let mut owners = Owners::default();
+    let with_trash = config.users.values().filter(|user| user.has_trash());
+    let users: Vec<_> = with_trash
+        .filter(|user| is_done(user, owners.add(&HomeTrash::new(user, quotas))))
+        .collect();
+    for user in users {
+        let aged = HomeTrash::new(user, quotas).age(&mut owners, SystemTime::now(), goes_on);
+        is_done(user, aged.map(drop));
         if !goes_on() {
             return;
         }
     }
+}
+
+/// Whether the trash of a user could be looked through. Otherwise, the log says why.
+fn is_done(user: &User, done: Result<(), FsError>) -> bool {
+    match done {
+        Ok(()) => return true,
+        // the disk may come later
+        Err(FsError::NotFound) => {}
+        Err(why) => {
+            let home = quoted(&user.home);
+            log::warn!("cannot look through the trash in {home}: {why}");
+        }
+    }
+    false
 }
 
 fn with_trash<T>(

@@ -51,6 +51,7 @@ pub use quota::quotas::{QuotaState, Quotas};
 pub use quota::survey::count_home;
 pub use trash::empty::Emptied;
 pub use trash::heap::HomeTrash;
+pub use trash::owners::Owners;
 pub use trash::restore::{Deleted, Restored};
 pub use trash::tally::{TrashTally, trash_tally};
 pub use tree::entry::{Entry, FileKind};

@@ -9,9 +9,9 @@ use rustix::fs::{AtFlags, FileType, Stat, fstat, unlinkat};
 
 use super::half::all_done;
 use super::heap::{Heap, HomeTrash};
+use super::owners::Owners;
 use super::stamp::Stamp;
 use super::tally::count_removed;
-use crate::config::User;
 use crate::log::Event;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -37,32 +37,31 @@ pub struct Emptied {
 const AT_ONCE: usize = 4096;
 
 impl HomeTrash<'_> {
-    /// Removes what has been in the trash for longer than `trash_for`, by the settings of this user and
-    /// of all `others` whose trash it is as well. Stops early if `goes_on` returns `false`.
+    /// Removes what has been in the trash for longer than `trash_for`, by the settings of all users whose
+    /// trash it is. What another user's call has looked through is left out. Stops early if `goes_on`
+    /// returns `false`.
     ///
     /// # Errors
     ///
     /// When the home cannot be opened, or this thread cannot act as the user.
     pub fn age(
         &self,
-        others: &[&User],
+        owners: &mut Owners<'_>,
         now: SystemTime,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Emptied, FsError> {
-        let is_due = |path: &VirtualPath, stamp: Stamp, stat: &Stat| {
-            let folder = path.parent();
-            // the later of the two times, in case the clock was wrong at one of them
-            let since = stamp.time().max(changed(stat));
-            let age = now.duration_since(since).unwrap_or_default();
-            let is_over = |user: &User| {
-                let time = user.folder_rules(folder.as_bytes()).trash_for;
-                time.is_some_and(|time| age > time)
-            };
-            is_over(self.user) && others.iter().all(|other| is_over(other))
-        };
         self.with_heaps(|heaps| {
             let mut emptied = Emptied::default();
             for heap in &heaps {
+                let Some(owners) = owners.take(heap) else { continue };
+                let is_due = |below: &VirtualPath, stamp: Stamp, stat: &Stat| {
+                    // the later of the two times, in case the clock was wrong at one of them
+                    let since = stamp.time().max(changed(stat));
+                    let age = now.duration_since(since).unwrap_or_default();
+                    owners
+                        .iter()
+                        .all(|owner| owner.trash_for(below).is_some_and(|time| age > time))
+                };
                 let mut visitor =
                     Emptying { trash: self, heap, is_due: &is_due, goes_on, emptied };
                 walk(&heap.trash, &VirtualPath::root(), &mut visitor)?;
@@ -225,6 +224,7 @@ fn is_in(path: &VirtualPath, above: &VirtualPath) -> bool {
 struct Emptying<'e> {
     trash: &'e HomeTrash<'e>,
     heap: &'e Heap,
+    /// Whether a version is due: the path below the trash, when it came, and its attributes.
     is_due: &'e dyn Fn(&VirtualPath, Stamp, &Stat) -> bool,
     goes_on: &'e dyn Fn() -> bool,
     emptied: Emptied,
@@ -233,7 +233,7 @@ struct Emptying<'e> {
 impl Visitor for Emptying<'_> {
     fn entry(&mut self, found: &Found<'_>) -> Next {
         let Some(stamp) = Stamp::parse(found.name) else { return Next::Enter };
-        if (self.is_due)(&self.heap.path(found.folder), stamp, &found.stat) {
+        if (self.is_due)(found.folder, stamp, &found.stat) {
             self.trash.remove(self.heap, found.dir, found.folder, stamp, &mut self.emptied);
         }
         if (self.goes_on)() { Next::Skip } else { Next::Stop }
@@ -324,6 +324,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::User;
     use crate::vfs::quota::payer::Payer;
     use crate::vfs::quota::quotas::Quotas;
 
@@ -362,6 +363,15 @@ mod tests {
         (home, Arc::clone(config.user(b"bob").unwrap().1))
     }
 
+    /// Lets what lies in the trash of the first of these users age by the settings of all.
+    fn aged(users: &[&User], now: SystemTime) -> Emptied {
+        let mut owners = Owners::default();
+        for user in users {
+            owners.add(&HomeTrash::new(user, &none())).unwrap();
+        }
+        HomeTrash::new(users[0], &none()).age(&mut owners, now, &|| true).unwrap()
+    }
+
     fn listed(user: &User) -> Vec<String> {
         let (list, is_whole) = HomeTrash::new(user, &none()).list(100).unwrap();
         assert!(is_whole);
@@ -372,11 +382,10 @@ mod tests {
     #[test]
     fn what_is_older_than_its_folder_says_is_removed() {
         let (home, user) = home(&["a", "long/b", "ever/c", "x"]);
-        let trash = HomeTrash::new(&user, &none());
         let hours = |hours: u64| SystemTime::now() + Duration::from_secs(3600 * hours);
         // a clock that was set back makes nothing old
         for now in [SystemTime::UNIX_EPOCH, hours(0), hours(1)] {
-            assert_eq!(trash.age(&[], now, &|| true).unwrap(), Emptied::default());
+            assert_eq!(aged(&[&user], now), Emptied::default());
         }
         assert_eq!(listed(&user), ["/a", "/dir", "/ever/c", "/long/b", "/x"]);
         // another user of the same home keeps it longer
@@ -386,17 +395,56 @@ mod tests {
         );
         let config = crate::config::of_text(&text).unwrap();
         let ann = config.user(b"ann").unwrap().1;
-        assert_eq!(trash.age(&[ann], hours(3), &|| true).unwrap(), Emptied::default());
-        let emptied = trash.age(&[], hours(3), &|| true).unwrap();
+        assert_eq!(aged(&[&user, ann], hours(3)), Emptied::default());
+        let emptied = aged(&[&user], hours(3));
         assert_eq!(emptied, Emptied { files: 2, bytes: 2, folders: 1, failed: 0 });
         assert_eq!(listed(&user), ["/ever/c", "/long/b"]);
-        let emptied = trash.age(&[], hours(24 * 31), &|| true).unwrap();
+        let emptied = aged(&[&user], hours(24 * 31));
         assert_eq!((emptied.files, emptied.bytes), (1, 6));
-        trash.age(&[], hours(24 * 3000), &|| true).unwrap();
+        aged(&[&user], hours(24 * 3000));
         assert_eq!(listed(&user), ["/ever/c"]);
         // directories without versions are gone
         let names = |path: &str| home.path().join(".ftpd-trash").join(path).exists();
         assert!(names("ever/c") && !names("a") && !names("long") && !names("dir"));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn a_trash_on_a_mount_that_is_the_home_of_another_user_keeps_the_longer_time() {
+        let (home, user) = home(&[]);
+        let inner = home.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let mount = |words: &[&str]| {
+            let done =
+                std::process::Command::new(words[0]).args(&words[1..]).arg(&inner).output();
+            done.is_ok_and(|output| output.status.success())
+        };
+        if !mount(&["mount", "-t", "tmpfs", "test"]) {
+            return;
+        }
+        let text = format!(
+            "[server]\n[user:ann]\npassword = x\nhome = {}\ntrash = on\ntrash_for = 2h\n\
+             [folder:/long]\ntrash_for = 4h\n",
+            inner.display()
+        );
+        let config = crate::config::of_text(&text).unwrap();
+        let ann = config.user(b"ann").unwrap().1;
+        let tree = Tree::new(Home::open(&inner).unwrap(), false, true);
+        let quotas = none();
+        let trash =
+            Trash { tree: &tree, ids: None, payer: Payer { quotas: &quotas, own: None } };
+        fs::create_dir(inner.join("long")).unwrap();
+        for file in ["a", "long/b"] {
+            fs::write(inner.join(file), file).unwrap();
+            let place = tree.place(&VirtualPath::root().join(file.as_bytes())).unwrap();
+            trash.discard(&place).unwrap();
+        }
+        assert_eq!(listed(&user), ["/dir", "/inner/a", "/inner/long/b"]);
+        aged(&[&user, ann], SystemTime::now() + Duration::from_secs(3 * 3600));
+        let left = listed(ann);
+        drop(tree);
+        assert!(mount(&["umount", "-l"]));
+        assert_eq!(left, ["/long/b"]);
     }
 
     #[test]
@@ -422,7 +470,7 @@ mod tests {
         let version = fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
         fs::write(version.join("late"), "late").unwrap();
         let emptied = HomeTrash::new(&user, &none()).empty(&VirtualPath::root()).unwrap();
-        assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0, failed: 0 });
+        assert_eq!(emptied, Emptied { files: 1, bytes: 1, folders: 0, failed: 1 });
         let back =
             HomeTrash::new(&user, &none()).restore(&VirtualPath::root().join(b"dir")).unwrap();
         assert_eq!((back.count, back.refused.len()), (1, 0));

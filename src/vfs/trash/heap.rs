@@ -151,8 +151,7 @@ impl Heap {
 
     /// Returns the path in the home that a path below the trash stands for.
     pub(super) fn path(&self, below: &VirtualPath) -> VirtualPath {
-        let below = below.as_bytes();
-        self.top.join(below.strip_prefix(b"/").unwrap_or(below))
+        joined(&self.top, below)
     }
 
     /// Returns the path below the trash that stands for a path in the home; `None` if that path is on
@@ -196,6 +195,12 @@ impl Heap {
             path = path.parent();
         }
     }
+}
+
+/// Returns the path that a path below `top` stands for.
+pub(super) fn joined(top: &VirtualPath, below: &VirtualPath) -> VirtualPath {
+    let below = below.as_bytes();
+    top.join(below.strip_prefix(b"/").unwrap_or(below))
 }
 
 /// Returns the paths of all mount points inside a home.

@@ -16,6 +16,7 @@ pub(in crate::vfs) mod discard;
 pub(in crate::vfs) mod empty;
 mod half;
 pub(in crate::vfs) mod heap;
+pub(in crate::vfs) mod owners;
 pub(in crate::vfs) mod replace;
 pub(in crate::vfs) mod restore;
 pub(in crate::vfs) mod stamp;
