@@ -9,9 +9,9 @@ use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, EXPECTED, FILE,
     FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM,
-    MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERIOD, PERM, PORT, PORTS, PREFIXES,
-    PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME,
-    TLS_REQUIRED, TLS_VERSION, count, limit,
+    MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
+    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
+    TLS_VERSION, count, limit,
 };
 use super::settings::Choice;
 
@@ -158,7 +158,7 @@ pub static KEYS: &[Key] = &[
         "Names that listings leave out, such as *.tmp, .git. Clients that know such a name can use it all the same. Case does not matter."),
     key("trash", "off", &AlsoPerFolder(SWITCH, |to, v| to.trash = v),
         "Move what is deleted or replaced to a trash that clients do not see, instead of removing it; see TRASH in ftpd.ini(5)."),
-    key("trash_for", "30d", &AlsoPerFolder(PERIOD, |to, v| to.trash_for = v),
+    key("trash_for", "30d", &AlsoPerFolder(AGE, |to, v| to.trash_for = v),
         "How long what was deleted stays in the trash, such as 12h or 30d, at least 1h. 0: until ftpd trash empty."),
     key("keep_for", "", &AlsoPerFolder(AGE, |to, v| to.keep.keep_for = Choice::of(v)),
         "Remove files that were stored longer ago than this, such as 30d; see RETENTION in ftpd.ini(5). Empty: never."),

@@ -31,10 +31,6 @@ fn size(number: u64) -> usize {
 pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
     texts("duration", |given| Ok(time(given.text)?));
 
-/// How long files are kept: a duration with a unit, of at least an hour; 0 or an empty text is `None`.
-pub(in crate::config) const PERIOD: ValueKind<Option<Duration>> =
-    texts("duration with a unit, at least 1h, 0 is no limit", |given| Ok(period(given.text)?));
-
 /// Bytes per second; 0 or an empty text is no limit.
 pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
     texts("size per second, 0 is no limit", |given| Ok(rate(given.text)?));
@@ -43,7 +39,7 @@ pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
 pub(in crate::config) const SIZE: ValueKind<Option<NonZeroU64>> =
     texts("size, 0 is no limit", |given| Ok(size_in_bytes(given.text)?));
 
-/// Age from which files are removed; 0 or an empty text is none.
+/// Age from which files are removed, from a home or from the trash; 0 or an empty text is none.
 pub(in crate::config) const AGE: ValueKind<Option<Duration>> =
     texts("duration with a unit, at least 1h, 0 is no limit", |given| Ok(age(given.text)?));
 
@@ -103,22 +99,6 @@ pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
     let seconds = seconds.ok_or_else(|| "is longer than a year".to_owned())?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
-
-/// Reads how long files are kept. A number without a unit is refused, because it could be meant as a
-/// number of days, and a short time, because it is most likely a mistake that costs files.
-fn period(text: &str) -> Result<Option<Duration>, String> {
-    let time = time(text)?;
-    if time.is_some() && text.ends_with(|last: char| last.is_ascii_digit()) {
-        return Err("has no unit; expected a duration such as 12h or 30d".to_owned());
-    }
-    if time.is_some_and(|time| time < SHORTEST_PERIOD) {
-        return Err("is less than 1h".to_owned());
-    }
-    Ok(time)
-}
-
-/// Minimum time for which files are kept, unless they are not kept at all.
-const SHORTEST_PERIOD: Duration = Duration::from_secs(3600);
 
 /// Maximum duration in seconds: a year. Deadlines are computed by addition, and this limit keeps
 /// them far from an overflow.
@@ -224,20 +204,6 @@ mod tests {
         for text in ["m", "1w", "-1", "1.5h", "18446744073709551615h", "9999h"] {
             assert!(time(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn periods_have_a_unit_and_are_not_short() {
-        assert_eq!(period("1h"), Ok(Some(Duration::from_secs(3600))));
-        assert_eq!(period("30d"), Ok(Some(Duration::from_secs(30 * 86_400))));
-        assert_eq!(period("3600s"), Ok(Some(Duration::from_secs(3600))));
-        assert_eq!(period("0"), Ok(None));
-        assert_eq!(period(""), Ok(None));
-        assert!(period("30").unwrap_err().contains("no unit"));
-        for text in ["59m", "1s", "3599s"] {
-            assert!(period(text).unwrap_err().contains("less than 1h"), "{text}");
-        }
-        assert!(period("x").is_err());
     }
 
     #[test]
