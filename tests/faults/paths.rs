@@ -271,6 +271,36 @@ pub static PATHS: &[Path] = &[
         ..USUAL
     },
     Path {
+        name: "quota",
+        about: "STOR over an old version, which a quota counts",
+        settings: "quota_bytes = 1G\nquota_files = 1000",
+        drive: |link, _| stor(link, "STOR old"),
+        ..USUAL
+    },
+    Path {
+        name: "quota append",
+        about: "APPE, which a quota counts",
+        settings: "quota_bytes = 1G\nquota_files = 1000",
+        drive: |link, _| stor(link, "APPE old"),
+        ..USUAL
+    },
+    Path {
+        name: "quota delete",
+        about: "DELE, which a quota counts",
+        settings: "quota_bytes = 1G\nquota_files = 1000",
+        prepare: some_files,
+        drive: |link, _| asks(link, &["DELE old"]),
+        ..USUAL
+    },
+    Path {
+        name: "quota rename",
+        about: "RNTO over an old version, which a quota counts",
+        settings: "quota_bytes = 1G\nquota_files = 1000",
+        prepare: some_files,
+        drive: |link, _| asks(link, &["RNFR other", "RNTO old"]),
+        ..USUAL
+    },
+    Path {
         name: "keep",
         must: Must::Report,
         about: "`ftpd keep --now`, over the admin socket, which removes an old file",
