@@ -4,6 +4,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ const WRITEBACK: [(&str, &str); 3] = [
 /// Carries out a task, and turns the machine off.
 pub(crate) fn main(task: &str) -> ! {
     let words: Vec<_> = task.split(',').collect();
-    let [kind, disk, size, sync, seconds, seed] = words[..] else { panic!("{task}") };
+    let [kind, disk, size, sync, seconds, seed, kept] = words[..] else { panic!("{task}") };
     let number = |text: &str| text.parse::<u64>().unwrap();
     prepare();
     let data = CString::new(if kind == "xfs" { "" } else { "commit=1" }).unwrap();
@@ -46,7 +47,7 @@ pub(crate) fn main(task: &str) -> ! {
     sync_all();
     let server = Server::setup()
         .server(&format!("state_dir = {disk}/state\nsync_uploads = {sync}"))
-        .user(&format!("home = {disk}/home"))
+        .user(&crate::uploader(Path::new(&format!("{disk}/home")), kept == "true"))
         .section(&format!(
             "[user:old]\npassword = p\nperm = elradfmw\nhome = {disk}/direct\natomic_uploads = off"
         ))

@@ -41,8 +41,13 @@ pub(crate) struct Tally {
     /// Parts that the server did not find when it started, and those that it never removed.
     late: usize,
     orphans: usize,
+    /// Versions in the trash that were compared.
+    versions: usize,
     pub(crate) faults: usize,
 }
+
+/// The name of the trash.
+const TRASH: &str = ".ftpd-trash";
 
 /// Faults of one file system that are printed.
 const PRINTED: usize = 25;
@@ -55,7 +60,7 @@ impl Tally {
     /// The first lines of the table of results.
     pub(crate) fn head() -> &'static str {
         "| | sync | replies | losses of power | files compared | new, incomplete | in an append | \
-         both names | broken | lost | parts found late | parts left |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+         both names | broken | lost | parts found late | parts left | versions in the trash |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     }
 
     pub(crate) fn row(&self, name: &str, sync: &str) -> String {
@@ -70,11 +75,12 @@ impl Tally {
             lost,
             late,
             orphans,
+            versions,
             ..
         } = self;
         format!(
             "| {name} | {sync} | {replies} | {cuts} | {files} | {incomplete} | {growing} | {both} | \
-             {broken} | {lost} | {late} | {orphans} |"
+             {broken} | {lost} | {late} | {orphans} | {versions} |"
         )
     }
 
@@ -116,6 +122,7 @@ impl Tally {
         let (disk, mut tree) = (machine.mounted(), Tree::new());
         walk(&disk.join("home"), "", &mut tree);
         walk(&disk.join("direct"), DIRECT, &mut tree);
+        self.compare_trash(&disk.join("home").join(TRASH), history, cut, strict);
         let names = history.ever.keys().chain(tree.keys()).collect::<BTreeSet<_>>();
         for path in names {
             let found = tree.get(path);
@@ -148,6 +155,42 @@ impl Tally {
         self.compare_pending(&tree, history, cut, strict);
     }
 
+    /// Checks that each version in the trash is a whole one of its path. Without syncs, this is not
+    /// promised of what was deleted soon.
+    fn compare_trash(&mut self, trash: &Path, history: &History, cut: &Cut, strict: bool) {
+        let mut tree = Tree::new();
+        if trash.exists() {
+            walk(trash, "", &mut tree);
+        }
+        for (version, found) in &tree {
+            let Some((path, _)) = version.rsplit_once(&format!("/{TRASH}-")) else { continue };
+            self.files += 1;
+            self.versions += 1;
+            let ever = history.ever.get(path).map_or(&[][..], Vec::as_slice);
+            let is_whole = ever.iter().any(|content| is(Some(found), content));
+            // a folder that was removed, or a part that was about to replace a file
+            let is_new = history.coming(path).is_some_and(|new| is(Some(found), new));
+            if strict && !is_whole && !is_new && *found != Found::Folder {
+                self.broken += 1;
+                self.fault(cut, &format!("trash of {path}: {}", describe(Some(found), ever)));
+            }
+        }
+    }
+
+    /// Checks that the count of a rescan is what is on the disk.
+    fn compare_count(&mut self, server: &Server, home: &Path, cut: &Cut) {
+        let words = ["quota", "bob", "--rescan", "--json", "--config", "ftpd.ini"];
+        let (code, out, err) = crate::server::run(&words, server.dir());
+        let wanted = sizes(home);
+        let counted = format!("\"bytes\":{}", wanted.1);
+        if code != 0
+            || !out.contains(&counted)
+            || !out.contains(&format!("\"files\":{}", wanted.0))
+        {
+            self.fault(cut, &format!("quota: {out}{err} instead of {wanted:?}"));
+        }
+    }
+
     /// Checks that a request that changes several paths was carried out on all of them or on none.
     fn compare_pending(&mut self, tree: &Tree, history: &History, cut: &Cut, strict: bool) {
         let Some((name, change)) = &history.pending else { return };
@@ -171,10 +214,13 @@ impl Tally {
         let home = disk.join("home");
         let server = Server::setup()
             .server(&format!("state_dir = {}", disk.join("state").display()))
-            .user(&format!("home = {}", home.display()))
+            .user(&crate::uploader(&home, crate::is_kept()))
             .start();
         if let Some(line) = server.log().lines().find(|line| line.contains("state_dir")) {
             self.fault(cut, line);
+        }
+        if crate::is_kept() {
+            self.compare_count(&server, &home, cut);
         }
         let mut client = Client::bob(&server);
         let mut folders = vec![String::new()];
@@ -230,12 +276,27 @@ impl Tally {
     }
 }
 
-/// Lists what is in a folder, except for parts.
+/// Returns the number of the files below a folder, whatever their names, and their size.
+fn sizes(folder: &Path) -> (u64, u64) {
+    let mut all = (0, 0);
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let one = if entry.file_type().unwrap().is_dir() {
+            sizes(&entry.path())
+        } else {
+            (1, entry.metadata().unwrap().len())
+        };
+        all = (all.0 + one.0, all.1 + one.1);
+    }
+    all
+}
+
+/// Lists what is in a folder, except for parts and the trash.
 fn walk(folder: &Path, prefix: &str, tree: &mut Tree) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if name.starts_with(".ftpd-part-") {
+        if name.starts_with(".ftpd-part-") || name == TRASH {
             continue;
         }
         let path = format!("{prefix}{name}");

@@ -13,6 +13,8 @@
 //! | `writes.rs` | the log of the writes, and the disk after a loss of power |
 //! | `judge.rs` | the comparison, and the server on what is left |
 //!
+//! `KEPT=on` gives the uploader a trash and a quota, whose content and count are compared as well.
+//!
 //! `ONLY=ext4,btrfs` and `SYNC=on` select, `CUTS=` and `SEED=` change the number of the disks and
 //! what is done, `GUEST=` is the time of the guest in seconds, and `KEEP=` names a folder for disks
 //! that were found wrong.
@@ -93,7 +95,12 @@ fn try_out(kind: &'static Kind, sync: &str) -> Tally {
     let machine = Machine::new(kind);
     let (disk, seconds) = (machine.mounted(), number("GUEST", 60));
     let disk = disk.display();
-    machine.run(&format!("{},{disk},{},{sync},{seconds},{seed}", kind.name, kind.size));
+    machine.run(&format!(
+        "{},{disk},{},{sync},{seconds},{seed},{}",
+        kind.name,
+        kind.size,
+        is_kept()
+    ));
     let writes = Writes::read(&machine.log(), kind.size);
     println!(
         "\n{}, sync_uploads = {sync}: {} in {} s",
@@ -111,6 +118,17 @@ fn try_out(kind: &'static Kind, sync: &str) -> Tally {
     }
     println!("{}\njudged in {} s", tally.row(kind.name, sync), begun.elapsed().as_secs());
     tally
+}
+
+/// Whether the uploader has a trash and a quota.
+fn is_kept() -> bool {
+    env::var("KEPT").is_ok_and(|kept| kept == "on")
+}
+
+/// The settings of the uploader.
+fn uploader(home: &std::path::Path, kept: bool) -> String {
+    let keys = "\ntrash = on\nquota_bytes = 100G\nquota_files = 1000000";
+    format!("home = {}{}", home.display(), if kept { keys } else { "" })
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {

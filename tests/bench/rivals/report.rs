@@ -209,6 +209,7 @@ impl Row<'_> {
             To::Best | To::BestCpu => self.best_rival()?,
             To::Raw => "raw",
             To::Quiet => "ftpd-quiet",
+            To::Plain => "ftpd",
         };
         let outcome = if goal.to == To::BestCpu {
             self.compared(goal.of, to, |figure| figure.cpu)?

@@ -119,6 +119,7 @@ impl Kind {
 pub static KINDS: &[Kind] = &[
     kind("ftpd", Family::Ours, setups::ftpd).instances(OURS),
     kind("ftpd-quiet", Family::Variant, setups::ftpd_quiet).instances(&[PLAIN]),
+    kind("ftpd-keeps", Family::Variant, setups::ftpd_keeps).instances(&[PLAIN]),
     kind("vsftpd", FORKS, setups::vsftpd)
         .of(&["vsftpd", "libwrap0"])
         .login("ftp", "x@y")

@@ -28,6 +28,13 @@ pub fn ftpd_quiet(place: &Place, wanted: &Wanted) -> Result<Command, String> {
     ftpd(place, &Wanted { name: wanted.name.clone(), logs: false, ..*wanted })
 }
 
+/// ftpd with quota, retention and trash, none of which has anything to do.
+pub fn ftpd_keeps(place: &Place, wanted: &Wanted) -> Result<Command, String> {
+    let keys = "quota_bytes = 100T\nquota_files = 1000000000\nkeep_for = 365d\nkeep_bytes = 100T\n\
+                min_free = 1M\ntrash = on\n";
+    Ok(ftpd_within(&format!("{LIMITS}{keys}"), &program(), place, wanted))
+}
+
 pub fn ftpd_before(place: &Place, wanted: &Wanted) -> Result<Command, String> {
     let program = before().ok_or("BEFORE= names no program")?;
     // cargo runs the benchmark in the folder of the package
@@ -43,9 +50,11 @@ pub fn ftpd_default(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 
 /// One build of ftpd with its default settings, except for limits.
 fn ftpd_as(program: &Path, place: &Place, wanted: &Wanted) -> Command {
-    let limits = "max_cons = 20000\nmax_per_ip = 0\nidle_timeout = 0\nlogin_timeout = 0\n";
-    ftpd_within(limits, program, place, wanted)
+    ftpd_within(LIMITS, program, place, wanted)
 }
+
+/// So high that no client of the benchmark meets them.
+const LIMITS: &str = "max_cons = 20000\nmax_per_ip = 0\nidle_timeout = 0\nlogin_timeout = 0\n";
 
 /// Each needs a state of its own, which it locks.
 fn ftpd_within(limits: &str, program: &Path, place: &Place, wanted: &Wanted) -> Command {
@@ -67,7 +76,8 @@ fn ftpd_within(limits: &str, program: &Path, place: &Place, wanted: &Wanted) -> 
          state_dir = {root}/state-{name}\nadmin_socket = {root}/state-{name}/admin.sock\n{log}{tls}"
     );
     text += &user("bench", "");
-    text += &user("direct", &off("atomic_uploads"));
+    let trashless = if limits.contains("trash") { off("trash") } else { String::new() };
+    text += &user("direct", &(off("atomic_uploads") + &trashless));
     text += &user("synced", "sync_uploads = on\n");
     for (name, rate) in throttle::RATES {
         text += &user(name, &format!("max_upload = {rate}\nmax_download = {rate}\n"));

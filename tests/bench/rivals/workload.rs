@@ -72,6 +72,8 @@ pub enum To {
     Raw,
     /// The rate of the variant without a log.
     Quiet,
+    /// The rate of ftpd at its defaults.
+    Plain,
 }
 
 /// The result of one run.
