@@ -366,6 +366,21 @@ fn room_is_made_before_an_upload_begins() {
 }
 
 #[test]
+fn a_dry_run_lists_each_file_once_and_no_other_than_go() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let user = format!("{}\nmin_free = 60%\nkeep_files = 3", disk.user());
+    let server = Server::setup().server(ANY_AGE).section(&user).start();
+    for (number, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        fs::write(disk.path().join(name), noise(number as u64, 100_000)).unwrap();
+        fill(disk.path(), &["tick"]);
+        fs::remove_file(disk.path().join("tick")).unwrap();
+    }
+    assert_eq!(names(&keep(&server, &["--dry-run"])), ["a", "b"]);
+    assert_eq!(now(&server), ["a", "b"]);
+    assert_eq!(all(disk.path()), ["c", "d", "e"]);
+}
+
+#[test]
 fn the_status_page_shows_the_free_space() {
     let Some(disk) = SmallDisk::mount() else { return };
     let user = format!("{}\nmin_free = 30%", disk.user());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::clock::Clock;
 use super::memory::Memory;
-use super::pass::{End, Pass, Removed, RoomRule};
+use super::pass::{End, Gone, Pass, Removed, RoomRule};
 use super::plan::{Plan, Rule};
 use super::removal::Uses;
 use super::rules::{Limit, Queue};
@@ -348,7 +348,7 @@ impl Keeper {
                 self.log(removed);
             }
             let (files, bytes) = counts.entry(removed.at).or_default();
-            (*files, *bytes) = (*files + 1, *bytes + removed.size);
+            (*files, *bytes) = (*files + 1, bytes.saturating_add(removed.size));
             if report.files.len() >= MOST_LISTED {
                 report.is_cut = true;
                 return;
@@ -525,7 +525,8 @@ impl Keeper {
         drop(state);
         let uses = &self.uses;
         let (troubles, excess, is_short) = (Vec::new(), Vec::new(), false);
-        Pass { plan, uses, in_effect, dry, stops, tell, troubles, is_short, excess }
+        let gone = Gone::default();
+        Pass { plan, uses, in_effect, dry, stops, tell, troubles, is_short, excess, gone }
     }
 
     fn log(&self, removed: &Removed<'_>) {

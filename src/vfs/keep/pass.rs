@@ -1,7 +1,7 @@
 //! One pass: finds what has to go, and removes it in batches. After each batch the free space of the
 //! file system shows whether the removal was of any use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +61,16 @@ pub(super) struct Pass<'p> {
     /// For each rule that was looked at, at least how many files exceed its limit, and how many
     /// bytes.
     pub(super) excess: Vec<(usize, (u64, u64))>,
+    pub(super) gone: Gone,
+}
+
+/// What would be gone by now, if `dry` is set.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// The files: the index of the home, the directory and the name.
+    files: HashSet<(usize, Arc<VirtualPath>, Vec<u8>)>,
+    /// The space that would be free on each file system, in bytes.
+    freed: HashMap<u64, u64>,
 }
 
 /// The free space of a file system, in bytes.
@@ -110,6 +120,18 @@ impl Space {
         let stat = fstatvfs(dir)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self { free: bytes(stat.f_bavail), size: bytes(stat.f_blocks) })
+    }
+}
+
+impl Gone {
+    /// Adds a file. Returns whether it is new.
+    fn add(&mut self, one: &Candidate) -> bool {
+        let is_new = self.files.insert((one.home, Arc::clone(&one.folder), one.name.clone()));
+        if is_new && one.links <= 1 {
+            let freed = self.freed.entry(one.id.0).or_default();
+            *freed = freed.saturating_add(one.blocks);
+        }
+        is_new
     }
 }
 
@@ -183,7 +205,7 @@ impl Pass<'_> {
         for trash in home.trashes(self.uses.parts.quotas()) {
             let (files, bytes) =
                 (files.saturating_sub(all.files), bytes.saturating_sub(all.bytes));
-            if files + bytes == 0 {
+            if (files, bytes) == (0, 0) {
                 break;
             }
             match trash.make_room_on(device, bytes, files) {
@@ -239,8 +261,10 @@ impl Pass<'_> {
             });
             match looked {
                 // some file systems do not report their size
-                Ok((device, space)) if space.size > 0 => {
+                Ok((device, mut space)) if space.size > 0 => {
                     let wanted = room.bytes(space.size);
+                    let freed = self.gone.freed.get(&device).copied().unwrap_or_default();
+                    space.free = space.free.saturating_add(freed);
                     found.push(RoomRule { at, device, space, wanted });
                 }
                 Ok(_) | Err(FsError::NotFound) => {}
@@ -367,6 +391,7 @@ impl Pass<'_> {
             return Taken::Later;
         }
         match remover.remove(one, (&dir, &stat), emptied) {
+            Outcome::Gone if self.dry && !self.gone.add(one) => queue.stays(one),
             Outcome::Gone => {
                 queue.gone(one);
                 if let Some((_, batch)) = batch {

@@ -144,7 +144,7 @@ impl Round {
                 continue;
             }
             rule.due.0 += 1;
-            rule.due.1 += size;
+            rule.due.1 = rule.due.1.saturating_add(size);
             let is_young =
                 rule.oldest.peek().is_some_and(|youngest| youngest.0.stored < stored);
             if rule.oldest.len() >= self.most && is_young {
@@ -263,7 +263,7 @@ impl Queue {
         let (files, bytes) = rule.excess();
         let (files, bytes) = (files.min(rule.trash.0), bytes.min(rule.trash.1));
         let is_any =
-            matches!(rule.limit, Limit::Bytes(_) | Limit::Files(_)) && files + bytes > 0;
+            matches!(rule.limit, Limit::Bytes(_) | Limit::Files(_)) && (files, bytes) != (0, 0);
         is_any.then_some((files, bytes, rule.trash_device))
     }
 
