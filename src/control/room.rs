@@ -36,6 +36,10 @@ impl Session {
         need: impl Fn() -> Option<Need>,
     ) -> Result<(), Refusal> {
         let Some(lack) = need().filter(Need::is_lacking) else { return Ok(()) };
+        if !lack.is_possible() {
+            let why = "more than the file system has, less min_free";
+            return Err(FsError::NoSpace(io::Error::other(why)).into());
+        }
         let shared = Arc::clone(&self.shared);
         self.attend(verb, |heed| shared.keeper.make_room(lack, heed))?;
         if need().is_some_and(|need| need.is_lacking()) {

@@ -366,6 +366,36 @@ fn room_is_made_before_an_upload_begins() {
 }
 
 #[test]
+fn nothing_goes_for_an_allo_that_no_room_would_suffice_for() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let user = format!("{}\nmin_free = 10%", disk.user());
+    let server = Server::setup().server(AT_ONCE).section(&user).start();
+    let mut client = Client::login(&server, "eve", "e");
+    fill(disk.path(), &["a", "b"]);
+    fs::write(disk.path().join("ballast"), noise(1, 600_000)).unwrap();
+    for bytes in ["1000000", "99999999", "18446744073709551615"] {
+        client.cmd(&format!("ALLO {bytes}"), 452);
+    }
+    assert_eq!(all(disk.path()), ["a", "b", "ballast"]);
+    client.cmd("ALLO 900000", 200);
+    assert_eq!(all(disk.path()), [""; 0]);
+}
+
+#[test]
+fn a_min_free_of_more_than_the_disk_removes_nothing() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let user = format!("{}\nmin_free = 2M", disk.user());
+    let server = Server::setup().server(AT_ONCE).section(&user).start();
+    fill(disk.path(), &["a"]);
+    let (code, _, err) = run(&["keep", "--now"], server.dir());
+    assert!(code == 1 && err.contains("more than the file system has"), "{err}");
+    let mut client = Client::login(&server, "eve", "e");
+    let _data = client.passive();
+    client.cmd("STOR b", 452);
+    assert_eq!(all(disk.path()), ["a"]);
+}
+
+#[test]
 fn a_dry_run_lists_each_file_once_and_no_other_than_go() {
     let Some(disk) = SmallDisk::mount() else { return };
     let user = format!("{}\nmin_free = 60%\nkeep_files = 3", disk.user());

@@ -22,12 +22,19 @@ pub struct Need {
     pub(in crate::vfs) bytes: u64,
     /// Whether there is less free space than that.
     pub(in crate::vfs) is_lacking: bool,
+    /// Whether the file system could have that much.
+    pub(in crate::vfs) is_possible: bool,
 }
 
 impl Need {
     /// Whether there is too little free space.
     pub fn is_lacking(&self) -> bool {
         self.is_lacking
+    }
+
+    /// Whether there could be enough free space, so that it makes sense to remove files.
+    pub fn is_possible(&self) -> bool {
+        self.is_possible
     }
 }
 
@@ -67,6 +74,7 @@ impl Files {
         let home = self.uploads.user.home.clone();
         // some file systems do not report their size
         let is_lacking = size > 0 && free < wanted;
-        Ok(Some(Need { device: id_of(stat).0, home, bytes, is_lacking }))
+        let is_possible = wanted <= size;
+        Ok(Some(Need { device: id_of(stat).0, home, bytes, is_lacking, is_possible }))
     }
 }

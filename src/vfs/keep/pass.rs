@@ -263,6 +263,12 @@ impl Pass<'_> {
                 // some file systems do not report their size
                 Ok((device, mut space)) if space.size > 0 => {
                     let wanted = room.bytes(space.size);
+                    if wanted > space.size {
+                        let why =
+                            "min_free is more than the file system has; it removes nothing";
+                        self.troubles.push((folder.real(&home.path), why.to_owned()));
+                        continue;
+                    }
                     let freed = self.gone.freed.get(&device).copied().unwrap_or_default();
                     space.free = space.free.saturating_add(freed);
                     found.push(RoomRule { at, device, space, wanted });
