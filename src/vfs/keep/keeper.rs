@@ -228,8 +228,13 @@ impl Keeper {
                 }
                 Work::Look => {
                     if pass <= Instant::now() {
+                        let plan = self.plan();
                         let in_vain = self.tidy(stops);
                         pass = Instant::now() + if in_vain { LOOK } else { PASS };
+                        if !self.is_current(&plan) {
+                            pass = Instant::now();
+                            continue;
+                        }
                     }
                     self.make_room_now(None, stops);
                     let any_room = self.plan().rules.iter().any(Rule::is_about_room);
@@ -284,7 +289,8 @@ impl Keeper {
         let plan = self.plan();
         self.look_at_clock(&plan);
         let mut tell = |removed: &Removed<'_>| self.log(removed);
-        let mut pass = self.pass(&plan, false, stops, &mut tell);
+        let stops = || stops() || !self.is_current(&plan);
+        let mut pass = self.pass(&plan, false, &stops, &mut tell);
         let mut in_vain = false;
         for home in 0..plan.homes.len() {
             match pass.tidy(home) {
@@ -360,7 +366,8 @@ impl Keeper {
                 rule: removed.rule.text.clone(),
             });
         };
-        let mut pass = self.pass(&plan, dry, stops, &mut tell);
+        let over = || stops() || !self.is_current(&plan);
+        let mut pass = self.pass(&plan, dry, &over, &mut tell);
         for home in 0..plan.homes.len() {
             report.in_vain |= pass.tidy(home) == End::InVain;
         }
@@ -372,7 +379,11 @@ impl Keeper {
             }
             report.in_vain |= make_room(&mut pass, &rules).1 == End::InVain;
         }
-        let Pass { is_short, troubles, excess, .. } = pass;
+        let Pass { is_short, mut troubles, excess, .. } = pass;
+        if !self.is_current(&plan) {
+            let why = "the settings were read again meanwhile, which ended this pass";
+            troubles.extend(plan.homes.first().map(|home| (home.path.clone(), why.to_owned())));
+        }
         report.troubles = troubles;
         report.is_cut |= is_short;
         for (at, (files, bytes)) in excess.into_iter().filter(|_| is_short) {
@@ -429,16 +440,37 @@ impl Keeper {
     }
 
     /// Makes room where there is less than the rules demand: on the file system of a need, or on
-    /// all. Returns whether any file was removed.
+    /// all. Begins again if the settings change meanwhile. Returns whether any file was removed.
     fn make_room_now(&self, need: Option<&Need>, stops: &dyn Fn() -> bool) -> bool {
+        let mut is_any = false;
+        loop {
+            let plan = self.plan();
+            is_any |= self.make_room_by(&plan, need, stops);
+            if stops() || self.is_current(&plan) {
+                break;
+            }
+        }
+        if need.is_some() && is_any {
+            self.made_room.fetch_add(1, Ordering::Relaxed);
+        }
+        is_any
+    }
+
+    /// Makes room by the rules of a plan, as long as it is the current one.
+    fn make_room_by(
+        &self,
+        plan: &Arc<Plan>,
+        need: Option<&Need>,
+        stops: &dyn Fn() -> bool,
+    ) -> bool {
         let mut found = self.turn();
-        let plan = self.plan();
         let mut count = 0_u64;
         let mut tell = |removed: &Removed<'_>| {
             count += 1;
             self.log(removed);
         };
-        let mut pass = self.pass(&plan, false, stops, &mut tell);
+        let stops = || stops() || !self.is_current(plan);
+        let mut pass = self.pass(plan, false, &stops, &mut tell);
         let mut rules = pass.room_rules();
         if let Some(need) = need {
             rules.retain(|rule| rule.device == need.device);
@@ -456,7 +488,7 @@ impl Keeper {
             if rules.iter().all(|rule| rule.space.free >= rule.wanted) {
                 continue;
             }
-            let end = self.make_room_on(device, &rules, &mut pass, &mut found, &plan);
+            let end = self.make_room_on(device, &rules, &mut pass, &mut found, plan);
             if end == End::InVain {
                 let home = rules.first().and_then(|rule| plan.rules.get(rule.at));
                 let home = home.and_then(|rule| plan.homes.get(rule.home));
@@ -464,12 +496,8 @@ impl Keeper {
             }
         }
         let troubles = pass.troubles;
-        let is_any = from_trash || count > 0;
-        if need.is_some() && is_any {
-            self.made_room.fetch_add(1, Ordering::Relaxed);
-        }
         self.complain(troubles);
-        is_any
+        from_trash || count > 0
     }
 
     /// Makes room on one file system. What the last search has found is used first: nothing that
@@ -576,6 +604,11 @@ impl Keeper {
         Arc::clone(&self.state().plan)
     }
 
+    /// Whether the settings have not been read again since they led to this plan.
+    fn is_current(&self, plan: &Arc<Plan>) -> bool {
+        Arc::ptr_eq(plan, &self.state().plan)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -661,4 +694,39 @@ fn warn_in_vain(home: Option<&Path>) {
         "retention{home} has stopped for now: less than half of what it removed became free \
          space (snapshots, hard links, or other programs that write)"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::vfs::quota::quotas::Quotas;
+
+    fn renew(keeper: &Keeper, home: &Path, rule: &str) {
+        let server = "[server]\nstate_dir =\nadmin_socket =\nkeep_grace = 0\nkeep_delay = 0\n";
+        let user = format!("[user:bob]\npassword = x\nperm = elr\nhome = {}\n", home.display());
+        keeper.renew(&crate::config::of_text(&format!("{server}{user}{rule}")).unwrap());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn a_pass_removes_nothing_by_rules_that_a_reload_has_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        for number in 0..5 {
+            fs::write(home.path().join(number.to_string()), "x").unwrap();
+        }
+        let count = || fs::read_dir(home.path()).unwrap().count();
+        let parts = Parts::start(None, None, &[], Arc::new(Quotas::none()));
+        let keeper = Keeper::new(None, &Arc::new(parts), &Arc::default());
+        renew(&keeper, home.path(), "keep_files = 1");
+        let reloads = || {
+            if count() < 5 {
+                renew(&keeper, home.path(), "");
+            }
+            false
+        };
+        let report = keeper.now(&reloads);
+        assert_eq!((count(), report.files.len(), report.troubles.len()), (4, 1, 1));
+    }
 }

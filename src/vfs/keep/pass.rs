@@ -347,6 +347,10 @@ impl Pass<'_> {
         let mut next = Some((first, rule));
         let mut is_over = false;
         while let Some((one, rule)) = next.take() {
+            if (self.stops)() {
+                queue.put_back(one);
+                break;
+            }
             let taken = match self.take(&remover, &one, rule, queue, emptied, &mut batch) {
                 Taken::Done => true,
                 Taken::Later => {
