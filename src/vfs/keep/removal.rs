@@ -78,7 +78,7 @@ impl Remover<'_> {
                 Outcome::Gone
             }
             Ok(outcome) => outcome,
-            Err(FsError::NotFound) => Outcome::Other,
+            Err(FsError::NotFound | FsError::Replaced) => Outcome::Other,
             Err(why) => Outcome::Failed(why),
         }
     }
@@ -113,6 +113,11 @@ impl Remover<'_> {
         if !self.dry {
             let moved = Move { from: dir.as_fd(), name: &one.name, to: None };
             payer(parts).moving(&[moved], || {
+                // the quotas may have made this thread wait, so that another file has the name by now
+                let stat = lstat(dir, &one.name)?;
+                if id_of(&stat) != one.id || changed(&stat) != one.stored {
+                    return Err(FsError::Replaced);
+                }
                 Ok(unlinkat(dir, as_path(&one.name), AtFlags::empty())?)
             })?;
         }
