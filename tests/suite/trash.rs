@@ -595,6 +595,32 @@ fn the_path_of_a_deleted_file_may_lead_through_a_link_to_a_folder_that_is_gone()
 }
 
 #[test]
+fn what_could_not_be_found_again_for_its_long_path_is_not_deleted() {
+    let server = setup().start();
+    let mut bob = Client::bob(&server);
+    let (folder, name) = ("d".repeat(250), "f".repeat(250));
+    for _ in 0..16 {
+        bob.cmd(&format!("MKD {folder}"), 257);
+        bob.cmd(&format!("CWD {folder}"), 250);
+    }
+    bob.upload("STOR short", b"short");
+    bob.upload("STOR other", b"long");
+    bob.cmd("RNFR other", 350);
+    bob.cmd(&format!("RNTO {name}"), 250);
+    bob.cmd(&format!("MKD {folder}"), 257);
+    // with the names above it, the path has more than 4095 bytes
+    bob.cmd(&format!("DELE {name}"), 550);
+    bob.cmd(&format!("RMD {folder}"), 550);
+    bob.cmd("RNFR short", 350);
+    bob.cmd(&format!("RNTO {name}"), 553);
+    assert!(bob.lines("NLST").contains(&name));
+    bob.cmd("DELE short", 250);
+    let (code, out, err) = ftpd(&server, &["restore", "bob", "--all"]);
+    assert_eq!((code, out.as_str()), (0, "1 file or directory restored\n"), "{err}");
+    assert!(bob.lines("NLST").contains(&"short".to_owned()));
+}
+
+#[test]
 fn what_is_in_the_place_of_a_deleted_file_stays_and_is_named() {
     let server = setup().start();
     let home = server.home();

@@ -39,6 +39,9 @@ const OWN: Mode = Mode::RWXU;
 /// meanwhile.
 const TRIES: u32 = 8;
 
+/// Maximum length of a path: `PATH_MAX` without the NUL at its end.
+const LONGEST: usize = 4095;
+
 impl Bin {
     /// Opens the directory for the versions of a place, and makes it if it is missing. `ids` is the
     /// user that this thread acts as; `None`: the server's own.
@@ -49,6 +52,7 @@ impl Bin {
         quotas: &Arc<Quotas>,
     ) -> Result<Self, FsError> {
         let Top { dir: top, below, subvolume } = Top::of(tree, place)?;
+        check_length(&below, place)?;
         let trash = name_of_trash(ids);
         if let Some(path) = subvolume {
             note(tree.root(), &trash, &path)?;
@@ -186,7 +190,8 @@ impl Bin {
 
 /// Checks whether the directory for the versions of a place could be made.
 pub(super) fn could_open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Result<(), FsError> {
-    let Top { dir: top, .. } = Top::of(tree, place)?;
+    let Top { dir: top, below, .. } = Top::of(tree, place)?;
+    check_length(&below, place)?;
     let trash = name_of_trash(ids);
     check(&top, &trash)?;
     let wanted = Access::WRITE_OK | Access::EXEC_OK;
@@ -194,6 +199,16 @@ pub(super) fn could_open(tree: &Tree, place: &Place, ids: Option<&Ids>) -> Resul
         Err(Errno::NOENT) => Ok(accessat(&top, ".", wanted, AtFlags::EACCESS)?),
         other => Ok(other?),
     }
+}
+
+/// Checks that the versions of a place can be found again: the system opens no path that is longer.
+/// Clients reach such places by entering the directories one after the other.
+fn check_length(below: &[Vec<u8>], place: &Place) -> Result<(), FsError> {
+    let length = below.iter().map(|name| name.len() + 1).sum::<usize>() + place.name.len();
+    if length <= LONGEST {
+        return Ok(());
+    }
+    Err(FsError::NotTrashed(format!("its path is longer than {LONGEST} bytes")))
 }
 
 /// Does something with the directory for the versions of a place. Tries again if the directory, or one
