@@ -139,9 +139,12 @@ pub(super) fn to_bin<'m>(place: &'m Place, bin: &'m Bin) -> Move<'m> {
     Move { from: place.dir.as_fd(), name: &place.name, to: Some(bin.folder.as_fd()) }
 }
 
-/// Whether a directory has no entries now.
+/// Whether a directory has no entries now, or has been removed, as only an empty one can be.
 fn is_empty(dir: &File) -> Result<bool, FsError> {
-    Names::new(reopened(dir)?).are_none()
+    match reopened(dir).map_err(FsError::from).and_then(|dir| Names::new(dir).are_none()) {
+        Err(FsError::NotFound) => Ok(true),
+        other => other,
+    }
 }
 
 /// Moves a directory elsewhere. A user other than root must be allowed to write to a directory to move
@@ -193,4 +196,24 @@ fn said(why: FsError, as_what: fn(String) -> FsError) -> FsError {
             | FsError::NotFound
     );
     if says_enough { why } else { as_what(why.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what a test serves")]
+    fn a_directory_that_the_trash_has_lost_meanwhile_was_empty() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("dir");
+        std::fs::create_dir(&path).unwrap();
+        let dir = File::open(&path).unwrap();
+        std::fs::write(path.join("file"), "text").unwrap();
+        assert!(!is_empty(&dir).unwrap());
+        std::fs::remove_file(path.join("file")).unwrap();
+        assert!(is_empty(&dir).unwrap());
+        std::fs::remove_dir(&path).unwrap();
+        assert!(is_empty(&dir).unwrap());
+    }
 }
