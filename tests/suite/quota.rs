@@ -509,3 +509,24 @@ fn an_upload_that_replaces_nothing_in_the_end_needs_room_of_its_own() {
         assert_eq!(used(&server), walked(&server.home()), "{lines}");
     }
 }
+
+#[test]
+fn an_upload_that_began_before_there_was_a_quota_counts() {
+    for atomic in ["on", "off"] {
+        let server = Server::setup().user(&format!("atomic_uploads = {atomic}")).start();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        let mut data = bob.passive();
+        bob.cmd("STOR a", 150);
+        data.write_all(b"0123456789").unwrap();
+        let file = server.dir().join("ftpd.ini");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}\nquota_bytes = 100\n")).unwrap();
+        assert_eq!(run(&["reload"], server.dir()).0, 0);
+        used(&server);
+        data.write_all(b"0123456789").unwrap();
+        drop(data);
+        bob.expect(226);
+        eventually("the rest counts", || reported(&server, "bob") == (20, 1, true));
+    }
+}

@@ -2,16 +2,18 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use rustix::fs::fstat;
 
 use super::accounts::{Accounts, Open};
 use super::count::{Change, Count};
+use super::quotas::Quotas;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::entry::{FileId, len_of};
 
 /// Reports what an upload writes. Without a quota it does nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::vfs) struct Meter {
     accounts: Accounts,
     /// The directory of the file.
@@ -24,6 +26,9 @@ pub(in crate::vfs) struct Meter {
     credit: Count,
     /// Whether a write was refused.
     refused: bool,
+    /// The quotas, and how many ledgers there had been when the upload began. It does not report to
+    /// those that were made since.
+    quotas: (Arc<Quotas>, u64),
 }
 
 /// Who may change the file, and how it is written.
@@ -49,12 +54,23 @@ pub(in crate::vfs) struct Reserved<'m> {
 }
 
 impl Meter {
+    /// Makes the meter of an upload while there is no quota.
+    pub(in crate::vfs) fn off(quotas: &Arc<Quotas>) -> Self {
+        Self::new(quotas, Accounts::default(), FileId::default(), Kind::Own)
+    }
+
     /// Makes the meter of an upload to a file in a directory.
-    pub(in crate::vfs) fn new(accounts: Accounts, dir: FileId, kind: Kind) -> Self {
+    pub(in crate::vfs) fn new(
+        quotas: &Arc<Quotas>,
+        accounts: Accounts,
+        dir: FileId,
+        kind: Kind,
+    ) -> Self {
         if kind != Kind::Own {
             accounts.share();
         }
-        Self { accounts, dir, kind, free: 0, credit: Count::default(), refused: false }
+        let quotas = (Arc::clone(quotas), quotas.made());
+        Self { accounts, dir, kind, free: 0, credit: Count::default(), refused: false, quotas }
     }
 
     /// Whether there is no quota.
@@ -209,6 +225,10 @@ impl Drop for Meter {
         self.settle();
         if self.kind != Kind::Own {
             self.accounts.unshare();
+        }
+        let (quotas, made) = &self.quotas;
+        if quotas.made() != *made {
+            quotas.want_scans();
         }
     }
 }

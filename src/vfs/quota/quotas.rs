@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::fs::{CWD, readlinkat};
@@ -25,6 +25,8 @@ pub struct Quotas {
     /// Whether there is any. If not, nothing else is looked at.
     any: AtomicBool,
     trees: RwLock<Trees>,
+    /// Number of ledgers that were made so far.
+    made: AtomicU64,
     /// Whether the thread was started.
     hired: AtomicBool,
     pub(super) bell: Arc<Bell>,
@@ -61,6 +63,7 @@ impl Quotas {
             any: AtomicBool::new(false),
             hired: AtomicBool::new(false),
             trees: RwLock::new(trees),
+            made: AtomicU64::new(0),
             bell: Arc::default(),
             file,
         };
@@ -74,6 +77,7 @@ impl Quotas {
             any: AtomicBool::new(false),
             hired: AtomicBool::new(false),
             trees: RwLock::default(),
+            made: AtomicU64::new(0),
             bell: Arc::default(),
             file: QuotaFile::none(),
         }
@@ -130,6 +134,7 @@ impl Quotas {
                 ledger.want_scan();
             }
             trees.by_path.insert(path.to_owned(), Arc::clone(&ledger));
+            self.made.fetch_add(1, Ordering::AcqRel);
             ledger
         });
         ledger.renew(limits, user.run_as.clone());
@@ -139,6 +144,16 @@ impl Quotas {
     /// Whether there is a quota at all.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
+    }
+
+    /// Returns the number of ledgers that were made so far.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Acquire)
+    }
+
+    /// Counts all trees again.
+    pub(super) fn want_scans(&self) {
+        self.all().0.iter().for_each(Ledger::want_scan);
     }
 
     /// Returns whether the caller must start the thread that calls [`Quotas::work`].

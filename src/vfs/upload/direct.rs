@@ -175,7 +175,7 @@ impl Drop for Direct {
 /// Returns the meter of an upload to the file that a path leads to.
 fn meter(uploads: &Uploads, path: &VirtualPath, append: bool) -> Result<Meter, FsError> {
     if !uploads.parts.quotas().any() {
-        return Ok(Meter::default());
+        return Ok(Meter::off(uploads.parts.quotas()));
     }
     let kind = if append { Kind::Appended } else { Kind::Shared };
     uploads.meter(&uploads.place_of_target(path)?, kind)

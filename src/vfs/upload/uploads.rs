@@ -305,7 +305,8 @@ impl Uploads {
 
     /// Returns the meter of an upload to a file at a place.
     pub(super) fn meter(&self, place: &Place, kind: Kind) -> Result<Meter, FsError> {
-        Ok(Meter::new(self.accounts(&place.dir)?, place.dir_id(), kind))
+        let accounts = self.accounts(&place.dir)?;
+        Ok(Meter::new(self.parts.quotas(), accounts, place.dir_id(), kind))
     }
 
     /// Does `work`, which removes or replaces what a path leads to now.
