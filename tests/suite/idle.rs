@@ -48,7 +48,7 @@ fn falls_silent(server: &Server) {
 #[test]
 fn no_thread_wakes_up_while_nothing_happens() {
     let lines = "transfer_log = xferlog\nmetrics_listen = 127.0.0.1:0\non_login = /bin/true";
-    let server = Server::setup().server(lines).start();
+    let server = Server::setup().server(lines).alone().start();
     falls_silent(&server);
     let mut client = Client::bob(&server);
     client.upload("STOR file", b"text");
@@ -58,7 +58,7 @@ fn no_thread_wakes_up_while_nothing_happens() {
 
 #[test]
 fn no_thread_wakes_up_while_sessions_are_idle() {
-    let server = Server::setup().server("tls_cert = auto\nmax_per_ip = 0").start();
+    let server = Server::setup().server("tls_cert = auto\nmax_per_ip = 0").alone().start();
     let tls = Tls::new(&TLS13);
     let clients: Vec<_> =
         (0..10)

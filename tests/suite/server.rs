@@ -37,6 +37,8 @@ struct Launch {
     environment: Vec<(String, String)>,
     /// Sockets that are handed over as by systemd, and their names.
     sockets: Vec<(Arc<TcpListener>, &'static str)>,
+    /// Whether the server does not notice what others mount.
+    alone: bool,
 }
 
 /// A running server. It is killed on drop.
@@ -97,6 +99,12 @@ impl Setup {
     /// A socket that is handed over at the start; at most two.
     pub(crate) fn socket(mut self, listener: &Arc<TcpListener>, name: &'static str) -> Self {
         self.launch.sockets.push((Arc::clone(listener), name));
+        self
+    }
+
+    /// Keeps what other tests mount from the server, which looks at its files after each mount.
+    pub(crate) fn alone(mut self) -> Self {
+        self.launch.alone = true;
         self
     }
 
@@ -168,28 +176,7 @@ impl Setup {
 impl Launch {
     /// Starts the program on the ini file of a folder, and waits until it listens.
     fn run(&self, dir: &Path) -> (Child, SocketAddr, Arc<Log>) {
-        let program = env!("CARGO_BIN_EXE_ftpd");
-        let mut command = match (self.files, self.user) {
-            (None, None) if !self.sockets.is_empty() => {
-                let mut shell = Command::new("sh");
-                let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
-                shell.args(["-c", script, "sh", program]);
-                shell
-            }
-            (None, None) => Command::new(program),
-            (Some(files), _) => {
-                let mut shell = Command::new("sh");
-                let script = format!("ulimit -n {files} && exec \"$@\"");
-                shell.args(["-c", &script, "sh", program]);
-                shell
-            }
-            (None, Some(user)) => {
-                let mut other = Command::new("setpriv");
-                let user = user.to_string();
-                other.args(["--reuid", &user, "--regid", &user, "--clear-groups", program]);
-                other
-            }
-        };
+        let mut command = self.program();
         command.arg("--config").arg(dir.join("ftpd.ini"));
         command.env_remove("RUST_LOG").env("TZ", "UTC");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -216,6 +203,40 @@ impl Launch {
         let address = line.split(begin).nth(1).and_then(|rest| rest.split(',').next());
         let address = address.unwrap().parse().unwrap();
         (child, address, log)
+    }
+
+    /// Returns the program, by way of the program that starts it.
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_ftpd");
+        match (self.files, self.user) {
+            (None, None) if !self.sockets.is_empty() => {
+                let mut shell = Command::new("sh");
+                let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
+                shell.args(["-c", script, "sh", program]);
+                shell
+            }
+            (None, None) if self.alone => {
+                let mut shell = Command::new("sh");
+                // without the right to do this, other tests cannot mount anything either
+                let script =
+                    "unshare --mount true 2>&- && exec unshare --mount \"$@\"; exec \"$@\"";
+                shell.args(["-c", script, "sh", program]);
+                shell
+            }
+            (None, None) => Command::new(program),
+            (Some(files), _) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -n {files} && exec \"$@\"");
+                shell.args(["-c", &script, "sh", program]);
+                shell
+            }
+            (None, Some(user)) => {
+                let mut other = Command::new("setpriv");
+                let user = user.to_string();
+                other.args(["--reuid", &user, "--regid", &user, "--clear-groups", program]);
+                other
+            }
+        }
     }
 }
 
