@@ -284,15 +284,26 @@ mod signals {
             (0..500).map(|n| format!("[user:u{n}]\npassword = x\nhome = home\n")).collect();
         let users = users.concat();
         let ini = format!("[server]\nip = 127.0.0.1\nport = 0\n{BOB}{users}");
-        let mut program = Program::start(&ini, &[]);
-        let status = format!("/proc/{}/status", program.child.id());
-        let catches = || {
-            let text = std::fs::read_to_string(&status).unwrap();
-            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-            u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+        let started = || {
+            let program = Program::start(&ini, &[]);
+            let status = format!("/proc/{}/status", program.child.id());
+            let catches = || {
+                let text = std::fs::read_to_string(&status).unwrap();
+                let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+                u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+            };
+            eventually("it has a handler", catches);
+            program
         };
-        eventually("it has a handler", catches);
-        assert_eq!(program.text("stderr"), "", "it has read no settings yet");
+        let mut program = started();
+        // on a busy machine, it may have been seen too late
+        eventually("it has read no settings yet", || {
+            let is_early = program.text("stderr").is_empty();
+            if !is_early {
+                program = started();
+            }
+            is_early
+        });
         let id = program.child.id().to_string();
         assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
         program.wait_for("stderr", "settings reloaded");
