@@ -1,7 +1,7 @@
 //! The program on an ini file that the test writes, with any destination of its log.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::server::{PATIENCE, pause};
+use crate::server::{PATIENCE, free_port, pause};
 
 /// A section that makes a file complete. Its password must never be seen anywhere.
 pub(crate) const BOB: &str = "[user:bob]\npassword = tops3cret\nhome = home\n";
@@ -126,13 +126,11 @@ pub(crate) fn log_in(address: SocketAddr, user: &str, password: &str) -> Client 
     client
 }
 
-/// A server that nothing logs for, on a port that was free a moment ago.
+/// A server that nothing logs for, on a port that no other test is given.
 pub(crate) fn start_unheard(lines: &str, environment: &[(&str, &str)]) -> (Program, Client) {
     for _ in 0..20 {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let port = address.port();
+        let port = free_port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let ini = format!(
             "[server]\nip = 127.0.0.1\nport = {port}\npassive_ports = 10000-32000\n{lines}{BOB}perm = elradfmwMT\n"
         );

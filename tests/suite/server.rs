@@ -4,11 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -437,14 +440,20 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A free port above those that the system assigns by itself, so that only another test run
-/// could take it first.
+/// A free port above those that the system assigns by itself. No other test is given it before this
+/// process ends, also in another test run.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 61_000 + u16::try_from(std::process::id() % 4_000).unwrap();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
+        let next = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 61_000 + u16::try_from(next % 4_500).unwrap();
+        // only one process can have this name, which goes with it
+        let name = format!("ftpd tests: port {port}");
+        let name = unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        let Ok(taken) = UnixListener::bind_addr(&name) else { continue };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            TAKEN.lock().unwrap().push(taken);
             return port;
         }
     }
