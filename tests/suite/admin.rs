@@ -28,7 +28,11 @@ fn change(server: &Server, from: &str, to: &str) {
     let file = server.dir().join("ftpd.ini");
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "no '{from}' in\n{text}");
-    fs::write(&file, text.replace(from, to)).unwrap();
+    // by a rename, because a reload may be reading the file
+    let new = server.dir().join("ftpd.ini.new");
+    fs::write(&new, text.replace(from, to)).unwrap();
+    fs::set_permissions(&new, fs::metadata(&file).unwrap().permissions()).unwrap();
+    fs::rename(&new, &file).unwrap();
 }
 
 fn reload(server: &Server) -> String {
