@@ -74,29 +74,32 @@ impl Beside {
 }
 
 /// A running reload in the background. Dropping the value marks it as ended.
-pub(super) struct Running<'a>(&'a Beside);
+pub(super) struct Running<'a> {
+    beside: &'a Beside,
+    /// Whether it is marked as ended already. Another reload may run since then.
+    has_ended: bool,
+}
 
 impl<'a> Running<'a> {
     /// Makes the value for a reload that has just begun.
     pub(super) fn of(beside: &'a Beside) -> Self {
-        Self(beside)
+        Self { beside, has_ended: false }
     }
 
     /// Ends one reload, and returns whether another one follows.
     pub(super) fn goes_on(&mut self) -> bool {
-        let mut stage = self.0.stage();
+        let mut stage = self.beside.stage();
         let follows = *stage == Stage::RunsAndFollows;
         *stage = if follows { Stage::Runs } else { Stage::Idle };
+        self.has_ended = !follows;
         follows
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut stage = self.0.stage();
-        // after a regular end the stage is already idle, or another thread has begun a reload
-        if std::thread::panicking() || *stage == Stage::Runs {
-            *stage = Stage::Idle;
+        if !self.has_ended {
+            *self.beside.stage() = Stage::Idle;
         }
     }
 }
@@ -113,5 +116,18 @@ mod tests {
         assert!(turn.wait(Duration::from_millis(1)).is_none());
         drop(held);
         assert_eq!(turn.wait(Duration::ZERO).unwrap().workers, 3);
+    }
+
+    #[test]
+    fn the_end_of_a_reload_is_not_that_of_the_next_one() {
+        let beside = Beside::default();
+        assert!(beside.claim());
+        let mut first = Running::of(&beside);
+        assert!(!first.goes_on());
+        assert!(beside.claim());
+        drop(first);
+        assert!(!beside.claim(), "the second one still runs");
+        drop(Running::of(&beside));
+        assert!(beside.claim(), "one that panics or does not start has ended");
     }
 }
