@@ -35,6 +35,7 @@ use crate::config::User;
 #[derive(Debug)]
 pub struct Files {
     uploads: Arc<Uploads>,
+    plenty: room::Plenty,
 }
 
 impl Files {
@@ -51,7 +52,8 @@ impl Files {
         parts.quotas().enter(user);
         let tree = Tree::new(home, user.rules.uploads.sync, user.has_trash());
         let user = Arc::clone(user);
-        Arc::new(Self { uploads: Arc::new(Uploads { tree, parts, turns, uploader, user }) })
+        let uploads = Arc::new(Uploads { tree, parts, turns, uploader, user });
+        Arc::new(Self { uploads, plenty: room::Plenty::default() })
     }
 
     /// Returns what all uploads of the session have in common.

@@ -2,6 +2,8 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Stat, fstatvfs};
 
@@ -20,10 +22,50 @@ pub struct Need {
     pub(in crate::vfs) home: PathBuf,
     /// Number of bytes that are needed beyond what the rule leaves free.
     pub(in crate::vfs) bytes: u64,
+    /// Number of bytes that are free beyond that.
+    pub(in crate::vfs) spare: u64,
     /// Whether there is less free space than that.
     pub(in crate::vfs) is_lacking: bool,
     /// Whether the file system could have that much.
     pub(in crate::vfs) is_possible: bool,
+}
+
+/// The free space that a session saw last. Many small uploads to one directory would otherwise look
+/// each time.
+#[derive(Debug, Default)]
+pub(super) struct Plenty(Mutex<Option<Seen>>);
+
+#[derive(Debug)]
+struct Seen {
+    directory: VirtualPath,
+    at: Instant,
+    /// Number of bytes beyond what the rule demands.
+    spare: u64,
+}
+
+/// How long a look at much free space holds.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Number of bytes that nobody can be expected to write within [`FRESH`].
+const PLENTY: u64 = 512 << 20;
+
+impl Plenty {
+    /// Whether there was more than enough free space in a directory a moment ago.
+    fn has(&self, directory: &VirtualPath, bytes: u64) -> bool {
+        self.seen().as_ref().is_some_and(|seen| {
+            seen.spare >= PLENTY.saturating_add(bytes)
+                && seen.at.elapsed() < FRESH
+                && seen.directory == *directory
+        })
+    }
+
+    fn note(&self, directory: VirtualPath, spare: u64) {
+        *self.seen() = Some(Seen { directory, at: Instant::now(), spare });
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Need {
@@ -45,8 +87,20 @@ impl Files {
         if !self.uploads.user.demands_room() {
             return None;
         }
+        let directory = path.parent();
+        if self.plenty.has(&directory, bytes) {
+            return None;
+        }
         let place = self.uploads.place_of_target(path).ok()?;
-        self.need(&place.parent, (&place.dir, &place.dir_stat), bytes).ok()?
+        // where nothing has the name yet, the path of the directory may lead through links
+        let parent = self.tree().followed(&place.parent).ok()?;
+        let need = self.need(&parent, (&place.dir, &place.dir_stat), bytes).ok()?;
+        if let Some(need) = &need
+            && parent == directory
+        {
+            self.plenty.note(directory, need.spare);
+        }
+        need
     }
 
     /// Like [`Files::room_for`], for a file in a directory.
@@ -55,16 +109,16 @@ impl Files {
             return None;
         }
         let (dir, stat) = self.tree().hold(directory).ok()?;
-        self.need(directory, (&dir, &stat), bytes).ok()?
+        self.need(&self.tree().followed(directory).ok()?, (&dir, &stat), bytes).ok()?
     }
 
+    /// Returns what is needed in a directory, whose path leads through no links.
     fn need(
         &self,
         directory: &VirtualPath,
         (dir, stat): (&OwnedFd, &Stat),
         bytes: u64,
     ) -> Result<Option<Need>, FsError> {
-        let directory = self.tree().followed(directory)?;
         let room = self.uploads.user.min_free_in(directory.as_bytes());
         let Choice::On(room) = room else { return Ok(None) };
         let space = fstatvfs(dir)?;
@@ -75,6 +129,7 @@ impl Files {
         // some file systems do not report their size
         let is_lacking = size > 0 && free < wanted;
         let is_possible = wanted <= size;
-        Ok(Some(Need { device: id_of(stat).0, home, bytes, is_lacking, is_possible }))
+        let spare = free.saturating_sub(wanted);
+        Ok(Some(Need { device: id_of(stat).0, home, bytes, spare, is_lacking, is_possible }))
     }
 }
