@@ -129,7 +129,14 @@ impl Files {
         // some file systems do not report their size
         let is_lacking = size > 0 && free < wanted;
         let is_possible = wanted <= size;
-        let spare = free.saturating_sub(wanted);
-        Ok(Some(Need { device: id_of(stat).0, home, bytes, spare, is_lacking, is_possible }))
+        let beyond = free.saturating_sub(wanted);
+        Ok(Some(Need {
+            device: id_of(stat).0,
+            home,
+            bytes,
+            spare: beyond,
+            is_lacking,
+            is_possible,
+        }))
     }
 }

@@ -1,6 +1,6 @@
 //! The ledgers of a server, by the directory whose tree they count.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -39,6 +39,8 @@ struct Trees {
     by_path: BTreeMap<PathBuf, Arc<Ledger>>,
     /// By the home as the settings name it.
     by_home: HashMap<PathBuf, Arc<Ledger>>,
+    /// The trees that no other tree encloses, and that enclose none.
+    lone: HashSet<PathBuf>,
     /// What an earlier server knew, unless a ledger has taken it over.
     known: Known,
 }
@@ -52,6 +54,26 @@ pub struct QuotaState {
     pub limits: Limits,
     /// Whether the count is exact. If not, the tree is still being counted.
     pub exact: bool,
+}
+
+impl Trees {
+    /// Notes which trees are neither in another one nor around one.
+    fn find_lone(&mut self) {
+        // in this order, what lies in a tree follows right behind it
+        let paths: Vec<_> = self.by_path.keys().collect();
+        let (mut lone, mut around) = (HashSet::new(), None::<&PathBuf>);
+        for (at, path) in paths.iter().enumerate() {
+            let is_inside = around.is_some_and(|around| path.starts_with(around));
+            let encloses = paths.get(at + 1).is_some_and(|next| next.starts_with(path));
+            if !is_inside {
+                around = Some(path);
+            }
+            if !is_inside && !encloses {
+                lone.insert((*path).clone());
+            }
+        }
+        self.lone = lone;
+    }
 }
 
 impl Quotas {
@@ -103,6 +125,7 @@ impl Quotas {
             self.tree(&mut trees, user, path, both);
         }
         trees.by_path.retain(|path, _| paths.contains(path));
+        trees.find_lone();
         self.any.store(!trees.by_path.is_empty(), Ordering::Release);
     }
 
@@ -118,6 +141,7 @@ impl Quotas {
         if !is_known {
             let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
             self.tree(&mut trees, user, &path, limits);
+            trees.find_lone();
             self.any.store(true, Ordering::Release);
         }
     }
@@ -176,6 +200,17 @@ impl Quotas {
         if !self.any() {
             return Ok(Accounts::default());
         }
+        let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((home, limits)) = own
+            && let Some(ledger) = trees.by_home.get(home)
+            && trees.lone.contains(&ledger.path)
+        {
+            // a session leads nowhere out of its home, so no other tree can have the directory
+            let ledger = Arc::clone(ledger);
+            return Ok(Accounts(vec![Account { ledger, limits: Some(limits) }]));
+        }
+        drop(trees);
+        // without the lock, because a disk may not answer
         let path = path_of(dir)?;
         let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
         let home = own.and_then(|(home, limits)| Some((trees.by_home.get(home)?, limits)));
@@ -224,4 +259,22 @@ fn path_of(dir: impl AsFd) -> Result<PathBuf, FsError> {
     let link = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
     let path = readlinkat(CWD, link, Vec::new())?;
     Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_alone_if_it_is_in_none_and_has_none() {
+        let mut trees = Trees::default();
+        for path in ["/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/e", "/f/g", "/fg"] {
+            let ledger = Ledger::new(path.into(), Count::default(), true, &Arc::default());
+            trees.by_path.insert(path.into(), Arc::new(ledger));
+        }
+        trees.find_lone();
+        let mut lone: Vec<_> = trees.lone.iter().map(|path| path.to_str().unwrap()).collect();
+        lone.sort_unstable();
+        assert_eq!(lone, ["/a-b", "/e", "/f/g", "/fg"]);
+    }
 }
