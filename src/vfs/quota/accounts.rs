@@ -75,7 +75,7 @@ impl Accounts {
     /// the limits do not allow that.
     pub(super) fn replacing<T>(
         &self,
-        dir: impl AsFd,
+        (dir, id): (impl AsFd, FileId),
         name: &[u8],
         credit: Count,
         work: impl FnOnce() -> Result<T, FsError>,
@@ -85,7 +85,6 @@ impl Accounts {
         }
         let _open = self.open_alone();
         let lost = count_of(&dir, name)?;
-        let id = dir_id(&dir)?;
         for Account { ledger, limits } in &self.0 {
             ledger.check_end((lost, credit), *limits)?;
         }

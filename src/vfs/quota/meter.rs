@@ -196,7 +196,7 @@ impl Meter {
         name: &[u8],
         rename: impl FnOnce() -> Result<T, FsError>,
     ) -> Result<T, FsError> {
-        let done = self.accounts.replacing(dir, name, self.credit, rename)?;
+        let done = self.accounts.replacing((dir, self.dir), name, self.credit, rename)?;
         self.credit = Count::default();
         Ok(done)
     }
