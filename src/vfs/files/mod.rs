@@ -2,6 +2,7 @@
 
 mod listing;
 mod moves;
+mod plenty;
 pub(in crate::vfs) mod room;
 mod shown;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::listing::Listing;
+use self::plenty::Plenty;
 use super::error::{FsError, Heed};
 use super::parts::disk::only_parts;
 use super::parts::pins::Pin;
@@ -35,7 +37,7 @@ use crate::config::User;
 #[derive(Debug)]
 pub struct Files {
     uploads: Arc<Uploads>,
-    plenty: room::Plenty,
+    plenty: Plenty,
 }
 
 impl Files {
@@ -53,7 +55,7 @@ impl Files {
         let tree = Tree::new(home, user.rules.uploads.sync, user.has_trash());
         let user = Arc::clone(user);
         let uploads = Arc::new(Uploads { tree, parts, turns, uploader, user });
-        Arc::new(Self { uploads, plenty: room::Plenty::default() })
+        Arc::new(Self { uploads, plenty: Plenty::default() })
     }
 
     /// Returns what all uploads of the session have in common.

@@ -2,8 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{Stat, fstatvfs};
 
@@ -28,44 +26,6 @@ pub struct Need {
     pub(in crate::vfs) is_lacking: bool,
     /// Whether the file system could have that much.
     pub(in crate::vfs) is_possible: bool,
-}
-
-/// The free space that a session saw last. Many small uploads to one directory would otherwise look
-/// each time.
-#[derive(Debug, Default)]
-pub(super) struct Plenty(Mutex<Option<Seen>>);
-
-#[derive(Debug)]
-struct Seen {
-    directory: VirtualPath,
-    at: Instant,
-    /// Number of bytes beyond what the rule demands.
-    spare: u64,
-}
-
-/// How long a look at much free space holds.
-const FRESH: Duration = Duration::from_millis(100);
-
-/// Number of bytes that nobody can be expected to write within [`FRESH`].
-const PLENTY: u64 = 512 << 20;
-
-impl Plenty {
-    /// Whether there was more than enough free space in a directory a moment ago.
-    fn has(&self, directory: &VirtualPath, bytes: u64) -> bool {
-        self.seen().as_ref().is_some_and(|seen| {
-            seen.spare >= PLENTY.saturating_add(bytes)
-                && seen.at.elapsed() < FRESH
-                && seen.directory == *directory
-        })
-    }
-
-    fn note(&self, directory: VirtualPath, spare: u64) {
-        *self.seen() = Some(Seen { directory, at: Instant::now(), spare });
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Need {
