@@ -12,6 +12,7 @@ use super::turns::Turns;
 use crate::config::{self, User};
 use crate::vfs::files::Files;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::home::Home;
 use crate::vfs::upload::uploads::Uploader;
 
