@@ -11,7 +11,6 @@ pub(in crate::vfs) mod mode;
 pub(in crate::vfs) mod names;
 pub(in crate::vfs) mod place;
 pub(in crate::vfs) mod sync;
-#[allow(dead_code, reason = "its users follow")]
 pub(in crate::vfs) mod walk;
 
 use std::fs::File;

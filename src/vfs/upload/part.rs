@@ -352,12 +352,8 @@ impl Target for Part {
             self.end(false);
             return Err(why);
         }
-        let (name, kept) = loop {
-            match self.put_in_place() {
-                Err(why) if self.uploads.make_room(&why, self.body.size()) => {}
-                placed => break placed?,
-            }
-        };
+        let (uploads, size) = (Arc::clone(&self.uploads), self.body.size());
+        let (name, kept) = uploads.with_room(size, || self.put_in_place())?;
         self.body.meter.settle();
         Ok(Placed { size: self.body.size(), name, kept })
     }

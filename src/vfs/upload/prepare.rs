@@ -59,12 +59,7 @@ impl Prepared {
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
-        loop {
-            match Self::attempt(uploads, path, store, mode, at_once, heed) {
-                Err(why) if uploads.make_room(&why, 1) => {}
-                other => return other,
-            }
-        }
+        uploads.with_room(1, || Self::attempt(uploads, path, store, mode, at_once, heed))
     }
 
     fn attempt(
@@ -101,12 +96,7 @@ impl Prepared {
         wanted: &VirtualPath,
         mode: u32,
     ) -> Result<Self, FsError> {
-        loop {
-            match Self::attempt_new(uploads, wanted, mode) {
-                Err(why) if uploads.make_room(&why, 1) => {}
-                other => return other,
-            }
-        }
+        uploads.with_room(1, || Self::attempt_new(uploads, wanted, mode))
     }
 
     fn attempt_new(

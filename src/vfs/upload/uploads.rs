@@ -105,6 +105,20 @@ impl Uploads {
         Ok(is_kept.then_some(trash))
     }
 
+    /// Repeats an attempt that fails for the quota for as long as the trash makes room for this many bytes.
+    pub(in crate::vfs) fn with_room<T>(
+        &self,
+        bytes: u64,
+        mut attempt: impl FnMut() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        loop {
+            match attempt() {
+                Err(why) if self.make_room(&why, bytes) => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Empties the oldest of the user's trash because a quota does not suffice for this many bytes.
     /// Returns whether something was removed, so that another attempt may succeed. More than is needed
     /// now is removed, so that a large trash is not looked through for each buffer.
