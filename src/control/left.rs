@@ -1,7 +1,9 @@
 //! Answers `ftpd parts`: which uploads broke off, who may resume them, and removing what they have
 //! left.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -42,8 +44,9 @@ pub(super) fn uploader_name(account: &Account, address: IpAddr) -> Vec<u8> {
 
 /// Returns the uploads that broke off, the oldest first.
 pub fn broken_off(config: &Config, parts: &Parts) -> Vec<BrokenOff> {
+    let homes = Homes::of(config);
     let view = |left: LeftPart| {
-        let (user, address) = who(config, &left);
+        let (user, address) = homes.who(&left);
         let unnamed = if left.has_name() { "" } else { " (a long name)" };
         BrokenOff {
             user,
@@ -70,8 +73,9 @@ pub fn drop_parts(
     path: &[u8],
 ) -> Result<(usize, u64), String> {
     let path = VirtualPath::root().join(path);
+    let homes = Homes::of(config);
     let is_it = |left: &LeftPart| {
-        let (user, _) = who(config, left);
+        let (user, _) = homes.who(left);
         let is_user = user.is_some_and(|user| user.as_bytes() == name);
         (is_user && left.has_name() && left.path() == path)
             || left.is_of(left.uploader().filter(|_| is_user).unwrap_or(name), &path)
@@ -93,27 +97,37 @@ pub fn drop_parts(
     Ok((removed, bytes))
 }
 
-/// Returns the user of the settings who may resume an upload, and for an anonymous user the address.
-fn who(config: &Config, left: &LeftPart) -> (Option<String>, Option<String>) {
-    let anonymous =
-        |user: &User| user.password.is_none() && user.home == left.home() && user.is_active();
-    if let Some(uploader) = left.uploader() {
-        let uploader = String::from_utf8_lossy(uploader);
-        if let Some(address) = uploader.strip_prefix(ANONYMOUS) {
-            let any = config.users_by_name().into_iter().find(|(_, user)| anonymous(user));
-            return (any.map(|(name, _)| name.clone()), Some(address.to_owned()));
+/// The users who may log in, by their homes. Many parts are looked up in it.
+struct Homes<'c>(HashMap<&'c Path, Vec<(&'c String, &'c Arc<User>)>>);
+
+impl<'c> Homes<'c> {
+    fn of(config: &'c Config) -> Self {
+        let mut homes: HashMap<_, Vec<_>> = HashMap::new();
+        for (name, user) in
+            config.users_by_name().into_iter().filter(|(_, user)| user.is_active())
+        {
+            homes.entry(user.home.as_path()).or_default().push((name, user));
         }
-        let user = config.active(uploader.as_bytes()).filter(|user| user.home == left.home());
-        return (user.map(|_| uploader.into_owned()), None);
+        Self(homes)
     }
-    // left before the server started: the name of the part is a hash of the user's name
-    let named = |(name, user): &(&String, &Arc<User>)| {
-        user.home == left.home()
-            && user.is_active()
-            && left.is_of(name.as_bytes(), &left.path())
-    };
-    let users = config.users_by_name();
-    let user = users.iter().find(|user| named(user));
-    let user = user.or_else(|| users.iter().find(|(_, user)| anonymous(user)));
-    (user.map(|(name, _)| (*name).clone()), None)
+
+    /// Returns the user who may resume an upload, and for an anonymous user the address.
+    fn who(&self, left: &LeftPart) -> (Option<String>, Option<String>) {
+        let users = self.0.get(left.home()).map(Vec::as_slice).unwrap_or_default();
+        let find = |is_it: &dyn Fn(&str, &User) -> bool| {
+            let found = users.iter().find(|(name, user)| is_it(name, user));
+            found.map(|(name, _)| (*name).clone())
+        };
+        let anonymous = || find(&|_, user| user.password.is_none());
+        let Some(uploader) = left.uploader() else {
+            // left before the server started: the name of the part is a hash of the user's name
+            let named = find(&|name, _| left.is_of(name.as_bytes(), &left.path()));
+            return (named.or_else(anonymous), None);
+        };
+        let uploader = String::from_utf8_lossy(uploader);
+        match uploader.strip_prefix(ANONYMOUS) {
+            Some(address) => (anonymous(), Some(address.to_owned())),
+            None => (find(&|name, _| name == uploader), None),
+        }
+    }
 }
