@@ -50,8 +50,8 @@ pub use shared::{Settings, Shared, Stop};
 pub use silence::{Expected, Silence};
 pub use since::Since;
 pub use trash::{
-    FromTrash, InTrash, Removed, TrashTally, age_trash, trash_empty, trash_list, trash_restore,
-    trash_tally,
+    Clock, FromTrash, InTrash, Removed, TrashTally, age_trash, trash_empty, trash_list,
+    trash_restore, trash_tally,
 };
 pub use why::{ACTIONS, Verdict, why, why_here};
 

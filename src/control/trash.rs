@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
+pub use crate::vfs::{Clock, TrashTally, trash_tally};
 use crate::vfs::{
     Deleted, Emptied, FileKind, FsError, HomeTrash, Owners, Quotas, Restored, VirtualPath,
 };
-pub use crate::vfs::{TrashTally, trash_tally};
 
 /// Maximum number of files that are listed.
 const MOST_LISTED: usize = 20_000;

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::hub::Hub;
-use crate::control;
+use crate::control::{self, Clock};
 
 /// Time between two looks at the trash. What is there stays for an hour or longer.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -15,16 +15,6 @@ const PAUSE: Duration = Duration::from_secs(3600);
 /// How long nothing is removed after the clock was set forward: what was deleted before then seems to
 /// be older than it is.
 const DOUBT: Duration = Duration::from_secs(24 * 3600);
-
-/// The least time by which the clock must have been set forward.
-const JUMP: Duration = Duration::from_secs(3600);
-
-/// Sleeps until the next look. Returns whether the clock was set forward meanwhile.
-fn slept_and_set_forward() -> bool {
-    let (wall, before) = (SystemTime::now(), Instant::now());
-    thread::sleep(PAUSE);
-    wall.elapsed().unwrap_or_default().saturating_sub(before.elapsed()) >= JUMP
-}
 
 /// Starts the thread, if any user has a trash and it does not run yet. It ends when no user has one
 /// any more.
@@ -36,14 +26,15 @@ pub(super) fn start(hub: &Arc<Hub>) -> io::Result<()> {
     }
     let own = Arc::clone(hub);
     let work = move || {
-        let mut doubt = None;
+        let (mut clock, mut doubt) = (Clock::now(), None);
         while is_needed(&own) {
             if doubt.is_none_or(|since: Instant| since.elapsed() >= DOUBT) {
                 let config = Arc::clone(&own.shared.settings().config);
                 let goes_on = || !own.shared.stop.is_soon();
                 control::age_trash(&config, &own.shared.quotas, &goes_on);
             }
-            if slept_and_set_forward() {
+            thread::sleep(PAUSE);
+            if clock.look().is_some() {
                 log::warn!(
                     "the clock was set forward; no file leaves the trash by its age for a day"
                 );

@@ -36,6 +36,7 @@ mod word;
 pub use error::{FsError, Heed};
 pub use files::room::Need;
 pub use files::{Files, Listing};
+pub use keep::clock::Clock;
 pub use keep::keeper::{FileReport, Keeper, Report, RoomReport, RuleReport};
 #[doc(hidden)]
 pub use parts::journal::{reread_journal, write_journal_line};

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The time when the clock was last looked at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub struct Clock {
     wall: SystemTime,
     /// Time since the system was started, including the time for which it was suspended.
     up: Duration,
@@ -18,13 +18,13 @@ const LEAST: Duration = Duration::from_secs(3600);
 
 impl Clock {
     /// Looks at the clock for the first time.
-    pub(super) fn now() -> Self {
+    pub fn now() -> Self {
         Self { wall: SystemTime::now(), up: uptime() }
     }
 
     /// Looks at the clock. Returns by how much it was set forward since the last look, if that was
     /// much.
-    pub(super) fn look(&mut self) -> Option<Duration> {
+    pub fn look(&mut self) -> Option<Duration> {
         let before = std::mem::replace(self, Self::now());
         before.set_forward(*self)
     }

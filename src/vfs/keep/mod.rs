@@ -6,7 +6,7 @@
 //! `clock` notices that the clock was set; and `keeper` says when a pass is due, and makes room for
 //! uploads.
 
-mod clock;
+pub(in crate::vfs) mod clock;
 pub(in crate::vfs) mod keeper;
 mod memory;
 mod pass;
