@@ -207,7 +207,7 @@ impl Account {
         self.user.password.is_none()
     }
 
-    /// Returns the name of the user as whom the session counts: all anonymous names are one user.
+    /// Returns the name under which the session is counted: all anonymous names count as one user.
     pub fn counted_as(&self) -> &str {
         seat_name(&self.name, &self.user)
     }

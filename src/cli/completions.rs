@@ -26,7 +26,7 @@ pub(super) fn unknown() -> Stop {
     Stop::Misuse(format!("expected one of {names}"))
 }
 
-/// What may follow the name of a subcommand.
+/// The words that may follow the name of a subcommand.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Words {
     /// The options, each with the name of its value, if it takes one.
@@ -94,7 +94,7 @@ fn names() -> String {
     SUBCOMMANDS.iter().map(|subcommand| subcommand.name).collect::<Vec<_>>().join(" ")
 }
 
-/// What comes before the cases of the subcommands in the text for bash.
+/// The part of the text for bash before the cases of the subcommands.
 const BASH_HEAD: &str = "\
 # bash completion for ftpd
 
@@ -112,7 +112,8 @@ _ftpd() {
     *:-c|*:--config) return ;;
 ";
 
-/// What comes after them. Nothing is expanded, because the names of users may look like anything.
+/// The part of the text for bash after the cases of the subcommands. The shell expands nothing in the
+/// names of users, which may contain any characters.
 const BASH_TAIL: &str = "    \
     esac
     [[ $cur != -* ]] || words+=' --config --help'

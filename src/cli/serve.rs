@@ -142,7 +142,7 @@ fn is_stderr(stream: &str) -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
-/// What ends the server besides Ctrl-C and SIGTERM.
+/// The ways in which the server can end, other than by Ctrl-C and SIGTERM.
 pub(super) struct Ends {
     /// The signal SIGHUP, which is caught before anything else.
     pub(super) signals: Signals,
