@@ -222,7 +222,7 @@ impl Live {
     }
 
     /// Returns why the session must end, if it must.
-    pub(super) fn ended(&self) -> Option<&'static str> {
+    pub fn ended(&self) -> Option<&'static str> {
         self.ended.get().copied()
     }
 

@@ -37,11 +37,30 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
         hub.registry.wake_all();
     }
     let client = Client { stream, implicit_tls, registration };
-    if let Err(client) = hub.pool.submit(client) {
+    if let Err(client) = hand_over(hub, client) {
         let peer = client.registration.live.peer;
         turn_away(hub, &client.stream, peer, Away::Worker, "no worker is free");
     } else {
         hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Hands a client over to a worker. If clients that were ended before a worker took them fill
+/// the queue, they leave it now, because their places are already taken by others.
+fn hand_over(hub: &Hub, client: Client) -> Result<(), Client> {
+    let Err(mut client) = hub.pool.submit(client) else { return Ok(()) };
+    loop {
+        let ended = hub.pool.withdraw(|waiting| waiting.registration.live.ended().is_some());
+        if ended.is_empty() {
+            return Err(client);
+        }
+        for Client { stream, .. } in &ended {
+            control::turn_away(stream, TurnedAway::Full);
+        }
+        match hub.pool.submit(client) {
+            Ok(()) => return Ok(()),
+            Err(back) => client = back,
+        }
     }
 }
 

@@ -96,6 +96,22 @@ impl<J: Send + 'static> Pool<J> {
         Ok(())
     }
 
+    /// Takes back the jobs that wait for a worker and are `spent`; the order of the others stays
+    /// the same.
+    pub(super) fn withdraw(&self, spent: impl Fn(&J) -> bool) -> Vec<J> {
+        // jobs are submitted under this lock only, so there is room for those that stay
+        let mut count = self.inner.count();
+        let waiting = self.inner.receiver.try_iter().collect::<Vec<_>>();
+        let (withdrawn, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(spent);
+        let kept = others.into_iter().map(|job| self.sender.try_send(job));
+        let lost = kept.filter(Result::is_err).count();
+        debug_assert_eq!(lost, 0, "the jobs that stay were in the queue before");
+        count.jobs -= withdrawn.len() + lost;
+        drop(count);
+        self.inner.changed.notify_all();
+        withdrawn
+    }
+
     /// Number of threads.
     pub(super) fn workers(&self) -> usize {
         self.inner.count().workers
@@ -251,5 +267,36 @@ mod tests {
         }
         assert!(pool.wait_idle(LONG));
         assert_eq!(pool.inner.count().started, 2);
+    }
+
+    #[test]
+    fn jobs_that_nobody_needs_any_more_make_room_in_the_queue() {
+        let (sender, results) = bounded(10);
+        let (release, released) = bounded::<()>(10);
+        let work = move |job: u32| {
+            sender.send(job).unwrap();
+            released.recv().unwrap();
+        };
+        let pool = Pool::new(3, work, || true);
+        for job in 0..3 {
+            pool.submit(job).unwrap();
+            assert_eq!(results.recv_timeout(LONG), Ok(job));
+        }
+        for job in 3..6 {
+            pool.submit(job).unwrap();
+        }
+        assert_eq!(pool.submit(6), Err(6));
+        assert!(pool.withdraw(|job| *job > 5).is_empty());
+        assert_eq!(pool.withdraw(|job| *job == 4), [4]);
+        pool.submit(6).unwrap();
+        assert_eq!(pool.submit(7), Err(7));
+        for _ in 0..6 {
+            release.send(()).unwrap();
+        }
+        assert!(pool.wait_idle(LONG));
+        let mut done = results.try_iter().collect::<Vec<_>>();
+        done.sort_unstable();
+        assert_eq!(done, [3, 5, 6]);
+        assert_eq!(pool.inner.count().jobs, 0);
     }
 }
