@@ -7,11 +7,11 @@ use super::error::Fault;
 use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, EXPECTED, FILE,
-    FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM,
-    MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
-    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
-    TLS_VERSION, count, limit,
+    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, DIR_MODE,
+    EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL,
+    LISTEN, LOG, LOG_FORM, MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERM, PORT, PORTS,
+    PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME,
+    TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 use super::settings::Choice;
 
@@ -139,7 +139,11 @@ pub static KEYS: &[Key] = &[
     key("password_workers", "2", &InServer(count(1..=64), |to, v| to.login.password_workers = v),
         "Maximum number of hashed passwords that are checked at once; other logins wait for their turn, within login_timeout. This limits the memory and processor time that a flood of logins can take."),
     key("umask", "022", &AlsoPerUser(MASK, |to, v| to.files.umask = v),
-        "Permission bits that new files and directories do not get, in octal."),
+        "Permission bits that new files and directories do not get, in octal. SITE UMASK changes them for a session."),
+    key("file_mode", "", &AlsoPerFolder(FILE_MODE, |to, v| to.file_mode = v),
+        "Mode of new files in octal, such as 0640, whatever umask is; see MODES in ftpd.ini(5). Empty: 0666 without the bits of umask."),
+    key("dir_mode", "", &AlsoPerFolder(DIR_MODE, |to, v| to.dir_mode = v),
+        "Mode of new directories in octal, such as 0750 or 2770, whatever umask is. Empty: 0777 without the bits of umask."),
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("allow_overwrite", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.overwrite = v),

@@ -19,6 +19,7 @@
 //! | SIZE, MDTM, MFMT, SITE UTIME; HELP, FEAT, SITE and other commands that inform | `facts.rs` |
 //! | an upload that is whole or absent; resuming it; what others see of it | `uploads.rs` |
 //! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
+//! | modes of what is made, folders that are made, where files are filed | `filing.rs` |
 //! | files that the server removes by itself, and room for uploads | `keep.rs` |
 //! | what is deleted or replaced, and bringing it back | `trash.rs`, `trash_faults.rs` |
 //! | what is synced to the disk, and when | `synced.rs` |
@@ -96,6 +97,7 @@ mod docs;
 mod environment;
 mod facts;
 mod faults;
+mod filing;
 mod folders;
 mod fuzz;
 mod hooks;

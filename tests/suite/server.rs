@@ -33,7 +33,7 @@ pub(crate) struct Setup {
 /// How the program is started, apart from its settings.
 #[derive(Clone, Default)]
 struct Launch {
-    files: Option<u64>,
+    limits: Option<String>,
     user: Option<u32>,
     /// The owner of the home, which lies in a folder that everybody may search.
     owner: Option<u32>,
@@ -89,7 +89,13 @@ impl Setup {
 
     /// The limit on open files (`ulimit -n`).
     pub(crate) fn files(mut self, files: u64) -> Self {
-        self.launch.files = Some(files);
+        self.launch.limits = Some(format!("ulimit -n {files}"));
+        self
+    }
+
+    /// The umask that the process starts with.
+    pub(crate) fn umask(mut self, umask: &str) -> Self {
+        self.launch.limits = Some(format!("umask {umask}"));
         self
     }
 
@@ -211,7 +217,7 @@ impl Launch {
     /// Returns the program, by way of the program that starts it.
     fn program(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_ftpd");
-        match (self.files, self.user) {
+        match (&self.limits, self.user) {
             (None, None) if !self.sockets.is_empty() => {
                 let mut shell = Command::new("sh");
                 let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
@@ -227,9 +233,9 @@ impl Launch {
                 shell
             }
             (None, None) => Command::new(program),
-            (Some(files), _) => {
+            (Some(limits), _) => {
                 let mut shell = Command::new("sh");
-                let script = format!("ulimit -n {files} && exec \"$@\"");
+                let script = format!("{limits} && exec \"$@\"");
                 shell.args(["-c", &script, "sh", program]);
                 shell
             }

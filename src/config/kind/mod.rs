@@ -18,7 +18,8 @@ pub(super) use file::{
 pub(super) use name::{ACCOUNT, CLIENT_PATH, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
 pub(super) use number::{
-    AGE, DAY, EXPECTED, MASK, PORT, RATE, ROOM, SIZE, TIME, count, limit, time,
+    AGE, DAY, DIR_MODE, EXPECTED, FILE_MODE, MASK, PORT, RATE, ROOM, SIZE, TIME, count, limit,
+    time,
 };
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{

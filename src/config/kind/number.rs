@@ -55,6 +55,14 @@ pub(in crate::config) const DAY: ValueKind<Option<Day>> =
 pub(in crate::config) const MASK: ValueKind<u32> =
     texts("octal mask", |given| Ok(mask(given.text)?));
 
+/// The mode of new files, or none if the text is empty.
+pub(in crate::config) const FILE_MODE: ValueKind<Option<u32>> =
+    texts("octal mode", |given| Ok(mode(given.text, 0o777, 0o600)?));
+
+/// The mode of new directories, or none if the text is empty.
+pub(in crate::config) const DIR_MODE: ValueKind<Option<u32>> =
+    texts("octal mode", |given| Ok(mode(given.text, 0o3777, 0o700)?));
+
 /// Splits a number with a unit into its digits and the factor of the unit.
 fn scaled<'t>(text: &'t str, units: &[(char, u64)]) -> (&'t str, u64) {
     let unit = units.iter().find_map(|(unit, says)| Some((text.strip_suffix(*unit)?, *says)));
@@ -163,9 +171,28 @@ fn day(text: &str) -> Result<Option<Day>, String> {
 
 /// Reads octal permission bits.
 fn mask(text: &str) -> Result<u32, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mask = u32::from_str_radix(text, 8).ok().filter(|&mask| digits && mask <= 0o777);
+    let mask = octal(text).filter(|&mask| mask <= 0o777);
     mask.ok_or_else(|| "is not an octal mask between 000 and 777".to_owned())
+}
+
+/// Reads a mode that has only bits of `most`, and all bits of `least`: without these, the server
+/// itself could not resume an upload, or make something in the directory. Returns `None` for an
+/// empty text.
+fn mode(text: &str, most: u32, least: u32) -> Result<Option<u32>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match octal(text) {
+        Some(mode) if mode & least == least && mode & !most == 0 => Ok(Some(mode)),
+        _ => Err(format!(
+            "is not an octal mode between {least:04o} and {most:04o}, with {least:04o} in it"
+        )),
+    }
+}
+
+fn octal(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    u32::from_str_radix(text, 8).ok().filter(|_| digits)
 }
 
 #[cfg(test)]
@@ -242,6 +269,21 @@ mod tests {
         assert_eq!(mask("77"), Ok(0o077));
         for text in ["", "8", "+22", "1000", "0x1"] {
             assert!(mask(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn modes_leave_the_server_what_it_needs_and_never_set_the_user_id() {
+        let (file, dir) = (|text| mode(text, 0o777, 0o600), |text| mode(text, 0o3777, 0o700));
+        assert_eq!(file("0640"), Ok(Some(0o640)));
+        assert_eq!(file(""), Ok(None));
+        assert_eq!(dir("2770"), Ok(Some(0o2770)));
+        assert_eq!(dir("1777"), Ok(Some(0o1777)));
+        for text in ["0", "440", "0200", "2640", "4640", "1644", "8", "rw", "+640", "-1"] {
+            assert!(file(text).is_err(), "{text}");
+        }
+        for text in ["0", "555", "0600", "4755", "7777", "10755", "u=rwx"] {
+            assert!(dir(text).is_err(), "{text}");
         }
     }
 }

@@ -189,6 +189,10 @@ settings! {
         pub allow_names: Patterns = Patterns::default(),
         /// Names that are not listed.
         pub hide: Patterns = Patterns::default(),
+        /// The mode of new files; `None`: what the umask leaves.
+        pub file_mode: Option<u32> = None,
+        /// The mode of new directories; `None`: what the umask leaves.
+        pub dir_mode: Option<u32> = None,
         /// Whether what is deleted or replaced is moved to the trash.
         pub trash: bool = true,
         /// How long it stays there; `None`: until the trash is emptied by hand.
@@ -207,6 +211,16 @@ pub(in crate::config) fn innermost<'f>(
 }
 
 impl FolderRules {
+    /// Returns the mode that a new file gets in a session with this umask.
+    pub fn mode_of_file(&self, umask: u32) -> u32 {
+        self.file_mode.unwrap_or(0o666 & !umask)
+    }
+
+    /// Returns the mode that a new directory gets in a session with this umask.
+    pub fn mode_of_dir(&self, umask: u32) -> u32 {
+        self.dir_mode.unwrap_or(0o777 & !umask)
+    }
+
     /// Returns whether these rules allow every size that `other` allows.
     pub fn is_size_allowed_as_by(&self, other: &Self) -> bool {
         let allows = |most| other.max_file_size.is_some_and(|other| other <= most);

@@ -140,7 +140,7 @@ fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
 fn home(account: &Account) -> Result<Home, FsError> {
     let config::User { home, rules, run_as, .. } = &*account.user;
     if rules.files.create_home {
-        Home::make(home, 0o777 & !rules.files.umask, run_as.as_deref())
+        Home::make(home, rules.folder.mode_of_dir(rules.files.umask), run_as.as_deref())
     } else {
         Home::open(home)
     }

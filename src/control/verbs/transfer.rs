@@ -130,7 +130,7 @@ pub(crate) fn store_unique(
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
     session.make_room_for(verb, &wanted)?;
     let user = session.user()?;
-    let upload = user.tree.upload_new(&wanted, 0o666 & !user.umask)?;
+    let upload = user.tree.upload_new(&wanted, user.umask)?;
     let mark = Mark::opening([b"FILE: ", short_name(user, upload.path())].concat());
     receive(session, verb, upload, mark)
 }
@@ -150,8 +150,8 @@ fn upload(
     session.make_room_for(verb, path)?;
     let at_once = session.is_connected();
     let user = session.user()?;
-    let (tree, mode) = (Arc::clone(&user.tree), 0o666 & !user.umask);
-    let upload = session.attend(verb, |heed| tree.upload(path, store, mode, at_once, heed))?;
+    let (tree, umask) = (Arc::clone(&user.tree), user.umask);
+    let upload = session.attend(verb, |heed| tree.upload(path, store, umask, at_once, heed))?;
     receive(session, verb, upload, Mark::opening("Opening data connection"))
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn make_dir(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    user.tree.make_dir(&path, 0o777 & !user.umask)?;
+    user.tree.make_dir(&path, user.umask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     Ok(Reply::path(&path, "created"))
 }

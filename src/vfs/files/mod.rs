@@ -163,13 +163,13 @@ impl Files {
         Listing::open(&self.uploads, path)
     }
 
-    /// Makes a directory with `mode`.
+    /// Makes a directory. `umask` is that of the session.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn make_dir(&self, path: &VirtualPath, mode: u32) -> Result<(), FsError> {
-        self.uploads.check_name(path)?;
+    pub fn make_dir(&self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
+        let mode = self.uploads.check_name(path)?.mode_of_dir(umask);
         moves::make_dir(&self.uploads, path, mode)
     }
 
@@ -387,7 +387,7 @@ impl Files {
         Ok(left.map_or(free, |left| left.saturating_add(self.trash_bytes()).min(free)))
     }
 
-    /// Prepares an upload; a new file gets `mode`. This may copy the existing file or wait for
+    /// Prepares an upload. `umask` is that of the session. This may copy the existing file or wait for
     /// another upload, and calls `heed` meanwhile.
     ///
     /// # Errors
@@ -399,11 +399,11 @@ impl Files {
         &self,
         path: &VirtualPath,
         store: Store,
-        mode: u32,
+        umask: u32,
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        Prepared::new(&self.uploads, path, store, mode, at_once, heed)
+        Prepared::new(&self.uploads, path, store, umask, at_once, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -411,7 +411,7 @@ impl Files {
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn upload_new(&self, wanted: &VirtualPath, mode: u32) -> Result<Prepared, FsError> {
-        Prepared::under_new_name(&self.uploads, wanted, mode)
+    pub fn upload_new(&self, wanted: &VirtualPath, umask: u32) -> Result<Prepared, FsError> {
+        Prepared::under_new_name(&self.uploads, wanted, umask)
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timestamps, mkdirat, openat, utimensat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timestamps, openat, utimensat};
 use rustix::io::Errno;
 
 use super::discard::movable;
@@ -19,7 +19,7 @@ use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::payer::Move;
 use crate::vfs::tree::entry::{FileKind, len_of, times};
 use crate::vfs::tree::names::Names;
-use crate::vfs::tree::place::{as_path, lstat, open, rename_new, reopened};
+use crate::vfs::tree::place::{as_path, lstat, make_dir, open, rename_new, reopened};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
 
 /// Something in the trash.
@@ -281,10 +281,11 @@ impl<'b> Back<'b> {
             self.result.count += 1;
             return Ok(());
         }
-        let mode = 0o777 & !self.trash.user.rules.files.umask;
-        self.heap.payer().making(dir, below.name(), || {
-            Ok(mkdirat(dir, as_path(below.name()), Mode::from_raw_mode(mode))?)
-        })
+        let user = &self.trash.user;
+        let rules = user.folder_rules(self.heap.path(&below.parent()).as_bytes());
+        let mode = rules.mode_of_dir(user.rules.files.umask);
+        let make = || Ok(make_dir(dir, as_path(below.name()), mode)?);
+        self.heap.payer().making(dir, below.name(), make)
     }
 
     /// Sets the times of directories that were brought back, which have changed since then because

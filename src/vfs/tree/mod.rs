@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     Access, AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, accessat, fchmod, fstat,
-    mkdirat, readlinkat, renameat, unlinkat,
+    readlinkat, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -282,7 +282,7 @@ impl Tree {
         check_name(path)?;
         let (dir, name) = self.root.parent(path.below_root())?;
         let synced = Synced::open(&dir, self.syncs)?;
-        mkdirat(dir, name, Mode::from_raw_mode(mode))?;
+        place::make_dir(dir, name, mode)?;
         synced.sync(|| self.real(path))
     }
 

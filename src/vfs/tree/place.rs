@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, fstat, openat,
-    renameat, renameat_with, statat, statx,
+    AtFlags, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, fchmod, fstat,
+    mkdirat, openat, renameat, renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -119,6 +119,28 @@ pub(in crate::vfs) fn is_mount_point(dir: impl AsFd, name: &[u8]) -> Option<bool
     let found = statx(dir, as_path(name), flags, StatxFlags::empty()).ok()?;
     let is_known = found.stx_attributes_mask.contains(ROOT);
     is_known.then(|| found.stx_attributes.contains(ROOT))
+}
+
+/// Makes a directory with `mode`. It keeps a set-group-ID bit that it has inherited.
+pub(in crate::vfs) fn make_dir(
+    dir: impl AsFd,
+    name: &Path,
+    mode: u32,
+) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(mode);
+    mkdirat(&dir, name, mode - Mode::SGID)?;
+    if !mode.contains(Mode::SGID) {
+        return Ok(());
+    }
+    // mkdir ignores the bit
+    let set = open_at(&dir, name, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|made| {
+        let now = Mode::from_raw_mode(fstat(&made)?.st_mode);
+        if now.contains(Mode::SGID) { Ok(()) } else { fchmod(made, now | Mode::SGID) }
+    });
+    set.inspect_err(|_| {
+        // it is new and empty
+        let _ = unlinkat(&dir, name, AtFlags::REMOVEDIR);
+    })
 }
 
 /// Renames a file within a directory. A file that has the new name is replaced.

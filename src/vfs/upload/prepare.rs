@@ -13,7 +13,7 @@ use super::own::{Candidate, candidates};
 use super::part::Part;
 use super::plan::{Change, ChangeFacts, Facts, Plan, Store};
 use super::resume::Takeover;
-use super::uploads::Uploads;
+use super::uploads::{Uploads, most_by};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
@@ -43,35 +43,37 @@ enum Opening {
     /// The classic way, while the client has not connected yet. The file is opened late, because
     /// an upload that never begins must not touch a file that another session stores in the
     /// meantime.
-    Direct { store: Store, mode: u32 },
+    Direct { store: Store, umask: u32 },
     /// A part is taken over late, because another session may be writing to it.
     Takeover(Box<Takeover>),
 }
 
 impl Prepared {
     /// Prepares an upload. This may copy the existing file, or wait for another upload.
-    /// `at_once` says that the upload begins as soon as it is prepared.
+    /// `at_once` says that the upload begins as soon as it is prepared, and `umask` is that of the
+    /// session.
     pub(in crate::vfs) fn new(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
         store: Store,
-        mode: u32,
+        umask: u32,
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
-        uploads.with_room(1, || Self::attempt(uploads, path, store, mode, at_once, heed))
+        uploads.with_room(1, || Self::attempt(uploads, path, store, umask, at_once, heed))
     }
 
     fn attempt(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
         store: Store,
-        mode: u32,
+        umask: u32,
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
-        let most = uploads.check_target(path)?;
+        let rules = uploads.check_target(path)?;
+        let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
         if matches!(store, Store::At(offset) if offset > most) {
             return Err(FsError::TooLarge(most));
         }
@@ -85,7 +87,7 @@ impl Prepared {
                 return Ok(Self::open(uploads, path, most, target));
             }
             Direct::check(uploads, path, store)?;
-            return Ok(Self::by(uploads, path, most, Opening::Direct { store, mode }));
+            return Ok(Self::by(uploads, path, most, Opening::Direct { store, umask }));
         }
         Preparation { uploads, path, mode, most }.prepare(store, heed)
     }
@@ -94,19 +96,20 @@ impl Prepared {
     pub(in crate::vfs) fn under_new_name(
         uploads: &Arc<Uploads>,
         wanted: &VirtualPath,
-        mode: u32,
+        umask: u32,
     ) -> Result<Self, FsError> {
-        uploads.with_room(1, || Self::attempt_new(uploads, wanted, mode))
+        uploads.with_room(1, || Self::attempt_new(uploads, wanted, umask))
     }
 
     fn attempt_new(
         uploads: &Arc<Uploads>,
         wanted: &VirtualPath,
-        mode: u32,
+        umask: u32,
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
         // a link of this name is not followed: the file gets a name beside it
-        let most = uploads.check_name(wanted)?;
+        let rules = uploads.check_name(wanted)?;
+        let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
         uploads.tree.check_file_path(wanted)?;
         let names = std::iter::once(wanted.clone()).chain(uploads.numbered(wanted)?);
         if !uploads.rules().atomic {
@@ -167,9 +170,11 @@ impl Prepared {
         let (mut most, uploads) = (self.most, self.uploads);
         let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
-            Opening::Direct { store, mode } => {
+            Opening::Direct { store, umask } => {
                 // by now another session may have renamed a link on the path
-                most = uploads.check_target(&self.path)?;
+                let rules = uploads.check_target(&self.path)?;
+                most = most_by(rules);
+                let mode = rules.mode_of_file(umask);
                 Box::new(Direct::open(&uploads, &self.path, store, mode)?)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),

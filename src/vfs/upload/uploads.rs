@@ -137,30 +137,36 @@ impl Uploads {
     }
 
     /// Checks that an upload may go to the file that a path leads to, through links as well.
-    /// Returns the maximum size of the file in bytes.
+    /// Returns the rules of the folder of that file.
     ///
     /// # Errors
     ///
     /// When the system refuses to follow the path; or [`FsError::NameRefused`], if `deny_names` or
     /// `allow_names` forbids the name of the file.
-    pub(in crate::vfs) fn check_target(&self, path: &VirtualPath) -> Result<u64, FsError> {
+    pub(in crate::vfs) fn check_target(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<&FolderRules, FsError> {
         let target = self.target(path)?;
         let rules = self.rules_in(&target.parent());
         check_allowed(rules, target.name())?;
-        Ok(most_by(rules))
+        Ok(rules)
     }
 
-    /// Checks that a file or directory may be renamed or created at a path. Returns the maximum
-    /// size of a new file in bytes.
+    /// Checks that a file or directory may be renamed or created at a path. Returns the rules of
+    /// its folder.
     ///
     /// # Errors
     ///
     /// As for [`Uploads::check_target`].
-    pub(in crate::vfs) fn check_name(&self, path: &VirtualPath) -> Result<u64, FsError> {
+    pub(in crate::vfs) fn check_name(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<&FolderRules, FsError> {
         let directory = self.followed(path.parent())?;
         let rules = self.rules_in(&directory);
         check_allowed(rules, path.name())?;
-        Ok(most_by(rules))
+        Ok(rules)
     }
 
     /// Returns the names for a new file whose path is taken, in the order in which they are tried:
@@ -347,7 +353,8 @@ impl Uploads {
     }
 }
 
-fn most_by(rules: &FolderRules) -> u64 {
+/// Returns the maximum size in bytes of a new file in a folder with these rules.
+pub(in crate::vfs) fn most_by(rules: &FolderRules) -> u64 {
     rules.max_file_size.map_or(u64::MAX, NonZeroU64::get)
 }
 
