@@ -1,5 +1,6 @@
 //! `ftpd kick`: ends sessions of the running server.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::admin::ask;
@@ -19,10 +20,16 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         }
     };
     let file = arguments.end()?;
-    let Ended { ended } = ask(file.as_deref(), Kick { whom })?;
+    kick(file.as_deref(), whom).map(|done| say(&done))
+}
+
+/// Ends the sessions of the running server that `whom` selects, and returns a line that says how
+/// many.
+pub(super) fn kick(file: Option<&Path>, whom: String) -> Result<String, Stop> {
+    let Ended { ended } = ask(file, Kick { whom })?;
     match ended {
         0 => Err(Stop::Failed("no session matches".to_owned())),
-        1 => Ok(say("1 session ended")),
-        ended => Ok(say(&format!("{ended} sessions ended"))),
+        1 => Ok("1 session ended".to_owned()),
+        ended => Ok(format!("{ended} sessions ended")),
     }
 }

@@ -12,7 +12,6 @@ mod completions;
 mod help;
 mod import;
 mod keep;
-mod keys;
 mod kick;
 mod outcome;
 mod pages;

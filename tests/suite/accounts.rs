@@ -1597,7 +1597,29 @@ fn top_scrolls_and_ends_with_q_and_gives_the_terminal_back() {
     let server = Server::start();
     let Some(mut typist) = Typist::start(server.dir(), "top") else { return };
     typist.answer("ADDRESS (* TLS)", "j");
-    typist.answer("sessions", "q");
+    typist.answer("q quit", "q");
     let said = typist.end();
     assert!(said.contains("code=0") && said.contains(" echo "), "{said}");
+}
+
+#[test]
+fn top_sorts_and_ends_the_session_whose_number_is_typed() {
+    let server = Server::start();
+    let (mut first, mut second) = (Client::bob(&server), Client::bob(&server));
+    let Some(mut typist) = Typist::start(server.dir(), "top") else { return };
+    typist.answer("q quit", "i");
+    typist.answer("IDv", "x");
+    // Escape arrives together with what follows it, as over a slow line
+    typist.answer("session to end: _", "9\x1b");
+    typist.answer("IDvUSER", "i");
+    typist.answer("ID^", "x");
+    typist.answer("session to end: _", "77\r");
+    typist.answer("no session matches", "x2");
+    typist.answer("session to end: 2_", "\r");
+    typist.answer("1 session ended", "q");
+    let said = typist.end();
+    assert!(said.contains("code=0"), "{said}");
+    second.expect(421);
+    second.expect_close();
+    first.cmd("NOOP", 200);
 }

@@ -1,5 +1,7 @@
 //! The keys of `ftpd top`.
 
+use super::order::Column;
+
 /// What a pressed key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
@@ -10,12 +12,22 @@ pub(super) enum Key {
     PageDown,
     First,
     Last,
+    /// Sorts the sessions by this column.
+    Sort(Column),
+    /// Asks for the number of a session to end.
+    Kick,
+    Digit(char),
+    /// Removes the last digit.
+    Erase,
+    Enter,
+    /// Leaves the question.
+    Escape,
     Stay,
 }
 
 impl Key {
     /// The bytes that terminals send for each key.
-    const ALL: [(&str, Self); 24] = [
+    const ALL: [(&str, Self); 45] = [
         ("q", Self::Quit),
         ("Q", Self::Quit),
         ("k", Self::Up),
@@ -39,9 +51,31 @@ impl Key {
         ("\x1bOF", Self::Last),
         ("\x1b[4~", Self::Last),
         ("\x1b[8~", Self::Last),
+        ("i", Self::Sort(Column::Number)),
+        ("u", Self::Sort(Column::User)),
+        ("a", Self::Sort(Column::Address)),
+        ("t", Self::Sort(Column::Time)),
+        ("r", Self::Sort(Column::Rate)),
+        ("x", Self::Kick),
+        ("0", Self::Digit('0')),
+        ("1", Self::Digit('1')),
+        ("2", Self::Digit('2')),
+        ("3", Self::Digit('3')),
+        ("4", Self::Digit('4')),
+        ("5", Self::Digit('5')),
+        ("6", Self::Digit('6')),
+        ("7", Self::Digit('7')),
+        ("8", Self::Digit('8')),
+        ("9", Self::Digit('9')),
+        ("\x7f", Self::Erase),
+        ("\x08", Self::Erase),
+        ("\r", Self::Enter),
+        ("\n", Self::Enter),
         // without more bytes this is the beginning of a sequence that has not arrived
         // completely
         ("\x1b[", Self::Stay),
+        // last, because other keys begin with it
+        ("\x1b", Self::Escape),
     ];
 
     /// Returns the keys in the bytes that were typed. Unknown keys are skipped.
@@ -59,7 +93,6 @@ impl Key {
     /// pressed.
     pub(super) fn scroll(self, above: usize, page: usize) -> usize {
         match self {
-            Self::Quit | Self::Stay => above,
             Self::Up => above.saturating_sub(1),
             Self::Down => above.saturating_add(1),
             Self::PageUp => above.saturating_sub(page),
@@ -67,6 +100,7 @@ impl Key {
             Self::First => 0,
             // limited to the number of lines when they are drawn
             Self::Last => usize::MAX,
+            _ => above,
         }
     }
 }
@@ -78,9 +112,11 @@ mod tests {
     #[test]
     fn keys_are_those_that_people_know() {
         assert_eq!(Key::all(b"q"), [Key::Quit]);
-        assert_eq!(Key::all(b"\x1b[Bjx"), [Key::Down, Key::Down]);
+        assert_eq!(Key::all(b"\x1b[Bjz"), [Key::Down, Key::Down]);
         assert_eq!(Key::all(b"\x1b[5~\x1b[6~"), [Key::PageUp, Key::PageDown]);
-        assert_eq!(Key::all(b"xyz\xff"), []);
+        assert_eq!(Key::all(b"yz\xff"), []);
+        assert_eq!(Key::all(b"x1\x7f\r"), [Key::Kick, Key::Digit('1'), Key::Erase, Key::Enter]);
+        assert_eq!(Key::all(b"\x1bq"), [Key::Escape, Key::Quit]);
         assert_eq!([Key::Up, Key::PageUp, Key::First].map(|key| key.scroll(5, 9)), [4, 0, 0]);
     }
 }
