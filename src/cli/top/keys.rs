@@ -6,12 +6,7 @@ use super::order::Column;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Quit,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
+    Scroll(Scroll),
     /// Sorts the sessions by this column.
     Sort(Column),
     /// Asks for the number of a session to end.
@@ -25,32 +20,43 @@ pub(super) enum Key {
     Stay,
 }
 
+/// Where the visible part moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scroll {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+}
+
 impl Key {
     /// The bytes that terminals send for each key.
     const ALL: [(&str, Self); 45] = [
         ("q", Self::Quit),
         ("Q", Self::Quit),
-        ("k", Self::Up),
-        ("\x1b[A", Self::Up),
-        ("\x1bOA", Self::Up),
-        ("j", Self::Down),
-        ("\x1b[B", Self::Down),
-        ("\x1bOB", Self::Down),
-        ("b", Self::PageUp),
-        ("\x1b[5~", Self::PageUp),
-        (" ", Self::PageDown),
-        ("f", Self::PageDown),
-        ("\x1b[6~", Self::PageDown),
-        ("g", Self::First),
-        ("\x1b[H", Self::First),
-        ("\x1bOH", Self::First),
-        ("\x1b[1~", Self::First),
-        ("\x1b[7~", Self::First),
-        ("G", Self::Last),
-        ("\x1b[F", Self::Last),
-        ("\x1bOF", Self::Last),
-        ("\x1b[4~", Self::Last),
-        ("\x1b[8~", Self::Last),
+        ("k", Self::Scroll(Scroll::Up)),
+        ("\x1b[A", Self::Scroll(Scroll::Up)),
+        ("\x1bOA", Self::Scroll(Scroll::Up)),
+        ("j", Self::Scroll(Scroll::Down)),
+        ("\x1b[B", Self::Scroll(Scroll::Down)),
+        ("\x1bOB", Self::Scroll(Scroll::Down)),
+        ("b", Self::Scroll(Scroll::PageUp)),
+        ("\x1b[5~", Self::Scroll(Scroll::PageUp)),
+        (" ", Self::Scroll(Scroll::PageDown)),
+        ("f", Self::Scroll(Scroll::PageDown)),
+        ("\x1b[6~", Self::Scroll(Scroll::PageDown)),
+        ("g", Self::Scroll(Scroll::First)),
+        ("\x1b[H", Self::Scroll(Scroll::First)),
+        ("\x1bOH", Self::Scroll(Scroll::First)),
+        ("\x1b[1~", Self::Scroll(Scroll::First)),
+        ("\x1b[7~", Self::Scroll(Scroll::First)),
+        ("G", Self::Scroll(Scroll::Last)),
+        ("\x1b[F", Self::Scroll(Scroll::Last)),
+        ("\x1bOF", Self::Scroll(Scroll::Last)),
+        ("\x1b[4~", Self::Scroll(Scroll::Last)),
+        ("\x1b[8~", Self::Scroll(Scroll::Last)),
         ("i", Self::Sort(Column::Number)),
         ("u", Self::Sort(Column::User)),
         ("a", Self::Sort(Column::Address)),
@@ -88,10 +94,12 @@ impl Key {
         }
         keys
     }
+}
 
-    /// Returns the number of hidden lines above the first visible line after this key was
-    /// pressed.
-    pub(super) fn scroll(self, above: usize, page: usize) -> usize {
+impl Scroll {
+    /// Returns the number of hidden lines above the first visible line, which was `above` before
+    /// the key was pressed.
+    pub(super) fn from(self, above: usize, page: usize) -> usize {
         match self {
             Self::Up => above.saturating_sub(1),
             Self::Down => above.saturating_add(1),
@@ -100,7 +108,6 @@ impl Key {
             Self::First => 0,
             // limited to the number of lines when they are drawn
             Self::Last => usize::MAX,
-            _ => above,
         }
     }
 }
@@ -112,11 +119,17 @@ mod tests {
     #[test]
     fn keys_are_those_that_people_know() {
         assert_eq!(Key::all(b"q"), [Key::Quit]);
-        assert_eq!(Key::all(b"\x1b[Bjz"), [Key::Down, Key::Down]);
-        assert_eq!(Key::all(b"\x1b[5~\x1b[6~"), [Key::PageUp, Key::PageDown]);
+        assert_eq!(Key::all(b"\x1b[Bjz"), [Key::Scroll(Scroll::Down); 2]);
+        assert_eq!(
+            Key::all(b"\x1b[5~\x1b[6~"),
+            [Scroll::PageUp, Scroll::PageDown].map(Key::Scroll)
+        );
         assert_eq!(Key::all(b"yz\xff"), []);
         assert_eq!(Key::all(b"x1\x7f\r"), [Key::Kick, Key::Digit('1'), Key::Erase, Key::Enter]);
         assert_eq!(Key::all(b"\x1bq"), [Key::Escape, Key::Quit]);
-        assert_eq!([Key::Up, Key::PageUp, Key::First].map(|key| key.scroll(5, 9)), [4, 0, 0]);
+        assert_eq!(
+            [Scroll::Up, Scroll::PageUp, Scroll::First].map(|key| key.from(5, 9)),
+            [4, 0, 0]
+        );
     }
 }

@@ -33,7 +33,7 @@ impl Order {
         match self {
             Self::By(now) if now == column => Self::Reversed(column),
             Self::Reversed(now) if now == column => Self::Busy,
-            _ => Self::By(column),
+            Self::Busy | Self::By(_) | Self::Reversed(_) => Self::By(column),
         }
     }
 
@@ -42,7 +42,7 @@ impl Order {
         match self {
             Self::By(now) if now == column => 'v',
             Self::Reversed(now) if now == column => '^',
-            _ => ' ',
+            Self::Busy | Self::By(_) | Self::Reversed(_) => ' ',
         }
     }
 

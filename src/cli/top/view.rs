@@ -41,7 +41,8 @@ impl View {
             Key::Quit => return Act::Quit,
             Key::Sort(column) => self.order = self.order.press(column),
             Key::Kick => self.number = Some(String::new()),
-            _ => self.above = key.scroll(self.above, page),
+            Key::Scroll(scroll) => self.above = scroll.from(self.above, page),
+            Key::Digit(_) | Key::Erase | Key::Enter | Key::Escape | Key::Stay => {}
         }
         Act::Show
     }
@@ -53,7 +54,7 @@ impl View {
             Key::Quit | Key::Escape | Key::Kick => return Act::Show,
             Key::Digit(digit) if number.len() < DIGITS => number.push(digit),
             Key::Erase => drop(number.pop()),
-            _ => {}
+            Key::Scroll(_) | Key::Sort(_) | Key::Digit(_) | Key::Enter | Key::Stay => {}
         }
         self.number = Some(number);
         Act::Show
