@@ -25,7 +25,7 @@ use crate::log;
 use crate::server::protocol::{Sessions, Who};
 use colour::Colours;
 use keys::Key;
-use picture::{Frame, picture};
+use picture::{AROUND, Frame, picture};
 use rates::Rates;
 use view::{Act, View};
 
@@ -34,9 +34,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Moves the cursor to the upper left corner and clears everything below.
 const CLEAR: &str = "\x1b[H\x1b[J";
-
-/// Lines that are not for sessions: the totals, the title, the keys, and the cursor's.
-const AROUND: usize = 4;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [once, json] = arguments.switches(["--once", "--json"])?;

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use super::AROUND;
 use super::colour::{Colours, Style};
 use super::order::{Column, Order};
 use super::rates::Rates;
@@ -15,6 +14,9 @@ use crate::server::protocol::{SessionView, TransferView};
 const USER: RangeInclusive<usize> = 12..=24;
 /// Width of the column of addresses, with the star for TLS.
 const ADDRESS: RangeInclusive<usize> = 16..=46;
+
+/// Lines that are not for sessions: the totals, the title, the keys, and the cursor's.
+pub(super) const AROUND: usize = 4;
 
 /// What the picture is drawn on.
 pub(super) struct Frame {
