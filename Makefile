@@ -225,14 +225,16 @@ static:
 container: static
 	cargo test --test suite container:: -- --include-ignored
 
-# Installs the programs that the tests use: FTP clients, a browser, and the tools of a file system
-# that can clone files. Without the right to install them, tests say what is missing.
+# Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
+# can clone files, and those that make networks. Without the right to install them, tests say what is
+# missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc strace
+  chromium logrotate faketime mandoc strace nftables iproute2
 clients:
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \
 	  dosfstools) tool=mkfs.vfat;; quota) tool=setquota;; \
+	  nftables) tool=nft;; iproute2) tool=ip;; \
 	  qemu-system-x86) tool=qemu-system-x86_64;; musl-tools) tool=musl-gcc;; *) tool=$$name;; esac; \
 	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if [ -n "$$missing" ]; then \

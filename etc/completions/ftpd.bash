@@ -18,6 +18,7 @@ _ftpd() {
     share:--for) return ;;
     adduser:--home) return ;;
     adduser:--perm) return ;;
+    test:--timeout) return ;;
     test:--password-file) return ;;
     esac
     case $name in
@@ -33,7 +34,7 @@ _ftpd() {
     stats) words='--json' ;;
     why) words='read write list delete rename append enter mkdir'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     keep) words='--dry-run --now --json' ;;
-    test) words='--read-only --active --password-file --json' ;;
+    test) words='--read-only --active --timeout --password-file --json' ;;
     quota) words='--rescan --json'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     kick) words=''" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     bans) words='--json' ;;

@@ -46,6 +46,7 @@ complete -c ftpd -n '__fish_seen_subcommand_from keep' -l json
 complete -c ftpd -n __fish_use_subcommand -a test -d 'test an FTP server from the side of a client'
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l read-only
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l active
+complete -c ftpd -n '__fish_seen_subcommand_from test' -l timeout -x
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l password-file -r -F
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l json
 complete -c ftpd -n __fish_use_subcommand -a quota -d 'show what homes with a quota hold and what is left'

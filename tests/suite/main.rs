@@ -41,7 +41,7 @@
 //! | `ftpd parts` | `broken_off.rs` |
 //! | quotas and `ftpd quota` | `quota.rs` |
 //! | `ftpd share` | `share.rs` |
-//! | `ftpd test` | `test_command.rs` |
+//! | `ftpd test` | `test_command.rs`; behind firewalls, NAT and the like `worlds.rs` |
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
@@ -59,7 +59,7 @@
 //!
 //! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server
 //! on port 0), `program.rs` (the program on an ini file of the test's own), `parts.rs` (uploads
-//! that break off), `tls_client.rs` (a TLS client, and an authority that issues certificates)
+//! that break off), `namespaces.rs` (machines in networks of the test's own), `tls_client.rs` (a TLS client, and an authority that issues certificates)
 //! and `trusting.rs` (a client's look at certificates, which the soak and the fuzz targets
 //! share).
 //!
@@ -110,6 +110,7 @@ mod login;
 mod logs;
 mod lumps;
 mod metrics;
+mod namespaces;
 mod param;
 mod parts;
 mod privileges;
@@ -141,3 +142,4 @@ mod tree;
 mod trusting;
 mod uploads;
 mod why;
+mod worlds;

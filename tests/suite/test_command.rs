@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::program::{BOB, Program, folder, write};
 use crate::server::PATIENCE;
+use crate::tls_client::{Authority, Pair};
 
 /// Starts `ftpd test` without a terminal.
 fn start(url: &str, options: &[&str], environment: &[(&str, &str)]) -> Child {
@@ -30,13 +31,13 @@ fn start(url: &str, options: &[&str], environment: &[(&str, &str)]) -> Child {
 
 /// What `ftpd test --json` has found.
 #[derive(Debug)]
-struct Found {
-    status: i32,
-    report: Value,
+pub(crate) struct Found {
+    pub(crate) status: i32,
+    pub(crate) report: Value,
 }
 
 impl Found {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stdout);
         let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
         Self { status: output.status.code().unwrap(), report }
@@ -47,25 +48,25 @@ impl Found {
         Self::of(&start(url, &options, &[]).wait_with_output().unwrap())
     }
 
-    fn checks(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn checks(&self) -> impl Iterator<Item = &Value> {
         self.report["checks"].as_array().unwrap().iter()
     }
 
     /// The causes of the lines with this verdict.
-    fn causes(&self, verdict: &str) -> Vec<&str> {
+    pub(crate) fn causes(&self, verdict: &str) -> Vec<&str> {
         let lines = self.checks().filter(|line| line["verdict"] == verdict);
         lines.map(|line| line["cause"].as_str().unwrap()).collect()
     }
 
     /// Checks what has failed, and the exit status, which counts it.
-    fn fails_with(&self, wanted: &[&str]) {
+    pub(crate) fn fails_with(&self, wanted: &[&str]) {
         assert_eq!(self.causes("failed"), wanted, "{:#}", self.report);
         assert_eq!(self.status, i32::try_from(wanted.len()).unwrap());
         assert_eq!(self.report["failed"], wanted.len());
     }
 
     /// The text of the first line of a check.
-    fn text(&self, check: &str) -> &str {
+    pub(crate) fn text(&self, check: &str) -> &str {
         let line = self.checks().find(|line| line["check"] == check);
         line.unwrap_or_else(|| panic!("no {check}: {:#}", self.report))["text"]
             .as_str()
@@ -138,20 +139,36 @@ fn the_certificate_is_checked_for_its_chain_and_name() {
     let found = Found::of(&output);
     found.fails_with(&[]);
     assert!(found.causes("warning").is_empty(), "{:#}", found.report);
-    let dir = folder("");
+    // names somebody else
+    let authority = Authority::new();
+    let issued = authority.issue("ftp.example.org");
     let own_key = rcgen::generate_simple_self_signed(["ftp.example.org".to_owned()]).unwrap();
-    fs::create_dir(dir.path().join("ftpd-tls")).unwrap();
-    fs::write(certificate(dir.path(), "c.pem"), own_key.cert.pem()).unwrap();
-    fs::write(certificate(dir.path(), "k.pem"), own_key.signing_key.serialize_pem()).unwrap();
-    let ini = format!(
-        "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n\
-         tls_cert = ftpd-tls/c.pem\ntls_key = ftpd-tls/k.pem\n{BOB}perm = elradfmwMT\n"
-    );
-    write(dir.path(), ini);
-    let mut program = Program::start_in(dir, &[]);
-    let address = program.address("stderr");
-    let found = Found::at(&format!("ftpes://bob:tops3cret@{address}"), &[]);
-    found.fails_with(&["wrong_name"]);
+    let own_pair =
+        Pair { certificate: own_key.cert.pem(), key: own_key.signing_key.serialize_pem() };
+    for (pair, failed, warnings) in [
+        (issued, &["wrong_name"][..], &[][..]),
+        // clients ask their users in any case
+        (own_pair, &[], &["self_signed", "wrong_name"]),
+    ] {
+        let dir = folder("");
+        fs::create_dir(dir.path().join("ftpd-tls")).unwrap();
+        fs::write(certificate(dir.path(), "c.pem"), pair.certificate).unwrap();
+        fs::write(certificate(dir.path(), "k.pem"), pair.key).unwrap();
+        let ini = format!(
+            "[server]\nip = 127.0.0.1\nport = 0\npassive_ports = 10000-32000\n\
+             tls_cert = ftpd-tls/c.pem\ntls_key = ftpd-tls/k.pem\n{BOB}perm = elradfmwMT\n"
+        );
+        write(dir.path(), ini);
+        let mut program = Program::start_in(dir, &[]);
+        let address = program.address("stderr");
+        let url = format!("ftpes://bob:tops3cret@{address}");
+        let file = authority.file();
+        let trusted = [("SSL_CERT_FILE", file.to_str().unwrap())];
+        let output = start(&url, &["--json"], &trusted).wait_with_output().unwrap();
+        let found = Found::of(&output);
+        found.fails_with(failed);
+        assert_eq!(found.causes("warning"), warnings, "{:#}", found.report);
+    }
 }
 
 #[test]
@@ -237,6 +254,8 @@ fn a_command_line_that_cannot_be_carried_out_exits_with_2() {
         &["ftp://bob:tops3cret@127.0.0.1:0/"],
         &["ftp://127.0.0.1/", "more"],
         &["ftp://127.0.0.1/", "--what"],
+        &["ftp://127.0.0.1/", "--timeout", "0"],
+        &["ftp://127.0.0.1/", "--timeout", "soon"],
         &["ftp://127.0.0.1/%0d%0aDELE%20x"],
         &[],
     ] {
@@ -379,7 +398,7 @@ fn ports_that_stay_silent_are_told_from_those_that_refuse() {
         ("PORT", Act::Say("500 no\r\n")),
     ];
     let (address, _heard) = fake(b"220 (vsFTPd 3.0.5)\r\n", SILENT);
-    let found = Found::at(&format!("ftp://{address}/"), &[]);
+    let found = Found::at(&format!("ftp://{address}/"), &["--timeout", "1"]);
     found.fails_with(&["range_silent", "no_passive", "active_refused"]);
     let text = found.report.to_string();
     assert!(text.contains("ufw allow") && text.contains("pasv_min_port"), "{text}");

@@ -10,13 +10,6 @@ use super::trust::Trust;
 use super::url::Secret;
 use super::wire::{Clock, Wire};
 
-/// How long a server may take for a reply. Lookups of the client's name take some servers 10
-/// seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long a handshake may take.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// A control connection.
 pub(super) struct Client {
     wire: Wire,
@@ -51,7 +44,7 @@ impl Client {
 
     /// From now on Ctrl-C has no effect.
     pub(super) fn ignore_signals(&mut self) {
-        self.clock = Clock::default();
+        self.clock = self.clock.without_stop();
         self.wire.ignore_signals();
     }
 
@@ -65,10 +58,10 @@ impl Client {
         let line = [command, b"\r\n"].concat();
         let mut rest = line.as_slice();
         while !rest.is_empty() {
-            let sent = self.wire.write(rest, PATIENCE)?;
+            let sent = self.wire.write(rest, self.clock.reply())?;
             rest = rest.get(sent..).unwrap_or_default();
         }
-        self.wire.flush(PATIENCE)
+        self.wire.flush(self.clock.reply())
     }
 
     /// Returns the next reply.
@@ -80,7 +73,7 @@ impl Client {
     pub(super) fn reply_after(&mut self, longer: Duration) -> Answer {
         let mut buffer = [0; 4096];
         // a server that sends a byte now and then must not hold the client for ever
-        let until = Instant::now() + PATIENCE + longer;
+        let until = Instant::now() + self.clock.reply() + longer;
         loop {
             match self.replies.take() {
                 Ok(Some(reply)) => return Ok(reply),
@@ -114,7 +107,7 @@ impl Client {
 
     fn shake_hands(&mut self) -> Result<Handshake, Trouble> {
         let connection = self.trust.connection(true)?;
-        self.wire.start_tls(connection, HANDSHAKE)?;
+        self.wire.start_tls(connection, self.clock.step())?;
         let tls = self.wire.tls().ok_or(Trouble::Closed)?;
         Ok(self.trust.look(tls))
     }

@@ -57,7 +57,8 @@ pub(super) enum Fact {
     /// The reply to CWD.
     Directory(Answer),
     Passive(Passive),
-    Active(Transfer),
+    /// A listing in active mode, and the passive way that works.
+    Active(Transfer, Option<Way>),
     Listing(Transfer),
     /// A listing over a data connection that does not resume the session of TLS.
     Unresumed(Transfer),
@@ -292,6 +293,10 @@ pub(super) struct World {
     /// Whether a data connection of an earlier transfer has resumed its session.
     pub(super) resumes: bool,
     pub(super) epsv: Epsv,
+    /// Why the ports that EPSV named could not be connected to.
+    pub(super) epsv_troubles: Vec<Trouble>,
+    /// Why a port that is no passive port cannot be connected to. `None`: it was not tried.
+    pub(super) beside: Option<Trouble>,
 }
 
 impl World {

@@ -34,6 +34,7 @@ use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
@@ -57,6 +58,9 @@ pub use reply::{NoReply, Replies, Reply};
 /// The password of anonymous users, which is an address by custom (RFC 1635).
 const ANONYMOUS: &[u8] = b"ftpd-test@example.org";
 
+/// How long a connection may take, in seconds, and the highest value that can be set.
+const TIMEOUT: (u16, u16) = (5, 600);
+
 /// Exit status after Ctrl-C, as of a program that the signal ended.
 const INTERRUPTED: u8 = 130;
 
@@ -67,7 +71,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (plan, is_json) = plan(arguments)?;
     let stop =
         catch_signals().map_err(|why| Stop::Failed(format!("cannot catch signals: {why}")))?;
-    let clock = Clock::new(Arc::clone(&stop));
+    let clock = Clock::new(Arc::clone(&stop), plan.timeout);
     let mut report = Report { is_json, lines: Vec::new() };
     let mut tell = |fact: &Fact, world: &World| report.add(judge::judge(fact, world));
     examine(&plan, &clock, &mut tell);
@@ -119,6 +123,7 @@ impl Report {
 fn plan(mut arguments: Arguments) -> Result<(Plan, bool), Stop> {
     let (mut url, mut file) = (None, None);
     let (mut read_only, mut active, mut is_json) = (false, false, false);
+    let mut timeout = TIMEOUT.0;
     while let Some(word) = arguments.next()? {
         match word {
             Word::Flag(flag) => match flag.as_str() {
@@ -126,6 +131,7 @@ fn plan(mut arguments: Arguments) -> Result<(Plan, bool), Stop> {
                 "--active" => active = true,
                 "--json" => is_json = true,
                 "--password-file" => file = Some(arguments.value()?),
+                "--timeout" => timeout = seconds(&mut arguments)?,
                 _ => return Err(Word::Flag(flag).unexpected()),
             },
             Word::Value(text) if url.is_none() => url = Some(text),
@@ -143,7 +149,19 @@ fn plan(mut arguments: Arguments) -> Result<(Plan, bool), Stop> {
         (Some(user), _) => (user.clone(), password(file.as_deref(), user)?),
     };
     let name = format!("ftpd-test-{}.tmp", number()?);
-    Ok((Plan { url, user, password, read_only, active, name }, is_json))
+    let timeout = Duration::from_secs(timeout.into());
+    Ok((Plan { url, user, password, read_only, active, timeout, name }, is_json))
+}
+
+/// Reads the value of `--timeout`.
+fn seconds(arguments: &mut Arguments) -> Result<u16, Stop> {
+    let (least, most) = (1, TIMEOUT.1);
+    let what = format!("a whole number of seconds from {least} to {most}");
+    let seconds: u16 = arguments.parsed(&what)?;
+    if !(least..=most).contains(&seconds) {
+        return Err(Stop::Misuse(format!("'{seconds}' is not {what}")));
+    }
+    Ok(seconds)
 }
 
 /// Reads the password from a file or the terminal, or else from standard input.

@@ -18,9 +18,6 @@ use super::trust::Trust;
 use super::url::{Secret, Security, Url};
 use super::wire::{Clock, connect};
 
-/// How long a lookup may take.
-const LOOKING_UP: Duration = Duration::from_secs(15);
-
 /// Maximum number of addresses of a name that are connected to.
 const ADDRESSES: usize = 8;
 
@@ -28,8 +25,9 @@ const ADDRESSES: usize = 8;
 /// part.
 const TRIES: usize = 6;
 
-/// After this many ports that stay silent in a row, the others are not tried.
-const SILENT: usize = 3;
+/// A port on which servers do not listen, and which firewalls do not open: the one from which
+/// servers with TLS from the start may open data connections in active mode.
+const CLOSED: u16 = 989;
 
 /// A transfer whose data connection cannot be opened is repeated this often, because the range of
 /// ports may be open in part.
@@ -47,6 +45,8 @@ pub(super) struct Plan {
     pub(super) read_only: bool,
     /// Active mode is tested even if passive mode works.
     pub(super) active: bool,
+    /// How long a connection may take.
+    pub(super) timeout: Duration,
     /// The name of the probe file.
     pub(super) name: String,
 }
@@ -83,6 +83,8 @@ pub(super) fn examine(plan: &Plan, clock: &Clock, tell: Tell<'_>) {
         features: Vec::new(),
         resumes: false,
         epsv: Epsv::Absent,
+        epsv_troubles: Vec::new(),
+        beside: None,
     };
     let clock = clock.clone();
     let mut all = Examination { plan, clock, world, tell, quiet: false, is_there: true };
@@ -103,21 +105,26 @@ impl Examination<'_> {
         let mut client = self.begin(tcp)?;
         let epsv = self.passive(&mut client, Method::Epsv, TRIES)?;
         self.world.epsv = what_of(&epsv);
+        self.world.epsv_troubles = troubles(&epsv);
         let tries = if self.world.epsv == Epsv::Blocked { 2 } else { TRIES };
         let pasv = match client.peer.ip().to_canonical() {
             IpAddr::V4(_) => self.passive(&mut client, Method::Pasv, tries)?,
             // PASV has no way to name an IPv6 address
             IpAddr::V6(_) => Vec::new(),
         };
+        if what_of(&pasv) == Epsv::Partly {
+            self.world.epsv = Epsv::Partly;
+        }
         let mut way = passive_way(&epsv, &pasv);
         if way.is_none() || self.plan.active {
+            let passive = way;
             let fact = self.listing(&mut client, Way::Active, true)?;
             self.world.resumes = fact.resumed == Some(true);
             if fact.is_done() {
                 way = way.or(Some(Way::Active));
             }
             client = self.sound(client, &fact)?;
-            self.tell(&Fact::Active(fact));
+            self.tell(&Fact::Active(fact, passive));
         }
         let Some(way) = way else {
             self.tell(&Fact::NoWay);
@@ -148,7 +155,7 @@ impl Examination<'_> {
         let found = match started {
             Err(why) => Err(why.to_string()),
             Ok(_) => receive
-                .recv_timeout(LOOKING_UP)
+                .recv_timeout(self.clock.lookup())
                 .unwrap_or_else(|_| Err("the name servers do not answer".to_owned())),
         };
         let mut addresses: Vec<SocketAddr> = found.clone().unwrap_or_default();
@@ -248,12 +255,17 @@ impl Examination<'_> {
         method: Method,
         count: usize,
     ) -> Result<Vec<Try>, End> {
-        let (mut tries, mut silent) = (Vec::new(), 0);
-        while tries.len() < count && silent < SILENT {
-            let attempt = attempt(client, method);
-            let is_silent = |at: &Option<_>| matches!(at, Some(Err(Trouble::Silent)));
-            let waited = is_silent(&attempt.at_named) || is_silent(&attempt.at_peer);
-            silent = if waited { silent + 1 } else { 0 };
+        let mut tries: Vec<Try> = Vec::new();
+        let mut clock = client.clock.clone();
+        if self.world.epsv_troubles.contains(&Trouble::Silent) {
+            clock = clock.shorter();
+        }
+        while tries.len() < count {
+            let is_first_silence = !tries.iter().any(is_silent);
+            let attempt = attempt(client, method, &clock);
+            if is_first_silence && is_silent(&attempt) {
+                clock = client.clock.shorter();
+            }
             let is_refused = attempt.named.is_none();
             tries.push(attempt);
             if is_refused {
@@ -261,8 +273,19 @@ impl Examination<'_> {
             }
         }
         let is_lost = tries.iter().any(|attempt| attempt.answer.is_err());
+        self.look_beside(client, &tries);
         self.tell(&Fact::Passive(Passive { method, tries: tries.clone() }));
         if is_lost { Err(End) } else { Ok(tries) }
+    }
+
+    /// Where all ports are refused, tries a port that nobody has opened.
+    fn look_beside(&mut self, client: &Client, tries: &[Try]) {
+        let troubles = troubles(tries);
+        let are_refused = troubles.iter().all(|why| *why == Trouble::Refused);
+        let is_useful = troubles.len() == tries.len() && are_refused && !tries.is_empty();
+        if is_useful && self.world.beside.is_none() {
+            self.world.beside = connect(client.peer_at(CLOSED), &client.clock).err();
+        }
     }
 
     /// Lists the directory, with and without a resumed session of TLS.
@@ -357,7 +380,7 @@ impl Examination<'_> {
         let rest_fact = repeated(&mut client, &again, &mut Body::Send(rest));
         client = self.sound(client, &rest_fact)?;
         let mut append = None;
-        if !rest_fact.is_done() {
+        if !rest_fact.is_done() && rest_fact.opened.is_none() {
             let fact = repeated(&mut client, &order("APPE", None), &mut Body::Send(rest));
             client = self.sound(client, &fact)?;
             append = Some(fact);
@@ -379,7 +402,8 @@ impl Examination<'_> {
     fn remove(&mut self, client: Option<Client>) -> Result<Client, End> {
         let name = Name(self.plan.name.clone());
         let was_stopped = self.clock.is_stopped();
-        let clock = std::mem::take(&mut self.clock);
+        let always = self.clock.without_stop();
+        let clock = std::mem::replace(&mut self.clock, always);
         let mut last = Err(Trouble::Closed);
         let mut client = client.filter(|_| !was_stopped);
         for _ in 0..2 {
@@ -418,7 +442,7 @@ impl Examination<'_> {
 }
 
 /// Asks for one passive port, and connects to it.
-fn attempt(client: &mut Client, method: Method) -> Try {
+fn attempt(client: &mut Client, method: Method, clock: &Clock) -> Try {
     let (answer, named) = client.passive(method);
     let mut attempt = Try { answer, named, at_named: None, at_peer: None };
     let Some(named) = named else { return attempt };
@@ -426,14 +450,26 @@ fn attempt(client: &mut Client, method: Method) -> Try {
     let is_peer = named.ip() == peer.ip().to_canonical() || named == peer;
     let to = if is_peer { peer } else { named };
     attempt.at_named = Some(if is_peer || may_connect(named, client.peer.ip()) {
-        connect(to, &client.clock).map(|(_, time)| time)
+        connect(to, clock).map(|(_, time)| time)
     } else {
         Err(Trouble::Untried)
     });
     if !is_peer {
-        attempt.at_peer = Some(connect(peer, &client.clock).map(|(_, time)| time));
+        attempt.at_peer = Some(connect(peer, clock).map(|(_, time)| time));
     }
     attempt
+}
+
+/// Returns whether a port did not answer.
+fn is_silent(attempt: &Try) -> bool {
+    let is_silent = |at: &Option<_>| matches!(at, Some(Err(Trouble::Silent)));
+    is_silent(&attempt.at_named) || is_silent(&attempt.at_peer)
+}
+
+/// Returns why the named ports could not be connected to.
+fn troubles(tries: &[Try]) -> Vec<Trouble> {
+    let outcomes = tries.iter().filter_map(|attempt| attempt.at_named.as_ref());
+    outcomes.filter_map(|outcome| outcome.as_ref().err().cloned()).collect()
 }
 
 /// Returns whether a client should connect to an address that a server names. The server must not

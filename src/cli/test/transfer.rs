@@ -4,19 +4,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::address::{eprt_argument, of_227, of_229, port_argument};
-use super::client::{Client, HANDSHAKE};
+use super::client::Client;
 use super::facts::{Answer, Method, Transfer, Trouble, Way};
 use super::reply::Reply;
-use super::wire::{Wire, accept, connect};
-
-/// How long a transfer may make no progress.
-const STALLED: Duration = Duration::from_secs(10);
+use super::wire::{Clock, Wire, accept, connect};
 
 /// How long a transfer may take.
 const LONGEST: Duration = Duration::from_secs(120);
-
-/// How long the server may take to connect in active mode.
-const ARRIVING: Duration = Duration::from_secs(10);
 
 /// How long the client waits for the server to close its side after an upload.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -169,18 +163,18 @@ impl Client {
         let tcp = match door {
             Door::Open(tcp) => tcp,
             Door::Waiting(listener) => {
-                let accepted = accept(&listener, ARRIVING, &self.clock);
+                let accepted = accept(&listener, self.clock.step(), &self.clock);
                 accepted.inspect_err(|why| fact.opened = Some(why.clone()))?
             }
         };
         let mut wire = Wire::new(tcp, &self.clock)?;
         if self.is_protected {
-            wire.start_tls(self.trust.connection(may_resume)?, HANDSHAKE)?;
+            wire.start_tls(self.trust.connection(may_resume)?, self.clock.step())?;
             fact.resumed = wire.is_resumed();
         }
         match body {
-            Body::Receive(into) => receive(&mut wire, into, fact),
-            Body::Send(bytes) => send(&mut wire, bytes, fact),
+            Body::Receive(into) => receive(&mut wire, into, fact, &self.clock),
+            Body::Send(bytes) => send(&mut wire, bytes, fact, &self.clock),
         }
     }
 }
@@ -191,11 +185,16 @@ fn draining(fact: &Transfer) -> Duration {
     Duration::from_secs(if is_sent { fact.bytes / SLOWEST } else { 0 })
 }
 
-fn receive(wire: &mut Wire, into: &mut Vec<u8>, fact: &mut Transfer) -> Result<(), Trouble> {
+fn receive(
+    wire: &mut Wire,
+    into: &mut Vec<u8>,
+    fact: &mut Transfer,
+    clock: &Clock,
+) -> Result<(), Trouble> {
     let began = Instant::now();
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let count = match wire.read(&mut buffer, STALLED) {
+        let count = match wire.read(&mut buffer, clock.step()) {
             Err(Trouble::Cut) if fact.resumed.is_some() => {
                 fact.clean_end = Some(false);
                 return Ok(());
@@ -219,18 +218,23 @@ fn receive(wire: &mut Wire, into: &mut Vec<u8>, fact: &mut Transfer) -> Result<(
     }
 }
 
-fn send(wire: &mut Wire, bytes: &[u8], fact: &mut Transfer) -> Result<(), Trouble> {
+fn send(
+    wire: &mut Wire,
+    bytes: &[u8],
+    fact: &mut Transfer,
+    clock: &Clock,
+) -> Result<(), Trouble> {
     let began = Instant::now();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let count = wire.write(rest, STALLED)?;
+        let count = wire.write(rest, clock.step())?;
         rest = rest.get(count..).unwrap_or_default();
         fact.bytes += count as u64;
         if began.elapsed() > LONGEST {
             return Err(Trouble::Silent);
         }
     }
-    wire.end(STALLED)?;
+    wire.end(clock.step())?;
     // a close with unread tickets of TLS would reset the connection and lose what was sent
     while let Ok(1..) = wire.read(&mut [0; 1024], CLOSING) {}
     Ok(())

@@ -12,21 +12,46 @@ use socket2::SockRef;
 
 use super::facts::Trouble;
 
-/// How long a connection may take.
-const CONNECTING: Duration = Duration::from_secs(5);
-
 /// A wait looks for Ctrl-C this often.
 const SLICE: Duration = Duration::from_millis(200);
 
-/// Tells waits that Ctrl-C was pressed.
-#[derive(Clone, Debug, Default)]
+/// Knows how long waits may last, and tells them that Ctrl-C was pressed.
+#[derive(Clone, Debug)]
 pub(super) struct Clock {
     stop: Option<Arc<AtomicBool>>,
+    /// How long a connection may take. Other waits may last a multiple of it.
+    connecting: Duration,
 }
 
 impl Clock {
-    pub(super) const fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { stop: Some(stop) }
+    pub(super) const fn new(stop: Arc<AtomicBool>, connecting: Duration) -> Self {
+        Self { stop: Some(stop), connecting }
+    }
+
+    /// Returns a clock for attempts like one that has got no answer already.
+    pub(super) fn shorter(&self) -> Self {
+        Self { stop: self.stop.clone(), connecting: self.connecting / 2 }
+    }
+
+    /// Returns the same clock for what must be done even after Ctrl-C.
+    pub(super) fn without_stop(&self) -> Self {
+        Self { stop: None, ..*self }
+    }
+
+    /// How long a reply may take. Lookups of the client's name take some servers 10 seconds.
+    pub(super) fn reply(&self) -> Duration {
+        self.connecting * 4
+    }
+
+    /// How long a handshake may take, a transfer may make no progress, or the server may need to
+    /// connect in active mode.
+    pub(super) fn step(&self) -> Duration {
+        self.connecting * 2
+    }
+
+    /// How long a lookup may take.
+    pub(super) fn lookup(&self) -> Duration {
+        self.connecting * 3
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -67,7 +92,7 @@ pub(super) fn connect(to: SocketAddr, clock: &Clock) -> Result<(TcpStream, Durat
     }
     let began = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "a client, not the server")]
-    let tcp = TcpStream::connect_timeout(&to, CONNECTING).map_err(|why| trouble(&why))?;
+    let tcp = TcpStream::connect_timeout(&to, clock.connecting).map_err(|why| trouble(&why))?;
     Ok((tcp, began.elapsed()))
 }
 
@@ -99,7 +124,7 @@ impl Wire {
 
     /// From now on the signals have no effect: what is left to do must be done.
     pub(super) fn ignore_signals(&mut self) {
-        self.clock = Clock::default();
+        self.clock = self.clock.without_stop();
     }
 
     /// Shakes hands.

@@ -24,7 +24,7 @@ pub(super) fn judge(fact: &Fact, world: &World) -> Vec<Line> {
         Fact::Protection(answer) => tls::protection(answer),
         Fact::Passive(passive) => passive::passive(passive, world),
         Fact::NoWay => vec![transfer::no_way()],
-        Fact::Active(transfer) => transfer::active(transfer, world),
+        Fact::Active(transfer, passive) => transfer::active(transfer, *passive, world),
         Fact::Listing(transfer) => transfer::listing(transfer, world),
         Fact::Unresumed(transfer) => transfer::unresumed(transfer, world),
         Fact::Upload(transfer) => transfer::upload(transfer, world),
@@ -61,6 +61,8 @@ mod samples {
             features: Vec::new(),
             resumes: false,
             epsv: Epsv::Works,
+            epsv_troubles: Vec::new(),
+            beside: None,
         }
     }
 

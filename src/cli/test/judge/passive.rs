@@ -145,6 +145,9 @@ fn range(passive: &Passive, world: &World) -> Line {
     let troubles: Vec<_> = outcomes().filter_map(|outcome| outcome.as_ref().err()).collect();
     let (open, all, ports) = (times.len(), passive.tries.len(), ports(&passive.tries));
     let Some(why) = troubles.first() else {
+        if passive.method == Method::Pasv && world.epsv == Epsv::Blocked {
+            return opened_by_helper(open, &ports);
+        }
         let most = times.iter().max().map_or(String::new(), |time| words::millis(**time));
         let text = format!("{open} of {all} attempts answered ({ports}), at most {most}");
         return Line::good(name, text);
@@ -153,10 +156,11 @@ fn range(passive: &Passive, world: &World) -> Line {
     let failed = |cause| Line::failed(name, cause, text.clone());
     if passive.method == Method::Pasv && matches!(world.epsv, Epsv::Partly | Epsv::Blocked) {
         let is_partly = open > 0 || world.epsv == Epsv::Partly;
-        let cause = if is_partly { "range_half_open" } else { blocked(&troubles) };
+        let all: Vec<_> = troubles.iter().copied().chain(&world.epsv_troubles).collect();
+        let cause = if is_partly { "range_half_open" } else { blocked(&all, world) };
         return failed(cause).cure("the same as with EPSV");
     }
-    let line = match (open, blocked(&troubles)) {
+    let line = match (open, blocked(&troubles, world)) {
         (1.., _) => {
             let closed = closed(&passive.tries);
             failed("range_half_open")
@@ -164,9 +168,13 @@ fn range(passive: &Passive, world: &World) -> Line {
         }
         (0, "range_silent") => failed("range_silent")
             .cure("a firewall drops connections to the passive ports, or the router does not forward them"),
-        (0, "range_refused") => failed("range_refused")
-            .cure("nothing listens on the port that the server names: the range is forwarded to other numbers or to another machine, or a firewall rejects it"),
-        (0, cause) => failed(cause).cure("the passive ports cannot be reached"),
+        (0, "range_elsewhere") => failed("range_elsewhere")
+            .cure("the firewall lets connections to these ports through and drops others, but where they arrive nothing listens: the range is forwarded to other numbers or to another machine, or is not the one that the server uses")
+            .cure("forward each number to the same number of the server"),
+        (0, "range_rejected") => failed("range_rejected")
+            .cure("a firewall rejects connections to the passive ports with ICMP messages"),
+        (0, _) => failed("range_refused")
+            .cure("a firewall rejects connections to the passive ports, as it does with others; or the range is not forwarded, or to other numbers or another machine, where nothing listens"),
     };
     let line = line.cures(open_range()).cures(cures(world.program, Problem::Range));
     if world.is_protected {
@@ -182,14 +190,29 @@ fn open_range() -> [String; 2] {
     ]
 }
 
+/// PASV works at the same address where EPSV does not.
+fn opened_by_helper(open: usize, ports: &str) -> Line {
+    let text = format!(
+        "{open} of {open} attempts answered ({ports}), although those with EPSV did not: \
+         something in between reads the replies to PASV and opens the ports"
+    );
+    Line::warning(Method::Pasv.name(), "helper", text)
+        .cure("an FTP helper of a firewall or router (ALG); TLS hides the replies from it, so that clients with TLS cannot connect: open the range itself")
+        .cures(open_range())
+}
+
 /// Returns the cause if no port answers.
-fn blocked(troubles: &[&Trouble]) -> &'static str {
-    if troubles.iter().all(|why| **why == Trouble::Silent) {
+fn blocked(troubles: &[&Trouble], world: &World) -> &'static str {
+    let are_all = |wanted: &Trouble| troubles.iter().all(|why| *why == wanted);
+    if are_all(&Trouble::Silent) {
         "range_silent"
-    } else if troubles.iter().all(|why| **why == Trouble::Refused) {
-        "range_refused"
+    } else if !are_all(&Trouble::Refused) {
+        // the kernel limits how many ICMP messages it sends, so some attempts get none
+        "range_rejected"
+    } else if world.beside == Some(Trouble::Silent) {
+        "range_elsewhere"
     } else {
-        "range_unreachable"
+        "range_refused"
     }
 }
 
@@ -276,7 +299,7 @@ mod tests {
             (vec![at(50001, open()), at(50100, open())], (Good, "")),
             (vec![at(50001, silent()), at(50100, silent())], (Failed, "range_silent")),
             (vec![at(50001, shut()), at(50100, shut())], (Failed, "range_refused")),
-            (vec![at(50001, shut()), at(50100, silent())], (Failed, "range_unreachable")),
+            (vec![at(50001, shut()), at(50100, silent())], (Failed, "range_rejected")),
             (vec![at(50001, open()), at(50100, silent())], (Failed, "range_half_open")),
         ] {
             assert_eq!(pasv("203.0.113.7", tries.clone()), wanted, "{tries:?}");
@@ -309,6 +332,23 @@ mod tests {
     }
 
     #[test]
+    fn ports_that_are_rejected_are_told_from_those_that_lead_elsewhere() {
+        let at = |outcome| attempt("203.0.113.7:50000", outcome, None);
+        let gone = || Err(Trouble::Unreachable("no route to host".to_owned()));
+        for (outcomes, beside, wanted) in [
+            (vec![shut(), shut()], Trouble::Refused, "range_refused"),
+            (vec![shut(), shut()], Trouble::Silent, "range_elsewhere"),
+            (vec![gone(), gone()], Trouble::Silent, "range_rejected"),
+            (vec![gone(), silent()], Trouble::Silent, "range_rejected"),
+        ] {
+            let world = World { beside: Some(beside), ..world("203.0.113.7") };
+            let tries = outcomes.into_iter().map(at).collect();
+            let lines = passive(&Passive { method: Method::Epsv, tries }, &world);
+            assert_eq!(one(&lines), (Failed, wanted));
+        }
+    }
+
+    #[test]
     fn what_epsv_has_shown_is_not_repeated() {
         let at = |outcome| vec![attempt("203.0.113.7:50000", outcome, None)];
         for (epsv, outcome, wanted) in [
@@ -316,12 +356,14 @@ mod tests {
             (Epsv::Partly, open(), (Good, "")),
             (Epsv::Blocked, silent(), (Failed, "range_silent")),
             (Epsv::Blocked, shut(), (Failed, "range_refused")),
+            (Epsv::Blocked, open(), (Warning, "helper")),
         ] {
             let world = World { epsv, ..world("203.0.113.7") };
             let fact = Passive { method: Method::Pasv, tries: at(outcome) };
             let lines = passive(&fact, &world);
             assert_eq!(one(&lines), wanted, "{epsv:?}");
-            assert!(lines[0].cures.len() < 2, "{lines:?}");
+            let is_same = lines[0].cause != "helper";
+            assert!(!is_same || lines[0].cures.len() < 2, "{lines:?}");
         }
     }
 

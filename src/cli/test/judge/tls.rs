@@ -78,8 +78,11 @@ fn handshake(found: &Handshake, world: &World) -> Vec<Line> {
     if !found.has_name {
         let host = escaped(world.host.as_bytes());
         let text = format!("it is not for {host}: clients that check it refuse it");
+        let is_own = found.chain == Chain::Unknown && is_own(certificate);
+        // nobody signed the name, so clients ask their users in any case
+        let line = if is_own { Line::warning } else { Line::failed };
         lines.push(
-            Line::failed("certificate", "wrong_name", text)
+            line("certificate", "wrong_name", text)
                 .cure("connect to a name that the certificate has, or add this one (subjectAltName)")
                 .cures(cures(world.program, Problem::Certificate)),
         );
@@ -99,7 +102,6 @@ fn chain(found: &Handshake, certificate: &Presented, world: &World) -> Line {
     let issuer = escaped(certificate.issuer.as_bytes()).to_string();
     let days = found.days_left;
     let print = format!("SHA-256 {}", certificate.fingerprint);
-    let is_own = certificate.subject == certificate.issuer;
     let of = if subject.is_empty() { "without a subject".to_owned() } else { subject };
     match &found.chain {
         Chain::Trusted => {
@@ -111,7 +113,7 @@ fn chain(found: &Handshake, certificate: &Presented, world: &World) -> Line {
                 format!("{of}, {days} days left; this machine has no list of authorities");
             Line::warning("certificate", "no_authorities", text).cure(print)
         }
-        Chain::Unknown if is_own => {
+        Chain::Unknown if is_own(certificate) => {
             let text = format!("{of}, signed by itself, {days} days left");
             Line::warning("certificate", "self_signed", text)
                 .cure(print)
@@ -145,6 +147,11 @@ fn chain(found: &Handshake, certificate: &Presented, world: &World) -> Line {
                 .cures(cures(world.program, Problem::Certificate))
         }
     }
+}
+
+/// Returns whether the certificate names itself as its issuer.
+fn is_own(certificate: &Presented) -> bool {
+    certificate.subject == certificate.issuer
 }
 
 pub(super) fn protection(answer: &Answer) -> Vec<Line> {
@@ -211,6 +218,10 @@ mod tests {
         }
         let other = Handshake { has_name: false, ..found(Chain::Trusted, "CN=CA", 2, 60) };
         assert_eq!(verdict(&other), (Failed, "wrong_name"));
+        let own = Handshake { has_name: false, ..found(Chain::Unknown, own, 1, 60) };
+        let lines = handshake(&own, &world("192.0.2.1"));
+        assert!(lines.iter().any(|line| line.cause == "wrong_name"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.verdict != Failed), "{lines:?}");
         assert!(all(&handshake(&other, &world("192.0.2.1"))).contains("AA:BB"));
     }
 

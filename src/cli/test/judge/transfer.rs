@@ -2,7 +2,9 @@
 
 use super::super::address::Reach;
 use super::super::cure::{Problem, cures};
-use super::super::facts::{Answer, Download, Name, Resumption, Transfer, Trouble, World};
+use super::super::facts::{
+    Answer, Download, Epsv, Name, Resumption, Transfer, Trouble, Way, World,
+};
 use super::super::line::Line;
 use super::super::reply::Reply;
 use super::words;
@@ -24,11 +26,7 @@ fn amount(transfer: &Transfer) -> String {
     )
 }
 
-pub(super) fn active(transfer: &Transfer, world: &World) -> Vec<Line> {
-    if transfer.is_done() {
-        return vec![Line::good("active", "the server connects to this machine")];
-    }
-    let text = failure(transfer);
+pub(super) fn active(transfer: &Transfer, passive: Option<Way>, world: &World) -> Vec<Line> {
     let here = world.local.map(|local| Reach::of(local.ip()));
     let there = world.peer_ip().map(Reach::of);
     let is_behind_nat = matches!(here, Some(Reach::Private | Reach::Shared))
@@ -36,6 +34,10 @@ pub(super) fn active(transfer: &Transfer, world: &World) -> Vec<Line> {
             there,
             Some(Reach::Private | Reach::Loopback | Reach::Link | Reach::Shared)
         );
+    if transfer.is_done() {
+        return vec![active_works(is_behind_nat, passive)];
+    }
+    let text = failure(transfer);
     let line = |cause| Line::failed("active", cause, text.clone());
     let line = if is_behind_nat {
         line("active_nat").cure("this machine is behind a router (NAT), so the server cannot connect to it: use passive mode from here")
@@ -46,6 +48,20 @@ pub(super) fn active(transfer: &Transfer, world: &World) -> Vec<Line> {
     };
     let line = line.cures(cures(world.program, Problem::Active));
     vec![line]
+}
+
+fn active_works(is_behind_nat: bool, passive: Option<Way>) -> Line {
+    const WORKS: &str = "the server connects to this machine";
+    if is_behind_nat {
+        let text = format!("{WORKS}, although it is behind a router (NAT)");
+        return Line::warning("active", "helper", text)
+            .cure("the router rewrites PORT and EPRT (FTP helper, ALG); TLS hides them from it, so use passive mode with TLS");
+    }
+    if passive.is_some() {
+        return Line::good("active", WORKS);
+    }
+    Line::warning("active", "only_active", format!("{WORKS}: only active mode works"))
+        .cure("until passive mode works, set clients that no router or firewall shields to active mode; browsers and most other clients cannot do it")
 }
 
 /// Says where a transfer has failed.
@@ -94,6 +110,10 @@ fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Lin
                 .cure("the server wants data connections to resume the TLS session, and has not let this one do so")
                 .cures(cures(world.program, Problem::ResumeRequired)),
         );
+    }
+    if transfer.opened.is_some() && world.epsv == Epsv::Partly {
+        let text = format!("{}; see EPSV and PASV above", failure(transfer));
+        return Some(Line::skipped(check, text));
     }
     if transfer.opened.is_some() {
         return Some(line("no_data_connection").cure("see EPSV and PASV above"));
@@ -288,7 +308,6 @@ pub(super) fn removal(answer: &Answer, name: &Name, world: &World) -> Vec<Line> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::facts::Way;
     use super::super::super::line::Verdict::{Failed, Good, Warning};
     use super::super::samples::{broken, done, one, refused, reply, world};
     use super::*;
@@ -348,13 +367,17 @@ mod tests {
         let mut refused = Transfer::new("LIST", Way::Active);
         refused.prepared = Some(reply(500, "no"));
         for (fact, peer, wanted) in [
-            (done("LIST"), "203.0.113.7", (Good, "")),
+            (done("LIST"), "192.168.1.5", (Good, "")),
+            (done("LIST"), "203.0.113.7", (Warning, "helper")),
             (silent(), "203.0.113.7", (Failed, "active_nat")),
             (silent(), "192.168.1.5", (Failed, "active_blocked")),
             (refused, "192.168.1.5", (Failed, "active_refused")),
         ] {
-            assert_eq!(one(&active(&fact, &world(peer))), wanted, "{fact:?}");
+            let lines = active(&fact, Some(Way::Epsv), &world(peer));
+            assert_eq!(one(&lines), wanted, "{fact:?}");
         }
+        let lines = active(&done("LIST"), None, &world("192.168.1.5"));
+        assert_eq!(one(&lines), (Warning, "only_active"));
     }
 
     #[test]
