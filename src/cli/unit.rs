@@ -191,7 +191,7 @@ impl Unit {
     /// Returns advice to add a line to the unit, if the server needs it to use the home of this
     /// user.
     pub(super) fn advice(&self, user: &User) -> Option<String> {
-        self.advice_for(&user.home, user.perm.writes())
+        self.advice_for(&user.home, user.perm_anywhere().writes())
     }
 
     /// Returns advice to add a line to the unit, if the server needs it to use this home.

@@ -68,6 +68,7 @@ impl Known {
 
 fn object(name: &str, user: &User, known: &Known) -> Value {
     let limits = &user.rules.limits;
+    let folder = &user.rules.folder;
     let rate = |rate: Option<NonZeroU64>| rate.map(NonZeroU64::get);
     let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
     let last = known.last.get(name);
@@ -79,9 +80,10 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
             Some(Password::Hash(_)) => "hash",
         },
         "home": user.home.to_string_lossy(),
-        "perm": user.perm.to_string(),
-        "max_upload": rate(limits.max_upload),
-        "max_download": rate(limits.max_download),
+        "perm": user.perm().to_string(),
+        "folders": letters(user).collect::<serde_json::Map<_, _>>(),
+        "max_upload": rate(folder.max_upload),
+        "max_download": rate(folder.max_download),
         "user_max_upload": rate(limits.user_max_upload),
         "user_max_download": rate(limits.user_max_download),
         "max_per_user": limits.max_per_user,
@@ -103,6 +105,12 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
     })
 }
 
+/// Returns the permission letters of the folders that have their own.
+fn letters(user: &User) -> impl Iterator<Item = (String, Value)> + '_ {
+    let folders = user.folders.iter().filter(|folder| folder.has_letters);
+    folders.map(|folder| (folder.path.clone(), folder.rules.perm.to_string().into()))
+}
+
 fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
     let safe = |text: &str| escaped(text.as_bytes()).to_string();
     let last = known.last.get(name).map(|last| {
@@ -113,7 +121,7 @@ fn row(name: &str, user: &User, config: &Config, known: &Known) -> [String; 5] {
     let last = if known.here.contains(name) { Some("now".to_owned()) } else { last };
     [
         safe(name),
-        user.perm.to_string(),
+        user.perm().to_string(),
         last.unwrap_or_else(|| "-".to_owned()),
         limits(name, user, config, known),
         safe(&user.home.to_string_lossy()),
@@ -128,8 +136,8 @@ fn limits(name: &str, user: &User, config: &Config, known: &Known) -> String {
     let rate = |way: &str, rate: Option<NonZeroU64>| {
         rate.map(|rate| format!("{way} {}/s", binary(rate.get())))
     };
-    text.extend(rate("up", limits.max_upload));
-    text.extend(rate("down", limits.max_download));
+    text.extend(rate("up", user.rules.folder.max_upload));
+    text.extend(rate("down", user.rules.folder.max_download));
     text.extend(rate("all up", limits.user_max_upload));
     text.extend(rate("all down", limits.user_max_download));
     let quota = &user.rules.quota;
@@ -147,6 +155,10 @@ fn limits(name: &str, user: &User, config: &Config, known: &Known) -> String {
         let from: Vec<_> = limits.allow_from.iter().map(ToString::to_string).collect();
         text.push(format!("from {}", from.join(" ")));
     }
+    text.extend(letters(user).map(|(path, perm)| {
+        let perm = perm.as_str().unwrap_or_default().to_owned();
+        format!("{} {}", escaped(path.as_bytes()), if perm.is_empty() { "-" } else { &perm })
+    }));
     if !user.enabled {
         text.push("disabled".to_owned());
     }

@@ -118,7 +118,7 @@ fn agree(draft: &Draft, name: &str, one: &str, other: &str) -> bool {
         if name == "home" && (text.is_empty() || home::check(text, &user).is_err()) {
             return None;
         }
-        Some((user.enabled, user.perm, user.home))
+        Some((user.enabled, user.perm(), user.home))
     };
     match (read(one), read(other)) {
         (Some(one), Some(other)) => one == other,

@@ -58,6 +58,12 @@ pub(super) struct AlsoPerFolder<V: 'static>(
     pub(super) fn(&mut FolderRules, V),
 );
 
+/// A field that the section of a user sets, and the section of a folder only for that folder.
+pub(super) struct InUserAndFolder<V: 'static>(
+    pub(super) ValueKind<V>,
+    pub(super) fn(&mut FolderRules, V),
+);
+
 impl<V: Clone + Sync> Field for InServer<V> {
     fn scope(&self) -> Scope {
         Scope::Server
@@ -132,6 +138,31 @@ impl<V: Clone + Sync> Field for AlsoPerFolder<V> {
         let value = self.0.read(given)?;
         let rules = match target {
             Target::Server(_, rules) => &mut rules.folder,
+            Target::User(user) => &mut user.rules.folder,
+            Target::Folder(rules) => rules,
+        };
+        (self.1)(rules, value);
+        Ok(())
+    }
+}
+
+impl<V: Clone + Sync> Field for InUserAndFolder<V> {
+    fn scope(&self) -> Scope {
+        Scope::User
+    }
+
+    fn is_for_folders(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        let rules = match target {
+            Target::Server(..) => return Ok(()),
             Target::User(user) => &mut user.rules.folder,
             Target::Folder(rules) => rules,
         };

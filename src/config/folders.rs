@@ -13,7 +13,8 @@ use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
 use super::nearest::nearest;
-use super::settings::{Folder, FolderRules, KeepRules, innermost};
+use super::perm::{Perm, PermSet};
+use super::settings::{Folder, FolderRules, KeepRules, User, innermost};
 use super::whole::ANONYMOUS;
 
 /// A section whose name has been read.
@@ -23,6 +24,9 @@ struct Named {
     file: usize,
     section: ini::Section,
 }
+
+/// What is odd about the sections: by file, line and key, the name of the section and why.
+type Notes = HashMap<(usize, usize, &'static str), (String, String)>;
 
 /// The sections of each user; `None`: those for all users.
 type Sections = HashMap<Option<String>, Vec<Named>>;
@@ -38,7 +42,7 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
         return Vec::new();
     }
     let of = |user| of_user(&sections, user);
-    let mut links = HashMap::new();
+    let mut notes = HashMap::new();
     // most users have the same folders, and share them
     let mut shared: Option<(FolderRules, Arc<[Folder]>)> = None;
     for Candidate { name, user, .. } in &mut draft.users {
@@ -47,33 +51,32 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
         let own: Vec<_> = also.chain(of(Some(name))).collect();
         let is_plain = own.is_empty();
         let all: Vec<_> = of(None).chain(own).collect();
-        for (section, _) in &all {
-            if let Entry::Vacant(new) = links.entry((section.file, section.section.line))
-                && let Some(link) = link_on(&user.home, &section.path)
-            {
-                new.insert((section.section.name.clone(), link));
-            }
-        }
         let same = shared.as_ref().filter(|(rules, _)| is_plain && *rules == user.rules.folder);
         user.folders = match same {
             Some((_, folders)) => Arc::clone(folders),
-            None => folders(all, &user.rules.folder, &draft.folder),
+            None => folders(all.clone(), &user.rules.folder, &draft.folder),
         };
+        for (section, _) in all {
+            section.note(user, &mut notes);
+        }
         if is_plain {
             shared = Some((user.rules.folder.clone(), Arc::clone(&user.folders)));
         }
     }
-    let mut links: Vec<_> = links.into_iter().collect();
-    links.sort();
-    let warning = |((file, line), (section, link)): (_, (String, PathBuf))| {
-        let why = format!(
-            "{} is a link, and the section has no effect on where it leads; name that folder",
-            link.display()
-        );
-        let place = Location { file, line, section: Some(section), key: None };
+    let mut notes: Vec<_> = notes.into_iter().collect();
+    notes.sort();
+    let warning = |((file, line, key), (section, why)): (_, (String, String))| {
+        let key = Some(key).filter(|key: &&str| !key.is_empty()).map(str::to_owned);
+        let place = Location { file, line, section: Some(section), key };
         draft.printed(&(place, Fault::Note(why)))
     };
-    links.into_iter().map(warning).collect()
+    notes.into_iter().map(warning).collect()
+}
+
+/// Returns the letters that a user has in a folder, and not elsewhere.
+fn letters_more(user: &User, folder: &str) -> PermSet {
+    let lacking = Perm::ALL.into_iter().filter(|perm| user.perm().has(*perm));
+    lacking.fold(user.perm_in(folder.as_bytes()), PermSet::without)
 }
 
 /// Returns the folders of a user whose own rules are `rules`.
@@ -147,6 +150,32 @@ fn read_all(draft: &mut Draft) -> Sections {
 }
 
 impl Named {
+    fn sets(&self, key: &str) -> bool {
+        self.section.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// Notes what is odd about the section for one of its users.
+    fn note(&self, user: &User, notes: &mut Notes) {
+        let mut add = |key, why: &dyn Fn() -> Option<String>| {
+            if let Entry::Vacant(new) = notes.entry((self.file, self.section.line, key))
+                && let Some(why) = why()
+            {
+                new.insert((self.section.name.clone(), why));
+            }
+        };
+        add("", &|| {
+            let link = link_on(&user.home, &self.path)?;
+            let why =
+                "is a link, and the section has no effect on where it leads; name that folder";
+            Some(format!("{} {why}", link.display()))
+        });
+        if user.password.is_none() && self.sets("perm") {
+            let more = letters_more(user, &self.path);
+            let why = "gives anonymous users letters that they do not have elsewhere:";
+            add("perm", &|| (!more.is_empty()).then(|| format!("{why} {more}")));
+        }
+    }
+
     /// Adds the folder to those of a user whose own rules are `rules`, or adds the keys to the last
     /// of them, if it is the same folder.
     fn add_to(&self, folders: &mut Vec<Folder>, rules: &FolderRules, folder: &Path) {
@@ -155,7 +184,7 @@ impl Named {
         // retention applies to a folder as a whole, with the folders in it that say nothing else
         let rules = FolderRules { keep: KeepRules::blank(), ..rules };
         if folders.last().is_none_or(|last| !last.path.eq_ignore_ascii_case(&self.path)) {
-            folders.push(Folder { path: self.path.clone(), rules });
+            folders.push(Folder { path: self.path.clone(), rules, has_letters: false });
         }
         let Some(last) = folders.last_mut() else { return };
         for entry in &self.section.entries {
@@ -163,6 +192,7 @@ impl Named {
                 let given = Given { text: &entry.value, folder, user: None };
                 // cannot fail, because the value has been read before
                 let _ = key.set(&given, &mut Target::Folder(&mut last.rules));
+                last.has_letters |= key.name == "perm";
             }
         }
     }

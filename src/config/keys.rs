@@ -4,7 +4,9 @@
 //! lists the names of the keys.
 
 use super::error::Fault;
-use super::field::{AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, Scope, Target};
+use super::field::{
+    AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, InUserAndFolder, Scope, Target,
+};
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, DIR_MODE,
@@ -114,9 +116,9 @@ pub static KEYS: &[Key] = &[
         "A session that has not logged in after this long is ended."),
     key("data_timeout", "60", &InServer(TIME, |to, v| to.data.timeout = v),
         "A data connection is closed if it is not opened or makes no progress for this long, and a passive port if no transfer uses it for this long."),
-    key("max_upload", "0", &AlsoPerUser(RATE, |to, v| to.limits.max_upload = v),
+    key("max_upload", "0", &AlsoPerFolder(RATE, |to, v| to.max_upload = v),
         "Maximum speed of each transfer from client to server (STOR, APPE, STOU), in bytes per second."),
-    key("max_download", "0", &AlsoPerUser(RATE, |to, v| to.limits.max_download = v),
+    key("max_download", "0", &AlsoPerFolder(RATE, |to, v| to.max_download = v),
         "Maximum speed of each transfer from server to client (RETR), in bytes per second."),
     key("user_max_upload", "0", &AlsoPerUser(RATE, |to, v| to.limits.user_max_upload = v),
         "Maximum speed of all uploads of one user together, in bytes per second; see SPEED in ftpd.ini(5)."),
@@ -270,7 +272,7 @@ pub static KEYS: &[Key] = &[
         "A hash made by ftpd passwd ($argon2id$) or crypt(3) ($y$, $6$, $5$, $2b$, $2y$, $2a$), or the password in clear text. A password may contain any character; double quotes around it keep spaces at its ends."),
     key("password_file", "", &InUser(PASSWORD_FILE, |to, v| if let Some(v) = v { to.take_password(v) }),
         "File whose first line is the password or its hash, instead of password, such as /run/secrets/{user}; {user} is replaced by the name of the user. A reload reads it again. Empty: none."),
-    key("perm", "elr", &InUser(PERM, |to, v| to.perm = v),
+    key("perm", "elr", &InUserAndFolder(PERM, |to, v| to.perm = v),
         "Permission letters: e enter, l list, r retrieve, a append, d delete, f rename, m make directories, w store, M change modes, T set times."),
     key("tls_client", "", &InUser(TEXT, |to, v| to.tls_client = (!v.is_empty()).then_some(v)),
         "Subject or SHA-256 fingerprint of the client certificate that this user must present in addition to the password."),

@@ -66,6 +66,14 @@ impl Perm {
         format!("the user lacks the permission letter '{}'", self.letter())
     }
 
+    /// Whether the permission is for making, changing, removing or renaming an entry of a directory.
+    const fn changes_entries(self) -> bool {
+        match self {
+            Self::Append | Self::Delete | Self::Rename | Self::MakeDir | Self::Store => true,
+            Self::Enter | Self::List | Self::Retrieve | Self::Chmod | Self::SetTime => false,
+        }
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }
@@ -92,6 +100,41 @@ impl PermSet {
     pub fn writes(self) -> bool {
         let reads = [Perm::Enter, Perm::List, Perm::Retrieve];
         Perm::ALL.into_iter().any(|perm| self.has(perm) && !reads.contains(&perm))
+    }
+
+    /// Returns the permissions that are in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Returns the permissions that are in one of the sets.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns the set without a permission.
+    #[must_use]
+    pub const fn without(self, perm: Perm) -> Self {
+        Self(self.0 & !perm.bit())
+    }
+
+    /// Returns the set without permissions to change entries that the directory of the entries does not
+    /// give.
+    pub(super) fn limited_to(self, directory: Self) -> Self {
+        let changes = Perm::ALL.into_iter().filter(|perm| perm.changes_entries());
+        changes.filter(|perm| !directory.has(*perm)).fold(self, Self::without)
+    }
+
+    /// Returns whether the set contains nothing.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the set as a number.
+    pub const fn bits(self) -> u16 {
+        self.0
     }
 
     /// Returns whether the set contains a permission.

@@ -57,7 +57,9 @@ impl Config {
     pub fn state_dir(&self) -> Option<&Path> {
         let uploads = |user: &User| {
             user.rules.uploads.atomic
-                && [Perm::Store, Perm::Append].into_iter().any(|perm| user.perm.has(perm))
+                && [Perm::Store, Perm::Append]
+                    .into_iter()
+                    .any(|perm| user.perm_anywhere().has(perm))
         };
         let needed = self.users.values().any(|user| uploads(user));
         self.server.storage.state_dir.as_deref().filter(|_| needed)

@@ -7,9 +7,10 @@ use super::refusal::Refusal;
 use super::reply::{Code, Reply};
 use super::request::{Request, parse};
 use super::session::Session;
-use super::state::Login;
+use super::state::{Login, User};
 use super::syntax::SyntaxError;
 use super::verbs::{facts, info, listing, login, param, security, transfer, tree};
+use crate::config::Perm;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
 
@@ -78,15 +79,14 @@ impl Session {
             None => 0,
         };
         let earlier = Earlier { rename_from, restart };
-        let Err(why) = self.permit(verb) else {
+        let Err(why) = self.permit(request, &earlier) else {
             return self.carry_out(verb, command, &earlier);
         };
         let other = request.otherwise();
-        match other.as_ref().and_then(|other| other.asks().ok()) {
-            Some((verb, command)) if self.permit(verb).is_ok() => {
-                self.carry_out(verb, command, &earlier).map_err(|_| why)
-            }
-            _ => Err(why),
+        let other = other.as_ref().filter(|other| self.permit(other, &earlier).is_ok());
+        match other.and_then(|other| other.asks().ok()) {
+            Some((verb, command)) => self.carry_out(verb, command, &earlier).map_err(|_| why),
+            None => Err(why),
         }
     }
 
@@ -177,17 +177,32 @@ impl Session {
         Ok(Answer::GoOn(reply))
     }
 
-    /// Checks login and permission, as the row of the command demands. Handlers need not check
-    /// them; only the handler of MDTM does, because it learns from the files which of two
-    /// commands is meant.
-    fn permit(&self, verb: &Verb) -> Result<(), Refusal> {
+    /// Checks login and permission, as the row of the command demands, for the paths that it names.
+    /// Handlers need not check them; only those do that learn from the files what is meant: which of
+    /// two commands, or which path.
+    fn permit(&self, request: &Request<'_>, earlier: &Earlier) -> Result<(), Refusal> {
+        let (verb, command) = request.asks()?;
         match (&self.state.login, verb.perm) {
             (Login::Out | Login::Named(_), _) if verb.before_login => Ok(()),
             (Login::Out | Login::Named(_), _) => Err(Refusal::NotLoggedIn),
-            (Login::In(user), Some(perm)) if !user.may(perm) => {
-                Err(Refusal::NotPermitted(perm))
+            (Login::In(user), Some(perm)) => {
+                user.tree.ask(None);
+                // without other letters anywhere, it does not matter which path is meant
+                if user.account.user.has_letters() {
+                    if let Some(from) = &earlier.rename_from {
+                        user.check(perm, from)?;
+                    }
+                    check_place(user, perm, request, command)?;
+                } else {
+                    user.check_in(perm, &user.cwd)?;
+                }
+                user.tree.ask(Some(perm));
+                Ok(())
             }
-            (Login::In(_), _) => Ok(()),
+            (Login::In(user), None) => {
+                user.tree.ask(None);
+                Ok(())
+            }
         }
     }
 
@@ -213,6 +228,27 @@ impl Session {
         }
         let path = meant.map(|(user, path)| user.tree.real(&path));
         self.log(&Event::Refused(request.name(), path.as_deref(), &why_not));
+    }
+}
+
+/// Checks the permission letters of the place that a command is about: the path that it names, or else
+/// what the working directory holds.
+fn check_place(
+    user: &User,
+    perm: Perm,
+    request: &Request<'_>,
+    command: &Command,
+) -> Result<(), Refusal> {
+    if matches!(command, Command::ChangeDirUp) {
+        return user.check(perm, &user.cwd.parent());
+    }
+    if matches!(command, Command::UmaskSet(_)) {
+        // it matters for all files
+        return user.check(perm, &VirtualPath::root());
+    }
+    match request.path(&|name| user.has(name)) {
+        Some(path) => user.check(perm, &user.path(&path)),
+        None => user.check_in(perm, &user.cwd),
     }
 }
 

@@ -122,7 +122,9 @@ impl Refusal {
             }
             Self::NotPermitted(_)
             | Self::RenameDenied(..)
-            | Self::Fs(FsError::Denied(_) | FsError::Outside) => Reason::Permission,
+            | Self::Fs(FsError::Denied(_) | FsError::Lacks(_) | FsError::Outside) => {
+                Reason::Permission
+            }
             Self::Fs(FsError::NotFound) => Reason::Missing,
             Self::NoRoom
             | Self::Fs(FsError::NoSpace(_) | FsError::OverQuota(_) | FsError::QuotaUsed(..)) => {
@@ -266,7 +268,7 @@ fn file_system(why: &FsError) -> Reply {
             return Reply::new(Code::BadRestart, text);
         }
         FsError::NotFound => (Code::NoAccess, "No such file or directory"),
-        FsError::Denied(_) | FsError::Outside | FsError::Confined => {
+        FsError::Denied(_) | FsError::Lacks(_) | FsError::Outside | FsError::Confined => {
             (Code::NoAccess, "Permission denied")
         }
         FsError::Exists => (Code::NoAccess, "Already exists"),
@@ -285,7 +287,9 @@ fn file_system(why: &FsError) -> Reply {
             let text = format!("File too large, at most {most} bytes are allowed");
             return Reply::new(Code::OverAllocation, text);
         }
-        FsError::HasSettings => (Code::BadName, "Has settings of its own, cannot be renamed"),
+        FsError::HasSettings => {
+            (Code::BadName, "Has settings of its own, cannot be renamed or removed")
+        }
         FsError::MoveRefused(_) => (Code::BadName, "Not allowed in the new folder"),
         FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
             (Code::BadName, "Name not allowed")

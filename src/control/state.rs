@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arg::choice::TransferType;
+use super::refusal::Refusal;
 use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::listing::Facts;
-use crate::data::{Passive, UserSpeeds};
+use crate::data::{Passive, Speed, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
 use crate::vfs::{Files, FsError, Pin, Told, VirtualPath};
@@ -86,13 +87,30 @@ pub(super) struct User {
 }
 
 impl User {
-    /// Returns whether the user has a permission.
-    pub(super) fn may(&self, perm: Perm) -> bool {
-        self.perm().has(perm)
+    /// Checks that the user may do something with what a path names. Where a link leads to is checked
+    /// when it is followed.
+    pub(super) fn check(&self, perm: Perm, path: &VirtualPath) -> Result<(), Refusal> {
+        let has = self.account.user.perm_at(path.as_bytes()).has(perm);
+        if has { Ok(()) } else { Err(Refusal::NotPermitted(perm)) }
     }
 
+    /// Checks that the user may do something with what a directory holds.
+    pub(super) fn check_in(&self, perm: Perm, directory: &VirtualPath) -> Result<(), Refusal> {
+        let has = self.account.user.perm_in(directory.as_bytes()).has(perm);
+        if has { Ok(()) } else { Err(Refusal::NotPermitted(perm)) }
+    }
+
+    /// Returns what the user may do where no folder has other letters.
     pub(super) fn perm(&self) -> PermSet {
-        self.account.user.perm
+        self.account.user.perm()
+    }
+
+    /// Returns the speed limits of an upload to a path and of a download from it.
+    pub(super) fn speeds_for(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<(Arc<Speed>, Arc<Speed>), Refusal> {
+        Ok(self.speeds.of_folder(&self.account.user, self.tree.folder_of(path)?))
     }
 
     /// Returns whether a file has this name. Used where an argument can be read in two ways.

@@ -98,9 +98,10 @@ fn open(config: &Config, user: &Arc<User>) -> Result<Arc<Files>, FsError> {
 }
 
 fn refusal(user: &User, files: &Files, path: &VirtualPath, perm: Perm) -> Option<String> {
-    if !user.perm.has(perm) {
+    if !user.perm_at(path.as_bytes()).has(perm) {
         return Some(perm.lacking());
     }
+    files.ask(Some(perm));
     let why = could(files, path, perm).err()?;
     let right = matches!(why, FsError::Denied(_)).then(|| missing_right(files, path, perm));
     Some(right.flatten().unwrap_or_else(|| why.to_string()))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::share::Share;
-use crate::config::{Config, Limits};
+use crate::config::{Config, User};
 
 /// A speed limit in bytes per second, as currently set.
 #[derive(Debug, Default)]
@@ -140,7 +140,6 @@ impl Speed {
     }
 
     /// Makes the same limits with another one of each transfer.
-    #[cfg(test)]
     pub(super) fn with_own(&self, limit: Option<NonZeroU64>) -> Self {
         let own = Rate::default();
         own.set(limit);
@@ -176,12 +175,42 @@ pub struct UserSpeeds {
     pub upload: Arc<Speed>,
     /// The limits of each download.
     pub download: Arc<Speed>,
+    /// The same limits for transfers in a folder with settings of its own, for each such folder that
+    /// was used, by its path.
+    folders: Mutex<HashMap<String, FolderSpeeds>>,
 }
 
+/// The speed limits of uploads to a folder and of downloads from it.
+type FolderSpeeds = (Arc<Speed>, Arc<Speed>);
+
 impl UserSpeeds {
-    fn set(&self, limits: &Limits, now: Instant) {
-        self.upload.set(limits.max_upload, limits.user_max_upload, now);
-        self.download.set(limits.max_download, limits.user_max_download, now);
+    /// Returns the limits of uploads to a folder and of downloads from it. `path`: the folder, if it
+    /// has settings of its own.
+    pub fn of_folder(&self, user: &User, path: Option<&str>) -> FolderSpeeds {
+        let Some(path) = path else {
+            return (Arc::clone(&self.upload), Arc::clone(&self.download));
+        };
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((upload, download)) = folders.get(path) {
+            return (Arc::clone(upload), Arc::clone(download));
+        }
+        let rules = user.folder_rules(path.as_bytes());
+        let upload = Arc::new(self.upload.with_own(rules.max_upload));
+        let download = Arc::new(self.download.with_own(rules.max_download));
+        folders.insert(path.to_owned(), (Arc::clone(&upload), Arc::clone(&download)));
+        (upload, download)
+    }
+
+    fn set(&self, user: &User, now: Instant) {
+        let (limits, rules) = (&user.rules.limits, &user.rules.folder);
+        self.upload.set(rules.max_upload, limits.user_max_upload, now);
+        self.download.set(rules.max_download, limits.user_max_download, now);
+        let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, (upload, download)) in &*folders {
+            let rules = user.folder_rules(path.as_bytes());
+            upload.own.set(rules.max_upload);
+            download.own.set(rules.max_download);
+        }
     }
 }
 
@@ -214,15 +243,15 @@ impl Speeds {
     }
 
     /// Returns the limits of the user with this name.
-    pub fn of(&self, name: &str, limits: &Limits) -> Arc<UserSpeeds> {
+    pub fn of(&self, name: &str, user: &User) -> Arc<UserSpeeds> {
         let mut users = self.users();
         if let Some(known) = users.speeds.get(name).and_then(Weak::upgrade) {
             return known;
         }
         let new = |server| Arc::new(Speed::new(server));
-        let new = UserSpeeds { upload: new(&self.upload), download: new(&self.download) };
-        let new = Arc::new(new);
-        new.set(limits, Instant::now());
+        let (upload, download) = (new(&self.upload), new(&self.download));
+        let new = Arc::new(UserSpeeds { upload, download, folders: Mutex::default() });
+        new.set(user, Instant::now());
         if users.speeds.len() >= users.room {
             users.speeds.retain(|_, speeds| speeds.strong_count() > 0);
             users.room = users.speeds.len() * 2 + FEW;
@@ -238,7 +267,7 @@ impl Speeds {
         self.download.set(config.server.data.max_download, now);
         for (name, speeds) in &self.users().speeds {
             if let (Some(speeds), Some(user)) = (speeds.upgrade(), config.users.get(name)) {
-                speeds.set(&user.rules.limits, now);
+                speeds.set(user, now);
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 fn unwritable(config: &Config) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for (name, user) in &config.users {
-        if user.enabled && user.perm.writes() {
+        if user.enabled && user.perm_anywhere().writes() {
             let name = escaped(name.as_bytes());
             let about = |why| format!("[user:{name}] home {}: {why}", user.home.display());
             warnings.extend(unwritable_home(user).map(about));

@@ -5,6 +5,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::config::Perm;
+
 /// Callback that a long file action calls now and then. It returns whether to continue.
 pub type Heed<'a> = dyn FnMut() -> bool + 'a;
 
@@ -15,6 +17,8 @@ pub enum FsError {
     NotFound,
     /// The system's permissions forbid it, or the file system is read-only.
     Denied(io::Error),
+    /// The user does not have this permission where the path leads.
+    Lacks(Perm),
     /// The path leads out of the user's root.
     Outside,
     /// The home was mounted or made after the server had entered its sandbox.
@@ -126,6 +130,7 @@ impl fmt::Display for FsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("no such file or directory"),
+            Self::Lacks(perm) => f.write_str(&perm.lacking()),
             Self::Outside => f.write_str("leads out of the user's home"),
             Self::Confined => f.write_str("it was mounted or made after the server started, so it is outside the sandbox; restart the server"),
             Self::Exists => f.write_str("exists already"),

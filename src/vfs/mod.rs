@@ -55,7 +55,7 @@ pub use trash::heap::HomeTrash;
 pub use trash::owners::Owners;
 pub use trash::restore::{Deleted, Restored};
 pub use trash::tally::{TrashTally, trash_tally};
-pub use tree::entry::{Entry, FileKind};
+pub use tree::entry::{Entry, FileKind, Letters};
 pub use tree::home::Home;
 pub use tree::mode::NewMode;
 pub use upload::open::{Stored, Upload};

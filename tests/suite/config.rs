@@ -251,7 +251,7 @@ fn sections_of_folders_are_checked() {
     let found = faults(format!(
         "{BOB}[folder:in]\n[folder:bob:in]\n[folder:bab:/in]\n[folder:/]\n[folder:bob:/]\n\
          [folder:/a/../b]\n[folder:/a//b]\n\
-         [folder:/keys]\nport = 1\nperm = elr\numask = 0\nmax_file_sizes = 1\n\
+         [folder:/keys]\nport = 1\nhome = x\numask = 0\nmax_file_sizes = 1\n\
          max_file_size = big\n\
          [folder:/twice]\n[folder:/twice/]\n"
     ));
@@ -265,7 +265,7 @@ fn sections_of_folders_are_checked() {
         (6, "[folder:/a/../b] '/a/../b' is not a path without empty parts, '.' and '..'"),
         (7, "[folder:/a//b] '/a//b' is not a path without"),
         (9, "[folder:/keys] port: belongs in [server]"),
-        (10, "[folder:/keys] perm: belongs in [user:NAME]"),
+        (10, "[folder:/keys] home: belongs in [user:NAME]"),
         (11, "[folder:/keys] umask: belongs in [user:NAME]"),
         (12, "[folder:/keys] max_file_sizes: unknown key; did you mean 'max_file_size'?"),
         (13, "[folder:/keys] max_file_size: 'big' is not a size"),

@@ -27,6 +27,7 @@
 //! | how bytes arrive over TLS: in one piece, byte by byte, cut short | `lumps.rs` |
 //! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
 //! | `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few file descriptors | `limits.rs` |
+//! | permission letters and speed limits of folders | `letters.rs` |
 //! | speed limits that transfers share | `speed.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
@@ -104,6 +105,7 @@ mod hooks;
 mod hostile;
 mod idle;
 mod keep;
+mod letters;
 mod limits;
 mod listing;
 mod login;

@@ -217,8 +217,8 @@ fn a_name_takes_no_letter_more_and_none_less() {
     client.cmd("PWD", 257);
 }
 
-#[test]
-fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
+/// A user for each letter alone and each letter missing, with the letters.
+fn users_with_letters() -> Vec<(String, Vec<Perm>)> {
     let mut sets: Vec<(String, Vec<Perm>)> = Vec::new();
     for (number, perm) in Perm::ALL.into_iter().enumerate() {
         sets.push((format!("only{number}"), vec![perm]));
@@ -227,26 +227,56 @@ fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
     }
     sets.push(("nothing".to_owned(), Vec::new()));
     sets.push(("everything".to_owned(), Perm::ALL.to_vec()));
+    sets
+}
+
+#[test]
+fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
+    hold_the_matrix(false);
+}
+
+#[test]
+fn the_permission_matrix_holds_in_a_folder_while_the_user_has_the_opposite_letters() {
+    hold_the_matrix(true);
+}
+
+/// Sends each command with each set of letters. `in_folder`: they are those of a folder in which the
+/// session starts, and its user has the opposite ones.
+fn hold_the_matrix(in_folder: bool) {
+    let sets = users_with_letters();
     // the homes must be there when the server starts
     let homes = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let home = homes.path().join(name);
+        if in_folder { home.join("in") } else { home }
+    };
     let mut setup = Server::setup();
     for (name, perms) in &sets {
-        let letters: String = perms.iter().map(|perm| perm.letter()).collect();
+        let is_own = |perm: &Perm| perms.contains(perm) != in_folder;
+        let own = Perm::ALL.into_iter().filter(is_own);
+        let own: String = own.map(Perm::letter).collect();
+        furnish(&place(name));
         let home = homes.path().join(name);
-        furnish(&home);
         let home = home.display();
-        setup = setup.section(&format!(
-            "[user:{name}]\npassword = secret\nperm = {letters}\nhome = {home}"
-        ));
+        setup = setup
+            .section(&format!("[user:{name}]\npassword = secret\nperm = {own}\nhome = {home}"));
+        if in_folder {
+            let letters: String = perms.iter().map(|perm| perm.letter()).collect();
+            setup = setup
+                .section(&format!("start_dir = /in\n[folder:{name}:/in]\nperm = {letters}"));
+        }
     }
     let server = setup.start();
     let mut asked = 0;
     for (name, perms) in &sets {
-        let home = homes.path().join(name);
+        let home = place(name);
         let mut client = Client::login(&server, name, "secret");
         for verb in VERBS.iter().filter(|verb| !is_about_the_session(verb)) {
             let line = example(verb);
-            let allowed = verb.perm.is_none_or(|perm| perms.contains(&perm));
+            // these are about the directory above and the whole home
+            let is_above = in_folder && ["CDUP", "SITE UMASK"].contains(&verb.name());
+            let has = |perm| perms.contains(&perm) != is_above;
+            let allowed = verb.perm.is_none_or(has);
             if verb.name() == "RNTO" {
                 let code = if allowed { 350 } else { 550 };
                 client.cmd("RNFR file", code);
@@ -266,6 +296,10 @@ fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
                     // back, which takes the same letter
                     client.cmd("CDUP", 250);
                 }
+                if verb.name() == "CDUP" && in_folder {
+                    client.cmd("QUIT", 221);
+                    client = Client::login(&server, name, "secret");
+                }
             } else {
                 assert_eq!(code, 550, "{name}: {line}: {text}");
                 assert!(text.contains("ermission"), "{name}: {line}: {text}");
@@ -275,6 +309,67 @@ fn the_permission_matrix_holds_for_each_letter_alone_and_each_letter_missing() {
         client.cmd("QUIT", 221);
     }
     assert!(asked > 22 * 50, "{asked}");
+}
+
+/// Sends the commands that name a path, with other forms of the path, to a folder and past a link to
+/// it. Only where both the user and the folder have all letters may they succeed by the link.
+#[test]
+fn no_form_of_a_path_and_no_link_leads_around_the_letters_of_a_folder() {
+    let all: String = Perm::ALL.into_iter().map(Perm::letter).collect();
+    let homes = tempfile::tempdir().unwrap();
+    let mut setup = Server::setup();
+    for (name, own, letters) in [("strict", all.as_str(), ""), ("free", "", all.as_str())] {
+        let home = homes.path().join(name);
+        furnish(&home.join("in"));
+        fs::create_dir(home.join("other")).unwrap();
+        fs::write(home.join("plain"), "plain").unwrap();
+        std::os::unix::fs::symlink("in", home.join("way")).unwrap();
+        std::os::unix::fs::symlink("../in", home.join("other/way")).unwrap();
+        let home = home.display();
+        setup = setup.section(&format!(
+            "[user:{name}]\npassword = secret\nperm = {own}\nhome = {home}\n\
+             [folder:{name}:/in]\nperm = {letters}"
+        ));
+    }
+    let server = setup.start();
+    for name in ["strict", "free"] {
+        let home = homes.path().join(name);
+        for verb in VERBS.iter().filter(|verb| verb.perm.is_some()) {
+            let line = example(verb);
+            let Some((start, path)) = line.rsplit_once(' ') else { continue };
+            if verb.name() == "SITE UMASK" {
+                continue;
+            }
+            for form in [
+                "/in/",
+                "in/",
+                "//in//",
+                "/in/./",
+                "in/dir/../",
+                "/IN/../in/",
+                "way/",
+                "/other/way/",
+                "/other/way/dir/../",
+            ] {
+                let line = format!("{start} {form}{path}");
+                let mut client = Client::login(&server, name, "secret");
+                let allowed = name == "free" && !form.contains("way");
+                if verb.name() == "RNTO" {
+                    let from = if name == "free" { "/in/file" } else { "/plain" };
+                    client.cmd(&format!("RNFR {from}"), 350);
+                }
+                let before = snapshot(&home);
+                let (code, text) = say(&mut client, &line);
+                assert_eq!(code < 400, allowed, "{name}: {line}: {text}");
+                if allowed {
+                    furnish(&home.join("in"));
+                } else {
+                    assert_eq!(code, 550, "{name}: {line}: {text}");
+                    assert_eq!(snapshot(&home), before, "{name}: {line}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -26,8 +26,6 @@ settings! {
         pub password: Option<Password> = None,
         /// The file that the password was read from.
         pub password_file: Option<PathBuf> = None,
-        /// What the user may do.
-        pub perm: PermSet = PermSet::default(),
         /// The system user under which this user's sessions open and create files.
         pub run_as: Option<Arc<Ids>> = None,
         /// Directory that is the root of what the user sees.
@@ -78,7 +76,49 @@ impl User {
     /// Returns the rules for what lies directly in a directory of the home. The path is absolute, and
     /// leads through no links.
     pub fn folder_rules(&self, directory: &[u8]) -> &FolderRules {
-        innermost(&self.folders, directory).map_or(&self.rules.folder, |folder| &folder.rules)
+        self.folder_of(directory).map_or(&self.rules.folder, |folder| &folder.rules)
+    }
+
+    /// Returns the innermost folder with settings of its own that holds a directory. The path is as
+    /// for [`User::folder_rules`].
+    pub fn folder_of(&self, directory: &[u8]) -> Option<&Folder> {
+        innermost(&self.folders, directory)
+    }
+
+    /// Returns what the user may do where no section of a folder sets other letters.
+    pub fn perm(&self) -> PermSet {
+        self.rules.folder.perm
+    }
+
+    /// Returns whether any folder has permission letters of its own.
+    pub fn has_letters(&self) -> bool {
+        self.folders.iter().any(|folder| folder.has_letters)
+    }
+
+    /// Returns what the user may do inside a directory. The path is as for [`User::folder_rules`].
+    pub fn perm_in(&self, directory: &[u8]) -> PermSet {
+        self.folder_rules(directory).perm
+    }
+
+    /// Returns what the user may do with what has this path. To make, change, remove or rename an
+    /// entry takes the letter in the directory of the entry as well, which matters for a folder with
+    /// letters of its own. The path is as for [`User::folder_rules`].
+    pub fn perm_at(&self, path: &[u8]) -> PermSet {
+        let own = self.perm_in(path);
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
+        own.limited_to(self.perm_in(path.get(..end).unwrap_or_default()))
+    }
+
+    /// Returns the letters of the home and of all its folders together.
+    pub fn perm_anywhere(&self) -> PermSet {
+        let folders = self.folders.iter().map(|folder| folder.rules.perm);
+        folders.fold(self.perm(), PermSet::or)
+    }
+
+    /// Returns whether a folder with letters of its own is at a path or below it. The path is as for
+    /// [`User::folder_rules`].
+    pub fn has_letters_below(&self, path: &[u8]) -> bool {
+        self.folders.iter().any(|folder| folder.has_letters && folder.lies_below(path))
     }
 
     /// Returns whether anything in the home is moved to the trash when it is deleted.
@@ -112,12 +152,6 @@ settings! {
 settings! {
     /// Limits on speed, sessions and idle time, and the addresses a user may log in from.
     pub struct Limits {
-        /// Maximum speed of one transfer from client to server, in bytes per second; `None`: no
-        /// limit.
-        pub max_upload: Option<NonZeroU64> = None,
-        /// Maximum speed of one transfer from server to client, in bytes per second; `None`: no
-        /// limit.
-        pub max_download: Option<NonZeroU64> = None,
         /// Maximum speed of all uploads of a user together, in bytes per second; `None`: no limit.
         pub user_max_upload: Option<NonZeroU64> = None,
         /// Maximum speed of all downloads of a user together, in bytes per second; `None`: no limit.
@@ -181,6 +215,14 @@ settings! {
     /// Rules that may differ between the folders of a home.
     #[derive(PartialEq, Eq)]
     pub struct FolderRules {
+        /// What the user may do.
+        pub perm: PermSet = PermSet::default(),
+        /// Maximum speed of one transfer from client to server, in bytes per second; `None`: no
+        /// limit.
+        pub max_upload: Option<NonZeroU64> = None,
+        /// Maximum speed of one transfer from server to client, in bytes per second; `None`: no
+        /// limit.
+        pub max_download: Option<NonZeroU64> = None,
         /// Maximum size of a file that is uploaded, in bytes; `None`: no limit.
         pub max_file_size: Option<NonZeroU64> = None,
         /// Names that files and directories cannot get.
@@ -245,6 +287,8 @@ pub struct Folder {
     pub path: String,
     /// The rules below the folder, with those that it takes from the folder around it.
     pub rules: FolderRules,
+    /// Whether a section of the folder itself sets its permission letters.
+    pub has_letters: bool,
 }
 
 impl Folder {

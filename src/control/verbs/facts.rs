@@ -82,9 +82,8 @@ pub(crate) fn modify_old(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     if user.has(timed.whole.as_bytes()) {
-        if !user.may(Perm::List) {
-            return Err(Refusal::NotPermitted(Perm::List));
-        }
+        user.check(Perm::List, &user.path(&timed.whole))?;
+        user.tree.ask(Some(Perm::List));
         return modified(session, &timed.whole);
     }
     let path = user.path(&timed.path);
@@ -100,6 +99,8 @@ fn set(
     path: &VirtualPath,
 ) -> Result<String, Refusal> {
     let user = session.user()?;
+    // which path the line means has been found out anew, and it may be another one by now
+    user.check(Perm::SetTime, path)?;
     user.tree.set_modified(path, at.0)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(path)));
     Ok(listing::time_val(user.tree.stat(path)?.modified))

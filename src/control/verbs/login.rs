@@ -158,7 +158,7 @@ fn enter(
     let shared = &session.shared;
     let (parts, turns) = (Arc::clone(&shared.parts), Arc::clone(&shared.turns));
     let tree = Files::new(home, parts, turns, uploader(session, &account), &account.user);
-    let speeds = shared.speeds.of(account.counted_as(), &rules.limits);
+    let speeds = shared.speeds.of(account.counted_as(), &account.user);
     if !session.live.enter(&account.name) {
         return Err(ended(session));
     }

@@ -35,7 +35,7 @@ pub(crate) fn retrieve(
         let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
-    let speed = Arc::clone(&user.speeds.download);
+    let (_, speed) = user.speeds_for(&path)?;
     let ascii = session.is_ascii();
     let at = if ascii {
         located(session, verb, &file, size, restart)?
@@ -169,7 +169,7 @@ fn receive(
     if let Some(remark) = upload.remark() {
         session.log(&Event::InPlace(&user.tree.real(&path), remark));
     }
-    let speed = Arc::clone(&user.speeds.upload);
+    let (speed, _) = user.speeds_for(&path)?;
     let ascii = session.is_ascii();
     let size = session.state.parameters.announced;
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::config::Occasion;
+use crate::config::{Occasion, Perm};
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
 use crate::control::refusal::Refusal;
@@ -38,6 +38,8 @@ pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Re
 
 /// Returns the message of the working directory: its first line, and the others.
 fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    // a link may lead to where files may not be read
+    user.tree.ask(Some(Perm::Retrieve));
     let (file, _) = user.tree.read(&user.cwd.join(MESSAGE)).ok()?;
     let mut text = Vec::new();
     file.take(LONGEST_MESSAGE).read_to_end(&mut text).ok()?;

@@ -4,7 +4,7 @@ use super::days::{Days, push_time};
 use super::digits::{push_digits, push_number};
 use super::names::push_name;
 use crate::config::{Perm, PermSet};
-use crate::vfs::{Entry, FileKind};
+use crate::vfs::{Entry, FileKind, Letters};
 
 /// One fact of MLSD and MLST (RFC 3659 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub struct Machine {
 #[derive(Debug, Default)]
 struct Run {
     /// The values in the text; `None` before the first entry.
-    of: Option<[u64; 3]>,
+    of: Option<[u64; 4]>,
     text: Vec<u8>,
 }
 
@@ -131,19 +131,22 @@ impl Machine {
     pub fn facts(&mut self, entry: &Entry, out: &mut Vec<u8>) {
         let there = entry.followed();
         let Self { wanted, perm, days, runs: [before, after], device } = self;
-        let mut fill = |run: &mut Run, of: [u64; 3], facts: &[Fact]| {
+        let everywhere = Letters { own: *perm, within: *perm };
+        let letters = entry.letters.unwrap_or(everywhere);
+        let mut fill = |run: &mut Run, of: [u64; 4], facts: &[Fact]| {
             if run.of == Some(of) {
                 return;
             }
             run.of = Some(of);
             run.text.clear();
             for fact in facts.iter().filter(|fact| wanted.has(**fact)) {
-                push_fact(*fact, there, *perm, days, &mut run.text);
+                push_fact(*fact, there, letters, days, &mut run.text);
             }
         };
         let modified = there.modified.cast_unsigned();
-        fill(before, [there.kind as u64, there.size, modified], &BEFORE);
-        fill(after, [there.mode.into(), there.uid.into(), there.gid.into()], &AFTER);
+        let key = u64::from(letters.own.bits()) << 16 | u64::from(letters.within.bits());
+        fill(before, [there.kind as u64, there.size, modified, key], &BEFORE);
+        fill(after, [there.mode.into(), there.uid.into(), there.gid.into(), 0], &AFTER);
         out.extend_from_slice(&before.text);
         if wanted.has(Fact::Unique) {
             push_unique(device, there, out);
@@ -171,7 +174,7 @@ fn push_unique(device: &mut Option<(u64, Vec<u8>)>, there: &Entry, out: &mut Vec
 }
 
 /// Appends a fact. [`push_unique`] formats [`Fact::Unique`].
-fn push_fact(fact: Fact, there: &Entry, perm: PermSet, days: &mut Days, out: &mut Vec<u8>) {
+fn push_fact(fact: Fact, there: &Entry, may: Letters, days: &mut Days, out: &mut Vec<u8>) {
     if fact == Fact::Unique || fact == Fact::Size && there.kind != FileKind::File {
         // clients could not use the size of a directory
         return;
@@ -182,7 +185,7 @@ fn push_fact(fact: Fact, there: &Entry, perm: PermSet, days: &mut Days, out: &mu
         Fact::Type => out.extend_from_slice(type_fact(there.kind).as_bytes()),
         Fact::Size => push_number(there.size, 0, b' ', out),
         Fact::Modify => push_time(there.modified, days, out),
-        Fact::Perm => push_perm(there.kind, perm, out),
+        Fact::Perm => push_perm(there.kind, may, out),
         Fact::Unique => {}
         Fact::Mode => push_digits::<3>(u64::from(there.mode), 4, out),
         Fact::Uid => push_number(u64::from(there.uid), 0, b' ', out),
@@ -204,7 +207,7 @@ fn type_fact(kind: FileKind) -> &'static str {
 }
 
 /// Appends the letters of what the user may do with the entry (RFC 3659 §7.5.5).
-fn push_perm(kind: FileKind, perm: PermSet, out: &mut Vec<u8>) {
+fn push_perm(kind: FileKind, Letters { own, within }: Letters, out: &mut Vec<u8>) {
     let letters: &[(u8, Perm)] = match kind {
         FileKind::File => &[
             (b'a', Perm::Append),
@@ -228,6 +231,8 @@ fn push_perm(kind: FileKind, perm: PermSet, out: &mut Vec<u8>) {
         | FileKind::Block
         | FileKind::Char => &[(b'd', Perm::Delete), (b'f', Perm::Rename)],
     };
-    let allowed = letters.iter().filter(|(_, needed)| perm.has(*needed));
+    // these concern what a directory holds, and the others concern the entry itself
+    let set = |letter: u8| if b"celmp".contains(&letter) { within } else { own };
+    let allowed = letters.iter().filter(|(letter, needed)| set(*letter).has(*needed));
     out.extend(allowed.map(|(letter, _)| *letter));
 }

@@ -36,6 +36,7 @@ mod tests {
             part: None,
             target: None,
             dangling: None,
+            letters: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, statat};
 
 use super::shown;
-use crate::config::Patterns;
+use crate::config::{Patterns, Perm};
 use crate::vfs::error::FsError;
 use crate::vfs::parts::name::{Mark, PartName};
 use crate::vfs::path::VirtualPath;
@@ -20,6 +20,8 @@ use crate::vfs::upload::uploads::Uploads;
 pub struct Listing {
     uploads: Arc<Uploads>,
     path: VirtualPath,
+    /// The path without links.
+    followed: VirtualPath,
     names: Names,
     /// Names that are left out.
     hidden: Patterns,
@@ -33,13 +35,20 @@ pub struct Listing {
 
 impl Listing {
     pub(super) fn open(uploads: &Arc<Uploads>, path: &VirtualPath) -> Result<Self, FsError> {
+        if uploads.tree.fence().is_some()
+            && !uploads.user.perm_in(path.as_bytes()).has(Perm::List)
+        {
+            // a recursive listing comes to folders that the client has not named
+            return Err(FsError::Lacks(Perm::List));
+        }
         let (names, stat) = uploads.tree.names(path)?;
         let id = id_of(&stat);
         let own = own_parts(uploads, id);
-        let hidden = uploads.rules_at(path)?.hide.clone();
+        let followed = uploads.followed(path.clone())?;
+        let hidden = uploads.rules_in(&followed).hide.clone();
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         let entry = Entry::of_stat(Vec::new(), &stat);
-        Ok(Self { uploads, path, names, hidden, id, own, lone: Vec::new(), entry })
+        Ok(Self { uploads, path, followed, names, hidden, id, own, lone: Vec::new(), entry })
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -70,9 +79,22 @@ impl Listing {
             text.extend_from_slice(name.to_bytes());
             self.entry = Entry::of_stat(text, &stat);
             self.complete();
+            self.add_letters()?;
             return Ok(Some(&self.entry));
         }
-        Ok(self.take_lone_part().then_some(&self.entry))
+        let is_part = self.take_lone_part();
+        if is_part {
+            self.add_letters()?;
+        }
+        Ok(is_part.then_some(&self.entry))
+    }
+
+    fn add_letters(&mut self) -> Result<(), FsError> {
+        if self.uploads.tree.fence().is_none() {
+            return Ok(());
+        }
+        let path = self.path.join(&self.entry.name);
+        self.uploads.add_letters(&mut self.entry, &path, &self.followed)
     }
 
     /// Returns the entry that was read last.

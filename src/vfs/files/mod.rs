@@ -23,6 +23,7 @@ use super::quota::count::Count;
 use super::trash::discard::Trash;
 use super::trash::replace::Source;
 use super::tree::entry::{Entry, FileKind, id_of};
+use super::tree::fence::Fence;
 use super::tree::home::Home;
 use super::tree::mode::NewMode;
 use super::tree::sync::Synced;
@@ -31,7 +32,7 @@ use super::upload::own;
 use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
 use super::upload::uploads::{Uploader, Uploads};
-use crate::config::User;
+use crate::config::{Perm, User};
 
 /// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
@@ -52,7 +53,8 @@ impl Files {
         user: &Arc<User>,
     ) -> Arc<Self> {
         parts.quotas().enter(user);
-        let tree = Tree::new(home, user.rules.uploads.sync, user.has_trash());
+        let (syncs, fence) = (user.rules.uploads.sync, Fence::of(user));
+        let tree = Tree::new(home, syncs, user.has_trash(), fence);
         let user = Arc::clone(user);
         let uploads = Arc::new(Uploads { tree, parts, turns, uploader, user });
         Arc::new(Self { uploads, plenty: Plenty::default() })
@@ -72,6 +74,22 @@ impl Files {
     /// hooks only; no file is opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
         self.tree().real(path)
+    }
+
+    /// Sets the letter that the running command needs. It must be given where links lead as well.
+    pub fn ask(&self, perm: Option<Perm>) {
+        if let Some(fence) = self.tree().fence() {
+            fence.ask(perm);
+        }
+    }
+
+    /// Returns the folder with settings of its own that holds the file to which a path leads.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to follow the path.
+    pub fn folder_of(&self, path: &VirtualPath) -> Result<Option<&str>, FsError> {
+        self.uploads.folder_of(path)
     }
 
     /// Opens a regular file for reading, and returns its size as well.
@@ -142,7 +160,9 @@ impl Files {
     ///
     /// As for [`Files::entry`].
     pub fn shown_entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        shown::entry(&self.uploads, path)
+        let mut entry = shown::entry(&self.uploads, path)?;
+        self.uploads.add_letters(&mut entry, path, &path.parent())?;
+        Ok(entry)
     }
 
     /// Checks that a path leads to a directory that may be entered.
@@ -181,6 +201,7 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn remove_file(&self, path: &VirtualPath) -> Result<bool, FsError> {
+        self.uploads.check_no_letters(path)?;
         match self.remove_or_discard(path) {
             Err(FsError::NotFound) => match own::forget(&self.uploads, path) {
                 Ok(true) => Ok(false),
@@ -213,6 +234,7 @@ impl Files {
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn remove_dir(&self, path: &VirtualPath) -> Result<bool, FsError> {
+        self.uploads.check_no_letters(path)?;
         let trash = if path.is_root() { None } else { self.trash_for(path)? };
         let Some(trash) = trash else {
             return match moves::remove_dir(&self.uploads, path) {
@@ -256,6 +278,9 @@ impl Files {
         let rules = self.uploads.rules();
         self.uploads.check_unset(from)?;
         self.uploads.check_name(to)?;
+        if self.tree().entry(to).is_ok() {
+            self.uploads.check_no_letters(to)?;
+        }
         self.uploads.check_move(from, to)?;
         // before the rename, so that no crash comes between it and the journal
         if parts.are_there() && tree.hold(from).is_ok() {

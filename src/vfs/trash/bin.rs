@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_directory_that_is_removed_while_it_is_opened_is_made_again() {
         let home = tempfile::tempdir().unwrap();
-        let tree = Tree::new(Home::open(home.path()).unwrap(), false, true);
+        let tree = Tree::new(Home::open(home.path()).unwrap(), false, true, None);
         let place = tree.place(&VirtualPath::root().join(b"a")).unwrap();
         let quotas = Arc::new(Quotas::none());
         let calls = Cell::new(0);
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn a_directory_that_has_been_removed_needs_no_sync() {
         let home = tempfile::tempdir().unwrap();
-        let tree = Tree::new(Home::open(home.path()).unwrap(), true, true);
+        let tree = Tree::new(Home::open(home.path()).unwrap(), true, true, None);
         let place = tree.place(&VirtualPath::root().join(b"a")).unwrap();
         let bin = Bin::open(&tree, &place, None, &Arc::new(Quotas::none())).unwrap();
         assert!(bin.sync().is_ok());

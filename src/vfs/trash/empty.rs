@@ -346,7 +346,7 @@ mod tests {
             path.display()
         );
         let config = crate::config::of_text(&text).unwrap();
-        let tree = Tree::new(Home::open(path).unwrap(), false, true);
+        let tree = Tree::new(Home::open(path).unwrap(), false, true, None);
         let quotas = none();
         let payer = Payer { quotas: &quotas, own: None };
         let trash = Trash { tree: &tree, ids: None, payer };
@@ -429,7 +429,7 @@ mod tests {
         );
         let config = crate::config::of_text(&text).unwrap();
         let ann = config.user(b"ann").unwrap().1;
-        let tree = Tree::new(Home::open(&inner).unwrap(), false, true);
+        let tree = Tree::new(Home::open(&inner).unwrap(), false, true, None);
         let quotas = none();
         let trash =
             Trash { tree: &tree, ids: None, payer: Payer { quotas: &quotas, own: None } };

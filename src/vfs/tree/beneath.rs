@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
 
+use super::fence::Fence;
 use super::names::is_reserved;
 use super::place::as_path;
 use crate::vfs::error::FsError;
@@ -25,6 +26,8 @@ pub(in crate::vfs) struct Root {
     dir: OwnedFd,
     /// Whether links do not lead to reserved names, apart from those that the path itself contains.
     guards: bool,
+    /// What is checked where links lead.
+    fence: Option<Fence>,
 }
 
 /// The state of a walk down a path.
@@ -79,12 +82,18 @@ const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC
 
 impl Root {
     pub(in crate::vfs) fn new(dir: OwnedFd) -> Self {
-        Self { dir, guards: false }
+        Self { dir, guards: false, fence: None }
     }
 
-    /// Like [`Root::new`]; with `guards`, links do not lead to reserved names.
-    pub(in crate::vfs) fn guarded(dir: OwnedFd, guards: bool) -> Self {
-        Self { dir, guards }
+    /// Like [`Root::new`]; with `guards`, links do not lead to reserved names, and with a fence not to
+    /// where a letter is missing.
+    pub(in crate::vfs) fn guarded(dir: OwnedFd, guards: bool, fence: Option<Fence>) -> Self {
+        Self { dir, guards, fence }
+    }
+
+    /// Returns what is checked where links lead.
+    pub(in crate::vfs) fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
     }
 
     /// Returns the directory.
@@ -100,15 +109,41 @@ impl Root {
         flags: OFlags,
         mode: Mode,
     ) -> std::result::Result<OwnedFd, FsError> {
+        self.open_at(path, flags, mode).map(|(opened, _)| opened)
+    }
+
+    /// Like [`Root::open`]. If links may have been followed, returns the path without links as well.
+    fn open_at(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: Mode,
+    ) -> std::result::Result<(OwnedFd, Option<Vec<u8>>), FsError> {
         let flags = flags | OFlags::CLOEXEC;
-        let asked = if self.guards {
+        let asked = if self.guards || self.fence.is_some() {
             // the walk sees where the links lead
             let asked = self.ask(path, flags, mode, BENEATH | ResolveFlags::NO_SYMLINKS);
             asked.filter(|asked| !matches!(asked, Err(Errno::LOOP)))
         } else {
             self.ask(path, flags, mode, BENEATH)
         };
-        asked.unwrap_or_else(|| self.walk(path, flags, mode).end).map_err(refusal)
+        if let Some(asked) = asked {
+            return asked.map(|opened| (opened, None)).map_err(refusal);
+        }
+        if self.fence.is_some() && flags.contains(OFlags::CREATE) {
+            // nothing is created before the letters are known; a lookup that creates does not follow
+            // a link at its end
+            let (parent, name) = self.parent(path)?;
+            return openat(parent, name, flags | OFlags::NOFOLLOW, mode)
+                .map(|opened| (opened, None))
+                .map_err(refusal);
+        }
+        let Walked { path, end } = self.walk(path, flags, mode);
+        if let Some(fence) = &self.fence {
+            let is_dir = flags.contains(OFlags::DIRECTORY);
+            if is_dir { fence.check_in(&path) } else { fence.check_at(&path) }?;
+        }
+        end.map(|opened| (opened, Some(path))).map_err(refusal)
     }
 
     /// Opens the directory at a path, if no part of the path is a link.
@@ -135,6 +170,9 @@ impl Root {
             Some(Ok(_)) => Ok(path.as_os_str().as_bytes().to_owned()),
             None | Some(Err(Errno::LOOP)) => {
                 let Walked { path, end } = self.walk(path, flags, Mode::empty());
+                if let Some(fence) = &self.fence {
+                    fence.check_in(&path)?;
+                }
                 end.map(|_| path).map_err(refusal)
             }
             Some(Err(why)) => Err(refusal(why)),
@@ -154,7 +192,15 @@ impl Root {
             None => Ok((Parent::Root(self.dir.as_fd()), path)),
             Some(at) => {
                 let (dir, name) = bytes.split_at_checked(at + 1).unwrap_or_default();
-                let dir = self.open(as_path(dir), HOLD, Mode::empty())?;
+                let (dir, followed) = self.open_at(as_path(dir), HOLD, Mode::empty())?;
+                if let (Some(fence), Some(mut path)) = (&self.fence, followed) {
+                    let name = name.strip_suffix(b"/").unwrap_or(name);
+                    if !path.is_empty() {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(name);
+                    fence.check_at(&path)?;
+                }
                 Ok((Parent::Below(dir), as_path(name)))
             }
         }

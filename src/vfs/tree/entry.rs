@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, fstat, fstatfs};
 
+use crate::config::{Perm, PermSet};
 use crate::vfs::error::FsError;
 
 /// Kind of a directory entry.
@@ -58,6 +59,17 @@ pub struct Entry {
     /// For a link that leads to nothing: its text, unless it may name something outside the
     /// root.
     pub dangling: Option<Vec<u8>>,
+    /// What the user may do with the entry; `None`: what the user may do anywhere in the home.
+    pub letters: Option<Letters>,
+}
+
+/// What a user may do with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Letters {
+    /// With the entry itself.
+    pub own: PermSet,
+    /// With what a directory holds.
+    pub within: PermSet,
 }
 
 /// Device and inode.
@@ -69,6 +81,22 @@ pub(in crate::vfs) struct Version {
     id: FileId,
     size: u64,
     modified: SystemTime,
+}
+
+impl Letters {
+    /// Returns what both allow.
+    pub(in crate::vfs) fn and(self, other: Self) -> Self {
+        Self { own: self.own.and(other.own), within: self.within.and(other.within) }
+    }
+
+    /// Returns what is allowed with a link that has these letters, and with its target `there`. To
+    /// delete or rename the link, the letters of the target do not matter.
+    pub(in crate::vfs) fn through_link(self, there: Self) -> Self {
+        let about_link = |perm: &Perm| matches!(perm, Perm::Delete | Perm::Rename);
+        let lacking = |perm: &Perm| !about_link(perm) && !there.own.has(*perm);
+        let own = Perm::ALL.into_iter().filter(lacking).fold(self.own, PermSet::without);
+        Self { own, within: self.within.and(there.within) }
+    }
 }
 
 impl Entry {
@@ -92,6 +120,7 @@ impl Entry {
             part: None,
             target: None,
             dangling: None,
+            letters: None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub(in crate::vfs) mod beneath;
 pub(in crate::vfs) mod entry;
+pub(in crate::vfs) mod fence;
 pub(in crate::vfs) mod folder;
 pub(in crate::vfs) mod home;
 pub(in crate::vfs) mod mode;
@@ -25,6 +26,7 @@ use rustix::io::Errno;
 
 use self::beneath::{Root, Walked};
 use self::entry::{Entry, FileKind, accessed, len_of, plain};
+use self::fence::Fence;
 use self::home::Home;
 use self::mode::{Change, NewMode, SET_GID};
 use self::names::{Names, is_reserved};
@@ -47,10 +49,20 @@ pub(in crate::vfs) struct Tree {
 
 impl Tree {
     /// Returns the tree of a home. `syncs`: changes of directories are brought to the disk. `guards`:
-    /// links do not lead to reserved names.
-    pub(in crate::vfs) fn new(home: Home, syncs: bool, guards: bool) -> Self {
+    /// links do not lead to reserved names. `fence`: links do not lead to where a letter is missing.
+    pub(in crate::vfs) fn new(
+        home: Home,
+        syncs: bool,
+        guards: bool,
+        fence: Option<Fence>,
+    ) -> Self {
         let Home { path: home, root, counts_links } = home;
-        Self { root: Root::guarded(root, guards), home, counts_links, syncs }
+        Self { root: Root::guarded(root, guards, fence), home, counts_links, syncs }
+    }
+
+    /// Returns what is checked where links lead.
+    pub(in crate::vfs) fn fence(&self) -> Option<&Fence> {
+        self.root.fence()
     }
 
     /// Returns the directory of the home.

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::config::{FolderRules, UploadRules, User};
+use crate::config::{FolderRules, Perm, UploadRules, User};
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::PartKey;
@@ -20,7 +20,7 @@ use crate::vfs::quota::payer::Payer;
 use crate::vfs::trash::discard::Trash;
 use crate::vfs::trash::heap::HomeTrash;
 use crate::vfs::tree::Tree;
-use crate::vfs::tree::entry::{FileKind, id_of};
+use crate::vfs::tree::entry::{Entry, FileKind, Letters, id_of};
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::Place;
 
@@ -148,6 +148,9 @@ impl Uploads {
         path: &VirtualPath,
     ) -> Result<&FolderRules, FsError> {
         let target = self.target(path)?;
+        if let Some(fence) = self.tree.fence() {
+            fence.check_at(target.as_bytes().strip_prefix(b"/").unwrap_or_default())?;
+        }
         let rules = self.rules_in(&target.parent());
         check_allowed(rules, target.name())?;
         Ok(rules)
@@ -198,6 +201,67 @@ impl Uploads {
         if is_set { Err(FsError::HasSettings) } else { Ok(()) }
     }
 
+    /// Checks that no folder at a path or below it has permission letters of its own, because it could
+    /// be made again with others after it was removed.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::HasSettings`] otherwise.
+    pub(in crate::vfs) fn check_no_letters(&self, path: &VirtualPath) -> Result<(), FsError> {
+        if self.tree.fence().is_none() {
+            return Ok(());
+        }
+        let has = self.user.has_letters_below(self.named(path)?.as_bytes());
+        if has { Err(FsError::HasSettings) } else { Ok(()) }
+    }
+
+    /// Adds to an entry what the user may do with it, if the letters are not the same everywhere.
+    /// `directory` is that of the path.
+    pub(in crate::vfs) fn add_letters(
+        &self,
+        entry: &mut Entry,
+        path: &VirtualPath,
+        directory: &VirtualPath,
+    ) -> Result<(), FsError> {
+        if self.tree.fence().is_none() {
+            return Ok(());
+        }
+        let named = self.followed(directory.clone())?.join(path.name());
+        let of = |path: &VirtualPath| Letters {
+            own: self.user.perm_at(path.as_bytes()),
+            within: self.user.perm_in(path.as_bytes()),
+        };
+        let mut letters = of(path).and(of(&named));
+        if entry.target.is_some() {
+            let there = of(&self.followed(path.clone())?);
+            letters = letters.through_link(there);
+        }
+        if self.user.folders.iter().any(|one| one.lies_below(named.as_bytes())) {
+            letters.own = letters.own.without(Perm::Rename);
+        }
+        if self.user.has_letters_below(named.as_bytes()) {
+            letters.own = letters.own.without(Perm::Delete);
+        }
+        entry.letters = Some(letters);
+        Ok(())
+    }
+
+    /// Returns the folder with settings of its own that holds the file to which a path leads.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to follow the path.
+    pub(in crate::vfs) fn folder_of(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<Option<&str>, FsError> {
+        if self.user.folders.is_empty() {
+            return Ok(None);
+        }
+        let directory = self.target(path)?.parent();
+        Ok(self.user.folder_of(directory.as_bytes()).map(|folder| folder.path.as_str()))
+    }
+
     /// Checks that a rename does not evade the settings of the folder that it leads to: no file
     /// may be too large there, and a directory with something in it may be renamed only to where
     /// everything is allowed that is allowed in it now.
@@ -244,8 +308,13 @@ impl Uploads {
     ) -> Result<(), FsError> {
         let now = self.rules_in(own);
         let folders = self.user.folders.iter();
-        let within = folders.filter(|one| one.lies_below(new.as_bytes())).map(|one| &one.rules);
-        if within.chain([self.rules_in(new)]).all(|then| then.allows_as_much_as(now)) {
+        let within = folders.filter(|one| one.lies_below(new.as_bytes()));
+        // what the directory contains would get other letters than those of its two names
+        let is_split = within.clone().any(|one| one.has_letters && !one.holds(new.as_bytes()));
+        let within = within.map(|one| &one.rules);
+        if !is_split
+            && within.chain([self.rules_in(new)]).all(|then| then.allows_as_much_as(now))
+        {
             return Ok(());
         }
         let is_empty = self.tree.names(from).and_then(|(mut names, _)| names.are_none());
@@ -279,7 +348,7 @@ impl Uploads {
     }
 
     /// Returns the rules for what lies in a directory.
-    fn rules_in(&self, directory: &VirtualPath) -> &FolderRules {
+    pub(in crate::vfs) fn rules_in(&self, directory: &VirtualPath) -> &FolderRules {
         self.user.folder_rules(directory.as_bytes())
     }
 
@@ -302,7 +371,10 @@ impl Uploads {
 
     /// Returns the path without links of a directory, or the path itself if it leads nowhere. If
     /// the system fails, it is not known which settings apply, and nothing is allowed.
-    fn followed(&self, directory: VirtualPath) -> Result<VirtualPath, FsError> {
+    pub(in crate::vfs) fn followed(
+        &self,
+        directory: VirtualPath,
+    ) -> Result<VirtualPath, FsError> {
         if self.user.folders.is_empty() {
             return Ok(directory);
         }

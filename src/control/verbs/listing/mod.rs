@@ -5,7 +5,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::pattern;
+use crate::config::{Perm, pattern};
 use crate::control::arg::options::Options;
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
@@ -31,7 +31,7 @@ pub(crate) fn list(
     path: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Argument { path, typed, options } = read_argument(user, path);
+    let Argument { path, typed, options } = read_argument(user, path)?;
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let style = Style::Long(LongStyle::new(&session.shared, base(&walk, &path, &typed)));
     send(session, verb, &path, Lines { walk, style })
@@ -44,7 +44,7 @@ pub(crate) fn names(
     path: Option<&Pathname>,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let Argument { path, typed, options } = read_argument(user, path);
+    let Argument { path, typed, options } = read_argument(user, path)?;
     let is_dir = match user.tree.shown(&path) {
         Err(FsError::NotFound) if pattern::is_pattern(path.name()) => false,
         // with the option `d`, a link itself is listed, wherever it leads
@@ -112,7 +112,7 @@ pub(crate) fn stat(
         return Err(Refusal::ListingInClear);
     }
     let user = session.user()?;
-    let Argument { path, typed, options } = read_argument(user, Some(path));
+    let Argument { path, typed, options } = read_argument(user, Some(path))?;
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let mut base = base(&walk, &path, &typed);
     if base.first().is_some_and(u8::is_ascii_digit) {
@@ -153,10 +153,13 @@ struct Argument {
 }
 
 /// Reads an argument, which may begin with options as for `ls`: `-al`, `-a /dir`, `-1`.
-fn read_argument(user: &User, path: Option<&Pathname>) -> Argument {
+fn read_argument(user: &User, path: Option<&Pathname>) -> Result<Argument, Refusal> {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
-    Argument { path: user.cwd.join(typed), typed: typed.to_vec(), options }
+    let path = user.cwd.join(typed);
+    // what is an option has been found out anew, and the path may be another one by now
+    user.check(Perm::List, &path)?;
+    Ok(Argument { path, typed: typed.to_vec(), options })
 }
 
 /// Returns the name under which a single entry is listed. With the option `d`, `.`, `..` and
