@@ -146,6 +146,8 @@ pub static KEYS: &[Key] = &[
         "Mode of new files in octal, such as 0640, whatever umask is; see MODES in ftpd.ini(5). Empty: 0666 without the bits of umask."),
     key("dir_mode", "", &AlsoPerFolder(DIR_MODE, |to, v| to.dir_mode = v),
         "Mode of new directories in octal, such as 0750 or 2770, whatever umask is. Empty: 0777 without the bits of umask."),
+    key("make_parents", "off", &AlsoPerFolder(SWITCH, |to, v| to.make_parents = v),
+        "Make directories that are missing above a new file (STOR, STOU, APPE) or directory (MKD). Users need the permission letter m; see MODES in ftpd.ini(5). off: 550."),
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("allow_overwrite", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.overwrite = v),

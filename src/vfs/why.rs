@@ -13,6 +13,7 @@ use super::path::VirtualPath;
 use super::trash::discard::not_kept;
 use super::tree::entry::FileKind;
 use super::tree::{Tree, check_name};
+use super::upload::folders::{check_make, missing_above};
 use crate::config::Perm;
 
 /// Maximum length of a name on usual file systems.
@@ -40,7 +41,7 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             Err(_) => {
                 check_name(path)?;
                 files.uploads().check_name(path)?;
-                check_change(tree, path)
+                check_change(tree, &first_made(files, path)?)
             }
         },
         Perm::Delete | Perm::Rename => {
@@ -74,6 +75,10 @@ fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
     let tree = files.tree();
     check_name(path)?;
     files.uploads().check_target(path)?;
+    let first = first_made(files, path)?;
+    if first != *path {
+        return check_change(tree, &first);
+    }
     tree.check_write(path)?;
     match files.uploads().trash_for(&path.parent())? {
         Some(trash) if tree.entry(path).is_ok() => {
@@ -81,6 +86,16 @@ fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Returns the first directory that would be made for something new at a path, or the path itself.
+/// Checks that all of them may be made.
+fn first_made(files: &Files, path: &VirtualPath) -> Result<VirtualPath, FsError> {
+    let (missing, _) = missing_above(files.uploads(), path)?;
+    for dir in &missing {
+        check_make(files.uploads(), dir, 0)?;
+    }
+    Ok(missing.into_iter().next().unwrap_or_else(|| path.clone()))
 }
 
 /// Checks that a directory contains nothing but parts.

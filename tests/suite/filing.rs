@@ -162,3 +162,186 @@ fn a_reload_changes_the_modes() {
     bob.upload("STOR file", b"x");
     assert_eq!(mode(&server, "file"), 0o660);
 }
+
+#[test]
+fn missing_directories_are_made_for_uploads_and_new_directories() {
+    for way in ["on", "off"] {
+        let server = Server::setup()
+            .server("dir_mode = 0751\nquota_files = 100")
+            .user(&format!("make_parents = on\natomic_uploads = {way}"))
+            .start();
+        let mut bob = Client::bob(&server);
+        bob.upload("STOR a/b/file", b"1");
+        bob.upload("APPE /c/d/../e/file", b"2");
+        assert!(bob.upload("STOU u/v/w", b"3").contains("/u/v/w"));
+        bob.cmd("MKD x/y/z", 257);
+        bob.cmd("CWD x", 250);
+        bob.upload("STOR rel/file", b"4");
+        bob.upload("STOR rel/file", b"5");
+        for (name, text) in [("a/b/file", "1"), ("c/e/file", "2"), ("x/rel/file", "5")] {
+            assert_eq!(server.get(name), text.as_bytes());
+        }
+        for dir in ["a", "a/b", "c", "c/e", "u/v", "x", "x/y", "x/y/z", "x/rel"] {
+            assert_eq!(mode(&server, dir), 0o751, "{dir}");
+        }
+        assert!(!server.has("c/d"), "`..` removes a name before anything is looked up");
+        assert!(bob.cmd("MKD y", 550).contains("exists"));
+        // others do not make any
+        bob.cmd("CWD new", 550);
+        bob.cmd("RNFR rel/file", 350);
+        bob.cmd("RNTO new/file", 550);
+        assert!(!server.has("x/new"));
+    }
+}
+
+#[test]
+fn without_the_key_or_the_letter_no_directory_is_made() {
+    let server = Server::setup()
+        .section("[user:eve]\npassword = secret\nhome = home\nperm = elrawd\nmake_parents = on")
+        .section("[folder:bob:/in]\nmake_parents = on")
+        .section("[folder:bob:/in/not]\nmake_parents = off")
+        .start();
+    let home = server.home();
+    fs::create_dir_all(home.join("in/not")).unwrap();
+    symlink("in", home.join("way")).unwrap();
+    let mut bob = Client::bob(&server);
+    let mut eve = Client::login(&server, "eve", "secret");
+    for line in ["STOR a/b", "APPE a/b", "STOU a/b", "MKD a/b", "STOR in/not/a/b"] {
+        assert_eq!(bob.exchange(line, b"x").0, 550, "{line}");
+    }
+    for line in ["STOR a/b", "APPE a/b", "STOU a/b"] {
+        assert_eq!(eve.exchange(line, b"x").0, 550, "{line}");
+    }
+    server.wait_for_log("lacks the permission letter 'm'");
+    eve.upload("STOR file", b"x");
+    bob.upload("STOR way/a/file", b"x");
+    assert_eq!(server.get("in/a/file"), b"x");
+    assert!(!server.has("a") && !server.has("in/not/a"));
+}
+
+#[test]
+fn the_letter_of_the_folder_in_which_a_directory_would_be_made_counts() {
+    let server = Server::setup()
+        .user("perm = elrw\nmake_parents = on")
+        .section("[folder:bob:/in]\nperm = elrwm")
+        .section("[folder:bob:/in/no]\nperm = elrw")
+        .start();
+    let home = server.home();
+    fs::create_dir_all(home.join("in/no")).unwrap();
+    symlink("in", home.join("way")).unwrap();
+    symlink("../in/no", home.join("in/back")).unwrap();
+    let mut bob = Client::bob(&server);
+    for (path, code) in [
+        ("a/file", 550),
+        ("in/a/file", 226),
+        ("in/no/a/file", 550),
+        ("way/b/c/file", 226),
+        ("in/back/a/file", 550),
+        ("way/no/a/file", 550),
+    ] {
+        assert_eq!(bob.exchange(&format!("STOR {path}"), b"x").0, code, "{path}");
+    }
+    assert_eq!(fs::read_dir(home.join("in/no")).unwrap().count(), 0);
+    assert!(!server.has("a") && server.get("in/b/c/file") == b"x");
+}
+
+#[test]
+fn what_is_refused_makes_no_directory_or_takes_it_back() {
+    let outside = tempfile::tempdir().unwrap();
+    for way in ["on", "off"] {
+        let server = Server::setup()
+            .server(&format!("atomic_uploads = {way}\nquota_bytes = 1M"))
+            .user("make_parents = on\ndeny_names = *.exe\nmax_file_size = 10")
+            .section("[folder:/small]\nmax_file_size = 1")
+            .start();
+        let home = server.home();
+        server.put("file", "x");
+        symlink(outside.path(), home.join("out")).unwrap();
+        symlink("nowhere/at/all", home.join("dangling")).unwrap();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        for (line, code) in [
+            ("STOR a/x.exe", 553),
+            ("STOR a.exe/b/x", 553),
+            ("STOR a/b.exe/x", 553),
+            ("STOR a/.ftpd-part-x/y", 553),
+            ("STOR .ftpd-trash/y", 553),
+            ("STOR a/b/", 550),
+            ("STOR file/a/b", 550),
+            ("STOR out/a/b", 550),
+            ("STOR dangling/a/b", 550),
+            ("STOR a/x", 552),
+            ("STOR small/a/x", 552),
+            ("MKD a/x.exe", 553),
+            ("MKD out/a/b", 550),
+        ] {
+            if (way, code) == ("off", 552) {
+                // such a file stays
+                continue;
+            }
+            assert_eq!(bob.exchange(line, b"more than ten bytes").0, code, "{line}, {way}");
+            let mut names = bob.lines("NLST");
+            names.sort();
+            assert_eq!(names, ["dangling", "file", "out"], "{line}, {way}");
+        }
+        let long = format!("STOR a/b/{}/x", "l".repeat(300));
+        assert_eq!(bob.exchange(&long, b"x").0, 553);
+        bob.cmd("REST 5", 350);
+        assert_eq!(bob.exchange("STOR a/b/c", b"x").0, 554, "{way}");
+        // the data connection is never made
+        bob.cmd("PORT 127,0,0,1,255,255", 200);
+        bob.cmd("STOR a/b/c", 425);
+        if way == "on" {
+            // it breaks off before the first byte
+            let data = bob.passive();
+            bob.cmd("STOR a/b/c", 150);
+            bob.cmd("ABOR", 426);
+            bob.expect(226);
+            drop(data);
+        }
+        assert!(!server.has("a"), "{way}");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_part_keeps_the_directory_that_was_made_for_it() {
+    let server = Server::setup().user("make_parents = on").start();
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    let mut data = bob.passive();
+    bob.cmd("STOR a/b/c", 150);
+    data.write_all(b"12").unwrap();
+    let dir = server.home().join("a/b");
+    crate::parts::arrived(&dir, 2);
+    crate::client::reset(data);
+    bob.expect(426);
+    resume(&mut bob, 2, "STOR a/b/c", b"34");
+    assert_eq!(server.get("a/b/c"), b"1234");
+}
+
+/// One of them is refused and removes what it has made, while the others need it.
+#[test]
+fn clients_that_make_the_same_directories_at_once_are_all_served() {
+    let server = Server::setup().user("make_parents = on\nmax_file_size = 3").start();
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut bob = Client::bob(server);
+                bob.cmd("TYPE I", 200);
+                for turn in 0..25 {
+                    let (bytes, code) = if client == 0 { ("long", 552) } else { ("x", 226) };
+                    let path = format!("{turn}/b/c/d/{client}");
+                    let (got, text, _) =
+                        bob.exchange(&format!("STOR {path}"), bytes.as_bytes());
+                    assert_eq!(got, code, "{path}: {text}");
+                }
+            });
+        }
+    });
+    for turn in 0..25 {
+        let dir = server.home().join(format!("{turn}/b/c/d"));
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 3, "{turn}");
+    }
+}

@@ -48,6 +48,25 @@ fn an_allowed_action_is_a_yes_with_the_real_path() {
 }
 
 #[test]
+fn directories_that_would_be_made_are_reckoned_with() {
+    let server = Server::setup()
+        .user("make_parents = on")
+        .section("[user:eve]\npassword = secret\nhome = home\nperm = elrw\nmake_parents = on")
+        .section("[folder:/no]\nmake_parents = off")
+        .start();
+    for (user, path, action, wanted) in [
+        ("bob", "a/b/c", "write", "yes"),
+        ("bob", "a/b/c", "mkdir", "yes"),
+        ("bob", "no/a/b/c", "write", "no such file"),
+        ("eve", "a/b/c", "write", "letter 'm'"),
+    ] {
+        let (_, out) = why(&server, &[user, path, action]);
+        assert!(out.contains(wanted), "{user} {action}: {out}");
+    }
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_missing_letter_is_named_as_in_the_log() {
     let server = Server::setup().user("perm = elr").start();
     server.put("file", "text");

@@ -123,7 +123,16 @@ impl User {
 
     /// Returns whether anything in the home is moved to the trash when it is deleted.
     pub fn has_trash(&self) -> bool {
-        self.rules.folder.trash || self.folders.iter().any(|folder| folder.rules.trash)
+        self.any_rules(|rules| rules.trash)
+    }
+
+    /// Returns whether missing directories are made anywhere in the home.
+    pub fn makes_folders(&self) -> bool {
+        self.any_rules(|rules| rules.make_parents)
+    }
+
+    fn any_rules(&self, wanted: impl Fn(&FolderRules) -> bool) -> bool {
+        wanted(&self.rules.folder) || self.folders.iter().any(|folder| wanted(&folder.rules))
     }
 }
 
@@ -235,6 +244,8 @@ settings! {
         pub file_mode: Option<u32> = None,
         /// The mode of new directories; `None`: what the umask leaves.
         pub dir_mode: Option<u32> = None,
+        /// Whether directories that are missing on the way to something new are made.
+        pub make_parents: bool = false,
         /// Whether what is deleted or replaced is moved to the trash.
         pub trash: bool = true,
         /// How long it stays there; `None`: until the trash is emptied by hand.

@@ -28,6 +28,7 @@ use super::tree::home::Home;
 use super::tree::mode::NewMode;
 use super::tree::sync::Synced;
 use super::tree::{Tree, check_name};
+use super::upload::folders::{self, Made};
 use super::upload::own;
 use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
@@ -189,8 +190,13 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
-        let mode = self.uploads.check_name(path)?.mode_of_dir(umask);
-        moves::make_dir(&self.uploads, path, mode)
+        let work = || {
+            let mode = self.uploads.check_name(path)?.mode_of_dir(umask);
+            folders::make_dir(&self.uploads, path, mode)
+        };
+        let ((), made) = Made::above(&self.uploads, path, umask, work)?;
+        made.stay();
+        Ok(())
     }
 
     /// Removes a file or a link, but not a directory, or moves it to the trash. Also removes the part
@@ -237,9 +243,9 @@ impl Files {
         self.uploads.check_no_letters(path)?;
         let trash = if path.is_root() { None } else { self.trash_for(path)? };
         let Some(trash) = trash else {
-            return match moves::remove_dir(&self.uploads, path) {
+            return match folders::remove_dir(&self.uploads, path) {
                 Err(FsError::NotEmpty) if self.clear(path) => {
-                    moves::remove_dir(&self.uploads, path)
+                    folders::remove_dir(&self.uploads, path)
                 }
                 other => other,
             }

@@ -1,6 +1,6 @@
-//! Changes of names, reported to the quotas.
+//! Renames, reported to the quotas.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::Stat;
 
@@ -10,48 +10,9 @@ use crate::vfs::quota::accounts::dir_id;
 use crate::vfs::quota::count::{Change, Count};
 use crate::vfs::quota::payer::Move;
 use crate::vfs::quota::survey::Counting;
-use crate::vfs::tree::entry::{FileKind, id_of};
+use crate::vfs::tree::entry::FileKind;
 use crate::vfs::tree::place::{found, lstat};
 use crate::vfs::upload::uploads::Uploads;
-
-/// Makes a directory.
-pub(super) fn make_dir(
-    uploads: &Uploads,
-    path: &VirtualPath,
-    mode: u32,
-) -> Result<(), FsError> {
-    let make = || uploads.tree.make_dir(path, mode);
-    let payer = uploads.payer();
-    if !payer.any() {
-        return make();
-    }
-    let (dir, _) = uploads.tree.hold(&path.parent())?;
-    payer.making(&dir, path.name(), || {
-        is_still(uploads, &path.parent(), &dir)?;
-        make()
-    })
-}
-
-/// Removes an empty directory.
-pub(super) fn remove_dir(uploads: &Uploads, path: &VirtualPath) -> Result<(), FsError> {
-    let remove = || uploads.tree.remove_dir(path);
-    let payer = uploads.payer();
-    if !payer.any() {
-        return remove();
-    }
-    let (dir, _) = uploads.tree.hold(&path.parent())?;
-    payer.removing_dir(&dir, path.name(), || {
-        is_still(uploads, &path.parent(), &dir)?;
-        remove()
-    })
-}
-
-/// Checks that a path still leads to a directory that was opened before. Another session may have
-/// removed it and made another one.
-fn is_still(uploads: &Uploads, path: &VirtualPath, dir: &OwnedFd) -> Result<(), FsError> {
-    let (_, stat) = uploads.tree.hold(path)?;
-    if id_of(&stat) == dir_id(dir)? { Ok(()) } else { Err(FsError::Replaced) }
-}
 
 /// Renames a file or directory with `rename`. If a file has the new name, it is gone afterwards.
 pub(super) fn rename<T>(
@@ -68,8 +29,8 @@ pub(super) fn rename<T>(
     let (new, _) = uploads.tree.hold(&to.parent())?;
     // no directory on the paths may be replaced meanwhile
     let rename = || {
-        is_still(uploads, &from.parent(), &old)?;
-        is_still(uploads, &to.parent(), &new)?;
+        uploads.check_still(&from.parent(), &old)?;
+        uploads.check_still(&to.parent(), &new)?;
         rename()
     };
     let is_dir = |there: Stat| FileKind::of_mode(there.st_mode) == FileKind::Directory;

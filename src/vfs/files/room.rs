@@ -10,6 +10,7 @@ use crate::config::{Choice, Room};
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::id_of;
+use crate::vfs::upload::folders::missing_above;
 
 /// The room that an upload needs.
 #[derive(Debug, Clone)]
@@ -51,7 +52,10 @@ impl Files {
         if self.plenty.has(&directory, bytes) {
             return None;
         }
-        let place = self.uploads.place_of_target(path).ok()?;
+        let place = match self.uploads.place_of_target(path) {
+            Err(FsError::NotFound) => return self.room_above(path, bytes),
+            place => place.ok()?,
+        };
         // where nothing has the name yet, the path of the directory may lead through links
         let parent = self.tree().followed(&place.parent).ok()?;
         let need = self.need(&parent, (&place.dir, &place.dir_stat), bytes).ok()?;
@@ -61,6 +65,14 @@ impl Files {
             self.plenty.note(directory, need.spare);
         }
         need
+    }
+
+    /// Like [`Files::room_for`], for a file whose directory is missing and may be made.
+    fn room_above(&self, path: &VirtualPath, bytes: u64) -> Option<Need> {
+        let (_, above) = missing_above(&self.uploads, path).ok()?;
+        let (dir, stat) = self.tree().hold(&above).ok()?;
+        let directory = self.uploads.followed(path.parent()).ok()?;
+        self.need(&directory, (&dir, &stat), bytes).ok()?
     }
 
     /// Like [`Files::room_for`], for a file in a directory.

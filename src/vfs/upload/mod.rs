@@ -14,6 +14,7 @@ mod body;
 mod copy;
 mod direct;
 mod existing;
+pub(in crate::vfs) mod folders;
 mod in_place;
 mod kept;
 mod obstacle;

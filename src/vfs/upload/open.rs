@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::body::{Placed, Target};
+use super::folders::Made;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -21,6 +22,8 @@ pub struct Upload {
     most: u64,
     uploads: Arc<Uploads>,
     relief: Option<Relief>,
+    /// The directories that were made for the file. This field is dropped after the file.
+    made: Option<Made>,
 }
 
 /// A function that makes room when the disk is full. It returns whether there is any hope.
@@ -50,8 +53,9 @@ impl Upload {
         target: Box<dyn Target>,
         most: u64,
         uploads: &Arc<Uploads>,
+        made: Option<Made>,
     ) -> Self {
-        Self { path, target, most, uploads: Arc::clone(uploads), relief: None }
+        Self { path, target, most, uploads: Arc::clone(uploads), relief: None, made }
     }
 
     /// From now on, calls a function when the disk is full, and tries again if it returns `true`.
@@ -158,8 +162,11 @@ impl Upload {
     /// When the system refuses. This includes write errors that quotas and network file systems
     /// report late.
     pub fn finish(self) -> Result<Stored, FsError> {
-        let Self { path, target, .. } = self;
+        let Self { path, target, made, .. } = self;
         let Placed { size, name, kept } = target.commit()?;
+        if let Some(made) = made {
+            made.stay();
+        }
         let path = name.map_or(path.clone(), |name| path.parent().join(&name));
         Ok(Stored { path, size, kept })
     }

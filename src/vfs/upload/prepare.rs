@@ -6,6 +6,7 @@ use super::body::Target;
 use super::copy::may_clone;
 use super::direct::Direct;
 use super::existing::{Existing, find};
+use super::folders::Made;
 use super::in_place::InPlace;
 use super::obstacle::{Hindrance, Obstacle};
 use super::open::Upload;
@@ -33,6 +34,9 @@ pub struct Prepared {
     most: u64,
     /// Why the upload does not replace the file as usual, for the log.
     remark: Option<String>,
+    /// The directories that were made for the file. This field is dropped after the file, so that
+    /// they are empty if the upload fails.
+    made: Option<Made>,
 }
 
 /// How the file of an upload is opened.
@@ -60,7 +64,10 @@ impl Prepared {
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
-        uploads.with_room(1, || Self::attempt(uploads, path, store, umask, at_once, heed))
+        let (prepared, made) = Made::above(uploads, path, umask, || {
+            uploads.with_room(1, || Self::attempt(uploads, path, store, umask, at_once, heed))
+        })?;
+        Ok(Self { made: Some(made), ..prepared })
     }
 
     fn attempt(
@@ -98,7 +105,10 @@ impl Prepared {
         wanted: &VirtualPath,
         umask: u32,
     ) -> Result<Self, FsError> {
-        uploads.with_room(1, || Self::attempt_new(uploads, wanted, umask))
+        let (prepared, made) = Made::above(uploads, wanted, umask, || {
+            uploads.with_room(1, || Self::attempt_new(uploads, wanted, umask))
+        })?;
+        Ok(Self { made: Some(made), ..prepared })
     }
 
     fn attempt_new(
@@ -137,7 +147,7 @@ impl Prepared {
 
     fn by(uploads: &Arc<Uploads>, path: &VirtualPath, most: u64, opening: Opening) -> Self {
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Self { uploads, path, opening, most, remark: None }
+        Self { uploads, path, opening, most, remark: None, made: None }
     }
 
     fn open(
@@ -167,19 +177,22 @@ impl Prepared {
     /// When the system refuses; [`FsError::BadOffset`], if the upload cannot begin at its offset
     /// any more; or [`FsError::TooLarge`], if the bytes before the offset are too many already.
     pub fn ready(self) -> Result<Upload, FsError> {
-        let (mut most, uploads) = (self.most, self.uploads);
+        let (mut most, uploads, mut made) = (self.most, self.uploads, self.made);
         let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
             Opening::Direct { store, umask } => {
-                // by now another session may have renamed a link on the path
-                let rules = uploads.check_target(&self.path)?;
-                most = most_by(rules);
-                let mode = rules.mode_of_file(umask);
-                Box::new(Direct::open(&uploads, &self.path, store, mode)?)
+                let (target, again) = Made::above(&uploads, &self.path, umask, || {
+                    // by now another session may have renamed a link on the path
+                    let rules = uploads.check_target(&self.path)?;
+                    most = most_by(rules);
+                    Direct::open(&uploads, &self.path, store, rules.mode_of_file(umask))
+                })?;
+                made = made.map(|made| made.and(again));
+                Box::new(target)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        let mut upload = Upload::new(self.path, target, most, &uploads);
+        let mut upload = Upload::new(self.path, target, most, &uploads, made);
         upload.check_room(0)?;
         Ok(upload)
     }

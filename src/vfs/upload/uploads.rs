@@ -1,7 +1,7 @@
 //! Values that all uploads of a session have in common.
 
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::config::{FolderRules, Perm, UploadRules, User};
@@ -13,7 +13,7 @@ use crate::vfs::parts::shares::Share;
 use crate::vfs::parts::store::Parts;
 use crate::vfs::parts::turns::Turns;
 use crate::vfs::path::VirtualPath;
-use crate::vfs::quota::accounts::Accounts;
+use crate::vfs::quota::accounts::{Accounts, dir_id};
 use crate::vfs::quota::count::Limits;
 use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::quota::payer::Payer;
@@ -369,8 +369,8 @@ impl Uploads {
         Ok(self.followed(path.parent())?.join(path.name()))
     }
 
-    /// Returns the path without links of a directory, or the path itself if it leads nowhere. If
-    /// the system fails, it is not known which settings apply, and nothing is allowed.
+    /// Returns the path without links of a directory, as far as it exists. If the system fails, it
+    /// is not known which settings apply, and nothing is allowed.
     pub(in crate::vfs) fn followed(
         &self,
         directory: VirtualPath,
@@ -378,9 +378,19 @@ impl Uploads {
         if self.user.folders.is_empty() {
             return Ok(directory);
         }
-        match self.tree.followed(&directory) {
-            Err(FsError::NotFound) => Ok(directory),
-            there => there,
+        let (mut there, mut missing) = (directory.clone(), Vec::new());
+        loop {
+            match self.tree.followed(&there) {
+                Err(FsError::NotFound) if there.is_root() => return Ok(directory),
+                Err(FsError::NotFound) => {
+                    missing.push(there.name().to_owned());
+                    there = there.parent();
+                }
+                Err(why) => return Err(why),
+                Ok(real) => {
+                    return Ok(missing.iter().rev().fold(real, |path, name| path.join(name)));
+                }
+            }
         }
     }
 
@@ -416,6 +426,17 @@ impl Uploads {
             let (_, now) = self.tree.hold(&path.parent())?;
             if id_of(&now) == id_of(&stat) { work() } else { Err(FsError::Replaced) }
         })
+    }
+
+    /// Checks that a path still leads to a directory that was opened before. Another session may have
+    /// removed it and made another one.
+    pub(in crate::vfs) fn check_still(
+        &self,
+        path: &VirtualPath,
+        dir: &OwnedFd,
+    ) -> Result<(), FsError> {
+        let (_, stat) = self.tree.hold(path)?;
+        if id_of(&stat) == dir_id(dir)? { Ok(()) } else { Err(FsError::Replaced) }
     }
 
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts

@@ -1,0 +1,168 @@
+//! Directories, and those that are missing above a new file or directory and are made with it
+//! (`make_parents`).
+
+use std::sync::Arc;
+
+use super::uploads::Uploads;
+use crate::config::Perm;
+use crate::vfs::error::FsError;
+use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::FileId;
+
+/// Number of times that missing directories are made for one action. Another session that is
+/// refused may remove what it has made before the action is done.
+const TRIES: u32 = 16;
+
+/// Directories that were made for a file or directory. Dropping this value removes those that are
+/// still empty, because the action has failed.
+#[derive(Debug)]
+pub(in crate::vfs) struct Made {
+    uploads: Arc<Uploads>,
+    /// The directories, the outermost first.
+    dirs: Vec<(VirtualPath, FileId)>,
+}
+
+impl Made {
+    /// Does `work`, which makes something at a path. If directories above it are missing and may
+    /// be made, makes them and does `work` again. Returns them as well.
+    ///
+    /// # Errors
+    ///
+    /// The error of `work`; or why a directory cannot be made.
+    pub(in crate::vfs) fn above<T>(
+        uploads: &Arc<Uploads>,
+        path: &VirtualPath,
+        umask: u32,
+        mut work: impl FnMut() -> Result<T, FsError>,
+    ) -> Result<(T, Self), FsError> {
+        let mut made = Self { uploads: Arc::clone(uploads), dirs: Vec::new() };
+        if !uploads.user.makes_folders() {
+            return Ok((work()?, made));
+        }
+        for _ in 0..TRIES {
+            match work() {
+                // the other error: one was removed and made again meanwhile
+                Err(FsError::NotFound | FsError::Replaced) => made.make_above(path, umask)?,
+                done => return Ok((done?, made)),
+            }
+        }
+        Ok((work()?, made))
+    }
+
+    /// Lets the directories stay.
+    pub(in crate::vfs) fn stay(mut self) {
+        self.dirs.clear();
+    }
+
+    /// Returns these directories together with others, which were made later.
+    pub(in crate::vfs) fn and(mut self, mut others: Self) -> Self {
+        self.dirs.append(&mut others.dirs);
+        self
+    }
+
+    fn make_above(&mut self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
+        for dir in missing_above(&self.uploads, path)?.0 {
+            let mode = check_make(&self.uploads, &dir, umask)?;
+            match make_dir(&self.uploads, &dir, mode) {
+                Ok(()) => self.dirs.push((dir.clone(), self.uploads.tree.entry(&dir)?.id)),
+                // another session has made it meanwhile
+                Err(FsError::Exists) => {}
+                // another session has removed the one around it, and the next try begins there
+                Err(FsError::NotFound | FsError::Replaced) => return Ok(()),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let uploads = &self.uploads;
+        for (dir, id) in self.dirs.drain(..).rev() {
+            let is_ours = uploads.tree.entry(&dir).is_ok_and(|now| now.id == id);
+            if !is_ours || remove_dir(uploads, &dir).is_err() {
+                // those around it are not empty either
+                return;
+            }
+        }
+    }
+}
+
+/// Returns the directories that are missing above a path, the outermost first, and the innermost
+/// one that exists.
+pub(in crate::vfs) fn missing_above(
+    uploads: &Uploads,
+    path: &VirtualPath,
+) -> Result<(Vec<VirtualPath>, VirtualPath), FsError> {
+    let (mut missing, mut dir) = (Vec::new(), path.parent());
+    loop {
+        match uploads.tree.hold(&dir) {
+            Err(FsError::NotFound) if !dir.is_root() => {
+                let above = dir.parent();
+                missing.push(std::mem::replace(&mut dir, above));
+            }
+            held => {
+                held?;
+                missing.reverse();
+                return Ok((missing, dir));
+            }
+        }
+    }
+}
+
+/// Checks that a missing directory may be made, and returns its mode.
+///
+/// # Errors
+///
+/// [`FsError::NotFound`], if missing directories are not made there.
+pub(in crate::vfs) fn check_make(
+    uploads: &Uploads,
+    dir: &VirtualPath,
+    umask: u32,
+) -> Result<u32, FsError> {
+    let parent = uploads.followed(dir.parent())?;
+    let rules = uploads.rules_in(&parent);
+    if !rules.make_parents {
+        return Err(FsError::NotFound);
+    }
+    // the command has asked for its own letter
+    let real = parent.join(dir.name());
+    if !uploads.user.perm_at(real.as_bytes()).has(Perm::MakeDir) {
+        return Err(FsError::Lacks(Perm::MakeDir));
+    }
+    uploads.check_name(dir)?;
+    Ok(rules.mode_of_dir(umask))
+}
+
+/// Makes a directory with `mode`, and reports it to the quotas.
+pub(in crate::vfs) fn make_dir(
+    uploads: &Uploads,
+    path: &VirtualPath,
+    mode: u32,
+) -> Result<(), FsError> {
+    let make = || uploads.tree.make_dir(path, mode);
+    let payer = uploads.payer();
+    if !payer.any() {
+        return make();
+    }
+    let (dir, _) = uploads.tree.hold(&path.parent())?;
+    payer.making(&dir, path.name(), || {
+        uploads.check_still(&path.parent(), &dir)?;
+        make()
+    })
+}
+
+/// Removes an empty directory, and reports it to the quotas.
+pub(in crate::vfs) fn remove_dir(uploads: &Uploads, path: &VirtualPath) -> Result<(), FsError> {
+    let remove = || uploads.tree.remove_dir(path);
+    let payer = uploads.payer();
+    if !payer.any() {
+        return remove();
+    }
+    let (dir, _) = uploads.tree.hold(&path.parent())?;
+    payer.removing_dir(&dir, path.name(), || {
+        uploads.check_still(&path.parent(), &dir)?;
+        remove()
+    })
+}
