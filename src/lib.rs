@@ -25,7 +25,8 @@
 //! | [`server`] | listening for clients, starting threads, admitting clients, shutting down |
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk data, sleeping to keep a rate |
-//! | [`auth`], [`vfs`], [`hook`] | secrets; served files; starting programs |
+//! | [`auth`], [`vfs`], [`hook`] | secrets; served files; which program follows an event |
+//! | [`launch`] | starting programs |
 //! | [`tls`] | certificates; TLS between a connection and its bytes |
 //! | [`config`], [`log`](mod@log) | the settings file; the logs |
 //! | [`rights`] | user IDs, capabilities and the sandbox |
@@ -148,9 +149,18 @@
 //! - The sandbox is Landlock, through the crate `landlock`. Its rules name directories instead of
 //!   files, because `passwd`, `resolv.conf` and certificates are replaced by renames. No thread
 //!   that serves a client can read `/etc`: settings and keys are read, and names are looked up, by
-//!   separate threads, whose sandbox lets them read files but change none. If there are hooks,
-//!   `sandbox = auto` means off, because hook programs would inherit the sandbox, and those that
-//!   need more than it allows would fail.
+//!   separate threads, whose sandbox lets them read files but change none.
+//! - Programs would inherit the sandbox, and a server that may start programs could be made to start
+//!   any. So a process that is started before the sandbox is entered starts them ([`launch`]). It is
+//!   a new process of the same program and no fork of the server, because a fork would take `unsafe`
+//!   code, and would have the secrets of the server in its memory. It has the rights that the server
+//!   has after root is given up. The server names a program by the digest of its entry in the
+//!   settings, which needs no numbers that both sides would have to agree on: whatever each of them
+//!   has read, the digest of a program that the settings do not name leads to nothing. A reload is in
+//!   two steps, so that settings that are refused change nothing there either. The process ends when
+//!   the socket to the server is closed and not by `PR_SET_PDEATHSIG`, which means the death of the
+//!   thread that has started it. If it ends first, the server cannot start it again from inside the
+//!   sandbox, and continues without programs rather than end the sessions of all clients.
 //! - Threads share their memory, so the two sandboxes protect from clients, but not from somebody
 //!   who runs code in the server. The threads for settings and names therefore have no
 //!   capabilities: with `run_as` they could otherwise become root and read all of `/etc`. The
@@ -169,8 +179,8 @@
 //! - `run_as` changes one thread: its effective user ID, group ID and groups, by the bare system
 //!   calls, with no capability in effect. A guard changes the thread back to the server's user,
 //!   however the login ends; if that fails, the thread serves no other client. This costs a login
-//!   some twenty system calls. A hook program runs as the user permanently: the launcher, which
-//!   sets its umask, changes to the user first. A server thread could change permanently too, but
+//!   some twenty system calls. A program runs as the user permanently: the process that
+//!   becomes the program (`launch/exec.rs`) changes to the user first. A server thread could change permanently too, but
 //!   other programs of the user could then send it signals.
 //!
 //! ## Uploads
@@ -291,6 +301,7 @@ pub mod control;
 pub mod data;
 pub mod docs;
 pub mod hook;
+pub mod launch;
 pub mod log;
 pub mod rights;
 pub mod server;

@@ -18,6 +18,7 @@ mod pages;
 mod parts;
 mod passwd;
 mod print;
+mod programs;
 mod quota;
 mod reload;
 mod rewrite;
@@ -48,10 +49,9 @@ mod why;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::hook;
 use crate::log::escaped;
 use arguments::{Arguments, Word};
-use outcome::{BAD_CONFIG, CANNOT_START, FAILED, Stop, USAGE};
+use outcome::{BAD_CONFIG, FAILED, Stop, USAGE};
 use print::{complain, say};
 
 pub use completions::completions;
@@ -68,7 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments = Arguments { parser, file: None };
     let mut chosen = None;
     let done = choose(&mut arguments).and_then(|choice| match choice {
-        Choice::Hook(words) => Ok(launch(&words)),
+        Choice::Task(task, words) => Ok(task(&words)),
         Choice::Subcommand(subcommand) => {
             chosen = Some(subcommand);
             (subcommand.run)(arguments)
@@ -115,9 +115,9 @@ fn end(stop: Stop, chosen: Option<&Subcommand>) -> ExitCode {
 /// The choice that the first word of the command line makes.
 enum Choice {
     Subcommand(&'static Subcommand),
-    /// The process must become a hook program. Only the server itself starts `ftpd` in this
-    /// way.
-    Hook(Vec<OsString>),
+    /// A task of starting programs, with its arguments. Only the server itself starts `ftpd` in
+    /// this way.
+    Task(programs::Task, Vec<OsString>),
 }
 
 fn choose(arguments: &mut Arguments) -> Result<Choice, Stop> {
@@ -126,17 +126,9 @@ fn choose(arguments: &mut Arguments) -> Result<Choice, Stop> {
         Some(Word::Value(name)) => name,
         Some(flag @ Word::Flag(_)) => return Err(flag.unexpected()),
     };
-    if name == hook::LAUNCH {
-        return Ok(Choice::Hook(arguments.parser.raw_args()?.collect()));
+    if let Some(task) = programs::find(&name) {
+        return Ok(Choice::Task(task, arguments.parser.raw_args()?.collect()));
     }
     let known = table::find(&name).map(Choice::Subcommand);
     known.ok_or_else(|| pages::unknown(&name.to_string_lossy()))
-}
-
-fn launch(words: &[OsString]) -> ExitCode {
-    let why = hook::launch(words);
-    let program = words.get(1).map(|word| word.as_encoded_bytes());
-    let program = escaped(program.unwrap_or_default());
-    complain(&format!("{program} cannot be started: {why}"));
-    ExitCode::from(CANNOT_START)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, fstat};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
-use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -180,6 +180,13 @@ fn end_after(time: Duration, orders: Orders) -> Result<(), String> {
 pub(super) fn catch_early() -> Result<Signals, String> {
     let cannot = |why| format!("cannot catch signals: {why}");
     let signals = Signals::new([SIGHUP]).map_err(cannot)?;
+    heed_no_meaningless();
+    flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
+    Ok(signals)
+}
+
+/// Sets handlers that do nothing for the signals that have no meaning for the server.
+pub(super) fn heed_no_meaningless() {
     let meaningless = [
         Signal::USR1,
         Signal::USR2,
@@ -194,8 +201,6 @@ pub(super) fn catch_early() -> Result<Signals, String> {
         // some systems and tools keep a real-time signal for themselves
         let _ = flag::register(signal, Arc::default());
     }
-    flag::register(SIGXFSZ, Arc::default()).map_err(cannot)?;
-    Ok(signals)
 }
 
 /// The real-time signals. The C library uses the numbers below them itself.
@@ -218,10 +223,14 @@ fn catch_signals(orders: &Orders, mut signals: Signals, hangup: Order) -> Result
         .map_err(|why| format!("cannot catch Ctrl-C: {why}"))?;
     let cannot = |why| format!("cannot catch signals: {why}");
     signals.handle().add_signal(SIGTERM).map_err(cannot)?;
+    // the process that starts programs has ended
+    signals.handle().add_signal(SIGCHLD).map_err(cannot)?;
     let orders = orders.clone();
     let wait = move || {
-        signals.forever().for_each(|signal| {
-            if signal == SIGHUP { orders.give(hangup) } else { stop.take() }
+        signals.forever().for_each(|signal| match signal {
+            SIGHUP => orders.give(hangup),
+            SIGCHLD => orders.nudge(),
+            _ => stop.take(),
         });
     };
     start(thread::Builder::new().name("signals".to_owned()), wait)

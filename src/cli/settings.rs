@@ -1,6 +1,7 @@
 //! Finding and reading the settings.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::Stop;
@@ -42,6 +43,12 @@ pub(super) fn origin(named: Option<&Path>) -> Result<Origin, Stop> {
     complain(&format!("ftpd: neither {here} nor {system} exists; use --config FILE"));
     complain("to serve a directory now, without settings: ftpd share DIR");
     Err(Stop::BadConfig)
+}
+
+/// Returns the origin of settings in this file, or in the environment alone.
+pub(super) fn origin_of(file: Option<&OsStr>) -> Origin {
+    let environment = Arc::new(Environment::of(std::env::vars_os()));
+    Origin { file: file.map(PathBuf::from), environment }
 }
 
 /// Returns the settings file, for a subcommand that changes it.

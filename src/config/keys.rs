@@ -241,7 +241,7 @@ pub static KEYS: &[Key] = &[
     fixed("group", "", &InServer(GROUP, |to, v| to.process.group = v),
         "System group for new files if user is set, instead of that user's primary group."),
     fixed("sandbox", "auto", &InServer(CONFINE, |to, v| to.process.sandbox = v),
-        "Let the kernel (Landlock) confine the server to the homes and its own files. auto: as far as the kernel supports it, but not if there are hook programs, because they would be confined as well; require: do not start without it. See SANDBOX in ftpd.ini(5)."),
+        "Let the kernel (Landlock) confine the server to the homes and its own files. auto: as far as the kernel supports it; require: do not start without it. Programs of hooks run outside of it. See SANDBOX in ftpd.ini(5)."),
     key("tls_cert", "", &InServer(CERTIFICATE, |to, v| to.tls.cert = v),
         "PEM file with the certificate and its chain, or auto for a self-signed one that the server makes and renews. Empty: no TLS. A changed file is used for new connections."),
     key("tls_key", "", &InServer(READABLE, |to, v| to.tls.key = v),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::ConfigError;
 use super::field::Target;
 use super::hash::Hash;
+use super::hook::Program;
 use super::keys::{KEYS, Key};
 use super::kind::Given;
 use super::perm::Perm;
@@ -79,6 +80,20 @@ impl Config {
     pub fn hook_workers(&self) -> usize {
         let any = self.users.values().any(|user| user.rules.hooks.any());
         if any { self.server.hooks.workers } else { 0 }
+    }
+
+    /// Returns all programs that the server starts, each with the system user that it runs as;
+    /// `None`: the server's user.
+    pub fn programs(&self) -> impl Iterator<Item = (&Program, Option<&Ids>)> {
+        let users = self.users.values();
+        users.flat_map(|user| {
+            user.rules.hooks.all().map(|program| (program, user.run_as.as_deref()))
+        })
+    }
+
+    /// Returns the maximum number of programs that run at once.
+    pub fn programs_at_once(&self) -> usize {
+        self.hook_workers()
     }
 
     /// Returns the number of threads for hashed passwords; 0 if no user has one.

@@ -16,6 +16,7 @@ use crate::auth::{LOGINS, LastTimes, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, Speeds, may_leave_from};
 use crate::hook::Hooks;
+use crate::launch::Launcher;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
 use crate::vfs::{Keeper, Parts, Quotas, Turns};
@@ -36,6 +37,8 @@ pub struct Shared {
     pub(super) speeds: Speeds,
     /// The queue of hook programs.
     pub hooks: Hooks,
+    /// Starts programs.
+    pub launcher: Arc<Launcher>,
     /// The threads that check hashed passwords.
     pub passwords: Arc<Passwords>,
     /// The time of the last login of each user.
@@ -79,6 +82,7 @@ impl Shared {
         settings: Settings,
         control_ports: Vec<u16>,
         guard: Box<dyn Guard>,
+        launcher: Arc<Launcher>,
     ) -> Result<Self, String> {
         let config = Arc::clone(&settings.config);
         let server = &config.server;
@@ -99,7 +103,8 @@ impl Shared {
             counters: Counters::default(),
             owners: Owners::default(),
             speeds: Speeds::new(&config),
-            hooks: Hooks::new(server.hooks.timeout),
+            hooks: Hooks::new(server.hooks.timeout, Arc::clone(&launcher)),
+            launcher,
             passwords,
             logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),
             silence: Silence::start(server.storage.state_dir.as_deref()),

@@ -1,18 +1,15 @@
 //! Hooks: programs that run after an event, such as an upload, as the settings say.
 //!
-//! Only this room starts programs. They are started without a shell, and the environment tells
+//! They are started by the room [`crate::launch`], without a shell, and the environment tells
 //! them what has happened. A session asks for room in the queue before it does something that
 //! causes an event; afterwards it only queues the event, and waits for no program. A few
 //! threads, which the server starts, run one program each, and end it when its time is over.
 //! What a program prints is logged.
 //!
 //! The program of a user with `run_as` must run as that user, since it opens files by names
-//! that the user can change. So the server starts itself (see [`LAUNCH`]), becomes that user
-//! for good, and is then replaced by the program. If a thread of the server became the user
-//! instead, the user's other programs could send signals to it.
+//! that the user can change.
 
 mod happening;
-mod launch;
 mod output;
 mod queue;
 mod run;
@@ -26,12 +23,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::config::Program;
+use crate::launch::{LAST_WORDS, Launcher};
 use crate::log::escaped;
 use queue::Queues;
-use run::{LAST_WORDS, LOOK, ProgramRun};
+use run::{LOOK, ProgramRun};
 
 pub use happening::Happening;
-pub use launch::{LAUNCH, launch};
 pub use queue::Owner;
 
 /// The queue of events for which programs are to be run.
@@ -39,6 +36,7 @@ pub use queue::Owner;
 pub struct Hooks {
     /// How long a program may run; `None`: without limit.
     timeout: Option<Duration>,
+    launcher: Arc<Launcher>,
     backlog: Mutex<Backlog>,
     changed: Condvar,
 }
@@ -60,8 +58,8 @@ struct Backlog {
 
 impl Hooks {
     /// Returns an empty queue.
-    pub fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, backlog: Mutex::default(), changed: Condvar::new() }
+    pub fn new(timeout: Option<Duration>, launcher: Arc<Launcher>) -> Self {
+        Self { timeout, launcher, backlog: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Checks whether the queue has room for an event of this owner. If not, returns a file
@@ -120,7 +118,7 @@ impl Hooks {
                         }
                     }
                     drop(backlog);
-                    run.run(self.timeout, || self.backlog().over);
+                    run.run(&self.launcher, self.timeout, || self.backlog().over);
                     backlog = self.backlog();
                     backlog.running -= 1;
                     self.changed.notify_all();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::launch::Running;
 use crate::log::escaped;
 
 /// Maximum number of lines of one program that are logged.
@@ -22,7 +23,7 @@ const CHUNKS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     key: &'a str,
-    pid: u32,
+    running: &'a Running,
     /// The reading end of the pipe; `None` once the program has closed the other end.
     pipe: Option<PipeReader>,
     line: Vec<u8>,
@@ -32,31 +33,26 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     /// Returns the output of a program. The key and the process number begin each of its log
     /// lines.
-    pub(super) fn new(key: &'a str, pid: u32, pipe: PipeReader) -> Self {
-        Self { key, pid, pipe: Some(pipe), line: Vec::new(), lines: 0 }
+    pub(super) fn new(key: &'a str, running: &'a Running, pipe: PipeReader) -> Self {
+        Self { key, running, pipe: Some(pipe), line: Vec::new(), lines: 0 }
     }
 
-    /// Waits up to `time` for output, and reads and logs it. Returns after a few reads even if
-    /// there is more, so that a program that prints without end can still be ended.
-    #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
+    /// Waits up to `time` for output or for the end of the program, and reads and logs the
+    /// output. Returns after a few reads even if there is more, so that a program that prints
+    /// without end can still be ended.
     pub(super) fn take(&mut self, time: Duration) {
-        let Some(pipe) = &mut self.pipe else { return thread::sleep(time) };
         let mut wait = time;
         let mut chunk = [0; 4096];
         for _ in 0..CHUNKS {
-            let timeout = Timespec::try_from(wait).ok();
-            let mut fds = [PollFd::new(&*pipe, PollFlags::IN)];
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(1..) => {}
-                Ok(_) | Err(Errno::INTR) => return,
-                // the caller repeats this, which must not keep the processor busy
-                Err(_) => return thread::sleep(wait),
+            if !self.has_output(wait) {
+                return;
             }
+            let Some(pipe) = &mut self.pipe else { return };
             match pipe.read(&mut chunk) {
                 Ok(read) if read > 0 => {
                     for &byte in chunk.get(..read).unwrap_or_default() {
                         if byte == b'\n' || self.line.len() >= LONGEST_LINE {
-                            say(self.key, self.pid, &mut self.line, &mut self.lines);
+                            say(self.key, self.running.pid(), &mut self.line, &mut self.lines);
                         }
                         if byte != b'\n' {
                             self.line.push(byte);
@@ -72,10 +68,30 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Waits up to `time` for output or for the end of the program. Returns whether there is
+    /// output, or its end.
+    #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
+    fn has_output(&self, time: Duration) -> bool {
+        let timeout = Timespec::try_from(time).ok();
+        let ended = PollFd::new(self.running, PollFlags::IN);
+        let pipe = self.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let mut fds: Vec<_> = pipe.chain([ended]).collect();
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(1..) => {}
+            Ok(_) | Err(Errno::INTR) => return false,
+            // the caller repeats this, which must not keep the processor busy
+            Err(_) => {
+                thread::sleep(time);
+                return false;
+            }
+        }
+        self.pipe.is_some() && fds.first().is_some_and(|pipe| !pipe.revents().is_empty())
+    }
+
     /// Logs a last line that does not end with the end of a line.
     pub(super) fn end(&mut self) {
         if !self.line.is_empty() {
-            say(self.key, self.pid, &mut self.line, &mut self.lines);
+            say(self.key, self.running.pid(), &mut self.line, &mut self.lines);
         }
     }
 }

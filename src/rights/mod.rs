@@ -26,10 +26,9 @@ pub use ids::{Ids, group, home_of};
 pub use root::{Keep, give_up, hide_memory, is_root, may_become, shed, starts_as_root};
 pub use sandbox::{
     Enforced, Reach, Sandbox, is_in_sandbox, is_of_sandbox, may_change_in_sandbox,
-    may_start_in_sandbox,
 };
 pub use thread::{
-    Acting, Lent, Raised, act_as, as_server, can_act, drop_capabilities, is_settled,
+    Acting, Lent, Raised, act_as, as_server, can_act, drop_capabilities, is_settled, keep_lent,
     lend_switch, may_set_gid, raise_low_ports, raise_ownership, settle,
 };
 

@@ -27,8 +27,6 @@ pub enum Reach {
     Change,
     /// Removing directories that are empty.
     Tidy,
-    /// Reading, and starting programs.
-    Run,
 }
 
 /// A sandbox that is being prepared, and that no thread is in yet.
@@ -41,7 +39,6 @@ pub struct Sandbox {
 #[derive(Debug, Default)]
 struct Admitted {
     changes: HashSet<FileId>,
-    runs: HashSet<FileId>,
 }
 
 /// The device and the inode of a file.
@@ -75,30 +72,25 @@ const FULL: ABI = ABI::V3;
 const SCOPED: ABI = ABI::V6;
 
 impl Sandbox {
-    /// Returns a sandbox that allows nothing yet. With `programs`, programs that are started in
-    /// it may send signals to processes outside of it, and connect to their abstract Unix
-    /// sockets.
+    /// Returns a sandbox that allows nothing yet. No program can be started in it.
     ///
     /// # Errors
     ///
     /// When the kernel has no Landlock, or one that is too old.
-    pub fn new(programs: bool) -> Result<Self, String> {
+    pub fn new() -> Result<Self, String> {
         // the crate asks the kernel here, and hides why the kernel refuses
         Errno::clear();
         let rules = Ruleset::default();
         let errno = Errno::last();
-        let rules =
-            rules
-                .set_compatibility(CompatLevel::HardRequirement)
-                .handle_access(AccessFs::from_all(LEAST))
-                .map_err(|_| unavailable(errno))?
-                .set_compatibility(CompatLevel::BestEffort)
-                .handle_access(AccessFs::from_all(FULL))
-                .and_then(|rules| {
-                    if programs { Ok(rules) } else { rules.scope(Scope::from_all(SCOPED)) }
-                })
-                .and_then(Ruleset::create)
-                .map_err(|why| explained(&why))?;
+        let rules = rules
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(LEAST))
+            .map_err(|_| unavailable(errno))?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(FULL))
+            .and_then(|rules| rules.scope(Scope::from_all(SCOPED)))
+            .and_then(Ruleset::create)
+            .map_err(|why| explained(&why))?;
         Ok(Self { rules, admitted: Admitted::default() })
     }
 
@@ -121,13 +113,12 @@ impl Sandbox {
         });
         let added = added.map(|id| match reach {
             Reach::Change => drop(self.admitted.changes.insert(id)),
-            Reach::Run => drop(self.admitted.runs.insert(id)),
             Reach::List | Reach::Read | Reach::Tidy => {}
         });
         (self, added)
     }
 
-    /// Puts this thread, and all threads and programs that it starts, into the sandbox.
+    /// Puts this thread, and all threads that it starts, into the sandbox.
     ///
     /// # Errors
     ///
@@ -178,11 +169,6 @@ pub fn may_change_in_sandbox(folder: &Path) -> bool {
 /// for this directory itself rather than for one above it.
 pub fn is_of_sandbox(id: FileId) -> bool {
     INSIDE.get().is_none_or(|admitted| admitted.changes.contains(&id))
-}
-
-/// Whether the sandbox allows starting a program.
-pub fn may_start_in_sandbox(program: &Path) -> bool {
-    INSIDE.get().is_none_or(|admitted| lies_in(program, &admitted.runs))
 }
 
 /// Whether a path leads to one of these files and directories, or to something below one.
@@ -244,7 +230,6 @@ impl Reach {
         match self {
             Self::List => AccessFs::ReadDir.into(),
             Self::Read => read,
-            Self::Run => read | AccessFs::Execute,
             Self::Change => AccessFs::from_all(FULL) & !AccessFs::Execute,
             Self::Tidy => AccessFs::RemoveDir.into(),
         }

@@ -235,6 +235,26 @@ pub fn lend_switch() -> io::Result<Lent> {
     Ok(lent)
 }
 
+/// Keeps what [`lend_switch`] has lent to this process, but without effect until it is lent on or
+/// used, and gives up all other capabilities. Those of root stay.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn keep_lent() -> io::Result<()> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    // this fails on a kernel without ambient capabilities
+    let _ = clear_ambient_capability_set();
+    let none = CapabilitySet::empty();
+    let permitted = capabilities(None)?.permitted & SWITCH;
+    Ok(set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted, inheritable: none },
+    )?)
+}
+
 impl Drop for Lent {
     fn drop(&mut self) {
         let Some(before) = self.0 else { return };

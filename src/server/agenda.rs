@@ -77,6 +77,7 @@ impl Agenda {
             self.rested = true;
             admit::tell_unsaid(hub, false);
         }
+        hub.shared.launcher.look();
         self.silence.look(hub);
         if self.look.as_mut().is_some_and(Task::is_due) {
             self.watch.look(hub);

@@ -49,6 +49,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::control::{Settings, Shared};
+use crate::launch::Launcher;
 use crate::rights;
 use admin::socket::AdminSocket;
 use admission::Admission;
@@ -80,8 +81,9 @@ pub struct Server {
 
 impl Server {
     /// Binds every address of the settings, or takes over the sockets that were handed over;
-    /// opens everything that only root can open; then gives up root, hides its memory and enters
-    /// the sandbox as the settings say. No other thread may run yet.
+    /// opens everything that only root can open; then gives up root, hides its memory, starts the
+    /// process that starts programs, and enters the sandbox as the settings say. No other thread
+    /// may run yet.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl Server {
         let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
-        root::warn_of_hooks(&config);
+        let launcher = start_launcher(&config, &source)?;
         let slumber = Slumber::new(orders.clone()).map_err(|why| why.to_string())?;
         let gate = Gate {
             bans: Arc::default(),
@@ -116,7 +118,7 @@ impl Server {
         };
         let (bans, registry) = (Arc::clone(&gate.bans), Arc::clone(&gate.registry));
         let (muffler, slumber) = (Arc::clone(&gate.muffler), Arc::clone(&gate.slumber));
-        let shared = Arc::new(Shared::new(settings, ports, Box::new(gate))?);
+        let shared = Arc::new(Shared::new(settings, ports, Box::new(gate), launcher)?);
         let own = Arc::clone(&shared);
         let serve = move |client: Client| client::serve(&client, &own);
         let most = config.server.clients.max;
@@ -231,6 +233,14 @@ impl Server {
         let hub = Arc::clone(&self.hub);
         move || admin::view::sessions(&hub)
     }
+}
+
+/// Starts the process that starts programs, with the rights that the server has kept.
+fn start_launcher(config: &Config, source: &SettingsSource) -> Result<Arc<Launcher>, String> {
+    root::warn_of_hooks(config);
+    let launcher = Launcher::new(source.file.clone());
+    launcher.start(config)?;
+    Ok(Arc::new(launcher))
 }
 
 /// Makes the admin socket. If it cannot be made, the server runs without it.

@@ -42,7 +42,7 @@ impl Orders {
     }
 
     /// Wakes the thread that waits for an order without giving one.
-    pub(super) fn nudge(&self) {
+    pub fn nudge(&self) {
         let _ = self.ring.try_send(());
     }
 

@@ -92,6 +92,12 @@ const STARTED: Setup = Setup {
 };
 
 fn main() -> ExitCode {
+    use ftpd::launch::tasks;
+
+    let task = std::env::args().nth(1);
+    if task.is_some_and(|task| [tasks::START, tasks::LIST, tasks::EXEC].contains(&&*task)) {
+        return ftpd::cli::run(std::env::args_os());
+    }
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some(INSIDE) => attack(&Known::of_arguments(arguments), true),

@@ -63,7 +63,7 @@ impl World {
     /// Makes the folders of a server with these lines of settings. `user_lines` are those of the
     /// user eve. `starter` is the user that starts the server.
     pub(crate) fn new(server_lines: &str, user_lines: &str, starter: u32) -> Self {
-        // /tmp is where hooks may write
+        // not in /tmp, where one of the acts makes a file
         let dir = tempfile::tempdir_in("/run").expect("a temporary folder");
         let at = dir.path();
         make_folders(at, if user_lines.contains("run_as") { EVE } else { NOBODY }, starter);

@@ -323,17 +323,10 @@ fn with_full_queue(hooks: &str) -> (Server, Client) {
         client.upload(&format!("STOR {}", number % 3), b"x");
         if number == 0 {
             // the first program runs before the others wait
-            crate::server::eventually("a program runs", || !children(&server).is_empty());
+            crate::server::eventually("a program runs", || !server.programs().is_empty());
         }
     }
     (server, client)
-}
-
-fn children(server: &Server) -> String {
-    let pid = server.pid();
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
-    tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect()
 }
 
 /// Opens the gate, so that running and queued programs end.

@@ -46,6 +46,7 @@
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
+//! | the process that starts programs beside the sandbox | `launch.rs` |
 //! | what systemd and packages rely on: messages, sockets handed over, `make install` | `service.rs` |
 //! | giving up root; most of it takes root | `privileges.rs` |
 //! | curl, lftp, rclone and other clients, whole trees, compared by hash | `clients.rs`; over TLS `clients_tls.rs` |
@@ -105,6 +106,7 @@ mod hooks;
 mod hostile;
 mod idle;
 mod keep;
+mod launch;
 mod letters;
 mod limits;
 mod listing;

@@ -10,12 +10,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", EVERY),
     ("cli", EVERY),
     ("docs", EVERY),
-    ("server", &["control", "config", "log", "rights"]),
-    ("control", &["data", "auth", "vfs", "hook", "tls", "config", "log", "rights"]),
+    ("server", &["control", "launch", "config", "log", "rights"]),
+    ("control", &["data", "auth", "vfs", "hook", "launch", "tls", "config", "log", "rights"]),
     ("data", &["vfs", "tls", "config", "log", "rights"]),
     ("auth", &["config", "log"]),
     ("vfs", &["config", "log", "rights"]),
-    ("hook", &["config", "log", "rights"]),
+    ("hook", &["launch", "config", "log", "rights"]),
+    // below all that have programs started
+    ("launch", &["config", "log", "rights"]),
     ("tls", &["config", "log", "rights"]),
     ("config", &["rights"]),
     ("log", &["rights"]),
@@ -23,8 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const EVERY: &[&str] = &[
-    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "tls", "config", "log",
-    "rights",
+    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "launch", "tls",
+    "config", "log", "rights",
 ];
 
 fn is_room(name: &str) -> bool {

@@ -366,6 +366,18 @@ impl Server {
         usize::try_from(count).unwrap()
     }
 
+    /// The number of the process that starts programs for the server, if there is one.
+    pub(crate) fn starter(&self) -> Option<String> {
+        let children = children_of(&self.pid().to_string());
+        let name = |pid: &String| fs::read_to_string(format!("/proc/{pid}/comm"));
+        children.into_iter().find(|pid| name(pid).is_ok_and(|name| name == "ftpd-programs\n"))
+    }
+
+    /// The numbers of the processes that were started for the server and still run.
+    pub(crate) fn programs(&self) -> Vec<String> {
+        self.starter().map(|pid| children_of(&pid)).unwrap_or_default()
+    }
+
     /// The names of the server's threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
@@ -415,6 +427,14 @@ impl Log {
             text = self.grown.wait_timeout(text, left).unwrap().0;
         }
     }
+}
+
+/// The children of all threads of a process.
+fn children_of(pid: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children"));
+    let all: String = tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect();
+    all.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Runs the program to its end. Returns the exit code, standard output and standard error.

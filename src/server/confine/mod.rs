@@ -1,6 +1,7 @@
 //! The sandbox: the server can reach the homes and its own files, and nothing else. Settings,
 //! keys and the files for name lookups are read by other threads in a second sandbox, which
-//! cannot change anything.
+//! cannot change anything. Programs are started by a process outside of both (see
+//! [`crate::launch`]).
 
 mod late;
 mod paths;
@@ -13,7 +14,7 @@ use std::thread;
 use super::source::SettingsSource;
 use crate::config::{Config, Confine};
 use crate::rights::{self, Reach, Sandbox};
-use paths::{LOOKUPS, PROGRAMS, SCRATCH, SYSTEM, Writable, certificates, whole, writable};
+use paths::{LOOKUPS, SYSTEM, Writable, certificates, whole, writable};
 
 pub(super) use late::late_homes;
 
@@ -38,14 +39,7 @@ pub(super) fn prepare(
         log::info!("sandbox: off");
         return Ok(None);
     }
-    let has_hooks = config.hook_workers() > 0;
-    if has_hooks && wanted == Confine::Auto {
-        log::info!(
-            "sandbox: off, because programs of hooks would be confined too; see sandbox = require"
-        );
-        return Ok(None);
-    }
-    let (serving, lookups) = match both(has_hooks) {
+    let (serving, lookups) = match both() {
         Ok(sandboxes) => sandboxes,
         Err(why) if wanted == Confine::Require => return Err(format!("sandbox: {why}")),
         Err(why) => {
@@ -54,7 +48,7 @@ pub(super) fn prepare(
         }
     };
     let serving = allow_writable(serving, config);
-    let serving = allow(serving, for_all(config, source, has_hooks), "all threads");
+    let serving = allow(serving, for_all(source), "all threads");
     let settings = source.file.iter().chain(&config.server.storage.users_file);
     let settings = settings.chain(config.password_files());
     let settings = settings.flat_map(|file| whole(file)).chain(certificates(config));
@@ -64,10 +58,10 @@ pub(super) fn prepare(
     Ok(Some(Sandboxes { serving, lookups }))
 }
 
-/// Returns empty sandboxes: that of the threads that serve clients, in which programs of hooks
-/// may be started, and that of the thread for lookups.
-fn both(has_hooks: bool) -> Result<(Sandbox, Sandbox), String> {
-    Ok((Sandbox::new(has_hooks)?, Sandbox::new(false)?))
+/// Returns empty sandboxes: that of the threads that serve clients, and that of the thread for
+/// lookups.
+fn both() -> Result<(Sandbox, Sandbox), String> {
+    Ok((Sandbox::new()?, Sandbox::new()?))
 }
 
 /// Allows changes in the directories of the server and in the homes.
@@ -93,21 +87,13 @@ fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
 }
 
 /// Returns the paths that all threads need, other than those that they write to.
-fn for_all(config: &Config, source: &SettingsSource, has_hooks: bool) -> Vec<(PathBuf, Reach)> {
+fn for_all(source: &SettingsSource) -> Vec<(PathBuf, Reach)> {
     let mut paths: Vec<(PathBuf, Reach)> = SYSTEM.map(|path| (path.into(), Reach::Read)).into();
     paths.push(("/dev/null".into(), Reach::Change));
     // paths are looked up through /proc/self/fd, and the sandbox checks the way there from
     // /proc on
     paths.push(("/proc".into(), Reach::List));
     paths.extend(source.tidies.iter().map(|folder| (folder.clone(), Reach::Tidy)));
-    if has_hooks {
-        paths.extend(PROGRAMS.map(|path| (path.into(), Reach::Run)));
-        paths.extend(LOOKUPS.map(|path| (path.into(), Reach::Run)));
-        paths.extend(SCRATCH.map(|path| (path.into(), Reach::Change)));
-        paths.push(("/proc/self/exe".into(), Reach::Run));
-        let all = config.users.values().flat_map(|user| user.rules.hooks.all());
-        paths.extend(all.flat_map(|program| whole(&program.path)).map(|at| (at, Reach::Run)));
-    }
     paths
 }
 
@@ -122,7 +108,7 @@ fn allow(
     for (path, reach) in paths {
         let added;
         (sandbox, added) = sandbox.allow(&path, reach);
-        if added.is_ok() && matches!(reach, Reach::Read | Reach::Run) {
+        if added.is_ok() && reach == Reach::Read {
             read.insert(path.display().to_string());
         }
     }
@@ -205,13 +191,6 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
         }
     }
     warnings.sort();
-    for program in config.users.values().flat_map(|user| user.rules.hooks.all()) {
-        if !rights::may_start_in_sandbox(&program.path) {
-            let path = program.path.display();
-            let why = "cannot be started in the sandbox; restart the server to use it";
-            faults.push(format!("program of a hook {path}: {why}"));
-        }
-    }
     faults.sort();
     faults.dedup();
     (faults, warnings)

@@ -29,20 +29,6 @@ pub(super) const LOOKUPS: [&str; 13] = [
 pub(super) const SYSTEM: [&str; 4] =
     ["/etc/localtime", "/usr/share/zoneinfo", "/proc/self", "/proc/sys/kernel/random"];
 
-/// Paths that hook programs need as well: programs and their files.
-pub(super) const PROGRAMS: [&str; 7] =
-    ["/usr", "/bin", "/sbin", "/opt", "/nix/store", "/proc", "/sys"];
-pub(super) const SCRATCH: [&str; 8] = [
-    "/tmp",
-    "/var/tmp",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-];
-
 /// A directory in which the server writes, with the user under which it writes and the key that
 /// names the directory.
 pub(super) struct Writable {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::admin::protocol::Reloaded;
 use super::hub::Hub;
 use super::{confine, homes, keep, root, trash, workers};
-use crate::config::Confine;
+use crate::config::{Config, Confine};
 use crate::rights;
 use turn::{Held, Running};
 
@@ -103,10 +103,25 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
         warnings.push(format!("{key} has changed; restart the server to apply it"));
     }
     let settings = hub.shared.prepare(Arc::clone(&config)).map_err(one)?;
+    let mut programs = hub.shared.launcher.renew(&config).map_err(one)?;
+    warnings.extend(programs.warning.take());
     (hub.source.start_log)(&config).map_err(one)?;
+    // before any session can cause an event of the new settings
+    programs.commit();
     hub.shared.renew(settings);
     // the main thread looks at the new settings as well
     hub.orders.nudge();
+    warnings.extend(start_threads(hub, turn, &config));
+    let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
+    let end = |name: &String| {
+        hub.registry.end(|live| live.is_user(name), "The user has been removed")
+    };
+    Ok(Reloaded { warnings, ended: removed.map(end).sum() })
+}
+
+/// Starts the threads that the settings need and that do not run yet. Returns warnings.
+fn start_threads(hub: &Arc<Hub>, turn: &mut Held<'_>, config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
     if let Err(why) = workers::start_for_hooks(hub, turn, config.hook_workers()) {
         warnings.push(format!("cannot start a thread for programs: {why}"));
     }
@@ -122,9 +137,5 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     if let Err(why) = workers::start_for_quotas(hub) {
         warnings.push(format!("cannot start a thread for quotas: {why}"));
     }
-    let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
-    let end = |name: &String| {
-        hub.registry.end(|live| live.is_user(name), "The user has been removed")
-    };
-    Ok(Reloaded { warnings, ended: removed.map(end).sum() })
+    warnings
 }

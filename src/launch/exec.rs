@@ -1,8 +1,9 @@
-//! The first step of starting a hook program: the server's own program is started, and replaces
-//! itself by the hook program.
+//! The last step of starting a program: a process that is still `ftpd` sets the file mode mask,
+//! resets ignored signals, becomes the user that the program runs as, and is replaced by the
+//! program.
 //!
-//! This code runs in the new process. It sets the file mode mask, resets ignored signals, and
-//! becomes the user that the hook program runs as.
+//! This cannot be done in the process that starts programs, whose own mask, signals and user
+//! would change.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -17,20 +18,15 @@ use signal_hook::flag;
 
 use crate::rights::{self, Ids, Keep};
 
-/// The file mode mask of hook programs. The server's own mask is empty.
+/// The file mode mask of programs. The server's own mask is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
-
-/// The first argument that makes the server's own program launch a hook program. The arguments
-/// after it are the user to become, the program, and the program's arguments.
-pub const LAUNCH: &str = "launch-hook";
 
 /// The argument in place of a user if the program runs as the server's user.
 pub(super) const NOBODY_ELSE: &str = "-";
 
-/// Replaces this process by a hook program, and sets its mask and user first. A server with
-/// many threads cannot set these for a program that it starts directly. Returns only if it
+/// Replaces this process by a program, and sets its mask and user first. Returns only if it
 /// fails.
-pub fn launch(words: &[OsString]) -> io::Error {
+pub fn exec(words: &[OsString]) -> io::Error {
     umask(UMASK);
     heed_signals();
     let [who, program, arguments @ ..] = words else {
