@@ -11,9 +11,9 @@ use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, DIR_MODE,
     EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL,
-    LISTEN, LOG, LOG_FORM, MASK, PASSWORD, PASSWORD_FILE, PATTERNS, PEERS, PERM, PORT, PORTS,
-    PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME,
-    TLS_REQUIRED, TLS_VERSION, count, limit,
+    LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD, PASSWORD_FILE, PATTERNS,
+    PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE,
+    SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
 };
 use super::settings::Choice;
 
@@ -150,8 +150,10 @@ pub static KEYS: &[Key] = &[
         "Make directories that are missing above a new file (STOR, STOU, APPE) or directory (MKD). Users need the permission letter m; see MODES in ftpd.ini(5). off: 550."),
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
-    key("allow_overwrite", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.overwrite = v),
-        "Allow uploads and renames to replace a file. off: the name must be new; if another session takes the name during an upload, a number is appended to it."),
+    key("overwrite", "yes", &AlsoPerFolder(OVERWRITE, |to, v| to.overwrite = v),
+        "What an upload or a rename does if there is a file of that name. yes: it replaces the file. no: it is refused (553). See COLLISIONS in ftpd.ini(5)."),
+    key("allow_overwrite", "", &AlsoPerUser(OLD_OVERWRITE, |to, v| if let Some(v) = v { to.folder.overwrite = v }),
+        "Older name of overwrite: on is overwrite = yes, off is overwrite = no."),
     key("max_file_size", "0", &AlsoPerFolder(SIZE, |to, v| to.max_file_size = v),
         "Maximum size of an uploaded file, such as 500M or 2G. An upload that becomes larger fails (552) and leaves nothing behind."),
     key("quota_bytes", "0", &AlsoPerUser(SIZE, |to, v| to.quota.bytes = v),
@@ -286,6 +288,9 @@ pub static KEYS: &[Key] = &[
 
 /// The keys whose values are secret, each with the key that names a file with the value.
 const SECRETS: [(&str, &str); 1] = [("password", "password_file")];
+
+/// The older names of keys, each with the key that it sets.
+pub(super) const OLDER: [(&str, &str); 1] = [("allow_overwrite", "overwrite")];
 
 /// Returns the other key that sets the same secret: the one for a file with the value, or the one for the
 /// value itself.

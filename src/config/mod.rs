@@ -66,5 +66,5 @@ pub use settings::{
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
-pub use value::{Listen, LogForm, LogTo, Password, Peers, PortRange, Room};
+pub use value::{Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room};
 pub use whole::{ANONYMOUS, Config, anonymous_name};

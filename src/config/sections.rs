@@ -8,7 +8,7 @@ use super::field::{Scope, Target};
 use super::ini::{self, Document};
 use super::keys::{KEYS, Key};
 use super::kind::Given;
-use super::users::{named, template, unknown};
+use super::users::{named, renamed, template, unknown};
 use super::view::View;
 
 /// Reads the sections of `ftpd.ini`: first `[server]`, because its rules are the defaults of the
@@ -124,6 +124,7 @@ fn server(draft: &mut Draft, section: Option<ini::Section>) {
             draft.fault(&section, entry, fault);
         }
     }
+    renamed(draft, &section);
     unknown(draft, &section, Scope::User, "[user:NAME]");
     (draft.server, draft.rules) = (server, rules);
 }

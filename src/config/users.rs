@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::draft::{Candidate, Draft, Template};
-use super::error::{Fault, Location};
+use super::error::Fault;
 use super::field::{Scope, Target};
 use super::home;
 use super::ini;
-use super::keys::{KEYS, Key, other_form};
+use super::keys::{KEYS, Key, OLDER, other_form};
 use super::kind::Given;
 use super::nearest::nearest;
 use super::settings::User;
@@ -67,6 +67,7 @@ pub(super) fn template(draft: &mut Draft, section: ini::Section) {
         }
     }
     rivals(draft, &section);
+    renamed(draft, &section);
     unknown(draft, &section, Scope::Server, "[server]");
     draft.templates.insert(name, Arc::new(Template { section, faulty }));
 }
@@ -110,6 +111,7 @@ pub(super) fn user(
     check_home(draft, &sources, &user);
     note_place(draft, &sources, &mut user);
     rivals(draft, section);
+    renamed(draft, section);
     unknown(draft, section, Scope::Server, "[server]");
     user
 }
@@ -178,15 +180,31 @@ fn rivals(draft: &mut Draft, section: &ini::Section) {
         let of_file = entry.key.strip_suffix("_file");
         let other = other_form(&entry.key).filter(|other| Some(*other) == of_file);
         // a file that cannot be read has been reported already
-        let file = draft.files.len() - 1;
-        let at =
-            |(place, _): &(Location, Fault)| (place.file, place.line) == (file, entry.line);
         if let Some(other) = other.filter(|other| is_set(other))
-            && !draft.faults.iter().any(at)
+            && !is_reported(draft, entry)
         {
             draft.fault(section, Some(entry), Fault::Rival(other));
         }
     }
+}
+
+/// Reports the keys of a section that are set under an older name as well.
+pub(super) fn renamed(draft: &mut Draft, section: &ini::Section) {
+    let is_set = |entry: &&ini::Assignment| !entry.value.is_empty();
+    let entry = |key| section.entries.iter().filter(is_set).find(|entry| entry.key == key);
+    for (older, key) in OLDER {
+        if let (Some(older), Some(_)) = (entry(older), entry(key))
+            && !is_reported(draft, older)
+        {
+            draft.fault(section, Some(older), Fault::Rival(key));
+        }
+    }
+}
+
+/// Returns whether a fault of a line of the current file has been reported already.
+fn is_reported(draft: &Draft, entry: &ini::Assignment) -> bool {
+    let line = (draft.files.len() - 1, entry.line);
+    draft.faults.iter().any(|(place, _)| (place.file, place.line) == line)
 }
 
 /// Checks the home of a user. All keys must have been read, because some of them decide whether the

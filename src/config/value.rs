@@ -52,6 +52,15 @@ pub struct Listen {
     pub port: u16,
 }
 
+/// The value of `overwrite`: what an upload or a rename does to a file that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It replaces the file.
+    Yes,
+    /// It is refused.
+    No,
+}
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogForm {

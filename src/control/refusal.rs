@@ -272,6 +272,7 @@ fn file_system(why: &FsError) -> Reply {
             (Code::NoAccess, "Permission denied")
         }
         FsError::Exists => (Code::NoAccess, "Already exists"),
+        FsError::Taken => (Code::BadName, "Already exists, and is not replaced"),
         FsError::NotEmpty => (Code::NoAccess, "Directory not empty"),
         FsError::NotADirectory => (Code::NoAccess, "Not a directory"),
         FsError::IsADirectory => (Code::NoAccess, "Is a directory"),

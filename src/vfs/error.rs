@@ -25,6 +25,9 @@ pub enum FsError {
     Confined,
     /// The name exists already.
     Exists,
+    /// There is a file of this name, which the settings do not allow to replace or change
+    /// (`overwrite`).
+    Taken,
     /// The directory is not empty.
     NotEmpty,
     /// A directory was needed.
@@ -134,6 +137,7 @@ impl fmt::Display for FsError {
             Self::Outside => f.write_str("leads out of the user's home"),
             Self::Confined => f.write_str("it was mounted or made after the server started, so it is outside the sandbox; restart the server"),
             Self::Exists => f.write_str("exists already"),
+            Self::Taken => f.write_str("there is a file of this name (overwrite)"),
             Self::NotEmpty => f.write_str("directory is not empty"),
             Self::NotADirectory => f.write_str("not a directory"),
             Self::IsADirectory => f.write_str("is a directory"),

@@ -14,7 +14,7 @@ use super::trash::discard::not_kept;
 use super::tree::entry::FileKind;
 use super::tree::{Tree, check_name};
 use super::upload::folders::{check_make, missing_above};
-use crate::config::Perm;
+use crate::config::{Overwrite, Perm};
 
 /// Maximum length of a name on usual file systems.
 const LONGEST_NAME: usize = 255;
@@ -74,10 +74,13 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
 fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
     let tree = files.tree();
     check_name(path)?;
-    files.uploads().check_target(path)?;
+    let overwrite = files.uploads().check_target(path)?.overwrite;
     let first = first_made(files, path)?;
     if first != *path {
         return check_change(tree, &first);
+    }
+    if overwrite == Overwrite::No {
+        tree.check_free(path)?;
     }
     tree.check_write(path)?;
     match files.uploads().trash_for(&path.parent())? {

@@ -197,7 +197,7 @@ fn a_number_in_a_name_is_allowed_as_well() {
 
 #[test]
 fn a_number_that_overwriting_would_need_is_allowed_as_well() {
-    let server = Server::setup().user("allow_overwrite = off\nallow_names = *.jpg").start();
+    let server = Server::setup().user("overwrite = no\nallow_names = *.jpg").start();
     let mut bob = Client::bob(&server);
     bob.cmd("TYPE I", 200);
     let mut data = bob.passive();

@@ -21,6 +21,7 @@
 //! | uploads and kill -9, full disks, races, restarts, odd file systems | `faults.rs` |
 //! | modes of what is made, folders that are made, where files are filed | `filing.rs` |
 //! | files that the server removes by itself, and room for uploads | `keep.rs` |
+//! | a name that is taken, and the name under which a session sees its file | `overwrite.rs` |
 //! | what is deleted or replaced, and bringing it back | `trash.rs`, `trash_faults.rs` |
 //! | what is synced to the disk, and when | `synced.rs` |
 //! | AUTH, PBSZ, PROT; transfers, certificates and attacks over TLS | `tls.rs` |
@@ -115,6 +116,7 @@ mod logs;
 mod lumps;
 mod metrics;
 mod namespaces;
+mod overwrite;
 mod param;
 mod parts;
 mod privileges;

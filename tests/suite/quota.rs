@@ -447,7 +447,7 @@ fn after_anything_the_count_is_that_of_a_walk() {
         (1, "atomic_uploads = on"),
         (2, "atomic_uploads = off"),
         (3, "trash = on"),
-        (4, "allow_overwrite = off"),
+        (4, "overwrite = no"),
     ] {
         let server = Server::setup()
             .user(&format!("quota_bytes = 600000\nquota_files = 30\n{lines}"))

@@ -297,13 +297,13 @@ fn clones(folder: &Path) -> bool {
 
 #[test]
 fn overwriting_that_is_forbidden_stays_so() {
-    let server = setup().user("allow_overwrite = off").start();
+    let server = setup().user("overwrite = no").start();
     server.put("a", "old");
     server.put("b", "other");
     let mut bob = Client::bob(&server);
-    assert_eq!(bob.exchange("STOR a", b"new").0, 550);
+    assert_eq!(bob.exchange("STOR a", b"new").0, 553);
     bob.cmd("RNFR b", 350);
-    bob.cmd("RNTO a", 550);
+    bob.cmd("RNTO a", 553);
     assert_eq!(versions(&server.home()), []);
     assert_eq!(server.get("a"), b"old");
     bob.cmd("DELE a", 250);

@@ -1613,8 +1613,8 @@ fn a_refused_upload_leaves_the_data_connection_to_the_next_one() {
 
 #[test]
 fn a_restart_of_a_missing_file_is_told_where_it_could_begin() {
-    for overwrite in ["on", "off"] {
-        let lines = format!("atomic_uploads = off\nallow_overwrite = {overwrite}");
+    for overwrite in ["yes", "no"] {
+        let lines = format!("atomic_uploads = off\noverwrite = {overwrite}");
         let server = Server::setup().server(&lines).start();
         let mut client = Client::bob(&server);
         // the client has connected, or connects later

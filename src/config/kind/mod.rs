@@ -23,5 +23,6 @@ pub(super) use number::{
 };
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{
-    CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,
+    CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, OLD_OVERWRITE, OVERWRITE, RESUME, SWITCH,
+    TLS_REQUIRED, TLS_VERSION,
 };

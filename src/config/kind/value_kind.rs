@@ -115,8 +115,11 @@ fn names<V>(words: &[(&'static str, V)]) -> Vec<&'static str> {
 
 fn word<V: Clone>(text: &str, words: &[(&'static str, V)]) -> Result<V, String> {
     let find = |wanted: &str| words.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    // other spellings of on and off are accepted here too
-    let found = find(text).or_else(|| find(switch_word(text)?));
+    // other spellings of on and off, or yes and no, are accepted here too
+    let found = find(text).or_else(|| {
+        let wanted = switch_word(text)?;
+        words.iter().find(|(name, _)| switch_word(name) == Some(wanted))
+    });
     found
         .map(|(_, value)| value.clone())
         .ok_or_else(|| format!("is not one of {}", names(words).join(", ")))

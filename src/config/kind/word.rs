@@ -6,11 +6,24 @@ use super::parse::switch;
 use super::value_kind::{ValueKind, texts, words};
 use crate::config::confine::Confine;
 use crate::config::tls::{ClientCertificate, Resume, TlsRequired, TlsVersion};
-use crate::config::value::LogForm;
+use crate::config::value::{LogForm, Overwrite};
 
 /// On or off, in one of four spellings.
 pub(in crate::config) const SWITCH: ValueKind<bool> =
     texts("on or off", |given| Ok(switch(given.text)?));
+
+/// What an upload or a rename does to a file that has the name already.
+pub(in crate::config) const OVERWRITE: ValueKind<Overwrite> =
+    words(&[("yes", Overwrite::Yes), ("no", Overwrite::No)]);
+
+/// The same as a switch, its older form; `None` if the text is empty.
+pub(in crate::config) const OLD_OVERWRITE: ValueKind<Option<Overwrite>> =
+    texts("on or off", |given| {
+        if given.text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(if switch(given.text)? { Overwrite::Yes } else { Overwrite::No }))
+    });
 
 /// The least severe level that is logged.
 pub(in crate::config) const LEVEL: ValueKind<LevelFilter> = texts("log level", |given| {

@@ -16,7 +16,7 @@ use crate::config::hook::Programs;
 use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
 use crate::config::tls::TlsRequired;
-use crate::config::value::{Password, Room};
+use crate::config::value::{Overwrite, Password, Room};
 use crate::rights::Ids;
 
 settings! {
@@ -205,8 +205,6 @@ settings! {
         /// Whether an upload is written through to the disk before the client is told that it is
         /// complete.
         pub sync: bool = true,
-        /// Whether an upload or a rename may replace an existing file.
-        pub overwrite: bool = false,
     }
 }
 
@@ -232,6 +230,8 @@ settings! {
         /// Maximum speed of one transfer from server to client, in bytes per second; `None`: no
         /// limit.
         pub max_download: Option<NonZeroU64> = None,
+        /// What an upload or a rename does to a file that has the name already.
+        pub overwrite: Overwrite = Overwrite::No,
         /// Maximum size of a file that is uploaded, in bytes; `None`: no limit.
         pub max_file_size: Option<NonZeroU64> = None,
         /// Names that files and directories cannot get.

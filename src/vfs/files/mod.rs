@@ -33,7 +33,7 @@ use super::upload::own;
 use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
 use super::upload::uploads::{Uploader, Uploads};
-use crate::config::{Perm, User};
+use crate::config::{Overwrite, Perm, User};
 
 /// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
@@ -283,7 +283,7 @@ impl Files {
         let Uploads { tree, parts, .. } = &*self.uploads;
         let rules = self.uploads.rules();
         self.uploads.check_unset(from)?;
-        self.uploads.check_name(to)?;
+        let overwrite = self.uploads.check_name(to)?.overwrite;
         if self.tree().entry(to).is_ok() {
             self.uploads.check_no_letters(to)?;
         }
@@ -292,7 +292,7 @@ impl Files {
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
         }
-        let is_kept = self.rename_or_replace(from, to)?;
+        let is_kept = self.rename_or_replace(from, to, overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to), rules.sync);
         }
@@ -302,11 +302,19 @@ impl Files {
         Ok(is_kept)
     }
 
-    fn rename_or_replace(&self, from: &VirtualPath, to: &VirtualPath) -> Result<bool, FsError> {
-        let (tree, replace) = (self.tree(), self.uploads.rules().overwrite);
+    fn rename_or_replace(
+        &self,
+        from: &VirtualPath,
+        to: &VirtualPath,
+        overwrite: Overwrite,
+    ) -> Result<bool, FsError> {
+        let (tree, replace) = (self.tree(), overwrite == Overwrite::Yes);
         let trash = if replace && !to.is_root() { self.trash_for(to)? } else { None };
         let Some(trash) = trash else {
-            let rename = || tree.rename(from, to, replace).map(|()| false);
+            let rename = || match tree.rename(from, to, replace) {
+                Err(FsError::Exists) if !replace => Err(FsError::Taken),
+                renamed => renamed.map(|()| false),
+            };
             return moves::rename(&self.uploads, from, to, rename);
         };
         let is_dir = |path| tree.entry(path).map(|entry| entry.kind == FileKind::Directory);

@@ -207,13 +207,13 @@ impl Tree {
         }
     }
 
-    /// Checks that the path does not exist yet.
+    /// Checks that nothing has the name of a new file yet.
     pub(in crate::vfs) fn check_free(&self, path: &VirtualPath) -> Result<(), FsError> {
         match self.entry(path) {
             Err(FsError::NotFound) => Ok(()),
             Err(why) => Err(why),
-            Ok(_) if path.is_root() => Err(FsError::IsADirectory),
-            Ok(_) => Err(FsError::Exists),
+            Ok(there) if there.kind == FileKind::Directory => Err(FsError::IsADirectory),
+            Ok(_) => Err(FsError::Taken),
         }
     }
 

@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, fstat};
 use super::body::{Body, Placed, Target, Writing};
 use super::plan::Store;
 use super::uploads::Uploads;
+use crate::config::Overwrite;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::pins::Pin;
 use crate::vfs::path::VirtualPath;
@@ -58,10 +59,14 @@ impl Direct {
         path: &VirtualPath,
         store: Store,
         mode: u32,
+        overwrite: Overwrite,
     ) -> Result<Self, FsError> {
         let append = matches!(store, Store::Append(_));
         let mut meter = meter(uploads, path, append)?;
-        let opened = open_or_make(uploads, path, store, mode, &mut meter);
+        let opened = match overwrite {
+            Overwrite::Yes => open_or_make(uploads, path, store, mode, &mut meter),
+            Overwrite::No => make(uploads, path, store, mode, &mut meter),
+        };
         if let (Store::At(_), Err(FsError::NotFound)) = (store, &opened) {
             // the client is told where an upload could begin
             Self::check(uploads, path, store)?;
@@ -200,6 +205,23 @@ fn offset(store: Store, size: u64) -> Result<u64, FsError> {
     }
 }
 
+/// Creates a file. Returns it like [`open_or_make`].
+fn make(
+    uploads: &Uploads,
+    path: &VirtualPath,
+    store: Store,
+    mode: u32,
+    meter: &mut Meter,
+) -> Result<(File, u64, bool), FsError> {
+    if matches!(store, Store::At(offset) if offset > 0) {
+        return Err(FsError::NotFound);
+    }
+    match meter.make(false, || uploads.tree.create(path, mode)) {
+        Err(FsError::Exists) => Err(FsError::Taken),
+        created => Ok((created?, 0, true)),
+    }
+}
+
 /// Opens a regular file, or creates it with `mode` if it is missing. If the upload begins at an
 /// offset, the file must exist. Returns the file, its size, and whether it was created.
 fn open_or_make(
@@ -218,12 +240,6 @@ fn open_or_make(
         let new = existing | OFlags::CREATE | OFlags::EXCL;
         meter.make(false, || tree.open_file(path, new, mode)).map(|file| (file, 0, true))
     };
-    if !uploads.rules().overwrite {
-        if matches!(store, Store::At(offset) if offset > 0) {
-            return Err(FsError::NotFound);
-        }
-        return make();
-    }
     // if the file is created or removed by another process between two calls, the next round
     // finds out
     for _ in 0..2 {

@@ -13,6 +13,7 @@ use super::existing::Existing;
 use super::obstacle::{Hindrance, Obstacle};
 use super::plan::Copying;
 use super::uploads::Uploads;
+use crate::config::Overwrite;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
@@ -36,6 +37,8 @@ pub(super) struct Part {
     resumed: bool,
     /// The mode that the part has taken over from the file that it replaces.
     mode: Option<u32>,
+    /// What it does to a file that has the name at the end.
+    overwrite: Overwrite,
     /// For STOU: the reserved name, which must still be new at the end.
     promise: Option<Promise>,
     /// For a part that may replace only the file that it began with: the state of that file.
@@ -162,9 +165,22 @@ impl Part {
         body: Body,
     ) -> Self {
         let uploads = Arc::clone(uploads);
-        let (resumed, mode, promise, base) = (false, None, None, None);
-        let replaces = false;
-        Self { uploads, place, key, active, body, resumed, mode, promise, base, replaces }
+        let (resumed, mode, base, replaces) = (false, None, None, false);
+        // a name that is not known to be replaceable must be new
+        let (overwrite, promise) = (Overwrite::No, None);
+        Self {
+            uploads,
+            place,
+            key,
+            active,
+            body,
+            resumed,
+            mode,
+            overwrite,
+            promise,
+            base,
+            replaces,
+        }
     }
 
     /// Requires that the file in place still has this version at the end; `None`: that it does
@@ -180,6 +196,12 @@ impl Part {
     /// Requires that the name is still new at the end.
     pub(super) fn promised(mut self, promise: Promise) -> Self {
         self.promise = Some(promise);
+        self
+    }
+
+    /// Sets what the upload does to a file that has the name at the end.
+    pub(super) fn overwriting(mut self, overwrite: Overwrite) -> Self {
+        self.overwrite = overwrite;
         self
     }
 
@@ -212,7 +234,11 @@ impl Part {
     /// Whether the part is about to replace a file. Its data must be on the disk then, or a loss of
     /// power could leave neither version.
     fn is_to_replace(&self) -> bool {
-        self.uploads.rules().overwrite && self.promise.is_none() && self.place.lstat().is_ok()
+        self.may_replace() && self.place.lstat().is_ok()
+    }
+
+    fn may_replace(&self) -> bool {
+        self.overwrite == Overwrite::Yes && self.promise.is_none()
     }
 
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
@@ -222,7 +248,7 @@ impl Part {
         let (parts, rules) = (&uploads.parts, uploads.rules());
         let synced = Synced::open(&self.place.dir, rules.sync)?;
         let mut gone = active.writing()?;
-        let (name, kept) = self.rename(rules.overwrite)?;
+        let (name, kept) = self.rename()?;
         // no session may take it over from now on
         *gone = true;
         drop(gone);
@@ -235,12 +261,13 @@ impl Part {
         Ok((name, kept))
     }
 
-    fn rename(&mut self, replace: bool) -> Result<(Option<Vec<u8>>, bool), FsError> {
+    fn rename(&mut self) -> Result<(Option<Vec<u8>>, bool), FsError> {
         self.check_version(&self.active.file_name)?;
+        let may_replace = self.may_replace();
         let Place { dir, name, .. } = &self.place;
         let part = &self.active.file_name;
         let meter = &mut self.body.meter;
-        if self.promise.is_none() && replace {
+        if may_replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
                 let source = Source::Part { is_written: self.replaces };
                 let kept = trash.replace(dir, part, &self.place, source)?;

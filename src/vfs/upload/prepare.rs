@@ -15,6 +15,7 @@ use super::part::Part;
 use super::plan::{Change, ChangeFacts, Facts, Plan, Store};
 use super::resume::Takeover;
 use super::uploads::{Uploads, most_by};
+use crate::config::Overwrite;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
@@ -80,23 +81,24 @@ impl Prepared {
     ) -> Result<Self, FsError> {
         check_name(path)?;
         let rules = uploads.check_target(path)?;
-        let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
+        let (most, overwrite) = (most_by(rules), rules.overwrite);
+        let mode = rules.mode_of_file(umask);
         if matches!(store, Store::At(offset) if offset > most) {
             return Err(FsError::TooLarge(most));
         }
         uploads.tree.check_file_path(path)?;
-        if !uploads.rules().overwrite {
+        if overwrite == Overwrite::No {
             uploads.tree.check_free(path)?;
         }
         if !uploads.rules().atomic {
             if at_once {
-                let target = Direct::open(uploads, path, store, mode)?;
+                let target = Direct::open(uploads, path, store, mode, overwrite)?;
                 return Ok(Self::open(uploads, path, most, target));
             }
             Direct::check(uploads, path, store)?;
             return Ok(Self::by(uploads, path, most, Opening::Direct { store, umask }));
         }
-        Preparation { uploads, path, mode, most }.prepare(store, heed)
+        Preparation { uploads, path, mode, most, overwrite }.prepare(store, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -185,7 +187,8 @@ impl Prepared {
                     // by now another session may have renamed a link on the path
                     let rules = uploads.check_target(&self.path)?;
                     most = most_by(rules);
-                    Direct::open(&uploads, &self.path, store, rules.mode_of_file(umask))
+                    let way = rules.overwrite;
+                    Direct::open(&uploads, &self.path, store, rules.mode_of_file(umask), way)
                 })?;
                 made = made.map(|made| made.and(again));
                 Box::new(target)
@@ -205,6 +208,8 @@ struct Preparation<'u> {
     mode: u32,
     /// Maximum size of the file in bytes.
     most: u64,
+    /// What the upload does to a file that has the name already.
+    overwrite: Overwrite,
 }
 
 impl Preparation<'_> {
@@ -212,6 +217,7 @@ impl Preparation<'_> {
         let tree = &self.uploads.tree;
         let append = matches!(store, Store::Append(_));
         let (place, existing) = find(tree, tree.place(self.path)?, append)?;
+        self.check_free(existing.as_ref())?;
         let mut facts = Facts::default();
         let mut own = Vec::new();
         facts.size = existing.as_ref().map(|existing| len_of(&existing.stat));
@@ -229,7 +235,7 @@ impl Preparation<'_> {
         }
         match (Plan::new(store, facts)?, existing) {
             (Plan::New | Plan::InPlace(_), None) => {
-                self.open(Part::create(self.uploads, place, self.mode, None, false)?)
+                self.write_to(Part::create(self.uploads, place, self.mode, None, false)?)
             }
             (Plan::New, Some(existing)) => self.replace(place, existing, heed),
             (Plan::InPlace(obstacle), Some(existing)) => {
@@ -241,6 +247,7 @@ impl Preparation<'_> {
                     self.uploads.accounts(&place.dir)?.check_room(Count::bytes(1))?;
                 }
                 let takeover = Takeover::new(self.uploads, place, existing, &own, &plan);
+                let takeover = takeover.overwriting(self.overwrite);
                 let opening = Opening::Takeover(Box::new(takeover));
                 Ok(Prepared::by(self.uploads, self.path, self.most, opening))
             }
@@ -262,7 +269,7 @@ impl Preparation<'_> {
                 let obstacle = Some(Obstacle::Directory(why));
                 self.in_place((place, existing), Store::Replace, None, obstacle, heed)
             }
-            part => self.open(part?),
+            part => self.write_to(part?),
         }
     }
 
@@ -277,10 +284,11 @@ impl Preparation<'_> {
         let claim = self.uploads.turns.claim(turn, heed)?;
         // the upload that had the turn before this one may have replaced the file
         let (place, existing) = find(&self.uploads.tree, place, offset.is_none())?;
+        self.check_free(existing.as_ref())?;
         let Some(existing) = existing else {
             Change::check_absent(offset)?;
             let part = Part::create(self.uploads, place, self.mode, None, true)?;
-            return self.open(part.based_on(None, claim));
+            return self.write_to(part.based_on(None, claim));
         };
         let facts = ChangeFacts {
             size: len_of(&existing.stat),
@@ -294,7 +302,7 @@ impl Preparation<'_> {
                 match Part::create_from(self.uploads, &place, &existing, copying, heed) {
                     Ok(part) => {
                         let version = Version::of(&existing.stat);
-                        return self.open(part.based_on(Some(version), claim));
+                        return self.write_to(part.based_on(Some(version), claim));
                     }
                     Err(Hindrance::Failed(why)) => return Err(why),
                     Err(Hindrance::Obstacle(obstacle)) => copying.instead(obstacle)?,
@@ -323,6 +331,18 @@ impl Preparation<'_> {
             (why, _) => why,
         })?;
         Ok(Prepared { remark, ..self.open(target)? })
+    }
+
+    /// Checks that a file that was found may be replaced or changed. Another session may have made
+    /// it a moment ago.
+    fn check_free(&self, existing: Option<&Existing>) -> Result<(), FsError> {
+        let is_taken = self.overwrite == Overwrite::No && existing.is_some();
+        if is_taken { Err(FsError::Taken) } else { Ok(()) }
+    }
+
+    /// Returns the upload that writes to a part.
+    fn write_to(&self, part: Part) -> Result<Prepared, FsError> {
+        self.open(part.overwriting(self.overwrite))
     }
 
     fn open(&self, target: impl Target + 'static) -> Result<Prepared, FsError> {

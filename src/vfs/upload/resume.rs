@@ -10,6 +10,7 @@ use super::own::{Candidate, open_part};
 use super::part::Part;
 use super::plan::Resumption;
 use super::uploads::Uploads;
+use crate::config::Overwrite;
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::quota::meter::Kind;
@@ -29,6 +30,7 @@ pub(super) struct Takeover {
     offset: u64,
     /// Size of the part that the user is shown.
     shown: u64,
+    overwrite: Overwrite,
 }
 
 impl Takeover {
@@ -42,7 +44,13 @@ impl Takeover {
     ) -> Self {
         let found = plan.order.iter().filter_map(|at| candidates.get(*at)).cloned().collect();
         let (uploads, offset, shown) = (Arc::clone(uploads), plan.offset, plan.shown);
-        Self { uploads, place, existing, found, offset, shown }
+        let overwrite = Overwrite::No;
+        Self { uploads, place, existing, found, offset, shown, overwrite }
+    }
+
+    /// Sets what the upload does to a file that has the name already.
+    pub(super) fn overwriting(self, overwrite: Overwrite) -> Self {
+        Self { overwrite, ..self }
     }
 
     /// Takes one of the parts over. If its file cannot be used, the part is left behind
@@ -58,8 +66,9 @@ impl Takeover {
         }
         let (active, found) = taken.ok_or(FsError::BadOffset(self.shown))?;
         let (base, id) = (found.base, id_of(&found.stat));
-        let Self { uploads, place, existing, offset, .. } = self;
-        let mut part = Part::resume(&uploads, place, active, offset, base, meter);
+        let Self { uploads, place, existing, offset, overwrite, .. } = self;
+        let part = Part::resume(&uploads, place, active, offset, base, meter);
+        let mut part = part.overwriting(overwrite);
         // yet another session may take the part over, but not while it is being opened
         let writing = part.active.writing()?;
         let (file, stat) = open_part(&part.place, &part.active.name, OFlags::WRONLY)?;

@@ -73,7 +73,7 @@ fn vsftpd_protection_is_never_less_than_it_was() {
         "perm = elrmw",
         "umask = 077",
         "world_readable_only = on",
-        "allow_overwrite = off",
+        "overwrite = no",
     ] {
         assert!(has(&text, line), "{line}\n{text}");
     }
@@ -152,11 +152,11 @@ fn what_vsftpd_keeps_its_strangers_to_has_an_equal() {
         anon_world_readable_only=NO\n";
     let text = anonymous(other);
     assert!(has(&text, "perm = elrdfw") && !text.contains("_only"), "{text}");
-    assert!(!text.contains("allow_overwrite"), "{text}");
+    assert!(!text.contains("overwrite"), "{text}");
     // vsftpd gives these uploads to another user, so anonymous users may not change them
     let text = anonymous(&format!("{other}chown_uploads=YES\n"));
     assert!(has(&text, "perm = elrw") && has(&text, "world_readable_only = on"), "{text}");
-    assert!(has(&text, "allow_overwrite = off"), "{text}");
+    assert!(has(&text, "overwrite = no"), "{text}");
     for (conf, wanted) in [
         ("ssl_enable=YES\n", "off"),
         ("ssl_enable=YES\nforce_anon_logins_ssl=YES\n", "control"),
@@ -212,13 +212,13 @@ fn guests_have_the_rights_that_vsftpd_gives_them() {
         "perm = elr",
         "umask = 077",
         "world_readable_only = on",
-        "allow_overwrite = off",
+        "overwrite = no",
         "enabled = off",
     ] {
         assert!(has(&text, line), "{line}\n{text}");
     }
     let (text, _) = imported(&format!("{conf}virtual_use_local_privs=YES\n"));
-    assert!(has(&text, "perm = elradfmwMT") && !text.contains("allow_overwrite"), "{text}");
+    assert!(has(&text, "perm = elradfmwMT") && !text.contains("overwrite"), "{text}");
     // a token that is not set is not replaced by the name of the user
     for conf in ["local_root=/srv/$USER\n", "local_root=srv\n", "local_root=/srv/{user}\n"] {
         let (text, faults) = imported(&format!("local_enable=YES\n{conf}"));

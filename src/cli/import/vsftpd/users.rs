@@ -32,7 +32,7 @@ impl Strangers {
             section.set("world_readable_only", "on");
         }
         if !self.may_replace {
-            section.set("allow_overwrite", "off");
+            section.set("overwrite", "no");
         }
     }
 }
