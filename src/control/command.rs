@@ -9,12 +9,14 @@ use std::net::SocketAddr;
 use super::arg::address::{self, Extended};
 use super::arg::choice::{self, TransferType};
 use super::arg::options::Options;
+use super::arg::range::{self, Bounds, RangedPath};
 use super::arg::text::{self, Pathname};
 use super::arg::time::{self, Moment, TimedPath, TimedPaths};
 use super::kinds::Traffic;
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 use crate::data::listing::Facts;
+use crate::vfs::Algorithm;
 
 /// A command with its parsed argument.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub enum Command {
     BufferSize(u64),
     ChangeDir(Pathname),
     ChangeDirUp,
+    Checksum(Algorithm, RangedPath),
     Chmod(u32, Pathname),
     ClearControl,
     ClientName,
@@ -38,6 +41,7 @@ pub enum Command {
     EprtPort(SocketAddr),
     ExtendedPassive(Extended),
     Feat,
+    Hash(Pathname),
     Help,
     HelpOn(String),
     Host,
@@ -57,6 +61,7 @@ pub enum Command {
     NameList,
     NameListPath(Pathname),
     Noop,
+    OptsHash(Option<Algorithm>),
     OptsMlst(Facts),
     OptsUtf8(bool),
     Password(text::Secret),
@@ -66,6 +71,7 @@ pub enum Command {
     PrintDir,
     Protect(u8),
     Quit,
+    Range(Option<Bounds>),
     Reinitialize,
     RemoveDir(Pathname),
     RenameFrom(Pathname),
@@ -73,6 +79,7 @@ pub enum Command {
     Restart(u64),
     Retrieve(Pathname),
     SiteHelp,
+    SiteMd5(Pathname),
     SiteUtime(TimedPaths),
     Size(Pathname),
     Stat,
@@ -115,6 +122,11 @@ pub enum Arg {
     Mode(fn(u32) -> Command),
     /// A path, with options before it as for `ls`.
     OptionsAndPath(fn(Pathname) -> Command),
+    /// A path, with a range of bytes behind it.
+    RangedPath(fn(RangedPath) -> Command),
+    Range(fn(Option<Bounds>) -> Command),
+    /// The name of an algorithm, which may be empty.
+    Algorithm(fn(Option<Algorithm>) -> Command),
     ModeAndPath(fn(u32, Pathname) -> Command),
     TimeAndPath(fn(Moment, Pathname) -> Command),
     TimedPath(fn(TimedPath) -> Command),
@@ -133,6 +145,8 @@ pub enum Feature {
     Tls(&'static str),
     /// The line of MLST, which lists all facts and marks those that are chosen.
     Facts,
+    /// The line of HASH, which lists all algorithms and marks the one that is chosen.
+    Hashes,
 }
 
 /// Everything the server knows about a command, except how to carry it out.
@@ -149,8 +163,10 @@ pub struct Verb {
     /// The permission that the command needs.
     pub perm: Option<Perm>,
     /// The kind of data that the command moves over a data connection; `None`: it moves none.
-    /// A command that moves data consumes the offset of REST.
     pub transfers: Option<Traffic>,
+    /// Whether the command consumes the offset of REST or the range of RANG. All commands that move
+    /// data do.
+    pub restarts: bool,
     /// Whether the command consumes the path that RNFR has named.
     pub renames: bool,
     /// The command's line in FEAT.
@@ -174,6 +190,7 @@ const fn verb(
         before_login: false,
         perm: None,
         transfers: None,
+        restarts: false,
         renames: false,
         feature: None,
         help,
@@ -190,7 +207,11 @@ impl Verb {
     }
 
     const fn transfers(self, what: Traffic) -> Self {
-        Self { transfers: Some(what), ..self }
+        Self { transfers: Some(what), restarts: true, ..self }
+    }
+
+    const fn restarts(self) -> Self {
+        Self { restarts: true, ..self }
     }
 
     const fn renames(self) -> Self {
@@ -207,6 +228,10 @@ impl Verb {
 
     const fn facts_feature(self) -> Self {
         Self { feature: Some(Feature::Facts), ..self }
+    }
+
+    const fn hashes_feature(self) -> Self {
+        Self { feature: Some(Feature::Hashes), ..self }
     }
 
     /// Returns the usual name.
@@ -251,6 +276,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["STOU"], "", Nothing(|| Command::StoreUnique), "store a file under a name that the server chooses").needs(Perm::Store).transfers(Traffic::Upload),
     verb(&["STOU"], "path", Path(Command::StoreUniquePath), "store a file under this name, or a similar one if it is taken").needs(Perm::Store).transfers(Traffic::Upload),
     verb(&["REST"], "offset", Offset(Command::Restart), "start the next transfer at this offset").feature("REST STREAM"),
+    verb(&["RANG"], "first last", Arg::Range(Command::Range), "send or hash only these bytes of the next file, in binary type; 1 0: all").feature("RANG STREAM"),
     verb(&["ALLO"], "bytes [R bytes]", Allocation(Command::Allocate), "ask whether there is enough free space"),
     verb(&["AVBL"], "", Nothing(|| Command::Available), "show how many bytes may still be stored").needs(Perm::List).feature("AVBL"),
     verb(&["AVBL"], "path", Path(Command::AvailablePath), "show how many bytes may still be stored in a directory").needs(Perm::List),
@@ -266,6 +292,12 @@ pub static VERBS: &[Verb] = &[
     verb(&["STAT"], "", Nothing(|| Command::Stat), "describe this session or the running transfer"),
     verb(&["STAT"], "[-options] path", OptionsAndPath(Command::StatPath), "list a path, over the control connection").needs(Perm::List),
     verb(&["SIZE"], "path", Path(Command::Size), "show the number of bytes that a download would send").needs(Perm::List).feature("SIZE"),
+    verb(&["HASH"], "path", Path(Command::Hash), "show the checksum of a file, or of the part that RANG or REST names").needs(Perm::Retrieve).restarts().hashes_feature(),
+    verb(&["XCRC"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Crc32, it)), "show the CRC-32 of a file, or of its bytes from start up to end").needs(Perm::Retrieve).feature("XCRC"),
+    verb(&["XMD5"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Md5, it)), "show the MD5 of a file, or of a part of it").needs(Perm::Retrieve).feature("XMD5"),
+    verb(&["XSHA1", "XSHA"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Sha1, it)), "show the SHA-1 of a file, or of a part of it").needs(Perm::Retrieve).feature("XSHA1"),
+    verb(&["XSHA256"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Sha256, it)), "show the SHA-256 of a file, or of a part of it").needs(Perm::Retrieve).feature("XSHA256"),
+    verb(&["XSHA512"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Sha512, it)), "show the SHA-512 of a file, or of a part of it").needs(Perm::Retrieve).feature("XSHA512"),
     verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time; if the whole argument is the name of a file, show its time instead").needs(Perm::SetTime),
     verb(&["MDTM"], "path", Path(Command::ModifiedTime), "show when a file was modified").needs(Perm::List).feature("MDTM"),
     verb(&["MFMT"], "time path", TimeAndPath(Command::ModifyTime), "set the modification time").needs(Perm::SetTime).feature("MFMT"),
@@ -275,6 +307,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["RNFR"], "path", Path(Command::RenameFrom), "choose the file or directory to rename").needs(Perm::Rename).renames(),
     verb(&["RNTO"], "path", Path(Command::RenameTo), "rename what RNFR chose to this path, replacing an existing file").needs(Perm::Rename).renames(),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
+    verb(&["SITE MD5"], "path", Path(Command::SiteMd5), "show the MD5 of a file in another form").needs(Perm::Retrieve),
     verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
     verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "show the mask for new files"),
     verb(&["SITE UMASK"], "mask", Arg::Mode(Command::UmaskSet), "set the mask for new files").needs(Perm::Chmod),
@@ -286,6 +319,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["HELP"], "", Nothing(|| Command::Help), "list the commands").before_login(),
     verb(&["HELP"], "command", Word(Command::HelpOn), "explain a command").before_login(),
     verb(&["NOOP"], "", Ignored(|| Command::Noop), "do nothing").before_login(),
+    verb(&["OPTS HASH"], "[algorithm]", Arg::Algorithm(Command::OptsHash), "show or choose the algorithm of HASH").before_login(),
     verb(&["OPTS MLST"], "[fact;...]", Arg::Facts(Command::OptsMlst), "choose the facts of MLSD and MLST").before_login(),
     verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON]", Switch(Command::OptsUtf8), "accepted: names are sent as they are stored").before_login().feature("UTF8"),
     verb(&["CLNT"], "name", Ignored(|| Command::ClientName), "accepted and ignored").before_login(),
@@ -304,12 +338,15 @@ impl Arg {
             Nothing(make) if argument.trim_ascii().is_empty() => Ok(make()),
             Nothing(_) => Err(SyntaxError::UnwantedArgument),
             Self::Facts(make) => choice::facts(argument).map(make),
+            Self::Algorithm(make) => choice::algorithm(argument).map(make),
             Switch(make) => choice::switch(argument).map(make),
             _ if argument.is_empty() => Err(SyntaxError::MissingArgument),
             Needed(make) => Ok(make()),
             Bytes(make) => Ok(make(argument.to_vec())),
             Word(make) => text::words(argument).map(str::to_owned).map(make),
             Path(make) | OptionsAndPath(make) => text::pathname(argument).map(make),
+            Self::RangedPath(make) => range::ranged_path(argument).map(make),
+            Self::Range(make) => range::range(argument).map(make),
             Offset(make) => text::offset(argument).map(make),
             Number(make) => text::number(argument).map(make),
             Allocation(make) => text::allocation(argument).map(make),
@@ -339,6 +376,10 @@ impl Arg {
         match self {
             Path(_) => text::pathname(argument).ok(),
             OptionsAndPath(_) => text::pathname(Options::read(argument, is_there).1).ok(),
+            Self::RangedPath(_) => {
+                let ranged = range::ranged_path(argument).ok()?;
+                ranged.meant(is_there_too).map(|(path, _)| path.clone())
+            }
             ModeAndPath(_) => choice::mode_and_path(argument).ok().map(|(_, path)| path),
             TimeAndPath(_) => time::time_and_path(argument).ok().map(|(_, path)| path),
             Self::TimedPath(_) => {
@@ -365,6 +406,8 @@ impl Arg {
             | Self::Extended(_)
             | Self::Mode(_)
             | Self::Facts(_)
+            | Self::Range(_)
+            | Self::Algorithm(_)
             | Switch(_) => None,
         }
     }

@@ -2,14 +2,15 @@
 
 use super::answer::Answer;
 use super::command::{Command, Verb};
+use super::kinds::Traffic;
 use super::offence::Offence;
 use super::refusal::Refusal;
 use super::reply::{Code, Reply};
 use super::request::{Request, parse};
 use super::session::Session;
-use super::state::{Login, User};
+use super::state::{Login, Portion, User};
 use super::syntax::SyntaxError;
-use super::verbs::{facts, info, listing, login, param, security, transfer, tree};
+use super::verbs::{facts, hash, info, listing, login, param, security, transfer, tree};
 use crate::config::Perm;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
@@ -74,11 +75,16 @@ impl Session {
         let earlier_rename = &mut self.state.parameters.rename_from;
         let rename_from = earlier_rename.take_if(|_| request.renames());
         let (verb, command) = request.asks()?;
-        let restart = match verb.transfers {
-            Some(_) => std::mem::take(&mut self.state.parameters.restart),
-            None => 0,
+        let portion = if verb.restarts {
+            std::mem::take(&mut self.state.parameters.portion)
+        } else {
+            Portion::default()
         };
-        let earlier = Earlier { rename_from, restart };
+        if verb.transfers == Some(Traffic::Upload) && portion.end.is_some() {
+            // the client would take the file for changed in that range alone
+            return Err(Refusal::Sequence("RANG is for RETR and HASH"));
+        }
+        let earlier = Earlier { rename_from, portion };
         let Err(why) = self.permit(request, &earlier) else {
             return self.carry_out(verb, command, &earlier);
         };
@@ -115,6 +121,9 @@ impl Session {
                 let path = self.user()?.cwd.parent();
                 tree::change_dir(self.user_mut()?, path)?
             }
+            Command::Checksum(algorithm, ranged) => {
+                hash::checksum(self, verb, *algorithm, ranged)?
+            }
             Command::Chmod(mode, path) => tree::chmod(self, verb, *mode, path)?,
             Command::ClearControl => security::clear_control()?,
             Command::ClientName => Reply::ok("Noted"),
@@ -123,6 +132,7 @@ impl Session {
             Command::EprtPort(to) | Command::Port(to) => param::active(self, *to)?,
             Command::ExtendedPassive(wanted) => param::extended_passive(self, *wanted)?,
             Command::Feat => info::feat(parameters, self.settings.tls.is_some()),
+            Command::Hash(path) => hash::hash(self, verb, path, earlier.portion)?,
             Command::Help => info::help(),
             Command::HelpOn(name) => info::help_on(name)?,
             Command::Host => login::host(self)?,
@@ -142,6 +152,7 @@ impl Session {
             Command::NameList => listing::names(self, verb, None)?,
             Command::NameListPath(path) => listing::names(self, verb, Some(path))?,
             Command::Noop => Reply::ok("Still here"),
+            Command::OptsHash(wanted) => hash::opts(parameters, *wanted),
             Command::OptsMlst(facts) => param::opts_mlst(parameters, *facts),
             Command::OptsUtf8(on) => param::opts_utf8(*on)?,
             Command::Passive => param::passive(self)?,
@@ -150,6 +161,7 @@ impl Session {
             Command::PrintDir => tree::print_dir(self.user()?),
             Command::Protect(level) => security::protect(self, *level)?,
             Command::Quit => return Ok(login::quit()),
+            Command::Range(bounds) => param::range(parameters, *bounds),
             Command::Reinitialize => login::reinitialize(self),
             Command::RemoveDir(path) => tree::remove_dir(self, verb, path)?,
             Command::RenameFrom(path) => tree::rename_from(self, path)?,
@@ -157,13 +169,14 @@ impl Session {
                 tree::rename_to(self, verb, earlier.rename_from.as_ref(), path)?
             }
             Command::Restart(offset) => param::restart(parameters, *offset),
-            Command::Retrieve(path) => transfer::retrieve(self, verb, path, earlier.restart)?,
+            Command::Retrieve(path) => transfer::retrieve(self, verb, path, earlier.portion)?,
             Command::SiteHelp => info::site_help(),
+            Command::SiteMd5(path) => hash::md5(self, verb, path)?,
             Command::SiteUtime(fits) => facts::utime(self, verb, fits)?,
             Command::Size(path) => facts::size(self, verb, path)?,
             Command::Stat => info::stat(self),
             Command::StatPath(path) => listing::stat(self, verb, path)?,
-            Command::Store(path) => transfer::store(self, verb, path, earlier.restart)?,
+            Command::Store(path) => transfer::store(self, verb, path, earlier.portion.start)?,
             Command::StoreUnique => transfer::store_unique(self, verb, None)?,
             Command::StoreUniquePath(path) => transfer::store_unique(self, verb, Some(path))?,
             Command::Structure(letter) => param::structure(*letter)?,
@@ -259,5 +272,5 @@ const MOST_REFUSED: u32 = 250;
 /// The parameters of a command that earlier commands have set.
 struct Earlier {
     rename_from: Option<VirtualPath>,
-    restart: u64,
+    portion: Portion,
 }

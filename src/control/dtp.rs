@@ -15,7 +15,7 @@ use crate::data::{
     self, DataConnection, DataError, Interrupt, LOOK, Lingering, Progress, Pump, Throttle,
 };
 use crate::log::{Event, Who};
-use crate::vfs::{FsError, Heed};
+use crate::vfs::{Counted, FsError, Heed};
 
 /// Maximum number of data connections that wait for the client to close its end. A client that
 /// has started a third download has read the first one.
@@ -39,24 +39,34 @@ impl Session {
         verb: &Verb,
         work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
     ) -> Result<T, Refusal> {
+        self.attend_counting(verb, |told| work(&mut || told(0)))
+    }
+
+    /// Like [`Session::attend`], for work that tells how many bytes are done.
+    pub(super) fn attend_counting<T>(
+        &mut self,
+        verb: &Verb,
+        work: impl FnOnce(&mut Counted<'_>) -> Result<T, FsError>,
+    ) -> Result<T, Refusal> {
         self.live.set_at_work(true);
         let Self { connection, shared, live, .. } = self;
         // a client that has sent QUIT still waits for the answer
         let mut ear = Ear::before(connection, &shared.stop, live, verb.name(), true);
-        let progress = Progress::start();
+        let mut progress = Progress::start();
         let (mut looked, mut interrupt) = (progress.since, None);
-        let mut heed = || {
+        let mut told = |bytes| {
             if looked.elapsed() < LOOK {
                 return true;
             }
             looked = Instant::now();
+            progress.bytes = bytes;
             let soon = if shared.stop.is_soon() { Err(Interrupt::Stopped) } else { Ok(()) };
             // an ABOR may have arrived right after its command
             let heard = soon.and_then(|()| ear.obey(&progress));
             interrupt = heard.and_then(|()| data::heed(&mut ear, &progress)).err();
             interrupt.is_none()
         };
-        let done = work(&mut heed);
+        let done = work(&mut told);
         match interrupt {
             Some(interrupt) => Err(DataError::from(interrupt).into()),
             None => Ok(done?),

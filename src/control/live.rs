@@ -53,7 +53,7 @@ struct Shown {
 #[derive(Debug)]
 struct Running {
     verb: &'static str,
-    traffic: Traffic,
+    traffic: Option<Traffic>,
     size: Option<u64>,
     /// The speed limits; `None` for a listing.
     speed: Option<Arc<Speed>>,
@@ -91,8 +91,8 @@ pub struct Stranger {
 pub struct Underway {
     /// The command.
     pub verb: &'static str,
-    /// What the transfer moves.
-    pub traffic: Traffic,
+    /// What the transfer moves; `None` for work on a file that moves nothing.
+    pub traffic: Option<Traffic>,
     /// The file or directory.
     pub path: PathBuf,
     /// Number of bytes so far.
@@ -260,11 +260,21 @@ impl Live {
         size: Option<u64>,
         speed: Option<&Arc<Speed>>,
     ) {
+        let (traffic, speed, since) = (Some(traffic), speed.cloned(), Instant::now());
+        self.show(Running { verb, traffic, size, speed, since }, path);
+    }
+
+    /// Records that work on this file begins, which moves nothing over a data connection.
+    pub(super) fn show_work(&self, verb: &'static str, path: &Path, size: u64) {
+        let (size, since) = (Some(size), Instant::now());
+        self.show(Running { verb, traffic: None, size, speed: None, since }, path);
+    }
+
+    fn show(&self, running: Running, path: &Path) {
         let mut shown = self.shown();
         shown.path.clear();
         shown.path.extend_from_slice(path.as_os_str().as_bytes());
-        let (speed, since) = (speed.cloned(), Instant::now());
-        shown.transfer = Some(Running { verb, traffic, size, speed, since });
+        shown.transfer = Some(running);
         self.bytes.store(0, Ordering::Relaxed);
     }
 

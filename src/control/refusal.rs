@@ -42,6 +42,9 @@ pub enum Refusal {
     /// A listing on the control connection was asked for. It needs TLS where data connections
     /// do.
     ListingInClear,
+    /// A checksum was asked for, which reveals what a file contains. It needs TLS where data
+    /// connections do.
+    HashInClear,
     /// The level of PROT does not exist for TLS.
     ProtectionUnknown,
     /// Protection cannot be turned off.
@@ -68,6 +71,8 @@ pub enum Refusal {
     NotImplemented,
     /// The restart offset is beyond the end of the file.
     BadRestart,
+    /// The range of a checksum is empty, or ends beyond the end of the file.
+    BadRange,
     /// MLSD named something other than a directory (RFC 3659 §7.2.1).
     NotADirectory,
     /// SIZE named something other than a file.
@@ -136,6 +141,7 @@ impl Refusal {
             | Self::TlsNeeded
             | Self::ProtectionNeeded
             | Self::ListingInClear
+            | Self::HashInClear
             | Self::ProtectionUnknown
             | Self::ProtectionStays
             | Self::Injected => Reason::Tls,
@@ -145,6 +151,7 @@ impl Refusal {
             | Self::PassiveOnIpv6
             | Self::NotImplemented
             | Self::BadRestart
+            | Self::BadRange
             | Self::NotADirectory
             | Self::NotAFile
             | Self::TooLargeToCount
@@ -192,6 +199,7 @@ impl From<&Refusal> for Reply {
             Refusal::ListingInClear => {
                 Self::new(Code::DataInsecure, "Listings require AUTH TLS")
             }
+            Refusal::HashInClear => Self::new(Code::DataInsecure, "Checksums require AUTH TLS"),
             Refusal::ProtectionUnknown => Self::new(Code::ProtectionUnknown, "Use PROT P"),
             Refusal::ProtectionStays => {
                 Self::new(Code::PolicyForbids, "Protection cannot be turned off")
@@ -220,6 +228,10 @@ impl From<&Refusal> for Reply {
             Refusal::BadRestart => {
                 Self::new(Code::BadRestart, "Restart offset is beyond the end of the file")
             }
+            Refusal::BadRange => Self::new(
+                Code::BadArgument,
+                "The end must lie after the start, and not beyond the end of the file",
+            ),
             Refusal::NotADirectory => Self::new(Code::BadArgument, "Not a directory"),
             Refusal::NotAFile => Self::new(Code::NoAccess, "Not a plain file"),
             Refusal::TooLargeToCount => {
@@ -299,6 +311,7 @@ fn file_system(why: &FsError) -> Reply {
         FsError::NotKept(_) => {
             (Code::BadName, "The old version cannot be kept in the trash, not replaced")
         }
+        FsError::Crowded => (Code::BusyFile, "Too many files are being read, try again later"),
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
         FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
         FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
@@ -371,9 +384,10 @@ impl fmt::Display for Refusal {
             Self::NoHome(why) => write!(f, "cannot open the home: {why}"),
             Self::NotThatUser(why) => write!(f, "cannot act as the user of run_as: {why}"),
             Self::NoTls => f.write_str("tls_cert is empty"),
-            Self::TlsNeeded | Self::ProtectionNeeded | Self::ListingInClear => {
-                f.write_str("TLS is required (tls_required)")
-            }
+            Self::TlsNeeded
+            | Self::ProtectionNeeded
+            | Self::ListingInClear
+            | Self::HashInClear => f.write_str("TLS is required (tls_required)"),
             Self::ProtectionUnknown => f.write_str("unknown protection level"),
             Self::ProtectionStays => f.write_str("protection cannot be turned off"),
             Self::Injected => f.write_str("bytes in clear text after AUTH, discarded"),
@@ -385,6 +399,7 @@ impl fmt::Display for Refusal {
             Self::PassiveOnIpv6 => f.write_str("PASV cannot be used over IPv6"),
             Self::NotImplemented => f.write_str("not implemented"),
             Self::BadRestart => f.write_str("restart offset is beyond the end of the file"),
+            Self::BadRange => f.write_str("no such range in the file"),
             Self::NotADirectory => f.write_str("not a directory"),
             Self::NotAFile => f.write_str("not a plain file"),
             Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),

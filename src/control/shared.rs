@@ -2,6 +2,7 @@
 
 use std::hash::RandomState;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use crate::hook::Hooks;
 use crate::launch::Launcher;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
-use crate::vfs::{Keeper, Parts, Quotas, Turns};
+use crate::vfs::{Hashes, Keeper, Parts, Quotas, Turns};
 
 /// The state that all sessions of a server share.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Shared {
     pub parts: Arc<Parts>,
     /// Lets uploads that write to the same file take turns.
     pub turns: Arc<Turns>,
+    /// The checksums of files.
+    pub(super) hashes: Hashes,
     /// Removes old files, as the settings say.
     pub keeper: Keeper,
     /// The ports that the server listens on. Data connections never get them.
@@ -112,6 +115,7 @@ impl Shared {
             quotas,
             parts,
             turns,
+            hashes: Hashes::new(most_hashes()),
             keeper,
             control_ports,
         })
@@ -204,6 +208,13 @@ impl Settings {
     pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref().map(Tls::fingerprint)
     }
+}
+
+/// Returns how many files are read at once for checksums or copies: half of the processors may work on
+/// that.
+fn most_hashes() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors / 2).max(1)
 }
 
 /// The signal to stop, which has two steps: first sessions accept no more commands, then

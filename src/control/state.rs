@@ -2,6 +2,7 @@
 //! of it.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::data::listing::Facts;
 use crate::data::{Passive, Speed, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Files, FsError, Pin, Told, VirtualPath};
+use crate::vfs::{Algorithm, Files, FsError, Pin, Told, VirtualPath};
 
 /// The login and the parameters of a session.
 #[derive(Debug)]
@@ -142,9 +143,11 @@ pub(super) struct Parameters {
     pub(super) epsv_all: bool,
     pub(super) protection: Protection,
     pub(super) setup: Setup,
-    /// The offset at which the next transfer begins. Each transfer command resets it, even if
-    /// it fails.
-    pub(super) restart: u64,
+    /// The part of a file that the next transfer or HASH is about. Each of these commands resets it,
+    /// even if it fails.
+    pub(super) portion: Portion,
+    /// The algorithm of HASH.
+    pub(super) hash: Algorithm,
     /// The file of the last SIZE and the size in the reply, for the next APPE. Each upload
     /// resets it.
     pub(super) told_size: Option<(VirtualPath, Told)>,
@@ -164,11 +167,31 @@ impl Parameters {
             epsv_all: false,
             protection,
             setup: Setup::None,
-            restart: 0,
+            portion: Portion::default(),
+            hash: Algorithm::Sha256,
             told_size: None,
             announced: None,
             rename_from: None,
         }
+    }
+}
+
+/// A part of a file, as REST or RANG names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Portion {
+    /// The first byte.
+    pub(super) start: u64,
+    /// The byte after the last one, after RANG; `None`: up to the end of the file.
+    pub(super) end: Option<u64>,
+}
+
+impl Portion {
+    /// Returns the bytes of a file of this size. A range may end beyond the end of the file.
+    pub(super) fn within(self, size: u64) -> Result<Range<u64>, Refusal> {
+        let end = self.end.unwrap_or(size).min(size);
+        // a range has at least one byte
+        let is_beyond = self.start > end || (self.end.is_some() && self.start == end);
+        if is_beyond { Err(Refusal::BadRestart) } else { Ok(self.start..end) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use log::Level;
 
-use super::event::{Event, Transfer, Who};
+use super::event::{Event, Hashing, Transfer, Who};
 use super::packed::Packed;
 
 /// Something that is to be written, and when it happened.
@@ -110,6 +110,10 @@ impl<'a> Packed<'a> for Event<'a> {
             Self::Removed(file, age, bytes, rule) => (16_u8, file, age, bytes, rule).put(to),
             Self::Expunged(file, age, bytes) => (17_u8, file, age, bytes).put(to),
             Self::Restored(file) => (18_u8, file).put(to),
+            Self::Hashed(Hashing { command, path, algorithm, range, took }) => {
+                (19_u8, command, path, algorithm).put(to);
+                (range.0, range.1, took).put(to);
+            }
         }
     }
 
@@ -140,6 +144,12 @@ impl<'a> Packed<'a> for Event<'a> {
             }
             17 => Self::Expunged(Packed::take(from)?, Packed::take(from)?, Packed::take(from)?),
             18 => Self::Restored(Packed::take(from)?),
+            19 => {
+                let (command, path, algorithm) = Packed::take(from)?;
+                let (start, end, took) = Packed::take(from)?;
+                let range = (start, end);
+                Self::Hashed(Hashing { command, path, algorithm, range, took })
+            }
             _ => return None,
         })
     }

@@ -43,6 +43,8 @@ pub enum Event<'a> {
     Transferred(Transfer<'a>),
     /// This command has changed this file or directory.
     Changed(&'a str, &'a Path),
+    /// A checksum of a file was computed, or looked up.
+    Hashed(Hashing<'a>),
     /// A file or directory was renamed, from the first path to the second.
     Renamed(&'a Path, &'a Path),
     /// What had this path was moved to the trash.
@@ -82,6 +84,21 @@ pub struct Transfer<'a> {
     pub ascii: bool,
     /// Whether it was complete; if not, the reason.
     pub result: Result<(), &'a str>,
+}
+
+/// A checksum that a client was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashing<'a> {
+    /// The command.
+    pub command: &'a str,
+    /// The file.
+    pub path: &'a Path,
+    /// The name of the algorithm.
+    pub algorithm: &'a str,
+    /// The first byte, and the one after the last.
+    pub range: (u64, u64),
+    /// How long it took, with the time in which others were computed.
+    pub took: Duration,
 }
 
 /// The session that an event belongs to.
@@ -162,6 +179,7 @@ impl<'a> Event<'a> {
             | Self::Refused(..)
             | Self::Transferred(_)
             | Self::Changed(..)
+            | Self::Hashed(_)
             | Self::Renamed(..)
             | Self::Trashed(_)
             | Self::Expunged(..)
@@ -220,6 +238,7 @@ impl<'a> Event<'a> {
             Self::Changed(verb, file) => {
                 Account::of("changed").text("command", verb).says(" ").path("path", file)
             }
+            Self::Hashed(hashing) => hashing.account(),
             Self::Renamed(from, to) => {
                 let account = Account::of("renamed").text("command", "RNTO").says(" ");
                 account.path("from", from).says(" -> ").path("path", to)
@@ -266,6 +285,17 @@ impl<'a> Event<'a> {
                 account.hidden("seconds", Value::Seconds(took))
             }
         }
+    }
+}
+
+impl<'a> Hashing<'a> {
+    fn account(self) -> Account<'a> {
+        let (start, end) = self.range;
+        let account = Account::of("hashed").text("command", self.command).says(" ");
+        let account = account.path("path", self.path).says(": ");
+        let account = account.text("algorithm", self.algorithm).says(" of bytes ");
+        let account = account.count("start", start).says(" to ").count("end", end);
+        account.says(" in ").and("seconds", Value::Seconds(self.took)).says(" s")
     }
 }
 
@@ -361,6 +391,13 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
         Event::Refused("RETR", Some(path), "no"),
         Event::Transferred(transfer),
         Event::Changed("DELE", path),
+        Event::Hashed(Hashing {
+            command: "HASH",
+            path,
+            algorithm: "MD5",
+            range: (1, 7),
+            took: transfer.took,
+        }),
         Event::Renamed(path, path),
         Event::Trashed(path),
         Event::Expunged(path, transfer.took, 7),

@@ -52,7 +52,7 @@ use sink::{Lines, Sink};
 use writer::between_batches;
 
 pub use escape::{escaped, json, path};
-pub use event::{Event, Transfer, Who, kib_per_second};
+pub use event::{Event, Hashing, Transfer, Who, kib_per_second};
 pub use file::descriptor;
 pub use front::{TransferLog, own, session};
 pub use line::Form;

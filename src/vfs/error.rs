@@ -53,6 +53,8 @@ pub enum FsError {
     MoveRefused(&'static str),
     /// A quota is used up.
     OverQuota(io::Error),
+    /// Too many other files are read for checksums or copies.
+    Crowded,
     /// Another upload is changing the file, or has not ended yet.
     Busy,
     /// The upload cannot begin at the requested offset, only at this one.
@@ -143,6 +145,7 @@ impl fmt::Display for FsError {
             Self::IsADirectory => f.write_str("is a directory"),
             Self::NotAFile => f.write_str("neither a file nor a directory that can be served"),
             Self::IsRoot => f.write_str("is the root"),
+            Self::Crowded => f.write_str("too many files are read for checksums or copies"),
             Self::Busy => f.write_str("another upload is changing it"),
             Self::BadOffset(fits) => {
                 write!(f, "cannot restart at this offset, only at {fits}")

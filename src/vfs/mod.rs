@@ -14,6 +14,7 @@
 //! | `why` | whether the system would refuse an action, and why it refused one |
 //! | `keep` | retention: which files go, and removing them |
 //! | `files` | what one session sees: the tree and the user's own unfinished uploads |
+//! | `hash` | checksums of files, and how many are computed at once |
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
 //! | `trash` | where deleted and replaced files go |
@@ -23,6 +24,7 @@
 
 mod error;
 mod files;
+mod hash;
 mod keep;
 mod parts;
 mod path;
@@ -36,6 +38,7 @@ mod word;
 pub use error::{FsError, Heed};
 pub use files::room::Need;
 pub use files::{Files, Listing};
+pub use hash::{Algorithm, Hashes, Told as Counted, Wanted};
 pub use keep::clock::Clock;
 pub use keep::keeper::{FileReport, Keeper, Report, RoomReport, RuleReport};
 #[doc(hidden)]

@@ -13,6 +13,7 @@
 //! | USER, PASS, ACCT, REIN, QUIT; users, anonymous, delays, attempts | `login.rs` |
 //! | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, OPTS; data connections | `param.rs` |
 //! | RETR, STOR, APPE, STOU, REST, ALLO; ASCII type | `transfer.rs` |
+//! | HASH, XCRC and its kin, SITE MD5, RANG | `hashes.rs` |
 //! | ABOR, STAT and QUIT during a transfer | `abort.rs` |
 //! | LIST, NLST, MLSD, MLST, STAT with a path | `listing.rs` |
 //! | CWD, MKD, RMD, DELE, RNFR, RNTO, SITE CHMOD; confinement, odd names | `tree.rs` |
@@ -103,6 +104,7 @@ mod faults;
 mod filing;
 mod folders;
 mod fuzz;
+mod hashes;
 mod hooks;
 mod hostile;
 mod idle;

@@ -32,7 +32,10 @@ fn example(verb: &Verb) -> String {
         "EPSV" => "1",
         "PRET" => "RETR file",
         "RETR" | "STOR" | "APPE" | "STOU" | "DELE" | "RNFR" | "SIZE" | "LIST" | "NLST"
-        | "MLST" | "STAT" => "file",
+        | "MLST" | "STAT" | "HASH" | "XCRC" | "XMD5" | "XSHA1" | "XSHA256" | "XSHA512"
+        | "SITE MD5" => "file",
+        "RANG" => "1 0",
+        "OPTS HASH" => "MD5",
         "REST" | "ALLO" | "PBSZ" => "0",
         "MDTM" if matches!(verb.arg, Arg::Path(_)) => "file",
         "MDTM" | "MFMT" | "SITE UTIME" => "20240229120000 file",
@@ -160,7 +163,12 @@ fn each_verb_that_needs_a_letter_needs_a_login() {
 fn takes_nothing(verb: &Verb) -> bool {
     matches!(
         verb.arg,
-        Arg::Nothing(_) | Arg::Ignored(_) | Arg::Secret(_) | Arg::Facts(_) | Arg::Switch(_)
+        Arg::Nothing(_)
+            | Arg::Ignored(_)
+            | Arg::Secret(_)
+            | Arg::Facts(_)
+            | Arg::Switch(_)
+            | Arg::Algorithm(_)
     )
 }
 
@@ -377,7 +385,7 @@ fn each_change_takes_the_letter_that_the_design_gives_it() {
     let wanted = [
         ('e', "CWD CDUP"),
         ('l', "LIST NLST STAT MLSD MLST SIZE MDTM AVBL"),
-        ('r', "RETR"),
+        ('r', "RETR HASH XCRC XMD5 XSHA1 XSHA256 XSHA512 SITE MD5"),
         ('a', "APPE"),
         ('d', "DELE RMD"),
         ('f', "RNFR RNTO"),
@@ -451,10 +459,11 @@ fn hold_feat_to_the_table(server: &Server, tls: bool) {
             Feature::Line(line) => Some(line.to_owned()),
             Feature::Tls(line) => tls.then(|| line.to_owned()),
             Feature::Facts => Some("MLST".to_owned()),
+            Feature::Hashes => Some("HASH".to_owned()),
         })
         .collect();
     for line in &mut said {
-        if line.starts_with("MLST ") {
+        if line.starts_with("MLST ") || line.starts_with("HASH ") {
             line.truncate(4);
         }
     }

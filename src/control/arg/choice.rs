@@ -3,6 +3,7 @@
 use super::text::{Pathname, number, pathname, word_and_rest, words};
 use crate::control::syntax::SyntaxError;
 use crate::data::listing::{Fact, Facts};
+use crate::vfs::Algorithm;
 
 /// The argument of TYPE (RFC 959 §3.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,16 @@ pub(in crate::control) fn facts(text: &[u8]) -> Result<Facts, SyntaxError> {
     } else {
         Err(SyntaxError::BadArgument)
     }
+}
+
+/// Reads the name of an algorithm for HASH; `None` if there is none.
+pub(in crate::control) fn algorithm(text: &[u8]) -> Result<Option<Algorithm>, SyntaxError> {
+    let text = words(text)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let is_it = |one: &Algorithm| one.name().eq_ignore_ascii_case(text);
+    Algorithm::ALL.into_iter().find(is_it).map(Some).ok_or(SyntaxError::BadArgument)
 }
 
 /// Reads ON or OFF; no argument means ON.

@@ -3,6 +3,7 @@
 pub(super) mod address;
 pub(super) mod choice;
 pub(super) mod options;
+pub(super) mod range;
 pub(super) mod text;
 pub(super) mod time;
 

@@ -9,6 +9,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::{Login, Parameters, Setup, User};
 use crate::data::listing::Fact;
+use crate::vfs::Algorithm;
 
 /// FEAT: one line for each row that has a feature, in alphabetical order (RFC 2389 §3.2).
 pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
@@ -17,6 +18,7 @@ pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
         .filter_map(|verb| match verb.feature? {
             Feature::Line(line) => Some(format!(" {line}\r\n")),
             Feature::Tls(line) => tls.then(|| format!(" {line}\r\n")),
+            Feature::Hashes => Some(format!(" HASH {}\r\n", marked_hashes(parameters))),
             Feature::Facts => Some(format!(" MLST {}\r\n", marked_facts(parameters))),
         })
         .collect();
@@ -28,6 +30,13 @@ pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
 fn marked_facts(parameters: &Parameters) -> String {
     let mark = |fact| if parameters.facts.has(fact) { "*;" } else { ";" };
     Fact::ALL.into_iter().flat_map(|fact| [fact.name(), mark(fact)]).collect()
+}
+
+/// Returns all algorithms of HASH, with a mark after the one that is chosen.
+fn marked_hashes(parameters: &Parameters) -> String {
+    let mark = |one| if parameters.hash == one { "*" } else { "" };
+    let marked = Algorithm::ALL.map(|one| format!("{}{}", one.name(), mark(one)));
+    marked.join(";")
 }
 
 /// HELP: the first words of all names. SITE and OPTS represent all commands that begin with

@@ -2,6 +2,7 @@
 //! and returns one reply.
 
 pub(super) mod facts;
+pub(super) mod hash;
 pub(super) mod info;
 pub(super) mod listing;
 pub(super) mod login;

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::control::arg::address::Extended;
 use crate::control::arg::choice::TransferType;
+use crate::control::arg::range::Bounds;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
-use crate::control::state::{Parameters, Setup};
+use crate::control::state::{Parameters, Portion, Setup};
 use crate::control::syntax::SyntaxError;
 use crate::data::Passive;
 use crate::data::listing::{Fact, Facts};
@@ -123,8 +124,20 @@ fn listen(session: &mut Session) -> Result<u16, Refusal> {
 
 /// REST: sets the offset of the next transfer (RFC 3659 §5).
 pub(crate) fn restart(parameters: &mut Parameters, offset: u64) -> Reply {
-    parameters.restart = offset;
+    parameters.portion = Portion { start: offset, end: None };
     Reply::new(Code::NeedMore, format!("Next transfer begins at {offset}"))
+}
+
+/// RANG: sets the bytes that the next RETR sends, or the next HASH is about
+/// (draft-bryan-ftp-range). The last of RANG and REST counts.
+pub(crate) fn range(parameters: &mut Parameters, bounds: Option<Bounds>) -> Reply {
+    let Some((start, end)) = bounds else {
+        parameters.portion = Portion::default();
+        return Reply::new(Code::NeedMore, "Next transfer is not limited to a range");
+    };
+    parameters.portion = Portion { start, end: Some(end) };
+    let last = end.saturating_sub(1);
+    Reply::new(Code::NeedMore, format!("Restarting at {start}. End byte range at {last}"))
 }
 
 /// OPTS MLST: chooses the facts of listings (RFC 3659 §7.9).

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;
-use crate::control::state::User;
+use crate::control::state::{Portion, User};
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
 use crate::log::{Event, Transfer};
@@ -24,32 +25,30 @@ pub(crate) fn retrieve(
     session: &mut Session,
     verb: &Verb,
     path: &Pathname,
-    restart: u64,
+    portion: Portion,
 ) -> Result<Reply, Refusal> {
     session.await_program(Occasion::Download, verb)?;
     let user = session.user()?;
     let path = user.path(path);
-    let (file, size) = user.tree.read(&path)?;
+    let (file, size) = open(user, &path)?;
     let _pin = user.tree.pin(&file);
-    if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
-        let why = io::Error::other("not readable for everybody (world_readable_only)");
-        return Err(FsError::Denied(why).into());
-    }
     let (_, speed) = user.speeds_for(&path)?;
     let ascii = session.is_ascii();
-    let at = if ascii {
-        located(session, verb, &file, size, restart)?
-    } else if restart > size {
-        return Err(Refusal::BadRestart);
+    if ascii && portion.end.is_some() {
+        return Err(Refusal::NotForThat("RANG needs TYPE I"));
+    }
+    let (at, end) = if ascii {
+        (located(session, verb, &file, size, portion.start)?, size)
     } else {
-        At::byte(restart)
+        let Range { start, end } = portion.within(size)?;
+        (At::byte(start), end)
     };
     let mark = Mark::opening(if ascii {
         "Opening ASCII data connection".to_owned()
     } else {
-        format!("Opening BINARY data connection ({} bytes)", size - restart)
+        format!("Opening BINARY data connection ({} bytes)", end - at.offset)
     });
-    let size_shown = (!ascii).then(|| size - at.offset);
+    let size_shown = (!ascii).then(|| end - at.offset);
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let job = Job { verb, traffic, mark, path, ascii, speed, size: size_shown };
     let send = |(), pump: &mut Pump<'_>, data: &mut DataConnection| {
@@ -60,7 +59,7 @@ pub(crate) fn retrieve(
                 return Err(DataError::Shortened);
             }
         } else {
-            pump.send_file(data, &file, at.offset..size)?;
+            pump.send_file(data, &file, at.offset..end)?;
         }
         pump.finish(data)?;
         Ok(Moved { path: job.path.clone(), size: pump.progress.bytes, kept: false })
@@ -68,6 +67,16 @@ pub(crate) fn retrieve(
     let (_, data) = session.transfer(&job, || Ok(()), send)?;
     session.linger(data);
     Ok(complete())
+}
+
+/// Opens a file that is to be sent to the client, or whose checksum is, and returns its size as well.
+pub(super) fn open(user: &User, path: &VirtualPath) -> Result<(File, u64), Refusal> {
+    let (file, size) = user.tree.read(path)?;
+    if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
+        let why = io::Error::other("not readable for everybody (world_readable_only)");
+        return Err(FsError::Denied(why).into());
+    }
+    Ok((file, size))
 }
 
 /// Returns whether the mode of a file lets everybody read it.

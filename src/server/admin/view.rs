@@ -46,7 +46,7 @@ pub(in crate::server) fn session(hub: &Hub, sight: &Sight) -> SessionView {
     });
     let transfer = sight.transfer.as_ref().map(|under| TransferView {
         doing: under.verb.to_owned(),
-        way: Some(under.traffic),
+        way: under.traffic,
         path: under.path.to_string_lossy().into_owned(),
         bytes: under.bytes,
         size: under.size,

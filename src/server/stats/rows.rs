@@ -168,7 +168,7 @@ fn started(now: &Moment<'_>) -> f64 {
 fn running(now: &Moment<'_>) -> Vec<Sample> {
     let running = |way: Traffic| {
         let transfers = now.sights.iter().filter_map(|sight| sight.transfer.as_ref());
-        transfers.filter(|under| under.traffic == way).count()
+        transfers.filter(|under| under.traffic == Some(way)).count()
     };
     let row = |way: &Traffic| sample(vec![("kind", way.word().to_owned())], running(*way));
     Traffic::ALL.iter().map(row).collect()

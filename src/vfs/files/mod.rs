@@ -5,6 +5,7 @@ mod moves;
 mod plenty;
 pub(in crate::vfs) mod room;
 mod shown;
+mod whole;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -72,7 +72,7 @@ impl Uploads {
     }
 
     /// Returns the name that distinguishes the user's own parts from those of others.
-    pub(super) fn uploader_name(&self) -> Arc<[u8]> {
+    pub(in crate::vfs) fn uploader_name(&self) -> Arc<[u8]> {
         Arc::clone(&self.uploader.name)
     }
 
