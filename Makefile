@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients install installed uninstall deb static container nspawn \
+.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients servers install installed uninstall deb static container nspawn \
   audit sbom reproducible release
 
 # where cargo builds
@@ -225,12 +225,21 @@ static:
 container: static
 	cargo test --test suite container:: -- --include-ignored
 
+# Unpacks the packages of other FTP servers, which exclude each other, for the tests of 'ftpd test'.
+SERVERS = vsftpd libwrap0 pure-ftpd proftpd-core libhiredis0.14 libmemcached11 libmemcachedutil2 \
+  libhashkit2 libpcre2-posix3 python3-pyftpdlib
+servers:
+	@mkdir -p $(OUT)/servers; cd $(OUT)/servers; for name in $(SERVERS); do \
+	  ls $${name}_*.deb >/dev/null 2>&1 && continue; \
+	  { apt-get download -q $$name || { apt-get update -q && apt-get download -q $$name; }; } \
+	    </dev/null >/dev/null 2>&1 && dpkg -x $${name}_*.deb root || echo "not unpacked: $$name"; done
+
 # Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
 # can clone files, and those that make networks. Without the right to install them, tests say what is
 # missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
   chromium logrotate faketime mandoc strace nftables iproute2
-clients:
+clients: servers
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \
 	  dosfstools) tool=mkfs.vfat;; quota) tool=setquota;; \

@@ -63,7 +63,7 @@
 //!
 //! The harness is in `client.rs` (a client that prints its transcript), `server.rs` (a server
 //! on port 0), `program.rs` (the program on an ini file of the test's own), `parts.rs` (uploads
-//! that break off), `namespaces.rs` (machines in networks of the test's own), `tls_client.rs` (a TLS client, and an authority that issues certificates)
+//! that break off), `namespaces.rs` (machines in networks of the test's own), `middlebox.rs` (what stands between them), `other_servers.rs`, `tls_client.rs` (a TLS client, and an authority that issues certificates)
 //! and `trusting.rs` (a client's look at certificates, which the soak and the fuzz targets
 //! share).
 //!
@@ -117,7 +117,9 @@ mod login;
 mod logs;
 mod lumps;
 mod metrics;
+mod middlebox;
 mod namespaces;
+mod other_servers;
 mod overwrite;
 mod param;
 mod parts;

@@ -5,9 +5,14 @@
 //! That process is the first one of a namespace of processes as well, so the kernel ends all others
 //! that were started in it, and the namespaces go with the last one. Nothing has a name outside.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A machine. It ends, with everything that runs in it, when it is dropped.
 pub(crate) struct Machine {
@@ -118,6 +123,21 @@ impl Machine {
         }
         script += &format!("ip link set {name} up\n");
         self.run(&script);
+    }
+
+    /// Carries something out in the network of this machine: sockets that are opened in it are
+    /// its own, and remain so.
+    pub(crate) fn inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let net = File::open(self.file("net")).unwrap();
+        let enter = move || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(net.as_fd(), kind).unwrap();
+            work()
+        };
+        thread::spawn(enter).join().unwrap()
     }
 }
 

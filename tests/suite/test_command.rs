@@ -220,7 +220,8 @@ fn a_wrong_masquerade_is_found_and_its_cure_named() {
     assert!(found.text("PASV").contains("127.0.0.2"), "{}", found.text("PASV"));
     let text = found.report.to_string();
     assert!(text.contains("masquerade_address = 127.0.0.1"), "{text}");
-    assert!(text.contains("pasv_address=127.0.0.1"), "{text}");
+    // it is recognized, so the settings of others are not named
+    assert!(!text.contains("pasv_address"), "{text}");
 }
 
 #[test]

@@ -3,13 +3,17 @@
 //! its own, and has a verdict of its own; a sound one has none.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::middlebox::{Act, Middlebox, Rules, Tls};
 use crate::namespaces::{Machine, are_possible};
+use crate::other_servers::{Kind, PROFTPD, PURE_FTPD, PYFTPDLIB, VSFTPD};
 use crate::program::{BOB, Program, folder};
 use crate::test_command::Found;
+use crate::tls_client::Authority;
 
 /// The address at which clients reach the server.
 const SERVER: &str = "203.0.113.7";
@@ -27,19 +31,30 @@ struct World {
 
 /// A client and a server on one link, with public addresses of both families.
 fn direct(lines: &str) -> World {
+    let (client, server) = link();
+    let program = serve(&server, lines);
+    World { program, client, router: None, server }
+}
+
+fn link() -> (Machine, Machine) {
     let (client, server) = (Machine::new(), Machine::new());
     client.connect(
         ("eth0", &["203.0.113.9/24", "2001:db8::9/64"]),
         &server,
         ("eth0", &["203.0.113.7/24", "2001:db8::7/64"]),
     );
-    let program = serve(&server, lines);
-    World { program, client, router: None, server }
+    (client, server)
 }
 
 /// A server in a private network behind a router, which forwards the control port with `dnat` and
 /// drops what it does not forward.
 fn behind_nat(lines: &str, forwarded: &str) -> World {
+    let (client, router, server) = nat(forwarded);
+    let program = serve(&server, lines);
+    World { program, client, router: Some(router), server }
+}
+
+fn nat(forwarded: &str) -> (Machine, Machine, Machine) {
     let (client, router, server) = (Machine::new(), Machine::new(), Machine::new());
     client.connect(("eth0", &["203.0.113.9/24"]), &router, ("wan", &["203.0.113.7/24"]));
     router.connect(("lan", &["192.168.1.1/24"]), &server, ("eth0", &["192.168.1.5/24"]));
@@ -71,8 +86,7 @@ fn behind_nat(lines: &str, forwarded: &str) -> World {
            }}
          }}"
     ));
-    let program = serve(&server, lines);
-    World { program, client, router: Some(router), server }
+    (client, router, server)
 }
 
 /// The rule that forwards the passive ports.
@@ -331,4 +345,299 @@ fn only_active_mode_works() {
     assert!(found.causes("warning").contains(&"only_active"), "{:#}", found.report);
     found.advises("active", &["until passive mode works"]);
     assert!(found.text("download").contains("the same bytes"));
+}
+
+/// Makes a router read FTP as the kernel's helper does: it rewrites addresses and opens ports.
+fn helper(router: &Machine) {
+    router.rules(
+        "table ip helper {
+           ct helper ftp { type \"ftp\" protocol tcp; }
+           chain pre {
+             type filter hook prerouting priority filter
+             tcp dport 21 ct helper set \"ftp\"
+           }
+         }",
+    );
+}
+
+#[test]
+fn a_helper_at_the_server_rewrites_pasv_and_opens_ports() {
+    if !are_possible("an FTP helper at the server") {
+        return;
+    }
+    let world = behind_nat("tls_cert = auto", "");
+    helper(world.router.as_ref().unwrap());
+    world.client.rules(&firewall(ONLY_REPLIES));
+    // without TLS all is well; with it the helper sees nothing
+    let found = world.plain(SOON);
+    found.fails_with(&[]);
+    assert!(found.causes("warning").contains(&"helper"), "{:#}", found.report);
+    found.advises("with TLS", &["rewrites the replies", "masquerade_address = 203.0.113.7"]);
+    let found = world.tls(SOON);
+    found.fails_with(&["range_silent", "pasv_private", "active_blocked"]);
+    found.advises("EPSV", &["nf_conntrack_ftp, ALG"]);
+}
+
+#[test]
+fn a_helper_at_the_server_opens_ports() {
+    if !are_possible("an FTP helper that opens ports") {
+        return;
+    }
+    let lines = format!("tls_cert = auto\nmasquerade_address = {SERVER}");
+    let world = behind_nat(&lines, "");
+    helper(world.router.as_ref().unwrap());
+    let found = world.plain(SOON);
+    // it does not know the address in the reply, so it opens ports for EPSV alone
+    found.fails_with(&["helper"]);
+    found.advises("PASV", &["although those with EPSV did", "ufw allow"]);
+    found.advises("with TLS", &["opens the ports", "ufw allow"]);
+}
+
+#[test]
+fn a_helper_at_the_client_rewrites_port() {
+    if !are_possible("an FTP helper at the client") {
+        return;
+    }
+    let server = direct("tls_cert = auto");
+    // another client of the same server, behind a router
+    let (client, router) = (Machine::new(), &server.client);
+    client.connect(("eth0", &["192.168.7.9/24"]), router, ("lan", &["192.168.7.1/24"]));
+    client.run("ip route add default via 192.168.7.1");
+    router.run("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    router.rules(
+        "table ip nat {
+           chain post {
+             type nat hook postrouting priority srcnat
+             oifname eth0 masquerade
+           }
+         }",
+    );
+    let url = |scheme| format!("{scheme}://bob:tops3cret@{SERVER}/");
+    let active = &["--active", "--timeout", "1"];
+    let found = test(&client, &url("ftp"), active);
+    found.fails_with(&["active_nat"]);
+    helper(router);
+    let found = test(&client, &url("ftp"), active);
+    found.fails_with(&[]);
+    found.advises("active", &["rewrites PORT and EPRT", "use passive mode"]);
+    let found = test(&client, &url("ftpes"), active);
+    found.fails_with(&["active_nat"]);
+    found.advises("active", &["behind a router (NAT)", "use passive mode from here"]);
+}
+
+/// A router on which a middlebox stands between client and server. Data connections pass it by, but
+/// seem to come from it as well.
+fn behind_middlebox(lines: &str, rules: Rules) -> (World, Middlebox) {
+    let world = behind_nat(lines, WHOLE_RANGE);
+    let router = world.router.as_ref().unwrap();
+    router.rules(
+        "flush chain ip nat pre
+         table ip nat {
+           chain pre {
+             iifname wan tcp dport 50000-50009 dnat to 192.168.1.5
+           }
+           chain post {
+             oifname lan masquerade
+           }
+         }
+         insert rule ip filter input iifname wan tcp dport 21 accept",
+    );
+    let middlebox = Middlebox::start(router, "203.0.113.7:21", "192.168.1.5:21", rules);
+    (world, middlebox)
+}
+
+const HONEST: Rules = Rules { commands: |_| Act::Pass, replies: |_| Act::Pass, tls: Tls::Pass };
+
+#[test]
+fn a_middlebox_that_opens_no_ports_for_epsv() {
+    if !are_possible("a middlebox that opens no ports for EPSV") {
+        return;
+    }
+    // names a port that is closed instead of the one that is open
+    let replies = |line: &str| {
+        let is_epsv = line.starts_with("229");
+        if is_epsv { Act::Change("229 Entering (|||60000|)".to_owned()) } else { Act::Pass }
+    };
+    let masquerade = format!("masquerade_address = {SERVER}");
+    let (world, _middlebox) = behind_middlebox(&masquerade, Rules { replies, ..HONEST });
+    let found = world.plain(SOON);
+    found.fails_with(&["range_silent"]);
+    assert!(found.causes("warning").contains(&"helper"), "{:#}", found.report);
+    found.advises("PASV", &["opens the ports", "TLS hides the replies"]);
+}
+
+#[test]
+fn a_middlebox_that_cuts_tls() {
+    if !are_possible("a middlebox that cuts TLS") {
+        return;
+    }
+    let lines = format!("tls_cert = auto\nmasquerade_address = {SERVER}");
+    for (tls, cause, cure) in [
+        (Tls::Reset, "tls_cut", "something between cuts connections that begin TLS"),
+        (Tls::Drop, "tls_silent", "something in between swallows TLS"),
+    ] {
+        let (world, _middlebox) = behind_middlebox(&lines, Rules { tls, ..HONEST });
+        let found = world.tls(SOON);
+        found.fails_with(&[cause]);
+        found.advises("TLS", &[cure]);
+        let found = world.plain(SOON);
+        found.fails_with(&[]);
+        assert!(found.causes("warning").contains(&"tls_cut"), "{:#}", found.report);
+    }
+    let (world, _middlebox) = behind_middlebox(&lines, HONEST);
+    world.tls(&[]).fails_with(&[]);
+}
+
+#[test]
+fn a_middlebox_that_hides_tls() {
+    if !are_possible("a middlebox that hides TLS") {
+        return;
+    }
+    let lines = format!("tls_cert = auto\nmasquerade_address = {SERVER}");
+    let commands = |line: &str| {
+        if line.starts_with("AUTH") { Act::Answer("500 Blocked by policy") } else { Act::Pass }
+    };
+    let replies = |line: &str| {
+        let is_hidden = line.trim_start().starts_with("AUTH");
+        if is_hidden { Act::Drop } else { Act::Pass }
+    };
+    for rules in [Rules { commands, ..HONEST }, Rules { commands, replies, ..HONEST }] {
+        let (world, _middlebox) = behind_middlebox(&lines, rules);
+        let found = world.tls(SOON);
+        found.fails_with(&["tls_stripped"]);
+        found.advises("TLS", &["something in between answers instead of the server"]);
+    }
+}
+
+#[test]
+fn tls_that_is_cut_on_data_connections() {
+    if !are_possible("TLS that is cut on data connections") {
+        return;
+    }
+    let world = direct("tls_cert = auto");
+    // the first bytes of a handshake
+    let rule = "tcp dport 50000-50009 @ih,0,16 0x1603 reject with tcp reset";
+    world.server.rules(&firewall(rule));
+    let found = world.tls(SOON);
+    assert!(found.causes("failed").contains(&"data_tls_failed"), "{:#}", found.report);
+    found.advises("listing", &["TLS on the data connection fails"]);
+    world.plain(SOON).fails_with(&[]);
+}
+
+/// Makes the links of a router narrow, and lets it not say so.
+fn narrow(router: &Machine) {
+    router.run(
+        "ip route change 203.0.113.0/24 dev wan mtu lock 900
+         ip route change 192.168.1.0/24 dev lan mtu lock 900",
+    );
+    router.rules(
+        "table ip quiet {
+           chain output {
+             type filter hook output priority filter
+             icmp type destination-unreachable drop
+           }
+         }",
+    );
+}
+
+#[test]
+fn large_packets_that_are_lost() {
+    if !are_possible("large packets that are lost") {
+        return;
+    }
+    let lines = format!("tls_cert = auto\nmasquerade_address = {SERVER}");
+    let world = behind_nat(&lines, WHOLE_RANGE);
+    let router = world.router.as_ref().unwrap();
+    narrow(router);
+    let found = world.plain(SOON);
+    found.fails_with(&["mtu"]);
+    found.advises("upload", &["small packets pass and large ones vanish", "maxseg size set"]);
+    // a certificate that fits into a small packet
+    let found = world.tls(SOON);
+    found.fails_with(&["mtu"]);
+    found.advises("upload", &["small packets pass and large ones vanish"]);
+}
+
+#[test]
+fn a_handshake_whose_packets_are_lost() {
+    if !are_possible("a handshake whose packets are lost") {
+        return;
+    }
+    let authority = Authority::new();
+    let pair = authority.issue("ftp.example.org");
+    let own = fs::read_to_string(authority.file()).unwrap();
+    // with its chain, the certificate does not fit into a small packet
+    let chain = format!("{}{own}{own}", pair.certificate);
+    let (client, router, server) = nat(WHOLE_RANGE);
+    narrow(&router);
+    let dir = authority.file().parent().unwrap().to_owned();
+    for (name, text) in [("chain.pem", &chain), ("key.pem", &pair.key)] {
+        fs::write(dir.join(name), text).unwrap();
+        fs::set_permissions(dir.join(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let dir = dir.display();
+    let lines = format!("tls_cert = {dir}/chain.pem\ntls_key = {dir}/key.pem");
+    let lines = format!("{lines}\nmasquerade_address = {SERVER}");
+    let program = serve(&server, &lines);
+    let world = World { program, client, router: Some(router), server };
+    let found = world.tls(SOON);
+    assert_eq!(found.causes("failed")[0], "mtu", "{:#}", found.report);
+    found.advises("TLS", &["small packets pass and large ones vanish"]);
+    // the rest is tested with small packets
+    assert!(found.text("download").contains("the same bytes"), "{:#}", found.report);
+}
+
+/// Another server in three worlds: one that is sound, one behind NAT that does not know its outer
+/// address, and one whose passive ports are closed. Only its own settings are named.
+fn other_server(kind: Kind, masquerade: &str, range: &str) {
+    if !are_possible(kind.name) {
+        return;
+    }
+    let url = format!("ftp://{}{SERVER}/{}", kind.login, kind.path);
+    let is_only = |found: &Found| {
+        let text = found.report.to_string();
+        for name in ["ftpd: ", "vsftpd: ", "Pure-FTPd: ", "ProFTPD: ", "pyftpdlib: "] {
+            let is_named = text.contains(&format!("\"{name}"));
+            assert_eq!(is_named, name.starts_with(kind.name), "{name}: {:#}", found.report);
+        }
+    };
+    let (client, server) = link();
+    let Some(other) = kind.start(&server) else { return };
+    let found = test(&client, &url, &["--active"]);
+    found.fails_with(&[]);
+    assert!(found.text("download").contains("the same bytes"), "{:#}", found.report);
+    assert!(other.is_empty());
+    server.rules(&firewall("tcp dport 50000-50009 drop"));
+    let found = test(&client, &url, SOON);
+    found.fails_with(&["range_silent", "range_silent"]);
+    found.advises("EPSV", &[range]);
+    is_only(&found);
+    drop((other, client, server));
+    let (client, _router, server) = nat(WHOLE_RANGE);
+    let Some(other) = kind.start(&server) else { return };
+    let found = test(&client, &url, &[]);
+    found.fails_with(&["pasv_private"]);
+    found.advises("PASV", &[masquerade]);
+    is_only(&found);
+    assert!(other.is_empty());
+}
+
+#[test]
+fn vsftpd() {
+    other_server(VSFTPD, "pasv_address=203.0.113.7", "pasv_min_port");
+}
+
+#[test]
+fn pure_ftpd() {
+    other_server(PURE_FTPD, "ForcePassiveIP 203.0.113.7", "PassivePortRange");
+}
+
+#[test]
+fn proftpd() {
+    other_server(PROFTPD, "MasqueradeAddress 203.0.113.7", "PassivePorts");
+}
+
+#[test]
+fn pyftpdlib() {
+    other_server(PYFTPDLIB, "handler.masquerade_address = '203.0.113.7'", "passive_ports");
 }

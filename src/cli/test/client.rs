@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::facts::{Answer, Handshake, Login, TlsStart, Trouble};
+use super::facts::{Answer, Handshake, Login, Refusal, TlsStart, Trouble, UNKNOWN};
 use super::reply::{NoReply, Replies};
 use super::trust::Trust;
 use super::url::Secret;
@@ -98,11 +98,18 @@ impl Client {
         if !matches!(&auth, None | Some(Ok(_)))
             || matches!(&auth, Some(Ok(no)) if !no.is_done())
         {
-            return TlsStart { auth, handshake: None };
+            let refusal = matches!(&auth, Some(Ok(_))).then(|| self.ask_otherwise());
+            return TlsStart { auth, handshake: None, is_small: false, refusal };
         }
         // what came in clear text behind the reply is not the server's word
         self.replies.clear();
-        TlsStart { auth, handshake: Some(self.shake_hands()) }
+        let handshake = Some(self.shake_hands());
+        TlsStart { auth, handshake, is_small: self.clock.is_small(), refusal: None }
+    }
+
+    /// Asks what shows whether the server itself has refused AUTH.
+    fn ask_otherwise(&mut self) -> Refusal {
+        Refusal { features: self.ask("FEAT"), unknown: self.ask(UNKNOWN) }
     }
 
     fn shake_hands(&mut self) -> Result<Handshake, Trouble> {

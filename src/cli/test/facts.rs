@@ -41,7 +41,6 @@ pub(super) type Answer = Result<Reply, Trouble>;
 
 /// One thing that a probe has found.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are few, and none is kept")]
 pub(super) enum Fact {
     /// The addresses of the host, and how long the lookup took.
     Names(Result<Vec<IpAddr>, String>, Duration),
@@ -57,6 +56,8 @@ pub(super) enum Fact {
     /// The reply to CWD.
     Directory(Answer),
     Passive(Passive),
+    /// The passive ports once more, on a control connection with TLS.
+    Hidden(Hidden),
     /// A listing in active mode, and the passive way that works.
     Active(Transfer, Option<Way>),
     Listing(Transfer),
@@ -84,6 +85,22 @@ pub(super) struct TlsStart {
     pub(super) auth: Option<Answer>,
     /// `None`: AUTH was refused.
     pub(super) handshake: Option<Result<Handshake, Trouble>>,
+    /// Whether the handshake succeeded with small packets only, after it had got no answer.
+    pub(super) is_small: bool,
+    /// What the server says otherwise, if it has refused AUTH.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// A command that no server knows.
+pub(super) const UNKNOWN: &str = "XFTP";
+
+/// Shows whether the server itself has refused AUTH.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    /// The reply to FEAT.
+    pub(super) features: Answer,
+    /// The reply to a command that no server knows.
+    pub(super) unknown: Answer,
 }
 
 /// What a handshake has shown.
@@ -143,6 +160,18 @@ pub(super) struct Passive {
     pub(super) tries: Vec<Try>,
 }
 
+/// What comes of passive ports if nobody in between can read the replies.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden {
+    pub(super) tls: TlsStart,
+    /// Whether the login succeeded.
+    pub(super) is_in: bool,
+    /// Whether PASV named an address other than that of the control connection without TLS.
+    pub(super) named_other: bool,
+    pub(super) epsv: Vec<Try>,
+    pub(super) pasv: Vec<Try>,
+}
+
 /// One attempt.
 #[derive(Clone, Debug)]
 pub(super) struct Try {
@@ -190,6 +219,8 @@ pub(super) struct Transfer {
     pub(super) time: Duration,
     /// The last reply.
     pub(super) last: Option<Answer>,
+    /// Whether it succeeded with small packets, after it had stalled; `None`: not tried.
+    pub(super) small: Option<bool>,
 }
 
 impl Way {
@@ -217,12 +248,20 @@ impl Transfer {
             bytes: 0,
             time: Duration::ZERO,
             last: None,
+            small: None,
         }
     }
 
     /// Returns whether all bytes were transferred and the server confirmed it.
     pub(super) fn is_done(&self) -> bool {
         self.broken.is_none() && matches!(&self.last, Some(Ok(reply)) if reply.is_done())
+    }
+
+    /// Returns whether a data connection was opened, and then nothing more came.
+    pub(super) fn is_stalled(&self) -> bool {
+        let is_late = matches!(self.last, Some(Err(Trouble::Silent)));
+        let is_begun = self.prepared.is_none() && self.opened.is_none();
+        is_begun && (self.broken == Some(Trouble::Silent) || self.broken.is_none() && is_late)
     }
 
     /// Returns whether the control connection is out of step, or lost.

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::address::Reach;
 use super::client::Client;
 use super::facts::{
-    Answer, Download, Epsv, Fact, Method, Name, Passive, Program, Resumption, Transfer,
-    Trouble, Try, Way, World,
+    Answer, Download, Epsv, Fact, Hidden, Method, Name, Passive, Program, Resumption, TlsStart,
+    Transfer, Trouble, Try, Way, World,
 };
+use super::reply::Reply;
 use super::transfer::{Body, Order};
 use super::trust::Trust;
 use super::url::{Secret, Security, Url};
@@ -126,6 +127,7 @@ impl Examination<'_> {
             client = self.sound(client, &fact)?;
             self.tell(&Fact::Active(fact, passive));
         }
+        self.hidden(passive_way(&epsv, &pasv), &pasv);
         let Some(way) = way else {
             self.tell(&Fact::NoWay);
             self.leave(client);
@@ -186,10 +188,11 @@ impl Examination<'_> {
         let began = Instant::now();
         let peer = tcp.peer_addr().map_err(|_| End)?;
         let trust = Trust::new(&self.plan.url.host, peer.ip()).map_err(|_| End)?;
-        let mut client = Client::new(tcp, &Arc::new(trust), &self.clock).map_err(|_| End)?;
+        let trust = Arc::new(trust);
+        let mut client = Client::new(tcp, &trust, &self.clock).map_err(|_| End)?;
         (self.world.peer, self.world.local) = (Some(client.peer), Some(client.local));
         if self.plan.url.security == Security::Implicit {
-            self.start_tls(&mut client, true)?;
+            client = self.start_tls(client, true)?;
         }
         let greeting = client.reply();
         let is_ready = matches!(&greeting, Ok(reply) if reply.is_done());
@@ -201,7 +204,7 @@ impl Examination<'_> {
             return Err(End);
         }
         if self.plan.url.security == Security::Explicit {
-            self.start_tls(&mut client, false)?;
+            client = self.start_tls(client, false)?;
         }
         let login = client.log_in(&self.plan.user, &self.plan.password);
         let is_in = matches!(&login.answer, Ok(reply) if reply.is_done());
@@ -213,11 +216,33 @@ impl Examination<'_> {
         Ok(client)
     }
 
-    fn start_tls(&mut self, client: &mut Client, at_once: bool) -> Result<(), End> {
-        let start = client.start_tls(at_once);
+    fn start_tls(&mut self, mut client: Client, at_once: bool) -> Result<Client, End> {
+        let mut start = client.start_tls(at_once);
+        if matches!(start.handshake, Some(Err(Trouble::Silent)))
+            && let Some((small, other)) = self.start_tls_small(&client, at_once)
+        {
+            (start, client) = (small, other);
+        }
         let is_on = matches!(start.handshake, Some(Ok(_)));
         self.tell(&Fact::Tls(start));
-        if is_on { Ok(()) } else { Err(End) }
+        if is_on { Ok(client) } else { Err(End) }
+    }
+
+    /// Begins TLS on another connection, with small packets only. If that helps, all other
+    /// connections use them, too.
+    fn start_tls_small(&mut self, old: &Client, at_once: bool) -> Option<(TlsStart, Client)> {
+        let clock = self.clock.small(true);
+        let (tcp, _) = connect(old.peer, &clock).ok()?;
+        let mut client = Client::new(tcp, &old.trust, &clock).ok()?;
+        if !at_once {
+            client.reply().ok()?;
+        }
+        let start = client.start_tls(at_once);
+        let is_on = matches!(start.handshake, Some(Ok(_)));
+        is_on.then(|| {
+            self.clock = clock;
+            (start, client)
+        })
     }
 
     fn prepare(&mut self, client: &mut Client) -> Result<(), End> {
@@ -228,6 +253,7 @@ impl Examination<'_> {
             self.world.features = reply.lines.iter().map(line).collect();
         }
         self.step(features, Fact::Features)?;
+        self.recognize(client)?;
         if self.plan.url.security != Security::Plain {
             let answer = client.protect();
             self.world.is_protected = client.is_protected;
@@ -239,6 +265,16 @@ impl Examination<'_> {
             self.step(answer, Fact::Directory)?;
         }
         client.ask("TYPE I").map(|_| ()).map_err(|_| End)
+    }
+
+    /// Many servers that hide their name in the greeting tell it in the reply to STAT.
+    fn recognize(&mut self, client: &mut Client) -> Result<(), End> {
+        if self.world.program != Program::Unknown || self.quiet {
+            return Ok(());
+        }
+        let status = client.ask("STAT").map_err(|_| End)?;
+        self.world.program = program(&status.lines.join(&b'\n'));
+        Ok(())
     }
 
     /// Tells an answer, and goes on if it is one.
@@ -278,6 +314,50 @@ impl Examination<'_> {
         if is_lost { Err(End) } else { Ok(tries) }
     }
 
+    /// Without TLS, a helper of a firewall may have opened the ports or rewritten the replies, so
+    /// a few ports are tried with TLS as well, if the server offers it.
+    fn hidden(&mut self, passive: Option<Way>, pasv: &[Try]) {
+        let offers = self.world.features.iter().any(|line| line.starts_with("AUTH TLS"));
+        let is_plain = self.plan.url.security == Security::Plain;
+        let (Some(peer), true) = (self.world.peer, offers && is_plain && passive.is_some())
+        else {
+            return;
+        };
+        let is_other = |attempt: &Try| {
+            attempt.named.is_some_and(|named| named.ip() != peer.ip().to_canonical())
+        };
+        let named_other = pasv.iter().any(is_other);
+        if let Some(hidden) = self.look_hidden(peer, named_other) {
+            self.tell(&Fact::Hidden(hidden));
+        }
+    }
+
+    fn look_hidden(&self, peer: SocketAddr, named_other: bool) -> Option<Hidden> {
+        let (tcp, _) = connect(peer, &self.clock).ok()?;
+        let trust = Trust::new(&self.plan.url.host, peer.ip()).ok()?;
+        let mut client = Client::new(tcp, &Arc::new(trust), &self.clock).ok()?;
+        client.reply().ok().filter(Reply::is_done)?;
+        let tls = client.start_tls(false);
+        let (is_in, epsv, pasv) = (false, Vec::new(), Vec::new());
+        let mut hidden = Hidden { tls, is_in, named_other, epsv, pasv };
+        if !matches!(hidden.tls.handshake, Some(Ok(_))) {
+            return Some(hidden);
+        }
+        let login = client.log_in(&self.plan.user, &self.plan.password).answer;
+        hidden.is_in = matches!(&login, Ok(reply) if reply.is_done());
+        if hidden.is_in && client.protect().is_ok() {
+            let clock = client.clock.shorter();
+            let count = if self.world.epsv == Epsv::Absent { 0 } else { 3 };
+            hidden.epsv =
+                (0..count).map(|_| attempt(&mut client, Method::Epsv, &clock)).collect();
+            if peer.ip().to_canonical().is_ipv4() {
+                hidden.pasv = vec![attempt(&mut client, Method::Pasv, &clock)];
+            }
+            self.leave(client);
+        }
+        Some(hidden)
+    }
+
     /// Where all ports are refused, tries a port that nobody has opened.
     fn look_beside(&mut self, client: &Client, tries: &[Try]) {
         let troubles = troubles(tries);
@@ -291,9 +371,13 @@ impl Examination<'_> {
     /// Lists the directory, with and without a resumed session of TLS.
     fn list(&mut self, client: Client, way: Way) -> Result<Client, End> {
         let mut client = client;
-        let fact = self.listing(&mut client, way, true)?;
+        let mut fact = self.listing(&mut client, way, true)?;
         self.world.resumes |= fact.resumed == Some(true);
         client = self.sound(client, &fact)?;
+        if fact.is_stalled() {
+            (client, fact.small) = self
+                .small(client, |all, client| Ok(all.listing(client, way, true)?.is_done()))?;
+        }
         self.tell(&Fact::Listing(fact));
         if self.world.is_protected {
             let fact = self.listing(&mut client, way, false)?;
@@ -331,6 +415,28 @@ impl Examination<'_> {
         Ok(client)
     }
 
+    /// Tries something with small packets only, on a connection that is in step. If that helps,
+    /// all later connections use them, too.
+    fn small(
+        &mut self,
+        client: Client,
+        attempt: impl FnOnce(&mut Self, &mut Client) -> Result<bool, End>,
+    ) -> Result<(Client, Option<bool>), End> {
+        if self.clock.is_small() {
+            return Ok((client, None));
+        }
+        drop(client);
+        self.clock = self.clock.small(true);
+        let mut client = self.again()?;
+        let helps = attempt(self, &mut client)?;
+        if !helps {
+            drop(client);
+            self.clock = self.clock.small(false);
+            client = self.again()?;
+        }
+        Ok((client, Some(helps)))
+    }
+
     /// Connects and logs in once more, without telling about it.
     fn again(&mut self) -> Result<Client, End> {
         let peer = self.world.peer.ok_or(End)?;
@@ -366,11 +472,16 @@ impl Examination<'_> {
         let name = self.plan.name.as_str();
         let order =
             |command, offset| Order { command, argument: name, offset, way, may_resume: true };
-        let first = repeated(&mut client, &order("STOR", None), &mut Body::Send(half));
+        let mut first = repeated(&mut client, &order("STOR", None), &mut Body::Send(half));
         *may_exist = matches!(&first.mark, Some(Ok(reply)) if reply.code < 300)
             || matches!(&first.mark, Some(Err(_)));
-        let is_stored = first.is_done();
         client = self.sound(client, &first)?;
+        if first.is_stalled() {
+            (client, first.small) = self.small(client, |_, client| {
+                Ok(repeated(client, &order("STOR", None), &mut Body::Send(half)).is_done())
+            })?;
+        }
+        let is_stored = first.is_done() || first.small == Some(true);
         self.tell(&Fact::Upload(first));
         if !is_stored {
             *slot = Some(client);
@@ -389,10 +500,16 @@ impl Examination<'_> {
         let wanted = content.len() as u64;
         self.tell(&Fact::Resumed(Resumption { rest: rest_fact, append, size, wanted }));
         let mut body = Body::Receive(Vec::new());
-        let transfer = repeated(&mut client, &order("RETR", None), &mut body);
+        let mut transfer = repeated(&mut client, &order("RETR", None), &mut body);
+        client = self.sound(client, &transfer)?;
+        if transfer.is_stalled() {
+            body = Body::Receive(Vec::new());
+            (client, transfer.small) = self.small(client, |_, client| {
+                Ok(repeated(client, &order("RETR", None), &mut body).is_done())
+            })?;
+        }
         // where the upload could not be resumed, the first half is there
         let is_same = matches!(body, Body::Receive(got) if got == content || got == half);
-        client = self.sound(client, &transfer)?;
         self.tell(&Fact::Download(Download { transfer, is_same }));
         *slot = Some(client);
         if self.clock.is_stopped() { Err(End) } else { Ok(()) }
@@ -548,14 +665,17 @@ fn content() -> Vec<u8> {
     content
 }
 
-/// Recognizes a server by its greeting.
-fn program(greeting: &[u8]) -> Program {
-    let text = String::from_utf8_lossy(greeting).to_lowercase();
+/// Recognizes a server by its greeting, or the reply to STAT.
+fn program(reply: &[u8]) -> Program {
+    let text = String::from_utf8_lossy(reply).to_lowercase();
     let names = [
         ("vsftpd", Program::Vsftpd),
         ("pure-ftpd", Program::PureFtpd),
+        ("pureftpd", Program::PureFtpd),
         ("proftpd", Program::ProFtpd),
         ("pyftpdlib", Program::Pyftpdlib),
+        // ours has no name, but words of its own
+        ("no transfer is running", Program::Ftpd),
     ];
     let known = names.iter().find(|(name, _)| text.contains(name));
     known.map_or(Program::Unknown, |(_, program)| *program)

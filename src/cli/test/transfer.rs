@@ -181,7 +181,7 @@ impl Client {
 
 /// What was sent may still be on its way: buffers take all of it at once.
 fn draining(fact: &Transfer) -> Duration {
-    let is_sent = matches!(fact.command, "STOR" | "APPE");
+    let is_sent = matches!(fact.command, "STOR" | "APPE") && fact.broken.is_none();
     Duration::from_secs(if is_sent { fact.bytes / SLOWEST } else { 0 })
 }
 

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use rustls::client::ClientConnectionData;
 use rustls::{ClientConnection, ConnectionCommon, HandshakeKind, Stream};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::facts::Trouble;
+
+/// Maximum number of bytes in a small packet, besides its headers: every link can carry it.
+const SMALL: u32 = 500;
 
 /// A wait looks for Ctrl-C this often.
 const SLICE: Duration = Duration::from_millis(200);
@@ -21,16 +24,27 @@ pub(super) struct Clock {
     stop: Option<Arc<AtomicBool>>,
     /// How long a connection may take. Other waits may last a multiple of it.
     connecting: Duration,
+    /// Whether new connections use small packets only.
+    is_small: bool,
 }
 
 impl Clock {
     pub(super) const fn new(stop: Arc<AtomicBool>, connecting: Duration) -> Self {
-        Self { stop: Some(stop), connecting }
+        Self { stop: Some(stop), connecting, is_small: false }
     }
 
     /// Returns a clock for attempts like one that has got no answer already.
     pub(super) fn shorter(&self) -> Self {
-        Self { stop: self.stop.clone(), connecting: self.connecting / 2 }
+        Self { connecting: self.connecting / 2, ..self.clone() }
+    }
+
+    /// Returns the same clock, with or without connections that use small packets only.
+    pub(super) fn small(&self, is_small: bool) -> Self {
+        Self { is_small, ..self.clone() }
+    }
+
+    pub(super) const fn is_small(&self) -> bool {
+        self.is_small
     }
 
     /// Returns the same clock for what must be done even after Ctrl-C.
@@ -91,8 +105,13 @@ pub(super) fn connect(to: SocketAddr, clock: &Clock) -> Result<(TcpStream, Durat
         return Err(Trouble::Interrupted);
     }
     let began = Instant::now();
-    #[expect(clippy::disallowed_methods, reason = "a client, not the server")]
-    let tcp = TcpStream::connect_timeout(&to, clock.connecting).map_err(|why| trouble(&why))?;
+    let tcp = Socket::new(Domain::for_address(to), Type::STREAM, None).and_then(|socket| {
+        if clock.is_small {
+            socket.set_tcp_mss(SMALL)?;
+        }
+        socket.connect_timeout(&to.into(), clock.connecting).map(|()| TcpStream::from(socket))
+    });
+    let tcp = tcp.map_err(|why| trouble(&why))?;
     Ok((tcp, began.elapsed()))
 }
 

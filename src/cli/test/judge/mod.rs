@@ -2,6 +2,7 @@
 //! is a row of a test.
 
 mod entry;
+mod hidden;
 mod passive;
 mod tls;
 mod transfer;
@@ -23,6 +24,7 @@ pub(super) fn judge(fact: &Fact, world: &World) -> Vec<Line> {
         Fact::Tls(start) => tls::start(start, world),
         Fact::Protection(answer) => tls::protection(answer),
         Fact::Passive(passive) => passive::passive(passive, world),
+        Fact::Hidden(hidden) => hidden::hidden(hidden, world),
         Fact::NoWay => vec![transfer::no_way()],
         Fact::Active(transfer, passive) => transfer::active(transfer, *passive, world),
         Fact::Listing(transfer) => transfer::listing(transfer, world),

@@ -160,6 +160,11 @@ fn range(passive: &Passive, world: &World) -> Line {
         let cause = if is_partly { "range_half_open" } else { blocked(&all, world) };
         return failed(cause).cure("the same as with EPSV");
     }
+    if passive.method == Method::Pasv && world.epsv == Epsv::Works && open == 0 {
+        return failed("helper")
+            .cure("although those with EPSV did: something in between reads the replies and opens ports (FTP helper, ALG), but not if PASV names an address that it does not expect; open the range itself")
+            .cures(open_range());
+    }
     let line = match (open, blocked(&troubles, world)) {
         (1.., _) => {
             let closed = closed(&passive.tries);
@@ -183,7 +188,7 @@ fn range(passive: &Passive, world: &World) -> Line {
     line
 }
 
-fn open_range() -> [String; 2] {
+pub(super) fn open_range() -> [String; 2] {
     [
         "firewall, for the range 50000-50200: ufw allow 50000:50200/tcp; firewall-cmd --permanent --add-port=50000-50200/tcp; nft add rule inet filter input tcp dport 50000-50200 accept".to_owned(),
         "router or container: forward the same numbers, for example docker run -p 50000-50200:50000-50200".to_owned(),
@@ -302,7 +307,8 @@ mod tests {
             (vec![at(50001, shut()), at(50100, silent())], (Failed, "range_rejected")),
             (vec![at(50001, open()), at(50100, silent())], (Failed, "range_half_open")),
         ] {
-            assert_eq!(pasv("203.0.113.7", tries.clone()), wanted, "{tries:?}");
+            let fact = Passive { method: Method::Epsv, tries };
+            assert_eq!(one(&passive(&fact, &world("203.0.113.7"))), wanted, "{fact:?}");
         }
         let tries = vec![at(50001, open()), at(50100, silent())];
         let text =
@@ -354,6 +360,7 @@ mod tests {
         for (epsv, outcome, wanted) in [
             (Epsv::Partly, silent(), (Failed, "range_half_open")),
             (Epsv::Partly, open(), (Good, "")),
+            (Epsv::Works, silent(), (Failed, "helper")),
             (Epsv::Blocked, silent(), (Failed, "range_silent")),
             (Epsv::Blocked, shut(), (Failed, "range_refused")),
             (Epsv::Blocked, open(), (Warning, "helper")),

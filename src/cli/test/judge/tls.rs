@@ -1,8 +1,12 @@
 //! TLS on the control connection, and the certificate.
 
 use super::super::cure::{Problem, cures};
-use super::super::facts::{Answer, Chain, Handshake, TlsStart, Trouble, World};
+use super::super::facts::{
+    Answer, Chain, Handshake, Refusal, TlsStart, Trouble, UNKNOWN, World,
+};
 use super::super::line::Line;
+use super::super::reply::Reply;
+use super::transfer::black_hole;
 use super::words;
 use crate::log::escaped;
 use crate::tls::Presented;
@@ -12,15 +16,14 @@ const SOON: i64 = 14;
 
 pub(super) fn start(start: &TlsStart, world: &World) -> Vec<Line> {
     match (&start.auth, &start.handshake) {
+        (_, Some(Ok(found))) if start.is_small => {
+            let line = black_hole("TLS", "the handshake gets no answer");
+            std::iter::once(line).chain(handshake(found, world)).collect()
+        }
         (_, Some(Ok(found))) => handshake(found, world),
         (_, Some(Err(why))) => vec![no_handshake(why, start.auth.is_none(), world)],
         (Some(Ok(reply)), None) => {
-            let text = format!("AUTH TLS is refused: {}", words::reply(reply));
-            vec![
-                Line::failed("TLS", "no_tls", text)
-                    .cure("the server does not offer TLS, or something in between hides it")
-                    .cures(cures(world.program, Problem::OfferTls)),
-            ]
+            vec![no_auth(reply, start.refusal.as_ref(), world)]
         }
         (Some(Err(why)), None) => {
             let text = format!("AUTH TLS: {}", words::trouble(why));
@@ -28,6 +31,39 @@ pub(super) fn start(start: &TlsStart, world: &World) -> Vec<Line> {
         }
         (None, None) => Vec::new(),
     }
+}
+
+/// AUTH is refused: by the server, or by something in between?
+fn no_auth(reply: &Reply, refusal: Option<&Refusal>, world: &World) -> Line {
+    let text = format!("AUTH TLS is refused: {}", words::reply(reply));
+    let features = refusal.and_then(|refusal| refusal.features.as_ref().ok());
+    let is_listed = features.is_some_and(|features| {
+        let upper = |line: &Vec<u8>| line.trim_ascii().to_ascii_uppercase();
+        features.lines.iter().map(upper).any(|line| line.starts_with(b"AUTH"))
+    });
+    let unknown = refusal.and_then(|refusal| refusal.unknown.as_ref().ok());
+    let foreign = unknown.filter(|unknown| {
+        reply.code == 500 && unknown.code == 500 && wording(reply) != wording(unknown)
+    });
+    let line = if is_listed {
+        let text = format!("{text}; but the server lists it in FEAT");
+        Line::failed("TLS", "tls_stripped", text)
+    } else if let Some(unknown) = foreign {
+        let text =
+            format!("{text}; the server refuses other commands with {}", words::reply(unknown));
+        Line::failed("TLS", "tls_stripped", text)
+    } else {
+        return Line::failed("TLS", "no_tls", text)
+            .cure("the server does not offer TLS, or something in between hides it: this test shows which, if it is run on the machine of the server")
+            .cures(cures(world.program, Problem::OfferTls));
+    };
+    line.cure("something in between answers instead of the server and keeps TLS out: an inspecting firewall (such as 'inspect ftp strict'), a proxy, an FTP helper; let it pass AUTH, or try from another network")
+}
+
+/// Returns the text of a refusal without the name of the command.
+fn wording(reply: &Reply) -> String {
+    let text = String::from_utf8_lossy(reply.text()).to_uppercase();
+    text.replace("AUTH TLS", "").replace("AUTH", "").replace(UNKNOWN, "")
 }
 
 const CUT: &str = "something between cuts connections that begin TLS: an inspecting firewall, a proxy, an FTP helper; try from another network";
@@ -48,10 +84,12 @@ fn no_handshake(why: &Trouble, at_once: bool, world: &World) -> Line {
         Trouble::Tls(_) => line("tls_failed")
             .cure("the server must speak TLS 1.2 or 1.3 with ECDHE and AES-GCM or ChaCha20")
             .cures(cures(world.program, Problem::Certificate)),
-        Trouble::Silent if at_once => line("tls_cut")
+        Trouble::Silent if at_once => line("tls_silent")
             .cure("ftps:// is TLS from the start (port 990); servers on port 21 want ftpes://")
             .cure(CUT),
-        Trouble::Silent | Trouble::Reset | Trouble::Closed | Trouble::Cut => line("tls_cut")
+        Trouble::Silent => line("tls_silent")
+            .cure("something in between swallows TLS, such as an inspecting firewall or a proxy; with small packets it is no better, so no link on the way is too narrow"),
+        Trouble::Reset | Trouble::Closed | Trouble::Cut => line("tls_cut")
             .cure(CUT)
             .cure("or the server cannot read its certificate; its log says so"),
         Trouble::Refused
@@ -231,12 +269,33 @@ mod tests {
             (Some(reply(502, "no")), None, "no_tls"),
             (Some(Err(Trouble::Reset)), None, "tls_cut"),
             (Some(reply(234, "ok")), Some(Err(Trouble::Reset)), "tls_cut"),
-            (Some(reply(234, "ok")), Some(Err(Trouble::Silent)), "tls_cut"),
-            (None, Some(Err(Trouble::Silent)), "tls_cut"),
+            (Some(reply(234, "ok")), Some(Err(Trouble::Silent)), "tls_silent"),
+            (None, Some(Err(Trouble::Silent)), "tls_silent"),
             (None, Some(Err(Trouble::Tls("received corrupt message".into()))), "not_tls"),
             (None, Some(Err(Trouble::Tls("received fatal alert".into()))), "tls_failed"),
         ] {
-            let fact = TlsStart { auth, handshake };
+            let fact = TlsStart { auth, handshake, is_small: false, refusal: None };
+            assert_eq!(one(&start(&fact, &world("192.0.2.1"))), (Failed, cause), "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_auth_is_told_from_a_middlebox() {
+        let ours = "502 not implemented";
+        for (auth, features, unknown, cause) in [
+            (reply(502, ours), "EPSV", reply(500, "XFTP not understood"), "no_tls"),
+            (
+                reply(500, "AUTH not understood"),
+                "EPSV",
+                reply(500, "XFTP not understood"),
+                "no_tls",
+            ),
+            (reply(500, "Blocked"), "EPSV", reply(500, "XFTP not understood"), "tls_stripped"),
+            (reply(500, "Blocked"), " AUTH TLS", reply(500, "Blocked"), "tls_stripped"),
+            (reply(530, "Log in first"), "EPSV", reply(530, "Log in first"), "no_tls"),
+        ] {
+            let refusal = Some(Refusal { features: reply(211, features), unknown });
+            let fact = TlsStart { auth: Some(auth), handshake: None, is_small: false, refusal };
             assert_eq!(one(&start(&fact, &world("192.0.2.1"))), (Failed, cause), "{fact:?}");
         }
     }

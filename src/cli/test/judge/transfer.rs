@@ -67,19 +67,19 @@ fn active_works(is_behind_nat: bool, passive: Option<Way>) -> Line {
 /// Says where a transfer has failed.
 fn failure(transfer: &Transfer) -> String {
     let command = transfer.command;
-    let last = transfer.last.as_ref().map(words::answer);
+    let last = match &transfer.last {
+        None => String::new(),
+        Some(Ok(reply)) => format!("; the server says: {}", words::reply(reply)),
+        Some(Err(why)) => format!("; there is no reply: {}", words::trouble(why)),
+    };
     if let Some(answer) = &transfer.prepared {
         return format!("before {command}: {}", words::answer(answer));
     }
     match (&transfer.opened, &transfer.broken) {
         (Some(why), _) => {
-            let last =
-                last.map(|last| format!("; the server says: {last}")).unwrap_or_default();
             format!("no data connection: {}{last}", words::trouble(why))
         }
         (None, Some(why)) => {
-            let last =
-                last.map(|last| format!("; the server says: {last}")).unwrap_or_default();
             let bytes = binary(transfer.bytes);
             format!("{command} broke after {bytes}: {}{last}", words::trouble(why))
         }
@@ -118,6 +118,9 @@ fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Lin
     if transfer.opened.is_some() {
         return Some(line("no_data_connection").cure("see EPSV and PASV above"));
     }
+    if transfer.small == Some(true) {
+        return Some(black_hole(check, &failure(transfer)));
+    }
     let is_silent = |answer: Option<&Answer>| matches!(answer, Some(Err(Trouble::Silent)));
     match &transfer.broken {
         Some(Trouble::Tls(_) | Trouble::Reset | Trouble::Closed | Trouble::Cut) if transfer.bytes == 0 && world.is_protected => {
@@ -126,7 +129,7 @@ fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Lin
                 .cures(cures(world.program, Problem::ResumeRequired)))
         }
         Some(Trouble::Silent) if is_silent(transfer.last.as_ref()) || transfer.bytes > 0 => {
-            Some(line("stalled").cure(MTU).cure("ip link set dev eth0 mtu 1400 at one end, as a trial; on a router: nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu"))
+            Some(line("stalled").cure(MTU).cure(SMALLER))
         }
         Some(Trouble::Silent) => Some(
             line("data_silent")
@@ -140,6 +143,14 @@ fn broken(check: &'static str, transfer: &Transfer, world: &World) -> Option<Lin
         None => None,
     }
 }
+
+/// Only small packets arrive.
+pub(super) fn black_hole(check: &'static str, text: &str) -> Line {
+    let text = format!("{text}; with small packets only, it works");
+    Line::failed(check, "mtu", text).cure(MTU).cure(SMALLER)
+}
+
+const SMALLER: &str = "ip link set dev eth0 mtu 1400 at one end, as a trial; on a router: nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu";
 
 const MTU: &str = "small packets pass and large ones vanish: the MTU of a tunnel or PPPoE link is smaller, and the ICMP messages that say so are dropped; allow them, or clamp the MSS";
 
