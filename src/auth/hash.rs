@@ -104,7 +104,7 @@ mod tests {
     fn read(hash: &str) -> Option<Hash> {
         match config(hash)?.users.get("x")?.password.clone()? {
             Password::Hash(hash) => Some(hash),
-            Password::Clear(_) => None,
+            Password::Clear(_) | Password::Elsewhere => None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Logins: names and passwords, the addresses that may log in, the number of sessions of each user,
 //! and the time of the last login.
 
+mod attempt;
+mod external;
 mod hash;
 mod last;
 mod workers;
@@ -8,13 +10,17 @@ mod workers;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{Config, Hash, Password, User};
+use crate::config::{Config, Hash, Limits, Password, User};
+use crate::launch::Launcher;
+use crate::log::escaped;
+use external::{External, Turns, Verdict};
 
+pub use attempt::Attempt;
 pub use hash::make as hash_of;
 pub use last::{LOGINS, LastTime, LastTimes, UPLOADS, last_times};
 pub use workers::{Passwords, Patience};
@@ -26,6 +32,9 @@ pub struct Users {
     seats: Arc<Seats>,
     passwords: Arc<Passwords>,
     decoys: Decoys,
+    /// Asks about users that the settings do not have.
+    external: Option<External>,
+    turns: Arc<Turns>,
 }
 
 /// Hashes against which a password is checked if the user does not exist, so that the time until
@@ -50,8 +59,8 @@ pub struct Account {
     seats: Option<Arc<Seats>>,
 }
 
-/// Why a login failed. The client is not told which of the first six variants it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a login failed. The client is not told which of the variants before `TooManySessions` it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthError {
     /// The user does not exist.
     UnknownUser,
@@ -61,6 +70,12 @@ pub enum AuthError {
     Expired,
     /// The password is wrong.
     WrongPassword,
+    /// The settings do not have the user, and the program that was asked refuses the login. `fresh`: it
+    /// was asked just now, and not earlier.
+    RefusedElsewhere {
+        /// Whether it was asked just now.
+        fresh: bool,
+    },
     /// The client did not present the certificate of `tls_client`.
     NoCertificate,
     /// The client's address is not in `allow_from`.
@@ -69,14 +84,17 @@ pub enum AuthError {
     TooManySessions,
     /// The password was not checked in time, because too many logins wait for a check.
     Busy,
+    /// The settings do not have the user, and no answer about the user could be had, for this reason.
+    Outage(String),
 }
 
 impl Users {
     /// Makes the users of a configuration.
     pub fn new(config: Arc<Config>) -> Self {
         let passwords = Arc::new(Passwords::new(config.password_workers()));
-        let decoys = Decoys::of(&config);
-        Self { config, seats: Arc::default(), passwords, decoys }
+        let (decoys, turns) = (Decoys::of(&config), Arc::default());
+        let external = External::of(&config.server.elsewhere, &turns);
+        Self { config, seats: Arc::default(), passwords, decoys, external, turns }
     }
 
     /// Returns the queue of password checks, which is kept when the settings are reloaded.
@@ -84,12 +102,14 @@ impl Users {
         Arc::clone(&self.passwords)
     }
 
-    /// Makes the users of new settings. Open sessions are still counted.
+    /// Makes the users of new settings. Open sessions are still counted; what was asked elsewhere is asked
+    /// again.
     #[must_use]
     pub fn renewed(&self, config: Arc<Config>) -> Self {
-        let decoys = Decoys::of(&config);
+        let (decoys, turns) = (Decoys::of(&config), Arc::clone(&self.turns));
+        let external = External::of(&config.server.elsewhere, &turns);
         let (seats, passwords) = (Arc::clone(&self.seats), Arc::clone(&self.passwords));
-        Self { config, seats, passwords, decoys }
+        Self { config, seats, passwords, decoys, external, turns }
     }
 
     /// Applies these settings to what is running: the number of passwords that are checked at once.
@@ -97,44 +117,101 @@ impl Users {
         self.passwords.set(self.config.password_workers());
     }
 
-    /// Checks a name and a password, and counts the new session.
+    /// Checks a name and a password, and counts the new session. `launcher` starts the program that is
+    /// asked about users that the settings do not have.
     ///
     /// # Errors
     ///
     /// When the login is refused.
     pub fn log_in(
         &self,
-        name: &[u8],
-        password: &[u8],
-        from: IpAddr,
+        attempt: &Attempt<'_>,
         patience: &Patience<'_>,
+        launcher: &Launcher,
     ) -> Result<Account, AuthError> {
-        let Some((name, user)) = self.config.user(name) else {
-            self.pretend(name, password, patience)?;
-            return Err(AuthError::UnknownUser);
+        let (name, user) = match self.config.user(attempt.name) {
+            Some((name, user)) => {
+                self.check(name, user, attempt, patience)?;
+                (name.to_owned(), Arc::clone(user))
+            }
+            None => self.elsewhere(attempt, patience, launcher)?,
         };
-        if !user.is_active() {
-            // takes as long as for an unknown name
-            self.pretend(name.as_bytes(), password, patience)?;
-            let why = if user.enabled { AuthError::Expired } else { AuthError::Disabled };
-            return Err(why);
-        }
-        if let Some(right) = &user.password
-            && !self.is_right(right, name, password, patience)?
+        let allows = |limits: &Limits| limits.allows(attempt.from);
+        if !allows(&user.rules.limits)
+            || user.is_from_elsewhere() && !allows(&self.config.rules.limits)
         {
-            return Err(AuthError::WrongPassword);
-        }
-        if !user.rules.limits.allows(from) {
             return Err(AuthError::NotFromHere);
         }
         let mut seats = lock(&self.seats);
-        let sessions = seats.entry(seat_name(name, user).to_owned()).or_default();
+        let sessions = seats.entry(seat_name(&name, &user).to_owned()).or_default();
         if user.rules.limits.max_per_user.is_some_and(|most| *sessions >= most) {
             return Err(AuthError::TooManySessions);
         }
         *sessions += 1;
         let seats = Some(Arc::clone(&self.seats));
-        Ok(Account { name: name.to_owned(), user: Arc::clone(user), seats })
+        Ok(Account { name, user, seats })
+    }
+
+    /// Checks the password of a user of the settings.
+    fn check(
+        &self,
+        name: &str,
+        user: &User,
+        attempt: &Attempt<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<(), AuthError> {
+        if !user.is_active() {
+            // takes as long as for an unknown name
+            self.pretend(name.as_bytes(), attempt.password, patience)?;
+            let why = if user.enabled { AuthError::Expired } else { AuthError::Disabled };
+            return Err(why);
+        }
+        match &user.password {
+            Some(right) if !self.is_right(right, name, attempt.password, patience)? => {
+                Err(AuthError::WrongPassword)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Asks about a user that the settings do not have, if they name a program for this.
+    fn elsewhere(
+        &self,
+        attempt: &Attempt<'_>,
+        patience: &Patience<'_>,
+        launcher: &Launcher,
+    ) -> Result<(String, Arc<User>), AuthError> {
+        // takes as long as for a known name
+        self.pretend(attempt.name, attempt.password, patience)?;
+        let Some(external) = &self.external else { return Err(AuthError::UnknownUser) };
+        let answer = match external.ask(attempt, patience, launcher) {
+            Verdict::Accepted(answer) => answer,
+            Verdict::Refused { fresh } => return Err(AuthError::RefusedElsewhere { fresh }),
+            Verdict::Outage(why) => return Err(AuthError::Outage(why)),
+        };
+        let name = String::from_utf8_lossy(attempt.name).into_owned();
+        let (user, remarks) =
+            self.config.user_from_answer(&name, &answer).map_err(|faults| {
+                AuthError::Outage(format!("bad answer: {}", faults.join("; ")))
+            })?;
+        for remark in remarks {
+            log::debug!("answer about {}: {remark}", escaped(name.as_bytes()));
+        }
+        if !user.enabled {
+            return Err(AuthError::Disabled);
+        }
+        if !user.is_active() {
+            return Err(AuthError::Expired);
+        }
+        Ok((name, Arc::new(user)))
+    }
+
+    /// Returns how long a login that was refused for this reason must have taken at least, so that the
+    /// time does not tell whether the settings have the user.
+    pub fn usual_time(&self, why: &AuthError) -> Duration {
+        let is_fresh = matches!(why, AuthError::RefusedElsewhere { fresh: true });
+        let external = self.external.as_ref().filter(|_| !is_fresh);
+        external.map_or(Duration::ZERO, External::usual_time)
     }
 
     fn is_right(
@@ -152,6 +229,8 @@ impl Users {
             Password::Clear(_) => {
                 self.pretend(name.as_bytes(), given, patience).map(|()| false)
             }
+            // no user of the settings has this
+            Password::Elsewhere => Ok(false),
         }
     }
 
@@ -239,10 +318,12 @@ impl fmt::Display for AuthError {
             Self::Disabled => "the user is disabled (enabled = off)",
             Self::Expired => "the user's last day has passed (expires)",
             Self::WrongPassword => "wrong password",
+            Self::RefusedElsewhere { .. } => "refused by auth_program",
             Self::NoCertificate => "no client certificate that matches tls_client",
             Self::NotFromHere => "address is not in allow_from",
             Self::TooManySessions => "the user has max_per_user sessions already",
             Self::Busy => "too many logins are waiting for a password check",
+            Self::Outage(why) => why,
         })
     }
 }

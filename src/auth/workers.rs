@@ -182,7 +182,7 @@ mod tests {
             $2b$04$abcdefghijklmnopqrstuuSxOLLS9sGvgjggOGhncNEfrmAev4zl.\n";
         match of_text(ini).unwrap().users["x"].password.clone() {
             Some(Password::Hash(hash)) => hash,
-            Some(Password::Clear(_)) | None => panic!("no hash"),
+            Some(Password::Clear(_) | Password::Elsewhere) | None => panic!("no hash"),
         }
     }
 

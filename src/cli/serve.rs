@@ -72,6 +72,9 @@ fn missing_rights(config: &Config) -> Vec<String> {
     let acting = config.acting().filter(|_| !rights::can_act());
     let acting = acting.map(|ids| fault(ids, "requires a start as root"));
     let mut faults: Vec<_> = user.chain(acting).collect();
+    if config.acts_for_answers() && !rights::can_act() {
+        faults.push("[server] auth_run_as: requires a start as root".to_owned());
+    }
     faults.sort();
     faults
 }

@@ -78,6 +78,7 @@ fn object(name: &str, user: &User, known: &Known) -> Value {
             None => "any",
             Some(Password::Clear(_)) => "clear text",
             Some(Password::Hash(_)) => "hash",
+            Some(Password::Elsewhere) => "asked elsewhere",
         },
         "home": user.home.to_string_lossy(),
         "perm": user.perm().to_string(),

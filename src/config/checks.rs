@@ -116,7 +116,7 @@ fn readable_passwords(draft: &Draft, warnings: &mut Vec<String>) {
 fn slow_hashes(draft: &Draft, warnings: &mut Vec<String>) {
     let slow = draft.users.iter().filter_map(|named| match &named.user.password {
         Some(Password::Hash(hash)) => Some((named, hash.estimate())),
-        Some(Password::Clear(_)) | None => None,
+        Some(Password::Clear(_) | Password::Elsewhere) | None => None,
     });
     let slow: Vec<_> = slow.filter(|(_, time)| *time > SLOW).collect();
     let (Some((first, _)), Some(longest)) =

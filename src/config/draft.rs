@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) templates: HashMap<String, Arc<Template>>,
     /// The sections of folders.
     pub(super) folders: Vec<FolderSection>,
+    /// The sections of folders for all users, once their names have been read.
+    pub(super) for_all: Vec<Named>,
     /// The section `[anonymous]`.
     pub(super) anonymous: Option<ini::Section>,
     pub(super) lines: HashMap<&'static str, usize>,
@@ -80,6 +82,16 @@ pub(super) struct FolderSection {
     pub(super) section: ini::Section,
 }
 
+/// The section of a folder, once its name has been read.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// The path that clients see.
+    pub(super) path: String,
+    /// Index of the file with the section.
+    pub(super) file: usize,
+    pub(super) section: ini::Section,
+}
+
 /// Name of the section of the anonymous users.
 pub(super) const ANONYMOUS_SECTION: &str = "anonymous";
 
@@ -96,6 +108,7 @@ impl Draft {
             places: HashMap::new(),
             templates: HashMap::new(),
             folders: Vec::new(),
+            for_all: Vec::new(),
             anonymous: None,
             lines: HashMap::new(),
             texts: HashMap::new(),

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection};
+use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection, Named};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::ini;
@@ -16,14 +16,6 @@ use super::nearest::nearest;
 use super::perm::{Perm, PermSet};
 use super::settings::{Folder, FolderRules, KeepRules, User, innermost};
 use super::whole::ANONYMOUS;
-
-/// A section whose name has been read.
-struct Named {
-    path: String,
-    /// Index of the file with the section.
-    file: usize,
-    section: ini::Section,
-}
 
 /// What is odd about the sections: by file, line and key, the name of the section and why.
 type Notes = HashMap<(usize, usize, &'static str), (String, String)>;
@@ -37,7 +29,7 @@ const MOST_SUGGESTED: usize = 20;
 
 /// Reads all sections of folders, after all users have been read. Returns warnings.
 pub(super) fn add(draft: &mut Draft) -> Vec<String> {
-    let sections = read_all(draft);
+    let mut sections = read_all(draft);
     if sections.is_empty() {
         return Vec::new();
     }
@@ -63,6 +55,7 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
             shared = Some((user.rules.folder.clone(), Arc::clone(&user.folders)));
         }
     }
+    draft.for_all = sections.remove(&None).unwrap_or_default();
     let mut notes: Vec<_> = notes.into_iter().collect();
     notes.sort();
     let warning = |((file, line, key), (section, why)): (_, (String, String))| {
@@ -77,6 +70,11 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
 fn letters_more(user: &User, folder: &str) -> PermSet {
     let lacking = Perm::ALL.into_iter().filter(|perm| user.perm().has(*perm));
     lacking.fold(user.perm_in(folder.as_bytes()), PermSet::without)
+}
+
+/// Returns the folders of a user who has none but those for all users, from their sections.
+pub(super) fn for_all(sections: &[Named], rules: &FolderRules, folder: &Path) -> Arc<[Folder]> {
+    folders(sections.iter().map(|section| (section, None)).collect(), rules, folder)
 }
 
 /// Returns the folders of a user whose own rules are `rules`.

@@ -9,11 +9,12 @@ use super::field::{
 };
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, AGE, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY, DIR_MODE,
-    EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL,
-    LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD, PASSWORD_FILE, PATTERNS,
-    PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE,
-    SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, count, limit,
+    ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY,
+    DIR_MODE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST,
+    HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD,
+    PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
+    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
+    TLS_VERSION, count, limit,
 };
 use super::settings::Choice;
 
@@ -220,6 +221,22 @@ pub static KEYS: &[Key] = &[
         "A hook program that runs for longer than this is ended."),
     key("users_file", "", &InServer(FILE_OR_FOLDER, |to, v| to.storage.users_file = v),
         "File with more [user:NAME] sections, or a directory whose files *.ini contain them. Relative paths in these files start from the directory of ftpd.ini."),
+    key("auth_program", "", &InServer(PROGRAM, |to, v| to.elsewhere.program = v),
+        "Program, with arguments, that is asked about users that the settings do not have; see ACCOUNTS FROM ELSEWHERE in ftpd.ini(5). Empty: none."),
+    key("auth_protocol", "json", &InServer(AUTH_PROTOCOL, |to, v| to.elsewhere.protocol = v),
+        "How auth_program is asked: json, on its standard input; or extauth, as Pure-FTPd asks its scripts, which puts the password into their environment."),
+    key("auth_homes", "", &InServer(FOLDER, |to, v| to.elsewhere.homes = v),
+        "Directory below which the homes of these users lie. Neither the answer of auth_program nor a link leads out of it."),
+    key("auth_perm", "elr", &InServer(PERM, |to, v| to.elsewhere.perm = v),
+        "Permission letters of these users. The answer of auth_program may name fewer."),
+    key("auth_run_as", "off", &InServer(SWITCH, |to, v| to.elsewhere.run_as = v),
+        "Let the answer name the system user as which the user's sessions act (run_as, or uid and gid of extauth), but never root; needs a server started as root. off: such an entry is ignored."),
+    key("auth_timeout", "10", &InServer(PATIENCE, |to, v| to.elsewhere.timeout = v),
+        "How long a login waits for the answer, and for its turn to ask. After that, it is refused with 421, which is no failed login."),
+    key("auth_workers", "4", &InServer(count(1..=64), |to, v| to.elsewhere.workers = v),
+        "Maximum number of logins that are asked about at once; others wait for their turn."),
+    key("auth_cache", "5m", &InServer(TIME, |to, v| to.elsewhere.cache = v),
+        "How long an answer that accepts a login holds for further logins with the same name, password, address, TLS version and certificate. A reload forgets all answers. 0: not at all."),
     key("enable_anonymous", "off", &InServer(SWITCH, |to, v| to.anonymous.enabled = v),
         "Allow logins as anonymous or ftp, in upper or lower case, with any password; another name for enabled in [anonymous]. If there is a [user:NAME] section with exactly the spelling that is sent, such as FTP, it takes precedence."),
     key("anonymous_path", "", &InServer(FOLDER, |to, v| to.anonymous.path = v),
@@ -292,6 +309,40 @@ const SECRETS: [(&str, &str); 1] = [("password", "password_file")];
 /// The older names of keys, each with the key that it sets.
 pub(super) const OLDER: [(&str, &str); 1] = [("allow_overwrite", "overwrite")];
 
+/// The keys of a user that an answer of `auth_program` may give. Others start programs, read files of the
+/// server, or name users of the settings, or have an effect only for users that are known at the start.
+const OF_ANSWERS: [&str; 24] = [
+    "home",
+    "perm",
+    "run_as",
+    "enabled",
+    "expires",
+    "tls_client",
+    "tls_required",
+    "allow_from",
+    "max_per_user",
+    "idle_timeout",
+    "max_upload",
+    "max_download",
+    "user_max_upload",
+    "user_max_download",
+    "max_file_size",
+    "quota_bytes",
+    "quota_files",
+    "umask",
+    "chmod_mask",
+    "overwrite",
+    "world_readable_only",
+    "create_home",
+    "start_dir",
+    "login_msg",
+];
+
+/// Returns whether an answer of `auth_program` may give a key.
+pub(super) fn is_of_answers(name: &str) -> bool {
+    OF_ANSWERS.contains(&name)
+}
+
 /// Returns the other key that sets the same secret: the one for a file with the value, or the one for the
 /// value itself.
 pub(super) fn other_form(name: &str) -> Option<&'static str> {
@@ -334,6 +385,14 @@ mod tests {
                 panic!("{plain} or {file} is no key")
             };
             assert_eq!(plain.scope(), file.scope());
+        }
+    }
+
+    #[test]
+    fn what_answers_may_give_are_keys_of_users() {
+        for name in OF_ANSWERS {
+            let key = KEYS.iter().find(|key| key.name == name).unwrap();
+            assert_ne!(key.scope(), Scope::Server, "{name}");
         }
     }
 

@@ -13,7 +13,7 @@ use super::settings::{Server, User};
 use super::tls::{CertificateSource, TlsSettings};
 use super::view::View;
 use super::whole::Config;
-use super::{anonymous, checks, folders, ini, keep, sections};
+use super::{anonymous, checks, elsewhere, folders, ini, keep, sections};
 
 /// Reads and checks the settings in a file, in the files of its `users_file` and in the environment.
 ///
@@ -121,7 +121,10 @@ fn whole(mut draft: Draft, homes: Homes) -> Result<(Config, Vec<Explained>), Vec
     let mut warnings = folders::add(&mut draft);
     warnings.extend(checks::all(&mut draft));
     warnings.extend(keep::check(&mut draft));
-    if draft.users.is_empty() && !draft.server.anonymous.enabled && !user_was_meant(&draft) {
+    elsewhere::check(&mut draft);
+    let asks = draft.server.elsewhere.is_on();
+    let is_empty = draft.users.is_empty() && !draft.server.anonymous.enabled && !asks;
+    if is_empty && !user_was_meant(&draft) {
         draft.faults.push((Location::default(), Fault::NobodyCanLogIn));
     }
     draft.faults.sort_by_key(|(place, _)| (place.file, place.line));
@@ -145,11 +148,22 @@ fn config(draft: Draft, warnings: Vec<String>, absent: Vec<ConfigError>) -> Conf
     let users = draft.users.into_iter().map(|named| (named.name, Arc::new(named.user)));
     let (server, rules) = (draft.server, draft.rules);
     let tls = tls_settings(&server);
-    let (texts, folder) = (draft.texts, draft.folder);
+    let (texts, folder, for_all) = (draft.texts, draft.folder, draft.for_all);
     let users: HashMap<String, Arc<User>> = users.collect();
     let strangers_need_tls = rules.tls.required.control
         || users.values().any(|user| user.rules.tls.required.control);
-    Config { server, rules, users, tls, strangers_need_tls, warnings, absent, texts, folder }
+    Config {
+        server,
+        rules,
+        users,
+        tls,
+        strangers_need_tls,
+        warnings,
+        absent,
+        texts,
+        folder,
+        for_all,
+    }
 }
 
 /// Returns whether one of the faults may be the reason why there are no users.

@@ -14,6 +14,7 @@ mod checks;
 mod confine;
 mod day;
 mod draft;
+mod elsewhere;
 mod environment;
 mod error;
 mod explain;
@@ -41,6 +42,7 @@ mod whole;
 
 pub use confine::Confine;
 pub use day::Day;
+pub use elsewhere::may_be_user;
 pub use environment::Environment;
 pub use error::{ConfigError, Fault, Location};
 pub use explain::Explained;
@@ -59,12 +61,15 @@ pub use origin::Origin;
 pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use settings::{
-    Admin, Anonymous, BanRules, Choice, Clients, DataRules, FileRules, Folder, FolderRules,
-    HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages, Passive, Process,
-    QuotaRules, Retention, Rules, Server, Storage, TlsKeys, TlsRules, UploadRules, User,
+    Admin, Anonymous, BanRules, Choice, Clients, DataRules, Elsewhere, FileRules, Folder,
+    FolderRules, HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages,
+    Passive, Process, QuotaRules, Retention, Rules, Server, Storage, TlsKeys, TlsRules,
+    UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
-pub use value::{Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room};
+pub use value::{
+    AuthProtocol, Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room,
+};
 pub use whole::{ANONYMOUS, Config, anonymous_name};

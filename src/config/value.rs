@@ -14,6 +14,8 @@ pub enum Password {
     Clear(String),
     /// A hash of the password.
     Hash(Hash),
+    /// The settings do not have the user, and `auth_program` checks the password.
+    Elsewhere,
 }
 
 impl std::fmt::Debug for Password {
@@ -59,6 +61,15 @@ pub enum Overwrite {
     Yes,
     /// It is refused.
     No,
+}
+
+/// How `auth_program` is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthProtocol {
+    /// A JSON object on its standard input, and another one as its answer.
+    Json,
+    /// The variables and answers of the scripts of Pure-FTPd.
+    Extauth,
 }
 
 /// The format of the log.

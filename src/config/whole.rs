@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::draft::Named;
 use super::error::ConfigError;
 use super::field::Target;
 use super::hash::Hash;
@@ -38,6 +39,8 @@ pub struct Config {
     pub(super) texts: HashMap<&'static str, String>,
     /// The directory that relative paths start from.
     pub(super) folder: PathBuf,
+    /// The folders with settings of their own in all homes.
+    pub(super) for_all: Vec<Named>,
 }
 
 impl Config {
@@ -62,7 +65,11 @@ impl Config {
                     .into_iter()
                     .any(|perm| user.perm_anywhere().has(perm))
         };
-        let needed = self.users.values().any(|user| uploads(user));
+        let elsewhere = &self.server.elsewhere;
+        let by_others = elsewhere.is_on()
+            && self.rules.uploads.atomic
+            && [Perm::Store, Perm::Append].into_iter().any(|perm| elsewhere.perm.has(perm));
+        let needed = by_others || self.users.values().any(|user| uploads(user));
         self.server.storage.state_dir.as_deref().filter(|_| needed)
     }
 
@@ -71,29 +78,49 @@ impl Config {
         self.users.values().filter_map(|user| user.run_as.as_ref())
     }
 
+    /// Returns whether sessions may open files as system users other than the server's.
+    pub fn may_act(&self) -> bool {
+        self.acts_for_answers() || self.acting().next().is_some()
+    }
+
+    /// Returns whether an answer of `auth_program` may name a system user for a session.
+    pub fn acts_for_answers(&self) -> bool {
+        let elsewhere = &self.server.elsewhere;
+        elsewhere.is_on() && elsewhere.run_as
+    }
+
     /// Returns whether any user has a trash.
     pub fn has_trash(&self) -> bool {
-        self.users.values().any(|user| user.has_trash())
+        let common = self.server.elsewhere.is_on() && self.rules.folder.trash;
+        common || self.users.values().any(|user| user.has_trash())
     }
 
     /// Returns the number of threads for hook programs; 0 if no user has hooks.
     pub fn hook_workers(&self) -> usize {
-        let any = self.users.values().any(|user| user.rules.hooks.any());
+        let common = self.server.elsewhere.is_on() && self.rules.hooks.any();
+        let any = common || self.users.values().any(|user| user.rules.hooks.any());
         if any { self.server.hooks.workers } else { 0 }
     }
 
     /// Returns all programs that the server starts, each with the system user that it runs as;
     /// `None`: the server's user.
     pub fn programs(&self) -> impl Iterator<Item = (&Program, Option<&Ids>)> {
-        let users = self.users.values();
-        users.flat_map(|user| {
+        let of_users = self.users.values().flat_map(|user| {
             user.rules.hooks.all().map(|program| (program, user.run_as.as_deref()))
-        })
+        });
+        // hooks of [server] are those of users from elsewhere as well
+        let elsewhere = &self.server.elsewhere;
+        let common = self.rules.hooks.all().filter(|_| elsewhere.is_on());
+        let common = common.chain(elsewhere.program.as_deref());
+        of_users.chain(common.map(|program| (program, None)))
     }
 
     /// Returns the maximum number of programs that run at once.
     pub fn programs_at_once(&self) -> usize {
-        self.hook_workers()
+        let elsewhere = &self.server.elsewhere;
+        // one that is being ended, because it has not answered in time, may overlap with the next
+        let asked = if elsewhere.program.is_some() { 2 * elsewhere.workers } else { 0 };
+        self.hook_workers() + asked
     }
 
     /// Returns the number of threads for hashed passwords; 0 if no user has one.
@@ -110,7 +137,7 @@ impl Config {
     pub fn hashes(&self) -> impl Iterator<Item = &Hash> {
         self.users.values().filter_map(|user| match &user.password {
             Some(Password::Hash(hash)) => Some(hash),
-            Some(Password::Clear(_)) | None => None,
+            Some(Password::Clear(_) | Password::Elsewhere) | None => None,
         })
     }
 

@@ -54,6 +54,8 @@ kinds! {
     Address = "not_from_there",
     Sessions = "max_per_user",
     Busy = "busy",
+    Elsewhere = "refused_elsewhere",
+    Outage = "no_answer",
 }
 
 kinds! {
@@ -116,11 +118,13 @@ impl Traffic {
     }
 }
 
-impl From<AuthError> for LoginResult {
-    fn from(why: AuthError) -> Self {
+impl From<&AuthError> for LoginResult {
+    fn from(why: &AuthError) -> Self {
         match why {
             AuthError::UnknownUser | AuthError::Disabled | AuthError::Expired => Self::User,
             AuthError::WrongPassword => Self::Password,
+            AuthError::RefusedElsewhere { .. } => Self::Elsewhere,
+            AuthError::Outage(_) => Self::Outage,
             AuthError::NoCertificate => Self::Certificate,
             AuthError::NotFromHere => Self::Address,
             AuthError::TooManySessions => Self::Sessions,

@@ -154,6 +154,11 @@ impl Live {
         self.shown().user.as_deref() == Some(name)
     }
 
+    /// Returns the name of the user who is logged in.
+    pub fn user(&self) -> Option<String> {
+        self.shown().user.clone()
+    }
+
     /// Returns whether anybody is logged in.
     pub fn has_user(&self) -> bool {
         self.shown().user.is_some()

@@ -173,6 +173,9 @@ impl From<&Refusal> for Reply {
             Refusal::Login(AuthError::TooManySessions, _) => {
                 Self::new(Code::Unavailable, "Too many sessions of this user")
             }
+            Refusal::Login(AuthError::Outage(_), _) => {
+                Self::new(Code::Unavailable, "Login cannot be checked, try again later")
+            }
             Refusal::Login(AuthError::Busy, _) => {
                 Self::new(Code::Unavailable, "Too many logins, try again later")
             }

@@ -9,6 +9,7 @@
 //! The program of a user with `run_as` must run as that user, since it opens files by names
 //! that the user can change.
 
+mod ask;
 mod happening;
 mod output;
 mod queue;
@@ -28,6 +29,7 @@ use crate::log::escaped;
 use queue::Queues;
 use run::{LOOK, ProgramRun};
 
+pub use ask::Asked;
 pub use happening::Happening;
 pub use queue::Owner;
 

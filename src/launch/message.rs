@@ -17,6 +17,12 @@ pub const VARIABLES: &[&str] = &[
     "FTPD_SIZE",
     "FTPD_SECONDS",
     "FTPD_RESULT",
+    "AUTHD_ACCOUNT",
+    "AUTHD_PASSWORD",
+    "AUTHD_LOCAL_IP",
+    "AUTHD_LOCAL_PORT",
+    "AUTHD_REMOTE_IP",
+    "AUTHD_ENCRYPTED",
 ];
 
 /// Maximum length of a message, in bytes. The longest ones contain four paths.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::source::SettingsSource;
-use crate::config::{Config, LogTo, PortRange};
+use crate::config::{Config, LogTo, PortRange, User};
 use crate::log::escaped;
 use crate::rights::{self, Ids, Keep};
 
@@ -57,10 +57,12 @@ fn stay_root(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     let users = config.users.values();
-    let programs = users.clone().any(|user| user.run_as.is_none() && user.rules.hooks.any());
+    let hooks = |user: &User| user.run_as.is_none() && user.rules.hooks.any();
+    let programs =
+        config.server.elsewhere.program.is_some() || users.clone().any(|user| hooks(user));
     let kept = rights::shed(keep(config), programs)
         .map_err(|why| format!("cannot give up capabilities: {why}"))?;
-    let programs = if programs { "; hook programs keep all that root has" } else { "" };
+    let programs = if programs { "; programs keep all that root has" } else { "" };
     log::info!("capabilities: {}{programs}", kept.join(", "));
     Ok(())
 }
@@ -73,6 +75,10 @@ pub(super) fn missing_rights(config: &Config) -> Vec<String> {
         format!("{}: '{}' {why}", ids.place, escaped(ids.name.as_bytes()))
     };
     let mut faults: Vec<_> = acting.map(fault).collect();
+    if config.acts_for_answers() && !rights::can_act() {
+        let why = "requires a restart of the server as root with this key in its settings";
+        faults.push(format!("[server] auth_run_as: {why}"));
+    }
     faults.sort();
     faults
 }
@@ -104,9 +110,14 @@ fn keep(config: &Config) -> Keep {
     let server = &config.server;
     let PortRange { first, .. } = server.passive.ports;
     let low_ports = (1..LOW).contains(&server.data.active_port) || first < LOW;
-    let ownership =
-        config.users.values().any(|user| user.rules.files.create_home && user.run_as.is_some());
-    Keep { low_ports, acting: config.acting().next().is_some(), ownership }
+    let acting = config.may_act();
+    // an answer may ask for any home to be made
+    let ownership = config.acts_for_answers()
+        || config
+            .users
+            .values()
+            .any(|user| user.rules.files.create_home && user.run_as.is_some());
+    Keep { low_ports, acting, ownership }
 }
 
 /// Returns warnings about what the user of the server will be unable to do.

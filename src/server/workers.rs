@@ -47,7 +47,8 @@ pub(super) fn start_for_passwords(hub: &Arc<Hub>, count: usize) -> io::Result<()
 #[expect(clippy::disallowed_methods, reason = "this thread is started here")]
 pub(super) fn start_for_quotas(hub: &Arc<Hub>) -> io::Result<()> {
     let quotas = Arc::clone(&hub.shared.quotas);
-    if !quotas.hire() {
+    let expected = hub.shared.settings().config.server.elsewhere.is_on();
+    if !quotas.hire(expected) {
         return Ok(());
     }
     let builder = thread::Builder::new().name("quota".to_owned());

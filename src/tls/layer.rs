@@ -146,10 +146,15 @@ impl Layer {
         self.records.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
+    /// Returns the version of TLS.
+    pub fn version(&self) -> &'static str {
+        let version = self.records.connection.protocol_version();
+        if version == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" }
+    }
+
     /// Returns the version of TLS and the cipher suite, for the log.
     pub fn describe(&self) -> String {
-        let version = self.records.connection.protocol_version();
-        let version = if version == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
+        let version = self.version();
         let suite = self.records.connection.negotiated_cipher_suite();
         let suite = suite.and_then(|suite| suite.suite().as_str().map(str::to_owned));
         format!("TLS {version}, {}", suite.unwrap_or_default())

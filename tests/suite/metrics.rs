@@ -106,7 +106,7 @@ mod counters {
         assert!(started <= now && started > now - 600.0, "{started}");
         let stats = stats(&server);
         for part in [
-            r#""logins":{"busy":0,"good":1,"max_per_user":0,"no_such_user":1,"#,
+            r#""logins":{"busy":0,"good":1,"max_per_user":0,"no_answer":0,"no_such_user":1,"#,
             r#""sessions":2,"#,
             r#""sessions_active":2,"#,
             r#""transfer_bytes":{"#,

@@ -13,7 +13,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["control", "launch", "config", "log", "rights"]),
     ("control", &["data", "auth", "vfs", "hook", "launch", "tls", "config", "log", "rights"]),
     ("data", &["vfs", "tls", "config", "log", "rights"]),
-    ("auth", &["config", "log"]),
+    // hook asks the program of auth_program, and launch starts it
+    ("auth", &["hook", "launch", "config", "log"]),
     ("vfs", &["config", "log", "rights"]),
     ("hook", &["launch", "config", "log", "rights"]),
     // below all that have programs started

@@ -18,11 +18,11 @@ pub(super) use file::{
 pub(super) use name::{ACCOUNT, CLIENT_PATH, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
 pub(super) use number::{
-    AGE, DAY, DIR_MODE, EXPECTED, FILE_MODE, MASK, PORT, RATE, ROOM, SIZE, TIME, count, limit,
-    time,
+    AGE, DAY, DIR_MODE, EXPECTED, FILE_MODE, MASK, PATIENCE, PORT, RATE, ROOM, SIZE, TIME,
+    count, limit, time,
 };
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{
-    CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, OLD_OVERWRITE, OVERWRITE, RESUME, SWITCH,
-    TLS_REQUIRED, TLS_VERSION,
+    AUTH_PROTOCOL, CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, OLD_OVERWRITE, OVERWRITE,
+    RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,
 };

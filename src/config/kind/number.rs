@@ -31,6 +31,10 @@ fn size(number: u64) -> usize {
 pub(in crate::config) const TIME: ValueKind<Option<Duration>> =
     texts("duration", |given| Ok(time(given.text)?));
 
+/// How long something is waited for.
+pub(in crate::config) const PATIENCE: ValueKind<Duration> =
+    texts("duration from 1s to 5m", |given| Ok(patience(given.text)?));
+
 /// Bytes per second; 0 or an empty text is no limit.
 pub(in crate::config) const RATE: ValueKind<Option<NonZeroU64>> =
     texts("size per second, 0 is no limit", |given| Ok(rate(given.text)?));
@@ -111,6 +115,15 @@ pub(in crate::config) fn time(text: &str) -> Result<Option<Duration>, String> {
 /// Maximum duration in seconds: a year. Deadlines are computed by addition, and this limit keeps
 /// them far from an overflow.
 const LONGEST: u64 = 365 * 24 * 3600;
+
+/// Longest time that something is waited for, in seconds.
+const LONGEST_WAIT: u64 = 300;
+
+/// Reads how long something is waited for.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = time(text)?.filter(|time| time.as_secs() <= LONGEST_WAIT);
+    time.ok_or_else(|| "is not a duration from 1s to 5m".to_owned())
+}
 
 /// Least age from which files are removed, in seconds.
 const LEAST_AGE: u64 = 3600;

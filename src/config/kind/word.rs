@@ -6,7 +6,7 @@ use super::parse::switch;
 use super::value_kind::{ValueKind, texts, words};
 use crate::config::confine::Confine;
 use crate::config::tls::{ClientCertificate, Resume, TlsRequired, TlsVersion};
-use crate::config::value::{LogForm, Overwrite};
+use crate::config::value::{AuthProtocol, LogForm, Overwrite};
 
 /// On or off, in one of four spellings.
 pub(in crate::config) const SWITCH: ValueKind<bool> =
@@ -34,6 +34,10 @@ pub(in crate::config) const LEVEL: ValueKind<LevelFilter> = texts("log level", |
 /// The format of the lines of the log.
 pub(in crate::config) const LOG_FORM: ValueKind<LogForm> =
     words(&[("text", LogForm::Text), ("json", LogForm::Json)]);
+
+/// How `auth_program` is asked.
+pub(in crate::config) const AUTH_PROTOCOL: ValueKind<AuthProtocol> =
+    words(&[("json", AuthProtocol::Json), ("extauth", AuthProtocol::Extauth)]);
 
 /// Whether the kernel confines the process.
 pub(in crate::config) const CONFINE: ValueKind<Confine> =

@@ -2,15 +2,17 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::blank::settings;
 use crate::config::confine::Confine;
+use crate::config::hook::Program;
 use crate::config::perm::PermSet;
 use crate::config::tls::{CertificateSource, ClientCertificate, Resume, TlsVersion};
-use crate::config::value::{Listen, LogForm, LogTo, Peers, PortRange};
+use crate::config::value::{AuthProtocol, Listen, LogForm, LogTo, Peers, PortRange};
 use crate::rights::Ids;
 
 settings! {
@@ -22,6 +24,8 @@ settings! {
         pub clients: Clients = Clients::blank(),
         /// Limits on the time and the attempts of a login.
         pub login: LoginRules = LoginRules::blank(),
+        /// How users are asked about that the settings do not have.
+        pub elsewhere: Elsewhere = Elsewhere::blank(),
         /// Settings of passive data connections.
         pub passive: Passive = Passive::blank(),
         /// Settings of active and passive data connections.
@@ -80,6 +84,35 @@ settings! {
         pub max_attempts: Option<usize> = None,
         /// Number of threads that check hashed passwords.
         pub password_workers: usize = 1,
+    }
+}
+
+settings! {
+    /// How users are asked about that the settings do not have, and what they may be given.
+    pub struct Elsewhere {
+        /// The program that is asked.
+        pub program: Option<Arc<Program>> = None,
+        /// How the program is asked.
+        pub protocol: AuthProtocol = AuthProtocol::Json,
+        /// Directory below which the homes lie.
+        pub homes: Option<PathBuf> = None,
+        /// What these users may do at most.
+        pub perm: PermSet = PermSet::default(),
+        /// Whether an answer may name a system user to act as.
+        pub run_as: bool = false,
+        /// How long a login waits for an answer, its turn included.
+        pub timeout: Duration = Duration::from_secs(10),
+        /// Number of logins that are asked about at once.
+        pub workers: usize = 1,
+        /// How long an answer that accepts a login holds; `None`: for this login alone.
+        pub cache: Option<Duration> = None,
+    }
+}
+
+impl Elsewhere {
+    /// Returns whether anything is asked about users that the settings do not have.
+    pub fn is_on(&self) -> bool {
+        self.program.is_some()
     }
 }
 

@@ -30,6 +30,8 @@ settings! {
         pub run_as: Option<Arc<Ids>> = None,
         /// Directory that is the root of what the user sees.
         pub home: PathBuf = PathBuf::new(),
+        /// Directory out of which no link on the path of the home may lead; `None`: links may lead anywhere.
+        pub above: Option<PathBuf> = None,
         /// Subject or fingerprint of the certificate that the user must present.
         pub tls_client: Option<String> = None,
         /// Whether the user may log in at all.
@@ -50,6 +52,11 @@ impl User {
     /// Takes over a password that was read from a file.
     pub(in crate::config) fn take_password(&mut self, (file, password): (PathBuf, Password)) {
         (self.password, self.password_file) = (Some(password), Some(file));
+    }
+
+    /// Returns whether the settings do not have the user, whom `auth_program` has accepted.
+    pub fn is_from_elsewhere(&self) -> bool {
+        self.password == Some(Password::Elsewhere)
     }
 
     /// Returns whether the user may log in today.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::auth::{Account, AuthError, Patience};
+use crate::auth::{Account, Attempt, AuthError, Patience};
 use crate::config::{self, Occasion};
 use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
@@ -19,6 +19,7 @@ use crate::control::verbs::security;
 use crate::hook::Owner;
 use crate::log::{Event, escaped, path as quoted};
 use crate::rights::{self, Acting};
+use crate::tls::Layer;
 use crate::vfs::{Files, FsError, Home, Uploader, VirtualPath};
 
 /// Delay of the reply to the first failed login; with each further one, the delay grows by
@@ -58,6 +59,7 @@ pub(crate) fn password(
     };
     may_come(session, &name)?;
     let account = check(session, &name, password)?;
+    security::may_be(session, &account)?;
     let owner = hook_owner(session, &account);
     await_program(session, verb, &account, &owner)?;
     let acting = act(&account)?;
@@ -86,18 +88,34 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
     let until = time.map_or(asked + WAITING, |time| session.login_since + time);
     let is_over = || session.shared.stop.is_soon() || session.live.ended().is_some();
     let patience = Patience { until, is_over: &is_over };
-    let users = &session.settings.users;
-    match users.log_in(name, password.expose(), session.peer.ip(), &patience) {
+    let attempt = attempt(session, name, password);
+    match session.settings.users.log_in(&attempt, &patience, &session.shared.launcher) {
         Ok(account) if security::has_certificate(session, &account) => Ok(account),
         Ok(_) => Err(refuse(session, name, password, AuthError::NoCertificate, asked)),
-        Err(AuthError::Busy) if session.live.ended().is_some() => Err(ended(session)),
-        // this login has waited for its turn already, so the reply is not delayed
-        Err(AuthError::Busy) => {
-            session.log(&Event::LoginFailed(name, &AuthError::Busy.to_string()));
-            session.shared.counters.logins.count(LoginResult::Busy);
-            Err(Refusal::Login(AuthError::Busy, false))
+        Err(AuthError::Busy | AuthError::Outage(_)) if session.live.ended().is_some() => {
+            Err(ended(session))
+        }
+        // no failed login: a password check had no turn in time, or no answer could be had
+        Err(why @ (AuthError::Busy | AuthError::Outage(_))) => {
+            session.log(&Event::LoginFailed(name, &why.to_string()));
+            session.shared.counters.logins.count((&why).into());
+            Err(Refusal::Login(why, false))
         }
         Err(why) => Err(refuse(session, name, password, why, asked)),
+    }
+}
+
+/// Returns what is known about a login.
+fn attempt<'a>(session: &Session, name: &'a [u8], password: &'a Secret) -> Attempt<'a> {
+    let layer = session.connection.layer();
+    let peer = layer.and_then(Layer::peer);
+    Attempt {
+        name,
+        password: password.expose(),
+        from: session.peer.ip(),
+        to: session.local,
+        tls: layer.map(Layer::version),
+        certificate: peer.map(|peer| (peer.subject, peer.fingerprint)),
     }
 }
 
@@ -138,11 +156,15 @@ fn act(account: &Account) -> Result<Option<Acting>, Refusal> {
 /// Opens the home. It is created first if it is missing and `create_home` allows it.
 #[inline(never)]
 fn home(account: &Account) -> Result<Home, FsError> {
-    let config::User { home, rules, run_as, .. } = &*account.user;
-    if rules.files.create_home {
-        Home::make(home, rules.folder.mode_of_dir(rules.files.umask), run_as.as_deref())
-    } else {
-        Home::open(home)
+    let config::User { home, above, rules, run_as, .. } = &*account.user;
+    let (create, mode) = (rules.files.create_home, rules.folder.mode_of_dir(rules.files.umask));
+    match above {
+        None if create => Home::make(home, mode, run_as.as_deref()),
+        None => Home::open(home),
+        Some(above) => {
+            let missing = create.then_some((mode, run_as.as_deref()));
+            Home::beneath(above, home, missing)
+        }
     }
 }
 
@@ -184,10 +206,17 @@ fn enter(
         return Ok(());
     }
     session.shared.take_effect(&now);
-    if let Some(name) = session.state.login.name()
-        && now.config.removes(&session.settings.config, name)
-    {
-        session.live.end("The user has been removed");
+    if let Login::In(user) = &session.state.login {
+        let account = &user.account;
+        let is_removed = if account.user.is_from_elsewhere() {
+            now.config.user(account.name.as_bytes()).is_some()
+                || !now.config.server.elsewhere.is_on()
+        } else {
+            now.config.removes(&session.settings.config, &account.name)
+        };
+        if is_removed {
+            session.live.end("The user has been removed");
+        }
     }
     Ok(())
 }
@@ -247,10 +276,11 @@ fn refuse(
     asked: Instant,
 ) -> Refusal {
     session.failed_logins += 1;
-    let until = asked + PENALTY * session.failed_logins;
+    let usual = session.settings.users.usual_time(&why);
+    let until = asked + usual.max(PENALTY * session.failed_logins);
     session.live.owe(until);
     session.log(&Event::LoginFailed(name, &why.to_string()));
-    session.shared.counters.logins.count(why.into());
+    session.shared.counters.logins.count((&why).into());
     // the password was right, so this is no failed guess
     if why != AuthError::TooManySessions {
         session.blame_login(name, password);

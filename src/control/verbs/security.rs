@@ -76,6 +76,15 @@ pub(super) fn may_name(session: &Session, name: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses a user from elsewhere who needs TLS if there is none. For a user of the settings, this is known
+/// before the password is sent.
+pub(super) fn may_be(session: &Session, account: &Account) -> Result<(), Refusal> {
+    if account.user.rules.tls.required.control && !session.connection.is_secure() {
+        return Err(Refusal::TlsNeeded);
+    }
+    Ok(())
+}
+
 /// Returns whether the client has shown the certificate that the account requires.
 pub(super) fn has_certificate(session: &Session, account: &Account) -> bool {
     let Some(wanted) = &account.user.tls_client else { return true };

@@ -84,11 +84,15 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         is_fixed: false,
         is_home: true,
     };
+    let elsewhere = Some(&server.elsewhere).filter(|elsewhere| elsewhere.is_on());
+    let homes = elsewhere.and_then(|elsewhere| elsewhere.homes.as_deref());
+    let homes = own(homes, "auth_homes").map(|homes| Writable { is_home: true, ..homes });
     // a user who may not log in needs no home
     let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();
     all.into_iter()
         .flatten()
         .chain(logs)
+        .chain(homes)
         .chain(config.users.iter().filter(needed).map(home))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod turn;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use super::admin::protocol::Reloaded;
 use super::hub::Hub;
 use super::{confine, homes, keep, root, trash, workers};
 use crate::config::{Config, Confine};
+use crate::control::Live;
 use crate::rights;
 use turn::{Held, Running};
 
@@ -112,11 +114,7 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     // the main thread looks at the new settings as well
     hub.orders.nudge();
     warnings.extend(start_threads(hub, turn, &config));
-    let removed = old.config.users.keys().filter(|name| config.removes(&old.config, name));
-    let end = |name: &String| {
-        hub.registry.end(|live| live.is_user(name), "The user has been removed")
-    };
-    Ok(Reloaded { warnings, ended: removed.map(end).sum() })
+    Ok(Reloaded { warnings, ended: end_removed(hub, &config, &old.config) })
 }
 
 /// Starts the threads that the settings need and that do not run yet. Returns warnings.
@@ -138,4 +136,18 @@ fn start_threads(hub: &Arc<Hub>, turn: &mut Held<'_>, config: &Config) -> Vec<St
         warnings.push(format!("cannot start a thread for quotas: {why}"));
     }
     warnings
+}
+
+/// Ends the sessions of users who are no longer the same users, and returns their number: those that were
+/// removed, and those that the old settings did not have and the new ones do, or do not ask about any more.
+fn end_removed(hub: &Hub, config: &Config, old: &Config) -> usize {
+    let known = config.users.keys().chain(old.users.keys());
+    let removed: HashSet<_> = known.filter(|name| config.removes(old, name)).collect();
+    let asks = config.server.elsewhere.is_on();
+    let is_removed = |live: &Live| {
+        live.user().is_some_and(|name| {
+            removed.contains(&name) || !asks && !config.users.contains_key(&name)
+        })
+    };
+    hub.registry.end(is_removed, "The user has been removed")
 }

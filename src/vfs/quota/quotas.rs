@@ -39,6 +39,8 @@ struct Trees {
     by_path: BTreeMap<PathBuf, Arc<Ledger>>,
     /// By the home as the settings name it.
     by_home: HashMap<PathBuf, Arc<Ledger>>,
+    /// The homes of users that the settings do not have, which have logged in.
+    guests: HashSet<PathBuf>,
     /// The trees that no other tree encloses, and that enclose none.
     lone: HashSet<PathBuf>,
     /// What an earlier server knew, unless a ledger has taken it over.
@@ -119,12 +121,22 @@ impl Quotas {
             limits.entry(path).and_modify(|both| *both = both.or(own)).or_insert(own);
         }
         let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
-        trees.by_home.clear();
+        let mut before = std::mem::take(&mut trees.by_home);
         for (user, path) in homes.iter().zip(&paths) {
             let both = limits.get(path).copied().unwrap_or_default();
             self.tree(&mut trees, user, path, both);
         }
-        trees.by_path.retain(|path, _| paths.contains(path));
+        if !config.server.elsewhere.is_on() {
+            trees.guests.clear();
+        }
+        let Trees { by_path, by_home, guests, .. } = &mut *trees;
+        before.retain(|home, _| guests.contains(home) && !by_home.contains_key(home));
+        let stay: HashSet<_> = paths
+            .into_iter()
+            .chain(before.values().map(|ledger| ledger.path.clone()))
+            .collect();
+        by_home.extend(before);
+        by_path.retain(|path, _| stay.contains(path));
         trees.find_lone();
         self.any.store(!trees.by_path.is_empty(), Ordering::Release);
     }
@@ -141,6 +153,9 @@ impl Quotas {
         if !is_known {
             let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
             self.tree(&mut trees, user, &path, limits);
+            if user.is_from_elsewhere() {
+                trees.guests.insert(user.home.clone());
+            }
             trees.find_lone();
             self.any.store(true, Ordering::Release);
         }
@@ -180,9 +195,10 @@ impl Quotas {
         self.all().0.iter().for_each(Ledger::want_scan);
     }
 
-    /// Returns whether the caller must start the thread that calls [`Quotas::work`].
-    pub fn hire(&self) -> bool {
-        self.any() && !self.hired.swap(true, Ordering::AcqRel)
+    /// Returns whether the caller must start the thread that calls [`Quotas::work`]. `expected`: a quota may
+    /// come with a user who logs in.
+    pub fn hire(&self, expected: bool) -> bool {
+        (expected || self.any()) && !self.hired.swap(true, Ordering::AcqRel)
     }
 
     /// Records that the thread could not be started.

@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getuid};
 
+use super::beneath::Root;
 use super::entry::id_of;
 use crate::rights::{self, Ids};
 use crate::vfs::error::FsError;
@@ -79,6 +80,54 @@ impl Home {
             Err(FsError::Replaced)
         }
     }
+}
+
+impl Home {
+    /// Opens a home that lies below the directory `above`, out of which no link leads. If the home is
+    /// missing and `missing` is given, makes it with this mode for this user, as [`Home::make`] does, but
+    /// follows no links below `above`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Home::make`]; and when the path leads out of `above`.
+    #[inline(never)]
+    pub fn beneath(
+        above: &Path,
+        path: &Path,
+        missing: Option<(u32, Option<&Ids>)>,
+    ) -> Result<Self, FsError> {
+        let rest = path.strip_prefix(above).map_err(|_| FsError::Outside)?;
+        let base = Root::new(open_home(above)?);
+        let opened = match (base.open(rest, HELD, Mode::empty()), missing) {
+            (Err(FsError::NotFound), Some((mode, ids))) => {
+                make_plain(&base, rest, mode, ids)?;
+                base.open(rest, HELD, Mode::empty())
+            }
+            (opened, _) => opened,
+        };
+        if !rights::may_change_in_sandbox(above) {
+            return Err(FsError::Confined);
+        }
+        let root = opened?;
+        let counts_links = fstat(&root).is_ok_and(|stat| stat.st_nlink > 0);
+        Ok(Self { path: path.to_owned(), root, counts_links })
+    }
+}
+
+/// Makes the missing directories of a path below `base`. A link on the path is not followed.
+fn make_plain(base: &Root, path: &Path, mode: u32, ids: Option<&Ids>) -> Result<(), FsError> {
+    let mut dir = base.dir().try_clone_to_owned()?;
+    for name in parts(path) {
+        let open = |dir: &OwnedFd| openat(dir, &name, HELD | OFlags::NOFOLLOW, Mode::empty());
+        dir = match open(&dir) {
+            Err(Errno::NOENT) => {
+                make_one(&dir, &name, mode, ids)?;
+                open(&dir)?
+            }
+            other => other?,
+        };
+    }
+    Ok(())
 }
 
 /// Opens the directory of a home. All served files are opened below such a handle.

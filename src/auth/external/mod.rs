@@ -1,0 +1,168 @@
+//! Asks a program about users that the settings do not have.
+//!
+//! The session's own thread asks, and waits for no longer than `auth_timeout`. What is decided here is
+//! who may log in; what such a user may do is read from the answer by the settings, which bound it.
+
+mod answer;
+mod memory;
+mod question;
+mod turns;
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::attempt::Attempt;
+use super::workers::Patience;
+use crate::config::{AuthProtocol, Elsewhere, Program, may_be_user};
+use crate::hook::Asked;
+use crate::launch::Launcher;
+use answer::{Answer, of_extauth, of_json};
+use memory::Memory;
+
+pub(super) use turns::Turns;
+
+/// Maximum length of an answer in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// Number of recent refusals whose duration is known.
+const RECENT: usize = 32;
+
+/// Asks about logins, and remembers the answers until the settings are reloaded.
+#[derive(Debug)]
+pub(super) struct External {
+    settings: Elsewhere,
+    memory: Memory,
+    turns: Arc<Turns>,
+    /// How long the last refusals took.
+    took: Mutex<VecDeque<Duration>>,
+}
+
+/// What has come of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The login is accepted, with these keys of the settings.
+    Accepted(Vec<(String, String)>),
+    /// The login is refused. `fresh`: this was asked just now, and not remembered or known without asking.
+    Refused { fresh: bool },
+    /// There is no answer, for this reason.
+    Outage(String),
+}
+
+impl External {
+    /// Returns what asks as these settings say, if they do.
+    pub(super) fn of(settings: &Elsewhere, turns: &Arc<Turns>) -> Option<Self> {
+        settings.is_on().then(|| Self {
+            settings: settings.clone(),
+            memory: Memory::new(settings.cache),
+            turns: Arc::clone(turns),
+            took: Mutex::default(),
+        })
+    }
+
+    /// Asks about a login.
+    pub(super) fn ask(
+        &self,
+        attempt: &Attempt<'_>,
+        patience: &Patience<'_>,
+        launcher: &Launcher,
+    ) -> Verdict {
+        let name = std::str::from_utf8(attempt.name).ok().filter(|name| may_be_user(name));
+        let is_extauth = self.settings.protocol == AuthProtocol::Extauth;
+        // a directory service takes a login without a password for one that needs none; and a variable
+        // of the environment ends at a NUL
+        let is_odd = attempt.password.is_empty() || is_extauth && attempt.password.contains(&0);
+        let Some(name) = name.filter(|_| !is_odd) else {
+            return Verdict::Refused { fresh: false };
+        };
+        let question = question::json(name, attempt);
+        let hash = self.memory.hash(&question);
+        let known = || self.memory.answer(hash.as_ref()?, Instant::now());
+        if let Some(answer) = known() {
+            return verdict(answer, false);
+        }
+        let began = Instant::now();
+        let until = patience.until.min(began + self.settings.timeout);
+        let Some(_turn) = self.turns.take(self.settings.workers, until, patience.is_over)
+        else {
+            return Verdict::Outage(
+                "too many logins wait for an answer (auth_workers)".to_owned(),
+            );
+        };
+        // the same may have been asked in the meantime
+        if let Some(answer) = known() {
+            return verdict(answer, false);
+        }
+        let patience = Patience { until, is_over: patience.is_over };
+        match self.answer(name, attempt, question, &patience, launcher) {
+            Ok(answer) => {
+                if let Some(hash) = hash {
+                    self.memory.note(hash, &answer, Instant::now());
+                }
+                if answer == Answer::Refused {
+                    self.note(began.elapsed());
+                }
+                verdict(answer, true)
+            }
+            Err(why) => Verdict::Outage(why),
+        }
+    }
+
+    /// Asks the program, and reads its answer.
+    fn answer(
+        &self,
+        name: &str,
+        attempt: &Attempt<'_>,
+        question: Vec<u8>,
+        patience: &Patience<'_>,
+        launcher: &Launcher,
+    ) -> Result<Answer, String> {
+        let Some(program) = &self.settings.program else {
+            return Err("nothing to ask".to_owned());
+        };
+        let (environment, input) = match self.settings.protocol {
+            AuthProtocol::Json => (Vec::new(), question),
+            AuthProtocol::Extauth => (question::variables(name, attempt), Vec::new()),
+        };
+        let program: &Program = program;
+        let (key, longest, until) = ("auth_program", LONGEST, patience.until);
+        let asked = Asked { key, program, environment, input, longest, until };
+        let read = |text: Vec<u8>| match self.settings.protocol {
+            AuthProtocol::Json => of_json(&text),
+            AuthProtocol::Extauth => of_extauth(&text),
+        };
+        let answer = asked.ask(launcher, patience.is_over).and_then(read);
+        answer.map_err(|why| format!("auth_program {}: {why}", crate::log::path(&program.path)))
+    }
+
+    /// Notes how long a refusal took.
+    fn note(&self, took: Duration) {
+        let mut all = self.took();
+        if all.len() >= RECENT {
+            all.pop_front();
+        }
+        all.push_back(took);
+    }
+
+    /// Returns how long one of the last refusals took, chosen by chance. Whoever is refused without being
+    /// asked about waits as long, so that the time does not tell whether the settings have a name.
+    pub(super) fn usual_time(&self) -> Duration {
+        let all = self.took();
+        let count = u64::try_from(all.len()).unwrap_or_default().max(1);
+        let chance = RandomState::new().build_hasher().finish();
+        let at = usize::try_from(chance % count).unwrap_or_default();
+        all.get(at).copied().unwrap_or_default()
+    }
+
+    fn took(&self) -> MutexGuard<'_, VecDeque<Duration>> {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn verdict(answer: Answer, fresh: bool) -> Verdict {
+    match answer {
+        Answer::Accepted(keys) => Verdict::Accepted(keys),
+        Answer::Refused => Verdict::Refused { fresh },
+    }
+}
