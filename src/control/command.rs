@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use super::arg::address::{self, Extended};
 use super::arg::choice::{self, TransferType};
+use super::arg::modification::{self, Modification};
 use super::arg::options::Options;
 use super::arg::range::{self, Bounds, RangedPath};
 use super::arg::text::{self, Pathname};
@@ -32,6 +33,7 @@ pub enum Command {
     BufferSize(u64),
     ChangeDir(Pathname),
     ChangeDirUp,
+    ChangeGroup(String, Pathname),
     Checksum(Algorithm, RangedPath),
     Chmod(u32, Pathname),
     ClearControl,
@@ -47,6 +49,8 @@ pub enum Command {
     Host,
     Idle,
     IdleSet(u64),
+    Language,
+    LanguageSet(String),
     List,
     ListPath(Pathname),
     MachineList,
@@ -54,8 +58,10 @@ pub enum Command {
     MachineShow,
     MachineShowPath(Pathname),
     MakeDir(Pathname),
+    MakeDirs(Pathname),
     Mode(u8),
     ModifiedTime(Pathname),
+    ModifyFacts(Modification, Pathname),
     ModifyTime(Moment, Pathname),
     ModifyTimeOld(TimedPath),
     NameList,
@@ -129,6 +135,11 @@ pub enum Arg {
     Algorithm(fn(Option<Algorithm>) -> Command),
     ModeAndPath(fn(u32, Pathname) -> Command),
     TimeAndPath(fn(Moment, Pathname) -> Command),
+    /// The facts of MFF with nothing but a time, and a path.
+    TimeFactAndPath(fn(Modification, Pathname) -> Command),
+    /// The facts of MFF with a mode or a group, and a path.
+    ModeFactsAndPath(fn(Modification, Pathname) -> Command),
+    GroupAndPath(fn(String, Pathname) -> Command),
     TimedPath(fn(TimedPath) -> Command),
     UtimeAndPath(fn(TimedPaths) -> Command),
     /// A list of facts, which may be empty.
@@ -301,12 +312,17 @@ pub static VERBS: &[Verb] = &[
     verb(&["MDTM"], "time path", Arg::TimedPath(Command::ModifyTimeOld), "set the modification time; if the whole argument is the name of a file, show its time instead").needs(Perm::SetTime),
     verb(&["MDTM"], "path", Path(Command::ModifiedTime), "show when a file was modified").needs(Perm::List).feature("MDTM"),
     verb(&["MFMT"], "time path", TimeAndPath(Command::ModifyTime), "set the modification time").needs(Perm::SetTime).feature("MFMT"),
+    verb(&["MFF"], "modify=time; path", Arg::TimeFactAndPath(Command::ModifyFacts), "set the modification time").needs(Perm::SetTime).feature("MFF modify;UNIX.group;UNIX.mode;"),
+    verb(&["MFF"], "fact=value;... path", Arg::ModeFactsAndPath(Command::ModifyFacts), "set all of these facts or none: UNIX.mode, UNIX.group, and modify, which needs T as well").needs(Perm::Chmod),
     verb(&["DELE"], "path", Path(Command::Delete), "delete a file").needs(Perm::Delete),
     verb(&["RMD", "XRMD"], "path", Path(Command::RemoveDir), "remove an empty directory").needs(Perm::Delete),
     verb(&["MKD", "XMKD"], "path", Path(Command::MakeDir), "make a directory").needs(Perm::MakeDir),
     verb(&["RNFR"], "path", Path(Command::RenameFrom), "choose the file or directory to rename").needs(Perm::Rename).renames(),
     verb(&["RNTO"], "path", Path(Command::RenameTo), "rename what RNFR chose to this path, replacing an existing file").needs(Perm::Rename).renames(),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
+    verb(&["SITE CHGRP"], "group path", Arg::GroupAndPath(Command::ChangeGroup), "change the group, to one of the server's own").needs(Perm::Chmod),
+    verb(&["SITE MKDIR"], "path", Path(Command::MakeDirs), "make a directory, and those that are missing above it").needs(Perm::MakeDir).feature("SITE MKDIR"),
+    verb(&["SITE RMDIR"], "path", Path(Command::RemoveDir), "remove an empty directory, as RMD does").needs(Perm::Delete).feature("SITE RMDIR"),
     verb(&["SITE MD5"], "path", Path(Command::SiteMd5), "show the MD5 of a file in another form").needs(Perm::Retrieve),
     verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
     verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "show the mask for new files"),
@@ -322,6 +338,8 @@ pub static VERBS: &[Verb] = &[
     verb(&["OPTS HASH"], "[algorithm]", Arg::Algorithm(Command::OptsHash), "show or choose the algorithm of HASH").before_login(),
     verb(&["OPTS MLST"], "[fact;...]", Arg::Facts(Command::OptsMlst), "choose the facts of MLSD and MLST").before_login(),
     verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON]", Switch(Command::OptsUtf8), "accepted: names are sent as they are stored").before_login().feature("UTF8"),
+    verb(&["LANG"], "", Nothing(|| Command::Language), "choose the default language, English").before_login().feature("LANG EN*"),
+    verb(&["LANG"], "tag", Word(Command::LanguageSet), "choose the language of the replies: EN is the only one").before_login(),
     verb(&["CLNT"], "name", Ignored(|| Command::ClientName), "accepted and ignored").before_login(),
     verb(&["HOST"], "name", Needed(|| Command::Host), "accepted: this server answers to every name").before_login().feature("HOST"),
     verb(&["CSID"], "name=value;...", Ignored(|| Command::ClientServerId), "accepted; replies with the name of the server").before_login(),
@@ -360,6 +378,13 @@ impl Arg {
                 choice::mode_and_path(argument).map(|(mode, path)| make(mode, path))
             }
             TimeAndPath(make) => time::time_and_path(argument).map(|(at, path)| make(at, path)),
+            Self::TimeFactAndPath(make) => modification::time_alone_and_path(argument)
+                .map(|(facts, path)| make(facts, path)),
+            Self::ModeFactsAndPath(make) => modification::mode_facts_and_path(argument)
+                .map(|(facts, path)| make(facts, path)),
+            Self::GroupAndPath(make) => {
+                modification::group_and_path(argument).map(|(group, path)| make(group, path))
+            }
             Self::TimedPath(make) => time::timed_path(argument).map(make),
             UtimeAndPath(make) => time::utime(argument).map(make),
         }
@@ -382,6 +407,12 @@ impl Arg {
             }
             ModeAndPath(_) => choice::mode_and_path(argument).ok().map(|(_, path)| path),
             TimeAndPath(_) => time::time_and_path(argument).ok().map(|(_, path)| path),
+            Self::TimeFactAndPath(_) | Self::ModeFactsAndPath(_) => {
+                modification::facts_and_path(argument).ok().map(|(_, path)| path)
+            }
+            Self::GroupAndPath(_) => {
+                modification::group_and_path(argument).ok().map(|(_, path)| path)
+            }
             Self::TimedPath(_) => {
                 let TimedPath { path, whole, .. } = time::timed_path(argument).ok()?;
                 Some(if is_there_too(&whole) { whole } else { path })

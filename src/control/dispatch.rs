@@ -10,7 +10,7 @@ use super::request::{Request, parse};
 use super::session::Session;
 use super::state::{Login, Portion, User};
 use super::syntax::SyntaxError;
-use super::verbs::{facts, hash, info, listing, login, param, security, transfer, tree};
+use super::verbs::{facts, hash, info, listing, login, param, security, site, transfer, tree};
 use crate::config::Perm;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
@@ -114,13 +114,14 @@ impl Session {
             Command::Auth(mechanism) => return security::auth(self, mechanism),
             Command::BufferSize(size) => security::buffer_size(self, *size)?,
             Command::ChangeDir(path) => {
-                let path = self.user()?.path(path);
+                let path = tree::directory(self.user()?, path);
                 tree::change_dir(self.user_mut()?, path)?
             }
             Command::ChangeDirUp => {
                 let path = self.user()?.cwd.parent();
                 tree::change_dir(self.user_mut()?, path)?
             }
+            Command::ChangeGroup(group, path) => site::change_group(self, verb, group, path)?,
             Command::Checksum(algorithm, ranged) => {
                 hash::checksum(self, verb, *algorithm, ranged)?
             }
@@ -138,6 +139,8 @@ impl Session {
             Command::Host => login::host(self)?,
             Command::Idle => info::idle(self.user()?),
             Command::IdleSet(seconds) => info::set_idle(self.user_mut()?, *seconds)?,
+            Command::Language => site::language(None)?,
+            Command::LanguageSet(tag) => site::language(Some(tag))?,
             Command::List => listing::list(self, verb, None)?,
             Command::ListPath(path) => listing::list(self, verb, Some(path))?,
             Command::MachineList => listing::machine(self, verb, None)?,
@@ -145,8 +148,10 @@ impl Session {
             Command::MachineShow => listing::show(self, None)?,
             Command::MachineShowPath(path) => listing::show(self, Some(path))?,
             Command::MakeDir(path) => tree::make_dir(self, verb, path)?,
+            Command::MakeDirs(path) => site::make_dirs(self, verb, path)?,
             Command::Mode(letter) => param::mode(*letter)?,
             Command::ModifiedTime(path) => facts::modified(self, path)?,
+            Command::ModifyFacts(wanted, path) => site::modify_facts(self, verb, wanted, path)?,
             Command::ModifyTime(at, path) => facts::modify(self, verb, *at, path)?,
             Command::ModifyTimeOld(timed) => facts::modify_old(self, verb, timed)?,
             Command::NameList => listing::names(self, verb, None)?,
@@ -254,6 +259,9 @@ fn check_place(
 ) -> Result<(), Refusal> {
     if matches!(command, Command::ChangeDirUp) {
         return user.check(perm, &user.cwd.parent());
+    }
+    if let Command::ChangeDir(path) = command {
+        return user.check(perm, &tree::directory(user, path));
     }
     if matches!(command, Command::UmaskSet(_)) {
         // it matters for all files

@@ -79,6 +79,8 @@ pub enum Refusal {
     NotAFile,
     /// SIZE or a restart in ASCII type would require reading too much of the file.
     TooLargeToCount,
+    /// The group does not exist.
+    NoGroup,
     /// SITE IDLE named no time, or one beyond this maximum.
     IdleRange(Duration),
     /// There is not enough free space for ALLO.
@@ -155,6 +157,7 @@ impl Refusal {
             | Self::NotADirectory
             | Self::NotAFile
             | Self::TooLargeToCount
+            | Self::NoGroup
             | Self::IdleRange(_)
             | Self::ProgramsBusy
             | Self::Fs(_) => Reason::Other,
@@ -240,6 +243,7 @@ impl From<&Refusal> for Reply {
             Refusal::TooLargeToCount => {
                 Self::new(Code::NoAccess, "Too large to count in ASCII type, use TYPE I")
             }
+            Refusal::NoGroup => Self::new(Code::NoAccess, "No such group"),
             Refusal::IdleRange(most) => {
                 let text = format!("The idle timeout must be 1 to {} seconds", most.as_secs());
                 Self::new(Code::BadArgument, text)
@@ -263,6 +267,7 @@ fn syntax(why: SyntaxError) -> Reply {
             Code::BadCommand
         }
         SyntaxError::UnknownProtocol => Code::ProtocolUnknown,
+        SyntaxError::UnknownFact => Code::NotForThat,
         SyntaxError::UnknownOption
         | SyntaxError::MissingArgument
         | SyntaxError::UnwantedArgument
@@ -406,6 +411,7 @@ impl fmt::Display for Refusal {
             Self::NotADirectory => f.write_str("not a directory"),
             Self::NotAFile => f.write_str("not a plain file"),
             Self::TooLargeToCount => f.write_str("too large to count in ASCII type"),
+            Self::NoGroup => f.write_str("no such group"),
             Self::IdleRange(_) => f.write_str("idle timeout is out of range"),
             Self::NoRoom => f.write_str("not enough free space"),
             Self::ProgramsBusy | Self::LoginBusy => {

@@ -23,6 +23,8 @@ pub enum SyntaxError {
     BadNumber,
     /// The argument is not a time of the form `YYYYMMDDHHMMSS`.
     BadTime,
+    /// MFF names a fact that cannot be set.
+    UnknownFact,
     /// The argument is not permission bits from 000 to 777.
     BadMode,
     /// The pathname contains NUL, CR or LF.
@@ -44,6 +46,7 @@ impl fmt::Display for SyntaxError {
             Self::BadArgument => "Argument not understood",
             Self::BadNumber => "Not a number, or too large",
             Self::BadTime => "Not a time of the form YYYYMMDDHHMMSS",
+            Self::UnknownFact => "The facts are modify, UNIX.mode and UNIX.group",
             Self::BadMode => "Not permission bits from 000 to 777",
             Self::BadPathname => "Pathname with NUL, CR or LF",
             Self::UnknownProtocol => "Network protocol not supported, use (1,2)",

@@ -28,8 +28,8 @@ pub use sandbox::{
     Enforced, Reach, Sandbox, is_in_sandbox, is_of_sandbox, may_change_in_sandbox,
 };
 pub use thread::{
-    Acting, Lent, Raised, act_as, as_server, can_act, drop_capabilities, is_settled, keep_lent,
-    lend_switch, may_set_gid, raise_low_ports, raise_ownership, settle,
+    Acting, Lent, Raised, act_as, as_server, can_act, drop_capabilities, has_group, is_settled,
+    keep_lent, lend_switch, may_set_gid, raise_low_ports, raise_ownership, settle,
 };
 
 /// Gives a file that root has just made to the user `to`. Does nothing if this process is not

@@ -100,9 +100,13 @@ pub fn act_as(ids: Option<&Ids>) -> io::Result<Option<Acting>> {
 /// changes the file's mode. It does if the thread is in the group or has the capability FSETID.
 pub fn may_set_gid(gid: u32) -> bool {
     let able = |sets: CapabilitySets| sets.effective.contains(CapabilitySet::FSETID);
+    has_group(gid) || capabilities(None).is_ok_and(able)
+}
+
+/// Returns whether this thread acts with a group.
+pub fn has_group(gid: u32) -> bool {
     getegid().as_raw() == gid
         || getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
-        || capabilities(None).is_ok_and(able)
 }
 
 /// Calls `work` with the server's identity, even if this thread acts as another user.

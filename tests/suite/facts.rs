@@ -393,12 +393,10 @@ fn site_words_that_do_not_exist_are_refused_and_nothing_more() {
     let mut client = Client::bob(&server);
     for line in [
         "SITE EXEC ls",
-        "SITE CPFR file",
-        "SITE CPTO copy",
         "SITE COPY file copy",
         "SITE CHOWN root file",
-        "SITE SYMLINK file link",
-        "SITE MKDIR dir",
+        "SITE LINK file link",
+        "SITE MKDIRS dir",
         "SITE CHMODE 777 file",
     ] {
         let (code, text) = client.ask(line);

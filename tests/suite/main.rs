@@ -13,6 +13,7 @@
 //! | USER, PASS, ACCT, REIN, QUIT; users, anonymous, delays, attempts | `login.rs` |
 //! | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, OPTS; data connections | `param.rs` |
 //! | RETR, STOR, APPE, STOU, REST, ALLO; ASCII type | `transfer.rs` |
+//! | MFF, SITE CHGRP, SITE MKDIR, LANG, `CWD ~` | `site.rs` |
 //! | HASH, XCRC and its kin, SITE MD5, RANG | `hashes.rs` |
 //! | ABOR, STAT and QUIT during a transfer | `abort.rs` |
 //! | LIST, NLST, MLSD, MLST, STAT with a path | `listing.rs` |
@@ -138,6 +139,7 @@ mod rooms;
 mod server;
 mod service;
 mod share;
+mod site;
 mod speed;
 mod synced;
 mod table;

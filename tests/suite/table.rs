@@ -39,9 +39,14 @@ fn example(verb: &Verb) -> String {
         "REST" | "ALLO" | "PBSZ" => "0",
         "MDTM" if matches!(verb.arg, Arg::Path(_)) => "file",
         "MDTM" | "MFMT" | "SITE UTIME" => "20240229120000 file",
-        "RMD" | "AVBL" => "empty",
+        "RMD" | "AVBL" | "SITE RMDIR" => "empty",
         "MKD" | "RNTO" => "new",
         "SITE CHMOD" => "600 file",
+        "SITE CHGRP" => return chgrp(verb),
+        "SITE MKDIR" => "new/below",
+        "MFF" if matches!(verb.arg, Arg::TimeFactAndPath(_)) => "modify=20240229120000; file",
+        "MFF" => "UNIX.mode=600; file",
+        "LANG" => "EN",
         "SITE UMASK" => "027",
         "SITE IDLE" => "60",
         "HELP" => "NOOP",
@@ -62,6 +67,11 @@ fn example(verb: &Verb) -> String {
         verb.usage
     );
     line
+}
+
+/// The group that the files of this process have already.
+fn chgrp(verb: &Verb) -> String {
+    format!("{} {} file", verb.name(), rustix::process::getegid().as_raw())
 }
 
 /// Whether the command ends the session or changes its user.
@@ -387,12 +397,12 @@ fn each_change_takes_the_letter_that_the_design_gives_it() {
         ('l', "LIST NLST STAT MLSD MLST SIZE MDTM AVBL"),
         ('r', "RETR HASH XCRC XMD5 XSHA1 XSHA256 XSHA512 SITE MD5"),
         ('a', "APPE"),
-        ('d', "DELE RMD"),
+        ('d', "DELE RMD SITE RMDIR"),
         ('f', "RNFR RNTO"),
-        ('m', "MKD"),
+        ('m', "MKD SITE MKDIR"),
         ('w', "STOR STOU"),
-        ('M', "SITE CHMOD"),
-        ('T', "MFMT SITE UTIME MDTM"),
+        ('M', "SITE CHMOD SITE CHGRP MFF"),
+        ('T', "MFMT SITE UTIME MDTM MFF"),
     ];
     for (letter, names) in wanted {
         for verb in VERBS.iter().filter(|verb| verb.perm.map(Perm::letter) == Some(letter)) {
@@ -475,8 +485,11 @@ fn hold_feat_to_the_table(server: &Server, tls: bool) {
     // what FEAT names can be done: a command of that name is there
     for feature in said {
         let name = feature.split(' ').next().unwrap();
+        let is_it = |verb: &Verb| {
+            verb.name() == name || feature.starts_with("SITE ") && verb.name() == feature
+        };
         let known = ["TVFS", "UTF8"].contains(&name);
-        assert!(known || VERBS.iter().any(|verb| verb.name() == name), "{feature}");
+        assert!(known || VERBS.iter().any(is_it), "{feature}");
     }
 }
 

@@ -656,6 +656,10 @@ fn dot_dot_never_leaves_the_home() {
             if makes && path.contains('\\') || line.starts_with("RNTO") {
                 continue;
             }
+            // makes what is missing, in the home: see `site.rs`
+            if line.starts_with("SITE MKDIR") {
+                continue;
+            }
             let (code, text, _) = client.exchange(&line, b"poison");
             assert_eq!(code, 550, "{line}: {text}");
         }

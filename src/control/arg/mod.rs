@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 pub(super) mod choice;
+pub(super) mod modification;
 pub(super) mod options;
 pub(super) mod range;
 pub(super) mod text;

@@ -8,5 +8,6 @@ pub(super) mod listing;
 pub(super) mod login;
 pub(super) mod param;
 pub(super) mod security;
+pub(super) mod site;
 pub(super) mod transfer;
 pub(super) mod tree;

@@ -21,6 +21,17 @@ const LONGEST_MESSAGE: u64 = 8 << 10;
 /// Maximum number of lines of the message that are shown.
 const MOST_LINES: usize = 100;
 
+/// Returns the path that the argument of CWD means. `~` is the home, as in a shell, unless something
+/// has this name in the working directory.
+pub(crate) fn directory(user: &User, path: &Pathname) -> VirtualPath {
+    let below_home = match path.as_bytes().strip_prefix(b"~") {
+        Some(rest) if rest.is_empty() || rest.starts_with(b"/") => Some(rest),
+        _ => None,
+    };
+    let below_home = below_home.filter(|_| !user.has(b"~"));
+    below_home.map_or_else(|| user.path(path), |rest| VirtualPath::root().join(rest))
+}
+
 /// CWD, and CDUP with the path of the parent: changes the working directory.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
     user.tree.enter(&path)?;

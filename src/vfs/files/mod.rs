@@ -1,5 +1,6 @@
 //! The files of one session: the tree, together with the user's own unfinished uploads.
 
+mod facts;
 mod listing;
 mod moves;
 mod plenty;

@@ -7,6 +7,7 @@ pub(in crate::vfs) mod beneath;
 pub(in crate::vfs) mod entry;
 pub(in crate::vfs) mod fence;
 pub(in crate::vfs) mod folder;
+mod group;
 pub(in crate::vfs) mod home;
 pub(in crate::vfs) mod mode;
 pub(in crate::vfs) mod names;

@@ -1,0 +1,133 @@
+//! MFF, SITE CHGRP, SITE MKDIR and LANG, which users of other servers know.
+
+use crate::config::Perm;
+use crate::control::arg::modification::Modification;
+use crate::control::arg::text::Pathname;
+use crate::control::command::Verb;
+use crate::control::refusal::Refusal;
+use crate::control::reply::{Code, Reply};
+use crate::control::session::Session;
+use crate::control::state::User;
+use crate::data::listing;
+use crate::log::Event;
+use crate::rights;
+use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
+
+/// MFF (draft-somers-ftp-mfxx §5): sets several facts of a file or directory, or none of them. The
+/// reply lists the facts as they are now.
+pub(crate) fn modify_facts(
+    session: &Session,
+    verb: &Verb,
+    wanted: &Modification,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let target = user.path(path);
+    // the row asks for one letter only
+    if wanted.modified.is_some() {
+        user.check(Perm::SetTime, &target)?;
+    }
+    if wanted.mode.is_some() || wanted.group.is_some() {
+        user.check(Perm::Chmod, &target)?;
+    }
+    let group = wanted.group.as_deref().map(number_of).transpose()?;
+    user.tree.ask(Some(Perm::Chmod).filter(|_| wanted.mode.is_some() || group.is_some()));
+    let before = user.tree.stat(&target)?;
+    if let Err(why) = set(user, &target, wanted, group) {
+        user.tree.ask(None);
+        user.tree.restore(&target, &before);
+        return Err(why.into());
+    }
+    let now = user.tree.stat(&target)?;
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&target)));
+    let text = listed(wanted, &now);
+    Ok(Reply::new(Code::FileStatus, [text.as_bytes(), b" ", path.as_bytes()].concat()))
+}
+
+/// Sets the facts; the time last, because nothing else changes it.
+fn set(
+    user: &User,
+    path: &VirtualPath,
+    wanted: &Modification,
+    group: Option<u32>,
+) -> Result<(), FsError> {
+    if let Some(group) = group {
+        user.tree.set_group(path, group)?;
+    }
+    if let Some(mode) = wanted.mode {
+        user.tree.set_mode(path, mode, user.account.user.rules.files.chmod_mask)?;
+    }
+    if let Some(at) = wanted.modified {
+        user.tree.ask(Some(Perm::SetTime));
+        user.tree.set_modified(path, at.0)?;
+    }
+    Ok(())
+}
+
+/// Lists the facts that were set, as they are now.
+fn listed(wanted: &Modification, now: &Entry) -> String {
+    let modified =
+        wanted.modified.map(|_| format!("modify={};", listing::time_val(now.modified)));
+    let mode = wanted.mode.map(|_| format!("UNIX.mode={:04o};", now.mode));
+    let group = wanted.group.as_ref().map(|_| format!("UNIX.group={};", now.gid));
+    [modified, mode, group].into_iter().flatten().collect()
+}
+
+/// SITE CHGRP: changes the group, to one of those that the session acts with.
+pub(crate) fn change_group(
+    session: &Session,
+    verb: &Verb,
+    group: &str,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let path = user.path(path);
+    user.tree.set_group(&path, number_of(group)?)?;
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
+    Ok(Reply::ok("Group changed"))
+}
+
+fn number_of(group: &str) -> Result<u32, Refusal> {
+    rights::group(group).map_err(|_| Refusal::NoGroup)
+}
+
+/// SITE MKDIR: makes a directory, and those that are missing above it. A directory that exists is no
+/// error, as with `mkdir -p`.
+pub(crate) fn make_dirs(
+    session: &Session,
+    verb: &Verb,
+    path: &Pathname,
+) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    let mut all = vec![user.path(path)];
+    while let Some(last) = all.last().filter(|last| !last.is_root()) {
+        all.push(last.parent());
+    }
+    let is_dir = |path: &VirtualPath| {
+        user.tree.stat(path).is_ok_and(|there| there.kind == FileKind::Directory)
+    };
+    for dir in all.iter().rev() {
+        if is_dir(dir) {
+            continue;
+        }
+        user.check(Perm::MakeDir, dir)?;
+        match user.tree.make_dir(dir, user.umask) {
+            // another session has made it meanwhile
+            Err(FsError::Exists) if is_dir(dir) => {}
+            made => {
+                made?;
+                session.log(&Event::Changed(verb.name(), &user.tree.real(dir)));
+            }
+        }
+    }
+    Ok(Reply::ok("Directory is there"))
+}
+
+/// LANG (RFC 2640 §4.1): English is the only language.
+pub(crate) fn language(wanted: Option<&str>) -> Result<Reply, Refusal> {
+    let first = wanted.map(|tag| tag.split('-').next().unwrap_or_default());
+    if first.is_none_or(|first| first.eq_ignore_ascii_case("en")) {
+        return Ok(Reply::ok("Replies are in English"));
+    }
+    Err(Refusal::NotForThat("The only language is EN"))
+}
