@@ -80,7 +80,7 @@ pub fn system_ini() -> String {
 
 fn ini(sample: &Sample) -> String {
     let mut text = format!("{HEAD}\n[server]\n");
-    for key in KEYS.iter().filter(|key| key.scope() != Scope::User) {
+    for key in KEYS.iter().filter(|key| key.scope().has_server()) {
         push_sample(key, sample, &mut text);
     }
     let _ = write!(text, "\n{}", sample.user);
@@ -90,6 +90,13 @@ fn ini(sample: &Sample) -> String {
     text.push_str("; These override the values of [server] for this user:\n");
     for key in KEYS.iter().filter(|key| key.scope() == Scope::Both) {
         let _ = writeln!(text, ";{} = {}", key.name, key.default.unwrap_or_default());
+    }
+    text.push_str(
+        "\n; A folder of one user, or [folder:/path] of all users, with settings of its own:\n\
+         ;[folder:demo:/music]\n",
+    );
+    for key in KEYS.iter().filter(|key| key.scope() == Scope::Folder) {
+        push_sample(key, sample, &mut text);
     }
     text.replace(" \n", "\n")
 }
@@ -121,7 +128,11 @@ pub fn keys_roff(section: Scope) -> String {
         let kind = roff(&key.describe());
         let restart = if key.restarts { "; a change needs a restart" } else { "" };
         let _ = writeln!(text, "{}", filled(key.help));
-        let folders = if key.is_for_folders() { "; also for a folder" } else { "" };
+        let folders = if key.is_for_folders() && key.scope() != Scope::Folder {
+            "; also for a folder"
+        } else {
+            ""
+        };
         let about = format!("({kind}; default: {default}{restart}{folders})");
         let _ = writeln!(text, "{}", lines(&about));
     }

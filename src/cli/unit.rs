@@ -191,7 +191,7 @@ impl Unit {
     /// Returns advice to add a line to the unit, if the server needs it to use the home of this
     /// user.
     pub(super) fn advice(&self, user: &User) -> Option<String> {
-        self.advice_for(&user.home, user.perm_anywhere().writes())
+        self.advice_for(&user.home, user.perm_in_home().writes())
     }
 
     /// Returns advice to add a line to the unit, if the server needs it to use this home.
@@ -241,12 +241,20 @@ pub(super) fn warnings(origin: &Origin, config: &Config) -> Vec<String> {
     let Some(unit) = Unit::of(origin) else { return Vec::new() };
     let users = config.users_by_name();
     let about = |(name, user): &(&String, &Arc<User>)| {
-        let why = unit.advice(user)?;
-        let (name, home) = (escaped(name.as_bytes()), user.home.display());
-        Some(format!("[user:{name}] home {home}: {why}"))
+        let name = escaped(name.as_bytes());
+        let home = unit.advice(user).map(|why| {
+            let home = user.home.display();
+            format!("[user:{name}] home {home}: {why}")
+        });
+        let mounts = user.mounts().filter_map(|(folder, from)| {
+            let why = unit.advice_for(from, folder.rules.perm.writes())?;
+            let (folder, from) = (escaped(folder.path.as_bytes()), from.display());
+            Some(format!("[user:{name}] folder {folder} from {from}: {why}"))
+        });
+        home.into_iter().chain(mounts).collect::<Vec<_>>()
     };
     let users = users.iter().filter(|(_, user)| user.enabled);
-    let all: Vec<_> = users.filter_map(about).collect();
+    let all: Vec<_> = users.flat_map(about).collect();
     let more = all.len().saturating_sub(MOST);
     let mut warnings: Vec<_> = all.into_iter().take(MOST).collect();
     if more > 0 {

@@ -160,6 +160,10 @@ fn limits(name: &str, user: &User, config: &Config, known: &Known) -> String {
         let perm = perm.as_str().unwrap_or_default().to_owned();
         format!("{} {}", escaped(path.as_bytes()), if perm.is_empty() { "-" } else { &perm })
     }));
+    text.extend(user.mounts().map(|(folder, from)| {
+        let (path, from) = (escaped(folder.path.as_bytes()), from.to_string_lossy());
+        format!("{path} from {}", escaped(from.as_bytes()))
+    }));
     if !user.enabled {
         text.push("disabled".to_owned());
     }

@@ -101,7 +101,7 @@ impl Config {
             // programs run as users that the settings name, or as the server's
             user.rules.hooks = Programs::default();
         }
-        let folders = folders::for_all(&self.for_all, &user.rules.folder, &self.folder);
+        let folders = folders::for_all(name, &self.for_all, &user.rules.folder, &self.folder);
         let within = |folder: &Folder| {
             let perm = folder.rules.perm.and(given.perm);
             Folder { rules: FolderRules { perm, ..folder.rules.clone() }, ..folder.clone() }

@@ -378,7 +378,7 @@ fn meant(rest: &str) -> Option<String> {
     let parts = rest.match_indices('_').map(|(at, _)| at).filter(|at| *at > 0);
     let near = parts.filter_map(|at| {
         let (user, key) = (rest.get(..=at)?, rest.get(at + 1..)?);
-        let names = KEYS.iter().filter(|key| key.scope() != Scope::Server);
+        let names = KEYS.iter().filter(|key| key.scope().has_users());
         let near = nearest(key, names.map(|key| key.name))?;
         Some((strsim::osa_distance(key, &near), format!("{user}{near}")))
     });

@@ -11,8 +11,22 @@ pub enum Scope {
     Server,
     /// `[user:NAME]`, `[template:NAME]` and `[anonymous]`.
     User,
-    /// All of these. `[server]` sets the value for users that do not set their own.
+    /// Only `[folder:/path]` and `[folder:USER:/path]`.
+    Folder,
+    /// `[server]` and the sections of users. `[server]` sets the value for users that do not set their own.
     Both,
+}
+
+impl Scope {
+    /// Returns whether the sections of users may contain the key.
+    pub fn has_users(self) -> bool {
+        matches!(self, Self::User | Self::Both)
+    }
+
+    /// Returns whether `[server]` may contain the key.
+    pub fn has_server(self) -> bool {
+        matches!(self, Self::Server | Self::Both)
+    }
 }
 
 /// The structs that the values of a section are written to.
@@ -60,6 +74,12 @@ pub(super) struct AlsoPerFolder<V: 'static>(
 
 /// A field that the section of a user sets, and the section of a folder only for that folder.
 pub(super) struct InUserAndFolder<V: 'static>(
+    pub(super) ValueKind<V>,
+    pub(super) fn(&mut FolderRules, V),
+);
+
+/// A field that only the section of a folder sets.
+pub(super) struct InFolder<V: 'static>(
     pub(super) ValueKind<V>,
     pub(super) fn(&mut FolderRules, V),
 );
@@ -167,6 +187,28 @@ impl<V: Clone + Sync> Field for InUserAndFolder<V> {
             Target::Folder(rules) => rules,
         };
         (self.1)(rules, value);
+        Ok(())
+    }
+}
+
+impl<V: Clone + Sync> Field for InFolder<V> {
+    fn scope(&self) -> Scope {
+        Scope::Folder
+    }
+
+    fn is_for_folders(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn set(&self, given: &Given<'_>, target: &mut Target<'_>) -> Result<(), Fault> {
+        let value = self.0.read(given)?;
+        if let Target::Folder(rules) = target {
+            (self.1)(rules, value);
+        }
         Ok(())
     }
 }

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::{ANONYMOUS_SECTION, Candidate, Draft, FolderSection, Named};
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
+use super::home;
 use super::ini;
 use super::keys::KEYS;
 use super::kind::Given;
@@ -34,7 +36,7 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
         return Vec::new();
     }
     let of = |user| of_user(&sections, user);
-    let mut notes = HashMap::new();
+    let (mut notes, mut faults) = (HashMap::new(), Vec::new());
     // most users have the same folders, and share them
     let mut shared: Option<(FolderRules, Arc<[Folder]>)> = None;
     for Candidate { name, user, .. } in &mut draft.users {
@@ -46,16 +48,26 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
         let same = shared.as_ref().filter(|(rules, _)| is_plain && *rules == user.rules.folder);
         user.folders = match same {
             Some((_, folders)) => Arc::clone(folders),
-            None => folders(all.clone(), &user.rules.folder, &draft.folder),
+            None => folders(name, all.clone(), &user.rules.folder, &draft.folder),
         };
         for (section, _) in all {
             section.note(user, &mut notes);
+            if section.sets("from") || !user.mount_of(section.path.as_bytes()).is_empty() {
+                for fault in section.faults_elsewhere(name, user, &draft.folder) {
+                    // once for all users
+                    if !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
+                }
+            }
         }
-        if is_plain {
+        // a folder from elsewhere may have the name of the user in its path
+        if is_plain && user.mounts().next().is_none() {
             shared = Some((user.rules.folder.clone(), Arc::clone(&user.folders)));
         }
     }
     draft.for_all = sections.remove(&None).unwrap_or_default();
+    draft.faults.extend(faults);
     let mut notes: Vec<_> = notes.into_iter().collect();
     notes.sort();
     let warning = |((file, line, key), (section, why)): (_, (String, String))| {
@@ -66,6 +78,27 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
     notes.into_iter().map(warning).collect()
 }
 
+/// Returns what is odd about the directory that a user sees as a folder.
+fn note_from(from: &Path, user: &User) -> Option<String> {
+    let shown = from.display();
+    match std::fs::metadata(from) {
+        Ok(meta) if !meta.is_dir() => Some(format!("{shown} is not a directory")),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            Some(format!("{shown} does not exist; clients do not see the folder until it does"))
+        }
+        // perhaps only the system user of run_as can see it
+        Err(why) if user.run_as.is_none() => Some(format!("{shown}: {why}")),
+        Err(_) => None,
+        Ok(_) => {
+            let real = |path: &Path| std::fs::canonicalize(path).ok();
+            let is_within = real(from)?.starts_with(real(&user.home)?);
+            let why =
+                "is in the home, so it is seen there as well, with the settings of the home";
+            is_within.then(|| format!("{shown} {why}"))
+        }
+    }
+}
+
 /// Returns the letters that a user has in a folder, and not elsewhere.
 fn letters_more(user: &User, folder: &str) -> PermSet {
     let lacking = Perm::ALL.into_iter().filter(|perm| user.perm().has(*perm));
@@ -73,12 +106,19 @@ fn letters_more(user: &User, folder: &str) -> PermSet {
 }
 
 /// Returns the folders of a user who has none but those for all users, from their sections.
-pub(super) fn for_all(sections: &[Named], rules: &FolderRules, folder: &Path) -> Arc<[Folder]> {
-    folders(sections.iter().map(|section| (section, None)).collect(), rules, folder)
+pub(super) fn for_all(
+    user_name: &str,
+    sections: &[Named],
+    rules: &FolderRules,
+    folder: &Path,
+) -> Arc<[Folder]> {
+    let sections = sections.iter().map(|section| (section, None)).collect();
+    folders(user_name, sections, rules, folder)
 }
 
 /// Returns the folders of a user whose own rules are `rules`.
 fn folders(
+    user_name: &str,
     mut sections: Vec<(&Named, Option<&str>)>,
     rules: &FolderRules,
     folder: &Path,
@@ -90,7 +130,7 @@ fn folders(
     });
     let mut all = Vec::new();
     for (one, _) in sections {
-        one.add_to(&mut all, rules, folder);
+        one.add_to(&mut all, user_name, rules, folder);
     }
     all.into()
 }
@@ -152,8 +192,49 @@ impl Named {
         self.section.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Returns what cannot be kept in a folder from elsewhere, or in one within it.
+    fn faults_elsewhere(
+        &self,
+        name: &str,
+        user: &User,
+        folder: &Path,
+    ) -> Vec<(Location, Fault)> {
+        let mut faults = Vec::new();
+        let place = |line, key: &str| Location {
+            file: self.file,
+            line,
+            section: Some(self.section.name.clone()),
+            key: Some(key.to_owned()),
+        };
+        for entry in &self.section.entries {
+            let why = match entry.key.as_str() {
+                "from" => home::path(&entry.value, folder, Some(name)).err(),
+                "keep_for" | "keep_bytes" | "keep_files" | "min_free"
+                    if !entry.value.is_empty() =>
+                {
+                    Some("is not possible in a folder with from: retention is for homes".into())
+                }
+                _ => None,
+            };
+            let why = why.filter(|_| !entry.value.is_empty());
+            faults.extend(why.map(|why| {
+                (place(entry.line, &entry.key), Fault::Value(entry.value.clone(), why))
+            }));
+        }
+        if user.folder_rules(self.path.as_bytes()).trash {
+            let why = "needs trash = off in a folder with from: the trash is that of the home";
+            faults.push((
+                place(self.section.line, "trash"),
+                Fault::Value("on".into(), why.into()),
+            ));
+        }
+        faults
+    }
+
     /// Notes what is odd about the section for one of its users.
     fn note(&self, user: &User, notes: &mut Notes) {
+        let found = user.mounts().find(|(one, _)| one.path.eq_ignore_ascii_case(&self.path));
+        let from = found.map(|(_, from)| from).filter(|_| self.sets("from"));
         let mut add = |key, why: &dyn Fn() -> Option<String>| {
             if let Entry::Vacant(new) = notes.entry((self.file, self.section.line, key))
                 && let Some(why) = why()
@@ -162,11 +243,13 @@ impl Named {
             }
         };
         add("", &|| {
-            let link = link_on(&user.home, &self.path)?;
+            let is_elsewhere = !user.mount_of(self.path.as_bytes()).is_empty();
+            let link = link_on(&user.home, &self.path).filter(|_| !is_elsewhere)?;
             let why =
                 "is a link, and the section has no effect on where it leads; name that folder";
             Some(format!("{} {why}", link.display()))
         });
+        add("from", &|| note_from(from?, user));
         if user.password.is_none() && self.sets("perm") {
             let more = letters_more(user, &self.path);
             let why = "gives anonymous users letters that they do not have elsewhere:";
@@ -176,21 +259,27 @@ impl Named {
 
     /// Adds the folder to those of a user whose own rules are `rules`, or adds the keys to the last
     /// of them, if it is the same folder.
-    fn add_to(&self, folders: &mut Vec<Folder>, rules: &FolderRules, folder: &Path) {
+    fn add_to(
+        &self,
+        folders: &mut Vec<Folder>,
+        user: &str,
+        rules: &FolderRules,
+        folder: &Path,
+    ) {
         let around = innermost(folders, self.path.as_bytes());
         let rules = around.map_or(rules, |around| &around.rules).clone();
         // retention applies to a folder as a whole, with the folders in it that say nothing else
-        let rules = FolderRules { keep: KeepRules::blank(), ..rules };
+        let rules = FolderRules { keep: KeepRules::blank(), from: None, ..rules };
         if folders.last().is_none_or(|last| !last.path.eq_ignore_ascii_case(&self.path)) {
             folders.push(Folder { path: self.path.clone(), rules, has_letters: false });
         }
         let Some(last) = folders.last_mut() else { return };
         for entry in &self.section.entries {
             if let Some(key) = KEYS.iter().find(|key| key.name == entry.key) {
-                let given = Given { text: &entry.value, folder, user: None };
+                let given = Given { text: &entry.value, folder, user: Some(user) };
                 // cannot fail, because the value has been read before
                 let _ = key.set(&given, &mut Target::Folder(&mut last.rules));
-                last.has_letters |= key.name == "perm";
+                last.has_letters |= key.name == "perm" || last.rules.from.is_some();
             }
         }
     }

@@ -5,13 +5,14 @@
 
 use super::error::Fault;
 use super::field::{
-    AlsoPerFolder, AlsoPerUser, Field, InServer, InUser, InUserAndFolder, Scope, Target,
+    AlsoPerFolder, AlsoPerUser, Field, InFolder, InServer, InUser, InUserAndFolder, Scope,
+    Target,
 };
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY,
-    DIR_MODE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME, HOST,
-    HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD,
+    DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME,
+    HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD,
     PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
     READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
     TLS_VERSION, count, limit,
@@ -301,6 +302,8 @@ pub static KEYS: &[Key] = &[
         "System user, or USER:GROUP, as which this user's sessions open and create files; needs a server started as root. Empty: the server's user. See USERS OF THE SYSTEM in ftpd.ini(5)."),
     required("home", &InUser(HOME, |to, v| to.home = v),
         "Directory that is the root of what the user sees. {user} is replaced by the name of the user."),
+    key("from", "", &InFolder(ELSEWHERE, |to, v| to.from = v),
+        "Directory that clients see as this folder, whatever the home contains under its name; see Folders from elsewhere in ftpd.ini(5). {user} is replaced by the name of the user. Empty: the folder is that of the home."),
 ];
 
 /// The keys whose values are secret, each with the key that names a file with the value.
@@ -367,7 +370,9 @@ mod tests {
             let mut user = User::blank();
             let mut target = match key.scope() {
                 Scope::User => Target::User(&mut user),
-                Scope::Server | Scope::Both => Target::Server(&mut server, &mut rules),
+                Scope::Server | Scope::Both | Scope::Folder => {
+                    Target::Server(&mut server, &mut rules)
+                }
             };
             if let Some(text) = key.default {
                 let given = Given { text, folder: Path::new("/"), user: None };

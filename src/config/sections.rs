@@ -104,7 +104,7 @@ fn server(draft: &mut Draft, section: Option<ini::Section>) {
     Arc::clone(&draft.environment).override_in(&mut section);
     let (mut server, mut rules) = (draft.server.clone(), draft.rules.clone());
     let mut target = Target::Server(&mut server, &mut rules);
-    let here = |key: &&Key| key.scope() != Scope::User;
+    let here = |key: &&Key| key.scope().has_server();
     for key in KEYS.iter().filter(here) {
         let entry = section.entries.iter().find(|entry| entry.key == key.name);
         let text = entry.map(|entry| entry.value.as_str()).or(key.default);

@@ -53,7 +53,7 @@ pub(super) fn template(draft: &mut Draft, section: ini::Section) {
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
     let mut faulty = Vec::new();
     for entry in &section.entries {
-        let keys = KEYS.iter().filter(|key| key.scope() != Scope::Server);
+        let keys = KEYS.iter().filter(|key| key.scope().has_users());
         let Some(key) = keys.into_iter().find(|key| key.name == entry.key) else {
             continue;
         };
@@ -102,7 +102,7 @@ pub(super) fn user(
     let may_miss = draft.faults.len() == known;
     let sources = Sources { name, section, template: template.as_deref(), may_miss };
     let mut user = User { rules: draft.rules.clone(), ..User::blank() };
-    for key in KEYS.iter().filter(|key| key.scope() != Scope::Server) {
+    for key in KEYS.iter().filter(|key| key.scope().has_users()) {
         let is_password = key.is_secret() || other_form(key.name).is_some();
         if has_password || !is_password {
             set(draft, &sources, key, &mut user);
@@ -251,6 +251,9 @@ pub(super) fn unknown(
         match KEYS.iter().find(|key| key.name == entry.key) {
             Some(key) if key.scope() == foreign => {
                 draft.fault(section, Some(entry), Fault::Misplaced(home));
+            }
+            Some(key) if key.scope() == Scope::Folder => {
+                draft.fault(section, Some(entry), Fault::Misplaced("[folder:USER:/path]"));
             }
             Some(_) => {}
             None => {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -46,12 +46,12 @@ pub(super) fn uploader_name(account: &Account, address: IpAddr) -> Vec<u8> {
 pub fn broken_off(config: &Config, parts: &Parts) -> Vec<BrokenOff> {
     let homes = Homes::of(config);
     let view = |left: LeftPart| {
-        let (user, address) = homes.who(&left);
+        let (user, address, at) = homes.who(&left);
         let unnamed = if left.has_name() { "" } else { " (a long name)" };
         BrokenOff {
             user,
             address,
-            path: format!("\"{}\"{unnamed}", escaped(left.path().as_bytes())),
+            path: format!("\"{at}{}\"{unnamed}", escaped(left.path().as_bytes())),
             real: quoted(&left.real()).to_string(),
             bytes: left.bytes,
             since: left.since(),
@@ -74,8 +74,13 @@ pub fn drop_parts(
 ) -> Result<(usize, u64), String> {
     let path = VirtualPath::root().join(path);
     let homes = Homes::of(config);
+    let tree = config.user(name).map(|(_, user)| tree_of(user, &path));
+    let (home, path) = tree.map_or((None, path.clone()), |(home, path)| (Some(home), path));
     let is_it = |left: &LeftPart| {
-        let (user, _) = homes.who(left);
+        if home.is_some_and(|home| home != left.home()) {
+            return false;
+        }
+        let (user, _, _) = homes.who(left);
         let is_user = user.is_some_and(|user| user.as_bytes() == name);
         (is_user && left.has_name() && left.path() == path)
             || left.is_of(left.uploader().filter(|_| is_user).unwrap_or(name), &path)
@@ -97,8 +102,20 @@ pub fn drop_parts(
     Ok((removed, bytes))
 }
 
-/// The users who may log in, by their homes. Many parts are looked up in it.
-struct Homes<'c>(HashMap<&'c Path, Vec<(&'c String, &'c Arc<User>)>>);
+/// Returns the home or the folder from elsewhere in which a user sees a path, and the path in it.
+fn tree_of<'c>(user: &'c User, path: &VirtualPath) -> (&'c Path, VirtualPath) {
+    let within = |(folder, from): (&crate::config::Folder, &'c PathBuf)| {
+        let at = VirtualPath::root().join(folder.path.as_bytes());
+        Some((from.as_path(), path.within(&at)?))
+    };
+    user.mounts().rev().find_map(within).unwrap_or_else(|| (&user.home, path.clone()))
+}
+
+/// The users who may log in, by their homes and their folders from elsewhere. Many parts are looked up in it.
+struct Homes<'c>(HashMap<&'c Path, Vec<Seen<'c>>>);
+
+/// The user who sees a directory, and under which path; empty for the home.
+type Seen<'c> = (&'c String, &'c Arc<User>, &'c str);
 
 impl<'c> Homes<'c> {
     fn of(config: &'c Config) -> Self {
@@ -106,28 +123,37 @@ impl<'c> Homes<'c> {
         for (name, user) in
             config.users_by_name().into_iter().filter(|(_, user)| user.is_active())
         {
-            homes.entry(user.home.as_path()).or_default().push((name, user));
+            homes.entry(user.home.as_path()).or_default().push((name, user, ""));
+            for (folder, from) in user.mounts() {
+                homes.entry(from.as_path()).or_default().push((name, user, &folder.path));
+            }
         }
         Self(homes)
     }
 
-    /// Returns the user who may resume an upload, and for an anonymous user the address.
-    fn who(&self, left: &LeftPart) -> (Option<String>, Option<String>) {
+    /// Returns the user who may resume an upload, for an anonymous user the address, and the path under
+    /// which the user sees the home of the upload.
+    fn who(&self, left: &LeftPart) -> (Option<String>, Option<String>, String) {
         let users = self.0.get(left.home()).map(Vec::as_slice).unwrap_or_default();
         let find = |is_it: &dyn Fn(&str, &User) -> bool| {
-            let found = users.iter().find(|(name, user)| is_it(name, user));
-            found.map(|(name, _)| (*name).clone())
+            users.iter().find(|(name, user, _)| is_it(name, user))
         };
         let anonymous = || find(&|_, user| user.password.is_none());
-        let Some(uploader) = left.uploader() else {
-            // left before the server started: the name of the part is a hash of the user's name
-            let named = find(&|name, _| left.is_of(name.as_bytes(), &left.path()));
-            return (named.or_else(anonymous), None);
+        let (found, address) = match left.uploader() {
+            None => {
+                // left before the server started: the name of the part is a hash of the user's name
+                let named = find(&|name, _| left.is_of(name.as_bytes(), &left.path()));
+                (named.or_else(anonymous), None)
+            }
+            Some(uploader) => {
+                let uploader = String::from_utf8_lossy(uploader);
+                match uploader.strip_prefix(ANONYMOUS) {
+                    Some(address) => (anonymous(), Some(address.to_owned())),
+                    None => (find(&|name, _| name == uploader), None),
+                }
+            }
         };
-        let uploader = String::from_utf8_lossy(uploader);
-        match uploader.strip_prefix(ANONYMOUS) {
-            Some(address) => (anonymous(), Some(address.to_owned())),
-            None => (find(&|name, _| name == uploader), None),
-        }
+        let at = found.map_or("", |(.., at)| at);
+        (found.map(|(name, ..)| (*name).clone()), address, escaped(at.as_bytes()).to_string())
     }
 }

@@ -311,6 +311,9 @@ fn file_system(why: &FsError) -> Reply {
         FsError::HasSettings => {
             (Code::BadName, "Has settings of its own, cannot be renamed or removed")
         }
+        FsError::Across => {
+            (Code::BadName, "Cannot be renamed into another tree, copy it instead")
+        }
         FsError::MoveRefused(_) => (Code::BadName, "Not allowed in the new folder"),
         FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
             (Code::BadName, "Name not allowed")

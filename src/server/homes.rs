@@ -20,8 +20,36 @@ const MOST: usize = 20;
 /// Returns all warnings about homes. Must be called inside the sandbox.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = confine::late_homes(config);
+    warnings.extend(confine::late_mounts(config));
+    warnings.extend(unreadable_mounts(config));
     warnings.extend(unwritable(config));
     warnings
+}
+
+/// Returns a warning for each folder from elsewhere that a user cannot enter. One that does not exist has
+/// a warning of its own.
+fn unreadable_mounts(config: &Config) -> Vec<String> {
+    let mut warnings = BTreeSet::new();
+    for (name, user) in config.users.iter().filter(|(_, user)| user.enabled) {
+        let ids = user.run_as.as_deref();
+        let Ok(_acting) = rights::act_as(ids) else { continue };
+        let uid = ids.map_or_else(|| geteuid().as_raw(), |ids| ids.uid);
+        for (folder, from) in user.mounts() {
+            let wanted = Access::READ_OK | Access::EXEC_OK;
+            let refused = accessat(CWD, from, wanted, AtFlags::EACCESS);
+            if let Err(why) = refused
+                && why != Errno::NOENT
+            {
+                let (name, folder) =
+                    (escaped(name.as_bytes()), escaped(folder.path.as_bytes()));
+                let from = from.display();
+                warnings.insert(format!(
+                    "[user:{name}] folder {folder}: uid {uid} cannot read {from}: {why}"
+                ));
+            }
+        }
+    }
+    warnings.into_iter().take(MOST).collect()
 }
 
 /// Returns a warning for each home, or directory above a home that must be created, to which the
@@ -29,7 +57,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 fn unwritable(config: &Config) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for (name, user) in &config.users {
-        if user.enabled && user.perm_anywhere().writes() {
+        if user.enabled && user.perm_in_home().writes() {
             let name = escaped(name.as_bytes());
             let about = |why| format!("[user:{name}] home {}: {why}", user.home.display());
             warnings.extend(unwritable_home(user).map(about));

@@ -49,6 +49,8 @@ pub enum FsError {
     NameRefused(&'static str, String),
     /// The settings have a section for the folder, or for one within it, which cannot be renamed.
     HasSettings,
+    /// A rename cannot lead into a folder from elsewhere, or out of it.
+    Across,
     /// The settings of the folder that a rename leads to allow less. Holds what they forbid.
     MoveRefused(&'static str),
     /// A quota is used up.
@@ -156,6 +158,7 @@ impl fmt::Display for FsError {
                 write!(f, "the name is not allowed by {key} = {patterns}")
             }
             Self::HasSettings => f.write_str("it has, or contains a folder that has, a section [folder:...]"),
+            Self::Across => f.write_str("a rename cannot lead into a folder with from, or out of it"),
             Self::MoveRefused(why) => f.write_str(why),
             Self::TakenOver => f.write_str("another session has resumed the upload"),
             Self::Replaced => f.write_str("it was removed or replaced in the meantime"),

@@ -15,6 +15,7 @@
 //! | `keep` | retention: which files go, and removing them |
 //! | `files` | what one session sees: the tree and the user's own unfinished uploads |
 //! | `hash` | checksums of files, and how many are computed at once |
+//! | `mounts` | the trees of one session: the home and the folders from elsewhere |
 //! | `upload` | uploads: planning them, and one file for each way to write them |
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
 //! | `trash` | where deleted and replaced files go |
@@ -26,6 +27,7 @@ mod error;
 mod files;
 mod hash;
 mod keep;
+mod mounts;
 mod parts;
 mod path;
 mod quota;

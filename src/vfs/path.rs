@@ -116,6 +116,40 @@ impl VirtualPath {
         }
     }
 
+    /// Returns the path relative to a directory that holds it, for lookups from its handle; `None`: the
+    /// directory does not hold it. The case of ASCII letters in the path of the directory does not
+    /// matter.
+    pub(super) fn below(&self, directory: &Self) -> Option<&Path> {
+        if directory.is_root() {
+            return Some(self.below_root());
+        }
+        let (start, rest) = self.bytes.split_at_checked(directory.as_bytes().len())?;
+        if !start.eq_ignore_ascii_case(directory.as_bytes()) {
+            return None;
+        }
+        match rest {
+            b"" | b"/" => Some(Path::new(".")),
+            [b'/', rest @ ..] => Some(Path::new(OsStr::from_bytes(rest))),
+            _ => None,
+        }
+    }
+
+    /// Returns the path below a directory that holds it, in the same form; `None`: the directory does
+    /// not hold it. The case of ASCII letters in the path of the directory does not matter.
+    #[must_use]
+    pub fn within(&self, directory: &Self) -> Option<Self> {
+        if directory.is_root() {
+            return Some(self.clone());
+        }
+        let (start, rest) = self.bytes.split_at_checked(directory.as_bytes().len())?;
+        let is_in = start.eq_ignore_ascii_case(directory.as_bytes());
+        match rest {
+            b"" | b"/" if is_in => Some(Self::root()),
+            [b'/', ..] if is_in => Some(Self { bytes: rest.to_vec() }),
+            _ => None,
+        }
+    }
+
     /// Returns the path on the server, in this home.
     pub(super) fn real(&self, home: &Path) -> PathBuf {
         let below = self.as_bytes().strip_prefix(b"/").unwrap_or_default();

@@ -28,7 +28,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// The error that the action would fail with.
 pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsError> {
-    let tree = files.tree();
+    let (uploads, tree) = (files.at(path)?, files.tree(path)?);
     match perm {
         Perm::Retrieve => tree.read(path).map(drop),
         Perm::Enter => tree.enter(path),
@@ -40,23 +40,24 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             Err(_) if path.name().len() > LONGEST_NAME => Err(Errno::NAMETOOLONG.into()),
             Err(_) => {
                 check_name(path)?;
-                files.uploads().check_name(path)?;
+                uploads.check_name(path)?;
                 check_change(tree, &first_made(files, path)?)
             }
         },
         Perm::Delete | Perm::Rename => {
             let there = tree.entry(path)?;
+            files.check_free(path)?;
             if path.is_root() {
                 return Err(FsError::IsRoot);
             }
             if perm == Perm::Rename {
-                files.uploads().check_unset(path)?;
+                uploads.check_unset(path)?;
             }
             if perm == Perm::Delete && there.kind == FileKind::Directory {
                 check_empty(tree, path)?;
             }
             check_change(tree, path)?;
-            match files.uploads().trash_for(&path.parent())? {
+            match uploads.trash_for(&path.parent())? {
                 Some(trash) if perm == Perm::Delete => {
                     trash.could(&tree.place(&path.parent().join(path.name()))?)
                 }
@@ -72,9 +73,9 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
 }
 
 fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
-    let tree = files.tree();
+    let (uploads, tree) = (files.at(path)?, files.tree(path)?);
     check_name(path)?;
-    let overwrite = files.uploads().check_target(path)?.overwrite;
+    let overwrite = uploads.check_target(path)?.overwrite;
     let first = first_made(files, path)?;
     if first != *path {
         return check_change(tree, &first);
@@ -83,7 +84,7 @@ fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
         tree.check_free(path)?;
     }
     tree.check_write(path)?;
-    match files.uploads().trash_for(&path.parent())? {
+    match uploads.trash_for(&path.parent())? {
         Some(trash) if tree.entry(path).is_ok() => {
             trash.could(&tree.place(path)?).map_err(not_kept)
         }
@@ -94,9 +95,10 @@ fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
 /// Returns the first directory that would be made for something new at a path, or the path itself.
 /// Checks that all of them may be made.
 fn first_made(files: &Files, path: &VirtualPath) -> Result<VirtualPath, FsError> {
-    let (missing, _) = missing_above(files.uploads(), path)?;
+    let uploads = files.at(path)?;
+    let (missing, _) = missing_above(uploads, path)?;
     for dir in &missing {
-        check_make(files.uploads(), dir, 0)?;
+        check_make(uploads, dir, 0)?;
     }
     Ok(missing.into_iter().next().unwrap_or_else(|| path.clone()))
 }
@@ -129,7 +131,7 @@ fn check_change(tree: &Tree, path: &VirtualPath) -> Result<(), FsError> {
 /// Explains which right of the file system was missing when an action that requires this
 /// permission was denied.
 pub fn missing_right(files: &Files, path: &VirtualPath, perm: Perm) -> Option<String> {
-    let tree = files.tree();
+    let tree = files.tree(path).ok()?;
     if let Some(folder) = tree.first_barred(path)
         && let Some(lacks) = lacks(tree, &folder, Access::EXEC_OK, "enter the directory")
     {

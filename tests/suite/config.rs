@@ -200,6 +200,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("folder_message", "on"),
     ("like", ""),
     ("enabled", "on"),
+    ("from", "srv"),
     ("expires", "2999-12-31"),
     ("expect_every", "1d"),
     ("atomic_uploads", "off"),

@@ -52,6 +52,7 @@ fn the_manuals_list_every_key_metric_and_command() {
         let text = part(text, "server keys", &docs::keys_roff(Scope::Server));
         let text = part(&text, "user keys", &docs::keys_roff(Scope::User));
         let text = part(&text, "metrics", &docs::metrics_roff());
+        let text = part(&text, "keys of folders", &docs::keys_roff(Scope::Folder));
         docs::broken(&part(&text, "keys of both", &docs::keys_roff(Scope::Both)))
     });
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ftpd::config::{KEYS, Scope};
+use ftpd::config::KEYS;
 
 use crate::config::VALUES;
 use crate::program::{BOB, Program, connect, folder, log_in};
@@ -77,10 +77,10 @@ fn each_key_takes_its_default_from_a_variable() {
     for key in KEYS {
         let upper = key.name.to_uppercase();
         let mut variables = Vec::new();
-        if key.scope() != Scope::User {
+        if key.scope().has_server() {
             variables.push((format!("FTPD_SERVER_{upper}"), text(key)));
         }
-        if key.scope() != Scope::Server {
+        if key.scope().has_users() {
             variables.push((format!("FTPD_USER_CAMERA_{upper}"), text(key)));
         }
         let mut all = CAMERA.to_vec();
@@ -104,10 +104,10 @@ fn each_key_takes_a_good_value_from_a_variable() {
         let value = VALUES.iter().find(|(name, _)| *name == key.name).unwrap().1;
         let value = value.replace("USERS", users.path().to_str().unwrap());
         let upper = key.name.to_uppercase();
-        if key.scope() != Scope::User {
+        if key.scope().has_server() {
             variables.push((format!("FTPD_SERVER_{upper}"), value.clone()));
         }
-        if key.scope() != Scope::Server {
+        if key.scope().has_users() {
             variables.push((format!("FTPD_USER_BOB_{upper}"), value));
         }
     }
@@ -145,10 +145,10 @@ fn each_key_names_its_variable_when_it_refuses_nonsense() {
     let mut variables = Vec::new();
     for key in KEYS.iter().filter(|key| !takes_any_text(key)) {
         let upper = key.name.to_uppercase();
-        if key.scope() != Scope::User {
+        if key.scope().has_server() {
             variables.push(format!("FTPD_SERVER_{upper}"));
         }
-        if key.scope() != Scope::Server {
+        if key.scope().has_users() {
             variables.push(format!("FTPD_USER_CAMERA_{upper}"));
         }
     }

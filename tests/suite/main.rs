@@ -31,6 +31,7 @@
 //! | forms, chains, faults and warnings of certificates and keys | `tls_keys.rs` |
 //! | `max_cons`, `max_per_ip`, timeouts, throttles, stopping, few file descriptors | `limits.rs` |
 //! | permission letters and speed limits of folders | `letters.rs` |
+//! | folders from elsewhere (`from`) | `elsewhere.rs` |
 //! | speed limits that transfers share | `speed.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
@@ -100,6 +101,7 @@ mod clients_tls;
 mod config;
 mod container;
 mod docs;
+mod elsewhere;
 mod environment;
 mod external;
 mod facts;

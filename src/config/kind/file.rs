@@ -18,6 +18,15 @@ use crate::rights;
 pub(in crate::config) const HOME: ValueKind<PathBuf> =
     texts("directory", |given| Ok(home::path(given.text, given.folder, given.user)?));
 
+/// A directory whose path may contain the name of the user, or none if the text is empty. It need not
+/// exist yet.
+pub(in crate::config) const ELSEWHERE: ValueKind<Option<PathBuf>> =
+    texts("directory", |given| {
+        let is_set = !given.text.is_empty();
+        let path = is_set.then(|| home::path(given.text, given.folder, given.user)).transpose();
+        Ok(path?)
+    });
+
 /// A directory, or none if the text is empty. It need not exist yet.
 pub(in crate::config) const FOLDER: ValueKind<Option<PathBuf>> =
     texts("directory", |given| Ok(given.path()));

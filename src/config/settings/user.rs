@@ -122,10 +122,29 @@ impl User {
         folders.fold(self.perm(), PermSet::or)
     }
 
+    /// Returns the letters of the home and of its folders together, without those from elsewhere.
+    pub fn perm_in_home(&self) -> PermSet {
+        let own =
+            self.folders.iter().filter(|one| self.mount_of(one.path.as_bytes()).is_empty());
+        own.map(|folder| folder.rules.perm).fold(self.perm(), PermSet::or)
+    }
+
     /// Returns whether a folder with letters of its own is at a path or below it. The path is as for
     /// [`User::folder_rules`].
     pub fn has_letters_below(&self, path: &[u8]) -> bool {
         self.folders.iter().any(|folder| folder.has_letters && folder.lies_below(path))
+    }
+
+    /// Returns the folders from elsewhere, each with the directory that clients see as the folder.
+    pub fn mounts(&self) -> impl DoubleEndedIterator<Item = (&Folder, &PathBuf)> {
+        self.folders.iter().filter_map(|folder| Some((folder, folder.rules.from.as_ref()?)))
+    }
+
+    /// Returns the path of the innermost folder from elsewhere that holds a path; empty for what is in
+    /// the home itself. The case of ASCII letters does not matter.
+    pub fn mount_of(&self, path: &[u8]) -> &str {
+        let found = self.mounts().rev().find(|(folder, _)| folder.holds(path));
+        found.map_or("", |(folder, _)| &folder.path)
     }
 
     /// Returns whether anything in the home is moved to the trash when it is deleted.
@@ -257,6 +276,8 @@ settings! {
         pub trash: bool = true,
         /// How long it stays there; `None`: until the trash is emptied by hand.
         pub trash_for: Option<Duration> = None,
+        /// The directory that clients see as the folder; `None`: that of the home.
+        pub from: Option<PathBuf> = None,
         /// Which files the server removes by itself.
         pub keep: KeepRules = KeepRules::blank(),
     }
@@ -305,7 +326,7 @@ pub struct Folder {
     pub path: String,
     /// The rules below the folder, with those that it takes from the folder around it.
     pub rules: FolderRules,
-    /// Whether a section of the folder itself sets its permission letters.
+    /// Whether a section of the folder itself sets its permission letters, or says where it is.
     pub has_letters: bool,
 }
 

@@ -34,6 +34,8 @@ pub(crate) fn directory(user: &User, path: &Pathname) -> VirtualPath {
 
 /// CWD, and CDUP with the path of the parent: changes the working directory.
 pub(crate) fn change_dir(user: &mut User, path: VirtualPath) -> Result<Reply, Refusal> {
+    // which path is meant has been found out anew, and it may be another one by now
+    user.check(Perm::Enter, &path)?;
     user.tree.enter(&path)?;
     user.pin = user.tree.pin_directory(&path);
     user.cwd = path;

@@ -1,10 +1,11 @@
 //! Homes that do not exist when the server starts, because their disk may be mounted later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Fault};
+use crate::log::escaped;
 use crate::rights;
 
 /// Maximum number of missing homes with a warning of their own. There may be thousands on one
@@ -42,6 +43,27 @@ pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
         more => warnings.push(format!("{more} more homes do not exist")),
     }
     warnings
+}
+
+/// Returns warnings about folders from elsewhere that do not exist, and that the sandbox will not allow
+/// once they do. That they do not exist is a warning of the settings. Must be called inside the sandbox.
+pub(in crate::server) fn late_mounts(config: &Config) -> Vec<String> {
+    let mut warnings = BTreeSet::new();
+    for user in config.users.values() {
+        let ids = user.run_as.as_deref();
+        let _acting = ids.and_then(|ids| rights::act_as(Some(ids)).ok());
+        for (folder, from) in user.mounts().filter(|(_, from)| is_missing(from)) {
+            let above = existing_above(from);
+            if above.is_none_or(|above| !rights::may_change_in_sandbox(&above)) {
+                warnings.insert(format!(
+                    "folder {}: when {} exists, a restart is needed: the sandbox was made without it",
+                    escaped(folder.path.as_bytes()),
+                    from.display()
+                ));
+            }
+        }
+    }
+    warnings.into_iter().take(MOST_LATE).collect()
 }
 
 pub(super) fn is_missing(home: &Path) -> bool {

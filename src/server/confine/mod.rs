@@ -16,7 +16,7 @@ use crate::config::{Config, Confine};
 use crate::rights::{self, Reach, Sandbox};
 use paths::{LOOKUPS, SYSTEM, Writable, certificates, whole, writable};
 
-pub(super) use late::late_homes;
+pub(super) use late::{late_homes, late_mounts};
 
 /// The sandbox of the threads that serve clients, and the sandbox of the threads that read
 /// settings, keys and names.
@@ -66,10 +66,10 @@ fn both() -> Result<(Sandbox, Sandbox), String> {
 
 /// Allows changes in the directories of the server and in the homes.
 fn allow_writable(mut sandbox: Sandbox, config: &Config) -> Sandbox {
-    for Writable { folder, ids, asked, is_home, .. } in writable(config) {
+    for Writable { folder, ids, asked, is_home, is_mount, .. } in writable(config) {
         // perhaps only the user under which the server writes can see the directory
         let _acting = ids.and_then(|ids| rights::act_as(Some(&ids)).ok());
-        let folder = if is_home && late::is_missing(&folder) {
+        let folder = if (is_home || is_mount) && late::is_missing(&folder) {
             // late_homes() warns of it
             let Some(above) = late::above(&folder) else { continue };
             above
@@ -176,9 +176,13 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
         let _acting = place.ids.as_ref().and_then(|ids| rights::act_as(Some(ids)).ok());
         !place.is_fixed && !rights::may_change_in_sandbox(&place.folder)
     };
-    let known: HashSet<_> = old.users.values().map(|user| user.home.as_path()).collect();
+    let known = old.users.values().flat_map(|user| {
+        let mounts = user.mounts().map(|(_, from)| from.as_path());
+        mounts.chain([user.home.as_path()])
+    });
+    let known: HashSet<_> = known.collect();
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-    for Writable { folder, asked, is_home, .. } in
+    for Writable { folder, asked, is_home, is_mount, .. } in
         writable(config).into_iter().filter(is_outside)
     {
         let shown = folder.display();
@@ -186,6 +190,8 @@ pub(super) fn outside(config: &Config, old: &Config) -> (Vec<String>, Vec<String
             format!("{asked} {shown}: is outside of the sandbox; restart the server to use it");
         if is_home && known.contains(folder.as_path()) {
             warnings.push(what + "; until then logins are refused");
+        } else if is_mount && known.contains(folder.as_path()) {
+            warnings.push(what + "; until then clients do not see it");
         } else {
             faults.push(what);
         }

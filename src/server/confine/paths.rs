@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{CertificateSource, Config, KEYS, LogTo, User};
+use crate::config::{CertificateSource, Config, Folder, KEYS, LogTo, User};
 use crate::log::{self as own_log, escaped};
 use crate::rights::Ids;
 
@@ -40,6 +40,8 @@ pub(super) struct Writable {
     /// Whether the directory is the home of a user, which may not exist until its disk is
     /// mounted.
     pub(super) is_home: bool,
+    /// Whether it is a folder from elsewhere, which may not exist until then either.
+    pub(super) is_mount: bool,
 }
 
 /// Returns all directories in which the server writes.
@@ -52,6 +54,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
             asked: format!("[server] {asked}"),
             is_fixed: KEYS.iter().any(|key| key.name == asked && key.restarts),
             is_home: false,
+            is_mount: false,
         };
         folder.map(place)
     };
@@ -83,6 +86,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         asked: format!("[user:{}] home", escaped(name.as_bytes())),
         is_fixed: false,
         is_home: true,
+        is_mount: false,
     };
     let elsewhere = Some(&server.elsewhere).filter(|elsewhere| elsewhere.is_on());
     let homes = elsewhere.and_then(|elsewhere| elsewhere.homes.as_deref());
@@ -94,7 +98,22 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         .chain(logs)
         .chain(homes)
         .chain(config.users.iter().filter(needed).map(home))
+        .chain(config.users.iter().filter(needed).flat_map(mounts_of))
         .collect()
+}
+
+/// Returns the folders from elsewhere of a user.
+fn mounts_of((name, user): (&String, &Arc<User>)) -> Vec<Writable> {
+    let name = escaped(name.as_bytes());
+    let mount = |(folder, from): (&Folder, &PathBuf)| Writable {
+        folder: from.clone(),
+        ids: user.run_as.clone(),
+        asked: format!("[user:{name}] folder {} from", escaped(folder.path.as_bytes())),
+        is_fixed: false,
+        is_home: false,
+        is_mount: true,
+    };
+    user.mounts().map(mount).collect()
 }
 
 /// Returns the directory that the sandbox allows for the home of a user. If the home may have

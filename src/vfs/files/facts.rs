@@ -12,11 +12,13 @@ impl Files {
     ///
     /// When the system refuses, or the group is another one.
     pub fn set_group(&self, path: &VirtualPath, group: u32) -> Result<(), FsError> {
-        self.tree().set_group(path, group)
+        self.tree(path)?.set_group(path, group)
     }
 
     /// Gives a file or directory the group and the mode back that it had before, as far as possible.
     pub fn restore(&self, path: &VirtualPath, before: &Entry) {
-        self.tree().restore(path, before);
+        if let Ok(tree) = self.tree(path) {
+            tree.restore(path, before);
+        }
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, statat};
 use super::shown;
 use crate::config::{Patterns, Perm};
 use crate::vfs::error::FsError;
+use crate::vfs::mounts::Mounts;
 use crate::vfs::parts::name::{Mark, PartName};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{Entry, FileId, FileKind, id_of};
@@ -31,6 +32,10 @@ pub struct Listing {
     /// The names of those of them whose files do not exist, once the directory has been read.
     lone: Vec<Vec<u8>>,
     entry: Entry,
+    /// The folders from elsewhere that are still to be listed.
+    mounted: Vec<Entry>,
+    /// Names of the directory in whose place clients see folders from elsewhere.
+    covered: Vec<Vec<u8>>,
 }
 
 impl Listing {
@@ -48,7 +53,28 @@ impl Listing {
         let hidden = uploads.rules_in(&followed).hide.clone();
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         let entry = Entry::of_stat(Vec::new(), &stat);
-        Ok(Self { uploads, path, followed, names, hidden, id, own, lone: Vec::new(), entry })
+        let (lone, mounted, covered) = Default::default();
+        Ok(Self {
+            uploads,
+            path,
+            followed,
+            names,
+            hidden,
+            id,
+            own,
+            lone,
+            entry,
+            mounted,
+            covered,
+        })
+    }
+
+    /// Returns a listing that shows the folders from elsewhere as well, in place of what has their names.
+    pub(super) fn with_mounts(mut self, mounts: &Mounts) -> Self {
+        self.mounted = mounts.entries(&self.path);
+        self.mounted.retain(|entry| self.hidden.first_for(&entry.name).is_none());
+        self.covered = mounts.names(&self.followed);
+        self
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -58,6 +84,10 @@ impl Listing {
     ///
     /// When the directory cannot be read, or the system fails to examine an entry.
     pub fn advance(&mut self) -> Result<Option<&Entry>, FsError> {
+        if let Some(entry) = self.mounted.pop() {
+            self.entry = entry;
+            return Ok(Some(&self.entry));
+        }
         while let Some((dir, name)) = self.names.next()? {
             if is_reserved(name.to_bytes()) {
                 if let Some(part) = PartName::parse(name.to_bytes()) {
@@ -65,7 +95,9 @@ impl Listing {
                 }
                 continue;
             }
-            if self.hidden.first_for(name.to_bytes()).is_some() {
+            if self.hidden.first_for(name.to_bytes()).is_some()
+                || covers(&self.covered, name.to_bytes())
+            {
                 continue;
             }
             let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(FsError::from)
@@ -129,6 +161,7 @@ impl Listing {
             let names = std::mem::take(&mut self.own).into_values();
             self.lone = names
                 .filter(|name| !name.is_empty() && self.hidden.first_for(name).is_none())
+                .filter(|name| !covers(&self.covered, name))
                 .collect();
         }
         while let Some(name) = self.lone.pop() {
@@ -139,6 +172,10 @@ impl Listing {
         }
         false
     }
+}
+
+fn covers(covered: &[Vec<u8>], name: &[u8]) -> bool {
+    covered.iter().any(|covered| covered.eq_ignore_ascii_case(name))
 }
 
 /// Returns the user's own parts in a directory, and all parts whose names lack the name of the

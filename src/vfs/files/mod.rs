@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub use self::listing::Listing;
 use self::plenty::Plenty;
 use super::error::{FsError, Heed};
+use super::mounts::Mounts;
 use super::parts::disk::only_parts;
 use super::parts::pins::Pin;
 use super::parts::store::Parts;
@@ -40,7 +41,7 @@ use crate::config::{Overwrite, Perm, User};
 /// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
 pub struct Files {
-    uploads: Arc<Uploads>,
+    mounts: Mounts,
     plenty: Plenty,
 }
 
@@ -59,29 +60,39 @@ impl Files {
         let (syncs, fence) = (user.rules.uploads.sync, Fence::of(user));
         let tree = Tree::new(home, syncs, user.has_trash(), fence);
         let user = Arc::clone(user);
-        let uploads = Arc::new(Uploads { tree, parts, turns, uploader, user });
-        Arc::new(Self { uploads, plenty: Plenty::default() })
+        let mounts = Mounts::new(Uploads { tree, parts, turns, uploader, user });
+        Arc::new(Self { mounts, plenty: Plenty::default() })
     }
 
-    /// Returns what all uploads of the session have in common.
-    pub(super) fn uploads(&self) -> &Uploads {
-        &self.uploads
+    /// Returns what all uploads to the tree that a path is in have in common.
+    pub(super) fn at(&self, path: &VirtualPath) -> Result<&Arc<Uploads>, FsError> {
+        self.mounts.at(path)
     }
 
-    /// Returns the tree, which shows the files without unfinished uploads.
-    pub(super) fn tree(&self) -> &Tree {
-        &self.uploads.tree
+    /// Returns the tree that a path is in. It shows the files without unfinished uploads.
+    pub(super) fn tree(&self, path: &VirtualPath) -> Result<&Tree, FsError> {
+        Ok(&self.at(path)?.tree)
+    }
+
+    /// Checks that neither a path nor anything below it is a folder from elsewhere, which cannot be
+    /// removed or renamed.
+    pub(super) fn check_free(&self, path: &VirtualPath) -> Result<(), FsError> {
+        self.mounts.check_free(path)
     }
 
     /// Returns the path on the server that a virtual path stands for. It is for the log and for
     /// hooks only; no file is opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
-        self.tree().real(path)
+        match self.tree(path) {
+            Ok(tree) => tree.real(path),
+            // it is missing
+            Err(_) => self.mounts.home().tree.real(path),
+        }
     }
 
     /// Sets the letter that the running command needs. It must be given where links lead as well.
     pub fn ask(&self, perm: Option<Perm>) {
-        if let Some(fence) = self.tree().fence() {
+        if let Some(fence) = self.mounts.home().tree.fence() {
             fence.ask(perm);
         }
     }
@@ -92,7 +103,7 @@ impl Files {
     ///
     /// When the system refuses to follow the path.
     pub fn folder_of(&self, path: &VirtualPath) -> Result<Option<&str>, FsError> {
-        self.uploads.folder_of(path)
+        self.at(path)?.folder_of(path)
     }
 
     /// Opens a regular file for reading, and returns its size as well.
@@ -102,19 +113,19 @@ impl Files {
     /// When the system refuses, or the path leads to a FIFO, a socket or a device. This does
     /// not block.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
-        self.tree().read(path)
+        self.tree(path)?.read(path)
     }
 
     /// Notes that an open file is used, until the returned value is dropped, so that retention does
     /// not remove it.
     pub fn pin(&self, file: &File) -> Option<Pin> {
-        self.uploads.turns.pins.pin(file)
+        self.mounts.home().turns.pins.pin(file)
     }
 
     /// Notes that a directory is used, like [`Files::pin`].
     pub fn pin_directory(&self, path: &VirtualPath) -> Option<Pin> {
-        let (dir, _) = self.tree().hold(path).ok()?;
-        self.uploads.turns.pins.pin(dir)
+        let (dir, _) = self.tree(path).ok()?.hold(path).ok()?;
+        self.mounts.home().turns.pins.pin(dir)
     }
 
     /// Like [`Files::read`], but opens the part of an unfinished upload of the user if one is
@@ -124,7 +135,7 @@ impl Files {
     ///
     /// As for [`Files::read`].
     pub fn read_shown(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
-        shown::read(&self.uploads, path)
+        shown::read(self.at(path)?, path)
     }
 
     /// Describes the file or directory that a path leads to. Follows links.
@@ -133,7 +144,7 @@ impl Files {
     ///
     /// When the path leads to nothing, or out of the home.
     pub fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        self.tree().stat(path)
+        self.tree(path)?.stat(path)
     }
 
     /// Like [`Files::stat`], but a file that the user has not finished uploading has the size
@@ -143,7 +154,7 @@ impl Files {
     ///
     /// As for [`Files::stat`].
     pub fn shown(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        shown::stat(&self.uploads, path)
+        shown::stat(self.at(path)?, path)
     }
 
     /// Describes the entry at a path, as its directory lists it. A link at the end is not
@@ -153,7 +164,7 @@ impl Files {
     ///
     /// When the path leads to nothing, or out of the home.
     pub fn entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        self.tree().entry(path)
+        self.tree(path)?.entry(path)
     }
 
     /// Like [`Files::entry`], but a file that the user has not finished uploading has the size
@@ -163,8 +174,12 @@ impl Files {
     ///
     /// As for [`Files::entry`].
     pub fn shown_entry(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let mut entry = shown::entry(&self.uploads, path)?;
-        self.uploads.add_letters(&mut entry, path, &path.parent())?;
+        if let Some(entry) = self.mounts.entry_at(path) {
+            return Ok(entry);
+        }
+        let uploads = self.at(path)?;
+        let mut entry = shown::entry(uploads, path)?;
+        uploads.add_letters(&mut entry, path, &path.parent())?;
         Ok(entry)
     }
 
@@ -174,7 +189,7 @@ impl Files {
     ///
     /// When it does not exist, is not a directory, or may not be entered.
     pub fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
-        self.tree().enter(path)
+        self.tree(path)?.enter(path)
     }
 
     /// Opens a directory for listing.
@@ -183,7 +198,8 @@ impl Files {
     ///
     /// When it does not exist, or is not a directory.
     pub fn list(&self, path: &VirtualPath) -> Result<Listing, FsError> {
-        Listing::open(&self.uploads, path)
+        let listing = Listing::open(self.at(path)?, path)?;
+        Ok(listing.with_mounts(&self.mounts))
     }
 
     /// Makes a directory. `umask` is that of the session.
@@ -192,11 +208,12 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn make_dir(&self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
+        let uploads = self.at(path)?;
         let work = || {
-            let mode = self.uploads.check_name(path)?.mode_of_dir(umask);
-            folders::make_dir(&self.uploads, path, mode)
+            let mode = uploads.check_name(path)?.mode_of_dir(umask);
+            folders::make_dir(uploads, path, mode)
         };
-        let ((), made) = Made::above(&self.uploads, path, umask, work)?;
+        let ((), made) = Made::above(uploads, path, umask, work)?;
         made.stay();
         Ok(())
     }
@@ -209,16 +226,18 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn remove_file(&self, path: &VirtualPath) -> Result<bool, FsError> {
-        self.uploads.check_no_letters(path)?;
+        self.mounts.check_free(path)?;
+        let uploads = self.at(path)?;
+        uploads.check_no_letters(path)?;
         match self.remove_or_discard(path) {
-            Err(FsError::NotFound) => match own::forget(&self.uploads, path) {
+            Err(FsError::NotFound) => match own::forget(uploads, path) {
                 Ok(true) => Ok(false),
                 Ok(false) => Err(FsError::NotFound),
                 Err(why) => Err(why),
             },
             Ok(is_kept) => {
                 // an upload in progress continues, and takes the name when it is complete
-                let _ = own::forget(&self.uploads, path);
+                let _ = own::forget(uploads, path);
                 Ok(is_kept)
             }
             other => other,
@@ -229,10 +248,11 @@ impl Files {
         // a path that can only lead to a directory is refused by the tree
         let trash = if path.is_directory_s() { None } else { self.trash_for(path)? };
         let Some(trash) = trash else {
-            let remove = || self.tree().remove_file(path).map(|()| false);
-            return self.uploads.losing(path, remove);
+            let uploads = self.at(path)?;
+            let remove = || uploads.tree.remove_file(path).map(|()| false);
+            return uploads.losing(path, remove);
         };
-        trash.discard(&self.tree().place(path)?).map(|()| true)
+        trash.discard(&self.tree(path)?.place(path)?).map(|()| true)
     }
 
     /// Removes a directory that contains nothing but parts of failed uploads, or moves it to the
@@ -242,19 +262,21 @@ impl Files {
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn remove_dir(&self, path: &VirtualPath) -> Result<bool, FsError> {
-        self.uploads.check_no_letters(path)?;
+        self.mounts.check_free(path)?;
+        let uploads = self.at(path)?;
+        uploads.check_no_letters(path)?;
         let trash = if path.is_root() { None } else { self.trash_for(path)? };
         let Some(trash) = trash else {
-            return match folders::remove_dir(&self.uploads, path) {
+            return match folders::remove_dir(uploads, path) {
                 Err(FsError::NotEmpty) if self.clear(path) => {
-                    folders::remove_dir(&self.uploads, path)
+                    folders::remove_dir(uploads, path)
                 }
                 other => other,
             }
             .map(|()| false);
         };
         // without the slash that the path may end with
-        let place = self.tree().place(&path.parent().join(path.name()))?;
+        let place = uploads.tree.place(&path.parent().join(path.name()))?;
         match trash.discard_dir(&place) {
             Err(FsError::NotEmpty) if self.clear(path) => trash.discard_dir(&place),
             other => other,
@@ -264,15 +286,16 @@ impl Files {
 
     /// Returns the trash, if what has this path goes there when it is deleted or replaced.
     fn trash_for(&self, path: &VirtualPath) -> Result<Option<Trash<'_>>, FsError> {
-        self.uploads.trash_for(&path.parent())
+        self.at(path)?.trash_for(&path.parent())
     }
 
     /// Removes the parts from a directory that contains nothing but parts of failed uploads.
     /// Returns whether it did.
     fn clear(&self, path: &VirtualPath) -> bool {
-        let Ok((dir, stat)) = self.tree().hold(path) else { return false };
+        let Ok(uploads) = self.at(path) else { return false };
+        let Ok((dir, stat)) = uploads.tree.hold(path) else { return false };
         let Some(names) = only_parts(&dir) else { return false };
-        self.uploads.parts.clear(&dir, id_of(&stat), &names)
+        uploads.parts.clear(&dir, id_of(&stat), &names)
     }
 
     /// Renames a file or directory. A file that has the new name is replaced in one step, if
@@ -282,14 +305,19 @@ impl Files {
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
     pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<bool, FsError> {
-        let Uploads { tree, parts, .. } = &*self.uploads;
-        let rules = self.uploads.rules();
-        self.uploads.check_unset(from)?;
-        let overwrite = self.uploads.check_name(to)?.overwrite;
-        if self.tree().entry(to).is_ok() {
-            self.uploads.check_no_letters(to)?;
+        self.mounts.check_free(from)?;
+        let uploads = self.at(from)?;
+        if self.mounts.is_at(to) || !Arc::ptr_eq(uploads, self.at(to)?) {
+            return Err(FsError::Across);
         }
-        self.uploads.check_move(from, to)?;
+        let Uploads { tree, parts, .. } = &**uploads;
+        let rules = uploads.rules();
+        uploads.check_unset(from)?;
+        let overwrite = uploads.check_name(to)?.overwrite;
+        if tree.entry(to).is_ok() {
+            uploads.check_no_letters(to)?;
+        }
+        uploads.check_move(from, to)?;
         // before the rename, so that no crash comes between it and the journal
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
@@ -299,8 +327,8 @@ impl Files {
             parts.moved(&tree.real(from), &tree.real(to), rules.sync);
         }
         // parts that failed uploads have left under these names no longer belong to a file
-        let _ = own::forget(&self.uploads, from);
-        let _ = own::forget(&self.uploads, to);
+        let _ = own::forget(uploads, from);
+        let _ = own::forget(uploads, to);
         Ok(is_kept)
     }
 
@@ -310,14 +338,15 @@ impl Files {
         to: &VirtualPath,
         overwrite: Overwrite,
     ) -> Result<bool, FsError> {
-        let (tree, replace) = (self.tree(), overwrite == Overwrite::Yes);
+        let uploads = self.at(from)?;
+        let (tree, replace) = (&uploads.tree, overwrite == Overwrite::Yes);
         let trash = if replace && !to.is_root() { self.trash_for(to)? } else { None };
         let Some(trash) = trash else {
             let rename = || match tree.rename(from, to, replace) {
                 Err(FsError::Exists) if !replace => Err(FsError::Taken),
                 renamed => renamed.map(|()| false),
             };
-            return moves::rename(&self.uploads, from, to, rename);
+            return moves::rename(uploads, from, to, rename);
         };
         let is_dir = |path| tree.entry(path).map(|entry| entry.kind == FileKind::Directory);
         if from.is_directory_s() || to.is_directory_s() || is_dir(from)? {
@@ -330,7 +359,7 @@ impl Files {
                 }
                 .map(|()| false)
             };
-            return moves::rename(&self.uploads, from, to, rename);
+            return moves::rename(uploads, from, to, rename);
         }
         check_name(to)?;
         let (old, new) = (tree.place(from)?, tree.place(to)?);
@@ -355,7 +384,7 @@ impl Files {
         mode: u32,
         mask: u32,
     ) -> Result<NewMode, FsError> {
-        self.tree().set_mode(path, mode, mask)
+        self.tree(path)?.set_mode(path, mode, mask)
     }
 
     /// Sets the modification time, in seconds since 1970 in UTC.
@@ -364,7 +393,7 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn set_modified(&self, path: &VirtualPath, seconds: i64) -> Result<(), FsError> {
-        self.tree().set_modified(path, seconds)
+        self.tree(path)?.set_modified(path, seconds)
     }
 
     /// Checks that a file of this size may be uploaded to a directory.
@@ -374,7 +403,8 @@ impl Files {
     /// [`FsError::TooLarge`], if it is larger than the settings allow; [`FsError::QuotaUsed`], if the
     /// quota does not suffice.
     pub fn check_size(&self, directory: &VirtualPath, bytes: u64) -> Result<(), FsError> {
-        let most = self.uploads.most_in(directory)?;
+        let uploads = self.at(directory)?;
+        let most = uploads.most_in(directory)?;
         if bytes > most {
             return Err(FsError::TooLarge(most));
         }
@@ -383,7 +413,7 @@ impl Files {
         match accounts.check_room(wanted) {
             Err(why) => {
                 let lacking = bytes.saturating_sub(accounts.left().unwrap_or_default());
-                if lacking > self.trash_bytes() || !self.uploads.make_room(&why, lacking) {
+                if lacking > trash_bytes(uploads) || !uploads.make_room(&why, lacking) {
                     return Err(why);
                 }
                 accounts.check_room(wanted)
@@ -392,19 +422,14 @@ impl Files {
         }
     }
 
-    /// Returns the size of the user's trash, which is emptied before a quota refuses something.
-    fn trash_bytes(&self) -> u64 {
-        let count = self.uploads.own_trash().and_then(|trash| trash.count().ok());
-        count.unwrap_or_default().bytes
-    }
-
     /// Returns the accounts that a directory counts for.
     fn accounts(&self, directory: &VirtualPath) -> Result<Accounts, FsError> {
-        if !self.uploads.parts.quotas().any() {
+        let uploads = self.at(directory)?;
+        if !uploads.parts.quotas().any() {
             return Ok(Accounts::default());
         }
-        let (dir, _) = self.tree().hold(directory)?;
-        self.uploads.accounts(&dir)
+        let (dir, _) = uploads.tree.hold(directory)?;
+        uploads.accounts(&dir)
     }
 
     /// Returns how many bytes this process may still write below a directory.
@@ -413,7 +438,7 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn free_space(&self, path: &VirtualPath) -> Result<u64, FsError> {
-        self.tree().free_space(path)
+        self.tree(path)?.free_space(path)
     }
 
     /// Returns how many bytes the user may still store below a directory: the room on the disk, or
@@ -425,7 +450,8 @@ impl Files {
     pub fn room(&self, path: &VirtualPath) -> Result<u64, FsError> {
         let free = self.free_space(path)?;
         let left = self.accounts(path)?.left();
-        Ok(left.map_or(free, |left| left.saturating_add(self.trash_bytes()).min(free)))
+        let trash = || self.at(path).map_or(0, |uploads| trash_bytes(uploads));
+        Ok(left.map_or(free, |left| left.saturating_add(trash()).min(free)))
     }
 
     /// Prepares an upload. `umask` is that of the session. This may copy the existing file or wait for
@@ -444,7 +470,7 @@ impl Files {
         at_once: bool,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        Prepared::new(&self.uploads, path, store, umask, at_once, heed)
+        Prepared::new(self.at(path)?, path, store, umask, at_once, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -453,6 +479,12 @@ impl Files {
     ///
     /// When the system refuses.
     pub fn upload_new(&self, wanted: &VirtualPath, umask: u32) -> Result<Prepared, FsError> {
-        Prepared::under_new_name(&self.uploads, wanted, umask)
+        Prepared::under_new_name(self.at(wanted)?, wanted, umask)
     }
+}
+
+/// Returns the size of the user's trash, which is emptied before a quota refuses something.
+fn trash_bytes(uploads: &Uploads) -> u64 {
+    let count = uploads.own_trash().and_then(|trash| trash.count().ok());
+    count.unwrap_or_default().bytes
 }

@@ -45,19 +45,21 @@ impl Files {
     /// Returns what an upload of this number of bytes to a file needs. Returns `None` if no rule
     /// demands free space there, or if the place cannot be looked at; the upload then says why.
     pub fn room_for(&self, path: &VirtualPath, bytes: u64) -> Option<Need> {
-        if !self.uploads.user.demands_room() {
+        let uploads = self.at(path).ok()?;
+        // a folder from elsewhere has no retention
+        if !uploads.user.demands_room() || !uploads.is_home() {
             return None;
         }
         let directory = path.parent();
         if self.plenty.has(&directory, bytes) {
             return None;
         }
-        let place = match self.uploads.place_of_target(path) {
+        let place = match uploads.place_of_target(path) {
             Err(FsError::NotFound) => return self.room_above(path, bytes),
             place => place.ok()?,
         };
         // where nothing has the name yet, the path of the directory may lead through links
-        let parent = self.tree().followed(&place.parent).ok()?;
+        let parent = uploads.tree.followed(&place.parent).ok()?;
         let need = self.need(&parent, (&place.dir, &place.dir_stat), bytes).ok()?;
         if let Some(need) = &need
             && parent == directory
@@ -69,19 +71,21 @@ impl Files {
 
     /// Like [`Files::room_for`], for a file whose directory is missing and may be made.
     fn room_above(&self, path: &VirtualPath, bytes: u64) -> Option<Need> {
-        let (_, above) = missing_above(&self.uploads, path).ok()?;
-        let (dir, stat) = self.tree().hold(&above).ok()?;
-        let directory = self.uploads.followed(path.parent()).ok()?;
+        let uploads = self.at(path).ok()?;
+        let (_, above) = missing_above(uploads, path).ok()?;
+        let (dir, stat) = uploads.tree.hold(&above).ok()?;
+        let directory = uploads.followed(path.parent()).ok()?;
         self.need(&directory, (&dir, &stat), bytes).ok()?
     }
 
     /// Like [`Files::room_for`], for a file in a directory.
     pub fn room_in(&self, directory: &VirtualPath, bytes: u64) -> Option<Need> {
-        if !self.uploads.user.demands_room() {
+        let uploads = self.at(directory).ok()?;
+        if !uploads.user.demands_room() || !uploads.is_home() {
             return None;
         }
-        let (dir, stat) = self.tree().hold(directory).ok()?;
-        self.need(&self.tree().followed(directory).ok()?, (&dir, &stat), bytes).ok()?
+        let (dir, stat) = uploads.tree.hold(directory).ok()?;
+        self.need(&uploads.tree.followed(directory).ok()?, (&dir, &stat), bytes).ok()?
     }
 
     /// Returns what is needed in a directory, whose path leads through no links.
@@ -91,13 +95,13 @@ impl Files {
         (dir, stat): (&OwnedFd, &Stat),
         bytes: u64,
     ) -> Result<Option<Need>, FsError> {
-        let room = self.uploads.user.min_free_in(directory.as_bytes());
+        let room = self.mounts.home().user.min_free_in(directory.as_bytes());
         let Choice::On(room) = room else { return Ok(None) };
         let space = fstatvfs(dir)?;
         let size = space.f_blocks.saturating_mul(space.f_frsize);
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         let wanted: u64 = Room::bytes(room, size).saturating_add(bytes);
-        let home = self.uploads.user.home.clone();
+        let home = self.mounts.home().user.home.clone();
         // some file systems do not report their size
         let is_lacking = size > 0 && free < wanted;
         let is_possible = wanted <= size;

@@ -21,6 +21,6 @@ impl Files {
         wanted: &Wanted,
         told: &mut Told<'_>,
     ) -> Result<String, FsError> {
-        hashes.hash(file, wanted, &self.uploads.uploader_name(), told)
+        hashes.hash(file, wanted, &self.mounts.home().uploader_name(), told)
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, chownat};
 
+use super::Tree;
 use super::entry::Entry;
-use super::{Tree, below};
 use crate::rights;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
@@ -43,7 +43,7 @@ impl Tree {
     }
 
     fn change_group(&self, path: &VirtualPath, group: u32) -> Result<(), FsError> {
-        let there = self.root.open(below(path)?, OFlags::PATH, Mode::empty())?;
+        let there = self.root.open(self.below(path)?, OFlags::PATH, Mode::empty())?;
         let group = Some(Gid::from_raw(group));
         Ok(chownat(there, "", None, group, AtFlags::EMPTY_PATH)?)
     }

@@ -42,6 +42,8 @@ use super::path::VirtualPath;
 pub(in crate::vfs) struct Tree {
     root: Root,
     home: PathBuf,
+    /// The path under which clients see the home: `/`, or that of a folder from elsewhere.
+    at: VirtualPath,
     /// Whether the file system counts links of directories, see [`Home`].
     counts_links: bool,
     /// Whether changes of directories are on the disk when they are done.
@@ -58,7 +60,37 @@ impl Tree {
         fence: Option<Fence>,
     ) -> Self {
         let Home { path: home, root, counts_links } = home;
-        Self { root: Root::guarded(root, guards, fence), home, counts_links, syncs }
+        let at = VirtualPath::root();
+        Self { root: Root::guarded(root, guards, fence), home, at, counts_links, syncs }
+    }
+
+    /// Returns the same tree, whose paths begin with that of a folder.
+    pub(in crate::vfs) fn seen_at(self, at: VirtualPath) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Returns the path under which clients see the home.
+    pub(in crate::vfs) fn at(&self) -> &VirtualPath {
+        &self.at
+    }
+
+    /// Returns the path below the home; that of the home, if the tree does not hold the path.
+    pub(in crate::vfs) fn inner(&self, path: &VirtualPath) -> VirtualPath {
+        path.within(&self.at).unwrap_or_else(VirtualPath::root)
+    }
+
+    /// Whether a path is that of the home itself.
+    fn is_top(&self, path: &VirtualPath) -> bool {
+        path.as_bytes().eq_ignore_ascii_case(self.at.as_bytes())
+    }
+
+    /// Returns the path relative to the root, for a lookup. Fails if it contains a reserved name, so
+    /// that clients never find parts or a trash; and if another tree holds it.
+    fn below<'p>(&self, path: &'p VirtualPath) -> Result<&'p Path, FsError> {
+        if path.parts().any(is_reserved) {
+            return Err(FsError::NotFound);
+        }
+        path.below(&self.at).ok_or(FsError::NotFound)
     }
 
     /// Returns what is checked where links lead.
@@ -84,13 +116,13 @@ impl Tree {
     /// Returns the path on the server that a virtual path stands for. It is for the log and for
     /// hooks only; no file is opened by it.
     pub(in crate::vfs) fn real(&self, path: &VirtualPath) -> PathBuf {
-        path.real(&self.home)
+        self.inner(path).real(&self.home)
     }
 
     /// Returns a path without links that leads to the same file or directory as `path`.
     pub(in crate::vfs) fn followed(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
-        let real = self.root.resolve(below(path)?)?;
-        Ok(VirtualPath::root().join(&real))
+        let real = self.root.resolve(self.below(path)?)?;
+        Ok(self.at.join(&real))
     }
 
     /// Returns the first directory on a path that may not be entered. A single walk finds it,
@@ -98,9 +130,10 @@ impl Tree {
     pub(in crate::vfs) fn first_barred(&self, path: &VirtualPath) -> Option<VirtualPath> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // the end of the path need not exist
-        let Walked { path, end } = self.root.walk(path.below_root(), flags, Mode::empty());
+        let below = path.below(&self.at)?;
+        let Walked { path, end } = self.root.walk(below, flags, Mode::empty());
         let is_barred = end.is_err_and(|why| why == Errno::ACCESS);
-        is_barred.then(|| VirtualPath::root().join(&path))
+        is_barred.then(|| self.at.join(&path))
     }
 
     /// Visits everything below a directory.
@@ -109,13 +142,13 @@ impl Tree {
         path: &VirtualPath,
         visitor: &mut dyn Visitor,
     ) -> Result<bool, FsError> {
-        walk(&self.root, path, visitor)
+        walk(&self.root, &self.inner(path), visitor)
     }
 
     /// Opens a directory for work on its entries.
     pub(in crate::vfs) fn hold(&self, path: &VirtualPath) -> Result<(OwnedFd, Stat), FsError> {
         let flags = OFlags::DIRECTORY | OFlags::PATH;
-        let dir = self.root.open(below(path)?, flags, Mode::empty())?;
+        let dir = self.root.open(self.below(path)?, flags, Mode::empty())?;
         let stat = self.still_there(fstat(&dir)?)?;
         Ok((dir, stat))
     }
@@ -125,7 +158,7 @@ impl Tree {
         if path.is_directory_s() {
             return Err(FsError::IsADirectory);
         }
-        below(path)?;
+        self.below(path)?;
         let parent = path.parent();
         let (dir, dir_stat) = self.hold(&parent)?;
         Ok(Place { dir, dir_stat, parent, name: path.name().to_owned() })
@@ -134,7 +167,7 @@ impl Tree {
     /// Opens a directory for listing, and returns its names.
     pub(in crate::vfs) fn names(&self, path: &VirtualPath) -> Result<(Names, Stat), FsError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let dir = self.root.open(below(path)?, flags, Mode::empty())?;
+        let dir = self.root.open(self.below(path)?, flags, Mode::empty())?;
         let stat = fstat(&dir)?;
         Ok((Names::new(dir), stat))
     }
@@ -157,7 +190,7 @@ impl Tree {
     ) -> Result<File, FsError> {
         let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
         let mode = Mode::from_raw_mode(mode);
-        Ok(self.root.open(below(path)?, flags, mode)?.into())
+        Ok(self.root.open(self.below(path)?, flags, mode)?.into())
     }
 
     /// Creates a file. It must not exist yet.
@@ -189,7 +222,7 @@ impl Tree {
 
     /// Checks that a file could be created in the directory of a path.
     fn check_new(&self, path: &VirtualPath) -> Result<(), FsError> {
-        if path.is_root() {
+        if self.is_top(path) {
             return Err(FsError::IsADirectory);
         }
         let (dir, _) = self.hold(&path.parent())?;
@@ -199,7 +232,7 @@ impl Tree {
 
     /// Refuses a path that ends with a slash: it can only name a directory.
     pub(in crate::vfs) fn check_file_path(&self, path: &VirtualPath) -> Result<(), FsError> {
-        if !path.is_directory_s() || path.is_root() {
+        if !path.is_directory_s() || self.is_top(path) {
             return Ok(());
         }
         match self.stat(path) {
@@ -220,7 +253,7 @@ impl Tree {
 
     /// Describes the file or directory that a path leads to. Follows links.
     pub(in crate::vfs) fn stat(&self, path: &VirtualPath) -> Result<Entry, FsError> {
-        let there = self.root.open(below(path)?, OFlags::PATH, Mode::empty())?;
+        let there = self.root.open(self.below(path)?, OFlags::PATH, Mode::empty())?;
         let stat = self.still_there(fstat(there)?)?;
         Ok(Entry::of_stat(path.name().to_owned(), &stat))
     }
@@ -238,7 +271,7 @@ impl Tree {
         look: impl FnOnce(&VirtualPath) -> Result<Entry, FsError>,
     ) -> Result<Entry, FsError> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let there = self.root.open(below(path)?, flags, Mode::empty())?;
+        let there = self.root.open(self.below(path)?, flags, Mode::empty())?;
         let stat = self.still_there(fstat(there)?)?;
         let mut entry = Entry::of_stat(path.name().to_owned(), &stat);
         self.add_target(&mut entry, path, look);
@@ -260,7 +293,8 @@ impl Tree {
         if matches!(there, Err(FsError::Outside)) {
             return;
         }
-        let Ok((dir, name)) = self.root.parent(path.below_root()) else { return };
+        let Ok(below) = self.below(path) else { return };
+        let Ok((dir, name)) = self.root.parent(below) else { return };
         let Ok(text) = readlinkat(dir, name, Vec::new()) else { return };
         let text = text.into_bytes();
         match there {
@@ -273,7 +307,8 @@ impl Tree {
     /// Checks that a path leads to a directory that may be entered.
     pub(in crate::vfs) fn enter(&self, path: &VirtualPath) -> Result<(), FsError> {
         // looking up `.` requires the right to search the directory
-        let there = self.root.open(&below(path)?.join("."), OFlags::PATH, Mode::empty())?;
+        let there =
+            self.root.open(&self.below(path)?.join("."), OFlags::PATH, Mode::empty())?;
         self.still_there(fstat(there)?).map(drop)
     }
 
@@ -289,11 +324,11 @@ impl Tree {
         path: &VirtualPath,
         mode: u32,
     ) -> Result<(), FsError> {
-        if path.is_root() {
+        if self.is_top(path) {
             return Err(FsError::Exists);
         }
         check_name(path)?;
-        let (dir, name) = self.root.parent(path.below_root())?;
+        let (dir, name) = self.root.parent(self.below(path)?)?;
         let synced = Synced::open(&dir, self.syncs)?;
         place::make_dir(dir, name, mode)?;
         synced.sync(|| self.real(path))
@@ -301,7 +336,7 @@ impl Tree {
 
     /// Removes a file or a link, but not a directory.
     pub(in crate::vfs) fn remove_file(&self, path: &VirtualPath) -> Result<(), FsError> {
-        if path.is_root() {
+        if self.is_top(path) {
             return Err(FsError::IsADirectory);
         }
         self.unlink(path, AtFlags::empty())
@@ -309,14 +344,14 @@ impl Tree {
 
     /// Removes an empty directory, but not the root.
     pub(in crate::vfs) fn remove_dir(&self, path: &VirtualPath) -> Result<(), FsError> {
-        if path.is_root() {
+        if self.is_top(path) {
             return Err(FsError::IsRoot);
         }
         self.unlink(path, AtFlags::REMOVEDIR)
     }
 
     fn unlink(&self, path: &VirtualPath, flags: AtFlags) -> Result<(), FsError> {
-        let (dir, name) = self.root.parent(below(path)?)?;
+        let (dir, name) = self.root.parent(self.below(path)?)?;
         let synced = Synced::open(&dir, self.syncs)?;
         unlinkat(dir, name, flags)?;
         synced.sync(|| self.real(path))
@@ -330,12 +365,12 @@ impl Tree {
         to: &VirtualPath,
         replace: bool,
     ) -> Result<(), FsError> {
-        if from.is_root() || to.is_root() {
+        if self.is_top(from) || self.is_top(to) {
             return Err(FsError::IsRoot);
         }
         check_name(to)?;
-        let (old, old_name) = self.root.parent(below(from)?)?;
-        let (new, new_name) = self.root.parent(to.below_root())?;
+        let (old, old_name) = self.root.parent(self.below(from)?)?;
+        let (new, new_name) = self.root.parent(self.below(to)?)?;
         let synced = (Synced::open(&old, self.syncs)?, Synced::open(&new, self.syncs)?);
         if replace {
             before_replacing((&old, old_name), (&new, new_name))?;
@@ -350,7 +385,7 @@ impl Tree {
 
     /// Syncs the directory in which a file was created.
     pub(in crate::vfs) fn sync_new(&self, path: &VirtualPath) -> Result<(), FsError> {
-        let (dir, _) = self.root.parent(path.below_root())?;
+        let (dir, _) = self.root.parent(self.below(path)?)?;
         Synced::open(dir, self.syncs)?.sync(|| self.real(path))
     }
 
@@ -374,7 +409,7 @@ impl Tree {
     }
 
     fn change_mode(&self, path: &VirtualPath, mode: Mode) -> Result<(), FsError> {
-        let there = self.root.open(below(path)?, OFlags::PATH, Mode::empty())?;
+        let there = self.root.open(self.below(path)?, OFlags::PATH, Mode::empty())?;
         if mode::set_by_proc(&there, mode)? {
             return Ok(());
         }
@@ -427,12 +462,6 @@ impl Tree {
 /// Checks that clients may use this path for a new file: it must not contain a reserved name.
 pub(in crate::vfs) fn check_name(path: &VirtualPath) -> Result<(), FsError> {
     if path.parts().any(is_reserved) { Err(FsError::Reserved) } else { Ok(()) }
-}
-
-/// Returns the path relative to the root, for a lookup. Fails if it contains a reserved name, so that
-/// clients never find parts or a trash.
-fn below(path: &VirtualPath) -> Result<&Path, FsError> {
-    if path.parts().any(is_reserved) { Err(FsError::NotFound) } else { Ok(path.below_root()) }
 }
 
 /// Whether the text of a link that leads to nothing may be shown. The system has followed the

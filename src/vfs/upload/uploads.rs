@@ -25,7 +25,7 @@ use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::place::Place;
 
 /// The user who uploads.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Uploader {
     /// A name that distinguishes the user's own parts from those of others.
     name: Arc<[u8]>,
@@ -56,6 +56,23 @@ pub(in crate::vfs) struct Uploads {
 }
 
 impl Uploads {
+    /// Whether the tree is the user's home, and not a folder from elsewhere, to which neither the quota
+    /// nor the trash of the home applies.
+    pub(in crate::vfs) fn is_home(&self) -> bool {
+        self.tree.at().is_root()
+    }
+
+    /// Returns what the same user uploads to another tree.
+    pub(in crate::vfs) fn in_tree(&self, tree: Tree) -> Self {
+        Self {
+            tree,
+            parts: Arc::clone(&self.parts),
+            turns: Arc::clone(&self.turns),
+            uploader: self.uploader.clone(),
+            user: Arc::clone(&self.user),
+        }
+    }
+
     /// Returns the mark of the user's uploads under a name.
     pub(in crate::vfs) fn mark(&self, name: &[u8]) -> Mark {
         Mark::new(&self.uploader.name, name)
@@ -79,7 +96,7 @@ impl Uploads {
     /// Returns the directory of a place, in the form that the journal uses.
     pub(super) fn folder(&self, place: &Place) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
-        Folder { home, path: place.parent.clone(), ids }
+        Folder { home, path: self.tree.inner(&place.parent), ids }
     }
 
     /// Returns the rules for uploads of the user.
@@ -96,7 +113,7 @@ impl Uploads {
         &self,
         directory: &VirtualPath,
     ) -> Result<Option<Trash<'_>>, FsError> {
-        if !self.user.has_trash() {
+        if !self.user.has_trash() || !self.is_home() {
             return Ok(None);
         }
         let is_kept = self.rules_in(&self.followed(directory.clone())?).trash;
@@ -133,7 +150,8 @@ impl Uploads {
 
     /// Returns the trash of the user, which counts as room.
     pub(in crate::vfs) fn own_trash(&self) -> Option<HomeTrash<'_>> {
-        self.user.has_trash().then(|| HomeTrash::new(&self.user, self.parts.quotas()))
+        (self.user.has_trash() && self.is_home())
+            .then(|| HomeTrash::new(&self.user, self.parts.quotas()))
     }
 
     /// Checks that an upload may go to the file that a path leads to, through links as well.
@@ -149,7 +167,8 @@ impl Uploads {
     ) -> Result<&FolderRules, FsError> {
         let target = self.target(path)?;
         if let Some(fence) = self.tree.fence() {
-            fence.check_at(target.as_bytes().strip_prefix(b"/").unwrap_or_default())?;
+            let inner = self.tree.inner(&target);
+            fence.check_at(inner.as_bytes().strip_prefix(b"/").unwrap_or_default())?;
         }
         let rules = self.rules_in(&target.parent());
         check_allowed(rules, target.name())?;
@@ -397,7 +416,8 @@ impl Uploads {
     /// Returns who pays for what the session changes.
     pub(in crate::vfs) fn payer(&self) -> Payer<'_> {
         let limits = Limits::of(&self.user.rules.quota);
-        Payer { quotas: self.parts.quotas(), own: Some((&self.user.home, limits)) }
+        let own = self.is_home().then_some((self.user.home.as_path(), limits));
+        Payer { quotas: self.parts.quotas(), own }
     }
 
     /// Returns the accounts that an open directory counts for.
