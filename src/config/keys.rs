@@ -153,7 +153,7 @@ pub static KEYS: &[Key] = &[
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("overwrite", "yes", &AlsoPerFolder(OVERWRITE, |to, v| to.overwrite = v),
-        "What an upload or a rename does if there is a file of that name. yes: it replaces the file. no: it is refused (553). See COLLISIONS in ftpd.ini(5)."),
+        "What an upload or a rename does if there is a file of that name. yes: it replaces the file. no: it is refused (553). rename: it gets the name with a number, such as scan (1).pdf, and the reply says so. See COLLISIONS in ftpd.ini(5)."),
     key("allow_overwrite", "", &AlsoPerUser(OLD_OVERWRITE, |to, v| if let Some(v) = v { to.folder.overwrite = v }),
         "Older name of overwrite: on is overwrite = yes, off is overwrite = no."),
     key("max_file_size", "0", &AlsoPerFolder(SIZE, |to, v| to.max_file_size = v),

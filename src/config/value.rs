@@ -61,6 +61,8 @@ pub enum Overwrite {
     Yes,
     /// It is refused.
     No,
+    /// It gets another name.
+    Rename,
 }
 
 /// How `auth_program` is asked.

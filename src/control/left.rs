@@ -12,15 +12,18 @@ use crate::config::{Config, User};
 use crate::log::{escaped, path as quoted};
 use crate::vfs::{LeftPart, Parts, VirtualPath};
 
-/// What the names of anonymous uploaders begin with; the address of the client follows.
-const ANONYMOUS: &str = "anonymous\0";
+/// What stands between the name of an uploader and the address of the client. No name contains it.
+const ADDRESS: char = '\0';
+
+/// The name of all anonymous uploaders.
+const ANONYMOUS: &str = "anonymous";
 
 /// An upload that broke off.
 #[derive(Debug)]
 pub struct BrokenOff {
     /// The user who may resume it; `None`: no user of the settings, or it is not known who.
     pub user: Option<String>,
-    /// For an anonymous user, the address from which the upload may be resumed, if it is known.
+    /// For a user whose parts belong to an address, the address from which the upload may be resumed, if it is known.
     pub address: Option<String>,
     /// The path as the client sees it, quoted. If the name is too long for the name of the part, the
     /// path of the directory and a remark.
@@ -34,12 +37,14 @@ pub struct BrokenOff {
 }
 
 /// Returns the name that distinguishes a user's own parts from those of others. Anonymous users are
-/// distinguished by address, so that none continues an upload of another one.
+/// distinguished by address, so that none continues an upload of another one; and so are users with
+/// `overwrite = rename`, because several devices store files of one name.
 pub(super) fn uploader_name(account: &Account, address: IpAddr) -> Vec<u8> {
-    if account.is_anonymous() {
-        return format!("{ANONYMOUS}{address}").into_bytes();
+    let name = if account.is_anonymous() { ANONYMOUS } else { &account.name };
+    if account.is_anonymous() || account.user.renames() {
+        return format!("{name}{ADDRESS}{address}").into_bytes();
     }
-    account.name.clone().into_bytes()
+    name.to_owned().into_bytes()
 }
 
 /// Returns the uploads that broke off, the oldest first.
@@ -131,7 +136,7 @@ impl<'c> Homes<'c> {
         Self(homes)
     }
 
-    /// Returns the user who may resume an upload, for an anonymous user the address, and the path under
+    /// Returns the user who may resume an upload, the address if it must be the same, and the path under
     /// which the user sees the home of the upload.
     fn who(&self, left: &LeftPart) -> (Option<String>, Option<String>, String) {
         let users = self.0.get(left.home()).map(Vec::as_slice).unwrap_or_default();
@@ -147,8 +152,13 @@ impl<'c> Homes<'c> {
             }
             Some(uploader) => {
                 let uploader = String::from_utf8_lossy(uploader);
-                match uploader.strip_prefix(ANONYMOUS) {
-                    Some(address) => (anonymous(), Some(address.to_owned())),
+                match uploader.split_once(ADDRESS) {
+                    Some((name, address)) => {
+                        let named = find(&|user, _| user == name);
+                        let is_stranger = named.is_none() && name == ANONYMOUS;
+                        let user = if is_stranger { anonymous() } else { named };
+                        (user, Some(address.to_owned()))
+                    }
                     None => (find(&|name, _| name == uploader), None),
                 }
             }

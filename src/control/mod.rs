@@ -10,6 +10,7 @@ pub mod reply;
 pub mod request;
 pub mod syntax;
 
+mod alias;
 mod answer;
 mod arg;
 mod aside;

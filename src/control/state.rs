@@ -1,11 +1,13 @@
 //! The state that a session keeps between commands. It is one value, because REIN resets all
 //! of it.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alias::Aliases;
 use super::arg::choice::TransferType;
 use super::refusal::Refusal;
 use crate::auth::Account;
@@ -14,7 +16,7 @@ use crate::data::listing::Facts;
 use crate::data::{Passive, Speed, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Algorithm, Files, FsError, Pin, Told, VirtualPath};
+use crate::vfs::{Algorithm, Entry, Files, FsError, Pin, Told, VirtualPath};
 
 /// The login and the parameters of a session.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub(super) struct User {
     /// The speed limits of the user's transfers.
     pub(super) speeds: Arc<UserSpeeds>,
     pub(super) cwd: VirtualPath,
+    /// The files that the session has stored under other names.
+    pub(super) aliases: Aliases,
     /// Keeps retention from removing the working directory.
     pub(super) pin: Option<Pin>,
     pub(super) umask: u32,
@@ -118,7 +122,9 @@ impl User {
     /// The first part of the name must exist too, even if `..` follows it.
     pub(super) fn has(&self, pathname: &[u8]) -> bool {
         let is_there = |pathname: &[u8]| {
-            let there = self.tree.shown_entry(&self.cwd.join(pathname));
+            let path = self.cwd.join(pathname);
+            let alias = self.aliases.of(&path);
+            let there = self.tree.shown_entry(alias.map_or(&path, |alias| &alias.stored));
             !matches!(
                 there,
                 Err(FsError::NotFound | FsError::NotADirectory | FsError::BadName(_))
@@ -127,6 +133,60 @@ impl User {
         let first = pathname.split(|&byte| byte == b'/').find(|part| !part.is_empty());
         let root: &[u8] = if pathname.starts_with(b"/") { b"/" } else { b"" };
         first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
+    }
+
+    /// Returns the path of the file that the session has stored under a name, if the name still means
+    /// that. The command needs its letter for that file too.
+    pub(super) fn own(
+        &self,
+        perm: Perm,
+        pathname: &super::arg::text::Pathname,
+    ) -> Result<Option<&VirtualPath>, Refusal> {
+        let Some(alias) = self.aliases.of(&self.path(pathname)) else { return Ok(None) };
+        self.check(perm, &alias.stored)?;
+        Ok(Some(&alias.stored))
+    }
+
+    /// Resolves a pathname to the file that the client means: the one that it has stored under this name
+    /// in this session, or else what has the name.
+    pub(super) fn stored(
+        &self,
+        perm: Perm,
+        pathname: &super::arg::text::Pathname,
+    ) -> Result<VirtualPath, Refusal> {
+        let own = self.own(perm, pathname)?;
+        Ok(own.cloned().unwrap_or_else(|| self.path(pathname)))
+    }
+
+    /// Describes the file that the client means. Uploads of other sessions do not matter to a file that
+    /// the session has stored.
+    pub(super) fn shown(
+        &self,
+        perm: Perm,
+        pathname: &super::arg::text::Pathname,
+    ) -> Result<Entry, Refusal> {
+        Ok(match self.own(perm, pathname)? {
+            Some(path) => self.tree.stat(path)?,
+            None => self.tree.shown(&self.path(pathname))?,
+        })
+    }
+
+    /// Opens the file that the client means, as [`User::shown`] describes it, and returns its size as
+    /// well.
+    pub(super) fn read_shown(
+        &self,
+        perm: Perm,
+        pathname: &super::arg::text::Pathname,
+    ) -> Result<(File, u64), Refusal> {
+        Ok(match self.own(perm, pathname)? {
+            Some(path) => self.tree.read(path)?,
+            None => self.tree.read_shown(&self.path(pathname))?,
+        })
+    }
+
+    /// Returns a short form of a path that the client can use from the working directory.
+    pub(super) fn short_name<'p>(&self, path: &'p VirtualPath) -> &'p [u8] {
+        if path.parent() == self.cwd { path.name() } else { path.as_bytes() }
     }
 
     /// Resolves a pathname, relative to the working directory.

@@ -21,8 +21,9 @@
 //! | `trash` | where deleted and replaced files go |
 //! | `quota` | what the files below a home take, and what they may take |
 //! | `tree` | the confined tree as it is on the disk |
-//! | `path`, `error`, `word` | values |
+//! | `path`, `beside`, `error`, `word` | values |
 
+mod beside;
 mod error;
 mod files;
 mod hash;
@@ -39,7 +40,7 @@ mod word;
 
 pub use error::{FsError, Heed};
 pub use files::room::Need;
-pub use files::{Files, Listing};
+pub use files::{Files, Listing, Renamed};
 pub use hash::{Algorithm, Hashes, Told as Counted, Wanted};
 pub use keep::clock::Clock;
 pub use keep::keeper::{FileReport, Keeper, Report, RoomReport, RuleReport};
@@ -60,7 +61,7 @@ pub use trash::heap::HomeTrash;
 pub use trash::owners::Owners;
 pub use trash::restore::{Deleted, Restored};
 pub use trash::tally::{TrashTally, trash_tally};
-pub use tree::entry::{Entry, FileKind, Letters};
+pub use tree::entry::{Entry, FileKind, Identity, Letters};
 pub use tree::home::Home;
 pub use tree::mode::NewMode;
 pub use upload::open::{Stored, Upload};

@@ -90,6 +90,12 @@ impl VirtualPath {
         })
     }
 
+    /// Whether this is a path, or lies below it.
+    pub fn is_in(&self, path: &Self) -> bool {
+        let rest = self.as_bytes().strip_prefix(path.as_bytes());
+        path.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
+
     /// Iterates over the parts of the path, from the root on.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.as_bytes().split(|&byte| byte == b'/').skip(1)

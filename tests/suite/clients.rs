@@ -1170,9 +1170,10 @@ mod resumption {
     const SIZE: usize = 1_500_000;
 
     /// Slow enough to be cut off at half of it, quick enough to be waited for.
-    fn slow() -> Server {
+    fn slow(overwrite: &str) -> Server {
         let ann = "[user:ann]\npassword = secret\nperm = elradfmwMT\nhome = home";
-        Server::setup().user("max_upload = 3M").section(ann).start()
+        let lines = format!("max_upload = 3M\noverwrite = {overwrite}");
+        Server::setup().user(&lines).section(ann).start()
     }
 
     /// What the file was before: nothing, shorter than what arrives, longer than the whole.
@@ -1189,8 +1190,19 @@ mod resumption {
     }
 
     /// A client that is killed half-way by `begin`, and goes on by `go_on`, with each older
-    /// version.
+    /// version, which is replaced or, with `overwrite = rename`, stays.
     fn cut_and_go_on(
+        tool: &Tool,
+        begin: impl Fn(&Server) -> (&'static str, Vec<String>),
+        go_on: impl Fn(&Server) -> String,
+    ) {
+        for overwrite in ["yes", "rename"] {
+            cut_and_go_on_with(overwrite, tool, &begin, &go_on);
+        }
+    }
+
+    fn cut_and_go_on_with(
+        overwrite: &str,
         tool: &Tool,
         begin: impl Fn(&Server) -> (&'static str, Vec<String>),
         go_on: impl Fn(&Server) -> String,
@@ -1203,7 +1215,7 @@ mod resumption {
         // lftp's mirror goes on only with what is younger than its own file
         hours_ago(&tool.put("t/big", &new), 1);
         for old in olds() {
-            let server = slow();
+            let server = slow(overwrite);
             let home = server.home().join("t");
             fs::create_dir(&home).unwrap();
             if let Some(old) = &old {
@@ -1222,11 +1234,14 @@ mod resumption {
             let left: usize =
                 parts(&home).iter().map(|part| usize::try_from(part.1).unwrap()).sum();
             let said = go_on(&server);
+            let stays = old.as_ref().filter(|_| overwrite == "rename");
+            let stored = if stays.is_some() { "t/big (1)" } else { "t/big" };
             assert!(
-                server.get("t/big") == new,
+                server.get(stored) == new,
                 "{before:?} bytes before\n{said}\n{}",
                 server.log()
             );
+            assert!(stays.is_none_or(|old| server.get("t/big") == *old), "{said}");
             assert_eq!(parts(&home), [], "{said}");
             // it did continue, and did not start again
             let rest = format!(": {} bytes", SIZE - left);
@@ -1299,7 +1314,7 @@ mod resumption {
         for (old, option) in
             olds().into_iter().flat_map(|old| [(old.clone(), "-Z"), (old, "-z")])
         {
-            let server = slow();
+            let server = slow("yes");
             if let Some(old) = &old {
                 server.put("big", old);
             }
@@ -1351,7 +1366,7 @@ with open("t/big", "rb") as file:
         let Some(tool) = Tool::find("curl") else { return };
         let new = noise(1, SIZE);
         tool.put("t/big", &new);
-        let server = slow();
+        let server = slow("yes");
         server.put("big", "old");
         let line = ["-sS", "-T", "t/big", &url(&server, "big")].map(str::to_owned);
         tool.cut("curl", &line, || parts(&server.home()).iter().any(|part| part.1 > 500_000));

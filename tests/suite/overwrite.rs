@@ -1,14 +1,19 @@
 //! What happens to a name that is taken (`overwrite`), and the name under which a session then sees
 //! its file.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::thread;
 
 use ftpd::config::of_text;
 
-use crate::client::Client;
-use crate::parts::break_off;
+use crate::client::{Client, connect_from, reset};
+use crate::parts::{arrived, break_off, hang, parts};
 use crate::server::{Server, run};
 
 /// How files are written: to parts, or in place.
@@ -173,7 +178,10 @@ fn the_older_name_of_the_key_cannot_contradict_the_newer() {
     let template = format!("[server]\n[template:all]\n{both}");
     assert_eq!(fault(&template, ""), [format!("settings:3: [template:all] {why}")]);
     let odd = fault("", "overwrite = never\n");
-    assert_eq!(odd, ["settings:4: [user:bob] overwrite: 'never' is not one of yes, no"]);
+    assert_eq!(
+        odd,
+        ["settings:4: [user:bob] overwrite: 'never' is not one of yes, no, rename"]
+    );
     let found = fault("", "[folder:/a]\nallow_overwrite = off\n");
     assert_eq!(found, ["settings:5: [folder:/a] allow_overwrite: belongs in [user:NAME]"]);
 }
@@ -190,4 +198,429 @@ fn ftpd_why_knows_of_names_that_are_taken() {
     assert_eq!(code, 1, "{out}");
     assert!(out.ends_with("no: there is a file of this name (overwrite)\n"), "{out}");
     assert_eq!(why("new").0, 0);
+}
+
+// overwrite = rename
+
+#[test]
+fn with_overwrite_rename_a_taken_name_gets_a_number() {
+    for way in WAYS {
+        let trash = if way.ends_with("on") { "\ntrash = on" } else { "" };
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}{trash}")).start();
+        let mut bob = Client::bob(&server);
+        let mut store = |name: &str, text: &str| {
+            let (code, reply, _) = bob.exchange(&format!("STOR {name}"), text.as_bytes());
+            assert_eq!(code, 226, "{reply}");
+            reply
+        };
+        for (name, stored) in [
+            ("scan.pdf", "scan.pdf"),
+            ("scan.pdf", "scan (1).pdf"),
+            ("scan.pdf", "scan (2).pdf"),
+            ("scan (1).pdf", "scan (1) (1).pdf"),
+            ("a.tar.gz", "a.tar.gz"),
+            ("a.tar.gz", "a (1).tar.gz"),
+            (".profile", ".profile"),
+            (".profile", ".profile (1)"),
+            ("README", "README"),
+            ("README", "README (1)"),
+        ] {
+            let reply = store(name, stored);
+            let named = format!("226 Transfer complete, FILE: {stored}");
+            let expected = if name == stored { "226 Transfer complete" } else { &named };
+            assert_eq!(reply, expected, "{way}");
+            assert_eq!(server.get(stored), stored.as_bytes(), "{way}");
+        }
+        assert_eq!(server.get("scan.pdf"), b"scan.pdf");
+        // nothing was replaced, so nothing is in the trash
+        assert!(!server.has(".ftpd-trash"), "{way}");
+        bob.cmd("DELE scan.pdf", 250);
+        bob.upload("STOR scan.pdf", b"again");
+        assert_eq!(server.get("scan.pdf"), b"again");
+        assert!(bob.upload("STOU scan.pdf", b"unique").contains("scan.pdf.1"));
+        let line = server.wait_for_log("scan (2).pdf");
+        assert!(line.contains("STOR"), "{line}");
+    }
+}
+
+#[test]
+fn names_that_are_long_or_not_text_get_a_number_as_well() {
+    for way in WAYS {
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}")).start();
+        let mut bob = Client::bob(&server);
+        let long = [&[b'x'; 250][..], b".pdf"].concat();
+        let letters = "\u{e4}".repeat(127);
+        for (name, stored) in [
+            (&long[..], [&[b'x'; 247][..], b" (1).pdf"].concat()),
+            (letters.as_bytes(), format!("{} (1)", "\u{e4}".repeat(125)).into_bytes()),
+            (b"a\xe4b.\xfcx", b"a\xe4b (1).\xfcx".to_vec()),
+        ] {
+            for text in ["one", "two"] {
+                let mut data = bob.passive();
+                bob.tell([b"STOR ", name].concat(), 150);
+                data.write_all(text.as_bytes()).unwrap();
+                drop(data);
+                bob.expect_bytes(226);
+            }
+            let path = |name: &[u8]| server.home().join(OsStr::from_bytes(name));
+            assert_eq!(fs::read(path(name)).unwrap(), b"one", "{way}");
+            assert_eq!(fs::read(path(&stored)).unwrap(), b"two", "{way}");
+        }
+    }
+}
+
+#[test]
+fn with_overwrite_rename_what_is_complete_is_neither_appended_to_nor_changed() {
+    for way in WAYS {
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}")).start();
+        server.put("old", "0123456789");
+        symlink("old", server.home().join("link")).unwrap();
+        fs::create_dir(server.home().join("dir")).unwrap();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        for name in ["old", "link"] {
+            bob.passive();
+            bob.cmd(&format!("APPE {name}"), 553);
+            bob.cmd("REST 5", 350);
+            bob.passive();
+            bob.cmd(&format!("STOR {name}"), 553);
+            // a client that has asked for the size means the file as well
+            bob.cmd("SIZE old", 213);
+            bob.passive();
+            bob.cmd(&format!("APPE {name}"), 553);
+        }
+        for line in ["STOR dir", "APPE dir"] {
+            bob.passive();
+            bob.cmd(line, 550);
+        }
+        bob.upload("APPE new", b"new");
+        bob.upload("STOR link", b"beside");
+        assert_eq!(
+            (server.get("old"), server.get("link (1)")),
+            (b"0123456789".to_vec(), b"beside".to_vec())
+        );
+        assert_eq!(server.get("new"), b"new");
+    }
+}
+
+#[test]
+fn a_rename_gets_a_number_as_well() {
+    for trash in ["on", "off"] {
+        let server =
+            Server::setup().user(&format!("overwrite = rename\ntrash = {trash}")).start();
+        server.put("scan.pdf", "old");
+        fs::create_dir_all(server.home().join("dir/x")).unwrap();
+        fs::create_dir(server.home().join("sub")).unwrap();
+        let mut bob = Client::bob(&server);
+        let mut rename = |from: &str, to: &str| {
+            bob.cmd(&format!("RNFR {from}"), 350);
+            bob.ask(&format!("RNTO {to}"))
+        };
+        server.put("one", "1");
+        server.put("two", "2");
+        server.put("three", "3");
+        assert_eq!(rename("one", "scan.pdf"), (250, "250 Renamed, FILE: scan (1).pdf".into()));
+        assert_eq!(rename("two", "scan.pdf"), (250, "250 Renamed, FILE: scan (2).pdf".into()));
+        assert_eq!(rename("three", "sub/free"), (250, "250 Renamed".into()));
+        // the name means the file that the session has just renamed
+        let same = (250, "250 Renamed, FILE: scan (2).pdf".into());
+        assert_eq!(rename("scan.pdf", "scan.pdf"), same);
+        // a client would go on with the name of a directory
+        assert_eq!(rename("sub", "dir").0, 553);
+        assert_eq!(rename("sub/free", "dir").0, 550);
+        for (path, text) in [
+            ("scan.pdf", "old"),
+            ("scan (1).pdf", "1"),
+            ("scan (2).pdf", "2"),
+            ("sub/free", "3"),
+        ] {
+            assert_eq!(server.get(path), text.as_bytes());
+        }
+        server.wait_for_log("scan (2).pdf");
+    }
+}
+
+// the name under which a session sees its file
+
+/// A scanner that stores a file under a name that is taken.
+fn scanner(server: &Server) -> Client {
+    server.put("scan.pdf", "of another one");
+    let mut client = Client::bob(server);
+    client.cmd("TYPE I", 200);
+    client.upload("STOR scan.pdf", b"mine");
+    assert_eq!(server.get("scan (1).pdf"), b"mine");
+    client
+}
+
+#[test]
+fn a_session_sees_what_it_has_stored_under_the_name_it_used() {
+    for way in WAYS {
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}")).start();
+        let mut bob = scanner(&server);
+        assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 4");
+        assert_eq!(bob.cmd("SIZE /./scan.pdf", 213), "213 4");
+        bob.cmd("MFMT 20200102030405 scan.pdf", 213);
+        assert_eq!(bob.cmd("MDTM scan.pdf", 213), "213 20200102030405");
+        bob.cmd("SITE UTIME 20210102030405 scan.pdf", 213);
+        assert_eq!(bob.cmd("MDTM scan (1).pdf", 213), "213 20210102030405");
+        bob.cmd("MDTM 20220102030405 scan.pdf", 213);
+        assert_eq!(bob.cmd("MDTM scan (1).pdf", 213), "213 20220102030405");
+        bob.cmd("SITE CHMOD 640 scan.pdf", 200);
+        let mode = |name: &str| {
+            fs::metadata(server.home().join(name)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!((mode("scan (1).pdf"), mode("scan.pdf") == 0o640), (0o640, false));
+        let facts = bob.cmd("MLST scan.pdf", 250);
+        assert!(facts.contains("size=4;") && facts.contains(" /scan.pdf"), "{facts}");
+        for verb in ["XCRC", "XMD5"] {
+            let of = |client: &mut Client, name| client.cmd(&format!("{verb} {name}"), 250);
+            assert_eq!(of(&mut bob, "scan.pdf"), of(&mut bob, "scan (1).pdf"));
+        }
+        // what is read and deleted is what a listing shows
+        assert_eq!(bob.download("RETR scan.pdf"), b"of another one");
+        bob.cmd("REST 2", 350);
+        bob.upload("STOR scan.pdf", b"XY");
+        assert_eq!(server.get("scan (1).pdf"), b"miXY", "{way}");
+        bob.cmd("SIZE scan.pdf", 213);
+        bob.upload("APPE scan.pdf", b"Z");
+        assert_eq!(server.get("scan (1).pdf"), b"miXYZ", "{way}");
+        // another session sees what is there
+        let mut other = Client::bob(&server);
+        other.cmd("TYPE I", 200);
+        assert_eq!(other.cmd("SIZE scan.pdf", 213), "213 14");
+        bob.cmd("RNFR scan.pdf", 350);
+        bob.cmd("RNTO done.pdf", 250);
+        assert_eq!(server.get("done.pdf"), b"miXYZ", "{way}");
+        assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 14");
+        assert_eq!(server.get("scan.pdf"), b"of another one");
+    }
+}
+
+#[test]
+fn an_alias_ends_with_a_listing_a_login_and_what_happens_to_the_name() {
+    for (ends, after) in [
+        (&["DELE scan.pdf"][..], "550"),
+        (&["USER bob", "PASS secret", "TYPE I"], "213 14"),
+        (&["REIN", "USER bob", "PASS secret", "TYPE I"], "213 14"),
+        (&["STAT /"], "213 14"),
+        (&["LIST"], "213 14"),
+        (&["NLST"], "213 14"),
+        (&["MLSD"], "213 14"),
+        (&["RNFR other", "RNTO scan.pdf"], "213 5"),
+        (&["STOR scan.pdf"], "213 9"),
+        // and not with these
+        (&["CWD sub", "CDUP", "MLST /", "NOOP", "RETR scan.pdf"], "213 4"),
+        (&["RNFR other", "RNTO else"], "213 4"),
+        (&["DELE scan (1).pdf"], "550"),
+        (&["RNFR scan (1).pdf", "RNTO else"], "213 14"),
+    ] {
+        let server = Server::setup().user("overwrite = rename").start();
+        fs::create_dir(server.home().join("sub")).unwrap();
+        server.put("other", "other");
+        let mut bob = scanner(&server);
+        for line in ends {
+            let (code, reply, _) = if ["LIST", "NLST", "MLSD", "RETR", "STOR"]
+                .iter()
+                .any(|verb| line.starts_with(verb))
+            {
+                bob.exchange(line, if line.starts_with("STOR") { b"nine here" } else { b"" })
+            } else {
+                let (code, reply) = bob.ask(line);
+                (code, reply, Vec::new())
+            };
+            assert!(code < 400, "{line}: {reply}");
+        }
+        let (_, reply) = bob.ask("SIZE scan.pdf");
+        assert!(reply.starts_with(after), "{ends:?}: {reply}");
+    }
+}
+
+#[test]
+fn a_session_writes_to_no_file_that_has_taken_the_place_of_its_own() {
+    for way in WAYS {
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}")).start();
+        let mut bob = scanner(&server);
+        let stored = server.home().join("scan (1).pdf");
+        fs::write(server.home().join("new"), "theirs").unwrap();
+        fs::rename(server.home().join("new"), &stored).unwrap();
+        bob.cmd("REST 2", 350);
+        bob.passive();
+        bob.cmd("STOR scan.pdf", 553);
+        bob.passive();
+        bob.cmd("APPE scan.pdf", 553);
+        assert_eq!(fs::read(&stored).unwrap(), b"theirs", "{way}");
+        fs::remove_file(&stored).unwrap();
+        for line in
+            ["SIZE scan.pdf", "MDTM scan.pdf", "RNFR scan.pdf", "SITE CHMOD 600 scan.pdf"]
+        {
+            bob.cmd(line, 550);
+        }
+        bob.passive();
+        bob.cmd("APPE scan.pdf", 550);
+        bob.cmd("REST 2", 350);
+        bob.passive();
+        let (code, reply) = bob.ask("STOR scan.pdf");
+        assert!([550, 554].contains(&code), "{reply}");
+        assert!(!stored.exists(), "{way}");
+        // numbers go on
+        bob.upload("STOR scan.pdf", b"anew");
+        assert_eq!(server.get("scan (2).pdf"), b"anew", "{way}");
+    }
+}
+
+// several clients
+
+#[test]
+fn of_many_clients_with_one_name_each_keeps_every_file() {
+    for way in WAYS {
+        let server = Server::setup()
+            .server("max_per_ip = 0")
+            .user(&format!("overwrite = rename\n{way}"))
+            .start();
+        thread::scope(|scope| {
+            for client in 0..8 {
+                let server = &server;
+                scope.spawn(move || {
+                    let mut bob = Client::bob(server);
+                    bob.cmd("TYPE I", 200);
+                    for scan in 0..50 {
+                        let text = format!("{client} {scan}");
+                        bob.upload("STOR scan.pdf", text.as_bytes());
+                        assert_eq!(
+                            bob.cmd("SIZE scan.pdf", 213),
+                            format!("213 {}", text.len())
+                        );
+                    }
+                });
+            }
+        });
+        let there = fs::read_dir(server.home())
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap());
+        let there: BTreeSet<_> = there.collect();
+        assert_eq!(there.len(), 400, "{way}");
+        assert_eq!(fs::read_dir(server.home()).unwrap().count(), 400, "{way}");
+    }
+}
+
+#[test]
+fn a_broken_upload_is_resumed_beside_a_file_of_its_name() {
+    let server = Server::setup().user("overwrite = rename").start();
+    server.put("scan.pdf", "of another one");
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    break_off(&mut bob, "STOR scan.pdf", b"broken", &server.home());
+    assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 6");
+    let mut again = Client::bob(&server);
+    again.cmd("TYPE I", 200);
+    assert_eq!(again.cmd("SIZE scan.pdf", 213), "213 6");
+    again.cmd("REST 6", 350);
+    let (code, reply, _) = again.exchange("STOR scan.pdf", b" off");
+    assert_eq!((code, &*reply), (226, "226 Transfer complete, FILE: scan (1).pdf"));
+    assert_eq!(server.get("scan (1).pdf"), b"broken off");
+    // with APPE, as curl does it
+    break_off(&mut again, "STOR scan.pdf", b"and", &server.home());
+    assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 3");
+    bob.upload("APPE scan.pdf", b" again");
+    assert_eq!(server.get("scan (2).pdf"), b"and again");
+    assert_eq!(server.get("scan.pdf"), b"of another one");
+    assert_eq!(parts(&server.home()), []);
+}
+
+#[test]
+fn clients_at_two_addresses_do_not_resume_each_other() {
+    let server = Server::setup().user("overwrite = rename").start();
+    let at = |ip: u8| {
+        let own = Ipv4Addr::new(127, 0, 0, ip).into();
+        let mut client = Client::bob_over(connect_from(own, server.address()).unwrap());
+        client.cmd("TYPE I", 200);
+        client
+    };
+    let (mut one, mut two) = (at(2), at(3));
+    let break_off = |client: &mut Client, own: u8, text: &[u8]| {
+        let address = client.passive_address("EPSV");
+        let mut data = connect_from(Ipv4Addr::new(127, 0, 0, own).into(), address).unwrap();
+        client.cmd("STOR scan.pdf", 150);
+        data.write_all(text).unwrap();
+        arrived(&server.home(), text.len());
+        reset(data);
+        client.expect(426);
+    };
+    break_off(&mut one, 2, b"one");
+    two.cmd("SIZE scan.pdf", 550);
+    break_off(&mut two, 3, b"two's");
+    assert_eq!(at(2).cmd("SIZE scan.pdf", 213), "213 3");
+    assert_eq!(at(3).cmd("SIZE scan.pdf", 213), "213 5");
+    let (_, out, _) = run(&["parts"], server.dir());
+    assert!(out.contains("127.0.0.2") && out.contains("127.0.0.3"), "{out}");
+}
+
+#[test]
+fn a_refused_upload_takes_no_name() {
+    for way in WAYS {
+        let server = Server::setup()
+            .user(&format!("overwrite = rename\nmax_file_size = 10\nquota_bytes = 100\n{way}"))
+            .start();
+        server.put("scan.pdf", "old");
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        for _ in 0..3 {
+            let mut data = bob.passive();
+            bob.cmd("STOR scan.pdf", 150);
+            let _ = data.write_all(&[b'x'; 11]);
+            drop(data);
+            bob.expect(552);
+        }
+        let left = || {
+            let names =
+                fs::read_dir(server.home()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        if way.ends_with("on") {
+            assert_eq!(left(), ["scan.pdf"]);
+            bob.upload("STOR scan.pdf", b"fits");
+            assert_eq!(left(), ["scan (1).pdf", "scan.pdf"]);
+        }
+        assert_eq!(server.get("scan.pdf"), b"old", "{way}");
+    }
+}
+
+#[test]
+fn the_names_that_a_folder_allows_hold_for_numbers_too() {
+    for way in WAYS {
+        let server = Server::setup()
+            .user(&format!("overwrite = yes\n{way}"))
+            .section("[folder:/one]\noverwrite = rename\nallow_names = scan.pdf")
+            .start_with(|dir| fs::create_dir_all(dir.join("home/one")).unwrap());
+        let mut bob = Client::bob(&server);
+        for path in ["scan.pdf", "one/scan.pdf"] {
+            bob.upload(&format!("STOR {path}"), b"old");
+        }
+        bob.upload("STOR scan.pdf", b"new");
+        bob.passive();
+        bob.cmd("STOR one/scan.pdf", 553);
+        assert_eq!(server.get("scan.pdf"), b"new", "{way}");
+        assert_eq!(fs::read_dir(server.home().join("one")).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn an_upload_of_another_session_does_not_hide_what_a_session_has_stored() {
+    let server = Server::setup().user("overwrite = rename").start();
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    bob.upload("STOR scan.pdf", b"mine");
+    // from the same address, so it would be shown otherwise
+    let mut other = Client::bob(&server);
+    let data = hang(&mut other, "STOR scan.pdf", b"another", &server.home(), 7);
+    assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 4");
+    let facts = bob.cmd("MLST scan.pdf", 250);
+    assert!(facts.contains("size=4;"), "{facts}");
+    bob.upload("APPE scan.pdf", b" too");
+    drop(data);
+    assert!(other.expect(226).contains("scan (1).pdf"));
+    assert_eq!(server.get("scan.pdf"), b"mine too");
+    assert_eq!(server.get("scan (1).pdf"), b"another");
 }

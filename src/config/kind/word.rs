@@ -14,7 +14,7 @@ pub(in crate::config) const SWITCH: ValueKind<bool> =
 
 /// What an upload or a rename does to a file that has the name already.
 pub(in crate::config) const OVERWRITE: ValueKind<Overwrite> =
-    words(&[("yes", Overwrite::Yes), ("no", Overwrite::No)]);
+    words(&[("yes", Overwrite::Yes), ("no", Overwrite::No), ("rename", Overwrite::Rename)]);
 
 /// The same as a switch, its older form; `None` if the text is empty.
 pub(in crate::config) const OLD_OVERWRITE: ValueKind<Option<Overwrite>> =

@@ -147,6 +147,21 @@ impl User {
         found.map_or("", |(folder, _)| &folder.path)
     }
 
+    /// Returns whether an upload gets another name anywhere in the home if its own is taken. Parts of
+    /// the user then belong to the address of the client as well.
+    pub fn renames(&self) -> bool {
+        let own = std::iter::once(&self.rules.folder);
+        let mut all = own.chain(self.folders.iter().map(|folder| &folder.rules));
+        all.any(|rules| rules.overwrite == Overwrite::Rename)
+    }
+
+    /// Returns whether an upload replaces the file that has its name everywhere in the home.
+    pub fn overwrites_everywhere(&self) -> bool {
+        let own = std::iter::once(&self.rules.folder);
+        let mut all = own.chain(self.folders.iter().map(|folder| &folder.rules));
+        all.all(|rules| rules.overwrite == Overwrite::Yes)
+    }
+
     /// Returns whether anything in the home is moved to the trash when it is deleted.
     pub fn has_trash(&self) -> bool {
         self.any_rules(|rules| rules.trash)

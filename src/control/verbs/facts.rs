@@ -22,17 +22,16 @@ pub(crate) fn size(
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
     let user = session.user()?;
-    let path = user.path(path);
-    let entry = user.tree.shown(&path)?;
+    let (name, entry) = (user.path(path), user.shown(Perm::List, path)?);
     if entry.kind != FileKind::File {
         return Err(Refusal::NotAFile);
     }
     if session.state.parameters.transfer_type != TransferType::Ascii {
         let told = Told { size: entry.size, part: entry.part };
-        session.state.parameters.told_size = Some((path, told));
+        session.state.parameters.told_size = Some((name, told));
         return Ok(Reply::value(entry.size.to_string()));
     }
-    let (file, size) = user.tree.read_shown(&path)?;
+    let (file, size) = user.read_shown(Perm::List, path)?;
     if size > text::MOST_COUNTED {
         return Err(Refusal::TooLargeToCount);
     }
@@ -43,7 +42,7 @@ pub(crate) fn size(
 /// MDTM with a path: returns when the file was last modified.
 pub(crate) fn modified(session: &Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let entry = user.tree.shown(&user.path(path))?;
+    let entry = user.shown(Perm::List, path)?;
     Ok(Reply::value(listing::time_val(entry.modified)))
 }
 
@@ -55,7 +54,8 @@ pub(crate) fn modify(
     at: Moment,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
-    let kept = set(session, verb, at, &session.user()?.path(path))?;
+    let stored = session.user()?.stored(Perm::SetTime, path)?;
+    let kept = set(session, verb, at, &stored)?;
     let text = format!("Modify={kept}; ").into_bytes();
     Ok(Reply::new(Code::FileStatus, [&text, path.as_bytes()].concat()))
 }
@@ -86,7 +86,7 @@ pub(crate) fn modify_old(
         user.tree.ask(Some(Perm::List));
         return modified(session, &timed.whole);
     }
-    let path = user.path(&timed.path);
+    let path = user.stored(Perm::SetTime, &timed.path)?;
     Ok(Reply::value(set(session, verb, timed.moment, &path)?))
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn hash(
     path: &Pathname,
     portion: Portion,
 ) -> Result<Reply, Refusal> {
-    let target = Target::open(session, session.user()?.path(path))?;
+    let target = Target::open(session, session.user()?.stored(Perm::Retrieve, path)?)?;
     let range = portion.within(target.size)?;
     let algorithm = session.state.parameters.hash;
     let digest = target.hash(session, verb, algorithm, range.clone())?;
@@ -53,7 +53,7 @@ pub(crate) fn checksum(
     let (path, bounds) = (user.path(&meant.0), meant.1);
     // which path the line means has been found out again, and it may be another one by now
     user.check(Perm::Retrieve, &path)?;
-    let target = Target::open(session, path)?;
+    let target = Target::open(session, user.stored(Perm::Retrieve, &meant.0)?)?;
     let range = match bounds {
         None => 0..target.size,
         Some((start, end)) if start < end && end <= target.size => start..end,
@@ -69,7 +69,7 @@ pub(crate) fn md5(
     verb: &Verb,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
-    let target = Target::open(session, session.user()?.path(path))?;
+    let target = Target::open(session, session.user()?.stored(Perm::Retrieve, path)?)?;
     let range = 0..target.size;
     let digest = target.hash(session, verb, Algorithm::Md5, range)?;
     Ok(Reply::ok([b"MD5(", path.as_bytes(), b") = ", digest.as_bytes()].concat()))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::{Account, Attempt, AuthError, Patience};
 use crate::config::{self, Occasion};
+use crate::control::alias::Aliases;
 use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
 use crate::control::command::Verb;
@@ -193,6 +194,7 @@ fn enter(
         idle_timeout: rules.limits.idle_timeout,
         pin: tree.pin_directory(&cwd),
         cwd,
+        aliases: Aliases::default(),
         tree,
         hook_owner,
         speeds,

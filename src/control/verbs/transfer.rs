@@ -6,18 +6,18 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::config::Occasion;
+use crate::config::{Occasion, Perm};
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
 use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;
-use crate::control::state::{Portion, User};
+use crate::control::state::{Login, Portion, User};
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
 use crate::log::{Event, Transfer};
-use crate::vfs::{FsError, Prepared, Store, Stored, Upload, VirtualPath};
+use crate::vfs::{FsError, Identity, Prepared, Store, Stored, Upload, VirtualPath};
 
 /// RETR: sends a file. The file is opened first, so that the client makes no data connection
 /// for a file that is missing.
@@ -62,7 +62,7 @@ pub(crate) fn retrieve(
             pump.send_file(data, &file, at.offset..end)?;
         }
         pump.finish(data)?;
-        Ok(Moved { path: job.path.clone(), size: pump.progress.bytes, kept: false })
+        Ok(Moved { path: job.path.clone(), size: pump.progress.bytes, kept: false, file: None })
     };
     let (_, data) = session.transfer(&job, || Ok(()), send)?;
     session.linger(data);
@@ -92,11 +92,11 @@ fn complete() -> Reply {
 pub(crate) fn store(
     session: &mut Session,
     verb: &Verb,
-    path: &Pathname,
+    pathname: &Pathname,
     restart: u64,
 ) -> Result<Reply, Refusal> {
     session.await_program(Occasion::Upload, verb)?;
-    let path = session.user()?.path(path);
+    let path = session.user()?.path(pathname);
     if restart == 0 {
         return upload(session, verb, &path, Store::Replace);
     }
@@ -104,7 +104,7 @@ pub(crate) fn store(
         return upload(session, verb, &path, Store::At(restart));
     }
     // in ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3)
-    let (file, size) = session.user()?.tree.read_shown(&path)?;
+    let (file, size) = session.user()?.read_shown(Perm::Store, pathname)?;
     let at = located(session, verb, &file, size, restart)?;
     if at.inside {
         // the offset corresponds to no byte of the file
@@ -140,41 +140,49 @@ pub(crate) fn store_unique(
     session.make_room_for(verb, &wanted)?;
     let user = session.user()?;
     let upload = user.tree.upload_new(&wanted, user.umask)?;
-    let mark = Mark::opening([b"FILE: ", short_name(user, upload.path())].concat());
-    receive(session, verb, upload, mark)
+    let mark = Mark::opening([b"FILE: ", user.short_name(upload.path())].concat());
+    let name = upload.path().clone();
+    receive(session, verb, upload, &name, mark)
 }
 
-/// Returns a short form of a path that the client can use from the working directory.
-fn short_name<'p>(user: &User, path: &'p VirtualPath) -> &'p [u8] {
-    if path.parent() == user.cwd { path.name() } else { path.as_bytes() }
-}
-
+/// Stores a file under the name that the client has sent. An upload that goes on where another one
+/// has ended goes on with the file that the session has stored under the name, if there is one.
 fn upload(
     session: &mut Session,
     verb: &Verb,
-    path: &VirtualPath,
+    name: &VirtualPath,
     store: Store,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
-    session.make_room_for(verb, path)?;
+    let user = session.user()?;
+    let alias = user.aliases.of(name).filter(|_| store != Store::Replace);
+    let (path, own) = alias.map_or((name, None), |alias| (&alias.stored, alias.file));
+    if let (Some(perm), true) = (verb.perm, path != name) {
+        user.check(perm, path)?;
+    }
+    let path = path.clone();
+    session.make_room_for(verb, &path)?;
     let at_once = session.is_connected();
     let user = session.user()?;
     let (tree, umask) = (Arc::clone(&user.tree), user.umask);
-    let upload = session.attend(verb, |heed| tree.upload(path, store, umask, at_once, heed))?;
-    receive(session, verb, upload, Mark::opening("Opening data connection"))
+    let upload =
+        session.attend(verb, |heed| tree.upload(&path, store, umask, at_once, own, heed))?;
+    receive(session, verb, upload, name, Mark::opening("Opening data connection"))
 }
 
 /// Receives a prepared upload. An upload is prepared before the data connection is made, so
 /// that the client does not connect for one that is refused. If the connection fails, the
-/// prepared upload leaves no file behind, and takes no part over from another session.
+/// prepared upload leaves no file behind, and takes no part over from another session. `name` is the
+/// path that the client has sent, or was told before.
 fn receive(
     session: &mut Session,
     verb: &Verb,
     upload: Prepared,
+    name: &VirtualPath,
     mark: Mark,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let path = upload.path().clone();
+    let (path, there) = (upload.path().clone(), upload.file());
     if let Some(remark) = upload.remark() {
         session.log(&Event::InPlace(&user.tree.real(&path), remark));
     }
@@ -190,8 +198,9 @@ fn receive(
         }
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
-                let Stored { path, size, kept } = upload.finish().map_err(DataError::Write)?;
-                Ok(Moved { path, size, kept })
+                let Stored { path, size, kept, file } =
+                    upload.finish().map_err(DataError::Write)?;
+                Ok(Moved { path, size, kept, file })
             }
             Err(why) => {
                 // an upload that could not be stored is of no use for a restart
@@ -200,12 +209,25 @@ fn receive(
             }
         }
     };
-    let (Moved { path, .. }, _) = session.transfer(&job, || upload.ready(), take)?;
-    if path == job.path {
+    let moved = match session.transfer(&job, || upload.ready(), take) {
+        Ok((moved, _)) => moved,
+        Err(why) => {
+            if let (Refusal::Transfer(_), Login::In(user)) = (&why, &mut session.state.login) {
+                match there {
+                    Some(_) => user.aliases.note(name, &job.path, there),
+                    None => user.aliases.forget(name),
+                }
+            }
+            return Err(why);
+        }
+    };
+    let user = session.user_mut()?;
+    user.aliases.note(name, &moved.path, moved.file.or(there));
+    if moved.path == *name {
         return Ok(complete());
     }
-    let name = short_name(session.user()?, &path);
-    Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", name].concat()))
+    let stored = user.short_name(&moved.path);
+    Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", stored].concat()))
 }
 
 /// Returns the place in a file of this size at which a restart in ASCII type begins. The file
@@ -283,6 +305,8 @@ struct Moved {
     size: u64,
     /// Whether the old version of an uploaded file was moved to the trash.
     kept: bool,
+    /// The uploaded file, if the session may go on writing to it although others may not replace it.
+    file: Option<Identity>,
 }
 
 impl Session {

@@ -10,7 +10,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::User;
 use crate::log::Event;
-use crate::vfs::{FsError, VirtualPath};
+use crate::vfs::{FsError, Renamed, VirtualPath};
 
 /// Name of the file that holds the message of a directory, as with other servers.
 const MESSAGE: &[u8] = b".message";
@@ -106,6 +106,8 @@ pub(crate) fn delete(
     let user = session.user()?;
     let path = user.path(path);
     let is_kept = user.tree.remove_file(&path)?;
+    session.user_mut()?.aliases.forget(&path);
+    let user = session.user()?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.log_trashed(is_kept, &path)?;
     session.happened(Occasion::Delete, &path, None, None);
@@ -116,7 +118,7 @@ pub(crate) fn delete(
 /// between the two, because some clients send NOOP, TYPE or PASV there.
 pub(crate) fn rename_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let path = user.path(path);
+    let path = user.stored(Perm::Rename, path)?;
     user.tree.entry(&path)?;
     session.state.parameters.rename_from = Some(path);
     Ok(Reply::new(Code::NeedMore, "Send RNTO now"))
@@ -132,15 +134,25 @@ pub(crate) fn rename_to(
     let from = from.ok_or(Refusal::Sequence("Send RNFR first"))?;
     session.await_program(Occasion::Rename, verb)?;
     let user = session.user()?;
-    let to = user.path(to);
-    let is_kept = user.tree.rename(from, &to).map_err(|why| {
+    let name = user.path(to);
+    // to the session, a file that it has stored has the name already
+    let is_named = user.aliases.of(&name).is_some_and(|alias| alias.stored == *from);
+    let to = if is_named { from.clone() } else { name.clone() };
+    let Renamed { path, kept } = user.tree.rename(from, &to).map_err(|why| {
         let is_denied = matches!(why, FsError::Denied(_));
         if is_denied { Refusal::RenameDenied(why, from.clone()) } else { why.into() }
     })?;
-    session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&to)));
-    session.log_trashed(is_kept, &to)?;
-    session.happened(Occasion::Rename, &to, Some(from), None);
-    Ok(Reply::done("Renamed"))
+    session.log(&Event::Renamed(&user.tree.real(from), &user.tree.real(&path)));
+    session.log_trashed(kept, &path)?;
+    session.happened(Occasion::Rename, &path, Some(from), None);
+    let user = session.user_mut()?;
+    user.aliases.forget_below(from);
+    user.aliases.note(&name, &path, None);
+    if path == name {
+        return Ok(Reply::done("Renamed"));
+    }
+    let text = [b"Renamed, FILE: ", user.short_name(&path)].concat();
+    Ok(Reply::new(Code::FileActionDone, text))
 }
 
 /// SITE CHMOD: changes permission bits. The reply contains the mode that is now set.
@@ -151,7 +163,7 @@ pub(crate) fn chmod(
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let path = user.path(path);
+    let path = user.stored(Perm::Chmod, path)?;
     let mode = user.tree.set_mode(&path, mode, user.account.user.rules.files.chmod_mask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     let text = format!("Mode is now {:03o}", mode.bits);

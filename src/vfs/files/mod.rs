@@ -25,10 +25,11 @@ use super::quota::accounts::Accounts;
 use super::quota::count::Count;
 use super::trash::discard::Trash;
 use super::trash::replace::Source;
-use super::tree::entry::{Entry, FileKind, id_of};
+use super::tree::entry::{Entry, FileKind, Identity, id_of, is_directory};
 use super::tree::fence::Fence;
 use super::tree::home::Home;
 use super::tree::mode::NewMode;
+use super::tree::place::found;
 use super::tree::sync::Synced;
 use super::tree::{Tree, check_name};
 use super::upload::folders::{self, Made};
@@ -37,6 +38,15 @@ use super::upload::plan::Store;
 use super::upload::prepare::Prepared;
 use super::upload::uploads::{Uploader, Uploads};
 use crate::config::{Overwrite, Perm, User};
+
+/// A file or directory that was renamed.
+#[derive(Debug)]
+pub struct Renamed {
+    /// The path that it has now.
+    pub path: VirtualPath,
+    /// Whether the file that had the path before was moved to the trash.
+    pub kept: bool,
+}
 
 /// The files below a user's home, as one session sees and changes them.
 #[derive(Debug)]
@@ -299,25 +309,62 @@ impl Files {
     }
 
     /// Renames a file or directory. A file that has the new name is replaced in one step, if
-    /// the user may replace files. Returns whether that file was moved to the trash.
+    /// the user may replace files; or the new file gets another name.
     ///
     /// # Errors
     ///
     /// When the system refuses; or [`FsError::IsRoot`], for the root.
-    pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<bool, FsError> {
+    pub fn rename(&self, from: &VirtualPath, to: &VirtualPath) -> Result<Renamed, FsError> {
         self.mounts.check_free(from)?;
         let uploads = self.at(from)?;
         if self.mounts.is_at(to) || !Arc::ptr_eq(uploads, self.at(to)?) {
             return Err(FsError::Across);
         }
-        let Uploads { tree, parts, .. } = &**uploads;
-        let rules = uploads.rules();
         uploads.check_unset(from)?;
         let overwrite = uploads.check_name(to)?.overwrite;
-        if tree.entry(to).is_ok() {
+        if uploads.tree.entry(to).is_ok() {
             uploads.check_no_letters(to)?;
         }
         uploads.check_move(from, to)?;
+        if overwrite == Overwrite::Rename {
+            return self.rename_beside(from, to);
+        }
+        let kept = self.rename_to(from, to, overwrite)?;
+        Ok(Renamed { path: to.clone(), kept })
+    }
+
+    /// Renames a file. If the new name is taken, the file gets a name with a number. A directory must
+    /// get the name that was asked for, because its client will use that name.
+    fn rename_beside(&self, from: &VirtualPath, to: &VirtualPath) -> Result<Renamed, FsError> {
+        let uploads = self.at(to)?;
+        let there = uploads.tree.entry(from)?;
+        let renamed = |path| Renamed { path, kept: false };
+        if from == to {
+            return Ok(renamed(to.clone()));
+        }
+        match self.rename_to(from, to, Overwrite::No) {
+            Err(FsError::Taken) if there.kind != FileKind::Directory => {}
+            other => return other.map(|_| renamed(to.clone())),
+        }
+        let place = uploads.tree.place(to)?;
+        if found(place.lstat())?.is_some_and(is_directory) {
+            return Err(FsError::IsADirectory);
+        }
+        let take = |name: &[u8]| self.rename_to(from, &to.parent().join(name), Overwrite::No);
+        let (name, _) = uploads.beside(&place, take)?;
+        Ok(renamed(to.parent().join(&name)))
+    }
+
+    /// Returns whether the file that had the new name was moved to the trash.
+    fn rename_to(
+        &self,
+        from: &VirtualPath,
+        to: &VirtualPath,
+        overwrite: Overwrite,
+    ) -> Result<bool, FsError> {
+        let uploads = self.at(from)?;
+        let Uploads { tree, parts, .. } = &**uploads;
+        let rules = uploads.rules();
         // before the rename, so that no crash comes between it and the journal
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
@@ -455,7 +502,8 @@ impl Files {
     }
 
     /// Prepares an upload. `umask` is that of the session. This may copy the existing file or wait for
-    /// another upload, and calls `heed` meanwhile.
+    /// another upload, and calls `heed` meanwhile. `own` is a file that the session has stored at the
+    /// path and may go on writing to.
     ///
     /// # Errors
     ///
@@ -468,9 +516,10 @@ impl Files {
         store: Store,
         umask: u32,
         at_once: bool,
+        own: Option<Identity>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        Prepared::new(self.at(path)?, path, store, umask, at_once, heed)
+        Prepared::new(self.at(path)?, path, store, umask, at_once, own, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.

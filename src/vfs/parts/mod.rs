@@ -10,6 +10,7 @@ pub(in crate::vfs) mod keep;
 pub(in crate::vfs) mod known;
 pub(in crate::vfs) mod left;
 pub(in crate::vfs) mod name;
+pub(in crate::vfs) mod numbers;
 pub(in crate::vfs) mod pins;
 pub(in crate::vfs) mod shares;
 pub(in crate::vfs) mod store;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::numbers::Numbers;
 use super::pins::Pins;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::tree::entry::FileId;
@@ -13,6 +14,8 @@ use crate::vfs::tree::entry::FileId;
 pub struct Turns {
     taken: Mutex<Taken>,
     freed: Condvar,
+    /// The numbers that names were given last.
+    pub(in crate::vfs) numbers: Numbers,
     /// Files and directories that sessions use without a turn.
     pub(in crate::vfs) pins: Arc<Pins>,
 }

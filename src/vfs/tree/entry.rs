@@ -4,7 +4,9 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, Stat, Timespec, Timestamps, fstat, fstatfs};
+use rustix::fs::{
+    AtFlags, FileType, Stat, StatxFlags, Timespec, Timestamps, fstat, fstatfs, statx,
+};
 
 use crate::config::{Perm, PermSet};
 use crate::vfs::error::FsError;
@@ -170,6 +172,40 @@ impl Version {
     pub(in crate::vfs) fn of(stat: &Stat) -> Self {
         Self { id: id_of(stat), size: len_of(stat), modified: modified(stat) }
     }
+}
+
+/// A file, as opposed to a later one that has got its inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: (u32, u32),
+    inode: u64,
+    /// When it was made: seconds and nanoseconds.
+    born: (i64, u32),
+}
+
+impl Identity {
+    /// Returns the identity of an open file; `None` if its file system does not tell.
+    pub(in crate::vfs) fn of(file: impl AsFd) -> Option<Self> {
+        let wanted = StatxFlags::INO | StatxFlags::BTIME;
+        let there = statx(file, c"", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let is_known = StatxFlags::from_bits_retain(there.stx_mask).contains(wanted);
+        is_known.then_some(Self {
+            device: (there.stx_dev_major, there.stx_dev_minor),
+            inode: there.stx_ino,
+            born: (there.stx_btime.tv_sec, there.stx_btime.tv_nsec),
+        })
+    }
+
+    /// An identity for tests.
+    #[cfg(test)]
+    pub(crate) fn numbered(inode: u64) -> Self {
+        Self { device: (0, 0), inode, born: (0, 0) }
+    }
+}
+
+/// Returns whether attributes are those of a directory.
+pub(in crate::vfs) fn is_directory(stat: Stat) -> bool {
+    FileKind::of_mode(stat.st_mode) == FileKind::Directory
 }
 
 /// Returns device and inode of a file.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, fchmod, fstat,
@@ -158,6 +159,9 @@ pub(in crate::vfs) fn rename_new(
     match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
         // this file system cannot check and rename in one step
         Err(Errno::INVAL | Errno::NOSYS) => {
+            // no other session of this server may find the name free at the same time
+            static ALONE: Mutex<()> = Mutex::new(());
+            let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
             match statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => Ok(renameat(from_dir, from, to_dir, to)?),
                 there => there.map_or_else(|why| Err(why.into()), |_| Err(FsError::Exists)),

@@ -12,6 +12,7 @@ use rustix::pipe::{SpliceFlags, splice};
 
 use crate::vfs::error::FsError;
 use crate::vfs::quota::meter::Meter;
+use crate::vfs::tree::entry::Identity;
 use crate::vfs::tree::sync::write_out;
 
 /// The open file of an upload, and how much was written to it.
@@ -72,6 +73,8 @@ pub(super) struct Placed {
     pub(super) name: Option<Vec<u8>>,
     /// Whether the old version was moved to the trash.
     pub(super) kept: bool,
+    /// The file, if it is a new one to which its session may go on writing.
+    pub(super) file: Option<Identity>,
 }
 
 impl Body {

@@ -14,7 +14,7 @@ use crate::vfs::parts::pins::Pin;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::count::Count;
 use crate::vfs::quota::meter::{Kind, Meter};
-use crate::vfs::tree::entry::{id_of, len_of, plain};
+use crate::vfs::tree::entry::{Identity, id_of, len_of, plain};
 
 /// A file in place that an upload writes to directly. Other uploads may write to it too.
 #[derive(Debug)]
@@ -53,19 +53,22 @@ impl Direct {
     }
 
     /// Opens the file, and creates it with `mode` if it is missing. Another user may have
-    /// replaced it since the check.
+    /// replaced it since the check. `own` is the only file that may be opened, if it is given.
     pub(super) fn open(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
         store: Store,
         mode: u32,
-        overwrite: Overwrite,
+        (overwrite, own): (Overwrite, Option<Identity>),
     ) -> Result<Self, FsError> {
         let append = matches!(store, Store::Append(_));
         let mut meter = meter(uploads, path, append)?;
-        let opened = match overwrite {
-            Overwrite::Yes => open_or_make(uploads, path, store, mode, &mut meter),
-            Overwrite::No => make(uploads, path, store, mode, &mut meter),
+        let opened = match (own, overwrite) {
+            (Some(own), _) => open_own(uploads, path, append, own),
+            (None, Overwrite::Yes) => open_or_make(uploads, path, store, mode, &mut meter),
+            (None, Overwrite::No | Overwrite::Rename) => {
+                make(uploads, path, store, mode, &mut meter)
+            }
         };
         if let (Store::At(_), Err(FsError::NotFound)) = (store, &opened) {
             // the client is told where an upload could begin
@@ -93,6 +96,11 @@ impl Direct {
         let body = Body::new(file, 0, meter);
         let (uploads, path) = (Arc::clone(uploads), path.clone());
         Ok(Self { uploads, path, append: false, made: true, is_new: true, body, _pin: pin })
+    }
+
+    /// Returns the file.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.body.file.as_ref().and_then(Identity::of)
     }
 
     /// Removes the file if it was created for this upload and the upload could not begin,
@@ -161,7 +169,7 @@ impl Target for Direct {
         if self.is_new {
             self.uploads.tree.sync_new(&self.path)?;
         }
-        Ok(Placed { size: self.body.size(), name: None, kept: false })
+        Ok(Placed { size: self.body.size(), name: None, kept: false, file: None })
     }
 
     fn abandon(self: Box<Self>, _keep: bool) {
@@ -203,6 +211,19 @@ fn offset(store: Store, size: u64) -> Result<u64, FsError> {
         Store::At(offset) => Ok(offset),
         Store::Append(_) => Ok(size),
     }
+}
+
+/// Opens a file that exists, if it is this one. Returns it like [`open_or_make`].
+fn open_own(
+    uploads: &Uploads,
+    path: &VirtualPath,
+    append: bool,
+    own: Identity,
+) -> Result<(File, u64, bool), FsError> {
+    let flags = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
+    let file = uploads.tree.open_file(path, flags, 0)?;
+    let size = len_of(&plain(&file)?);
+    if Identity::of(&file) == Some(own) { Ok((file, size, false)) } else { Err(FsError::Taken) }
 }
 
 /// Creates a file. Returns it like [`open_or_make`].

@@ -126,7 +126,7 @@ impl Target for InPlace {
             self.body.file = Some(again);
             return Err(why);
         }
-        Ok(Placed { size: self.body.size(), name: None, kept: self.kept.is_some() })
+        Ok(Placed { size: self.body.size(), name: None, kept: self.kept.is_some(), file: None })
     }
 
     fn abandon(self: Box<Self>, _keep: bool) {}

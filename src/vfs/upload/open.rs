@@ -11,6 +11,7 @@ use super::folders::Made;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::tree::entry::Identity;
 
 /// An upload whose file is open. Dropping it fails the upload, and keeps the bytes that have
 /// arrived for the client to resume.
@@ -45,6 +46,8 @@ pub struct Stored {
     pub size: u64,
     /// Whether the version that it replaces was moved to the trash.
     pub kept: bool,
+    /// The file, if its session may go on writing to it although others may not replace it.
+    pub file: Option<Identity>,
 }
 
 impl Upload {
@@ -163,12 +166,12 @@ impl Upload {
     /// report late.
     pub fn finish(self) -> Result<Stored, FsError> {
         let Self { path, target, made, .. } = self;
-        let Placed { size, name, kept } = target.commit()?;
+        let Placed { size, name, kept, file } = target.commit()?;
         if let Some(made) = made {
             made.stay();
         }
         let path = name.map_or(path.clone(), |name| path.parent().join(&name));
-        Ok(Stored { path, size, kept })
+        Ok(Stored { path, size, kept, file })
     }
 
     /// Ends a failed upload: the file in place is restored as far as possible. With `keep`, the

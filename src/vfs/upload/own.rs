@@ -99,7 +99,7 @@ fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
     if !uploads.rules().atomic || !uploads.parts.are_there() {
         return None;
     }
-    let place = uploads.place_of_target(path).ok()?;
+    let place = uploads.place_of_parts(path).ok()?;
     let found = candidates(uploads, &place).ok()?.into_iter().next()?;
     if found.active.is_none() {
         uploads.parts.show(uploads.key(&place), uploads.share());

@@ -21,7 +21,7 @@ use crate::vfs::parts::turns::{Claim, Promise};
 use crate::vfs::quota::count::Count;
 use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::trash::replace::Source;
-use crate::vfs::tree::entry::{Version, id_of, len_of, modified, regular};
+use crate::vfs::tree::entry::{Identity, Version, id_of, len_of, modified, regular};
 use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename_new};
 use crate::vfs::tree::sync::Synced;
 
@@ -39,6 +39,8 @@ pub(super) struct Part {
     mode: Option<u32>,
     /// What it does to a file that has the name at the end.
     overwrite: Overwrite,
+    /// Whether its session may go on writing to the file.
+    is_own: bool,
     /// For STOU: the reserved name, which must still be new at the end.
     promise: Option<Promise>,
     /// For a part that may replace only the file that it began with: the state of that file.
@@ -177,6 +179,7 @@ impl Part {
             resumed,
             mode,
             overwrite,
+            is_own: false,
             promise,
             base,
             replaces,
@@ -199,9 +202,10 @@ impl Part {
         self
     }
 
-    /// Sets what the upload does to a file that has the name at the end.
-    pub(super) fn overwriting(mut self, overwrite: Overwrite) -> Self {
-        self.overwrite = overwrite;
+    /// Sets what the upload does to a file that has the name at the end, and whether its session may go
+    /// on writing to the file.
+    pub(super) fn overwriting(mut self, overwrite: Overwrite, is_own: bool) -> Self {
+        (self.overwrite, self.is_own) = (overwrite, is_own);
         self
     }
 
@@ -216,19 +220,23 @@ impl Part {
         Ok(())
     }
 
-    /// Checks that all bytes are in the file, and closes it.
-    fn seal(&mut self) -> Result<(), FsError> {
+    /// Checks that all bytes are in the file, and closes it. Returns the file, if its session may go on
+    /// writing to it.
+    fn seal(&mut self) -> Result<Option<Identity>, FsError> {
         self.replaces = self.is_to_replace();
         if self.uploads.rules().sync || self.replaces {
             self.body.sync(self.uploads.rules().sync)?;
         }
         let writing = self.active.writing()?;
-        if !is_named(&self.place.dir, &self.active.file_name, self.body.file()?)? {
+        let file = self.body.file()?;
+        let identity = self.is_own.then(|| Identity::of(file)).flatten();
+        if !is_named(&self.place.dir, &self.active.file_name, file)? {
             // another user who may write to the directory has replaced the part
             return Err(FsError::Replaced);
         }
         drop(writing);
-        self.body.close()
+        self.body.close()?;
+        Ok(identity)
     }
 
     /// Whether the part is about to replace a file. Its data must be on the disk then, or a loss of
@@ -280,9 +288,19 @@ impl Part {
             let rename = || rename_new(dir, as_path(part), dir, as_path(name));
             meter.replacing(dir, name, rename)
         };
+        let renames = self.overwrite == Overwrite::Rename;
         match rename_new(name) {
             Err(FsError::Exists) => {}
-            other => return other.map(|()| (None, false)),
+            other => {
+                if renames {
+                    self.uploads.turns.numbers.forget(self.place.dir_id(), name);
+                }
+                return other.map(|()| (None, false));
+            }
+        }
+        if renames {
+            let (name, ()) = self.uploads.beside(&self.place, rename_new)?;
+            return Ok((Some(name), false));
         }
         for path in self.uploads.numbered(&self.place.path())? {
             match rename_new(path.name()) {
@@ -374,15 +392,18 @@ impl Target for Part {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
-        if let Err(why) = self.seal() {
-            // a part with missing bytes is of no use
-            self.end(false);
-            return Err(why);
-        }
+        let file = match self.seal() {
+            Ok(file) => file,
+            Err(why) => {
+                // a part with missing bytes is of no use
+                self.end(false);
+                return Err(why);
+            }
+        };
         let (uploads, size) = (Arc::clone(&self.uploads), self.body.size());
         let (name, kept) = uploads.with_room(size, || self.put_in_place())?;
         self.body.meter.settle();
-        Ok(Placed { size: self.body.size(), name, kept })
+        Ok(Placed { size: self.body.size(), name, kept, file })
     }
 
     fn abandon(mut self: Box<Self>, keep: bool) {

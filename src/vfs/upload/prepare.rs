@@ -12,7 +12,7 @@ use super::obstacle::{Hindrance, Obstacle};
 use super::open::Upload;
 use super::own::{Candidate, candidates};
 use super::part::Part;
-use super::plan::{Change, ChangeFacts, Facts, Plan, Store};
+use super::plan::{Change, ChangeFacts, Facts, Plan, Resumption, Store};
 use super::resume::Takeover;
 use super::uploads::{Uploads, most_by};
 use crate::config::Overwrite;
@@ -21,8 +21,8 @@ use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::count::Count;
 use crate::vfs::tree::check_name;
-use crate::vfs::tree::entry::{Version, id_of, len_of};
-use crate::vfs::tree::place::Place;
+use crate::vfs::tree::entry::{Identity, Version, id_of, is_directory, len_of};
+use crate::vfs::tree::place::{Place, found};
 
 /// An upload that may begin. Clients see no change yet, except that in the classic way a STOU
 /// has created an empty file, which is removed again if this value is dropped.
@@ -35,6 +35,8 @@ pub struct Prepared {
     most: u64,
     /// Why the upload does not replace the file as usual, for the log.
     remark: Option<String>,
+    /// The file, if it is there already and the session may go on writing to it.
+    file: Option<Identity>,
     /// The directories that were made for the file. This field is dropped after the file, so that
     /// they are empty if the upload fails.
     made: Option<Made>,
@@ -48,7 +50,7 @@ enum Opening {
     /// The classic way, while the client has not connected yet. The file is opened late, because
     /// an upload that never begins must not touch a file that another session stores in the
     /// meantime.
-    Direct { store: Store, umask: u32 },
+    Direct { store: Store, umask: u32, own: Option<Identity> },
     /// A part is taken over late, because another session may be writing to it.
     Takeover(Box<Takeover>),
 }
@@ -56,17 +58,19 @@ enum Opening {
 impl Prepared {
     /// Prepares an upload. This may copy the existing file, or wait for another upload.
     /// `at_once` says that the upload begins as soon as it is prepared, and `umask` is that of the
-    /// session.
+    /// session. `own` is a file that the session has stored and may go on writing to.
     pub(in crate::vfs) fn new(
         uploads: &Arc<Uploads>,
         path: &VirtualPath,
         store: Store,
         umask: u32,
         at_once: bool,
+        own: Option<Identity>,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         let (prepared, made) = Made::above(uploads, path, umask, || {
-            uploads.with_room(1, || Self::attempt(uploads, path, store, umask, at_once, heed))
+            let mut attempt = || Self::attempt(uploads, path, store, umask, at_once, own, heed);
+            uploads.with_room(1, &mut attempt)
         })?;
         Ok(Self { made: Some(made), ..prepared })
     }
@@ -77,28 +81,35 @@ impl Prepared {
         store: Store,
         umask: u32,
         at_once: bool,
+        own: Option<Identity>,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
         let rules = uploads.check_target(path)?;
-        let (most, overwrite) = (most_by(rules), rules.overwrite);
-        let mode = rules.mode_of_file(umask);
+        let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
+        let own = own.filter(|_| rules.overwrite == Overwrite::Rename);
+        let overwrite = if own.is_some() { Overwrite::Yes } else { rules.overwrite };
         if matches!(store, Store::At(offset) if offset > most) {
             return Err(FsError::TooLarge(most));
         }
         uploads.tree.check_file_path(path)?;
-        if overwrite == Overwrite::No {
+        let goes_on = store != Store::Replace && !uploads.rules().atomic;
+        if overwrite == Overwrite::No || overwrite == Overwrite::Rename && goes_on {
             uploads.tree.check_free(path)?;
         }
-        if !uploads.rules().atomic {
-            if at_once {
-                let target = Direct::open(uploads, path, store, mode, overwrite)?;
-                return Ok(Self::open(uploads, path, most, target));
-            }
+        let preparation = Preparation { uploads, path, mode, most, overwrite, own };
+        let prepared = if uploads.rules().atomic {
+            preparation.prepare(store, heed)?
+        } else if overwrite == Overwrite::Rename && store == Store::Replace {
+            preparation.create_directly()?
+        } else if at_once {
+            let target = Direct::open(uploads, path, store, mode, (overwrite, own))?;
+            Self::open(uploads, path, most, target)
+        } else {
             Direct::check(uploads, path, store)?;
-            return Ok(Self::by(uploads, path, most, Opening::Direct { store, umask }));
-        }
-        Preparation { uploads, path, mode, most, overwrite }.prepare(store, heed)
+            Self::by(uploads, path, most, Opening::Direct { store, umask, own })
+        };
+        Ok(Self { file: prepared.file.or(own), ..prepared })
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -149,7 +160,7 @@ impl Prepared {
 
     fn by(uploads: &Arc<Uploads>, path: &VirtualPath, most: u64, opening: Opening) -> Self {
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Self { uploads, path, opening, most, remark: None, made: None }
+        Self { uploads, path, opening, most, remark: None, file: None, made: None }
     }
 
     fn open(
@@ -164,6 +175,12 @@ impl Prepared {
     /// Returns the path of the file. For STOU, the server has chosen its name.
     pub fn path(&self) -> &VirtualPath {
         &self.path
+    }
+
+    /// Returns the file that is there from the beginning on and that the session may go on writing to,
+    /// even if the upload fails.
+    pub fn file(&self) -> Option<Identity> {
+        self.file
     }
 
     /// Returns why the upload writes to the file in place, if it would usually be replaced.
@@ -182,12 +199,12 @@ impl Prepared {
         let (mut most, uploads, mut made) = (self.most, self.uploads, self.made);
         let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
-            Opening::Direct { store, umask } => {
+            Opening::Direct { store, umask, own } => {
                 let (target, again) = Made::above(&uploads, &self.path, umask, || {
                     // by now another session may have renamed a link on the path
                     let rules = uploads.check_target(&self.path)?;
                     most = most_by(rules);
-                    let way = rules.overwrite;
+                    let way = (rules.overwrite, own);
                     Direct::open(&uploads, &self.path, store, rules.mode_of_file(umask), way)
                 })?;
                 made = made.map(|made| made.and(again));
@@ -210,10 +227,15 @@ struct Preparation<'u> {
     most: u64,
     /// What the upload does to a file that has the name already.
     overwrite: Overwrite,
+    /// The only file that it may change in that case.
+    own: Option<Identity>,
 }
 
 impl Preparation<'_> {
     fn prepare(&self, store: Store, heed: &mut Heed<'_>) -> Result<Prepared, FsError> {
+        if self.overwrite == Overwrite::Rename {
+            return self.prepare_beside(store);
+        }
         let tree = &self.uploads.tree;
         let append = matches!(store, Store::Append(_));
         let (place, existing) = find(tree, tree.place(self.path)?, append)?;
@@ -231,6 +253,8 @@ impl Preparation<'_> {
             facts.obstacle = existing.and_then(|existing| Obstacle::find(&place, existing));
         } else {
             own = candidates(self.uploads, &place)?;
+            // a part that did not begin with the session's own file must not replace it
+            own.retain(|part| self.own.is_none() || part.base.is_some());
             facts.parts = own.iter().map(Candidate::facts).collect();
         }
         match (Plan::new(store, facts)?, existing) {
@@ -246,13 +270,73 @@ impl Preparation<'_> {
                     // a part that cannot grow any more stays as it is
                     self.uploads.accounts(&place.dir)?.check_room(Count::bytes(1))?;
                 }
-                let takeover = Takeover::new(self.uploads, place, existing, &own, &plan);
-                let takeover = takeover.overwriting(self.overwrite);
-                let opening = Opening::Takeover(Box::new(takeover));
-                Ok(Prepared::by(self.uploads, self.path, self.most, opening))
+                self.take_over(place, existing, &own, &plan)
             }
             (Plan::Change(offset), _) => self.change(place, offset, heed),
         }
+    }
+
+    /// Prepares an upload that gets another name if its own is taken. What is complete is neither
+    /// changed nor looked at, and a link is not followed.
+    fn prepare_beside(&self, store: Store) -> Result<Prepared, FsError> {
+        let place = self.uploads.tree.place(self.path)?;
+        let there = found(place.lstat())?;
+        if there.is_some_and(is_directory) {
+            return Err(FsError::IsADirectory);
+        }
+        let mut own = Vec::new();
+        if store != Store::Replace {
+            own = candidates(self.uploads, &place)?;
+            own.retain(|part| part.base.is_none());
+        }
+        let parts = own.iter().map(Candidate::facts).collect();
+        match Plan::new(store, Facts { parts, ..Facts::default() })? {
+            Plan::Resume(plan) => {
+                self.uploads.accounts(&place.dir)?.check_room(Count::bytes(1))?;
+                return self.take_over(place, None, &own, &plan);
+            }
+            Plan::Change(_) if there.is_some() => return Err(FsError::Taken),
+            Plan::Change(offset) => Change::check_absent(offset)?,
+            Plan::New | Plan::InPlace(_) if there.is_some() => {
+                self.uploads.check_beside(&place)?;
+            }
+            Plan::New | Plan::InPlace(_) => {}
+        }
+        self.write_to(Part::create(self.uploads, place, self.mode, None, false)?)
+    }
+
+    /// Prepares an upload that gets another name if its own is taken, in the classic way.
+    fn create_directly(&self) -> Result<Prepared, FsError> {
+        let (uploads, mode) = (self.uploads, self.mode);
+        let (path, target) = match Direct::create(uploads, self.path, mode) {
+            Err(FsError::Exists) => {
+                let place = uploads.tree.place(self.path)?;
+                if found(place.lstat())?.is_some_and(is_directory) {
+                    return Err(FsError::IsADirectory);
+                }
+                uploads.check_beside(&place)?;
+                let make =
+                    |name: &[u8]| Direct::create(uploads, &place.parent.join(name), mode);
+                let (name, target) = uploads.beside(&place, make)?;
+                (place.parent.join(&name), target)
+            }
+            created => (self.path.clone(), created?),
+        };
+        let file = target.identity();
+        Ok(Prepared { file, ..Prepared::open(uploads, &path, self.most, target) })
+    }
+
+    fn take_over(
+        &self,
+        place: Place,
+        existing: Option<Existing>,
+        own: &[Candidate],
+        plan: &Resumption,
+    ) -> Result<Prepared, FsError> {
+        let takeover = Takeover::new(self.uploads, place, existing, own, plan);
+        let takeover = takeover.overwriting(self.overwrite, self.is_own());
+        let opening = Opening::Takeover(Box::new(takeover));
+        Ok(Prepared::by(self.uploads, self.path, self.most, opening))
     }
 
     /// Prepares a STOR from the beginning, if the file exists.
@@ -336,13 +420,24 @@ impl Preparation<'_> {
     /// Checks that a file that was found may be replaced or changed. Another session may have made
     /// it a moment ago.
     fn check_free(&self, existing: Option<&Existing>) -> Result<(), FsError> {
-        let is_taken = self.overwrite == Overwrite::No && existing.is_some();
-        if is_taken { Err(FsError::Taken) } else { Ok(()) }
+        match (existing, self.own) {
+            (None, Some(_)) => Err(FsError::NotFound),
+            (Some(there), own @ Some(_)) if Identity::of(&there.file) != own => {
+                Err(FsError::Taken)
+            }
+            (Some(_), None) if self.overwrite != Overwrite::Yes => Err(FsError::Taken),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the session may go on writing to the file.
+    fn is_own(&self) -> bool {
+        self.overwrite == Overwrite::Rename || self.own.is_some()
     }
 
     /// Returns the upload that writes to a part.
     fn write_to(&self, part: Part) -> Result<Prepared, FsError> {
-        self.open(part.overwriting(self.overwrite))
+        self.open(part.overwriting(self.overwrite, self.is_own()))
     }
 
     fn open(&self, target: impl Target + 'static) -> Result<Prepared, FsError> {

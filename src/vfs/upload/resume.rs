@@ -31,6 +31,7 @@ pub(super) struct Takeover {
     /// Size of the part that the user is shown.
     shown: u64,
     overwrite: Overwrite,
+    is_own: bool,
 }
 
 impl Takeover {
@@ -44,13 +45,14 @@ impl Takeover {
     ) -> Self {
         let found = plan.order.iter().filter_map(|at| candidates.get(*at)).cloned().collect();
         let (uploads, offset, shown) = (Arc::clone(uploads), plan.offset, plan.shown);
-        let overwrite = Overwrite::No;
-        Self { uploads, place, existing, found, offset, shown, overwrite }
+        let (overwrite, is_own) = (Overwrite::No, false);
+        Self { uploads, place, existing, found, offset, shown, overwrite, is_own }
     }
 
-    /// Sets what the upload does to a file that has the name already.
-    pub(super) fn overwriting(self, overwrite: Overwrite) -> Self {
-        Self { overwrite, ..self }
+    /// Sets what the upload does to a file that has the name already, and whether its session may go on
+    /// writing to the file.
+    pub(super) fn overwriting(self, overwrite: Overwrite, is_own: bool) -> Self {
+        Self { overwrite, is_own, ..self }
     }
 
     /// Takes one of the parts over. If its file cannot be used, the part is left behind
@@ -66,9 +68,9 @@ impl Takeover {
         }
         let (active, found) = taken.ok_or(FsError::BadOffset(self.shown))?;
         let (base, id) = (found.base, id_of(&found.stat));
-        let Self { uploads, place, existing, offset, overwrite, .. } = self;
+        let Self { uploads, place, existing, offset, overwrite, is_own, .. } = self;
         let part = Part::resume(&uploads, place, active, offset, base, meter);
-        let mut part = part.overwriting(overwrite);
+        let mut part = part.overwriting(overwrite, is_own);
         // yet another session may take the part over, but not while it is being opened
         let writing = part.active.writing()?;
         let (file, stat) = open_part(&part.place, &part.active.name, OFlags::WRONLY)?;

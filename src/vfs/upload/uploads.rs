@@ -4,8 +4,11 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::config::{FolderRules, Perm, UploadRules, User};
+use rustix::fs::fstatvfs;
+
+use crate::config::{FolderRules, Overwrite, Perm, UploadRules, User};
 use crate::rights::Ids;
+use crate::vfs::beside::{first_free, numbered};
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::PartKey;
 use crate::vfs::parts::name::Mark;
@@ -22,7 +25,13 @@ use crate::vfs::trash::heap::HomeTrash;
 use crate::vfs::tree::Tree;
 use crate::vfs::tree::entry::{Entry, FileKind, Letters, id_of};
 use crate::vfs::tree::folder::Folder;
-use crate::vfs::tree::place::Place;
+use crate::vfs::tree::place::{Place, found, lstat};
+
+/// Maximum number of names that are tried, if other sessions are always faster.
+const MOST_TRIES: u32 = 10_000;
+
+/// Maximum length of a name for Linux; some file systems have less.
+const LONGEST_NAME: u64 = 255;
 
 /// The user who uploads.
 #[derive(Debug, Clone)]
@@ -165,7 +174,7 @@ impl Uploads {
         &self,
         path: &VirtualPath,
     ) -> Result<&FolderRules, FsError> {
-        let target = self.target(path)?;
+        let target = self.written(path)?;
         if let Some(fence) = self.tree.fence() {
             let inner = self.tree.inner(&target);
             fence.check_at(inner.as_bytes().strip_prefix(b"/").unwrap_or_default())?;
@@ -173,6 +182,18 @@ impl Uploads {
         let rules = self.rules_in(&target.parent());
         check_allowed(rules, target.name())?;
         Ok(rules)
+    }
+
+    /// Returns the path without links that an upload to a path writes to. Where a file that has the
+    /// name is not replaced, a link of that name is not followed.
+    fn written(&self, path: &VirtualPath) -> Result<VirtualPath, FsError> {
+        if !self.user.overwrites_everywhere() {
+            let own = self.named(path)?;
+            if self.rules_in(&own.parent()).overwrite != Overwrite::Yes {
+                return Ok(own);
+            }
+        }
+        self.target(path)
     }
 
     /// Checks that a file or directory may be renamed or created at a path. Returns the rules of
@@ -203,6 +224,50 @@ impl Uploads {
         let is_allowed = |path: &VirtualPath| check_allowed(rules, path.name()).is_ok();
         let names = path.numbered().map(move |mut both| both.find(is_allowed));
         Ok(names.flatten())
+    }
+
+    /// Takes a name with a number in the directory of a place whose name is taken. `take` must not
+    /// replace anything: another session may have taken the name in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Taken`], if there is no such name, for example because the settings allow none.
+    pub(in crate::vfs) fn beside<T>(
+        &self,
+        place: &Place,
+        mut take: impl FnMut(&[u8]) -> Result<T, FsError>,
+    ) -> Result<(Vec<u8>, T), FsError> {
+        for _ in 0..MOST_TRIES {
+            let name = self.free_name(place)?;
+            match take(&name) {
+                Err(FsError::Exists | FsError::Taken) => {}
+                other => return other.map(|taken| (name, taken)),
+            }
+        }
+        Err(FsError::Taken)
+    }
+
+    /// Checks that the settings allow a name with a number in the directory of a place.
+    pub(super) fn check_beside(&self, place: &Place) -> Result<(), FsError> {
+        let first = numbered(&place.name, 1, longest_name(place));
+        check_allowed(self.rules_at(&place.parent)?, &first)
+    }
+
+    fn free_name(&self, place: &Place) -> Result<Vec<u8>, FsError> {
+        let rules = self.rules_at(&place.parent)?;
+        let longest = longest_name(place);
+        let (dir, name) = (place.dir_id(), &place.name);
+        let is_taken = |number| {
+            let name = numbered(name, number, longest);
+            if check_allowed(rules, &name).is_err() {
+                return Ok(true);
+            }
+            found(lstat(&place.dir, &name)).map(|there| there.is_some())
+        };
+        let numbers = &self.turns.numbers;
+        let number = first_free(numbers.next(dir, name), is_taken)?.ok_or(FsError::Taken)?;
+        numbers.used(dir, name, number);
+        Ok(numbered(name, number, longest))
     }
 
     /// Checks that no folder at a path or below it has settings of its own, which a rename of the
@@ -459,6 +524,16 @@ impl Uploads {
         if id_of(&stat) == dir_id(dir)? { Ok(()) } else { Err(FsError::Replaced) }
     }
 
+    /// Opens the directory of the user's parts for a path: that of the target, if the name is a link
+    /// and an upload would follow it.
+    pub(in crate::vfs) fn place_of_parts(&self, path: &VirtualPath) -> Result<Place, FsError> {
+        if self.user.renames() && self.rules_at(&path.parent())?.overwrite == Overwrite::Rename
+        {
+            return self.tree.place(path);
+        }
+        self.place_of_target(path)
+    }
+
     /// Opens the directory of the file that a path leads to. If the name is a link, the parts
     /// are in the directory of its target.
     pub(in crate::vfs) fn place_of_target(&self, path: &VirtualPath) -> Result<Place, FsError> {
@@ -469,6 +544,12 @@ impl Uploads {
 /// Returns the maximum size in bytes of a new file in a folder with these rules.
 pub(in crate::vfs) fn most_by(rules: &FolderRules) -> u64 {
     rules.max_file_size.map_or(u64::MAX, NonZeroU64::get)
+}
+
+/// Returns the maximum length of a name in the directory of a place.
+fn longest_name(place: &Place) -> usize {
+    let most = fstatvfs(&place.dir).map_or(LONGEST_NAME, |room| room.f_namemax);
+    usize::try_from(most.min(LONGEST_NAME)).unwrap_or_default()
 }
 
 fn check_allowed(rules: &FolderRules, name: &[u8]) -> Result<(), FsError> {

@@ -88,11 +88,16 @@ pub(crate) fn machine(
     send(session, verb, &path, Lines { walk, style })
 }
 
-/// MLST: sends one line on the control connection, with the full path (RFC 3659 §7.2).
+/// MLST: sends one line on the control connection, with the full path (RFC 3659 §7.2). Like SIZE and
+/// MDTM, it describes the file that the session has stored under the name.
 pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Reply, Refusal> {
     let user = session.user()?;
+    let own = path.map(|path| user.own(Perm::List, path)).transpose()?.flatten();
     let path = path.map_or_else(|| user.cwd.clone(), |path| user.path(path));
-    let entry = user.tree.shown_entry(&path)?;
+    let entry = match own {
+        Some(own) => user.tree.entry(own)?,
+        None => user.tree.shown_entry(&path)?,
+    };
     let mut line = vec![b' '];
     Machine::new(session.state.parameters.facts, user.perm()).facts(&entry, &mut line);
     line.extend_from_slice(&tame(path.as_bytes()));
@@ -136,6 +141,7 @@ pub(crate) fn stat(
         Ok(true)
     })?;
     session.remark(verb, &lines.walk, &path);
+    session.user_mut()?.aliases.clear();
     let last = match lines.walk.lacks() {
         _ if more => format!("End of the first {STAT_LINES} lines; LIST sends all"),
         Some(lacks) => format!("End, {lacks}"),
@@ -200,6 +206,8 @@ fn send(
     let mut data = session.connect(verb)?;
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
+    // from now on the names are those that the client sees
+    session.user_mut()?.aliases.clear();
     let real = session.user()?.tree.real(path);
     session.live.show_transfer(verb.name(), traffic, &real, None, None);
     let (_, result) = session.pump(verb, traffic, Throttle::none(), |pump| {
