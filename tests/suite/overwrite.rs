@@ -14,7 +14,8 @@ use ftpd::config::of_text;
 
 use crate::client::{Client, connect_from, reset};
 use crate::parts::{arrived, break_off, hang, parts};
-use crate::server::{Server, run};
+use crate::server::{Server, eventually, run};
+use crate::tls_client::Tls;
 
 /// How files are written: to parts, or in place.
 const WAYS: [&str; 2] = ["atomic_uploads = on", "atomic_uploads = off"];
@@ -623,4 +624,42 @@ fn an_upload_of_another_session_does_not_hide_what_a_session_has_stored() {
     assert!(other.expect(226).contains("scan (1).pdf"));
     assert_eq!(server.get("scan.pdf"), b"mine too");
     assert_eq!(server.get("scan (1).pdf"), b"another");
+}
+
+#[test]
+fn logs_and_hooks_have_the_name_under_which_a_file_is_stored() {
+    let lines = "transfer_log = xferlog\non_upload = /usr/bin/env\non_rename = /usr/bin/env";
+    let server = Server::setup().server(lines).user("overwrite = rename").start();
+    let mut bob = scanner(&server);
+    let from = server.home().join("scan (1).pdf").display().to_string();
+    server.wait_for_log(&format!("]: FTPD_PATH={from}"));
+    server.put("done.pdf", "there");
+    bob.cmd("RNFR scan.pdf", 350);
+    bob.cmd("RNTO done.pdf", 250);
+    let stored = server.home().join("done (1).pdf").display().to_string();
+    server.wait_for_log(&format!("]: FTPD_PATH={stored}"));
+    server.wait_for_log(&format!("]: FTPD_FROM={from}"));
+    eventually("a line of the transfer log", || {
+        let log = fs::read_to_string(server.dir().join("xferlog")).unwrap();
+        log.contains("/scan_(1).pdf ")
+    });
+}
+
+#[test]
+fn over_tls_a_taken_name_gets_a_number_as_well() {
+    for way in WAYS {
+        let server = Server::setup()
+            .server("tls_cert = auto")
+            .user(&format!("overwrite = rename\n{way}"))
+            .start();
+        let tls = Tls::new(&rustls::version::TLS13);
+        let mut bob = Client::secure_bob(&server, &tls);
+        for text in ["one", "three"] {
+            bob.secure_upload(&tls, "STOR scan.pdf", text.as_bytes());
+            let size = bob.cmd("SIZE scan.pdf", 213);
+            assert_eq!(size, format!("213 {}", text.len()), "{way}");
+        }
+        assert_eq!(server.get("scan.pdf"), b"one", "{way}");
+        assert_eq!(server.get("scan (1).pdf"), b"three", "{way}");
+    }
 }
