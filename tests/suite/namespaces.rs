@@ -89,10 +89,18 @@ impl Machine {
 
     /// Adds rules of nftables.
     pub(crate) fn rules(&self, rules: &str) {
-        let mut child =
-            self.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        self.try_rules(rules).unwrap_or_else(|why| panic!("{rules}: {why}"));
+    }
+
+    /// Adds rules that not every kernel can carry out. Returns why this one cannot.
+    pub(crate) fn try_rules(&self, rules: &str) -> Result<(), String> {
+        let mut nft = self.command("nft");
+        nft.args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = nft.spawn().unwrap();
         child.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success(), "{rules}");
+        let output = child.wait_with_output().unwrap();
+        let why = || String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(why()) }
     }
 
     /// Connects two machines with a cable. Its ends have these names and addresses.

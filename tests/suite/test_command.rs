@@ -496,6 +496,16 @@ fn a_server_that_does_not_know_epsv_or_feat_is_only_warned_about() {
 }
 
 #[test]
+fn pasv_is_tested_even_if_the_connection_ends_at_epsv() {
+    const CLOSES: &[(&str, Act)] = &[("EPSV", Act::Close)];
+    let (address, heard) = fake(b"220 hello\r\n", CLOSES);
+    let found = Found::at(&format!("ftp://{address}/"), &["--timeout", "1"]);
+    assert_eq!(found.causes("failed")[..2], ["control_lost", "no_passive"], "{found:?}");
+    let heard: Vec<_> = heard.try_iter().collect();
+    assert!(heard.contains(&(1, "PASV".to_owned())), "{heard:?}");
+}
+
+#[test]
 fn the_probe_file_is_removed_on_another_connection_if_the_first_one_breaks() {
     const VANISH: &[(&str, Act)] = &[("STOR", Act::Vanish)];
     let (address, heard) = fake(b"220 hello\r\n", VANISH);

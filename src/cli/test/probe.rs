@@ -104,15 +104,15 @@ impl Examination<'_> {
         let addresses = self.look_up()?;
         let tcp = self.connect(&addresses)?;
         let mut client = self.begin(tcp)?;
-        let epsv = self.passive(&mut client, Method::Epsv, TRIES)?;
+        let (mut epsv, mut pasv) = (Vec::new(), Vec::new());
+        client = self.passive(client, Method::Epsv, TRIES, &mut epsv)?;
         self.world.epsv = what_of(&epsv);
         self.world.epsv_troubles = troubles(&epsv);
         let tries = if self.world.epsv == Epsv::Blocked { 2 } else { TRIES };
-        let pasv = match client.peer.ip().to_canonical() {
-            IpAddr::V4(_) => self.passive(&mut client, Method::Pasv, tries)?,
-            // PASV has no way to name an IPv6 address
-            IpAddr::V6(_) => Vec::new(),
-        };
+        // PASV has no way to name an IPv6 address
+        if client.peer.ip().to_canonical().is_ipv4() {
+            client = self.passive(client, Method::Pasv, tries, &mut pasv)?;
+        }
         if what_of(&pasv) == Epsv::Partly {
             self.world.epsv = Epsv::Partly;
         }
@@ -284,21 +284,22 @@ impl Examination<'_> {
         if is_lost { Err(End) } else { Ok(()) }
     }
 
-    /// Connects to several passive ports. Nothing is transferred.
+    /// Connects to several passive ports. Nothing is transferred. Returns a control connection
+    /// that is in step.
     fn passive(
         &mut self,
-        client: &mut Client,
+        mut client: Client,
         method: Method,
         count: usize,
-    ) -> Result<Vec<Try>, End> {
-        let mut tries: Vec<Try> = Vec::new();
+        tries: &mut Vec<Try>,
+    ) -> Result<Client, End> {
         let mut clock = client.clock.clone();
         if self.world.epsv_troubles.contains(&Trouble::Silent) {
             clock = clock.shorter();
         }
         while tries.len() < count {
             let is_first_silence = !tries.iter().any(is_silent);
-            let attempt = attempt(client, method, &clock);
+            let attempt = attempt(&mut client, method, &clock);
             if is_first_silence && is_silent(&attempt) {
                 clock = client.clock.shorter();
             }
@@ -309,9 +310,13 @@ impl Examination<'_> {
             }
         }
         let is_lost = tries.iter().any(|attempt| attempt.answer.is_err());
-        self.look_beside(client, &tries);
+        self.look_beside(&client, tries);
         self.tell(&Fact::Passive(Passive { method, tries: tries.clone() }));
-        if is_lost { Err(End) } else { Ok(tries) }
+        if !is_lost {
+            return Ok(client);
+        }
+        drop(client);
+        self.again()
     }
 
     /// Without TLS, a helper of a firewall may have opened the ports or rewritten the replies, so
@@ -374,7 +379,7 @@ impl Examination<'_> {
         let mut fact = self.listing(&mut client, way, true)?;
         self.world.resumes |= fact.resumed == Some(true);
         client = self.sound(client, &fact)?;
-        if fact.is_stalled() {
+        if fact.is_stalled() && way != Way::Active {
             (client, fact.small) = self
                 .small(client, |all, client| Ok(all.listing(client, way, true)?.is_done()))?;
         }
@@ -476,7 +481,7 @@ impl Examination<'_> {
         *may_exist = matches!(&first.mark, Some(Ok(reply)) if reply.code < 300)
             || matches!(&first.mark, Some(Err(_)));
         client = self.sound(client, &first)?;
-        if first.is_stalled() {
+        if first.is_stalled() && way != Way::Active {
             (client, first.small) = self.small(client, |_, client| {
                 Ok(repeated(client, &order("STOR", None), &mut Body::Send(half)).is_done())
             })?;
@@ -502,7 +507,7 @@ impl Examination<'_> {
         let mut body = Body::Receive(Vec::new());
         let mut transfer = repeated(&mut client, &order("RETR", None), &mut body);
         client = self.sound(client, &transfer)?;
-        if transfer.is_stalled() {
+        if transfer.is_stalled() && way != Way::Active {
             body = Body::Receive(Vec::new());
             (client, transfer.small) = self.small(client, |_, client| {
                 Ok(repeated(client, &order("RETR", None), &mut body).is_done())

@@ -154,8 +154,9 @@ fn range(passive: &Passive, world: &World) -> Line {
     };
     let text = format!("{open} of {all} attempts answered ({ports}): {}", words::trouble(why));
     let failed = |cause| Line::failed(name, cause, text.clone());
-    if passive.method == Method::Pasv && matches!(world.epsv, Epsv::Partly | Epsv::Blocked) {
-        let is_partly = open > 0 || world.epsv == Epsv::Partly;
+    let is_partly = world.epsv == Epsv::Partly;
+    let is_blocked = world.epsv == Epsv::Blocked && open == 0;
+    if passive.method == Method::Pasv && (is_partly || is_blocked) {
         let all: Vec<_> = troubles.iter().copied().chain(&world.epsv_troubles).collect();
         let cause = if is_partly { "range_half_open" } else { blocked(&all, world) };
         return failed(cause).cure("the same as with EPSV");
@@ -190,7 +191,7 @@ fn range(passive: &Passive, world: &World) -> Line {
 
 pub(super) fn open_range() -> [String; 2] {
     [
-        "firewall, for the range 50000-50200: ufw allow 50000:50200/tcp; firewall-cmd --permanent --add-port=50000-50200/tcp; nft add rule inet filter input tcp dport 50000-50200 accept".to_owned(),
+        "firewall, if the range is 50000-50200: ufw allow 50000:50200/tcp; firewall-cmd --permanent --add-port=50000-50200/tcp; nft add rule inet filter input tcp dport 50000-50200 accept".to_owned(),
         "router or container: forward the same numbers, for example docker run -p 50000-50200:50000-50200".to_owned(),
     ]
 }
@@ -372,6 +373,20 @@ mod tests {
             let is_same = lines[0].cause != "helper";
             assert!(!is_same || lines[0].cures.len() < 2, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn an_open_half_that_only_pasv_has_met_has_the_whole_cure() {
+        let at = |port: u16, outcome| attempt(&format!("203.0.113.7:{port}"), outcome, None);
+        let world = World {
+            epsv: Epsv::Blocked,
+            epsv_troubles: vec![Trouble::Silent; 6],
+            ..world("203.0.113.7")
+        };
+        let tries = vec![at(50006, silent()), at(50002, open())];
+        let lines = passive(&Passive { method: Method::Pasv, tries }, &world);
+        assert_eq!(one(&lines), (Failed, "range_half_open"));
+        assert!(all(&lines).contains("for example port 50006"), "{lines:?}");
     }
 
     #[test]
