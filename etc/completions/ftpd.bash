@@ -22,7 +22,7 @@ _ftpd() {
     test:--password-file) return ;;
     esac
     case $name in
-    '') words='serve share check cert passwd adduser deluser users import who top stats why keep test quota kick bans ban unban parts trash reload stop completions help' ;;
+    '') words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help' ;;
     share) words='--write --tls --user --anonymous --ip --port --for' ;;
     check) words='--late-homes' ;;
     passwd) words='--write'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
@@ -35,6 +35,7 @@ _ftpd() {
     why) words='read write list delete rename append enter mkdir'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     keep) words='--dry-run --now --json' ;;
     test) words='--read-only --active --timeout --password-file --json' ;;
+    doctor) words='--json' ;;
     quota) words='--rescan --json'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     kick) words=''" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     bans) words='--json' ;;
@@ -43,7 +44,7 @@ _ftpd() {
     trash) words='--all --json list restore empty'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     stop) words='--now' ;;
     completions) words='bash zsh fish' ;;
-    help) words='serve share check cert passwd adduser deluser users import who top stats why keep test quota kick bans ban unban parts trash reload stop completions help' ;;
+    help) words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help' ;;
     esac
     [[ $cur != -* ]] || words+=' --config --help'
     read -r -d '' -a list <<< "$words"

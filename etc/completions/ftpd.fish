@@ -49,6 +49,8 @@ complete -c ftpd -n '__fish_seen_subcommand_from test' -l active
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l timeout -x
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l password-file -r -F
 complete -c ftpd -n '__fish_seen_subcommand_from test' -l json
+complete -c ftpd -n __fish_use_subcommand -a doctor -d 'say why clients cannot reach the server or store files'
+complete -c ftpd -n '__fish_seen_subcommand_from doctor' -l json
 complete -c ftpd -n __fish_use_subcommand -a quota -d 'show what homes with a quota hold and what is left'
 complete -c ftpd -n '__fish_seen_subcommand_from quota' -l rescan
 complete -c ftpd -n '__fish_seen_subcommand_from quota' -l json
@@ -75,4 +77,4 @@ complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test quota kick bans ban unban parts trash reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help'

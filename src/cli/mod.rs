@@ -9,10 +9,17 @@ mod bars;
 mod cert;
 mod check;
 mod completions;
+#[cfg(feature = "client")]
+mod doctor;
+#[cfg(not(feature = "client"))]
+#[path = "no_doctor.rs"]
+mod doctor;
 mod help;
 mod import;
 mod keep;
 mod kick;
+#[cfg(feature = "client")]
+mod line;
 mod outcome;
 mod pages;
 mod parts;
@@ -20,6 +27,8 @@ mod passwd;
 mod print;
 mod programs;
 mod quota;
+#[cfg(feature = "client")]
+mod reach;
 mod reload;
 mod rewrite;
 mod screen;

@@ -261,10 +261,15 @@ impl StopSignal {
     }
 }
 
+/// Returns how many files `max_cons` clients may need to be open.
+pub(super) fn files_needed(config: &Config) -> u64 {
+    let sessions = u64::try_from(config.server.clients.max).unwrap_or(u64::MAX);
+    sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES)
+}
+
 /// Raises the limit on open files as far as allowed, and logs a warning if that is too low.
 fn allow_files(config: &Config) {
-    let sessions = u64::try_from(config.server.clients.max).unwrap_or(u64::MAX);
-    let needed = sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES);
+    let needed = files_needed(config);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return;

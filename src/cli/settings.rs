@@ -33,11 +33,8 @@ pub(super) fn printed<T>(read: Result<T, Vec<String>>) -> Result<T, Stop> {
 /// Returns where the settings come from: the environment, and the file that was named, or else the
 /// first of the usual files that exists. There need not be a file if the environment sets a key.
 pub(super) fn origin(named: Option<&Path>) -> Result<Origin, Stop> {
-    let environment = Arc::new(Environment::of(std::env::vars_os()));
-    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
-    let file = named.or_else(there).map(Path::to_owned);
-    if file.is_some() || !environment.is_empty() {
-        return Ok(Origin { file, environment });
+    if let Some(origin) = origin_if_there(named) {
+        return Ok(origin);
     }
     let [here, system] = FILES;
     complain(&format!("ftpd: neither {here} nor {system} exists; use --config FILE"));
@@ -49,6 +46,14 @@ pub(super) fn origin(named: Option<&Path>) -> Result<Origin, Stop> {
 pub(super) fn origin_of(file: Option<&OsStr>) -> Origin {
     let environment = Arc::new(Environment::of(std::env::vars_os()));
     Origin { file: file.map(PathBuf::from), environment }
+}
+
+/// Returns the origin like [`origin`], but prints nothing if there is none.
+pub(super) fn origin_if_there(named: Option<&Path>) -> Option<Origin> {
+    let environment = Arc::new(Environment::of(std::env::vars_os()));
+    let there = || FILES.iter().map(Path::new).find(|file| file.exists());
+    let file = named.or_else(there).map(Path::to_owned);
+    (file.is_some() || !environment.is_empty()).then_some(Origin { file, environment })
 }
 
 /// Returns the settings file, for a subcommand that changes it.

@@ -56,6 +56,15 @@ pub(super) fn open(config: &Config) -> Result<Vec<Door>, String> {
     Ok(doors)
 }
 
+/// Returns the addresses on which a server with these settings listens, for one port.
+///
+/// # Errors
+///
+/// If a name cannot be looked up; the error is a message for the administrator.
+pub fn addresses(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
+    resolve(config, port)
+}
+
 /// Looks up the addresses of the settings, for one port.
 pub(super) fn resolve(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
     let mut addresses: Vec<SocketAddr> = Vec::new();

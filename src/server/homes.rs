@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use super::confine;
 use crate::config::{Config, User};
 use crate::log::escaped;
-use crate::rights;
+use crate::rights::{self, Ids};
 
 /// Maximum number of homes with a warning of their own.
 const MOST: usize = 20;
@@ -22,7 +22,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = confine::late_homes(config);
     warnings.extend(confine::late_mounts(config));
     warnings.extend(unreadable_mounts(config));
-    warnings.extend(unwritable(config));
+    warnings.extend(unwritable(config, None));
     warnings
 }
 
@@ -53,14 +53,14 @@ fn unreadable_mounts(config: &Config) -> Vec<String> {
 }
 
 /// Returns a warning for each home, or directory above a home that must be created, to which the
-/// server cannot write.
-fn unwritable(config: &Config) -> Vec<String> {
+/// server cannot write. `server` is the user of the server; `None`: the user of this process.
+pub fn unwritable(config: &Config, server: Option<&Ids>) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for (name, user) in &config.users {
         if user.enabled && user.perm_in_home().writes() {
             let name = escaped(name.as_bytes());
             let about = |why| format!("[user:{name}] home {}: {why}", user.home.display());
-            warnings.extend(unwritable_home(user).map(about));
+            warnings.extend(unwritable_home(user, server).map(about));
         }
     }
     let more = warnings.len().saturating_sub(MOST);
@@ -71,9 +71,9 @@ fn unwritable(config: &Config) -> Vec<String> {
     warnings
 }
 
-fn unwritable_home(user: &User) -> Option<String> {
-    let ids = user.run_as.as_ref();
-    let _acting = rights::act_as(ids.map(AsRef::as_ref)).ok()?;
+fn unwritable_home(user: &User, server: Option<&Ids>) -> Option<String> {
+    let ids = user.run_as.as_deref().or(server);
+    let _acting = rights::act_as(ids).ok()?;
     let uid = ids.map_or_else(|| geteuid().as_raw(), |ids| ids.uid);
     let folder = place(user)?;
     let refused = accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);

@@ -66,7 +66,9 @@ use slumber::Slumber;
 use watch::{Acceptor, Watch};
 
 pub use admin::protocol;
+pub use doors::addresses;
 pub use handed::Handed;
+pub use homes::unwritable as unwritable_homes;
 #[doc(hidden)]
 pub use metrics::http::parse_request;
 pub use notify::Supervisor;

@@ -70,12 +70,21 @@ impl Identity {
         if self.begins > now {
             warnings.push(format!("tls_cert {}: is not valid yet", self.certificate.display()));
         }
-        let mode = fs::metadata(&self.key_file).map(|meta| meta.permissions().mode());
-        if mode.is_ok_and(|mode| mode & 0o004 != 0) {
-            let key = self.key_file.display();
-            warnings.push(format!("tls_key {key}: others can read it; run chmod 600 on it"));
-        }
+        warnings.extend(self.open_key());
         warnings
+    }
+
+    /// Returns a warning if other users can read the key.
+    pub fn open_key(&self) -> Option<String> {
+        let mode = fs::metadata(&self.key_file).map(|meta| meta.permissions().mode());
+        let key = self.key_file.display();
+        mode.is_ok_and(|mode| mode & 0o004 != 0)
+            .then(|| format!("tls_key {key}: others can read it; run chmod 600 on it"))
+    }
+
+    /// Returns the certificates in DER, that of the server first.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.chain.iter().map(AsRef::as_ref)
     }
 
     /// Returns when the certificate expires.

@@ -50,6 +50,16 @@ pub fn load(settings: &TlsSettings) -> Result<Identity, TlsError> {
     Identity::read(certificate, key)
 }
 
+/// Reads the certificate without making one. Returns `None` if it cannot be used, or if the server has
+/// not made it yet.
+pub fn present(settings: &TlsSettings) -> Option<Identity> {
+    let (certificate, key) = settings.files();
+    if settings.is_auto() {
+        return fresh(settings).ok().flatten();
+    }
+    Identity::read(certificate, key).ok()
+}
+
 /// Reads the pair that was made earlier. Returns `None` if it must be made again: a file is missing
 /// or damaged, the key does not belong to the certificate, or the certificate expires soon.
 ///

@@ -31,7 +31,7 @@ pub use current::{Tls, check};
 pub use error::TlsError;
 pub use identity::Identity;
 pub use layer::{Got, Layer, Peer, Want};
-pub use made::load;
+pub use made::{load, present};
 pub use presented::Presented;
 pub use session::SessionTls;
 pub use wait::{Awaited, wait};

@@ -119,7 +119,7 @@ pub(super) struct Handshake {
 
 /// Whether the chain leads to an authority that this machine trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Chain {
+pub(in crate::cli) enum Chain {
     Trusted,
     /// No authority that is known here has signed it.
     Unknown,

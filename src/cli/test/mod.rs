@@ -21,7 +21,6 @@ mod client;
 mod cure;
 mod facts;
 mod judge;
-mod line;
 mod probe;
 mod reply;
 mod transfer;
@@ -42,18 +41,20 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::arguments::{Arguments, Word};
+use super::line::{Line, Verdict, status};
 use super::outcome::Stop;
 use super::print::{complain, say};
 use super::terminal::{Terminal, line};
 use crate::log::{self, escaped};
 use facts::{Fact, World};
-use line::{Line, Verdict};
 use probe::{Plan, examine};
 use url::{Secret, Url};
 use wire::Clock;
 
 pub use address::{of_227, of_229};
+pub(super) use facts::Chain;
 pub use reply::{NoReply, Replies, Reply};
+pub(super) use trust::judge_chain;
 
 /// The password of anonymous users, which is an address by custom (RFC 1635).
 const ANONYMOUS: &[u8] = b"ftpd-test@example.org";
@@ -63,9 +64,6 @@ const TIMEOUT: (u16, u16) = (5, 600);
 
 /// Exit status after Ctrl-C, as of a program that the signal ended.
 const INTERRUPTED: u8 = 130;
-
-/// Highest number of failures that the exit status can tell.
-const MOST: usize = 100;
 
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
     let (plan, is_json) = plan(arguments)?;
@@ -115,7 +113,7 @@ impl Report {
             complain("ftpd: interrupted");
             return ExitCode::from(INTERRUPTED);
         }
-        ExitCode::from(u8::try_from(failed.min(MOST)).unwrap_or_default())
+        status(&self.lines)
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::address::Reach;
 use super::client::Client;
 use super::facts::{
     Answer, Download, Epsv, Fact, Hidden, Method, Name, Passive, Program, Resumption, TlsStart,
@@ -18,6 +17,7 @@ use super::transfer::{Body, Order};
 use super::trust::Trust;
 use super::url::{Secret, Security, Url};
 use super::wire::{Clock, connect};
+use crate::cli::reach::Reach;
 
 /// Maximum number of addresses of a name that are connected to.
 const ADDRESSES: usize = 8;

@@ -98,7 +98,8 @@ impl Trust {
         let certificate = chain.first().and_then(|der| Presented::read(der));
         let days_left =
             certificate.as_ref().map_or(0, |certificate| days_until(certificate.ends));
-        let (verdict, has_name) = self.verify(chain);
+        let (verdict, has_name) =
+            verify(chain, Some(&self.name), &self.authorities, &self.provider);
         Handshake {
             version: format!("{version}, {suite}"),
             certificate,
@@ -108,26 +109,41 @@ impl Trust {
             days_left,
         }
     }
+}
 
-    /// Verifies the chain, and the name of its first certificate.
-    fn verify(&self, chain: &[CertificateDer<'_>]) -> (Chain, bool) {
-        let Some((first, others)) = chain.split_first() else {
-            return (Chain::Broken("the server has presented no certificate".into()), false);
-        };
-        let parsed = match ParsedCertificate::try_from(first) {
-            Ok(parsed) => parsed,
-            Err(why) => return (Chain::Broken(why.to_string()), false),
-        };
-        let has_name = verify_server_name(&parsed, &self.name).is_ok();
-        if self.authorities.is_empty() {
-            return (Chain::NoAuthorities, has_name);
-        }
-        let known = self.provider.signature_verification_algorithms.all;
-        let (roots, now) = (&self.authorities, UnixTime::now());
-        let verified =
-            verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, known);
-        (verified.map_or_else(|why| fault(&why), |()| Chain::Trusted), has_name)
+/// Verifies a chain of certificates in DER, and whether the first one has a name. Without a name, it has.
+pub(in crate::cli) fn judge_chain<'d>(
+    chain: impl Iterator<Item = &'d [u8]>,
+    name: Option<&str>,
+) -> (Chain, bool) {
+    let chain: Vec<_> = chain.map(CertificateDer::from).collect();
+    let name = name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+    verify(&chain, name.as_ref(), &authorities(), &default_provider())
+}
+
+/// Verifies the chain, and the name of its first certificate.
+fn verify(
+    chain: &[CertificateDer<'_>],
+    name: Option<&ServerName<'_>>,
+    authorities: &RootCertStore,
+    provider: &CryptoProvider,
+) -> (Chain, bool) {
+    let Some((first, others)) = chain.split_first() else {
+        return (Chain::Broken("the server has presented no certificate".into()), false);
+    };
+    let parsed = match ParsedCertificate::try_from(first) {
+        Ok(parsed) => parsed,
+        Err(why) => return (Chain::Broken(why.to_string()), false),
+    };
+    let has_name = name.is_none_or(|name| verify_server_name(&parsed, name).is_ok());
+    if authorities.is_empty() {
+        return (Chain::NoAuthorities, has_name);
     }
+    let known = provider.signature_verification_algorithms.all;
+    let now = UnixTime::now();
+    let verified =
+        verify_server_cert_signed_by_trust_anchor(&parsed, authorities, others, now, known);
+    (verified.map_or_else(|why| fault(&why), |()| Chain::Trusted), has_name)
 }
 
 /// Classifies a fault of a chain.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::super::cure::{Problem, cures};
 use super::super::facts::{Answer, Login, Trouble, World};
-use super::super::line::Line;
 use super::super::url::Security;
 use super::words;
+use crate::cli::line::Line;
 use crate::log::escaped;
 
 /// A greeting or login that takes longer than this makes people wait.
@@ -206,9 +206,9 @@ pub(super) fn latency(times: &[Duration]) -> Vec<Line> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::line::Verdict::{self, Failed, Good, Skipped, Warning};
     use super::super::samples::{all, one, reply, world};
     use super::*;
+    use crate::cli::line::Verdict::{self, Failed, Good, Skipped, Warning};
 
     const MS: Duration = Duration::from_millis(1);
 

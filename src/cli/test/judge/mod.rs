@@ -9,7 +9,7 @@ mod transfer;
 mod words;
 
 use super::facts::{Fact, World};
-use super::line::Line;
+use crate::cli::line::Line;
 
 /// Judges one fact.
 pub(super) fn judge(fact: &Fact, world: &World) -> Vec<Line> {
@@ -42,9 +42,9 @@ mod samples {
     use std::time::Duration;
 
     use super::super::facts::{Answer, Epsv, Program, Transfer, Trouble, Way, World};
-    use super::super::line::{Line, Verdict};
     use super::super::reply::Reply;
     use super::super::url::Security;
+    use crate::cli::line::{Line, Verdict};
 
     pub(super) fn world(peer: &str) -> World {
         let peer = format!(

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::address::Reach;
 use super::super::cure::{Problem, cures};
 use super::super::facts::{Epsv, Method, Passive, Trouble, Try, World};
-use super::super::line::Line;
 use super::super::reply::Reply;
 use super::words;
+use crate::cli::line::Line;
+use crate::cli::reach::Reach;
 
 /// Why clients may work although the address is wrong.
 const SOME_IGNORE: &str = "at the address of the control connection the port answers, so clients that ignore the named one (curl, FileZilla) work, and others hang";
@@ -243,9 +243,9 @@ fn closed(tries: &[Try]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::super::super::facts::Answer;
-    use super::super::super::line::Verdict::{self, Failed, Good, Warning};
     use super::super::samples::{all, one, reply, world};
     use super::*;
+    use crate::cli::line::Verdict::{self, Failed, Good, Warning};
 
     type Outcome = Result<Duration, Trouble>;
 

@@ -4,10 +4,10 @@ use super::super::cure::{Problem, cures};
 use super::super::facts::{
     Answer, Chain, Handshake, Refusal, TlsStart, Trouble, UNKNOWN, World,
 };
-use super::super::line::Line;
 use super::super::reply::Reply;
 use super::transfer::black_hole;
 use super::words;
+use crate::cli::line::Line;
 use crate::log::escaped;
 use crate::tls::Presented;
 
@@ -210,9 +210,9 @@ pub(super) fn protection(answer: &Answer) -> Vec<Line> {
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::super::line::Verdict::{self, Failed, Good, Warning};
     use super::super::samples::{all, one, reply, world};
     use super::*;
+    use crate::cli::line::Verdict::{self, Failed, Good, Warning};
 
     fn found(chain: Chain, issuer: &str, length: usize, days_left: i64) -> Handshake {
         let certificate = Presented {

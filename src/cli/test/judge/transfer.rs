@@ -1,13 +1,13 @@
 //! Transfers: active mode, listings, and the probe file.
 
-use super::super::address::Reach;
 use super::super::cure::{Problem, cures};
 use super::super::facts::{
     Answer, Download, Epsv, Name, Resumption, Transfer, Trouble, Way, World,
 };
-use super::super::line::Line;
 use super::super::reply::Reply;
 use super::words;
+use crate::cli::line::Line;
+use crate::cli::reach::Reach;
 use crate::cli::screen::{binary, per_second};
 use crate::log::escaped;
 
@@ -319,9 +319,9 @@ pub(super) fn removal(answer: &Answer, name: &Name, world: &World) -> Vec<Line> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::line::Verdict::{Failed, Good, Warning};
     use super::super::samples::{broken, done, one, refused, reply, world};
     use super::*;
+    use crate::cli::line::Verdict::{Failed, Good, Warning};
 
     fn secure(resumes: bool) -> World {
         World { is_protected: true, resumes, ..world("203.0.113.7") }

@@ -1,6 +1,7 @@
 //! What is printed of a fact: a verdict, the cause, and what to do about it.
 
 use std::fmt::Write;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -94,6 +95,15 @@ impl Line {
             "cures": self.cures,
         })
     }
+}
+
+/// Highest number of failures that the exit status can tell.
+const MOST: usize = 100;
+
+/// Returns the exit status of a report: the number of checks that failed.
+pub(super) fn status(lines: &[Line]) -> ExitCode {
+    let failed = lines.iter().filter(|line| line.verdict == Verdict::Failed).count();
+    ExitCode::from(u8::try_from(failed.min(MOST)).unwrap_or_default())
 }
 
 impl Verdict {
