@@ -56,7 +56,12 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Stop> {
         load: Box::new(move || read(&origin)),
         start_log: Box::new(start_log),
     };
-    let ready = |_: &Server| ();
+    let suspicion = super::doctor::suspicion(&config);
+    let ready = move |_: &Server| {
+        if let Some(suspicion) = suspicion {
+            ::log::info!("{suspicion}");
+        }
+    };
     let ends = Ends { signals, hangup: Order::Reload, after: None };
     serve(config, source, sockets, service::supervisor, ends, ready).map_err(Stop::Failed)?;
     Ok(ExitCode::SUCCESS)

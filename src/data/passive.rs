@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -211,6 +211,7 @@ impl Passive {
                 Ok(Ready::Yes) => {}
                 Ok(Ready::TimedOut) => {
                     self.tell_of_strangers(who);
+                    hint();
                     return Err(DataError::NeverCame(self.port));
                 }
                 Err(why) => {
@@ -237,7 +238,26 @@ impl Passive {
         self.tell_of_strangers(who);
         if let PortState::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
+            hint();
         }
+    }
+}
+
+/// How often the log tells what to do about clients that never come to their port.
+const HINTS: Duration = Duration::from_secs(3600);
+
+/// Logs what helps if the passive ports are closed, now and then: the administrator may not know it,
+/// but need not read it for each client.
+fn hint() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() >= HINTS) {
+        *last = Some(Instant::now());
+        drop(last);
+        ::log::info!(
+            "to find out why a client does not come to its passive port, run 'ftpd doctor' here and \
+             'ftpd test' where the client is"
+        );
     }
 }
 

@@ -53,7 +53,8 @@ fn unreadable_mounts(config: &Config) -> Vec<String> {
 }
 
 /// Returns a warning for each home, or directory above a home that must be created, to which the
-/// server cannot write. `server` is the user of the server; `None`: the user of this process.
+/// server cannot write. `server` is the user of the server; `None`: the user of this process, for which
+/// a home that it cannot see does not exist.
 pub fn unwritable(config: &Config, server: Option<&Ids>) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for (name, user) in &config.users {
@@ -75,7 +76,9 @@ fn unwritable_home(user: &User, server: Option<&Ids>) -> Option<String> {
     let ids = user.run_as.as_deref().or(server);
     let _acting = rights::act_as(ids).ok()?;
     let uid = ids.map_or_else(|| geteuid().as_raw(), |ids| ids.uid);
-    let folder = place(user)?;
+    let Some(folder) = place(user) else {
+        return server.and_then(|_| invisible(&user.home, uid));
+    };
     let refused = accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
     let why = refused.err()?;
     let what = if folder == user.home {
@@ -91,6 +94,20 @@ fn unwritable_home(user: &User, server: Option<&Ids>) -> Option<String> {
     Some(format!(
         "{what}: the server runs as uid {uid}, and the directory belongs to uid {owner}, gid {group}, \
          mode {mode:o}"
+    ))
+}
+
+/// Returns which directory above a home keeps the acting user from it, if one does.
+fn invisible(home: &Path, uid: u32) -> Option<String> {
+    let mut above: Vec<_> = home.ancestors().skip(1).collect();
+    above.reverse();
+    let is_closed = |folder: &&Path| {
+        accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS) == Err(Errno::ACCESS)
+    };
+    let folder = above.into_iter().find(is_closed)?;
+    let folder = folder.display();
+    Some(format!(
+        "logins are refused: the server runs as uid {uid}, which may not enter {folder}"
     ))
 }
 

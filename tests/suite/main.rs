@@ -48,6 +48,7 @@
 //! | quotas and `ftpd quota` | `quota.rs` |
 //! | `ftpd share` | `share.rs` |
 //! | `ftpd test` | `test_command.rs`; behind firewalls, NAT and the like `worlds.rs` |
+//! | `ftpd doctor` | `doctor.rs` |
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
@@ -101,6 +102,7 @@ mod clients_tls;
 mod config;
 mod container;
 mod docs;
+mod doctor;
 mod elsewhere;
 mod environment;
 mod external;

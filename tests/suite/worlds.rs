@@ -94,7 +94,7 @@ fn nat(forwarded: &str) -> (Machine, Machine, Machine) {
 const WHOLE_RANGE: &str = "iifname wan tcp dport 50000-50009 dnat to 192.168.1.5";
 
 /// Starts our server, with these lines in its `[server]`.
-fn serve(machine: &Machine, lines: &str) -> Program {
+pub(crate) fn serve(machine: &Machine, lines: &str) -> Program {
     let ip = if lines.contains("ip = ") { "" } else { "ip = 0.0.0.0\n" };
     let dir = folder(format!(
         "[server]\n{ip}port = 21\npassive_ports = {RANGE}\n{lines}\n{BOB}perm = elradfmwMT\n"

@@ -20,6 +20,7 @@ use super::arguments::Arguments;
 use super::line::{Line, Verdict, status};
 use super::outcome::Stop;
 use super::print::say;
+use crate::config::Config;
 use crate::log;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
@@ -32,6 +33,20 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         say(&as_text(&lines, verbose));
     }
     Ok(status(&lines))
+}
+
+/// Returns what a server that starts should tell about its addresses, without a look at anything but
+/// the interfaces: that clients may be told an address which they cannot reach.
+pub(super) fn suspicion(config: &Config) -> Option<String> {
+    let passive = &config.server.passive;
+    if passive.masquerade_address.is_some() {
+        return None;
+    }
+    let (network, container) = probe::surroundings();
+    let hosts = &config.server.listen.ip;
+    let listen: Vec<_> = hosts.iter().filter_map(|host| host.parse().ok()).collect();
+    let what = judge::suspicion(&network, container.as_deref(), &listen)?;
+    Some(format!("{what}; 'ftpd doctor' says what to do"))
 }
 
 fn count(lines: &[Line], verdict: Verdict) -> usize {

@@ -12,6 +12,7 @@ mod tests;
 
 use super::facts::{Facts, Unsettled};
 use crate::cli::line::{Line, Verdict};
+pub(super) use network::suspicion;
 
 /// Returns the lines of the report, the worst first.
 pub(super) fn judge(facts: &Facts) -> Vec<Line> {

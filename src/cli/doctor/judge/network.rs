@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::cli::doctor::facts::{Facts, Masquerade, Wanted};
+use crate::cli::doctor::facts::{Facts, Masquerade, Network, Wanted};
 use crate::cli::line::Line;
 use crate::cli::reach::Reach;
 
@@ -12,7 +12,7 @@ const CLIENTS_PER_PORT: usize = 4;
 
 /// Returns the lines about addresses.
 pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
-    let own = own(facts);
+    let own = own(&facts.network);
     let mut lines = vec![match &wanted.masquerade {
         Some(masquerade) => masked(masquerade, &own),
         None => unmasked(facts, wanted, &own),
@@ -26,14 +26,61 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
 }
 
 /// Returns the addresses of this machine that other machines can use.
-fn own(facts: &Facts) -> Vec<IpAddr> {
-    let all = facts.network.interfaces.iter().flat_map(|one| &one.addresses);
+fn own(network: &Network) -> Vec<IpAddr> {
+    let all = network.interfaces.iter().flat_map(|one| &one.addresses);
     let usable = |ip: &IpAddr| !matches!(Reach::of(*ip), Reach::Loopback | Reach::Link);
     all.copied().filter(usable).collect()
 }
 
 fn listed(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Why clients may be told an address that they cannot reach.
+enum Suspicion {
+    /// The text names the container.
+    Container(String),
+    Nat,
+}
+
+/// Suspects the address that a server without `masquerade_address` names.
+fn suspect(container: Option<&str>, listen: &[IpAddr], own: &[IpAddr]) -> Option<Suspicion> {
+    if own.iter().any(|ip| Reach::of(*ip) == Reach::Public) || own.is_empty() {
+        return None;
+    }
+    if listen.iter().all(IpAddr::is_loopback) {
+        return None;
+    }
+    if let Some(container) = container {
+        return Some(Suspicion::Container(container.to_owned()));
+    }
+    listen.iter().any(IpAddr::is_unspecified).then_some(Suspicion::Nat)
+}
+
+impl Suspicion {
+    fn text(&self, own: &[IpAddr]) -> String {
+        let own = listed(own);
+        match self {
+            Self::Container(container) => format!(
+                "in a container ({container}), and masquerade_address is not set: clients are told an \
+                 address ({own}) that exists only within the container's network"
+            ),
+            Self::Nat => format!(
+                "this machine has only private addresses ({own}), and masquerade_address is not set: \
+                 clients outside of the private network are told one that they cannot reach"
+            ),
+        }
+    }
+}
+
+/// Returns what is suspicious about the addresses of a server without `masquerade_address`.
+pub(in crate::cli::doctor) fn suspicion(
+    network: &Network,
+    container: Option<&str>,
+    listen: &[IpAddr],
+) -> Option<String> {
+    let own = own(network);
+    Some(suspect(container, listen, &own)?.text(&own))
 }
 
 /// Judges a server that names its own address.
@@ -44,41 +91,27 @@ fn unmasked(facts: &Facts, wanted: &Wanted, own: &[IpAddr]) -> Line {
         return Line::warning("address", "loopback", text)
             .cure("ip = 0.0.0.0 listens on all addresses of this machine");
     }
-    if own.iter().any(|ip| Reach::of(*ip) == Reach::Public) {
-        return Line::good("address", "this machine has a public address");
-    }
-    if let Some(container) = &facts.container {
-        let text = format!(
-            "in a container ({container}), and masquerade_address is not set: clients get an \
-             address ({}) that exists only within the container's network",
-            listed(own)
-        );
+    let Some(suspicion) = suspect(facts.container.as_deref(), listen, own) else {
+        return Line::good("address", "the server names the address at which it was reached");
+    };
+    let text = suspicion.text(own);
+    if let Suspicion::Container(_) = suspicion {
         return Line::warning("address", "container", text)
             .cure("set masquerade_address to the name or address of the host that clients use")
             .cure(publishing(wanted));
     }
-    let is_wild = listen.iter().any(IpAddr::is_unspecified);
-    if !is_wild || own.is_empty() {
-        return Line::good("address", "the server names the address at which it was reached");
-    }
-    let private = listed(own);
-    let text = format!(
-        "this machine has only private addresses ({private}), and masquerade_address is not set: \
-         clients outside of the private network would be told one of them"
-    );
     let range = wanted.range;
-    let line = Line::warning("address", "nat", text)
-        .cure(format!(
-            "for clients on the internet: masquerade_address = the router's public name or address, \
-             and forward ports {} and {}-{} in the router",
-            wanted.port, range.first, range.last
-        ));
-    match own.first() {
-        Some(ip) => {
-            line.cure(format!("if all clients are in the private network, say so: ip = {ip}"))
-        }
-        None => line,
-    }
+    let forward = format!(
+        "for clients on the internet: masquerade_address = the router's public name or address, and \
+         forward ports {} and {}-{} in the router",
+        wanted.port, range.first, range.last
+    );
+    let line = Line::warning("address", "nat", text).cure(forward);
+    line.cures(own.first().map(|ip| {
+        format!(
+            "if all clients are in the private network, say so, and this line goes: ip = {ip}"
+        )
+    }))
 }
 
 /// Judges a server that names another address than its own.

@@ -11,9 +11,14 @@ mod sockets;
 
 use std::path::Path;
 
-use super::facts::{Facts, Homes, Running};
+use super::facts::{Facts, Homes, Network, Running};
 use crate::rights;
 use settings::Found;
+
+/// Returns the interfaces, and the container that this process is in.
+pub(super) fn surroundings() -> (Network, Option<String>) {
+    (network::network(), host::container())
+}
 
 /// Collects all facts about a server with these settings.
 pub(super) fn gather(file: Option<&Path>) -> Facts {
