@@ -14,6 +14,7 @@ mod doctor;
 #[cfg(not(feature = "client"))]
 #[path = "no_doctor.rs"]
 mod doctor;
+mod files;
 mod help;
 mod import;
 mod keep;

@@ -14,6 +14,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::arguments::Arguments;
+use super::files;
 use super::outcome::Stop;
 use super::print::complain;
 use super::service;
@@ -22,14 +23,6 @@ use crate::config::{Config, LogForm, LogTo};
 use crate::log::{self, Destination, Form, escaped};
 use crate::rights::{self, Ids};
 use crate::server::{Handed, Order, Orders, Server, SettingsSource, Supervisor};
-
-/// Maximum number of open files of one session: its control and data connections, its home, the
-/// directory of an upload, the old file and the new one, a pipe, and for a moment two more.
-const FILES_PER_SESSION: u64 = 10;
-
-/// Number of other open files: listeners, logs, signals, and files that libraries open for a
-/// moment.
-const OTHER_FILES: u64 = 32;
 
 /// The warning for a server that keeps running as root.
 const ROOT: &str = "running as root: a client that finds a flaw in the server acts as root; set user = NAME in [server]";
@@ -266,15 +259,9 @@ impl StopSignal {
     }
 }
 
-/// Returns how many files `max_cons` clients may need to be open.
-pub(super) fn files_needed(config: &Config) -> u64 {
-    let sessions = u64::try_from(config.server.clients.max).unwrap_or(u64::MAX);
-    sessions.saturating_mul(FILES_PER_SESSION).saturating_add(OTHER_FILES)
-}
-
 /// Raises the limit on open files as far as allowed, and logs a warning if that is too low.
 fn allow_files(config: &Config) {
-    let needed = files_needed(config);
+    let needed = files::needed(config);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return;

@@ -151,11 +151,7 @@ fn ports_that_nftables_does_not_let_in_are_found_and_cured() {
         ),
         ("tcp dport 21 accept\nreject with tcp reset", "data_blocked", "rejects"),
         (
-            "tcp dport 21 accept
-jump more
-}
-chain more {
-tcp dport 50000-50100 drop",
+            "tcp dport 21 accept\njump more\n}\nchain more {\ntcp dport 50000-50100 drop",
             "data_blocked",
             "chain more",
         ),

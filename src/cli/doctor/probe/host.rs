@@ -16,7 +16,7 @@ use super::settings::Found;
 use crate::cli::doctor::facts::{
     Certificate, Clock, Disk, Files, Homes, Kernel, Running, Text, Uncertified,
 };
-use crate::cli::serve;
+use crate::cli::files;
 use crate::cli::test::{Chain, judge_chain};
 use crate::cli::unit::{self, Unit, server_user};
 use crate::config::{CertificateSource, is_host};
@@ -88,8 +88,8 @@ pub(super) fn disks(found: &Found) -> Vec<Disk> {
 
 /// Looks at the limit on open files. Without a running server, the unit may set another one than
 /// this process has.
-pub(super) fn files(found: &Found, running: Running) -> Option<Files> {
-    let needed = serve::files_needed(&found.config);
+pub(super) fn limit(found: &Found, running: Running) -> Option<Files> {
+    let needed = files::needed(&found.config);
     if let Running::Yes(pid) = running {
         let limits = text(format!("/proc/{pid}/limits"))?;
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;

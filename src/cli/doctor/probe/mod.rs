@@ -33,7 +33,7 @@ pub(super) fn gather(file: Option<&Path>) -> Facts {
         .map(|found| ports::ports(&found.wanted, running, &network))
         .unwrap_or_default();
     let of =
-        |found: &Found| (host::homes(found), host::disks(found), host::files(found, running));
+        |found: &Found| (host::homes(found), host::disks(found), host::limit(found, running));
     let (homes, disks, files) =
         found.as_ref().map_or_else(|| (Homes::default(), Vec::new(), None), of);
     Facts {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::super::cure::{Problem, cures};
 use super::super::facts::{Hidden, Trouble, Try, World};
-use super::super::line::Line;
 use super::words;
+use crate::cli::line::Line;
 
 const CHECK: &str = "with TLS";
 
@@ -90,9 +90,9 @@ mod tests {
     use std::time::Duration;
 
     use super::super::super::facts::{Chain, Handshake, TlsStart};
-    use super::super::super::line::Verdict::{Good, Warning};
     use super::super::samples::{one, reply, world};
     use super::*;
+    use crate::cli::line::Verdict::{Good, Warning};
 
     fn handshake() -> Handshake {
         let (version, chain) = ("TLS 1.3".to_owned(), Chain::Unknown);
