@@ -242,8 +242,8 @@ fn a_home_that_the_servers_user_cannot_write_to_is_found() {
     fs::set_permissions(dir, PermissionsExt::from_mode(0o700)).unwrap();
     let closed = world.examine();
     closed.fails_with(&["home_closed"]);
-    let word = format!("may not enter {}", dir.display());
-    assert!(closed.text("home").contains(&word), "{:#}", closed.report);
+    let entry = format!("may not enter {}", dir.display());
+    assert!(closed.text("home").contains(&entry), "{:#}", closed.report);
     fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
     let closed = world.examine();
     closed.fails_with(&["home_closed"]);

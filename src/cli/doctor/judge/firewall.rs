@@ -238,8 +238,9 @@ impl Case<'_> {
             return vec![format!("ufw allow {}/tcp", range(":"))];
         }
         if table.is_firewalld() {
+            let zone = zone(&place.text);
             return vec![format!(
-                "firewall-cmd --permanent --add-port={}/tcp && firewall-cmd --reload",
+                "firewall-cmd --permanent {zone}--add-port={}/tcp && firewall-cmd --reload",
                 range("-")
             )];
         }
@@ -260,6 +261,15 @@ impl Case<'_> {
             ],
         }
     }
+}
+
+/// Returns the option that names the zone of firewalld whose chain decides. Without it, the command
+/// changes the default zone.
+fn zone(place: &str) -> String {
+    let chain = place.split_once("chain filter_IN_").map_or("", |(_, chain)| chain);
+    let end = chain.find([':', ' ']).unwrap_or(chain.len());
+    let name = chain.get(..end).unwrap_or_default();
+    if name.is_empty() { String::new() } else { format!("--zone={name} ") }
 }
 
 /// Lists ports, of which many may be in a row.

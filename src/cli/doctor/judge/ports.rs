@@ -1,6 +1,6 @@
 //! Judges who listens on the ports, and whether they can be reached from this machine.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::cli::doctor::facts::{Answer, Facts, Holder, Port, Purpose, Running, Wanted};
 use crate::cli::line::Line;
@@ -12,6 +12,7 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
         let cure = "ip = 0.0.0.0 listens on all addresses of this machine";
         lines.push(Line::failed("address", "no_address", why).cure(cure));
     }
+    lines.extend(no_interface(facts, wanted));
     lines.extend(absent(facts, wanted));
     lines.extend(not_here(facts));
     let of = |purposes: &'static [Purpose]| {
@@ -32,6 +33,18 @@ fn listed(addresses: impl Iterator<Item = SocketAddr>) -> String {
     let mut all: Vec<_> = addresses.map(|address| address.to_string()).collect();
     all.dedup();
     all.join(", ")
+}
+
+/// Says that this machine has no address at which others could reach it.
+fn no_interface(facts: &Facts, wanted: &Wanted) -> Option<Line> {
+    let mut own = facts.network.interfaces.iter().flat_map(|one| &one.addresses);
+    let is_local = wanted.listen.iter().flatten().all(IpAddr::is_loopback);
+    (own.all(IpAddr::is_loopback) && !is_local).then(|| {
+        let text =
+            "no interface of this machine is up and has an address, so nobody can connect";
+        Line::failed("address", "no_interface", text)
+            .cure("'ip address' lists the interfaces; 'ip link set NAME up' brings one up")
+    })
 }
 
 /// Says that no server listens.

@@ -338,6 +338,16 @@ fn firewalls() {
 }
 
 #[test]
+fn a_machine_without_a_network() {
+    world(
+        |facts| facts.network.interfaces.truncate(1),
+        Verdict::Failed,
+        "no_interface",
+        "link set",
+    );
+}
+
+#[test]
 fn both_families_are_judged() {
     let both = |facts: &mut Facts| {
         facts.network.interfaces[1].addresses.push("2001:db8::5".parse().unwrap());

@@ -39,21 +39,28 @@ pub(super) fn container() -> Option<String> {
     })
 }
 
-/// Returns the user of the server.
-fn user(found: &Found) -> Option<Ids> {
+/// Returns the user of the server: the one in the settings, or else the owner of its socket if it runs
+/// (who may be root, for whom this is `None`), or else the user who would run it.
+fn user(found: &Found, owner: Option<u32>) -> Option<Ids> {
     let own = found.config.server.process.user.clone();
-    own.or_else(|| server_user(&found.origin))
+    own.or_else(|| match owner {
+        Some(uid) => Ids::of(&uid.to_string(), None).ok(),
+        None => server_user(&found.origin),
+    })
 }
 
 /// Looks at the homes.
-pub(super) fn homes(found: &Found) -> Homes {
-    let ids = user(found);
+pub(super) fn homes(found: &Found, owner: Option<u32>) -> Homes {
+    let ids = user(found, owner);
     let me = geteuid().as_raw();
     let stranger = ids.as_ref().filter(|ids| rights::may_become(ids).is_err());
     let unchecked = stranger.map(|ids| {
         let name = escaped(ids.name.as_bytes());
         format!("it runs as user {name}, and this is uid {me}")
     });
+    let is_roots = ids.is_none() && owner == Some(0) && !rights::is_root();
+    let unchecked = unchecked
+        .or_else(|| is_roots.then(|| format!("it runs as root, and this is uid {me}")));
     let closed = if unchecked.is_some() {
         Vec::new()
     } else {
@@ -103,7 +110,10 @@ pub(super) fn limit(found: &Found, running: Running) -> Option<Files> {
 }
 
 /// Looks at the certificate, if the settings name one.
-pub(super) fn certificate(found: &Found) -> Option<Result<Certificate, Uncertified>> {
+pub(super) fn certificate(
+    found: &Found,
+    owner: Option<u32>,
+) -> Option<Result<Certificate, Uncertified>> {
     let settings = found.config.tls.as_ref()?;
     if let Err(why) = tls::check(settings) {
         let why = why.to_string();
@@ -122,7 +132,7 @@ pub(super) fn certificate(found: &Found) -> Option<Result<Certificate, Uncertifi
     let (verdict, has_name) = judge_chain(identity.chain(), name);
     let is_auto = settings.is_auto();
     let (certificate, key) = settings.files();
-    let ids = user(found).filter(|_| settings.certificate != CertificateSource::Auto);
+    let ids = user(found, owner).filter(|_| settings.certificate != CertificateSource::Auto);
     let unreadable = ids.map_or_else(Vec::new, |ids| {
         let files = [("tls_cert", &certificate), ("tls_key", &key)];
         files.into_iter().filter_map(|(key, file)| unreadable(key, file, &ids)).collect()

@@ -28,12 +28,17 @@ pub(super) fn gather(file: Option<&Path>) -> Facts {
         Err(why) => (Err(why), None),
     };
     let running = found.as_ref().map_or(Running::Unknown, ports::running);
+    let sockets = ports::sockets();
+    let control = found.as_ref().map(|found| found.wanted.port);
+    let owner = sockets.iter().find(|socket| Some(socket.at.port()) == control);
+    let owner = owner.map(|socket| socket.uid);
     let ports = found
         .as_ref()
-        .map(|found| ports::ports(&found.wanted, running, &network))
+        .map(|found| ports::ports(&found.wanted, running, &network, sockets))
         .unwrap_or_default();
-    let of =
-        |found: &Found| (host::homes(found), host::disks(found), host::limit(found, running));
+    let of = |found: &Found| {
+        (host::homes(found, owner), host::disks(found), host::limit(found, running))
+    };
     let (homes, disks, files) =
         found.as_ref().map_or_else(|| (Homes::default(), Vec::new(), None), of);
     Facts {
@@ -45,7 +50,7 @@ pub(super) fn gather(file: Option<&Path>) -> Facts {
         homes,
         disks,
         files,
-        certificate: found.as_ref().and_then(host::certificate),
+        certificate: found.as_ref().and_then(|found| host::certificate(found, owner)),
         clock: host::clock(),
         kernel: host::kernel(),
         settings,

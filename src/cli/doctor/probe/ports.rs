@@ -42,11 +42,19 @@ pub(super) fn running(found: &Found) -> Running {
     }
 }
 
-/// Looks at all ports of the server.
-pub(super) fn ports(wanted: &Wanted, running: Running, network: &Network) -> Vec<Port> {
+/// Returns all sockets that listen.
+pub(super) fn sockets() -> Vec<Listening> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let sockets: Vec<_> =
-        tables.iter().filter_map(text).flat_map(|table| listening(&table)).collect();
+    tables.iter().filter_map(text).flat_map(|table| listening(&table)).collect()
+}
+
+/// Looks at all ports of the server.
+pub(super) fn ports(
+    wanted: &Wanted,
+    running: Running,
+    network: &Network,
+    sockets: Vec<Listening>,
+) -> Vec<Port> {
     let look = Look { sockets, running, network };
     let mut wanted_ports = vec![(Purpose::Control, wanted.port)];
     wanted_ports.push((Purpose::Implicit, wanted.implicit_port));

@@ -1,5 +1,7 @@
 //! Lets the programs of packet filters print their rules. None of them changes anything.
 
+use std::path::Path;
+
 use super::read::{find, print, text};
 use crate::cli::doctor::facts::{Rules, Text};
 
@@ -44,6 +46,7 @@ pub(super) fn rules() -> Rules {
         ipv4,
         ipv6,
         failed,
-        has_helper: has("nf_conntrack_ftp"),
+        has_helper: has("nf_conntrack_ftp")
+            || Path::new("/sys/module/nf_conntrack_ftp").exists(),
     }
 }

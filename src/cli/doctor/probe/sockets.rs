@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listening {
     pub(super) at: SocketAddr,
+    /// The user who has opened it.
+    pub(super) uid: u32,
     pub(super) inode: u64,
 }
 
@@ -16,13 +18,14 @@ const LISTEN: &str = "0A";
 pub(super) fn listening(table: &str) -> Vec<Listening> {
     let row = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
-        let (at, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
+        let (at, state) = (words.get(1)?, words.get(3)?);
+        let (uid, inode) = (words.get(7)?, words.get(9)?);
         if *state != LISTEN {
             return None;
         }
         let (ip, port) = at.split_once(':')?;
         let at = SocketAddr::new(address(ip)?, u16::from_str_radix(port, 16).ok()?);
-        Some(Listening { at, inode: inode.parse().ok()? })
+        Some(Listening { at, uid: uid.parse().ok()?, inode: inode.parse().ok()? })
     };
     table.lines().skip(1).filter_map(row).collect()
 }
@@ -76,13 +79,16 @@ mod tests {
     #[test]
     fn sockets_that_listen_are_read() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-            0: 0100007F:0849 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 5151 1 0 100 0 0 10 0\n   \
+            0: 0100007F:0849 00000000:0000 0A 00000000:00000000 00:00000000 00000000    14        0 5151 1 0 100 0 0 10 0\n   \
             1: 0100007F:0849 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 5152 1 0 100 0 0 10 0\n";
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        assert_eq!(listening(table), [Listening { at: at("127.0.0.1:2121"), inode: 5151 }]);
+        assert_eq!(
+            listening(table),
+            [Listening { at: at("127.0.0.1:2121"), uid: 14, inode: 5151 }]
+        );
         let table = "  sl ...\n   0: 00000000000000000000000001000000:0015 00000000000000000000000000000000:0000 0A \
             00000000:00000000 00:00000000 00000000     0        0 7 1 0 100 0 0 10 0\n";
-        assert_eq!(listening(table), [Listening { at: at("[::1]:21"), inode: 7 }]);
+        assert_eq!(listening(table), [Listening { at: at("[::1]:21"), uid: 0, inode: 7 }]);
         for broken in ["", "x", "x\n0:", "x\n0: 01:02 03:04 0A 0 0 0 0 0 0"] {
             assert_eq!(listening(broken), [], "{broken}");
         }
