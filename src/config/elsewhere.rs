@@ -7,7 +7,6 @@ use super::draft::Draft;
 use super::error::{Fault, Location};
 use super::field::{Scope, Target};
 use super::folders;
-use super::hook::Programs;
 use super::keys::{KEYS, Key, is_of_answers};
 use super::kind::Given;
 use super::nearest::nearest;
@@ -97,10 +96,6 @@ impl Config {
         }
         tighten(&mut user.rules, &self.rules);
         user.password = Some(Password::Elsewhere);
-        if user.run_as.is_some() {
-            // programs run as users that the settings name, or as the server's
-            user.rules.hooks = Programs::default();
-        }
         let folders = folders::for_all(name, &self.for_all, &user.rules.folder, &self.folder);
         let within = |folder: &Folder| {
             let perm = folder.rules.perm.and(given.perm);

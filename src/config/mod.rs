@@ -72,4 +72,4 @@ pub use tls::{
 pub use value::{
     AuthProtocol, Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room,
 };
-pub use whole::{ANONYMOUS, Config, anonymous_name};
+pub use whole::{ANONYMOUS, Config, RunsAs, anonymous_name};

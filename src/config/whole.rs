@@ -102,17 +102,19 @@ impl Config {
         if any { self.server.hooks.workers } else { 0 }
     }
 
-    /// Returns all programs that the server starts, each with the system user that it runs as;
-    /// `None`: the server's user.
-    pub fn programs(&self) -> impl Iterator<Item = (&Program, Option<&Ids>)> {
+    /// Returns all programs that the server starts, and for each whom it runs as.
+    pub fn programs(&self) -> impl Iterator<Item = (&Program, RunsAs<'_>)> {
         let of_users = self.users.values().flat_map(|user| {
-            user.rules.hooks.all().map(|program| (program, user.run_as.as_deref()))
+            let runs_as = user.run_as.as_deref().map_or(RunsAs::Server, RunsAs::User);
+            user.rules.hooks.all().map(move |program| (program, runs_as))
         });
         // hooks of [server] are those of users from elsewhere as well
         let elsewhere = &self.server.elsewhere;
-        let common = self.rules.hooks.all().filter(|_| elsewhere.is_on());
-        let common = common.chain(elsewhere.program.as_deref());
-        of_users.chain(common.map(|program| (program, None)))
+        let common = || self.rules.hooks.all().filter(|_| elsewhere.is_on());
+        let as_answered = common().filter(|_| self.acts_for_answers());
+        let as_server = common().chain(elsewhere.program.as_deref());
+        let as_server = as_server.map(|program| (program, RunsAs::Server));
+        of_users.chain(as_server).chain(as_answered.map(|program| (program, RunsAs::Anybody)))
     }
 
     /// Returns the maximum number of programs that run at once.
@@ -191,6 +193,17 @@ impl Config {
     pub fn named_users(&self) -> usize {
         self.users.values().filter(|user| user.password.is_some()).count()
     }
+}
+
+/// The system user that a program runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsAs<'a> {
+    /// The server's user.
+    Server,
+    /// This user.
+    User(&'a Ids),
+    /// Any user except root, since an answer about a login says which.
+    Anybody,
 }
 
 /// The names of the anonymous users.

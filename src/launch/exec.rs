@@ -16,13 +16,11 @@ use rustix::process::umask;
 use signal_hook::consts::FORBIDDEN;
 use signal_hook::flag;
 
+use super::table::SERVER;
 use crate::rights::{self, Ids, Keep};
 
 /// The file mode mask of programs. The server's own mask is empty.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
-
-/// The argument in place of a user if the program runs as the server's user.
-pub(super) const NOBODY_ELSE: &str = "-";
 
 /// Replaces this process by a program, and sets its mask and user first. Returns only if it
 /// fails.
@@ -32,7 +30,7 @@ pub fn exec(words: &[OsString]) -> io::Error {
     let [who, program, arguments @ ..] = words else {
         return io::Error::other("expected a user and a program");
     };
-    if who != NOBODY_ELSE
+    if who != SERVER
         && let Err(why) = become_user(who)
     {
         return why;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::message::{Request, Word};
 use super::running::Running;
-use super::table::{Table, digest_of_program};
+use super::table::{Table, digest_of_program, user_of};
 use super::{tasks, wire};
 use crate::config::{Config, Program};
 use crate::log::escaped;
@@ -71,7 +71,7 @@ impl Launcher {
             return Ok(());
         }
         let (socket, theirs) = wire::pair()?;
-        let lent = config.acting().next().map(|_| rights::lend_switch()).transpose()?;
+        let lent = config.may_act().then(rights::lend_switch).transpose()?;
         let child = self.command(theirs).spawn()?;
         drop(lent);
         let process =
@@ -105,7 +105,8 @@ impl Launcher {
         [output, errors]: [BorrowedFd<'_>; 2],
     ) -> io::Result<Running> {
         let process = self.process().ok_or_else(|| io::Error::other(self.missing()))?;
-        let request = Request::Start(digest_of_program(program, ids).into(), environment);
+        let digest = digest_of_program(program).into();
+        let request = Request::Start(digest, user_of(ids), environment);
         let request = request.bytes().ok_or(io::ErrorKind::InvalidInput)?;
         let (socket, theirs) = wire::pair()?;
         let beside = [Some(theirs.as_fd()), Some(output), Some(errors), input];

@@ -36,9 +36,10 @@ pub(super) type Environment = Vec<(&'static str, OsString)>;
 pub(super) enum Request {
     /// The first message: the table can be read from the pipe that comes with it.
     Table,
-    /// The program with this digest is to be started. With the message come a socket for this
-    /// program, its standard output, its standard error, and perhaps its standard input.
-    Start(Vec<u8>, Environment),
+    /// The program with this digest is to be started, as this user. With the message come a
+    /// socket for this program, its standard output, its standard error, and perhaps its standard
+    /// input.
+    Start(Vec<u8>, String, Environment),
     /// The settings are to be read again. With the message comes a socket for the answer.
     Reload,
 }
@@ -77,9 +78,10 @@ impl Request {
         match self {
             Self::Table => put(&mut bytes, TABLE),
             Self::Reload => put(&mut bytes, RELOAD),
-            Self::Start(digest, environment) => {
+            Self::Start(digest, user, environment) => {
                 put(&mut bytes, START);
                 put(&mut bytes, digest);
+                put(&mut bytes, user.as_bytes());
                 for (name, value) in environment {
                     let at = VARIABLES.iter().position(|known| known == name)?;
                     put(&mut bytes, &[u8::try_from(at).ok()?]);
@@ -96,7 +98,8 @@ impl Request {
         match fields.as_slice() {
             [TABLE] => Some(Self::Table),
             [RELOAD] => Some(Self::Reload),
-            [START, digest, environment @ ..] => {
+            [START, digest, user, environment @ ..] => {
+                let user = std::str::from_utf8(user).ok()?.to_owned();
                 let (pairs, []) = environment.as_chunks() else { return None };
                 let pair = |[at, value]: &[&[u8]; 2]| {
                     let [at] = at else { return None };
@@ -104,7 +107,7 @@ impl Request {
                     Some((*name, OsString::from_vec((*value).to_owned())))
                 };
                 let environment = pairs.iter().map(pair).collect::<Option<_>>()?;
-                Some(Self::Start((*digest).to_owned(), environment))
+                Some(Self::Start((*digest).to_owned(), user, environment))
             }
             _ => None,
         }
@@ -178,14 +181,17 @@ mod tests {
             ("FTPD_USER", "bob".into()),
             ("FTPD_PATH", OsString::from_vec(vec![0xff, 10])),
         ];
-        for request in
-            [Request::Table, Request::Reload, Request::Start(vec![7; 32], environment)]
-        {
+        for request in [
+            Request::Table,
+            Request::Reload,
+            Request::Start(vec![7; 32], "-".to_owned(), environment),
+        ] {
             assert_eq!(Request::of_bytes(&request.bytes().unwrap()), Some(request));
         }
-        let foreign = Request::Start(Vec::new(), vec![("LD_PRELOAD", "x".into())]);
+        let foreign =
+            Request::Start(Vec::new(), String::new(), vec![("LD_PRELOAD", "x".into())]);
         assert_eq!(foreign.bytes(), None);
-        let mut bytes = Request::Start(vec![7; 32], Vec::new()).bytes().unwrap();
+        let mut bytes = Request::Start(vec![7; 32], String::new(), Vec::new()).bytes().unwrap();
         put(&mut bytes, &[u8::try_from(VARIABLES.len()).unwrap()]);
         assert_eq!(Request::of_bytes(&bytes), None, "a name without a value");
         put(&mut bytes, b"value");

@@ -4,7 +4,7 @@
 //! may start programs could be made to start any. So the server starts one process before it
 //! enters the sandbox, and gives it the table of all programs in the settings. That process is
 //! `ftpd` itself with another task. It starts programs for the server, which names a program by
-//! the digest of its entry in the table (its path, its arguments and the user it runs as) and
+//! the digest of its path and arguments, and one of the users that the table lets it run as. It
 //! cannot name anything else. The server also gives it the values of variables whose names are
 //! in [`VARIABLES`], and pipes for the input and output of the program.
 //!

@@ -1,31 +1,44 @@
 //! The table of the programs that the settings name, and its form on the way to the process
 //! that starts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ring::digest::{SHA256, digest};
 
-use super::exec::NOBODY_ELSE;
 use super::message::{Fields, put};
-use crate::config::{Config, Program};
+use crate::config::{Config, Program, RunsAs};
 use crate::rights::Ids;
 
-/// The SHA-256 digest of an entry, or of a table.
+/// The SHA-256 digest of a program and its arguments, or of a table.
 pub(super) type Digest = [u8; 32];
+
+/// The user in an entry if the program runs as the server's user.
+pub(super) const SERVER: &str = "-";
+
+/// The user in an entry if the program runs as any user whom the server names.
+const ANYBODY: &str = "*";
 
 /// All programs of the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table {
     /// Maximum number of programs at once.
     pub(super) most: usize,
-    entries: BTreeMap<Digest, Vec<u8>>,
+    entries: BTreeMap<Digest, Entry>,
 }
 
-/// A program as the table describes it.
+/// A program with its arguments, and the users that it may run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// The file of the program and its arguments, as fields.
+    words: Vec<u8>,
+    users: BTreeSet<String>,
+}
+
+/// A program that may be started.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Allowed {
     /// The user of the system that the program runs as; `None`: the server's user.
     pub(super) ids: Option<Ids>,
     /// The file of the program and its arguments.
@@ -35,11 +48,19 @@ pub(super) struct Entry {
 impl Table {
     /// Makes the table of the programs that the settings name.
     pub(super) fn of(config: &Config) -> Self {
-        let entries = config.programs().map(|(program, ids)| {
-            let entry = entry_of(program, ids);
-            (digest_of(&entry), entry)
-        });
-        Self { most: config.programs_at_once(), entries: entries.collect() }
+        let mut entries = BTreeMap::new();
+        for (program, runs_as) in config.programs() {
+            let words = words_of(program);
+            let entry = entries
+                .entry(digest_of(&words))
+                .or_insert_with(|| Entry { words, users: BTreeSet::new() });
+            entry.users.insert(match runs_as {
+                RunsAs::Server => SERVER.to_owned(),
+                RunsAs::User(ids) => ids.numbers(),
+                RunsAs::Anybody => ANYBODY.to_owned(),
+            });
+        }
+        Self { most: config.programs_at_once(), entries }
     }
 
     /// Whether the settings name no program.
@@ -52,7 +73,7 @@ impl Table {
         let mut bytes = Vec::new();
         put(&mut bytes, self.most.to_string().as_bytes());
         for entry in self.entries.values() {
-            put(&mut bytes, entry);
+            put(&mut bytes, &entry.bytes());
         }
         bytes
     }
@@ -62,8 +83,8 @@ impl Table {
         let mut fields = Fields::of(bytes)?.into_iter();
         let most = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let entries = fields.map(|entry| {
-            Entry::of_bytes(entry)?;
-            Some((digest_of(entry), entry.to_owned()))
+            let entry = Entry::of_bytes(entry)?;
+            Some((digest_of(&entry.words), entry))
         });
         Some(Self { most, entries: entries.collect::<Option<_>>()? })
     }
@@ -73,23 +94,35 @@ impl Table {
         digest_of(&self.bytes())
     }
 
-    /// Returns the entry with this digest.
-    pub(super) fn entry(&self, digest: &[u8]) -> Option<Entry> {
+    /// Returns the program with this digest, if the settings let it run as this user.
+    pub(super) fn allowed(&self, digest: &[u8], user: &str) -> Option<Allowed> {
         let digest: &Digest = digest.try_into().ok()?;
-        Entry::of_bytes(self.entries.get(digest)?)
+        let entry = self.entries.get(digest)?;
+        let ids = match user {
+            SERVER => None,
+            numbers => Some(Ids::from_numbers(numbers)?),
+        };
+        let known = entry.users.contains(user);
+        let anybody = entry.users.contains(ANYBODY) && ids.as_ref().is_some_and(is_no_root);
+        let words = Fields::of(&entry.words)?.into_iter();
+        let words = words.map(|word| OsString::from_vec(word.to_owned())).collect();
+        (known || anybody).then_some(Allowed { ids, words })
     }
 }
 
-/// Returns the digest of the entry of a program.
-pub(super) fn digest_of_program(program: &Program, ids: Option<&Ids>) -> Digest {
-    digest_of(&entry_of(program, ids))
+/// Whether these are neither root nor in its group.
+fn is_no_root(ids: &Ids) -> bool {
+    ids.uid != 0 && ids.gid != 0 && !ids.groups.contains(&0)
 }
 
-/// Returns the entry of a program as bytes.
-fn entry_of(program: &Program, ids: Option<&Ids>) -> Vec<u8> {
+/// Returns the digest by which the server names a program.
+pub(super) fn digest_of_program(program: &Program) -> Digest {
+    digest_of(&words_of(program))
+}
+
+/// Returns the file of a program and its arguments as fields.
+fn words_of(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let who = ids.map_or_else(|| NOBODY_ELSE.to_owned(), Ids::numbers);
-    put(&mut bytes, who.as_bytes());
     put(&mut bytes, program.path.as_os_str().as_bytes());
     for argument in &program.args {
         put(&mut bytes, argument.as_bytes());
@@ -104,21 +137,40 @@ fn digest_of(bytes: &[u8]) -> Digest {
 }
 
 impl Entry {
-    fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields::of(bytes)?.into_iter();
-        let who = std::str::from_utf8(fields.next()?).ok()?;
-        let ids = match who {
-            NOBODY_ELSE => None,
-            numbers => Some(Ids::from_numbers(numbers)?),
-        };
-        let words: Vec<_> = fields.map(|word| OsString::from_vec(word.to_owned())).collect();
-        (!words.is_empty()).then_some(Self { ids, words })
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put(&mut bytes, &self.words);
+        for user in &self.users {
+            put(&mut bytes, user.as_bytes());
+        }
+        bytes
     }
 
-    /// Returns the user in the form of an argument of [`super::exec()`].
-    pub(super) fn who(&self) -> String {
-        self.ids.as_ref().map_or_else(|| NOBODY_ELSE.to_owned(), Ids::numbers)
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields::of(bytes)?.into_iter();
+        let words = fields.next()?.to_owned();
+        // there is a program
+        Fields::of(&words)?.first()?;
+        let user = |user| {
+            let user = std::str::from_utf8(user).ok()?;
+            let is_one = user == SERVER || user == ANYBODY || Ids::from_numbers(user).is_some();
+            is_one.then(|| user.to_owned())
+        };
+        let users: BTreeSet<_> = fields.map(user).collect::<Option<_>>()?;
+        (!users.is_empty()).then_some(Self { words, users })
     }
+}
+
+impl Allowed {
+    /// Returns the user in the form of an argument of [`super::exec()`].
+    pub(super) fn user(&self) -> String {
+        user_of(self.ids.as_ref())
+    }
+}
+
+/// Returns the text that names a user in messages and arguments.
+pub(super) fn user_of(ids: Option<&Ids>) -> String {
+    ids.map_or_else(|| SERVER.to_owned(), Ids::numbers)
 }
 
 #[cfg(test)]
@@ -130,23 +182,55 @@ mod tests {
         Table::of(&crate::config::of_text(&text).unwrap())
     }
 
+    fn echo(args: &[&str]) -> Program {
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Program { path: "/bin/echo".into(), args }
+    }
+
+    /// The table with another user for each of its programs.
+    fn for_user(mut table: Table, user: &str) -> Table {
+        for entry in table.entries.values_mut() {
+            entry.users = [user.to_owned()].into();
+        }
+        table
+    }
+
     #[test]
     fn a_table_survives_its_bytes_and_names_a_program_by_its_digest() {
         let lines = "on_upload = /bin/echo \"two  words\" \"\"\non_delete = /bin/echo";
         let table = table(&format!("hook_workers = 7\n{lines}"));
         let again = Table::of_bytes(&table.bytes()).unwrap();
         assert_eq!((&again, again.most, again.digest()), (&table, 7, table.digest()));
-        let program = |args: &[&str]| Program {
-            path: "/bin/echo".into(),
-            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        let allowed =
+            |args: &[&str], user| again.allowed(&digest_of_program(&echo(args)), user);
+        let known = allowed(&["two  words", ""], SERVER).unwrap();
+        assert_eq!(known.words, ["/bin/echo", "two  words", ""]);
+        assert_eq!((known.user().as_str(), known.ids), (SERVER, None));
+        assert!(allowed(&[], SERVER).is_some());
+        assert!(allowed(&["two"], SERVER).is_none());
+        assert!(again.allowed(b"", SERVER).is_none());
+    }
+
+    #[test]
+    fn a_program_runs_as_the_users_of_its_entry_alone() {
+        let digest = digest_of_program(&echo(&[]));
+        let with = |user: &str| {
+            let table = for_user(table("on_delete = /bin/echo"), user);
+            Table::of_bytes(&table.bytes()).unwrap()
         };
-        let known = again.entry(&digest_of_program(&program(&["two  words", ""]), None));
-        assert_eq!(known.unwrap().words, ["/bin/echo", "two  words", ""]);
-        assert!(again.entry(&digest_of_program(&program(&[]), None)).is_some());
-        assert!(again.entry(&digest_of_program(&program(&["two"]), None)).is_none());
-        let ids = Ids::from_numbers("5:7:7").unwrap();
-        assert!(again.entry(&digest_of_program(&program(&[]), Some(&ids))).is_none());
-        assert!(again.entry(b"").is_none());
+        let may = |table: &Table, user: &str| table.allowed(&digest, user).is_some();
+        for user in ["5:7:7", "5:7:7,8", "6:7:7", "0:7:7", "5:0:0", ANYBODY, ""] {
+            assert!(!may(&with(SERVER), user), "{user}");
+            assert_eq!(may(&with("5:7:7"), user), user == "5:7:7", "{user}");
+        }
+        assert!(!may(&with("5:7:7"), SERVER));
+        assert_eq!(with("5:7:7").allowed(&digest, "5:7:7").unwrap().ids.unwrap().uid, 5);
+        for user in ["5:7:7", "5:7:7,8"] {
+            assert!(may(&with(ANYBODY), user), "{user}");
+        }
+        for user in ["0:7:7", "5:0:7", "5:7:7,0", SERVER, ANYBODY, ""] {
+            assert!(!may(&with(ANYBODY), user), "{user}");
+        }
     }
 
     #[test]
@@ -162,6 +246,10 @@ mod tests {
         put(&mut bytes, b"2");
         put(&mut bytes, b"no entry");
         assert!(Table::of_bytes(&bytes).is_none());
+        for user in ["", "0:7:7", "root"] {
+            let table = for_user(table("on_delete = /bin/echo"), user);
+            assert!(Table::of_bytes(&table.bytes()).is_none(), "{user}");
+        }
         assert!(table("").is_empty());
     }
 }

@@ -67,11 +67,13 @@ fn there_is_one_only_if_the_settings_name_a_program_and_it_has_a_name() {
 
 #[test]
 fn it_ends_with_the_server_however_that_ends_and_its_programs_with_it() {
-    for how in ["KILL", "TERM", "INT", "QUIT"] {
-        let mut server = Server::setup()
-            .server("shutdown_grace = 0\nhook_timeout = 0")
-            .server("on_upload = /bin/sh -c \"echo child $$; exec sleep 77\"")
-            .start();
+    let (meek, stubborn) = ("exec sleep 77", "trap '' TERM; while :; do sleep 0.1; done");
+    for (how, program) in
+        [("KILL", meek), ("KILL", stubborn), ("TERM", meek), ("INT", meek), ("QUIT", stubborn)]
+    {
+        let hook = format!("on_upload = /bin/sh -c \"echo child $$; {program}\"");
+        let lines = "shutdown_grace = 0\nhook_timeout = 0";
+        let mut server = Server::setup().server(lines).server(&hook).start();
         let starter = server.starter().unwrap();
         Client::bob(&server).upload("STOR a", b"x");
         let line = server.wait_for_log("]: child ");
@@ -207,6 +209,30 @@ fn the_first_program_takes_a_restart_in_a_sandbox_and_a_reload_without_one() {
     }
 }
 
+#[test]
+fn a_hook_of_a_user_from_elsewhere_runs_as_the_user_of_the_answer() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let auth = "auth_program = /bin/cat DIR/answer\nauth_homes = homes\nauth_perm = elradfmw\n\
+                auth_cache = 0\non_upload = /bin/sh -c \"echo $(id -u) $(id -g) for $FTPD_USER\"";
+    for (lines, user) in [("auth_run_as = on\nuser = nobody", "61001 61002"), ("", "0 0")] {
+        let server = Server::setup().server(&format!("{auth}\n{lines}")).start_with(|dir| {
+            let ini = dir.join("ftpd.ini");
+            let text = fs::read_to_string(&ini).unwrap();
+            fs::write(&ini, text.replace("DIR", dir.to_str().unwrap())).unwrap();
+            let home = dir.join("homes/ann");
+            fs::create_dir_all(&home).unwrap();
+            std::os::unix::fs::chown(&home, Some(61_001), Some(61_002)).unwrap();
+            let answer = "{\"accept\": true, \"run_as\": \"61001:61002\"}";
+            fs::write(dir.join("answer"), answer).unwrap();
+        });
+        Client::login(&server, "ann", "x").upload("STOR file", b"x");
+        server.wait_for_log(&format!("]: {user} for ann"));
+    }
+}
+
 /// What a server under the control of a client might try.
 mod attacked {
     use super::*;
@@ -238,9 +264,9 @@ mod attacked {
         socketpair(AddressFamily::UNIX, kind, flags, None).unwrap()
     }
 
-    /// The only program of the table.
-    fn entry() -> Vec<u8> {
-        fields(&[b"-", b"/bin/sh", b"-c", b"echo ran; env"])
+    /// The only program of the table, with its arguments. It runs as the server's user.
+    fn words() -> Vec<u8> {
+        fields(&[b"/bin/sh", b"-c", b"echo ran; env"])
     }
 
     impl Attacked {
@@ -253,7 +279,7 @@ mod attacked {
             drop(command);
             let (reader, mut writer) = std::io::pipe().unwrap();
             send(&socket, &fields(&[b"table"]), &[reader.as_fd()]);
-            writer.write_all(&fields(&[b"2", &entry()])).unwrap();
+            writer.write_all(&fields(&[b"2", &fields(&[&words(), b"-"])])).unwrap();
             drop(writer);
             assert!(hear(&socket).contains("read"));
             Self(child, socket)
@@ -261,9 +287,14 @@ mod attacked {
 
         /// Asks for a program. Returns the answer, and what the program prints.
         fn ask(&self, digest: &[u8], variables: &[&[u8]]) -> (String, String) {
+            self.ask_as(b"-", digest, variables)
+        }
+
+        /// Asks for a program that runs as this user.
+        fn ask_as(&self, user: &[u8], digest: &[u8], variables: &[&[u8]]) -> (String, String) {
             let (mut reader, writer) = std::io::pipe().unwrap();
             let (own, theirs) = pair();
-            let message = fields(&[&[&b"start"[..], digest], variables].concat());
+            let message = fields(&[&[&b"start"[..], digest, user], variables].concat());
             let beside = [theirs.as_fd(), writer.as_fd(), writer.as_fd()];
             send(&self.1, &message, &beside);
             drop((writer, theirs));
@@ -286,21 +317,25 @@ mod attacked {
     #[test]
     fn it_names_no_program_but_those_of_the_table() {
         let attacked = Attacked::start();
-        let known = digest(&SHA256, &entry());
+        let known = digest(&SHA256, &words());
         let (answer, text) = attacked.ask(known.as_ref(), &[&[1], b"bob"]);
         assert!(answer.contains("started") && text.starts_with("ran\n"), "{answer}{text}");
         assert!(text.contains("FTPD_USER=bob\n"), "{text}");
-        // any other program, argument or user
+        // any other user, program or argument
+        for user in [&b"1:1:1"[..], b"0:0:0", b"*", b"", b"root"] {
+            let (answer, _) = attacked.ask_as(user, known.as_ref(), &[]);
+            assert!(answer.contains("the settings do not name it"), "{answer}");
+        }
         for other in [
-            fields(&[b"-", b"/bin/sh", b"-c", b"echo other"]),
-            fields(&[b"-", b"/bin/id"]),
-            fields(&[b"1:1:1", b"/bin/sh", b"-c", b"echo ran; env"]),
+            fields(&[b"/bin/sh", b"-c", b"echo other"]),
+            fields(&[b"/bin/sh"]),
+            fields(&[b"/bin/id"]),
         ] {
             let (answer, text) = attacked.ask(digest(&SHA256, &other).as_ref(), &[]);
             assert!(answer.contains("the settings do not name it"), "{answer}");
             assert_eq!(text, "");
         }
-        for digest in [&b""[..], b"/bin/sh", &entry()] {
+        for digest in [&b""[..], b"/bin/sh", &words()] {
             assert!(attacked.ask(digest, &[]).0.contains("do not name it"));
         }
         // a value cannot end, and the next one begin, where it likes
@@ -313,13 +348,13 @@ mod attacked {
 
     #[test]
     fn it_ends_the_process_by_anything_that_is_no_message() {
-        let known = digest(&SHA256, &entry());
+        let known = digest(&SHA256, &words());
         let second = fields(&[b"table"]);
         let reload_without_socket = fields(&[b"reload"]);
-        let variable = fields(&[b"start", known.as_ref(), &[200], b"value"]);
-        let name = fields(&[b"start", known.as_ref(), b"LD_PRELOAD", b"/x"]);
-        let odd = fields(&[b"start", known.as_ref(), &[1]]);
-        let cut = &fields(&[b"start", known.as_ref()])[..20];
+        let variable = fields(&[b"start", known.as_ref(), b"-", &[200], b"value"]);
+        let name = fields(&[b"start", known.as_ref(), b"-", b"LD_PRELOAD", b"/x"]);
+        let odd = fields(&[b"start", known.as_ref(), b"-", &[1]]);
+        let cut = &fields(&[b"start", known.as_ref(), b"-"])[..20];
         let long = vec![7; 100_000];
         for message in [
             &b"garbage"[..],
@@ -342,14 +377,14 @@ mod attacked {
         // more file descriptors than any message has
         let attacked = Attacked::start();
         let (_own, theirs) = pair();
-        send(&attacked.1, &fields(&[b"start", known.as_ref()]), &[theirs.as_fd(); 8]);
+        send(&attacked.1, &fields(&[b"start", known.as_ref(), b"-"]), &[theirs.as_fd(); 8]);
         attacked.ends();
     }
 
     #[test]
     fn it_starts_no_more_programs_than_the_settings_allow() {
         let attacked = Attacked::start();
-        let known = digest(&SHA256, &entry());
+        let known = digest(&SHA256, &words());
         let mut held = Vec::new();
         // nobody reads what these print, so they do not end
         let (_reader, writer) = std::io::pipe().unwrap();
@@ -357,7 +392,7 @@ mod attacked {
         (&writer).write_all(&vec![0; size]).unwrap();
         for _ in 0..2 {
             let (own, theirs) = pair();
-            let message = fields(&[b"start", known.as_ref()]);
+            let message = fields(&[b"start", known.as_ref(), b"-"]);
             send(&attacked.1, &message, &[theirs.as_fd(), writer.as_fd(), writer.as_fd()]);
             drop(theirs);
             assert!(hear(&own).contains("started"));

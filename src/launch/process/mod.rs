@@ -149,11 +149,11 @@ impl Process {
         let answer = match Request::of_bytes(&bytes).ok_or_else(unexpected)? {
             Request::Table => return Err(unexpected()),
             Request::Reload => self.reload(socket),
-            Request::Start(digest, environment) => {
+            Request::Start(digest, user, environment) => {
                 let (output, errors) =
                     beside.next().zip(beside.next()).ok_or_else(unexpected)?;
                 let streams = (beside.next(), output, errors);
-                self.start(socket, &digest, environment, streams)
+                self.start(socket, (&digest, &user), environment, streams)
             }
         };
         if let Err((socket, why)) = answer {
@@ -166,7 +166,7 @@ impl Process {
     fn start(
         &mut self,
         socket: OwnedFd,
-        digest: &[u8],
+        (digest, user): (&[u8], &str),
         environment: Vec<(&'static str, OsString)>,
         streams: (Option<OwnedFd>, OwnedFd, OwnedFd),
     ) -> Result<(), (OwnedFd, String)> {
@@ -175,11 +175,11 @@ impl Process {
         }
         // the server may have sent word of new settings just before
         self.read_settings();
-        let entry = self.table.entry(digest).or_else(|| self.earlier.entry(digest));
-        let Some(entry) = entry else {
+        let allowed = self.table.allowed(digest, user);
+        let Some(allowed) = allowed.or_else(|| self.earlier.allowed(digest, user)) else {
             return Err((socket, "the settings do not name it".to_owned()));
         };
-        let run = Run::start(socket, entry, environment, streams);
+        let run = Run::start(socket, allowed, environment, streams);
         self.runs.push(run.map_err(|(socket, why)| (socket, why.to_string()))?);
         Ok(())
     }

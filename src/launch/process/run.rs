@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use crate::launch::message::Word;
 use crate::launch::running::LAST_WORDS;
-use crate::launch::table::Entry;
+use crate::launch::table::Allowed;
 use crate::launch::{tasks, wire};
 use crate::rights::{self, Acting, Ids};
 
@@ -36,17 +36,17 @@ impl Run {
     /// Starts a program, and tells the server so.
     pub(super) fn start(
         socket: OwnedFd,
-        entry: Entry,
+        program: Allowed,
         environment: Vec<(&'static str, OsString)>,
         streams: (Option<OwnedFd>, OwnedFd, OwnedFd),
     ) -> Result<Self, (OwnedFd, io::Error)> {
-        let child = match spawn(&entry, environment, streams) {
+        let child = match spawn(&program, environment, streams) {
             Ok(child) => child,
             Err(why) => return Err((socket, why)),
         };
         let started = Word::Started(child.id());
         let mut run =
-            Self { socket: Some(socket), child, status: None, ids: entry.ids, asked: None };
+            Self { socket: Some(socket), child, status: None, ids: program.ids, asked: None };
         run.tell(&started);
         Ok(run)
     }
@@ -141,16 +141,16 @@ impl Run {
 }
 
 fn spawn(
-    entry: &Entry,
+    program: &Allowed,
     environment: Vec<(&'static str, OsString)>,
     (input, output, errors): (Option<OwnedFd>, OwnedFd, OwnedFd),
 ) -> io::Result<Child> {
     let mut command = Command::new(tasks::OWN);
-    command.arg(tasks::EXEC).arg(entry.who()).args(&entry.words);
+    command.arg(tasks::EXEC).arg(program.user()).args(&program.words);
     // the program does not inherit the server's environment
     command.env_clear().env("PATH", PATH).envs(environment);
     command.current_dir("/").process_group(0);
     command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(output).stderr(errors);
-    let _lent = entry.ids.as_ref().map(|_| rights::lend_switch()).transpose()?;
+    let _lent = program.ids.as_ref().map(|_| rights::lend_switch()).transpose()?;
     command.spawn()
 }
