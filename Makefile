@@ -105,6 +105,7 @@ UNITDIR = $(PREFIX)/lib/systemd/system
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/vendor-completions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+AUTHDIR = $(PREFIX)/share/ftpd/auth
 SYSCONFDIR = /etc
 BINARY = $(OUT)/release/ftpd
 # yes: install the OpenRC service as well
@@ -120,6 +121,8 @@ install:
 	$(GIVE) 644 etc/completions/ftpd.bash $(DESTDIR)$(BASHDIR)/ftpd
 	$(GIVE) 644 etc/completions/_ftpd $(DESTDIR)$(ZSHDIR)/_ftpd
 	$(GIVE) 644 etc/completions/ftpd.fish $(DESTDIR)$(FISHDIR)/ftpd.fish
+	for name in ldap.py pam.py sqlite.py; do \
+	  $(GIVE) 755 etc/auth/$$name $(DESTDIR)$(AUTHDIR)/$$name || exit 1; done
 	$(GIVE) 644 etc/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.service
 	$(PLACE) $(DESTDIR)$(UNITDIR)/ftpd.service
 	$(GIVE) 644 etc/ftpd.socket $(DESTDIR)$(UNITDIR)/ftpd.socket
@@ -154,6 +157,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ftpd
 	rm -f $(DESTDIR)$(MANDIR)/man8/ftpd.8 $(DESTDIR)$(MANDIR)/man5/ftpd.ini.5
 	rm -f $(DESTDIR)$(BASHDIR)/ftpd $(DESTDIR)$(ZSHDIR)/_ftpd $(DESTDIR)$(FISHDIR)/ftpd.fish
+	rm -f $(DESTDIR)$(AUTHDIR)/ldap.py $(DESTDIR)$(AUTHDIR)/pam.py $(DESTDIR)$(AUTHDIR)/sqlite.py
 	rm -f $(DESTDIR)$(UNITDIR)/ftpd.service $(DESTDIR)$(UNITDIR)/ftpd.socket
 	test $(OPENRC) != yes || rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/ftpd
 	@test -n "$(DESTDIR)" || test ! -d /run/systemd/system || systemctl daemon-reload
@@ -235,15 +239,17 @@ servers:
 	    </dev/null >/dev/null 2>&1 && dpkg -x $${name}_*.deb root || echo "not unpacked: $$name"; done
 
 # Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
-# can clone files, and those that make networks. Without the right to install them, tests say what is
+# can clone files, those that make networks, and what the programs of etc/auth ask (Debian starts slapd
+# as a service; the tests start their own). Without the right to install them, tests say what is
 # missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc strace nftables iproute2
+  chromium logrotate faketime mandoc strace nftables iproute2 slapd python3-ldap python3-pam db-util
 clients: servers
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \
 	  dosfstools) tool=mkfs.vfat;; quota) tool=setquota;; \
-	  nftables) tool=nft;; iproute2) tool=ip;; \
+	  nftables) tool=nft;; iproute2) tool=ip;; db-util) tool=db_load;; \
+	  python3-*) tool=true; dpkg -s $$name >/dev/null 2>&1 || tool=$$name;; \
 	  qemu-system-x86) tool=qemu-system-x86_64;; musl-tools) tool=musl-gcc;; *) tool=$$name;; esac; \
 	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if [ -n "$$missing" ]; then \

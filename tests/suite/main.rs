@@ -52,6 +52,7 @@
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
+//! | the programs of `etc/auth` | `auth_scripts.rs` |
 //! | the process that starts programs beside the sandbox | `launch.rs` |
 //! | what systemd and packages rely on: messages, sockets handed over, `make install` | `service.rs` |
 //! | giving up root; most of it takes root | `privileges.rs` |
@@ -92,6 +93,7 @@ mod abort;
 mod accounts;
 mod admin;
 mod attacks;
+mod auth_scripts;
 mod bans;
 mod broken_off;
 mod calls;
