@@ -252,11 +252,14 @@ pub fn keep_lent() -> io::Result<()> {
     // this fails on a kernel without ambient capabilities
     let _ = clear_ambient_capability_set();
     let none = CapabilitySet::empty();
-    let permitted = capabilities(None)?.permitted & SWITCH;
-    Ok(set_capabilities(
-        None,
-        CapabilitySets { effective: none, permitted, inheritable: none },
-    )?)
+    let before = capabilities(None)?;
+    let permitted = before.permitted & SWITCH;
+    let kept = CapabilitySets { effective: none, permitted, inheritable: none };
+    // a filter of system calls may forbid even what changes nothing
+    if before == kept {
+        return Ok(());
+    }
+    Ok(set_capabilities(None, kept)?)
 }
 
 impl Drop for Lent {
