@@ -983,7 +983,7 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
     for verb in VERBS {
         let lines: Vec<(String, u16)> = match (verb.name(), &verb.arg) {
             (_, Arg::Nothing(_)) => continue,
-            ("STOR" | "APPE" | "STOU" | "MKD" | "XMKD" | "RNTO", _) => {
+            ("STOR" | "APPE" | "STOU" | "MKD" | "XMKD" | "RNTO" | "SITE MKDIR", _) => {
                 names.iter().map(|name| (format!("{} {name}", verb.name()), 553)).collect()
             }
             ("MFMT" | "SITE UTIME" | "MDTM", _) if !matches!(verb.arg, Arg::Path(_)) => names
@@ -993,9 +993,20 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
             ("SITE CHMOD", _) => {
                 names.iter().map(|name| (format!("SITE CHMOD 600 {name}"), 550)).collect()
             }
+            ("SITE CHGRP", _) => {
+                names.iter().map(|name| (format!("SITE CHGRP 0 {name}"), 550)).collect()
+            }
+            ("MFF", arg) => {
+                let fact = match arg {
+                    Arg::TimeFactAndPath(_) => "modify=20240229120000",
+                    _ => "UNIX.mode=0600",
+                };
+                names.iter().map(|name| (format!("MFF {fact}; {name}"), 550)).collect()
+            }
             (
                 "RETR" | "CWD" | "DELE" | "RMD" | "RNFR" | "SIZE" | "MDTM" | "MLST" | "MLSD"
-                | "LIST" | "NLST" | "STAT" | "AVBL",
+                | "LIST" | "NLST" | "STAT" | "AVBL" | "HASH" | "XCRC" | "XMD5" | "XSHA1"
+                | "XSHA256" | "XSHA512" | "SITE MD5" | "SITE RMDIR",
                 _,
             ) => names.iter().map(|name| (format!("{} {name}", verb.name()), 550)).collect(),
             (name, arg) => {
