@@ -26,6 +26,7 @@
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk data, sleeping to keep a rate |
 //! | [`auth`], [`vfs`], [`hook`] | secrets; served files; which program follows an event |
+//! | [`http`] | requests to other servers |
 //! | [`launch`] | starting programs |
 //! | [`tls`] | certificates; TLS between a connection and its bytes |
 //! | [`config`], [`log`](mod@log) | the settings file; the logs |
@@ -301,6 +302,7 @@ pub mod control;
 pub mod data;
 pub mod docs;
 pub mod hook;
+pub mod http;
 pub mod launch;
 pub mod log;
 pub mod rights;

@@ -70,9 +70,10 @@ pub enum AuthError {
     Expired,
     /// The password is wrong.
     WrongPassword,
-    /// The settings do not have the user, and the program that was asked refuses the login. `fresh`: it
-    /// was asked just now, and not earlier.
+    /// The settings do not have the user, and what was asked about the user refuses the login.
     RefusedElsewhere {
+        /// The key of the settings that names what was asked.
+        by: &'static str,
         /// Whether it was asked just now.
         fresh: bool,
     },
@@ -88,13 +89,26 @@ pub enum AuthError {
     Outage(String),
 }
 
+/// Checks what the key table cannot: the authorities that an https URL needs.
+///
+/// # Errors
+///
+/// When there are none; the text begins with the name of the key.
+pub fn check(config: &Config) -> Result<(), String> {
+    External::of(&config.server.elsewhere, &Arc::default()).map(drop)
+}
+
 impl Users {
     /// Makes the users of a configuration.
-    pub fn new(config: Arc<Config>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When `ca_file` is needed and has no authorities; the text is for the administrator.
+    pub fn new(config: Arc<Config>) -> Result<Self, String> {
         let passwords = Arc::new(Passwords::new(config.password_workers()));
         let (decoys, turns) = (Decoys::of(&config), Arc::default());
-        let external = External::of(&config.server.elsewhere, &turns);
-        Self { config, seats: Arc::default(), passwords, decoys, external, turns }
+        let external = External::of(&config.server.elsewhere, &turns)?;
+        Ok(Self { config, seats: Arc::default(), passwords, decoys, external, turns })
     }
 
     /// Returns the queue of password checks, which is kept when the settings are reloaded.
@@ -104,12 +118,15 @@ impl Users {
 
     /// Makes the users of new settings. Open sessions are still counted; what was asked elsewhere is asked
     /// again.
-    #[must_use]
-    pub fn renewed(&self, config: Arc<Config>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As for [`Users::new`].
+    pub fn renewed(&self, config: Arc<Config>) -> Result<Self, String> {
         let (decoys, turns) = (Decoys::of(&config), Arc::clone(&self.turns));
-        let external = External::of(&config.server.elsewhere, &turns);
+        let external = External::of(&config.server.elsewhere, &turns)?;
         let (seats, passwords) = (Arc::clone(&self.seats), Arc::clone(&self.passwords));
-        Self { config, seats, passwords, decoys, external, turns }
+        Ok(Self { config, seats, passwords, decoys, external, turns })
     }
 
     /// Applies these settings to what is running: the number of passwords that are checked at once.
@@ -186,7 +203,9 @@ impl Users {
         let Some(external) = &self.external else { return Err(AuthError::UnknownUser) };
         let answer = match external.ask(attempt, patience, launcher) {
             Verdict::Accepted(answer) => answer,
-            Verdict::Refused { fresh } => return Err(AuthError::RefusedElsewhere { fresh }),
+            Verdict::Refused { fresh } => {
+                return Err(AuthError::RefusedElsewhere { by: external.key(), fresh });
+            }
             Verdict::Outage(why) => return Err(AuthError::Outage(why)),
         };
         let name = String::from_utf8_lossy(attempt.name).into_owned();
@@ -209,7 +228,7 @@ impl Users {
     /// Returns how long a login that was refused for this reason must have taken at least, so that the
     /// time does not tell whether the settings have the user.
     pub fn usual_time(&self, why: &AuthError) -> Duration {
-        let is_fresh = matches!(why, AuthError::RefusedElsewhere { fresh: true });
+        let is_fresh = matches!(why, AuthError::RefusedElsewhere { fresh: true, .. });
         let external = self.external.as_ref().filter(|_| !is_fresh);
         external.map_or(Duration::ZERO, External::usual_time)
     }
@@ -314,11 +333,11 @@ impl Drop for Account {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::RefusedElsewhere { by, .. } => return write!(f, "refused by {by}"),
             Self::UnknownUser => "no such user",
             Self::Disabled => "the user is disabled (enabled = off)",
             Self::Expired => "the user's last day has passed (expires)",
             Self::WrongPassword => "wrong password",
-            Self::RefusedElsewhere { .. } => "refused by auth_program",
             Self::NoCertificate => "no client certificate that matches tls_client",
             Self::NotFromHere => "address is not in allow_from",
             Self::TooManySessions => "the user has max_per_user sessions already",

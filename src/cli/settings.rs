@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::outcome::Stop;
 use super::print::complain;
+use crate::auth;
 use crate::config::{self, Config, ConfigError, Environment, Explained, Origin};
 use crate::tls;
 
@@ -106,5 +107,6 @@ fn with_tls(
     let checked = config.tls.as_ref().map(tls::check).transpose();
     let warnings = checked.map_err(|why| vec![place(why.to_string())])?;
     config.warnings.extend(warnings.into_iter().flatten().map(place));
+    auth::check(&config).map_err(|why| vec![place(why)])?;
     Ok(config)
 }

@@ -12,7 +12,7 @@ use super::kind::Given;
 use super::nearest::nearest;
 use super::settings::{Elsewhere, Folder, FolderRules, Rules, User};
 use super::tls::TlsRequired;
-use super::value::{Overwrite, Password};
+use super::value::{AuthProtocol, Overwrite, Password};
 use super::whole::Config;
 
 /// The home of a user whose answer names none.
@@ -20,7 +20,7 @@ const USUAL_HOME: &str = "{user}";
 
 /// Checks the keys of `[server]` about users from elsewhere. Adds faults to the draft.
 pub(super) fn check(draft: &mut Draft) {
-    let place = |draft: &Draft, key| Location::of(draft.line(key), "server", key);
+    rivals(draft);
     if !draft.server.elsewhere.is_on() || draft.is_faulty(draft.line("auth_homes")) {
         return;
     }
@@ -38,9 +38,26 @@ pub(super) fn check(draft: &mut Draft) {
             }
         }
     };
-    let key = if fault == Fault::Missing { "auth_program" } else { "auth_homes" };
-    let line = place(draft, key).line;
+    let asked = if draft.server.elsewhere.url.is_some() { "auth_url" } else { "auth_program" };
+    let key = if fault == Fault::Missing { asked } else { "auth_homes" };
+    let line = draft.line(key);
     draft.faults.push((Location::of(line, "server", "auth_homes"), fault));
+}
+
+/// Reports keys that cannot be set together.
+fn rivals(draft: &mut Draft) {
+    let asked = &draft.server.elsewhere;
+    let (is_url, is_extauth) = (asked.url.is_some(), asked.protocol == AuthProtocol::Extauth);
+    let wrong = [
+        ("auth_url", "auth_program", asked.program.is_some()),
+        ("auth_protocol", "auth_url", is_extauth),
+    ];
+    let wrong = wrong.into_iter().filter(|(.., is_set)| is_url && *is_set);
+    let faults = wrong.map(|(key, other, _)| {
+        (Location::of(draft.line(key), "server", key), Fault::Rival(other))
+    });
+    let faults: Vec<_> = faults.collect();
+    draft.faults.extend(faults);
 }
 
 impl Config {
@@ -286,6 +303,25 @@ mod tests {
         }
         let ids = run_as("61234:61235").unwrap().unwrap();
         assert_eq!((ids.uid, ids.gid, &ids.groups[..]), (61234, 61235, &[61235][..]));
+    }
+
+    #[test]
+    fn one_thing_is_asked_in_one_way() {
+        let fault = |keys: &str| {
+            let ini = format!("[server]\nauth_homes = /usr\nauth_url = http://x\n{keys}");
+            of_text(&ini)
+                .err()
+                .unwrap_or_default()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<String>()
+        };
+        assert_eq!(fault(""), "");
+        let rival = "settings:3: [server] auth_url: cannot be set together with 'auth_program'";
+        assert_eq!(fault("auth_program = /bin/true\n"), rival);
+        let rival =
+            "settings:4: [server] auth_protocol: cannot be set together with 'auth_url'";
+        assert_eq!(fault("auth_protocol = extauth\n"), rival);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::kind::{
     HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD,
     PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
     READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
-    TLS_VERSION, count, limit,
+    TLS_VERSION, URL, count, limit,
 };
 use super::settings::Choice;
 
@@ -224,12 +224,16 @@ pub static KEYS: &[Key] = &[
         "File with more [user:NAME] sections, or a directory whose files *.ini contain them. Relative paths in these files start from the directory of ftpd.ini."),
     key("auth_program", "", &InServer(PROGRAM, |to, v| to.elsewhere.program = v),
         "Program, with arguments, that is asked about users that the settings do not have; see ACCOUNTS FROM ELSEWHERE in ftpd.ini(5). Empty: none."),
+    key("auth_url", "", &InServer(URL, |to, v| to.elsewhere.url = v),
+        "URL, http or https, that is asked instead of a program, by POST. Empty: none."),
+    key("ca_file", "", &InServer(READABLE, |to, v| to.elsewhere.ca_file = v),
+        "PEM file with the authorities that are trusted for https URLs. Empty: those of the system."),
     key("auth_protocol", "json", &InServer(AUTH_PROTOCOL, |to, v| to.elsewhere.protocol = v),
         "How auth_program is asked: json, on its standard input; or extauth, as Pure-FTPd asks its scripts, which puts the password into their environment."),
     key("auth_homes", "", &InServer(FOLDER, |to, v| to.elsewhere.homes = v),
-        "Directory below which the homes of these users lie. Neither the answer of auth_program nor a link leads out of it."),
+        "Directory below which the homes of these users lie. Neither an answer nor a link leads out of it."),
     key("auth_perm", "elr", &InServer(PERM, |to, v| to.elsewhere.perm = v),
-        "Permission letters of these users. The answer of auth_program may name fewer."),
+        "Permission letters of these users. An answer may name fewer."),
     key("auth_run_as", "off", &InServer(SWITCH, |to, v| to.elsewhere.run_as = v),
         "Let the answer name the system user as which the user's sessions act (run_as, or uid and gid of extauth), but never root; needs a server started as root. off: such an entry is ignored."),
     key("auth_timeout", "10", &InServer(PATIENCE, |to, v| to.elsewhere.timeout = v),

@@ -70,6 +70,6 @@ pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
 pub use value::{
-    AuthProtocol, Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room,
+    AuthProtocol, Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room, Url,
 };
 pub use whole::{ANONYMOUS, Config, RunsAs, anonymous_name};

@@ -1,5 +1,6 @@
 //! Types of values that several modules use.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -72,6 +73,39 @@ pub enum AuthProtocol {
     Json,
     /// The variables and answers of the scripts of Pure-FTPd.
     Extauth,
+}
+
+/// The address of something that is asked over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Whether TLS protects the connection (https).
+    pub tls: bool,
+    /// A name or an address, without the brackets of IPv6.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path and the query.
+    pub target: String,
+}
+
+impl Url {
+    /// Returns the host as a request names it, with the port unless it is the usual one.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        let usual = if self.tls { 443 } else { 80 };
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.target)
+    }
 }
 
 /// The format of the log.

@@ -185,7 +185,7 @@ impl Settings {
         let ports = old.map_or_else(new, |old| Arc::clone(&old.ports));
         let masquerade = Masquerade::new(&server.passive);
         let own = || Arc::clone(&config);
-        let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()));
+        let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()))?;
         Ok(Self { config, users, ports, masquerade, tls, transfers })
     }
 

@@ -9,6 +9,7 @@
 use std::io::{Error, Result};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// A lookup that is passed to another thread.
 pub type Lookup = Box<dyn FnOnce() + Send>;
@@ -35,6 +36,22 @@ pub fn take_lookups() -> Result<Receiver<Lookup>> {
 /// Does a lookup on the thread for lookups, and waits for the result. Returns `None` if that
 /// thread has ended.
 pub fn look_up<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    look_up_within(work, None)
+}
+
+/// Does a lookup like [`look_up()`], but waits no longer than until this time. Without a thread for
+/// lookups, the time is not bounded.
+pub fn look_up_until<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+    until: Instant,
+) -> Option<T> {
+    look_up_within(work, Some(until))
+}
+
+fn look_up_within<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+    until: Option<Instant>,
+) -> Option<T> {
     let Some(aside) = ASIDE.get() else { return Some(work()) };
     let result = Arc::new(Mutex::new(None));
     let place = Arc::clone(&result);
@@ -46,6 +63,9 @@ pub fn look_up<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     };
     aside.send(Box::new(work)).ok()?;
     // fails in any case: the sender is dropped, even by a panic
-    let _ = ended.recv();
+    let _ = match until {
+        None => ended.recv().ok(),
+        Some(until) => ended.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+    };
     result.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -19,7 +19,7 @@ use std::os::unix::fs::fchown;
 
 use rustix::process::geteuid;
 
-pub use aside::{Lookup, look_up, take_lookups};
+pub use aside::{Lookup, look_up, look_up_until, take_lookups};
 pub use folders::make_folder;
 pub use held::{Held, may_follow, open, read};
 pub use ids::{Ids, group, home_of};

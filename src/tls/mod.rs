@@ -24,6 +24,7 @@ mod selfsigned;
 mod session;
 mod stamp;
 mod tickets;
+mod trust;
 mod wait;
 
 pub use channel::Channel;
@@ -34,4 +35,5 @@ pub use layer::{Got, Layer, Peer, Want};
 pub use made::{load, present};
 pub use presented::Presented;
 pub use session::SessionTls;
+pub use trust::{AUTHORITIES, Trust};
 pub use wait::{Awaited, wait};

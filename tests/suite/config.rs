@@ -160,6 +160,8 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("dir_mode", "2750"),
     ("make_parents", "on"),
     ("auth_program", "/bin/true \"a b\""),
+    ("auth_url", ""),
+    ("ca_file", ""),
     ("auth_protocol", "Extauth"),
     ("auth_homes", "home"),
     ("auth_perm", "elrw"),
@@ -751,6 +753,12 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("hook_workers", "0 65"),
         ("auth_program", "home /nowhere/program /etc/passwd"),
         ("auth_protocol", "xml"),
+        (
+            "auth_url",
+            "x ftp://a http:// http://a:0/ http://a:65536/ http://u:p@a/ http://a/#x https://[::1/ \
+             http://a:x/ http://1.2.3/ http://a/\u{e4}",
+        ),
+        ("ca_file", "home /nowhere/ca.pem"),
         ("auth_perm", "xyz elr!"),
         ("auth_timeout", "0 301 6m 1w"),
         ("auth_workers", "0 65"),

@@ -1,12 +1,24 @@
-//! `auth_program`: users that the settings do not have.
+//! `auth_program` and `auth_url`: users that the settings do not have.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use crate::client::Client;
+use crate::clients::Tool;
 use crate::server::{Server, Setup, eventually};
+use crate::tls_client::{Authority, Pair, Tls};
 
 /// A program that writes what it is asked to the file `asked`, and accepts the password `right`. `$1` is the
 /// folder of the server.
@@ -381,4 +393,283 @@ fn the_password_is_in_no_log_argument_or_variable() {
     server.wait_for_log("a word");
     let log = server.log();
     assert!(log.contains("auth_program[") && !log.contains("tops3cret"), "{log}");
+}
+
+/// An HTTP server that keeps what it is asked.
+struct Web {
+    port: u16,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+/// The head of a response of this length.
+fn head(status: &str, length: usize) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// A whole response.
+fn response(status: &str, body: &str) -> String {
+    head(status, body.len()) + body
+}
+
+impl Web {
+    /// Starts a server that answers each request, given as text, by writing to the connection.
+    fn start(
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&str, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (kept, answer, tls) = (Arc::clone(&kept), Arc::clone(&answer), tls.clone());
+                thread::spawn(move || {
+                    let mut plain;
+                    let mut secure;
+                    let stream: &mut dyn ReadWrite = match tls {
+                        None => {
+                            plain = stream;
+                            &mut plain
+                        }
+                        Some(tls) => {
+                            let connection = ServerConnection::new(tls).unwrap();
+                            secure = StreamOwned::new(connection, stream);
+                            &mut secure
+                        }
+                    };
+                    let Ok(request) = request(stream) else { return };
+                    kept.lock().unwrap().push(request.clone());
+                    // the client may have gone
+                    let _ = answer(&request, stream).and_then(|()| stream.flush());
+                });
+            }
+        });
+        Self { port, asked }
+    }
+
+    /// Starts a server that accepts the password `right`.
+    fn good(tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::start(tls, |request, to| {
+            let is_right = request.contains("\"password\":\"right\"");
+            let body = if is_right {
+                "{\"accept\": true, \"home\": \"ann\", \"perm\": \"elrw\"}"
+            } else {
+                "{\"accept\": false}"
+            };
+            to.write_all(response("200 OK", body).as_bytes())
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+/// Reads a request with its body.
+fn request(stream: &mut dyn ReadWrite) -> io::Result<String> {
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        text.push(byte[0]);
+        let so_far = String::from_utf8_lossy(&text).into_owned();
+        let Some((head, body)) = so_far.split_once("\r\n\r\n") else { continue };
+        let length = head.split("Content-Length: ").nth(1).unwrap();
+        let length: usize = length.lines().next().unwrap().parse().unwrap();
+        if body.len() == length {
+            return Ok(so_far);
+        }
+    }
+}
+
+/// The settings of TLS with this certificate.
+fn tls_of(pair: &Pair) -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
+}
+
+/// Settings of a server that asks a URL.
+fn asking_url(url: &str) -> Setup {
+    Server::setup()
+        .server(&format!("auth_url = {url}\nauth_homes = homes\nauth_perm = elradfmwMT"))
+}
+
+#[test]
+fn a_url_is_asked_by_post_and_answers_like_a_program() {
+    let web = Web::good(None);
+    let server = start(asking_url(&format!("http://127.0.0.1:{}/login?x=y", web.port)), "");
+    let mut client = Client::login(&server, "ann", "right");
+    client.upload("STOR a", b"x");
+    client.cmd("MKD d", 550);
+    assert_eq!(try_login(&server, "ann", "wrong"), 530);
+    server.wait_for_log("login failed for 'ann': refused by auth_url");
+    assert_eq!(try_login(&server, "ann", "right"), 230);
+    assert_eq!(web.count(), 2, "answers are remembered");
+    let asked = web.asked.lock().unwrap()[0].clone();
+    assert!(asked.starts_with("POST /login?x=y HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains(&format!("\r\nHost: 127.0.0.1:{}\r\n", web.port)), "{asked}");
+    assert!(asked.contains("\r\nContent-Type: application/json\r\n"), "{asked}");
+    assert!(asked.contains("\r\n\r\n{\"name\":\"ann\",\"password\":\"right\",\"address\":"));
+    assert!(!server.log().contains("right"), "{}", server.log());
+}
+
+#[test]
+fn the_status_401_and_403_refuse_and_each_other_is_an_outage() {
+    let accept = "{\"accept\": true, \"home\": \"ann\"}";
+    for (status, code) in [
+        ("401 Unauthorized", 530),
+        ("403 Forbidden", 530),
+        ("500 Oops", 421),
+        ("404 Not Found", 421),
+        ("204 No Content", 421),
+        ("201 Created", 421),
+        ("302 Found\r\nLocation: /other", 421),
+        ("307 Temporary Redirect\r\nLocation: /other", 421),
+    ] {
+        let web =
+            Web::start(None, move |_, to| to.write_all(response(status, accept).as_bytes()));
+        let server = start(asking_url(&format!("http://127.0.0.1:{}", web.port)), "");
+        assert_eq!(try_login(&server, "ann", "right"), code, "{status}");
+        assert_eq!(web.count(), 1, "{status}");
+    }
+}
+
+#[test]
+fn a_url_without_a_whole_answer_in_time_is_an_outage() {
+    type Answer = fn(&mut dyn Write) -> io::Result<()>;
+    let slow = |to: &mut dyn Write, text: &str| {
+        for byte in text.bytes() {
+            to.write_all(&[byte])?;
+            to.flush()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    };
+    let whole = response("200 OK", "{\"accept\": true, \"home\": \"ann\"}");
+    // byte by byte is as good as in one piece, if it is in time
+    let text = whole.clone();
+    let web = Web::start(None, move |_, to| slow(to, &text));
+    let url = format!("http://127.0.0.1:{}/", web.port);
+    let server = start(asking_url(&url).server("auth_timeout = 60"), "");
+    assert_eq!(try_login(&server, "ann", "right"), 230);
+    let server = start(asking_url(&url).server("auth_timeout = 1"), "");
+    assert_eq!(try_login(&server, "ann", "right"), 421);
+    let answers: [(Answer, &str); 6] = [
+        (|_| Ok(()), "cut off"),
+        (|to| to.write_all(b"SSH-2.0-x\r\n\r\n"), "not HTTP/1.1"),
+        (|to| to.write_all((head("200 OK", 99) + "{\"accept\": true}").as_bytes()), "cut off"),
+        (|to| to.write_all(response("200 OK", "<html>").as_bytes()), "not JSON"),
+        (|to| to.write_all(response("200 OK", &" ".repeat(70_000)).as_bytes()), "too long"),
+        (
+            |_| {
+                thread::sleep(Duration::from_secs(300));
+                Ok(())
+            },
+            "no response in time",
+        ),
+    ];
+    for (answer, why) in answers {
+        let web = Web::start(None, move |_, to| answer(to));
+        let url = format!("http://127.0.0.1:{}/", web.port);
+        let server = start(asking_url(&url).server("auth_timeout = 2"), "");
+        assert_eq!(try_login(&server, "ann", "right"), 421, "{why}");
+        let line = server.wait_for_log("login failed for 'ann': auth_url http://127.0.0.1:");
+        assert!(line.contains(why), "{line}");
+        Client::bob(&server);
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = start(asking_url(&format!("http://127.0.0.1:{nobody}/")), "");
+    assert_eq!(try_login(&server, "ann", "right"), 421);
+    server.wait_for_log("refused");
+}
+
+#[test]
+fn https_takes_a_certificate_of_ca_file_for_the_name() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let web = Web::good(Some(tls_of(&authority.issue("web"))));
+    let ask = |host: &str, ca: &Authority| {
+        let url = format!("https://{host}:{}/", web.port);
+        let setup = asking_url(&url).server(&format!("ca_file = {}", ca.file().display()));
+        start(setup, "")
+    };
+    let server = ask("localhost", &authority);
+    assert_eq!(try_login(&server, "ann", "right"), 230);
+    assert_eq!(try_login(&server, "ann", "wrong"), 530);
+    let count = web.count();
+    for server in [ask("localhost", &other), ask("127.0.0.1", &authority)] {
+        assert_eq!(try_login(&server, "ann", "right"), 421);
+        let line = server.wait_for_log("login failed for 'ann': auth_url https://");
+        assert!(line.contains("certificate"), "{line}");
+    }
+    assert_eq!(web.count(), count, "the password was sent to a stranger");
+    // a server without TLS is none to trust either
+    let plain = Web::good(None);
+    let setup = asking_url(&format!("https://localhost:{}/", plain.port))
+        .server(&format!("ca_file = {}", authority.file().display()));
+    assert_eq!(try_login(&start(setup, ""), "ann", "right"), 421);
+}
+
+#[test]
+fn a_login_over_tls_tells_the_version_and_the_certificate() {
+    let authority = Authority::new();
+    let pair = authority.issue("ann");
+    let setup = asking()
+        .server(&format!("tls_cert = auto\ntls_client_ca = {}", authority.file().display()))
+        .server("tls_client_cert = optional");
+    let server = answering(setup, "\"home\": \"ann\", \"tls_client\": \"CN=ann,O=Example\"");
+    for (version, text) in [(&TLS12, "1.2"), (&TLS13, "1.3")] {
+        let tls = Tls::certified(version, &pair);
+        let mut client = Client::auth(&server, &tls);
+        client.cmd("USER ann", 331);
+        client.cmd("PASS right", 230);
+        client.go_private();
+        client.secure_upload(&tls, "STOR a", b"x");
+        let question = asked(&server).pop().unwrap();
+        let wanted = format!(
+            "\"tls\":\"{text}\",\"certificate\":{{\"subject\":\"CN=ann,O=Example\",\"sha256\":\"{}\"}}",
+            pair.fingerprint()
+        );
+        assert!(question.contains(&wanted), "{question}");
+        // without the certificate that the answer demands
+        let mut client = Client::auth(&server, &Tls::new(version));
+        client.cmd("USER ann", 331);
+        client.cmd("PASS right", 530);
+    }
+    assert_eq!(asked(&server).len(), 4);
+    // an answer that demands TLS
+    script(
+        server.dir(),
+        "echo '{\"accept\": true, \"home\": \"ann\", \"tls_required\": \"on\"}'",
+    );
+    assert_eq!(try_login(&server, "ben", "right"), 530);
+}
+
+#[test]
+fn curl_and_lftp_log_in_and_say_what_is_wrong() {
+    let server = answering(asking(), "\"home\": \"ann\"");
+    fs::write(server.dir().join("homes/ann/file"), "content").unwrap();
+    let url = |user: &str| format!("ftp://{user}@{}/file", server.address());
+    if let Some(curl) = Tool::find("curl") {
+        assert!(curl.run(["-sS", &url("ann:right")]).ok().contains("content"));
+        curl.run(["-sS", &url("ann:wrong")]).failed();
+    }
+    if let Some(lftp) = Tool::find("lftp") {
+        let script = |password: &str| {
+            format!(
+                "set net:max-retries 1; set ftp:ssl-allow no; open -u ann,{password} ftp://{}; cat file",
+                server.address()
+            )
+        };
+        assert!(lftp.run(["-c", &script("right")]).ok().contains("content"));
+        lftp.run(["-c", &script("wrong")]).failed();
+    }
 }

@@ -40,7 +40,7 @@
 //! | the image of `etc/Dockerfile`, without a container runtime | `container.rs` |
 //! | settings from the environment, secrets in files | `environment.rs` |
 //! | the command line, exit codes, starting and stopping | `cli.rs` |
-//! | users that the settings do not have: `auth_program` | `external.rs` |
+//! | users that the settings do not have: `auth_program`, `auth_url` | `external.rs` |
 //! | hashed passwords, `passwd`, `adduser`, `deluser`, `users`, `import` | `accounts.rs` |
 //! | `who`, `kick`, `reload`, `stop` and the admin socket | `admin.rs` |
 //! | `ftpd why`, and the same sentence in the log | `why.rs` |

@@ -13,10 +13,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["control", "launch", "config", "log", "rights"]),
     ("control", &["data", "auth", "vfs", "hook", "launch", "tls", "config", "log", "rights"]),
     ("data", &["vfs", "tls", "config", "log", "rights"]),
-    // hook asks the program of auth_program, and launch starts it
-    ("auth", &["hook", "launch", "config", "log"]),
+    // hook asks the program of auth_program, and launch starts it; http asks auth_url
+    ("auth", &["hook", "launch", "http", "config", "log"]),
     ("vfs", &["config", "log", "rights"]),
     ("hook", &["launch", "config", "log", "rights"]),
+    // names are looked up by the thread that rights has for this
+    ("http", &["tls", "config", "rights"]),
     // below all that have programs started
     ("launch", &["config", "log", "rights"]),
     ("tls", &["config", "log", "rights"]),
@@ -26,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const EVERY: &[&str] = &[
-    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "launch", "tls",
+    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "http", "launch", "tls",
     "config", "log", "rights",
 ];
 

@@ -1,4 +1,4 @@
-//! Asks a program about users that the settings do not have.
+//! Asks a program or a URL about users that the settings do not have.
 //!
 //! The session's own thread asks, and waits for no longer than `auth_timeout`. What is decided here is
 //! who may log in; what such a user may do is read from the answer by the settings, which bound it.
@@ -17,7 +17,9 @@ use super::attempt::Attempt;
 use super::workers::Patience;
 use crate::config::{AuthProtocol, Elsewhere, Program, may_be_user};
 use crate::hook::Asked;
+use crate::http::{Client, Response};
 use crate::launch::Launcher;
+use crate::log::escaped;
 use answer::{Answer, of_extauth, of_json};
 use memory::Memory;
 
@@ -33,10 +35,19 @@ const RECENT: usize = 32;
 #[derive(Debug)]
 pub(super) struct External {
     settings: Elsewhere,
+    source: Source,
     memory: Memory,
     turns: Arc<Turns>,
     /// How long the last refusals took.
     took: Mutex<VecDeque<Duration>>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+enum Source {
+    Program(Arc<Program>),
+    /// A URL, and the same as text.
+    Url(Client, String),
 }
 
 /// What has come of a question.
@@ -52,13 +63,25 @@ pub(super) enum Verdict {
 
 impl External {
     /// Returns what asks as these settings say, if they do.
-    pub(super) fn of(settings: &Elsewhere, turns: &Arc<Turns>) -> Option<Self> {
-        settings.is_on().then(|| Self {
+    ///
+    /// # Errors
+    ///
+    /// When `ca_file` has no authorities; the text is for the administrator.
+    pub(super) fn of(settings: &Elsewhere, turns: &Arc<Turns>) -> Result<Option<Self>, String> {
+        let source = match (&settings.program, &settings.url) {
+            (Some(program), _) => Source::Program(Arc::clone(program)),
+            (None, Some(url)) => {
+                Source::Url(Client::new(url, settings.ca_file.as_deref())?, url.to_string())
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Self {
             settings: settings.clone(),
+            source,
             memory: Memory::new(settings.cache),
             turns: Arc::clone(turns),
             took: Mutex::default(),
-        })
+        }))
     }
 
     /// Asks about a login.
@@ -109,7 +132,7 @@ impl External {
         }
     }
 
-    /// Asks the program, and reads its answer.
+    /// Asks the program or the URL, and reads the answer.
     fn answer(
         &self,
         name: &str,
@@ -118,22 +141,35 @@ impl External {
         patience: &Patience<'_>,
         launcher: &Launcher,
     ) -> Result<Answer, String> {
-        let Some(program) = &self.settings.program else {
-            return Err("nothing to ask".to_owned());
+        let (key, longest, until) = (self.key(), LONGEST, patience.until);
+        let program = match &self.source {
+            Source::Program(program) => program,
+            Source::Url(client, url) => {
+                let response = client.post(&question, longest, until, patience.is_over);
+                let answer =
+                    response.map_err(|why| why.to_string()).and_then(|it| of_response(&it));
+                return answer
+                    .map_err(|why| format!("{key} {}: {why}", escaped(url.as_bytes())));
+            }
         };
-        let (environment, input) = match self.settings.protocol {
-            AuthProtocol::Json => (Vec::new(), question),
-            AuthProtocol::Extauth => (question::variables(name, attempt), Vec::new()),
+        let is_extauth = self.settings.protocol == AuthProtocol::Extauth;
+        let (environment, input) = if is_extauth {
+            (question::variables(name, attempt), Vec::new())
+        } else {
+            (Vec::new(), question)
         };
-        let program: &Program = program;
-        let (key, longest, until) = ("auth_program", LONGEST, patience.until);
         let asked = Asked { key, program, environment, input, longest, until };
-        let read = |text: Vec<u8>| match self.settings.protocol {
-            AuthProtocol::Json => of_json(&text),
-            AuthProtocol::Extauth => of_extauth(&text),
-        };
+        let read = |text: Vec<u8>| if is_extauth { of_extauth(&text) } else { of_json(&text) };
         let answer = asked.ask(launcher, patience.is_over).and_then(read);
-        answer.map_err(|why| format!("auth_program {}: {why}", crate::log::path(&program.path)))
+        answer.map_err(|why| format!("{key} {}: {why}", crate::log::path(&program.path)))
+    }
+
+    /// Returns the key that names what is asked.
+    pub(super) fn key(&self) -> &'static str {
+        match self.source {
+            Source::Program(_) => "auth_program",
+            Source::Url(..) => "auth_url",
+        }
     }
 
     /// Notes how long a refusal took.
@@ -157,6 +193,16 @@ impl External {
 
     fn took(&self) -> MutexGuard<'_, VecDeque<Duration>> {
         self.took.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the answer of a URL.
+fn of_response(response: &Response) -> Result<Answer, String> {
+    match response.status {
+        200 => of_json(&response.body),
+        401 | 403 => Ok(Answer::Refused),
+        status @ 300..=399 => Err(format!("status {status}, and redirects are not followed")),
+        status => Err(format!("status {status}")),
     }
 }
 

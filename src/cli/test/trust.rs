@@ -24,19 +24,10 @@ use rustls::{
 };
 
 use super::facts::{Chain, Handshake, Trouble};
-use crate::tls::Presented;
+use crate::tls::{AUTHORITIES, Presented};
 
 /// Number of sessions that are kept to be resumed.
 const SESSIONS: usize = 64;
-
-/// Where systems keep the authorities that they trust.
-const AUTHORITIES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// The settings of TLS, and the sessions that can be resumed.
 pub(super) struct Trust {

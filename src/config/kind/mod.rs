@@ -16,7 +16,7 @@ pub(super) use file::{
     READABLE, SOCKET,
 };
 pub(super) use name::{ACCOUNT, CLIENT_PATH, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT};
-pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, reachable_host};
+pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, URL, reachable_host};
 pub(super) use number::{
     AGE, DAY, DIR_MODE, EXPECTED, FILE_MODE, MASK, PATIENCE, PORT, RATE, ROOM, SIZE, TIME,
     count, limit, time,

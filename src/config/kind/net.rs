@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::parse::whole;
 use super::value_kind::{Refused, ValueKind, texts};
-use crate::config::value::{Listen, Peers, PortRange};
+use crate::config::value::{Listen, Peers, PortRange, Url};
 
 /// Comma-separated addresses and host names to listen on.
 pub(in crate::config) const HOSTS: ValueKind<Vec<String>> =
@@ -31,6 +31,46 @@ pub(in crate::config) const PREFIXES: ValueKind<Vec<IpNet>> =
 /// Comma-separated addresses, prefixes and the word `local`.
 pub(in crate::config) const PEERS: ValueKind<Vec<Peers>> =
     texts("addresses and prefixes", |given| Ok(peers(given.text)?));
+
+/// A URL that begins with http or https; none if the text is empty.
+pub(in crate::config) const URL: ValueKind<Option<Url>> =
+    texts("http:// or https:// URL", |given| Ok(url(given.text)?));
+
+/// Reads a URL. One with a user or a password is refused, because it would appear in the log.
+fn url(text: &str) -> Result<Option<Url>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let refused = || "is not a URL such as http://127.0.0.1:8080/login".to_owned();
+    let (scheme, rest) = text.split_once("://").ok_or_else(refused)?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(refused()),
+    };
+    if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
+        return Err(refused());
+    }
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (place, target) = rest.split_at(at);
+    if place.contains('@') {
+        return Err("contains a user or a password, which is not supported".to_owned());
+    }
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let port = whole(port).and_then(|port| u16::try_from(port).ok());
+            (host, port.filter(|&port| port > 0).ok_or_else(refused)?)
+        }
+        _ => (place, if tls { 443 } else { 80 }),
+    };
+    let host = match host.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().map(|v6| v6.to_string()).ok(),
+        None => self::host(host).ok().flatten(),
+    };
+    let host = host.ok_or_else(refused)?;
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok(Some(Url { tls, host, port, target: format!("{slash}{target}") }))
+}
 
 fn hosts(text: &str) -> Result<Vec<String>, Refused> {
     let hosts: Vec<_> = list(text).map(str::to_owned).collect();

@@ -12,7 +12,7 @@ use crate::config::confine::Confine;
 use crate::config::hook::Program;
 use crate::config::perm::PermSet;
 use crate::config::tls::{CertificateSource, ClientCertificate, Resume, TlsVersion};
-use crate::config::value::{AuthProtocol, Listen, LogForm, LogTo, Peers, PortRange};
+use crate::config::value::{AuthProtocol, Listen, LogForm, LogTo, Peers, PortRange, Url};
 use crate::rights::Ids;
 
 settings! {
@@ -92,6 +92,10 @@ settings! {
     pub struct Elsewhere {
         /// The program that is asked.
         pub program: Option<Arc<Program>> = None,
+        /// The URL that is asked instead of a program.
+        pub url: Option<Url> = None,
+        /// File with the authorities that are trusted for https URLs; `None`: those of the system.
+        pub ca_file: Option<PathBuf> = None,
         /// How the program is asked.
         pub protocol: AuthProtocol = AuthProtocol::Json,
         /// Directory below which the homes lie.
@@ -112,7 +116,7 @@ settings! {
 impl Elsewhere {
     /// Returns whether anything is asked about users that the settings do not have.
     pub fn is_on(&self) -> bool {
-        self.program.is_some()
+        self.program.is_some() || self.url.is_some()
     }
 }
 

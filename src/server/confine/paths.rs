@@ -132,6 +132,7 @@ pub(super) fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> + '
     let files = tls.filter(|tls| matches!(tls.certificate, CertificateSource::File(_)));
     let files = files.map(|tls| <[PathBuf; 2]>::from(tls.files())).into_iter().flatten();
     let all = files.chain(tls.and_then(|tls| tls.client_ca.clone()));
+    let all = all.chain(config.server.elsewhere.ca_file.clone());
     // a certificate made by the server is read again by a reload
     let made = tls.filter(|tls| tls.is_auto()).map(|tls| tls.dir.clone());
     all.flat_map(|file| whole(&file)).chain(made)
