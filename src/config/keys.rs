@@ -152,6 +152,8 @@ pub static KEYS: &[Key] = &[
         "Make directories that are missing above a new file (STOR, STOU, APPE) or directory (MKD). Users need the permission letter m; see MODES in ftpd.ini(5). off: 550."),
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
+    key("allow_symlinks", "off", &AlsoPerUser(SWITCH, |to, v| to.files.allow_symlinks = v),
+        "Let clients make symbolic links by SITE SYMLINK, to what lies in the directory of the link or below it. Users need the permission letter w."),
     key("overwrite", "yes", &AlsoPerFolder(OVERWRITE, |to, v| to.overwrite = v),
         "What an upload or a rename does if there is a file of that name. yes: it replaces the file. no: it is refused (553). rename: it gets the name with a number, such as scan (1).pdf, and the reply says so. See COLLISIONS in ftpd.ini(5)."),
     key("allow_overwrite", "", &AlsoPerUser(OLD_OVERWRITE, |to, v| if let Some(v) = v { to.folder.overwrite = v }),

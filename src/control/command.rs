@@ -39,6 +39,8 @@ pub enum Command {
     ClearControl,
     ClientName,
     ClientServerId,
+    CopyFrom(Pathname),
+    CopyTo(Pathname),
     Delete(Pathname),
     EprtPort(SocketAddr),
     ExtendedPassive(Extended),
@@ -59,6 +61,7 @@ pub enum Command {
     MachineShowPath(Pathname),
     MakeDir(Pathname),
     MakeDirs(Pathname),
+    MakeLink(Pathname, Pathname),
     Mode(u8),
     ModifiedTime(Pathname),
     ModifyFacts(Modification, Pathname),
@@ -140,6 +143,8 @@ pub enum Arg {
     /// The facts of MFF with a mode or a group, and a path.
     ModeFactsAndPath(fn(Modification, Pathname) -> Command),
     GroupAndPath(fn(String, Pathname) -> Command),
+    /// Two paths; the command changes the second one.
+    TwoPaths(fn(Pathname, Pathname) -> Command),
     TimedPath(fn(TimedPath) -> Command),
     UtimeAndPath(fn(TimedPaths) -> Command),
     /// A list of facts, which may be empty.
@@ -160,6 +165,17 @@ pub enum Feature {
     Hashes,
 }
 
+/// What one command sets for another one, which consumes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumed {
+    /// The offset of REST or the range of RANG. All commands that move data consume it.
+    Portion,
+    /// The path that RNFR has named.
+    Rename,
+    /// The file that SITE CPFR has named.
+    Copy,
+}
+
 /// Everything the server knows about a command, except how to carry it out.
 #[derive(Debug)]
 pub struct Verb {
@@ -175,11 +191,8 @@ pub struct Verb {
     pub perm: Option<Perm>,
     /// The kind of data that the command moves over a data connection; `None`: it moves none.
     pub transfers: Option<Traffic>,
-    /// Whether the command consumes the offset of REST or the range of RANG. All commands that move
-    /// data do.
-    pub restarts: bool,
-    /// Whether the command consumes the path that RNFR has named.
-    pub renames: bool,
+    /// What the command consumes of what earlier commands have set.
+    pub consumes: Option<Consumed>,
     /// The command's line in FEAT.
     pub feature: Option<Feature>,
     /// One line about the command for HELP and the manual.
@@ -201,8 +214,7 @@ const fn verb(
         before_login: false,
         perm: None,
         transfers: None,
-        restarts: false,
-        renames: false,
+        consumes: None,
         feature: None,
         help,
     }
@@ -218,15 +230,11 @@ impl Verb {
     }
 
     const fn transfers(self, what: Traffic) -> Self {
-        Self { transfers: Some(what), restarts: true, ..self }
+        Self { transfers: Some(what), ..self }.consumes(Consumed::Portion)
     }
 
-    const fn restarts(self) -> Self {
-        Self { restarts: true, ..self }
-    }
-
-    const fn renames(self) -> Self {
-        Self { renames: true, ..self }
+    const fn consumes(self, what: Consumed) -> Self {
+        Self { consumes: Some(what), ..self }
     }
 
     const fn feature(self, line: &'static str) -> Self {
@@ -303,7 +311,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["STAT"], "", Nothing(|| Command::Stat), "describe this session or the running transfer"),
     verb(&["STAT"], "[-options] path", OptionsAndPath(Command::StatPath), "list a path, over the control connection").needs(Perm::List),
     verb(&["SIZE"], "path", Path(Command::Size), "show the number of bytes that a download would send").needs(Perm::List).feature("SIZE"),
-    verb(&["HASH"], "path", Path(Command::Hash), "show the checksum of a file, or of the part that RANG or REST names").needs(Perm::Retrieve).restarts().hashes_feature(),
+    verb(&["HASH"], "path", Path(Command::Hash), "show the checksum of a file, or of the part that RANG or REST names").needs(Perm::Retrieve).consumes(Consumed::Portion).hashes_feature(),
     verb(&["XCRC"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Crc32, it)), "show the CRC-32 of a file, or of its bytes from start up to end").needs(Perm::Retrieve).feature("XCRC"),
     verb(&["XMD5"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Md5, it)), "show the MD5 of a file, or of a part of it").needs(Perm::Retrieve).feature("XMD5"),
     verb(&["XSHA1", "XSHA"], "path [start end]", Arg::RangedPath(|it| Command::Checksum(Algorithm::Sha1, it)), "show the SHA-1 of a file, or of a part of it").needs(Perm::Retrieve).feature("XSHA1"),
@@ -317,12 +325,15 @@ pub static VERBS: &[Verb] = &[
     verb(&["DELE"], "path", Path(Command::Delete), "delete a file").needs(Perm::Delete),
     verb(&["RMD", "XRMD"], "path", Path(Command::RemoveDir), "remove an empty directory").needs(Perm::Delete),
     verb(&["MKD", "XMKD"], "path", Path(Command::MakeDir), "make a directory").needs(Perm::MakeDir),
-    verb(&["RNFR"], "path", Path(Command::RenameFrom), "choose the file or directory to rename").needs(Perm::Rename).renames(),
-    verb(&["RNTO"], "path", Path(Command::RenameTo), "rename what RNFR chose to this path, replacing an existing file").needs(Perm::Rename).renames(),
+    verb(&["RNFR"], "path", Path(Command::RenameFrom), "choose the file or directory to rename").needs(Perm::Rename).consumes(Consumed::Rename),
+    verb(&["RNTO"], "path", Path(Command::RenameTo), "rename what RNFR chose to this path, replacing an existing file").needs(Perm::Rename).consumes(Consumed::Rename),
     verb(&["SITE CHMOD"], "mode path", ModeAndPath(Command::Chmod), "change permission bits").needs(Perm::Chmod),
     verb(&["SITE CHGRP"], "group path", Arg::GroupAndPath(Command::ChangeGroup), "change the group, to one of the server's own").needs(Perm::Chmod),
     verb(&["SITE MKDIR"], "path", Path(Command::MakeDirs), "make a directory, and those that are missing above it").needs(Perm::MakeDir).feature("SITE MKDIR"),
     verb(&["SITE RMDIR"], "path", Path(Command::RemoveDir), "remove an empty directory, as RMD does").needs(Perm::Delete).feature("SITE RMDIR"),
+    verb(&["SITE CPFR"], "path", Path(Command::CopyFrom), "choose the file to copy").needs(Perm::Retrieve).consumes(Consumed::Copy),
+    verb(&["SITE CPTO"], "path", Path(Command::CopyTo), "copy what SITE CPFR chose to this path, replacing an existing file").needs(Perm::Store).consumes(Consumed::Copy),
+    verb(&["SITE SYMLINK"], "target link", Arg::TwoPaths(Command::MakeLink), "make a symbolic link to what lies below its directory, if allow_symlinks is on; quotes around names with spaces").needs(Perm::Store),
     verb(&["SITE MD5"], "path", Path(Command::SiteMd5), "show the MD5 of a file in another form").needs(Perm::Retrieve),
     verb(&["SITE UTIME"], "time path", UtimeAndPath(Command::SiteUtime), "set the modification time").needs(Perm::SetTime),
     verb(&["SITE UMASK"], "", Nothing(|| Command::Umask), "show the mask for new files"),
@@ -382,6 +393,9 @@ impl Arg {
                 .map(|(facts, path)| make(facts, path)),
             Self::ModeFactsAndPath(make) => modification::mode_facts_and_path(argument)
                 .map(|(facts, path)| make(facts, path)),
+            Self::TwoPaths(make) => {
+                range::two_paths(argument).map(|(target, link)| make(target, link))
+            }
             Self::GroupAndPath(make) => {
                 modification::group_and_path(argument).map(|(group, path)| make(group, path))
             }
@@ -410,6 +424,7 @@ impl Arg {
             Self::TimeFactAndPath(_) | Self::ModeFactsAndPath(_) => {
                 modification::facts_and_path(argument).ok().map(|(_, path)| path)
             }
+            Self::TwoPaths(_) => range::two_paths(argument).ok().map(|(_, link)| link),
             Self::GroupAndPath(_) => {
                 modification::group_and_path(argument).ok().map(|(_, path)| path)
             }

@@ -1,16 +1,18 @@
 //! Carries out a line: checks login and permission, and calls the handler of the command.
 
 use super::answer::Answer;
-use super::command::{Command, Verb};
+use super::command::{Command, Consumed, Verb};
 use super::kinds::Traffic;
 use super::offence::Offence;
 use super::refusal::Refusal;
 use super::reply::{Code, Reply};
 use super::request::{Request, parse};
 use super::session::Session;
-use super::state::{Login, Portion, User};
+use super::state::{Login, Portion, Source, User};
 use super::syntax::SyntaxError;
-use super::verbs::{facts, hash, info, listing, login, param, security, site, transfer, tree};
+use super::verbs::{
+    copy, facts, hash, info, listing, login, param, security, site, transfer, tree,
+};
 use crate::config::Perm;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
@@ -37,6 +39,7 @@ impl Session {
         self.log(&Event::Refused("a line", None, "too long"));
         // the line may have been an RNFR
         self.state.parameters.rename_from = None;
+        self.state.parameters.copy_from = None;
         self.refuse(b"", &Refusal::LineTooLong)
     }
 
@@ -74,8 +77,10 @@ impl Session {
     fn attempt(&mut self, request: &Request<'_>) -> Result<Answer, Refusal> {
         let earlier_rename = &mut self.state.parameters.rename_from;
         let rename_from = earlier_rename.take_if(|_| request.renames());
+        let earlier_copy = &mut self.state.parameters.copy_from;
+        let copy_from = earlier_copy.take_if(|_| request.copies());
         let (verb, command) = request.asks()?;
-        let portion = if verb.restarts {
+        let portion = if verb.consumes == Some(Consumed::Portion) {
             std::mem::take(&mut self.state.parameters.portion)
         } else {
             Portion::default()
@@ -84,14 +89,16 @@ impl Session {
             // the client would take the file for changed in that range alone
             return Err(Refusal::Sequence("RANG is for RETR and HASH"));
         }
-        let earlier = Earlier { rename_from, portion };
+        let mut earlier = Earlier { rename_from, copy_from, portion };
         let Err(why) = self.permit(request, &earlier) else {
-            return self.carry_out(verb, command, &earlier);
+            return self.carry_out(verb, command, &mut earlier);
         };
         let other = request.otherwise();
         let other = other.as_ref().filter(|other| self.permit(other, &earlier).is_ok());
         match other.and_then(|other| other.asks().ok()) {
-            Some((verb, command)) => self.carry_out(verb, command, &earlier).map_err(|_| why),
+            Some((verb, command)) => {
+                self.carry_out(verb, command, &mut earlier).map_err(|_| why)
+            }
             None => Err(why),
         }
     }
@@ -101,7 +108,7 @@ impl Session {
         &mut self,
         verb: &'static Verb,
         command: &Command,
-        earlier: &Earlier,
+        earlier: &mut Earlier,
     ) -> Result<Answer, Refusal> {
         let parameters = &mut self.state.parameters;
         let reply = match command {
@@ -129,6 +136,8 @@ impl Session {
             Command::ClearControl => security::clear_control()?,
             Command::ClientName => Reply::ok("Noted"),
             Command::ClientServerId => Reply::ok("Name=ftpd;"),
+            Command::CopyFrom(path) => copy::copy_from(self, path)?,
+            Command::CopyTo(path) => copy::copy_to(self, verb, earlier.copy_from.take(), path)?,
             Command::Delete(path) => tree::delete(self, verb, path)?,
             Command::EprtPort(to) | Command::Port(to) => param::active(self, *to)?,
             Command::ExtendedPassive(wanted) => param::extended_passive(self, *wanted)?,
@@ -148,6 +157,7 @@ impl Session {
             Command::MachineShow => listing::show(self, None)?,
             Command::MachineShowPath(path) => listing::show(self, Some(path))?,
             Command::MakeDir(path) => tree::make_dir(self, verb, path)?,
+            Command::MakeLink(target, link) => site::make_link(self, verb, target, link)?,
             Command::MakeDirs(path) => site::make_dirs(self, verb, path)?,
             Command::Mode(letter) => param::mode(*letter)?,
             Command::ModifiedTime(path) => facts::modified(self, path)?,
@@ -280,5 +290,6 @@ const MOST_REFUSED: u32 = 250;
 /// The parameters of a command that earlier commands have set.
 struct Earlier {
     rename_from: Option<VirtualPath>,
+    copy_from: Option<Source>,
     portion: Portion,
 }

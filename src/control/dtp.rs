@@ -1,7 +1,7 @@
 //! How a session uses the server-DTP (the `data` room): it makes data connections and moves
 //! bytes over them, while it listens to the control connection.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::command::Verb;
 use super::counters::Meter;
@@ -20,6 +20,9 @@ use crate::vfs::{Counted, FsError, Heed};
 /// Maximum number of data connections that wait for the client to close its end. A client that
 /// has started a third download has read the first one.
 const MOST_LINGERING: usize = 2;
+
+/// How long work on a whole file waits for that of others if there is no `data_timeout`.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Session {
     /// Keeps a data connection over which everything was sent, until the client has closed its
@@ -40,6 +43,11 @@ impl Session {
         work: impl FnOnce(&mut Heed<'_>) -> Result<T, FsError>,
     ) -> Result<T, Refusal> {
         self.attend_counting(verb, |told| work(&mut || told(0)))
+    }
+
+    /// Returns how long work on a whole file waits for that of others.
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.config.server.data.timeout.unwrap_or(PATIENCE)
     }
 
     /// Like [`Session::attend`], for work that tells how many bytes are done.

@@ -2,7 +2,7 @@
 //! command.
 
 use super::arg::text::Pathname;
-use super::command::{Command, VERBS, Verb};
+use super::command::{Command, Consumed, VERBS, Verb};
 use super::syntax::SyntaxError;
 use crate::config::Perm;
 
@@ -80,11 +80,21 @@ impl Request<'_> {
         self.verb()?.perm
     }
 
+    fn consumes(&self, what: Consumed) -> bool {
+        self.verb().is_some_and(|verb| verb.consumes == Some(what))
+    }
+
     /// Returns whether the line consumes the path that RNFR has named. A malformed RNFR or
     /// RNTO does as well: an RNTO that follows a refused RNFR must not rename the file of an
     /// earlier RNFR.
     pub fn renames(&self) -> bool {
-        self.verb().is_some_and(|verb| verb.renames)
+        self.consumes(Consumed::Rename)
+    }
+
+    /// Returns whether the line consumes the file that SITE CPFR has named, as
+    /// [`Request::renames`] does for RNFR.
+    pub fn copies(&self) -> bool {
+        self.consumes(Consumed::Copy)
     }
 
     /// Returns the path that the line names, for the log. If the argument can be read in two

@@ -17,6 +17,16 @@ impl Session {
         path: &VirtualPath,
     ) -> Result<(), Refusal> {
         let bytes = self.state.parameters.announced.unwrap_or_default();
+        self.make_room_of(verb, path, bytes)
+    }
+
+    /// Makes room for this number of bytes in a file.
+    pub(super) fn make_room_of(
+        &mut self,
+        verb: &Verb,
+        path: &VirtualPath,
+        bytes: u64,
+    ) -> Result<(), Refusal> {
         let tree = Arc::clone(&self.user()?.tree);
         self.make_room(verb, || tree.room_for(path, bytes))
     }

@@ -215,6 +215,8 @@ pub(super) struct Parameters {
     pub(super) announced: Option<u64>,
     /// The path that RNFR named. The next RNTO or RNFR resets it, even if it fails.
     pub(super) rename_from: Option<VirtualPath>,
+    /// The file that SITE CPFR has named. The next SITE CPTO or SITE CPFR resets it, even if it fails.
+    pub(super) copy_from: Option<Source>,
 }
 
 impl Parameters {
@@ -232,8 +234,17 @@ impl Parameters {
             told_size: None,
             announced: None,
             rename_from: None,
+            copy_from: None,
         }
     }
+}
+
+/// The file that SITE CPFR has named. It is held open, so that the file that is copied is the one that
+/// the user was allowed to read.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: VirtualPath,
+    pub(super) file: File,
 }
 
 /// A part of a file, as REST or RANG names it.

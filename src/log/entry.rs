@@ -110,6 +110,7 @@ impl<'a> Packed<'a> for Event<'a> {
             Self::Removed(file, age, bytes, rule) => (16_u8, file, age, bytes, rule).put(to),
             Self::Expunged(file, age, bytes) => (17_u8, file, age, bytes).put(to),
             Self::Restored(file) => (18_u8, file).put(to),
+            Self::Copied(from, into, bytes, took) => (20_u8, from, into, bytes, took).put(to),
             Self::Hashed(Hashing { command, path, algorithm, range, took }) => {
                 (19_u8, command, path, algorithm).put(to);
                 (range.0, range.1, took).put(to);
@@ -144,6 +145,10 @@ impl<'a> Packed<'a> for Event<'a> {
             }
             17 => Self::Expunged(Packed::take(from)?, Packed::take(from)?, Packed::take(from)?),
             18 => Self::Restored(Packed::take(from)?),
+            20 => {
+                let (from, into, bytes, took) = Packed::take(from)?;
+                Self::Copied(from, into, bytes, took)
+            }
             19 => {
                 let (command, path, algorithm) = Packed::take(from)?;
                 let (start, end, took) = Packed::take(from)?;

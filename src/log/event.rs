@@ -45,6 +45,8 @@ pub enum Event<'a> {
     Changed(&'a str, &'a Path),
     /// A checksum of a file was computed, or looked up.
     Hashed(Hashing<'a>),
+    /// A file was copied, from the first path to the second: its number of bytes, and how long it took.
+    Copied(&'a Path, &'a Path, u64, Duration),
     /// A file or directory was renamed, from the first path to the second.
     Renamed(&'a Path, &'a Path),
     /// What had this path was moved to the trash.
@@ -180,6 +182,7 @@ impl<'a> Event<'a> {
             | Self::Transferred(_)
             | Self::Changed(..)
             | Self::Hashed(_)
+            | Self::Copied(..)
             | Self::Renamed(..)
             | Self::Trashed(_)
             | Self::Expunged(..)
@@ -239,6 +242,12 @@ impl<'a> Event<'a> {
                 Account::of("changed").text("command", verb).says(" ").path("path", file)
             }
             Self::Hashed(hashing) => hashing.account(),
+            Self::Copied(from, to, bytes, took) => {
+                let account = Account::of("copied").text("command", "SITE CPTO").says(" ");
+                let account = account.path("from", from).says(" -> ").path("path", to);
+                let account = account.says(": ").count("bytes", bytes).says(" bytes in ");
+                account.and("seconds", Value::Seconds(took)).says(" s")
+            }
             Self::Renamed(from, to) => {
                 let account = Account::of("renamed").text("command", "RNTO").says(" ");
                 account.path("from", from).says(" -> ").path("path", to)
@@ -398,6 +407,7 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
             range: (1, 7),
             took: transfer.took,
         }),
+        Event::Copied(path, path, 7, transfer.took),
         Event::Renamed(path, path),
         Event::Trashed(path),
         Event::Expunged(path, transfer.took, 7),

@@ -40,6 +40,7 @@ mod word;
 
 pub use error::{FsError, Heed};
 pub use files::room::Need;
+pub use files::whole::Copying;
 pub use files::{Files, Listing, Renamed};
 pub use hash::{Algorithm, Hashes, Told as Counted, Wanted};
 pub use keep::clock::Clock;

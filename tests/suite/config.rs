@@ -197,6 +197,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("keep_grace", "1h"),
     ("keep_delay", "0"),
     ("world_readable_only", "on"),
+    ("allow_symlinks", "on"),
     ("create_home", "on"),
     ("login_msg", "hello; # there = \u{e4}"),
     ("folder_message", "on"),

@@ -14,6 +14,7 @@
 //! | TYPE, STRU, MODE, PASV, EPSV, PORT, EPRT, OPTS; data connections | `param.rs` |
 //! | RETR, STOR, APPE, STOU, REST, ALLO; ASCII type | `transfer.rs` |
 //! | MFF, SITE CHGRP, SITE MKDIR, LANG, `CWD ~` | `site.rs` |
+//! | SITE CPFR and SITE CPTO | `copies.rs` |
 //! | HASH, XCRC and its kin, SITE MD5, RANG | `hashes.rs` |
 //! | ABOR, STAT and QUIT during a transfer | `abort.rs` |
 //! | LIST, NLST, MLSD, MLST, STAT with a path | `listing.rs` |
@@ -103,6 +104,7 @@ mod clients;
 mod clients_tls;
 mod config;
 mod container;
+mod copies;
 mod docs;
 mod doctor;
 mod elsewhere;

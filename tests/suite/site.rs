@@ -1,4 +1,4 @@
-//! MFF, SITE CHGRP, SITE MKDIR and SITE RMDIR, LANG, and `CWD ~`.
+//! MFF, SITE CHGRP, SITE MKDIR, SITE RMDIR and SITE SYMLINK, LANG, and `CWD ~`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -216,4 +216,137 @@ fn a_tilde_is_the_home_unless_something_has_this_name() {
     assert_eq!(cwd(&mut client), "/dir/~");
     // other commands take it for a name
     client.cmd("SIZE ~/dir", 550);
+}
+
+mod symlink {
+    use std::path::Path;
+
+    use super::*;
+
+    fn text(server: &Server, name: &str) -> Option<String> {
+        let text = fs::read_link(server.home().join(name)).ok()?;
+        Some(text.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn no_link_is_made_unless_the_settings_allow_it() {
+        let server = Server::start();
+        server.put("file", "text");
+        let mut client = Client::bob(&server);
+        client.cmd("SITE SYMLINK file link", 550);
+        assert!(!server.has("link"));
+        let line = server.wait_for_log("allow_symlinks is off");
+        assert!(line.contains("SITE SYMLINK"), "{line}");
+    }
+
+    #[test]
+    fn a_link_leads_to_what_lies_below_its_directory() {
+        let server = Server::setup().user("allow_symlinks = on\ndeny_names = *.no").start();
+        server.put("dir/sub/file", "text");
+        server.put("dir/a b", "spaces");
+        let mut client = Client::bob(&server);
+        for (line, name, to) in [
+            ("dir/sub/file one", "one", "dir/sub/file"),
+            ("/dir/sub dir/two", "dir/two", "sub"),
+            ("\"dir/a b\" \"dir/c d\"", "dir/c d", "a b"),
+            ("dir/../dir/sub/../sub/file three", "three", "dir/sub/file"),
+        ] {
+            client.cmd(&format!("SITE SYMLINK {line}"), 200);
+            assert_eq!(text(&server, name).as_deref(), Some(to), "{line}");
+        }
+        assert_eq!(client.download("RETR one"), b"text");
+        assert_eq!(client.download("RETR dir/two/file"), b"text");
+        // relative to the working directory, and by another link
+        client.cmd("CWD dir", 250);
+        client.cmd("SITE SYMLINK two/file four", 200);
+        assert_eq!(text(&server, "dir/four").as_deref(), Some("sub/file"));
+        client.cmd("CWD /", 250);
+        for (line, code) in [
+            ("dir/sub/file one", 553),
+            ("none new", 550),
+            ("dir none/new", 550),
+            ("dir/sub/file dir/sub/file", 553),
+            ("dir dir/new", 550),
+            ("dir/a dir/sub/new", 550),
+            ("/ new", 550),
+            (". new", 550),
+            ("../file new", 550),
+            ("dir/sub new.no", 553),
+            ("dir/sub .ftpd-part-x", 553),
+            ("dir new/", 550),
+            ("dir", 501),
+            ("a b c", 501),
+        ] {
+            client.cmd(&format!("SITE SYMLINK {line}"), code);
+        }
+        assert!(!server.has("new") && !server.has("dir/new"));
+    }
+
+    #[test]
+    fn no_link_and_no_rename_of_one_leads_out_of_the_home() {
+        let server = Server::setup().user("allow_symlinks = on").start();
+        let outside = server.dir().join("outside");
+        fs::write(&outside, "outside").unwrap();
+        std::os::unix::fs::symlink(&outside, server.home().join("out")).unwrap();
+        std::os::unix::fs::symlink("..", server.home().join("up")).unwrap();
+        // what the path of the real file outside would be if a link were moved upwards
+        server.put("a/b/c/outside", "inside");
+        server.put("outside", "inside");
+        let mut client = Client::bob(&server);
+        for line in [
+            "out new",
+            "up new",
+            "up/outside new",
+            "/outside a/b/c/new",
+            "../../../outside a/b/c/new",
+            "/etc/passwd new",
+            "out/.. new",
+        ] {
+            let (code, _) = client.ask(&format!("SITE SYMLINK {line}"));
+            if code == 200 {
+                let name = line.split(' ').nth(1).unwrap();
+                let text = fs::read_link(server.home().join(name)).unwrap();
+                assert!(text.is_relative(), "{line}: {text:?}");
+                assert!(!text.iter().any(|part| part == ".."), "{line}: {text:?}");
+                client.cmd(&format!("DELE {name}"), 250);
+            }
+        }
+        client.cmd("SITE SYMLINK a/b/c/outside a/b/link", 200);
+        client.cmd("RNFR a/b/link", 350);
+        client.cmd("RNTO link", 250);
+        client.cmd("RETR link", 550);
+        client.cmd("RNFR a/b", 350);
+        client.cmd("RNTO b", 250);
+        let inside = |link: &Path| {
+            let text = fs::read_link(link).unwrap();
+            assert!(text.is_relative() && !text.iter().any(|part| part == ".."), "{text:?}");
+        };
+        inside(&server.home().join("link"));
+    }
+
+    #[test]
+    fn the_letters_of_both_ends_and_the_quota_decide() {
+        let server = Server::setup()
+            .user("allow_symlinks = on\nquota_files = 3")
+            .section("[folder:bob:/closed]\nperm = el")
+            .start_with(|dir| {
+                fs::create_dir(dir.join("home/closed")).unwrap();
+                fs::write(dir.join("home/closed/file"), "secret").unwrap();
+                fs::write(dir.join("home/file"), "text").unwrap();
+            });
+        let mut client = Client::bob(&server);
+        client.cmd("SITE SYMLINK closed/file closed/link", 550);
+        // the file stays closed to those who follow the link
+        let (code, _) = client.ask("SITE SYMLINK closed/file link");
+        if code == 200 {
+            client.cmd("RETR link", 550);
+            client.cmd("XCRC link 0 1", 550);
+            client.cmd("DELE link", 250);
+        }
+        client.cmd("SITE SYMLINK file one", 200);
+        client.cmd("SITE SYMLINK file two", 552);
+        assert!(!server.has("two"));
+        client.cmd("DELE one", 250);
+        client.cmd("SITE SYMLINK file two", 200);
+    }
 }

@@ -489,9 +489,26 @@ fn lines_with(path: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for verb in VERBS {
         let name = verb.name();
+        // takes a path only after SITE CPFR: see `copies.rs`
+        if name == "SITE CPTO" {
+            continue;
+        }
         match verb.arg {
             Arg::Path(_) | Arg::OptionsAndPath(_) => lines.push(format!("{name} {path}")),
             Arg::ModeAndPath(_) => lines.push(format!("{name} 777 {path}")),
+            Arg::RangedPath(_) => {
+                lines.push(format!("{name} {path}"));
+                lines.push(format!("{name} {path} 0 1"));
+                lines.push(format!("{name} \"{path}\" 0 1"));
+            }
+            Arg::TimeFactAndPath(_) => {
+                lines.push(format!("{name} modify=20010203040506; {path}"));
+            }
+            Arg::ModeFactsAndPath(_) => lines.push(format!("{name} UNIX.mode=777; {path}")),
+            Arg::GroupAndPath(_) => {
+                let group = rustix::process::getegid().as_raw();
+                lines.push(format!("{name} {group} {path}"));
+            }
             Arg::TimeAndPath(_) | Arg::TimedPath(_) | Arg::UtimeAndPath(_) => {
                 lines.push(format!("{name} 20010203040506 {path}"));
             }

@@ -982,7 +982,8 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
     let mut tried = 0;
     for verb in VERBS {
         let lines: Vec<(String, u16)> = match (verb.name(), &verb.arg) {
-            (_, Arg::Nothing(_)) => continue,
+            // without SITE CPFR, SITE CPTO is refused whatever the name is: see `copies.rs`
+            (_, Arg::Nothing(_)) | ("SITE CPTO", _) => continue,
             ("STOR" | "APPE" | "STOU" | "MKD" | "XMKD" | "RNTO" | "SITE MKDIR", _) => {
                 names.iter().map(|name| (format!("{} {name}", verb.name()), 553)).collect()
             }
@@ -992,6 +993,13 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
                 .collect(),
             ("SITE CHMOD", _) => {
                 names.iter().map(|name| (format!("SITE CHMOD 600 {name}"), 550)).collect()
+            }
+            ("SITE SYMLINK", _) => {
+                let both = |name: &String| {
+                    let (from, to) = (format!("{name} x"), format!("x {name}"));
+                    [from, to].map(|line| (format!("SITE SYMLINK {line}"), 550))
+                };
+                names.iter().flat_map(both).collect()
             }
             ("SITE CHGRP", _) => {
                 names.iter().map(|name| (format!("SITE CHGRP 0 {name}"), 550)).collect()
@@ -1006,7 +1014,7 @@ fn the_names_of_parts_do_not_exist_in_any_command() {
             (
                 "RETR" | "CWD" | "DELE" | "RMD" | "RNFR" | "SIZE" | "MDTM" | "MLST" | "MLSD"
                 | "LIST" | "NLST" | "STAT" | "AVBL" | "HASH" | "XCRC" | "XMD5" | "XSHA1"
-                | "XSHA256" | "XSHA512" | "SITE MD5" | "SITE RMDIR",
+                | "XSHA256" | "XSHA512" | "SITE MD5" | "SITE RMDIR" | "SITE CPFR",
                 _,
             ) => names.iter().map(|name| (format!("{} {name}", verb.name()), 550)).collect(),
             (name, arg) => {

@@ -231,6 +231,8 @@ settings! {
         pub chmod_mask: u32 = 0,
         /// Whether files are served only if everybody on the system may read them.
         pub world_readable_only: bool = true,
+        /// Whether clients may make symbolic links.
+        pub allow_symlinks: bool = false,
         /// Whether a missing home directory is made at login.
         pub create_home: bool = false,
         /// The working directory after the login, as the client sees it; `None`: the home.

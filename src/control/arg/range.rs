@@ -1,4 +1,5 @@
-//! Ranges of bytes: the arguments of RANG, and of XCRC and its kin.
+//! Arguments with quotes around paths or with ranges of bytes: those of RANG, XCRC and its kin, and
+//! SITE SYMLINK.
 
 use super::text::{Pathname, offset, pathname, words};
 use crate::control::syntax::SyntaxError;
@@ -43,6 +44,25 @@ fn bounded(text: &[u8]) -> Option<(&[u8], Bounds)> {
     let (end, start) = (words.next()?, words.next()?);
     let path = words.next().filter(|path| !path.is_empty())?;
     Some((path, (offset(start).ok()?, offset(end).ok()?)))
+}
+
+/// Reads two paths with a space between them. A path that contains a space must stand in quotes.
+pub(in crate::control) fn two_paths(text: &[u8]) -> Result<(Pathname, Pathname), SyntaxError> {
+    let spaces = text.iter().enumerate().filter(|(_, byte)| **byte == b' ').map(|(at, _)| at);
+    let whole = |path: &[u8]| match unquoted(path) {
+        Some(path) => Some(path),
+        None if path.contains(&b' ') || path.is_empty() => None,
+        None => Some(path.to_vec()),
+    };
+    let mut fits = spaces.filter_map(|at| {
+        let (first, second) = (text.get(..at)?, text.get(at + 1..)?);
+        Some((whole(first)?, whole(second)?))
+    });
+    match (fits.next(), fits.next()) {
+        (Some((first, second)), None) => Ok((pathname(&first)?, pathname(&second)?)),
+        (None, _) if !text.contains(&b' ') => Err(SyntaxError::MissingArgument),
+        _ => Err(SyntaxError::BadArgument),
+    }
 }
 
 /// Returns what a text in quotes contains. A doubled quote stands for one.
@@ -119,10 +139,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn two_paths_have_one_space_between_them_or_quotes() {
+        let two = |text: &str| {
+            let (one, two) = two_paths(text.as_bytes()).ok()?;
+            let text = |path: Pathname| String::from_utf8(path.as_bytes().to_vec()).unwrap();
+            Some((text(one), text(two)))
+        };
+        for (line, one, other) in [
+            ("a b", "a", "b"),
+            ("\"a b\" c", "a b", "c"),
+            ("a \"b c\"", "a", "b c"),
+            ("\"a b\" \"c d\"", "a b", "c d"),
+            ("\"a\" b", "a", "b"),
+        ] {
+            assert_eq!(two(line), Some((one.to_owned(), other.to_owned())), "{line}");
+        }
+        for line in ["a", "a ", " a", "a  b", "a b c", "\"a b c", "\"a b\"", "", " "] {
+            assert_eq!(two(line), None, "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_a_range_panic(text: Vec<u8>) {
-            let _ = (ranged_path(&text), range(&text));
+            let _ = (ranged_path(&text), range(&text), two_paths(&text));
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::time::Duration;
 
 use super::transfer;
 use crate::config::Perm;
@@ -18,9 +17,6 @@ use crate::control::session::Session;
 use crate::control::state::{Parameters, Portion};
 use crate::log::{Event, Hashing};
 use crate::vfs::{Algorithm, VirtualPath, Wanted};
-
-/// How long a checksum waits for others if there is no `data_timeout`.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// HASH (draft-bryan-ftpext-hash): replies with the checksum of a file, or of the part that RANG or
 /// REST has named before. The reply names the first byte and the one after the last, as other servers
@@ -109,7 +105,7 @@ impl Target {
         let tree = std::sync::Arc::clone(&session.user()?.tree);
         let _pin = tree.pin(&self.file);
         let real = tree.real(&self.path);
-        let patience = session.settings.config.server.data.timeout.unwrap_or(PATIENCE);
+        let patience = session.patience();
         let bytes = range.end - range.start;
         let shared = std::sync::Arc::clone(&session.shared);
         let wanted = Wanted { algorithm, range: range.clone(), patience };

@@ -1,6 +1,7 @@
 //! The handlers of the commands, one file for each family. A handler gets the parsed command
 //! and returns one reply.
 
+pub(super) mod copy;
 pub(super) mod facts;
 pub(super) mod hash;
 pub(super) mod info;

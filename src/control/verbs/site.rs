@@ -1,4 +1,6 @@
-//! MFF, SITE CHGRP, SITE MKDIR and LANG, which users of other servers know.
+//! MFF, SITE CHGRP, SITE MKDIR, SITE SYMLINK and LANG, which users of other servers know.
+
+use std::io;
 
 use crate::config::Perm;
 use crate::control::arg::modification::Modification;
@@ -121,6 +123,24 @@ pub(crate) fn make_dirs(
         }
     }
     Ok(Reply::ok("Directory is there"))
+}
+
+/// SITE SYMLINK: makes a symbolic link, where the settings allow it. The target is relative to the
+/// working directory, like every path.
+pub(crate) fn make_link(
+    session: &Session,
+    verb: &Verb,
+    target: &Pathname,
+    link: &Pathname,
+) -> Result<Reply, Refusal> {
+    let user = session.user()?;
+    if !user.account.user.rules.files.allow_symlinks {
+        return Err(FsError::Denied(io::Error::other("allow_symlinks is off")).into());
+    }
+    let link = user.path(link);
+    user.tree.make_link(&user.path(target), &link)?;
+    session.log(&Event::Changed(verb.name(), &user.tree.real(&link)));
+    Ok(Reply::ok("Link made"))
 }
 
 /// LANG (RFC 2640 §4.1): English is the only language.

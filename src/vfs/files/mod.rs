@@ -1,12 +1,13 @@
 //! The files of one session: the tree, together with the user's own unfinished uploads.
 
 mod facts;
+mod link;
 mod listing;
 mod moves;
 mod plenty;
 pub(in crate::vfs) mod room;
 mod shown;
-mod whole;
+pub(in crate::vfs) mod whole;
 
 use std::fs::File;
 use std::path::PathBuf;

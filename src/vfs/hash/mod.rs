@@ -18,8 +18,8 @@ use rustix::io::{Errno, pread};
 pub use self::algorithm::Algorithm;
 use self::algorithm::Hasher;
 use self::memory::{Key, Memory};
-use self::places::Places;
-use super::error::FsError;
+use self::places::{Place, Places};
+use super::error::{FsError, Heed};
 use super::tree::entry::{Version, changed};
 
 /// Size of the pieces in which files are read.
@@ -54,6 +54,16 @@ impl Hashes {
     /// Returns the checksums of a server that computes at most this number at once.
     pub fn new(most: usize) -> Self {
         Self { places: Places::new(most), memory: Memory::default() }
+    }
+
+    /// Waits for the right to work on a whole file, which ends when the result is dropped.
+    pub(in crate::vfs) fn place(
+        &self,
+        owner: &[u8],
+        patience: Duration,
+        heed: &mut Heed<'_>,
+    ) -> Result<Place<'_>, FsError> {
+        self.places.take(owner, patience, heed)
     }
 
     /// Returns the checksum of a part of a file in hexadecimal digits. `owner` distinguishes the users,

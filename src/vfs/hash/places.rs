@@ -26,7 +26,7 @@ struct State {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place<'p> {
+pub(in crate::vfs) struct Place<'p> {
     places: &'p Places,
     owner: Box<[u8]>,
 }

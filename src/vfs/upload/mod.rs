@@ -25,3 +25,4 @@ pub(in crate::vfs) mod plan;
 pub(in crate::vfs) mod prepare;
 mod resume;
 pub(in crate::vfs) mod uploads;
+mod within;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::body::{Placed, Target};
+use super::body::{Body, Placed, Target};
 use super::folders::Made;
 use super::uploads::Uploads;
 use crate::vfs::error::FsError;
@@ -67,7 +67,7 @@ impl Upload {
     }
 
     /// Whether room was made for this many bytes after an error that says that there is none.
-    fn is_relieved(&mut self, why: &FsError, bytes: usize) -> bool {
+    pub(super) fn is_relieved(&mut self, why: &FsError, bytes: usize) -> bool {
         if self.uploads.make_room(why, bytes as u64) {
             return true;
         }
@@ -75,6 +75,14 @@ impl Upload {
         let may_help = matches!(why, FsError::OverQuota(_))
             || matches!(why, FsError::NoSpace(why) if is_full(why));
         may_help && self.relief.as_mut().is_some_and(|relief| (relief.0)())
+    }
+
+    /// Does `work` with the file, unless another session has taken the upload over.
+    pub(super) fn body_to_write<T>(
+        &mut self,
+        work: impl FnOnce(&mut Body) -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        work(self.target.write()?.body)
     }
 
     /// Returns the path that the upload was announced with.
