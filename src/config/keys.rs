@@ -11,10 +11,10 @@ use super::field::{
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY,
-    DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FOLDER, GROUP, Given, HOME,
-    HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD,
-    PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE,
-    READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
+    DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FILING, FOLDER, GROUP,
+    Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE,
+    PASSWORD, PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM,
+    RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
     TLS_VERSION, URL, count, limit,
 };
 use super::settings::Choice;
@@ -150,6 +150,8 @@ pub static KEYS: &[Key] = &[
         "Mode of new directories in octal, such as 0750 or 2770, whatever umask is. Empty: 0777 without the bits of umask."),
     key("make_parents", "off", &AlsoPerFolder(SWITCH, |to, v| to.make_parents = v),
         "Make directories that are missing above a new file (STOR, STOU, APPE) or directory (MKD). Users need the permission letter m; see MODES in ftpd.ini(5). off: 550."),
+    key("store_as", "", &AlsoPerFolder(FILING, |to, v| to.store_as = v),
+        "Where uploads are filed, below the directory in which the client stores them, such as {year}/{month}/{day}/{name}; see FILING in ftpd.ini(5). Empty: under the name that the client sends."),
     key("chmod_mask", "0777", &AlsoPerUser(MASK, |to, v| to.files.chmod_mask = v),
         "Permission bits that SITE CHMOD may set, in octal. The set-user-ID, set-group-ID and sticky bits are never set; a directory keeps those it has, and a change that would remove its set-group-ID bit is refused."),
     key("allow_symlinks", "off", &AlsoPerUser(SWITCH, |to, v| to.files.allow_symlinks = v),

@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod explain;
 mod field;
+mod filing;
 mod folders;
 mod hash;
 mod home;
@@ -47,6 +48,7 @@ pub use environment::Environment;
 pub use error::{ConfigError, Fault, Location};
 pub use explain::Explained;
 pub use field::Scope;
+pub use filing::{Filing, Moment, Paper};
 pub use hash::{Hash, Scheme, may_be_clear_text};
 pub use hook::{Occasion, Program, Programs};
 #[doc(hidden)]

@@ -29,6 +29,11 @@ impl Aliases {
         self.0.iter().find(|alias| alias.name == *name)
     }
 
+    /// Returns the name under which the session has stored the file at a path.
+    pub(super) fn name_of(&self, stored: &VirtualPath) -> Option<&VirtualPath> {
+        self.0.iter().rfind(|alias| alias.stored == *stored).map(|alias| &alias.name)
+    }
+
     /// Notes that the file that the client calls `name` is at `stored`. `file` is needed only if the
     /// session may go on writing to it.
     pub(super) fn note(

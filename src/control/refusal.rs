@@ -315,9 +315,10 @@ fn file_system(why: &FsError) -> Reply {
             (Code::BadName, "Cannot be renamed into another tree, copy it instead")
         }
         FsError::MoveRefused(_) => (Code::BadName, "Not allowed in the new folder"),
-        FsError::BadName(_) | FsError::Reserved | FsError::NameRefused(..) => {
-            (Code::BadName, "Name not allowed")
-        }
+        FsError::BadName(_)
+        | FsError::Reserved
+        | FsError::Unfiled
+        | FsError::NameRefused(..) => (Code::BadName, "Name not allowed"),
         FsError::NotTrashed(_) => (Code::NoAccess, "Cannot be moved to the trash, not deleted"),
         FsError::NotKept(_) => {
             (Code::BadName, "The old version cannot be kept in the trash, not replaced")

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::alias::Aliases;
 use super::arg::choice::TransferType;
+use super::arg::text::Pathname;
 use super::refusal::Refusal;
 use crate::auth::Account;
 use crate::config::{Perm, PermSet};
@@ -16,7 +17,7 @@ use crate::data::listing::Facts;
 use crate::data::{Passive, Speed, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Algorithm, Entry, Files, FsError, Pin, Told, VirtualPath};
+use crate::vfs::{Algorithm, Entry, Files, FsError, Identity, Pin, Told, VirtualPath};
 
 /// The login and the parameters of a session.
 #[derive(Debug)]
@@ -140,7 +141,7 @@ impl User {
     pub(super) fn own(
         &self,
         perm: Perm,
-        pathname: &super::arg::text::Pathname,
+        pathname: &Pathname,
     ) -> Result<Option<&VirtualPath>, Refusal> {
         let Some(alias) = self.aliases.of(&self.path(pathname)) else { return Ok(None) };
         self.check(perm, &alias.stored)?;
@@ -152,7 +153,7 @@ impl User {
     pub(super) fn stored(
         &self,
         perm: Perm,
-        pathname: &super::arg::text::Pathname,
+        pathname: &Pathname,
     ) -> Result<VirtualPath, Refusal> {
         let own = self.own(perm, pathname)?;
         Ok(own.cloned().unwrap_or_else(|| self.path(pathname)))
@@ -160,14 +161,11 @@ impl User {
 
     /// Describes the file that the client means. Uploads of other sessions do not matter to a file that
     /// the session has stored.
-    pub(super) fn shown(
-        &self,
-        perm: Perm,
-        pathname: &super::arg::text::Pathname,
-    ) -> Result<Entry, Refusal> {
-        Ok(match self.own(perm, pathname)? {
-            Some(path) => self.tree.stat(path)?,
-            None => self.tree.shown(&self.path(pathname))?,
+    pub(super) fn shown(&self, perm: Perm, pathname: &Pathname) -> Result<Entry, Refusal> {
+        let (path, own) = self.begun(perm, &self.path(pathname))?;
+        Ok(match own {
+            Some(_) => self.tree.stat(&path)?,
+            None => self.tree.shown(&path)?,
         })
     }
 
@@ -176,12 +174,31 @@ impl User {
     pub(super) fn read_shown(
         &self,
         perm: Perm,
-        pathname: &super::arg::text::Pathname,
+        pathname: &Pathname,
     ) -> Result<(File, u64), Refusal> {
-        Ok(match self.own(perm, pathname)? {
-            Some(path) => self.tree.read(path)?,
-            None => self.tree.read_shown(&self.path(pathname))?,
+        let (path, own) = self.begun(perm, &self.path(pathname))?;
+        Ok(match own {
+            Some(_) => self.tree.read(&path)?,
+            None => self.tree.read_shown(&path)?,
         })
+    }
+
+    /// Returns where an upload goes on that the client has begun under a name: in the file that the
+    /// session has stored, with its identity if the session may go on writing to it; where an upload
+    /// that broke off was filed; or else at the name.
+    pub(super) fn begun(
+        &self,
+        perm: Perm,
+        name: &VirtualPath,
+    ) -> Result<(VirtualPath, Option<Identity>), Refusal> {
+        let (path, file) = match self.aliases.of(name) {
+            Some(alias) => (alias.stored.clone(), alias.file),
+            None => (self.tree.begun(name).unwrap_or_else(|| name.clone()), None),
+        };
+        if path != *name {
+            self.check(perm, &path)?;
+        }
+        Ok((path, file))
     }
 
     /// Returns a short form of a path that the client can use from the working directory.
@@ -190,7 +207,7 @@ impl User {
     }
 
     /// Resolves a pathname, relative to the working directory.
-    pub(super) fn path(&self, pathname: &super::arg::text::Pathname) -> VirtualPath {
+    pub(super) fn path(&self, pathname: &Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
     }
 }

@@ -1,5 +1,6 @@
 //! Answers `ftpd why`: whether a user may do something with a path, and what forbids it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::config::{Config, Perm, User};
@@ -55,7 +56,7 @@ pub fn why(
         None => ACTIONS.iter().take(USUAL).collect(),
         Some(word) => ACTIONS.iter().filter(|(action, _)| word == *action).collect(),
     };
-    let tree = open(config, user)
+    let tree = open(config, name, user)
         .map_err(|why| format!("cannot open the home {}: {why}", quoted(&user.home)))?;
     let verdict = |(action, perm): &(&'static str, Perm)| Verdict {
         action,
@@ -85,14 +86,15 @@ pub fn why_here(
     self::why(config, name, path, action)
 }
 
-fn open(config: &Config, user: &Arc<User>) -> Result<Arc<Files>, FsError> {
+fn open(config: &Config, name: &[u8], user: &Arc<User>) -> Result<Arc<Files>, FsError> {
     let quotas = Arc::new(Quotas::none());
     let parts = Arc::new(Parts::start(None, config.server.storage.keep_parts, &[], quotas));
     Ok(Files::new(
         Home::open(&user.home)?,
         parts,
         Arc::new(Turns::default()),
-        Uploader::new(Vec::new(), b"", user.run_as.clone()),
+        Uploader::new(Vec::new(), b"", user.run_as.clone())
+            .known_as(name, Ipv4Addr::UNSPECIFIED.into()),
         user,
     ))
 }

@@ -47,6 +47,8 @@ pub enum FsError {
     QuotaUsed(&'static str, u64),
     /// The settings do not allow the name. Holds the key, and the pattern or patterns.
     NameRefused(&'static str, String),
+    /// The template `store_as` makes no valid path of the name.
+    Unfiled,
     /// The settings have a section for the folder, or for one within it, which cannot be renamed.
     HasSettings,
     /// A rename cannot lead into a folder from elsewhere, or out of it.
@@ -157,6 +159,7 @@ impl fmt::Display for FsError {
             Self::NameRefused(key, patterns) => {
                 write!(f, "the name is not allowed by {key} = {patterns}")
             }
+            Self::Unfiled => f.write_str("store_as makes no valid path of this name"),
             Self::HasSettings => f.write_str("it has, or contains a folder that has, a section [folder:...]"),
             Self::Across => f.write_str("a rename cannot lead into a folder with from, or out of it"),
             Self::MoveRefused(why) => f.write_str(why),

@@ -13,6 +13,7 @@ use super::path::VirtualPath;
 use super::trash::discard::not_kept;
 use super::tree::entry::FileKind;
 use super::tree::{Tree, check_name};
+use super::upload::destination::Destination;
 use super::upload::folders::{check_make, missing_above};
 use crate::config::{Overwrite, Perm};
 
@@ -41,7 +42,8 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
             Err(_) => {
                 check_name(path)?;
                 uploads.check_name(path)?;
-                check_change(tree, &first_made(files, path)?)
+                let to = Destination::exactly(path.clone());
+                check_change(tree, &first_made(files, &to)?)
             }
         },
         Perm::Delete | Perm::Rename => {
@@ -73,10 +75,12 @@ pub fn could(files: &Files, path: &VirtualPath, perm: Perm) -> Result<(), FsErro
 }
 
 fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
+    let to = files.destination(path)?;
+    let path = to.path();
     let (uploads, tree) = (files.at(path)?, files.tree(path)?);
     check_name(path)?;
     let overwrite = uploads.check_target(path)?.overwrite;
-    let first = first_made(files, path)?;
+    let first = first_made(files, &to)?;
     if first != *path {
         return check_change(tree, &first);
     }
@@ -92,15 +96,15 @@ fn could_store(files: &Files, path: &VirtualPath) -> Result<(), FsError> {
     }
 }
 
-/// Returns the first directory that would be made for something new at a path, or the path itself.
+/// Returns the first directory that would be made for something new, or its own path.
 /// Checks that all of them may be made.
-fn first_made(files: &Files, path: &VirtualPath) -> Result<VirtualPath, FsError> {
-    let uploads = files.at(path)?;
-    let (missing, _) = missing_above(uploads, path)?;
+fn first_made(files: &Files, to: &Destination) -> Result<VirtualPath, FsError> {
+    let uploads = files.at(to.path())?;
+    let (missing, _) = missing_above(uploads, to.path())?;
     for dir in &missing {
-        check_make(uploads, dir, 0)?;
+        check_make(uploads, to, dir, 0)?;
     }
-    Ok(missing.into_iter().next().unwrap_or_else(|| path.clone()))
+    Ok(missing.into_iter().next().unwrap_or_else(|| to.path().clone()))
 }
 
 /// Checks that a directory contains nothing but parts.

@@ -169,6 +169,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("auth_timeout", "5m"),
     ("auth_workers", "64"),
     ("auth_cache", "1h"),
+    ("store_as", "{year}/{month}/{day}/{hour}-{name}-{stem}.{ext}/{user}@{ip}"),
     ("enable_anonymous", "TRUE"),
     ("anonymous_path", "home"),
     ("anonymous_perm", "elrw"),
@@ -732,6 +733,10 @@ fn bad_values_are_refused_and_good_ones_are_not() {
         ("file_mode", "0 440 2640 0x1a0 rw-r-----"),
         ("dir_mode", "0 0555 4755 7777 rwx"),
         ("make_parents", "2 all"),
+        (
+            "store_as",
+            "/{name} ../{name} a//b {yaer}/{name} {name a/ .ftpd-part-{name} {year}/{month}",
+        ),
         ("allow_fxp", "2 perhaps onoff"),
         ("log_level", "loud 3"),
         ("allow_from", "192.168.1.0/33 localhost 1.2.3 ::1/129"),

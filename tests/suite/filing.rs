@@ -1,11 +1,13 @@
-//! The modes of new files and directories.
+//! The modes of new files and directories, directories that are made, and where uploads are filed.
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::client::Client;
+use crate::clients::Tool;
 use crate::parts::{break_off, hang, parts, resume};
 use crate::server::Server;
 
@@ -344,4 +346,379 @@ fn clients_that_make_the_same_directories_at_once_are_all_served() {
         let dir = server.home().join(format!("{turn}/b/c/d"));
         assert_eq!(fs::read_dir(dir).unwrap().count(), 3, "{turn}");
     }
+}
+
+/// The date of today in a time zone, twice, in case midnight passes between the two.
+fn today(zone: &str) -> String {
+    let output = std::process::Command::new("date").env("TZ", zone).arg("+%Y/%m/%d").output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+}
+
+/// All files of bob's home, with what is in them.
+fn files(server: &Server) -> Vec<(String, String)> {
+    fn below(dir: &Path, path: &str, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{path}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type().unwrap().is_dir() {
+                below(&entry.path(), &name, found);
+            } else {
+                let text = fs::read(entry.path()).unwrap();
+                found.push((name, String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&server.home(), "", &mut found);
+    found.sort();
+    found
+}
+
+fn file(path: &str, text: &str) -> (String, String) {
+    (path.to_owned(), text.to_owned())
+}
+
+#[test]
+fn uploads_are_filed_by_the_local_date_and_found_under_the_name_that_was_sent() {
+    for (zone, way) in [("AAA-14", "on"), ("BBB12", "off")] {
+        let server = Server::setup()
+            .env("TZ", zone)
+            .user(&format!(
+                "store_as = {{year}}/{{month}}/{{day}}/{{name}}\natomic_uploads = {way}"
+            ))
+            .start();
+        fs::create_dir(server.home().join("in")).unwrap();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        let before = today(zone);
+        let (_, reply, _) = bob.exchange("STOR in/scan.pdf", b"text");
+        // unless midnight passes
+        let date = if server.has(&format!("in/{before}")) { before } else { today(zone) };
+        let path = format!("/in/{date}/scan.pdf");
+        assert!(reply.contains(&path), "{reply}");
+        assert_eq!(files(&server), [file(&path, "text")]);
+        // the order of a scanner
+        assert!(bob.cmd("SIZE in/scan.pdf", 213).contains('4'));
+        bob.cmd("MFMT 20200102030405 in/scan.pdf", 213);
+        assert!(bob.cmd("MDTM /in/scan.pdf", 213).contains("20200102030405"));
+        bob.cmd("MDTM 20210102030405 in/scan.pdf", 213);
+        bob.cmd("SITE UTIME 202201020304 in/scan.pdf", 213);
+        bob.cmd("SITE CHMOD 640 in/scan.pdf", 200);
+        assert_eq!(mode(&server, &path[1..]), 0o640);
+        bob.cmd("CWD in", 250);
+        bob.cmd("RNFR scan.pdf", 350);
+        bob.cmd("RNTO final.pdf", 250);
+        let path = format!("/in/{date}/final.pdf");
+        assert_eq!(files(&server), [file(&path, "text")]);
+        bob.cmd("SIZE scan.pdf", 550);
+        assert!(bob.cmd("SIZE final.pdf", 213).contains('4'));
+        bob.cmd("REST 2", 350);
+        bob.upload("STOR final.pdf", b"XT");
+        assert_eq!(files(&server), [file(&path, "teXT")]);
+        // RETR and DELE mean what a listing shows, and a listing ends it
+        bob.cmd("DELE final.pdf", 550);
+        assert_eq!(bob.exchange("RETR final.pdf", b"").0, 550);
+        bob.cmd("SIZE final.pdf", 213);
+        assert_eq!(bob.lines("NLST").len(), 1);
+        bob.cmd("SIZE final.pdf", 550);
+        bob.cmd("RNFR final.pdf", 550);
+        // in the folder by the date it is filed again
+        bob.cmd(&format!("CWD {date}"), 250);
+        bob.upload("STOR more.pdf", b"more");
+        assert!(server.has(&format!("in/{date}/{date}/more.pdf")));
+    }
+}
+
+#[test]
+fn what_each_command_stores_is_filed() {
+    let server = Server::setup()
+        .user("store_as = {user}/{ip}/{ext}/{stem}-{name}\nperm = elrawdf\ndir_mode = 0711")
+        .start();
+    let mut bob = Client::bob(&server);
+    bob.upload("STOR a.b.c", b"1");
+    bob.upload("APPE log.txt", b"1");
+    bob.cmd("CWD bob", 250);
+    bob.cmd("CWD /", 250);
+    bob.upload("APPE log.txt", b"2");
+    let reply = bob.upload("STOU x.y", b"3");
+    assert!(reply.contains("FILE: /bob/127.0.0.1/y/x-x.y"), "{reply}");
+    bob.upload("STOU x.y", b"4");
+    let dir = "/bob/127.0.0.1";
+    assert_eq!(
+        files(&server),
+        [
+            file(&format!("{dir}/c/a.b-a.b.c"), "1"),
+            file(&format!("{dir}/txt/log-log.txt"), "12"),
+            file(&format!("{dir}/y/x-x.y"), "3"),
+            file(&format!("{dir}/y/x-x.y.1"), "4"),
+        ]
+    );
+    // the letter m is not needed for them
+    assert_eq!(mode(&server, "bob/127.0.0.1/txt"), 0o711);
+    let odd = b"STOR \xff\xfe{name}.\xe9";
+    let mut data = bob.passive();
+    bob.tell(odd, 150);
+    data.write_all(b"odd").unwrap();
+    drop(data);
+    bob.expect(226);
+    let mut name = b"bob/127.0.0.1/\xe9/\xff\xfe{name}-".to_vec();
+    name.extend_from_slice(&odd[5..]);
+    let path = server.home().join(std::ffi::OsStr::from_bytes(&name));
+    assert_eq!(fs::read(path).unwrap(), b"odd");
+}
+
+#[test]
+fn a_temporary_name_is_filed_like_the_name_that_it_gets() {
+    for (template, path) in [
+        ("{ext}/{name}", "/jpg/x.jpg"),
+        ("{year}-filed/{name}", "/2xxx-filed/x.jpg"),
+        ("all/{stem}.{ext}.{stem}", "/all/x.jpg.x"),
+    ] {
+        let server = Server::setup().user(&format!("store_as = {template}")).start();
+        let path = path.replace("2xxx", &today("UTC")[..4]);
+        let mut bob = Client::bob(&server);
+        bob.upload("STOR x.filepart", b"picture");
+        bob.cmd("RNFR x.filepart", 350);
+        bob.cmd("NOOP", 200);
+        bob.cmd("RNTO x.jpg", 250);
+        assert_eq!(files(&server), [file(&path, "picture")], "{template}");
+        bob.cmd("MFMT 20200102030405 x.jpg", 213);
+        bob.cmd("SIZE x.filepart", 550);
+        // to another directory, as the client says
+        fs::create_dir(server.home().join("other")).unwrap();
+        bob.cmd("RNFR x.jpg", 350);
+        bob.cmd("RNTO other/y.jpg", 250);
+        assert_eq!(files(&server), [file("/other/y.jpg", "picture")]);
+        // what a listing shows is not filed by a rename
+        bob.cmd("RNFR other/y.jpg", 350);
+        bob.cmd("RNTO other/z.jpg", 250);
+        assert_eq!(files(&server), [file("/other/z.jpg", "picture")]);
+    }
+}
+
+#[test]
+fn an_upload_that_broke_off_is_resumed_by_a_later_session_even_on_another_day() {
+    let mut server = Server::setup()
+        .env("TZ", "AAA-14")
+        .user("store_as = {year}/{month}/{day}/{name}")
+        .section("[user:eve]\npassword = secret\nhome = home\nperm = elradfmw\nstore_as = {name}.{day}")
+        .start();
+    let day = today("AAA-14");
+    let broken = |server: &Server, name: &str| {
+        let mut bob = Client::bob(server);
+        bob.cmd("TYPE I", 200);
+        let mut data = bob.passive();
+        bob.cmd(&format!("STOR {name}"), 150);
+        data.write_all(b"12").unwrap();
+        crate::parts::arrived(&server.home().join(&day), 2);
+        crate::client::reset(data);
+        bob.expect(426);
+        assert!(bob.cmd(&format!("SIZE {name}"), 213).contains('2'));
+        bob
+    };
+    let mut bob = broken(&server, "same.bin");
+    resume(&mut bob, 2, "STOR same.bin", b"34");
+    drop(bob);
+    for name in ["rest.bin", "appe.bin", "anew.bin"] {
+        // each has a folder to itself, in which it is waited for
+        drop(broken(&server, name));
+        let part = &parts(&server.home().join(&day))[0].0;
+        assert_eq!(parts(&server.home().join(&day)).len(), 1);
+        // another day: more than a day behind
+        server.set_env("TZ", "BBB12");
+        server.restart("TERM");
+        assert_ne!(today("BBB12"), day);
+        let mut bob = Client::bob(&server);
+        let mut eve = Client::login(&server, "eve", "secret");
+        for client in [&mut bob, &mut eve] {
+            client.cmd("TYPE I", 200);
+        }
+        eve.cmd(&format!("SIZE {name}"), 550);
+        bob.cmd("SIZE other.bin", 550);
+        assert!(bob.cmd(&format!("SIZE {name}"), 213).contains('2'), "{part:?}");
+        match name {
+            "rest.bin" => resume(&mut bob, 2, "STOR rest.bin", b"34"),
+            "appe.bin" => drop(bob.upload("APPE appe.bin", b"34")),
+            _ => {
+                bob.upload("STOR anew.bin", b"new");
+                // the old part is not mixed into it
+                drop(bob);
+                let mut bob = Client::bob(&server);
+                bob.cmd("SIZE anew.bin", 550);
+            }
+        }
+        assert_eq!(parts(&server.home().join(&day)), []);
+        server.set_env("TZ", "AAA-14");
+        server.restart("TERM");
+    }
+    let mut wanted: Vec<_> = ["appe.bin", "rest.bin", "same.bin"]
+        .map(|name| file(&format!("/{day}/{name}"), "1234"))
+        .into();
+    wanted.push(file(&format!("/{}/anew.bin", today("BBB12")), "new"));
+    wanted.sort();
+    assert_eq!(files(&server), wanted);
+}
+
+#[test]
+fn settings_of_the_place_where_a_file_is_filed_apply() {
+    let server = Server::setup()
+        .user("store_as = {ext}/{name}\nallow_names = *.jpg, *.txt, *.exe, *.bin\nfile_mode = 0600")
+        .section("[folder:/jpg]\nfile_mode = 0644\nmax_file_size = 3")
+        .section("[folder:/exe]\ndeny_names = *.exe")
+        .section("[folder:bob:/bin]\nperm = elr")
+        .section("[folder:/plain]\nstore_as =")
+        .start();
+    fs::create_dir(server.home().join("plain")).unwrap();
+    let mut bob = Client::bob(&server);
+    bob.cmd("TYPE I", 200);
+    for (name, code) in [
+        ("a.jpg", 226),
+        ("long.jpg", 552),
+        ("a.exe", 553),
+        ("a.txt", 226),
+        ("a.pdf", 553),
+        ("a.bin", 550),
+        ("noext", 553),
+        ("plain/a.txt", 226),
+        ("dir.txt/", 550),
+        ("missing/a.txt", 550),
+    ] {
+        let text = if name.starts_with("long") { "long" } else { "x" };
+        let (got, reply, _) = bob.exchange(&format!("STOR {name}"), text.as_bytes());
+        assert_eq!(got, code, "{name}: {reply}");
+    }
+    assert_eq!(
+        files(&server),
+        [file("/jpg/a.jpg", "x"), file("/plain/a.txt", "x"), file("/txt/a.txt", "x"),]
+    );
+    assert_eq!((mode(&server, "jpg/a.jpg"), mode(&server, "txt/a.txt")), (0o644, 0o600));
+    assert!(!server.has("exe") && !server.has("bin") && !server.has("pdf"));
+    // an alias gives no letters
+    bob.upload("STOR b.txt", b"x");
+    bob.cmd("RNFR b.txt", 350);
+    bob.cmd("RNTO b.bin", 550);
+    assert!(server.has("txt/b.txt") && !server.has("bin"));
+}
+
+#[test]
+fn no_name_and_no_link_leads_out_of_the_place_where_files_are_filed() {
+    let outside = tempfile::tempdir().unwrap();
+    for way in ["on", "off"] {
+        let server = Server::setup()
+            .user(&format!("store_as = {{stem}}/{{user}}/{{ext}}\natomic_uploads = {way}"))
+            .section("[user:..]\npassword = secret\nhome = home\nperm = elrw\nstore_as = {user}/{name}")
+            .section("[user:a/b]\npassword = secret\nhome = home\nperm = elrw\nstore_as = {user}/{name}")
+            .start();
+        let home = server.home();
+        symlink(outside.path(), home.join("out")).unwrap();
+        symlink("/etc", home.join("etc")).unwrap();
+        symlink("nowhere", home.join("dangling")).unwrap();
+        fs::create_dir(home.join("in")).unwrap();
+        symlink(outside.path(), home.join("in/bob")).unwrap();
+        let mut bob = Client::bob(&server);
+        for (name, code) in [
+            ("out.x", 550),
+            ("etc.x", 550),
+            ("in.x", 550),
+            ("dangling.x", 550),
+            ("...x", 553),
+            ("../../...x", 553),
+            ("..", 550),
+            (".x", 553),
+            ("x", 553),
+            (".ftpd-part-a.x", 553),
+            (".ftpd-trash.x", 553),
+            ("a..ftpd-part-x", 226),
+        ] {
+            let (got, reply, _) = bob.exchange(&format!("STOR {name}"), b"x");
+            assert_eq!(got, code, "{name}, {way}: {reply}");
+        }
+        let long = format!("STOR {}.x", "l".repeat(300));
+        assert_eq!(bob.exchange(&long, b"x").0, 553);
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        for user in ["..", "a/b"] {
+            let mut odd = Client::login(&server, user, "secret");
+            assert_eq!(odd.exchange("STOR x", b"x").0, 553, "{user}");
+        }
+        let made = fs::read_dir(&home).unwrap().count();
+        assert_eq!(made, 5, "only a. was made, for a. .ftpd-part-x, {way}");
+    }
+}
+
+fn url(server: &Server, path: &str) -> String {
+    format!("ftp://bob:secret@{}/{path}", server.address())
+}
+
+fn lftp(server: &Server, commands: &str) -> [String; 3] {
+    let address = server.address();
+    let script = format!(
+        "set cmd:fail-exit on; set net:max-retries 2; set net:timeout 20; \
+         open -u bob,secret -p {} {}; {commands}",
+        address.port(),
+        address.ip()
+    );
+    ["--norc".to_owned(), "-c".to_owned(), script]
+}
+
+#[test]
+fn curl_and_lftp_store_into_missing_directories() {
+    let server = Server::setup().user("make_parents = on").start();
+    if let Some(curl) = Tool::find("curl") {
+        curl.put("file", "curl");
+        for (path, options) in [
+            ("a/b/c", &["--ftp-method", "nocwd"][..]),
+            ("create/b/c", &["--ftp-create-dirs"]),
+            ("both/b/c", &["--ftp-create-dirs", "--ftp-method", "nocwd"]),
+        ] {
+            let line = ["-sS", "-T", "file", &url(&server, path)];
+            curl.run([&line[..], options].concat()).ok();
+            assert_eq!(server.get(path), b"curl", "{path}");
+        }
+    }
+    if let Some(tool) = Tool::find("lftp") {
+        tool.put("up/x/y/file", "lftp");
+        fs::create_dir(tool.path("up/empty")).unwrap();
+        tool.run(lftp(&server, "mirror -R up l; put up/x/y/file -o l/m/n/file")).ok();
+        assert_eq!(server.get("l/x/y/file"), b"lftp");
+        assert_eq!(server.get("l/m/n/file"), b"lftp");
+        assert!(server.has("l/empty"));
+    }
+}
+
+#[test]
+fn what_curl_and_lftp_send_is_filed_and_resumed() {
+    let server = Server::setup().user("store_as = {ext}/{stem}/{name}").start();
+    let broken = |name: &str, dir: &str| {
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        let mut data = bob.passive();
+        bob.cmd(&format!("STOR {name}"), 150);
+        data.write_all(b"12345").unwrap();
+        crate::parts::arrived(&server.home().join(dir), 5);
+        crate::client::reset(data);
+        bob.expect(426);
+    };
+    if let Some(curl) = Tool::find("curl") {
+        curl.put("file", "1234567890");
+        // as cameras and scanners do it
+        let line = ["-sS", "-T", "file", &url(&server, "up.tmp"), "-Q", "-RNFR up.tmp"];
+        curl.run([&line[..], &["-Q", "-RNTO curl.jpg"]].concat()).ok();
+        assert_eq!(server.get("jpg/curl/curl.jpg"), b"1234567890");
+        broken("curl.bin", "bin/curl");
+        let said = curl.run(["-sSv", "-C", "-", "-T", "file", &url(&server, "curl.bin")]).ok();
+        assert!(said.contains("APPE"), "{said}");
+        assert_eq!(server.get("bin/curl/curl.bin"), b"1234567890");
+    }
+    if let Some(tool) = Tool::find("lftp") {
+        tool.put("up/lftp.jpg", "1234567890");
+        tool.put("up/lftp.bin", "1234567890");
+        tool.run(lftp(&server, "set xfer:use-temp-file on; put up/lftp.jpg")).ok();
+        assert_eq!(server.get("jpg/lftp/lftp.jpg"), b"1234567890");
+        broken("lftp.bin", "bin/lftp");
+        tool.run(lftp(&server, "put -c up/lftp.bin")).ok();
+        assert_eq!(server.get("bin/lftp/lftp.bin"), b"1234567890");
+        tool.run(lftp(&server, "mirror -R up m")).ok();
+        assert_eq!(server.get("m/jpg/lftp/lftp.jpg"), b"1234567890");
+    }
+    assert!(files(&server).iter().all(|(path, _)| !path.contains("ftpd-part")));
 }

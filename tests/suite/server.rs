@@ -273,6 +273,11 @@ impl Server {
         self.start_again();
     }
 
+    /// Sets an environment variable for the next start.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.launch.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Kills the server.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

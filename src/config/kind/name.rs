@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::value_kind::{Refused, ValueKind, texts};
+use crate::config::filing::Filing;
 use crate::config::hash::Hash;
 use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
@@ -53,6 +54,15 @@ pub(in crate::config) const CLIENT_PATH: ValueKind<Option<String>> =
         path if path.starts_with('/') => Ok(Some(path.to_owned())),
         _ => Err(Refused::Text("does not begin with a slash, which is the home".to_owned())),
     });
+
+/// A template for the paths of uploads, or none if the text is empty.
+pub(in crate::config) const FILING: ValueKind<Option<Arc<Filing>>> = texts(
+    "path with {year}, {month}, {day}, {hour}, {name}, {stem}, {ext}, {user}, {ip}",
+    |given| {
+        let filing = (!given.text.is_empty()).then(|| Filing::parse(given.text)).transpose()?;
+        Ok(filing.map(Arc::new))
+    },
+);
 
 fn patterns(text: &str) -> Result<Patterns, Refused> {
     let all: Vec<_> = text.split(',').map(str::trim).map(str::to_owned).collect();

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::blank::settings;
 use super::keep::{Choice, KeepRules};
 use crate::config::day::Day;
+use crate::config::filing::Filing;
 use crate::config::hook::Programs;
 use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
@@ -169,7 +170,12 @@ impl User {
 
     /// Returns whether missing directories are made anywhere in the home.
     pub fn makes_folders(&self) -> bool {
-        self.any_rules(|rules| rules.make_parents)
+        self.any_rules(|rules| rules.make_parents || rules.store_as.is_some())
+    }
+
+    /// Returns whether uploads are filed anywhere in the home.
+    pub fn files_uploads(&self) -> bool {
+        self.any_rules(|rules| rules.store_as.is_some())
     }
 
     fn any_rules(&self, wanted: impl Fn(&FolderRules) -> bool) -> bool {
@@ -289,6 +295,8 @@ settings! {
         pub dir_mode: Option<u32> = None,
         /// Whether directories that are missing on the way to something new are made.
         pub make_parents: bool = false,
+        /// Where uploads are filed; `None`: where the client stores them.
+        pub store_as: Option<Arc<Filing>> = None,
         /// Whether what is deleted or replaced is moved to the trash.
         pub trash: bool = true,
         /// How long it stays there; `None`: until the trash is emptied by hand.

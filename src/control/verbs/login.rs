@@ -260,6 +260,7 @@ fn uploader(session: &Session, account: &Account) -> Uploader {
     let owner = uploader_name(account, session.peer.ip());
     let share = uploader_name(account, network(session.peer.ip()));
     Uploader::new(owner, &share, account.user.run_as.clone())
+        .known_as(account.name.as_bytes(), session.peer.ip())
 }
 
 /// Returns the network that usually belongs to one customer: an IPv4 address, or an IPv6 /64.

@@ -17,7 +17,9 @@ use crate::control::state::{Login, Portion, User};
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
 use crate::log::{Event, Transfer};
-use crate::vfs::{FsError, Identity, Prepared, Store, Stored, Upload, VirtualPath};
+use crate::vfs::{
+    Destination, FsError, Identity, Prepared, Store, Stored, Upload, VirtualPath,
+};
 
 /// RETR: sends a file. The file is opened first, so that the client makes no data connection
 /// for a file that is missing.
@@ -96,12 +98,17 @@ pub(crate) fn store(
     restart: u64,
 ) -> Result<Reply, Refusal> {
     session.await_program(Occasion::Upload, verb)?;
-    let path = session.user()?.path(pathname);
+    let user = session.user()?;
+    let named = user.path(pathname);
     if restart == 0 {
-        return upload(session, verb, &path, Store::Replace);
+        let to = user.tree.destination(&named)?;
+        return upload(session, verb, &named, (&to, None), Store::Replace);
     }
+    // a restart goes on with what is there, and is never filed anew
+    let (path, own) = user.begun(Perm::Store, &named)?;
+    let to = Destination::exactly(path);
     if !session.is_ascii() {
-        return upload(session, verb, &path, Store::At(restart));
+        return upload(session, verb, &named, (&to, own), Store::At(restart));
     }
     // in ASCII type the offset of a restart counts the bytes of the transfer (RFC 3659 §5.3)
     let (file, size) = session.user()?.read_shown(Perm::Store, pathname)?;
@@ -110,21 +117,31 @@ pub(crate) fn store(
         // the offset corresponds to no byte of the file
         return Err(Refusal::BadRestart);
     }
-    upload(session, verb, &path, Store::At(at.offset))
+    upload(session, verb, &named, (&to, own), Store::At(at.offset))
 }
 
 /// APPE: appends to a file. A client that has sent SIZE before expects to append at the size in
-/// the reply, so that size is passed to the upload.
+/// the reply, so that size is passed to the upload. If uploads are filed, it appends to the file that
+/// SIZE was about, or to what an upload that broke off has left, or else to the file that has the name
+/// where an upload would be filed now.
 pub(crate) fn append(
     session: &mut Session,
     verb: &Verb,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
     session.await_program(Occasion::Upload, verb)?;
-    let path = session.user()?.path(path);
     let told = session.state.parameters.told_size.take();
-    let told = told.filter(|(of, _)| *of == path).map(|(_, told)| told);
-    upload(session, verb, &path, Store::Append(told))
+    let user = session.user()?;
+    let named = user.path(path);
+    let told = told.filter(|(of, _)| *of == named).map(|(_, told)| told);
+    let goes_on = told.is_some() || user.aliases.of(&named).is_some();
+    let (to, own) = if goes_on || user.tree.begun(&named).is_some() {
+        let (path, own) = user.begun(Perm::Append, &named)?;
+        (Destination::exactly(path), own)
+    } else {
+        (user.tree.destination(&named)?, None)
+    };
+    upload(session, verb, &named, (&to, own), Store::Append(told))
 }
 
 /// STOU: stores a file under a new name. The 150 reply contains the name, in the form of RFC
@@ -137,7 +154,8 @@ pub(crate) fn store_unique(
     session.await_program(Occasion::Upload, verb)?;
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
-    session.make_room_for(verb, &wanted)?;
+    let wanted = user.tree.destination(&wanted)?;
+    session.make_room_for(verb, wanted.path())?;
     let user = session.user()?;
     let upload = user.tree.upload_new(&wanted, user.umask)?;
     let mark = Mark::opening([b"FILE: ", user.short_name(upload.path())].concat());
@@ -145,29 +163,31 @@ pub(crate) fn store_unique(
     receive(session, verb, upload, &name, mark)
 }
 
-/// Stores a file under the name that the client has sent. An upload that goes on where another one
-/// has ended goes on with the file that the session has stored under the name, if there is one.
+/// Uploads to a destination what the client stores as `name`. `own` is a file that the session has
+/// stored there and may go on writing to.
 fn upload(
     session: &mut Session,
     verb: &Verb,
     name: &VirtualPath,
+    (to, own): (&Destination, Option<Identity>),
     store: Store,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
-    let user = session.user()?;
-    let alias = user.aliases.of(name).filter(|_| store != Store::Replace);
-    let (path, own) = alias.map_or((name, None), |alias| (&alias.stored, alias.file));
-    if let (Some(perm), true) = (verb.perm, path != name) {
-        user.check(perm, path)?;
+    if let (Some(perm), true) = (verb.perm, to.path() != name) {
+        session.user()?.check(perm, to.path())?;
     }
-    let path = path.clone();
-    session.make_room_for(verb, &path)?;
+    session.make_room_for(verb, to.path())?;
     let at_once = session.is_connected();
     let user = session.user()?;
     let (tree, umask) = (Arc::clone(&user.tree), user.umask);
     let upload =
-        session.attend(verb, |heed| tree.upload(&path, store, umask, at_once, own, heed))?;
-    receive(session, verb, upload, name, Mark::opening("Opening data connection"))
+        session.attend(verb, |heed| tree.upload(to, store, umask, at_once, own, heed))?;
+    let mark = Mark::opening("Opening data connection");
+    let reply = receive(session, verb, upload, name, mark)?;
+    if to.path() != name {
+        tree.forget_begun(name);
+    }
+    Ok(reply)
 }
 
 /// Receives a prepared upload. An upload is prepared before the data connection is made, so
@@ -213,10 +233,7 @@ fn receive(
         Ok((moved, _)) => moved,
         Err(why) => {
             if let (Refusal::Transfer(_), Login::In(user)) = (&why, &mut session.state.login) {
-                match there {
-                    Some(_) => user.aliases.note(name, &job.path, there),
-                    None => user.aliases.forget(name),
-                }
+                user.aliases.note(name, &job.path, there);
             }
             return Err(why);
         }

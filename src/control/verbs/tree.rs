@@ -10,7 +10,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::User;
 use crate::log::Event;
-use crate::vfs::{FsError, Renamed, VirtualPath};
+use crate::vfs::{Destination, FsError, Renamed, VirtualPath};
 
 /// Name of the file that holds the message of a directory, as with other servers.
 const MESSAGE: &[u8] = b".message";
@@ -111,6 +111,7 @@ pub(crate) fn delete(
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.log_trashed(is_kept, &path)?;
     session.happened(Occasion::Delete, &path, None, None);
+    session.user_mut()?.aliases.forget(&path);
     Ok(Reply::done("File deleted"))
 }
 
@@ -135,10 +136,8 @@ pub(crate) fn rename_to(
     session.await_program(Occasion::Rename, verb)?;
     let user = session.user()?;
     let name = user.path(to);
-    // to the session, a file that it has stored has the name already
-    let is_named = user.aliases.of(&name).is_some_and(|alias| alias.stored == *from);
-    let to = if is_named { from.clone() } else { name.clone() };
-    let Renamed { path, kept } = user.tree.rename(from, &to).map_err(|why| {
+    let to = new_place(user, from, &name)?;
+    let Renamed { path, kept } = user.tree.refile(from, &to, user.umask).map_err(|why| {
         let is_denied = matches!(why, FsError::Denied(_));
         if is_denied { Refusal::RenameDenied(why, from.clone()) } else { why.into() }
     })?;
@@ -153,6 +152,26 @@ pub(crate) fn rename_to(
     }
     let text = [b"Renamed, FILE: ", user.short_name(&path)].concat();
     Ok(Reply::new(Code::FileActionDone, text))
+}
+
+/// Returns where the client wants a file or directory to be that it renames to `name`.
+fn new_place(
+    user: &User,
+    from: &VirtualPath,
+    name: &VirtualPath,
+) -> Result<Destination, Refusal> {
+    // to the session, a file that it has stored has the name already
+    if user.aliases.of(name).is_some_and(|alias| alias.stored == *from) {
+        return Ok(Destination::exactly(from.clone()));
+    }
+    let named = user.aliases.name_of(from);
+    let Some(named) = named.filter(|named| named.parent() == name.parent()) else {
+        return Ok(Destination::exactly(name.clone()));
+    };
+    // the client renames what it has stored here, and does not know that it is elsewhere
+    let to = user.tree.destination_again(named, from, name)?;
+    user.check(Perm::Rename, to.path())?;
+    Ok(to)
 }
 
 /// SITE CHMOD: changes permission bits. The reply contains the mode that is now set.

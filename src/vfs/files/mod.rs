@@ -33,6 +33,7 @@ use super::tree::mode::NewMode;
 use super::tree::place::found;
 use super::tree::sync::Synced;
 use super::tree::{Tree, check_name};
+use super::upload::destination::{self, Destination};
 use super::upload::folders::{self, Made};
 use super::upload::own;
 use super::upload::plan::Store;
@@ -224,7 +225,8 @@ impl Files {
             let mode = uploads.check_name(path)?.mode_of_dir(umask);
             folders::make_dir(uploads, path, mode)
         };
-        let ((), made) = Made::above(uploads, path, umask, work)?;
+        let to = Destination::exactly(path.clone());
+        let ((), made) = Made::above(uploads, &to, umask, work)?;
         made.stay();
         Ok(())
     }
@@ -307,6 +309,27 @@ impl Files {
         let Ok((dir, stat)) = uploads.tree.hold(path) else { return false };
         let Some(names) = only_parts(&dir) else { return false };
         uploads.parts.clear(&dir, id_of(&stat), &names)
+    }
+
+    /// Renames a file or directory like [`Files::rename`], and makes directories that the settings
+    /// demand for its destination.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Files::rename`].
+    pub fn refile(
+        &self,
+        from: &VirtualPath,
+        to: &Destination,
+        umask: u32,
+    ) -> Result<Renamed, FsError> {
+        if !to.is_filed() {
+            return self.rename(from, to.path());
+        }
+        let work = || self.rename(from, to.path());
+        let (renamed, made) = Made::above(self.at(to.path())?, to, umask, work)?;
+        made.stay();
+        Ok(renamed)
     }
 
     /// Renames a file or directory. A file that has the new name is replaced in one step, if
@@ -502,6 +525,44 @@ impl Files {
         Ok(left.map_or(free, |left| left.saturating_add(trash()).min(free)))
     }
 
+    /// Returns where a file goes that the client stores at a path now.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Unfiled`], if `store_as` makes no valid path of its name; or when the system refuses
+    /// to follow the path.
+    pub fn destination(&self, path: &VirtualPath) -> Result<Destination, FsError> {
+        Destination::of(self.at(path)?, path)
+    }
+
+    /// Returns where a file goes that was filed at `from` when the client stored it as `named`, and that
+    /// the client renames to `to` in the same directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Files::destination`].
+    pub fn destination_again(
+        &self,
+        named: &VirtualPath,
+        from: &VirtualPath,
+        to: &VirtualPath,
+    ) -> Result<Destination, FsError> {
+        Destination::again(self.at(named)?, named, from, to)
+    }
+
+    /// Returns where the user's own part is that an upload of the client to a path has left, if uploads
+    /// to it are filed.
+    pub fn begun(&self, path: &VirtualPath) -> Option<VirtualPath> {
+        destination::begun(self.at(path).ok()?, path)
+    }
+
+    /// Removes the parts that [`Files::begun`] finds, because a newer upload to the path is complete.
+    pub fn forget_begun(&self, path: &VirtualPath) {
+        if let Ok(uploads) = self.at(path) {
+            destination::forget(uploads, path);
+        }
+    }
+
     /// Prepares an upload. `umask` is that of the session. This may copy the existing file or wait for
     /// another upload, and calls `heed` meanwhile. `own` is a file that the session has stored at the
     /// path and may go on writing to.
@@ -513,14 +574,14 @@ impl Files {
     /// [`FsError::Busy`], if another upload changes the file in place.
     pub fn upload(
         &self,
-        path: &VirtualPath,
+        to: &Destination,
         store: Store,
         umask: u32,
         at_once: bool,
         own: Option<Identity>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        Prepared::new(self.at(path)?, path, store, umask, at_once, own, heed)
+        Prepared::new(self.at(to.path())?, to, store, umask, at_once, own, heed)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -528,8 +589,8 @@ impl Files {
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn upload_new(&self, wanted: &VirtualPath, umask: u32) -> Result<Prepared, FsError> {
-        Prepared::under_new_name(self.at(wanted)?, wanted, umask)
+    pub fn upload_new(&self, wanted: &Destination, umask: u32) -> Result<Prepared, FsError> {
+        Prepared::under_new_name(self.at(wanted.path())?, wanted, umask)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::vfs::error::FsError;
 use crate::vfs::hash::{Hashes, Told, Wanted};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{id_of, len_of};
+use crate::vfs::upload::destination::Destination;
 use crate::vfs::upload::open::Stored;
 use crate::vfs::upload::plan::Store;
 
@@ -81,7 +82,10 @@ impl Files {
         let Copying { source, size, to, umask, patience } = copying;
         let owner = self.mounts.home().uploader_name();
         let _place = hashes.place(&owner, patience, &mut || told(0))?;
-        let prepared = self.upload(to, Store::Replace, umask, true, None, &mut || told(0))?;
+        // the client has chosen the place, so that it is not filed (`store_as`)
+        let place = Destination::exactly(to.clone());
+        let prepared =
+            self.upload(&place, Store::Replace, umask, true, None, &mut || told(0))?;
         let remark = prepared.remark().map(str::to_owned);
         let mut upload = prepared.ready()?;
         if let Some(relief) = relief {

@@ -153,6 +153,26 @@ impl Known {
         self.active.get(&key).cloned().unwrap_or_default()
     }
 
+    /// Returns what `find` finds in the youngest part for which it finds something: the last one that an
+    /// upload writes to, or else the dead part that was written to last.
+    pub(super) fn youngest<T>(
+        &self,
+        find: impl Fn(PartKey, &Folder, &PartName) -> Option<T>,
+    ) -> Option<T> {
+        let active =
+            self.active.iter().flat_map(|(key, all)| all.iter().map(|one| (*key, one)));
+        let active = active.filter(|(_, one)| !one.name.is_lone()).filter_map(|(key, one)| {
+            Some((one.name.upload(), find(key, &one.folder(), &one.name)?))
+        });
+        if let Some((_, found)) = active.max_by_key(|(upload, _)| *upload) {
+            return Some(found);
+        }
+        let dead = self.dead.iter();
+        let dead = dead
+            .filter_map(|(key, one)| Some((one.since, find(*key, &one.folder, &one.name)?)));
+        dead.max_by_key(|(since, _)| *since).map(|(_, found)| found)
+    }
+
     /// Adds an active part.
     pub(super) fn enter(&mut self, key: PartKey, active: Arc<ActivePart>) {
         self.active.entry(key).or_default().push(active);

@@ -244,6 +244,14 @@ impl Parts {
         known
     }
 
+    /// Returns what `find` finds in the youngest part for which it finds something.
+    pub(in crate::vfs) fn youngest<T>(
+        &self,
+        find: impl Fn(PartKey, &Folder, &PartName) -> Option<T>,
+    ) -> Option<T> {
+        self.known().youngest(find)
+    }
+
     /// Returns the dead part of one user for one name.
     pub(in crate::vfs) fn dead(&self, key: PartKey) -> Option<DeadPart> {
         if self.are_there() { self.known().dead(key).cloned() } else { None }

@@ -1,8 +1,9 @@
 //! Directories, and those that are missing above a new file or directory and are made with it
-//! (`make_parents`).
+//! (`make_parents`, `store_as`).
 
 use std::sync::Arc;
 
+use super::destination::Destination;
 use super::uploads::Uploads;
 use crate::config::Perm;
 use crate::vfs::error::FsError;
@@ -18,12 +19,13 @@ const TRIES: u32 = 16;
 #[derive(Debug)]
 pub(in crate::vfs) struct Made {
     uploads: Arc<Uploads>,
+    to: Destination,
     /// The directories, the outermost first.
     dirs: Vec<(VirtualPath, FileId)>,
 }
 
 impl Made {
-    /// Does `work`, which makes something at a path. If directories above it are missing and may
+    /// Does `work`, which makes something at a destination. If directories above it are missing and may
     /// be made, makes them and does `work` again. Returns them as well.
     ///
     /// # Errors
@@ -31,22 +33,32 @@ impl Made {
     /// The error of `work`; or why a directory cannot be made.
     pub(in crate::vfs) fn above<T>(
         uploads: &Arc<Uploads>,
-        path: &VirtualPath,
+        to: &Destination,
+        umask: u32,
+        work: impl FnMut() -> Result<T, FsError>,
+    ) -> Result<(T, Self), FsError> {
+        let (uploads, to) = (Arc::clone(uploads), to.clone());
+        let mut made = Self { uploads, to, dirs: Vec::new() };
+        Ok((made.attempt(umask, work)?, made))
+    }
+
+    /// Does `work` like [`Made::above`], perhaps not for the first time.
+    pub(in crate::vfs) fn attempt<T>(
+        &mut self,
         umask: u32,
         mut work: impl FnMut() -> Result<T, FsError>,
-    ) -> Result<(T, Self), FsError> {
-        let mut made = Self { uploads: Arc::clone(uploads), dirs: Vec::new() };
-        if !uploads.user.makes_folders() {
-            return Ok((work()?, made));
+    ) -> Result<T, FsError> {
+        if !self.uploads.user.makes_folders() {
+            return work();
         }
         for _ in 0..TRIES {
             match work() {
                 // the other error: one was removed and made again meanwhile
-                Err(FsError::NotFound | FsError::Replaced) => made.make_above(path, umask)?,
-                done => return Ok((done?, made)),
+                Err(FsError::NotFound | FsError::Replaced) => self.make_above(umask)?,
+                done => return done,
             }
         }
-        Ok((work()?, made))
+        work()
     }
 
     /// Lets the directories stay.
@@ -54,15 +66,9 @@ impl Made {
         self.dirs.clear();
     }
 
-    /// Returns these directories together with others, which were made later.
-    pub(in crate::vfs) fn and(mut self, mut others: Self) -> Self {
-        self.dirs.append(&mut others.dirs);
-        self
-    }
-
-    fn make_above(&mut self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
-        for dir in missing_above(&self.uploads, path)?.0 {
-            let mode = check_make(&self.uploads, &dir, umask)?;
+    fn make_above(&mut self, umask: u32) -> Result<(), FsError> {
+        for dir in missing_above(&self.uploads, self.to.path())?.0 {
+            let mode = check_make(&self.uploads, &self.to, &dir, umask)?;
             match make_dir(&self.uploads, &dir, mode) {
                 Ok(()) => self.dirs.push((dir.clone(), self.uploads.tree.entry(&dir)?.id)),
                 // another session has made it meanwhile
@@ -111,18 +117,22 @@ pub(in crate::vfs) fn missing_above(
     }
 }
 
-/// Checks that a missing directory may be made, and returns its mode.
+/// Checks that a missing directory above a destination may be made, and returns its mode.
 ///
 /// # Errors
 ///
 /// [`FsError::NotFound`], if missing directories are not made there.
 pub(in crate::vfs) fn check_make(
     uploads: &Uploads,
+    to: &Destination,
     dir: &VirtualPath,
     umask: u32,
 ) -> Result<u32, FsError> {
     let parent = uploads.followed(dir.parent())?;
     let rules = uploads.rules_in(&parent);
+    if to.demands(dir) {
+        return Ok(rules.mode_of_dir(umask));
+    }
     if !rules.make_parents {
         return Err(FsError::NotFound);
     }

@@ -12,6 +12,7 @@
 mod attributes;
 mod body;
 mod copy;
+pub(in crate::vfs) mod destination;
 mod direct;
 mod existing;
 pub(in crate::vfs) mod folders;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::body::Target;
 use super::copy::may_clone;
+use super::destination::Destination;
 use super::direct::Direct;
 use super::existing::{Existing, find};
 use super::folders::Made;
@@ -61,14 +62,15 @@ impl Prepared {
     /// session. `own` is a file that the session has stored and may go on writing to.
     pub(in crate::vfs) fn new(
         uploads: &Arc<Uploads>,
-        path: &VirtualPath,
+        to: &Destination,
         store: Store,
         umask: u32,
         at_once: bool,
         own: Option<Identity>,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
-        let (prepared, made) = Made::above(uploads, path, umask, || {
+        let path = to.path();
+        let (prepared, made) = Made::above(uploads, to, umask, || {
             let mut attempt = || Self::attempt(uploads, path, store, umask, at_once, own, heed);
             uploads.with_room(1, &mut attempt)
         })?;
@@ -115,11 +117,11 @@ impl Prepared {
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
     pub(in crate::vfs) fn under_new_name(
         uploads: &Arc<Uploads>,
-        wanted: &VirtualPath,
+        wanted: &Destination,
         umask: u32,
     ) -> Result<Self, FsError> {
         let (prepared, made) = Made::above(uploads, wanted, umask, || {
-            uploads.with_room(1, || Self::attempt_new(uploads, wanted, umask))
+            uploads.with_room(1, || Self::attempt_new(uploads, wanted.path(), umask))
         })?;
         Ok(Self { made: Some(made), ..prepared })
     }
@@ -200,15 +202,18 @@ impl Prepared {
         let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
             Opening::Direct { store, umask, own } => {
-                let (target, again) = Made::above(&uploads, &self.path, umask, || {
+                let mut open = || {
                     // by now another session may have renamed a link on the path
                     let rules = uploads.check_target(&self.path)?;
                     most = most_by(rules);
                     let way = (rules.overwrite, own);
                     Direct::open(&uploads, &self.path, store, rules.mode_of_file(umask), way)
-                })?;
-                made = made.map(|made| made.and(again));
-                Box::new(target)
+                };
+                let opened = match &mut made {
+                    Some(made) => made.attempt(umask, open),
+                    None => open(),
+                };
+                Box::new(opened?)
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };

@@ -1,12 +1,13 @@
 //! Values that all uploads of a session have in common.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::fstatvfs;
 
-use crate::config::{FolderRules, Overwrite, Perm, UploadRules, User};
+use crate::config::{FolderRules, Overwrite, Paper, Perm, UploadRules, User};
 use crate::rights::Ids;
 use crate::vfs::beside::{first_free, numbered};
 use crate::vfs::error::FsError;
@@ -42,6 +43,8 @@ pub struct Uploader {
     share: Share,
     /// The system user (`run_as`) under which the uploads are made; `None`: the server's own.
     ids: Option<Arc<Ids>>,
+    /// The name of the user in the settings, and the address of the client.
+    known_as: (Box<[u8]>, IpAddr),
 }
 
 impl Uploader {
@@ -49,7 +52,15 @@ impl Uploader {
     /// parts. If too many parts are kept, parts with the same `share` count together. `ids` is
     /// the system user (`run_as`) that the sessions act as.
     pub fn new(name: Vec<u8>, share: &[u8], ids: Option<Arc<Ids>>) -> Self {
-        Self { name: name.into(), share: Share::of(share), ids }
+        let known_as = (Box::default(), Ipv4Addr::UNSPECIFIED.into());
+        Self { name: name.into(), share: Share::of(share), ids, known_as }
+    }
+
+    /// Sets the name of the user in the settings and the address of the client, by which uploads may
+    /// be filed.
+    #[must_use]
+    pub fn known_as(self, user: &[u8], address: IpAddr) -> Self {
+        Self { known_as: (user.into(), address), ..self }
     }
 }
 
@@ -106,6 +117,12 @@ impl Uploads {
     pub(super) fn folder(&self, place: &Place) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
         Folder { home, path: self.tree.inner(&place.parent), ids }
+    }
+
+    /// Returns what is filed under a name.
+    pub(super) fn paper<'p>(&'p self, name: &'p [u8]) -> Paper<'p> {
+        let (user, address) = &self.uploader.known_as;
+        Paper { name, user, address: *address }
     }
 
     /// Returns the rules for uploads of the user.

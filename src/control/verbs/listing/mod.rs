@@ -116,7 +116,8 @@ pub(crate) fn stat(
     if session.required().data && !session.connection.is_secure() {
         return Err(Refusal::ListingInClear);
     }
-    let user = session.user()?;
+    let user = session.user_mut()?;
+    user.aliases.clear();
     let Argument { path, typed, options } = read_argument(user, Some(path))?;
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
     let mut base = base(&walk, &path, &typed);
@@ -204,6 +205,7 @@ fn send(
 ) -> Result<Reply, Refusal> {
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let mut data = session.connect(verb)?;
+    session.user_mut()?.aliases.clear();
     session.connection.hold(&Mark::opening("Here comes the listing"));
     session.secure(verb, &mut data)?;
     // from now on the names are those that the client sees
