@@ -128,6 +128,12 @@
 //! `judge` with its row in a test. A cure that is a setting is a `Problem` in `cure.rs`, with the
 //! setting of each server.
 //!
+//! ## A check of `ftpd doctor`
+//!
+//! A member of `Facts` in `cli/doctor/facts.rs`, the probe that fills it, and a finding with its cure in
+//! `judge`, with a row in its tests. What the firewall lets in is followed by `firewall`: a condition of a
+//! rule that is not known yet is an arm in `nft.rs` or `iptables.rs`.
+//!
 //! # Why it is built like this
 //!
 //! ## Threads

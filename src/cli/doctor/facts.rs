@@ -156,7 +156,8 @@ pub(super) struct Rules {
     pub(super) failed: Option<String>,
     /// Whether the kernel has rules that no program here can print.
     pub(super) has_hidden: bool,
-    /// Whether `nf_conntrack_ftp` is loaded: it reads control connections to find data connections.
+    /// Whether `nf_conntrack_ftp` reads control connections to find data connections: the kernel has it,
+    /// and a rule or a setting assigns it.
     pub(super) has_helper: bool,
 }
 
