@@ -371,6 +371,9 @@ fn a_session_sees_what_it_has_stored_under_the_name_it_used() {
             fs::metadata(server.home().join(name)).unwrap().permissions().mode() & 0o777
         };
         assert_eq!((mode("scan (1).pdf"), mode("scan.pdf") == 0o640), (0o640, false));
+        bob.cmd("MFF modify=20230102030405;UNIX.mode=0600; scan.pdf", 213);
+        assert_eq!(bob.cmd("MDTM scan (1).pdf", 213), "213 20230102030405");
+        assert_eq!((mode("scan (1).pdf"), mode("scan.pdf") == 0o600), (0o600, false));
         let facts = bob.cmd("MLST scan.pdf", 250);
         assert!(facts.contains("size=4;") && facts.contains(" /scan.pdf"), "{facts}");
         for verb in ["XCRC", "XMD5"] {

@@ -24,13 +24,13 @@ pub(crate) fn modify_facts(
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let target = user.path(path);
     // the row asks for one letter only
-    if wanted.modified.is_some() {
-        user.check(Perm::SetTime, &target)?;
-    }
-    if wanted.mode.is_some() || wanted.group.is_some() {
-        user.check(Perm::Chmod, &target)?;
+    let needs_time = wanted.modified.map(|_| Perm::SetTime);
+    let needs_mode = (wanted.mode.is_some() || wanted.group.is_some()).then_some(Perm::Chmod);
+    let mut target = user.path(path);
+    for perm in [needs_time, needs_mode].into_iter().flatten() {
+        user.check(perm, &target)?;
+        target = user.stored(perm, path)?;
     }
     let group = wanted.group.as_deref().map(number_of).transpose()?;
     user.tree.ask(Some(Perm::Chmod).filter(|_| wanted.mode.is_some() || group.is_some()));
@@ -83,7 +83,7 @@ pub(crate) fn change_group(
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
-    let path = user.path(path);
+    let path = user.stored(Perm::Chmod, path)?;
     user.tree.set_group(&path, number_of(group)?)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     Ok(Reply::ok("Group changed"))
