@@ -1153,6 +1153,31 @@ fn atomic_uploads_off_is_the_classic_way_per_server_and_per_user() {
     }
 }
 
+#[test]
+fn a_classic_upload_whose_file_is_gone_is_no_success() {
+    let other = "[user:eve]\npassword = secret\nperm = elradfmwMT\nhome = home";
+    for (lines, code) in
+        [(&["DELE a"][..], 451), (&["RNFR other", "RNTO a"], 451), (&["RNFR a", "RNTO b"], 226)]
+    {
+        let server = Server::setup().server("atomic_uploads = off").section(other).start();
+        server.put("other", "x");
+        let (mut bob, mut eve) =
+            (Client::bob(&server), Client::login(&server, "eve", "secret"));
+        let mut data = bob.passive();
+        bob.cmd("STOR a", 150);
+        data.write_all(b"first").unwrap();
+        eventually("it is written to in place", || {
+            server.has("a") && server.get("a") == b"first"
+        });
+        for line in lines {
+            eve.cmd(line, if line.starts_with("RNFR") { 350 } else { 250 });
+        }
+        drop(data);
+        bob.expect(code);
+        assert_eq!(server.has("b") && server.get("b") == b"first", code == 226);
+    }
+}
+
 /// Sets an extended attribute, where the file system has them.
 fn set_attribute(path: &Path, name: &CStr, value: &[u8]) -> bool {
     let set = rustix::fs::setxattr(path, name, value, XattrFlags::empty());

@@ -165,6 +165,10 @@ impl Target for Direct {
         if self.uploads.rules().sync {
             self.body.sync(true)?;
         }
+        // others can delete or replace the file while it is written to
+        if fstat(self.body.file()?)?.st_nlink == 0 {
+            return Err(FsError::Replaced);
+        }
         self.body.close()?;
         if self.is_new {
             self.uploads.tree.sync_new(&self.path)?;
