@@ -46,12 +46,13 @@ fn bounded(text: &[u8]) -> Option<(&[u8], Bounds)> {
     Some((path, (offset(start).ok()?, offset(end).ok()?)))
 }
 
-/// Reads two paths with a space between them. A path that contains a space must stand in quotes.
+/// Reads two paths with a space between them. A path that contains a space or begins with a quote must
+/// stand in quotes.
 pub(in crate::control) fn two_paths(text: &[u8]) -> Result<(Pathname, Pathname), SyntaxError> {
     let spaces = text.iter().enumerate().filter(|(_, byte)| **byte == b' ').map(|(at, _)| at);
     let whole = |path: &[u8]| match unquoted(path) {
         Some(path) => Some(path),
-        None if path.contains(&b' ') || path.is_empty() => None,
+        None if path.contains(&b' ') || path.is_empty() || path.starts_with(b"\"") => None,
         None => Some(path.to_vec()),
     };
     let mut fits = spaces.filter_map(|at| {
