@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::client::Client;
-use crate::server::Server;
+use crate::server::{Server, run};
 
 /// Mode, group and time of a file.
 fn facts(server: &Server, name: &str) -> (u32, u32, i64) {
@@ -334,6 +334,8 @@ mod symlink {
                 fs::write(dir.join("home/closed/file"), "secret").unwrap();
                 fs::write(dir.join("home/file"), "text").unwrap();
             });
+        // what was there before the start counts only once it has been found
+        assert_eq!(run(&["quota", "--rescan"], server.dir()).0, 0);
         let mut client = Client::bob(&server);
         client.cmd("SITE SYMLINK closed/file closed/link", 550);
         // the file stays closed to those who follow the link
