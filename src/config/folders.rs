@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +81,7 @@ pub(super) fn add(draft: &mut Draft) -> Vec<String> {
 }
 
 /// Returns what is odd about the directory that a user sees as a folder.
-fn note_from(from: &Path, user: &User) -> Option<String> {
+fn note_from(folder: &Folder, from: &Path, user: &User) -> Option<String> {
     let shown = from.display();
     match std::fs::metadata(from) {
         Ok(meta) if !meta.is_dir() => Some(format!("{shown} is not a directory")),
@@ -90,13 +92,54 @@ fn note_from(from: &Path, user: &User) -> Option<String> {
         Err(why) if user.run_as.is_none() => Some(format!("{shown}: {why}")),
         Err(_) => None,
         Ok(_) => {
-            let real = |path: &Path| std::fs::canonicalize(path).ok();
-            let is_within = real(from)?.starts_with(real(&user.home)?);
-            let why =
-                "is in the home, so it is seen there as well, with the settings of the home";
-            is_within.then(|| format!("{shown} {why}"))
+            let real = std::fs::canonicalize(from).ok()?;
+            let home = std::fs::canonicalize(&user.home).ok();
+            let why = if home.as_ref().is_some_and(|home| real.starts_with(home)) {
+                "is in the home, so it is seen there as well, with the settings of the home"
+            } else if home.as_ref().is_some_and(|home| home.starts_with(&real)) {
+                "contains the home, so that is seen there as well, with the settings of this folder"
+            } else {
+                return note_overlap(folder, &real, user);
+            };
+            Some(format!("{shown} {why}"))
         }
     }
+}
+
+/// Returns which other folder from elsewhere shows a directory that `real` contains, with letters that
+/// differ from those that the user has there in `folder`.
+fn note_overlap(folder: &Folder, real: &Path, user: &User) -> Option<String> {
+    let differs = |(other, from): &(&Folder, &PathBuf)| {
+        // of two folders that show one directory, the later one has the warning
+        let is_self = other.path == folder.path;
+        let inner = std::fs::canonicalize(from).ok().filter(|_| !is_self)?;
+        let below = inner.strip_prefix(real).ok()?;
+        let is_same_before = inner == real && other.path > folder.path;
+        let at = Path::new(&folder.path).components().chain(below.components());
+        let at: PathBuf = at.collect();
+        let differs = !is_same_before && do_letters_differ(user, at.as_os_str(), &other.path);
+        differs.then(|| (other.path.clone(), from.display().to_string()))
+    };
+    let (other, from) = user.mounts().find_map(|mount| differs(&mount))?;
+    Some(format!("contains {from}, which the folder {other} shows with other letters"))
+}
+
+/// Returns whether a user has other letters below one path than below another, where both show the
+/// same directory.
+fn do_letters_differ(user: &User, one: &OsStr, other: &str) -> bool {
+    let pair = [one.as_bytes(), other.as_bytes()];
+    let [one_mount, other_mount] = pair.map(|path| user.mount_of(path));
+    let below = user.folders.iter().flat_map(|folder| {
+        let around = pair.into_iter().filter(|path| folder.lies_below(path));
+        around.map(|path| folder.path.as_bytes().split_at(path.len()).1)
+    });
+    below.chain([b"".as_slice()]).any(|end| {
+        let [one, other] = pair.map(|path| [path, end].concat());
+        // a folder from elsewhere within one of them hides what the other shows
+        user.mount_of(&one) == one_mount
+            && user.mount_of(&other) == other_mount
+            && user.perm_in(&one) != user.perm_in(&other)
+    })
 }
 
 /// Returns the letters that a user has in a folder, and not elsewhere.
@@ -135,9 +178,14 @@ fn folders(
     all.into()
 }
 
-/// Returns the first link on the way to a folder of a home.
-fn link_on(home: &Path, folder: &str) -> Option<PathBuf> {
-    let mut path = home.to_owned();
+/// Returns the path of the folder around one.
+fn above(folder: &str) -> &str {
+    folder.rsplit_once('/').map_or("", |(above, _)| above)
+}
+
+/// Returns the first link on the way to a folder of a home, or of a folder from elsewhere.
+fn link_on(top: &Path, folder: &str) -> Option<PathBuf> {
+    let mut path = top.to_owned();
     for part in folder.split('/').skip(1) {
         path.push(part);
         match path.symlink_metadata() {
@@ -234,7 +282,7 @@ impl Named {
     /// Notes what is odd about the section for one of its users.
     fn note(&self, user: &User, notes: &mut Notes) {
         let found = user.mounts().find(|(one, _)| one.path.eq_ignore_ascii_case(&self.path));
-        let from = found.map(|(_, from)| from).filter(|_| self.sets("from"));
+        let found = found.filter(|_| self.sets("from"));
         let mut add = |key, why: &dyn Fn() -> Option<String>| {
             if let Entry::Vacant(new) = notes.entry((self.file, self.section.line, key))
                 && let Some(why) = why()
@@ -243,13 +291,17 @@ impl Named {
             }
         };
         add("", &|| {
-            let is_elsewhere = !user.mount_of(self.path.as_bytes()).is_empty();
-            let link = link_on(&user.home, &self.path).filter(|_| !is_elsewhere)?;
+            // a folder from elsewhere covers what has its name, a link too
+            let path = if found.is_some() { above(&self.path) } else { &self.path };
+            let mount = user.mounts().rev().find(|(one, _)| one.holds(path.as_bytes()));
+            let (top, at) =
+                mount.map_or((&user.home, 0), |(folder, from)| (from, folder.path.len()));
+            let link = link_on(top, path.get(at..).unwrap_or_default())?;
             let why =
                 "is a link, and the section has no effect on where it leads; name that folder";
             Some(format!("{} {why}", link.display()))
         });
-        add("from", &|| note_from(from?, user));
+        add("from", &|| found.and_then(|(folder, from)| note_from(folder, from, user)));
         if user.password.is_none() && self.sets("perm") {
             let more = letters_more(user, &self.path);
             let why = "gives anonymous users letters that they do not have elsewhere:";

@@ -2,8 +2,9 @@
 //! handle of its own. The path that a client names decides which of them is meant; no lookup leaves its
 //! tree.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::FsError;
 use super::path::VirtualPath;
@@ -41,12 +42,22 @@ impl Mounts {
         let others: Box<[_]> = home.user.mounts().map(mount).collect();
         let mounts = Self { home: Arc::new(home), others };
         for mount in &mounts.others {
-            if let Err(why) = mounts.open(mount) {
+            if let Err(why) = mounts.open(mount)
+                && missing().insert(mount.from.clone())
+            {
                 let (at, from) = (&mount.at, mount.from.display());
                 log::warn!("the folder {at:?} of a user is missing, cannot open {from}: {why}");
             }
         }
         mounts
+    }
+
+    /// Returns the path on the server that a path stands for, whether or not its tree can be opened.
+    pub(in crate::vfs) fn real(&self, path: &VirtualPath) -> PathBuf {
+        let mut mounts = self.others.iter().rev();
+        let elsewhere =
+            mounts.find_map(|mount| Some(path.within(&mount.at)?.real(&mount.from)));
+        elsewhere.unwrap_or_else(|| self.home.tree.real(path))
     }
 
     /// Returns the home.
@@ -116,9 +127,17 @@ impl Mounts {
         // the trash of another user may be in the directory
         let (syncs, guards) = (self.home.tree.syncs(), true);
         let tree = Tree::new(Home::open(&mount.from)?, syncs, guards, fence);
+        missing().remove(&mount.from);
         let uploads = Arc::new(self.home.in_tree(tree.seen_at(mount.at.clone())));
         Ok(mount.uploads.get_or_init(|| uploads))
     }
+}
+
+/// Returns the directories of folders from elsewhere that could not be opened, each of which has one
+/// warning until it can be.
+fn missing() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static MISSING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    MISSING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Mount {

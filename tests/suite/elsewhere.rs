@@ -206,6 +206,96 @@ fn it_may_be_missing_and_is_looked_for_again() {
 }
 
 #[test]
+fn it_has_one_warning_until_it_appears_and_is_named_by_its_own_path() {
+    let server = setup("").start();
+    let warnings = || server.log().matches("is missing, cannot open").count();
+    let mut bob = bob(&server);
+    drop(self::bob(&server));
+    bob.cmd("CWD music/album", 550);
+    server.wait_for_log("srv/album");
+    let why = run(&["why", "bob", "/music/f", "read", "--config", "ftpd.ini"], server.dir()).1;
+    assert!(why.contains("srv/f") && !why.contains("home/music"), "{why}");
+    assert_eq!(warnings(), 1, "{}", server.log());
+    let srv = server.dir().join("srv");
+    fs::create_dir(&srv).unwrap();
+    drop(self::bob(&server));
+    fs::remove_dir(&srv).unwrap();
+    drop(self::bob(&server));
+    drop(self::bob(&server));
+    bob.cmd("CWD music/other", 550);
+    server.wait_for_log("srv/other");
+    assert_eq!(warnings(), 2, "{}", server.log());
+}
+
+/// What `check` says about these lines for a user whose home is `srv/anna`.
+fn check_anna(lines: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["srv/anna/a", "srv/pub/in", "m"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    symlink("a", dir.path().join("srv/anna/lnk")).unwrap();
+    symlink("in", dir.path().join("srv/pub/lnk")).unwrap();
+    let text = format!("[user:anna]\npassword = x\nhome = srv/anna\nperm = elr\n{lines}");
+    fs::write(dir.path().join("ftpd.ini"), text).unwrap();
+    let (code, out, err) = run(&["check"], dir.path());
+    assert_eq!(code, 0, "{out}{err}");
+    err
+}
+
+#[test]
+fn check_tells_of_directories_that_are_seen_twice_with_other_letters() {
+    let said = check_anna("[folder:anna:/drop]\nperm = w\n[folder:/all]\nfrom = srv\n");
+    assert!(
+        said.contains("[folder:/all] from: ") && said.contains("contains the home"),
+        "{said}"
+    );
+    for (lines, all, within, is_odd) in [
+        ("", "", "", false),
+        ("perm = elr", "", "", false),
+        ("perm = el", "", "", true),
+        ("", "", "\n[folder:/in/in]\nperm = w", true),
+        ("", "\n[folder:/all/in]\nperm = w", "", true),
+        ("", "\n[folder:/all/in]\nperm = w", "\n[folder:/in/in]\nperm = w", false),
+    ] {
+        for from in ["srv/pub", "srv/pub/"] {
+            let sections = format!("[folder:/in]\nfrom = {from}\n{lines}{within}\n");
+            let said = check_anna(&format!("{sections}[folder:/all]\nfrom = srv/pub{all}"));
+            assert_eq!(said.contains("with other letters"), is_odd, "{sections}{all}: {said}");
+        }
+    }
+    let inner = "[folder:/in]\nfrom = srv/pub/in\nperm = w\n";
+    let said = check_anna(&format!("{inner}[folder:/pub]\nfrom = srv/pub"));
+    let wanted = "srv/pub/in, which the folder /in shows with other letters";
+    assert!(said.contains("[folder:/pub] from: ") && said.contains(wanted), "{said}");
+    assert_eq!(said.matches("with other letters").count(), 1, "{said}");
+    // what the inner folder shows is not seen in the outer one as well
+    let inner = "[folder:/pub/in]\nfrom = srv/pub/in\nperm = w\n";
+    let said = check_anna(&format!("{inner}[folder:/pub]\nfrom = srv/pub"));
+    assert!(!said.contains("with other letters"), "{said}");
+}
+
+#[test]
+fn below_a_link_it_is_listed_once_and_check_tells_of_the_link() {
+    let server = start(Server::setup().section("[folder:bob:/lnk/x]\nfrom = srv"));
+    fs::create_dir_all(server.home().join("a/X")).unwrap();
+    symlink("a", server.home().join("lnk")).unwrap();
+    let mut bob = bob(&server);
+    assert_eq!(bob.lines("NLST lnk"), ["lnk/x"]);
+    assert_eq!(bob.lines("NLST a"), ["a/X"]);
+    assert_eq!(bob.download("RETR lnk/x/song"), b"song");
+    for (section, link) in [
+        ("[folder:/lnk/x]\nfrom = m", "srv/anna/lnk"),
+        ("[folder:/m]\nfrom = srv/pub\n[folder:/m/lnk]\nperm = el", "srv/pub/lnk"),
+        ("[folder:/m]\nfrom = srv/pub\n[folder:/m/lnk/x]\nfrom = m", "srv/pub/lnk"),
+    ] {
+        let said = check_anna(section);
+        assert!(said.contains(&format!("{link} is a link, and")), "{section}: {said}");
+    }
+    let said = check_anna("[folder:/lnk]\nfrom = m");
+    assert!(!said.contains("is a link"), "{said}");
+}
+
+#[test]
 fn an_upload_that_broke_off_in_it_is_listed_and_resumed_after_a_restart() {
     let mut server = start(setup("").server("state_dir = state"));
     let mut bob = bob(&server);

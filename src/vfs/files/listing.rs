@@ -74,6 +74,7 @@ impl Listing {
         self.mounted = mounts.entries(&self.path);
         self.mounted.retain(|entry| self.hidden.first_for(&entry.name).is_none());
         self.covered = mounts.names(&self.followed);
+        self.covered.extend(mounts.names(&self.path));
         self
     }
 

@@ -95,11 +95,7 @@ impl Files {
     /// Returns the path on the server that a virtual path stands for. It is for the log and for
     /// hooks only; no file is opened by it.
     pub fn real(&self, path: &VirtualPath) -> PathBuf {
-        match self.tree(path) {
-            Ok(tree) => tree.real(path),
-            // it is missing
-            Err(_) => self.mounts.home().tree.real(path),
-        }
+        self.mounts.real(path)
     }
 
     /// Sets the letter that the running command needs. It must be given where links lead as well.
