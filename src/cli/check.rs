@@ -10,6 +10,7 @@ use super::settings::{origin, printed, read, read_explained, read_strictly};
 use super::unit;
 use crate::config::Explained;
 use crate::log::escaped;
+use crate::server;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [late_homes, verbose] = arguments.switches(["--late-homes", "-v"])?;
@@ -22,7 +23,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     })?;
     let absent = config.absent.iter().map(ToString::to_string);
     let kept_out = unit::warnings(&origin, &config);
-    for warning in config.warnings.iter().cloned().chain(absent).chain(kept_out) {
+    let late = server::late_mounts(&config);
+    for warning in config.warnings.iter().cloned().chain(absent).chain(late).chain(kept_out) {
         complain(&format!("warning: {warning}"));
     }
     let named = config.named_users();

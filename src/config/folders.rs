@@ -178,6 +178,25 @@ fn folders(
     all.into()
 }
 
+/// Returns that the directory around a folder from elsewhere is missing, if it is.
+fn note_around(folder: &Folder, user: &User) -> Option<String> {
+    let (top, below) = split(above(&folder.path), user);
+    let around = top.join(below.trim_start_matches('/'));
+    let is_missing = |path: &Path| {
+        std::fs::metadata(path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+    };
+    let why = "does not exist; clients do not see the folder in any listing until it does";
+    let around_is_missing = !is_missing(top) && is_missing(&around);
+    around_is_missing.then(|| format!("the directory around it, {}, {why}", around.display()))
+}
+
+/// Returns the home or the directory from elsewhere in which a user sees a path, and the path below it.
+fn split<'u, 'p>(path: &'p str, user: &'u User) -> (&'u Path, &'p str) {
+    let mount = user.mounts().rev().find(|(one, _)| one.holds(path.as_bytes()));
+    let (top, at) = mount.map_or((&user.home, 0), |(folder, from)| (from, folder.path.len()));
+    (top, path.get(at..).unwrap_or_default())
+}
+
 /// Returns the path of the folder around one.
 fn above(folder: &str) -> &str {
     folder.rsplit_once('/').map_or("", |(above, _)| above)
@@ -293,15 +312,16 @@ impl Named {
         add("", &|| {
             // a folder from elsewhere covers what has its name, a link too
             let path = if found.is_some() { above(&self.path) } else { &self.path };
-            let mount = user.mounts().rev().find(|(one, _)| one.holds(path.as_bytes()));
-            let (top, at) =
-                mount.map_or((&user.home, 0), |(folder, from)| (from, folder.path.len()));
-            let link = link_on(top, path.get(at..).unwrap_or_default())?;
+            let (top, below) = split(path, user);
+            let link = link_on(top, below)?;
             let why =
                 "is a link, and the section has no effect on where it leads; name that folder";
             Some(format!("{} {why}", link.display()))
         });
-        add("from", &|| found.and_then(|(folder, from)| note_from(folder, from, user)));
+        add("from", &|| {
+            let (folder, from) = found?;
+            note_from(folder, from, user).or_else(|| note_around(folder, user))
+        });
         if user.password.is_none() && self.sets("perm") {
             let more = letters_more(user, &self.path);
             let why = "gives anonymous users letters that they do not have elsewhere:";

@@ -121,11 +121,16 @@ impl Session {
             Command::Auth(mechanism) => return security::auth(self, mechanism),
             Command::BufferSize(size) => security::buffer_size(self, *size)?,
             Command::ChangeDir(path) => {
-                let path = tree::directory(self.user()?, path);
+                let user = self.user()?;
+                let path = match path.as_bytes() {
+                    b".." | b"../" => user.tree.above(&user.cwd),
+                    _ => tree::directory(user, path),
+                };
                 tree::change_dir(self.user_mut()?, path)?
             }
             Command::ChangeDirUp => {
-                let path = self.user()?.cwd.parent();
+                let user = self.user()?;
+                let path = user.tree.above(&user.cwd);
                 tree::change_dir(self.user_mut()?, path)?
             }
             Command::ChangeGroup(group, path) => site::change_group(self, verb, group, path)?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::auth::Account;
-use crate::config::{Config, User};
+use crate::config::{Config, Perm, User};
 use crate::log::{escaped, path as quoted};
 use crate::vfs::{LeftPart, Parts, VirtualPath};
 
@@ -163,6 +163,16 @@ impl<'c> Homes<'c> {
                 }
             }
         };
+        // of several folders that show the directory, one in which the user may store
+        let stores = |(_, user, at): &&Seen<'_>| {
+            let path = [at.as_bytes(), left.path().as_bytes()].concat();
+            let perm = user.perm_in(&path);
+            user.mount_of(&path) == *at && (perm.has(Perm::Store) || perm.has(Perm::Append))
+        };
+        let found = found.map(|first| {
+            let own = users.iter().filter(|(name, ..)| *name == first.0);
+            own.into_iter().find(stores).unwrap_or(first)
+        });
         let at = found.map_or("", |(.., at)| at);
         (found.map(|(name, ..)| (*name).clone()), address, escaped(at.as_bytes()).to_string())
     }

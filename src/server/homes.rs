@@ -26,6 +26,12 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
+/// Returns warnings about folders from elsewhere that do not exist, and that a server which is started
+/// with these settings could not use once they do.
+pub fn late_mounts(config: &Config) -> Vec<String> {
+    confine::late_mounts_of_start(config)
+}
+
 /// Returns a warning for each folder from elsewhere that a user cannot enter. One that does not exist has
 /// a warning of its own.
 fn unreadable_mounts(config: &Config) -> Vec<String> {

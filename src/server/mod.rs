@@ -68,7 +68,7 @@ use watch::{Acceptor, Watch};
 pub use admin::protocol;
 pub use doors::addresses;
 pub use handed::Handed;
-pub use homes::unwritable as unwritable_homes;
+pub use homes::{late_mounts, unwritable as unwritable_homes};
 #[doc(hidden)]
 pub use metrics::http::parse_request;
 pub use notify::Supervisor;

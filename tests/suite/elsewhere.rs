@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::client::Client;
+use crate::parts::break_off;
 use crate::server::{Server, Setup, run};
 
 const ALL: &str = "elradfmwMT";
@@ -293,6 +294,62 @@ fn below_a_link_it_is_listed_once_and_check_tells_of_the_link() {
     }
     let said = check_anna("[folder:/lnk]\nfrom = m");
     assert!(!said.contains("is a link"), "{said}");
+}
+
+#[test]
+fn the_folder_around_it_may_be_missing_and_cdup_leads_out_of_it() {
+    let server = start(Server::setup().section("[folder:bob:/ghost/deep/m]\nfrom = srv"));
+    let mut bob = bob(&server);
+    for up in ["CDUP", "CWD ..", "CWD ../"] {
+        bob.cmd("CWD /ghost/deep/m", 250);
+        bob.cmd(up, 250);
+        assert!(bob.cmd("PWD", 257).contains("\"/\""), "{up}");
+    }
+    fs::create_dir(server.home().join("ghost")).unwrap();
+    bob.cmd("CWD /ghost/deep/m/album", 250);
+    for at in ["/ghost/deep/m", "/ghost", "/"] {
+        bob.cmd("CDUP", 250);
+        assert!(bob.cmd("PWD", 257).contains(&format!("\"{at}\"")), "{at}");
+    }
+    bob.cmd("CWD /ghost/deep", 550);
+    let wanted = "the directory around it, ";
+    let said = check_anna("[folder:/ghost/m]\nfrom = m");
+    assert!(said.contains(wanted) && said.contains("srv/anna/ghost, does not exist"), "{said}");
+    let said = check_anna("[folder:/p]\nfrom = srv/pub\n[folder:/p/no/m]\nfrom = m");
+    assert!(said.contains(wanted) && said.contains("srv/pub/no, does not exist"), "{said}");
+    let said = check_anna("[folder:/m]\nfrom = m\n[folder:/a/m]\nfrom = m");
+    assert!(!said.contains(wanted), "{said}");
+}
+
+#[test]
+fn check_tells_as_the_start_does_that_a_missing_one_needs_a_restart() {
+    for (server, from) in [
+        ("", "/no-such-directory-of-ftpd/in"),
+        ("sandbox = off", "/no-such-directory-of-ftpd/in"),
+        ("", "late"),
+    ] {
+        let text = "a restart is needed";
+        let section = format!("[folder:bob:/music]\nfrom = {from}");
+        let server = Server::setup().server(server).section(&section).start();
+        let log = server.log();
+        let (code, _, err) = run(&["check"], server.dir());
+        assert_eq!((code, err.contains(text)), (0, log.contains(text)), "{err}{log}");
+        if from.starts_with('/') && log.contains("sandbox: enforced") {
+            assert!(err.contains(text), "{err}");
+        }
+    }
+}
+
+#[test]
+fn of_two_that_show_one_directory_the_list_of_parts_names_that_of_the_upload() {
+    let other = "[folder:bob:/again]\nfrom = srv\nperm = elr";
+    let server = start(setup("").section(other));
+    let mut bob = bob(&server);
+    break_off(&mut bob, "STOR music/big", b"12345", &server.dir().join("srv"));
+    let (code, out, err) = run(&["parts"], server.dir());
+    assert!(code == 0 && out.contains("\"/music/big\""), "{out}{err}");
+    let (code, out, err) = run(&["parts", "drop", "bob", "/music/big"], server.dir());
+    assert_eq!(code, 0, "{out}{err}");
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Fault};
+use super::paths::{Writable, writable};
+use crate::config::{Config, Confine, Fault};
 use crate::log::escaped;
-use crate::rights;
+use crate::rights::{self, Sandbox};
 
 /// Maximum number of missing homes with a warning of their own. There may be thousands on one
 /// disk.
@@ -48,15 +49,34 @@ pub(in crate::server) fn late_homes(config: &Config) -> Vec<String> {
 /// Returns warnings about folders from elsewhere that do not exist, and that the sandbox will not allow
 /// once they do. That they do not exist is a warning of the settings. Must be called inside the sandbox.
 pub(in crate::server) fn late_mounts(config: &Config) -> Vec<String> {
+    unreached(config, &rights::may_change_in_sandbox)
+}
+
+/// Returns the warnings of [`late_mounts`] that a start with these settings would give.
+pub(in crate::server) fn late_mounts_of_start(config: &Config) -> Vec<String> {
+    let has_sandbox = config.server.process.sandbox != Confine::Off && Sandbox::new().is_ok();
+    if !has_sandbox {
+        return Vec::new();
+    }
+    let real = |place: Writable| std::fs::canonicalize(place.folder).ok();
+    let allowed: Vec<_> = writable(config).into_iter().filter_map(real).collect();
+    unreached(config, &|above| {
+        is_deep(above) || allowed.iter().any(|folder| above.starts_with(folder))
+    })
+}
+
+/// Returns a warning for each folder from elsewhere that does not exist, and for which the sandbox does
+/// not allow changes in the nearest directory above it that exists.
+fn unreached(config: &Config, is_allowed: &dyn Fn(&Path) -> bool) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for user in config.users.values() {
         let ids = user.run_as.as_deref();
         let _acting = ids.and_then(|ids| rights::act_as(Some(ids)).ok());
         for (folder, from) in user.mounts().filter(|(_, from)| is_missing(from)) {
             let above = existing_above(from);
-            if above.is_none_or(|above| !rights::may_change_in_sandbox(&above)) {
+            if above.is_none_or(|above| !is_allowed(&above)) {
                 warnings.insert(format!(
-                    "folder {}: when {} exists, a restart is needed: the sandbox was made without it",
+                    "folder {}: when {} exists, a restart is needed: the sandbox does not include it",
                     escaped(folder.path.as_bytes()),
                     from.display()
                 ));
@@ -89,5 +109,10 @@ fn existing_above(home: &Path) -> Option<PathBuf> {
 /// Returns the directory that the sandbox allows for a missing home: the nearest existing
 /// directory above it, unless that is the root of the file system or directly below the root.
 pub(super) fn above(home: &Path) -> Option<PathBuf> {
-    existing_above(home).filter(|above| above.components().count() > 2)
+    existing_above(home).filter(|above| is_deep(above))
+}
+
+/// Whether a directory is neither the root of the file system nor directly below it.
+fn is_deep(folder: &Path) -> bool {
+    folder.components().count() > 2
 }

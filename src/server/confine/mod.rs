@@ -16,7 +16,7 @@ use crate::config::{Config, Confine};
 use crate::rights::{self, Reach, Sandbox};
 use paths::{LOOKUPS, SYSTEM, Writable, certificates, whole, writable};
 
-pub(super) use late::{late_homes, late_mounts};
+pub(super) use late::{late_homes, late_mounts, late_mounts_of_start};
 
 /// The sandbox of the threads that serve clients, and the sandbox of the threads that read
 /// settings, keys and names.

@@ -200,6 +200,19 @@ impl Files {
         self.tree(path)?.enter(path)
     }
 
+    /// Returns the directory to which CDUP leads: that around a directory. If a folder from elsewhere
+    /// is seen in a directory that does not exist, it is the nearest one further up that does.
+    pub fn above(&self, path: &VirtualPath) -> VirtualPath {
+        let mut above = path.parent();
+        while !above.is_root()
+            && self.check_free(&above).is_err()
+            && matches!(self.enter(&above), Err(FsError::NotFound))
+        {
+            above = above.parent();
+        }
+        above
+    }
+
     /// Opens a directory for listing.
     ///
     /// # Errors
