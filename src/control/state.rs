@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alias::Aliases;
+use super::alias::{Alias, Aliases};
 use super::arg::choice::TransferType;
 use super::arg::text::Pathname;
 use super::refusal::Refusal;
@@ -124,7 +124,7 @@ impl User {
     pub(super) fn has(&self, pathname: &[u8]) -> bool {
         let is_there = |pathname: &[u8]| {
             let path = self.cwd.join(pathname);
-            let alias = self.aliases.of(&path);
+            let alias = self.alias(&path);
             let there = self.tree.shown_entry(alias.map_or(&path, |alias| &alias.stored));
             !matches!(
                 there,
@@ -136,6 +136,22 @@ impl User {
         first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
     }
 
+    /// Returns the file that the session has stored under a name, unless another one has its path by
+    /// now or none: the name then means what has it.
+    pub(super) fn alias(&self, name: &VirtualPath) -> Option<&Alias> {
+        self.aliases.of(name).filter(|alias| self.is_there(alias))
+    }
+
+    /// Returns the name under which the session has stored the file that is at a path.
+    pub(super) fn name_of(&self, stored: &VirtualPath) -> Option<&VirtualPath> {
+        let alias = self.aliases.at(stored).filter(|alias| self.is_there(alias));
+        alias.map(|alias| &alias.name)
+    }
+
+    fn is_there(&self, alias: &Alias) -> bool {
+        alias.file.is_none_or(|file| !self.tree.has_lost(&alias.stored, file))
+    }
+
     /// Returns the path of the file that the session has stored under a name, if the name still means
     /// that. The command needs its letter for that file too.
     pub(super) fn own(
@@ -143,7 +159,7 @@ impl User {
         perm: Perm,
         pathname: &Pathname,
     ) -> Result<Option<&VirtualPath>, Refusal> {
-        let Some(alias) = self.aliases.of(&self.path(pathname)) else { return Ok(None) };
+        let Some(alias) = self.alias(&self.path(pathname)) else { return Ok(None) };
         self.check(perm, &alias.stored)?;
         Ok(Some(&alias.stored))
     }
@@ -191,8 +207,8 @@ impl User {
         perm: Perm,
         name: &VirtualPath,
     ) -> Result<(VirtualPath, Option<Identity>), Refusal> {
-        let (path, file) = match self.aliases.of(name) {
-            Some(alias) => (alias.stored.clone(), alias.file),
+        let (path, file) = match self.alias(name) {
+            Some(alias) => (alias.stored.clone(), alias.file.filter(|_| alias.may_write)),
             None => (self.tree.begun(name).unwrap_or_else(|| name.clone()), None),
         };
         if path != *name {

@@ -415,7 +415,7 @@ fn an_alias_ends_with_a_listing_a_login_and_what_happens_to_the_name() {
         // and not with these
         (&["CWD sub", "CDUP", "MLST /", "NOOP", "RETR scan.pdf"], "213 4"),
         (&["RNFR other", "RNTO else"], "213 4"),
-        (&["DELE scan (1).pdf"], "550"),
+        (&["DELE scan (1).pdf"], "213 14"),
         (&["RNFR scan (1).pdf", "RNTO else"], "213 14"),
     ] {
         let server = Server::setup().user("overwrite = rename").start();
@@ -454,21 +454,79 @@ fn a_session_writes_to_no_file_that_has_taken_the_place_of_its_own() {
         bob.cmd("APPE scan.pdf", 553);
         assert_eq!(fs::read(&stored).unwrap(), b"theirs", "{way}");
         fs::remove_file(&stored).unwrap();
-        for line in
-            ["SIZE scan.pdf", "MDTM scan.pdf", "RNFR scan.pdf", "SITE CHMOD 600 scan.pdf"]
-        {
-            bob.cmd(line, 550);
-        }
+        // the name means what has it
+        assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 14", "{way}");
         bob.passive();
-        bob.cmd("APPE scan.pdf", 550);
+        bob.cmd("APPE scan.pdf", 553);
         bob.cmd("REST 2", 350);
         bob.passive();
-        let (code, reply) = bob.ask("STOR scan.pdf");
-        assert!([550, 554].contains(&code), "{reply}");
+        bob.cmd("STOR scan.pdf", 553);
         assert!(!stored.exists(), "{way}");
+        assert_eq!(server.get("scan.pdf"), b"of another one", "{way}");
         // numbers go on
         bob.upload("STOR scan.pdf", b"anew");
         assert_eq!(server.get("scan (2).pdf"), b"anew", "{way}");
+    }
+}
+
+#[test]
+fn a_session_acts_on_no_file_that_has_taken_the_place_of_its_own() {
+    for way in WAYS {
+        let server = Server::setup().user(&format!("overwrite = rename\n{way}")).start();
+        let mut bob = scanner(&server);
+        server.put("other", "renamed");
+        bob.cmd("RNFR other", 350);
+        assert!(bob.cmd("RNTO scan (1).pdf", 250).contains("scan (1) (1).pdf"));
+        for (name, kept) in [("scan (1).pdf", "one"), ("scan (1) (1).pdf", "two")] {
+            // so that no new file gets the inode
+            fs::hard_link(server.home().join(name), server.dir().join(kept)).unwrap();
+        }
+        let mut other = Client::bob(&server);
+        for name in ["scan.pdf", "scan (1).pdf", "scan (1) (1).pdf"] {
+            other.cmd(&format!("DELE {name}"), 250);
+        }
+        other.upload("STOR scan.pdf", b"first");
+        other.upload("STOR scan (1).pdf", b"second");
+        other.upload("STOR scan (1) (1).pdf", b"the third");
+        bob.cmd("SITE CHMOD 640 scan.pdf", 200);
+        bob.cmd("MFMT 20200102030405 scan (1).pdf", 213);
+        for (name, size, mode) in
+            [("scan.pdf", 5, true), ("scan (1).pdf", 6, false), ("scan (1) (1).pdf", 9, false)]
+        {
+            assert_eq!(bob.cmd(&format!("SIZE {name}"), 213), format!("213 {size}"), "{way}");
+            let facts = bob.cmd(&format!("MLST {name}"), 250);
+            assert!(facts.contains(&format!("size={size};")), "{way}: {facts}");
+            let there = fs::metadata(server.home().join(name)).unwrap().permissions().mode();
+            assert_eq!(there & 0o777 == 0o640, mode, "{way}: {name}");
+        }
+        assert_eq!(bob.cmd("MDTM scan (1).pdf", 213), "213 20200102030405");
+        bob.cmd("RNFR scan.pdf", 350);
+        bob.cmd("RNTO done.pdf", 250);
+        assert_eq!(server.get("done.pdf"), b"first", "{way}");
+        assert_eq!(server.get("scan (1).pdf"), b"second", "{way}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_made_or_removed_has_its_name() {
+    for (before, line) in [
+        (&["DELE scan.pdf"][..], "MKD scan.pdf"),
+        (&["DELE scan.pdf"], "SITE MKDIR scan.pdf"),
+        (&["DELE scan.pdf"], "SITE MKDIR scan.pdf/sub"),
+        (&["DELE scan.pdf", "MKD scan.pdf"], "RMD scan.pdf"),
+        (&["DELE scan.pdf", "MKD scan.pdf"], "SITE RMDIR scan.pdf"),
+    ] {
+        let server = Server::setup().user("overwrite = rename").start();
+        let mut bob = scanner(&server);
+        let mut other = Client::bob(&server);
+        for line in before {
+            assert!(other.ask(line).0 < 300, "{line}");
+        }
+        assert_eq!(bob.cmd("SIZE scan.pdf", 213), "213 4");
+        let (code, reply) = bob.ask(line);
+        assert!(code < 300, "{line}: {reply}");
+        bob.cmd("SIZE scan.pdf", 550);
+        assert_eq!(bob.cmd("SIZE scan (1).pdf", 213), "213 4", "{line}");
     }
 }
 

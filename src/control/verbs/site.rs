@@ -1,6 +1,7 @@
 //! MFF, SITE CHGRP, SITE MKDIR, SITE SYMLINK and LANG, which users of other servers know.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::config::Perm;
 use crate::control::arg::modification::Modification;
@@ -96,29 +97,31 @@ fn number_of(group: &str) -> Result<u32, Refusal> {
 /// SITE MKDIR: makes a directory, and those that are missing above it. A directory that exists is no
 /// error, as with `mkdir -p`.
 pub(crate) fn make_dirs(
-    session: &Session,
+    session: &mut Session,
     verb: &Verb,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
+    let (tree, umask) = (Arc::clone(&user.tree), user.umask);
     let mut all = vec![user.path(path)];
     while let Some(last) = all.last().filter(|last| !last.is_root()) {
         all.push(last.parent());
     }
     let is_dir = |path: &VirtualPath| {
-        user.tree.stat(path).is_ok_and(|there| there.kind == FileKind::Directory)
+        tree.stat(path).is_ok_and(|there| there.kind == FileKind::Directory)
     };
     for dir in all.iter().rev() {
         if is_dir(dir) {
             continue;
         }
-        user.check(Perm::MakeDir, dir)?;
-        match user.tree.make_dir(dir, user.umask) {
+        session.user()?.check(Perm::MakeDir, dir)?;
+        match tree.make_dir(dir, umask) {
             // another session has made it meanwhile
             Err(FsError::Exists) if is_dir(dir) => {}
             made => {
                 made?;
-                session.log(&Event::Changed(verb.name(), &user.tree.real(dir)));
+                session.log(&Event::Changed(verb.name(), &tree.real(dir)));
+                session.user_mut()?.aliases.forget(dir);
             }
         }
     }
@@ -128,7 +131,7 @@ pub(crate) fn make_dirs(
 /// SITE SYMLINK: makes a symbolic link, where the settings allow it. The target is relative to the
 /// working directory, like every path.
 pub(crate) fn make_link(
-    session: &Session,
+    session: &mut Session,
     verb: &Verb,
     target: &Pathname,
     link: &Pathname,
@@ -140,6 +143,7 @@ pub(crate) fn make_link(
     let link = user.path(link);
     user.tree.make_link(&user.path(target), &link)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&link)));
+    session.user_mut()?.aliases.forget(&link);
     Ok(Reply::ok("Link made"))
 }
 

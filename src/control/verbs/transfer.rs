@@ -134,7 +134,7 @@ pub(crate) fn append(
     let user = session.user()?;
     let named = user.path(path);
     let told = told.filter(|(of, _)| *of == named).map(|(_, told)| told);
-    let goes_on = told.is_some() || user.aliases.of(&named).is_some();
+    let goes_on = told.is_some() || user.alias(&named).is_some();
     let (to, own) = if goes_on || user.tree.begun(&named).is_some() {
         let (path, own) = user.begun(Perm::Append, &named)?;
         (Destination::exactly(path), own)
@@ -233,13 +233,13 @@ fn receive(
         Ok((moved, _)) => moved,
         Err(why) => {
             if let (Refusal::Transfer(_), Login::In(user)) = (&why, &mut session.state.login) {
-                user.aliases.note(name, &job.path, there);
+                user.aliases.note(name, &job.path, there, true);
             }
             return Err(why);
         }
     };
     let user = session.user_mut()?;
-    user.aliases.note(name, &moved.path, moved.file.or(there));
+    user.aliases.note(name, &moved.path, moved.file.or(there), true);
     if moved.path == *name {
         return Ok(complete());
     }

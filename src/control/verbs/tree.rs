@@ -71,7 +71,7 @@ pub(crate) fn print_dir(user: &User) -> Reply {
 /// MKD: makes a directory. The reply contains its absolute path, even if the argument was
 /// relative, because clients send that path with CWD (RFC 959, Appendix II).
 pub(crate) fn make_dir(
-    session: &Session,
+    session: &mut Session,
     verb: &Verb,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
@@ -79,12 +79,13 @@ pub(crate) fn make_dir(
     let path = user.path(path);
     user.tree.make_dir(&path, user.umask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
+    session.user_mut()?.aliases.forget(&path);
     Ok(Reply::path(&path, "created"))
 }
 
 /// RMD: removes an empty directory.
 pub(crate) fn remove_dir(
-    session: &Session,
+    session: &mut Session,
     verb: &Verb,
     path: &Pathname,
 ) -> Result<Reply, Refusal> {
@@ -93,6 +94,7 @@ pub(crate) fn remove_dir(
     let is_kept = user.tree.remove_dir(&path)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.log_trashed(is_kept, &path)?;
+    session.user_mut()?.aliases.forget(&path);
     Ok(Reply::done("Directory removed"))
 }
 
@@ -106,12 +108,11 @@ pub(crate) fn delete(
     let user = session.user()?;
     let path = user.path(path);
     let is_kept = user.tree.remove_file(&path)?;
-    session.user_mut()?.aliases.forget(&path);
+    session.user_mut()?.aliases.forget_at(&path);
     let user = session.user()?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.log_trashed(is_kept, &path)?;
     session.happened(Occasion::Delete, &path, None, None);
-    session.user_mut()?.aliases.forget(&path);
     Ok(Reply::done("File deleted"))
 }
 
@@ -146,7 +147,7 @@ pub(crate) fn rename_to(
     session.happened(Occasion::Rename, &path, Some(from), None);
     let user = session.user_mut()?;
     user.aliases.forget_below(from);
-    user.aliases.note(&name, &path, None);
+    user.aliases.note(&name, &path, user.tree.identity(&path), false);
     if path == name {
         return Ok(Reply::done("Renamed"));
     }
@@ -161,10 +162,10 @@ fn new_place(
     name: &VirtualPath,
 ) -> Result<Destination, Refusal> {
     // to the session, a file that it has stored has the name already
-    if user.aliases.of(name).is_some_and(|alias| alias.stored == *from) {
+    if user.alias(name).is_some_and(|alias| alias.stored == *from) {
         return Ok(Destination::exactly(from.clone()));
     }
-    let named = user.aliases.name_of(from);
+    let named = user.name_of(from);
     let Some(named) = named.filter(|named| named.parent() == name.parent()) else {
         return Ok(Destination::exactly(name.clone()));
     };

@@ -13,6 +13,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
+
 pub use self::listing::Listing;
 use self::plenty::Plenty;
 use super::error::{FsError, Heed};
@@ -189,6 +191,23 @@ impl Files {
         let mut entry = shown::entry(uploads, path)?;
         uploads.add_letters(&mut entry, path, &path.parent())?;
         Ok(entry)
+    }
+
+    /// Returns the identity of what is at a path, if the file system tells. A link is not followed.
+    pub fn identity(&self, path: &VirtualPath) -> Option<Identity> {
+        self.identify(path).ok().flatten()
+    }
+
+    /// Returns whether a path does not hold a file any more.
+    pub fn has_lost(&self, path: &VirtualPath, file: Identity) -> bool {
+        match self.identify(path) {
+            Ok(there) => there.is_some_and(|there| there != file),
+            Err(why) => matches!(why, FsError::NotFound | FsError::NotADirectory),
+        }
+    }
+
+    fn identify(&self, path: &VirtualPath) -> Result<Option<Identity>, FsError> {
+        Ok(Identity::of(self.tree(path)?.place(path)?.open(OFlags::PATH)?))
     }
 
     /// Checks that a path leads to a directory that may be entered.
