@@ -590,6 +590,45 @@ fn a_broken_upload_is_resumed_beside_a_file_of_its_name() {
 }
 
 #[test]
+fn a_part_goes_with_no_file_of_another_user() {
+    for overwrite in ["no", "rename"] {
+        let overwrites = format!("overwrite = {overwrite}");
+        let anna = format!(
+            "[user:anna]\npassword = secret\nhome = home\nperm = elradfmwMT\n{overwrites}"
+        );
+        let server = Server::setup().user(&overwrites).section(&anna).start();
+        let mut bob = Client::bob(&server);
+        bob.cmd("TYPE I", 200);
+        break_off(&mut bob, "STOR x", b"broken off", &server.home());
+        let mut other = Client::login(&server, "anna", "secret");
+        other.upload("STOR x", b"theirs");
+        let size = |client: &mut Client| client.cmd("SIZE x", 213);
+        if overwrite == "no" {
+            // the part cannot be resumed while the name is taken
+            assert_eq!(size(&mut bob), "213 6");
+            let (_, _, listing) = bob.exchange("MLSD", b"");
+            let listing = String::from_utf8(listing).unwrap();
+            assert!(listing.contains("size=6;") && !listing.contains("size=10;"), "{listing}");
+        }
+        bob.cmd("RNFR x", 350);
+        bob.cmd("RNTO y", 250);
+        assert_eq!(server.get("y"), b"theirs");
+        assert_eq!(size(&mut bob), "213 10", "{overwrite}");
+        other.upload("STOR x", b"theirs");
+        bob.cmd("DELE x", 250);
+        assert_eq!(size(&mut bob), "213 10", "{overwrite}");
+        bob.cmd("REST 10", 350);
+        bob.upload("STOR x", b", resumed");
+        assert_eq!(server.get("x"), b"broken off, resumed");
+        // without a file of the name, the part itself is deleted
+        break_off(&mut bob, "STOR z", b"broken", &server.home());
+        bob.cmd("DELE z", 250);
+        bob.cmd("SIZE z", 550);
+        assert_eq!(parts(&server.home()), []);
+    }
+}
+
+#[test]
 fn clients_at_two_addresses_do_not_resume_each_other() {
     let server = Server::setup().user("overwrite = rename").start();
     let at = |ip: u8| {

@@ -260,7 +260,8 @@ impl Files {
     }
 
     /// Removes a file or a link, but not a directory, or moves it to the trash. Also removes the part
-    /// that a failed upload of the user has left under the name. Returns whether something was moved
+    /// that a failed upload of the user has left under the name, unless it has nothing to do with the
+    /// file. Returns whether something was moved
     /// to the trash.
     ///
     /// # Errors
@@ -270,6 +271,7 @@ impl Files {
         self.mounts.check_free(path)?;
         let uploads = self.at(path)?;
         uploads.check_no_letters(path)?;
+        let keeps_part = own::is_apart(uploads, path);
         match self.remove_or_discard(path) {
             Err(FsError::NotFound) => match own::forget(uploads, path) {
                 Ok(true) => Ok(false),
@@ -278,7 +280,9 @@ impl Files {
             },
             Ok(is_kept) => {
                 // an upload in progress continues, and takes the name when it is complete
-                let _ = own::forget(uploads, path);
+                if !keeps_part {
+                    let _ = own::forget(uploads, path);
+                }
                 Ok(is_kept)
             }
             other => other,
@@ -421,12 +425,15 @@ impl Files {
         if parts.are_there() && tree.hold(from).is_ok() {
             parts.moving(&tree.real(from), &tree.real(to), rules.sync);
         }
+        let keeps_part = own::is_apart(uploads, from);
         let is_kept = self.rename_or_replace(from, to, overwrite)?;
         if parts.are_there() && tree.hold(to).is_ok() {
             parts.moved(&tree.real(from), &tree.real(to), rules.sync);
         }
         // parts that failed uploads have left under these names no longer belong to a file
-        let _ = own::forget(uploads, from);
+        if !keeps_part {
+            let _ = own::forget(uploads, from);
+        }
         let _ = own::forget(uploads, to);
         Ok(is_kept)
     }

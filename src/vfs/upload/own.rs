@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, Stat, fstat};
 
 use super::plan::PartFacts;
 use super::uploads::Uploads;
+use crate::config::{FolderRules, Overwrite};
 use crate::vfs::error::FsError;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::parts::name::PartName;
@@ -101,10 +102,33 @@ fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
     }
     let place = uploads.place_of_parts(path).ok()?;
     let found = candidates(uploads, &place).ok()?.into_iter().next()?;
+    if place.lstat().is_ok()
+        && uploads.rules_at(&path.parent()).ok()?.overwrite == Overwrite::No
+    {
+        // it cannot be resumed while its name is taken
+        return None;
+    }
     if found.active.is_none() {
         uploads.parts.show(uploads.key(&place), uploads.share());
     }
     Some((place, found))
+}
+
+/// Returns whether the user's own part for a name would not replace the file that has the name: then
+/// it stays when the file is renamed or deleted.
+pub(in crate::vfs) fn is_apart(uploads: &Uploads, path: &VirtualPath) -> bool {
+    if !uploads.parts.are_there() || path.is_root() {
+        return false;
+    }
+    let replaces = |rules: &FolderRules| rules.overwrite == Overwrite::Yes;
+    if uploads.rules_at(&path.parent()).map_or(true, replaces) {
+        return false;
+    }
+    let Ok(place) = uploads.tree.place(path) else { return false };
+    // a part that began as a copy of the file is a later version of it
+    place.lstat().is_ok()
+        && candidates(uploads, &place)
+            .is_ok_and(|all| all.iter().any(|part| part.base.is_none()))
 }
 
 /// Removes the part that a failed upload of the user has left under a name, and returns whether
