@@ -722,3 +722,32 @@ fn what_curl_and_lftp_send_is_filed_and_resumed() {
     }
     assert!(files(&server).iter().all(|(path, _)| !path.contains("ftpd-part")));
 }
+
+#[test]
+fn the_letters_where_a_file_is_filed_count_for_each_way_to_store_it() {
+    let server = Server::setup()
+        .user("store_as = sub/{name}")
+        .section("[folder:bob:/sub]\nperm = elr")
+        .start();
+    fs::create_dir(server.home().join("sub")).unwrap();
+    let mut bob = Client::bob(&server);
+    for line in ["STOR a", "APPE a", "STOU a"] {
+        bob.passive();
+        bob.cmd(line, 550);
+    }
+    assert_eq!(fs::read_dir(server.home().join("sub")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_append_goes_where_an_upload_would_be_filed_now() {
+    let server = Server::setup().user("store_as = {year}/{name}").start();
+    let mut bob = Client::bob(&server);
+    bob.upload("STOR log.txt", b"1");
+    // as when a year ends, or somebody clears up
+    let year = fs::read_dir(server.home()).unwrap().map(|entry| entry.unwrap().path());
+    let year = year.into_iter().find(|path| path.join("log.txt").exists()).unwrap();
+    fs::rename(&year, server.home().join("before")).unwrap();
+    bob.upload("APPE log.txt", b"2");
+    assert_eq!(fs::read(year.join("log.txt")).unwrap(), b"2");
+    assert_eq!(server.get("before/log.txt"), b"1");
+}

@@ -134,12 +134,14 @@ pub(crate) fn append(
     let user = session.user()?;
     let named = user.path(path);
     let told = told.filter(|(of, _)| *of == named).map(|(_, told)| told);
-    let goes_on = told.is_some() || user.alias(&named).is_some();
-    let (to, own) = if goes_on || user.tree.begun(&named).is_some() {
+    // where uploads are filed, a complete file is appended to only by those who asked for its size
+    let goes_on = told.is_some() || user.tree.begun(&named).is_some();
+    let filed = user.tree.destination(&named)?;
+    let (to, own) = if goes_on || filed.path() == &named {
         let (path, own) = user.begun(Perm::Append, &named)?;
         (Destination::exactly(path), own)
     } else {
-        (user.tree.destination(&named)?, None)
+        (filed, None)
     };
     upload(session, verb, &named, (&to, own), Store::Append(told))
 }
@@ -154,7 +156,9 @@ pub(crate) fn store_unique(
     session.await_program(Occasion::Upload, verb)?;
     let user = session.user()?;
     let wanted = wanted.map_or_else(|| user.cwd.join(b"upload"), |path| user.path(path));
-    let wanted = user.tree.destination(&wanted)?;
+    let named = wanted;
+    let wanted = user.tree.destination(&named)?;
+    check_filed(user, verb, &named, &wanted)?;
     session.make_room_for(verb, wanted.path())?;
     let user = session.user()?;
     let upload = user.tree.upload_new(&wanted, user.umask)?;
@@ -173,9 +177,7 @@ fn upload(
     store: Store,
 ) -> Result<Reply, Refusal> {
     session.state.parameters.told_size = None;
-    if let (Some(perm), true) = (verb.perm, to.path() != name) {
-        session.user()?.check(perm, to.path())?;
-    }
+    check_filed(session.user()?, verb, name, to)?;
     session.make_room_for(verb, to.path())?;
     let at_once = session.is_connected();
     let user = session.user()?;
@@ -188,6 +190,20 @@ fn upload(
         tree.forget_begun(name);
     }
     Ok(reply)
+}
+
+/// Checks the letter of a command at the place where an upload goes, if that is not the name that the
+/// client has sent, which was checked before.
+fn check_filed(
+    user: &User,
+    verb: &Verb,
+    name: &VirtualPath,
+    to: &Destination,
+) -> Result<(), Refusal> {
+    match verb.perm {
+        Some(perm) if to.path() != name => user.check(perm, to.path()),
+        _ => Ok(()),
+    }
 }
 
 /// Receives a prepared upload. An upload is prepared before the data connection is made, so
