@@ -271,5 +271,19 @@ fn without_usable_settings_the_report_says_what_to_do() {
         let (status, text) = doctor(dir.path(), Some(65_534));
         assert_eq!(status, 0, "{text}");
         assert!(text.contains("sudo ftpd doctor"), "{text}");
+        // or not a file that they name
+        let dir = folder("[server]\n[user:bob]\npassword_file = secret\nhome = .\n".to_owned());
+        for (name, mode) in [("", 0o755), ("ftpd.ini", 0o644), ("secret", 0o600)] {
+            let path = dir.path().join(name);
+            if name == "secret" {
+                fs::write(&path, "builder\n").unwrap();
+            }
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let (status, text) = doctor(dir.path(), Some(65_534));
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains("skipped  settings"), "{text}");
+        assert!(text.contains("password_file"), "{text}");
+        assert!(text.contains("sudo ftpd doctor"), "{text}");
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Facts {
 pub(super) enum Unsettled {
     /// No file exists.
     Absent,
-    /// This user may not read the file.
+    /// This user may not read the file, or one that it names; the text says which.
     Closed(String),
     /// The faults, with file and line.
     Faulty(Vec<String>),

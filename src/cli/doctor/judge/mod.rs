@@ -59,11 +59,8 @@ fn unsettled(why: &Unsettled) -> Vec<Line> {
                     .cure("to serve a directory without settings: ftpd share DIR"),
             ]
         }
-        Unsettled::Closed(file) => {
-            let text = format!(
-                "{file}: this user may not read it, so nothing that depends on the settings was \
-                 checked"
-            );
+        Unsettled::Closed(why) => {
+            let text = format!("{why}, so nothing that depends on the settings was checked");
             vec![Line::skipped("settings", text).cure("run it as root: sudo ftpd doctor")]
         }
         Unsettled::Faulty(faults) => {

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::doctor::facts::{Masquerade, Sandboxed, Unsettled, Wanted};
 use crate::cli::settings::origin_if_there;
 use crate::config::{self, Config, Confine, Origin};
+use crate::rights;
 use crate::server;
 
 /// The settings, whole and as the facts have them.
@@ -26,14 +27,25 @@ pub(super) fn read(file: Option<&Path>) -> Result<Found, Unsettled> {
         )]
         let opened = std::fs::File::open(file);
         if opened.is_err_and(|why| why.kind() == ErrorKind::PermissionDenied) {
-            return Err(Unsettled::Closed(file.display().to_string()));
+            return Err(Unsettled::Closed(format!(
+                "{}: this user may not read it",
+                file.display()
+            )));
         }
     }
-    let config = config::load_to_serve(&origin).map_err(|faults| {
-        Unsettled::Faulty(faults.iter().map(ToString::to_string).collect())
-    })?;
+    let config = config::load_to_serve(&origin)
+        .map_err(|faults| unsettled(faults.iter().map(ToString::to_string).collect()))?;
     let wanted = wanted(&config);
     Ok(Found { origin, config, wanted })
+}
+
+/// Tells faults from files that only root may read, such as keys.
+fn unsettled(faults: Vec<String>) -> Unsettled {
+    let is_closed = |fault: &String| fault.contains("Permission denied");
+    if !faults.iter().all(is_closed) || rights::is_root() {
+        return Unsettled::Faulty(faults);
+    }
+    faults.into_iter().next().map_or(Unsettled::Absent, Unsettled::Closed)
 }
 
 fn wanted(config: &Config) -> Wanted {
