@@ -272,7 +272,7 @@ fn without_usable_settings_the_report_says_what_to_do() {
         assert_eq!(status, 0, "{text}");
         assert!(text.contains("sudo ftpd doctor"), "{text}");
         // or not a file that they name
-        let dir = folder("[server]\n[user:bob]\npassword_file = secret\nhome = .\n".to_owned());
+        let dir = folder("[server]\n[user:bob]\npassword_file = secret\nhome = .\n");
         for (name, mode) in [("", 0o755), ("ftpd.ini", 0o644), ("secret", 0o600)] {
             let path = dir.path().join(name);
             if name == "secret" {

@@ -37,6 +37,19 @@ pub(in crate::cli::doctor) fn parse(text: &str, family: &str) -> Vec<Table> {
     tables
 }
 
+/// Returns whether a rule assigns the helper for FTP to connections.
+pub(super) fn assigns_helper(text: &str) -> bool {
+    text.lines().map(words).any(|words| {
+        let target = words.windows(2).position(|pair| pair == ["-j", "CT"]);
+        let options = target.and_then(|at| words.get(at..)).unwrap_or_default();
+        let is_ftp = |name: &String| name == "ftp" || name.starts_with("ftp-");
+        options.windows(2).any(|pair| match pair {
+            [option, name] => option == "--helper" && is_ftp(name),
+            _ => false,
+        })
+    })
+}
+
 /// Reads the declaration of a chain: its name and policy.
 fn declared(line: &str) -> Option<Chain> {
     let mut words = line.split(' ');
@@ -103,8 +116,12 @@ struct Opt<'w> {
 }
 
 fn rule(text: &str, words: &[String]) -> Rule {
-    let mut rule =
-        Rule { matches: Vec::new(), action: Action::Continue, text: text.to_owned() };
+    let mut rule = Rule {
+        matches: Vec::new(),
+        action: Action::Continue,
+        untracks: false,
+        text: text.to_owned(),
+    };
     let mut at = 0;
     while let Some(word) = words.get(at) {
         let is_negated = word == "!";
@@ -113,13 +130,19 @@ fn rule(text: &str, words: &[String]) -> Rule {
         at += 1;
         let rest = words.get(at..).unwrap_or_default();
         let is_option = |word: &String| word == "!" || word.starts_with("--") || short(word);
-        let count = rest.iter().position(is_option).unwrap_or(rest.len());
+        let count = match name.as_str() {
+            // text, which may look like an option
+            "--comment" | "--log-prefix" | "--string" | "--name" => rest.len().min(1),
+            _ => rest.iter().position(is_option).unwrap_or(rest.len()),
+        };
         let values = rest.get(..count).unwrap_or_default();
         at += count;
         let first = values.first().map(String::as_str).unwrap_or_default();
         match name.as_str() {
             "-j" | "--jump" => {
                 rule.action = Action::Jump(first.to_owned());
+                rule.untracks = first == "NOTRACK"
+                    || first == "CT" && rest.iter().any(|word| word == "--notrack");
                 // what follows are options of the target
                 break;
             }
@@ -161,6 +184,7 @@ fn condition(option: &Opt<'_>) -> Option<Match> {
         "--sport" | "--sports" | "--source-port" | "--source-ports" => {
             is(Field::SourcePort, list().map(ports).collect())
         }
+        "--ports" => is(Field::EitherPort, list().map(ports).collect()),
         "--ctstate" | "--state" => {
             is(Field::State, list().map(|word| Value::Word(word.to_owned())).collect())
         }
@@ -176,8 +200,8 @@ fn condition(option: &Opt<'_>) -> Option<Match> {
         // nobody is above a limit with the first packet
         "--syn" | "--limit" | "--hashlimit-upto" | "--connlimit-upto" | "--set" => known(true),
         // no client sends these
-        "--rt-type" | "--rt-segsleft" | "--fragid" | "--espspi" | "--ahspi"
-        | "--hashlimit-above" | "--connlimit-above" | "--update" | "--rcheck"
+        "-f" | "--fragment" | "--rt-type" | "--rt-segsleft" | "--fragid" | "--espspi"
+        | "--ahspi" | "--hashlimit-above" | "--connlimit-above" | "--update" | "--rcheck"
         | "--icmp-type" | "--icmpv6-type" => known(false),
         name if name.starts_with("--hashlimit") => None,
         // the address of the client, in general

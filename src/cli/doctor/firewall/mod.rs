@@ -42,6 +42,12 @@ pub(super) fn tables(rules: &Rules) -> Option<Vec<Table>> {
     Some(all)
 }
 
+/// Returns whether a rule assigns the helper for FTP to connections.
+pub(super) fn assigns_helper(nft: &Text, ipv4: &[String], ipv6: &[String]) -> bool {
+    matches!(nft, Text::Is(text) if nft::assigns_helper(text))
+        || ipv4.iter().chain(ipv6).any(|text| iptables::assigns_helper(text))
+}
+
 /// Returns whether an address can be that of packets from outside.
 pub(super) fn is_outside(address: IpAddr) -> bool {
     let is_link = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());

@@ -53,6 +53,8 @@ pub(super) struct Rule {
     /// A packet must match all of them.
     pub(super) matches: Vec<Match>,
     pub(super) action: Action,
+    /// Whether connection tracking leaves the packets alone that match (`notrack`).
+    pub(super) untracks: bool,
     /// The rule for messages.
     pub(super) text: String,
 }
@@ -77,6 +79,8 @@ pub(super) enum Field {
     /// The port to which the packet goes.
     Port,
     SourcePort,
+    /// One of both ports.
+    EitherPort,
     /// The interface at which the packet arrives.
     Interface,
     Source,
@@ -124,6 +128,8 @@ pub(in crate::cli::doctor) struct Packet {
     /// The address of this machine to which it goes.
     pub(in crate::cli::doctor) to: IpAddr,
     pub(in crate::cli::doctor) port: u16,
+    /// All addresses of this machine.
+    pub(in crate::cli::doctor) own: Vec<IpAddr>,
     /// Whether a helper has announced the connection (`nf_conntrack_ftp`).
     pub(in crate::cli::doctor) is_related: bool,
 }

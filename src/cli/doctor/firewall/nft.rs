@@ -38,6 +38,20 @@ pub(in crate::cli::doctor) fn parse(text: &str) -> Option<Vec<Table>> {
     Some(tables)
 }
 
+/// Returns whether a rule assigns the helper for FTP to connections. That one is declared, or that a
+/// rule matches its connections, assigns nothing.
+pub(super) fn assigns_helper(text: &str) -> bool {
+    let Ok(all) = serde_json::from_str::<Json>(text) else { return false };
+    let all = all.get("nftables").map(many).unwrap_or_default();
+    let rules = all.iter().filter_map(|one| one.get("rule")?.get("expr"));
+    let is_assigning = |statement: &Json| {
+        let key = statement.get("mangle").and_then(|mangle| mangle.get("key"));
+        let key = key.and_then(|key| text_of(key.get("ct")?, "key"));
+        statement.get("ct helper").is_some() || key == Some("helper")
+    };
+    rules.flat_map(many).any(|statement| is_assigning(&statement))
+}
+
 /// Returns the number in the text of a rule.
 fn number_of(text: &str) -> usize {
     text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
@@ -48,7 +62,14 @@ fn text_of<'j>(json: &'j Json, key: &str) -> Option<&'j str> {
 }
 
 fn table(json: &Json) -> Option<Table> {
+    let flags = json.get("flags").map(many).unwrap_or_default();
     let (family, name) = (text_of(json, "family")?, text_of(json, "name")?);
+    // the kernel takes the chains of such a table from their hooks; nft 1.0.6 prints the name of the
+    // table instead of the flag
+    let is_dormant = |flag: &Json| flag.as_str().is_some_and(|f| f == "dormant" || f == name);
+    if flags.iter().any(is_dormant) {
+        return None;
+    }
     let (family, name) = (family.to_owned(), name.to_owned());
     Some(Table { tool: Tool::Nft, family, name, chains: Vec::new() })
 }
@@ -80,7 +101,7 @@ impl Reader<'_> {
     fn rules(&self, rule: &Json) -> Vec<Rule> {
         let mut matches = Vec::new();
         let mut alternatives: Vec<(Vec<Match>, Option<Action>)> = vec![(vec![], None)];
-        let mut action = Action::Continue;
+        let (mut action, mut untracks) = (Action::Continue, false);
         for statement in rule.get("expr").and_then(Json::as_array).into_iter().flatten() {
             let Some((name, body)) = statement.as_object().and_then(|one| one.iter().next())
             else {
@@ -93,6 +114,15 @@ impl Reader<'_> {
                     None => matches.extend(self.matches(body)),
                 },
                 "vmap" => alternatives = crossed(&alternatives, &self.verdicts(body)),
+                "dnat" | "redirect" => {
+                    action = Action::Redirect;
+                    for map in
+                        ["addr", "port"].iter().filter_map(|key| body.get(key)?.get("map"))
+                    {
+                        alternatives = crossed(&alternatives, &self.keys(map));
+                    }
+                }
+                "notrack" => untracks = true,
                 name => match statement_of(name, body) {
                     Statement::Match(one) => matches.push(one),
                     Statement::Action(ends) => action = ends,
@@ -103,6 +133,7 @@ impl Reader<'_> {
         let rule = |(more, own): (Vec<Match>, Option<Action>)| Rule {
             matches: matches.iter().cloned().chain(more).collect(),
             action: own.unwrap_or_else(|| action.clone()),
+            untracks,
             text: String::new(),
         };
         alternatives.into_iter().map(rule).collect()
@@ -132,6 +163,17 @@ impl Reader<'_> {
             let Statement::Action(action) = statement_of(name, body) else { return None };
             Some((self.row(key, left), Some(action)))
         };
+        rows.iter().map(row).collect::<Option<_>>().unwrap_or_else(unknown)
+    }
+
+    /// Reads the keys of a map of addresses or ports: for others, the statement does nothing.
+    fn keys(&self, map: &Json) -> Vec<(Vec<Match>, Option<Action>)> {
+        let unknown = || vec![(vec![Match::Unknown], None)];
+        let (Some(key), Some(data)) = (map.get("key"), map.get("data")) else {
+            return unknown();
+        };
+        let Some(rows) = self.elements(data) else { return unknown() };
+        let row = |row: &Json| Some((self.row(key, row.as_array()?.first()?), None));
         rows.iter().map(row).collect::<Option<_>>().unwrap_or_else(unknown)
     }
 
@@ -171,6 +213,11 @@ impl Reader<'_> {
             return vec![Match::Unknown];
         };
         match text_of(body, "op") {
+            // one of the flags is enough
+            Some(op @ ("in" | "!")) if is_flags(left) => {
+                let known = |bits| Match::Known((SYN & bits != 0) == (op == "in"));
+                vec![flags(right).map_or(Match::Unknown, known)]
+            }
             Some("==" | "in") => self.compare(left, false, right),
             Some("!=") => self.compare(left, true, right),
             Some(op @ ("<" | ">" | "<=" | ">=")) => {
@@ -244,8 +291,8 @@ fn field(left: &Json) -> Known {
     if let Some(meta) = left.get("meta") {
         return match text_of(meta, "key") {
             Some("iif" | "iifname") => Known::Field(Field::Interface, vec![]),
-            Some("l4proto" | "protocol") => Known::Field(Field::Protocol, vec![]),
-            Some("nfproto") => Known::Field(Field::Family, vec![]),
+            Some("l4proto") => Known::Field(Field::Protocol, vec![]),
+            Some("nfproto" | "protocol") => Known::Field(Field::Family, vec![]),
             // a packet that arrives has no interface to leave by
             Some("oif" | "oifname") => Known::Matches(vec![Match::Known(false)]),
             _ => Known::Not,
@@ -271,6 +318,7 @@ fn field(left: &Json) -> Known {
         (Some("ip" | "ip6"), Some("saddr")) => {
             Known::Field(Field::Source, vec![version(protocol)])
         }
+        (Some("ether"), Some("type")) => Known::Field(Field::Family, vec![]),
         (Some("ether"), Some("saddr")) => Known::Field(Field::Source, vec![]),
         (Some("ip" | "ip6"), Some("daddr")) => {
             Known::Field(Field::Destination, vec![version(protocol)])
@@ -327,10 +375,18 @@ fn fixed(left: &Json, right: &Json) -> Option<bool> {
         Some([set, mask]) => (set, flags(mask)?),
         _ => (left, u64::MAX),
     };
-    let payload = set.get("payload")?;
-    let is_flags = (text_of(payload, "protocol"), text_of(payload, "field"))
-        == (Some("tcp"), Some("flags"));
-    is_flags.then(|| flags(right).map(|wanted| SYN & mask == wanted))?
+    let is_one = |one: &Json| flags(one).map(|wanted| SYN & mask == wanted);
+    let wanted = right.get("set").map_or_else(|| vec![right.clone()], many);
+    let is_any = wanted.iter().map(is_one).collect::<Option<Vec<_>>>();
+    is_any.filter(|_| is_flags(set)).map(|all| all.contains(&true))
+}
+
+/// Returns whether this is the field with the flags of TCP.
+fn is_flags(left: &Json) -> bool {
+    left.get("payload").is_some_and(|payload| {
+        (text_of(payload, "protocol"), text_of(payload, "field"))
+            == (Some("tcp"), Some("flags"))
+    })
 }
 
 /// Reads flags of TCP.

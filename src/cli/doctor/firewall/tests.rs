@@ -16,7 +16,13 @@ const V6: &str = "2001:db8::5";
 
 fn packet(to: &str, port: u16) -> Packet {
     let to: IpAddr = to.parse().unwrap();
-    Packet { interface: "eth0".to_owned(), to, port, is_related: false }
+    Packet {
+        interface: "eth0".to_owned(),
+        to,
+        port,
+        own: vec![to, "203.0.113.6".parse().unwrap()],
+        is_related: false,
+    }
 }
 
 /// A word for a fate, without its place.
@@ -183,4 +189,171 @@ fn a_range_is_split_where_rules_begin_and_end() {
     let tables = nft::parse(NFTABLES).unwrap();
     assert_eq!(parts(&tables, 50_000, 50_200), [50_000, 50_101]);
     assert_eq!(parts(&tables, 40_000, 40_001), [40_000]);
+}
+
+/// A chain of nftables with the policy drop, with the expressions of its rules.
+fn input(rules: &[&str]) -> String {
+    let rule = |expr: &&str| {
+        format!(
+            r#",{{"rule": {{"family": "inet", "table": "f", "chain": "input", "handle": 1, "expr": [{expr}]}}}}"#
+        )
+    };
+    let rules: String = rules.iter().map(rule).collect();
+    format!(
+        r#"{{"nftables": [{{"table": {{"family": "inet", "name": "f"}}}},
+        {{"chain": {{"family": "inet", "table": "f", "name": "input", "hook": "input", "policy": "drop"}}}},
+        {{"chain": {{"family": "inet", "table": "f", "name": "pre", "hook": "prerouting", "policy": "accept"}}}}
+        {rules}]}}"#
+    )
+}
+
+/// A comparison of nftables.
+fn compare(op: &str, left: &str, right: &str) -> String {
+    format!(r#"{{"match": {{"op": "{op}", "left": {left}, "right": {right}}}}}"#)
+}
+
+#[test]
+fn sources_that_nobody_outside_has_open_nothing() {
+    let saddr = |protocol: &str| {
+        format!(r#"{{"payload": {{"protocol": "{protocol}", "field": "saddr"}}}}"#)
+    };
+    let net = |address: &str, length: u8| {
+        format!(r#"{{"prefix": {{"addr": "{address}", "len": {length}}}}}"#)
+    };
+    let rows = [
+        ("ip", net("127.0.0.0", 8), V4, "dropped"),
+        ("ip", net("169.254.0.0", 16), V4, "dropped"),
+        ("ip6", r#""::1""#.to_owned(), V6, "dropped"),
+        ("ip6", net("fe80::", 10), V6, "dropped"),
+        ("ip", format!(r#""{V4}""#), V4, "dropped"),
+        ("ip", r#""203.0.113.6""#.to_owned(), V4, "dropped"),
+        ("ip", r#""203.0.113.7""#.to_owned(), V4, "some"),
+        ("ip", net("203.0.113.0", 24), V4, "some"),
+        ("ip", net("0.0.0.0", 1), V4, "some"),
+    ];
+    for (protocol, right, to, wanted) in rows {
+        let rule = compare("==", &saddr(protocol), &right) + r#", {"accept": null}"#;
+        let tables = nft::parse(&input(&[&rule])).unwrap();
+        let found = fate(&tables, &packet(to, 21));
+        assert_eq!(word(&found), wanted, "{right}: {found:?}");
+    }
+    let save = "*filter\n:INPUT DROP [0:0]\n-A INPUT -s 127.0.0.0/8 -j ACCEPT\n";
+    check(&iptables::parse(save, "ip"), V4, &[(21, "dropped")]);
+}
+
+#[test]
+fn conditions_of_sound_sets_are_known() {
+    let dport = r#"{"payload": {"protocol": "tcp", "field": "dport"}}"#;
+    let flags = r#"{"payload": {"protocol": "tcp", "field": "flags"}}"#;
+    let (meta, ct) = (r#"{"meta": {"key": "protocol"}}"#, r#"{"ct": {"key": "state"}}"#);
+    let rows = [
+        (compare("==", meta, r#"{"set": ["ip", "ip6"]}"#), "open", "open"),
+        (compare("==", meta, r#""ip""#), "open", "dropped"),
+        (compare("==", meta, r#""arp""#), "dropped", "dropped"),
+        (compare("in", flags, r#"["syn", "ack"]"#), "open", "open"),
+        (compare("in", flags, r#""syn""#), "open", "open"),
+        (compare("in", flags, r#"["fin", "ack"]"#), "dropped", "dropped"),
+        (compare("!", flags, r#""syn""#), "dropped", "dropped"),
+        (compare("==", flags, r#"{"set": ["syn", "ack"]}"#), "open", "open"),
+        (compare("==", flags, r#"["syn", "ack"]"#), "dropped", "dropped"),
+        (compare("in", ct, r#""untracked""#), "dropped", "dropped"),
+    ];
+    for (condition, v4, v6) in rows {
+        let rule =
+            format!(r#"{condition}, {}, {{"accept": null}}"#, compare("==", dport, "21"));
+        let tables = nft::parse(&input(&[&rule])).unwrap();
+        check(&tables, V4, &[(21, v4), (22, "dropped")]);
+        check(&tables, V6, &[(21, v6)]);
+    }
+}
+
+#[test]
+fn connections_that_are_not_tracked_are_known() {
+    let pre = compare("==", r#"{"payload": {"protocol": "tcp", "field": "dport"}}"#, "21");
+    let state = |word: &str| {
+        compare("in", r#"{"ct": {"key": "state"}}"#, word) + r#", {"accept": null}"#
+    };
+    for (word, on_21, on_22) in [
+        (r#""untracked""#, "open", "dropped"),
+        (r#""new""#, "dropped", "open"),
+        (r#"["new", "untracked"]"#, "open", "open"),
+    ] {
+        let text =
+            input(&[&(pre.clone() + r#", {"notrack": null}, {"accept": null}"#), &state(word)]);
+        // the first rule is in the other chain
+        let text = text.replacen(r#""chain": "input""#, r#""chain": "pre""#, 1);
+        check(&nft::parse(&text).unwrap(), V4, &[(21, on_21), (22, on_22)]);
+    }
+    for target in ["CT --notrack", "NOTRACK"] {
+        let save = format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 21 -j {target}\n*filter\n\
+             :INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT\n"
+        );
+        check(&iptables::parse(&save, "ip"), V4, &[(21, "open"), (22, "dropped")]);
+    }
+}
+
+#[test]
+fn dormant_tables_stop_nothing() {
+    for flags in [r#""dormant""#, r#""f""#, r#"["dormant", "owner"]"#] {
+        let text =
+            input(&[]).replace(r#""name": "f""#, &format!(r#""name": "f", "flags": {flags}"#));
+        check(&nft::parse(&text).unwrap(), V4, &[(21, "open")]);
+    }
+}
+
+#[test]
+fn the_keys_of_a_map_are_conditions() {
+    let port = r#"{"payload": {"protocol": "tcp", "field": "dport"}}"#;
+    let mark = r#"{"meta": {"key": "mark"}}"#;
+    for (key, data, rows) in [
+        (port, r#"{"set": [[8080, "10.0.0.2"]]}"#, [(21, "open"), (8080, "redirected")]),
+        (port, r#""@elsewhere""#, [(21, "unclear"), (8080, "unclear")]),
+        (mark, r#"{"set": [[1, "10.0.0.2"]]}"#, [(21, "unclear"), (8080, "unclear")]),
+    ] {
+        let rule = format!(
+            r#"{{"dnat": {{"family": "ip", "addr": {{"map": {{"key": {key}, "data": {data}}}}}}}}}"#
+        );
+        let text = input(&[&rule]).replace("drop", "accept");
+        check(&nft::parse(&text).unwrap(), V4, &rows);
+    }
+}
+
+#[test]
+fn only_rules_assign_a_helper() {
+    let assigned = |rule: &str| nft::assigns_helper(&input(&[rule]));
+    assert!(assigned(r#"{"ct helper": "ftp-std"}"#));
+    let key = r#"{"ct": {"key": "helper"}}"#;
+    assert!(assigned(&format!(r#"{{"mangle": {{"key": {key}, "value": "ftp"}}}}"#)));
+    assert!(!assigned(&compare("==", key, r#""ftp""#)));
+    let declared =
+        r#"{"nftables": [{"ct helper": {"family": "ip", "name": "x", "type": "ftp"}}]}"#;
+    assert!(!nft::assigns_helper(declared));
+    for (line, wanted) in [
+        ("-A PREROUTING -p tcp --dport 21 -j CT --helper ftp", true),
+        ("-A INPUT -m helper --helper ftp -j ACCEPT", false),
+        ("-A INPUT -m comment --comment \"-j CT --helper ftp\" -j ACCEPT", false),
+        ("-A PREROUTING -p udp --dport 69 -j CT --helper tftp", false),
+    ] {
+        assert_eq!(iptables::assigns_helper(line), wanted, "{line}");
+    }
+}
+
+#[test]
+fn options_of_iptables_are_known() {
+    for options in [
+        "-m multiport --dports 21 -m comment --comment \"--- ftp ---\"",
+        "-m multiport --dports 21 -m comment --comment \"-j DROP ! -s 1.2.3.4\"",
+        "-m multiport --dports 21 -m comment --comment !",
+        "-m multiport --dports 21 -m comment --comment --dport",
+        "-m multiport --ports 21",
+        "-m tcp --dport 21 ! -f",
+    ] {
+        let save = format!(
+            "*filter\n:INPUT DROP [0:0]\n-A INPUT -f -j ACCEPT\n-A INPUT -p tcp {options} -j ACCEPT\n"
+        );
+        let found = fate(&iptables::parse(&save, "ip"), &packet(V4, 21));
+        assert_eq!(word(&found), "open", "{options}: {found:?}");
+        check(&iptables::parse(&save, "ip"), V4, &[(22, "dropped")]);
+    }
 }

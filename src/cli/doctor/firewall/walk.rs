@@ -2,6 +2,10 @@
 //! understood, both ways are followed, and if they lead to different ends, the answer is that it is
 //! not clear.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::model::{Action, Chain, Field, Match, Packet, Rule, Table, Value};
 
 /// Maximum number of chains within one another; nftables allows 16 jumps.
@@ -15,8 +19,8 @@ const EPHEMERAL: (u64, u64) = (32_768, 60_999);
 pub(in crate::cli::doctor) enum Fate {
     /// It arrives.
     Open,
-    /// It arrives if it comes from certain addresses; the text is the rule.
-    OnlyFrom(String),
+    /// It arrives if it comes from certain addresses, which a rule names.
+    OnlyFrom(Place),
     /// A rule that is not understood decides.
     Unclear(String),
     /// It is sent to another address or port.
@@ -50,7 +54,10 @@ pub(in crate::cli::doctor) fn fate(tables: &[Table], packet: &Packet) -> Fate {
     if !any.iter().all(passes) {
         return strangers;
     }
-    let named = any.into_iter().find_map(|met| met.ends.source);
+    let named = any.into_iter().find_map(|met| {
+        let Met { table, chain: entry, ends, .. } = met;
+        ends.source.map(|text| Place { table, entry, text })
+    });
     named.map_or(strangers, Fate::OnlyFrom)
 }
 
@@ -58,7 +65,9 @@ pub(in crate::cli::doctor) fn fate(tables: &[Table], packet: &Packet) -> Fate {
 pub(in crate::cli::doctor) fn parts(tables: &[Table], first: u16, last: u16) -> Vec<u16> {
     let rules = tables.iter().flat_map(|table| &table.chains).flat_map(|chain| &chain.rules);
     let values = rules.flat_map(|rule| &rule.matches).flat_map(|one| match one {
-        Match::Field { field: Field::Port, values, .. } => values.as_slice(),
+        Match::Field { field: Field::Port | Field::EitherPort, values, .. } => {
+            values.as_slice()
+        }
         Match::Field { .. } | Match::Known(_) | Match::Unknown => &[],
     });
     let bounds = values.filter_map(|value| {
@@ -202,8 +211,12 @@ impl Met {
 /// Returns all chains at a hook that the packet passes.
 fn meet_all(tables: &[Table], packet: &Packet, source: Tri) -> Vec<Met> {
     let mut all = Vec::new();
-    for (at, table) in tables.iter().enumerate().filter(|(_, table)| table.sees(packet.to)) {
-        let walk = Walk { table, packet, source };
+    let seen = || tables.iter().enumerate().filter(|(_, table)| table.sees(packet.to));
+    let untracks =
+        seen().map(|(_, table)| Walk { table, packet, source, untracked: Tri::No }.untracks());
+    let untracked = untracks.max_by_key(|tri| *tri as u8).unwrap_or(Tri::No);
+    for (at, table) in seen() {
+        let walk = Walk { table, packet, source, untracked };
         for chain in &table.chains {
             let Some(hook) = &chain.hook else { continue };
             let is_met = match hook.name.as_str() {
@@ -230,6 +243,8 @@ struct Walk<'a> {
     table: &'a Table,
     packet: &'a Packet,
     source: Tri,
+    /// Whether connection tracking leaves the packet alone.
+    untracked: Tri,
 }
 
 impl Walk<'_> {
@@ -292,6 +307,22 @@ impl Walk<'_> {
         }
     }
 
+    /// Returns whether a rule of the table exempts the packet from connection tracking.
+    fn untracks(&self) -> Tri {
+        let mut found = Tri::No;
+        for chain in &self.table.chains {
+            let is_met = chain.hook.as_ref().map(|hook| hook.name == "prerouting");
+            for rule in chain.rules.iter().filter(|rule| rule.untracks) {
+                match (is_met, self.matches(rule)) {
+                    (Some(false), _) | (_, Tri::No) => {}
+                    (Some(true), Tri::Yes) => return Tri::Yes,
+                    _ => found = Tri::Maybe,
+                }
+            }
+        }
+        found
+    }
+
     fn jump(&self, target: &str, depth: usize) -> Ends {
         match self.table.chain(target).filter(|_| depth < DEEPEST) {
             Some(chain) => self.chain(chain, depth + 1),
@@ -320,12 +351,24 @@ impl Walk<'_> {
         }
     }
 
+    /// Returns whether connection tracking sees the packet in a state.
+    fn state(&self, word: &str, is_related: bool) -> Tri {
+        match (word, self.untracked) {
+            ("untracked", untracked) => untracked,
+            (word, Tri::No) => tri(word == if is_related { "related" } else { "new" }),
+            ("new", Tri::Maybe) if !is_related => Tri::Maybe,
+            ("related", Tri::Maybe) if is_related => Tri::Maybe,
+            _ => Tri::No,
+        }
+    }
+
     /// Returns whether a field of the packet has a value.
     fn has(&self, field: Field, value: &Value) -> Tri {
-        let Packet { to, port, interface, is_related } = self.packet;
+        let Packet { to, port, interface, own, is_related } = self.packet;
         match (field, value) {
             (_, Value::Any) => Tri::Yes,
             (Field::Source, Value::Net(net)) if net.prefix_len() == 0 => tri(net.contains(to)),
+            (Field::Source, Value::Net(net)) if is_inside(net, own) => Tri::No,
             (Field::Source, _) => self.source,
             (Field::Destination, Value::Net(net)) => tri(net.contains(to)),
             (Field::Destination, Value::Addresses(from, up)) => tri((from..=up).contains(&to)),
@@ -340,14 +383,18 @@ impl Walk<'_> {
                     _ => Tri::Maybe,
                 }
             }
+            (Field::EitherPort, _) => {
+                let both = [Field::Port, Field::SourcePort].map(|field| self.has(field, value));
+                both.into_iter().max_by_key(|tri| *tri as u8).unwrap_or(Tri::Maybe)
+            }
             (Field::Protocol, Value::Range(from, up)) => tri((*from..=*up).contains(&6)),
             (Field::Protocol, Value::Word(word)) => tri(matches!(word.as_str(), "tcp" | "all")),
             (Field::Family, Value::Word(word)) => {
-                tri(word == if to.is_ipv4() { "ipv4" } else { "ipv6" })
+                let names = if to.is_ipv4() { ["ipv4", "ip"] } else { ["ipv6", "ip6"] };
+                tri(names.contains(&word.as_str()))
             }
             (Field::State, Value::Word(word)) => {
-                let state = if *is_related { "related" } else { "new" };
-                tri(word.eq_ignore_ascii_case(state))
+                self.state(&word.to_ascii_lowercase(), *is_related)
             }
             (Field::Interface, Value::Word(word)) => {
                 let start = word.strip_suffix(['*', '+']);
@@ -356,6 +403,13 @@ impl Walk<'_> {
             _ => Tri::Maybe,
         }
     }
+}
+
+/// Returns whether no packet from outside comes from these addresses.
+fn is_inside(net: &IpNet, own: &[IpAddr]) -> bool {
+    let has = |all: &str| all.parse::<IpNet>().is_ok_and(|all| all.contains(net));
+    ["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"].into_iter().any(has)
+        || own.iter().any(|ip| IpNet::from(*ip) == *net)
 }
 
 fn names_source(one: &Match) -> bool {

@@ -31,7 +31,14 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let targets = targets(facts, wanted);
     for (at, to, label) in &targets {
-        let packet = Packet { interface: at.clone(), to: *to, port: 0, is_related: false };
+        let own = facts.network.interfaces.iter().flat_map(|one| one.addresses.clone());
+        let packet = Packet {
+            interface: at.clone(),
+            to: *to,
+            port: 0,
+            own: own.collect(),
+            is_related: false,
+        };
         let label = if targets.len() > 1 { format!(" ({label})") } else { String::new() };
         let case = Case { tables: &tables, packet, label, facts, wanted };
         for line in case.lines() {
@@ -111,17 +118,16 @@ impl Case<'_> {
         let data = self.parts(false);
         let is_open = |(_, _, fate): &Part| *fate == Fate::Open;
         let mut lines = self.judge("control port", &control);
-        let is_limited = control.iter().any(|(_, _, fate)| matches!(fate, Fate::OnlyFrom(_)));
-        for (_, _, fate) in data.iter().take(1) {
-            if let (Fate::OnlyFrom(rule), false) = (fate, is_limited) {
-                let text = format!(
-                    "lets everybody connect to the control port, but only certain addresses to the \
-                     passive ports{} ({rule})",
-                    self.label
-                );
-                let line = Line::warning("firewall", "data_limited", text);
-                lines.push(line.cure("let the same addresses in at passive_ports"));
-            }
+        lines.extend(self.limited(&control));
+        let is_limited = limited(&control).is_some();
+        if let (Some((_, place)), false) = (limited(&data), is_limited) {
+            let text = format!(
+                "lets everybody connect to the control port, but only certain addresses to the \
+                 passive ports{} ({})",
+                self.label, place.text
+            );
+            let line = Line::warning("firewall", "data_limited", text);
+            lines.push(line.cure("let the same addresses in at passive_ports"));
         }
         // connections that a helper announces
         if self.facts.rules.has_helper
@@ -203,6 +209,20 @@ impl Case<'_> {
         lines
     }
 
+    /// Says that only certain addresses may connect to the control port.
+    fn limited(&self, control: &[Part]) -> Option<Line> {
+        let (part, place) = limited(control)?;
+        let text = format!(
+            "only certain addresses may connect to control port {}{} ({})",
+            listed([part].into_iter()),
+            self.label,
+            place.text
+        );
+        let line = Line::warning("firewall", "control_limited", text);
+        let line = line.cure("if others should connect, open the port to them:");
+        Some(line.cures(self.openings(place, std::slice::from_ref(part))))
+    }
+
     /// Says that data connections depend on a helper of the kernel.
     fn helped(&self) -> Line {
         let range = self.wanted.range;
@@ -261,6 +281,14 @@ impl Case<'_> {
             ],
         }
     }
+}
+
+/// Returns the first ports to which only certain addresses may connect, and where that is decided.
+fn limited(parts: &[Part]) -> Option<(&Part, &Place)> {
+    parts.iter().find_map(|part| {
+        let Fate::OnlyFrom(place) = &part.2 else { return None };
+        Some((part, place))
+    })
 }
 
 /// Returns the option that names the zone of firewalld whose chain decides. Without it, the command

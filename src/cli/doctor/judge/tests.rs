@@ -295,6 +295,13 @@ fn firewalls() {
         "data_limited",
         "certain addresses",
     );
+    let admin = lan.replace("50200", "50000").replace("50000", "21");
+    let (admin, inside) = (admin.as_str(), lan.replace("10.0.0.0", "127.0.0.0"));
+    for cure in ["only certain addresses may connect to control port 21", "dport 21 accept"] {
+        world(|facts| nft(facts, &[admin, &data]), Verdict::Warning, "control_limited", cure);
+    }
+    let closed = |facts: &mut Facts| nft(facts, &[&control, &inside]);
+    world(closed, Verdict::Failed, "data_blocked", "drops");
     let away = control.replace("accept", "redirect");
     world(
         |facts| nft(facts, &[&away, &data]),

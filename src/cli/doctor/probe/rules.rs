@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::read::{find, print, text};
 use crate::cli::doctor::facts::{Rules, Text};
+use crate::cli::doctor::firewall::assigns_helper;
 
 /// Exists if the kernel has the helper, also as a part of itself.
 const HELPER: &str = "/sys/module/nf_conntrack_ftp";
@@ -44,7 +45,7 @@ pub(super) fn rules() -> Rules {
     let has = |name: &str| modules.lines().any(|line| line.split(' ').next() == Some(name));
     let has_helper = has("nf_conntrack_ftp") || Path::new(HELPER).exists();
     Rules {
-        has_helper: has_helper && is_helper_assigned(&nft, ipv4.iter().chain(&ipv6)),
+        has_helper: has_helper && (is_automatic() || assigns_helper(&nft, &ipv4, &ipv6)),
         has_hidden: (!are_read && failed.is_none() && has("nf_tables"))
             || (has_legacy && !is_legacy_read),
         nft,
@@ -54,11 +55,8 @@ pub(super) fn rules() -> Rules {
     }
 }
 
-/// Returns whether connections get the helper: a rule assigns it, or the kernel does so by itself, as
-/// Linux before 6.0 can.
-fn is_helper_assigned<'s>(nft: &Text, mut saved: impl Iterator<Item = &'s String>) -> bool {
+/// Returns whether the kernel assigns the helper by itself, as Linux before 6.0 can.
+fn is_automatic() -> bool {
     let automatic = text("/proc/sys/net/netfilter/nf_conntrack_helper");
     automatic.is_some_and(|word| word.trim() == "1")
-        || matches!(nft, Text::Is(rules) if rules.contains("\"ct helper\""))
-        || saved.any(|rules| rules.contains("--helper ftp"))
 }
