@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 
 use crate::config::{Config, Hash, Limits, Password, User};
 use crate::launch::Launcher;
 use crate::log::escaped;
-use external::{External, Turns, Verdict};
+use external::{External, Kept, Verdict};
 
 pub use attempt::Attempt;
 pub use hash::make as hash_of;
@@ -34,7 +34,7 @@ pub struct Users {
     decoys: Decoys,
     /// Asks about users that the settings do not have.
     external: Option<External>,
-    turns: Arc<Turns>,
+    kept: Kept,
 }
 
 /// Hashes against which a password is checked if the user does not exist, so that the time until
@@ -95,7 +95,7 @@ pub enum AuthError {
 ///
 /// When there are none; the text begins with the name of the key.
 pub fn check(config: &Config) -> Result<(), String> {
-    External::of(&config.server.elsewhere, &Arc::default()).map(drop)
+    External::of(&config.server.elsewhere, &Kept::default()).map(drop)
 }
 
 impl Users {
@@ -106,9 +106,9 @@ impl Users {
     /// When `ca_file` is needed and has no authorities; the text is for the administrator.
     pub fn new(config: Arc<Config>) -> Result<Self, String> {
         let passwords = Arc::new(Passwords::new(config.password_workers()));
-        let (decoys, turns) = (Decoys::of(&config), Arc::default());
-        let external = External::of(&config.server.elsewhere, &turns)?;
-        Ok(Self { config, seats: Arc::default(), passwords, decoys, external, turns })
+        let (decoys, kept) = (Decoys::of(&config), Kept::default());
+        let external = External::of(&config.server.elsewhere, &kept)?;
+        Ok(Self { config, seats: Arc::default(), passwords, decoys, external, kept })
     }
 
     /// Returns the queue of password checks, which is kept when the settings are reloaded.
@@ -123,10 +123,10 @@ impl Users {
     ///
     /// As for [`Users::new`].
     pub fn renewed(&self, config: Arc<Config>) -> Result<Self, String> {
-        let (decoys, turns) = (Decoys::of(&config), Arc::clone(&self.turns));
-        let external = External::of(&config.server.elsewhere, &turns)?;
+        let (decoys, kept) = (Decoys::of(&config), self.kept.clone());
+        let external = External::of(&config.server.elsewhere, &kept)?;
         let (seats, passwords) = (Arc::clone(&self.seats), Arc::clone(&self.passwords));
-        Ok(Self { config, seats, passwords, decoys, external, turns })
+        Ok(Self { config, seats, passwords, decoys, external, kept })
     }
 
     /// Applies these settings to what is running: the number of passwords that are checked at once.
@@ -198,21 +198,26 @@ impl Users {
         patience: &Patience<'_>,
         launcher: &Launcher,
     ) -> Result<(String, Arc<User>), AuthError> {
+        let began = Instant::now();
         // takes as long as for a known name
         self.pretend(attempt.name, attempt.password, patience)?;
         let Some(external) = &self.external else { return Err(AuthError::UnknownUser) };
-        let answer = match external.ask(attempt, patience, launcher) {
-            Verdict::Accepted(answer) => answer,
-            Verdict::Refused { fresh } => {
-                return Err(AuthError::RefusedElsewhere { by: external.key(), fresh });
-            }
-            Verdict::Outage(why) => return Err(AuthError::Outage(why)),
-        };
         let name = String::from_utf8_lossy(attempt.name).into_owned();
-        let (user, remarks) =
-            self.config.user_from_answer(&name, &answer).map_err(|faults| {
-                AuthError::Outage(format!("bad answer: {}", faults.join("; ")))
-            })?;
+        let judge = |answer: &[(String, String)]| self.answered(&name, answer);
+        match external.ask((attempt, began), patience, launcher, judge) {
+            Verdict::Accepted(user) => user.map(|user| (name, Arc::new(user))),
+            Verdict::Refused { fresh } => {
+                Err(AuthError::RefusedElsewhere { by: external.key(), fresh })
+            }
+            Verdict::Outage(why) => Err(AuthError::Outage(why)),
+        }
+    }
+
+    /// Makes the user of an answer, if this user may log in.
+    fn answered(&self, name: &str, answer: &[(String, String)]) -> Result<User, AuthError> {
+        let (user, remarks) = self.config.user_from_answer(name, answer).map_err(|faults| {
+            AuthError::Outage(format!("bad answer: {}", faults.join("; ")))
+        })?;
         for remark in remarks {
             log::debug!("answer about {}: {remark}", escaped(name.as_bytes()));
         }
@@ -222,7 +227,7 @@ impl Users {
         if !user.is_active() {
             return Err(AuthError::Expired);
         }
-        Ok((name, Arc::new(user)))
+        Ok(user)
     }
 
     /// Returns how long a login that was refused for this reason must have taken at least, so that the

@@ -237,6 +237,26 @@ fn accepted_and_refused_logins_are_asked_about_once_until_a_reload() {
 }
 
 #[test]
+fn an_answer_with_a_fault_is_not_remembered() {
+    let faulty = |key: &str| {
+        format!("echo '{{\"accept\": true, \"home\": \"ann\", {key}}}'; echo x >> $1/asked")
+    };
+    let server = start(asking(), &faulty("\"perm\": \"zz\""));
+    assert_eq!(try_login(&server, "ann", "right"), 421);
+    for (key, code) in [
+        ("\"hom\": \"x\"", 421),
+        ("\"enabled\": false", 530),
+        ("\"expires\": \"2001-01-01\"", 530),
+        ("\"perm\": \"el\"", 230),
+        ("\"perm\": \"el\"", 230),
+    ] {
+        script(server.dir(), &faulty(key));
+        assert_eq!(try_login(&server, "ann", "right"), code, "{key}");
+    }
+    assert_eq!(asked(&server).len(), 5, "the last answer is remembered");
+}
+
+#[test]
 fn passwords_and_names_that_no_user_can_have_are_not_asked_about() {
     let server = answering(asking(), "\"home\": \"ann\"");
     assert_eq!(try_login(&server, "ann", ""), 530);

@@ -22,8 +22,7 @@ use crate::launch::Launcher;
 use crate::log::escaped;
 use answer::{Answer, of_extauth, of_json};
 use memory::Memory;
-
-pub(super) use turns::Turns;
+use turns::Turns;
 
 /// Maximum length of an answer in bytes.
 const LONGEST: usize = 64 << 10;
@@ -37,9 +36,15 @@ pub(super) struct External {
     settings: Elsewhere,
     source: Source,
     memory: Memory,
+    kept: Kept,
+}
+
+/// What is kept when the settings are reloaded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
     turns: Arc<Turns>,
     /// How long the last refusals took.
-    took: Mutex<VecDeque<Duration>>,
+    took: Arc<Mutex<VecDeque<Duration>>>,
 }
 
 /// What is asked.
@@ -52,9 +57,9 @@ enum Source {
 
 /// What has come of a question.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The login is accepted, with these keys of the settings.
-    Accepted(Vec<(String, String)>),
+pub(super) enum Verdict<T> {
+    /// The login is accepted, and this is made of the keys of the settings in the answer.
+    Accepted(T),
     /// The login is refused. `fresh`: this was asked just now, and not remembered or known without asking.
     Refused { fresh: bool },
     /// There is no answer, for this reason.
@@ -67,7 +72,7 @@ impl External {
     /// # Errors
     ///
     /// When `ca_file` has no authorities; the text is for the administrator.
-    pub(super) fn of(settings: &Elsewhere, turns: &Arc<Turns>) -> Result<Option<Self>, String> {
+    pub(super) fn of(settings: &Elsewhere, kept: &Kept) -> Result<Option<Self>, String> {
         let source = match (&settings.program, &settings.url) {
             (Some(program), _) => Source::Program(Arc::clone(program)),
             (None, Some(url)) => {
@@ -79,18 +84,19 @@ impl External {
             settings: settings.clone(),
             source,
             memory: Memory::new(settings.cache),
-            turns: Arc::clone(turns),
-            took: Mutex::default(),
+            kept: kept.clone(),
         }))
     }
 
-    /// Asks about a login.
-    pub(super) fn ask(
+    /// Asks about a login, which began at this time. `judge` reads the keys of an answer that accepts it;
+    /// an answer for which that fails is not remembered.
+    pub(super) fn ask<T, E>(
         &self,
-        attempt: &Attempt<'_>,
+        (attempt, began): (&Attempt<'_>, Instant),
         patience: &Patience<'_>,
         launcher: &Launcher,
-    ) -> Verdict {
+        judge: impl Fn(&[(String, String)]) -> Result<T, E>,
+    ) -> Verdict<Result<T, E>> {
         let name = std::str::from_utf8(attempt.name).ok().filter(|name| may_be_user(name));
         let is_extauth = self.settings.protocol == AuthProtocol::Extauth;
         // a directory service takes a login without a password for one that needs none; and a variable
@@ -102,12 +108,15 @@ impl External {
         let question = question::json(name, attempt);
         let hash = self.memory.hash(&question);
         let known = || self.memory.answer(hash.as_ref()?, Instant::now());
+        let verdict = |answer: &Answer, fresh| match answer {
+            Answer::Accepted(keys) => Verdict::Accepted(judge(keys)),
+            Answer::Refused => Verdict::Refused { fresh },
+        };
         if let Some(answer) = known() {
-            return verdict(answer, false);
+            return verdict(&answer, false);
         }
-        let began = Instant::now();
-        let until = patience.until.min(began + self.settings.timeout);
-        let Some(_turn) = self.turns.take(self.settings.workers, until, patience.is_over)
+        let until = patience.until.min(Instant::now() + self.settings.timeout);
+        let Some(_turn) = self.kept.turns.take(self.settings.workers, until, patience.is_over)
         else {
             return Verdict::Outage(
                 "too many logins wait for an answer (auth_workers)".to_owned(),
@@ -115,18 +124,20 @@ impl External {
         };
         // the same may have been asked in the meantime
         if let Some(answer) = known() {
-            return verdict(answer, false);
+            return verdict(&answer, false);
         }
         let patience = Patience { until, is_over: patience.is_over };
         match self.answer(name, attempt, question, &patience, launcher) {
             Ok(answer) => {
-                if let Some(hash) = hash {
+                let verdict = verdict(&answer, true);
+                let is_good = !matches!(verdict, Verdict::Accepted(Err(_)));
+                if let Some(hash) = hash.filter(|_| is_good) {
                     self.memory.note(hash, &answer, Instant::now());
                 }
                 if answer == Answer::Refused {
                     self.note(began.elapsed());
                 }
-                verdict(answer, true)
+                verdict
             }
             Err(why) => Verdict::Outage(why),
         }
@@ -172,7 +183,7 @@ impl External {
         }
     }
 
-    /// Notes how long a refusal took.
+    /// Notes how long a refusal took, from the beginning of the login.
     fn note(&self, took: Duration) {
         let mut all = self.took();
         if all.len() >= RECENT {
@@ -192,7 +203,7 @@ impl External {
     }
 
     fn took(&self) -> MutexGuard<'_, VecDeque<Duration>> {
-        self.took.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.took.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -203,12 +214,5 @@ fn of_response(response: &Response) -> Result<Answer, String> {
         401 | 403 => Ok(Answer::Refused),
         status @ 300..=399 => Err(format!("status {status}, and redirects are not followed")),
         status => Err(format!("status {status}")),
-    }
-}
-
-fn verdict(answer: Answer, fresh: bool) -> Verdict {
-    match answer {
-        Answer::Accepted(keys) => Verdict::Accepted(keys),
-        Answer::Refused => Verdict::Refused { fresh },
     }
 }

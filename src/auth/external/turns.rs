@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The logins that are asked about, and those that wait. Kept when the settings are reloaded.
 #[derive(Debug, Default)]
-pub(in crate::auth) struct Turns {
+pub(super) struct Turns {
     state: Mutex<State>,
     changed: Condvar,
 }
