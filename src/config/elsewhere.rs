@@ -99,8 +99,8 @@ impl Config {
         if let Err(why) = within(given, &mut user) {
             fault("home", &why);
         }
-        if user.run_as.as_ref().is_some_and(|ids| ids.gid == 0 || ids.groups.contains(&0)) {
-            fault("run_as", &Fault::Note("belongs to the group of root".to_owned()));
+        if let Err(why) = run_as(given, answer, &user) {
+            fault("run_as", &why);
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -173,6 +173,19 @@ fn within(given: &Elsewhere, user: &mut User) -> Result<(), Fault> {
         return Err(Fault::Value(home, "is not below auth_homes".to_owned()));
     }
     user.above = above.map(PathBuf::from);
+    Ok(())
+}
+
+/// Checks that an answer does not let a session act as root, or as the server's user by an entry that
+/// somebody has left empty.
+fn run_as(given: &Elsewhere, answer: &[(String, String)], user: &User) -> Result<(), Fault> {
+    let mut said = answer.iter().filter(|(key, _)| given.run_as && key == "run_as");
+    if said.any(|(_, text)| text.trim().is_empty()) {
+        return Err(Fault::Note("is empty".to_owned()));
+    }
+    if user.run_as.as_ref().is_some_and(|ids| ids.gid == 0 || ids.groups.contains(&0)) {
+        return Err(Fault::Note("belongs to the group of root".to_owned()));
+    }
     Ok(())
 }
 
@@ -298,11 +311,12 @@ mod tests {
     fn an_answer_never_names_root() {
         let config = config("auth_run_as = on\n");
         let run_as = |text| user(&config, "ann", &[("run_as", text)]).map(|user| user.run_as);
-        for text in ["root", "0", "0:5", "5:0", "1:root"] {
+        for text in ["", " ", "root", "0", "0:5", "5:0", "1:root"] {
             assert!(run_as(text).is_err(), "{text}");
         }
         let ids = run_as("61234:61235").unwrap().unwrap();
         assert_eq!((ids.uid, ids.gid, &ids.groups[..]), (61234, 61235, &[61235][..]));
+        assert!(user(&config, "ann", &[]).unwrap().run_as.is_none());
     }
 
     #[test]
