@@ -117,12 +117,11 @@ impl Config {
         of_users.chain(as_server).chain(as_answered.map(|program| (program, RunsAs::Anybody)))
     }
 
-    /// Returns the maximum number of programs that run at once.
-    pub fn programs_at_once(&self) -> usize {
+    /// Returns the maximum number of programs that are asked at once.
+    pub fn asked_at_once(&self) -> usize {
         let elsewhere = &self.server.elsewhere;
         // one that is being ended, because it has not answered in time, may overlap with the next
-        let asked = if elsewhere.program.is_some() { 2 * elsewhere.workers } else { 0 };
-        self.hook_workers() + asked
+        if elsewhere.program.is_some() { 2 * elsewhere.workers } else { 0 }
     }
 
     /// Returns the number of threads for hashed passwords; 0 if no user has one.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::output::Output;
 use crate::config::Program;
-use crate::launch::{Launcher, Running};
+use crate::launch::{LAST_WORDS, Launcher, Running};
 
 /// A question for a program.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Asked<'_> {
     /// Runs the program to its end and returns what it has printed on its standard output. What it
     /// prints on its standard error is logged. The program, with all processes that it has started, is
-    /// ended if it does not end in time, or as soon as `is_over` says so.
+    /// ended if it does not end in time, or as soon as `is_over` says so; this returns when it has ended.
     ///
     /// # Errors
     ///
@@ -81,6 +81,9 @@ impl Asked<'_> {
         let ended = attend(&running, &mut pipes, &mut words, until, is_over);
         words.take(Duration::ZERO);
         words.end();
+        if ended.is_err() {
+            await_end(&running);
+        }
         let status = ended?;
         if status.success() { Ok(pipes.said) } else { Err(format!("ended with {status}")) }
     }
@@ -114,6 +117,26 @@ fn attend(
             return Err("was ended, because the session ends".to_owned());
         }
         pipes.wait(running, left.min(LOOK));
+    }
+}
+
+/// Ends a program, and waits for that, so that it counts as one of those that run for as long as it does.
+#[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
+fn await_end(running: &Running) {
+    running.end();
+    // the process that starts programs may need a while for the second signal
+    let until = Instant::now() + 2 * LAST_WORDS;
+    while matches!(running.ended(), Ok(None)) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let time = Timespec::try_from(left).unwrap_or_default();
+        if let Err(why) = poll(&mut [PollFd::new(running, PollFlags::IN)], Some(&time))
+            && why != Errno::INTR
+        {
+            return;
+        }
     }
 }
 

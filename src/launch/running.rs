@@ -42,9 +42,9 @@ impl Running {
             Ok(None) => Ok(None),
             Ok(Some(Word::Failed(why))) => Err(io::Error::other(why)),
             Err(why) if why.kind() != io::ErrorKind::UnexpectedEof => Err(why),
-            Ok(Some(_)) | Err(_) => Err(io::Error::other(
-                "the process that starts programs has ended, and the program with it",
-            )),
+            Ok(Some(_)) | Err(_) => {
+                Err(io::Error::other("the process that starts programs has ended"))
+            }
         }
     }
 

@@ -20,11 +20,19 @@ pub(super) const SERVER: &str = "-";
 /// The user in an entry if the program runs as any user whom the server names.
 const ANYBODY: &str = "*";
 
+/// Maximum numbers of programs at once. Neither kind can take the place of the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Most {
+    /// Of hooks, which have no input.
+    pub(super) hooks: usize,
+    /// Of programs that are asked something on their input.
+    pub(super) asked: usize,
+}
+
 /// All programs of the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Maximum number of programs at once.
-    pub(super) most: usize,
+    pub(super) most: Most,
     entries: BTreeMap<Digest, Entry>,
 }
 
@@ -45,6 +53,13 @@ pub(super) struct Allowed {
     pub(super) words: Vec<OsString>,
 }
 
+impl Most {
+    /// Returns the higher one of each number.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { hooks: self.hooks.max(other.hooks), asked: self.asked.max(other.asked) }
+    }
+}
+
 impl Table {
     /// Makes the table of the programs that the settings name.
     pub(super) fn of(config: &Config) -> Self {
@@ -60,7 +75,8 @@ impl Table {
                 RunsAs::Anybody => ANYBODY.to_owned(),
             });
         }
-        Self { most: config.programs_at_once(), entries }
+        let most = Most { hooks: config.hook_workers(), asked: config.asked_at_once() };
+        Self { most, entries }
     }
 
     /// Whether the settings name no program.
@@ -71,7 +87,9 @@ impl Table {
     /// Returns the table as bytes.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put(&mut bytes, self.most.to_string().as_bytes());
+        for most in [self.most.hooks, self.most.asked] {
+            put(&mut bytes, most.to_string().as_bytes());
+        }
         for entry in self.entries.values() {
             put(&mut bytes, &entry.bytes());
         }
@@ -81,7 +99,8 @@ impl Table {
     /// Reads what [`Table::bytes`] has made; `None` if it is anything else.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::of(bytes)?.into_iter();
-        let most = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+        let most = Most { hooks: number()?, asked: number()? };
         let entries = fields.map(|entry| {
             let entry = Entry::of_bytes(entry)?;
             Some((digest_of(&entry.words), entry))
@@ -200,7 +219,8 @@ mod tests {
         let lines = "on_upload = /bin/echo \"two  words\" \"\"\non_delete = /bin/echo";
         let table = table(&format!("hook_workers = 7\n{lines}"));
         let again = Table::of_bytes(&table.bytes()).unwrap();
-        assert_eq!((&again, again.most, again.digest()), (&table, 7, table.digest()));
+        assert_eq!((&again, again.digest()), (&table, table.digest()));
+        assert_eq!(again.most, Most { hooks: 7, asked: 0 });
         let allowed =
             |args: &[&str], user| again.allowed(&digest_of_program(&echo(args)), user);
         let known = allowed(&["two  words", ""], SERVER).unwrap();
@@ -243,6 +263,7 @@ mod tests {
         assert!(Table::of_bytes(b"").is_none());
         assert!(Table::of_bytes(&[0xff; 64]).is_none());
         let mut bytes = Vec::new();
+        put(&mut bytes, b"2");
         put(&mut bytes, b"2");
         put(&mut bytes, b"no entry");
         assert!(Table::of_bytes(&bytes).is_none());

@@ -324,6 +324,37 @@ fn few_are_asked_about_at_once_and_others_wait() {
 }
 
 #[test]
+fn programs_that_do_not_end_take_no_place_of_a_hook() {
+    let setup = asking()
+        .server("auth_timeout = 1\nauth_workers = 4\nhook_workers = 1\nmax_per_user = 0")
+        .server("on_login = /bin/sh -c \"echo x >> PLACE/events\"");
+    let stubborn =
+        "trap '' TERM; read -r x; echo begin >> $1/asked; while :; do sleep 0.1; done";
+    let server = start(setup, stubborn);
+    for wave in 1..=4 {
+        let mut clients: Vec<_> = (0..4)
+            .map(|at| {
+                let mut client = Client::connect(&server);
+                client.cmd(&format!("USER user{at}"), 331);
+                client.send("PASS right");
+                client
+            })
+            .collect();
+        for _ in 0..5 {
+            Client::bob(&server);
+        }
+        for client in &mut clients {
+            client.expect(421);
+        }
+        assert!(asked(&server).len() >= wave, "{:?}", asked(&server));
+    }
+    let events = || fs::read_to_string(server.dir().join("events")).unwrap_or_default();
+    eventually("all hooks have run", || events().lines().count() == 20);
+    let log = server.log();
+    assert!(!log.contains("too many programs run"), "{log}");
+}
+
+#[test]
 fn a_reload_without_the_program_ends_its_sessions() {
     let server = answering(asking(), "\"home\": \"ann\"");
     let mut ann = Client::login(&server, "ann", "right");

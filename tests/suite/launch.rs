@@ -279,7 +279,7 @@ mod attacked {
             drop(command);
             let (reader, mut writer) = std::io::pipe().unwrap();
             send(&socket, &fields(&[b"table"]), &[reader.as_fd()]);
-            writer.write_all(&fields(&[b"2", &fields(&[&words(), b"-"])])).unwrap();
+            writer.write_all(&fields(&[b"2", b"2", &fields(&[&words(), b"-"])])).unwrap();
             drop(writer);
             assert!(hear(&socket).contains("read"));
             Self(child, socket)

@@ -17,7 +17,7 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::pipe;
 
 use super::message::{LONGEST, Request, Word};
-use super::table::Table;
+use super::table::{Most, Table};
 use super::tasks;
 use super::wire::{self, Arrived};
 use crate::config::Config;
@@ -89,9 +89,9 @@ struct Process {
     child_ended: UnixStream,
     /// The socket of the server; `None` once the server has ended.
     server: Option<OwnedFd>,
-    /// Maximum number of programs at once. It never becomes lower, like the number of threads
+    /// Maximum numbers of programs at once. They never become lower, like the number of threads
     /// in the server that wait for programs.
-    most: usize,
+    most: Most,
     table: Table,
     /// The table of the settings before those, since events that wait in the server name its
     /// programs.
@@ -170,7 +170,9 @@ impl Process {
         environment: Vec<(&'static str, OsString)>,
         streams: (Option<OwnedFd>, OwnedFd, OwnedFd),
     ) -> Result<(), (OwnedFd, String)> {
-        if self.runs.len() >= self.most {
+        let is_asked = streams.0.is_some();
+        let most = if is_asked { self.most.asked } else { self.most.hooks };
+        if self.runs.iter().filter(|run| run.has_input == is_asked).count() >= most {
             return Err((socket, "too many programs run".to_owned()));
         }
         // the server may have sent word of new settings just before

@@ -30,6 +30,8 @@ pub(super) struct Run {
     ids: Option<Ids>,
     /// When the program was asked to end.
     asked: Option<Instant>,
+    /// Whether the program was given an input.
+    pub(super) has_input: bool,
 }
 
 impl Run {
@@ -40,13 +42,14 @@ impl Run {
         environment: Vec<(&'static str, OsString)>,
         streams: (Option<OwnedFd>, OwnedFd, OwnedFd),
     ) -> Result<Self, (OwnedFd, io::Error)> {
+        let has_input = streams.0.is_some();
         let child = match spawn(&program, environment, streams) {
             Ok(child) => child,
             Err(why) => return Err((socket, why)),
         };
         let started = Word::Started(child.id());
-        let mut run =
-            Self { socket: Some(socket), child, status: None, ids: program.ids, asked: None };
+        let (socket, ids) = (Some(socket), program.ids);
+        let mut run = Self { socket, child, status: None, ids, asked: None, has_input };
         run.tell(&started);
         Ok(run)
     }
