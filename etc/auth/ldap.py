@@ -8,7 +8,9 @@ python3-ldap.
     auth_perm = elradfmw
 
 It searches below the base for the entry of the user, and binds as this entry with the password. The
-home is the attribute homeDirectory. A third argument is another filter, with %s for the name:
+home is the attribute homeDirectory, or else the directory in auth_homes with the name of the user. The
+name must be exactly one of the values of uid, although the directory ignores case. A third
+argument is another filter, with %s for the name:
 
     "(&(objectClass=inetOrgPerson)(uid=%s)(memberOf=cn=ftp,ou=groups,dc=example,dc=org))"
 
@@ -30,6 +32,14 @@ import ldap
 import ldap.filter
 
 FILTER = "(&(objectClass=posixAccount)(uid=%s))"
+
+# a wrong password, an entry without one, and one that is locked
+REFUSALS = (
+    ldap.INVALID_CREDENTIALS,
+    ldap.INAPPROPRIATE_AUTH,
+    ldap.UNWILLING_TO_PERFORM,
+    ldap.CONSTRAINT_VIOLATION,
+)
 
 # seconds; auth_timeout should be longer
 TIMEOUT = 5
@@ -66,16 +76,21 @@ def log_in(question, uri, base, pattern=FILTER, reader="", secret=None):
             server.simple_bind_s(reader, file.readline().rstrip("\n"))
     # the name is only a value of the filter, whatever is in it (RFC 4515 section 3)
     pattern = pattern.replace("%s", ldap.filter.escape_filter_chars(name))
-    found = server.search_s(base, ldap.SCOPE_SUBTREE, pattern, ["homeDirectory"])
+    found = server.search_s(base, ldap.SCOPE_SUBTREE, pattern, ["uid", "homeDirectory"])
     entries = [(dn, values) for dn, values in found if dn is not None]
     if len(entries) != 1:
         return {"accept": False}
     [(dn, values)] = entries
+    values = {attribute.lower(): all for attribute, all in values.items()}
+    # to the directory, "Ann" and " ann" are ann; to the server, they are other users with other sessions
+    if name.encode() not in values.get("uid", []):
+        return {"accept": False}
     try:
         connection(uri).simple_bind_s(dn, password)
-    except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH):
+    except REFUSALS:
         return {"accept": False}
-    return {"accept": True, "home": values["homeDirectory"][0].decode()}
+    home = values.get("homedirectory")
+    return {"accept": True, "home": home[0].decode()} if home else {"accept": True}
 
 
 if not 3 <= len(sys.argv) <= 6:

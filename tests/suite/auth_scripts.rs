@@ -176,7 +176,9 @@ const DIRECTORY: &str = "dn: dc=x\nobjectClass: dcObject\nobjectClass: organizat
     dn: uid=a\\29\\28b\\2a,dc=x\nobjectClass: account\nobjectClass: posixAccount\nuid: a)(b*\n\
     cn: odd\nuidNumber: 2\ngidNumber: 2\nhomeDirectory: /srv/odd\nuserPassword: odd\n\n\
     dn: uid=nohash,dc=x\nobjectClass: account\nobjectClass: posixAccount\nuid: nohash\ncn: n\n\
-    uidNumber: 3\ngidNumber: 3\nhomeDirectory: /srv/n\n";
+    uidNumber: 3\ngidNumber: 3\nhomeDirectory: /srv/n\n\n\
+    dn: uid=homeless,dc=x\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: homeless\n\
+    uid: second\nuserPassword: right\n";
 
 impl Slapd {
     fn start(access: &str) -> Option<Self> {
@@ -232,6 +234,8 @@ fn ldap_lets_its_users_in_and_takes_no_name_for_a_filter() {
         return;
     }
     let Some(slapd) = Slapd::start("") else { return };
+    let with =
+        |arguments: &[&str], name: &str| ask("ldap.py", arguments, name, &json!("right"));
     let ask =
         |name: &str, password: Value| ask("ldap.py", &[&slapd.url, "dc=x"], name, &password);
     assert_eq!(ask("ann", json!("right")), Some(json!({"accept": true, "home": "/srv/ann"})));
@@ -245,6 +249,11 @@ fn ldap_lets_its_users_in_and_takes_no_name_for_a_filter() {
         ("nohash", json!("x")),
         ("", json!("right")),
         ("ben", json!("right")),
+        // the same entry to the directory
+        ("Ann", json!("right")),
+        ("ANN", json!("right")),
+        (" ann", json!("right")),
+        ("ann ", json!("right")),
         ("*", json!("right")),
         ("a*", json!("right")),
         ("ann)(uid=*", json!("right")),
@@ -254,6 +263,14 @@ fn ldap_lets_its_users_in_and_takes_no_name_for_a_filter() {
         ("%s", json!("right")),
     ] {
         assert_eq!(ask(name, password), refused(), "{name:?}");
+    }
+    let arguments = [&slapd.url, "dc=x", "(&(objectClass=account)(uid=%s))"];
+    for (name, answer) in [
+        ("second", json!({"accept": true})),
+        ("homeless", json!({"accept": true})),
+        ("Second", json!({"accept": false})),
+    ] {
+        assert_eq!(with(&arguments, name), Some(answer), "{name}");
     }
 }
 
