@@ -96,14 +96,12 @@ impl User {
     /// Checks that the user may do something with what a path names. Where a link leads to is checked
     /// when it is followed.
     pub(super) fn check(&self, perm: Perm, path: &VirtualPath) -> Result<(), Refusal> {
-        let has = self.account.user.perm_at(path.as_bytes()).has(perm);
-        if has { Ok(()) } else { Err(Refusal::NotPermitted(perm)) }
+        permitted(perm, self.account.user.perm_at(path.as_bytes()))
     }
 
     /// Checks that the user may do something with what a directory holds.
     pub(super) fn check_in(&self, perm: Perm, directory: &VirtualPath) -> Result<(), Refusal> {
-        let has = self.account.user.perm_in(directory.as_bytes()).has(perm);
-        if has { Ok(()) } else { Err(Refusal::NotPermitted(perm)) }
+        permitted(perm, self.account.user.perm_in(directory.as_bytes()))
     }
 
     /// Returns what the user may do where no folder has other letters.
@@ -226,6 +224,10 @@ impl User {
     pub(super) fn path(&self, pathname: &Pathname) -> VirtualPath {
         self.cwd.join(pathname.as_bytes())
     }
+}
+
+fn permitted(perm: Perm, letters: PermSet) -> Result<(), Refusal> {
+    if letters.has(perm) { Ok(()) } else { Err(Refusal::NotPermitted(perm)) }
 }
 
 /// The parameters that commands set for later commands.
