@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Users of ftpd whom PAM knows: a program for auth_program, see ftpd.ini(5). It takes the package
-python3-pam.
+"""Asks PAM whether a user of ftpd may log in. Set it as auth_program, see ftpd.ini(5). It needs the
+package python3-pam.
 
     [server]
     auth_program = /usr/share/ftpd/auth/pam.py ftpd

@@ -1,4 +1,4 @@
-//! What is known about a login: what the client has sent, and how it is connected.
+//! An attempt to log in: the name and password that the client has sent, and how it is connected.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -43,7 +43,7 @@ const FIELDS: [(&str, Field); 9] = [
     ("ip", Field::Ip),
 ];
 
-/// What is filed.
+/// A file that is filed: the values that a template can name.
 #[derive(Debug, Clone, Copy)]
 pub struct Paper<'p> {
     /// The name that the client has sent.

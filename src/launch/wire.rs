@@ -19,7 +19,7 @@ use super::message::{LONGEST, Word};
 /// Maximum number of file descriptors beside a message.
 const MOST: usize = 4;
 
-/// What has arrived on a socket.
+/// The result of reading from a socket.
 #[derive(Debug)]
 pub(super) enum Arrived {
     /// Nothing yet.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-/// What is answered about a login.
+/// The answer of a program or a URL about a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The login is refused.

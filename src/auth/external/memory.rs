@@ -1,8 +1,7 @@
 //! Answers that hold for further logins: those that accept, for `auth_cache`, and those that refuse,
 //! for a short time.
 //!
-//! What was asked is stored as a hash with a random key, which holds the password but does not give it
-//! away.
+//! A question is stored as a hash with a random key, so that no password can be read from the memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

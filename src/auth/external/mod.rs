@@ -39,7 +39,7 @@ pub(super) struct External {
     kept: Kept,
 }
 
-/// What is kept when the settings are reloaded.
+/// The state that a reload of the settings keeps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kept {
     turns: Arc<Turns>,
@@ -47,7 +47,7 @@ pub(super) struct Kept {
     took: Arc<Mutex<VecDeque<Duration>>>,
 }
 
-/// What is asked.
+/// The program or URL that is asked.
 #[derive(Debug)]
 enum Source {
     Program(Arc<Program>),
@@ -55,7 +55,7 @@ enum Source {
     Url(Client, String),
 }
 
-/// What has come of a question.
+/// The result of a question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<T> {
     /// The login is accepted, and this is made of the keys of the settings in the answer.
