@@ -5,13 +5,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::client::{Client, reset};
 use crate::parts::{arrived, noise, parts};
-use crate::server::{Server, eventually, run};
+use crate::server::{PATIENCE, Server, eventually, run};
 
 /// What `ftpd quota` reports of a user: bytes, files, and whether that is exact.
 fn reported(server: &Server, user: &str) -> (u64, u64, bool) {
@@ -477,6 +479,69 @@ fn after_anything_the_count_is_that_of_a_walk() {
             assert_eq!(used_by(&server, "eve"), walked(&home.join("d")), "{seed} {lines}");
         }
     }
+}
+
+/// A directory that is renamed while the tree is read makes the count inexact, time and again. Once
+/// nothing is renamed, it becomes exact without being asked for.
+#[test]
+fn a_count_that_was_disturbed_each_time_is_made_exact_later() {
+    let server = Server::setup().user("quota_files = 5000").start_with(|dir| {
+        for folder in 0..400 {
+            fs::create_dir_all(dir.join(format!("home/{folder}"))).unwrap();
+        }
+    });
+    used(&server);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let restless = scope.spawn(|| {
+            let mut bob = Client::bob(&server);
+            bob.cmd("MKD a", 257);
+            let mut names = ["a", "b"];
+            let until = Instant::now() + PATIENCE;
+            while !is_over.load(Ordering::Relaxed) && Instant::now() < until {
+                bob.cmd(&format!("RNFR {}", names[0]), 350);
+                bob.cmd(&format!("RNTO {}", names[1]), 250);
+                names.reverse();
+            }
+        });
+        eventually("the count is not exact", || {
+            assert!(!restless.is_finished());
+            assert_eq!(run(&["quota", "--rescan"], server.dir()).0, 0);
+            !reported(&server, "bob").2
+        });
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(used(&server), (0, 0));
+}
+
+/// Two trees that have made each other doubtful do not wait for each other.
+#[test]
+fn files_that_change_places_during_an_upload_in_place_leave_exact_counts() {
+    let server = Server::setup()
+        .user("perm = elradfmwM")
+        .section("[user:ann]\npassword = secret\nhome = home/a\nperm = elradfmw\nquota_files = 9\natomic_uploads = off")
+        .section("[user:eve]\npassword = secret\nhome = home/e\nperm = elradfmw\nquota_files = 9")
+        .start_with(|dir| {
+            for (name, bytes) in [("a/one", 1), ("a/two", 2), ("e/three", 3)] {
+                let path = dir.join("home").join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, vec![b'x'; bytes]).unwrap();
+            }
+        });
+    assert_eq!((used_by(&server, "ann"), used_by(&server, "eve")), ((3, 2), (3, 1)));
+    let mut ann = Client::login(&server, "ann", "secret");
+    ann.cmd("TYPE I", 200);
+    let mut data = ann.passive();
+    ann.cmd("APPE one", 150);
+    let mut bob = Client::bob(&server);
+    for (from, to) in [("a/two", "e/two"), ("e/three", "a/three"), ("a/one", "e/one")] {
+        bob.cmd(&format!("RNFR {from}"), 350);
+        bob.cmd(&format!("RNTO {to}"), 250);
+    }
+    data.write_all(b"0123456789").unwrap();
+    drop(data);
+    ann.expect(226);
+    assert_eq!((used_by(&server, "ann"), used_by(&server, "eve")), ((3, 1), (13, 2)));
 }
 
 #[test]

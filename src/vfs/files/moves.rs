@@ -58,8 +58,8 @@ pub(super) fn rename<T>(
     } else {
         come.change(&open, id, Change::less(count));
     }
-    drop(open);
     left.file_moved(&entered);
+    drop(open);
     // something may have changed in it while it was counted
     gone.want_scan();
     come.want_scan();

@@ -154,12 +154,16 @@ impl Accounts {
         Ok(())
     }
 
-    /// Records that an upload writes to a file in place.
+    /// Records that an upload writes to a file in place. [`Bell::begin_in_place`] comes before.
+    ///
+    /// [`Bell::begin_in_place`]: super::ledger::Bell::begin_in_place
     pub(super) fn share(&self) {
         self.0.iter().for_each(|account| account.ledger.share());
     }
 
-    /// Records that such an upload has ended.
+    /// Records that such an upload has ended. [`Bell::end_in_place`] comes after.
+    ///
+    /// [`Bell::end_in_place`]: super::ledger::Bell::end_in_place
     pub(super) fn unshare(&self) {
         self.0.iter().for_each(|account| account.ledger.unshare());
     }

@@ -9,6 +9,7 @@ use std::sync::{
 use std::time::{Duration, Instant};
 
 use super::count::{Change, Count, Limits, Sum};
+use super::doubts::Doubts;
 use super::scan::Scan;
 use crate::rights::Ids;
 use crate::vfs::error::FsError;
@@ -16,8 +17,8 @@ use crate::vfs::tree::entry::FileId;
 
 /// The count of everything below a directory.
 ///
-/// A thread that needs several of the locks takes them in the order `names`, `gate`, `page`. Of
-/// several ledgers, it takes those of the outer tree first.
+/// A thread that needs several of the locks takes them in the order `names`, `gate`, `page`, and that
+/// of the jobs of the bell last. Of several ledgers, it takes those of the outer tree first.
 #[derive(Debug)]
 pub(in crate::vfs) struct Ledger {
     /// Path of the directory, without links.
@@ -39,14 +40,15 @@ struct Page {
     scan: Option<Scan>,
     /// Whether the count is known to be exact as far as this server is concerned.
     exact: bool,
-    /// When the tree was last read through, or when the server started with an exact count.
-    scanned: Instant,
+    /// When the tree is to be read through next, even if nobody asks for it.
+    due: Instant,
+    /// Whether it could not be read the last time.
+    unread: bool,
     /// Number of uploads that write to files in place. They do not notice if their file is moved.
     shared: usize,
-    /// Whether such a file may have been moved, so that the tree must be read through afterwards.
+    /// Whether such a file may have been moved into or out of the tree, which is read through when
+    /// these uploads have ended.
     doubtful: bool,
-    /// The trees that are to be read through when no such upload is left.
-    others: Vec<Arc<Ledger>>,
     /// What those may use who have their home elsewhere.
     limits: Limits,
     /// The system user that can read the tree (`run_as`); `None`: the server's own.
@@ -65,6 +67,7 @@ pub(super) struct Bell {
 #[derive(Debug, Default)]
 struct Jobs {
     scans: Vec<Arc<Ledger>>,
+    doubts: Doubts<Arc<Ledger>>,
     /// The tree that is read now.
     running: Option<Arc<Ledger>>,
     changed: bool,
@@ -79,6 +82,9 @@ pub(super) enum Job {
     Look,
     End,
 }
+
+/// How often a tree is read through: other programs may change it.
+const DAILY: Duration = Duration::from_secs(24 * 3600);
 
 /// Right to change and report something in a tree.
 pub(super) struct Entered<'l> {
@@ -97,10 +103,10 @@ impl Ledger {
             sum: Sum::of(known),
             scan: None,
             exact,
-            scanned: Instant::now(),
+            due: Instant::now() + DAILY,
+            unread: false,
             shared: 0,
             doubtful: false,
-            others: Vec::new(),
             limits: Limits::default(),
             ids: None,
         };
@@ -189,43 +195,30 @@ impl Ledger {
         self.page().shared += 1;
     }
 
-    /// Records that such an upload has ended. If its file may have been moved to another tree, the
-    /// trees are read through now.
-    pub(super) fn unshare(self: &Arc<Self>) {
-        let mut page = self.page();
-        page.shared -= 1;
-        if page.shared > 0 {
-            return;
-        }
-        let (is_doubtful, others) = (page.doubtful, std::mem::take(&mut page.others));
-        drop(page);
-        if is_doubtful {
-            self.want_scan();
-        }
-        others.iter().for_each(Self::unshare);
+    /// Records that such an upload has ended.
+    pub(super) fn unshare(&self) {
+        self.page().shared -= 1;
     }
 
-    /// Records that a file was moved to another directory, and out of or into these other trees. This
+    /// Records that a file was moved to another directory, and out of or into these trees. This
     /// matters only if an upload may be writing to it.
-    pub(super) fn file_moved(self: &Arc<Self>, others: &[Arc<Self>]) {
+    pub(super) fn file_moved(&self, changed: &[Arc<Self>]) {
         let mut page = self.page();
-        if page.shared == 0 {
+        if page.shared == 0 && !page.doubtful {
             return;
         }
         if let Some(scan) = &mut page.scan {
             scan.moved();
         }
-        let is_own = |other: &&Arc<Self>| Arc::ptr_eq(self, other);
-        if others.iter().any(|other| is_own(&other)) {
-            (page.doubtful, page.exact) = (true, false);
-        }
-        page.others.extend(others.iter().filter(|other| !is_own(other)).cloned());
         drop(page);
-        for other in others.iter().filter(|other| !is_own(other)) {
-            let mut page = other.page();
-            page.shared += 1;
-            (page.doubtful, page.exact) = (true, false);
-        }
+        changed.iter().for_each(Self::doubt);
+    }
+
+    /// Records that the count may be wrong until the uploads that run now have ended.
+    fn doubt(self: &Arc<Self>) {
+        let mut page = self.page();
+        (page.doubtful, page.exact) = (true, false);
+        self.bell.doubt(self);
     }
 
     /// Returns what is there, what counts against the limits, and whether this is exact.
@@ -249,9 +242,19 @@ impl Ledger {
         self.page().ids.clone()
     }
 
-    /// When the tree was last read through.
-    pub(super) fn scanned(&self) -> Instant {
-        self.page().scanned
+    /// When the tree is to be read through next, even if nobody asks for it.
+    pub(super) fn due(&self) -> Instant {
+        self.page().due
+    }
+
+    /// Sets when the tree is to be read through next.
+    pub(super) fn scan_at(&self, due: Instant) {
+        self.page().due = due;
+    }
+
+    /// Records whether the tree could be read, and returns whether it could the last time.
+    pub(super) fn set_unread(&self, unread: bool) -> bool {
+        std::mem::replace(&mut self.page().unread, unread)
     }
 
     /// Asks for a rescan.
@@ -262,7 +265,7 @@ impl Ledger {
     pub(super) fn begin_scan(&self) {
         let _gate = self.close();
         let mut page = self.page();
-        page.doubtful &= page.shared > 0;
+        page.doubtful &= self.bell.is_doubted(self);
         page.scan = Some(Scan::default());
     }
 
@@ -271,7 +274,7 @@ impl Ledger {
     pub(super) fn end_scan(&self, is_whole: bool) -> (Change, bool) {
         let _gate = self.close();
         let mut page = self.page();
-        page.scanned = Instant::now();
+        page.due = Instant::now() + DAILY;
         let Some(scan) = page.scan.take().filter(|_| is_whole) else {
             return (Change::default(), false);
         };
@@ -309,11 +312,43 @@ impl Bell {
     }
 
     fn want_scan(&self, ledger: &Arc<Ledger>) {
-        let mut jobs = self.jobs();
-        if !jobs.scans.iter().any(|other| Arc::ptr_eq(other, ledger)) {
-            jobs.scans.push(Arc::clone(ledger));
-            self.rung.notify_all();
+        self.want_scans(self.jobs(), [Arc::clone(ledger)]);
+    }
+
+    fn want_scans(
+        &self,
+        mut jobs: MutexGuard<'_, Jobs>,
+        ledgers: impl IntoIterator<Item = Arc<Ledger>>,
+    ) {
+        for ledger in ledgers {
+            if !jobs.scans.iter().any(|other| Arc::ptr_eq(other, &ledger)) {
+                jobs.scans.push(ledger);
+                self.rung.notify_all();
+            }
         }
+    }
+
+    /// Records that an upload begins that writes to a file in place, and returns its number.
+    pub(super) fn begin_in_place(&self) -> u64 {
+        self.jobs().doubts.begin()
+    }
+
+    /// Records that such an upload has ended. The trees that it made doubtful are read through.
+    pub(super) fn end_in_place(&self, number: u64) {
+        let mut jobs = self.jobs();
+        let over = jobs.doubts.end(number);
+        self.want_scans(jobs, over);
+    }
+
+    fn doubt(&self, ledger: &Arc<Ledger>) {
+        let mut jobs = self.jobs();
+        let is_same = |other: &Arc<Ledger>| Arc::ptr_eq(other, ledger);
+        let over = jobs.doubts.doubt(Arc::clone(ledger), is_same);
+        self.want_scans(jobs, over);
+    }
+
+    fn is_doubted(&self, ledger: &Ledger) -> bool {
+        self.jobs().doubts.has(|other| std::ptr::eq(Arc::as_ptr(other), ledger))
     }
 
     /// Waits for the next job, but not longer than until `look`. A changed count is saved at `save`

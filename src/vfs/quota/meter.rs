@@ -19,6 +19,8 @@ pub(in crate::vfs) struct Meter {
     /// The directory of the file.
     dir: FileId,
     kind: Kind,
+    /// Number of the upload if it writes to a file in place.
+    in_place: Option<u64>,
     /// Bytes that the upload may write and that do not count against the limits, because it will
     /// free them: the rest of the size of the file that it replaces.
     free: u64,
@@ -66,11 +68,14 @@ impl Meter {
         dir: FileId,
         kind: Kind,
     ) -> Self {
-        if kind != Kind::Own {
+        let shares = kind != Kind::Own && !accounts.is_off();
+        let in_place = shares.then(|| quotas.bell.begin_in_place());
+        if shares {
             accounts.share();
         }
+        let (free, credit, refused) = (0, Count::default(), false);
         let quotas = (Arc::clone(quotas), quotas.made());
-        Self { accounts, dir, kind, free: 0, credit: Count::default(), refused: false, quotas }
+        Self { accounts, dir, kind, in_place, free, credit, refused, quotas }
     }
 
     /// Whether there is no quota.
@@ -223,10 +228,11 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.settle();
-        if self.kind != Kind::Own {
-            self.accounts.unshare();
-        }
         let (quotas, made) = &self.quotas;
+        if let Some(number) = self.in_place {
+            self.accounts.unshare();
+            quotas.bell.end_in_place(number);
+        }
         if quotas.made() != *made {
             quotas.want_scans();
         }

@@ -9,6 +9,7 @@
 
 pub(in crate::vfs) mod accounts;
 pub(in crate::vfs) mod count;
+mod doubts;
 mod file;
 pub(in crate::vfs) mod ledger;
 pub(in crate::vfs) mod meter;

@@ -20,14 +20,22 @@ use crate::vfs::tree::names::Names;
 use crate::vfs::tree::place::{found, lstat};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
 
-/// How often a tree is read through: other programs may change it.
-const DAILY: Duration = Duration::from_secs(24 * 3600);
+/// How long the thread sleeps at most.
+const SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Minimum time between two writes of the file.
 const SELDOM: Duration = Duration::from_secs(2);
 
-/// How many times a rescan is repeated because a directory was renamed meanwhile.
+/// How many times a rescan is repeated at once because a directory was renamed meanwhile.
 const ROUNDS: usize = 3;
+
+/// The pause before it is repeated again: so many times as long as reading took, but at least and at
+/// most this.
+const REST: u32 = 20;
+const REST_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+
+/// The pause before a tree that could not be read is tried again.
+const RETRY: Duration = Duration::from_secs(60);
 
 impl Quotas {
     /// Counts trees and writes the file until [`Quotas::close`] is called. The server calls this in a
@@ -37,9 +45,8 @@ impl Quotas {
         let _ = rustix::process::nice(10);
         let mut saved = Instant::now();
         loop {
-            let next = |ledger: &Arc<Ledger>| ledger.scanned() + DAILY;
-            let look = self.all().0.iter().map(next).min();
-            let look = look.unwrap_or_else(|| Instant::now() + DAILY);
+            let look = self.all().0.iter().map(|ledger| ledger.due()).min();
+            let look = look.unwrap_or_else(|| Instant::now() + SLEEP);
             match self.bell.wait(look, saved + SELDOM) {
                 Job::Scan(ledger) => self.survey(&ledger),
                 Job::Save => {
@@ -47,10 +54,11 @@ impl Quotas {
                     saved = Instant::now();
                 }
                 Job::Look => {
-                    let ledgers = self.all().0;
-                    let due =
-                        ledgers.iter().filter(|ledger| ledger.scanned().elapsed() >= DAILY);
-                    due.for_each(Ledger::want_scan);
+                    let (ledgers, now) = (self.all().0, Instant::now());
+                    ledgers
+                        .iter()
+                        .filter(|ledger| ledger.due() <= now)
+                        .for_each(Ledger::want_scan);
                 }
                 Job::End => return,
             }
@@ -82,16 +90,22 @@ impl Quotas {
         self.bell.wait_for_scans(&ledgers, time)
     }
 
-    /// Counts one tree.
+    /// Counts one tree. If the result is not exact, the tree is read again later.
     fn survey(&self, ledger: &Arc<Ledger>) {
         for round in 1..=ROUNDS {
-            let is_last = round == ROUNDS;
+            let begun = Instant::now();
             ledger.begin_scan();
             let read = self.read(ledger);
             let (difference, exact) = ledger.end_scan(matches!(read, Ok(true)));
             let path = crate::log::path(&ledger.path);
+            let was_unread = ledger.set_unread(read.is_err());
             match read {
-                Ok(true) if exact || is_last => {
+                Ok(true) if exact || round == ROUNDS => {
+                    if !exact {
+                        let (least, most) = REST_BOUNDS;
+                        let rest = begun.elapsed().saturating_mul(REST).clamp(least, most);
+                        ledger.scan_at(Instant::now() + rest);
+                    }
                     if difference != Change::default() {
                         let Count { bytes, files } = ledger.state().0;
                         log::info!("quota: counted {bytes} bytes in {files} files in {path}");
@@ -101,7 +115,13 @@ impl Quotas {
                 Ok(true) => {}
                 // the server is stopping
                 Ok(false) => return,
-                Err(why) => return log::warn!("quota: cannot count {path}: {why}"),
+                Err(why) => {
+                    ledger.scan_at(Instant::now() + RETRY);
+                    if !was_unread {
+                        log::warn!("quota: cannot count {path}: {why}");
+                    }
+                    return;
+                }
             }
         }
     }
