@@ -1,6 +1,8 @@
 //! Parses a control line: finds the row of the table that the line fits, and builds its
 //! command.
 
+use std::sync::LazyLock;
+
 use super::arg::text::Pathname;
 use super::command::{Command, Consumed, VERBS, Verb};
 use super::syntax::SyntaxError;
@@ -18,16 +20,36 @@ pub struct Request<'l> {
     reading: Result<(&'static Verb, Command), (Option<&'static Verb>, SyntaxError)>,
 }
 
+/// Rows of the table of commands.
+type Rows = [&'static Verb];
+
+const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// The rows with a name that begins with each letter, in the order of the table.
+static BY_LETTER: LazyLock<[Box<Rows>; 26]> = LazyLock::new(|| {
+    let begins = |name: &str, letter| name.as_bytes().first() == Some(&letter);
+    LETTERS.map(|letter| {
+        VERBS.iter().filter(|verb| verb.names.iter().any(|name| begins(name, letter))).collect()
+    })
+});
+
 /// Parses one control line, without its line end. Names ignore case (RFC 959 §5.3).
 pub fn parse(line: &[u8]) -> Request<'_> {
-    read(line, VERBS)
+    read(line, rows_for(line))
+}
+
+/// Returns the rows with a name that begins with the first letter of a line.
+fn rows_for(line: &[u8]) -> &'static Rows {
+    let first = line.first().map(u8::to_ascii_uppercase);
+    let at = first.and_then(|first| LETTERS.binary_search(&first).ok());
+    at.and_then(|at| BY_LETTER.get(at)).map(|rows| &**rows).unwrap_or_default()
 }
 
 /// Parses a line with these rows. The first row that fits is used. If several rows have the
 /// name and none fits, the error is that of the last one.
-fn read<'l>(line: &'l [u8], rows: &'static [Verb]) -> Request<'l> {
+fn read<'l>(line: &'l [u8], rows: &'static Rows) -> Request<'l> {
     let (mut named, mut error) = (None, None);
-    for verb in rows {
+    for &verb in rows {
         let Some(argument) = verb.argument_in(line) else { continue };
         match verb.arg.build(argument) {
             Ok(command) => return Request { line, argument, reading: Ok((verb, command)) },
@@ -57,8 +79,9 @@ impl Request<'_> {
     /// time.
     pub fn otherwise(&self) -> Option<Self> {
         let verb = self.verb()?;
-        let here = VERBS.iter().position(|row| std::ptr::eq(row, verb))?;
-        let other = read(self.line, VERBS.get(here + 1..)?);
+        let rows = rows_for(self.line);
+        let here = rows.iter().position(|row| std::ptr::eq(*row, verb))?;
+        let other = read(self.line, rows.get(here + 1..)?);
         other.reading.is_ok().then_some(other)
     }
 
@@ -120,10 +143,7 @@ fn unknown(line: &[u8]) -> SyntaxError {
 impl Verb {
     /// Returns what follows one of the command's names and a space in `line`.
     fn argument_in<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
-        // most names differ in their first letter
-        let first = line.first()?.to_ascii_uppercase();
-        let mut names = self.names.iter().map(|name| name.as_bytes());
-        names.find_map(|name| if name.first()? == &first { after(name, line) } else { None })
+        self.names.iter().find_map(|name| after(name.as_bytes(), line))
     }
 }
 
@@ -201,6 +221,17 @@ mod tests {
             ("XYZ a", "", None),
         ] {
             assert_eq!(path(line, there.as_bytes()).as_deref(), wanted, "{line} {there}");
+        }
+    }
+
+    #[test]
+    fn each_row_is_found_by_the_first_letter_of_each_name() {
+        for verb in VERBS {
+            for name in verb.names {
+                let line = name.to_ascii_lowercase();
+                let mut rows = rows_for(line.as_bytes()).iter();
+                assert!(rows.any(|row| std::ptr::eq(*row, verb)), "{name}");
+            }
         }
     }
 
