@@ -55,10 +55,10 @@ impl Aside<'_> {
     /// Returns how long to wait: for `left`, or less if a connection must be closed before
     /// that.
     pub(super) fn soonest(&self, left: Option<Duration>) -> Option<Duration> {
-        let now = Instant::now();
         let passive = self.passive.as_ref().and_then(|passive| passive.until());
         let ends = self.lingering.iter().map(Lingering::until).chain(passive);
-        ends.map(|end| end.saturating_duration_since(now)).chain(left).min()
+        let next = ends.min().map(|end| end.saturating_duration_since(Instant::now()));
+        next.into_iter().chain(left).min()
     }
 
     /// Serves the passive port, after something has happened on it.

@@ -67,7 +67,8 @@ const DONT: u8 = 254;
 impl Framer {
     /// Takes in bytes that were read.
     pub fn feed(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+        let mut rest = self.take_plain(bytes);
+        while let Some((&byte, after)) = rest.split_first() {
             match (self.telnet, byte) {
                 (Telnet::Data, IAC) => self.telnet = Telnet::Command,
                 (Telnet::Data, _) => self.push(byte),
@@ -90,7 +91,23 @@ impl Framer {
                 }
                 (Telnet::Command, _) => self.telnet = Telnet::Data,
             }
+            rest = self.take_plain(after);
         }
+    }
+
+    /// Takes in what belongs to the current line for certain, and returns the bytes after it, which
+    /// begin with the end of the line, a Telnet code or a byte too many.
+    fn take_plain<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        if self.telnet != Telnet::Data || self.skipped > 0 {
+            return bytes;
+        }
+        let most = bytes.len().min(LONGEST.saturating_sub(self.partial.len()));
+        let is_special = |&byte: &u8| matches!(byte, b'\n' | IAC);
+        let end = bytes.iter().take(most).position(is_special).unwrap_or(most);
+        let (plain, rest) = bytes.split_at_checked(end).unwrap_or_default();
+        self.in_argument |= plain.contains(&b' ');
+        self.partial.extend_from_slice(plain);
+        rest
     }
 
     /// Refuses a Telnet option. No option is ever on, so a request to turn one off needs no

@@ -189,8 +189,13 @@ const LINE: usize = 128;
 
 /// Replaces bytes that could end a line by `?`.
 pub(super) fn tame(text: &[u8]) -> Vec<u8> {
-    let tame = |&byte: &u8| if matches!(byte, b'\r' | b'\n' | 0) { b'?' } else { byte };
-    text.iter().map(tame).collect()
+    let mut tame = text.to_vec();
+    for byte in &mut tame {
+        if matches!(byte, b'\r' | b'\n' | 0) {
+            *byte = b'?';
+        }
+    }
+    tame
 }
 
 /// Appends text. The control connection is a Telnet connection, so a byte 255 is sent twice
