@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::command::Verb;
 use super::refusal::Refusal;
 use super::session::Session;
-use crate::vfs::{FsError, Need, VirtualPath};
+use crate::vfs::{Files, FsError, Need, VirtualPath};
 
 impl Session {
     /// Makes room for an upload to a file.
@@ -27,15 +27,13 @@ impl Session {
         path: &VirtualPath,
         bytes: u64,
     ) -> Result<(), Refusal> {
-        let tree = Arc::clone(&self.user()?.tree);
-        self.make_room(verb, || tree.room_for(path, bytes))
+        self.make_room(verb, |tree| tree.room_for(path, bytes))
     }
 
     /// Makes room for this number of bytes in the working directory.
     pub(super) fn make_room_here(&mut self, verb: &Verb, bytes: u64) -> Result<(), Refusal> {
-        let user = self.user()?;
-        let (tree, cwd) = (Arc::clone(&user.tree), user.cwd.clone());
-        self.make_room(verb, || tree.room_in(&cwd, bytes))
+        let cwd = self.user()?.cwd.clone();
+        self.make_room(verb, |tree| tree.room_in(&cwd, bytes))
     }
 
     /// Makes the room that `need` returns. Refuses the command if that is not possible, so that no
@@ -43,8 +41,14 @@ impl Session {
     fn make_room(
         &mut self,
         verb: &Verb,
-        need: impl Fn() -> Option<Need>,
+        need: impl Fn(&Files) -> Option<Need>,
     ) -> Result<(), Refusal> {
+        let user = self.user()?;
+        if !user.account.user.demands_room() {
+            return Ok(());
+        }
+        let tree = Arc::clone(&user.tree);
+        let need = || need(&tree);
         let Some(lack) = need().filter(Need::is_lacking) else { return Ok(()) };
         if !lack.is_possible() {
             let why = "more than the file system has, less min_free";

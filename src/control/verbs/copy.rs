@@ -18,7 +18,7 @@ use crate::vfs::Copying;
 pub(crate) fn copy_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
-    let (file, _) = transfer::open(user, &path)?;
+    let (file, ..) = transfer::open(user, &path)?;
     session.state.parameters.copy_from = Some(Source { path, file });
     Ok(Reply::new(Code::NeedMore, "Send SITE CPTO now"))
 }

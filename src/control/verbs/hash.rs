@@ -16,7 +16,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::{Parameters, Portion};
 use crate::log::{Event, Hashing};
-use crate::vfs::{Algorithm, VirtualPath, Wanted};
+use crate::vfs::{Algorithm, Pin, VirtualPath, Wanted};
 
 /// HASH (draft-bryan-ftpext-hash): replies with the checksum of a file, or of the part that RANG or
 /// REST has named before. The reply names the first byte and the one after the last, as other servers
@@ -82,6 +82,7 @@ struct Target {
     path: VirtualPath,
     file: File,
     size: u64,
+    _pin: Pin,
 }
 
 impl Target {
@@ -91,8 +92,8 @@ impl Target {
         if session.required().data && !session.connection.is_secure() {
             return Err(Refusal::HashInClear);
         }
-        let (file, size) = transfer::open(session.user()?, &path)?;
-        Ok(Self { path, file, size })
+        let (file, size, pin) = transfer::open(session.user()?, &path)?;
+        Ok(Self { path, file, size, _pin: pin })
     }
 
     fn hash(
@@ -103,7 +104,6 @@ impl Target {
         range: Range<u64>,
     ) -> Result<String, Refusal> {
         let tree = std::sync::Arc::clone(&session.user()?.tree);
-        let _pin = tree.pin(&self.file);
         let real = tree.real(&self.path);
         let patience = session.patience();
         let bytes = range.end - range.start;

@@ -18,7 +18,7 @@ use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
 use crate::log::{Event, Transfer};
 use crate::vfs::{
-    Destination, FsError, Identity, Prepared, Store, Stored, Upload, VirtualPath,
+    Destination, FsError, Identity, Pin, Prepared, Store, Stored, Upload, VirtualPath,
 };
 
 /// RETR: sends a file. The file is opened first, so that the client makes no data connection
@@ -32,8 +32,7 @@ pub(crate) fn retrieve(
     session.await_program(Occasion::Download, verb)?;
     let user = session.user()?;
     let path = user.path(path);
-    let (file, size) = open(user, &path)?;
-    let _pin = user.tree.pin(&file);
+    let (file, size, _pin) = open(user, &path)?;
     let (_, speed) = user.speeds_for(&path)?;
     let ascii = session.is_ascii();
     if ascii && portion.end.is_some() {
@@ -71,14 +70,15 @@ pub(crate) fn retrieve(
     Ok(complete())
 }
 
-/// Opens a file that is to be sent to the client, or whose checksum is, and returns its size as well.
-pub(super) fn open(user: &User, path: &VirtualPath) -> Result<(File, u64), Refusal> {
-    let (file, size) = user.tree.read(path)?;
+/// Opens a file that is to be sent to the client, or whose checksum is. Returns its size as well, and
+/// what keeps retention from removing it.
+pub(super) fn open(user: &User, path: &VirtualPath) -> Result<(File, u64, Pin), Refusal> {
+    let (file, size, pin) = user.tree.read_pinned(path)?;
     if user.account.user.rules.files.world_readable_only && !is_world_readable(&file) {
         let why = io::Error::other("not readable for everybody (world_readable_only)");
         return Err(FsError::Denied(why).into());
     }
-    Ok((file, size))
+    Ok((file, size, pin))
 }
 
 /// Returns whether the mode of a file lets everybody read it.

@@ -36,24 +36,33 @@ pub struct Listing {
     mounted: Vec<Entry>,
     /// Names of the directory in whose place clients see folders from elsewhere.
     covered: Vec<Vec<u8>>,
+    /// Whether all names are listed, and the user has the same letters everywhere. The settings then
+    /// need not be asked about each entry.
+    is_plain: bool,
 }
 
 impl Listing {
-    pub(super) fn open(uploads: &Arc<Uploads>, path: &VirtualPath) -> Result<Self, FsError> {
-        if uploads.tree.fence().is_some()
-            && !uploads.user.perm_in(path.as_bytes()).has(Perm::List)
-        {
+    /// Opens a directory. The listing shows the folders from elsewhere as well, in place of what has
+    /// their names.
+    pub(super) fn open(mounts: &Mounts, path: &VirtualPath) -> Result<Self, FsError> {
+        let uploads = Arc::clone(mounts.at(path)?);
+        let has_letters = uploads.tree.fence().is_some();
+        if has_letters && !uploads.user.perm_in(path.as_bytes()).has(Perm::List) {
             // a recursive listing comes to folders that the client has not named
             return Err(FsError::Lacks(Perm::List));
         }
         let (names, stat) = uploads.tree.names(path)?;
         let id = id_of(&stat);
-        let own = own_parts(uploads, id);
+        let own = own_parts(&uploads, id);
         let followed = uploads.followed(path.clone())?;
         let hidden = uploads.rules_in(&followed).hide.clone();
-        let (uploads, path) = (Arc::clone(uploads), path.clone());
+        let mut mounted = mounts.entries(path);
+        mounted.retain(|entry| hidden.first_for(&entry.name).is_none());
+        let mut covered = mounts.names(&followed);
+        covered.extend(mounts.names(path));
+        let is_plain = hidden.is_empty() && covered.is_empty() && !has_letters;
         let entry = Entry::of_stat(Vec::new(), &stat);
-        let (lone, mounted, covered) = Default::default();
+        let (path, lone) = (path.clone(), Vec::new());
         Ok(Self {
             uploads,
             path,
@@ -66,16 +75,8 @@ impl Listing {
             entry,
             mounted,
             covered,
+            is_plain,
         })
-    }
-
-    /// Returns a listing that shows the folders from elsewhere as well, in place of what has their names.
-    pub(super) fn with_mounts(mut self, mounts: &Mounts) -> Self {
-        self.mounted = mounts.entries(&self.path);
-        self.mounted.retain(|entry| self.hidden.first_for(&entry.name).is_none());
-        self.covered = mounts.names(&self.followed);
-        self.covered.extend(mounts.names(&self.path));
-        self
     }
 
     /// Reads the next entry. Skips entries that cannot be examined, as `ls` does, because they
@@ -96,8 +97,9 @@ impl Listing {
                 }
                 continue;
             }
-            if self.hidden.first_for(name.to_bytes()).is_some()
-                || covers(&self.covered, name.to_bytes())
+            if !self.is_plain
+                && (self.hidden.first_for(name.to_bytes()).is_some()
+                    || covers(&self.covered, name.to_bytes()))
             {
                 continue;
             }
@@ -123,7 +125,7 @@ impl Listing {
     }
 
     fn add_letters(&mut self) -> Result<(), FsError> {
-        if self.uploads.tree.fence().is_none() {
+        if self.is_plain || self.uploads.tree.fence().is_none() {
             return Ok(());
         }
         let path = self.path.join(&self.entry.name);

@@ -28,7 +28,7 @@ use super::quota::accounts::Accounts;
 use super::quota::count::Count;
 use super::trash::discard::Trash;
 use super::trash::replace::Source;
-use super::tree::entry::{Entry, FileKind, Identity, id_of, is_directory};
+use super::tree::entry::{Entry, FileKind, Identity, id_of, is_directory, len_of};
 use super::tree::fence::Fence;
 use super::tree::home::Home;
 use super::tree::mode::NewMode;
@@ -126,13 +126,19 @@ impl Files {
         self.tree(path)?.read(path)
     }
 
-    /// Notes that an open file is used, until the returned value is dropped, so that retention does
-    /// not remove it.
-    pub fn pin(&self, file: &File) -> Option<Pin> {
-        self.mounts.home().turns.pins.pin(file)
+    /// Like [`Files::read`], and notes that the file is used until the returned [`Pin`] is dropped, so
+    /// that retention does not remove it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Files::read`].
+    pub fn read_pinned(&self, path: &VirtualPath) -> Result<(File, u64, Pin), FsError> {
+        let (file, stat) = self.tree(path)?.read_known(path)?;
+        let pin = self.mounts.home().turns.pins.pin_known(id_of(&stat));
+        Ok((file, len_of(&stat), pin))
     }
 
-    /// Notes that a directory is used, like [`Files::pin`].
+    /// Notes that a directory is used, like [`Files::read_pinned`].
     pub fn pin_directory(&self, path: &VirtualPath) -> Option<Pin> {
         let (dir, _) = self.tree(path).ok()?.hold(path).ok()?;
         self.mounts.home().turns.pins.pin(dir)
@@ -238,8 +244,7 @@ impl Files {
     ///
     /// When it does not exist, or is not a directory.
     pub fn list(&self, path: &VirtualPath) -> Result<Listing, FsError> {
-        let listing = Listing::open(self.at(path)?, path)?;
-        Ok(listing.with_mounts(&self.mounts))
+        Listing::open(&self.mounts, path)
     }
 
     /// Makes a directory. `umask` is that of the session.
@@ -255,7 +260,9 @@ impl Files {
         };
         let to = Destination::exactly(path.clone());
         let ((), made) = Made::above(uploads, &to, umask, work)?;
-        made.stay();
+        if let Some(made) = made {
+            made.stay();
+        }
         Ok(())
     }
 
@@ -360,7 +367,9 @@ impl Files {
         }
         let work = || self.rename(from, to.path());
         let (renamed, made) = Made::above(self.at(to.path())?, to, umask, work)?;
-        made.stay();
+        if let Some(made) = made {
+            made.stay();
+        }
         Ok(renamed)
     }
 

@@ -47,7 +47,7 @@ impl Files {
     pub fn room_for(&self, path: &VirtualPath, bytes: u64) -> Option<Need> {
         let uploads = self.at(path).ok()?;
         // a folder from elsewhere has no retention
-        if !uploads.user.demands_room() || !uploads.is_home() {
+        if !uploads.is_home() {
             return None;
         }
         let directory = path.parent();
@@ -81,7 +81,7 @@ impl Files {
     /// Like [`Files::room_for`], for a file in a directory.
     pub fn room_in(&self, directory: &VirtualPath, bytes: u64) -> Option<Need> {
         let uploads = self.at(directory).ok()?;
-        if !uploads.user.demands_room() || !uploads.is_home() {
+        if !uploads.is_home() {
             return None;
         }
         let (dir, stat) = uploads.tree.hold(directory).ok()?;

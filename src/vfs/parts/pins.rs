@@ -2,7 +2,8 @@
 //! downloaded or written to directly, and working directories. They are noted even if nothing is removed
 //! by itself: the settings may want that while they are in use.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,9 +20,9 @@ pub(in crate::vfs) struct Pins {
 
 #[derive(Debug, Default)]
 struct Held {
-    used: HashMap<FileId, usize>,
+    used: BTreeMap<FileId, usize>,
     /// What is being removed.
-    removed: HashSet<FileId>,
+    removed: BTreeSet<FileId>,
 }
 
 /// A file or directory that a session uses, until this value is dropped.
@@ -39,16 +40,20 @@ pub(in crate::vfs) struct Removal<'p> {
 }
 
 impl Pins {
-    /// Notes that an open file or directory is used. Waits if it is just being removed. Returns
-    /// `None` if the system cannot tell which file it is.
+    /// Notes that an open file or directory is used, as [`Pins::pin_known`] does. Returns `None` if the
+    /// system cannot tell which file it is.
     pub(in crate::vfs) fn pin(self: &Arc<Self>, file: impl AsFd) -> Option<Pin> {
-        let id = id_of(&fstat(file).ok()?);
+        Some(self.pin_known(id_of(&fstat(file).ok()?)))
+    }
+
+    /// Notes that a file or directory is used, which is open. Waits if it is just being removed.
+    pub(in crate::vfs) fn pin_known(self: &Arc<Self>, id: FileId) -> Pin {
         let mut held = self.held();
         while held.removed.contains(&id) {
             held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
         *held.used.entry(id).or_default() += 1;
-        Some(Pin { pins: Arc::clone(self), id })
+        Pin { pins: Arc::clone(self), id }
     }
 
     /// Begins to remove something. Returns `None` if it is used.
@@ -69,10 +74,10 @@ impl Pins {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut held = self.pins.held();
-        if let Some(count) = held.used.get_mut(&self.id) {
-            *count -= 1;
-            if *count == 0 {
-                held.used.remove(&self.id);
+        if let Entry::Occupied(mut count) = held.used.entry(self.id) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }

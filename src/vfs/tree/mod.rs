@@ -15,6 +15,7 @@ pub(in crate::vfs) mod place;
 pub(in crate::vfs) mod sync;
 pub(in crate::vfs) mod walk;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -75,8 +76,11 @@ impl Tree {
     }
 
     /// Returns the path below the home; that of the home, if the tree does not hold the path.
-    pub(in crate::vfs) fn inner(&self, path: &VirtualPath) -> VirtualPath {
-        path.within(&self.at).unwrap_or_else(VirtualPath::root)
+    pub(in crate::vfs) fn inner<'p>(&self, path: &'p VirtualPath) -> Cow<'p, VirtualPath> {
+        if self.at.is_root() {
+            return Cow::Borrowed(path);
+        }
+        Cow::Owned(path.within(&self.at).unwrap_or_else(VirtualPath::root))
     }
 
     /// Whether a path is that of the home itself.
@@ -175,9 +179,17 @@ impl Tree {
     /// Opens a regular file for reading, and returns its size as well. FIFOs, sockets and
     /// devices are refused without blocking.
     pub(in crate::vfs) fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
+        self.read_known(path).map(|(file, stat)| (file, len_of(&stat)))
+    }
+
+    /// Like [`Tree::read`], but returns all attributes of the file.
+    pub(in crate::vfs) fn read_known(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<(File, Stat), FsError> {
         let file = self.open_file(path, OFlags::RDONLY, 0)?;
-        let size = len_of(&plain(&file)?);
-        Ok((file, size))
+        let stat = plain(&file)?;
+        Ok((file, stat))
     }
 
     /// Opens a file. Links are followed, but not to make a file. A FIFO does not block the

@@ -23,12 +23,17 @@ pub(in crate::vfs) const TRASH: &[u8] = b".ftpd-trash";
 
 /// Whether a name is reserved for parts of uploads or for the trash.
 pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
-    if name.is_ascii() {
-        let is_likely = name.first() == Some(&b'.');
-        let lower = || name.iter().map(|byte| char::from(byte.to_ascii_lowercase()));
-        return is_likely && begins_as_reserved(lower) || is_short_name_of_trash(name);
+    if !name.is_ascii() {
+        return begins_as_reserved(|| folded(name));
     }
-    begins_as_reserved(|| folded(name))
+    // most names differ in their first letter
+    match name.first() {
+        Some(b'.') => {
+            begins_as_reserved(|| name.iter().map(|byte| char::from(byte.to_ascii_lowercase())))
+        }
+        Some(b'f' | b'F') => is_short_name_of_trash(name),
+        _ => false,
+    }
 }
 
 /// Whether a name is reserved for parts of uploads.

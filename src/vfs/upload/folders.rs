@@ -26,7 +26,8 @@ pub(in crate::vfs) struct Made {
 
 impl Made {
     /// Does `work`, which makes something at a destination. If directories above it are missing and may
-    /// be made, makes them and does `work` again. Returns them as well.
+    /// be made, makes them and does `work` again. Returns them as well; `None` if the settings never
+    /// make any.
     ///
     /// # Errors
     ///
@@ -35,11 +36,14 @@ impl Made {
         uploads: &Arc<Uploads>,
         to: &Destination,
         umask: u32,
-        work: impl FnMut() -> Result<T, FsError>,
-    ) -> Result<(T, Self), FsError> {
+        mut work: impl FnMut() -> Result<T, FsError>,
+    ) -> Result<(T, Option<Self>), FsError> {
+        if !uploads.user.makes_folders() {
+            return Ok((work()?, None));
+        }
         let (uploads, to) = (Arc::clone(uploads), to.clone());
         let mut made = Self { uploads, to, dirs: Vec::new() };
-        Ok((made.attempt(umask, work)?, made))
+        Ok((made.attempt(umask, work)?, Some(made)))
     }
 
     /// Does `work` like [`Made::above`], perhaps not for the first time.
@@ -48,9 +52,6 @@ impl Made {
         umask: u32,
         mut work: impl FnMut() -> Result<T, FsError>,
     ) -> Result<T, FsError> {
-        if !self.uploads.user.makes_folders() {
-            return work();
-        }
         for _ in 0..TRIES {
             match work() {
                 // the other error: one was removed and made again meanwhile

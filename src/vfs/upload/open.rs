@@ -178,7 +178,10 @@ impl Upload {
         if let Some(made) = made {
             made.stay();
         }
-        let path = name.map_or(path.clone(), |name| path.parent().join(&name));
+        let path = match name {
+            None => path,
+            Some(name) => path.parent().join(&name),
+        };
         Ok(Stored { path, size, kept, file })
     }
 

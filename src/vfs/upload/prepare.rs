@@ -70,11 +70,12 @@ impl Prepared {
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         let path = to.path();
-        let (prepared, made) = Made::above(uploads, to, umask, || {
+        let (mut prepared, made) = Made::above(uploads, to, umask, || {
             let mut attempt = || Self::attempt(uploads, path, store, umask, at_once, own, heed);
             uploads.with_room(1, &mut attempt)
         })?;
-        Ok(Self { made: Some(made), ..prepared })
+        prepared.made = made;
+        Ok(prepared)
     }
 
     fn attempt(
@@ -100,7 +101,7 @@ impl Prepared {
             uploads.tree.check_free(path)?;
         }
         let preparation = Preparation { uploads, path, mode, most, overwrite, own };
-        let prepared = if uploads.rules().atomic {
+        let mut prepared = if uploads.rules().atomic {
             preparation.prepare(store, heed)?
         } else if overwrite == Overwrite::Rename && store == Store::Replace {
             preparation.create_directly()?
@@ -111,7 +112,8 @@ impl Prepared {
             Direct::check(uploads, path, store)?;
             Self::by(uploads, path, most, Opening::Direct { store, umask, own })
         };
-        Ok(Self { file: prepared.file.or(own), ..prepared })
+        prepared.file = prepared.file.or(own);
+        Ok(prepared)
     }
 
     /// Prepares an upload to a new file. If `wanted` exists, a number is added to the name.
@@ -120,10 +122,11 @@ impl Prepared {
         wanted: &Destination,
         umask: u32,
     ) -> Result<Self, FsError> {
-        let (prepared, made) = Made::above(uploads, wanted, umask, || {
+        let (mut prepared, made) = Made::above(uploads, wanted, umask, || {
             uploads.with_room(1, || Self::attempt_new(uploads, wanted.path(), umask))
         })?;
-        Ok(Self { made: Some(made), ..prepared })
+        prepared.made = made;
+        Ok(prepared)
     }
 
     fn attempt_new(

@@ -116,7 +116,7 @@ impl Uploads {
     /// Returns the directory of a place, in the form that the journal uses.
     pub(super) fn folder(&self, place: &Place) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
-        Folder { home, path: self.tree.inner(&place.parent), ids }
+        Folder { home, path: self.tree.inner(&place.parent).into_owned(), ids }
     }
 
     /// Returns what is filed under a name.
