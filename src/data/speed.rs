@@ -146,6 +146,12 @@ impl Speed {
         Self { own, user: Arc::clone(&self.user), server: Arc::clone(&self.server) }
     }
 
+    /// Returns whether there is no limit now.
+    pub(super) fn is_off(&self) -> bool {
+        let shared = self.shared().into_iter().map(|shared| &shared.rate);
+        shared.chain([&self.own]).all(|rate| rate.limit().is_none())
+    }
+
     pub(super) fn shared(&self) -> [&SharedRate; 2] {
         [&self.user, &self.server]
     }

@@ -43,7 +43,7 @@ impl Throttle {
 
     /// Returns the lowest of the rates at which the transfer may move bytes now.
     fn limit(&self) -> Option<NonZeroU64> {
-        let speed = self.speed.as_ref()?;
+        let speed = self.speed.as_ref().filter(|speed| !speed.is_off())?;
         let shared = speed.shared().into_iter().zip(self.accounts);
         let shared = shared.filter_map(|(shared, account)| shared.part(account));
         shared.chain(speed.own.limit()).min()
@@ -63,6 +63,10 @@ impl Throttle {
     /// Counts bytes that were moved, and returns how long to sleep now.
     pub fn spend(&mut self, bytes: u64, now: Instant) -> Duration {
         let Some(speed) = &self.speed else { return Duration::ZERO };
+        if speed.is_off() && self.accounts == [None; 2] {
+            self.due = None;
+            return Duration::ZERO;
+        }
         self.due = speed.own.limit().map(|rate| {
             let earliest = now.checked_sub(SLACK).unwrap_or(now);
             let start = self.due.map_or(now, |due| due.max(earliest));
