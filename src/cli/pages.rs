@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::outcome::Stop;
 use super::screen::size;
-use super::table::{SUBCOMMANDS, Subcommand};
+use super::table::{EXITS, SUBCOMMANDS, Subcommand};
 use super::typos::nearest;
 
 /// Width of a help text that is not printed to a terminal, and maximum width on a terminal.
@@ -24,10 +24,9 @@ const ALL: [&str; 3] = ["--config", "--help", "--version"];
 const COMMON: &str = "\
 -c, --config FILE   the settings; default: ./ftpd.ini, then /etc/ftpd.ini
 -h, --help          print this text
--V, --version       print the version
+-V, --version       print the version";
 
-exit status: 0 success, 1 failure, 2 invalid command line, 78 faults in the settings
-manual: ftpd(8), ftpd.ini(5)";
+const MANUAL: &str = "manual: ftpd(8), ftpd.ini(5)";
 
 /// Returns the list of all subcommands.
 pub(super) fn help() -> String {
@@ -41,23 +40,25 @@ pub(super) fn help() -> String {
     }
     let more =
         "'ftpd help SUBCOMMAND' explains one of them. Without a subcommand, ftpd serves.";
-    text + "\n" + &wrapped(more, 0, columns) + "\n\n" + &common(columns)
+    text + "\n" + &wrapped(more, 0, columns) + "\n\n" + &common(EXITS, columns)
 }
 
 /// Returns the help of one subcommand.
 pub(super) fn help_on(subcommand: &Subcommand) -> String {
-    let Subcommand { name, usage, help, about, .. } = subcommand;
+    let Subcommand { name, usage, help, about, exits, .. } = subcommand;
     let columns = columns();
     let call = format!("usage: ftpd {name} {usage}");
     let call = wrapped(call.trim_end(), "usage: ftpd ".len() + name.len() + 1, columns);
     let about = wrapped(about, 0, columns);
-    format!("{call}\n\n{}\n\n{about}\n\n{}", wrapped(help, 0, columns), common(columns))
+    format!("{call}\n\n{}\n\n{about}\n\n{}", wrapped(help, 0, columns), common(exits, columns))
 }
 
-fn common(columns: usize) -> String {
+fn common(exits: &str, columns: usize) -> String {
     let behind = "-c, --config FILE   ".len();
     let indent = |line: &str| if line.starts_with('-') { behind } else { 0 };
     let lines = COMMON.lines().map(|line| wrapped(line, indent(line), columns));
+    let exits = wrapped(&format!("exit status: {exits}"), 0, columns);
+    let lines = lines.chain([String::new(), exits, wrapped(MANUAL, 0, columns)]);
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -17,6 +17,8 @@ pub struct Subcommand {
     pub help: &'static str,
     /// The details, for its own help and the manual.
     pub about: &'static str,
+    /// What its exit status means, for its own help.
+    pub exits: &'static str,
     pub(super) run: fn(Arguments) -> Result<ExitCode, Stop>,
 }
 
@@ -27,7 +29,17 @@ const fn subcommand(
     help: &'static str,
     about: &'static str,
 ) -> Subcommand {
-    Subcommand { name, usage, help, about, run }
+    Subcommand { name, usage, help, about, exits: EXITS, run }
+}
+
+/// The exit status of most subcommands.
+pub(super) const EXITS: &str =
+    "0 success, 1 failure, 2 invalid command line, 78 faults in the settings";
+
+impl Subcommand {
+    const fn exits(self, exits: &'static str) -> Self {
+        Self { exits, ..self }
+    }
 }
 
 /// All subcommands, in the order in which the help prints them. Without a name on the command
@@ -63,9 +75,11 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("keep", "[--dry-run|--now] [--json]", super::keep::run, "list or remove what retention removes",
         "Lists the rules of retention (keep_for, keep_bytes, keep_files, min_free) with the files that would go, the oldest first: age, bytes, rule and path. At most 10,000 files are listed. Rules that are new and wait for keep_delay are included. Nothing is removed. --now: new rules wait no longer, and the running server removes at once what has to go; what went is listed. Without --now, and if no server is running, ftpd looks by itself. --json prints one object, for programs. Exit status 1: something could not be looked at or removed, or less than half of what was removed became free space."),
     subcommand("test", "URL [--read-only] [--active] [--timeout SECONDS] [--password-file FILE] [--json]", super::test::run, "test an FTP server from the side of a client",
-        "Examines any FTP server, and says why data connections fail and what to do about it. URL is ftp://USER@HOST[:PORT]/DIR, or ftpes:// for TLS with AUTH TLS, or ftps:// for TLS from the start. The password is read from FILE (its first line), the URL or the terminal, which does not show it; if standard input is not a terminal, one line is read from there. Without a user, the login is anonymous. Tests the name, the connection, TLS and the certificate, the login, EPSV and PASV, a listing, an upload, a resumed upload and a download of a file with a random name in DIR, which is removed in any case; --read-only leaves out what changes anything. Active mode is tested with --active, or if passive mode fails. --timeout: a connection may take this long, 5 seconds by default; a reply or a step of a transfer may take a multiple of it. The certificate is reported on, but a bad one does not end the test. Prints a line for each check, and below it what to do. --json prints one object, for programs. The exit status is the number of failed checks; warnings do not count. See TESTING A SERVER."),
+        "Examines any FTP server, and says why data connections fail and what to do about it. URL is ftp://USER@HOST[:PORT]/DIR, or ftpes:// for TLS with AUTH TLS, or ftps:// for TLS from the start. The password is read from FILE (its first line), the URL or the terminal, which does not show it; if standard input is not a terminal, one line is read from there. Without a user, the login is anonymous. Tests the name, the connection, TLS and the certificate, the login, EPSV and PASV, a listing, an upload, a resumed upload and a download of a file with a random name in DIR, which is removed in any case; --read-only leaves out what changes anything. Active mode is tested with --active, or if passive mode fails. --timeout: a connection may take this long, 5 seconds by default; a reply or a step of a transfer may take a multiple of it. The certificate is reported on, but a bad one does not end the test. Prints a line for each check, and below it what to do. --json prints one object, for programs. The exit status is the number of failed checks; warnings do not count. See TESTING A SERVER.")
+        .exits("the number of failed checks, at most 100; 1 no password, 2 invalid command line, 130 interrupted"),
     subcommand("doctor", "[-v] [--json]", super::doctor::run, "say why clients cannot reach the server or store files",
-        "Examines this machine: the settings, who holds the ports, whether they can be reached from here, what the firewall (nftables, iptables, ufw, firewalld) lets in, addresses and NAT, what a container must publish, the homes and the rights of the server's user, free room, limits, the certificate, the clock and the kernel. It changes nothing. Prints a line for each finding, the worst first, and below it what to do; one line if there are none. Some checks need root, and the report says which. -v: also print what is good. --json prints one object, for programs. The exit status is the number of failed checks; warnings do not count. See EXAMINING THE MACHINE."),
+        "Examines this machine: the settings, who holds the ports, whether they can be reached from here, what the firewall (nftables, iptables, ufw, firewalld) lets in, addresses and NAT, what a container must publish, the homes and the rights of the server's user, free room, limits, the certificate, the clock and the kernel. It changes nothing. Prints a line for each finding, the worst first, and below it what to do; one line if there are none. Some checks need root, and the report says which. -v: also print what is good. --json prints one object, for programs. The exit status is the number of failed checks; warnings do not count. See EXAMINING THE MACHINE.")
+        .exits("the number of failed checks, at most 100; 2 invalid command line"),
     subcommand("quota", "[USER] [--rescan] [--json]", super::quota::run, "show what homes with a quota hold and what is left",
         "Prints for each user with a quota, or for USER, the bytes and files below the home, the limits and what is left. The running server answers. --rescan: it counts the homes again first, which finds what other programs have changed; it does so once a day without being asked. If no server is running, the homes are counted by this process. A line that ends with 'counting' is an estimate: the server is still reading the home through. --json prints one list, for programs."),
     subcommand("kick", "NUMBER|USER|ADDRESS", super::kick::run, "end sessions of the running server",

@@ -381,6 +381,12 @@ fn help_is_a_subcommand_too_and_fits_eighty_columns() {
     assert_eq!(help(&["help", "share"]), help(&["share", "--help"]));
     assert!(help(&["help", "help"]).starts_with("usage: ftpd help [SUBCOMMAND]\n"));
     assert_eq!(run(&["help", "share", "more"], dir.path()).0, 2);
+    assert!(help(&["help", "who"]).contains("exit status: 0 success, 1 failure,"));
+    for name in ["test", "doctor"] {
+        let page = help(&["help", name]);
+        assert!(page.contains("exit status: the number of failed checks"), "{page}");
+        assert!(!page.contains("1 failure"), "{page}");
+    }
 }
 
 #[test]

@@ -166,6 +166,31 @@ fn ports_that_nftables_does_not_let_in_are_found_and_cured() {
 }
 
 #[test]
+fn a_firewall_that_stops_a_machine_from_reaching_itself_is_no_failure() {
+    if !are_possible("a_firewall_that_stops_a_machine_from_reaching_itself_is_no_failure") {
+        return;
+    }
+    let world = World::new("");
+    // without state, the answers of the server to the machine itself are dropped
+    world.machine.rules(
+        "table inet filter {
+           chain input {
+             type filter hook input priority filter; policy drop
+             meta l4proto { icmp, ipv6-icmp } accept
+             meta iiftype ether tcp dport { 21, 50000-50009 } accept
+           }
+         }",
+    );
+    let found = world.examine();
+    found.fails_with(&[]);
+    assert_eq!(found.causes("warning"), ["closed_within"], "{:#}", found.report);
+    assert_eq!(found.causes("skipped"), [""; 0], "{:#}", found.report);
+    assert!(found.text("port").contains("itself at 203.0.113.7,"), "{:#}", found.report);
+    world.machine.run("nft add rule inet filter input iif lo accept");
+    world.is_sound();
+}
+
+#[test]
 fn ports_that_iptables_does_not_let_in_are_found_and_cured() {
     let test = "ports_that_iptables_does_not_let_in_are_found_and_cured";
     if !are_possible(test) || !are_installed(test, &["iptables-nft", "ip6tables-nft"]) {

@@ -430,6 +430,42 @@ fn uploads_are_filed_by_the_local_date_and_found_under_the_name_that_was_sent() 
 }
 
 #[test]
+fn dele_of_a_name_under_which_an_upload_broke_off_removes_what_it_has_left() {
+    let server = Server::setup()
+        .user("store_as = {ext}/{name}")
+        .section("[folder:bob:/txt]\nperm = elraw")
+        .start();
+    let dir = server.home().join("bin");
+    let broken = |bob: &mut Client, name: &str| {
+        let mut data = bob.passive();
+        bob.cmd(&format!("STOR {name}"), 150);
+        data.write_all(b"12").unwrap();
+        crate::parts::arrived(&server.home().join(&name[name.len() - 3..]), 2);
+        crate::client::reset(data);
+        bob.expect(426);
+    };
+    let mut bob = Client::bob(&server);
+    broken(&mut bob, "a.bin");
+    bob.cmd("DELE a.bin", 250);
+    assert_eq!(parts(&dir), []);
+    bob.cmd("DELE a.bin", 550);
+    // in a later session, too; a complete file that is filed in the same place stays
+    bob.upload("STOR a.bin", b"whole");
+    broken(&mut bob, "a.bin");
+    drop(bob);
+    let mut bob = Client::bob(&server);
+    bob.cmd("DELE a.bin", 250);
+    assert_eq!(parts(&dir), []);
+    bob.cmd("DELE a.bin", 550);
+    assert_eq!(files(&server), [file("/bin/a.bin", "whole")]);
+    // the letter is needed where the upload was filed
+    broken(&mut bob, "a.txt");
+    let reply = bob.cmd("DELE a.txt", 550);
+    assert!(reply.contains("Permission denied"), "{reply}");
+    assert_eq!(parts(&server.home().join("txt")).len(), 1);
+}
+
+#[test]
 fn what_each_command_stores_is_filed() {
     let server = Server::setup()
         .user("store_as = {user}/{ip}/{ext}/{stem}-{name}\nperm = elrawdf\ndir_mode = 0711")

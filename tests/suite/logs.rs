@@ -1014,3 +1014,19 @@ mod stalled_readers {
         drop(stderr);
     }
 }
+
+#[test]
+fn the_first_client_that_never_comes_to_its_port_makes_the_log_name_what_finds_out_why() {
+    let server = Server::start();
+    let mut bob = Client::bob(&server);
+    for _ in 0..3 {
+        bob.cmd("EPSV", 229);
+    }
+    bob.cmd("QUIT", 221);
+    eventually("the third port is given up", || {
+        server.log().matches("the client never connected to passive port").count() == 3
+    });
+    server.wait_for_log("run 'ftpd doctor' here and 'ftpd test' where the client is");
+    let log = server.log();
+    assert_eq!(log.matches("'ftpd doctor'").count(), 1, "{log}");
+}

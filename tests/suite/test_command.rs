@@ -212,6 +212,81 @@ fn a_user_who_may_not_resume_or_remove_is_told_so() {
     assert_eq!(fs::read_dir(program.dir().join("home")).unwrap().count(), 1);
 }
 
+/// The files below a directory, also those that clients do not see.
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+#[test]
+fn the_probe_file_is_followed_to_where_the_server_files_it() {
+    for template in ["{year}/{month}/{name}", "{stem}/{user}/{ext}", "{day}-{name}"] {
+        let lines = format!(
+            "[user:ann]\npassword = x\nperm = elradfmw\nhome = home\nstore_as = {template}"
+        );
+        let (program, address) = own(&lines);
+        fs::create_dir(program.dir().join("home/in")).unwrap();
+        let found = Found::at(&format!("ftp://ann:x@{address}/in"), &[]);
+        found.fails_with(&[]);
+        assert_eq!(found.causes("warning"), [] as [&str; 0], "{:#}", found.report);
+        assert!(found.text("resume").contains("REST and STOR: 256"), "{template}");
+        assert!(found.text("download").contains("the same bytes"), "{template}");
+        assert!(found.text("cleanup").contains("removed "), "{template}");
+        assert_eq!(files_below(&program.dir().join("home")), [] as [PathBuf; 0], "{template}");
+    }
+}
+
+#[test]
+fn nothing_stays_behind_after_ctrl_c_wherever_the_server_files_uploads() {
+    for key in [
+        "",
+        "store_as = {year}/{month}/{name}",
+        "atomic_uploads = off\nstore_as = {user}/{name}",
+    ] {
+        let lines = format!(
+            "[user:ann]\npassword = x\nperm = elradfmw\nhome = home\nmax_upload = 4K\n{key}"
+        );
+        let (program, address) = own(&lines);
+        let home = program.dir().join("home");
+        let child = start(&format!("ftp://ann:x@{address}"), &["--json"], &[]);
+        crate::server::eventually("the upload begins", || !files_below(&home).is_empty());
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let found = Found::of(&child.wait_with_output().unwrap());
+        assert_eq!(found.status, 130, "{:#}", found.report);
+        let text = found.text("cleanup");
+        let is_gone = text.contains("removed ") || text.contains("has kept nothing of ");
+        assert!(is_gone, "{key}: {:#}", found.report);
+        assert_eq!(files_below(&home), [] as [PathBuf; 0], "{key}: {:#}", found.report);
+    }
+}
+
+#[test]
+fn an_upload_for_which_there_is_no_room_is_told_from_one_that_is_not_allowed() {
+    for (key, failed, warnings, cure) in [
+        ("max_file_size = 100K", &["no_room"][..], &[][..], "max_file_size"),
+        ("quota_bytes = 300K", &[], &["no_room"], "quota_bytes"),
+        ("deny_names = *.tmp", &["name_refused"], &[], "deny_names"),
+        ("overwrite = no", &[], &[], "overwrite"),
+        ("perm = elr", &["upload_refused"], &[], "perm needs w"),
+    ] {
+        let perm = if key.starts_with("perm") { "" } else { "perm = elradfmw\n" };
+        let lines = format!("[user:ann]\npassword = x\n{perm}home = home\n{key}");
+        let (program, address) = own(&lines);
+        let found = Found::at(&format!("ftp://ann:x@{address}"), &[]);
+        found.fails_with(failed);
+        assert_eq!(found.causes("warning"), warnings, "{:#}", found.report);
+        let text = found.report.to_string();
+        assert!(text.contains(cure), "{key}: {text}");
+        assert_eq!(text.contains("perm needs"), key.starts_with("perm"), "{text}");
+        assert!(is_empty(&program), "{key}");
+    }
+}
+
 #[test]
 fn a_wrong_masquerade_is_found_and_its_cure_named() {
     let (_program, address) = own("masquerade_address = 127.0.0.2");
@@ -242,6 +317,13 @@ fn the_password_comes_from_a_file_or_standard_input_and_is_never_shown() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"tops3cret\n").unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    for missing in ["nowhere/pass word", "."] {
+        let output =
+            start(&url, &["--password-file", missing], &[]).wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("no password in {missing}: ")), "{text}");
+    }
     let found = Found::at(&format!("ftp://bob:tops3cret-not@{address}"), &[]);
     found.fails_with(&["login_refused"]);
     assert!(!found.report.to_string().contains("tops3cret"), "{:#}", found.report);
@@ -279,6 +361,9 @@ enum Act {
     Epsv,
     /// Names a port on which connections are neither accepted nor refused.
     Silent,
+    /// Names in reply to PASV a port on which it listens, and from the third time on one on which
+    /// connections are neither accepted nor refused.
+    HalfPasv,
     /// Says 150, transfers nothing, and closes all connections.
     Vanish,
     /// Says 150, and nothing more.
@@ -330,7 +415,7 @@ fn follow(
 ) {
     let _ = stream.write_all(greeting);
     let mut lines = BufReader::new(stream.try_clone().unwrap());
-    let (mut data, mut full) = (None, Vec::new());
+    let (mut data, mut open, mut full) = (None, Vec::new(), Vec::new());
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line).unwrap_or(0) == 0 {
@@ -353,6 +438,19 @@ fn follow(
                 let (listener, port) = deaf();
                 full.push(listener);
                 format!("229 Entering (|||{port}|)\r\n")
+            }
+            Act::HalfPasv => {
+                let port = if open.len() < 2 {
+                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                    let port = listener.local_addr().unwrap().port();
+                    open.push(listener);
+                    port
+                } else {
+                    let (listener, port) = deaf();
+                    full.push(listener);
+                    port
+                };
+                format!("227 Entering (127,0,0,1,{},{})\r\n", port >> 8, port & 255)
             }
             Act::Vanish => {
                 let _ = stream.write_all(b"150 here\r\n");
@@ -405,6 +503,17 @@ fn ports_that_stay_silent_are_told_from_those_that_refuse() {
     assert!(text.contains("ufw allow") && text.contains("pasv_min_port"), "{text}");
     // the greeting says which server it is
     assert!(!text.contains("PassivePortRange"), "{text}");
+}
+
+#[test]
+fn a_range_whose_open_half_only_pasv_has_met_is_not_taken_for_the_work_of_a_helper() {
+    const HALF: &[(&str, Act)] =
+        &[("EPSV", Act::Silent), ("PASV", Act::HalfPasv), ("LIST", Act::Say("550 no\r\n"))];
+    let (address, _heard) = fake(b"220 hello\r\n", HALF);
+    let found = Found::at(&format!("ftp://{address}/"), &["--timeout", "1", "--read-only"]);
+    let failed = found.causes("failed");
+    assert_eq!(failed[..2], ["range_silent", "range_half_open"], "{:#}", found.report);
+    assert!(!found.causes("warning").contains(&"helper"), "{:#}", found.report);
 }
 
 #[test]

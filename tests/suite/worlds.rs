@@ -113,6 +113,28 @@ pub(crate) fn serve(machine: &Machine, lines: &str) -> Program {
     program
 }
 
+#[test]
+fn the_log_of_a_server_that_names_its_inner_address_says_so_once() {
+    if !are_possible("the_log_of_a_server_that_names_its_inner_address_says_so_once") {
+        return;
+    }
+    for (lines, wanted) in [("", 1), ("masquerade_address = 203.0.113.7", 0)] {
+        let mut world = behind_nat(lines, "");
+        let settings = world.program.dir().join("ftpd.ini");
+        let mut stop = world.server.command(env!("CARGO_BIN_EXE_ftpd"));
+        assert!(stop.arg("stop").arg("--config").arg(settings).status().unwrap().success());
+        world.program.wait_for("stderr", "shutting down");
+        let log = world.program.text("stderr");
+        // in a container the words are others
+        let is_it = |line: &&str| {
+            line.contains("masquerade_address is not set")
+                && line.contains("(192.168.1.5)")
+                && line.ends_with("'ftpd doctor' says what to do")
+        };
+        assert_eq!(log.lines().filter(is_it).count(), wanted, "{log}");
+    }
+}
+
 /// Rules of a firewall for packets that come in.
 fn firewall(rules: &str) -> String {
     format!(

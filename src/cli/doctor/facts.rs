@@ -139,6 +139,8 @@ pub(super) struct Network {
 
 #[derive(Clone, Debug)]
 pub(super) struct Interface {
+    /// The kind of its link, as a number of the kernel (`ARPHRD_ETHER` and others); `None`: unknown.
+    pub(super) link: Option<u64>,
     pub(super) name: String,
     pub(super) addresses: Vec<IpAddr>,
 }

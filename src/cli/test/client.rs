@@ -10,6 +10,9 @@ use super::trust::Trust;
 use super::url::Secret;
 use super::wire::{Clock, Wire};
 
+/// How long the client waits for a reply after Ctrl-C.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// A control connection.
 pub(super) struct Client {
     wire: Wire,
@@ -71,9 +74,26 @@ impl Client {
 
     /// Returns the next reply, for which the server needs this much longer than usual.
     pub(super) fn reply_after(&mut self, longer: Duration) -> Answer {
+        self.reply_within(self.clock.reply() + longer)
+    }
+
+    /// Asks the server after Ctrl-C to end an upload. Returns the next reply, which may say where it has
+    /// stored what has arrived.
+    pub(super) fn abort(&mut self) -> Answer {
+        self.ignore_signals();
+        self.send(b"ABOR")?;
+        self.parting_reply()
+    }
+
+    /// Returns the reply after the one to [`Client::abort`].
+    pub(super) fn parting_reply(&mut self) -> Answer {
+        self.reply_within(PARTING)
+    }
+
+    fn reply_within(&mut self, time: Duration) -> Answer {
         let mut buffer = [0; 4096];
         // a server that sends a byte now and then must not hold the client for ever
-        let until = Instant::now() + self.clock.reply() + longer;
+        let until = Instant::now() + time;
         loop {
             match self.replies.take() {
                 Ok(Some(reply)) => return Ok(reply),

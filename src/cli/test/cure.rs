@@ -29,6 +29,10 @@ pub(super) enum Problem {
     ResumeRequired,
     /// Uploads are refused.
     Upload,
+    /// There is no room for the file.
+    Room,
+    /// The name of the file is refused.
+    Name,
     /// REST with STOR is refused.
     Restart,
     /// Removing is refused.
@@ -152,6 +156,20 @@ fn table(problem: Problem) -> Settings {
             "anonymous uploads need AnonymousCantUpload no; the directory must be writable",
             "no <Limit STOR>; the directory must be writable",
             "perm needs w",
+        ),
+        Problem::Room => settings(
+            "quota_bytes, quota_files and max_file_size; 'ftpd quota' shows what is left",
+            "",
+            "Quota (option -n) and MaxDiskUsage (option -k)",
+            "mod_quotatab; MaxStoreFileSize",
+            "",
+        ),
+        Problem::Name => settings(
+            "deny_names, allow_names, overwrite and store_as of the folder; 'ftpd why USER PATH write' says which",
+            "the directory must be writable; deny_file",
+            "the directory must be writable; ProhibitDotFilesWrite no (option -x)",
+            "PathAllowFilter and PathDenyFilter; AllowOverwrite on",
+            "",
         ),
         Problem::Restart => settings(
             "perm needs a (APPE) as well as w",

@@ -66,17 +66,12 @@ pub(super) enum Fact {
     Upload(Transfer),
     Resumed(Resumption),
     Download(Download),
-    /// The reply to DELE of the probe file, on a second connection if the first one is lost.
-    Removal(Answer, Name),
+    Removal(Removal),
     /// How long replies to NOOP took.
     Latency(Vec<Duration>),
     /// There is no way to open a data connection, so nothing that needs one was tried.
     NoWay,
 }
-
-/// The name of a file on the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name(pub(super) String);
 
 /// How TLS began on the control connection.
 #[derive(Clone, Debug)]
@@ -288,6 +283,26 @@ pub(super) struct Resumption {
 pub(super) struct Download {
     pub(super) transfer: Transfer,
     pub(super) is_same: bool,
+}
+
+/// What became of the probe file in one place where it could be.
+#[derive(Clone, Debug)]
+pub(super) struct Removal {
+    /// Its name on the server.
+    pub(super) name: Vec<u8>,
+    /// The reply to DELE, on a second connection if the first one is lost.
+    pub(super) answer: Answer,
+    /// The server has said that the file is stored there.
+    pub(super) is_stored: bool,
+    /// After a refusal, whether the server says that there is such a file; `None`: it does not say.
+    pub(super) is_there: Option<bool>,
+}
+
+impl Removal {
+    /// Returns whether nothing was stored there, and nothing is there.
+    pub(super) fn is_gone(&self) -> bool {
+        !self.is_stored && self.is_there == Some(false)
+    }
 }
 
 /// The programs whose settings the advice knows.

@@ -23,6 +23,8 @@ mod facts;
 mod judge;
 mod probe;
 mod reply;
+mod store;
+mod stored;
 mod transfer;
 mod trust;
 mod url;
@@ -146,9 +148,9 @@ fn plan(mut arguments: Arguments) -> Result<(Plan, bool), Stop> {
         (Some(user), Some(password)) if file.is_none() => (user.clone(), password),
         (Some(user), _) => (user.clone(), password(file.as_deref(), user)?),
     };
-    let name = format!("ftpd-test-{}.tmp", number()?);
+    let stem = format!("ftpd-test-{}", number()?);
     let timeout = Duration::from_secs(timeout.into());
-    Ok((Plan { url, user, password, read_only, active, timeout, name }, is_json))
+    Ok((Plan { url, user, password, read_only, active, timeout, stem }, is_json))
 }
 
 /// Reads the value of `--timeout`.
@@ -164,11 +166,15 @@ fn seconds(arguments: &mut Arguments) -> Result<u16, Stop> {
 
 /// Reads the password from a file or the terminal, or else from standard input.
 fn password(file: Option<&str>, user: &[u8]) -> Result<Secret, Stop> {
-    let failed = |why: io::Error| Stop::Failed(format!("no password: {why}"));
+    let failed = |why: io::Error| {
+        let file =
+            file.map_or_else(String::new, |file| format!(" in {}", escaped(file.as_bytes())));
+        Stop::Failed(format!("no password{file}: {why}"))
+    };
     let password = if let Some(file) = file {
         #[expect(clippy::disallowed_methods, reason = "a client reads its password")]
         let opened = File::open(file);
-        line(BufReader::new(opened.map_err(failed)?))
+        opened.and_then(|opened| line(BufReader::new(opened)))
     } else if io::stdin().is_terminal() {
         let terminal = Terminal::silent().map_err(failed)?;
         terminal.ask(&format!("Password of {}: ", escaped(user)))

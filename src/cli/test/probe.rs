@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::facts::{
-    Answer, Download, Epsv, Fact, Hidden, Method, Name, Passive, Program, Resumption, TlsStart,
-    Transfer, Trouble, Try, Way, World,
+    Answer, Epsv, Fact, Hidden, Method, Passive, Program, TlsStart, Transfer, Trouble, Try,
+    Way, World,
 };
 use super::reply::Reply;
 use super::transfer::{Body, Order};
@@ -34,9 +34,6 @@ const CLOSED: u16 = 989;
 /// ports may be open in part.
 const REPEATS: usize = 5;
 
-/// Size of the probe file, of which each upload sends a half.
-const SIZE: usize = 1 << 19;
-
 /// What is examined.
 pub(super) struct Plan {
     pub(super) url: Url,
@@ -48,17 +45,17 @@ pub(super) struct Plan {
     pub(super) active: bool,
     /// How long a connection may take.
     pub(super) timeout: Duration,
-    /// The name of the probe file.
-    pub(super) name: String,
+    /// The name of the probe file without its ending.
+    pub(super) stem: String,
 }
 
 /// Receives each fact.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&Fact, &World);
 
 /// An examination that is under way.
-struct Examination<'a> {
-    plan: &'a Plan,
-    clock: Clock,
+pub(super) struct Examination<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) clock: Clock,
     world: World,
     tell: Tell<'a>,
     /// Facts are not told, for they were told before.
@@ -68,7 +65,7 @@ struct Examination<'a> {
 }
 
 /// The examination cannot go on.
-struct End;
+pub(super) struct End;
 
 /// Examines a server.
 pub(super) fn examine(plan: &Plan, clock: &Clock, tell: Tell<'_>) {
@@ -94,8 +91,8 @@ pub(super) fn examine(plan: &Plan, clock: &Clock, tell: Tell<'_>) {
 }
 
 impl Examination<'_> {
-    fn tell(&mut self, fact: &Fact) {
-        if !self.quiet && (!self.clock.is_stopped() || matches!(fact, Fact::Removal(..))) {
+    pub(super) fn tell(&mut self, fact: &Fact) {
+        if !self.quiet && (!self.clock.is_stopped() || matches!(fact, Fact::Removal(_))) {
             (self.tell)(fact, &self.world);
         }
     }
@@ -105,13 +102,12 @@ impl Examination<'_> {
         let tcp = self.connect(&addresses)?;
         let mut client = self.begin(tcp)?;
         let (mut epsv, mut pasv) = (Vec::new(), Vec::new());
-        client = self.passive(client, Method::Epsv, TRIES, &mut epsv)?;
+        client = self.passive(client, Method::Epsv, &mut epsv)?;
         self.world.epsv = what_of(&epsv);
         self.world.epsv_troubles = troubles(&epsv);
-        let tries = if self.world.epsv == Epsv::Blocked { 2 } else { TRIES };
         // PASV has no way to name an IPv6 address
         if client.peer.ip().to_canonical().is_ipv4() {
-            client = self.passive(client, Method::Pasv, tries, &mut pasv)?;
+            client = self.passive(client, Method::Pasv, &mut pasv)?;
         }
         if what_of(&pasv) == Epsv::Partly {
             self.world.epsv = Epsv::Partly;
@@ -290,14 +286,13 @@ impl Examination<'_> {
         &mut self,
         mut client: Client,
         method: Method,
-        count: usize,
         tries: &mut Vec<Try>,
     ) -> Result<Client, End> {
         let mut clock = client.clock.clone();
         if self.world.epsv_troubles.contains(&Trouble::Silent) {
             clock = clock.shorter();
         }
-        while tries.len() < count {
+        while goes_on(tries, self.world.epsv) {
             let is_first_silence = !tries.iter().any(is_silent);
             let attempt = attempt(&mut client, method, &clock);
             if is_first_silence && is_silent(&attempt) {
@@ -404,14 +399,14 @@ impl Examination<'_> {
     ) -> Result<Transfer, End> {
         let has_mlsd = self.world.features.iter().any(|line| line.starts_with("MLST"));
         let command = if has_mlsd { "MLSD" } else { "LIST" };
-        let order = Order { command, argument: "", offset: None, way, may_resume };
+        let order = Order { command, argument: b"", offset: None, way, may_resume };
         let fact = repeated(client, &order, &mut Body::Receive(Vec::new()));
         if self.clock.is_stopped() { Err(End) } else { Ok(fact) }
     }
 
     /// Returns a control connection that is in step and whose session of TLS can be resumed: this
     /// one, or another one.
-    fn sound(&mut self, client: Client, after: &Transfer) -> Result<Client, End> {
+    pub(super) fn sound(&mut self, client: Client, after: &Transfer) -> Result<Client, End> {
         let needs_session = self.world.resumes && !client.trust.has_session();
         if after.is_lost() || needs_session {
             drop(client);
@@ -422,7 +417,7 @@ impl Examination<'_> {
 
     /// Tries something with small packets only, on a connection that is in step. If that helps,
     /// all later connections use them, too.
-    fn small(
+    pub(super) fn small(
         &mut self,
         client: Client,
         attempt: impl FnOnce(&mut Self, &mut Client) -> Result<bool, End>,
@@ -443,106 +438,13 @@ impl Examination<'_> {
     }
 
     /// Connects and logs in once more, without telling about it.
-    fn again(&mut self) -> Result<Client, End> {
+    pub(super) fn again(&mut self) -> Result<Client, End> {
         let peer = self.world.peer.ok_or(End)?;
         let (tcp, _) = connect(peer, &self.clock).map_err(|_| End)?;
         self.quiet = true;
         let client = self.begin(tcp);
         self.quiet = false;
         client
-    }
-
-    /// Uploads the probe file, reads it back, and removes it whatever happens in between.
-    fn store(&mut self, client: Client, way: Way) -> Result<Client, End> {
-        let mut client = Some(client);
-        let mut may_exist = false;
-        let went_well = self.store_and_fetch(&mut client, way, &mut may_exist).is_ok();
-        if !may_exist {
-            return client.ok_or(End);
-        }
-        let client = self.remove(client.filter(|_| went_well))?;
-        if went_well { Ok(client) } else { Err(End) }
-    }
-
-    fn store_and_fetch(
-        &mut self,
-        slot: &mut Option<Client>,
-        way: Way,
-        may_exist: &mut bool,
-    ) -> Result<(), End> {
-        let content = content();
-        let (half, rest) = content.split_at(SIZE / 2);
-        let offset = half.len() as u64;
-        let mut client = slot.take().ok_or(End)?;
-        let name = self.plan.name.as_str();
-        let order =
-            |command, offset| Order { command, argument: name, offset, way, may_resume: true };
-        let mut first = repeated(&mut client, &order("STOR", None), &mut Body::Send(half));
-        *may_exist = matches!(&first.mark, Some(Ok(reply)) if reply.code < 300)
-            || matches!(&first.mark, Some(Err(_)));
-        client = self.sound(client, &first)?;
-        if first.is_stalled() && way != Way::Active {
-            (client, first.small) = self.small(client, |_, client| {
-                Ok(repeated(client, &order("STOR", None), &mut Body::Send(half)).is_done())
-            })?;
-        }
-        let is_stored = first.is_done() || first.small == Some(true);
-        self.tell(&Fact::Upload(first));
-        if !is_stored {
-            *slot = Some(client);
-            return Ok(());
-        }
-        let again = order("STOR", Some(offset));
-        let rest_fact = repeated(&mut client, &again, &mut Body::Send(rest));
-        client = self.sound(client, &rest_fact)?;
-        let mut append = None;
-        if !rest_fact.is_done() && rest_fact.opened.is_none() {
-            let fact = repeated(&mut client, &order("APPE", None), &mut Body::Send(rest));
-            client = self.sound(client, &fact)?;
-            append = Some(fact);
-        }
-        let size = size(&mut client, name);
-        let wanted = content.len() as u64;
-        self.tell(&Fact::Resumed(Resumption { rest: rest_fact, append, size, wanted }));
-        let mut body = Body::Receive(Vec::new());
-        let mut transfer = repeated(&mut client, &order("RETR", None), &mut body);
-        client = self.sound(client, &transfer)?;
-        if transfer.is_stalled() && way != Way::Active {
-            body = Body::Receive(Vec::new());
-            (client, transfer.small) = self.small(client, |_, client| {
-                Ok(repeated(client, &order("RETR", None), &mut body).is_done())
-            })?;
-        }
-        // where the upload could not be resumed, the first half is there
-        let is_same = matches!(body, Body::Receive(got) if got == content || got == half);
-        self.tell(&Fact::Download(Download { transfer, is_same }));
-        *slot = Some(client);
-        if self.clock.is_stopped() { Err(End) } else { Ok(()) }
-    }
-
-    /// Removes the probe file, even after Ctrl-C, if need be on another connection.
-    fn remove(&mut self, client: Option<Client>) -> Result<Client, End> {
-        let name = Name(self.plan.name.clone());
-        let was_stopped = self.clock.is_stopped();
-        let always = self.clock.without_stop();
-        let clock = std::mem::replace(&mut self.clock, always);
-        let mut last = Err(Trouble::Closed);
-        let mut client = client.filter(|_| !was_stopped);
-        for _ in 0..2 {
-            let mut own = match client.take().map_or_else(|| self.again(), Ok) {
-                Ok(own) => own,
-                Err(End) => continue,
-            };
-            own.ignore_signals();
-            last = own.ask(format!("DELE {}", self.plan.name));
-            if last.is_ok() {
-                client = Some(own);
-                break;
-            }
-        }
-        self.clock = clock;
-        self.tell(&Fact::Removal(last, name));
-        client.ok_or(End)
     }
 
     fn latency(&mut self, client: &mut Client) -> Result<(), End> {
@@ -580,6 +482,16 @@ fn attempt(client: &mut Client, method: Method, clock: &Clock) -> Try {
         attempt.at_peer = Some(connect(peer, clock).map(|(_, time)| time));
     }
     attempt
+}
+
+/// Returns whether one more port is to be asked for after these. If no port that EPSV named was open,
+/// two closed ones are enough, whereas two open ones may be the open part of a range.
+fn goes_on(tries: &[Try], epsv: Epsv) -> bool {
+    let is_open = |attempt: &Try| {
+        [&attempt.at_named, &attempt.at_peer].into_iter().flatten().any(Result::is_ok)
+    };
+    let least = if epsv == Epsv::Blocked { 2 } else { TRIES };
+    tries.len() < least || tries.len() < TRIES && tries.iter().all(is_open)
 }
 
 /// Returns whether a port did not answer.
@@ -640,7 +552,11 @@ fn passive_way(epsv: &[Try], pasv: &[Try]) -> Option<Way> {
 }
 
 /// Carries out a transfer, again if its data connection cannot be opened.
-fn repeated(client: &mut Client, order: &Order<'_>, body: &mut Body<'_>) -> Transfer {
+pub(super) fn repeated(
+    client: &mut Client,
+    order: &Order<'_>,
+    body: &mut Body<'_>,
+) -> Transfer {
     let mut fact = client.transfer(order, body);
     for _ in 1..REPEATS {
         if fact.opened.is_none() || fact.is_lost() || order.way == Way::Active {
@@ -649,25 +565,6 @@ fn repeated(client: &mut Client, order: &Order<'_>, body: &mut Body<'_>) -> Tran
         fact = client.transfer(order, body);
     }
     fact
-}
-
-/// Asks for the size of a file.
-fn size(client: &mut Client, name: &str) -> Option<u64> {
-    let reply = client.ask(format!("SIZE {name}")).ok().filter(|reply| reply.code == 213)?;
-    std::str::from_utf8(reply.text()).ok()?.parse().ok()
-}
-
-/// The content of the probe file: lines of text that all differ, so that a lost, doubled or
-/// converted piece is noticed.
-fn content() -> Vec<u8> {
-    let mut content = Vec::with_capacity(SIZE);
-    let mut number = 0_u32;
-    while content.len() < SIZE {
-        content.extend_from_slice(format!("{number:08x} a line of ftpd test\r\n").as_bytes());
-        number += 1;
-    }
-    content.truncate(SIZE);
-    content
 }
 
 /// Recognizes a server by its greeting, or the reply to STAT.

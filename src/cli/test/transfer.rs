@@ -32,7 +32,7 @@ pub(super) struct Order<'a> {
     /// The name of the command.
     pub(super) command: &'static str,
     /// Its argument.
-    pub(super) argument: &'a str,
+    pub(super) argument: &'a [u8],
     /// The argument of REST.
     pub(super) offset: Option<u64>,
     pub(super) way: Way,
@@ -83,10 +83,14 @@ impl Client {
             }
         }
         let line = match order.argument {
-            "" => order.command.to_owned(),
-            argument => format!("{} {argument}", order.command),
+            b"" => order.command.as_bytes().to_vec(),
+            argument => [order.command.as_bytes(), b" ", argument].concat(),
         };
         let mark = self.ask(line);
+        if mark == Err(Trouble::Interrupted) && matches!(body, Body::Send(_)) {
+            self.hear_out(door, &mut fact);
+            return fact;
+        }
         let is_begun = matches!(&mark, Ok(reply) if reply.is_mark() || reply.is_done());
         let is_marked = matches!(&mark, Ok(reply) if reply.is_mark());
         fact.mark = Some(mark);
@@ -100,8 +104,21 @@ impl Client {
         // the data connection is closed by now, so that the server notices
         fact.last =
             if is_marked { Some(self.reply_after(draining(&fact))) } else { fact.mark.clone() };
+        if fact.last == Some(Err(Trouble::Interrupted)) && matches!(body, Body::Send(_)) {
+            fact.last = Some(self.abort());
+        }
         fact.time = began.elapsed();
         fact
+    }
+
+    /// Ends an upload that Ctrl-C has interrupted before it began. The server may store an empty file.
+    fn hear_out(&mut self, door: Door, fact: &mut Transfer) {
+        drop(door);
+        let mark = self.abort();
+        if matches!(&mark, Ok(reply) if reply.is_mark()) {
+            fact.last = Some(self.parting_reply());
+        }
+        fact.mark = Some(mark);
     }
 
     /// Opens a data connection, or prepares for one.

@@ -107,13 +107,25 @@ pub(crate) fn delete(
     session.await_program(Occasion::Delete, verb)?;
     let user = session.user()?;
     let path = user.path(path);
-    let is_kept = user.tree.remove_file(&path)?;
+    let is_kept = match user.tree.remove_file(&path) {
+        Err(FsError::NotFound) => remove_begun(user, &path)?,
+        other => other?,
+    };
     session.user_mut()?.aliases.forget_at(&path);
     let user = session.user()?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.log_trashed(is_kept, &path)?;
     session.happened(Occasion::Delete, &path, None, None);
     Ok(Reply::done("File deleted"))
+}
+
+/// Removes what uploads that broke off have left where `store_as` has filed them, if the client stored
+/// them under this name. No complete file is removed. Nothing of it goes to the trash.
+fn remove_begun(user: &User, name: &VirtualPath) -> Result<bool, Refusal> {
+    let place = user.tree.begun(name).ok_or(FsError::NotFound)?;
+    user.check(Perm::Delete, &place)?;
+    user.tree.forget_begun(name);
+    Ok(false)
 }
 
 /// RNFR: checks that the file exists, and keeps its path for RNTO. Other commands may come

@@ -188,6 +188,7 @@ fn condition(option: &Opt<'_>) -> Option<Match> {
         "--ctstate" | "--state" => {
             is(Field::State, list().map(|word| Value::Word(word.to_owned())).collect())
         }
+        "--helper" => Some(Match::announced_by(first, is_negated)),
         "--dst-type" => known(first == "LOCAL"),
         "--src-type" => known(matches!(first, "UNICAST")),
         "--pkt-type" => known(first == "unicast"),

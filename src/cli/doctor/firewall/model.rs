@@ -83,6 +83,8 @@ pub(super) enum Field {
     EitherPort,
     /// The interface at which the packet arrives.
     Interface,
+    /// The kind of its link.
+    Link,
     Source,
     Destination,
     /// The state in which connection tracking sees the packet.
@@ -125,6 +127,8 @@ pub(super) enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli::doctor) struct Packet {
     pub(in crate::cli::doctor) interface: String,
+    /// The kind of its link; `None`: unknown.
+    pub(in crate::cli::doctor) link: Option<u64>,
     /// The address of this machine to which it goes.
     pub(in crate::cli::doctor) to: IpAddr,
     pub(in crate::cli::doctor) port: u16,
@@ -144,6 +148,16 @@ impl Value {
 impl Match {
     pub(super) fn is(field: Field, values: Vec<Value>) -> Self {
         Self::Field { field, is_negated: false, values }
+    }
+
+    /// Holds for connections that a helper with this name has announced. The only one that announces
+    /// connections to passive ports is that of FTP.
+    pub(super) fn announced_by(helper: &str, is_negated: bool) -> Self {
+        if helper != "ftp" && !helper.starts_with("ftp-") && !helper.is_empty() {
+            return Self::Known(is_negated);
+        }
+        let values = vec![Value::Word("related".to_owned())];
+        Self::Field { field: Field::State, is_negated, values }
     }
 
     pub(super) fn word(field: Field, word: &str) -> Self {

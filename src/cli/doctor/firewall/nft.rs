@@ -244,6 +244,10 @@ impl Reader<'_> {
 
     /// Compares a field with a value or set.
     fn compare(&self, left: &Json, is_negated: bool, right: &Json) -> Vec<Match> {
+        let ct = left.get("ct").and_then(|ct| text_of(ct, "key"));
+        if let (Some("helper"), Some(name)) = (ct, right.as_str()) {
+            return vec![Match::announced_by(name, is_negated)];
+        }
         if let Some(known) = fixed(left, right) {
             return vec![Match::Known(known != is_negated)];
         }
@@ -254,6 +258,7 @@ impl Reader<'_> {
                     None if right.is_array() => many(right).iter().map(value).collect(),
                     None => vec![value(right)],
                 };
+                let values = if field == Field::Link { links(values) } else { values };
                 all.push(Match::Field { field, is_negated, values });
                 all
             }
@@ -261,6 +266,25 @@ impl Reader<'_> {
             Known::Not => vec![Match::Unknown],
         }
     }
+}
+
+/// Turns names of kinds of links into their numbers.
+fn links(names: Vec<Value>) -> Vec<Value> {
+    let number = |value| {
+        let Value::Word(name) = &value else { return value };
+        let number = match name.as_str() {
+            "ether" => 1,
+            "ppp" => 512,
+            "ipip" => 768,
+            "ipip6" => 769,
+            "loopback" => 772,
+            "sit" => 776,
+            "ipgre" => 778,
+            _ => return Value::Unknown,
+        };
+        Value::Range(number, number)
+    };
+    names.into_iter().map(number).collect()
 }
 
 /// Returns each combination of two lists of alternatives.
@@ -291,6 +315,7 @@ fn field(left: &Json) -> Known {
     if let Some(meta) = left.get("meta") {
         return match text_of(meta, "key") {
             Some("iif" | "iifname") => Known::Field(Field::Interface, vec![]),
+            Some("iiftype") => Known::Field(Field::Link, vec![]),
             Some("l4proto") => Known::Field(Field::Protocol, vec![]),
             Some("nfproto" | "protocol") => Known::Field(Field::Family, vec![]),
             // a packet that arrives has no interface to leave by

@@ -18,6 +18,7 @@ fn packet(to: &str, port: u16) -> Packet {
     let to: IpAddr = to.parse().unwrap();
     Packet {
         interface: "eth0".to_owned(),
+        link: Some(1),
         to,
         port,
         own: vec![to, "203.0.113.6".parse().unwrap()],
@@ -316,6 +317,55 @@ fn the_keys_of_a_map_are_conditions() {
         );
         let text = input(&[&rule]).replace("drop", "accept");
         check(&nft::parse(&text).unwrap(), V4, &rows);
+    }
+}
+
+#[test]
+fn the_kind_of_a_link_is_compared() {
+    let rule = |op: &str, kinds: &str| {
+        let left = r#"{"meta": {"key": "iiftype"}}"#;
+        let compare = compare(op, left, kinds);
+        nft::parse(&input(&[&format!(r#"{compare}, {{"accept": null}}"#)])).unwrap()
+    };
+    for (op, kinds, link, wanted) in [
+        ("==", r#""ether""#, Some(1), "open"),
+        ("==", r#""ether""#, Some(65_534), "dropped"),
+        ("==", "65534", Some(65_534), "open"),
+        ("==", r#""loopback""#, Some(1), "dropped"),
+        ("!=", r#""loopback""#, Some(1), "open"),
+        ("==", r#"{"set": ["ether", "ppp"]}"#, Some(512), "open"),
+        ("==", r#""ether""#, None, "unclear"),
+        ("==", r#""unheard_of""#, Some(1), "unclear"),
+    ] {
+        let found = fate(&rule(op, kinds), &Packet { link, ..packet(V4, 21) });
+        assert_eq!(word(&found), wanted, "{op} {kinds} {link:?}: {found:?}");
+    }
+}
+
+#[test]
+fn connections_that_a_helper_announces_are_told_from_others() {
+    let nft = |name: &str| {
+        let compare = compare("==", r#"{"ct": {"key": "helper"}}"#, name);
+        nft::parse(&input(&[&format!(r#"{compare}, {{"accept": null}}"#)])).unwrap()
+    };
+    let save = |options: &str| {
+        let save =
+            format!("*filter\n:INPUT DROP [0:0]\n-A INPUT -m helper {options} -j ACCEPT\n");
+        iptables::parse(&save, "ip")
+    };
+    for (tables, new, related) in [
+        (nft(r#""ftp""#), "dropped", "open"),
+        (nft(r#""tftp""#), "dropped", "dropped"),
+        (save("--helper ftp"), "dropped", "open"),
+        (save("--helper \"\""), "dropped", "open"),
+        (save("--helper ftp-2121"), "dropped", "open"),
+        (save("! --helper ftp"), "open", "dropped"),
+        (save("--helper sip"), "dropped", "dropped"),
+    ] {
+        for (is_related, wanted) in [(false, new), (true, related)] {
+            let found = fate(&tables, &Packet { is_related, ..packet(V4, 50_000) });
+            assert_eq!(word(&found), wanted, "{tables:?} {found:?}");
+        }
     }
 }
 

@@ -364,7 +364,7 @@ impl Walk<'_> {
 
     /// Returns whether a field of the packet has a value.
     fn has(&self, field: Field, value: &Value) -> Tri {
-        let Packet { to, port, interface, own, is_related } = self.packet;
+        let Packet { to, port, interface, link, own, is_related } = self.packet;
         match (field, value) {
             (_, Value::Any) => Tri::Yes,
             (Field::Source, Value::Net(net)) if net.prefix_len() == 0 => tri(net.contains(to)),
@@ -395,6 +395,9 @@ impl Walk<'_> {
             }
             (Field::State, Value::Word(word)) => {
                 self.state(&word.to_ascii_lowercase(), *is_related)
+            }
+            (Field::Link, Value::Range(from, up)) => {
+                link.map_or(Tri::Maybe, |link| tri((*from..=*up).contains(&link)))
             }
             (Field::Interface, Value::Word(word)) => {
                 let start = word.strip_suffix(['*', '+']);

@@ -31,9 +31,11 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let targets = targets(facts, wanted);
     for (at, to, label) in &targets {
+        let link = facts.network.interfaces.iter().find(|one| one.name == *at);
         let own = facts.network.interfaces.iter().flat_map(|one| one.addresses.clone());
         let packet = Packet {
             interface: at.clone(),
+            link: link.and_then(|one| one.link),
             to: *to,
             port: 0,
             own: own.collect(),

@@ -15,8 +15,12 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
     lines.extend(no_interface(facts, wanted));
     lines.extend(absent(facts, wanted));
     lines.extend(not_here(facts));
+    let closed = closed_within(facts);
+    lines.extend(untried(&closed));
+    let closed = closed.as_slice();
     let of = |purposes: &'static [Purpose]| {
-        facts.ports.iter().filter(move |port| purposes.contains(&port.purpose))
+        let open = facts.ports.iter().filter(move |port| !closed.contains(&port.at.ip()));
+        open.filter(move |port| purposes.contains(&port.purpose))
     };
     lines.extend(
         of(&[Purpose::Control, Purpose::Implicit]).filter_map(|port| control(facts, port)),
@@ -27,6 +31,38 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Line> {
         lines.push(Line::good("ports", format!("the server answers at {}", listed(at))));
     }
     lines
+}
+
+/// Returns the addresses at which this machine can reach neither the server nor a passive port. A
+/// firewall then stops what goes from this machine to itself, such as one that has no rule for lo and
+/// keeps no state. That says nothing about clients.
+fn closed_within(facts: &Facts) -> Vec<IpAddr> {
+    let stops = |port: &&Port| matches!(port.answer, Answer::Silent | Answer::Refused);
+    let mut found = Vec::new();
+    for ip in facts.ports.iter().map(|port| port.at.ip()) {
+        let here = facts.ports.iter().filter(|port| port.at.ip() == ip);
+        let mut tried = here.filter(|port| port.answer != Answer::Untried);
+        let are_both = [Purpose::Control, Purpose::Passive]
+            .iter()
+            .all(|purpose| tried.clone().any(|port| port.purpose == *purpose));
+        if are_both && tried.all(|port| stops(&port)) && !found.contains(&ip) {
+            found.push(ip);
+        }
+    }
+    found
+}
+
+/// Says that connections within this machine are stopped.
+fn untried(closed: &[IpAddr]) -> Option<Line> {
+    let all: Vec<_> = closed.iter().map(IpAddr::to_string).collect();
+    (!all.is_empty()).then(|| {
+        let text = format!(
+            "this machine cannot connect to itself at {}, so its ports were not tried; clients \
+             may reach them all the same",
+            all.join(", ")
+        );
+        Line::warning("port", "closed_within", text).cure(LOCAL)
+    })
 }
 
 fn listed(addresses: impl Iterator<Item = SocketAddr>) -> String {

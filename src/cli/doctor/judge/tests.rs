@@ -55,6 +55,7 @@ fn sound() -> Facts {
         sandbox: Sandboxed::Auto,
     };
     let interface = |name: &str, ip: &str| Interface {
+        link: Some(1),
         name: name.to_owned(),
         addresses: vec![ip.parse().unwrap()],
     };
@@ -257,6 +258,14 @@ fn ports() {
         "passive_unreachable",
         "refuses",
     );
+    for answer in [Answer::Silent, Answer::Refused] {
+        let closed = |facts: &mut Facts| {
+            for port in &mut facts.ports {
+                port.answer = answer.clone();
+            }
+        };
+        world(closed, Verdict::Warning, "closed_within", "203.0.113.5");
+    }
     world(passive(Holder::Nobody, Answer::NotAllowed), Verdict::Failed, "passive_low", "1023");
     world(
         |facts| wanted(facts).listen = Err("cannot listen on x".to_owned()),

@@ -24,7 +24,9 @@ pub(super) fn network() -> Network {
         if let Some(known) = interfaces.iter_mut().find(|known| known.name == name) {
             known.addresses.push(ip);
         } else {
-            interfaces.push(Interface { name, addresses: vec![ip] });
+            let link = text(format!("/sys/class/net/{name}/type"));
+            let link = link.and_then(|number| number.trim().parse().ok());
+            interfaces.push(Interface { link, name, addresses: vec![ip] });
         }
     }
     let mut outside = default_routes(&text("/proc/net/route").unwrap_or_default());

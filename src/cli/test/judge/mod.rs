@@ -32,7 +32,7 @@ pub(super) fn judge(fact: &Fact, world: &World) -> Vec<Line> {
         Fact::Upload(transfer) => transfer::upload(transfer, world),
         Fact::Resumed(resumption) => transfer::resumed(resumption, world),
         Fact::Download(download) => transfer::download(download, world),
-        Fact::Removal(answer, name) => transfer::removal(answer, name, world),
+        Fact::Removal(removal) => transfer::removal(removal, world),
     }
 }
 

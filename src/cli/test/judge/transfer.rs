@@ -2,7 +2,7 @@
 
 use super::super::cure::{Problem, cures};
 use super::super::facts::{
-    Answer, Download, Epsv, Name, Resumption, Transfer, Trouble, Way, World,
+    Answer, Download, Epsv, Program, Removal, Resumption, Transfer, Trouble, Way, World,
 };
 use super::super::reply::Reply;
 use super::words;
@@ -231,11 +231,39 @@ pub(super) fn upload(transfer: &Transfer, world: &World) -> Vec<Line> {
         }
         return lines;
     }
-    vec![broken("upload", transfer, world).unwrap_or_else(|| {
-        Line::failed("upload", "upload_refused", failure(transfer))
-            .cure("this user may not upload here, or the disk or a quota is full; --read-only leaves this out")
-            .cures(cures(world.program, Problem::Upload))
-    })]
+    let line = match refusal(transfer) {
+        Some(reply) if is_full(reply) => {
+            Line::failed("upload", "no_room", failure(transfer)).cures(room(world))
+        }
+        Some(reply) if reply.code == 553 => {
+            Line::failed("upload", "name_refused", failure(transfer))
+                .cure("a file of this name may not be stored here; --read-only leaves this out")
+                .cures(cures(world.program, Problem::Name))
+        }
+        _ => broken("upload", transfer, world).unwrap_or_else(|| {
+            Line::failed("upload", "upload_refused", failure(transfer))
+                .cure("this user may not upload here; --read-only leaves this out")
+                .cures(cures(world.program, Problem::Upload))
+        }),
+    };
+    vec![line]
+}
+
+/// Returns the reply that refuses a transfer, or ends one that has failed.
+fn refusal(transfer: &Transfer) -> Option<&Reply> {
+    let reply = transfer.last.as_ref().or(transfer.mark.as_ref())?.as_ref().ok()?;
+    (reply.code >= 400).then_some(reply)
+}
+
+/// Returns whether a reply says that there is no room for the file.
+fn is_full(reply: &Reply) -> bool {
+    matches!(reply.code, 452 | 552)
+}
+
+/// What to do if there is no room.
+fn room(world: &World) -> Vec<String> {
+    let what = "the disk is full, a quota is used up, or the file is larger than allowed; --read-only leaves this out";
+    std::iter::once(what.to_owned()).chain(cures(world.program, Problem::Room)).collect()
 }
 
 pub(super) fn resumed(found: &Resumption, world: &World) -> Vec<Line> {
@@ -254,13 +282,7 @@ pub(super) fn resumed(found: &Resumption, world: &World) -> Vec<Line> {
         ];
     }
     if !transfer.is_done() {
-        let line = broken("resume", transfer, world).unwrap_or_else(|| {
-            let text = format!("{}; {}", failure(&found.rest), failure(transfer));
-            Line::warning("resume", "no_resume", text)
-                .cure("an upload that was cut off starts from the beginning")
-                .cures(cures(world.program, Problem::Restart))
-        });
-        return vec![line];
+        return vec![not_resumed(&found.rest, transfer, world)];
     }
     let text = format!("{way}: {}", amount(transfer));
     if found.append.is_none() {
@@ -272,6 +294,28 @@ pub(super) fn resumed(found: &Resumption, world: &World) -> Vec<Line> {
             .cure("clients that resume with REST start from the beginning")
             .cures(cures(world.program, Problem::Restart)),
     ]
+}
+
+/// Judges an upload that was not continued: neither with REST and STOR, nor by `last`.
+fn not_resumed(rest: &Transfer, last: &Transfer, world: &World) -> Line {
+    let text = || format!("{}; {}", failure(rest), failure(last));
+    let refused = [rest, last].map(|transfer| refusal(transfer).map(|reply| reply.code));
+    if refusal(rest).is_some_and(is_full) {
+        return Line::warning("resume", "no_room", text()).cures(room(world));
+    }
+    // ours tells a complete file from an upload that broke off, and this one was complete
+    if world.program == Program::Ftpd && refused == [Some(553); 2] {
+        let text = format!(
+            "{}; files that are complete are not changed here (overwrite), and no upload has broken off",
+            text()
+        );
+        return Line::skipped("resume", text);
+    }
+    broken("resume", last, world).unwrap_or_else(|| {
+        Line::warning("resume", "no_resume", text())
+            .cure("an upload that was cut off starts from the beginning")
+            .cures(cures(world.program, Problem::Restart))
+    })
 }
 
 pub(super) fn download(found: &Download, world: &World) -> Vec<Line> {
@@ -296,18 +340,28 @@ pub(super) fn download(found: &Download, world: &World) -> Vec<Line> {
     ]
 }
 
-pub(super) fn removal(answer: &Answer, name: &Name, world: &World) -> Vec<Line> {
-    let name = escaped(name.0.as_bytes()).to_string();
-    vec![match answer {
+pub(super) fn removal(found: &Removal, world: &World) -> Vec<Line> {
+    let name = escaped(&found.name).to_string();
+    vec![match &found.answer {
         Ok(reply) if reply.is_done() => Line::good("cleanup", format!("removed {name}")),
-        // an upload that was cut off leaves nothing on a good server
-        Ok(reply) if reply.code == 550 => Line::warning(
-            "cleanup",
-            "not_removed",
-            format!("{name} is not there, or may not be removed: {}", words::reply(reply)),
-        )
-        .cure(format!("look whether {name} is there"))
-        .cures(cures(world.program, Problem::Delete)),
+        // a good server keeps nothing of an upload that was refused in the end, or cut off
+        Ok(_) if found.is_gone() => {
+            Line::good("cleanup", format!("the server has kept nothing of {name}"))
+        }
+        Ok(reply) if reply.code == 550 => {
+            let what = match found.is_there {
+                Some(true) => "may not be removed",
+                Some(false) => "is not there any more",
+                None => "is not there, or may not be removed",
+            };
+            Line::warning(
+                "cleanup",
+                "not_removed",
+                format!("{name} {what}: {}", words::reply(reply)),
+            )
+            .cure(format!("look whether {name} is there"))
+            .cures(cures(world.program, Problem::Delete))
+        }
         other => Line::failed(
             "cleanup",
             "not_removed",
@@ -319,9 +373,9 @@ pub(super) fn removal(answer: &Answer, name: &Name, world: &World) -> Vec<Line> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{broken, done, one, refused, reply, world};
+    use super::super::samples::{all, broken, done, one, refused, reply, world};
     use super::*;
-    use crate::cli::line::Verdict::{Failed, Good, Warning};
+    use crate::cli::line::Verdict::{Failed, Good, Skipped, Warning};
 
     fn secure(resumes: bool) -> World {
         World { is_protected: true, resumes, ..world("203.0.113.7") }
@@ -415,14 +469,63 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_file_is_accounted_for() {
-        let name = Name("ftpd-test-1.tmp".to_owned());
-        for (answer, wanted) in [
-            (reply(250, "ok"), (Good, "")),
-            (reply(550, "no"), (Warning, "not_removed")),
-            (Err(Trouble::Closed), (Failed, "not_removed")),
+    fn the_cure_of_a_refused_upload_depends_on_the_reply() {
+        let ours = World { program: Program::Ftpd, ..world("203.0.113.7") };
+        let late = |code| broken("STOR", Trouble::Reset, reply(code, "no"));
+        for (fact, cause, cure) in [
+            (refused("STOR", 550, "no"), "upload_refused", "perm needs w"),
+            (refused("STOR", 552, "over quota"), "no_room", "quota_bytes"),
+            (late(552), "no_room", "max_file_size"),
+            (late(452), "no_room", "disk is full"),
+            (refused("STOR", 553, "name not allowed"), "name_refused", "deny_names"),
+            (late(553), "name_refused", "store_as"),
+            (late(426), "broken", "log of the server"),
         ] {
-            assert_eq!(one(&removal(&answer, &name, &world("203.0.113.7"))), wanted);
+            let lines = upload(&fact, &ours);
+            assert_eq!(one(&lines), (Failed, cause), "{fact:?}");
+            assert!(all(&lines).contains(cure), "{lines:?}");
+            let names_letters = all(&lines).contains("perm needs");
+            assert_eq!(names_letters, cause == "upload_refused", "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_complete_says_nothing_about_resumed_uploads() {
+        let both = |code, program| {
+            let no = |command| refused(command, code, "no");
+            let found = Resumption {
+                rest: no("STOR"),
+                append: Some(no("APPE")),
+                size: None,
+                wanted: 9,
+            };
+            one(&resumed(&found, &World { program, ..world("203.0.113.7") }))
+        };
+        assert_eq!(both(553, Program::Ftpd), (Skipped, ""));
+        assert_eq!(both(553, Program::Vsftpd), (Warning, "no_resume"));
+        assert_eq!(both(550, Program::Ftpd), (Warning, "no_resume"));
+        assert_eq!(both(552, Program::Ftpd), (Warning, "no_room"));
+    }
+
+    #[test]
+    fn the_probe_file_is_accounted_for() {
+        let removed = |answer, is_stored, is_there| {
+            let name = b"ftpd-test-1.tmp".to_vec();
+            one(&removal(&Removal { name, answer, is_stored, is_there }, &world("203.0.113.7")))
+        };
+        let no = || reply(550, "no");
+        for (found, wanted) in [
+            (removed(reply(250, "ok"), true, None), (Good, "")),
+            (removed(reply(250, "ok"), false, None), (Good, "")),
+            (removed(no(), true, Some(true)), (Warning, "not_removed")),
+            (removed(no(), true, Some(false)), (Warning, "not_removed")),
+            (removed(no(), false, Some(false)), (Good, "")),
+            (removed(no(), false, Some(true)), (Warning, "not_removed")),
+            (removed(no(), false, None), (Warning, "not_removed")),
+            (removed(Err(Trouble::Closed), true, None), (Failed, "not_removed")),
+            (removed(Err(Trouble::Closed), false, None), (Failed, "not_removed")),
+        ] {
+            assert_eq!(found, wanted);
         }
     }
 }
