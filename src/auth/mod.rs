@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 
-use crate::config::{Config, Hash, Limits, Password, User};
+use crate::config::{Config, Hash, Password, User};
 use crate::launch::Launcher;
 use crate::log::escaped;
 use external::{External, Kept, Verdict};
@@ -153,10 +153,7 @@ impl Users {
             }
             None => self.elsewhere(attempt, patience, launcher)?,
         };
-        let allows = |limits: &Limits| limits.allows(attempt.from);
-        if !allows(&user.rules.limits)
-            || user.is_from_elsewhere() && !allows(&self.config.rules.limits)
-        {
+        if !user.rules.limits.allows(attempt.from) {
             return Err(AuthError::NotFromHere);
         }
         let mut seats = lock(&self.seats);
@@ -202,6 +199,9 @@ impl Users {
         // takes as long as for a known name
         self.pretend(attempt.name, attempt.password, patience)?;
         let Some(external) = &self.external else { return Err(AuthError::UnknownUser) };
+        if !self.config.rules.limits.allows(attempt.from) {
+            return Err(AuthError::NotFromHere);
+        }
         let name = String::from_utf8_lossy(attempt.name).into_owned();
         let judge = |answer: &[(String, String)]| self.answered(&name, answer);
         match external.ask((attempt, began), patience, launcher, judge) {

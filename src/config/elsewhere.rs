@@ -14,6 +14,7 @@ use super::settings::{Elsewhere, Folder, FolderRules, Rules, User};
 use super::tls::TlsRequired;
 use super::value::{AuthProtocol, Overwrite, Password};
 use super::whole::Config;
+use crate::rights;
 
 /// The home of a user whose answer names none.
 const USUAL_HOME: &str = "{user}";
@@ -179,9 +180,17 @@ fn within(given: &Elsewhere, user: &mut User) -> Result<(), Fault> {
 /// Checks that an answer does not let a session act as root, or as the server's user by an entry that
 /// somebody has left empty.
 fn run_as(given: &Elsewhere, answer: &[(String, String)], user: &User) -> Result<(), Fault> {
-    let mut said = answer.iter().filter(|(key, _)| given.run_as && key == "run_as");
-    if said.any(|(_, text)| text.trim().is_empty()) {
-        return Err(Fault::Note("is empty".to_owned()));
+    if !given.run_as {
+        return Ok(());
+    }
+    match answer.iter().find(|(key, _)| key == "run_as") {
+        None if rights::is_root() => {
+            return Err(Fault::Note("is missing, and the server runs as root".to_owned()));
+        }
+        Some((_, text)) if text.trim().is_empty() => {
+            return Err(Fault::Note("is empty".to_owned()));
+        }
+        None | Some(_) => {}
     }
     if user.run_as.as_ref().is_some_and(|ids| ids.gid == 0 || ids.groups.contains(&0)) {
         return Err(Fault::Note("belongs to the group of root".to_owned()));
@@ -316,7 +325,14 @@ mod tests {
         }
         let ids = run_as("61234:61235").unwrap().unwrap();
         assert_eq!((ids.uid, ids.gid, &ids.groups[..]), (61234, 61235, &[61235][..]));
-        assert!(user(&config, "ann", &[]).unwrap().run_as.is_none());
+        // nor leaves it to the server, if that is root
+        match user(&config, "ann", &[]) {
+            Ok(user) => assert!(!rights::is_root() && user.run_as.is_none()),
+            Err(why) => {
+                assert!(rights::is_root());
+                assert_eq!(why, ["run_as: is missing, and the server runs as root"]);
+            }
+        }
     }
 
     #[test]

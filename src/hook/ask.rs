@@ -47,7 +47,8 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Asked<'_> {
     /// Runs the program to its end and returns what it has printed on its standard output. What it
     /// prints on its standard error is logged. The program, with all processes that it has started, is
-    /// ended if it does not end in time, or as soon as `is_over` says so; this returns when it has ended.
+    /// ended if it does not end in time, and killed as soon as `is_over` says that nobody waits for the
+    /// answer; this returns when it has ended.
     ///
     /// # Errors
     ///
@@ -82,7 +83,7 @@ impl Asked<'_> {
         words.take(Duration::ZERO);
         words.end();
         if ended.is_err() {
-            await_end(&running);
+            await_end(&running, is_over);
         }
         let status = ended?;
         if status.success() { Ok(pipes.said) } else { Err(format!("ended with {status}")) }
@@ -122,8 +123,13 @@ fn attend(
 
 /// Ends a program, and waits for that, so that it counts as one of those that run for as long as it does.
 #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
-fn await_end(running: &Running) {
-    running.end();
+fn await_end(running: &Running, is_over: &dyn Fn() -> bool) {
+    let mut is_killed = is_over();
+    if is_killed {
+        running.kill();
+    } else {
+        running.end();
+    }
     // the process that starts programs may need a while for the second signal
     let until = Instant::now() + 2 * LAST_WORDS;
     while matches!(running.ended(), Ok(None)) {
@@ -131,7 +137,11 @@ fn await_end(running: &Running) {
         if left.is_zero() {
             return;
         }
-        let time = Timespec::try_from(left).unwrap_or_default();
+        if !is_killed && is_over() {
+            running.kill();
+            is_killed = true;
+        }
+        let time = Timespec::try_from(left.min(LOOK)).unwrap_or_default();
         if let Err(why) = poll(&mut [PollFd::new(running, PollFlags::IN)], Some(&time))
             && why != Errno::INTR
         {

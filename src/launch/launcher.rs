@@ -116,7 +116,7 @@ impl Launcher {
         match wire::hear_within(&socket, PATIENCE)? {
             Word::Started(pid) => Ok(Running::new(socket, pid)),
             Word::Failed(why) => Err(io::Error::other(why)),
-            Word::Ended(_) | Word::Read(_) | Word::End | Word::Commit => {
+            Word::Ended(_) | Word::Read(_) | Word::End | Word::Kill | Word::Commit => {
                 Err(io::ErrorKind::InvalidData.into())
             }
         }
@@ -158,7 +158,7 @@ impl Launcher {
                     .to_owned())
             }
             Word::Failed(why) => Err(why),
-            Word::Started(_) | Word::Ended(_) | Word::End | Word::Commit => {
+            Word::Started(_) | Word::Ended(_) | Word::End | Word::Kill | Word::Commit => {
                 Err(cannot(io::ErrorKind::InvalidData.into()))
             }
         }
@@ -214,9 +214,12 @@ impl Process {
         match wire::hear_within(&self.socket, PATIENCE)? {
             Word::Read(digest) if digest == table.digest() => Ok(()),
             Word::Failed(why) => Err(io::Error::other(why)),
-            Word::Read(_) | Word::Started(_) | Word::Ended(_) | Word::End | Word::Commit => {
-                Err(io::ErrorKind::InvalidData.into())
-            }
+            Word::Read(_)
+            | Word::Started(_)
+            | Word::Ended(_)
+            | Word::End
+            | Word::Kill
+            | Word::Commit => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }

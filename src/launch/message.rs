@@ -57,6 +57,8 @@ pub(super) enum Word {
     Failed(String),
     /// From the server: the program must end.
     End,
+    /// From the server: the program must end at once, without a signal that it can ignore.
+    Kill,
     /// From the server: the settings that were read are in effect.
     Commit,
 }
@@ -69,6 +71,7 @@ const ENDED: &[u8] = b"ended";
 const READ: &[u8] = b"read";
 const FAILED: &[u8] = b"failed";
 const END: &[u8] = b"end";
+const KILL: &[u8] = b"kill";
 const COMMIT: &[u8] = b"commit";
 
 impl Request {
@@ -125,6 +128,7 @@ impl Word {
             Self::Read(digest) => all(&[READ, digest]),
             Self::Failed(why) => all(&[FAILED, why.as_bytes()]),
             Self::End => all(&[END]),
+            Self::Kill => all(&[KILL]),
             Self::Commit => all(&[COMMIT]),
         }
         bytes
@@ -139,6 +143,7 @@ impl Word {
             [READ, digest] => Some(Self::Read((*digest).to_owned())),
             [FAILED, why] => Some(Self::Failed(text(why)?.to_owned())),
             [END] => Some(Self::End),
+            [KILL] => Some(Self::Kill),
             [COMMIT] => Some(Self::Commit),
             _ => None,
         }
@@ -202,6 +207,7 @@ mod tests {
             Word::Read(vec![7; 32]),
             Word::Failed("why".to_owned()),
             Word::End,
+            Word::Kill,
             Word::Commit,
         ] {
             assert_eq!(Word::of_bytes(&word.bytes()), Some(word));

@@ -54,6 +54,13 @@ impl Running {
         // this fails if the program has ended by itself
         let _ = wire::send(&self.socket, &Word::End.bytes(), &[]);
     }
+
+    /// Ends the program and all processes that it has started at once, by SIGKILL. Does not wait for
+    /// that.
+    pub fn kill(&self) {
+        // this fails if the program has ended by itself
+        let _ = wire::send(&self.socket, &Word::Kill.bytes(), &[]);
+    }
 }
 
 impl AsFd for Running {

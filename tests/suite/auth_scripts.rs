@@ -298,6 +298,48 @@ fn ldap_searches_as_an_entry_of_its_own_and_an_outage_is_no_refusal() {
     assert_eq!(asked(&[&url, "dc=x"]), None, "nobody listens");
 }
 
+/// Starts a server that asks a program with these arguments. `homes/ann` and `homes/second` exist.
+fn asking(name: &str, arguments: &str) -> Server {
+    let place = program(name);
+    let lines = format!("auth_program = \"{}\" {arguments}", place.display());
+    let more = "auth_homes = homes\nauth_perm = elradfmw\nban_after = 0";
+    Server::setup().server(&format!("{lines}\n{more}")).start_with(|dir| {
+        for name in ["ann", "second"] {
+            fs::create_dir_all(dir.join("homes").join(name)).unwrap();
+        }
+    })
+}
+
+/// Tries a login.
+fn log_in(server: &Server, name: &str, password: &str, code: u16) {
+    let mut client = Client::connect(server);
+    client.cmd(&format!("USER {name}"), 331);
+    client.cmd(&format!("PASS {password}"), code);
+}
+
+#[test]
+fn a_login_asks_ldap_and_an_outage_of_it_is_421() {
+    if !has_module("ldap") {
+        return;
+    }
+    let Some(slapd) = Slapd::start("") else { return };
+    let filter = "(&(objectClass=account)(uid=%s))";
+    let server = asking("ldap.py", &format!("{} dc=x {filter}", slapd.url));
+    let mut client = Client::login(&server, "second", "right");
+    client.upload("STOR file", b"text");
+    assert_eq!(fs::read(server.dir().join("homes/second/file")).unwrap(), b"text");
+    for (name, password) in [("second", "wrong"), ("Second", "right"), ("*", "right")] {
+        log_in(&server, name, password, 530);
+    }
+    // the directory has a home for ann that the server does not serve
+    log_in(&server, "ann", "right", 421);
+    server.wait_for_log("home: '/srv/ann' is not below auth_homes");
+    drop(slapd);
+    log_in(&server, "ben", "right", 421);
+    server.wait_for_log("auth_program ");
+    assert!(!server.log().contains("right"), "{}", server.log());
+}
+
 /// A file in `/etc/pam.d`.
 struct Service(PathBuf);
 
@@ -307,29 +349,57 @@ impl Drop for Service {
     }
 }
 
-#[test]
-fn pam_lets_the_users_of_a_service_in() {
+/// The rule of PAM for accounts that are all valid.
+const VALID: &str = "account required pam_permit.so\n";
+
+/// Adds a service of PAM with users of its own, whose passwords are in a file in this folder.
+fn pam_service(name: &str, dir: &Path) -> Option<Service> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not tested: it takes root to add a service of PAM");
-        return;
+        return None;
     }
     if !has_module("PAM") || !is_there("db_load", &["db_load", "-V"]) {
-        return;
+        return None;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let text = dir.path().join("users.txt");
+    let text = dir.join("users.txt");
     fs::write(&text, "ann\nright\nroot\nright\n../up\nright\n").unwrap();
-    let database = dir.path().join("users.db");
+    let database = dir.join("users.db");
     let (text, database) = (text.to_str().unwrap(), database.to_str().unwrap());
     assert!(is_there("database", &["db_load", "-T", "-t", "hash", "-f", text, database]));
-    let module = format!("pam_userdb.so db={} crypt=none", dir.path().join("users").display());
-    let name = format!("ftpd-test-{}", std::process::id());
-    let service = Service(Path::new("/etc/pam.d").join(&name));
-    let rest = "account required pam_permit.so\n";
-    if fs::write(&service.0, format!("auth required {module}\n{rest}")).is_err() {
+    let module = format!("pam_userdb.so db={} crypt=none", dir.join("users").display());
+    let service = Service(Path::new("/etc/pam.d").join(name));
+    let written = fs::write(&service.0, format!("auth required {module}\n{VALID}"));
+    if written.is_err() {
         eprintln!("not tested: no /etc/pam.d");
-        return;
     }
+    written.ok().map(|()| service)
+}
+
+#[test]
+fn a_login_asks_pam() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("ftpd-login-{}", std::process::id());
+    let Some(service) = pam_service(&name, dir.path()) else { return };
+    let server = asking("pam.py", &name);
+    let mut client = Client::login(&server, "ann", "right");
+    client.upload("STOR file", b"text");
+    assert_eq!(fs::read(server.dir().join("homes/ann/file")).unwrap(), b"text");
+    for (name, password) in [("ann", "wrong"), ("ben", "right"), ("root", "right")] {
+        log_in(&server, name, password, 530);
+    }
+    server.wait_for_log("refused by auth_program");
+    // an account that PAM does not let in any more
+    fs::write(&service.0, "auth required pam_permit.so\naccount required pam_deny.so\n")
+        .unwrap();
+    log_in(&server, "ann", "right2", 530);
+    assert!(!server.log().contains("right"), "{}", server.log());
+}
+
+#[test]
+fn pam_lets_the_users_of_a_service_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("ftpd-test-{}", std::process::id());
+    let Some(service) = pam_service(&name, dir.path()) else { return };
     let ask = |name_of: &str, password: Value| ask("pam.py", &[&name], name_of, &password);
     assert_eq!(ask("ann", json!("right")), Some(json!({"accept": true, "home": "ann"})));
     for (name, password) in [
@@ -347,7 +417,7 @@ fn pam_lets_the_users_of_a_service_in() {
     let root = ask("root", json!("right")).unwrap();
     assert_eq!(root["accept"], false);
     // a user of the system has the home of the system, and the account must be valid
-    fs::write(&service.0, format!("auth required pam_permit.so\n{rest}")).unwrap();
+    fs::write(&service.0, format!("auth required pam_permit.so\n{VALID}")).unwrap();
     let nobody = ask("nobody", json!("x")).unwrap();
     assert_eq!(nobody["accept"], true);
     assert!(nobody["home"].as_str().unwrap().starts_with('/'));

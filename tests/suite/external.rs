@@ -269,6 +269,42 @@ fn passwords_and_names_that_no_user_can_have_are_not_asked_about() {
 }
 
 #[test]
+fn addresses_that_the_server_does_not_let_in_are_not_asked_about() {
+    let setup = asking().server("allow_from = 192.0.2.0/24");
+    let server = answering(setup, "\"home\": \"ann\", \"allow_from\": \"127.0.0.0/8\"");
+    assert_eq!(try_login(&server, "ann", "right"), 530);
+    server.wait_for_log("address is not in allow_from");
+    assert!(asked(&server).is_empty(), "{:?}", asked(&server));
+}
+
+#[test]
+fn on_a_server_of_root_an_answer_without_run_as_lets_nobody_in() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let server = answering(asking().server("auth_run_as = on"), "\"home\": \"ann\"");
+    assert_eq!(try_login(&server, "ann", "right"), 421);
+    server.wait_for_log("run_as: is missing, and the server runs as root");
+}
+
+#[test]
+fn a_program_that_ignores_sigterm_does_not_hold_the_server_up() {
+    let stubborn = "trap 'echo asked to end >> $1/asked' TERM; read -r x; echo begin >> $1/asked\n\
+                    while :; do sleep 0.1; done";
+    let mut server = start(asking().server("auth_timeout = 60"), stubborn);
+    let mut client = Client::connect(&server);
+    client.cmd("USER ann", 331);
+    client.send("PASS right");
+    eventually("the program runs", || asked(&server) == ["begin"]);
+    let programs = server.programs();
+    server.signal("TERM");
+    client.expect(421);
+    server.wait_for_exit();
+    assert_eq!(asked(&server), ["begin"], "killed at once: {programs:?}");
+}
+
+#[test]
 fn wrong_passwords_are_counted_as_those_of_the_settings() {
     let server = answering(asking().server("ban_after = 3"), "\"home\": \"ann\"");
     let mut client = Client::connect(&server);

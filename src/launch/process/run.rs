@@ -30,6 +30,8 @@ pub(super) struct Run {
     ids: Option<Ids>,
     /// When the program was asked to end.
     asked: Option<Instant>,
+    /// Whether the program is to end without further delay.
+    is_killed: bool,
     /// Whether the program was given an input.
     pub(super) has_input: bool,
 }
@@ -49,7 +51,8 @@ impl Run {
         };
         let started = Word::Started(child.id());
         let (socket, ids) = (Some(socket), program.ids);
-        let mut run = Self { socket, child, status: None, ids, asked: None, has_input };
+        let mut run =
+            Self { socket, child, status: None, ids, asked: None, is_killed: false, has_input };
         run.tell(&started);
         Ok(run)
     }
@@ -77,13 +80,18 @@ impl Run {
     pub(super) fn attend(&mut self) -> bool {
         match self.socket.as_ref().map(wire::hear) {
             None | Some(Ok(None)) => {}
+            Some(Ok(Some(Word::Kill))) => {
+                self.asked.get_or_insert_with(Instant::now);
+                self.is_killed = true;
+            }
             Some(Ok(Some(_))) => self.ask(),
             Some(Err(_)) => {
                 self.socket = None;
                 self.ask();
             }
         }
-        let late = self.asked.is_some_and(|asked| asked.elapsed() >= LAST_WORDS);
+        let late =
+            self.is_killed || self.asked.is_some_and(|asked| asked.elapsed() >= LAST_WORDS);
         if self.status.is_none() {
             match self.child.try_wait() {
                 Ok(status) => self.status = status,
