@@ -114,7 +114,9 @@ impl Listing {
             text.extend_from_slice(name.to_bytes());
             self.entry = Entry::of_stat(text, &stat);
             self.complete();
-            self.add_letters()?;
+            if !self.is_plain {
+                self.add_letters()?;
+            }
             return Ok(Some(&self.entry));
         }
         let is_part = self.take_lone_part();
@@ -125,7 +127,7 @@ impl Listing {
     }
 
     fn add_letters(&mut self) -> Result<(), FsError> {
-        if self.is_plain || self.uploads.tree.fence().is_none() {
+        if self.uploads.tree.fence().is_none() {
             return Ok(());
         }
         let path = self.path.join(&self.entry.name);

@@ -22,16 +22,12 @@ pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
 pub(in crate::vfs) const TRASH: &[u8] = b".ftpd-trash";
 
 /// Whether a name is reserved for parts of uploads or for the trash.
+#[inline]
 pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
-    if !name.is_ascii() {
-        return begins_as_reserved(|| folded(name));
-    }
     // most names differ in their first letter
     match name.first() {
-        Some(b'.') => {
-            begins_as_reserved(|| name.iter().map(|byte| char::from(byte.to_ascii_lowercase())))
-        }
         Some(b'f' | b'F') => is_short_name_of_trash(name),
+        Some(b'.' | 0x80..) => begins_as_reserved(|| folded(name)),
         _ => false,
     }
 }
@@ -94,6 +90,9 @@ const IGNORED: [(u32, u32); 17] = [
 /// Whether a name is one that FAT may give to a trash besides its own: `FTPD-T~1`, or `FT12AB~1` if
 /// there are many such names.
 fn is_short_name_of_trash(name: &[u8]) -> bool {
+    if name.len() != 8 {
+        return false;
+    }
     let Some((stem, [b'~', digit])) = name.split_at_checked(6) else {
         return name.eq_ignore_ascii_case(b"ftpd-tra");
     };

@@ -295,12 +295,14 @@ impl Entries {
                 return Ok(Step::Busy);
             }
         }
-        self.current = self.held.pop();
-        if self.current.is_some() {
-            return Ok(Step::Entry);
+        if self.held.capacity() > 0 {
+            self.current = self.held.pop();
+            if self.current.is_some() {
+                return Ok(Step::Entry);
+            }
+            // frees the memory
+            self.held = Vec::new();
         }
-        // frees the memory
-        self.held = Vec::new();
         for _ in 0..STEP {
             match self.listing.advance()? {
                 None => return Ok(Step::End),
