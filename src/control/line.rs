@@ -102,10 +102,11 @@ impl Framer {
             return bytes;
         }
         let most = bytes.len().min(LONGEST.saturating_sub(self.partial.len()));
+        let most = bytes.get(..most).unwrap_or_default();
         let is_special = |&byte: &u8| matches!(byte, b'\n' | IAC);
-        let end = bytes.iter().take(most).position(is_special).unwrap_or(most);
+        let end = most.iter().position(is_special).unwrap_or(most.len());
         let (plain, rest) = bytes.split_at_checked(end).unwrap_or_default();
-        self.in_argument |= plain.contains(&b' ');
+        self.in_argument = self.in_argument || plain.contains(&b' ');
         self.partial.extend_from_slice(plain);
         rest
     }

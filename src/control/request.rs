@@ -23,12 +23,10 @@ pub struct Request<'l> {
 /// Rows of the table of commands.
 type Rows = [&'static Verb];
 
-const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
 /// The rows with a name that begins with each letter, in the order of the table.
 static BY_LETTER: LazyLock<[Box<Rows>; 26]> = LazyLock::new(|| {
     let begins = |name: &str, letter| name.as_bytes().first() == Some(&letter);
-    LETTERS.map(|letter| {
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ".map(|letter| {
         VERBS.iter().filter(|verb| verb.names.iter().any(|name| begins(name, letter))).collect()
     })
 });
@@ -40,9 +38,9 @@ pub fn parse(line: &[u8]) -> Request<'_> {
 
 /// Returns the rows with a name that begins with the first letter of a line.
 fn rows_for(line: &[u8]) -> &'static Rows {
-    let first = line.first().map(u8::to_ascii_uppercase);
-    let at = first.and_then(|first| LETTERS.binary_search(&first).ok());
-    at.and_then(|at| BY_LETTER.get(at)).map(|rows| &**rows).unwrap_or_default()
+    let first = line.first().copied().unwrap_or_default();
+    let at = usize::from(first.to_ascii_uppercase().wrapping_sub(b'A'));
+    BY_LETTER.get(at).map(|rows| &**rows).unwrap_or_default()
 }
 
 /// Parses a line with these rows. The first row that fits is used. If several rows have the

@@ -148,8 +148,9 @@ impl Speed {
 
     /// Returns whether there is no limit now.
     pub(super) fn is_off(&self) -> bool {
-        let shared = self.shared().into_iter().map(|shared| &shared.rate);
-        shared.chain([&self.own]).all(|rate| rate.limit().is_none())
+        [&self.own, &self.user.rate, &self.server.rate]
+            .iter()
+            .all(|rate| rate.limit().is_none())
     }
 
     pub(super) fn shared(&self) -> [&SharedRate; 2] {

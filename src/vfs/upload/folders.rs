@@ -37,12 +37,12 @@ impl Made {
         to: &Destination,
         umask: u32,
         mut work: impl FnMut() -> Result<T, FsError>,
-    ) -> Result<(T, Option<Self>), FsError> {
+    ) -> Result<(T, Option<Box<Self>>), FsError> {
         if !uploads.user.makes_folders() {
             return Ok((work()?, None));
         }
         let (uploads, to) = (Arc::clone(uploads), to.clone());
-        let mut made = Self { uploads, to, dirs: Vec::new() };
+        let mut made = Box::new(Self { uploads, to, dirs: Vec::new() });
         Ok((made.attempt(umask, work)?, Some(made)))
     }
 

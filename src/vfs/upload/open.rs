@@ -24,7 +24,7 @@ pub struct Upload {
     uploads: Arc<Uploads>,
     relief: Option<Relief>,
     /// The directories that were made for the file. This field is dropped after the file.
-    made: Option<Made>,
+    made: Option<Box<Made>>,
 }
 
 /// A function that makes room when the disk is full. It returns whether there is any hope.
@@ -56,7 +56,7 @@ impl Upload {
         target: Box<dyn Target>,
         most: u64,
         uploads: &Arc<Uploads>,
-        made: Option<Made>,
+        made: Option<Box<Made>>,
     ) -> Self {
         Self { path, target, most, uploads: Arc::clone(uploads), relief: None, made }
     }

@@ -40,7 +40,7 @@ pub struct Prepared {
     file: Option<Identity>,
     /// The directories that were made for the file. This field is dropped after the file, so that
     /// they are empty if the upload fails.
-    made: Option<Made>,
+    made: Option<Box<Made>>,
 }
 
 /// How the file of an upload is opened.
