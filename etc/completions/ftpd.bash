@@ -20,9 +20,10 @@ _ftpd() {
     adduser:--perm) return ;;
     test:--timeout) return ;;
     test:--password-file) return ;;
+    convert-names:--from) return ;;
     esac
     case $name in
-    '') words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help' ;;
+    '') words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash convert-names reload stop completions help' ;;
     share) words='--write --tls --user --anonymous --ip --port --for' ;;
     check) words='--late-homes' ;;
     passwd) words='--write'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
@@ -42,9 +43,10 @@ _ftpd() {
     unban) words='all' ;;
     parts) words='--json drop'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     trash) words='--all --json list restore empty'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
+    convert-names) words='--from --dry-run --force' ;;
     stop) words='--now' ;;
     completions) words='bash zsh fish' ;;
-    help) words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help' ;;
+    help) words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash convert-names reload stop completions help' ;;
     esac
     [[ $cur != -* ]] || words+=' --config --help'
     read -r -d '' -a list <<< "$words"

@@ -71,10 +71,15 @@ complete -c ftpd -n '__fish_seen_subcommand_from trash' -l all
 complete -c ftpd -n '__fish_seen_subcommand_from trash' -l json
 complete -c ftpd -n '__fish_seen_subcommand_from trash' -a 'list restore empty'
 complete -c ftpd -n '__fish_seen_subcommand_from trash' -a '(ftpd users 2>/dev/null | awk \'NR > 1 { print $1 }\')'
+complete -c ftpd -n __fish_use_subcommand -a convert-names -d 'rename files whose names are not in UTF-8'
+complete -c ftpd -n '__fish_seen_subcommand_from convert-names' -l from -x
+complete -c ftpd -n '__fish_seen_subcommand_from convert-names' -l dry-run
+complete -c ftpd -n '__fish_seen_subcommand_from convert-names' -l force
+complete -c ftpd -n '__fish_seen_subcommand_from convert-names' -F
 complete -c ftpd -n __fish_use_subcommand -a reload -d 'make the running server read its settings again'
 complete -c ftpd -n __fish_use_subcommand -a stop -d 'stop the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'
-complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash reload stop completions help'
+complete -c ftpd -n '__fish_seen_subcommand_from help' -a 'serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash convert-names reload stop completions help'

@@ -9,6 +9,7 @@ mod bars;
 mod cert;
 mod check;
 mod completions;
+mod convert_names;
 #[cfg(feature = "client")]
 mod doctor;
 #[cfg(not(feature = "client"))]

@@ -10,12 +10,12 @@ use super::field::{
 };
 use super::hook::Occasion;
 use super::kind::{
-    ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_PATH, CONFINE, DAY,
-    DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FILING, FOLDER, GROUP,
-    Given, HOME, HOST, HOSTS, LEVEL, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE,
-    PASSWORD, PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM,
-    RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED,
-    TLS_VERSION, URL, count, limit,
+    ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CHARSET, CLIENT_CERTIFICATE, CLIENT_PATH,
+    CONFINE, DAY, DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FILING,
+    FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LIST_TIME, LISTEN, LOG, LOG_FORM, MASK,
+    OLD_OVERWRITE, OVERWRITE, PASSWORD, PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT,
+    PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT,
+    TIME, TLS_REQUIRED, TLS_VERSION, URL, count, limit,
 };
 use super::settings::Choice;
 
@@ -198,6 +198,10 @@ pub static KEYS: &[Key] = &[
         "Text of the reply to a login."),
     key("folder_message", "off", &AlsoPerUser(SWITCH, |to, v| to.messages.folder = v),
         "Show the text of the file .message in a directory to clients that enter it with CWD."),
+    key("charset", "utf-8", &AlsoPerUser(CHARSET, |to, v| to.talk.charset = v),
+        "Charset in which clients send names and are sent them: utf-8, another one such as gbk, big5, shift_jis, euc-kr or windows-1251, or auto:gbk to find out from the names that a client sends. The files themselves have names in UTF-8. A client that turns UTF-8 on (OPTS UTF8 ON) is spoken to in UTF-8. See CHARSET in ftpd.ini(5)."),
+    key("list_time", "utc", &AlsoPerUser(LIST_TIME, |to, v| to.talk.local_time = v),
+        "Time zone of the times in LIST: utc, or local for that of the server. MLSD and MDTM are always in UTC."),
     key("atomic_uploads", "on", &AlsoPerUser(SWITCH, |to, v| to.uploads.atomic = v),
         "Write an upload to a hidden part file and put it in place when it is complete; until then, and if the upload fails, the previous version stays. off: write to the file itself, as other servers do."),
     key("sync_uploads", "off", &AlsoPerUser(SWITCH, |to, v| to.uploads.sync = v),

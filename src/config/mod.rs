@@ -10,6 +10,7 @@ pub mod edit;
 pub mod pattern;
 
 mod anonymous;
+mod charset;
 mod checks;
 mod confine;
 mod day;
@@ -41,6 +42,7 @@ mod value;
 mod view;
 mod whole;
 
+pub use charset::{Charset, Encoding};
 pub use confine::Confine;
 pub use day::Day;
 pub use elsewhere::may_be_user;
@@ -65,7 +67,7 @@ pub use perm::{Perm, PermSet};
 pub use settings::{
     Admin, Anonymous, BanRules, Choice, Clients, DataRules, Elsewhere, FileRules, Folder,
     FolderRules, HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages,
-    Passive, Process, QuotaRules, Retention, Rules, Server, Storage, TlsKeys, TlsRules,
+    Passive, Process, QuotaRules, Retention, Rules, Server, Storage, Talk, TlsKeys, TlsRules,
     UploadRules, User,
 };
 pub use tls::{

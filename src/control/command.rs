@@ -348,7 +348,7 @@ pub static VERBS: &[Verb] = &[
     verb(&["NOOP"], "", Ignored(|| Command::Noop), "do nothing").before_login(),
     verb(&["OPTS HASH"], "[algorithm]", Arg::Algorithm(Command::OptsHash), "show or choose the algorithm of HASH").before_login(),
     verb(&["OPTS MLST"], "[fact;...]", Arg::Facts(Command::OptsMlst), "choose the facts of MLSD and MLST").before_login(),
-    verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON]", Switch(Command::OptsUtf8), "accepted: names are sent as they are stored").before_login().feature("UTF8"),
+    verb(&["OPTS UTF8", "OPTS UTF-8"], "[ON|OFF]", Switch(Command::OptsUtf8), "send and take names in UTF-8, whatever charset says, or no longer").before_login().feature("UTF8"),
     verb(&["LANG"], "", Nothing(|| Command::Language), "choose the default language, English").before_login().feature("LANG EN*"),
     verb(&["LANG"], "tag", Word(Command::LanguageSet), "choose the language of the replies: EN is the only one").before_login(),
     verb(&["CLNT"], "name", Ignored(|| Command::ClientName), "accepted and ignored").before_login(),

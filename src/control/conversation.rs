@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::Answer;
 use super::aside::Aside;
+use super::charset::{Signs, Speech};
 use super::connection::{self, Gone, Heard, Unshaken};
 use super::line::Line;
 use super::offence::Offence;
@@ -74,8 +75,10 @@ impl Session {
         if self.implicit {
             self.begin_implicit_tls()?;
         }
-        let greeting =
-            Reply::new(Code::ServiceReady, &self.settings.config.server.clients.welcome_msg);
+        let config = &self.settings.config;
+        let speech = Speech::new(config.rules.talk.charset, Signs::default());
+        let text = speech.text(&config.server.clients.welcome_msg);
+        let greeting = Reply::new(Code::ServiceReady, text);
         self.connection.reply(&greeting);
         Ok(())
     }
@@ -151,7 +154,10 @@ impl Session {
             let ended = self.live.ended().map(str::to_owned);
             return Err(ended.unwrap_or_else(|| format!("TLS handshake failed: {why}")));
         }
+        // how names are spelt is no secret, and some clients turn UTF-8 on before AUTH only
+        let signs = self.state.parameters.signs;
         self.state = SessionState::new(self.implicit);
+        self.note(signs);
         self.tls = Some(tls);
         self.live.set_tls();
         self.shared.counters.tls.fetch_add(1, Ordering::Relaxed);

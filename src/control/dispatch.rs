@@ -24,6 +24,11 @@ impl Session {
     pub(super) fn obey(&mut self, line: &[u8]) -> Answer {
         let request = parse(line);
         ::log::debug!("{} {}", self.peer, request.name());
+        if let Login::In(user) = &mut self.state.login
+            && !user.speech.is_plain()
+        {
+            user.hear(request.path(&|_| false).as_ref());
+        }
         match self.attempt(&request) {
             Ok(answer) => answer,
             Err(why) => {
@@ -146,7 +151,7 @@ impl Session {
             Command::Delete(path) => tree::delete(self, verb, path)?,
             Command::EprtPort(to) | Command::Port(to) => param::active(self, *to)?,
             Command::ExtendedPassive(wanted) => param::extended_passive(self, *wanted)?,
-            Command::Feat => info::feat(parameters, self.settings.tls.is_some()),
+            Command::Feat => info::feat(self),
             Command::Hash(path) => hash::hash(self, verb, path, earlier.portion)?,
             Command::Help => info::help(),
             Command::HelpOn(name) => info::help_on(name)?,
@@ -174,7 +179,7 @@ impl Session {
             Command::Noop => Reply::ok("Still here"),
             Command::OptsHash(wanted) => hash::opts(parameters, *wanted),
             Command::OptsMlst(facts) => param::opts_mlst(parameters, *facts),
-            Command::OptsUtf8(on) => param::opts_utf8(*on)?,
+            Command::OptsUtf8(on) => param::opts_utf8(self, *on)?,
             Command::Passive => param::passive(self)?,
             Command::Password(password) => return login::password(self, verb, password),
             Command::PreTransfer => Reply::ok("Not needed"),

@@ -5,8 +5,6 @@
 
 use std::net::Ipv4Addr;
 
-use crate::vfs::VirtualPath;
-
 /// A reply code (RFC 959 §4.2), including those of later RFCs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -119,8 +117,8 @@ impl Reply {
 
     /// Creates a 257 reply: the path in quotes, with its own quotes doubled (RFC 959, Appendix
     /// II).
-    pub(super) fn path(path: &VirtualPath, remark: &str) -> Self {
-        let parts: Vec<_> = path.as_bytes().split(|&byte| byte == b'"').collect();
+    pub(super) fn path(path: &[u8], remark: &str) -> Self {
+        let parts: Vec<_> = path.split(|&byte| byte == b'"').collect();
         let quoted = [b"\"", &parts.join(b"\"\"".as_slice())[..], b"\" "].concat();
         Self::new(Code::PathNamed, [&quoted, remark.as_bytes()].concat())
     }
@@ -224,8 +222,7 @@ mod tests {
 
     #[test]
     fn replies_have_the_shapes_that_clients_parse() {
-        let path = VirtualPath::root().join(b"a\"b");
-        assert_eq!(wire(&Reply::path(&path, "created")), b"257 \"/a\"\"b\" created\r\n");
+        assert_eq!(wire(&Reply::path(b"/a\"b", "created")), b"257 \"/a\"\"b\" created\r\n");
         let address = Ipv4Addr::new(192, 0, 2, 1);
         assert_eq!(
             wire(&Reply::passive(address, 50001)),
@@ -242,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_name_forges_a_second_line(name: Vec<u8>) {
-            let out = wire(&Reply::path(&VirtualPath::root().join(&name), "x"));
+            let out = wire(&Reply::path(&name, "x"));
             let ends = out.iter().filter(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
             prop_assert_eq!(ends, 2);
             prop_assert!(out.ends_with(b"\r\n"));

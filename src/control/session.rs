@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::arg::choice::TransferType;
+use super::charset::Signs;
 use super::connection::Connection;
 use super::live::Live;
 use super::refusal::Refusal;
@@ -115,19 +116,28 @@ impl Session {
     }
 
     /// Ends the login, if there is one, and starts `login_timeout` again. The transfer type
-    /// (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4) and the protection of data connections remain,
+    /// (RFC 959 §4.1.1), EPSV ALL (RFC 2428 §4), UTF-8 and the protection of data connections remain,
     /// because the client relies on them. All other parameters are as in a new session.
     pub(super) fn log_out(&mut self) {
         if let Login::In(_) = self.state.login {
             self.drop_setup();
-            let Parameters { transfer_type, epsv_all, protection, .. } = self.state.parameters;
+            let Parameters { transfer_type, epsv_all, signs, protection, .. } =
+                self.state.parameters;
             self.state.parameters =
-                Parameters { transfer_type, epsv_all, ..Parameters::with(protection) };
+                Parameters { transfer_type, epsv_all, signs, ..Parameters::with(protection) };
             self.state.login = Login::Out;
             // RNFR has named a file of the previous user
             self.state.parameters.rename_from = None;
             self.login_since = Instant::now();
             self.live.leave();
+        }
+    }
+
+    /// Takes note of what the client has shown of the charset of its names.
+    pub(super) fn note(&mut self, signs: Signs) {
+        self.state.parameters.signs = signs;
+        if let Login::In(user) = &mut self.state.login {
+            user.speech.note(signs);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The state that a session keeps between commands. It is one value, because REIN resets all
 //! of it.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use super::alias::{Alias, Aliases};
 use super::arg::choice::TransferType;
 use super::arg::text::Pathname;
+use super::charset::{Signs, Speech};
+use super::naming::{Naming, is_there};
 use super::refusal::Refusal;
 use crate::auth::Account;
 use crate::config::{Perm, PermSet};
@@ -17,7 +21,7 @@ use crate::data::listing::Facts;
 use crate::data::{Passive, Speed, UserSpeeds};
 use crate::hook::Owner;
 use crate::rights::Acting;
-use crate::vfs::{Algorithm, Entry, Files, FsError, Identity, Pin, Told, VirtualPath};
+use crate::vfs::{Algorithm, Entry, Files, Identity, Pin, Told, VirtualPath};
 
 /// The login and the parameters of a session.
 #[derive(Debug)]
@@ -83,6 +87,11 @@ pub(super) struct User {
     pub(super) cwd: VirtualPath,
     /// The files that the session has stored under other names.
     pub(super) aliases: Aliases,
+    /// How names are sent and taken.
+    pub(super) speech: Speech,
+    /// What the pathnames of the running command mean: names must not mean one file when the letters
+    /// are checked, and another one when the command is carried out.
+    pub(super) known: RefCell<Vec<(Vec<u8>, Vec<u8>)>>,
     /// Keeps retention from removing the working directory.
     pub(super) pin: Option<Pin>,
     pub(super) umask: u32,
@@ -120,18 +129,15 @@ impl User {
     /// Returns whether a file has this name. Used where an argument can be read in two ways.
     /// The first part of the name must exist too, even if `..` follows it.
     pub(super) fn has(&self, pathname: &[u8]) -> bool {
-        let is_there = |pathname: &[u8]| {
+        let has = |pathname: &[u8]| {
             let path = self.cwd.join(pathname);
             let alias = self.alias(&path);
-            let there = self.tree.shown_entry(alias.map_or(&path, |alias| &alias.stored));
-            !matches!(
-                there,
-                Err(FsError::NotFound | FsError::NotADirectory | FsError::BadName(_))
-            )
+            is_there(&self.tree, alias.map_or(&path, |alias| &alias.stored))
         };
+        let pathname: &[u8] = &self.meant(pathname);
         let first = pathname.split(|&byte| byte == b'/').find(|part| !part.is_empty());
         let root: &[u8] = if pathname.starts_with(b"/") { b"/" } else { b"" };
-        first.is_none_or(|first| is_there(&[root, first].concat())) && is_there(pathname)
+        first.is_none_or(|first| has(&[root, first].concat())) && has(pathname)
     }
 
     /// Returns the file that the session has stored under a name, unless another one has its path by
@@ -216,13 +222,54 @@ impl User {
     }
 
     /// Returns a short form of a path that the client can use from the working directory.
-    pub(super) fn short_name<'p>(&self, path: &'p VirtualPath) -> &'p [u8] {
-        if path.parent() == self.cwd { path.name() } else { path.as_bytes() }
+    pub(super) fn short_name<'p>(&self, path: &'p VirtualPath) -> Cow<'p, [u8]> {
+        self.said(if path.parent() == self.cwd { path.name() } else { path.as_bytes() })
     }
 
     /// Resolves a pathname, relative to the working directory.
     pub(super) fn path(&self, pathname: &Pathname) -> VirtualPath {
-        self.cwd.join(pathname.as_bytes())
+        self.cwd.join(&self.meant(pathname.as_bytes()))
+    }
+
+    /// Begins a command: learns from what it names, and what names mean is found out again.
+    pub(super) fn hear(&mut self, pathname: Option<&Pathname>) {
+        self.known.get_mut().clear();
+        if let Some(pathname) = pathname {
+            self.speech.hear(pathname.as_bytes());
+        }
+    }
+
+    /// Returns a pathname of the client, relative to the working directory, with the names on the disk
+    /// that it means.
+    pub(super) fn meant<'t>(&self, typed: &'t [u8]) -> Cow<'t, [u8]> {
+        if self.speech.is_plain() {
+            return Cow::Borrowed(typed);
+        }
+        let mut known = self.known.borrow_mut();
+        if let Some((_, meant)) = known.iter().find(|(of, _)| of == typed) {
+            return Cow::Owned(meant.clone());
+        }
+        let meant = self.naming().meant(&self.cwd, typed);
+        known.push((typed.to_vec(), meant.to_vec()));
+        meant
+    }
+
+    /// Returns a pathname of the disk, relative to the working directory, as it is sent to the client.
+    pub(super) fn said<'n>(&self, pathname: &'n [u8]) -> Cow<'n, [u8]> {
+        self.naming().said(&self.cwd, pathname)
+    }
+
+    /// Does the same with a pathname that may be changed.
+    pub(super) fn spoken(&self, pathname: Vec<u8>) -> Vec<u8> {
+        let said = match self.said(&pathname) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(said) => Some(said),
+        };
+        said.unwrap_or(pathname)
+    }
+
+    pub(super) fn naming(&self) -> Naming<'_> {
+        Naming { speech: self.speech, tree: &self.tree }
     }
 }
 
@@ -236,6 +283,8 @@ pub(super) struct Parameters {
     pub(super) transfer_type: TransferType,
     pub(super) facts: Facts,
     pub(super) epsv_all: bool,
+    /// What the client has shown of the charset of its names.
+    pub(super) signs: Signs,
     pub(super) protection: Protection,
     pub(super) setup: Setup,
     /// The part of a file that the next transfer or HASH is about. Each of these commands resets it,
@@ -262,6 +311,7 @@ impl Parameters {
             transfer_type: TransferType::Ascii,
             facts: Facts::default(),
             epsv_all: false,
+            signs: Signs::default(),
             protection,
             setup: Setup::None,
             portion: Portion::default(),

@@ -20,6 +20,7 @@
 //! | `parts` | the store of parts, their names and journal, and the turns that uploads take |
 //! | `trash` | where deleted and replaced files go |
 //! | `quota` | what the files below a home take, and what they may take |
+//! | `respell` | renaming what has names in another charset |
 //! | `tree` | the confined tree as it is on the disk |
 //! | `path`, `beside`, `error`, `word` | values |
 
@@ -32,6 +33,7 @@ mod mounts;
 mod parts;
 mod path;
 mod quota;
+mod respell;
 mod trash;
 mod tree;
 mod upload;
@@ -57,6 +59,7 @@ pub use path::VirtualPath;
 pub use quota::count::{Count, Limits};
 pub use quota::quotas::{QuotaState, Quotas};
 pub use quota::survey::count_home;
+pub use respell::{Respelling, Respelt};
 pub use trash::empty::Emptied;
 pub use trash::heap::HomeTrash;
 pub use trash::owners::Owners;

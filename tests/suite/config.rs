@@ -202,6 +202,8 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("create_home", "on"),
     ("login_msg", "hello; # there = \u{e4}"),
     ("folder_message", "on"),
+    ("charset", "auto:gbk"),
+    ("list_time", "local"),
     ("like", ""),
     ("enabled", "on"),
     ("from", "srv"),

@@ -113,6 +113,50 @@ fn list_shows_the_time_of_what_is_new_and_the_year_of_what_is_old_or_to_come() {
 }
 
 #[test]
+fn list_shows_the_time_of_the_servers_zone_if_it_is_told_to() {
+    // an hour ahead of UTC, two from March to October
+    let zone = "CET-1CEST,M3.5.0,M10.5.0/3";
+    let now = SystemTime::now() - Duration::from_secs(60);
+    let put = |server: &Server| {
+        // 22:30 UTC on 1 July and on 1 January 2020
+        for (name, seconds) in [("summer", 1_593_642_600), ("winter", 1_577_917_800)] {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            set_time(&server.put(name, ""), at);
+        }
+        set_time(&server.put("now", ""), now);
+    };
+    let when = |lines: &str, name: &str| {
+        let line = lines.lines().find(|line| line.trim_end().ends_with(name)).unwrap();
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        words[5..8].join(" ")
+    };
+    for (setting, summer, zone) in
+        [("list_time = local", "2", zone), ("list_time = utc", "1", "UTC")]
+    {
+        let server = Server::setup().env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").user(setting);
+        let server = server.start();
+        put(&server);
+        let mut client = Client::bob(&server);
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let date = Command::new("date")
+            .env("TZ", zone)
+            .env("LC_ALL", "C")
+            .args(["-d", &format!("@{seconds}"), "+%b %-d %H:%M"])
+            .output()
+            .unwrap();
+        let date = String::from_utf8(date.stdout).unwrap();
+        for listing in [client.lines("LIST").join("\n"), client.cmd("STAT /", 213)] {
+            assert_eq!(when(&listing, "summer"), format!("Jul {summer} 2020"), "{listing}");
+            assert_eq!(when(&listing, "winter"), "Jan 1 2020", "{listing}");
+            assert_eq!(when(&listing, "now"), date.trim_end(), "{listing}");
+        }
+        let line = client.lines("MLSD").into_iter().find(|line| line.ends_with("summer"));
+        assert_eq!(fact(&line.unwrap(), "modify").as_deref(), Some("20200701223000"));
+        assert!(client.cmd("MDTM summer", 213).contains("20200701223000"));
+    }
+}
+
+#[test]
 fn option_words_are_ignored_wherever_clients_put_them() {
     let server = Server::start();
     server.put("top", "");

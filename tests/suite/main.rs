@@ -37,6 +37,7 @@
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
+//! | names in the charset of the client; `ftpd convert-names` | `charset.rs` |
 //! | `ftpd.ini` and `ftpd check` | `config.rs` |
 //! | the image of `etc/Dockerfile`, without a container runtime | `container.rs` |
 //! | settings from the environment, secrets in files | `environment.rs` |
@@ -98,6 +99,7 @@ mod auth_scripts;
 mod bans;
 mod broken_off;
 mod calls;
+mod charset;
 mod cli;
 mod client;
 mod clients;

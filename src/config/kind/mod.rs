@@ -16,7 +16,7 @@ pub(super) use file::{
     READABLE, SOCKET,
 };
 pub(super) use name::{
-    ACCOUNT, CLIENT_PATH, FILING, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT,
+    ACCOUNT, CHARSET, CLIENT_PATH, FILING, GROUP, PASSWORD, PATTERNS, PERM, RUN_AS, TEXT,
 };
 pub(super) use net::{HOST, HOSTS, LISTEN, PEERS, PORTS, PREFIXES, URL, reachable_host};
 pub(super) use number::{
@@ -25,6 +25,6 @@ pub(super) use number::{
 };
 pub(super) use value_kind::{Given, ValueKind};
 pub(super) use word::{
-    AUTH_PROTOCOL, CLIENT_CERTIFICATE, CONFINE, LEVEL, LOG_FORM, OLD_OVERWRITE, OVERWRITE,
-    RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,
+    AUTH_PROTOCOL, CLIENT_CERTIFICATE, CONFINE, LEVEL, LIST_TIME, LOG_FORM, OLD_OVERWRITE,
+    OVERWRITE, RESUME, SWITCH, TLS_REQUIRED, TLS_VERSION,
 };

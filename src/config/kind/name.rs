@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::value_kind::{Refused, ValueKind, texts};
+use crate::config::charset::Charset;
 use crate::config::filing::Filing;
 use crate::config::hash::Hash;
 use crate::config::pattern::Patterns;
@@ -53,6 +54,12 @@ pub(in crate::config) const CLIENT_PATH: ValueKind<Option<String>> =
         "" => Ok(None),
         path if path.starts_with('/') => Ok(Some(path.to_owned())),
         _ => Err(Refused::Text("does not begin with a slash, which is the home".to_owned())),
+    });
+
+/// The charset of names.
+pub(in crate::config) const CHARSET: ValueKind<Charset> =
+    texts("utf-8, the name of another charset, or auto: and that name", |given| {
+        Ok(Charset::parse(given.text)?)
     });
 
 /// A template for the paths of uploads, or none if the text is empty.

@@ -39,6 +39,10 @@ pub(in crate::config) const LOG_FORM: ValueKind<LogForm> =
 pub(in crate::config) const AUTH_PROTOCOL: ValueKind<AuthProtocol> =
     words(&[("json", AuthProtocol::Json), ("extauth", AuthProtocol::Extauth)]);
 
+/// Whether LIST shows local time.
+pub(in crate::config) const LIST_TIME: ValueKind<bool> =
+    words(&[("utc", false), ("local", true)]);
+
 /// Whether the kernel confines the process.
 pub(in crate::config) const CONFINE: ValueKind<Confine> =
     words(&[("auto", Confine::Auto), ("off", Confine::Off), ("require", Confine::Require)]);

@@ -15,7 +15,7 @@ pub use server::{
     LoginRules, Passive, Process, Retention, Server, Storage, TlsKeys,
 };
 pub use user::{
-    FileRules, Folder, FolderRules, Limits, Messages, QuotaRules, Rules, TlsRules, UploadRules,
-    User,
+    FileRules, Folder, FolderRules, Limits, Messages, QuotaRules, Rules, Talk, TlsRules,
+    UploadRules, User,
 };
 pub(in crate::config) use user::{innermost, is_in};

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::blank::settings;
 use super::keep::{Choice, KeepRules};
+use crate::config::charset::Charset;
 use crate::config::day::Day;
 use crate::config::filing::Filing;
 use crate::config::hook::Programs;
@@ -198,6 +199,8 @@ settings! {
         pub quota: QuotaRules = QuotaRules::blank(),
         /// Texts that are sent to a user.
         pub messages: Messages = Messages::blank(),
+        /// How names and times are sent.
+        pub talk: Talk = Talk::blank(),
         /// Programs to start after events.
         pub hooks: Programs = Programs::default(),
         /// What must be protected by TLS.
@@ -382,6 +385,16 @@ settings! {
         pub login: String = String::new(),
         /// Whether CWD shows the text of the file `.message` in the new directory.
         pub folder: bool = false,
+    }
+}
+
+settings! {
+    /// How names and times are sent to a user.
+    pub struct Talk {
+        /// The charset of names and texts.
+        pub charset: Charset = Charset::Utf8,
+        /// Whether LIST shows times in the time zone of the server instead of UTC.
+        pub local_time: bool = false,
     }
 }
 

@@ -58,5 +58,6 @@ pub(crate) fn copy_to(
         return Ok(Reply::done("Copied"));
     }
     // overwrite = rename has given it another name
-    Ok(Reply::new(Code::FileActionDone, [b"Copied, FILE: ", path.as_bytes()].concat()))
+    let path = session.user()?.said(path.as_bytes());
+    Ok(Reply::new(Code::FileActionDone, [b"Copied, FILE: ", &*path].concat()))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::control::arg::choice::TransferType;
+use crate::control::charset::Signs;
 use crate::control::command::{Feature, VERBS, Verb};
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
@@ -12,7 +13,9 @@ use crate::data::listing::Fact;
 use crate::vfs::Algorithm;
 
 /// FEAT: one line for each row that has a feature, in alphabetical order (RFC 2389 §3.2).
-pub(crate) fn feat(parameters: &Parameters, tls: bool) -> Reply {
+pub(crate) fn feat(session: &mut Session) -> Reply {
+    session.note(Signs { feat: true, ..session.state.parameters.signs });
+    let (parameters, tls) = (&session.state.parameters, session.settings.tls.is_some());
     let mut lines: Vec<String> = VERBS
         .iter()
         .filter_map(|verb| match verb.feature? {

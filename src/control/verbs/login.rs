@@ -1,5 +1,6 @@
 //! USER, PASS, ACCT, REIN and QUIT (RFC 959 §4.1.1).
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use crate::config::{self, Occasion};
 use crate::control::alias::Aliases;
 use crate::control::answer::Answer;
 use crate::control::arg::text::Secret;
+use crate::control::charset::Speech;
 use crate::control::command::Verb;
 use crate::control::kinds::LoginResult;
 use crate::control::left::uploader_name;
@@ -68,6 +70,7 @@ pub(crate) fn password(
     let text = account.user.rules.messages.login.clone();
     enter(session, account, owner, home, acting)?;
     session.connection.trust();
+    let text = session.user()?.speech.text(&text).into_owned();
     Ok(Answer::LoggedIn(Reply::new(Code::LoggedIn, text)))
 }
 
@@ -195,6 +198,8 @@ fn enter(
         pin: tree.pin_directory(&cwd),
         cwd,
         aliases: Aliases::default(),
+        speech: Speech::new(rules.talk.charset, session.state.parameters.signs),
+        known: RefCell::default(),
         tree,
         hook_owner,
         speeds,

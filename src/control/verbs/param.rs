@@ -3,9 +3,11 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use crate::config::Charset;
 use crate::control::arg::address::Extended;
 use crate::control::arg::choice::TransferType;
 use crate::control::arg::range::Bounds;
+use crate::control::charset::Signs;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -148,8 +150,14 @@ pub(crate) fn opts_mlst(parameters: &mut Parameters, facts: Facts) -> Reply {
     Reply::ok(format!("MLST OPTS {names}").trim_end())
 }
 
-/// OPTS UTF8: changes nothing, because names are always sent as they are stored. OFF is
-/// refused with 501 (RFC 2389 §4).
-pub(crate) fn opts_utf8(on: bool) -> Result<Reply, Refusal> {
-    if on { Ok(Reply::ok("UTF8 is on")) } else { Err(SyntaxError::BadArgument.into()) }
+/// OPTS UTF8: ON makes the session speak UTF-8, OFF the charset of the settings. If that is UTF-8, OFF
+/// is refused with 501 (RFC 2389 §4).
+pub(crate) fn opts_utf8(session: &mut Session, on: bool) -> Result<Reply, Refusal> {
+    let user = session.user().map(|user| &user.account.user.rules);
+    let charset = user.unwrap_or(&session.settings.config.rules).talk.charset;
+    if !on && charset == Charset::Utf8 {
+        return Err(SyntaxError::BadArgument.into());
+    }
+    session.note(Signs { utf8: on, ..session.state.parameters.signs });
+    Ok(Reply::ok(if on { "UTF8 is on" } else { "UTF8 is off" }))
 }

@@ -162,7 +162,7 @@ pub(crate) fn store_unique(
     session.make_room_for(verb, wanted.path())?;
     let user = session.user()?;
     let upload = user.tree.upload_new(&wanted, user.umask)?;
-    let mark = Mark::opening([b"FILE: ", user.short_name(upload.path())].concat());
+    let mark = Mark::opening([b"FILE: ", &*user.short_name(upload.path())].concat());
     let name = upload.path().clone();
     receive(session, verb, upload, &name, mark)
 }
@@ -260,7 +260,7 @@ fn receive(
         return Ok(complete());
     }
     let stored = user.short_name(&moved.path);
-    Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", stored].concat()))
+    Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", &*stored].concat()))
 }
 
 /// Returns the place in a file of this size at which a restart in ASCII type begins. The file

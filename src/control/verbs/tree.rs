@@ -29,7 +29,8 @@ pub(crate) fn directory(user: &User, path: &Pathname) -> VirtualPath {
         _ => None,
     };
     let below_home = below_home.filter(|_| !user.has(b"~"));
-    below_home.map_or_else(|| user.path(path), |rest| VirtualPath::root().join(rest))
+    below_home
+        .map_or_else(|| user.path(path), |rest| VirtualPath::root().join(&user.meant(rest)))
 }
 
 /// CWD, and CDUP with the path of the parent: changes the working directory.
@@ -58,6 +59,10 @@ fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     file.take(LONGEST_MESSAGE).read_to_end(&mut text).ok()?;
     let lines = text.strip_suffix(b"\n").unwrap_or(&text).split(|&byte| byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    let lines = lines.map(|line| match std::str::from_utf8(&line) {
+        Ok(text) => user.speech.text(text).into_owned(),
+        Err(_) => line,
+    });
     let mut lines = lines.take(MOST_LINES);
     let first = lines.next().filter(|_| !text.is_empty())?;
     Some((first, lines.collect()))
@@ -65,7 +70,7 @@ fn message(user: &User) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
 
 /// PWD: shows the working directory.
 pub(crate) fn print_dir(user: &User) -> Reply {
-    Reply::path(&user.cwd, "is the working directory")
+    Reply::path(&user.said(user.cwd.as_bytes()), "is the working directory")
 }
 
 /// MKD: makes a directory. The reply contains its absolute path, even if the argument was
@@ -79,8 +84,9 @@ pub(crate) fn make_dir(
     let path = user.path(path);
     user.tree.make_dir(&path, user.umask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
-    session.user_mut()?.aliases.forget(&path);
-    Ok(Reply::path(&path, "created"))
+    let user = session.user_mut()?;
+    user.aliases.forget(&path);
+    Ok(Reply::path(&user.said(path.as_bytes()), "created"))
 }
 
 /// RMD: removes an empty directory.
@@ -163,7 +169,7 @@ pub(crate) fn rename_to(
     if path == name {
         return Ok(Reply::done("Renamed"));
     }
-    let text = [b"Renamed, FILE: ", user.short_name(&path)].concat();
+    let text = [b"Renamed, FILE: ", &*user.short_name(&path)].concat();
     Ok(Reply::new(Code::FileActionDone, text))
 }
 

@@ -1,8 +1,8 @@
-//! Calendar days and times of day, in UTC.
+//! Calendar days and times of day.
 
 use std::io::Write;
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::digits::{digits, push_number};
 
@@ -27,6 +27,28 @@ pub(super) struct Day {
 }
 
 const DAY: i64 = 24 * 3600;
+
+/// The time zone in which LIST shows times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zone {
+    /// UTC.
+    Utc,
+    /// The time zone of the server.
+    Local,
+}
+
+impl Zone {
+    /// Returns the number of seconds for which UTC has the date and the time of day that this zone has
+    /// at `seconds`. Each time has the distance from UTC of its own day, not that of today.
+    pub(super) fn shift(self, seconds: i64) -> i64 {
+        if self == Self::Utc {
+            return seconds;
+        }
+        let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let offset = at.and_then(|at| UtcOffset::local_offset_at(at).ok());
+        seconds.saturating_add(offset.map_or(0, |offset| offset.whole_seconds().into()))
+    }
+}
 
 impl Days {
     /// Returns the day of a time, and the second of that day.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::days::Days;
+use super::days::{Days, Zone};
 use super::digits::{digits, push_number};
 use super::names::push_name;
 use crate::vfs::{Entry, FileKind};
@@ -16,11 +16,12 @@ pub(super) const SIX_MONTHS: i64 = 31_556_952 / 2;
 /// listing, and ftputil raises an error.
 const OUTSIDE: &[u8] = b"(outside)";
 
-/// Formats the lines of LIST as `ls -l` prints them, in UTC. The text before the size is
+/// Formats the lines of LIST as `ls -l` prints them. The text before the size is
 /// cached, because neighbouring entries often share it.
 #[derive(Debug)]
 pub struct Long {
     now: i64,
+    zone: Zone,
     days: Days,
     front: Option<(Front, Vec<u8>)>,
 }
@@ -30,8 +31,8 @@ type Front = (FileKind, u32, u64, u32, u32);
 
 impl Long {
     /// Creates a formatter. `now` is the present time, in seconds since 1970.
-    pub fn new(now: i64) -> Self {
-        Self { now, days: Days::default(), front: None }
+    pub fn new(now: i64, zone: Zone) -> Self {
+        Self { now, zone, days: Days::default(), front: None }
     }
 
     /// Appends one line. `names` returns the names of the owner and the group.
@@ -52,7 +53,7 @@ impl Long {
             }
         }
         push_number(entry.size, 8, b' ', out);
-        let (day, time) = self.days.of(entry.modified);
+        let (day, time) = self.days.of(self.zone.shift(entry.modified));
         let [first, second, third] = day.name;
         let [_, [ten, one]] = day.digits;
         let ten = if ten == b'0' { b' ' } else { ten };

@@ -6,7 +6,7 @@ mod long;
 mod machine;
 mod names;
 
-pub use days::time_val;
+pub use days::{Zone, time_val};
 pub use long::Long;
 pub use machine::{Fact, Facts, Machine};
 pub use names::{folder_line, name_line};
@@ -43,7 +43,7 @@ mod tests {
     fn long_line(entry: &Entry) -> String {
         let mut out = Vec::new();
         let names = |_, _| ("bob".to_owned(), "users".to_owned());
-        Long::new(NOW).push(entry, names, &mut out);
+        Long::new(NOW, Zone::Utc).push(entry, names, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn neighbours_that_differ_have_fronts_of_their_own() {
-        let mut long = Long::new(NOW);
+        let mut long = Long::new(NOW, Zone::Utc);
         let other = Entry { mode: 0o600, uid: 0, size: 123_456_789_012, ..entry("b") };
         let mut out = Vec::new();
         for entry in [&entry("a"), &entry("a"), &other, &entry("a")] {

@@ -172,7 +172,7 @@ fn what_vsftpd_says_of_files_logs_and_its_own_tls_port_has_an_equal() {
     let (text, faults) = imported(
         "local_enable=YES\nlocal_umask=022\nfile_open_mode=0600\nsyslog_enable=YES\n\
          vsftpd_log_file=/var/log/x\nlog_ftp_protocol=YES\ndirmessage_enable=YES\n\
-         delete_failed_uploads=YES\n",
+         delete_failed_uploads=YES\nuse_localtime=YES\n",
     );
     assert_eq!(faults, []);
     for line in [
@@ -180,6 +180,7 @@ fn what_vsftpd_says_of_files_logs_and_its_own_tls_port_has_an_equal() {
         "log_file = syslog",
         "log_level = debug",
         "folder_message = on",
+        "list_time = local",
         "keep_parts = 0",
     ] {
         assert!(has(&text, line), "{line}\n{text}");

@@ -2,7 +2,7 @@
 
 /// Keys that are imported, or that decide how other keys are imported. A key that is in no list
 /// of this file is unknown to vsftpd, which would not start with it.
-pub(in crate::cli::import) const KEYS: [&str; 71] = [
+pub(in crate::cli::import) const KEYS: [&str; 72] = [
     "anon_max_rate",
     "anon_mkdir_write_enable",
     "anon_other_write_enable",
@@ -64,6 +64,7 @@ pub(in crate::cli::import) const KEYS: [&str; 71] = [
     "ssl_tlsv1_2",
     "strict_ssl_read_eof",
     "syslog_enable",
+    "use_localtime",
     "user_sub_token",
     "userlist_deny",
     "userlist_enable",
@@ -78,7 +79,7 @@ pub(in crate::cli::import) const KEYS: [&str; 71] = [
 
 /// Keys of vsftpd for which this server always behaves as if they had the given value. The
 /// other value has no equivalent here, and leaving it out allows nothing more.
-pub(super) const ALWAYS: [(&str, bool); 17] = [
+pub(super) const ALWAYS: [(&str, bool); 16] = [
     ("allow_writeable_chroot", true),
     ("ascii_download_enable", true),
     ("ascii_upload_enable", true),
@@ -94,7 +95,6 @@ pub(super) const ALWAYS: [(&str, bool); 17] = [
     ("ssl_tlsv1_1", false),
     ("ssl_tlsv1_3", true),
     ("tilde_user_enable", false),
-    ("use_localtime", false),
     ("use_sendfile", true),
 ];
 

@@ -119,6 +119,9 @@ pub(super) fn limits(conf: &mut Conf<'_>, server: &mut Section) {
     if conf.switch("delete_failed_uploads", false) {
         server.set("keep_parts", "0");
     }
+    if conf.switch("use_localtime", false) {
+        server.set("list_time", "local");
+    }
     let shows = conf.switch("dirmessage_enable", false);
     match conf.text("message_file") {
         Some(file) if shows && file != ".message" => {

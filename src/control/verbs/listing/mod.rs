@@ -1,5 +1,6 @@
 //! LIST, NLST, MLSD and MLST (RFC 959 §4.1.3, RFC 3659 §7), and STAT of a path.
 
+mod voice;
 mod walk;
 
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use crate::control::reply::{Code, Mark, Reply, tame};
 use crate::control::session::Session;
 use crate::control::shared::Shared;
 use crate::control::state::User;
-use crate::data::listing::{self, Long, Machine};
+use crate::data::listing::{self, Long, Machine, Zone};
 use crate::data::{Producer, Throttle};
 use crate::log::Event;
 use crate::vfs::{Entry, FileKind, FsError, VirtualPath};
 
+use voice::Voice;
 use walk::{Step, Walk};
 
 /// Maximum number of lines of STAT, because its reply is built in memory.
@@ -33,8 +35,10 @@ pub(crate) fn list(
     let user = session.user()?;
     let Argument { path, typed, options } = read_argument(user, path)?;
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
-    let style = Style::Long(LongStyle::new(&session.shared, base(&walk, &path, &typed)));
-    send(session, verb, &path, Lines { walk, style })
+    let base = user.spoken(base(&walk, &path, &typed));
+    let style = Style::Long(LongStyle::new(session, base));
+    let voice = Voice::of(user, &path);
+    send(session, verb, &path, Lines { walk, style, voice })
 }
 
 /// NLST: sends the names alone.
@@ -52,9 +56,11 @@ pub(crate) fn names(
         other => other?.kind == FileKind::Directory,
     };
     let mut walk = Walk::new(&user.tree, &path, options)?;
+    let voice = Voice::of(user, &path);
     if is_dir && options.itself && typed.is_empty() {
         walk = walk.call(b".");
-        return send(session, verb, &path, Lines { walk, style: Style::names(Vec::new()) });
+        let style = Style::names(Vec::new());
+        return send(session, verb, &path, Lines { walk, style, voice });
     }
     let is_dir = is_dir && !options.itself;
     let mut prefix = typed;
@@ -68,7 +74,8 @@ pub(crate) fn names(
         }
         prefix.truncate(prefix.len().saturating_sub(path.name().len()));
     }
-    send(session, verb, &path, Lines { walk, style: Style::names(prefix) })
+    let style = Style::names(user.spoken(prefix));
+    send(session, verb, &path, Lines { walk, style, voice })
 }
 
 /// MLSD: sends a listing for programs, of a directory only (RFC 3659 §7.2.1).
@@ -84,8 +91,9 @@ pub(crate) fn machine(
     }
     let style =
         Style::Machine(Box::new(Machine::new(session.state.parameters.facts, user.perm())));
-    let walk = Walk::new(&session.user()?.tree, &path, Options::default())?;
-    send(session, verb, &path, Lines { walk, style })
+    let walk = Walk::new(&user.tree, &path, Options::default())?;
+    let voice = Voice::of(user, &path);
+    send(session, verb, &path, Lines { walk, style, voice })
 }
 
 /// MLST: sends one line on the control connection, with the full path (RFC 3659 §7.2). Like SIZE and
@@ -100,7 +108,7 @@ pub(crate) fn show(session: &mut Session, path: Option<&Pathname>) -> Result<Rep
     };
     let mut line = vec![b' '];
     Machine::new(session.state.parameters.facts, user.perm()).facts(&entry, &mut line);
-    line.extend_from_slice(&tame(path.as_bytes()));
+    line.extend_from_slice(&tame(&user.said(path.as_bytes())));
     line.extend_from_slice(b"\r\n");
     Ok(Reply::lines(Code::FileActionDone, "Listing", line, "End"))
 }
@@ -120,12 +128,13 @@ pub(crate) fn stat(
     user.aliases.clear();
     let Argument { path, typed, options } = read_argument(user, Some(path))?;
     let walk = Walk::new(&user.tree, &path, options)?.call(&own_name(&path, &typed, options));
-    let mut base = base(&walk, &path, &typed);
+    let mut base = user.spoken(base(&walk, &path, &typed));
     if base.first().is_some_and(u8::is_ascii_digit) {
         // the base begins a line, so digits there could be taken for the code of the last line
         base.splice(..0, *b"./");
     }
-    let mut lines = Lines { walk, style: Style::Long(LongStyle::new(&session.shared, base)) };
+    let voice = Voice::of(user, &path);
+    let mut lines = Lines { walk, style: Style::Long(LongStyle::new(session, base)), voice };
     let mut text = Vec::new();
     let more = session.attend(verb, |heed| {
         let mut sent = 0;
@@ -141,7 +150,7 @@ pub(crate) fn stat(
         }
         Ok(true)
     })?;
-    session.remark(verb, &lines.walk, &path);
+    session.remark(verb, &lines, &path);
     session.user_mut()?.aliases.clear();
     let last = match lines.walk.lacks() {
         _ if more => format!("End of the first {STAT_LINES} lines; LIST sends all"),
@@ -154,7 +163,7 @@ pub(crate) fn stat(
 /// The argument of a listing command.
 struct Argument {
     path: VirtualPath,
-    /// The path as the client sent it; empty for the working directory.
+    /// The path as the client sent it, with the names on the disk; empty for the working directory.
     typed: Vec<u8>,
     options: Options,
 }
@@ -163,10 +172,11 @@ struct Argument {
 fn read_argument(user: &User, path: Option<&Pathname>) -> Result<Argument, Refusal> {
     let text = path.map(Pathname::as_bytes).unwrap_or_default();
     let (options, typed) = Options::read(text, |name| user.has(name));
-    let path = user.cwd.join(typed);
+    let typed = user.meant(typed);
+    let path = user.cwd.join(&typed);
     // what is an option has been found out anew, and the path may be another one by now
     user.check(Perm::List, &path)?;
-    Ok(Argument { path, typed: typed.to_vec(), options })
+    Ok(Argument { path, typed: typed.into_owned(), options })
 }
 
 /// Returns the name under which a single entry is listed. With the option `d`, `.`, `..` and
@@ -216,7 +226,7 @@ fn send(
         pump.send(&mut data, &mut lines)?;
         pump.finish(&mut data)
     });
-    session.remark(verb, &lines.walk, path);
+    session.remark(verb, &lines, path);
     result?;
     session.linger(data);
     let text = match lines.walk.lacks() {
@@ -228,10 +238,13 @@ fn send(
 
 impl Session {
     /// Logs that a listing is incomplete, or not sorted as requested.
-    fn remark(&self, verb: &Verb, walk: &Walk, path: &VirtualPath) {
+    fn remark(&self, verb: &Verb, lines: &Lines, path: &VirtualPath) {
         let Ok(user) = self.user() else { return };
+        let Lines { walk, voice, .. } = lines;
         let (verb, letter) = (verb.name(), if walk.is_recursive() { " -R" } else { "" });
-        for (path, remark) in walk.remarks(path) {
+        let mut remarks = walk.remarks(path);
+        remarks.extend(voice.remark());
+        for (path, remark) in remarks {
             let note = format!("{verb}{letter} {}: {remark}", user.tree.real(&path).display());
             self.log(&Event::Note(&note));
         }
@@ -262,10 +275,14 @@ struct NameStyle {
 }
 
 impl LongStyle {
-    fn new(shared: &Arc<Shared>, base: Vec<u8>) -> Self {
+    fn new(session: &Session, base: Vec<u8>) -> Self {
+        let user = session.user();
+        let is_local = user.is_ok_and(|user| user.account.user.rules.talk.local_time);
+        let zone = if is_local { Zone::Local } else { Zone::Utc };
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = since.ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-        Self { shared: Arc::clone(shared), lines: Long::new(now.unwrap_or_default()), base }
+        let lines = Long::new(now.unwrap_or_default(), zone);
+        Self { shared: Arc::clone(&session.shared), lines, base }
     }
 
     fn line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
@@ -287,8 +304,8 @@ impl Style {
         }
     }
 
-    /// Begins a directory of a recursive listing. NLST sends each name with its whole path, so
-    /// that it can be used as a pathname (RFC 1123 §4.1.2.7).
+    /// Begins a directory of a recursive listing, as it is sent. NLST sends each name with its whole
+    /// path, so that it can be used as a pathname (RFC 1123 §4.1.2.7).
     fn folder(&mut self, below: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Long(style) => listing::folder_line(&style.base, below, out),
@@ -302,6 +319,7 @@ impl Style {
 struct Lines {
     walk: Walk,
     style: Style,
+    voice: Voice,
 }
 
 impl Producer for Lines {
@@ -309,10 +327,13 @@ impl Producer for Lines {
         match self.walk.step()? {
             Step::End => return Ok(false),
             Step::Busy => {}
-            Step::Folder => self.style.folder(self.walk.below(), out),
+            Step::Folder => {
+                self.style.folder(&self.voice.below(&self.walk), out);
+            }
             Step::Entry => {
                 if let Some(entry) = self.walk.current() {
-                    self.style.line(entry, out);
+                    let entry = self.voice.entry(entry, &self.walk);
+                    self.style.line(&entry, out);
                 }
             }
         }

@@ -150,6 +150,16 @@ impl Walk {
         one.or_else(|| self.levels.last().map(|level| level.entries.current()))
     }
 
+    /// Returns the directory that holds the entry of the last step; `None` for a single entry.
+    pub(super) fn directory(&self) -> Option<&VirtualPath> {
+        self.levels.last().map(|level| &level.path)
+    }
+
+    /// Returns the first directory; `None` for a single entry.
+    pub(super) fn root(&self) -> Option<&VirtualPath> {
+        self.levels.first().map(|level| &level.path)
+    }
+
     /// Returns the path from the first directory to the current one.
     pub(super) fn below(&self) -> &[u8] {
         self.levels.last().map_or(&[], |level| &level.below)
