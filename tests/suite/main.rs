@@ -58,7 +58,7 @@
 //! | the process that starts programs beside the sandbox | `launch.rs` |
 //! | what systemd and packages rely on: messages, sockets handed over, `make install` | `service.rs` |
 //! | giving up root; most of it takes root | `privileges.rs` |
-//! | curl, lftp, rclone and other clients, whole trees, compared by hash | `clients.rs`; over TLS `clients_tls.rs` |
+//! | curl, lftp, rclone and other clients, whole trees, compared by hash | `clients.rs`; over TLS `clients_tls.rs`; in other charsets `clients_charset.rs` |
 //! | all commands or all keys at once; the permission matrix | `table.rs` |
 //! | any bytes: see `tests/fuzz`, whose seeds are checked here | `fuzz.rs` |
 //! | an attack of the table in `.github/SECURITY.md` that no file above covers | `attacks.rs` |
@@ -103,6 +103,7 @@ mod charset;
 mod cli;
 mod client;
 mod clients;
+mod clients_charset;
 mod clients_tls;
 mod config;
 mod container;
