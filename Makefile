@@ -240,10 +240,10 @@ servers:
 
 # Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
 # can clone files, those that make networks, and what the programs of etc/auth ask (Debian starts slapd
-# as a service; the tests start their own). Without the right to install them, tests say what is
+# and mosquitto as services; the tests start their own). Without the right to install them, tests say what is
 # missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc strace nftables iproute2 slapd python3-ldap python3-pam db-util
+  chromium logrotate faketime mandoc mosquitto strace nftables iproute2 slapd python3-ldap python3-pam db-util
 clients: servers
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \

@@ -25,8 +25,8 @@
 //! | [`server`] | listening for clients, starting threads, admitting clients, shutting down |
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk data, sleeping to keep a rate |
-//! | [`auth`], [`vfs`], [`hook`] | secrets; served files; which program follows an event |
-//! | [`http`] | requests to other servers |
+//! | [`auth`], [`vfs`], [`events`] | secrets; served files; who is told of an event |
+//! | [`http`], [`dial`] | requests to other servers; connections to them |
 //! | [`launch`] | starting programs |
 //! | [`tls`] | certificates; TLS between a connection and its bytes |
 //! | [`config`], [`log`](mod@log) | the settings file; the logs |
@@ -297,6 +297,21 @@
 //! - Bans are part of the server instead of a program that reads its log, because the server knows
 //!   more than a log line contains, and can close a connection before it costs a thread.
 //!
+//! ## Events
+//!
+//! - What the receiver has to get is appended to a file in `state_dir` by the session itself, before
+//!   the reply: one write into the page cache, which a kill of the server leaves alone. A queue in
+//!   memory with a file for the worst case would save that write, and lose what it holds at a kill.
+//! - Files of a sixteenth of `events_keep` make dropping and removing one call each. The position of
+//!   what was sent is in the first line of each file, so that a file can be taken over, or left, alone.
+//!   Each server locks its own files: one that is started while another still ends its transfers takes
+//!   over nothing that is being sent.
+//! - MQTT is written to the OASIS text: four packets are sent and three understood. The known crates
+//!   need an async runtime. Up to 32 messages are in flight, so that a broker far away is no brake; those
+//!   after a break of the connection come again in the same order.
+//! - An event of many that strangers can cause (a failed login) must not drive out uploads, so it is not
+//!   kept once half of the room is in use.
+//!
 //! ## Dependencies
 //!
 //! - `rustix` for what the standard library lacks (`sendfile`, `poll`, `statvfs`, times), with safe
@@ -318,8 +333,9 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data;
+pub mod dial;
 pub mod docs;
-pub mod hook;
+pub mod events;
 pub mod http;
 pub mod launch;
 pub mod log;

@@ -8,6 +8,7 @@ use super::outcome::Stop;
 use super::print::complain;
 use crate::auth;
 use crate::config::{self, Config, ConfigError, Environment, Explained, Origin};
+use crate::events;
 use crate::tls;
 
 /// The settings files that are tried if none is named.
@@ -108,5 +109,6 @@ fn with_tls(
     let warnings = checked.map_err(|why| vec![place(why.to_string())])?;
     config.warnings.extend(warnings.into_iter().flatten().map(place));
     auth::check(&config).map_err(|why| vec![place(why)])?;
+    events::check(&config).map_err(|why| vec![place(why)])?;
     Ok(config)
 }

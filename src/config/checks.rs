@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::draft::Draft;
 use super::environment::Environment;
 use super::error::{Fault, Location};
-use super::settings::Listening;
+use super::settings::{Listening, Server};
 use super::tls::{CertificateSource, TlsRequired};
-use super::value::{LogTo, Password};
+use super::value::{Broker, EventsTo, LogTo, Password};
 use crate::rights::{self, Ids};
 
 /// Checks the settings as a whole. Adds faults to the draft and returns warnings.
@@ -18,8 +18,10 @@ pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     ports(draft, &mut warnings);
     mappings(draft, &mut warnings);
     readable_passwords(draft, &mut warnings);
+    readable_secrets(draft, &mut warnings);
     slow_hashes(draft, &mut warnings);
     tls(draft);
+    events(draft);
     trash(draft);
     account(draft);
     links(draft);
@@ -283,6 +285,41 @@ fn account(draft: &mut Draft) {
             draft.server.process.user = Some(Ids { place, ..ids });
         }
         Err(why) => draft.faults.push((place, Fault::Value(name, why))),
+    }
+}
+
+/// Checks the keys about events together.
+fn events(draft: &mut Draft) {
+    let Server { events, storage, .. } = &draft.server;
+    let is_mqtt = matches!(events.to, Some(EventsTo::Mqtt(_)));
+    let unkept = (events.to.is_some() && storage.state_dir.is_none())
+        .then_some(("events", Fault::Secret("needs a state_dir")));
+    let unsigned = (is_mqtt && events.secret.is_some()).then_some((
+        "events_secret",
+        Fault::Secret("signs POSTs alone, and events is no http URL"),
+    ));
+    let faults = [unkept, unsigned].into_iter().flatten();
+    let faults: Vec<_> = faults
+        .map(|(key, fault)| (Location::of(draft.line(key), "server", key), fault))
+        .collect();
+    draft.faults.extend(faults);
+}
+
+/// Warns about secrets of events in a file that others can read.
+fn readable_secrets(draft: &Draft, warnings: &mut Vec<String>) {
+    let events = &draft.server.events;
+    let has_login =
+        matches!(&events.to, Some(EventsTo::Mqtt(Broker { user: Some((_, Some(_))), .. })));
+    let is_open = draft.files.first().is_some_and(|(_, mode)| mode & 0o004 != 0);
+    let secrets = [("events", has_login), ("events_secret", events.secret.is_some())];
+    for (key, _) in secrets.into_iter().filter(|(_, is_set)| is_open && *is_set) {
+        let line = draft.line(key);
+        if !Environment::is_variable(line) {
+            let why =
+                "contains a secret, and others can read the file; run chmod o-r on the file";
+            let place = Location::of(line, "server", key);
+            warnings.push(draft.printed(&(place, Fault::Note(why.to_owned()))));
+        }
     }
 }
 

@@ -192,7 +192,7 @@ impl Draft {
         let row = Explained {
             section: section.to_owned(),
             key: key.name,
-            value: if key.is_secret() { "***".to_owned() } else { text.to_owned() },
+            value: key.shown(text),
             from: from.unwrap_or_else(|| "default".to_owned()),
         };
         self.explained.get_or_insert_default().push(row);

@@ -11,11 +11,12 @@ use super::field::{
 use super::hook::Occasion;
 use super::kind::{
     ACCOUNT, AGE, AUTH_PROTOCOL, CERTIFICATE, CHARSET, CLIENT_CERTIFICATE, CLIENT_PATH,
-    CONFINE, DAY, DIR_MODE, ELSEWHERE, EXPECTED, FILE, FILE_MODE, FILE_OR_FOLDER, FILING,
-    FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL, LIST_TIME, LISTEN, LOG, LOG_FORM, MASK,
-    OLD_OVERWRITE, OVERWRITE, PASSWORD, PASSWORD_FILE, PATIENCE, PATTERNS, PEERS, PERM, PORT,
-    PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME, ROOM, RUN_AS, SIZE, SOCKET, SWITCH, TEXT,
-    TIME, TLS_REQUIRED, TLS_VERSION, URL, count, limit,
+    CONFINE, DAY, DIR_MODE, ELSEWHERE, EVENT_KINDS, EVENTS, EVENTS_KEPT, EXPECTED, FILE,
+    FILE_MODE, FILE_OR_FOLDER, FILING, FOLDER, GROUP, Given, HOME, HOST, HOSTS, LEVEL,
+    LIST_TIME, LISTEN, LOG, LOG_FORM, MASK, OLD_OVERWRITE, OVERWRITE, PASSWORD, PASSWORD_FILE,
+    PATIENCE, PATTERNS, PEERS, PERM, PORT, PORTS, PREFIXES, PROGRAM, RATE, READABLE, RESUME,
+    ROOM, RUN_AS, SECRET, SIZE, SOCKET, SWITCH, TEXT, TIME, TLS_REQUIRED, TLS_VERSION, URL,
+    count, limit,
 };
 use super::settings::Choice;
 
@@ -47,7 +48,21 @@ impl Key {
 
     /// Returns whether values of the key must never be shown.
     pub fn is_secret(&self) -> bool {
-        SECRETS.iter().any(|(plain, _)| *plain == self.name)
+        SECRETS.iter().any(|(plain, _)| *plain == self.name) || self.name == "events_secret"
+    }
+
+    /// Returns a value as it may be shown: without a secret, or a password in a URL.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let place = text.find("://").map_or(0, |at| at + 3);
+        match text.rfind('@') {
+            _ if self.is_secret() && !text.is_empty() => "***".to_owned(),
+            Some(at) if self.name == "events" && at > place => {
+                let (before, behind) = text.split_at(at);
+                let scheme = before.get(..place).unwrap_or_default();
+                format!("{scheme}***{behind}")
+            }
+            _ => text.to_owned(),
+        }
     }
 
     /// Returns a description of the valid values, for the manual.
@@ -228,6 +243,14 @@ pub static KEYS: &[Key] = &[
         "Maximum number of hook programs at once; others queue."),
     fixed("hook_timeout", "60", &InServer(TIME, |to, v| to.hooks.timeout = v),
         "A hook program that runs for longer than this is ended."),
+    key("events", "", &InServer(EVENTS, |to, v| to.events.to = v),
+        "Where events are sent, for programs on other machines: an http or https URL, by POST, or mqtt://user:password@host/topic (mqtts over TLS), to an MQTT broker. See EVENTS in ftpd.ini(5). Empty: nowhere."),
+    key("event_kinds", "upload, download, delete, rename, mkdir, login, silence", &InServer(EVENT_KINDS, |to, v| to.events.kinds = v),
+        "Which events are sent. refused is one more kind: a command of a user that was refused."),
+    key("events_secret", "", &InServer(SECRET, |to, v| to.events.secret = v),
+        "Secret of the signature in the field X-Ftpd-Signature of each POST (HMAC-SHA256 of the body). Empty: no signature."),
+    key("events_keep", "64M, 7d", &InServer(EVENTS_KEPT, |to, v| to.events.kept = v),
+        "How much of the events that could not be sent yet is kept in state_dir, and for how long. What goes beyond is dropped, the oldest first."),
     key("users_file", "", &InServer(FILE_OR_FOLDER, |to, v| to.storage.users_file = v),
         "File with more [user:NAME] sections, or a directory whose files *.ini contain them. Relative paths in these files start from the directory of ftpd.ini."),
     key("auth_program", "", &InServer(PROGRAM, |to, v| to.elsewhere.program = v),

@@ -52,7 +52,7 @@ pub use explain::Explained;
 pub use field::Scope;
 pub use filing::{Filing, Moment, Paper};
 pub use hash::{Hash, Scheme, may_be_clear_text};
-pub use hook::{Occasion, Program, Programs};
+pub use hook::{Occasion, Occasions, Program, Programs};
 #[doc(hidden)]
 pub use ini::rows;
 pub use keep::{KEEP_KEYS, KeptHome};
@@ -65,15 +65,16 @@ pub use origin::Origin;
 pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use settings::{
-    Admin, Anonymous, BanRules, Choice, Clients, DataRules, Elsewhere, FileRules, Folder,
-    FolderRules, HookRules, KeepRules, Limits, Listening, LogRules, LoginRules, Messages,
-    Passive, Process, QuotaRules, Retention, Rules, Server, Storage, Talk, TlsKeys, TlsRules,
-    UploadRules, User,
+    Admin, Anonymous, BanRules, Choice, Clients, DataRules, Elsewhere, EventRules, FileRules,
+    Folder, FolderRules, HookRules, KeepRules, Limits, Listening, LogRules, LoginRules,
+    Messages, Passive, Process, QuotaRules, Retention, Rules, Server, Storage, Talk, TlsKeys,
+    TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
 pub use value::{
-    AuthProtocol, Listen, LogForm, LogTo, Overwrite, Password, Peers, PortRange, Room, Url,
+    AuthProtocol, Broker, EventsKept, EventsTo, Listen, LogForm, LogTo, Overwrite, Password,
+    Peers, PortRange, Room, Secret, Url,
 };
 pub use whole::{ANONYMOUS, Config, RunsAs, anonymous_name};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -91,14 +92,14 @@ pub struct Url {
 impl Url {
     /// Returns the host as a request names it, with the port unless it is the usual one.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        let usual = if self.tls { 443 } else { 80 };
-        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+        authority(&self.host, self.port, if self.tls { 443 } else { 80 })
     }
+}
+
+/// Returns a host with its port, unless that is the usual one.
+fn authority(host: &str, port: u16, usual: u16) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == usual { host } else { format!("{host}:{port}") }
 }
 
 impl fmt::Display for Url {
@@ -106,6 +107,73 @@ impl fmt::Display for Url {
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority(), self.target)
     }
+}
+
+/// Where events are sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventsTo {
+    /// By POST to a URL.
+    Http(Url),
+    /// To an MQTT broker.
+    Mqtt(Broker),
+}
+
+/// An MQTT broker, and the topic below which events are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Whether TLS protects the connection (mqtts).
+    pub tls: bool,
+    /// A name or an address, without the brackets of IPv6.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The first levels of all topics.
+    pub topic: String,
+    /// The name that the broker is told, with the password if there is one.
+    pub user: Option<(String, Option<Secret>)>,
+}
+
+impl fmt::Display for EventsTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(url) => url.fmt(f),
+            Self::Mqtt(Broker { tls, host, port, topic, .. }) => {
+                let scheme = if *tls { "mqtts" } else { "mqtt" };
+                write!(f, "{scheme}://{}/{topic}", authority(host, *port, mqtt_port(*tls)))
+            }
+        }
+    }
+}
+
+/// Returns the port of MQTT brokers.
+pub(super) fn mqtt_port(tls: bool) -> u16 {
+    if tls { 8883 } else { 1883 }
+}
+
+/// A text that must not be shown. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(super) String);
+
+impl Secret {
+    /// Returns the text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How much of the events that have not been sent yet is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventsKept {
+    /// Maximum number of bytes.
+    pub bytes: u64,
+    /// Maximum age.
+    pub age: Duration,
 }
 
 /// The format of the log.

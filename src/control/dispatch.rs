@@ -13,7 +13,8 @@ use super::syntax::SyntaxError;
 use super::verbs::{
     copy, facts, hash, info, listing, login, param, security, site, transfer, tree,
 };
-use crate::config::Perm;
+use crate::config::{Occasion, Perm};
+use crate::events::Outcome;
 use crate::log::Event;
 use crate::vfs::{FsError, VirtualPath, missing_right};
 
@@ -266,6 +267,11 @@ impl Session {
         }
         let path = meant.map(|(user, path)| user.tree.real(&path));
         self.log(&Event::Refused(request.name(), path.as_deref(), &why_not));
+        if let Login::In(user) = &self.state.login {
+            let text = format!("{}: {why_not}", request.name());
+            let name = user.account.name.as_bytes();
+            self.tell_refused(Occasion::Refused, name, Outcome::Refused(&text));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ mod counters;
 mod dispatch;
 mod dtp;
 mod ear;
-mod hooks;
+mod events;
 mod keep;
 mod kinds;
 mod left;
@@ -60,3 +60,6 @@ pub use why::{ACTIONS, Verdict, why, why_here};
 
 /// What a user has and may have. The server shows it, and uses nothing else of `vfs`.
 pub use crate::vfs::QuotaState;
+
+/// Why an event was dropped. The server shows how many were.
+pub use crate::events::Dropped;

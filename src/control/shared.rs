@@ -16,7 +16,7 @@ use super::silence::Silence;
 use crate::auth::{LOGINS, LastTimes, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, Speeds, may_leave_from};
-use crate::hook::Hooks;
+use crate::events::{Events, Receiver};
 use crate::launch::Launcher;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
@@ -36,8 +36,8 @@ pub struct Shared {
     pub counters: Counters,
     pub(super) owners: Owners,
     pub(super) speeds: Speeds,
-    /// The queue of hook programs.
-    pub hooks: Hooks,
+    /// Those who are told of events.
+    pub events: Events,
     /// Starts programs.
     pub launcher: Arc<Launcher>,
     /// The threads that check hashed passwords.
@@ -73,6 +73,8 @@ pub struct Settings {
     pub(super) masquerade: Masquerade,
     pub(super) tls: Option<Tls>,
     pub(super) transfers: Option<TransferLog>,
+    /// Who is told of events over the network.
+    receiver: Option<Arc<Receiver>>,
 }
 
 impl Shared {
@@ -98,6 +100,8 @@ impl Shared {
         let parts = Arc::new(parts);
         let keeper = Keeper::new(storage.state_dir.as_deref(), &parts, &turns);
         keeper.renew(&config);
+        let receiver = settings.receiver.clone();
+        let events = Events::new(server, receiver, Arc::clone(&launcher));
         Ok(Self {
             settings: RwLock::new(Arc::new(settings)),
             stop: Stop::new().map_err(|why| why.to_string())?,
@@ -106,7 +110,7 @@ impl Shared {
             counters: Counters::default(),
             owners: Owners::default(),
             speeds: Speeds::new(&config),
-            hooks: Hooks::new(server.hooks.timeout, Arc::clone(&launcher)),
+            events: events.map_err(|why| why.to_string())?,
             launcher,
             passwords,
             logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),
@@ -142,6 +146,7 @@ impl Shared {
         *held = Arc::clone(&settings);
         drop(held);
         self.quotas.renew(&settings.config);
+        self.events.renew(&settings.config.server, settings.receiver.clone());
         settings.ports.renew(settings.config.server.passive.ports);
         self.take_effect(&settings);
     }
@@ -186,7 +191,8 @@ impl Settings {
         let masquerade = Masquerade::new(&server.passive);
         let own = || Arc::clone(&config);
         let users = old.map_or_else(|| Users::new(own()), |old| old.users.renewed(own()))?;
-        Ok(Self { config, users, ports, masquerade, tls, transfers })
+        let receiver = Receiver::of(&config)?;
+        Ok(Self { config, users, ports, masquerade, tls, transfers, receiver })
     }
 
     /// Returns the number of passive ports in use, and the number of all passive ports.

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use super::since::Since;
 use crate::auth::{LastTimes, UPLOADS};
-use crate::config::{ANONYMOUS, Config, User};
+use crate::config::{ANONYMOUS, Config, Occasion, User};
+use crate::events::{Event, Events, Outcome};
 use crate::log::escaped;
 
 /// When each user from whom uploads are expected has last uploaded, and who is silent.
@@ -47,17 +48,19 @@ impl Silence {
         Self { last, began, told: Mutex::default() }
     }
 
-    /// Records that an upload of a user has ended well.
-    pub(super) fn break_by(&self, name: &str, user: &User, address: IpAddr) {
+    /// Records that an upload of a user has ended well. Returns whether the user was silent before.
+    pub(super) fn break_by(&self, name: &str, user: &User, address: IpAddr) -> bool {
         if user.expect_every.is_none() {
-            return;
+            return false;
         }
         let name = known_as(name, user);
         let before = self.last.note(name, address);
-        if self.told().remove(name) {
+        let was_silent = self.told().remove(name);
+        if was_silent {
             let quiet = self.quiet(before.map(|last| last.at)).as_secs();
             log::info!("{} has uploaded again, after {quiet} s", escaped(name.as_bytes()));
         }
+        was_silent
     }
 
     /// Returns all users from whom uploads are expected, in the order of their names.
@@ -73,8 +76,9 @@ impl Silence {
         all
     }
 
-    /// Logs who has become silent. Returns the time until another user may become silent.
-    pub fn look(&self, config: &Config) -> Option<Duration> {
+    /// Logs who has become silent, and tells of it. Returns the time until another user may become
+    /// silent.
+    pub fn look(&self, config: &Config, events: &Events) -> Option<Duration> {
         let mut next = None::<Duration>;
         for one in self.expected(config) {
             if !one.is_silent() {
@@ -84,6 +88,7 @@ impl Silence {
                 let (user, quiet) = (escaped(one.user.as_bytes()), one.quiet.as_secs());
                 let every = one.every.as_secs();
                 log::warn!("nothing from {user} for {quiet} s (expect_every is {every} s)");
+                tell(events, &one.user, None, Outcome::Silent);
             }
         }
         next
@@ -97,6 +102,21 @@ impl Silence {
     fn told(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells that a user has become silent, or has uploaded again from an address.
+pub(super) fn tell(events: &Events, user: &str, address: Option<IpAddr>, outcome: Outcome<'_>) {
+    let event = Event {
+        occasion: Occasion::Silence,
+        user,
+        address,
+        tls: None,
+        path: None,
+        from: None,
+        transfer: None,
+        outcome,
+    };
+    events.tell(&event, None, false);
 }
 
 /// Returns the name of a user here: all anonymous users are one.

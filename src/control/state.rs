@@ -19,7 +19,7 @@ use crate::auth::Account;
 use crate::config::{Perm, PermSet};
 use crate::data::listing::Facts;
 use crate::data::{Passive, Speed, UserSpeeds};
-use crate::hook::Owner;
+use crate::events::Owner;
 use crate::rights::Acting;
 use crate::vfs::{Algorithm, Entry, Files, Identity, Pin, Told, VirtualPath};
 

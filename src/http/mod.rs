@@ -4,7 +4,6 @@
 
 mod client;
 mod response;
-mod timed;
 
 pub use client::Client;
 pub use response::Response;

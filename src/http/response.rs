@@ -28,14 +28,7 @@ impl Response {
     /// Reads a response with a body of at most `longest` bytes.
     pub(super) fn read(from: impl Read, longest: usize) -> io::Result<Self> {
         let mut from = BufReader::with_capacity(LONGEST_LINE, from);
-        let (mut status, mut end) = head(&mut from)?;
-        // interim responses come before the final one
-        for _ in 0..8 {
-            if !(100..200).contains(&status) || status == 101 {
-                break;
-            }
-            (status, end) = head(&mut from)?;
-        }
+        let (status, end) = final_head(&mut from)?;
         if status != 200 {
             return Ok(Self { status, body: Vec::new() });
         }
@@ -53,6 +46,23 @@ impl Response {
         }
         Ok(Self { status, body })
     }
+
+    /// Reads the status of a response.
+    pub(super) fn read_status(from: impl Read) -> io::Result<u16> {
+        final_head(&mut BufReader::with_capacity(LONGEST_LINE, from)).map(|(status, _)| status)
+    }
+}
+
+/// Reads the head of the final response. Interim ones come before it.
+fn final_head(from: &mut impl BufRead) -> io::Result<(u16, End)> {
+    let mut found = head(from)?;
+    for _ in 0..8 {
+        if !(100..200).contains(&found.0) || found.0 == 101 {
+            break;
+        }
+        found = head(from)?;
+    }
+    Ok(found)
 }
 
 /// Reads the status line and the fields of the head.

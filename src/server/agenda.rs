@@ -115,7 +115,7 @@ impl Listen {
         if is_known && self.next.is_none_or(|at| Instant::now() < at) {
             return;
         }
-        let left = hub.shared.silence.look(config);
+        let left = hub.shared.silence.look(config, &hub.shared.events);
         // a little later, because two clocks are compared
         self.next = left.map(|left| Instant::now() + left + SECOND);
         self.of = Some(Arc::clone(config));

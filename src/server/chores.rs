@@ -60,7 +60,8 @@ fn look_after_files(hub: &Arc<Hub>, told: &mut bool) -> bool {
     let journal = hub.shared.parts.look_after_journal();
     let logins = hub.shared.logins.look_after_file();
     let uploads = hub.shared.silence.last.look_after_file();
-    look_after_admin_socket(hub, told) && journal && logins && uploads
+    let events = hub.shared.events.look_after_file();
+    look_after_admin_socket(hub, told) && journal && logins && uploads && events
 }
 
 /// Makes the admin socket if another server held it at the start, or if it has been removed

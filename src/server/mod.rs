@@ -192,6 +192,7 @@ impl Server {
         }
         workers::start_for_passwords(hub, settings.config.password_workers())?;
         workers::start_for_quotas(hub)?;
+        workers::start_for_events(hub)?;
         if let Some(socket) = hub.admin().as_ref() {
             admin::start(socket, hub)?;
         }

@@ -45,7 +45,7 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     tell_unsaid(hub, true);
     hub.shared.logins.save(true);
     hub.shared.silence.last.save(true);
-    hub.shared.hooks.finish(until.saturating_duration_since(Instant::now()));
+    hub.shared.events.finish(until.saturating_duration_since(Instant::now()));
     crate::log::retry();
 }
 

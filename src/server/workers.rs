@@ -1,5 +1,5 @@
-//! Threads that start the programs of hooks, threads that check hashed passwords, and the thread that
-//! counts the homes with a quota.
+//! Threads that start the programs of hooks, threads that check hashed passwords, the thread that sends
+//! events, and the thread that counts the homes with a quota.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) fn start_for_hooks(
     while turn.workers < count {
         let (number, hub) = (turn.workers + 1, Arc::clone(hub));
         let builder = thread::Builder::new().name(format!("hook-{number}"));
-        builder.stack_size(pool::STACK).spawn(move || hub.shared.hooks.work())?;
+        builder.stack_size(pool::STACK).spawn(move || hub.shared.events.run_programs())?;
         turn.workers = number;
     }
     Ok(())
@@ -54,4 +54,16 @@ pub(super) fn start_for_quotas(hub: &Arc<Hub>) -> io::Result<()> {
     let builder = thread::Builder::new().name("quota".to_owned());
     let started = builder.spawn(move || quotas.work());
     started.map(drop).inspect_err(|_| hub.shared.quotas.dismiss())
+}
+
+/// Starts the thread that sends events, if there is a receiver and the thread does not run yet.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+pub(super) fn start_for_events(hub: &Arc<Hub>) -> io::Result<()> {
+    if !hub.shared.events.hire() {
+        return Ok(());
+    }
+    let own = Arc::clone(hub);
+    let builder = thread::Builder::new().name("events".to_owned());
+    let started = builder.spawn(move || own.shared.events.send());
+    started.map(drop).inspect_err(|_| hub.shared.events.dismiss())
 }

@@ -483,9 +483,9 @@ fn the_password_is_in_no_log_argument_or_variable() {
 }
 
 /// An HTTP server that keeps what it is asked.
-struct Web {
-    port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Web {
+    pub(crate) port: u16,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// The head of a response of this length.
@@ -496,13 +496,13 @@ fn head(status: &str, length: usize) -> String {
 }
 
 /// A whole response.
-fn response(status: &str, body: &str) -> String {
+pub(crate) fn response(status: &str, body: &str) -> String {
     head(status, body.len()) + body
 }
 
 impl Web {
     /// Starts a server that answers each request, given as text, by writing to the connection.
-    fn start(
+    pub(crate) fn start(
         tls: Option<Arc<ServerConfig>>,
         answer: impl Fn(&str, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -550,7 +550,7 @@ impl Web {
         })
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 }
@@ -576,7 +576,7 @@ fn request(stream: &mut dyn ReadWrite) -> io::Result<String> {
 }
 
 /// The settings of TLS with this certificate.
-fn tls_of(pair: &Pair) -> Arc<ServerConfig> {
+pub(crate) fn tls_of(pair: &Pair) -> Arc<ServerConfig> {
     let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));

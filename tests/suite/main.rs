@@ -54,6 +54,7 @@
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
+//! | events for a receiver on another machine, over HTTP and MQTT | `events.rs` |
 //! | the programs of `etc/auth` | `auth_scripts.rs` |
 //! | the process that starts programs beside the sandbox | `launch.rs` |
 //! | what systemd and packages rely on: messages, sockets handed over, `make install` | `service.rs` |
@@ -112,6 +113,7 @@ mod docs;
 mod doctor;
 mod elsewhere;
 mod environment;
+mod events;
 mod external;
 mod facts;
 mod faults;

@@ -11,14 +11,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", EVERY),
     ("docs", EVERY),
     ("server", &["control", "launch", "config", "log", "rights"]),
-    ("control", &["data", "auth", "vfs", "hook", "launch", "tls", "config", "log", "rights"]),
+    ("control", &["data", "auth", "vfs", "events", "launch", "tls", "config", "log", "rights"]),
     ("data", &["vfs", "tls", "config", "log", "rights"]),
-    // hook asks the program of auth_program, and launch starts it; http asks auth_url
-    ("auth", &["hook", "launch", "http", "config", "log"]),
+    // events asks the program of auth_program, and launch starts it; http asks auth_url
+    ("auth", &["events", "launch", "http", "config", "log"]),
     ("vfs", &["config", "log", "rights"]),
-    ("hook", &["launch", "config", "log", "rights"]),
+    ("events", &["launch", "http", "dial", "config", "log", "rights"]),
+    ("http", &["dial", "config"]),
     // names are looked up by the thread that rights has for this
-    ("http", &["tls", "config", "rights"]),
+    ("dial", &["tls", "rights"]),
     // below all that have programs started
     ("launch", &["config", "log", "rights"]),
     ("tls", &["config", "log", "rights"]),
@@ -28,8 +29,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const EVERY: &[&str] = &[
-    "cli", "docs", "server", "control", "data", "auth", "vfs", "hook", "http", "launch", "tls",
-    "config", "log", "rights",
+    "cli", "docs", "server", "control", "data", "auth", "vfs", "events", "http", "dial",
+    "launch", "tls", "config", "log", "rights",
 ];
 
 fn is_room(name: &str) -> bool {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use super::workers::Patience;
 use crate::config::{AuthProtocol, Elsewhere, Program, may_be_user};
-use crate::hook::Asked;
+use crate::events::Asked;
 use crate::http::{Client, Response};
 use crate::launch::Launcher;
 use crate::log::escaped;

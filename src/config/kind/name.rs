@@ -8,7 +8,7 @@ use crate::config::filing::Filing;
 use crate::config::hash::Hash;
 use crate::config::pattern::Patterns;
 use crate::config::perm::PermSet;
-use crate::config::value::Password;
+use crate::config::value::{Password, Secret};
 use crate::rights::{self, Ids};
 
 /// Any text.
@@ -18,6 +18,10 @@ pub(in crate::config) const TEXT: ValueKind<String> =
 /// A password in clear text, or a hash of one.
 pub(in crate::config) const PASSWORD: ValueKind<Password> =
     texts("password", |given| password(given.text).map_err(Refused::Secret));
+
+/// A text that must not be shown, or none if it is empty.
+pub(in crate::config) const SECRET: ValueKind<Option<Secret>> =
+    texts("text", |given| Ok((!given.text.is_empty()).then(|| Secret(given.text.to_owned()))));
 
 /// Permission letters.
 pub(in crate::config) const PERM: ValueKind<PermSet> =

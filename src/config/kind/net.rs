@@ -6,7 +6,9 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::parse::whole;
 use super::value_kind::{Refused, ValueKind, texts};
-use crate::config::value::{Listen, Peers, PortRange, Url};
+use crate::config::value::{
+    Broker, EventsTo, Listen, Peers, PortRange, Secret, Url, mqtt_port,
+};
 
 /// Comma-separated addresses and host names to listen on.
 pub(in crate::config) const HOSTS: ValueKind<Vec<String>> =
@@ -36,40 +38,116 @@ pub(in crate::config) const PEERS: ValueKind<Vec<Peers>> =
 pub(in crate::config) const URL: ValueKind<Option<Url>> =
     texts("http:// or https:// URL", |given| Ok(url(given.text)?));
 
+/// A URL that begins with http, https, mqtt or mqtts; none if the text is empty.
+pub(in crate::config) const EVENTS: ValueKind<Option<EventsTo>> =
+    texts("http://, https://, mqtt:// or mqtts:// URL", |given| {
+        let to = (!given.text.is_empty()).then(|| events_to(given.text)).transpose();
+        // a password in it must not be shown
+        to.map_err(|why| if given.text.contains('@') { HIDDEN } else { Refused::Text(why) })
+    });
+
+const HIDDEN: Refused = Refused::Secret(
+    "is not a URL such as mqtt://user:password@host/topic; other URLs take no user, and %2F means / in a \
+     password",
+);
+
 /// Reads a URL. One with a user or a password is refused, because it would appear in the log.
 fn url(text: &str) -> Result<Option<Url>, String> {
+    const NO_URL: &str = "is not a URL such as http://127.0.0.1:8080/login";
     if text.is_empty() {
         return Ok(None);
     }
-    let refused = || "is not a URL such as http://127.0.0.1:8080/login".to_owned();
-    let (scheme, rest) = text.split_once("://").ok_or_else(refused)?;
-    let tls = match scheme.to_ascii_lowercase().as_str() {
-        "http" => false,
-        "https" => true,
-        _ => return Err(refused()),
+    let found = split(text, &[("http", false, 80), ("https", true, 443)]).ok_or(NO_URL)?;
+    let Found { tls, login, host, port, target } = found;
+    if login.is_some() {
+        return Err("contains a user or a password, which is not supported".to_owned());
+    }
+    Ok(Some(Url { tls, host, port, target }))
+}
+
+/// Reads where events are sent to.
+fn events_to(text: &str) -> Result<EventsTo, String> {
+    const NO_URL: &str = "is not a URL such as https://host/path or mqtt://host/topic";
+    let brokers = [("mqtt", false, mqtt_port(false)), ("mqtts", true, mqtt_port(true))];
+    let Some(Found { tls, login, host, port, target }) = split(text, &brokers) else {
+        let url = url(text).ok().flatten();
+        return Ok(EventsTo::Http(url.ok_or(NO_URL)?));
     };
+    let topic = decoded(target.trim_matches('/')).ok_or(NO_URL)?;
+    if topic.contains(['+', '#', '\0']) || topic.len() > LONGEST_TOPIC {
+        return Err("has a topic with +, # or too many characters".to_owned());
+    }
+    let user = login.map(|login| broker_user(login).ok_or(NO_URL)).transpose()?;
+    let topic = if topic.is_empty() { "ftpd".to_owned() } else { topic };
+    Ok(EventsTo::Mqtt(Broker { tls, host, port, topic, user }))
+}
+
+/// Reads the user and the password for a broker.
+fn broker_user(login: &str) -> Option<(String, Option<Secret>)> {
+    let (name, password) = match login.split_once(':') {
+        Some((name, password)) => (name, Some(Secret(decoded(password)?))),
+        None => (login, None),
+    };
+    Some((decoded(name).filter(|name| !name.is_empty())?, password))
+}
+
+/// Maximum length of a topic of the settings in bytes.
+const LONGEST_TOPIC: usize = 1000;
+
+/// Replaces `%` and two hexadecimal digits by the byte that they mean.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        rest = others;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| !digits.contains('+'))?);
+            rest = rest.get(2..)?;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The parts of a URL.
+struct Found<'t> {
+    tls: bool,
+    /// The user and the password.
+    login: Option<&'t str>,
+    host: String,
+    port: u16,
+    /// The path and the query, which begin with a slash.
+    target: String,
+}
+
+/// Splits a URL into its parts, if it has one of these schemes; each says whether it means TLS, and its
+/// usual port.
+fn split<'t>(text: &'t str, schemes: &[(&str, bool, u16)]) -> Option<Found<'t>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (_, tls, usual) =
+        schemes.iter().find(|(name, ..)| name.eq_ignore_ascii_case(scheme))?;
     if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
-        return Err(refused());
+        return None;
     }
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (place, target) = rest.split_at(at);
-    if place.contains('@') {
-        return Err("contains a user or a password, which is not supported".to_owned());
-    }
+    let (login, place) =
+        place.rsplit_once('@').map_or((None, place), |(login, place)| (Some(login), place));
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
             let port = whole(port).and_then(|port| u16::try_from(port).ok());
-            (host, port.filter(|&port| port > 0).ok_or_else(refused)?)
+            (host, port.filter(|&port| port > 0)?)
         }
-        _ => (place, if tls { 443 } else { 80 }),
+        _ => (place, *usual),
     };
     let host = match host.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().map(|v6| v6.to_string()).ok(),
         None => self::host(host).ok().flatten(),
-    };
-    let host = host.ok_or_else(refused)?;
+    }?;
     let slash = if target.starts_with('/') { "" } else { "/" };
-    Ok(Some(Url { tls, host, port, target: format!("{slash}{target}") }))
+    Some(Found { tls: *tls, login, host, port, target: format!("{slash}{target}") })
 }
 
 fn hosts(text: &str) -> Result<Vec<String>, Refused> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::parse::whole;
 use super::value_kind::{ValueKind, limits, numbers, texts};
 use crate::config::day::Day;
-use crate::config::value::Room;
+use crate::config::value::{EventsKept, Room};
 
 /// A port; what 0 means depends on the key.
 pub(in crate::config) const PORT: ValueKind<u16> =
@@ -50,6 +50,10 @@ pub(in crate::config) const AGE: ValueKind<Option<Duration>> =
 /// Free space of a file system; 0 or an empty text is none.
 pub(in crate::config) const ROOM: ValueKind<Option<Room>> =
     texts("size, or percent such as 5%, 0 is no limit", |given| Ok(room(given.text)?));
+
+/// How much of the events that have not been sent yet is kept.
+pub(in crate::config) const EVENTS_KEPT: ValueKind<EventsKept> =
+    texts("size and duration such as 64M, 7d", |given| Ok(events_kept(given.text)?));
 
 /// A day of the calendar, or none if the text is empty.
 pub(in crate::config) const DAY: ValueKind<Option<Day>> =
@@ -167,6 +171,26 @@ fn room(text: &str) -> Result<Option<Room>, String> {
         _ => Err(refused()),
     }
 }
+
+/// Least size of the events that are kept.
+const LEAST_KEPT: u64 = 1 << 20;
+
+/// Reads how much of the events that have not been sent yet is kept.
+fn events_kept(text: &str) -> Result<EventsKept, String> {
+    let refused = || "is not a size and a duration such as 64M, 7d".to_owned();
+    let (bytes, age) = text.split_once(',').ok_or_else(refused)?;
+    let bytes = size_in_bytes(bytes.trim()).map_err(|_| refused())?.map(NonZeroU64::get);
+    let age = time(age.trim()).map_err(|_| refused())?;
+    match (bytes, age) {
+        (Some(LEAST_KEPT..), Some(age)) if age < MINUTE => {
+            Err("keeps events for less than a minute".to_owned())
+        }
+        (Some(bytes @ LEAST_KEPT..), Some(age)) => Ok(EventsKept { bytes, age }),
+        (Some(_), Some(_)) => Err("keeps less than 1M".to_owned()),
+        _ => Err(refused()),
+    }
+}
+
 /// A duration of a minute at least, or none if the text is empty.
 pub(in crate::config) const EXPECTED: ValueKind<Option<Duration>> =
     texts("duration of a minute at least", |given| match time(given.text)? {

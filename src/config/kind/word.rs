@@ -3,8 +3,9 @@
 use log::LevelFilter;
 
 use super::parse::switch;
-use super::value_kind::{ValueKind, texts, words};
+use super::value_kind::{Refused, ValueKind, texts, words};
 use crate::config::confine::Confine;
+use crate::config::hook::{Occasion, Occasions};
 use crate::config::tls::{ClientCertificate, Resume, TlsRequired, TlsVersion};
 use crate::config::value::{AuthProtocol, LogForm, Overwrite};
 
@@ -43,6 +44,10 @@ pub(in crate::config) const AUTH_PROTOCOL: ValueKind<AuthProtocol> =
 pub(in crate::config) const LIST_TIME: ValueKind<bool> =
     words(&[("utc", false), ("local", true)]);
 
+/// Kinds of events.
+pub(in crate::config) const EVENT_KINDS: ValueKind<Occasions> =
+    texts("comma-separated kinds of events", |given| event_kinds(given.text));
+
 /// Whether the kernel confines the process.
 pub(in crate::config) const CONFINE: ValueKind<Confine> =
     words(&[("auto", Confine::Auto), ("off", Confine::Off), ("require", Confine::Require)]);
@@ -68,3 +73,16 @@ pub(in crate::config) const CLIENT_CERTIFICATE: ValueKind<ClientCertificate> = w
     ("required", ClientCertificate::Required),
     ("optional", ClientCertificate::Optional),
 ]);
+
+fn event_kinds(text: &str) -> Result<Occasions, Refused> {
+    let mut kinds = Occasions::default();
+    for word in text.split(',').map(str::trim) {
+        let is_it = |kind: &&Occasion| kind.name().eq_ignore_ascii_case(word);
+        let Some(kind) = Occasion::ALL.iter().find(is_it) else {
+            let names = Occasion::ALL.map(Occasion::name).join(", ");
+            return Err(Refused::Part(word.to_owned(), format!("is not one of {names}")));
+        };
+        kinds.add(*kind);
+    }
+    Ok(kinds)
+}

@@ -9,10 +9,12 @@ use log::LevelFilter;
 
 use super::blank::settings;
 use crate::config::confine::Confine;
-use crate::config::hook::Program;
+use crate::config::hook::{Occasions, Program};
 use crate::config::perm::PermSet;
 use crate::config::tls::{CertificateSource, ClientCertificate, Resume, TlsVersion};
-use crate::config::value::{AuthProtocol, Listen, LogForm, LogTo, Peers, PortRange, Url};
+use crate::config::value::{
+    AuthProtocol, EventsKept, EventsTo, Listen, LogForm, LogTo, Peers, PortRange, Secret, Url,
+};
 use crate::rights::Ids;
 
 settings! {
@@ -36,6 +38,8 @@ settings! {
         pub log: LogRules = LogRules::blank(),
         /// How hook programs are run.
         pub hooks: HookRules = HookRules::blank(),
+        /// Which events are sent, and where to.
+        pub events: EventRules = EventRules::blank(),
         /// Settings of part files, the state directory and `users_file`.
         pub storage: Storage = Storage::blank(),
         /// How retention removes files.
@@ -186,6 +190,20 @@ settings! {
         pub workers: usize = 1,
         /// How long one program may run; `None`: no limit.
         pub timeout: Option<Duration> = None,
+    }
+}
+
+settings! {
+    /// Which events are sent, and where to.
+    pub struct EventRules {
+        /// Where they are sent; `None`: nowhere.
+        pub to: Option<EventsTo> = None,
+        /// Which of them are sent.
+        pub kinds: Occasions = Occasions::default(),
+        /// The key of the signature that goes with each event.
+        pub secret: Option<Secret> = None,
+        /// How much of what has not been sent yet is kept.
+        pub kept: EventsKept = EventsKept { bytes: 1 << 20, age: Duration::from_secs(60) },
     }
 }
 

@@ -19,7 +19,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::{Login, SessionState, User};
 use crate::control::verbs::security;
-use crate::hook::Owner;
+use crate::events::{Outcome, Owner};
 use crate::log::{Event, escaped, path as quoted};
 use crate::rights::{self, Acting};
 use crate::tls::Layer;
@@ -101,8 +101,7 @@ fn check(session: &mut Session, name: &[u8], password: &Secret) -> Result<Accoun
         }
         // no failed login: a password check had no turn in time, or no answer could be had
         Err(why @ (AuthError::Busy | AuthError::Outage(_))) => {
-            session.log(&Event::LoginFailed(name, &why.to_string()));
-            session.shared.counters.logins.count((&why).into());
+            tell_failed(session, name, &why);
             Err(Refusal::Login(why, false))
         }
         Err(why) => Err(refuse(session, name, password, why, asked)),
@@ -248,7 +247,7 @@ fn ended(session: &Session) -> Refusal {
     Refusal::Ended(session.live.ended().unwrap_or("Session ends"))
 }
 
-/// Reports a login to the log, to the hook program, and to the list of last logins that `ftpd
+/// Reports a login to the log, to who is told of events, and to the list of last logins that `ftpd
 /// users` prints.
 #[inline(never)]
 pub(crate) fn told(session: &Session) {
@@ -276,6 +275,14 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Reports a failed login to the log, to the counters, and to who is told of events.
+fn tell_failed(session: &Session, name: &[u8], why: &AuthError) {
+    let text = why.to_string();
+    session.log(&Event::LoginFailed(name, &text));
+    session.shared.counters.logins.count(why.into());
+    session.tell_refused(Occasion::Login, name, Outcome::Failed(&text));
+}
+
 fn refuse(
     session: &mut Session,
     name: &[u8],
@@ -287,8 +294,7 @@ fn refuse(
     let usual = session.settings.users.usual_time(&why);
     let until = asked + usual.max(PENALTY * session.failed_logins);
     session.live.owe(until);
-    session.log(&Event::LoginFailed(name, &why.to_string()));
-    session.shared.counters.logins.count((&why).into());
+    tell_failed(session, name, &why);
     // the password was right, so this is no failed guess
     if why != AuthError::TooManySessions {
         session.blame_login(name, password);

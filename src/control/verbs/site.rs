@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::Perm;
+use crate::config::{Occasion, Perm};
 use crate::control::arg::modification::Modification;
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
@@ -121,6 +121,7 @@ pub(crate) fn make_dirs(
             made => {
                 made?;
                 session.log(&Event::Changed(verb.name(), &tree.real(dir)));
+                session.happened(Occasion::Mkdir, dir, None, None);
                 session.user_mut()?.aliases.forget(dir);
             }
         }

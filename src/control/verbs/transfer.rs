@@ -13,9 +13,11 @@ use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
 use crate::control::session::Session;
+use crate::control::silence;
 use crate::control::state::{Login, Portion, User};
 use crate::data::text::{self, At, TextSource};
 use crate::data::{DataConnection, DataError, Progress, Pump, Speed, Throttle};
+use crate::events::Outcome;
 use crate::log::{Event, Transfer};
 use crate::vfs::{
     Destination, FsError, Identity, Pin, Prepared, Store, Stored, Upload, VirtualPath,
@@ -402,8 +404,8 @@ impl Session {
         Refusal::Transfer(why)
     }
 
-    /// Reports the result of a transfer to the logs and the hook programs. The programs get no
-    /// event for a failed upload.
+    /// Reports the result of a transfer to the logs and to who is told of events. There is no event for a
+    /// failed upload.
     fn tell(
         &self,
         job: &Job<'_>,
@@ -431,8 +433,11 @@ impl Session {
             log.record(self.peer.ip(), &account.name, account.is_anonymous(), &transfer);
         }
         if let (Traffic::Upload, Ok(_)) = (job.traffic, &result) {
-            let account = &user.account;
-            self.shared.silence.break_by(&account.name, &account.user, self.peer.ip());
+            let (account, address) = (&user.account, self.peer.ip());
+            if self.shared.silence.break_by(&account.name, &account.user, address) {
+                let events = &self.shared.events;
+                silence::tell(events, account.counted_as(), Some(address), Outcome::Back);
+            }
         }
         let event = match (job.traffic, result) {
             (Traffic::Upload, Ok(moved)) => Some((Occasion::Upload, moved.size)),

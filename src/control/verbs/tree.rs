@@ -84,6 +84,7 @@ pub(crate) fn make_dir(
     let path = user.path(path);
     user.tree.make_dir(&path, user.umask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
+    session.happened(Occasion::Mkdir, &path, None, None);
     let user = session.user_mut()?;
     user.aliases.forget(&path);
     Ok(Reply::path(&user.said(path.as_bytes()), "created"))

@@ -135,6 +135,9 @@ fn start_threads(hub: &Arc<Hub>, turn: &mut Held<'_>, config: &Config) -> Vec<St
     if let Err(why) = workers::start_for_quotas(hub) {
         warnings.push(format!("cannot start a thread for quotas: {why}"));
     }
+    if let Err(why) = workers::start_for_events(hub) {
+        warnings.push(format!("cannot start a thread for events: {why}"));
+    }
     warnings
 }
 

@@ -14,7 +14,7 @@ use super::metric::{BUCKET, COUNT, Form, Metric, SUM, Sample};
 use super::moment::Moment;
 use crate::config::User;
 use crate::control::{
-    BOUNDS, Countable, Durations, Expected, QuotaState, Tally, Traffic, trash_tally,
+    BOUNDS, Countable, Dropped, Durations, Expected, QuotaState, Tally, Traffic, trash_tally,
 };
 
 /// Makes a constant of each row, by which `ftpd stats` refers to the metric, and a list of all
@@ -111,6 +111,15 @@ metrics! {
     TRASH_REMOVED_BYTES: Counter "ftpd_trash_removed_bytes_total",
         "Number of bytes in the files that were removed from the trash for good.",
         |_| one(trash_tally().bytes);
+    EVENTS_SENT: Counter "ftpd_events_sent_total",
+        "Number of events that the receiver in events has taken.",
+        |now| one(now.hub.shared.events.numbers().sent);
+    EVENTS_WAITING: Gauge "ftpd_events_waiting",
+        "Number of events that the receiver has not taken yet.",
+        |now| one(now.hub.shared.events.numbers().waiting);
+    EVENTS_DROPPED: Counter "ftpd_events_dropped_total",
+        "Number of events that the receiver will not get, by reason.",
+        dropped;
     USER_SILENT: Gauge "ftpd_user_silent",
         "Number that is 1 if nothing has come from the user for expect_every, and 0 otherwise, by user.",
         silent;
@@ -172,6 +181,13 @@ fn running(now: &Moment<'_>) -> Vec<Sample> {
     };
     let row = |way: &Traffic| sample(vec![("kind", way.word().to_owned())], running(*way));
     Traffic::ALL.iter().map(row).collect()
+}
+
+fn dropped(now: &Moment<'_>) -> Vec<Sample> {
+    let counts = now.hub.shared.events.numbers().dropped;
+    let row =
+        |(why, count): (&Dropped, u64)| sample(vec![("reason", why.word().to_owned())], count);
+    Dropped::ALL.iter().zip(counts).map(row).collect()
 }
 
 fn silent(now: &Moment<'_>) -> Vec<Sample> {

@@ -1,5 +1,5 @@
-//! How a session uses hook programs: it waits until there is room for an event in their queue,
-//! and starts the program once the event has happened.
+//! How a session tells of events: it waits until there is room for one in the queue of hook programs,
+//! and tells the program and the receiver once it has happened.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use super::refusal::Refusal;
 use super::session::Session;
 use crate::config::Occasion;
 use crate::data::{self, Progress};
-use crate::hook::{Happening, Owner};
-use crate::tls::Awaited;
+use crate::events::{Event, Hook, Outcome, Owner};
+use crate::tls::{Awaited, Layer};
 use crate::vfs::VirtualPath;
 
 impl Session {
@@ -43,7 +43,7 @@ impl Session {
         let Self { connection, shared, live, .. } = self;
         loop {
             let Some(bell) =
-                shared.hooks.await_room(owner).map_err(|_| Refusal::ProgramsBusy)?
+                shared.events.await_room(owner).map_err(|_| Refusal::ProgramsBusy)?
             else {
                 return Ok(());
             };
@@ -61,7 +61,7 @@ impl Session {
         }
     }
 
-    /// Starts the hook program for an event.
+    /// Tells of an event that has happened.
     pub(super) fn happened(
         &self,
         occasion: Occasion,
@@ -70,19 +70,46 @@ impl Session {
         transfer: Option<(u64, Duration, Option<&str>)>,
     ) {
         let Ok(user) = self.user() else { return };
-        let Some(program) = user.account.user.rules.hooks.of(occasion) else { return };
+        let rules = &user.account.user.rules;
+        let program = rules.hooks.of(occasion);
+        if program.is_none() && !self.shared.events.are_sent(occasion) {
+            return;
+        }
         let real = |path| user.tree.real(path);
         let (here, before) = (real(path), from.map(real));
-        let happening = Happening {
+        let event = Event {
             occasion,
             user: &user.account.name,
-            owner: &user.hook_owner,
-            ids: user.account.user.run_as.as_ref(),
-            address: self.peer.ip(),
-            path: (&here, path.as_bytes()),
+            address: Some(self.peer.ip()),
+            tls: self.connection.layer().map(Layer::version),
+            path: Some((&here, path.as_bytes())),
             from: before.as_deref().zip(from.map(VirtualPath::as_bytes)),
-            transfer,
+            transfer: transfer.map(|(size, took, _)| (size, took)),
+            outcome: match transfer {
+                None => Outcome::Done,
+                Some((.., None)) => Outcome::Complete,
+                Some((.., Some(why))) => Outcome::Failed(why),
+            },
         };
-        self.shared.hooks.start(program, &happening);
+        let ids = user.account.user.run_as.as_ref();
+        let hook = program.map(|program| Hook { program, owner: &user.hook_owner, ids });
+        self.shared.events.tell(&event, hook, rules.uploads.sync);
+    }
+
+    /// Tells of something that was refused: a login with this name, or a command of a user.
+    pub(super) fn tell_refused(&self, occasion: Occasion, name: &[u8], outcome: Outcome<'_>) {
+        if self.shared.events.are_sent(occasion) {
+            let event = Event {
+                occasion,
+                user: &String::from_utf8_lossy(name),
+                address: Some(self.peer.ip()),
+                tls: self.connection.layer().map(Layer::version),
+                path: None,
+                from: None,
+                transfer: None,
+                outcome,
+            };
+            self.shared.events.tell(&event, None, false);
+        }
     }
 }

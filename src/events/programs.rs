@@ -1,19 +1,4 @@
-//! Hooks: programs that run after an event, such as an upload, as the settings say.
-//!
-//! They are started by the room [`crate::launch`], without a shell, and the environment tells
-//! them what has happened. A session asks for room in the queue before it does something that
-//! causes an event; afterwards it only queues the event, and waits for no program. A few
-//! threads, which the server starts, run one program each, and end it when its time is over.
-//! What a program prints is logged.
-//!
-//! The program of a user with `run_as` must run as that user, since it opens files by names
-//! that the user can change.
-
-mod ask;
-mod happening;
-mod output;
-mod queue;
-mod run;
+//! The queue of events for which programs are to be run.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -23,19 +8,28 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::event::Event;
+use super::queue::{Owner, Queues};
+use super::run::{LOOK, ProgramRun};
 use crate::config::Program;
 use crate::launch::{LAST_WORDS, Launcher};
 use crate::log::escaped;
-use queue::Queues;
-use run::{LOOK, ProgramRun};
+use crate::rights::Ids;
 
-pub use ask::Asked;
-pub use happening::Happening;
-pub use queue::Owner;
+/// A program that is run after an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Hook<'a> {
+    /// The program.
+    pub program: &'a Arc<Program>,
+    /// The owner of the queue that the event waits in.
+    pub owner: &'a Owner,
+    /// The user of the system that the program runs as; `None` is the server's user.
+    pub ids: Option<&'a Arc<Ids>>,
+}
 
 /// The queue of events for which programs are to be run.
 #[derive(Debug)]
-pub struct Hooks {
+pub(super) struct Hooks {
     /// How long a program may run; `None`: without limit.
     timeout: Option<Duration>,
     launcher: Arc<Launcher>,
@@ -60,21 +54,12 @@ struct Backlog {
 
 impl Hooks {
     /// Returns an empty queue.
-    pub fn new(timeout: Option<Duration>, launcher: Arc<Launcher>) -> Self {
+    pub(super) fn new(timeout: Option<Duration>, launcher: Arc<Launcher>) -> Self {
         Self { timeout, launcher, backlog: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Checks whether the queue has room for an event of this owner. If not, returns a file
-    /// descriptor that becomes readable when the session should check again.
-    ///
-    /// This is called before something happens, so that no event has to be dropped. An event
-    /// that has happened is always queued, even if several sessions saw room for one event
-    /// only.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no file descriptor left.
-    pub fn await_room(&self, owner: &Owner) -> io::Result<Option<Arc<OwnedFd>>> {
+    /// See [`super::Events::await_room`].
+    pub(super) fn await_room(&self, owner: &Owner) -> io::Result<Option<Arc<OwnedFd>>> {
         let mut backlog = self.backlog();
         if !backlog.waiting.is_full(owner) {
             return Ok(None);
@@ -91,19 +76,19 @@ impl Hooks {
     }
 
     /// Queues a run of this program for an event.
-    pub fn start(&self, program: &Arc<Program>, happening: &Happening<'_>) {
+    pub(super) fn start(&self, hook: Hook<'_>, event: &Event<'_>) {
         let run = ProgramRun {
-            occasion: happening.occasion,
-            program: Arc::clone(program),
-            ids: happening.ids.cloned(),
-            environment: happening.environment(),
+            occasion: event.occasion,
+            program: Arc::clone(hook.program),
+            ids: hook.ids.cloned(),
+            environment: event.environment(),
         };
-        self.backlog().waiting.push(happening.owner, run);
+        self.backlog().waiting.push(hook.owner, run);
         self.changed.notify_all();
     }
 
     /// Runs the programs of queued events one after another, and never returns.
-    pub fn work(&self) {
+    pub(super) fn work(&self) {
         let mut backlog = self.backlog();
         loop {
             match backlog.waiting.pop() {
@@ -131,7 +116,7 @@ impl Hooks {
 
     /// Waits up to `time` until no program runs and no event waits, because the server is
     /// stopping. Then drops the events that still wait, and ends the programs that still run.
-    pub fn finish(&self, time: Duration) {
+    pub(super) fn finish(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut backlog = self.backlog();
         while backlog.running + backlog.waiting.len() > 0 && Instant::now() < until {

@@ -1,0 +1,215 @@
+//! Publishes events at an MQTT broker: below `TOPIC/KIND/USER`, with `QoS` 1. The topic `TOPIC/state` is
+//! `online`, or `offline` if the broker has lost the connection or the server has stopped.
+
+mod packet;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::duty::{Duty, PATIENCE};
+use super::outbox::{Batch, Next, Record};
+use crate::config::{Broker, Secret};
+use crate::dial::{self, Peer, Stream};
+use packet::{Connect, DISCONNECT, PING, Packet, Publish};
+
+/// A broker.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    broker: Broker,
+    peer: Peer,
+}
+
+/// A connection to a broker.
+struct Link<'a> {
+    stream: Stream<'a>,
+    patience: &'a dial::Patience<'a>,
+    /// The topic with the state of the server.
+    state: String,
+}
+
+/// What an event's topic is made of.
+#[derive(Deserialize)]
+struct About {
+    kind: String,
+    user: String,
+}
+
+/// Seconds within which a broker wants to hear something; half of it is the time between two pings.
+const KEEP_ALIVE: u16 = 60;
+
+/// The states.
+const ONLINE: &str = "online";
+const OFFLINE: &str = "offline";
+
+/// Maximum number of characters of a user in a topic.
+const LONGEST_USER: usize = 100;
+
+impl Publisher {
+    pub(super) fn new(broker: &Broker, ca_file: Option<&Path>) -> Result<Self, String> {
+        let peer = Peer::new((&broker.host, broker.port), broker.tls, ca_file)?;
+        Ok(Self { broker: broker.clone(), peer })
+    }
+
+    /// Publishes events until it is over, or until the broker fails.
+    pub(super) fn deliver(&self, duty: &Duty<'_>) -> Result<(), String> {
+        let patience = dial::Patience::new(Instant::now() + PATIENCE, duty.is_cut);
+        let stream = self.peer.connect(&patience).map_err(|why| told(&why))?;
+        let state = format!("{}/state", self.broker.topic);
+        let mut link = Link { stream, patience: &patience, state };
+        self.begin(&mut link, &duty.outbox.server_id())?;
+        (duty.works)();
+        let ping = Duration::from_secs(u64::from(KEEP_ALIVE / 2));
+        loop {
+            let next = {
+                use std::os::fd::AsFd;
+                duty.next(Some(ping), Some(link.stream.as_fd()))
+            };
+            match next {
+                Next::Send(batch) => self.send(&mut link, duty, &batch)?,
+                // also if the broker has said something: it may have closed the connection
+                Next::Idle => link.ping()?,
+                Next::Nothing => return link.end(),
+            }
+        }
+    }
+
+    /// Makes the broker's acquaintance.
+    fn begin(&self, link: &mut Link<'_>, id: &str) -> Result<(), String> {
+        let state = link.state.clone();
+        let user = self.broker.user.as_ref();
+        let connect = Connect {
+            client: &format!("ftpd{id}"),
+            keep_alive: KEEP_ALIVE,
+            will: (&state, OFFLINE),
+            user: user
+                .map(|(name, password)| (name.as_str(), password.as_ref().map(Secret::expose))),
+        };
+        link.send(&connect.packet())?;
+        match link.read()? {
+            Packet::Connected(0) => link.publish_state(ONLINE),
+            Packet::Connected(code) => Err(refusal(code).to_owned()),
+            Packet::Taken(_) | Packet::Pong | Packet::Other => {
+                Err("the broker does not greet".to_owned())
+            }
+        }
+    }
+
+    /// Sends events, and waits until the broker has taken them.
+    fn send(&self, link: &mut Link<'_>, duty: &Duty<'_>, batch: &Batch) -> Result<(), String> {
+        let topics: Vec<_> = batch.records.iter().map(|record| self.topic(record)).collect();
+        let mut packets = Vec::new();
+        for ((record, topic), id) in batch.records.iter().zip(&topics).zip(1..) {
+            let publish = Publish { topic, payload: &record.json, id, retain: false };
+            packets.extend(publish.packet());
+        }
+        link.send(&packets)?;
+        // the broker answers in the order in which the packets were sent (§4.6)
+        for (at, id) in (0..batch.records.len()).zip(1..) {
+            if let Err(why) = link.await_taken(id) {
+                duty.sent(batch, 0..at);
+                return Err(why);
+            }
+        }
+        duty.sent(batch, 0..batch.records.len());
+        Ok(())
+    }
+
+    fn topic(&self, record: &Record) -> String {
+        let about = serde_json::from_slice::<About>(&record.json);
+        let About { kind, user } =
+            about.unwrap_or_else(|_| About { kind: "unknown".to_owned(), user: String::new() });
+        format!("{}/{kind}/{}", self.broker.topic, level(&user))
+    }
+}
+
+/// Returns a name as one level of a topic.
+fn level(name: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_control() || matches!(letter, '/' | '+' | '#') { '_' } else { letter }
+    };
+    let level: String = name.chars().take(LONGEST_USER).map(plain).collect();
+    if level.is_empty() { "_".to_owned() } else { level }
+}
+
+/// Returns what the code of a broker that refuses a client means (§3.2.2.3).
+fn refusal(code: u8) -> &'static str {
+    match code {
+        1 => "the broker does not speak MQTT 3.1.1",
+        2 => "the broker refuses the client's name",
+        3 => "the broker is not available",
+        4 => "the broker refuses the user or the password",
+        5 => "the broker does not let this client in",
+        _ => "the broker refuses the connection",
+    }
+}
+
+fn told(why: &io::Error) -> String {
+    if why.kind() == io::ErrorKind::UnexpectedEof {
+        return "the broker has closed the connection".to_owned();
+    }
+    why.to_string()
+}
+
+impl Link<'_> {
+    fn send(&mut self, packets: &[u8]) -> Result<(), String> {
+        self.patience.renew(Instant::now() + PATIENCE);
+        self.stream
+            .write_all(packets)
+            .and_then(|()| self.stream.flush())
+            .map_err(|why| told(&why))
+    }
+
+    fn read(&mut self) -> Result<Packet, String> {
+        packet::read(&mut self.stream).map_err(|why| told(&why))
+    }
+
+    fn await_taken(&mut self, id: u16) -> Result<(), String> {
+        self.patience.renew(Instant::now() + PATIENCE);
+        self.read_until(&Packet::Taken(id))
+    }
+
+    fn read_until(&mut self, wanted: &Packet) -> Result<(), String> {
+        loop {
+            match self.read()? {
+                found if found == *wanted => return Ok(()),
+                Packet::Taken(_) => return Err("the broker has lost the order".to_owned()),
+                Packet::Connected(_) | Packet::Pong | Packet::Other => {}
+            }
+        }
+    }
+
+    fn publish_state(&mut self, payload: &str) -> Result<(), String> {
+        let state = self.state.clone();
+        let publish =
+            Publish { topic: &state, payload: payload.as_bytes(), id: 1, retain: true };
+        self.send(&publish.packet())?;
+        self.await_taken(1)
+    }
+
+    fn ping(&mut self) -> Result<(), String> {
+        self.send(&PING)?;
+        self.read_until(&Packet::Pong)
+    }
+
+    /// Takes leave of the broker, which then does not publish the will.
+    fn end(mut self) -> Result<(), String> {
+        self.publish_state(OFFLINE)?;
+        self.send(&DISCONNECT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_one_level_of_the_topic() {
+        assert_eq!(level("bob"), "bob");
+        assert_eq!(level("a/b+#\n"), "a_b___");
+        assert_eq!(level(""), "_");
+        assert_eq!(level(&"ä".repeat(200)).chars().count(), LONGEST_USER);
+    }
+}
