@@ -11,7 +11,8 @@
 //! - [Why it is built like this](#why-it-is-built-like-this): [threads](#threads),
 //!   [confinement](#confinement), [privileges](#privileges), [uploads](#uploads),
 //!   [transfers and listings](#transfers-and-listings), [TLS](#tls), [passwords](#passwords),
-//!   [logs](#logs), [operation](#operation), [dependencies](#dependencies)
+//!   [logs](#logs), [operation](#operation), [behind a balancer](#behind-a-balancer),
+//!   [dependencies](#dependencies)
 //!
 //! # The map
 //!
@@ -28,6 +29,7 @@
 //! | [`auth`], [`vfs`], [`events`] | secrets; served files; who is told of an event |
 //! | [`http`], [`dial`] | requests to other servers; connections to them |
 //! | [`launch`] | starting programs |
+//! | [`proxy`] | the headers of balancers |
 //! | [`tls`] | certificates; TLS between a connection and its bytes |
 //! | [`config`], [`log`](mod@log) | the settings file; the logs |
 //! | [`rights`] | user IDs, capabilities and the sandbox |
@@ -312,6 +314,23 @@
 //! - An event of many that strangers can cause (a failed login) must not drive out uploads, so it is not
 //!   kept once half of the room is in use.
 //!
+//! ## Behind a balancer
+//!
+//! - The header of the PROXY protocol is read by the worker and not by the accept thread, which never
+//!   waits for a client. Until it is read, the connection has a place of `max_cons`, but `max_per_ip`
+//!   and bans wait: the place then passes from the balancer to the client (`Registration::introduce`).
+//!   The bytes are read in steps that certainly belong to the header, so that neither a command nor a
+//!   handshake behind it has to be put back; the crate takes a complete header apart.
+//! - `proxy-header` instead of `ppp`: it needs no other crate, while `ppp` would bring a second
+//!   `thiserror` and its macro.
+//! - A passive port reads one header at a time, while others wait to be accepted. A balancer sends the
+//!   header with the connection, so that strangers cannot delay it.
+//! - A session that came through a balancer without `proxy_data` gets no EPSV, which can only name the
+//!   balancer. The clients that prefer it (such as curl and lftp) then use PASV.
+//! - A server is drained in one more step before those of a stop: the threads that accept clients end
+//!   first, and only when they have is "no session" final. A client that was accepted in that moment is
+//!   served.
+//!
 //! ## Dependencies
 //!
 //! - `rustix` for what the standard library lacks (`sendfile`, `poll`, `statvfs`, times), with safe
@@ -339,6 +358,7 @@ pub mod events;
 pub mod http;
 pub mod launch;
 pub mod log;
+pub mod proxy;
 pub mod rights;
 pub mod server;
 pub mod tls;

@@ -44,7 +44,7 @@ _ftpd() {
     parts) words='--json drop'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     trash) words='--all --json list restore empty'" $(ftpd users 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
     convert-names) words='--from --dry-run --force' ;;
-    stop) words='--now' ;;
+    stop) words='--now --drain' ;;
     completions) words='bash zsh fish' ;;
     help) words='serve share check cert passwd adduser deluser users import who top stats why keep test doctor quota kick bans ban unban parts trash convert-names reload stop completions help' ;;
     esac

@@ -79,6 +79,7 @@ complete -c ftpd -n '__fish_seen_subcommand_from convert-names' -F
 complete -c ftpd -n __fish_use_subcommand -a reload -d 'make the running server read its settings again'
 complete -c ftpd -n __fish_use_subcommand -a stop -d 'stop the running server'
 complete -c ftpd -n '__fish_seen_subcommand_from stop' -l now
+complete -c ftpd -n '__fish_seen_subcommand_from stop' -l drain
 complete -c ftpd -n __fish_use_subcommand -a completions -d 'print the completions of a shell'
 complete -c ftpd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c ftpd -n __fish_use_subcommand -a help -d 'explain a subcommand, or list all of them'

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::draft::Draft;
 use super::environment::Environment;
 use super::error::{Fault, Location};
-use super::settings::{Listening, Server};
+use super::settings::{Balancers, Listening, Server};
 use super::tls::{CertificateSource, TlsRequired};
 use super::value::{Broker, EventsTo, LogTo, Password};
 use crate::rights::{self, Ids};
@@ -17,6 +17,7 @@ pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     let mut warnings = Vec::new();
     ports(draft, &mut warnings);
     mappings(draft, &mut warnings);
+    balancers(draft, &mut warnings);
     readable_passwords(draft, &mut warnings);
     readable_secrets(draft, &mut warnings);
     slow_hashes(draft, &mut warnings);
@@ -54,6 +55,16 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     if let Some(most) = max_per_ip.filter(|&most| usable < most) {
         let why = format!("has {usable} ports, fewer than max_per_ip ({most})");
         warnings.push(draft.printed(&(place(draft), Fault::Value(read(), why))));
+    }
+}
+
+/// Warns about a key for balancers that has no effect because there are none.
+fn balancers(draft: &Draft, warnings: &mut Vec<String>) {
+    let Balancers { from, data, .. } = &draft.server.balancers;
+    if *data && from.is_empty() && !draft.is_faulty(draft.line("proxy_from")) {
+        let place = Location::of(draft.line("proxy_data"), "server", "proxy_data");
+        let why = "has no effect without proxy_from".to_owned();
+        warnings.push(draft.printed(&(place, Fault::Value("on".to_owned(), why))));
     }
 }
 

@@ -65,10 +65,10 @@ pub use origin::Origin;
 pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use settings::{
-    Admin, Anonymous, BanRules, Choice, Clients, DataRules, Elsewhere, EventRules, FileRules,
-    Folder, FolderRules, HookRules, KeepRules, Limits, Listening, LogRules, LoginRules,
-    Messages, Passive, Process, QuotaRules, Retention, Rules, Server, Storage, Talk, TlsKeys,
-    TlsRules, UploadRules, User,
+    Admin, Anonymous, Balancers, BanRules, Choice, Clients, DataRules, Elsewhere, EventRules,
+    FileRules, Folder, FolderRules, HookRules, KeepRules, Limits, Listening, LogRules,
+    LoginRules, Messages, Passive, Process, QuotaRules, Retention, Rules, Server, Storage,
+    Talk, TlsKeys, TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,

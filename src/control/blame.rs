@@ -1,6 +1,7 @@
 //! What a session reports to the guard about its client.
 
 use super::arg::text::Secret;
+use super::live::CameBy;
 use super::offence::{Guess, Offence};
 use super::session::Session;
 
@@ -30,6 +31,9 @@ impl Session {
 
     /// Counts a refused command of a client that has not logged in.
     pub(super) fn count_refused(&mut self) {
+        if self.live.way == CameBy::Check {
+            return;
+        }
         self.refused += 1;
         if self.refused >= FREE {
             self.accuse(Offence::Refused, None);
@@ -51,6 +55,10 @@ impl Session {
     }
 
     fn accuse(&self, how: Offence, guess: Option<Guess>) {
+        // a ban of the balancer would be one of all clients
+        if self.live.way == CameBy::Check {
+            return;
+        }
         self.shared.counters.offences.count(how);
         let settings = self.shared.settings();
         self.shared.guard.offended(self.peer, how, guess, &settings.config.server.bans);

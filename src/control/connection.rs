@@ -421,12 +421,18 @@ impl Connection {
         self.channel.close();
         let _ = self.channel.flush();
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
-        let mut rest = [0; 256];
-        for _ in 0..64 {
-            let read = recv(&self.stream, &mut rest, RecvFlags::DONTWAIT);
-            if !matches!(read, Ok((1.., _))) {
-                return;
-            }
+        discard(&self.stream);
+    }
+}
+
+/// Discards some input that has arrived, because closing a connection with unread input would discard
+/// the last reply.
+pub(super) fn discard(stream: &TcpStream) {
+    let mut rest = [0; 256];
+    for _ in 0..64 {
+        let read = recv(stream, &mut rest, RecvFlags::DONTWAIT);
+        if !matches!(read, Ok((1.., _))) {
+            return;
         }
     }
 }

@@ -44,6 +44,8 @@ pub fn turn_away(stream: &TcpStream, why: TurnedAway) {
     let reply = Reply::new(Code::Unavailable, text);
     connection::send_at_once(stream, &reply);
     let _ = stream.shutdown(std::net::Shutdown::Write);
+    // what a balancer has sent before the client
+    connection::discard(stream);
 }
 
 impl Session {

@@ -42,6 +42,7 @@ kinds! {
     Evicted = "evicted",
     Worker = "no_worker",
     Files = "no_files",
+    Header = "no_proxy_header",
 }
 
 kinds! {

@@ -21,6 +21,8 @@ pub struct Live {
     pub id: u64,
     /// The client.
     pub peer: SocketAddr,
+    /// How the client has come.
+    pub way: CameBy,
     since: Since,
     /// Whether a command with a transfer is being carried out. Until it ends, the session must
     /// be able to read from its client.
@@ -32,6 +34,18 @@ pub struct Live {
     shown: Mutex<Shown>,
     /// Wakes the session from a pause.
     woken: Condvar,
+}
+
+/// How a client has come to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CameBy {
+    /// It has connected itself.
+    Itself,
+    /// Through a balancer, which has named it.
+    Balancer,
+    /// It is the balancer, which checks whether the server serves. It makes no lines in the log before
+    /// a login, and is not banned.
+    Check,
 }
 
 /// The parts of the published state that change together.
@@ -107,10 +121,11 @@ pub struct Underway {
 
 impl Live {
     /// Creates the state of a session that has just begun.
-    pub fn new(id: u64, peer: SocketAddr) -> Self {
+    pub fn new(id: u64, peer: SocketAddr, way: CameBy) -> Self {
         Self {
             id,
             peer,
+            way,
             since: Since::now(),
             at_work: AtomicBool::new(false),
             ended: OnceLock::new(),
@@ -307,7 +322,7 @@ mod tests {
     #[test]
     fn a_pause_takes_its_time_and_ends_early_only_with_the_session_or_the_server() {
         const LONG: Duration = Duration::from_secs(60);
-        let live = || Live::new(1, ([192, 0, 2, 1], 5000).into());
+        let live = || Live::new(1, ([192, 0, 2, 1], 5000).into(), CameBy::Itself);
         let began = Instant::now();
         live().rest(began + Duration::from_millis(50));
         assert!(began.elapsed() >= Duration::from_millis(50));

@@ -46,7 +46,7 @@ pub use counters::{BOUNDS, Counters, Durations, Tally};
 pub use keep::keep_report;
 pub use kinds::{Away, Countable, LoginResult, Outcome, Reason, Traffic};
 pub use left::{BrokenOff, broken_off, drop_parts};
-pub use live::{Live, Sight, Stranger, Underway};
+pub use live::{CameBy, Live, Sight, Stranger, Underway};
 pub use offence::{Guard, Guess, Offence};
 pub use session::{Session, canonical};
 pub use shared::{Settings, Shared, Stop};

@@ -65,6 +65,8 @@ pub enum Refusal {
     Protocol(u8),
     /// PASV cannot name an IPv6 address.
     PassiveOnIpv6,
+    /// EPSV would send the client to the balancer, through which data connections do not come.
+    PassiveAtBalancer,
     /// The parameter is defined but not supported. The text for the client says what is.
     NotForThat(&'static str),
     /// The command is defined but not supported.
@@ -151,6 +153,7 @@ impl Refusal {
             | Self::EpsvAll
             | Self::Protocol(_)
             | Self::PassiveOnIpv6
+            | Self::PassiveAtBalancer
             | Self::NotImplemented
             | Self::BadRestart
             | Self::BadRange
@@ -228,6 +231,9 @@ impl From<&Refusal> for Reply {
             }
             Refusal::PassiveOnIpv6 => {
                 Self::new(Code::NotImplemented, "PASV is for IPv4, use EPSV")
+            }
+            Refusal::PassiveAtBalancer => {
+                Self::new(Code::NotImplemented, "EPSV cannot name another host, use PASV")
             }
             Refusal::NotForThat(what) => Self::new(Code::NotForThat, what),
             Refusal::NotImplemented => Self::new(Code::NotImplemented, "Not implemented"),
@@ -409,6 +415,9 @@ impl fmt::Display for Refusal {
             Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
             Self::Protocol(_) => f.write_str("wrong network protocol"),
             Self::PassiveOnIpv6 => f.write_str("PASV cannot be used over IPv6"),
+            Self::PassiveAtBalancer => f.write_str(
+                "EPSV cannot be used by clients of a balancer while proxy_data is off",
+            ),
             Self::NotImplemented => f.write_str("not implemented"),
             Self::BadRestart => f.write_str("restart offset is beyond the end of the file"),
             Self::BadRange => f.write_str("no such range in the file"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::arg::choice::TransferType;
 use super::charset::Signs;
 use super::connection::Connection;
-use super::live::Live;
+use super::live::{CameBy, Live};
 use super::refusal::Refusal;
 use super::shared::{Settings, Shared};
 use super::state::{Login, Parameters, Protection, Resumption, SessionState, Setup, User};
@@ -94,6 +94,10 @@ impl Session {
 
     pub(super) fn log(&self, event: &Event<'_>) {
         let who = Who { peer: self.peer, user: self.state.login.name() };
+        let is_check = self.live.way == CameBy::Check;
+        if is_check && who.user.is_none() && !matches!(event, Event::LoginFailed(..)) {
+            return;
+        }
         if who.user.is_some() || self.shared.guard.lets_write(self.peer, event) {
             log::session(who, event);
             self.shared.recent.note(who, event);

@@ -223,10 +223,11 @@ fn most_hashes() -> usize {
     (processors / 2).max(1)
 }
 
-/// The signal to stop, which has two steps: first sessions accept no more commands, then
-/// running transfers end.
+/// The signal to stop, which has three steps: the server accepts no more clients, which may be left out;
+/// sessions accept no more commands; running transfers end.
 #[derive(Debug)]
 pub struct Stop {
+    draining: AtomicBool,
     soon: AtomicBool,
     now: OwnedFd,
 }
@@ -234,7 +235,18 @@ pub struct Stop {
 impl Stop {
     fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        Ok(Self { soon: AtomicBool::new(false), now: eventfd(0, flags)? })
+        let (draining, soon) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { draining, soon, now: eventfd(0, flags)? })
+    }
+
+    /// Accepts no more clients. Sessions go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether no more clients are accepted.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst) || self.is_soon()
     }
 
     /// Ends each session after its current command. Sessions that wait for a command must be

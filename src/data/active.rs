@@ -1,7 +1,7 @@
 //! PORT and EPRT: the server connects to the client.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -26,6 +26,12 @@ pub fn connect(
     watch: &mut dyn Watch,
     patience: Option<Duration>,
 ) -> Result<DataConnection, DataError> {
+    let mut local = local;
+    if local.is_ipv4() != to.is_ipv4() {
+        // the client has come through a balancer, which speaks the other protocol with the server
+        let any = if to.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        local = SocketAddr::new(any, local.port());
+    }
     let socket = start_connecting(to, local).map_err(DataError::CannotConnect)?;
     let until = patience.map(|patience| Instant::now() + patience);
     let connected = Some(Awaited::writable(&socket));

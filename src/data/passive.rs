@@ -14,7 +14,9 @@ use super::error::DataError;
 use super::pace::is_within;
 use super::ports::{Lease, Ports};
 use super::watch::{Interrupt, Progress, Ready, Watch, wait};
+use crate::config::Balancers;
 use crate::log::{self, Event, Who};
+use crate::proxy::{Introduced, Reading, Unread};
 use crate::tls::{Awaited, SessionTls};
 
 /// A passive port that waits for the client, or the connection that the client has made to it.
@@ -30,9 +32,21 @@ pub struct Passive {
     /// How long the port waits for the client, and the accepted connection for its command.
     patience: Option<Duration>,
     until: Option<Instant>,
+    /// The balancers, whose connections may begin with a header.
+    balancers: Option<Balancers>,
+    /// The connection of a balancer whose header is being read. Others wait until it is done.
+    arriving: Option<Arriving>,
     /// Number of strangers turned away so far.
     strangers: u64,
     state: PortState,
+}
+
+/// A connection of a balancer, which has not said yet for whom it is.
+#[derive(Debug)]
+struct Arriving {
+    stream: TcpStream,
+    reading: Reading,
+    until: Instant,
 }
 
 /// The state of a passive port.
@@ -68,6 +82,7 @@ impl Passive {
         mut local: SocketAddr,
         owner: Option<IpAddr>,
         patience: Option<Duration>,
+        balancers: &Balancers,
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
@@ -76,7 +91,19 @@ impl Passive {
         let is_within = owner.is_some_and(|owner| is_within(local.ip(), owner));
         let (port, state) = (lease.port(), PortState::Waiting(listener, lease));
         let until = later(patience);
-        Ok(Self { port, owner, is_within, patience, until, strangers: 0, state })
+        let balancers = (!balancers.from.is_empty()).then(|| balancers.clone());
+        let (arriving, strangers) = (None, 0);
+        Ok(Self {
+            port,
+            owner,
+            is_within,
+            patience,
+            until,
+            balancers,
+            arriving,
+            strangers,
+            state,
+        })
     }
 
     /// Returns the port to tell the client.
@@ -90,14 +117,27 @@ impl Passive {
     /// PASV.
     pub fn door(&self, tls: Option<&SessionTls>) -> Option<Awaited<'_>> {
         match &self.state {
-            PortState::Waiting(listener, _) => Some(Awaited::readable(listener)),
+            PortState::Waiting(listener, _) => Some(self.awaited(listener)),
             PortState::Came(connection) => tls.and_then(|_| connection.early()),
             PortState::Failed(_) | PortState::Closed => None,
         }
     }
 
+    /// Returns what is waited for before the client is there.
+    fn awaited<'a>(&'a self, listener: &'a TcpListener) -> Awaited<'a> {
+        self.arriving
+            .as_ref()
+            .map_or_else(|| Awaited::readable(listener), |it| Awaited::readable(&it.stream))
+    }
+
     /// Returns when [`Passive::expire`] must be called; `None`: not at all.
     pub fn until(&self) -> Option<Instant> {
+        let arriving = self.arriving.as_ref().map(|arriving| arriving.until);
+        arriving.into_iter().chain(self.unused_until()).min()
+    }
+
+    /// Returns when the port has been unused for too long.
+    fn unused_until(&self) -> Option<Instant> {
         match self.state {
             PortState::Waiting(..) | PortState::Came(_) => self.until,
             PortState::Failed(_) | PortState::Closed => None,
@@ -112,9 +152,14 @@ impl Passive {
         if !is_over(self.until()) {
             return;
         }
+        // this ends the wait for a header that is late
+        self.admit(who);
+        if !is_over(self.unused_until()) {
+            return;
+        }
         self.say_unused(who);
         // if the client has been accepted just now, the time for its command begins only now
-        if !is_over(self.until()) {
+        if !is_over(self.unused_until()) {
             return;
         }
         if let PortState::Came(_) = self.state {
@@ -143,6 +188,9 @@ impl Passive {
     /// the transfer that wants to use the connection.
     fn admit(&mut self, who: Who<'_>) {
         for _ in 0..AT_ONCE {
+            if !self.read_header(who) {
+                return;
+            }
             let PortState::Waiting(listener, _) = &self.state else { return };
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
@@ -155,25 +203,78 @@ impl Passive {
                     return;
                 }
             };
+            let stream = TcpStream::from(stream);
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
-            if self.owner.is_none() || self.owner == peer {
-                let stream = TcpStream::from(stream);
-                self.state = PortState::Came(DataConnection::new(stream, self.is_within));
-                self.until = later(self.patience);
-                self.tell_of_strangers(who);
-            } else {
-                self.strangers += 1;
-                if self.strangers > MOST_TOLD {
-                    continue;
+            match self.balancer(peer) {
+                Some(balancers) if balancers.data => {
+                    let until = Instant::now() + balancers.timeout;
+                    let reading = Reading::default();
+                    self.arriving = Some(Arriving { stream, reading, until });
                 }
-                let port = self.port;
-                let peer =
-                    peer.map_or_else(|| "a stranger".to_owned(), |peer| peer.to_string());
-                let note = format!("{peer} connected to passive port {port} and was dropped");
-                log::session(who, &Event::Note(&note));
+                Some(_) => self.take_in(stream, peer, ", because proxy_data is off", who),
+                None => self.take_in(stream, peer, "", who),
             }
         }
+    }
+
+    /// Returns the settings of the balancers if this is the address of one.
+    fn balancer(&self, peer: Option<IpAddr>) -> Option<&Balancers> {
+        self.balancers
+            .as_ref()
+            .filter(|balancers| peer.is_some_and(|peer| balancers.contain(peer)))
+    }
+
+    /// Reads the header of a balancer's connection, if one is waited for, and takes in the client that
+    /// it names. Returns whether the next connection may be accepted.
+    fn read_header(&mut self, who: Who<'_>) -> bool {
+        let Some(mut arriving) = self.arriving.take() else { return true };
+        let why = match arriving.reading.go_on(&arriving.stream) {
+            Ok(Some(Introduced::Client(client))) => {
+                self.take_in(arriving.stream, Some(client.ip()), " by a balancer", who);
+                return true;
+            }
+            Ok(Some(Introduced::Balancer)) => {
+                let own = arriving.stream.peer_addr().ok().map(|own| own.ip().to_canonical());
+                self.take_in(arriving.stream, own, "", who);
+                return true;
+            }
+            Ok(None) if Instant::now() < arriving.until => {
+                self.arriving = Some(arriving);
+                return false;
+            }
+            Ok(None) => Unread::Late,
+            // the balancer has only looked whether the port is open
+            Err(Unread::Closed) => return true,
+            Err(why) => why,
+        };
+        self.strangers += 1;
+        if self.strangers <= MOST_TOLD {
+            let port = self.port;
+            let note =
+                format!("a balancer's connection to passive port {port} was dropped: {why}");
+            log::session(who, &Event::Note(&note));
+        }
+        true
+    }
+
+    /// Takes a connection as the client's if it comes from there, and drops it otherwise. `how` is
+    /// added to the line about a stranger.
+    fn take_in(&mut self, stream: TcpStream, peer: Option<IpAddr>, how: &str, who: Who<'_>) {
+        if self.owner.is_none() || self.owner == peer {
+            self.state = PortState::Came(DataConnection::new(stream, self.is_within));
+            self.until = later(self.patience);
+            self.tell_of_strangers(who);
+            return;
+        }
+        self.strangers += 1;
+        if self.strangers > MOST_TOLD {
+            return;
+        }
+        let port = self.port;
+        let peer = peer.map_or_else(|| "a stranger".to_owned(), |peer| peer.to_string());
+        let note = format!("{peer} connected to passive port {port} and was dropped{how}");
+        log::session(who, &Event::Note(&note));
     }
 
     /// Logs how many strangers had no log line of their own, so that strangers cannot fill the
@@ -201,14 +302,18 @@ impl Passive {
         let until = patience.map(|patience| Instant::now() + patience);
         loop {
             self.admit(who);
-            let listener = match self.state {
+            let awaited = match self.state {
                 PortState::Came(connection) => return Ok(connection),
                 PortState::Failed(why) => return Err(DataError::CannotListen(why)),
                 PortState::Closed => return Err(DataError::NeverUsed(self.port)),
-                PortState::Waiting(ref listener, _) => Awaited::readable(listener),
+                PortState::Waiting(ref listener, _) => self.awaited(listener),
             };
-            match wait(watch, &Progress::start(), Some(listener), until) {
+            let arriving = self.arriving.as_ref().map(|arriving| arriving.until);
+            let first = arriving.into_iter().chain(until).min();
+            match wait(watch, &Progress::start(), Some(awaited), first) {
                 Ok(Ready::Yes) => {}
+                // a header is late; the client may still come
+                Ok(Ready::TimedOut) if until.is_none_or(|until| Instant::now() < until) => {}
                 Ok(Ready::TimedOut) => {
                     self.tell_of_strangers(who);
                     hint();

@@ -6,23 +6,24 @@ use std::thread;
 
 use rustix::io::Errno;
 
-use super::admit::{admit, turn_away};
+use super::admit::admit;
 use super::doors::{BREATH, Door};
 use super::hub::Hub;
 use crate::control::{self, Away};
 
-/// Accepts clients until the server stops.
+/// Accepts clients until the server stops or is drained.
 pub(super) fn accept(door: &Door, hub: &Hub) {
     let mut reserve = spare();
     loop {
         if door.handed {
             hub.bell.wait(&door.listener);
-            if hub.shared.stop.is_soon() {
+            if hub.shared.stop.is_draining() {
                 return;
             }
         }
         let accepted = door.listener.accept();
-        if hub.shared.stop.is_soon() {
+        // a client that was accepted just before the server was to be drained is served
+        if hub.shared.stop.is_soon() || hub.shared.stop.is_draining() && accepted.is_err() {
             return;
         }
         door.pulse.step();
@@ -103,7 +104,7 @@ fn accept_without_files(
         admit(hub, stream, peer, door.implicit_tls);
         return again;
     }
-    turn_away(hub, &stream, peer, Away::Files, "no file descriptor left; raise ulimit -n");
+    hub.usher.turn_away(&stream, peer, Away::Files, "no file descriptor left; raise ulimit -n");
     drop(stream);
     spare()
 }

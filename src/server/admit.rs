@@ -11,35 +11,38 @@ use super::admission::{Full, Ticket};
 use super::client::Client;
 use super::guard;
 use super::hub::Hub;
-use crate::control::{self, Away, TurnedAway};
-use crate::log::{Event, Who};
+use super::usher::tell_turned_away;
+use crate::control::{self, Away, CameBy, TurnedAway};
 
 /// Hands a client over to a worker, or turns it away.
 pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls: bool) {
     let settings = hub.shared.settings();
     let server = &settings.config.server;
-    let is_banned = || hub.bans.refuses(peer.ip(), &server.bans, Instant::now());
-    // nothing is logged here, because the ban was logged when it began
+    // what depends on the address of the client waits until the balancer has named it
+    let is_balancer = server.balancers.contain(peer.ip());
+    let is_banned = || !is_balancer && hub.usher.refuses(peer, &settings);
     if is_banned() {
-        return turn_away_banned(hub, &stream);
+        return hub.usher.turn_away_banned(&stream);
     }
-    let ticket = match find_place(hub, peer, server.clients.max_per_ip) {
+    let most_per_ip = server.clients.max_per_ip.filter(|_| !is_balancer);
+    let ticket = match find_place(hub, peer, most_per_ip) {
         Ok(ticket) => ticket,
-        Err(full) => return turn_away(hub, &stream, peer, full.away(), full.why()),
+        Err(full) => return hub.usher.turn_away(&stream, peer, full.away(), full.why()),
     };
     let stream = Arc::new(stream);
-    let registration = hub.registry.enter(&stream, peer, ticket);
+    let way = if is_balancer { CameBy::Check } else { CameBy::Itself };
+    let registration = hub.registry.enter(&stream, peer, way, ticket);
     // a ban that began before the session was registered did not end it
     if is_banned() {
-        return turn_away_banned(hub, &stream);
+        return hub.usher.turn_away_banned(&stream);
     }
     if hub.shared.stop.is_soon() {
         hub.registry.wake_all();
     }
-    let client = Client { stream, implicit_tls, registration };
+    let client = Client { stream, implicit_tls, is_balancer, registration };
     if let Err(client) = hand_over(hub, client) {
         let peer = client.registration.live.peer;
-        turn_away(hub, &client.stream, peer, Away::Worker, "no worker is free");
+        hub.usher.turn_away(&client.stream, peer, Away::Worker, "no worker is free");
     } else {
         hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
     }
@@ -84,7 +87,7 @@ fn find_place(
         return Err(full);
     };
     hub.shared.counters.away.count(Away::Evicted);
-    log_turned_away(hub, evicted.peer, "not logged in, and max_cons clients are connected");
+    hub.usher.log(evicted.peer, "not logged in, and max_cons clients are connected");
     evicted.ticket.pass_on(origin, most_per_origin, evicted.rests, now)
 }
 
@@ -98,33 +101,5 @@ pub(super) fn tell_unsaid(hub: &Hub, all: bool) {
     }
     if others > 0 {
         log::warn!("{others} more log lines about clients from other addresses were left out");
-    }
-}
-
-/// Turns away a client whose address is banned, and counts it.
-fn turn_away_banned(hub: &Hub, stream: &TcpStream) {
-    hub.shared.counters.away.count(Away::Banned);
-    control::turn_away(stream, TurnedAway::Banned);
-}
-
-/// Turns away a client because the server is full; counts and logs it.
-pub(super) fn turn_away(hub: &Hub, stream: &TcpStream, peer: SocketAddr, how: Away, why: &str) {
-    hub.shared.counters.away.count(how);
-    control::turn_away(stream, TurnedAway::Full);
-    log_turned_away(hub, peer, why);
-}
-
-fn log_turned_away(hub: &Hub, peer: SocketAddr, why: &str) {
-    let unsaid = hub.muffler.at_door(Instant::now());
-    hub.slumber.stir();
-    if let Some(unsaid) = unsaid {
-        tell_turned_away(unsaid);
-        crate::log::session(Who { peer, user: None }, &Event::TurnedAway(why));
-    }
-}
-
-fn tell_turned_away(unsaid: u64) {
-    if unsaid > 0 {
-        log::warn!("{unsaid} more clients were turned away");
     }
 }

@@ -61,6 +61,11 @@ impl Agenda {
         Some(fixed.map_or(rest, |fixed| fixed.min(rest)))
     }
 
+    /// The check of the threads that accept clients.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Carries out the tasks whose time has come.
     pub(super) fn carry_out(&mut self, hub: &Hub) {
         if std::mem::take(&mut self.slept) {

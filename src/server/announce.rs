@@ -19,6 +19,11 @@ pub(super) fn announce(doors: &[Door], settings: &Settings) {
     log::info!("masquerade (NAT) address: {masquerade}");
     let range = server.passive.ports;
     log::info!("passive ports: {}->{}", range.first, range.last);
+    let balancers: Vec<_> = server.balancers.from.iter().map(ToString::to_string).collect();
+    if !balancers.is_empty() {
+        let data = if server.balancers.data { ", on data connections too" } else { "" };
+        log::info!("PROXY headers: from {}{data}", balancers.join(", "));
+    }
     if let Some(fingerprint) = settings.fingerprint() {
         let required = server_requires(config);
         log::info!("TLS: {required}, certificate SHA-256 {fingerprint}");

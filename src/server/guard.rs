@@ -15,8 +15,8 @@ use crate::config::BanRules;
 use crate::control::{Guard, Guess, Offence};
 use crate::log::{self, Event, Who};
 
-/// Counts the failures that sessions report, and bans addresses.
-#[derive(Debug)]
+/// Counts the failures that sessions report, and bans addresses. Clones share what they count.
+#[derive(Debug, Clone)]
 pub(super) struct Gate {
     pub(super) bans: Arc<Bans>,
     pub(super) registry: Arc<Registry>,
@@ -63,6 +63,12 @@ pub(super) fn tell_unsaid(origin: Origin, unsaid: u64) {
 }
 
 impl Gate {
+    /// Makes a gate that has counted nothing.
+    pub(super) fn new(slumber: Slumber) -> Self {
+        let (bans, registry, muffler) = Default::default();
+        Self { bans, registry, muffler, slumber: Arc::new(slumber) }
+    }
+
     /// Logs a ban and ends the sessions from that address that have no login. Users who have
     /// logged in stay connected, because several people may share one address.
     fn banned(&self, peer: SocketAddr, struck: &Struck, how: Offence, rules: &BanRules) {

@@ -16,6 +16,7 @@ use super::registry::Registry;
 use super::reload::turn::{Beside, Turn};
 use super::slumber::Slumber;
 use super::source::SettingsSource;
+use super::usher::Usher;
 use crate::config::Config;
 use crate::control::Shared;
 
@@ -27,6 +28,7 @@ pub(super) struct Hub {
     pub(super) registry: Arc<Registry>,
     pub(super) pool: Pool<Client>,
     pub(super) muffler: Arc<Muffler>,
+    pub(super) usher: Arc<Usher>,
     pub(super) source: SettingsSource,
     /// The settings with which the server was started.
     pub(super) started: Arc<Config>,

@@ -19,6 +19,7 @@ mod guard;
 mod handed;
 mod homes;
 mod hub;
+mod introduce;
 mod keep;
 mod metrics;
 mod muffler;
@@ -37,6 +38,7 @@ mod spare;
 pub mod stats;
 mod stop;
 mod trash;
+mod usher;
 mod watch;
 mod workers;
 
@@ -63,6 +65,7 @@ use metrics::listeners::Listeners;
 use pool::Pool;
 use reload::turn::{Beside, Turn};
 use slumber::Slumber;
+use usher::Usher;
 use watch::{Acceptor, Watch};
 
 pub use admin::protocol;
@@ -112,30 +115,26 @@ impl Server {
         rights::settle().map_err(|why| format!("cannot start: {why}"))?;
         let launcher = start_launcher(&config, &source)?;
         let slumber = Slumber::new(orders.clone()).map_err(|why| why.to_string())?;
-        let gate = Gate {
-            bans: Arc::default(),
-            registry: Arc::default(),
-            muffler: Arc::default(),
-            slumber: Arc::new(slumber),
-        };
-        let (bans, registry) = (Arc::clone(&gate.bans), Arc::clone(&gate.registry));
-        let (muffler, slumber) = (Arc::clone(&gate.muffler), Arc::clone(&gate.slumber));
-        let shared = Arc::new(Shared::new(settings, ports, Box::new(gate), launcher)?);
-        let own = Arc::clone(&shared);
-        let serve = move |client: Client| client::serve(&client, &own);
+        let gate = Gate::new(slumber);
+        let guard = Box::new(gate.clone());
+        let shared = Arc::new(Shared::new(settings, ports, guard, launcher)?);
+        let usher = Arc::new(Usher::new(&shared, &gate));
+        let own = Arc::clone(&usher);
+        let serve = move |client: Client| serve(client, &own);
         let most = config.server.clients.max;
         let hub = Hub {
             admission: Arc::new(Admission::new(most)),
-            bans,
-            registry,
+            bans: gate.bans,
+            registry: gate.registry,
             pool: Pool::new(most, serve, rights::is_settled),
-            muffler,
+            muffler: gate.muffler,
+            usher,
             source,
             started: Arc::clone(&config),
             orders,
             supervisor,
             bell: Bell::new().map_err(|why| why.to_string())?,
-            slumber,
+            slumber: gate.slumber,
             turn: Turn::default(),
             beside: Beside::default(),
             ageing: AtomicBool::default(),
@@ -176,8 +175,9 @@ impl Server {
             acceptors.push(Acceptor::new(address, thread, pulse));
         }
         self.hub.supervisor.ready();
-        let last = self.wait_for_end(Watch::new(acceptors));
-        stop::stop(&self.doors, &self.hub, last == Order::StopNow);
+        let mut agenda = Agenda::new(Watch::new(acceptors), &self.hub);
+        let last = self.wait_for_end(&mut agenda);
+        stop::stop(&self.doors, &self.hub, last, agenda.watch());
         Ok(())
     }
 
@@ -209,13 +209,12 @@ impl Server {
 
     /// Carries out orders until one of them is to stop, and returns that one. In between,
     /// removes old parts of uploads and reports to the supervisor.
-    fn wait_for_end(&self, watch: Watch) -> Order {
-        let mut agenda = Agenda::new(watch, &self.hub);
+    fn wait_for_end(&self, agenda: &mut Agenda) -> Order {
         loop {
             match self.hub.orders.wait(agenda.time(&self.hub)) {
                 None => {}
                 Some(Order::Reload) => reload::reload_beside(&self.hub),
-                Some(last @ (Order::Stop | Order::StopNow)) => return last,
+                Some(last @ (Order::Stop | Order::StopNow | Order::Drain)) => return last,
             }
             agenda.carry_out(&self.hub);
         }
@@ -235,6 +234,13 @@ impl Server {
     pub fn sessions(&self) -> impl Fn() -> Vec<protocol::SessionView> + Send + use<> {
         let hub = Arc::clone(&self.hub);
         move || admin::view::sessions(&hub)
+    }
+}
+
+/// Serves a client, unless it has come through a balancer that does not say who it is.
+fn serve(mut client: Client, usher: &Usher) {
+    if !client.is_balancer || introduce::introduce(&mut client, usher) {
+        client::serve(&client, &usher.shared);
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Order {
     StopNow,
     /// Let running transfers end, and stop.
     Stop,
+    /// Accept no more clients, let the sessions end, and stop.
+    Drain,
     /// Read the settings again.
     Reload,
 }
@@ -62,7 +64,7 @@ impl Orders {
         let taken = |order: &Order| {
             self.given.fetch_and(!order.bit(), Ordering::SeqCst) & order.bit() != 0
         };
-        [Order::StopNow, Order::Stop, Order::Reload].into_iter().find(taken)
+        [Order::StopNow, Order::Stop, Order::Drain, Order::Reload].into_iter().find(taken)
     }
 }
 

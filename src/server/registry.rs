@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::admission::Ticket;
 use super::admission::origin::Origin;
-use crate::control::{Live, Sight, Stranger};
+use super::admission::{Full, Ticket};
+use crate::control::{CameBy, Live, Sight, Stranger};
 
 /// All sessions, by their numbers.
 #[derive(Debug, Default)]
@@ -44,6 +44,15 @@ pub(super) struct Evicted {
     pub(super) rests: Option<Instant>,
 }
 
+/// Why a client that a balancer has named gets no session.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unwelcome {
+    /// The session was ended meanwhile.
+    Ended,
+    /// There is no place.
+    Full(Full),
+}
+
 /// The registration of a session. Dropping it removes the session.
 #[derive(Debug)]
 pub(super) struct Registration {
@@ -57,11 +66,12 @@ impl Registry {
         self: &Arc<Self>,
         stream: &Arc<TcpStream>,
         peer: SocketAddr,
+        way: CameBy,
         ticket: Ticket,
     ) -> Registration {
         let mut sessions = self.sessions();
         sessions.last += 1;
-        let live = Arc::new(Live::new(sessions.last, peer));
+        let live = Arc::new(Live::new(sessions.last, peer, way));
         let (stream, ticket) = (Arc::clone(stream), Some(ticket));
         sessions.by_id.insert(live.id, Kept { stream, live: Arc::clone(&live), ticket });
         Registration { registry: Arc::clone(self), live }
@@ -187,6 +197,33 @@ impl Sessions {
 }
 
 impl Registration {
+    /// Replaces the balancer as the client by the one that it has named, which takes over the place if
+    /// `max_per_ip` allows that.
+    pub(super) fn introduce(
+        &mut self,
+        peer: SocketAddr,
+        way: CameBy,
+        most_per_origin: Option<usize>,
+    ) -> Result<(), Unwelcome> {
+        let mut sessions = self.registry.sessions();
+        let kept = sessions.by_id.get_mut(&self.live.id).ok_or(Unwelcome::Ended)?;
+        // the orders to end are given under this lock
+        if kept.live.ended().is_some() {
+            return Err(Unwelcome::Ended);
+        }
+        let ticket = kept.ticket.take().ok_or(Unwelcome::Ended)?;
+        if way == CameBy::Check {
+            kept.ticket = Some(ticket);
+        } else {
+            let (origin, now) = (Origin::of(peer.ip()), Instant::now());
+            let passed = ticket.pass_on(origin, most_per_origin, None, now);
+            kept.ticket = Some(passed.map_err(Unwelcome::Full)?);
+        }
+        kept.live = Arc::new(Live::new(self.live.id, peer, way));
+        self.live = Arc::clone(&kept.live);
+        Ok(())
+    }
+
     /// Frees the place of the session.
     pub(super) fn give_back(&self) {
         let mut sessions = self.registry.sessions();

@@ -1,4 +1,5 @@
-//! Stopping the server: transfers may continue for the grace period, and everything else ends.
+//! Stopping the server: transfers may continue for the grace period, and everything else ends. If the
+//! server is drained first, sessions go on for that period, without new clients.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -11,23 +12,28 @@ use super::admit::tell_unsaid;
 use super::doors::{BREATH, Door};
 use super::hub::Hub;
 use super::orders::Order;
+use super::watch::Watch;
 
 /// How long sessions may take to end once their transfers have ended.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Stops the server; with `now`, without a grace period for running transfers.
-pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
+/// Stops the server; with [`Order::StopNow`], without a grace period for running transfers.
+pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, order: Order, watch: &Watch) {
     let server = &hub.shared.settings().config.server;
+    let now = order == Order::StopNow;
     let grace = if now { Duration::ZERO } else { server.process.shutdown_grace };
-    let until = Instant::now() + grace;
+    let mut until = Instant::now() + grace;
     hub.supervisor.stopping(grace);
     keep_alive(hub);
-    hub.shared.stop.soon();
-    hub.bell.ring();
-    for door in doors.iter().filter(|door| !door.handed) {
-        // this wakes the thread that accepts clients on the socket
-        let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
+    if order == Order::Drain {
+        hub.shared.stop.drain();
+        close(doors, hub);
+        if drain(hub, until, watch) == Order::StopNow {
+            until = Instant::now();
+        }
     }
+    hub.shared.stop.soon();
+    close(doors, hub);
     hub.registry.wake_all();
     // logged after the sessions were told to end, because writing to the log may block for a
     // moment
@@ -47,6 +53,42 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, now: bool) {
     hub.shared.silence.last.save(true);
     hub.shared.events.finish(until.saturating_duration_since(Instant::now()));
     crate::log::retry();
+}
+
+/// Ends the threads that accept clients.
+fn close(doors: &[Door], hub: &Hub) {
+    hub.bell.ring();
+    for door in doors.iter().filter(|door| !door.handed) {
+        // this wakes the thread that accepts clients on the socket
+        let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
+    }
+}
+
+/// Pause while the threads that accept clients have not ended.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Waits until all sessions have ended, until a point in time, or until another order to stop. Returns
+/// how to stop then.
+fn drain(hub: &Hub, until: Instant, watch: &Watch) -> Order {
+    let (sessions, _) = hub.registry.count();
+    log::info!("no more clients are accepted; {sessions} sessions may go on");
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let is_idle = hub.pool.wait_idle(left.min(BREATH));
+        // until then, a client may have been accepted that is no session yet
+        if !watch.is_over() {
+            thread::sleep(MOMENT);
+        } else if is_idle && hub.pool.wait_idle(Duration::ZERO) {
+            return Order::Stop;
+        }
+        let order = hub.orders.wait(Some(Duration::ZERO));
+        if let Some(order @ (Order::Stop | Order::StopNow)) = order {
+            return order;
+        }
+        if left.is_zero() {
+            return Order::StopNow;
+        }
+    }
 }
 
 /// Waits for running transfers until a point in time, or until a second order to stop. Returns

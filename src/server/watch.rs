@@ -54,6 +54,11 @@ impl Watch {
         Self { acceptors, told: None }
     }
 
+    /// Returns whether all threads that accept clients have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.acceptors.iter().all(|acceptor| acceptor.thread.is_finished())
+    }
+
     /// Checks all threads and reports. The time between two checks must be longer than it can
     /// take to admit a client.
     pub(super) fn look(&mut self, hub: &Hub) {

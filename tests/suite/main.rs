@@ -34,8 +34,10 @@
 //! | permission letters and speed limits of folders | `letters.rs` |
 //! | folders from elsewhere (`from`) | `elsewhere.rs` |
 //! | speed limits that transfers share | `speed.rs` |
+//! | `ftpd stop --drain` | `drain.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
+//! | the PROXY protocol | `proxy.rs` |
 //! | hostile clients: long lines, NUL, IAC, pipelining, slow and half-closed peers | `hostile.rs` |
 //! | names in the charset of the client; `ftpd convert-names` | `charset.rs` |
 //! | `ftpd.ini` and `ftpd check` | `config.rs` |
@@ -111,6 +113,7 @@ mod container;
 mod copies;
 mod docs;
 mod doctor;
+mod drain;
 mod elsewhere;
 mod environment;
 mod events;
@@ -141,6 +144,7 @@ mod param;
 mod parts;
 mod privileges;
 mod program;
+mod proxy;
 mod quota;
 mod regress;
 mod rfc1123;

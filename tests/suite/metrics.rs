@@ -27,7 +27,7 @@ fn stats(server: &Server) -> String {
 }
 
 /// Sends bytes and returns the whole answer.
-fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(bytes).unwrap();

@@ -10,9 +10,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", EVERY),
     ("cli", EVERY),
     ("docs", EVERY),
-    ("server", &["control", "launch", "config", "log", "rights"]),
+    ("server", &["control", "launch", "proxy", "config", "log", "rights"]),
     ("control", &["data", "auth", "vfs", "events", "launch", "tls", "config", "log", "rights"]),
-    ("data", &["vfs", "tls", "config", "log", "rights"]),
+    ("data", &["vfs", "proxy", "tls", "config", "log", "rights"]),
     // events asks the program of auth_program, and launch starts it; http asks auth_url
     ("auth", &["events", "launch", "http", "config", "log"]),
     ("vfs", &["config", "log", "rights"]),
@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dial", &["tls", "rights"]),
     // below all that have programs started
     ("launch", &["config", "log", "rights"]),
+    // what balancers say at the beginning of a connection
+    ("proxy", &[]),
     ("tls", &["config", "log", "rights"]),
     ("config", &["rights"]),
     ("log", &["rights"]),
@@ -30,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 const EVERY: &[&str] = &[
     "cli", "docs", "server", "control", "data", "auth", "vfs", "events", "http", "dial",
-    "launch", "tls", "config", "log", "rights",
+    "launch", "proxy", "tls", "config", "log", "rights",
 ];
 
 fn is_room(name: &str) -> bool {

@@ -11,8 +11,9 @@ mod user;
 
 pub use keep::{Choice, KeepRules};
 pub use server::{
-    Admin, Anonymous, BanRules, Clients, DataRules, Elsewhere, EventRules, HookRules,
-    Listening, LogRules, LoginRules, Passive, Process, Retention, Server, Storage, TlsKeys,
+    Admin, Anonymous, Balancers, BanRules, Clients, DataRules, Elsewhere, EventRules,
+    HookRules, Listening, LogRules, LoginRules, Passive, Process, Retention, Server, Storage,
+    TlsKeys,
 };
 pub use user::{
     FileRules, Folder, FolderRules, Limits, Messages, QuotaRules, Rules, Talk, TlsRules,

@@ -1,10 +1,12 @@
 //! The settings of the section `[server]`, by subject.
 
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::blank::settings;
@@ -32,6 +34,8 @@ settings! {
         pub passive: Passive = Passive::blank(),
         /// Settings of active and passive data connections.
         pub data: DataRules = DataRules::blank(),
+        /// The balancers that say for whom they connect.
+        pub balancers: Balancers = Balancers::blank(),
         /// Rules for banning addresses.
         pub bans: BanRules = BanRules::blank(),
         /// The log and the transfer log.
@@ -150,6 +154,25 @@ settings! {
         pub max_upload: Option<NonZeroU64> = None,
         /// Maximum speed of all downloads together, in bytes per second; `None`: no limit.
         pub max_download: Option<NonZeroU64> = None,
+    }
+}
+
+settings! {
+    /// The balancers that say for whom they connect, by the PROXY protocol.
+    pub struct Balancers {
+        /// Their addresses.
+        pub from: Vec<IpNet> = Vec::new(),
+        /// How long their header may take.
+        pub timeout: Duration = Duration::from_secs(10),
+        /// Whether they send it on passive data connections too.
+        pub data: bool = false,
+    }
+}
+
+impl Balancers {
+    /// Returns whether a connection from this address must begin with a header.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.from.iter().any(|prefix| prefix.contains(&address))
     }
 }
 

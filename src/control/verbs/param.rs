@@ -8,6 +8,7 @@ use crate::control::arg::address::Extended;
 use crate::control::arg::choice::TransferType;
 use crate::control::arg::range::Bounds;
 use crate::control::charset::Signs;
+use crate::control::live::CameBy;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -95,7 +96,11 @@ pub(crate) fn extended_passive(
     session: &mut Session,
     wanted: Extended,
 ) -> Result<Reply, Refusal> {
-    let ours = if session.local.is_ipv4() { 1 } else { 2 };
+    // behind a balancer, the client may use another protocol than the balancer does
+    let ours = if session.peer.is_ipv4() { 1 } else { 2 };
+    if !reaches_by_epsv(session) {
+        return Err(Refusal::PassiveAtBalancer);
+    }
     match wanted {
         Extended::All => {
             session.state.parameters.epsv_all = true;
@@ -109,6 +114,13 @@ pub(crate) fn extended_passive(
     listen(session).map(Reply::extended_passive)
 }
 
+/// Returns whether a port that EPSV names can be reached by the client: behind a balancer, it would be
+/// one of the balancer's.
+fn reaches_by_epsv(session: &Session) -> bool {
+    let server = &session.settings.config.server;
+    session.live.way != CameBy::Balancer || server.balancers.data || server.data.allow_fxp
+}
+
 fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
     if parameters.epsv_all { Err(Refusal::EpsvAll) } else { Ok(()) }
 }
@@ -116,9 +128,11 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 /// Opens a passive port. The previous one is closed first, so that a session has one at most.
 fn listen(session: &mut Session) -> Result<u16, Refusal> {
     session.drop_setup();
-    let owner = (!session.settings.config.server.data.allow_fxp).then(|| session.peer.ip());
-    let patience = session.settings.config.server.data.timeout;
-    let passive = Passive::open(&session.settings.ports, session.local, owner, patience)?;
+    let server = &session.settings.config.server;
+    let owner = (!server.data.allow_fxp).then(|| session.peer.ip());
+    let (patience, balancers) = (server.data.timeout, &server.balancers);
+    let ports = &session.settings.ports;
+    let passive = Passive::open(ports, session.local, owner, patience, balancers)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)

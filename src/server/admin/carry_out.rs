@@ -55,8 +55,12 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
         Request::Restore(order) => answer_to(order, hub),
         Request::Empty(order) => answer_to(order, hub),
         Request::Reload(order) => answer_to(order, hub),
-        Request::Stop(Stop { now }) => {
-            let order = if now { Order::StopNow } else { Order::Stop };
+        Request::Stop(Stop { now, drain }) => {
+            let order = match (now, drain) {
+                (true, _) => Order::StopNow,
+                (false, true) => Order::Drain,
+                (false, false) => Order::Stop,
+            };
             return (done(&Stopping {}), Some(order));
         }
         // `ftpd why` of other versions recognizes an older server by this text

@@ -198,6 +198,9 @@ pub struct Stop {
     /// Whether running transfers end at once instead of after `shutdown_grace`.
     #[serde(default, deserialize_with = "lenient::switch")]
     pub now: bool,
+    /// Whether sessions go on until they end, or until `shutdown_grace` is over.
+    #[serde(default, deserialize_with = "lenient::switch")]
+    pub drain: bool,
 }
 
 /// Reads a member that may be missing, but has a value if it is there: a ban for `null` seconds
@@ -686,7 +689,8 @@ mod tests {
         let (address, seconds) = ("192.0.2.1".to_owned(), None);
         let line = r#"{"command":"ban","address":"192.0.2.1"}"#;
         assert_eq!(sent(Ban { address, seconds }), line);
-        assert_eq!(sent(Stop { now: true }), r#"{"command":"stop","now":true}"#);
+        let line = r#"{"command":"stop","now":true,"drain":false}"#;
+        assert_eq!(sent(Stop { now: true, drain: false }), line);
         let why = Why { user: vec![97], path: vec![47, 255], action: None };
         let line = r#"{"command":"why","user":[97],"path":[47,255],"action":null}"#;
         assert_eq!(sent(why), line);
@@ -699,7 +703,7 @@ mod tests {
         assert!(matches!(read(line), Ok(Request::Ban(Ban { seconds: Some(5), .. }))));
         assert!(matches!(
             read(r#"{"command":"stop"}"#),
-            Ok(Request::Stop(Stop { now: false }))
+            Ok(Request::Stop(Stop { now: false, drain: false }))
         ));
         assert!(matches!(read(r#"{"command":"x"}"#), Ok(Request::Unknown)));
         for line in ["{}", "[1]", r#"{"command":1}"#, r#"{"command":"Who"}"#] {

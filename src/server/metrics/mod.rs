@@ -166,6 +166,8 @@ fn answer(bytes: &[u8], name: &str, hub: &Arc<Hub>, rates: &Rates) -> Vec<u8> {
 fn health(hub: &Hub, head_alone: bool) -> Vec<u8> {
     let (status, body) = if hub.shared.stop.is_soon() {
         (UNAVAILABLE, "stopping\n")
+    } else if hub.shared.stop.is_draining() {
+        (UNAVAILABLE, "draining\n")
     } else {
         ("200 OK", "ok\n")
     };

@@ -9,6 +9,7 @@ mod import;
 mod ini;
 mod parts;
 mod pieces;
+mod proxy;
 mod reply;
 mod tls;
 
@@ -16,7 +17,7 @@ mod tls;
 pub(crate) type Check = fn(&[u8]);
 
 /// Each target by its name, which is that of its folder in `seeds` as well.
-pub(crate) const TARGETS: [(&str, Check); 9] = [
+pub(crate) const TARGETS: [(&str, Check); 10] = [
     ("ascii", ascii::check),
     ("control", control::check),
     ("environment", environment::check),
@@ -24,6 +25,7 @@ pub(crate) const TARGETS: [(&str, Check); 9] = [
     ("import", import::check),
     ("ini", ini::check),
     ("parts", parts::check),
+    ("proxy", proxy::check),
     ("reply", reply::check),
     ("tls", tls::check),
 ];

@@ -1,0 +1,147 @@
+//! `ftpd stop --drain`: no more clients, while those that are there go on.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::client::{Client, drain};
+use crate::metrics::{raw, web};
+use crate::server::{PATIENCE, Server, Setup, eventually, run};
+
+fn setup(grace: &str) -> Setup {
+    Server::setup().server(&format!("metrics_listen = 127.0.0.1:0\nshutdown_grace = {grace}"))
+}
+
+/// Begins to drain a server. The child ends with the server.
+fn begin(server: &Server) -> Child {
+    let mut ftpd = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+    ftpd.args(["stop", "--drain"]).current_dir(server.dir()).stdout(Stdio::piped());
+    ftpd.spawn().unwrap()
+}
+
+fn said(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn sessions_go_on_to_their_end_and_no_new_ones_begin() {
+    let mut server = setup("5m").start();
+    let (at, address) = (web(&server), server.address());
+    let health = |text: &str| {
+        let answer = raw(at, b"GET /health HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 ") && answer.ends_with(text), "{answer}");
+        answer
+    };
+    assert!(health("ok\n").contains(" 200 OK"));
+    let mut client = Client::bob(&server);
+    let mut stranger = Client::connect(&server);
+    let stop = begin(&server);
+    server.wait_for_log("no more clients are accepted; 2 sessions may go on");
+    assert!(health("draining\n").contains(" 503 "));
+    eventually("no more clients", || TcpStream::connect_timeout(&address, PATIENCE).is_err());
+    // everything goes on, a login as well
+    stranger.cmd("USER bob", 331);
+    stranger.cmd("PASS secret", 230);
+    for name in ["one", "two"] {
+        client.upload(&format!("STOR {name}"), b"content");
+        assert_eq!(stranger.download(&format!("RETR {name}")), b"content");
+    }
+    client.cmd("QUIT", 221);
+    stranger.cmd("NOOP", 200);
+    stranger.cmd("QUIT", 221);
+    assert!(server.wait_for_exit().success());
+    assert_eq!(said(stop), "the server has stopped\n");
+}
+
+#[test]
+fn what_goes_on_for_too_long_ends_with_the_grace_period() {
+    let mut server = setup("1").start();
+    let (mut idle, mut busy) = (Client::bob(&server), Client::bob(&server));
+    let data = busy.passive();
+    busy.cmd("STOR slow", 150);
+    let stop = begin(&server);
+    assert!(idle.expect(421).contains("stopping"));
+    busy.expect(426);
+    drop(data);
+    assert!(server.wait_for_exit().success());
+    said(stop);
+}
+
+#[test]
+fn another_order_to_stop_ends_idle_sessions_at_once_and_leaves_transfers_their_time() {
+    let mut server = setup("5m").start();
+    let (mut idle, mut busy) = (Client::bob(&server), Client::bob(&server));
+    let data = busy.passive();
+    busy.cmd("STOR slow", 150);
+    let stop = begin(&server);
+    server.wait_for_log("no more clients are accepted");
+    server.signal("TERM");
+    assert!(idle.expect(421).contains("stopping"));
+    drop(data);
+    busy.expect(226);
+    assert!(server.wait_for_exit().success());
+    said(stop);
+    assert!(server.has("slow"));
+}
+
+#[test]
+fn a_drained_server_without_sessions_ends_at_once() {
+    let mut server = setup("5m").start();
+    said(begin(&server));
+    assert!(server.wait_for_exit().success());
+    let (code, _, err) = run(&["stop", "--drain", "--now"], server.dir());
+    assert!(code == 2 && err.contains("exclude each other"), "{err}");
+}
+
+/// A client that connects all the time, while the server is replaced by another one which is handed the
+/// same socket: nobody is refused, and nobody's session is cut off.
+#[test]
+fn a_restart_refuses_nobody_whose_socket_is_handed_over() {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let mut server = setup("5m").socket(&listener, "ftp").start();
+    let (is_over, visits) = (AtomicBool::new(false), Arc::<AtomicUsize>::default());
+    thread::scope(|scope| {
+        for number in 0..3 {
+            let (is_over, visits) = (&is_over, Arc::clone(&visits));
+            scope.spawn(move || {
+                while !is_over.load(Ordering::SeqCst) {
+                    let mut client = Client::silent(address);
+                    client.expect(220);
+                    client.cmd("USER bob", 331);
+                    client.cmd("PASS secret", 230);
+                    client.upload(&format!("STOR {number}"), b"content");
+                    client.cmd("QUIT", 221);
+                    assert_eq!(drain(&mut client.stream), b"");
+                    visits.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        // so that the clients end if this fails
+        let _over = Sets(&is_over);
+        for _ in 0..5 {
+            let before = visits.load(Ordering::SeqCst);
+            eventually("clients are served", || visits.load(Ordering::SeqCst) > before + 10);
+            let stop = begin(&server);
+            assert!(server.wait_for_exit().success());
+            said(stop);
+            // clients connect meanwhile, and wait
+            thread::sleep(Duration::from_millis(50));
+            server.start_again();
+        }
+    });
+}
+
+/// Sets a switch when it is dropped.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

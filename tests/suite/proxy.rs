@@ -1,0 +1,358 @@
+//! The PROXY protocol: a balancer names its clients, on control connections and on passive data
+//! connections, and the client that it names is the one that counts.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+
+use crate::client::{Client, connect_from, drain};
+use crate::server::{Server, Setup, eventually, free_port, run};
+use crate::tls_client::{Tls, VERSIONS};
+
+/// The address of the balancer.
+const BALANCER: &str = "127.0.0.9";
+
+/// The address of a client, which no connection of these tests comes from.
+const CLIENT: &str = "192.0.2.7";
+
+fn setup() -> Setup {
+    Server::setup().server(&format!("proxy_from = {BALANCER}\nban_exempt ="))
+}
+
+fn from(server: &Server, address: &str) -> TcpStream {
+    connect_from(address.parse::<IpAddr>().unwrap(), server.address()).unwrap()
+}
+
+/// A header of version 1 for a client.
+fn line(client: &str) -> Vec<u8> {
+    format!("PROXY TCP4 {client} 198.51.100.1 50000 21\r\n").into_bytes()
+}
+
+/// A header of version 2: its command and what follows the length.
+fn binary(command: u8, family: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family], &length, content].concat()
+}
+
+/// A header of version 2 for [`CLIENT`], with more than the addresses.
+fn long_binary() -> Vec<u8> {
+    let addresses = [192, 0, 2, 7, 198, 51, 100, 1, 0xc3, 0x50, 0, 21];
+    let noop = [&[4, 1, 0][..], &[0; 256]].concat();
+    binary(0x21, 0x11, &[&addresses[..], &noop].concat())
+}
+
+/// A connection of the balancer that begins with these bytes.
+fn balanced(server: &Server, header: &[u8]) -> Client {
+    let mut client = Client::over(from(server, BALANCER));
+    client.raw(header);
+    client
+}
+
+/// A session of a client of the balancer.
+fn greeted(server: &Server, address: &str) -> Client {
+    let mut client = balanced(server, &line(address));
+    client.expect(220);
+    client
+}
+
+fn log_in(client: &mut Client) {
+    client.cmd("USER bob", 331);
+    client.cmd("PASS secret", 230);
+    client.cmd("TYPE I", 200);
+}
+
+#[test]
+fn the_client_that_the_header_names_is_the_client_of_the_session() {
+    let server = setup().start();
+    for header in
+        [line(CLIENT), long_binary(), b"PROXY TCP6 ::ffff:192.0.2.7 ::1 9 9\r\n".to_vec()]
+    {
+        let mut client = balanced(&server, &header);
+        client.expect(220);
+        log_in(&mut client);
+        let (code, who, _) = run(&["who"], server.dir());
+        assert!(code == 0 && who.contains(CLIENT) && !who.contains(BALANCER), "{who}");
+        client.cmd("PORT 192,0,2,7,200,0", 200);
+        client.cmd("PORT 127,0,0,9,200,0", 501);
+        client.cmd("QUIT", 221);
+    }
+    server.wait_for_log("192.0.2.7:50000");
+    assert!(!server.log().contains("127.0.0.9:"), "{}", server.log());
+}
+
+#[test]
+fn a_header_may_come_in_any_pieces_and_takes_nothing_of_what_follows() {
+    let server = setup().start();
+    let commands = b"USER bob\r\nPASS secret\r\nNOOP\r\n";
+    for header in [line(CLIENT), long_binary()] {
+        // all in one piece
+        let mut client = balanced(&server, &[&header[..], commands].concat());
+        for code in [220, 331, 230, 200] {
+            client.expect(code);
+        }
+        // byte by byte
+        let mut client = balanced(&server, &[]);
+        for byte in header.iter().chain(commands) {
+            client.raw(&[*byte]);
+        }
+        for code in [220, 331, 230, 200] {
+            client.expect(code);
+        }
+    }
+}
+
+#[test]
+fn the_header_comes_before_implicit_tls() {
+    let port = free_port();
+    let lines = format!("tls_cert = auto\ntls_implicit_port = {port}");
+    let server = setup().server(&lines).start();
+    for version in VERSIONS {
+        let tls = Tls::new(version);
+        let to = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut stream = connect_from(BALANCER.parse().unwrap(), to).unwrap();
+        stream.write_all(&long_binary()).unwrap();
+        let mut client = Client::over(stream);
+        client.start_tls(&tls);
+        client.expect(220);
+        log_in(&mut client);
+    }
+    server.wait_for_log("192.0.2.7:50000");
+}
+
+#[test]
+fn a_balancer_that_sends_no_header_gets_no_session() {
+    let server = setup().server("proxy_timeout = 1").start();
+    for (bytes, why) in [
+        (&b""[..], "no complete PROXY header within proxy_timeout"),
+        (b"PROXY TCP4 192.0.2.7 ", "no complete PROXY header within proxy_timeout"),
+        (b"USER bob\r\n", "the connection does not begin with a PROXY header"),
+        (b"PROXY TCP4 192.0.2.7\r\n", "the PROXY header is not valid"),
+        (&binary(0x21, 0x11, &[0; 3000]), "the PROXY header is too long"),
+    ] {
+        let mut client = balanced(&server, bytes);
+        client.expect_close();
+        let line = server.wait_for_log(why);
+        assert!(line.contains(BALANCER), "{line}");
+    }
+    // and is not banned for it
+    greeted(&server, CLIENT);
+    let (_, stats, _) = run(&["stats", "--json"], server.dir());
+    assert!(stats.contains("no_proxy_header"), "{stats}");
+}
+
+#[test]
+fn checks_of_the_balancer_leave_no_line_and_no_ban() {
+    let server = setup().server("ban_after = 1\nmax_per_ip = 2").start();
+    let local = binary(0x20, 0x00, &[]);
+    for _ in 0..10 {
+        // the port alone
+        drop(from(&server, BALANCER));
+        let mut client = balanced(&server, &local);
+        client.expect(220);
+        drop(client);
+        let mut client = balanced(&server, b"PROXY UNKNOWN\r\n");
+        client.expect(220);
+        client.cmd("QUIT", 221);
+        client.expect_close();
+    }
+    // more of them at once than one address may have, and what would be an offence of others
+    let mut checks: Vec<_> = (0..5).map(|_| balanced(&server, &local)).collect();
+    for client in &mut checks {
+        client.expect(220);
+        client.cmd("GET / HTTP/1.1", 500);
+    }
+    drop(checks);
+    let (_, bans, _) = run(&["bans"], server.dir());
+    assert!(!bans.contains(BALANCER), "{bans}");
+    let mut client = greeted(&server, CLIENT);
+    log_in(&mut client);
+    client.cmd("QUIT", 221);
+    server.wait_for_log(CLIENT);
+    assert!(!server.log().contains("127.0.0.9:"), "{}", server.log());
+    // a session of the balancer itself is one like others
+    let mut client = balanced(&server, &local);
+    client.expect(220);
+    log_in(&mut client);
+    server.wait_for_log("127.0.0.9:");
+}
+
+#[test]
+fn a_stranger_cannot_name_a_client() {
+    let server = setup().start();
+    let mut client = Client::over(from(&server, "127.0.0.2"));
+    client.raw(&line(CLIENT));
+    client.expect(220);
+    client.expect(500);
+    log_in(&mut client);
+    let (_, who, _) = run(&["who"], server.dir());
+    assert!(who.contains("127.0.0.2") && !who.contains(CLIENT), "{who}");
+    // the binary header ends the session of a server that takes it for commands
+    let mut client = Client::over(from(&server, "127.0.0.2"));
+    client.raw(&long_binary());
+    client.expect(220);
+    while client.next_code() != 221 {
+        client.expect(500);
+    }
+}
+
+#[test]
+fn bans_and_limits_are_for_the_client_and_not_for_the_balancer() {
+    let server = setup().server("ban_after = 1\nmax_per_ip = 2").start();
+    let mut bad = greeted(&server, CLIENT);
+    bad.cmd("USER bob", 331);
+    bad.cmd("PASS wr0ng", 530);
+    bad.expect(421);
+    let mut again = balanced(&server, &line(CLIENT));
+    again.expect(421);
+    again.expect_close();
+    let first = [greeted(&server, "192.0.2.8"), greeted(&server, "192.0.2.8")];
+    let mut third = balanced(&server, &line("192.0.2.8"));
+    assert!(third.expect(421).contains("Too many connections"));
+    third.expect_close();
+    greeted(&server, "192.0.2.9");
+    drop(first);
+    eventually("a place is free", || {
+        let mut client = balanced(&server, &line("192.0.2.8"));
+        client.next_code() == 220
+    });
+    let line = server.wait_for_log("max_per_ip");
+    assert!(line.contains("192.0.2.8"), "{line}");
+}
+
+#[test]
+fn logins_are_allowed_from_the_address_of_the_client() {
+    let server = setup().user("allow_from = 192.0.2.0/24").start();
+    log_in(&mut greeted(&server, CLIENT));
+    let mut client = greeted(&server, "203.0.113.7");
+    client.cmd("USER bob", 331);
+    client.cmd("PASS secret", 530);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_header() {
+    let mut server = setup().server("proxy_timeout = 5m\nshutdown_grace = 5m").start();
+    let mut client = balanced(&server, b"PROXY ");
+    eventually("the connection is there", || run(&["who"], server.dir()).1.contains(BALANCER));
+    server.signal("TERM");
+    assert!(server.wait_for_exit().success());
+    client.expect_close();
+}
+
+/// Opens a data connection of the balancer that begins with these bytes.
+fn data(to: SocketAddr, header: &[u8]) -> TcpStream {
+    let mut stream = connect_from(BALANCER.parse().unwrap(), to).unwrap();
+    stream.write_all(header).unwrap();
+    stream
+}
+
+#[test]
+fn data_connections_through_the_balancer_must_name_the_client_of_the_session() {
+    let server = setup().server("proxy_data = on").start();
+    server.put("file", "content");
+    let mut client = greeted(&server, CLIENT);
+    log_in(&mut client);
+    for header in [line(CLIENT), long_binary()] {
+        let to = client.passive_address("EPSV");
+        // others are dropped, and the client gets its connection all the same
+        for other in [&line("192.0.2.8")[..], &binary(0x20, 0, &[]), b"USER bob\r\n"] {
+            assert_eq!(drain(&mut data(to, other)), b"");
+        }
+        // nobody but the balancer can name the client
+        let mut direct = connect_from("127.0.0.2".parse().unwrap(), to).unwrap();
+        direct.write_all(&header).unwrap();
+        assert_eq!(drain(&mut direct), b"");
+        // a look at the port
+        drop(connect_from(BALANCER.parse().unwrap(), to).unwrap());
+        let mut stream = data(to, &header);
+        client.cmd("RETR file", 150);
+        assert_eq!(drain(&mut stream), b"content");
+        client.expect(226);
+        // the first bytes of a file come together with the header, or the header byte by byte
+        let to = client.passive_address("PASV");
+        let stream = data(to, &[&header[..], b"PROXY x\r\n"].concat());
+        client.cmd("STOR new", 150);
+        stream.shutdown(Shutdown::Write).unwrap();
+        client.expect(226);
+        assert_eq!(server.get("new"), b"PROXY x\r\n");
+        let to = client.passive_address("PASV");
+        client.send("RETR new");
+        let mut stream = data(to, b"");
+        stream.set_nodelay(true).unwrap();
+        for byte in &header {
+            stream.write_all(&[*byte]).unwrap();
+        }
+        client.expect(150);
+        assert_eq!(drain(&mut stream), b"PROXY x\r\n");
+        client.expect(226);
+    }
+    server.wait_for_log("192.0.2.8 connected to passive port");
+    server.wait_for_log("does not begin with a PROXY header");
+}
+
+#[test]
+fn a_data_connection_whose_header_is_late_makes_room_for_the_next() {
+    let server = setup().server("proxy_data = on\nproxy_timeout = 1").start();
+    server.put("file", "content");
+    let mut client = greeted(&server, CLIENT);
+    log_in(&mut client);
+    // before the command, and after it
+    for command_first in [false, true] {
+        let to = client.passive_address("EPSV");
+        if command_first {
+            client.send("RETR file");
+        }
+        let mut late = data(to, b"PROXY ");
+        let mut stream = data(to, &line(CLIENT));
+        assert_eq!(drain(&mut late), b"");
+        if !command_first {
+            client.send("RETR file");
+        }
+        client.expect(150);
+        assert_eq!(drain(&mut stream), b"content");
+        client.expect(226);
+    }
+}
+
+#[test]
+fn without_proxy_data_clients_connect_for_data_themselves() {
+    let server = setup().start();
+    server.put("file", "content");
+    let mut client = greeted(&server, "127.0.0.2");
+    log_in(&mut client);
+    // EPSV would name a port of the balancer
+    assert!(client.cmd("EPSV", 502).contains("use PASV"));
+    client.cmd("EPSV ALL", 502);
+    let to = client.passive_address("PASV");
+    assert_eq!(drain(&mut data(to, b"")), b"", "the balancer is not the client");
+    server.wait_for_log("dropped, because proxy_data is off");
+    let mut stream = connect_from("127.0.0.2".parse().unwrap(), to).unwrap();
+    client.cmd("RETR file", 150);
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"content");
+    client.expect(226);
+    // a client that has no balancer is asked for nothing
+    let mut client = Client::bob(&server);
+    assert_eq!(client.download("RETR file"), b"content");
+}
+
+#[test]
+fn tls_on_a_data_connection_begins_behind_the_header() {
+    let server =
+        setup().server("proxy_data = on\ntls_cert = auto\ntls_resume = require").start();
+    server.put("file", "content");
+    for version in VERSIONS {
+        let tls = Tls::new(version);
+        let mut client = greeted(&server, CLIENT);
+        client.cmd("AUTH TLS", 234);
+        client.start_tls(&tls);
+        log_in(&mut client);
+        client.go_private();
+        let to = client.passive_address("EPSV");
+        let stream = data(to, &long_binary());
+        client.send("RETR file");
+        client.expect(150);
+        let mut secure = tls.over(stream);
+        assert_eq!(secure.read_all().unwrap(), b"content");
+        client.expect(226);
+    }
+}
