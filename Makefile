@@ -1,7 +1,7 @@
 # 'make run' and 'make test' do all set-up themselves. To install the server: 'make deb' or
 # 'make install', see etc/INSTALL.md.
 
-.PHONY: run test check docs bench soak filesystems faults powerloss models fuzz clients servers install installed uninstall deb static container nspawn \
+.PHONY: run test check docs bench cluster soak filesystems faults powerloss models fuzz clients servers install installed uninstall deb static container nspawn \
   audit sbom reproducible release
 
 # where cargo builds
@@ -40,6 +40,11 @@ bench:
 	  FTPD=$(or $(FTPD),$(OUT)/release/ftpd) cargo bench --profile measure --bench rivals
 	FTPD=$(or $(FTPD),$(abspath $(OUT)/release/ftpd)) \
 	  cargo bench --profile measure --bench growth --bench shares
+
+# Starts HAProxy and two servers on this machine, for a look, until Ctrl-C. Needs haproxy.
+cluster:
+	@cargo build --release
+	@exec sh tests/cluster/run.sh $(OUT)/release/ftpd
 
 # Runs many clients that do everything at random and checks them against a model, for ten minutes in
 # each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this.
@@ -239,11 +244,11 @@ servers:
 	    </dev/null >/dev/null 2>&1 && dpkg -x $${name}_*.deb root || echo "not unpacked: $$name"; done
 
 # Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
-# can clone files, those that make networks, and what the programs of etc/auth ask (Debian starts slapd
-# and mosquitto as services; the tests start their own). Without the right to install them, tests say what is
-# missing.
+# can clone files, those that make networks, and what the programs of etc/auth ask (Debian starts slapd,
+# mosquitto and haproxy as services; the tests start their own). Without the right to install them, tests
+# say what is missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc mosquitto strace nftables iproute2 slapd python3-ldap python3-pam db-util
+  chromium logrotate faketime mandoc mosquitto strace nftables iproute2 slapd python3-ldap python3-pam db-util haproxy bindfs
 clients: servers
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \

@@ -214,6 +214,19 @@ impl Client {
         }
     }
 
+    /// Reads a reply of one line from a server that may end at any moment.
+    pub(crate) fn try_line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\r\n") {
+            if !matches!(self.stream.read(&mut byte), Ok(1)) {
+                return None;
+            }
+            line.extend_from_slice(&byte);
+        }
+        String::from_utf8(line).ok()
+    }
+
     /// Reads replies up to a 226, from a server that may end at any moment.
     pub(crate) fn try_end(&mut self) {
         let mut said = Vec::new();

@@ -35,6 +35,7 @@
 //! | folders from elsewhere (`from`) | `elsewhere.rs` |
 //! | speed limits that transfers share | `speed.rs` |
 //! | `ftpd stop --drain` | `drain.rs` |
+//! | a balancer in front of two servers | `balancer.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | the PROXY protocol | `proxy.rs` |
@@ -99,6 +100,7 @@ mod accounts;
 mod admin;
 mod attacks;
 mod auth_scripts;
+mod balancer;
 mod bans;
 mod broken_off;
 mod calls;
