@@ -355,7 +355,7 @@ pub(super) const OLDER: [(&str, &str); 1] = [("allow_overwrite", "overwrite")];
 
 /// The keys of a user that an answer of `auth_program` may give. Others start programs, read files of the
 /// server, or name users of the settings, or have an effect only for users that are known at the start.
-const OF_ANSWERS: [&str; 24] = [
+const OF_ANSWERS: [&str; 26] = [
     "home",
     "perm",
     "run_as",
@@ -380,6 +380,8 @@ const OF_ANSWERS: [&str; 24] = [
     "create_home",
     "start_dir",
     "login_msg",
+    "charset",
+    "list_time",
 ];
 
 /// Returns whether an answer of `auth_program` may give a key.

@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::client::Client;
-use crate::server::{Server, run};
+use crate::server::{Server, eventually, run};
+use crate::tls_client::Tls;
 
 /// A text in a charset, as a client sends it.
 pub(crate) fn said(label: &str, text: &str) -> Vec<u8> {
@@ -389,4 +390,41 @@ fn convert_names_renames_what_is_in_the_charset_and_nothing_else() {
         assert_eq!(run(arguments, dir.path()).0, 2, "{arguments:?}");
     }
     assert_eq!(run(&["convert-names", "--from", "gbk", "missing"], dir.path()).0, 1);
+}
+
+#[test]
+fn logs_and_hooks_have_names_in_utf8() {
+    let server = Server::setup()
+        .server("transfer_log = xferlog\non_upload = /usr/bin/env")
+        .user("charset = big5")
+        .start();
+    let mut client = Client::bob(&server);
+    let name = "\u{8a31}\u{529f}";
+    put(&mut client, &line("STOR", &said("big5", name)), b"12345");
+    let log = server.wait_for_log("FTPD_VIRTUAL_PATH");
+    assert!(log.contains(&format!("FTPD_VIRTUAL_PATH=/{name}")), "{log}");
+    server.wait_for_log(&format!("STOR \"{}\"", server.home().join(name).display()));
+    let read = || fs::read_to_string(server.dir().join("xferlog")).unwrap_or_default();
+    eventually("the transfer is logged", || read().contains('\n'));
+    assert!(read().contains(name), "{}", read());
+    ask(&mut client, &line("RMD", &said("big5", name)), 550);
+    let log = server.wait_for_log("RMD");
+    assert!(log.contains(name), "{log}");
+}
+
+#[test]
+fn utf8_that_was_turned_on_before_tls_stays_on() {
+    let server = Server::setup().server("tls_cert = auto").user("charset = gbk").start();
+    server.put("\u{4e2d}", "");
+    let mut client = Client::connect(&server);
+    client.cmd("OPTS UTF8 ON", 200);
+    client.cmd("AUTH TLS", 234);
+    client.start_tls(&Tls::new(&rustls::version::TLS13));
+    client.cmd("USER bob", 331);
+    client.cmd("PASS secret", 230);
+
+    client.cmd("TYPE I", 200);
+    client.cmd("SIZE \u{4e2d}", 213);
+    client.cmd("MKD \u{6587}", 257);
+    assert!(server.home().join("\u{6587}").is_dir());
 }

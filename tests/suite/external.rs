@@ -77,7 +77,7 @@ fn a_user_of_the_program_has_a_home_letters_and_limits() {
     let server = answering(
         asking().server("max_upload = 1M"),
         "\"home\": \"ann\", \"perm\": \"elrw\", \"max_per_user\": 1, \"max_file_size\": 5, \
-         \"quota_bytes\": 8, \"login_msg\": \"Hello\"",
+         \"quota_bytes\": 8, \"login_msg\": \"Hello\", \"charset\": \"gbk\"",
     );
     let mut client = Client::connect(&server);
     client.cmd("USER ann", 331);
@@ -85,6 +85,8 @@ fn a_user_of_the_program_has_a_home_letters_and_limits() {
     client.cmd("TYPE I", 200);
     client.upload("STOR a", b"12345");
     assert_eq!(fs::read(server.dir().join("homes/ann/a")).unwrap(), b"12345");
+    fs::write(server.dir().join("homes/ann/\u{4e2d}"), "").unwrap();
+    client.tell(b"SIZE \xd6\xd0", 213);
     client.cmd("DELE a", 550);
     client.cmd("MKD d", 550);
     let (code, _, _) = client.exchange("STOR b", b"123456");
