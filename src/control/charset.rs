@@ -62,6 +62,11 @@ impl Speech {
         self.tongue() == Tongue::Utf8
     }
 
+    /// Whether a name can still decide what the client speaks.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self.tongue(), Tongue::Either(_))
+    }
+
     /// Learns from a name that the client has sent. What is not UTF-8 is in the other charset. In
     /// UTF-8, a character of three bytes decides, because a letter of GBK can look like a character of
     /// two bytes. Where letters take one byte, hardly any word looks like UTF-8.
@@ -107,13 +112,24 @@ impl Speech {
             return Cow::Borrowed(name);
         }
         let said = self.converted(name).map_or(Cow::Borrowed(name), Cow::Owned);
+        let is_there = |other: &[u8]| other == name || is_there(other);
+        if self.leads_back(&said, name, &is_there) { said } else { Cow::Owned(escaped(name)) }
+    }
+
+    /// Returns whether a client gets the file that has `name` for what it was sent, and never another
+    /// one, also if other names decide meanwhile what it speaks.
+    fn leads_back(self, said: &[u8], name: &[u8], is_there: &impl Fn(&[u8]) -> bool) -> bool {
         let mut after = self;
-        after.hear(&said);
-        if *after.name(&said, |other| other == name || is_there(other)) == *name {
-            said
-        } else {
-            Cow::Owned(escaped(name))
-        }
+        after.hear(said);
+        let Tongue::Either(encoding) = self.tongue() else {
+            return *after.name(said, is_there) == *name;
+        };
+        let later = [Tongue::Utf8, Tongue::Other(encoding)].map(Some);
+        *after.name(said, is_there) == *name
+            && later.into_iter().all(|decided| {
+                let meant = Self { decided, ..self }.name(said, is_there);
+                *meant == *name || !is_there(&meant)
+            })
     }
 
     /// Returns a text of the settings, or of a message, as it is sent. What cannot be said becomes a
@@ -333,7 +349,39 @@ mod tests {
             .prop_flat_map(|at| (Just(at), prop::collection::btree_set(any_name(at), 1..6)))
     }
 
+    #[test]
+    fn a_name_that_was_sent_never_comes_to_mean_another_file() {
+        let both = names(&[MODEL, CEDILLA]);
+        for feat in [false, true] {
+            let mut speech = auto("gbk", feat);
+            let (sent, other) = (told(speech, CEDILLA, &both), told(speech, MODEL, &both));
+            assert_eq!(sent, b"\\xC4\\xA3");
+            assert_eq!(got(speech, &other, &both), MODEL);
+            for decides in [ZHONG, ZHONG_GBK] {
+                speech.hear(decides);
+                assert_ne!(got(speech, &sent, &both), MODEL);
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_sent_means_no_other_file_later((at, there) in any_directory()) {
+            let is_spelt_out = |name: &Vec<u8>| there.contains(&escaped(name));
+            prop_assume!(!there.iter().any(|name| !name.is_ascii() && is_spelt_out(name)));
+            let label = LABELS[at];
+            for speech in [auto(label, false), auto(label, true)] {
+                for name in &there {
+                    let sent = told(speech, name, &there);
+                    for decided in [Tongue::Utf8, Tongue::Other(encoding(label))] {
+                        let later = Speech { decided: Some(decided), ..speech };
+                        let meant = got(later, &sent, &there);
+                        prop_assert!(meant == *name || !there.contains(&meant), "{:?}", sent);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn what_is_sent_comes_back_to_the_same_file((at, there) in any_directory()) {
             let is_spelt_out = |name: &Vec<u8>| there.contains(&escaped(name));

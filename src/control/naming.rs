@@ -5,6 +5,7 @@
 //! another character with the byte of a slash.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use super::charset::Speech;
 use crate::vfs::{Files, FsError, VirtualPath};
@@ -22,13 +23,21 @@ impl Naming<'_> {
         if self.speech.is_plain() || typed.is_ascii() && !typed.contains(&b'\\') {
             return Cow::Borrowed(typed);
         }
-        let mut meant = Vec::new();
+        // below what is missing there is nothing, however long the pathname is
+        let (mut meant, mut is_missing) = (Vec::new(), false);
         for (at, part) in typed.split(|&byte| byte == b'/').enumerate() {
             if at > 0 {
                 meant.push(b'/');
             }
-            let is_there = |name: &[u8]| self.is_there(from, &meant, name);
+            let (asked, found) = (Cell::new(false), Cell::new(false));
+            let is_there = |name: &[u8]| {
+                let is_there = !is_missing && self.is_there(from, &meant, name);
+                asked.set(true);
+                found.set(found.get() || is_there);
+                is_there
+            };
             let name = self.speech.name(part, is_there).into_owned();
+            is_missing |= asked.get() && !found.get();
             meant.extend_from_slice(&name);
         }
         Cow::Owned(meant)

@@ -234,8 +234,13 @@ impl User {
     /// Begins a command: learns from what it names, and what names mean is found out again.
     pub(super) fn hear(&mut self, pathname: Option<&Pathname>) {
         self.known.get_mut().clear();
-        if let Some(pathname) = pathname {
-            self.speech.hear(pathname.as_bytes());
+        let Some(pathname) = pathname.filter(|_| self.speech.is_open()) else { return };
+        let pathname = pathname.as_bytes();
+        // a name that is not UTF-8 on the disk either was sent to the client in this way
+        let is_own = std::str::from_utf8(pathname).is_err()
+            && is_there(&self.tree, &self.cwd.join(pathname));
+        if !is_own {
+            self.speech.hear(pathname);
         }
     }
 

@@ -59,8 +59,8 @@ impl Voice {
     /// Returns the remark for the log if a name was sent with escapes, with the entry that has it.
     pub(super) fn remark(&self) -> Option<(VirtualPath, String)> {
         let escaped = self.escaped.clone()?;
-        let text = "its name goes out with escapes (\\x..), because in the charset of the client it \
-                    is like another one; 'ftpd convert-names' renames such files";
+        let text = "its name goes out in ASCII, because in a charset of the client it is like another \
+                    one; rename one of the two, or see 'ftpd convert-names'";
         Some((escaped, text.to_owned()))
     }
 
