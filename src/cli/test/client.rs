@@ -11,7 +11,7 @@ use super::url::Secret;
 use super::wire::{Clock, Wire};
 
 /// How long the client waits for a reply after Ctrl-C.
-const PARTING: Duration = Duration::from_secs(2);
+const PARTING: Duration = Duration::from_secs(10);
 
 /// A control connection.
 pub(super) struct Client {

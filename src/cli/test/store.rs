@@ -139,9 +139,9 @@ impl Examination<'_> {
             }
         }
         let is_refused = matches!(&answer, Ok(reply) if !reply.is_done());
-        let own = client.as_mut().filter(|_| is_refused);
+        let own = client.as_mut().filter(|_| is_refused && place.is_heard);
         let is_there = own.and_then(|own| is_there(own, &place.name));
-        let Place { name, is_stored } = place.clone();
+        let Place { name, is_stored, .. } = place.clone();
         Removal { name, answer, is_stored, is_there }
     }
 }

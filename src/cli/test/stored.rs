@@ -24,6 +24,8 @@ pub(super) struct Place {
     pub(super) name: Vec<u8>,
     /// The server has said that the file is stored.
     pub(super) is_stored: bool,
+    /// The server has answered the upload. If not, it may have put the file elsewhere.
+    pub(super) is_heard: bool,
 }
 
 impl Stored {
@@ -49,16 +51,19 @@ impl Stored {
         if !upload.mark.as_ref().is_some_and(is_begun) {
             return;
         }
-        let replies = || [&upload.mark, &upload.last].into_iter().flatten().flatten();
-        let name = replies().find_map(|reply| self.named(reply));
+        let mut replies = [&upload.last, &upload.mark].into_iter().flatten().flatten();
+        let name = replies.find_map(|reply| self.named(reply));
         let name = name.unwrap_or_else(|| self.sent.clone());
         let is_stored = matches!(&upload.last, Some(Ok(reply)) if reply.is_done());
+        let is_heard = matches!(&upload.mark, Some(Ok(_)));
         match self.places.iter().position(|place| place.name == name) {
             Some(at) => {
                 let known = self.places.remove(at);
-                self.places.push(Place { is_stored: is_stored || known.is_stored, name });
+                let is_stored = is_stored || known.is_stored;
+                let is_heard = is_heard && known.is_heard;
+                self.places.push(Place { name, is_stored, is_heard });
             }
-            None => self.places.push(Place { name, is_stored }),
+            None => self.places.push(Place { name, is_stored, is_heard }),
         }
     }
 
@@ -156,5 +161,7 @@ mod tests {
         assert!(places(&after(&[(reply(553, "no"), None)])).is_empty());
         let unknown = [(Some(Err(Trouble::Closed)), None)];
         assert_eq!(places(&after(&unknown)), [place("probe-1.tmp", false)]);
+        assert!(!after(&unknown).places()[0].is_heard);
+        assert!(after(&[(begun(), None)]).places()[0].is_heard);
     }
 }

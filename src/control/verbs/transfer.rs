@@ -186,8 +186,13 @@ fn upload(
     let (tree, umask) = (Arc::clone(&user.tree), user.umask);
     let upload =
         session.attend(verb, |heed| tree.upload(to, store, umask, at_once, own, heed))?;
-    let mark = Mark::opening("Opening data connection");
-    let reply = receive(session, verb, upload, name, mark)?;
+    let mut text = b"Opening data connection".to_vec();
+    // a client that breaks the upload off learns where the rest of it is
+    if upload.path() != name {
+        let place = session.user()?.short_name(upload.path());
+        text.extend([b", FILE: ", &*place].concat());
+    }
+    let reply = receive(session, verb, upload, name, Mark::opening(text))?;
     if to.path() != name {
         tree.forget_begun(name);
     }
