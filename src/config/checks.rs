@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::error::{Fault, Location};
 use super::settings::{Balancers, Listening, Server};
 use super::tls::{CertificateSource, TlsRequired};
-use super::value::{Broker, EventsTo, LogTo, Password};
+use super::value::{Broker, EventsTo, LogTo, Password, Url};
 use crate::rights::{self, Ids};
 
 /// Checks the settings as a whole. Adds faults to the draft and returns warnings.
@@ -316,13 +316,23 @@ fn events(draft: &mut Draft) {
     draft.faults.extend(faults);
 }
 
-/// Warns about secrets of events in a file that others can read.
+/// Warns about secrets of events, and queries of URLs, in a file that others can read.
 fn readable_secrets(draft: &Draft, warnings: &mut Vec<String>) {
-    let events = &draft.server.events;
-    let has_login =
-        matches!(&events.to, Some(EventsTo::Mqtt(Broker { user: Some((_, Some(_))), .. })));
+    let Server { events, elsewhere, .. } = &draft.server;
+    let has_login = match &events.to {
+        Some(EventsTo::Mqtt(Broker { user, .. })) => {
+            user.as_ref().is_some_and(|(_, password)| password.is_some())
+        }
+        Some(EventsTo::Http(url)) => url.has_query(),
+        None => false,
+    };
+    let has_query = elsewhere.url.as_ref().is_some_and(Url::has_query);
     let is_open = draft.files.first().is_some_and(|(_, mode)| mode & 0o004 != 0);
-    let secrets = [("events", has_login), ("events_secret", events.secret.is_some())];
+    let secrets = [
+        ("auth_url", has_query),
+        ("events", has_login),
+        ("events_secret", events.secret.is_some()),
+    ];
     for (key, _) in secrets.into_iter().filter(|(_, is_set)| is_open && *is_set) {
         let line = draft.line(key);
         if !Environment::is_variable(line) {

@@ -51,7 +51,7 @@ impl Key {
         SECRETS.iter().any(|(plain, _)| *plain == self.name) || self.name == "events_secret"
     }
 
-    /// Returns a value as it may be shown: without a secret, or a password in a URL.
+    /// Returns a value as it may be shown: without a secret, or a password or a query in a URL.
     pub(super) fn shown(&self, text: &str) -> String {
         let place = text.find("://").map_or(0, |at| at + 3);
         match text.rfind('@') {
@@ -60,6 +60,10 @@ impl Key {
                 let (before, behind) = text.split_at(at);
                 let scheme = before.get(..place).unwrap_or_default();
                 format!("{scheme}***{behind}")
+            }
+            _ if matches!(self.name, "events" | "auth_url") && text.starts_with("http") => {
+                let query = text.split_once('?');
+                query.map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?***"))
             }
             _ => text.to_owned(),
         }

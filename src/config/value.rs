@@ -94,6 +94,11 @@ impl Url {
     pub fn authority(&self) -> String {
         authority(&self.host, self.port, if self.tls { 443 } else { 80 })
     }
+
+    /// Whether the URL has a query, which may be a secret.
+    pub(super) fn has_query(&self) -> bool {
+        self.target.contains('?')
+    }
 }
 
 /// Returns a host with its port, unless that is the usual one.
@@ -102,10 +107,13 @@ fn authority(host: &str, port: u16, usual: u16) -> String {
     if port == usual { host } else { format!("{host}:{port}") }
 }
 
+/// The URL as it may be shown: a query may be a secret.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority(), self.target)
+        let (path, query) =
+            self.target.split_once('?').map_or((&*self.target, ""), |(path, _)| (path, "?***"));
+        write!(f, "{scheme}://{}{path}{query}", self.authority())
     }
 }
 

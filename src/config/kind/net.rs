@@ -36,14 +36,20 @@ pub(in crate::config) const PEERS: ValueKind<Vec<Peers>> =
 
 /// A URL that begins with http or https; none if the text is empty.
 pub(in crate::config) const URL: ValueKind<Option<Url>> =
-    texts("http:// or https:// URL", |given| Ok(url(given.text)?));
+    texts("http:// or https:// URL", |given| {
+        // a query may be a secret
+        let hidden = Refused::Secret("is not a URL such as http://127.0.0.1:8080/login?key=x");
+        url(given.text)
+            .map_err(|why| if given.text.contains('?') { hidden } else { Refused::Text(why) })
+    });
 
 /// A URL that begins with http, https, mqtt or mqtts; none if the text is empty.
 pub(in crate::config) const EVENTS: ValueKind<Option<EventsTo>> =
     texts("http://, https://, mqtt:// or mqtts:// URL", |given| {
         let to = (!given.text.is_empty()).then(|| events_to(given.text)).transpose();
-        // a password in it must not be shown
-        to.map_err(|why| if given.text.contains('@') { HIDDEN } else { Refused::Text(why) })
+        // a password or a query in it must not be shown
+        let is_secret = given.text.contains(['@', '?']);
+        to.map_err(|why| if is_secret { HIDDEN } else { Refused::Text(why) })
     });
 
 const HIDDEN: Refused = Refused::Secret(
