@@ -265,12 +265,16 @@ impl Session {
                 why_not = right(path).unwrap_or(why_not);
             }
         }
-        let path = meant.map(|(user, path)| user.tree.real(&path));
-        self.log(&Event::Refused(request.name(), path.as_deref(), &why_not));
+        let path = meant.map(|(user, path)| (user.tree.real(&path), path));
+        let real = path.as_ref().map(|(real, _)| real.as_path());
+        self.log(&Event::Refused(request.name(), real, &why_not));
         if let Login::In(user) = &self.state.login {
-            let text = format!("{}: {why_not}", request.name());
-            let name = user.account.name.as_bytes();
-            self.tell_refused(Occasion::Refused, name, Outcome::Refused(&text));
+            let is_known = !matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand));
+            let text =
+                if is_known { format!("{}: {why_not}", request.name()) } else { why_not };
+            let path = path.as_ref().map(|(real, path)| (real.as_path(), path.as_bytes()));
+            let about = (user.account.name.as_bytes(), path);
+            self.tell_refused(Occasion::Refused, about, Outcome::Refused(&text));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How a session tells of events: it waits until there is room for one in the queue of hook programs,
 //! and tells the program and the receiver once it has happened.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::command::Verb;
@@ -80,6 +81,7 @@ impl Session {
         let event = Event {
             occasion,
             user: &user.account.name,
+            is_anonymous: user.account.is_anonymous(),
             address: Some(self.peer.ip()),
             tls: self.connection.layer().map(Layer::version),
             path: Some((&here, path.as_bytes())),
@@ -96,15 +98,22 @@ impl Session {
         self.shared.events.tell(&event, hook, rules.uploads.sync);
     }
 
-    /// Tells of something that was refused: a login with this name, or a command of a user.
-    pub(super) fn tell_refused(&self, occasion: Occasion, name: &[u8], outcome: Outcome<'_>) {
+    /// Tells of something that was refused: a login with this name, or a command of a user, with the path that
+    /// it names.
+    pub(super) fn tell_refused(
+        &self,
+        occasion: Occasion,
+        (name, path): (&[u8], Option<(&Path, &[u8])>),
+        outcome: Outcome<'_>,
+    ) {
         if self.shared.events.are_sent(occasion) {
             let event = Event {
                 occasion,
                 user: &String::from_utf8_lossy(name),
+                is_anonymous: false,
                 address: Some(self.peer.ip()),
                 tls: self.connection.layer().map(Layer::version),
-                path: None,
+                path,
                 from: None,
                 transfer: None,
                 outcome,

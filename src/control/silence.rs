@@ -109,6 +109,7 @@ pub(super) fn tell(events: &Events, user: &str, address: Option<IpAddr>, outcome
     let event = Event {
         occasion: Occasion::Silence,
         user,
+        is_anonymous: false,
         address,
         tls: None,
         path: None,

@@ -26,6 +26,16 @@ impl Duty<'_> {
         self.outbox.next(time, fd, self.is_over)
     }
 
+    /// Notes that the receiver will not have an event of a batch, for this reason, and drops it. Those before
+    /// it have been noted already.
+    pub(super) fn refused(&self, batch: &Batch, at: usize, why: &str) {
+        if let Some(record) = batch.records.get(at) {
+            let name = record.name();
+            log::error!("events: the receiver refuses {name}, which is dropped: {why}");
+            self.outbox.refused(batch, at);
+        }
+    }
+
     /// Notes that these events of a batch were sent. Those before them have been noted already.
     pub(super) fn sent(&self, batch: &Batch, which: Range<usize>) {
         if !which.is_empty() {

@@ -18,6 +18,8 @@ pub struct Event<'a> {
     pub occasion: Occasion,
     /// The name of the user, or what a client has sent as a name that is none.
     pub user: &'a str,
+    /// Whether anybody can be this user.
+    pub is_anonymous: bool,
     /// The client's address, if it is a client's doing.
     pub address: Option<IpAddr>,
     /// The version of TLS of the control connection.
@@ -100,6 +102,21 @@ impl<'a> Hex<'a> {
     }
 }
 
+/// Maximum length of a path in the JSON form, in bytes. Receivers refuse messages that are too long.
+const LONGEST_PATH: usize = 4096;
+
+/// Maximum length of the user and of the reason in the JSON form, in bytes.
+const LONGEST_TEXT: usize = 1000;
+
+fn cut(bytes: &[u8], longest: usize) -> &[u8] {
+    bytes.get(..longest).unwrap_or(bytes)
+}
+
+fn cut_text(text: &str) -> &str {
+    let end = (0..=LONGEST_TEXT).rev().find(|&end| text.is_char_boundary(end));
+    end.and_then(|end| text.get(..end)).filter(|_| text.len() > LONGEST_TEXT).unwrap_or(text)
+}
+
 impl Outcome<'_> {
     fn word(&self) -> &'static str {
         match self {
@@ -147,8 +164,10 @@ impl Event<'_> {
 
     /// Returns the event as a JSON object in one line, without its end.
     pub(super) fn json(&self, id: &str, at: SystemTime) -> Vec<u8> {
-        let real = self.path.map(|(real, _)| real.as_os_str().as_bytes());
-        let (path, from) = (self.path.map(|(_, path)| path), self.from.map(|(_, path)| path));
+        let short = |path| cut(path, LONGEST_PATH);
+        let real = self.path.map(|(real, _)| short(real.as_os_str().as_bytes()));
+        let path = self.path.map(|(_, path)| short(path));
+        let from = self.from.map(|(_, path)| short(path));
         let thousandths = |took: Duration| {
             Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(0))
         };
@@ -156,7 +175,7 @@ impl Event<'_> {
             id,
             time: stamp(at),
             kind: self.occasion.name(),
-            user: self.user,
+            user: cut_text(self.user),
             address: self.address,
             tls: self.tls,
             path: path.map(Text),
@@ -168,16 +187,21 @@ impl Event<'_> {
             bytes: self.transfer.map(|(bytes, _)| bytes),
             seconds: self.transfer.map(|(_, took)| thousandths(took).as_secs_f64()),
             result: self.outcome.word(),
-            message: self.outcome.why(),
+            message: self.outcome.why().map(cut_text),
         };
         // cannot fail: there is no map in it, and writing to memory does not fail
         serde_json::to_vec(&json).unwrap_or_default()
     }
 
-    /// Returns whether strangers can cause many of these events, so that they must not drive out others.
-    pub(super) fn is_minor(&self) -> bool {
-        self.occasion == Occasion::Refused
-            || self.occasion == Occasion::Login && self.outcome != Outcome::Done
+    /// Returns how many quarters of the room for waiting events this one may use. Strangers can cause many
+    /// events of some kinds, which must not drive out others.
+    pub(super) fn quarters(&self) -> u64 {
+        let is_failed_login = self.occasion == Occasion::Login && self.outcome != Outcome::Done;
+        if self.occasion == Occasion::Refused || is_failed_login {
+            return 2;
+        }
+        let is_common = matches!(self.occasion, Occasion::Download | Occasion::Login);
+        if self.is_anonymous && is_common { 3 } else { 4 }
     }
 }
 
@@ -195,6 +219,7 @@ mod tests {
         let event = Event {
             occasion: Occasion::Upload,
             user: "bob",
+            is_anonymous: false,
             address: Some([192, 0, 2, 1].into()),
             tls: Some("1.3"),
             path: Some((path, b"/a\n\"b")),
@@ -217,11 +242,34 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_a_maximum_length() {
+        let long = format!("x{}", "ä".repeat(99_999));
+        let path = Some((Path::new(&long), long.as_bytes()));
+        let event = Event {
+            occasion: Occasion::Rename,
+            user: &long,
+            is_anonymous: false,
+            address: None,
+            tls: None,
+            path,
+            from: path,
+            transfer: None,
+            outcome: Outcome::Failed(&long),
+        };
+        let text = json(&event);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let user = json["user"].as_str().unwrap();
+        assert!(user.len() == LONGEST_TEXT - 1 && long.starts_with(user), "{user}");
+        assert!(text.len() < 50_000, "{}", text.len());
+    }
+
+    #[test]
     fn a_path_that_is_not_utf_8_is_also_there_in_hex() {
         let real = Path::new(OsStr::from_bytes(b"/h/\xff"));
         let event = Event {
             occasion: Occasion::Rename,
             user: "bob",
+            is_anonymous: false,
             address: None,
             tls: None,
             path: Some((real, b"/\xff")),

@@ -41,6 +41,15 @@ impl Receiver {
         Ok(Some(Arc::new(Self { name: to.to_string(), way })))
     }
 
+    /// Whether a connection to an earlier receiver serves for this one as well. Over HTTP, each event has a
+    /// connection of its own.
+    pub(super) fn goes_on_for(&self, earlier: &Self) -> bool {
+        match (&self.way, &earlier.way) {
+            (Way::Mqtt(this), Way::Mqtt(earlier)) => this.is_for_same(earlier),
+            _ => false,
+        }
+    }
+
     /// Sends events until it is over, or until the receiver fails.
     pub(super) fn deliver(&self, duty: &Duty<'_>) -> Result<(), String> {
         match &self.way {

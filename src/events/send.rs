@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::duty::Duty;
-use super::outbox::Outbox;
+use super::outbox::{Dropped, Outbox};
 use super::receiver::Receiver;
 
 /// Lets one thread send the events of an outbox to the receiver.
@@ -47,12 +47,19 @@ impl Sender {
         Self { outbox, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Sets the receiver.
+    /// Sets the receiver. A connection that works is kept if this one would be connected to in the same way.
     pub(super) fn renew(&self, receiver: Option<Arc<Receiver>>) {
         let mut state = self.state();
-        state.turn += 1;
+        let stays = match (&state.receiver, &receiver) {
+            (Some(old), Some(new)) => state.failing.is_none() && new.goes_on_for(old),
+            (None, None) => true,
+            _ => false,
+        };
         state.receiver = receiver;
-        state.failing = None;
+        if !stays {
+            state.turn += 1;
+            state.failing = None;
+        }
         self.tell(state);
     }
 
@@ -72,7 +79,7 @@ impl Sender {
     pub(super) fn work(&self) {
         let mut pause = FIRST;
         while let Some((receiver, turn)) = self.receiver() {
-            let before = self.outbox.numbers().sent;
+            let before = self.settled();
             let is_over = |is_empty: bool| {
                 let state = self.state();
                 state.turn != turn || state.cut || state.leaving && is_empty
@@ -84,7 +91,7 @@ impl Sender {
                 works: &|| self.works(&receiver),
             };
             let Err(why) = receiver.deliver(&duty) else { continue };
-            if self.outbox.numbers().sent > before {
+            if self.settled() > before {
                 pause = FIRST;
             }
             self.fails(&receiver, &why);
@@ -106,6 +113,13 @@ impl Sender {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Returns the number of events that the receiver has taken or refused.
+    fn settled(&self) -> u64 {
+        let numbers = self.outbox.numbers();
+        let refused = numbers.dropped.get(Dropped::Refused as usize).copied();
+        numbers.sent + refused.unwrap_or_default()
     }
 
     fn is_empty(&self) -> bool {

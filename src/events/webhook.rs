@@ -50,8 +50,7 @@ impl Webhook {
                 match self.post(&record.json, duty.is_cut) {
                     Ok(Answer::Taken) => {}
                     Ok(Answer::Refused(status)) => {
-                        log::error!("events: refused with status {status}, and dropped");
-                        duty.outbox.refused(&batch, at);
+                        duty.refused(&batch, at, &format!("status {status}"));
                         break;
                     }
                     Err(why) => return Err(why),

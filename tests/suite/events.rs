@@ -98,7 +98,7 @@ fn every_kind_of_event_is_told_in_the_same_shape_and_in_order() {
             "download bob /d/a b complete",
             "rename bob /c done",
             "delete bob /c done",
-            "refused bob - refused",
+            "refused bob /c refused",
             "login eve\u{e4} - failed",
         ]
     );
@@ -127,6 +127,7 @@ fn every_kind_of_event_is_told_in_the_same_shape_and_in_order() {
     assert_eq!(all[2]["real_path"], server.home().join("d/a b").to_str().unwrap());
     assert_eq!(all[4]["from"], "/d/a b");
     assert!(all[6]["message"].as_str().unwrap().starts_with("DELE: "), "{}", all[6]);
+    assert_eq!(all[6]["real_path"], server.home().join("c").to_str().unwrap());
     assert!(all[7]["message"].as_str().unwrap().contains("no such user"), "{}", all[7]);
     assert_eq!(ids(&all).len(), 8);
     let request = web.asked.lock().unwrap()[0].clone();
@@ -274,7 +275,7 @@ fn an_event_that_the_receiver_refuses_for_good_is_dropped() {
     }
     told(&web, 3);
     let line = server.wait_for_log("events are dropped: ");
-    assert!(line.contains("the receiver refuses them (1 since the start)"), "{line}");
+    assert!(line.contains("the receiver refuses them (1 more, 1 since the start)"), "{line}");
     eventually("all is counted", || number(&server, "events_sent") == 2);
     assert_eq!(number(&server, "events_dropped")["refused"], 1);
 }
@@ -288,7 +289,9 @@ fn an_event_that_cannot_be_written_is_counted_and_the_upload_stands() {
     });
     Client::bob(&server).upload("STOR a", b"1");
     let line = server.wait_for_log("events are dropped: ");
-    assert!(line.contains("they could not be written (1 since the start)"), "{line}");
+    let why = "they could not be written: ";
+    assert!(line.contains(why) && line.contains("/ftpd-state/events: "), "{line}");
+    assert!(line.ends_with("(os error 17) (1 more, 1 since the start)"), "{line}");
     assert_eq!(number(&server, "events_dropped")["unwritten"], 1);
     assert_eq!((server.get("a"), web.count()), (b"1".to_vec(), 0));
 }
@@ -345,6 +348,8 @@ fn wrong_settings_are_told_without_a_password() {
         ("events = ftp://h/", "is not a URL such as https://host/path or mqtt://host/topic"),
         ("events = mqtt://u:tops3cret@/t", "is not a URL such as mqtt://user:password@host"),
         ("events = https://u:tops3cret@h/", "other URLs take no user"),
+        ("events = https://h:x/?key=tops3cret", "is not a URL"),
+        ("auth_url = https://h:x/?key=tops3cret", "is not a URL"),
         ("events = mqtt://h/a/#", "is not a URL"),
         ("events = mqtt://h/a%2B", "has a topic with +"),
         ("events = http://h/\nstate_dir =", "needs a state_dir"),
@@ -358,6 +363,8 @@ fn wrong_settings_are_told_without_a_password() {
         assert!(code != 0 && text.contains(why), "{lines}: {text}");
         assert!(!text.contains("tops3cret"), "{text}");
     }
+    let (code, text) = check("events = http://h/a?key=tops3cret");
+    assert!(code == 0 && text.contains("contains a secret, and others can read"), "{text}");
     let ca = Authority::new();
     let (code, text) = check(&format!("{good}\nca_file = {}", ca.file().display()));
     assert!(code == 0 && text.contains("contains a secret, and others can read"), "{text}");
@@ -520,6 +527,52 @@ fn the_broker_says_whether_the_server_is_there() {
     server.wait_for_exit();
     assert_eq!(subscriber.next(), state("offline"));
     assert!(!server.log().contains("p/w"), "the password is in the log");
+}
+
+#[test]
+fn a_name_that_brokers_do_not_like_and_an_event_too_large_for_them_hold_up_nothing() {
+    let Some(mut broker) = Broker::find() else { return };
+    broker.start_with("max_packet_size 2000");
+    let mut subscriber = Subscriber::new(&broker);
+    let server = telling(&broker.url()).server("event_kinds = login, upload").start();
+    assert_eq!(subscriber.next().1, "online");
+    let mut stranger = Client::connect(&server);
+    stranger.cmd("USER \u{FFFF}", 331);
+    stranger.cmd("PASS x", 530);
+    let topic = subscriber.next().0;
+    assert_eq!(topic, "site/ftpd/login/_");
+    let mut client = Client::bob(&server);
+    let long = "x".repeat(240);
+    let mut path = String::new();
+    for _ in 0..8 {
+        path = format!("{path}/{long}");
+        client.cmd(&format!("MKD {path}"), 257);
+    }
+    client.upload(&format!("STOR {path}/large"), b"1");
+    client.upload("STOR small", b"1");
+    let line = server.wait_for_log("the receiver refuses ");
+    assert!(line.contains(" (upload), which is dropped: "), "{line}");
+    loop {
+        let (topic, text) = subscriber.next();
+        assert!(!text.contains("/large"), "{text}");
+        if text.contains("/small") {
+            assert_eq!(topic, "site/ftpd/upload/bob");
+            break;
+        }
+    }
+    assert_eq!(number(&server, "events_dropped")["refused"], 1);
+}
+
+#[test]
+fn a_reload_without_changes_keeps_the_connection_to_the_broker() {
+    let Some(mut broker) = Broker::find() else { return };
+    broker.start();
+    let mut subscriber = Subscriber::new(&broker);
+    let server = telling(&broker.url()).server("event_kinds = upload").start();
+    assert_eq!(subscriber.next().1, "online");
+    assert_eq!(run(&["reload"], server.dir()).0, 0);
+    Client::bob(&server).upload("STOR a", b"1");
+    assert_eq!(subscriber.next().0, "site/ftpd/upload/bob");
 }
 
 #[test]

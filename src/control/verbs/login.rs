@@ -280,7 +280,7 @@ fn tell_failed(session: &Session, name: &[u8], why: &AuthError) {
     let text = why.to_string();
     session.log(&Event::LoginFailed(name, &text));
     session.shared.counters.logins.count(why.into());
-    session.tell_refused(Occasion::Login, name, Outcome::Failed(&text));
+    session.tell_refused(Occasion::Login, (name, None), Outcome::Failed(&text));
 }
 
 fn refuse(

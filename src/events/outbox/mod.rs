@@ -3,23 +3,25 @@
 mod segment;
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::event::Event;
 use crate::config::EventsKept;
 use crate::rights;
-use segment::Segment;
+use segment::{Part, Segment};
 
 pub(super) use segment::Record;
 
@@ -35,6 +37,8 @@ pub(super) struct Outbox {
     /// Wakes the thread that sends.
     bell: OwnedFd,
     content: Mutex<Content>,
+    /// The name of this server for brokers, with its file, which is locked if the name is in there.
+    id: OnceLock<(String, Option<File>)>,
     sent: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
 }
@@ -55,6 +59,10 @@ struct Content {
     asleep: bool,
     /// When the log was last told that events are lost.
     told: Option<Instant>,
+    /// Numbers of lost events that the log has not been told of, in the order of [`Dropped::ALL`].
+    untold: [u64; Dropped::ALL.len()],
+    /// Why an event could not be written last.
+    fault: Option<String>,
 }
 
 /// Why an event was dropped.
@@ -68,11 +76,14 @@ pub enum Dropped {
     Age,
     /// The receiver will not have it.
     Refused,
+    /// It was damaged in its file.
+    Damaged,
 }
 
 impl Dropped {
     /// All reasons, in the order of the variants.
-    pub const ALL: [Self; 4] = [Self::Unwritten, Self::Size, Self::Age, Self::Refused];
+    pub const ALL: [Self; 5] =
+        [Self::Unwritten, Self::Size, Self::Age, Self::Refused, Self::Damaged];
 
     /// Returns a word for the reason.
     pub fn word(self) -> &'static str {
@@ -81,6 +92,7 @@ impl Dropped {
             Self::Size => "size",
             Self::Age => "age",
             Self::Refused => "refused",
+            Self::Damaged => "damaged",
         }
     }
 
@@ -90,6 +102,7 @@ impl Dropped {
             Self::Size => "more are waiting than events_keep allows",
             Self::Age => "they have waited for longer than events_keep allows",
             Self::Refused => "the receiver refuses them",
+            Self::Damaged => "they are damaged in their files",
         }
     }
 }
@@ -151,6 +164,7 @@ impl Outbox {
             count: AtomicU64::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             content: Mutex::default(),
+            id: OnceLock::new(),
             sent: AtomicU64::default(),
             dropped: Default::default(),
         })
@@ -172,13 +186,16 @@ impl Outbox {
     fn take_over(&self) {
         let Some(dir) = &self.dir else { return };
         let known: Vec<_> = self.content().segments.iter().map(|one| one.name).collect();
-        let (mut found, mut shared) = (Vec::new(), false);
+        let (mut found, mut shared, mut damaged) = (Vec::new(), false, 0);
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_str().filter(|name| name.len() == 16);
             let name = name.and_then(|name| u64::from_str_radix(name, 16).ok());
             let Some(name) = name.filter(|name| !known.contains(name)) else { continue };
-            match Segment::take_over(dir, name) {
+            let segment = Segment::take_over(dir, name);
+            damaged +=
+                segment.as_ref().ok().and_then(Option::as_ref).map_or(0, |one| one.damaged);
+            match segment {
                 Ok(Some(segment)) if segment.waiting > 0 => found.push(segment),
                 Ok(Some(segment)) => segment.remove(),
                 Ok(None) => shared = true,
@@ -189,23 +206,25 @@ impl Outbox {
         content.shared = shared;
         content.segments.extend(found);
         content.segments.make_contiguous().sort_by_key(|one| one.name);
+        self.lose(content, damaged, Dropped::Damaged);
     }
 
-    /// Returns a name for this server that it keeps, for brokers.
-    #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
-    pub(super) fn server_id(&self) -> String {
+    /// Returns a name for this server, for brokers, which the next one has as well. Of several servers that
+    /// run with the same directory, one alone has that name: brokers let in one client of a name.
+    pub(super) fn server_id(&self) -> &str {
         let new = || format!("{:016x}", self.start);
-        let Some(dir) = &self.dir else { return new() };
-        let is_id =
-            |id: &String| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let read = || fs::read_to_string(dir.join(ID)).ok().filter(is_id);
-        read().unwrap_or_else(|| {
-            let made = make_dir(dir).and_then(|()| fs::write(dir.join(ID), new()));
-            if let Err(why) = made {
-                log::warn!("cannot write {}: {why}", dir.join(ID).display());
+        let (id, _) = self.id.get_or_init(|| {
+            let Some(dir) = &self.dir else { return (new(), None) };
+            match kept_id(dir, new()) {
+                Ok(Some((id, file))) => (id, Some(file)),
+                Ok(None) => (new(), None),
+                Err(why) => {
+                    log::warn!("cannot write {}: {why}", dir.join(ID).display());
+                    (new(), None)
+                }
             }
-            new()
-        })
+        });
+        id
     }
 
     /// Adds an event. `sync`: it is on the disk afterwards. If that fails, the event is counted as lost.
@@ -215,7 +234,8 @@ impl Outbox {
         let json = event.json(&format!("{:016x}-{number}", self.start), at);
         let mut content = self.content();
         let Some(kept) = content.kept else { return };
-        if event.is_minor() && content.bytes() > kept.bytes / 2 {
+        let quarters = event.quarters();
+        if quarters < 4 && content.bytes() > kept.bytes / 4 * quarters {
             return self.lose(content, 1, Dropped::Size);
         }
         let mut lost = 0;
@@ -243,8 +263,11 @@ impl Outbox {
         }
         let synced = match (written, &self.dir) {
             (Err(why), _) => {
-                log::debug!("an event cannot be written: {why}");
-                return self.lose(self.content(), 1, Dropped::Unwritten);
+                let mut content = self.content();
+                let path = content.segments.back().map(Segment::path).or(self.dir.as_deref());
+                let path = path.map(|path| format!("{}: ", path.display()));
+                content.fault = Some(format!("{}{why}", path.unwrap_or_default()));
+                return self.lose(content, 1, Dropped::Unwritten);
             }
             (Ok((file, is_named)), Some(dir)) if sync => {
                 file.sync().and_then(|()| if is_named { Ok(()) } else { sync_dir(dir) })
@@ -315,17 +338,20 @@ impl Outbox {
         }
     }
 
-    /// Waits until the bell rings. Returns whether it has not.
+    /// Waits until the bell rings, or until the log is to be told of losses. Returns whether it has not rung.
     #[expect(clippy::disallowed_methods, reason = "TLS holds nothing that is waited for here")]
     fn wait(&self, time: Option<Duration>, fd: Option<BorrowedFd<'_>>) -> bool {
         let bell = PollFd::new(&self.bell, PollFlags::IN);
         let other = fd.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         let mut fds: Vec<_> = [bell].into_iter().chain(other).collect();
+        let untold = self.content().until_told(SELDOM);
+        let time = time.into_iter().chain(untold).min();
         let time = time.and_then(|time| Timespec::try_from(time).ok());
         let _ = poll(&mut fds, time.as_ref());
         let rang = fds.first().is_some_and(|bell| !bell.revents().is_empty());
         // the number in it does not matter
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        self.tell_losses(self.content(), SELDOM);
         !rang
     }
 
@@ -352,6 +378,14 @@ impl Outbox {
         loop {
             let mut content = self.content();
             let current = content.current;
+            let done = |one: &&mut Segment| one.sent >= one.end;
+            if let Some(first) =
+                content.segments.iter_mut().filter(done).find(|one| one.waiting > 0)
+            {
+                let damaged = std::mem::take(&mut first.waiting);
+                self.lose(content, damaged, Dropped::Damaged);
+                continue;
+            }
             while content
                 .segments
                 .front()
@@ -363,7 +397,7 @@ impl Outbox {
             let first = content.segments.iter().find(|one| one.sent < one.end)?;
             let (segment, from, reader) = (first.name, first.sent, first.reader());
             drop(content);
-            let (mut records, behind) = match reader.read(from) {
+            let Part { mut records, behind, .. } = match reader.read(from) {
                 Ok(read) => read?,
                 Err(why) => {
                     log::warn!("cannot read events: {why}");
@@ -427,20 +461,51 @@ impl Outbox {
             return;
         };
         let lost = content.segments.remove(at).map_or(0, |one| one.waiting);
-        self.lose(content, lost, Dropped::Unwritten);
+        self.lose(content, lost, Dropped::Damaged);
     }
 
     /// Counts events that are lost, and tells the log of it, but not too often.
     fn lose(&self, mut content: MutexGuard<'_, Content>, count: u64, why: Dropped) {
+        if count == 0 {
+            return;
+        }
         if let Some(number) = self.dropped.get(why as usize) {
             number.fetch_add(count, Ordering::Relaxed);
         }
-        if content.told.is_none_or(|told| told.elapsed() >= SELDOM) {
-            content.told = Some(Instant::now());
-            drop(content);
-            let all: u64 = self.numbers().dropped.iter().sum();
-            log::warn!("events are dropped: {} ({all} since the start)", why.why());
+        let is_first = content.untold.iter().all(|&number| number == 0);
+        if let Some(number) = content.untold.get_mut(why as usize) {
+            *number += count;
         }
+        if !self.tell_losses(content, SELDOM) && is_first {
+            // the thread that sends tells the log when it is time
+            self.ring();
+        }
+    }
+
+    /// Tells the log of events that are lost, unless it was told less than this time ago. Returns whether
+    /// nothing is left to be told.
+    fn tell_losses(&self, mut content: MutexGuard<'_, Content>, quiet: Duration) -> bool {
+        match content.until_told(quiet) {
+            None => return true,
+            Some(left) if !left.is_zero() => return false,
+            Some(_) => {}
+        }
+        content.told = Some(Instant::now());
+        let untold = std::mem::take(&mut content.untold);
+        let fault = content.fault.take();
+        drop(content);
+        let all = self.dropped.each_ref().map(|number| number.load(Ordering::Relaxed));
+        for ((why, count), all) in Dropped::ALL.into_iter().zip(untold).zip(all) {
+            let fault = fault.as_ref().filter(|_| why == Dropped::Unwritten);
+            let fault = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
+            if count > 0 {
+                let why = why.why();
+                log::warn!(
+                    "events are dropped: {why}{fault} ({count} more, {all} since the start)"
+                );
+            }
+        }
+        true
     }
 
     /// Begins a new file if the one that events are appended to was removed.
@@ -466,6 +531,7 @@ impl Outbox {
         let mut content = self.content();
         content.segments.iter().filter(|one| one.waiting == 0).for_each(Segment::remove);
         content.segments.retain(|one| one.waiting > 0);
+        self.tell_losses(content, Duration::ZERO);
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -477,6 +543,14 @@ impl Content {
     /// Returns the size of all files.
     fn bytes(&self) -> u64 {
         self.segments.iter().map(|one| one.end).sum()
+    }
+
+    /// Returns how long it takes until the log is to be told of losses, if it is told only after such a time;
+    /// `None`: there is nothing to be told.
+    fn until_told(&self, quiet: Duration) -> Option<Duration> {
+        let is_told = self.untold.iter().all(|&number| number == 0);
+        let left = self.told.map(|told| quiet.saturating_sub(told.elapsed()));
+        (!is_told).then_some(left.unwrap_or_default())
     }
 }
 
@@ -493,6 +567,28 @@ fn stamped(last: u64) -> u64 {
 
 fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Returns the id in the file of a directory, or writes this new one to it. The file stays locked as long as
+/// it is open; returns `None` if another server has locked it.
+#[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
+fn kept_id(dir: &Path, new: String) -> io::Result<Option<(String, File)>> {
+    make_dir(dir)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(dir.join(ID))?;
+    // some file systems have no locks
+    if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        return Ok(None);
+    }
+    let mut id = String::new();
+    let _ = (&mut file).take(17).read_to_string(&mut id);
+    if id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(Some((id, file)));
+    }
+    file.set_len(0)?;
+    file.write_all_at(new.as_bytes(), 0)?;
+    Ok(Some((new, file)))
 }
 
 /// Brings the names in a directory to the disk.
@@ -527,7 +623,9 @@ mod tests {
         let outcome =
             if occasion == Occasion::Refused { outcome } else { Outcome::Failed(&text) };
         let (path, from, transfer) = (None, None, None);
-        let event = Event { occasion, user, address, tls, path, from, transfer, outcome };
+        let is_anonymous = user == "anonymous";
+        let event =
+            Event { occasion, user, is_anonymous, address, tls, path, from, transfer, outcome };
         outbox.add(&event, false);
     }
 
@@ -583,7 +681,7 @@ mod tests {
             add(&outbox, Occasion::Upload, &name);
         }
         let Numbers { waiting, dropped, .. } = outbox.numbers();
-        assert_eq!(dropped, [0, 3000 - waiting, 0, 0]);
+        assert_eq!(dropped, [0, 3000 - waiting, 0, 0, 0]);
         assert!((900..1100).contains(&waiting), "{waiting}");
         let size = |entry: io::Result<fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
         let size: u64 = fs::read_dir(dir.path().join(DIR)).unwrap().map(size).sum();
@@ -606,6 +704,65 @@ mod tests {
         assert!((400..700).contains(&all.len()), "{}", all.len());
         assert_eq!((all[0].as_str(), all[all.len() - 1].as_str()), ("first", "last"));
         assert_eq!(outbox.numbers().dropped[Dropped::Size as usize], 6002 - all.len() as u64);
+    }
+
+    #[test]
+    fn downloads_of_anonymous_users_drive_out_nothing_and_leave_no_room_for_less() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = outbox(dir.path(), KEPT);
+        add(&outbox, Occasion::Upload, "first");
+        for _ in 0..3000 {
+            add(&outbox, Occasion::Download, "anonymous");
+        }
+        let waiting = outbox.numbers().waiting;
+        assert!((700..900).contains(&waiting), "{waiting}");
+        add(&outbox, Occasion::Refused, "bob");
+        assert_eq!(outbox.numbers().waiting, waiting);
+        add(&outbox, Occasion::Download, "bob");
+        assert_eq!(outbox.numbers().waiting, waiting + 1);
+        assert_eq!(take(&outbox, 1), ["first"]);
+    }
+
+    #[test]
+    fn two_servers_in_one_place_have_different_names_for_brokers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (outbox(dir.path(), KEPT), outbox(dir.path(), KEPT));
+        let id = one.server_id().to_owned();
+        assert_ne!(two.server_id(), id);
+        drop(one);
+        assert_eq!(outbox(dir.path(), KEPT).server_id(), id);
+    }
+
+    #[test]
+    fn what_is_damaged_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = outbox(dir.path(), KEPT);
+        for name in names(0..4) {
+            add(&one, Occasion::Upload, &name);
+        }
+        let path = one.content().segments[0].path().to_owned();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(take(&one, 1), ["1"]);
+        drop(one);
+        bytes.pop();
+        // what the first server has noted as sent is not in this copy
+        fs::write(&path, &bytes).unwrap();
+        let next = outbox(dir.path(), KEPT);
+        assert_eq!(next.numbers().dropped[Dropped::Damaged as usize], 2);
+        assert_eq!(take(&next, 9), ["1", "2"]);
+        // while the server runs
+        for name in names(4..6) {
+            add(&next, Occasion::Upload, &name);
+        }
+        let path = next.content().segments[0].path().to_owned();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(take(&next, 9), ["5"]);
+        let Numbers { waiting, dropped, .. } = next.numbers();
+        assert_eq!((waiting, dropped[Dropped::Damaged as usize]), (0, 3));
     }
 
     #[test]

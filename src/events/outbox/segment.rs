@@ -12,6 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+use serde::Deserialize;
+
+use crate::log::escaped;
 
 /// A file with events.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// Number of events that were not sent yet.
     pub(super) waiting: u64,
+    /// Number of lines that were no whole events when the file was taken over.
+    pub(super) damaged: u64,
     /// Whether the name of the file is on the disk.
     pub(super) is_named: bool,
 }
@@ -41,6 +46,23 @@ pub(in crate::events) struct Record {
     pub(in crate::events) end: u64,
 }
 
+impl Record {
+    /// Returns the event as the log names it: its id and its kind.
+    pub(in crate::events) fn name(&self) -> String {
+        #[derive(Deserialize)]
+        struct About {
+            id: String,
+            kind: String,
+        }
+        match serde_json::from_slice(&self.json) {
+            Ok(About { id, kind }) => {
+                format!("{} ({})", escaped(id.as_bytes()), escaped(kind.as_bytes()))
+            }
+            Err(_) => "an event".to_owned(),
+        }
+    }
+}
+
 /// What the first line begins with. The position of the first event that was not sent follows, in as many
 /// digits as make the line [`HEAD`] bytes long.
 const MAGIC: &str = "ftpd-events ";
@@ -48,6 +70,9 @@ const HEAD: u64 = 32;
 
 /// Number of bytes that are read at once.
 const CHUNK: usize = 64 << 10;
+
+/// Age at which a file without a first line is one whose server has crashed before it wrote the line.
+const BEGINNING: Duration = Duration::from_secs(10);
 
 impl Segment {
     /// Creates and locks a file in a directory.
@@ -68,14 +93,19 @@ impl Segment {
             sent: HEAD,
             end: HEAD,
             waiting: 0,
+            damaged: 0,
             is_named: false,
         };
-        segment.file.write_all_at(&head(HEAD), 0)?;
+        if let Err(why) = segment.file.write_all_at(&head(HEAD), 0) {
+            // on a full disk, each further event would leave one more such file
+            segment.remove();
+            return Err(why);
+        }
         Ok(segment)
     }
 
     /// Opens and locks a file that an earlier server has left. Returns `None` if another server has locked
-    /// it.
+    /// it, or has only begun to make it. Such a beginning is removed if no server goes on with it.
     #[expect(clippy::disallowed_methods, reason = "the server's own file, not a served one")]
     pub(super) fn take_over(dir: &Path, name: u64) -> io::Result<Option<Self>> {
         let path = dir.join(format!("{name:016x}"));
@@ -85,17 +115,36 @@ impl Segment {
         if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             return Ok(None);
         }
-        let end = file.metadata()?.len().max(HEAD);
+        let metadata = file.metadata()?;
+        let end = metadata.len();
+        if end < HEAD {
+            let age = metadata.modified()?.elapsed().unwrap_or_default();
+            if age >= BEGINNING {
+                fs::remove_file(&path)?;
+            }
+            return Ok(None);
+        }
         let mut first = [0; 32];
         file.read_exact_at(&mut first, 0)?;
         // what was sent is sent again if the position is unknown
         let sent = position(&first).filter(|at| (HEAD..=end).contains(at)).unwrap_or(HEAD);
-        let mut segment =
-            Self { name, path, file: Arc::new(file), sent, end, waiting: 0, is_named: true };
+        let mut segment = Self {
+            name,
+            path,
+            file: Arc::new(file),
+            sent,
+            end,
+            waiting: 0,
+            damaged: 0,
+            is_named: true,
+        };
+        let reader = segment.reader();
         let mut at = sent;
-        while let Some((records, next)) = segment.reader().read(at)? {
-            segment.waiting += u64::try_from(records.len()).unwrap_or_default();
-            at = next;
+        while let Some(Part { records, lines, behind }) = reader.read(at)? {
+            let good = u64::try_from(records.len()).unwrap_or_default();
+            segment.waiting += good;
+            segment.damaged += lines.saturating_sub(good);
+            at = behind;
         }
         Ok(Some(segment))
     }
@@ -103,8 +152,11 @@ impl Segment {
     /// Appends an event.
     pub(super) fn append(&mut self, at: SystemTime, json: &[u8]) -> io::Result<()> {
         let line = line(at, json);
-        // after a failure, the next event overwrites what was written of this one
-        self.file.write_all_at(&line, self.end)?;
+        if let Err(why) = self.file.write_all_at(&line, self.end) {
+            // what was written of it is no event; otherwise the next one overwrites it
+            let _ = self.file.set_len(self.end);
+            return Err(why);
+        }
         self.end += u64::try_from(line.len()).unwrap_or_default();
         self.waiting += 1;
         Ok(())
@@ -113,6 +165,11 @@ impl Segment {
     /// Returns the file, to read or sync it without the lock of the outbox.
     pub(super) fn reader(&self) -> Reader {
         Reader { file: Arc::clone(&self.file), end: self.end }
+    }
+
+    /// Returns the path of the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the file is where it was created.
@@ -130,6 +187,15 @@ impl Segment {
     }
 }
 
+/// What was read at once.
+pub(super) struct Part {
+    pub(super) records: Vec<Record>,
+    /// Number of lines, with those that are no events.
+    pub(super) lines: u64,
+    /// Where the next part begins.
+    pub(super) behind: u64,
+}
+
 /// The file of a segment up to a certain length.
 pub(super) struct Reader {
     file: Arc<File>,
@@ -137,9 +203,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the whole events in the next part of the file, and returns them with the position behind
-    /// them. What is no event is skipped. Returns `None` at the end of the file.
-    pub(super) fn read(&self, from: u64) -> io::Result<Option<(Vec<Record>, u64)>> {
+    /// Reads the whole events in the next part of the file. What is no event is skipped. Returns `None` at
+    /// the end of the file.
+    pub(super) fn read(&self, from: u64) -> io::Result<Option<Part>> {
         let mut size = CHUNK;
         loop {
             let left = self.end.saturating_sub(from);
@@ -152,10 +218,14 @@ impl Reader {
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
             match bytes.get(..whole) {
                 // a line that a crash has cut short
-                _ if whole == 0 && length < size => return Ok(Some((Vec::new(), self.end))),
-                Some(lines) if whole > 0 => {
+                _ if whole == 0 && length < size => {
+                    return Ok(Some(Part { records: Vec::new(), lines: 1, behind: self.end }));
+                }
+                Some(text) if whole > 0 => {
                     let behind = from + u64::try_from(whole).unwrap_or_default();
-                    return Ok(Some((records(lines, from), behind)));
+                    let lines = text.split_inclusive(|&byte| byte == b'\n').count();
+                    let lines = u64::try_from(lines).unwrap_or_default();
+                    return Ok(Some(Part { records: records(text, from), lines, behind }));
                 }
                 _ => size *= 2,
             }
@@ -222,9 +292,11 @@ mod tests {
 
     fn all(segment: &Segment) -> Vec<String> {
         let (mut at, mut all) = (segment.sent, Vec::new());
-        while let Some((records, next)) = segment.reader().read(at).unwrap() {
-            all.extend(records.into_iter().map(|one| String::from_utf8(one.json).unwrap()));
-            at = next;
+        while let Some(part) = segment.reader().read(at).unwrap() {
+            all.extend(
+                part.records.into_iter().map(|one| String::from_utf8(one.json).unwrap()),
+            );
+            at = part.behind;
         }
         all
     }
@@ -239,7 +311,7 @@ mod tests {
         }
         assert_eq!(all(&segment), ["one", "two", &long, "four"]);
         assert!(Segment::take_over(dir.path(), 7).unwrap().is_none(), "it is locked");
-        let (records, _) = segment.reader().read(HEAD).unwrap().unwrap();
+        let records = segment.reader().read(HEAD).unwrap().unwrap().records;
         segment.reader().note(records[0].end).unwrap();
         drop(segment);
         let next = Segment::take_over(dir.path(), 7).unwrap().unwrap();
@@ -259,7 +331,9 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for cut in usize::try_from(HEAD).unwrap()..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
-            let found = all(&Segment::take_over(dir.path(), 7).unwrap().unwrap());
+            let next = Segment::take_over(dir.path(), 7).unwrap().unwrap();
+            let found = all(&next);
+            assert_eq!(next.damaged, u64::from(whole[cut - 1] != b'\n'), "{cut}");
             let lines = whole[32..cut].split(|&byte| byte == b'\n').count() - 1;
             assert_eq!(found, ["one", "two", "three"][..lines]);
         }
@@ -267,12 +341,27 @@ mod tests {
             let mut bad = whole.clone();
             bad[at] ^= 1;
             fs::write(&path, &bad).unwrap();
-            let found = all(&Segment::take_over(dir.path(), 7).unwrap().unwrap());
+            let next = Segment::take_over(dir.path(), 7).unwrap().unwrap();
+            let found = all(&next);
+            assert!(next.damaged > 0, "{at}");
             assert!(!found.is_empty() && found.iter().all(|one| one.len() >= 3), "{found:?}");
         }
         // an unknown position begins at the first event
         fs::write(&path, [&[0; 32], &whole[32..]].concat()).unwrap();
         let next = Segment::take_over(dir.path(), 7).unwrap().unwrap();
         assert_eq!((next.waiting, next.end), (3, end));
+    }
+
+    #[test]
+    fn a_file_without_its_first_line_is_removed_unless_it_has_just_been_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(format!("{:016x}", 7));
+        fs::write(&path, "ftpd-ev").unwrap();
+        assert!(Segment::take_over(dir.path(), 7).unwrap().is_none());
+        assert!(path.exists(), "its server may be writing the line");
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - 2 * BEGINNING).unwrap();
+        assert!(Segment::take_over(dir.path(), 7).unwrap().is_none());
+        assert!(!path.exists());
     }
 }
