@@ -58,13 +58,21 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Warns about a key for balancers that has no effect because there are none.
+/// Warns if everybody is a balancer, and about a key for balancers that has no effect because there are
+/// none.
 fn balancers(draft: &Draft, warnings: &mut Vec<String>) {
     let Balancers { from, data, .. } = &draft.server.balancers;
+    let mut warn = |key, value: String, why: &str| {
+        let place = Location::of(draft.line(key), "server", key);
+        warnings.push(draft.printed(&(place, Fault::Value(value, why.to_owned()))));
+    };
+    if let Some(all) = from.iter().find(|prefix| prefix.prefix_len() == 0) {
+        let why = "lets each client name any address as its own, so that bans, allow_from and max_per_ip \
+                   keep nobody out; name the addresses of the balancers only";
+        warn("proxy_from", all.to_string(), why);
+    }
     if *data && from.is_empty() && !draft.is_faulty(draft.line("proxy_from")) {
-        let place = Location::of(draft.line("proxy_data"), "server", "proxy_data");
-        let why = "has no effect without proxy_from".to_owned();
-        warnings.push(draft.printed(&(place, Fault::Value("on".to_owned(), why))));
+        warn("proxy_data", "on".to_owned(), "has no effect without proxy_from");
     }
 }
 

@@ -35,6 +35,19 @@ fn warnings(ini: impl AsRef<[u8]>) -> String {
     err
 }
 
+#[test]
+fn a_warning_says_that_everybody_is_a_balancer() {
+    let found = warnings(format!("[server]\nproxy_from = 10.0.0.0/8, ::/0\n{BOB}"));
+    assert!(
+        found.contains(":2: [server] proxy_from: '::/0' lets each client name any"),
+        "{found}"
+    );
+    let found = warnings(format!("[server]\nproxy_from = 10.0.0.0/8\n{BOB}"));
+    assert!(!found.contains("proxy_from"), "{found}");
+    let found = warnings(format!("[server]\nproxy_data = on\n{BOB}"));
+    assert!(found.contains("proxy_data: 'on' has no effect without proxy_from"), "{found}");
+}
+
 /// The one fault of a `[server]` section with this line.
 fn fault_of(line: &str) -> String {
     let found = faults(format!("[server]\n{line}\n{BOB}"));
