@@ -339,6 +339,19 @@ impl Client {
         listener
     }
 
+    /// Announces a port that refuses connections by PORT or EPRT. No other test gets the port while the
+    /// result is held.
+    #[must_use]
+    pub(crate) fn refusing_port(&mut self) -> Socket {
+        let own = self.stream.local_addr().unwrap().ip();
+        let own = SocketAddr::new(own, 0);
+        let socket = Socket::new(Domain::for_address(own), Type::STREAM, None).unwrap();
+        socket.bind(&own.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        self.cmd(&port_command(address), 200);
+        socket
+    }
+
     /// Reads a whole reply with any code, lines ended by LF.
     pub(crate) fn answer(&mut self) -> (u16, Vec<u8>) {
         let first = self.line();

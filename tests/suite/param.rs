@@ -349,7 +349,7 @@ fn a_port_that_nobody_listens_on_is_425_and_the_next_one_works() {
     server.put("a", "text");
     let mut client = Client::bob(&server);
     for _ in 0..3 {
-        drop(client.listener());
+        let _held = client.refusing_port();
         client.cmd("RETR a", 425);
     }
     assert_eq!(download_active(&mut client, "RETR a").0, b"text");

@@ -192,10 +192,12 @@ fn a_data_connection_that_does_not_come_about_leaves_the_tree_as_it_was() {
     server.put("old", "text");
     let mut client = Client::bob(&server);
     // a port that nobody listens on, and one that nobody comes to
-    drop(client.listener());
+    let held = client.refusing_port();
     client.cmd("STOR old", 425);
-    drop(client.listener());
+    drop(held);
+    let held = client.refusing_port();
     client.cmd("STOU", 425);
+    drop(held);
     client.passive_address("EPSV");
     client.cmd("STOR new", 425);
     assert_eq!(server.get("old"), b"text");
