@@ -4,6 +4,7 @@
 mod packet;
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,11 +87,7 @@ impl Publisher {
         }
         let ping = Duration::from_secs(u64::from(KEEP_ALIVE / 2));
         loop {
-            let next = {
-                use std::os::fd::AsFd;
-                duty.next(Some(ping), Some(link.stream.as_fd()))
-            };
-            match next {
+            match duty.next(Some(ping), Some(link.stream.as_fd())) {
                 Next::Send(batch) => self.send(&mut link, duty, &batch)?,
                 // also if the broker has said something: it may have closed the connection
                 Next::Idle => link.ping()?,

@@ -192,12 +192,11 @@ impl Outbox {
             let name = name.to_str().filter(|name| name.len() == 16);
             let name = name.and_then(|name| u64::from_str_radix(name, 16).ok());
             let Some(name) = name.filter(|name| !known.contains(name)) else { continue };
-            let segment = Segment::take_over(dir, name);
-            damaged +=
-                segment.as_ref().ok().and_then(Option::as_ref).map_or(0, |one| one.damaged);
-            match segment {
-                Ok(Some(segment)) if segment.waiting > 0 => found.push(segment),
-                Ok(Some(segment)) => segment.remove(),
+            match Segment::take_over(dir, name) {
+                Ok(Some(segment)) => {
+                    damaged += segment.damaged;
+                    if segment.waiting > 0 { found.push(segment) } else { segment.remove() }
+                }
                 Ok(None) => shared = true,
                 Err(why) => log::warn!("{}/{name:016x}: {why}", dir.display()),
             }

@@ -84,7 +84,7 @@ pub(super) enum Job {
 }
 
 /// How often a tree is read through: other programs may change it.
-const DAILY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAILY: Duration = Duration::from_secs(24 * 3600);
 
 /// Right to change and report something in a tree.
 pub(super) struct Entered<'l> {

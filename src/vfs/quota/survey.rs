@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags, Stat, fstat};
 
 use super::count::{Change, Count};
-use super::ledger::{Job, Ledger};
+use super::ledger::{DAILY, Job, Ledger};
 use super::quotas::Quotas;
 use crate::rights;
 use crate::vfs::error::FsError;
@@ -19,9 +19,6 @@ use crate::vfs::tree::home::open_home;
 use crate::vfs::tree::names::Names;
 use crate::vfs::tree::place::{found, lstat};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
-
-/// How long the thread sleeps at most.
-const SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Minimum time between two writes of the file.
 const SELDOM: Duration = Duration::from_secs(2);
@@ -46,7 +43,7 @@ impl Quotas {
         let mut saved = Instant::now();
         loop {
             let look = self.all().0.iter().map(|ledger| ledger.due()).min();
-            let look = look.unwrap_or_else(|| Instant::now() + SLEEP);
+            let look = look.unwrap_or_else(|| Instant::now() + DAILY);
             match self.bell.wait(look, saved + SELDOM) {
                 Job::Scan(ledger) => self.survey(&ledger),
                 Job::Save => {
