@@ -6,23 +6,37 @@ mod timed;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
+
 use crate::rights;
 use crate::tls::Trust;
-use timed::Timed;
+use timed::{LOOK, Timed};
 
 pub use timed::Patience;
 
 /// Another server.
 #[derive(Debug)]
 pub struct Peer {
-    host: String,
-    port: u16,
+    place: Place,
     /// The authorities that its certificate must come from; `None`: without TLS.
     trust: Option<Trust>,
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+enum Place {
+    /// On a port of this name or address.
+    Remote(String, u16),
+    /// On this socket of the same machine.
+    Local(PathBuf),
 }
 
 /// A connection to another server.
@@ -53,7 +67,12 @@ impl Peer {
     ) -> Result<Self, String> {
         let trust = tls.then(|| Trust::read(ca_file)).transpose();
         let trust = trust.map_err(|why| why.to_string())?;
-        Ok(Self { host: host.to_owned(), port, trust })
+        Ok(Self { place: Place::Remote(host.to_owned(), port), trust })
+    }
+
+    /// Returns the server that listens on a socket of the same machine.
+    pub fn local(path: &Path) -> Self {
+        Self { place: Place::Local(path.to_owned()), trust: None }
     }
 
     /// Connects to the first address that accepts. With TLS, the handshake takes place with the first
@@ -65,10 +84,10 @@ impl Peer {
     pub fn connect<'a>(&self, patience: &'a Patience<'a>) -> io::Result<Stream<'a>> {
         let socket = Arc::new(self.reach(patience)?);
         let stream = Timed { stream: Arc::clone(&socket), patience };
-        let bytes: Box<dyn Both + 'a> = match &self.trust {
-            None => Box::new(stream),
-            Some(trust) => {
-                let stream = trust.over(&self.host, stream);
+        let bytes: Box<dyn Both + 'a> = match (&self.trust, &self.place) {
+            (None, _) | (_, Place::Local(_)) => Box::new(stream),
+            (Some(trust), Place::Remote(host, _)) => {
+                let stream = trust.over(host, stream);
                 Box::new(stream.map_err(|why| io::Error::other(why.to_string()))?)
             }
         };
@@ -77,8 +96,12 @@ impl Peer {
 
     #[expect(clippy::disallowed_methods, reason = "no data connection")]
     fn reach(&self, patience: &Patience<'_>) -> io::Result<TcpStream> {
+        let (host, port) = match &self.place {
+            Place::Remote(host, port) => (host, *port),
+            Place::Local(path) => return reach_local(path, patience),
+        };
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in self.addresses(patience.until())? {
+        for address in addresses(host, port, patience.until())? {
             let Some(left) = patience.left() else { return Err(ErrorKind::TimedOut.into()) };
             match TcpStream::connect_timeout(&address, left.min(CONNECT)) {
                 Ok(stream) => {
@@ -90,18 +113,35 @@ impl Peer {
         }
         Err(last)
     }
+}
 
-    /// Returns the addresses of the server. A name is looked up by the thread for lookups if there is one,
-    /// because the sandbox does not let other threads read the files for this.
-    fn addresses(&self, until: Instant) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
-            return Ok(vec![(address, self.port).into()]);
+/// Connects to a socket of this machine. The connection waits while the server's queue is full.
+fn reach_local(path: &Path, patience: &Patience<'_>) -> io::Result<TcpStream> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = SocketAddrUnix::new(path)?;
+    loop {
+        let Some(left) = patience.left() else { return Err(ErrorKind::TimedOut.into()) };
+        set_socket_timeout(&socket, Timeout::Send, Some(left.min(LOOK)))?;
+        match connect(&socket, &address) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            done => break done?,
         }
-        let own = (self.host.clone(), self.port);
-        let look_up = move || (own.0.as_str(), own.1).to_socket_addrs().map(Iterator::collect);
-        let found = rights::look_up_until(look_up, until);
-        found.unwrap_or_else(|| Err(io::Error::other("the name was not looked up in time")))
     }
+    // what follows are reads and writes with a time limit, which do not depend on the family of the socket
+    Ok(socket.into())
+}
+
+/// Returns the addresses of a server. A name is looked up by the thread for lookups if there is one,
+/// because the sandbox does not let other threads read the files for this.
+fn addresses(host: &str, port: u16, until: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let host = host.to_owned();
+    let look_up = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    let found = rights::look_up_until(look_up, until);
+    found.unwrap_or_else(|| Err(io::Error::other("the name was not looked up in time")))
 }
 
 impl Read for Stream<'_> {

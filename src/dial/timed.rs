@@ -42,7 +42,7 @@ pub(super) struct Timed<'a> {
 }
 
 /// How often it is checked whether the stream is still wanted.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 impl Timed<'_> {
     /// Tries until it succeeds, fails, or the time is over.
