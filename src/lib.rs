@@ -27,7 +27,9 @@
 //! | [`server`] | listening for clients, starting threads, admitting clients, shutting down |
 //! | [`control`] | the server-PI: session state, login, permission, choosing a reply |
 //! | [`data`] | the server-DTP: data sockets, bulk data, sleeping to keep a rate |
-//! | [`auth`], [`vfs`], [`events`] | secrets; served files; who is told of an event |
+//! | [`auth`], [`vfs`] | secrets; served files |
+//! | [`gate`] | virus scanners and the quarantine |
+//! | [`events`] | who is told of an event |
 //! | [`http`], [`dial`] | requests to other servers; connections to them |
 //! | [`launch`] | starting programs |
 //! | [`proxy`] | the headers of balancers |
@@ -260,6 +262,19 @@
 //! - A server keeps at most 50,000 parts of failed uploads. Beyond that, the user with the most
 //!   parts loses the oldest, so that nobody's failed uploads displace those of others. Anonymous
 //!   users are distinguished by their network (an IPv4 address, an IPv6 /64).
+//! - An upload is judged between its last byte and its rename, by the thread of its session, which needs
+//!   no thread beside it: what it asks looks at the control connection at least ten times a second. No
+//!   lock is held meanwhile. Another session of the user may resume the part, as ever; then the one that
+//!   waits fails. What is put in place is the file that was judged: same inode, size and times, the
+//!   change time included, which no program can set.
+//! - Ways to write that change a file in place are refused where there is a gate, instead of judging what
+//!   readers see already. An upload that was not judged is kept as one that broke off, because the client
+//!   has sent all of it and can come back for the verdict alone.
+//! - The quarantine gets a copy, not the part itself: it may be on another file system, a rename would need
+//!   the rights of the server in one directory and those of `run_as` in the other, and whoever has the
+//!   part open or linked could change it later.
+//! - A program that judges gets its path appended by the process that starts programs, and only if the
+//!   settings name it as one that judges. So the server can add no argument to any other program.
 //!
 //! ## Transfers and listings
 //!
@@ -411,6 +426,7 @@ pub mod data;
 pub mod dial;
 pub mod docs;
 pub mod events;
+pub mod gate;
 pub mod http;
 pub mod launch;
 pub mod log;

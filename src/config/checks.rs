@@ -1,13 +1,14 @@
 //! Checks settings that are valid on their own but may be wrong together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::draft::Draft;
 use super::environment::Environment;
 use super::error::{Fault, Location};
-use super::settings::{Balancers, Listening, Server};
+use super::settings::{Balancers, FolderRules, Listening, Server, User};
 use super::tls::{CertificateSource, TlsRequired};
 use super::value::{Broker, EventsTo, LogTo, Password, Url};
 use crate::rights::{self, Ids};
@@ -23,7 +24,8 @@ pub(super) fn all(draft: &mut Draft) -> Vec<String> {
     slow_hashes(draft, &mut warnings);
     tls(draft);
     events(draft);
-    trash(draft);
+    atomic(draft);
+    quarantines(draft);
     account(draft);
     links(draft);
     warnings
@@ -239,40 +241,49 @@ fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     }
 }
 
-/// Reports users with a trash whose uploads are not atomic: these write to the file itself, and the old
-/// version cannot be kept.
-fn trash(draft: &mut Draft) {
+/// Reports users whose uploads are not atomic, so that they write to the file itself, but have a key that
+/// needs them to be: the old version cannot be kept in the trash, and an upload cannot be judged before
+/// it is in place.
+fn atomic(draft: &mut Draft) {
+    needs_atomic(draft, "trash", |rules| rules.trash);
+    needs_atomic(draft, "before_publish", |rules| rules.gate.program.is_some());
+    needs_atomic(draft, "scan", |rules| rules.gate.scan.is_some());
+}
+
+/// Reports users with this key whose uploads are not atomic.
+fn needs_atomic(draft: &mut Draft, key: &str, has_key: fn(&FolderRules) -> bool) {
     let needs = |line: usize, file: usize, section: &str| {
         let place = draft.spot(file, line, section, "atomic_uploads");
         Fault::Value("on".to_owned(), format!("needs atomic_uploads = on, but {place} is off"))
     };
-    let (has, atomic) = (draft.rules.folder.trash, draft.rules.uploads.atomic);
+    let (has, atomic) = (has_key(&draft.rules.folder), draft.rules.uploads.atomic);
     let line = draft.line("atomic_uploads");
     let mut faults = Vec::new();
     // a refused value has been reported already
-    if draft.is_faulty(draft.line("trash")) || draft.is_faulty(line) {
+    if draft.is_faulty(draft.line(key)) || draft.is_faulty(line) {
         return;
     }
     let is_general = has && !atomic;
     if is_general {
-        let place = Location::of(draft.line("trash"), "server", "trash");
+        let place = Location::of(draft.line(key), "server", key);
         faults.push((place, needs(line, 0, "server")));
     }
     for named in &draft.users {
         let user = &named.user;
         let rules = &user.rules;
-        if rules.uploads.atomic || !user.has_trash() || is_general && rules.folder.trash {
+        let has_any = user.any_rules(has_key);
+        if rules.uploads.atomic || !has_any || is_general && has_key(&rules.folder) {
             continue;
         }
-        let own = rules.folder.trash && !has;
-        let folder = user.folders.iter().find(|folder| folder.rules.trash);
+        let own = has_key(&rules.folder) && !has;
+        let folder = user.folders.iter().find(|folder| has_key(&folder.rules));
         let place = match folder {
-            _ if own => named.place(named.line, "trash"),
-            Some(folder) if !rules.folder.trash => {
+            _ if own => named.place(named.line, key),
+            Some(folder) if !has_key(&rules.folder) => {
                 let section = format!("folder:{}", folder.path);
-                Location { file: named.file, ..Location::of(0, &section, "trash") }
+                Location { file: named.file, ..Location::of(0, &section, key) }
             }
-            _ => Location::of(draft.line("trash"), "server", "trash"),
+            _ => Location::of(draft.line(key), "server", key),
         };
         let fault = if atomic {
             needs(named.line, named.file, &named.section())
@@ -282,6 +293,48 @@ fn trash(draft: &mut Draft) {
         faults.push((place, fault));
     }
     draft.faults.extend(faults);
+}
+
+/// Reports directories for refused uploads that lie in a home, where clients would see them.
+fn quarantines(draft: &mut Draft) {
+    let general = draft.rules.folder.gate.quarantine.as_ref();
+    let mut folders: BTreeMap<&PathBuf, Location> = BTreeMap::new();
+    if let Some(folder) = general {
+        let place = Location::of(draft.line("quarantine"), "server", "quarantine");
+        folders.insert(folder, place);
+    }
+    for named in &draft.users {
+        for folder in named.user.gates().filter_map(|gate| gate.quarantine.as_ref()) {
+            folders.entry(folder).or_insert_with(|| named.place(named.line, "quarantine"));
+        }
+    }
+    if folders.is_empty() {
+        return;
+    }
+    let of_user = |user: &User| {
+        let mounts = user.mounts().map(|(_, from)| resolved(from));
+        std::iter::once(resolved(&user.home)).chain(mounts).collect::<Vec<_>>()
+    };
+    let homes = draft.server.elsewhere.homes.as_deref().map(resolved);
+    let seen: BTreeSet<PathBuf> =
+        draft.users.iter().flat_map(|named| of_user(&named.user)).chain(homes).collect();
+    let fault = |(folder, place): (&PathBuf, Location)| {
+        let real = resolved(folder);
+        let home = seen.iter().find(|home| real.starts_with(home))?;
+        let why = format!("lies in {}, where clients can see it", home.display());
+        Some((place, Fault::Value(folder.display().to_string(), why)))
+    };
+    let faults: Vec<_> = folders.into_iter().filter_map(fault).collect();
+    draft.faults.extend(faults);
+}
+
+/// Returns a path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let real = |above: &Path| {
+        let below = path.strip_prefix(above).ok()?;
+        Some(std::fs::canonicalize(above).ok()?.join(below))
+    };
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// Looks up the system user that the server switches to.

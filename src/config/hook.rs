@@ -86,6 +86,8 @@ pub struct Program {
     pub path: PathBuf,
     /// The arguments.
     pub args: Vec<String>,
+    /// Whether it judges uploads: the file to judge is one more argument.
+    pub judges: bool,
 }
 
 /// The programs to run, at most one for each occasion.

@@ -150,6 +150,9 @@ fn config(draft: Draft, warnings: Vec<String>, absent: Vec<ConfigError>) -> Conf
     let tls = tls_settings(&server);
     let (texts, folder, for_all) = (draft.texts, draft.folder, draft.for_all);
     let users: HashMap<String, Arc<User>> = users.collect();
+    let common = folders::for_all("", &for_all, &rules.folder, &folder);
+    let common = common.iter().map(|folder| folder.rules.gate.clone());
+    let common_gates = std::iter::once(rules.folder.gate.clone()).chain(common).collect();
     let strangers_need_tls = rules.tls.required.control
         || users.values().any(|user| user.rules.tls.required.control);
     Config {
@@ -163,6 +166,7 @@ fn config(draft: Draft, warnings: Vec<String>, absent: Vec<ConfigError>) -> Conf
         texts,
         folder,
         for_all,
+        common_gates,
     }
 }
 

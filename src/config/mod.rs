@@ -66,15 +66,15 @@ pub use pattern::Patterns;
 pub use perm::{Perm, PermSet};
 pub use settings::{
     Admin, Anonymous, Balancers, BanRules, Choice, Clients, DataRules, Elsewhere, EventRules,
-    FileRules, Folder, FolderRules, HookRules, KeepRules, Limits, Listening, LogRules,
-    LoginRules, Messages, Passive, Process, QuotaRules, Retention, Rules, Server, Storage,
-    Talk, TlsKeys, TlsRules, UploadRules, User,
+    FileRules, Folder, FolderRules, GateLimits, GateRules, HookRules, KeepRules, Limits,
+    Listening, LogRules, LoginRules, Messages, Passive, Process, QuotaRules, Retention, Rules,
+    Server, Storage, Talk, TlsKeys, TlsRules, UploadRules, User,
 };
 pub use tls::{
     CertificateSource, ClientCertificate, Resume, TlsRequired, TlsSettings, TlsVersion,
 };
 pub use value::{
     AuthProtocol, Broker, EventsKept, EventsTo, Listen, LogForm, LogTo, Overwrite, Password,
-    Peers, PortRange, Room, Secret, Url,
+    Peers, PortRange, Room, Scanner, Secret, Url,
 };
 pub use whole::{ANONYMOUS, Config, RunsAs, anonymous_name};

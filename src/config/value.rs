@@ -76,6 +76,28 @@ pub enum AuthProtocol {
     Extauth,
 }
 
+/// A virus scanner, clamd of ClamAV.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scanner {
+    /// It listens on this socket of the same machine.
+    Local(PathBuf),
+    /// It listens on a port of this name or address, without the brackets of IPv6.
+    Remote(String, u16),
+}
+
+/// The scanner as a value of `scan`.
+impl fmt::Display for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "clamd:{}", path.display()),
+            Self::Remote(host, port) if host.contains(':') => {
+                write!(f, "clamd:[{host}]:{port}")
+            }
+            Self::Remote(host, port) => write!(f, "clamd:{host}:{port}"),
+        }
+    }
+}
+
 /// The address of something that is asked over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {

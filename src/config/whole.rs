@@ -1,6 +1,6 @@
 //! All settings, checked as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::hook::Program;
 use super::keys::{KEYS, Key};
 use super::kind::Given;
 use super::perm::Perm;
-use super::settings::{Rules, Server, User};
+use super::settings::{GateRules, Rules, Server, User};
 use super::tls::TlsSettings;
 use super::value::Password;
 use crate::rights::Ids;
@@ -41,6 +41,8 @@ pub struct Config {
     pub(super) folder: PathBuf,
     /// The folders with settings of their own in all homes.
     pub(super) for_all: Vec<Named>,
+    /// What judges the uploads of users that the settings do not have.
+    pub(super) common_gates: Vec<GateRules>,
 }
 
 impl Config {
@@ -106,11 +108,15 @@ impl Config {
     pub fn programs(&self) -> impl Iterator<Item = (&Program, RunsAs<'_>)> {
         let of_users = self.users.values().flat_map(|user| {
             let runs_as = user.run_as.as_deref().map_or(RunsAs::Server, RunsAs::User);
-            user.rules.hooks.all().map(move |program| (program, runs_as))
+            let gates = user.gates().filter_map(|gate| gate.program.as_deref());
+            user.rules.hooks.all().chain(gates).map(move |program| (program, runs_as))
         });
         // hooks of [server] are those of users from elsewhere as well
         let elsewhere = &self.server.elsewhere;
-        let common = || self.rules.hooks.all().filter(|_| elsewhere.is_on());
+        let common = || {
+            let gates = self.common_gates.iter().filter_map(|gate| gate.program.as_deref());
+            self.rules.hooks.all().chain(gates).filter(|_| elsewhere.is_on())
+        };
         let as_answered = common().filter(|_| self.acts_for_answers());
         let as_server = common().chain(elsewhere.program.as_deref());
         let as_server = as_server.map(|program| (program, RunsAs::Server));
@@ -121,7 +127,16 @@ impl Config {
     pub fn asked_at_once(&self) -> usize {
         let elsewhere = &self.server.elsewhere;
         // one that is being ended, because it has not answered in time, may overlap with the next
-        if elsewhere.program.is_some() { 2 * elsewhere.workers } else { 0 }
+        let logins = if elsewhere.program.is_some() { 2 * elsewhere.workers } else { 0 };
+        let judges = self.programs().any(|(program, _)| program.judges);
+        logins + if judges { 2 * self.server.gate.workers } else { 0 }
+    }
+
+    /// Returns the directories that refused uploads are moved to.
+    pub fn quarantines(&self) -> BTreeSet<&PathBuf> {
+        let gates = self.users.values().flat_map(|user| user.gates());
+        let gates = gates.chain(&self.common_gates).filter(|gate| gate.is_on());
+        gates.filter_map(|gate| gate.quarantine.as_ref()).collect()
     }
 
     /// Returns the number of threads for hashed passwords; 0 if no user has one.

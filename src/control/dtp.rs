@@ -199,7 +199,8 @@ impl Session {
         shared.guard.stir();
         let meter = Some(Meter::new(&shared.counters, traffic));
         let (stop, verb) = (&shared.stop, verb.name());
-        let mut ear = Ear { connection, stop, live, meter, verb, flowing: true };
+        let mut ear =
+            Ear { connection, stop, live, meter, verb, flowing: true, outlives: false };
         let mut pump = Pump::new(&mut ear, throttle, patience);
         let result = run(&mut pump);
         let progress = pump.progress;

@@ -23,6 +23,8 @@ pub(super) struct Ear<'a> {
     /// Whether a client that has sent QUIT may close the control connection without ending the
     /// transfer.
     pub(super) flowing: bool,
+    /// Whether the loss of the control connection does not end the transfer any more.
+    pub(super) outlives: bool,
 }
 
 impl<'a> Ear<'a> {
@@ -34,7 +36,7 @@ impl<'a> Ear<'a> {
         verb: &'static str,
         flowing: bool,
     ) -> Self {
-        Self { connection, stop, live, meter: None, verb, flowing }
+        Self { connection, stop, live, meter: None, verb, flowing, outlives: false }
     }
 
     /// Handles the commands that have arrived. ABOR ends the transfer and stays in the queue,
@@ -60,6 +62,7 @@ impl<'a> Ear<'a> {
         match self.connection.gone() {
             None => Ok(()),
             Some(Gone::Closed) if self.flowing && self.connection.has_quit() => Ok(()),
+            Some(_) if self.outlives => Ok(()),
             Some(_) => Err(Interrupt::ControlLost),
         }
     }
@@ -81,6 +84,10 @@ impl Watch for Ear<'_> {
 
     fn stop(&self) -> Awaited<'_> {
         Awaited::readable(self.stop)
+    }
+
+    fn outlive(&mut self) {
+        self.outlives = true;
     }
 
     fn look(&mut self, progress: &Progress) -> Result<(), Interrupt> {

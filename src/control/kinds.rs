@@ -4,6 +4,7 @@ use super::offence::Offence;
 use crate::auth::AuthError;
 use crate::data::{DataError, Interrupt};
 use crate::log::Way;
+use crate::vfs::FsError;
 
 /// An enum whose variants are counted separately. Each variant is shown under a word.
 pub trait Countable: Copy + PartialEq + 'static {
@@ -89,6 +90,8 @@ kinds! {
     Lost = "lost",
     Stalled = "stalled",
     Disk = "disk",
+    Refused = "refused",
+    Unjudged = "unjudged",
     Stopped = "stopped",
     Ended = "ended_by_administrator",
 }
@@ -143,6 +146,8 @@ impl From<Option<&DataError>> for Outcome {
                 DataError::Interrupted(Interrupt::Stopped) => Self::Stopped,
                 DataError::Interrupted(Interrupt::Ended(_)) => Self::Ended,
                 DataError::Stalled => Self::Stalled,
+                DataError::Write(FsError::Rejected(_)) => Self::Refused,
+                DataError::Write(FsError::Unjudged(_)) => Self::Unjudged,
                 DataError::Read(_) | DataError::Write(_) | DataError::Shortened => Self::Disk,
                 DataError::Interrupted(Interrupt::ControlLost)
                 | DataError::Lost(_)

@@ -23,6 +23,7 @@ mod dispatch;
 mod dtp;
 mod ear;
 mod events;
+mod gate;
 mod keep;
 mod kinds;
 mod left;

@@ -289,6 +289,14 @@ fn syntax(why: SyntaxError) -> Reply {
 
 fn file_system(why: &FsError) -> Reply {
     let (code, text) = match why {
+        FsError::Rejected(why) if why.is_empty() => (Code::NoAccess, "Refused"),
+        FsError::Rejected(why) => {
+            return Reply::new(Code::NoAccess, format!("Refused: {why}"));
+        }
+        FsError::Unjudged(_) => (Code::LocalError, "Cannot be judged now, try again later"),
+        FsError::Unjudgeable => {
+            (Code::BadName, "Would be changed in place without being judged, store it anew")
+        }
         FsError::BadOffset(fits) => {
             let text = format!("Restart offset does not fit, {fits} would fit");
             return Reply::new(Code::BadRestart, text);
@@ -376,6 +384,8 @@ fn data(why: &DataError) -> Reply {
             | FsError::TooLarge(_)
             | FsError::BadOffset(_)
             | FsError::Busy
+            | FsError::Rejected(_)
+            | FsError::Unjudged(_)
             | FsError::NotKept(_)
             | FsError::TakenOver
             | FsError::Replaced),

@@ -17,6 +17,7 @@ use crate::auth::{LOGINS, LastTimes, Passwords, Users};
 use crate::config::Config;
 use crate::data::{Masquerade, Owners, Ports, Speeds, may_leave_from};
 use crate::events::{Events, Receiver};
+use crate::gate::Gate;
 use crate::launch::Launcher;
 use crate::log::{Recent, TransferLog};
 use crate::tls::Tls;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub(super) speeds: Speeds,
     /// Those who are told of events.
     pub events: Events,
+    /// Judges uploads.
+    pub gate: Gate,
     /// Starts programs.
     pub launcher: Arc<Launcher>,
     /// The threads that check hashed passwords.
@@ -111,6 +114,7 @@ impl Shared {
             owners: Owners::default(),
             speeds: Speeds::new(&config),
             events: events.map_err(|why| why.to_string())?,
+            gate: Gate::new(Arc::clone(&launcher)),
             launcher,
             passwords,
             logins: LastTimes::start(server.storage.state_dir.as_deref(), LOGINS),

@@ -88,6 +88,7 @@ impl fmt::Display for DataError {
             Self::Stalled => f.write_str("no progress within data_timeout"),
             Self::Read(why) => write!(f, "cannot read the file: {why}"),
             Self::Shortened => f.write_str("the file became shorter while it was sent"),
+            Self::Write(why @ (FsError::Rejected(_) | FsError::Unjudged(_))) => why.fmt(f),
             Self::Write(why) => write!(f, "cannot write the file: {why}"),
             Self::Interrupted(Interrupt::Abort) => f.write_str("aborted by the client"),
             Self::Interrupted(Interrupt::ControlLost) => f.write_str("control connection lost"),

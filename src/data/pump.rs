@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::error::DataError;
 use super::throttle::Throttle;
-use super::watch::{LOOK, Progress, Ready, Watch, heed, wait};
+use super::watch::{Interrupt, LOOK, Progress, Ready, Watch, heed, wait};
 use crate::tls::Awaited;
 
 /// A running transfer.
@@ -29,6 +29,21 @@ impl<'a> Pump<'a> {
     ) -> Self {
         let progress = Progress::start();
         Self { watch, throttle, patience, looked: progress.since, stalled: None, progress }
+    }
+
+    /// From now on, the loss of the control connection does not end the transfer.
+    pub fn outlive(&mut self) {
+        self.watch.outlive();
+    }
+
+    /// Looks at the control connection without waiting, during work on a file whose bytes have all
+    /// arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the work must end.
+    pub fn look(&mut self) -> Result<(), Interrupt> {
+        heed(self.watch, &self.progress)
     }
 
     /// Looks at the control connection if that is due. Called while bytes are generated, which

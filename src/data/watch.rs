@@ -45,6 +45,9 @@ pub trait Watch {
     /// must end.
     fn stop(&self) -> Awaited<'_>;
 
+    /// From now on, the loss of the control connection does not end the transfer.
+    fn outlive(&mut self);
+
     /// Reads what has arrived on the control connection.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::output::Output;
 use crate::config::Program;
 use crate::launch::{LAST_WORDS, Launcher, Running};
+use crate::rights::Ids;
 
 /// A question for a program.
 #[derive(Debug)]
@@ -24,10 +25,14 @@ pub struct Asked<'a> {
     pub program: &'a Program,
     /// The environment of the program, except for `PATH`.
     pub environment: Vec<(&'static str, OsString)>,
+    /// The system user that the program runs as; `None`: the server's user.
+    pub ids: Option<&'a Ids>,
     /// What the program can read from its standard input.
     pub input: Vec<u8>,
     /// Maximum length of the answer in bytes.
     pub longest: usize,
+    /// Whether what an answer has beyond that is dropped. If not, a longer one is an error.
+    pub cuts: bool,
     /// The program is ended at this time.
     pub until: Instant,
 }
@@ -39,6 +44,7 @@ struct Pipes<'a> {
     answer: Option<PipeReader>,
     said: Vec<u8>,
     longest: usize,
+    cuts: bool,
 }
 
 /// How often it is checked whether the session must end.
@@ -58,7 +64,22 @@ impl Asked<'_> {
         launcher: &Launcher,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Vec<u8>, String> {
-        let Self { key, program, environment, input: question, longest, until } = self;
+        let (status, said) = self.run(launcher, is_over)?;
+        if status.success() { Ok(said) } else { Err(format!("ended with {status}")) }
+    }
+
+    /// Like [`Asked::ask`], but also returns how the program has ended, however that was.
+    ///
+    /// # Errors
+    ///
+    /// When the program has not ended by itself, or has printed too much.
+    pub fn run(
+        self,
+        launcher: &Launcher,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(ExitStatus, Vec<u8>), String> {
+        let Self { key, program, ids, environment, input: question, longest, cuts, until } =
+            self;
         let start = || -> io::Result<_> {
             let ((stdin, input), (answer, stdout), (words, stderr)) =
                 (pipe()?, pipe()?, pipe()?);
@@ -66,7 +87,7 @@ impl Asked<'_> {
             fcntl_setfl(&answer, OFlags::NONBLOCK)?;
             let output = [stdout.as_fd(), stderr.as_fd()];
             let running =
-                launcher.launch((program, None), environment, Some(stdin.as_fd()), output)?;
+                launcher.launch((program, ids), environment, Some(stdin.as_fd()), output)?;
             Ok((running, input, answer, words))
         };
         let (running, input, answer, words) =
@@ -77,6 +98,7 @@ impl Asked<'_> {
             answer: Some(answer),
             said: Vec::new(),
             longest,
+            cuts,
         };
         let mut words = Output::new(key, &running, words);
         let ended = attend(&running, &mut pipes, &mut words, until, is_over);
@@ -85,8 +107,7 @@ impl Asked<'_> {
         if ended.is_err() {
             await_end(&running, is_over);
         }
-        let status = ended?;
-        if status.success() { Ok(pipes.said) } else { Err(format!("ended with {status}")) }
+        Ok((ended?, pipes.said))
     }
 }
 
@@ -170,7 +191,14 @@ impl Pipes<'_> {
         {
             match pipe.read(&mut chunk) {
                 Ok(0) => self.answer = None,
-                Ok(read) => self.said.extend(chunk.get(..read).unwrap_or_default()),
+                Ok(read) => {
+                    self.said.extend(chunk.get(..read).unwrap_or_default());
+                    if self.cuts && self.said.len() >= self.longest {
+                        self.said.truncate(self.longest);
+                        // the rest is read as well, but the caller looks at the time first
+                        break;
+                    }
+                }
                 Err(why) if why.kind() == ErrorKind::WouldBlock => break,
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
                 Err(why) => return Err(why),

@@ -139,7 +139,7 @@ impl Outcome<'_> {
 
 impl Event<'_> {
     /// Returns the environment of a program, except for `PATH`.
-    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let bytes = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let mut all =
             vec![("FTPD_EVENT", self.occasion.name().into()), ("FTPD_USER", self.user.into())];

@@ -42,7 +42,7 @@ impl Owner {
     }
 
     /// Returns the name of the user.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.user
     }
 }

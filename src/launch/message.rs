@@ -11,6 +11,7 @@ pub const VARIABLES: &[&str] = &[
     "FTPD_USER",
     "FTPD_ADDRESS",
     "FTPD_PATH",
+    "FTPD_PART",
     "FTPD_VIRTUAL_PATH",
     "FTPD_FROM",
     "FTPD_VIRTUAL_FROM",

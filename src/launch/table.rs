@@ -20,12 +20,18 @@ pub(super) const SERVER: &str = "-";
 /// The user in an entry if the program runs as any user whom the server names.
 const ANYBODY: &str = "*";
 
+/// The kind of a program that judges uploads.
+const JUDGE: &[u8] = b"judge";
+
+/// The kind of any other program.
+const OTHER: &[u8] = b"other";
+
 /// Maximum numbers of programs at once. Neither kind can take the place of the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Most {
     /// Of hooks, which have no input.
     pub(super) hooks: usize,
-    /// Of programs that are asked something on their input.
+    /// Of programs that are asked something, and have an input.
     pub(super) asked: usize,
 }
 
@@ -39,7 +45,7 @@ pub(super) struct Table {
 /// A program with its arguments, and the users that it may run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    /// The file of the program and its arguments, as fields.
+    /// The kind of the program, its file and its arguments, as fields.
     words: Vec<u8>,
     users: BTreeSet<String>,
 }
@@ -51,6 +57,8 @@ pub(super) struct Allowed {
     pub(super) ids: Option<Ids>,
     /// The file of the program and its arguments.
     pub(super) words: Vec<OsString>,
+    /// Whether it judges uploads: the file to judge is one more argument.
+    pub(super) judges: bool,
 }
 
 impl Most {
@@ -123,9 +131,10 @@ impl Table {
         };
         let known = entry.users.contains(user);
         let anybody = entry.users.contains(ANYBODY) && ids.as_ref().is_some_and(is_no_root);
-        let words = Fields::of(&entry.words)?.into_iter();
-        let words = words.map(|word| OsString::from_vec(word.to_owned())).collect();
-        (known || anybody).then_some(Allowed { ids, words })
+        let fields = Fields::of(&entry.words)?;
+        let (kind, words) = fields.split_first()?;
+        let words = words.iter().map(|word| OsString::from_vec((*word).to_owned())).collect();
+        (known || anybody).then_some(Allowed { ids, words, judges: *kind == JUDGE })
     }
 }
 
@@ -139,9 +148,10 @@ pub(super) fn digest_of_program(program: &Program) -> Digest {
     digest_of(&words_of(program))
 }
 
-/// Returns the file of a program and its arguments as fields.
+/// Returns the kind of a program, its file and its arguments as fields.
 fn words_of(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::new();
+    put(&mut bytes, if program.judges { JUDGE } else { OTHER });
     put(&mut bytes, program.path.as_os_str().as_bytes());
     for argument in &program.args {
         put(&mut bytes, argument.as_bytes());
@@ -169,7 +179,7 @@ impl Entry {
         let mut fields = Fields::of(bytes)?.into_iter();
         let words = fields.next()?.to_owned();
         // there is a program
-        Fields::of(&words)?.first()?;
+        Fields::of(&words)?.get(1)?;
         let user = |user| {
             let user = std::str::from_utf8(user).ok()?;
             let is_one = user == SERVER || user == ANYBODY || Ids::from_numbers(user).is_some();
@@ -203,7 +213,7 @@ mod tests {
 
     fn echo(args: &[&str]) -> Program {
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        Program { path: "/bin/echo".into(), args }
+        Program { path: "/bin/echo".into(), args, judges: false }
     }
 
     /// The table with another user for each of its programs.

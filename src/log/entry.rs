@@ -111,6 +111,8 @@ impl<'a> Packed<'a> for Event<'a> {
             Self::Expunged(file, age, bytes) => (17_u8, file, age, bytes).put(to),
             Self::Restored(file) => (18_u8, file).put(to),
             Self::Copied(from, into, bytes, took) => (20_u8, from, into, bytes, took).put(to),
+            Self::Rejected(file, why, kept) => (21_u8, file, why, kept).put(to),
+            Self::Unjudged(file, accepted, why) => (22_u8, file, accepted, why).put(to),
             Self::Hashed(Hashing { command, path, algorithm, range, took }) => {
                 (19_u8, command, path, algorithm).put(to);
                 (range.0, range.1, took).put(to);
@@ -149,6 +151,8 @@ impl<'a> Packed<'a> for Event<'a> {
                 let (from, into, bytes, took) = Packed::take(from)?;
                 Self::Copied(from, into, bytes, took)
             }
+            21 => Self::Rejected(Packed::take(from)?, Packed::take(from)?, Packed::take(from)?),
+            22 => Self::Unjudged(Packed::take(from)?, Packed::take(from)?, Packed::take(from)?),
             19 => {
                 let (command, path, algorithm) = Packed::take(from)?;
                 let (start, end, took) = Packed::take(from)?;

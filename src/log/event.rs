@@ -58,6 +58,11 @@ pub enum Event<'a> {
     Restored(&'a Path),
     /// An upload writes to this file in place, for this reason.
     InPlace(&'a Path, &'a str),
+    /// An upload to this file was judged and refused, for this reason; it was copied to the quarantine under the
+    /// second path.
+    Rejected(&'a Path, &'a str, Option<&'a Path>),
+    /// An upload to this file could not be judged, and was accepted or not, for this reason.
+    Unjudged(&'a Path, bool, &'a str),
     /// An address or network was banned: the number of seconds (`None`: until the ban is lifted
     /// by hand), the number of failures, and the last failure.
     Banned(&'a str, Option<u64>, usize, &'a str),
@@ -172,6 +177,8 @@ impl<'a> Event<'a> {
             | Self::ResumptionStopped
             | Self::LoginFailed(..)
             | Self::InPlace(..)
+            | Self::Rejected(..)
+            | Self::Unjudged(..)
             | Self::Banned(..)
             | Self::Note(_) => Level::Warn,
             Self::Connected
@@ -268,6 +275,24 @@ impl<'a> Event<'a> {
             Self::InPlace(file, why) => {
                 let account = Account::of("in_place").path("path", file);
                 account.says(" is written to in place: ").text("why", why)
+            }
+            Self::Rejected(file, why, kept) => {
+                let account = Account::of("rejected").path("path", file);
+                let account = account.says(" judged and refused: ").text("why", why);
+                match kept {
+                    Some(kept) => account.says("; kept as ").path("quarantine", kept),
+                    None => account,
+                }
+            }
+            Self::Unjudged(file, accepted, why) => {
+                let account = Account::of("unjudged").path("path", file);
+                let words = if accepted {
+                    " accepted without being judged: "
+                } else {
+                    " could not be judged, and is not accepted: "
+                };
+                let account = account.says(words).text("why", why);
+                account.hidden("accepted", Value::Truth(accepted))
             }
             Self::Banned(whom, seconds, failures, last) => {
                 let account = Account::of("banned").says("banned: ").text("address", whom);
@@ -412,6 +437,8 @@ pub(super) fn one_of_each<'a>(path: &'a Path, transfer: Transfer<'a>) -> Vec<Eve
         Event::Trashed(path),
         Event::Expunged(path, transfer.took, 7),
         Event::Restored(path),
+        Event::Rejected(path, "infected", Some(path)),
+        Event::Unjudged(path, true, "no answer"),
         Event::InPlace(path, "links"),
         Event::Banned("192.0.2.1", Some(60), 3, "a failed login"),
         Event::Note("text"),

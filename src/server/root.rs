@@ -1,7 +1,7 @@
 //! Gives up root once everything that only root can open is open, and warns about what the user
 //! of the server will be unable to do later.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -14,12 +14,13 @@ use crate::rights::{self, Ids, Keep};
 /// Binding a port below this one needs a capability.
 const LOW: u16 = 1024;
 
-/// Makes the directories of `state_dir` and `admin_socket` if they do not exist, and gives them
+/// Makes the directories of `state_dir`, `admin_socket` and quarantines if they do not exist, and gives them
 /// to the user of the server.
 pub(super) fn make_folders(config: &Config) {
     let server = &config.server;
     let socket = server.admin.socket.as_deref().and_then(Path::parent);
-    for folder in [server.storage.state_dir.as_deref(), socket].into_iter().flatten() {
+    let own = [server.storage.state_dir.as_deref(), socket].into_iter().flatten();
+    for folder in own.chain(config.quarantines().into_iter().map(PathBuf::as_path)) {
         // an error is reported when the directory is used
         let _ = rights::make_folder(folder, server.process.user.as_ref());
     }
@@ -57,7 +58,7 @@ fn stay_root(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     let users = config.users.values();
-    let hooks = |user: &User| user.run_as.is_none() && user.rules.hooks.any();
+    let hooks = |user: &User| user.run_as.is_none() && user.starts_programs();
     let programs =
         config.server.elsewhere.program.is_some() || users.clone().any(|user| hooks(user));
     let kept = rights::shed(keep(config), programs)
@@ -89,17 +90,23 @@ pub(super) fn warn_of_hooks(config: &Config) {
     for (name, user) in &config.users {
         let Some(ids) = &user.run_as else { continue };
         let Ok(_acting) = rights::act_as(Some(ids)) else { continue };
-        for (occasion, program) in user.rules.hooks.by_occasion() {
+        let hooks = user.rules.hooks.by_occasion();
+        let hooks =
+            hooks.map(|(occasion, program)| (format!("on_{}", occasion.name()), program));
+        let judges = user.gates().filter_map(|gate| gate.program.as_deref());
+        let judges = judges.map(|program| ("before_publish".to_owned(), program));
+        for (key, program) in hooks.chain(judges) {
             if !may(&program.path, Access::EXEC_OK) {
-                let (user, key) = (escaped(name.as_bytes()), occasion.name());
+                let user = escaped(name.as_bytes());
                 let (path, uid) = (program.path.display(), ids.uid);
                 let why =
                     format!("uid {uid} cannot start it, but it runs as that user (run_as)");
-                warnings.push(format!("[user:{user}] on_{key} {path}: {why}"));
+                warnings.push(format!("[user:{user}] {key} {path}: {why}"));
             }
         }
     }
     warnings.sort();
+    warnings.dedup();
     for warning in warnings {
         log::warn!("{warning}");
     }

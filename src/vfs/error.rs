@@ -71,6 +71,12 @@ pub enum FsError {
     NotTrashed(String),
     /// The old version of the file cannot be kept in the trash, for this reason, and is not replaced.
     NotKept(String),
+    /// The upload was judged and is refused, for this reason.
+    Rejected(String),
+    /// The upload could not be judged, for this reason.
+    Unjudged(String),
+    /// The upload would change a file in place, so that it cannot be judged before.
+    Unjudgeable,
     /// The name is reserved for parts of uploads or for the trash.
     Reserved,
     /// The name cannot be used on this file system.
@@ -174,6 +180,12 @@ impl fmt::Display for FsError {
             Self::NotKept(why) => {
                 write!(f, "the old version cannot be kept in the trash: {why}")
             }
+            Self::Rejected(why) if why.is_empty() => f.write_str("refused by before_publish"),
+            Self::Rejected(why) => write!(f, "judged and refused: {why}"),
+            Self::Unjudged(why) => write!(f, "could not be judged: {why}"),
+            Self::Unjudgeable => f.write_str(
+                "it would be changed in place, and could not be judged before (before_publish, scan)",
+            ),
             Self::Reserved => f.write_str("the name is reserved for the server's own files"),
             Self::Denied(why)
             | Self::NoSpace(why)

@@ -68,6 +68,7 @@ pub use trash::tally::{TrashTally, trash_tally};
 pub use tree::entry::{Entry, FileKind, Identity, Letters};
 pub use tree::home::Home;
 pub use tree::mode::NewMode;
+pub use upload::body::Whole;
 pub use upload::destination::Destination;
 pub use upload::open::{Stored, Upload};
 pub use upload::plan::{Store, Told};

@@ -11,11 +11,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", EVERY),
     ("docs", EVERY),
     ("server", &["control", "launch", "proxy", "config", "log", "rights"]),
-    ("control", &["data", "auth", "vfs", "events", "launch", "tls", "config", "log", "rights"]),
+    (
+        "control",
+        &["data", "auth", "vfs", "gate", "events", "launch", "tls", "config", "log", "rights"],
+    ),
     ("data", &["vfs", "proxy", "tls", "config", "log", "rights"]),
     // events asks the program of auth_program, and launch starts it; http asks auth_url
     ("auth", &["events", "launch", "http", "config", "log"]),
     ("vfs", &["config", "log", "rights"]),
+    // a judge is a program that events asks, or a scanner that dial reaches
+    ("gate", &["events", "launch", "dial", "config", "log", "rights"]),
     ("events", &["launch", "http", "dial", "config", "log", "rights"]),
     ("http", &["dial", "config"]),
     // names are looked up by the thread that rights has for this
@@ -31,8 +36,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const EVERY: &[&str] = &[
-    "cli", "docs", "server", "control", "data", "auth", "vfs", "events", "http", "dial",
-    "launch", "proxy", "tls", "config", "log", "rights",
+    "cli", "docs", "server", "control", "data", "auth", "vfs", "gate", "events", "http",
+    "dial", "launch", "proxy", "tls", "config", "log", "rights",
 ];
 
 fn is_room(name: &str) -> bool {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::name::password;
+use super::net::listen;
 use super::value_kind::{ValueKind, texts};
 use crate::config::home;
 use crate::config::hook::Program;
 use crate::config::tls::CertificateSource;
-use crate::config::value::{LogTo, Password};
+use crate::config::value::{Listen, LogTo, Password, Scanner};
 use crate::rights;
 
 /// The home directory of a user. Whether it must exist depends on other keys of the user.
@@ -93,6 +94,40 @@ pub(in crate::config) const PROGRAM: ValueKind<Option<Arc<Program>>> =
         Ok(program.transpose()?.map(Arc::new))
     });
 
+/// A program that judges uploads, with its arguments; none if the text is empty.
+pub(in crate::config) const JUDGE: ValueKind<Option<Arc<Program>>> =
+    texts("program and arguments", |given| {
+        let program = (!given.text.is_empty()).then(|| program(given.text, given.folder));
+        Ok(program.transpose()?.map(|program| Arc::new(Program { judges: true, ..program })))
+    });
+
+/// A virus scanner, or none if the text is empty.
+pub(in crate::config) const SCANNER: ValueKind<Option<Scanner>> =
+    texts("clamd:/SOCKET or clamd:HOST:PORT", |given| {
+        let text = given.text;
+        let scanner =
+            (!text.is_empty()).then(|| scanner(text, given.folder).ok_or_else(not_one));
+        Ok(scanner.transpose()?)
+    });
+
+fn not_one() -> String {
+    "is not of the form clamd:/run/clamav/clamd.ctl or clamd:host:3310".to_owned()
+}
+
+/// Reads the address of a scanner. What contains a slash is a socket.
+fn scanner(text: &str, folder: &Path) -> Option<Scanner> {
+    let (kind, at) = text.split_once(':')?;
+    if !kind.eq_ignore_ascii_case("clamd") {
+        return None;
+    }
+    if at.contains('/') {
+        return Some(Scanner::Local(folder.join(at)));
+    }
+    let (host, port) = at.rsplit_once(':').filter(|(host, _)| !host.is_empty())?;
+    let Listen { host, port } = listen(&format!("{host}:{port}")).ok()??;
+    (port > 0).then_some(Scanner::Remote(host, port))
+}
+
 fn writable(text: &str, folder: &Path) -> Result<Option<PathBuf>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -161,7 +196,7 @@ fn program(text: &str, folder: &Path) -> Result<Program, String> {
     let path = folder.join(words.next().unwrap_or_default());
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
-            Ok(Program { path, args: words.collect() })
+            Ok(Program { path, args: words.collect(), judges: false })
         }
         Ok(_) => Err("is not an executable file".to_owned()),
         Err(why) => Err(format!("is not a program: {why}")),
@@ -196,6 +231,24 @@ mod tests {
         assert_eq!(words("/bin/x -a  b"), ["/bin/x", "-a", "b"]);
         assert_eq!(words("x \"a b\" \"\" c\" \"d"), ["x", "a b", "", "c d"]);
         assert!(super::words("x \"a").is_err());
+    }
+
+    #[test]
+    fn a_scanner_is_a_socket_or_a_host_with_a_port() {
+        let read = |text| scanner(text, Path::new("/etc"));
+        let local = |path: &str| Some(Scanner::Local(path.into()));
+        let remote = |host: &str, port| Some(Scanner::Remote(host.to_owned(), port));
+        assert_eq!(read("clamd:/run/c.ctl"), local("/run/c.ctl"));
+        assert_eq!(read("Clamd:./c.ctl"), local("/etc/./c.ctl"));
+        assert_eq!(read("clamd:av.lan:3310"), remote("av.lan", 3310));
+        assert_eq!(read("clamd:[::1]:3310"), remote("::1", 3310));
+        for text in ["/run/c.ctl", "clamd", "clamd:", "clamd:3310", "clamd::3310", "clamd:a:0"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
+        for text in ["clamd:/run/c.ctl", "clamd:av.lan:3310", "clamd:[::1]:3310"] {
+            assert_eq!(read(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

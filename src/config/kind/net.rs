@@ -184,7 +184,7 @@ fn ports(text: &str) -> Result<PortRange, String> {
 /// Reads a port, or an address and a port. Returns `None` for an empty text or 0. A port without an
 /// address is opened on the loopback address, so that other hosts can reach it only if the
 /// administrator names another address.
-fn listen(text: &str) -> Result<Option<Listen>, String> {
+pub(super) fn listen(text: &str) -> Result<Option<Listen>, String> {
     let refused = || "is neither a port nor of the form address:port".to_owned();
     if text.is_empty() || text == "0" {
         return Ok(None);

@@ -5,10 +5,12 @@
 //! never leaves the server more open than its administrator intended.
 
 mod blank;
+mod gate;
 mod keep;
 mod server;
 mod user;
 
+pub use gate::{GateLimits, GateRules};
 pub use keep::{Choice, KeepRules};
 pub use server::{
     Admin, Anonymous, Balancers, BanRules, Clients, DataRules, Elsewhere, EventRules,

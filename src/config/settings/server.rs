@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::blank::settings;
+use super::gate::GateLimits;
 use crate::config::confine::Confine;
 use crate::config::hook::{Occasions, Program};
 use crate::config::perm::PermSet;
@@ -42,6 +43,8 @@ settings! {
         pub log: LogRules = LogRules::blank(),
         /// How hook programs are run.
         pub hooks: HookRules = HookRules::blank(),
+        /// Limits on judging uploads.
+        pub gate: GateLimits = GateLimits::blank(),
         /// Which events are sent, and where to.
         pub events: EventRules = EventRules::blank(),
         /// Settings of part files, the state directory and `users_file`.

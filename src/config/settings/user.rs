@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::blank::settings;
+use super::gate::GateRules;
 use super::keep::{Choice, KeepRules};
 use crate::config::charset::Charset;
 use crate::config::day::Day;
@@ -169,6 +170,17 @@ impl User {
         self.any_rules(|rules| rules.trash)
     }
 
+    /// Returns what judges uploads to any part of the home. The same rules may come twice.
+    pub fn gates(&self) -> impl Iterator<Item = &GateRules> {
+        let own = std::iter::once(&self.rules.folder);
+        own.chain(self.folders.iter().map(|folder| &folder.rules)).map(|rules| &rules.gate)
+    }
+
+    /// Returns whether anything that the user does starts a program.
+    pub fn starts_programs(&self) -> bool {
+        self.rules.hooks.any() || self.gates().any(|gate| gate.program.is_some())
+    }
+
     /// Returns whether missing directories are made anywhere in the home.
     pub fn makes_folders(&self) -> bool {
         self.any_rules(|rules| rules.make_parents || rules.store_as.is_some())
@@ -179,7 +191,8 @@ impl User {
         self.any_rules(|rules| rules.store_as.is_some())
     }
 
-    fn any_rules(&self, wanted: impl Fn(&FolderRules) -> bool) -> bool {
+    /// Returns whether any rules in the home are as wanted.
+    pub(in crate::config) fn any_rules(&self, wanted: impl Fn(&FolderRules) -> bool) -> bool {
         wanted(&self.rules.folder) || self.folders.iter().any(|folder| wanted(&folder.rules))
     }
 }
@@ -308,6 +321,8 @@ settings! {
         pub from: Option<PathBuf> = None,
         /// Which files the server removes by itself.
         pub keep: KeepRules = KeepRules::blank(),
+        /// What judges uploads before they are put in place.
+        pub gate: GateRules = GateRules::blank(),
     }
 }
 
@@ -342,7 +357,8 @@ impl FolderRules {
         let is_denied_less = self.deny_names.all_are_in(&other.deny_names);
         let is_allowed_more = self.allow_names.is_empty()
             || !other.allow_names.is_empty() && other.allow_names.all_are_in(&self.allow_names);
-        self.is_size_allowed_as_by(other) && is_denied_less && is_allowed_more
+        let is_judged_less = !self.gate.is_on() || self.gate.judges_as(&other.gate);
+        self.is_size_allowed_as_by(other) && is_denied_less && is_allowed_more && is_judged_less
     }
 }
 

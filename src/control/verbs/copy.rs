@@ -12,7 +12,7 @@ use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
 use crate::control::state::Source;
 use crate::log::Event;
-use crate::vfs::Copying;
+use crate::vfs::{Copying, Counted, Upload};
 
 /// SITE CPFR: opens a file as RETR does, for SITE CPTO. Directories are not copied.
 pub(crate) fn copy_from(session: &mut Session, path: &Pathname) -> Result<Reply, Refusal> {
@@ -43,8 +43,13 @@ pub(crate) fn copy_to(
     let copying = Copying { source: &source.file, size, to: &to, umask, patience };
     session.live.show_work(verb.name(), &tree.real(&source.path), size);
     let began = Instant::now();
-    let done =
-        session.attend_counting(verb, |told| tree.copy(&shared.hashes, copying, relief, told));
+    let judge = session.judge()?;
+    let publish = |upload: Upload, told: &mut Counted<'_>| {
+        judge.publish(upload, began.elapsed(), &mut || told(size))
+    };
+    let done = session.attend_counting(verb, |told| {
+        tree.copy(&shared.hashes, copying, relief, told, publish)
+    });
     session.live.over();
     let (stored, remark) = done?;
     if let Some(remark) = remark {

@@ -5,10 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::{Occasion, Perm};
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
+use crate::control::gate::Judge;
 use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Mark, Reply};
@@ -235,14 +237,17 @@ fn receive(
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let job = Job { verb, traffic, mark, path, ascii, speed, size };
     let relief = session.relief(&job.path)?;
+    let judge = upload.is_judged().then(|| session.judge()).transpose()?;
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         if let Some(relief) = relief {
             upload.when_full(relief);
         }
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
-                let Stored { path, size, kept, file } =
-                    upload.finish().map_err(DataError::Write)?;
+                let Stored { path, size, kept, file } = match &judge {
+                    None => upload.finish().map_err(DataError::Write)?,
+                    Some(judge) => published(judge, upload, pump)?,
+                };
                 Ok(Moved { path, size, kept, file })
             }
             Err(why) => {
@@ -268,6 +273,25 @@ fn receive(
     }
     let stored = user.short_name(&moved.path);
     Ok(Reply::new(Code::DataDone, [b"Transfer complete, FILE: ", &*stored].concat()))
+}
+
+/// Puts an upload in place whose bytes have all arrived, once it was judged. The loss of the control
+/// connection does not undo it any more, or clients that close early would send it again for ever.
+fn published(judge: &Judge, upload: Upload, pump: &mut Pump<'_>) -> Result<Stored, DataError> {
+    let arrived = Instant::now();
+    let took = arrived.duration_since(pump.progress.since);
+    pump.outlive();
+    let mut interrupt = None;
+    let stored = judge.publish(upload, took, &mut || {
+        interrupt = pump.look().err();
+        interrupt.is_none()
+    });
+    // the transfer did not take the time in which it was judged
+    pump.progress.since += arrived.elapsed();
+    match (stored, interrupt) {
+        (Err(FsError::Interrupted), Some(interrupt)) => Err(interrupt.into()),
+        (stored, _) => stored.map_err(DataError::Write),
+    }
 }
 
 /// Returns the place in a file of this size at which a restart in ASCII type begins. The file
@@ -443,6 +467,12 @@ impl Session {
                 let events = &self.shared.events;
                 silence::tell(events, account.counted_as(), Some(address), Outcome::Back);
             }
+        }
+        if let Err(Refusal::Transfer(DataError::Write(FsError::Rejected(_)))) = result {
+            let why =
+                format!("{}: {}", job.verb.name(), failure.as_deref().unwrap_or_default());
+            let about = (user.account.name.as_bytes(), Some((&*real, path.as_bytes())));
+            self.tell_refused(Occasion::Refused, about, Outcome::Refused(&why));
         }
         let event = match (job.traffic, result) {
             (Traffic::Upload, Ok(moved)) => Some((Occasion::Upload, moved.size)),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
@@ -18,6 +19,9 @@ use crate::rights::{self, Acting, Ids};
 
 /// The `PATH` of a program.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The variable with the path of the file that a program judges.
+const PART: &str = "FTPD_PART";
 
 /// A running program.
 pub(super) struct Run {
@@ -158,6 +162,12 @@ fn spawn(
 ) -> io::Result<Child> {
     let mut command = Command::new(tasks::OWN);
     command.arg(tasks::EXEC).arg(program.user()).args(&program.words);
+    if program.judges {
+        let part = environment.iter().find(|(name, _)| *name == PART).map(|(_, path)| path);
+        // what begins with a slash cannot be taken for an option
+        let part = part.filter(|path| Path::new(path).is_absolute());
+        command.arg(part.ok_or(io::ErrorKind::InvalidInput)?);
+    }
     // the program does not inherit the server's environment
     command.env_clear().env("PATH", PATH).envs(environment);
     command.current_dir("/").process_group(0);

@@ -79,6 +79,8 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let logs = log(&log_file, "log_file").chain(log(&server.log.transfers, "transfer_log"));
     // needed even if nobody may upload, because the times of logins are saved there too
     let state = server.storage.state_dir.as_deref();
+    let quarantines = config.quarantines().into_iter();
+    let quarantines = quarantines.filter_map(|folder| own(Some(folder), "quarantine"));
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Writable {
         folder: home(user),
@@ -95,6 +97,7 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();
     all.into_iter()
         .flatten()
+        .chain(quarantines)
         .chain(logs)
         .chain(homes)
         .chain(config.users.iter().filter(needed).map(home))

@@ -120,6 +120,9 @@ metrics! {
     EVENTS_DROPPED: Counter "ftpd_events_dropped_total",
         "Number of events that the receiver will not get, by reason.",
         dropped;
+    GATE: Counter "ftpd_gate_total",
+        "Number of uploads that were to be judged, by result.",
+        gate;
     USER_SILENT: Gauge "ftpd_user_silent",
         "Number that is 1 if nothing has come from the user for expect_every, and 0 otherwise, by user.",
         silent;
@@ -188,6 +191,16 @@ fn dropped(now: &Moment<'_>) -> Vec<Sample> {
     let row =
         |(why, count): (&Dropped, u64)| sample(vec![("reason", why.word().to_owned())], count);
     Dropped::ALL.iter().zip(counts).map(row).collect()
+}
+
+fn gate(now: &Moment<'_>) -> Vec<Sample> {
+    let numbers = now.hub.shared.gate.numbers();
+    let rows = [
+        ("accepted", numbers.accepted),
+        ("refused", numbers.refused),
+        ("unanswered", numbers.unanswered),
+    ];
+    rows.map(|(result, count)| sample(vec![("result", result.to_owned())], count)).into()
 }
 
 fn silent(now: &Moment<'_>) -> Vec<Sample> {

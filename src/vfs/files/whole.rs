@@ -11,7 +11,7 @@ use crate::vfs::hash::{Hashes, Told, Wanted};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{id_of, len_of};
 use crate::vfs::upload::destination::Destination;
-use crate::vfs::upload::open::Stored;
+use crate::vfs::upload::open::{Stored, Upload};
 use crate::vfs::upload::plan::Store;
 
 /// A copy that a client asks for.
@@ -67,7 +67,7 @@ impl Files {
     }
 
     /// Copies a file. The copy is an upload, which is whole or not there. `relief` makes room when the
-    /// disk is full. Also returns a remark for the log, as [`Files::upload`] does.
+    /// disk is full, and `publish` puts the copy in place. Also returns a remark for the log, as [`Files::upload`] does.
     ///
     /// # Errors
     ///
@@ -78,6 +78,7 @@ impl Files {
         copying: Copying<'_>,
         relief: Option<impl FnMut() -> bool + Send + 'static>,
         told: &mut Told<'_>,
+        publish: impl FnOnce(Upload, &mut Told<'_>) -> Result<Stored, FsError>,
     ) -> Result<(Stored, Option<String>), FsError> {
         let Copying { source, size, to, umask, patience } = copying;
         let owner = self.mounts.home().uploader_name();
@@ -93,7 +94,7 @@ impl Files {
         }
         let copied = upload.begin().and_then(|()| upload.copy_all(source, size, told));
         match copied {
-            Ok(()) => Ok((upload.finish()?, remark)),
+            Ok(()) => Ok((publish(upload, told)?, remark)),
             Err(why) => {
                 // the client has nothing to resume it with
                 upload.fail(false);

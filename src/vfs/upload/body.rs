@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::MutexGuard;
 
 use rustix::fs::fsync;
@@ -42,6 +43,11 @@ pub(super) trait Target: Send {
         Ok(self.write()?.body.size())
     }
 
+    /// Makes the file complete, but not yet visible under its name, so that it can be judged.
+    fn hold(&mut self) -> Result<Whole, FsError> {
+        Err(FsError::Unjudgeable)
+    }
+
     /// Makes the upload complete, and visible under its name.
     fn commit(self: Box<Self>) -> Result<Placed, FsError>;
 
@@ -62,6 +68,17 @@ pub(super) struct Writing<'u> {
     pub(super) body: &'u mut Body,
     /// Keeps another session from taking the file over.
     pub(super) _guard: Option<MutexGuard<'u, bool>>,
+}
+
+/// The whole file of an upload that is not in place yet.
+#[derive(Debug)]
+pub struct Whole {
+    /// The file, open for reading.
+    pub file: File,
+    /// The path on the server that the file has at present.
+    pub part: PathBuf,
+    /// Size of the file in bytes.
+    pub size: u64,
 }
 
 /// An upload that is complete.

@@ -10,7 +10,7 @@
 //! are the ways to write; each has the operations of `body`.
 
 mod attributes;
-mod body;
+pub(in crate::vfs) mod body;
 mod copy;
 pub(in crate::vfs) mod destination;
 mod direct;

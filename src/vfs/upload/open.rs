@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::body::{Body, Placed, Target};
+use super::body::{Body, Placed, Target, Whole};
 use super::folders::Made;
 use super::uploads::Uploads;
+use crate::config::GateRules;
 use crate::vfs::error::FsError;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::Identity;
@@ -23,6 +24,8 @@ pub struct Upload {
     most: u64,
     uploads: Arc<Uploads>,
     relief: Option<Relief>,
+    /// What judges the file before it is put in place.
+    gate: Option<Box<GateRules>>,
     /// The directories that were made for the file. This field is dropped after the file.
     made: Option<Box<Made>>,
 }
@@ -56,9 +59,11 @@ impl Upload {
         target: Box<dyn Target>,
         most: u64,
         uploads: &Arc<Uploads>,
+        gate: Option<Box<GateRules>>,
         made: Option<Box<Made>>,
     ) -> Self {
-        Self { path, target, most, uploads: Arc::clone(uploads), relief: None, made }
+        let (uploads, relief) = (Arc::clone(uploads), None);
+        Self { path, target, most, uploads, relief, gate, made }
     }
 
     /// From now on, calls a function when the disk is full, and tries again if it returns `true`.
@@ -164,6 +169,21 @@ impl Upload {
             }
         }
         Ok(true)
+    }
+
+    /// Returns what judges the file before it is put in place, if anything does.
+    pub fn gate(&self) -> Option<&GateRules> {
+        self.gate.as_deref()
+    }
+
+    /// Makes the file complete without putting it in place. [`Upload::finish`] then does only that, and fails
+    /// if the file has changed since.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Upload::finish`].
+    pub fn hold(&mut self) -> Result<Whole, FsError> {
+        self.target.hold()
     }
 
     /// Puts the file in place, which completes the upload.

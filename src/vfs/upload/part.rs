@@ -4,13 +4,14 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fstat, openat, renameat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, renameat};
 
 use super::attributes::carry_over;
-use super::body::{Body, Placed, Target, Writing};
+use super::body::{Body, Placed, Target, Whole, Writing};
 use super::copy::begin_with;
 use super::existing::Existing;
 use super::obstacle::{Hindrance, Obstacle};
+use super::own::open_part;
 use super::plan::Copying;
 use super::uploads::Uploads;
 use crate::config::Overwrite;
@@ -47,6 +48,16 @@ pub(super) struct Part {
     base: Option<Base>,
     /// Whether a file was in place, and so the data of the part is on the disk, when it was complete.
     replaces: bool,
+    /// The part as it was when it was given to be judged.
+    judged: Option<Judged>,
+}
+
+/// A part that was given to be judged. Only this file may be put in place, without any change.
+#[derive(Debug)]
+struct Judged {
+    stat: Stat,
+    /// See [`Part::seal`].
+    identity: Option<Identity>,
 }
 
 /// The state of the file in place when a part began.
@@ -169,7 +180,7 @@ impl Part {
         let uploads = Arc::clone(uploads);
         let (resumed, mode, base, replaces) = (false, None, None, false);
         // a name that is not known to be replaceable must be new
-        let (overwrite, promise) = (Overwrite::No, None);
+        let (overwrite, promise, judged) = (Overwrite::No, None, None);
         Self {
             uploads,
             place,
@@ -183,6 +194,7 @@ impl Part {
             promise,
             base,
             replaces,
+            judged,
         }
     }
 
@@ -223,6 +235,13 @@ impl Part {
     /// Checks that all bytes are in the file, and closes it. Returns the file, if its session may go on
     /// writing to it.
     fn seal(&mut self) -> Result<Option<Identity>, FsError> {
+        let identity = self.check_whole()?;
+        self.body.close()?;
+        Ok(identity)
+    }
+
+    /// Checks that all bytes are in the file.
+    fn check_whole(&mut self) -> Result<Option<Identity>, FsError> {
         self.replaces = self.is_to_replace();
         if self.uploads.rules().sync || self.replaces {
             self.body.sync(self.uploads.rules().sync)?;
@@ -235,8 +254,35 @@ impl Part {
             return Err(FsError::Replaced);
         }
         drop(writing);
-        self.body.close()?;
         Ok(identity)
+    }
+
+    /// Checks that all bytes are in the file, closes it, and opens it for reading.
+    fn give_to_judge(&mut self) -> Result<Whole, FsError> {
+        let identity = self.check_whole()?;
+        let writing = self.active.writing()?;
+        let (file, stat) = open_part(&self.place, &self.active.name, OFlags::RDONLY)?;
+        if id_of(&fstat(self.body.file()?)?) != id_of(&stat) {
+            return Err(FsError::Replaced);
+        }
+        drop(writing);
+        self.body.close()?;
+        let stat = fstat(&file)?;
+        self.judged = Some(Judged { stat, identity });
+        let path = self.place.parent.join(&self.active.file_name);
+        let part = self.uploads.tree.real(&path);
+        Ok(Whole { file, part, size: len_of(&stat) })
+    }
+
+    /// Checks that the part is still the file that was judged. Other users of the system may have changed
+    /// it.
+    fn check_judged(&self, judged: &Judged) -> Result<(), FsError> {
+        let _writing = self.active.writing()?;
+        let now = lstat(&self.place.dir, &self.active.file_name)?;
+        let told = |stat: &Stat| {
+            (id_of(stat), len_of(stat), modified(stat), stat.st_ctime, stat.st_ctime_nsec)
+        };
+        if told(&now) == told(&judged.stat) { Ok(()) } else { Err(FsError::Replaced) }
     }
 
     /// Whether the part is about to replace a file. Its data must be on the disk then, or a loss of
@@ -391,8 +437,16 @@ impl Target for Part {
         Ok(Writing { body: &mut self.body, _guard: Some(guard) })
     }
 
+    fn hold(&mut self) -> Result<Whole, FsError> {
+        self.give_to_judge()
+    }
+
     fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
-        let file = match self.seal() {
+        let sealed = match self.judged.take() {
+            None => self.seal(),
+            Some(judged) => self.check_judged(&judged).map(|()| judged.identity),
+        };
+        let file = match sealed {
             Ok(file) => file,
             Err(why) => {
                 // a part with missing bytes is of no use

@@ -133,7 +133,8 @@ pub(super) struct ChangeFacts {
     pub(super) obstacle: Option<Obstacle>,
     /// Whether the file system can clone files, as far as is known.
     pub(super) may_clone: bool,
-    /// Whether the old version must be kept, so that the file is better copied than changed in place.
+    /// Whether the old version must be kept, or the new one is judged, so that the file is better copied than
+    /// changed in place.
     pub(super) keeps: bool,
 }
 

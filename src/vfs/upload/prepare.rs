@@ -16,7 +16,7 @@ use super::part::Part;
 use super::plan::{Change, ChangeFacts, Facts, Plan, Resumption, Store};
 use super::resume::Takeover;
 use super::uploads::{Uploads, most_by};
-use crate::config::Overwrite;
+use crate::config::{FolderRules, GateRules, Overwrite};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
@@ -38,6 +38,8 @@ pub struct Prepared {
     remark: Option<String>,
     /// The file, if it is there already and the session may go on writing to it.
     file: Option<Identity>,
+    /// What judges the file before it is put in place.
+    gate: Option<Box<GateRules>>,
     /// The directories that were made for the file. This field is dropped after the file, so that
     /// they are empty if the upload fails.
     made: Option<Box<Made>>,
@@ -100,7 +102,11 @@ impl Prepared {
         if overwrite == Overwrite::No || overwrite == Overwrite::Rename && goes_on {
             uploads.tree.check_free(path)?;
         }
-        let preparation = Preparation { uploads, path, mode, most, overwrite, own };
+        let is_judged = rules.gate.is_on();
+        if is_judged && !uploads.rules().atomic {
+            return Err(FsError::Unjudgeable);
+        }
+        let preparation = Preparation { uploads, path, mode, most, overwrite, own, is_judged };
         let mut prepared = if uploads.rules().atomic {
             preparation.prepare(store, heed)?
         } else if overwrite == Overwrite::Rename && store == Store::Replace {
@@ -113,6 +119,7 @@ impl Prepared {
             Self::by(uploads, path, most, Opening::Direct { store, umask, own })
         };
         prepared.file = prepared.file.or(own);
+        prepared.gate = gate_of(rules);
         Ok(prepared)
     }
 
@@ -141,6 +148,9 @@ impl Prepared {
         uploads.tree.check_file_path(wanted)?;
         let names = std::iter::once(wanted.clone()).chain(uploads.numbered(wanted)?);
         if !uploads.rules().atomic {
+            if rules.gate.is_on() {
+                return Err(FsError::Unjudgeable);
+            }
             for path in names {
                 match Direct::create(uploads, &path, mode) {
                     Err(FsError::Exists) => {}
@@ -157,7 +167,8 @@ impl Prepared {
             }
             if let Some(promise) = uploads.turns.promise(place.dir_id(), path.name()) {
                 let part = Part::create(uploads, place, mode, None, false)?;
-                return Ok(Self::open(uploads, &path, most, part.promised(promise)));
+                let prepared = Self::open(uploads, &path, most, part.promised(promise));
+                return Ok(Self { gate: gate_of(rules), ..prepared });
             }
         }
         Err(FsError::Exists)
@@ -165,7 +176,8 @@ impl Prepared {
 
     fn by(uploads: &Arc<Uploads>, path: &VirtualPath, most: u64, opening: Opening) -> Self {
         let (uploads, path) = (Arc::clone(uploads), path.clone());
-        Self { uploads, path, opening, most, remark: None, file: None, made: None }
+        let (remark, file, gate, made) = (None, None, None, None);
+        Self { uploads, path, opening, most, remark, file, gate, made }
     }
 
     fn open(
@@ -188,6 +200,11 @@ impl Prepared {
         self.file
     }
 
+    /// Whether the file is judged before it is put in place.
+    pub fn is_judged(&self) -> bool {
+        self.gate.is_some()
+    }
+
     /// Returns why the upload writes to the file in place, if it would usually be replaced.
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
@@ -202,6 +219,7 @@ impl Prepared {
     /// any more; or [`FsError::TooLarge`], if the bytes before the offset are too many already.
     pub fn ready(self) -> Result<Upload, FsError> {
         let (mut most, uploads, mut made) = (self.most, self.uploads, self.made);
+        let gate = self.gate;
         let target: Box<dyn Target> = match self.opening {
             Opening::Done(target) => target,
             Opening::Direct { store, umask, own } => {
@@ -220,10 +238,15 @@ impl Prepared {
             }
             Opening::Takeover(takeover) => Box::new(takeover.take()?),
         };
-        let mut upload = Upload::new(self.path, target, most, &uploads, made);
+        let mut upload = Upload::new(self.path, target, most, &uploads, gate, made);
         upload.check_room(0)?;
         Ok(upload)
     }
+}
+
+/// Returns what judges an upload to a folder with these rules.
+fn gate_of(rules: &FolderRules) -> Option<Box<GateRules>> {
+    rules.gate.is_on().then(|| Box::new(rules.gate.clone()))
 }
 
 /// An upload that is being prepared. If possible, it will stay invisible until it is complete.
@@ -237,6 +260,8 @@ struct Preparation<'u> {
     overwrite: Overwrite,
     /// The only file that it may change in that case.
     own: Option<Identity>,
+    /// Whether it is judged before it is put in place.
+    is_judged: bool,
 }
 
 impl Preparation<'_> {
@@ -386,7 +411,7 @@ impl Preparation<'_> {
             size: len_of(&existing.stat),
             obstacle: Obstacle::find(&place, &existing),
             may_clone: may_clone(id_of(&existing.stat).0),
-            keeps: self.uploads.trash_for(&place.parent)?.is_some(),
+            keeps: self.is_judged || self.uploads.trash_for(&place.parent)?.is_some(),
         };
         let remark = match Change::plan(offset, facts)? {
             Change::InPlace(remark) => remark,
@@ -414,6 +439,9 @@ impl Preparation<'_> {
         remark: Option<Obstacle>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
+        if self.is_judged {
+            return Err(FsError::Unjudgeable);
+        }
         let remark = remark.map(|obstacle| obstacle.to_string());
         let mut target = InPlace::open(self.uploads, place, existing, store, name, heed)?;
         target.keep_old().map_err(|why| match (why, &remark) {

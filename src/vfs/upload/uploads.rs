@@ -385,6 +385,10 @@ impl Uploads {
             FileKind::File => {
                 let now = self.rules_in(&own.parent());
                 let then = self.rules_in(&new.parent());
+                if then.gate.is_on() && !then.gate.judges_as(&now.gate) {
+                    let why = "not judged by before_publish or scan of the new folder";
+                    return Err(FsError::MoveRefused(why));
+                }
                 let fits = |most: NonZeroU64| entry.size <= most.get();
                 if then.is_size_allowed_as_by(now) || then.max_file_size.is_none_or(fits) {
                     return Ok(());

@@ -1,0 +1,53 @@
+//! The gate: what judges an upload before it is put in place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blank::settings;
+use crate::config::hook::Program;
+use crate::config::value::Scanner;
+
+settings! {
+    /// What judges the uploads to a folder, and what becomes of those that it refuses.
+    #[derive(PartialEq, Eq)]
+    pub struct GateRules {
+        /// The program that judges.
+        pub program: Option<Arc<Program>> = None,
+        /// The virus scanner that judges.
+        pub scan: Option<Scanner> = None,
+        /// The directory that refused uploads are moved to; `None`: they are removed.
+        pub quarantine: Option<PathBuf> = None,
+        /// Whether an upload that was not judged is accepted.
+        pub fails_open: bool = false,
+    }
+}
+
+settings! {
+    /// Limits on judging uploads.
+    pub struct GateLimits {
+        /// How long an upload waits to be judged, its turn included.
+        pub timeout: Duration = Duration::from_secs(15),
+        /// Number of uploads that are judged at once.
+        pub workers: usize = 1,
+    }
+}
+
+impl GateRules {
+    /// Returns whether uploads are judged.
+    pub fn is_on(&self) -> bool {
+        self.program.is_some() || self.scan.is_some()
+    }
+
+    /// Returns the name of a key that has uploads judged, if one does.
+    pub fn key(&self) -> Option<&'static str> {
+        let scan = self.scan.as_ref().map(|_| "scan");
+        self.program.as_ref().map(|_| "before_publish").or(scan)
+    }
+
+    /// Returns whether everything that `other` judges is judged by these rules in the same way.
+    pub fn judges_as(&self, other: &Self) -> bool {
+        let same = (&self.program, &self.scan) == (&other.program, &other.scan);
+        same && (other.fails_open || !self.fails_open)
+    }
+}

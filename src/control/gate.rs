@@ -1,0 +1,149 @@
+//! Has the uploads of a session judged before they are put in place, and says what becomes of them.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::refusal::Refusal;
+use super::session::Session;
+use super::shared::{Settings, Shared};
+use crate::config::{GateRules, Occasion, User};
+use crate::events::{Event, Outcome, Owner};
+use crate::gate::{self, Question, Verdict};
+use crate::log::{self, Who};
+use crate::tls::Layer;
+use crate::vfs::{Files, FsError, Stored, Upload, VirtualPath, Whole};
+
+/// What is needed of a session to have an upload judged.
+pub(super) struct Judge {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    peer: SocketAddr,
+    /// The name of the user in the settings.
+    name: String,
+    is_anonymous: bool,
+    user: Arc<User>,
+    owner: Owner,
+    tls: Option<&'static str>,
+    tree: Arc<Files>,
+}
+
+impl Session {
+    /// Returns what has uploads of the user judged.
+    pub(super) fn judge(&self) -> Result<Judge, Refusal> {
+        let user = self.user()?;
+        Ok(Judge {
+            shared: Arc::clone(&self.shared),
+            settings: Arc::clone(&self.settings),
+            peer: self.peer,
+            name: user.account.name.clone(),
+            is_anonymous: user.account.is_anonymous(),
+            user: Arc::clone(&user.account.user),
+            owner: user.hook_owner.clone(),
+            tls: self.connection.layer().map(Layer::version),
+            tree: Arc::clone(&user.tree),
+        })
+    }
+}
+
+impl Judge {
+    /// Puts an upload that took this long in place, if it is accepted or nothing judges it. `goes_on` says
+    /// whether the session waits for that; it is called often.
+    pub(super) fn publish(
+        &self,
+        mut upload: Upload,
+        took: Duration,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Stored, FsError> {
+        let Some(rules) = upload.gate().cloned() else { return upload.finish() };
+        let whole = match upload.hold() {
+            Ok(whole) => whole,
+            Err(why) => {
+                upload.fail(false);
+                return Err(why);
+            }
+        };
+        let path = upload.path().clone();
+        match self.ask(&rules, &whole, &path, took, goes_on) {
+            Verdict::Accepted => upload.finish(),
+            Verdict::Refused(why) => {
+                self.put_aside(&rules, &whole, &path, &why);
+                upload.fail(false);
+                Err(FsError::Rejected(why))
+            }
+            Verdict::Unanswered(why) => {
+                let real = self.tree.real(&path);
+                self.log(&log::Event::Unjudged(&real, rules.fails_open, &why));
+                if rules.fails_open {
+                    return upload.finish();
+                }
+                // the client may try again with what is there
+                upload.fail(true);
+                Err(FsError::Unjudged(why))
+            }
+            Verdict::Over => {
+                upload.fail(true);
+                Err(FsError::Interrupted)
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        rules: &GateRules,
+        whole: &Whole,
+        path: &VirtualPath,
+        took: Duration,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Verdict {
+        let real = self.tree.real(path);
+        let event = Event {
+            occasion: Occasion::Upload,
+            user: &self.name,
+            is_anonymous: self.is_anonymous,
+            address: Some(self.peer.ip()),
+            tls: self.tls,
+            path: Some((&real, path.as_bytes())),
+            from: None,
+            transfer: Some((whole.size, took)),
+            outcome: Outcome::Done,
+        };
+        let question = Question {
+            rules,
+            limits: &self.settings.config.server.gate,
+            file: &whole.file,
+            part: &whole.part,
+            event: &event,
+            owner: &self.owner,
+            ids: self.user.run_as.as_deref(),
+        };
+        let (goes_on, is_over) = (RefCell::new(goes_on), RefCell::new(false));
+        let ends = || {
+            let mut is_over = is_over.borrow_mut();
+            *is_over = *is_over || !(goes_on.borrow_mut())();
+            *is_over
+        };
+        self.shared.gate.judge(&question, &ends)
+    }
+
+    /// Copies a refused upload to the quarantine, if there is one. Without a copy, it is refused all the
+    /// same.
+    fn put_aside(&self, rules: &GateRules, whole: &Whole, path: &VirtualPath, why: &str) {
+        let real = self.tree.real(path);
+        let kept = gate::keep_aside(rules, &whole.file, &self.name, path.name());
+        let kept = kept.unwrap_or_else(|why| {
+            let folder = rules.quarantine.as_deref().map(log::path);
+            let folder = folder.map(|folder| folder.to_string()).unwrap_or_default();
+            ::log::error!("quarantine {folder}: cannot keep a refused upload: {why}");
+            None
+        });
+        self.log(&log::Event::Rejected(&real, why, kept.as_deref()));
+    }
+
+    fn log(&self, event: &log::Event<'_>) {
+        let who = Who { peer: self.peer, user: Some(&self.name) };
+        log::session(who, event);
+        self.shared.recent.note(who, event);
+    }
+}
