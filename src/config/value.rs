@@ -76,7 +76,7 @@ pub enum AuthProtocol {
     Extauth,
 }
 
-/// A virus scanner, clamd of ClamAV.
+/// A virus scanner that speaks the protocol of clamd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scanner {
     /// It listens on this socket of the same machine.

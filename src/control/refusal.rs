@@ -287,6 +287,7 @@ fn syntax(why: SyntaxError) -> Reply {
     if why == SyntaxError::Http { reply.closing() } else { reply }
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat table of replies")]
 fn file_system(why: &FsError) -> Reply {
     let (code, text) = match why {
         FsError::Rejected(why) if why.is_empty() => (Code::NoAccess, "Refused"),

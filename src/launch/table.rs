@@ -178,8 +178,10 @@ impl Entry {
     fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::of(bytes)?.into_iter();
         let words = fields.next()?.to_owned();
+        let is_known = |kind: &&[u8]| [JUDGE, OTHER].contains(kind);
+        let all = Fields::of(&words)?;
         // there is a program
-        Fields::of(&words)?.get(1)?;
+        all.first().filter(|kind| is_known(kind)).and(all.get(1))?;
         let user = |user| {
             let user = std::str::from_utf8(user).ok()?;
             let is_one = user == SERVER || user == ANYBODY || Ids::from_numbers(user).is_some();

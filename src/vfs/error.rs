@@ -142,6 +142,7 @@ impl From<Errno> for FsError {
 }
 
 impl fmt::Display for FsError {
+    #[expect(clippy::too_many_lines, reason = "a flat table of texts")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("no such file or directory"),

@@ -266,11 +266,16 @@ mod attacked {
 
     /// The only program of the table, with its arguments. It runs as the server's user.
     fn words() -> Vec<u8> {
-        fields(&[b"/bin/sh", b"-c", b"echo ran; env"])
+        fields(&[b"other", b"/bin/sh", b"-c", b"echo ran; env"])
     }
 
     impl Attacked {
         fn start() -> Self {
+            Self::start_with(&words())
+        }
+
+        /// Starts the process with this program.
+        fn start_with(words: &[u8]) -> Self {
             let (socket, theirs) = pair();
             let mut command = Command::new(env!("CARGO_BIN_EXE_ftpd"));
             command.arg("start-programs").stdin(theirs);
@@ -279,7 +284,7 @@ mod attacked {
             drop(command);
             let (reader, mut writer) = std::io::pipe().unwrap();
             send(&socket, &fields(&[b"table"]), &[reader.as_fd()]);
-            writer.write_all(&fields(&[b"2", b"2", &fields(&[&words(), b"-"])])).unwrap();
+            writer.write_all(&fields(&[b"2", b"2", &fields(&[words, b"-"])])).unwrap();
             drop(writer);
             assert!(hear(&socket).contains("read"));
             Self(child, socket)
@@ -315,6 +320,25 @@ mod attacked {
     }
 
     #[test]
+    fn only_a_judge_is_given_a_file_and_only_by_an_absolute_path() {
+        let part = 4;
+        let judge = fields(&[b"judge", b"/bin/echo", b"judges"]);
+        let attacked = Attacked::start_with(&judge);
+        let known = digest(&SHA256, &judge);
+        let (_, text) = attacked.ask(known.as_ref(), &[&[part], b"/srv/a b"]);
+        assert_eq!(text, "judges /srv/a b\n");
+        for variables in [&[&[part][..], b"--help"][..], &[&[part], b"a"], &[]] {
+            let (answer, text) = attacked.ask(known.as_ref(), variables);
+            assert!(answer.contains("failed") && text.is_empty(), "{answer}{text}");
+        }
+        let other = fields(&[b"other", b"/bin/echo", b"judges"]);
+        let attacked = Attacked::start_with(&other);
+        let known = digest(&SHA256, &other);
+        let (_, text) = attacked.ask(known.as_ref(), &[&[part], b"/srv/a b"]);
+        assert_eq!(text, "judges\n");
+    }
+
+    #[test]
     fn it_names_no_program_but_those_of_the_table() {
         let attacked = Attacked::start();
         let known = digest(&SHA256, &words());
@@ -327,8 +351,9 @@ mod attacked {
             assert!(answer.contains("the settings do not name it"), "{answer}");
         }
         for other in [
-            fields(&[b"/bin/sh", b"-c", b"echo other"]),
-            fields(&[b"/bin/sh"]),
+            fields(&[b"other", b"/bin/sh", b"-c", b"echo other"]),
+            fields(&[b"judge", b"/bin/sh", b"-c", b"echo ran; env"]),
+            fields(&[b"other", b"/bin/sh"]),
             fields(&[b"/bin/id"]),
         ] {
             let (answer, text) = attacked.ask(digest(&SHA256, &other).as_ref(), &[]);

@@ -170,7 +170,7 @@ impl External {
             (Vec::new(), question)
         };
         let (ids, cuts) = (None, false);
-        let asked = Asked { key, program, ids, environment, input, longest, cuts, until };
+        let asked = Asked { key, program, environment, ids, input, longest, cuts, until };
         let read = |text: Vec<u8>| if is_extauth { of_extauth(&text) } else { of_json(&text) };
         let answer = asked.ask(launcher, patience.is_over).and_then(read);
         answer.map_err(|why| format!("{key} {}: {why}", crate::log::path(&program.path)))

@@ -79,8 +79,6 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
     let logs = log(&log_file, "log_file").chain(log(&server.log.transfers, "transfer_log"));
     // needed even if nobody may upload, because the times of logins are saved there too
     let state = server.storage.state_dir.as_deref();
-    let quarantines = config.quarantines().into_iter();
-    let quarantines = quarantines.filter_map(|folder| own(Some(folder), "quarantine"));
     let all = [own(state, "state_dir"), own(socket, "admin_socket"), own(tls_dir, "tls_dir")];
     let home = |(name, user): (&String, &Arc<User>)| Writable {
         folder: home(user),
@@ -90,19 +88,30 @@ pub(super) fn writable(config: &Config) -> Vec<Writable> {
         is_home: true,
         is_mount: false,
     };
-    let elsewhere = Some(&server.elsewhere).filter(|elsewhere| elsewhere.is_on());
-    let homes = elsewhere.and_then(|elsewhere| elsewhere.homes.as_deref());
+    let homes = server.elsewhere.homes.as_deref().filter(|_| server.elsewhere.is_on());
     let homes = own(homes, "auth_homes").map(|homes| Writable { is_home: true, ..homes });
     // a user who may not log in needs no home
     let needed = |(_, user): &(&String, &Arc<User>)| user.enabled || user.home.exists();
     all.into_iter()
         .flatten()
-        .chain(quarantines)
+        .chain(quarantines_of(config))
         .chain(logs)
         .chain(homes)
         .chain(config.users.iter().filter(needed).map(home))
         .chain(config.users.iter().filter(needed).flat_map(mounts_of))
         .collect()
+}
+
+/// Returns the directories that refused uploads are copied to.
+fn quarantines_of(config: &Config) -> impl Iterator<Item = Writable> + '_ {
+    config.quarantines().into_iter().map(|folder| Writable {
+        folder: folder.clone(),
+        ids: None,
+        asked: "[server] quarantine".to_owned(),
+        is_fixed: false,
+        is_home: false,
+        is_mount: false,
+    })
 }
 
 /// Returns the folders from elsewhere of a user.
