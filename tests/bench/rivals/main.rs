@@ -18,6 +18,7 @@
 //! | `place.rs` | the served files, and the certificates |
 //! | `fetch.rs` | where the rivals come from |
 //! | `servers.rs`, `server.rs`, `setups.rs` | the servers, how each is started, and its settings |
+//! | `broker.rs` | the receiver of events, for the variant that tells it |
 //! | `tree.rs` | processor time and memory of a server's whole process tree |
 //! | `client.rs`, `link.rs`, `trust.rs` | a client that costs as little as it can |
 //! | `workloads.rs` | the table of workloads and goals |
@@ -46,6 +47,7 @@
     reason = "a measurement prints, and ends when something is wrong"
 )]
 
+mod broker;
 mod chart;
 mod client;
 mod disk;

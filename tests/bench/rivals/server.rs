@@ -7,6 +7,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::broker::Broker;
 use crate::client::Client;
 use crate::servers::{Family, Setup};
 use crate::tree;
@@ -25,6 +26,8 @@ pub struct Server {
     pub pid: u32,
     /// `None`: another entry has the process, and this one is another user of it.
     pub child: Option<Child>,
+    /// The broker that it tells of events.
+    pub _broker: Option<Broker>,
 }
 
 impl Server {
@@ -50,7 +53,7 @@ impl Server {
         let login = (user, self.login.1);
         let trust = self.trust.clone();
         let family = Family::Variant;
-        Self { name, family, login, trust, child: None, ..*self }
+        Self { name, family, login, trust, child: None, _broker: None, ..*self }
     }
 
     pub fn serves(&self, setup: Setup) -> bool {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::broker::Broker;
 use crate::place::{Key, Place};
 use crate::server::Server;
 use crate::trust::Trust;
@@ -23,6 +24,8 @@ pub struct Kind {
     pub family: Family,
     /// A workload that it cannot do.
     lacks: &'static str,
+    /// Whether it tells a broker of events.
+    tells: bool,
     /// Each instance serves one or more setups. TLS costs some servers memory and time even
     /// where it is not used, so rivals have it only in the instances that are measured with it.
     instances: &'static [&'static [Setup]],
@@ -64,6 +67,8 @@ pub struct Wanted {
     pub key: Option<Key>,
     /// Whether it writes its log, and its transfer log, to files.
     pub logs: bool,
+    /// The port of the broker that it tells of events.
+    pub broker: Option<u16>,
 }
 
 const PLAIN: &[Setup] = &[Setup::Plain];
@@ -90,6 +95,7 @@ const fn kind(
         login: USER,
         family,
         lacks: "",
+        tells: false,
         instances: ALL,
     }
 }
@@ -111,6 +117,10 @@ impl Kind {
         Self { lacks: workload, ..self }
     }
 
+    const fn telling(self) -> Self {
+        Self { tells: true, ..self }
+    }
+
     const fn instances(self, instances: &'static [&'static [Setup]]) -> Self {
         Self { instances, ..self }
     }
@@ -120,6 +130,7 @@ pub static KINDS: &[Kind] = &[
     kind("ftpd", Family::Ours, setups::ftpd).instances(OURS),
     kind("ftpd-quiet", Family::Variant, setups::ftpd_quiet).instances(&[PLAIN]),
     kind("ftpd-keeps", Family::Variant, setups::ftpd_keeps).instances(&[PLAIN]),
+    kind("ftpd-events", Family::Variant, setups::ftpd_events).telling().instances(&[PLAIN]),
     kind("vsftpd", FORKS, setups::vsftpd)
         .of(&["vsftpd", "libwrap0"])
         .login("ftp", "x@y")
@@ -200,7 +211,9 @@ impl Kind {
             ""
         };
         let name = format!("{}{kind}", self.name);
-        let wanted = Wanted { name, port: free_port(), key, logs };
+        let broker = self.tells.then(|| Broker::start(place, free_port())).transpose()?;
+        let port = broker.as_ref().map(|broker| broker.port);
+        let wanted = Wanted { name, port: free_port(), key, logs, broker: port };
         let mut command = (self.start)(place, &wanted)?;
         // the libraries that it loads while it runs are searched there first, which takes time
         if self.packages.len() > 1 {
@@ -214,7 +227,9 @@ impl Kind {
         let lacks = self.lacks;
         let (pid, child) = (child.id(), Some(child));
         let trust = Trust::of(&pair.certificate);
-        let mut server = Server { name, port, family, lacks, setups, login, trust, pid, child };
+        let _broker = broker;
+        let mut server =
+            Server { name, port, family, lacks, setups, login, trust, pid, child, _broker };
         server.listens(&output).map(|()| server)
     }
 }

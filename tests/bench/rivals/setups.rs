@@ -35,6 +35,13 @@ pub fn ftpd_keeps(place: &Place, wanted: &Wanted) -> Result<Command, String> {
     Ok(ftpd_within(&format!("{LIMITS}{keys}"), &program(), place, wanted))
 }
 
+/// ftpd that tells a broker on this machine of each upload.
+pub fn ftpd_events(place: &Place, wanted: &Wanted) -> Result<Command, String> {
+    let port = wanted.broker.ok_or("there is no broker")?;
+    let keys = format!("{LIMITS}events = mqtt://127.0.0.1:{port}/ftpd\n");
+    Ok(ftpd_within(&keys, &program(), place, wanted))
+}
+
 pub fn ftpd_before(place: &Place, wanted: &Wanted) -> Result<Command, String> {
     let program = before().ok_or("BEFORE= names no program")?;
     // cargo runs the benchmark in the folder of the package
@@ -58,7 +65,7 @@ const LIMITS: &str = "max_cons = 20000\nmax_per_ip = 0\nidle_timeout = 0\nlogin_
 
 /// Each needs a state of its own, which it locks.
 fn ftpd_within(limits: &str, program: &Path, place: &Place, wanted: &Wanted) -> Command {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { name, port, key, logs, .. } = wanted;
     let (home, root) = (place.home(), place.root.display());
     let user = |name: &str, keys: &str| {
         format!(
@@ -102,7 +109,7 @@ pub fn floor(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 }
 
 pub fn vsftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { name, port, key, logs, .. } = wanted;
     let empty = place.root.join("empty");
     fs::create_dir_all(&empty).expect("empty");
     let log = if *logs {
@@ -140,7 +147,7 @@ pub fn vsftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 /// Its transfer log is in CLF. What it would send to syslog is switched off, which it is not by
 /// default: there is no syslog to measure, and without one, each line costs it three calls.
 pub fn pure_ftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { name, port, key, logs, .. } = wanted;
     let home = place.home();
     let users = format!("bench:{HASH}:{UID}:{UID}::{}/./::::::::::::\n", home.display());
     let users = place.write("pureftpd.passwd", &users);
@@ -170,7 +177,7 @@ pub fn pure_ftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 }
 
 pub fn proftpd(place: &Place, wanted: &Wanted) -> Result<Command, String> {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { name, port, key, logs, .. } = wanted;
     let home = place.home();
     let users = format!("bench:{HASH}:{UID}:{UID}::{}:/bin/false\n", home.display());
     let users = place.write("proftpd.passwd", &users);
@@ -222,7 +229,7 @@ pub fn unftp(place: &Place, wanted: &Wanted) -> Result<Command, String> {
 }
 
 pub fn pyftpdlib(place: &Place, wanted: &Wanted) -> Result<Command, String> {
-    let Wanted { name, port, key, logs } = wanted;
+    let Wanted { name, port, key, logs, .. } = wanted;
     let log = if *logs {
         format!("filename='{}/{name}.log', level=logging.INFO", place.root.display())
     } else {
