@@ -27,7 +27,8 @@ pub struct Server {
     /// `None`: another entry has the process, and this one is another user of it.
     pub child: Option<Child>,
     /// The broker that it tells of events.
-    pub _broker: Option<Broker>,
+    #[expect(dead_code, reason = "it is ended with the server")]
+    pub broker: Option<Broker>,
 }
 
 impl Server {
@@ -53,7 +54,7 @@ impl Server {
         let login = (user, self.login.1);
         let trust = self.trust.clone();
         let family = Family::Variant;
-        Self { name, family, login, trust, child: None, _broker: None, ..*self }
+        Self { name, family, login, trust, child: None, broker: None, ..*self }
     }
 
     pub fn serves(&self, setup: Setup) -> bool {

@@ -227,9 +227,8 @@ impl Kind {
         let lacks = self.lacks;
         let (pid, child) = (child.id(), Some(child));
         let trust = Trust::of(&pair.certificate);
-        let _broker = broker;
         let mut server =
-            Server { name, port, family, lacks, setups, login, trust, pid, child, _broker };
+            Server { name, port, family, lacks, setups, login, trust, pid, child, broker };
         server.listens(&output).map(|()| server)
     }
 }
