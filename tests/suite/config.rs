@@ -951,6 +951,25 @@ fn an_address_with_a_slip_of_the_pen_is_no_host_name() {
     warnings(ini("ip = ::1, [::1], localhost, 127.0.0.1"));
 }
 
+/// All keys with prefixes refuse one that would mean more addresses than it seems to.
+#[test]
+fn a_prefix_that_names_a_host_is_refused() {
+    for key in ["proxy_from", "allow_from", "ban_exempt", "masquerade_except"] {
+        for (prefix, network) in [
+            ("127.0.0.9/8", "127.0.0.0/8"),
+            ("192.168.1.5/24", "192.168.1.0/24"),
+            ("2001:db8::7/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.1/104", "10.0.0.0/8"),
+        ] {
+            let fault = fault_of(&format!("{key} = ::1, {prefix}"));
+            let why = format!("names a host in a network; write {network}, or the address alone");
+            assert!(fault.ends_with(&format!("{key}: '{prefix}' {why}")), "{fault}");
+        }
+        let good = "127.0.0.9, 127.0.0.9/32, 192.168.1.0/24, ::1/128, 2001:db8::/32";
+        warnings(format!("[server]\n{key} = {good}\n{BOB}"));
+    }
+}
+
 #[test]
 fn quotation_marks_of_another_language_belong_to_no_address() {
     for key in ["masquerade_address", "ip", "metrics_listen"] {

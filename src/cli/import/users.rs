@@ -264,7 +264,7 @@ fn allow(section: &mut Section, name: &str, text: &str) -> Result<(), Left> {
             Some(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
                 prefixes.push(prefix.addr().to_string());
             }
-            Some(prefix) => prefixes.push(prefix.to_string()),
+            Some(prefix) => prefixes.push(prefix.trunc().to_string()),
             None => others.push(part),
         }
     }

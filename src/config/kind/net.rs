@@ -28,11 +28,11 @@ pub(in crate::config) const PORTS: ValueKind<PortRange> =
 
 /// Comma-separated addresses and prefixes.
 pub(in crate::config) const PREFIXES: ValueKind<Vec<IpNet>> =
-    texts("addresses and prefixes", |given| Ok(prefixes(given.text)?));
+    texts("addresses and prefixes", |given| prefixes(given.text));
 
 /// Comma-separated addresses, prefixes and the word `local`.
 pub(in crate::config) const PEERS: ValueKind<Vec<Peers>> =
-    texts("addresses and prefixes", |given| Ok(peers(given.text)?));
+    texts("addresses and prefixes", |given| peers(given.text));
 
 /// A URL that begins with http or https; none if the text is empty.
 pub(in crate::config) const URL: ValueKind<Option<Url>> =
@@ -278,11 +278,11 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-fn prefixes(text: &str) -> Result<Vec<IpNet>, String> {
+fn prefixes(text: &str) -> Result<Vec<IpNet>, Refused> {
     list(text).map(prefix).collect()
 }
 
-fn peers(text: &str) -> Result<Vec<Peers>, String> {
+fn peers(text: &str) -> Result<Vec<Peers>, Refused> {
     let peers = |part: &str| match part {
         word if word.eq_ignore_ascii_case("local") => Ok(Peers::Local),
         other => prefix(other).map(Peers::Prefix),
@@ -290,13 +290,21 @@ fn peers(text: &str) -> Result<Vec<Peers>, String> {
     list(text).map(peers).collect()
 }
 
-fn prefix(part: &str) -> Result<IpNet, String> {
+/// Reads an address or a prefix. A prefix with an address in it, such as `192.168.1.5/24`, is refused:
+/// whoever has written it may have meant that address alone.
+fn prefix(part: &str) -> Result<IpNet, Refused> {
     let address = || part.parse::<IpAddr>().map(IpNet::from);
     let prefix = part.parse().or_else(|_| address()).map_err(|_| {
         "is not a list of addresses and prefixes such as 192.168.1.0/24, ::1".to_owned()
     })?;
-    canonical(prefix)
-        .ok_or_else(|| "has an IPv4-mapped IPv6 prefix that is shorter than /96".to_owned())
+    let prefix = canonical(prefix)
+        .ok_or_else(|| "has an IPv4-mapped IPv6 prefix that is shorter than /96".to_owned())?;
+    let network = prefix.trunc();
+    if network != prefix {
+        let why = format!("names a host in a network; write {network}, or the address alone");
+        return Err(Refused::Part(part.to_owned(), why));
+    }
+    Ok(prefix)
 }
 
 /// Converts an IPv4-mapped prefix to an IPv4 one, because the addresses of IPv4 clients are compared
@@ -383,7 +391,8 @@ mod tests {
             assert_eq!(prefixes(text), prefixes(same), "{text}");
             assert_eq!(peers(text), peers(same), "{text}");
         }
-        assert!(prefixes("::ffff:10.0.0.0/95").unwrap_err().contains("shorter than /96"));
+        let Err(Refused::Text(why)) = prefixes("::ffff:10.0.0.0/95") else { panic!("accepted") };
+        assert!(why.contains("shorter than /96"));
         for text in ["::/0", "::1", "2001:db8::/32", "64:ff9b::10.0.0.1"] {
             assert!(prefixes(text).unwrap().iter().all(|net| net.addr().is_ipv6()), "{text}");
         }

@@ -37,6 +37,7 @@ impl Given<'_> {
 }
 
 /// Why a text was not accepted.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// The fault of a text, worded to follow the quoted text: `'TEXT' is not a whole number`.
     Text(String),
