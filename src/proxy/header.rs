@@ -11,8 +11,8 @@ use proxy_header::{ParseConfig, Protocol, ProxyHeader};
 pub enum Introduced {
     /// For this client.
     Client(SocketAddr),
-    /// For the balancer itself, which checks the server (LOCAL), or for a client that it does not know
-    /// (UNKNOWN).
+    /// For the balancer itself, which checks the server (LOCAL), or for a client without an address of
+    /// the Internet (UNKNOWN, a Unix socket).
     Balancer,
 }
 
@@ -32,8 +32,15 @@ pub enum Malformed {
 /// How a header of version 2 begins.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Length of the part of a header of version 2 that says how long the rest is.
+/// Length of the part of a header of version 2 that says how long the rest is: the signature, the
+/// command, the family and the length.
 const FIXED: usize = 16;
+
+/// Version 2 and the command LOCAL: the balancer has connected for itself.
+const LOCAL: u8 = 0x20;
+
+/// Family and protocol of datagrams between sockets of one machine.
+const UNIX_DATAGRAM: u8 = 0x32;
 
 /// How a header of version 1 begins.
 const WORD: &[u8] = b"PROXY ";
@@ -44,7 +51,8 @@ const SHORTEST_LINE: usize = 15;
 /// Length of the longest header of version 1, with the end of its line.
 const LONGEST_LINE: usize = 107;
 
-/// Maximum length of a header of version 2. Balancers add a few hundred bytes to the addresses.
+/// Maximum length of a header of version 2 that names a client. Balancers add a few hundred bytes to
+/// the addresses.
 const LONGEST: usize = 2048;
 
 /// Returns how many more bytes belong to the header for certain; 0 if it is complete.
@@ -52,16 +60,36 @@ pub(super) fn missing(bytes: &[u8]) -> Result<usize, Malformed> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(byte, with)| byte == with);
     match bytes.first() {
         None => Ok(SIGNATURE.len()),
-        Some(b'\r') if begins(SIGNATURE) => {
-            let Some(&[high, low]) = bytes.get(FIXED - 2..FIXED) else {
-                return Ok(FIXED - bytes.len());
-            };
-            let whole = FIXED + usize::from(u16::from_be_bytes([high, low]));
-            if whole > LONGEST { Err(Malformed::TooLong) } else { Ok(whole - bytes.len()) }
-        }
+        Some(b'\r') if begins(SIGNATURE) => missing_of_block(bytes),
         Some(b'P') if begins(WORD) => missing_of_line(bytes),
         Some(_) => Err(Malformed::Missing),
     }
+}
+
+/// Returns how many more bytes belong to a header of version 2 for certain.
+fn missing_of_block(bytes: &[u8]) -> Result<usize, Malformed> {
+    let Some(&[high, low]) = bytes.get(FIXED - 2..FIXED) else {
+        return Ok(FIXED - bytes.len());
+    };
+    let whole = FIXED + usize::from(u16::from_be_bytes([high, low]));
+    if whole > LONGEST && !is_local(bytes) {
+        return Err(Malformed::TooLong);
+    }
+    Ok(whole - bytes.len())
+}
+
+/// Returns whether a balancer says that it has connected for itself. What follows the length must then
+/// be ignored, whatever it is.
+pub(super) fn is_local(bytes: &[u8]) -> bool {
+    kind(bytes).is_some_and(|[command, _]| command == LOCAL)
+}
+
+/// Returns the command and the family of a header of version 2 whose fixed part is complete.
+fn kind(bytes: &[u8]) -> Option<[u8; 2]> {
+    let [command, family, ..] = *bytes.get(..FIXED)?.strip_prefix(SIGNATURE)? else {
+        return None;
+    };
+    Some([command, family])
 }
 
 /// Returns how many more bytes belong to a header of version 1 for certain: a line that has not ended
@@ -76,8 +104,13 @@ fn missing_of_line(bytes: &[u8]) -> Result<usize, Malformed> {
     }
 }
 
-/// Reads a complete header.
+/// Reads a complete header; with LOCAL, its fixed part is enough.
 pub(super) fn parse(bytes: &[u8]) -> Result<Introduced, Malformed> {
+    match kind(bytes) {
+        Some([LOCAL, _]) => return Ok(Introduced::Balancer),
+        Some([_, UNIX_DATAGRAM]) => return Err(Malformed::Datagram),
+        Some(_) | None => {}
+    }
     // what balancers add to the addresses is not needed
     let config = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
     let (header, length) = ProxyHeader::parse(bytes, config).map_err(|_| Malformed::Invalid)?;
@@ -167,7 +200,14 @@ mod tests {
             (binary(0x21, 0x21, &ipv6), client("[2001:db8::7]:50000")),
             (binary(0x20, 0x00, &[]), Introduced::Balancer),
             (binary(0x20, 0x11, IPV4), Introduced::Balancer),
+            (binary(0x20, 0x11, &IPV4[1..]), Introduced::Balancer),
+            (binary(0x20, 0x12, &[]), Introduced::Balancer),
+            (binary(0x20, 0x32, &[7]), Introduced::Balancer),
+            (binary(0x20, 0xff, &[7; 3000]), Introduced::Balancer),
             (binary(0x21, 0x00, &[]), Introduced::Balancer),
+            (binary(0x21, 0x00, &[7; 30]), Introduced::Balancer),
+            (binary(0x21, 0x31, &[b'/'; 216]), Introduced::Balancer),
+            (binary(0x21, 0x31, &[b'/'; 300]), Introduced::Balancer),
         ] {
             let length = header.len();
             for behind in ["", "\r\n", "USER bob\r\n", "\u{16}\u{3}\u{1}", "PROXY "] {
@@ -203,10 +243,19 @@ mod tests {
         ] {
             assert_eq!(read(line.as_bytes()), Err(Malformed::Invalid), "{line:?}");
         }
-        assert_eq!(read(&binary(0x21, 0x12, IPV4)), Err(Malformed::Datagram));
-        for bad in
-            [binary(0x31, 0x11, IPV4), binary(0x22, 0x11, IPV4), binary(0x21, 0x11, &IPV4[1..])]
-        {
+        for (family, content) in [(0x12, IPV4), (0x32, &[b'/'; 216])] {
+            assert_eq!(read(&binary(0x21, family, content)), Err(Malformed::Datagram));
+        }
+        for bad in [
+            binary(0x31, 0x11, IPV4),
+            binary(0x30, 0x00, &[]),
+            binary(0x22, 0x11, IPV4),
+            binary(0x21, 0x11, &IPV4[1..]),
+            binary(0x21, 0x01, IPV4),
+            binary(0x21, 0x10, IPV4),
+            binary(0x21, 0x31, &[b'/'; 215]),
+            binary(0x21, 0x41, &[0; 216]),
+        ] {
             assert_eq!(read(&bad), Err(Malformed::Invalid), "{}", bad.escape_ascii());
         }
     }

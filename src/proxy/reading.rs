@@ -7,12 +7,14 @@ use std::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::header::{Introduced, Malformed, missing, parse};
+use super::header::{Introduced, Malformed, is_local, missing, parse};
 
 /// The part of a header that has arrived.
 #[derive(Debug, Default)]
 pub struct Reading {
     bytes: Vec<u8>,
+    /// Number of bytes after these that were read and need not be kept.
+    skipped: usize,
 }
 
 /// Why a header was not read.
@@ -43,6 +45,7 @@ impl Reading {
         let mut piece = [0; PIECE];
         loop {
             let missing = missing(&self.bytes).map_err(Unread::Malformed)?;
+            let missing = missing.saturating_sub(self.skipped);
             if missing == 0 {
                 return parse(&self.bytes).map(Some).map_err(Unread::Malformed);
             }
@@ -54,6 +57,7 @@ impl Reading {
                 Ok((0, _)) => {
                     return Err(Unread::Broken(io::ErrorKind::UnexpectedEof.into()));
                 }
+                Ok((read, _)) if is_local(&self.bytes) => self.skipped += read,
                 Ok((read, _)) => {
                     self.bytes.extend_from_slice(piece.get(..read).unwrap_or_default());
                 }

@@ -356,3 +356,21 @@ fn tls_on_a_data_connection_begins_behind_the_header() {
         client.expect(226);
     }
 }
+
+#[test]
+fn checks_with_any_block_of_addresses_are_accepted() {
+    let server = setup().start();
+    for header in [
+        binary(0x20, 0x11, &[1, 2, 3]),
+        binary(0x20, 0x7f, &[]),
+        binary(0x20, 0x21, &vec![b'x'; 60_000]),
+        binary(0x21, 0x00, &[9; 30]),
+        binary(0x21, 0x31, &[0; 216]),
+    ] {
+        let mut client = balanced(&server, &[&header[..], b"NOOP\r\nUSER bob\r\n"].concat());
+        for code in [220, 200, 331] {
+            client.expect(code);
+        }
+        client.cmd("PASS secret", 230);
+    }
+}
