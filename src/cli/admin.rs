@@ -28,13 +28,25 @@ pub(super) enum Absence {
 
 /// Sends one request to the server of these settings and returns its answer.
 pub(super) fn ask<O: AdminOrder>(file: Option<&Path>, order: O) -> Result<O::Answer, Stop> {
-    let (socket, line) = send(file, &order.into())?;
-    read::<O>(&socket, &line)
+    ask_and_stay(file, order).map(|(answer, _)| answer)
 }
 
-/// Sends one request to the server of these settings. Returns its answer, and the path of its
-/// socket. Unlike [`ask`], this is one function for all orders.
-fn send(file: Option<&Path>, request: &Request) -> Result<(PathBuf, String), Stop> {
+/// Sends one request to the server of these settings. Returns its answer, and the connection, on which
+/// the server may say more.
+pub(super) fn ask_and_stay<O: AdminOrder>(
+    file: Option<&Path>,
+    order: O,
+) -> Result<(O::Answer, BufReader<UnixStream>), Stop> {
+    let (socket, line, rest) = send(file, &order.into())?;
+    read::<O>(&socket, &line).map(|answer| (answer, rest))
+}
+
+/// Sends one request to the server of these settings. Returns the path of its socket, its answer, and
+/// the connection. Unlike [`ask`], this is one function for all orders.
+fn send(
+    file: Option<&Path>,
+    request: &Request,
+) -> Result<(PathBuf, String, BufReader<UnixStream>), Stop> {
     let origin = origin(file)?;
     let socket = socket(&origin)?;
     let none = || Stop::Failed(format!("{}: admin_socket is empty", origin.shown().display()));
@@ -48,8 +60,8 @@ fn send(file: Option<&Path>, request: &Request) -> Result<(PathBuf, String), Sto
             "; a server that was started before admin_socket was changed still uses the old path";
         Stop::Failed(format!("no server answers at {at}: {why}{moved}"))
     })?;
-    let line = converse(&stream, &socket, request)?;
-    Ok((socket, line))
+    let (line, rest) = converse(stream, &socket, request)?;
+    Ok((socket, line, rest))
 }
 
 /// Sends one request like [`ask`]. The error tells a caller that can do without a server why
@@ -65,7 +77,7 @@ pub(super) fn ask_if_there<O: AdminOrder>(
         let is_shut = why.kind() == ErrorKind::PermissionDenied;
         if is_shut { Absence::NotAllowed } else { Absence::NoServer }
     })?;
-    let line = converse(&stream, &socket, &order.into()).map_err(Absence::Failed)?;
+    let (line, _) = converse(stream, &socket, &order.into()).map_err(Absence::Failed)?;
     read::<O>(&socket, &line).map_err(Absence::Failed)
 }
 
@@ -79,7 +91,11 @@ fn socket(origin: &Origin) -> Result<Option<PathBuf>, Stop> {
     })
 }
 
-fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result<String, Stop> {
+fn converse(
+    mut stream: UnixStream,
+    socket: &Path,
+    request: &Request,
+) -> Result<(String, BufReader<UnixStream>), Stop> {
     let at = socket.display();
     let is_long =
         matches!(request, Request::Trash(_) | Request::Restore(_) | Request::Empty(_));
@@ -88,9 +104,9 @@ fn converse(mut stream: &UnixStream, socket: &Path, request: &Request) -> Result
     let line = (|| {
         stream.set_read_timeout(Some(patience))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        Ok(line)
+        let (mut line, mut rest) = (String::new(), BufReader::new(stream));
+        rest.read_line(&mut line)?;
+        Ok((line, rest))
     })();
     line.map_err(|why: std::io::Error| {
         if why.kind() == ErrorKind::WouldBlock {

@@ -1,43 +1,41 @@
 //! `ftpd stop`: stops the running server.
 
-use std::path::Path;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
-use super::admin::{Absence, ask, ask_if_there};
+use super::admin::{ask, ask_and_stay};
 use super::arguments::Arguments;
 use super::outcome::Stop;
 use super::print::say;
-use crate::server::protocol;
-
-/// Pause between two looks whether the server has ended.
-const PAUSE: Duration = Duration::from_millis(200);
+use crate::server::protocol::{self, Stopped};
 
 pub(super) fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let [now, drain] = arguments.switches(["--now", "--drain"])?;
     if now && drain {
         return Err(Stop::Misuse("--now and --drain exclude each other".to_owned()));
     }
-    let file = arguments.file.as_deref();
-    if !drain {
-        ask(file, protocol::Stop { now, drain })?;
-        return Ok(say("the server is stopping"));
+    let (file, order) = (arguments.file.as_deref(), protocol::Stop { now, drain });
+    if drain {
+        let (answer, rest) = ask_and_stay(file, order)?;
+        if answer.tells {
+            return wait_for_end(rest);
+        }
+    } else {
+        ask(file, order)?;
     }
-    let since = ask(file, protocol::Stats {})?.since;
-    ask(file, protocol::Stop { now, drain })?;
-    while is_there(file, &since)? {
-        thread::sleep(PAUSE);
-    }
-    Ok(say("the server has stopped"))
+    Ok(say("the server is stopping"))
 }
 
-/// Returns whether the server that was started at this time still runs.
-fn is_there(file: Option<&Path>, since: &str) -> Result<bool, Stop> {
-    match ask_if_there(file, protocol::Stats {}) {
-        Ok(stats) => Ok(stats.since == since),
-        Err(Absence::NoServer) => Ok(false),
-        Err(Absence::NotAllowed | Absence::Failed(Stop::Failed(_))) => Ok(true),
-        Err(Absence::Failed(why)) => Err(why),
+/// Waits until the server has ended. It says so just before, unless it was killed.
+fn wait_for_end(mut rest: BufReader<UnixStream>) -> Result<ExitCode, Stop> {
+    let mut line = String::new();
+    let read = rest.get_ref().set_read_timeout(None).and_then(|()| rest.read_line(&mut line));
+    if read.is_err() || !serde_json::from_str::<Stopped>(&line).is_ok_and(|told| told.stopped) {
+        let why = "the server has not stopped in order: it was killed or has crashed";
+        return Err(Stop::Failed(why.to_owned()));
     }
+    // its process closes the connection when it ends
+    let _ = io::copy(&mut rest, &mut io::sink());
+    Ok(say("the server has stopped"))
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::admin::farewell::Farewell;
 use super::admin::socket::AdminSocket;
 use super::admission::Admission;
 use super::admission::bans::Bans;
@@ -44,6 +45,8 @@ pub(super) struct Hub {
     pub(super) ageing: AtomicBool,
     /// The admin socket, if the server could make it.
     pub(super) admin: Mutex<Option<AdminSocket>>,
+    /// Those who have drained the server.
+    pub(super) farewell: Farewell,
 }
 
 impl Hub {

@@ -54,6 +54,7 @@ use crate::control::{Settings, Shared};
 use crate::launch::Launcher;
 use crate::rights;
 use admin::socket::AdminSocket;
+use admin::farewell::Farewell;
 use admission::Admission;
 use agenda::Agenda;
 use bell::Bell;
@@ -142,6 +143,7 @@ impl Server {
             shared,
         };
         confine::enter(sandbox, &config)?;
+            farewell: Farewell::default(),
         for warning in homes::warnings(&config) {
             log::warn!("{warning}");
         }

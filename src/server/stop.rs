@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::admin::protocol;
 use super::admit::tell_unsaid;
 use super::doors::{BREATH, Door};
 use super::hub::Hub;
@@ -55,6 +56,8 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, order: Order, watch: &Watch) 
     crate::log::retry();
 }
 
+    let stopped = protocol::done(&protocol::Stopped { stopped: true });
+    hub.farewell.tell(&format!("{}\n", crate::log::json(&stopped)));
 /// Ends the threads that accept clients.
 fn close(doors: &[Door], hub: &Hub) {
     hub.bell.ring();

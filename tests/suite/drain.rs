@@ -98,6 +98,27 @@ fn a_drained_server_without_sessions_ends_at_once() {
     assert!(code == 2 && err.contains("exclude each other"), "{err}");
 }
 
+/// A server that is killed has not stopped, even if another one has taken its place at once.
+#[test]
+fn a_server_that_is_killed_while_it_is_drained_has_not_stopped() {
+    for again in [false, true] {
+        let mut server = setup("5m").start();
+        let _client = Client::bob(&server);
+        let mut ftpd = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+        ftpd.args(["stop", "--drain"]).current_dir(server.dir());
+        let stop = ftpd.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        server.wait_for_log("no more clients are accepted");
+        server.kill();
+        if again {
+            server.start_again();
+        }
+        let output = stop.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
+        assert!(said.contains("killed or has crashed"), "{said}");
+    }
+}
+
 /// A client that connects all the time, while the server is replaced by another one which is handed the
 /// same socket: nobody is refused, and nobody's session is cut off.
 #[test]

@@ -1,6 +1,7 @@
 //! Carries out requests to the admin socket.
 
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,12 @@ trait CarryOut: AdminOrder {
 
 /// Returns the answer to one line. If the line asks the server to stop, also returns the order
 /// to stop, which the caller must give after it has written the answer.
-pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
+/// `stream` is where the line came from.
+pub(super) fn answer(
+    line: &[u8],
+    stream: &UnixStream,
+    hub: &Arc<Hub>,
+) -> (Value, Option<Order>) {
     let request = match request(line) {
         Ok(request) => request,
         Err(why) => return (refused(&why), None),
@@ -61,7 +67,8 @@ pub(super) fn answer(line: &[u8], hub: &Arc<Hub>) -> (Value, Option<Order>) {
                 (false, true) => Order::Drain,
                 (false, false) => Order::Stop,
             };
-            return (done(&Stopping {}), Some(order));
+            let tells = drain && hub.farewell.add(stream);
+            return (done(&Stopping { tells }), Some(order));
         }
         // `ftpd why` of other versions recognizes an older server by this text
         Request::Unknown => refused("no such command"),

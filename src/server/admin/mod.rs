@@ -4,6 +4,7 @@
 //! server and root.
 
 mod carry_out;
+pub(super) mod farewell;
 mod guests;
 pub mod protocol;
 pub(super) mod socket;
@@ -88,7 +89,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
         let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
         *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
         let (mut answer, order) =
-            if is_whole { answer(&line, hub) } else { (refused("too long"), None) };
+            if is_whole { answer(&line, stream, hub) } else { (refused("too long"), None) };
         *guest.state() = GuestState { asked: true, at_work: false, since: Instant::now() };
         if hub.shared.stop.is_soon()
             && let Some(answer) = answer.as_object_mut()

@@ -587,7 +587,19 @@ pub struct Reloaded {
 
 /// The answer to [`Stop`].
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Stopping {}
+pub struct Stopping {
+    /// Whether [`Stopped`] follows on the same connection, once the server has ended in order.
+    #[serde(default)]
+    pub tells: bool,
+}
+
+/// The last line of a server that was drained, before it ends. Without it, the server was killed or has
+/// crashed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stopped {
+    /// `true`.
+    pub stopped: bool,
+}
 
 /// Why an order has failed: the server has refused it, or its answer is not valid.
 #[derive(Debug)]
