@@ -67,6 +67,8 @@ pub enum Refusal {
     PassiveOnIpv6,
     /// EPSV would send the client to the balancer, through which data connections do not come.
     PassiveAtBalancer,
+    /// A client of a balancer can use neither PASV nor EPSV, but this command.
+    OnlyActive(&'static str),
     /// The parameter is defined but not supported. The text for the client says what is.
     NotForThat(&'static str),
     /// The command is defined but not supported.
@@ -154,6 +156,7 @@ impl Refusal {
             | Self::Protocol(_)
             | Self::PassiveOnIpv6
             | Self::PassiveAtBalancer
+            | Self::OnlyActive(_)
             | Self::NotImplemented
             | Self::BadRestart
             | Self::BadRange
@@ -234,6 +237,10 @@ impl From<&Refusal> for Reply {
             }
             Refusal::PassiveAtBalancer => {
                 Self::new(Code::NotImplemented, "EPSV cannot name another host, use PASV")
+            }
+            Refusal::OnlyActive(command) => {
+                let text = format!("No passive mode through this balancer, use {command}");
+                Self::new(Code::NotImplemented, text)
             }
             Refusal::NotForThat(what) => Self::new(Code::NotForThat, what),
             Refusal::NotImplemented => Self::new(Code::NotImplemented, "Not implemented"),
@@ -428,6 +435,10 @@ impl fmt::Display for Refusal {
             Self::PassiveOnIpv6 => f.write_str("PASV cannot be used over IPv6"),
             Self::PassiveAtBalancer => f.write_str(
                 "EPSV cannot be used by clients of a balancer while proxy_data is off",
+            ),
+            Self::OnlyActive(_) => f.write_str(
+                "with proxy_data = off, PASV is for IPv4 clients of a balancer and needs an IPv4 address \
+                 (masquerade_address)",
             ),
             Self::NotImplemented => f.write_str("not implemented"),
             Self::BadRestart => f.write_str("restart offset is beyond the end of the file"),

@@ -61,19 +61,25 @@ impl Masquerade {
         }
     }
 
+    /// Returns whether PASV replies to `peer` name `masquerade_address`.
+    pub fn is_for(&self, peer: IpAddr) -> bool {
+        self.name.is_some() && !self.except.iter().any(|peers| peers.contain(peer))
+    }
+
     /// Returns the address for the PASV reply to `peer`, whose control connection arrived at
     /// `own`.
     ///
     /// # Errors
     ///
-    /// When the name has never been resolved.
-    pub fn address(&self, peer: IpAddr, own: Ipv4Addr) -> Result<Ipv4Addr, DataError> {
-        match &self.name {
-            Some(name) if !self.except.iter().any(|peers| peers.contain(peer)) => {
-                self.resolve(name).ok_or(DataError::NoAddress)
-            }
-            _ => Ok(own),
-        }
+    /// When the name has never been resolved, or `own` is not an IPv4 address and there is no other.
+    pub fn address(&self, peer: IpAddr, own: IpAddr) -> Result<Ipv4Addr, DataError> {
+        let name = self.name.as_ref().filter(|_| self.is_for(peer));
+        let address = match (name, own) {
+            (Some(name), _) => self.resolve(name),
+            (None, IpAddr::V4(own)) => Some(own),
+            (None, IpAddr::V6(_)) => None,
+        };
+        address.ok_or(DataError::NoAddress)
     }
 
     /// Resolves a name. If that fails, the previous address is returned. One thread at a time

@@ -17,6 +17,7 @@ mod masquerade;
 mod owners;
 mod pace;
 mod passive;
+mod porch;
 mod ports;
 mod producer;
 mod pump;

@@ -12,11 +12,12 @@ use super::active::bound;
 use super::connection::DataConnection;
 use super::error::DataError;
 use super::pace::is_within;
+use super::porch::Porch;
 use super::ports::{Lease, Ports};
 use super::watch::{Interrupt, Progress, Ready, Watch, wait};
 use crate::config::Balancers;
 use crate::log::{self, Event, Who};
-use crate::proxy::{Introduced, Reading, Unread};
+use crate::proxy::{Introduced, Unread};
 use crate::tls::{Awaited, SessionTls};
 
 /// A passive port that waits for the client, or the connection that the client has made to it.
@@ -34,29 +35,29 @@ pub struct Passive {
     until: Option<Instant>,
     /// The balancers, whose connections may begin with a header.
     balancers: Option<Balancers>,
-    /// The connection of a balancer whose header is being read. Others wait until it is done.
-    arriving: Option<Arriving>,
     /// Number of strangers turned away so far.
     strangers: u64,
     state: PortState,
 }
 
-/// A connection of a balancer, which has not said yet for whom it is.
-#[derive(Debug)]
-struct Arriving {
-    stream: TcpStream,
-    reading: Reading,
-    until: Instant,
-}
-
 /// The state of a passive port.
 #[derive(Debug)]
 enum PortState {
-    Waiting(TcpListener, #[expect(dead_code, reason = "held for its drop")] Lease),
+    Waiting(Waiting),
     Came(DataConnection),
     Failed(io::Error),
     /// Nothing used the port in time.
     Closed,
+}
+
+/// A port that is open.
+#[derive(Debug)]
+struct Waiting {
+    listener: TcpListener,
+    #[expect(dead_code, reason = "held for its drop")]
+    lease: Lease,
+    /// The connections of balancers, if they may bring the client's.
+    porch: Option<Porch>,
 }
 
 /// Length of the listen queue: it has room for strangers who connect before the client.
@@ -89,21 +90,13 @@ impl Passive {
             listen(local)
         })?;
         let is_within = owner.is_some_and(|owner| is_within(local.ip(), owner));
-        let (port, state) = (lease.port(), PortState::Waiting(listener, lease));
-        let until = later(patience);
         let balancers = (!balancers.from.is_empty()).then(|| balancers.clone());
-        let (arriving, strangers) = (None, 0);
-        Ok(Self {
-            port,
-            owner,
-            is_within,
-            patience,
-            until,
-            balancers,
-            arriving,
-            strangers,
-            state,
-        })
+        let brings = balancers.as_ref().is_some_and(|balancers| balancers.data);
+        let porch = brings.then(|| Porch::new(&listener)).transpose();
+        let porch = porch.map_err(DataError::CannotListen)?;
+        let (port, until, strangers) = (lease.port(), later(patience), 0);
+        let state = PortState::Waiting(Waiting { listener, lease, porch });
+        Ok(Self { port, owner, is_within, patience, until, balancers, strangers, state })
     }
 
     /// Returns the port to tell the client.
@@ -117,23 +110,23 @@ impl Passive {
     /// PASV.
     pub fn door(&self, tls: Option<&SessionTls>) -> Option<Awaited<'_>> {
         match &self.state {
-            PortState::Waiting(listener, _) => Some(self.awaited(listener)),
+            PortState::Waiting(waiting) => Some(waiting.awaited()),
             PortState::Came(connection) => tls.and_then(|_| connection.early()),
             PortState::Failed(_) | PortState::Closed => None,
         }
     }
 
-    /// Returns what is waited for before the client is there.
-    fn awaited<'a>(&'a self, listener: &'a TcpListener) -> Awaited<'a> {
-        self.arriving
-            .as_ref()
-            .map_or_else(|| Awaited::readable(listener), |it| Awaited::readable(&it.stream))
-    }
-
     /// Returns when [`Passive::expire`] must be called; `None`: not at all.
     pub fn until(&self) -> Option<Instant> {
-        let arriving = self.arriving.as_ref().map(|arriving| arriving.until);
-        arriving.into_iter().chain(self.unused_until()).min()
+        self.header_until().into_iter().chain(self.unused_until()).min()
+    }
+
+    /// Returns when the header of a balancer's connection is late.
+    fn header_until(&self) -> Option<Instant> {
+        let PortState::Waiting(Waiting { porch: Some(porch), .. }) = &self.state else {
+            return None;
+        };
+        porch.until()
     }
 
     /// Returns when the port has been unused for too long.
@@ -188,10 +181,8 @@ impl Passive {
     /// the transfer that wants to use the connection.
     fn admit(&mut self, who: Who<'_>) {
         for _ in 0..AT_ONCE {
-            if !self.read_header(who) {
-                return;
-            }
-            let PortState::Waiting(listener, _) = &self.state else { return };
+            self.read_headers(who);
+            let PortState::Waiting(Waiting { listener, .. }) = &self.state else { return };
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let (stream, address) = match acceptfrom_with(listener, flags) {
                 Ok(accepted) => accepted,
@@ -206,13 +197,10 @@ impl Passive {
             let stream = TcpStream::from(stream);
             let peer = address.and_then(|address| SocketAddr::try_from(address).ok());
             let peer = peer.map(|peer| peer.ip().to_canonical());
-            match self.balancer(peer) {
-                Some(balancers) if balancers.data => {
-                    let until = Instant::now() + balancers.timeout;
-                    let reading = Reading::default();
-                    self.arriving = Some(Arriving { stream, reading, until });
-                }
-                Some(_) => self.take_in(stream, peer, ", because proxy_data is off", who),
+            match self.balancer(peer).map(|balancers| (balancers.data, balancers.timeout)) {
+                Some((true, time)) => self.await_header(stream, time, who),
+                // it may begin with a header, which must not become the content of a file
+                Some((false, _)) => self.tell_stranger(peer, ", because proxy_data is off", who),
                 None => self.take_in(stream, peer, "", who),
             }
         }
@@ -225,29 +213,40 @@ impl Passive {
             .filter(|balancers| peer.is_some_and(|peer| balancers.contain(peer)))
     }
 
-    /// Reads the header of a balancer's connection, if one is waited for, and takes in the client that
-    /// it names. Returns whether the next connection may be accepted.
-    fn read_header(&mut self, who: Who<'_>) -> bool {
-        let Some(mut arriving) = self.arriving.take() else { return true };
-        let why = match arriving.reading.go_on(&arriving.stream) {
-            Ok(Some(Introduced::Client(client))) => {
-                self.take_in(arriving.stream, Some(client.ip()), " by a balancer", who);
-                return true;
-            }
-            Ok(Some(Introduced::Balancer)) => {
-                let own = arriving.stream.peer_addr().ok().map(|own| own.ip().to_canonical());
-                self.take_in(arriving.stream, own, "", who);
-                return true;
-            }
-            Ok(None) if Instant::now() < arriving.until => {
-                self.arriving = Some(arriving);
-                return false;
-            }
-            Ok(None) => Unread::Late,
-            // the balancer has only looked whether the port is open
-            Err(Unread::Closed) => return true,
-            Err(why) => why,
+    /// Takes in a balancer's connection, whose header may take this long.
+    fn await_header(&mut self, stream: TcpStream, time: Duration, who: Who<'_>) {
+        let PortState::Waiting(Waiting { porch: Some(porch), .. }) = &mut self.state else {
+            return;
         };
+        match porch.put(stream, time) {
+            Ok(false) => {}
+            Ok(true) => self.tell_dropped("too many connections without a PROXY header", who),
+            Err(why) => self.tell_dropped(&why.to_string(), who),
+        }
+    }
+
+    /// Reads the headers of the balancers' connections, and takes in the client that one of them names.
+    fn read_headers(&mut self, who: Who<'_>) {
+        while let PortState::Waiting(Waiting { porch: Some(porch), .. }) = &mut self.state
+            && let Some((stream, read)) = porch.next()
+        {
+            match read {
+                Ok(Introduced::Client(client)) => {
+                    self.take_in(stream, Some(client.ip()), " by a balancer", who);
+                }
+                Ok(Introduced::Balancer) => {
+                    let own = stream.peer_addr().ok().map(|own| own.ip().to_canonical());
+                    self.take_in(stream, own, "", who);
+                }
+                // the balancer has only looked whether the port is open
+                Err(Unread::Closed) => {}
+                Err(why) => self.tell_dropped(&why.to_string(), who),
+            }
+        }
+    }
+
+    /// Logs that a balancer's connection was dropped.
+    fn tell_dropped(&mut self, why: &str, who: Who<'_>) {
         self.strangers += 1;
         if self.strangers <= MOST_TOLD {
             let port = self.port;
@@ -255,7 +254,6 @@ impl Passive {
                 format!("a balancer's connection to passive port {port} was dropped: {why}");
             log::session(who, &Event::Note(&note));
         }
-        true
     }
 
     /// Takes a connection as the client's if it comes from there, and drops it otherwise. `how` is
@@ -265,8 +263,14 @@ impl Passive {
             self.state = PortState::Came(DataConnection::new(stream, self.is_within));
             self.until = later(self.patience);
             self.tell_of_strangers(who);
-            return;
+        } else {
+            drop(stream);
+            self.tell_stranger(peer, how, who);
         }
+    }
+
+    /// Logs that a stranger's connection was dropped.
+    fn tell_stranger(&mut self, peer: Option<IpAddr>, how: &str, who: Who<'_>) {
         self.strangers += 1;
         if self.strangers > MOST_TOLD {
             return;
@@ -306,10 +310,9 @@ impl Passive {
                 PortState::Came(connection) => return Ok(connection),
                 PortState::Failed(why) => return Err(DataError::CannotListen(why)),
                 PortState::Closed => return Err(DataError::NeverUsed(self.port)),
-                PortState::Waiting(ref listener, _) => self.awaited(listener),
+                PortState::Waiting(ref waiting) => waiting.awaited(),
             };
-            let arriving = self.arriving.as_ref().map(|arriving| arriving.until);
-            let first = arriving.into_iter().chain(until).min();
+            let first = self.header_until().into_iter().chain(until).min();
             match wait(watch, &Progress::start(), Some(awaited), first) {
                 Ok(Ready::Yes) => {}
                 // a header is late; the client may still come
@@ -345,6 +348,14 @@ impl Passive {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));
             hint();
         }
+    }
+}
+
+impl Waiting {
+    /// Returns what is waited for before the client is there.
+    fn awaited(&self) -> Awaited<'_> {
+        let porch = self.porch.as_ref();
+        porch.map_or_else(|| Awaited::readable(&self.listener), Awaited::readable)
     }
 }
 

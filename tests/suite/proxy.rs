@@ -2,9 +2,9 @@
 //! connections, and the client that it names is the one that counts.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
-use crate::client::{Client, connect_from, drain};
+use crate::client::{Client, connect_from, drain, port_command};
 use crate::server::{Server, Setup, eventually, free_port, run};
 use crate::tls_client::{Tls, VERSIONS};
 
@@ -289,26 +289,206 @@ fn data_connections_through_the_balancer_must_name_the_client_of_the_session() {
 }
 
 #[test]
-fn a_data_connection_whose_header_is_late_makes_room_for_the_next() {
-    let server = setup().server("proxy_data = on\nproxy_timeout = 1").start();
+fn data_connections_without_a_header_do_not_hold_up_the_one_of_the_client() {
+    let server = setup().server("proxy_data = on\nproxy_timeout = 5m").start();
     server.put("file", "content");
     let mut client = greeted(&server, CLIENT);
     log_in(&mut client);
     // before the command, and after it
     for command_first in [false, true] {
+        for count in [1, 5, 40] {
+            let to = client.passive_address("EPSV");
+            if command_first {
+                client.send("RETR file");
+            }
+            let mut silent: Vec<_> = (0..count).map(|_| data(to, b"PROXY ")).collect();
+            let mut stream = data(to, &line(CLIENT));
+            if !command_first {
+                client.send("RETR file");
+            }
+            client.expect(150);
+            assert_eq!(drain(&mut stream), b"content");
+            client.expect(226);
+            for late in &mut silent {
+                assert_eq!(drain(late), b"");
+            }
+        }
+    }
+    // one of many that has waited
+    let to = client.passive_address("EPSV");
+    let mut waiting: Vec<_> = (0..5).map(|_| data(to, b"PROXY ")).collect();
+    client.send("RETR file");
+    waiting[2].write_all(&line(CLIENT)[6..]).unwrap();
+    client.expect(150);
+    assert_eq!(drain(&mut waiting[2]), b"content");
+    client.expect(226);
+}
+
+#[test]
+fn a_data_connection_whose_header_is_late_is_dropped() {
+    let server = setup().server("proxy_data = on\nproxy_timeout = 1").start();
+    let mut client = greeted(&server, CLIENT);
+    log_in(&mut client);
+    for command_first in [false, true] {
         let to = client.passive_address("EPSV");
         if command_first {
-            client.send("RETR file");
+            client.send("LIST");
         }
-        let mut late = data(to, b"PROXY ");
-        let mut stream = data(to, &line(CLIENT));
-        assert_eq!(drain(&mut late), b"");
-        if !command_first {
-            client.send("RETR file");
+        assert_eq!(drain(&mut data(to, b"PROXY ")), b"");
+        server.wait_for_log("was dropped: no complete PROXY header within proxy_timeout");
+    }
+}
+
+#[test]
+fn no_header_becomes_the_content_of_a_file() {
+    let server = setup().server("allow_fxp = on").start();
+    let mut check = balanced(&server, &binary(0x20, 0, &[]));
+    check.expect(220);
+    // for a client, it would name a port of the balancer
+    for (mut client, epsv) in [(greeted(&server, "127.0.0.2"), 502), (check, 229)] {
+        log_in(&mut client);
+        client.cmd("EPSV", epsv);
+        let to = client.passive_address("PASV");
+        for header in [line("127.0.0.2"), long_binary()] {
+            let mut stream = data(to, &[&header[..], b"content"].concat());
+            assert_eq!(drain(&mut stream), b"");
         }
-        client.expect(150);
+        server.wait_for_log("dropped, because proxy_data is off");
+        // another server
+        let mut stream = connect_from("127.0.0.3".parse().unwrap(), to).unwrap();
+        stream.write_all(b"content").unwrap();
+        client.cmd("STOR file", 150);
+        drop(stream);
+        client.expect(226);
+        assert_eq!(server.get("file"), b"content");
+        client.cmd("DELE file", 250);
+    }
+}
+
+/// How clients of a balancer may open data connections, for each protocol of theirs, of the balancer's
+/// connection, and with and without `proxy_data`: no refusal names a command that is refused as well.
+#[test]
+fn the_protocol_of_the_client_decides_and_not_that_of_the_balancer() {
+    const V4: &str = "127.0.0.2";
+    for (link, mask, data) in [
+        ("127.0.0.1", true, true),
+        ("127.0.0.1", true, false),
+        ("127.0.0.1", false, true),
+        ("127.0.0.1", false, false),
+        ("::1", true, true),
+        ("::1", true, false),
+        ("::1", false, true),
+        ("::1", false, false),
+    ] {
+        let mut lines = format!("proxy_from = {link}\nproxy_data = {data}\n");
+        if mask {
+            lines += "masquerade_address = 192.0.2.10\n";
+        }
+        let server = Server::setup().ip(link).server(&lines).start();
+        let balanced = |header: String| {
+            let stream = connect_from(link.parse().unwrap(), server.address()).unwrap();
+            let mut client = Client::over(stream);
+            client.raw(header.as_bytes());
+            client.expect(220);
+            log_in(&mut client);
+            client
+        };
+        let case = format!("{link}, mask {mask}, data {data}");
+        let mut v4 = balanced(format!("PROXY TCP4 {V4} 198.51.100.1 50000 21\r\n"));
+        let mut v6 = balanced("PROXY TCP6 2001:db8::7 ::1 50000 21\r\n".to_owned());
+        for (client, own, other) in [(&mut v4, 1, 2), (&mut v6, 2, 1)] {
+            let pasv = client.ask("PASV");
+            let epsv = client.ask("EPSV");
+            let has_pasv = own == 1 && (mask || link == "127.0.0.1");
+            assert_eq!(pasv.0, if has_pasv { 227 } else { 502 }, "{case}: {pasv:?}");
+            assert_eq!(epsv.0, if data { 229 } else { 502 }, "{case}: {epsv:?}");
+            let [names_epsv, names_pasv] = [pasv.1.contains("EPSV"), epsv.1.contains("PASV")];
+            assert_eq!(names_epsv, !has_pasv && data, "{case}: {pasv:?}");
+            assert_eq!(names_pasv, has_pasv && !data, "{case}: {epsv:?}");
+            if !has_pasv && !data {
+                let active = if own == 1 { "PORT" } else { "EPRT" };
+                assert!(pasv.1.contains(active) && epsv.1.contains(active), "{pasv:?} {epsv:?}");
+            }
+            client.cmd(&format!("EPSV {own}"), if data { 229 } else { 502 });
+            let wrong = client.cmd(&format!("EPSV {other}"), if data { 522 } else { 502 });
+            assert_eq!(wrong.contains(&format!("({own})")), data, "{case}: {wrong}");
+            for (line, family) in [
+                ("EPRT |1|127.0.0.2|50000|", 1),
+                ("PORT 127,0,0,2,200,0", 1),
+                ("EPRT |2|2001:db8::7|50000|", 2),
+            ] {
+                client.cmd(line, if family == own { 200 } else { 522 });
+            }
+            client.cmd("EPSV ALL", if data { 200 } else { 502 });
+            if data {
+                client.cmd("PASV", 503);
+                client.cmd("EPSV", 229);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_balancer_on_ipv6_names_a_client_on_ipv4_that_transfers_both_ways() {
+    for (lines, through) in [("proxy_data = on", true), ("proxy_data = off", false)] {
+        let lines = format!("proxy_from = ::1\nmasquerade_address = 127.0.0.1\n{lines}");
+        let server = Server::setup().ip("::1").server(&lines).start();
+        server.put("file", "content");
+        let mut client =
+            Client::over(connect_from("::1".parse().unwrap(), server.address()).unwrap());
+        client.raw(&line("127.0.0.2"));
+        client.expect(220);
+        log_in(&mut client);
+        let to = client.passive_address("PASV");
+        assert_eq!(to.ip().to_string(), "127.0.0.1");
+        let mut stream = if through {
+            let to = SocketAddr::new(server.address().ip(), to.port());
+            let mut stream = connect_from("::1".parse().unwrap(), to).unwrap();
+            stream.write_all(&line("127.0.0.2")).unwrap();
+            stream
+        } else {
+            connect_from("127.0.0.2".parse().unwrap(), to).unwrap()
+        };
+        client.cmd("RETR file", 150);
         assert_eq!(drain(&mut stream), b"content");
         client.expect(226);
+        let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+        client.cmd(&port_command(listener.local_addr().unwrap()), 200);
+        client.cmd("RETR file", 150);
+        assert_eq!(drain(&mut listener.accept().unwrap().0), b"content");
+        client.expect(226);
+    }
+}
+
+#[test]
+fn a_client_on_ipv6_whose_balancer_uses_ipv4_transfers_in_active_mode() {
+    let server = setup().start();
+    server.put("file", "content");
+    let mut client = balanced(&server, b"PROXY TCP6 ::1 2001:db8::1 50000 21\r\n");
+    client.expect(220);
+    log_in(&mut client);
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    client.cmd(&port_command(listener.local_addr().unwrap()), 200);
+    client.cmd("RETR file", 150);
+    assert_eq!(drain(&mut listener.accept().unwrap().0), b"content");
+    client.expect(226);
+}
+
+#[test]
+fn checks_with_any_block_of_addresses_are_accepted() {
+    let server = setup().start();
+    for header in [
+        binary(0x20, 0x11, &[1, 2, 3]),
+        binary(0x20, 0x7f, &[]),
+        binary(0x20, 0x21, &vec![b'x'; 60_000]),
+        binary(0x21, 0x00, &[9; 30]),
+        binary(0x21, 0x31, &[0; 216]),
+    ] {
+        let mut client = balanced(&server, &[&header[..], b"NOOP\r\nUSER bob\r\n"].concat());
+        for code in [220, 200, 331] {
+            client.expect(code);
+        }
+        client.cmd("PASS secret", 230);
     }
 }
 
@@ -354,23 +534,5 @@ fn tls_on_a_data_connection_begins_behind_the_header() {
         let mut secure = tls.over(stream);
         assert_eq!(secure.read_all().unwrap(), b"content");
         client.expect(226);
-    }
-}
-
-#[test]
-fn checks_with_any_block_of_addresses_are_accepted() {
-    let server = setup().start();
-    for header in [
-        binary(0x20, 0x11, &[1, 2, 3]),
-        binary(0x20, 0x7f, &[]),
-        binary(0x20, 0x21, &vec![b'x'; 60_000]),
-        binary(0x21, 0x00, &[9; 30]),
-        binary(0x21, 0x31, &[0; 216]),
-    ] {
-        let mut client = balanced(&server, &[&header[..], b"NOOP\r\nUSER bob\r\n"].concat());
-        for code in [220, 200, 331] {
-            client.expect(code);
-        }
-        client.cmd("PASS secret", 230);
     }
 }

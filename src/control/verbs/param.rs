@@ -1,7 +1,7 @@
 //! TYPE, STRU, MODE, REST, OPTS, and the commands that set up a data connection (RFC 959
 //! §4.1.2, RFC 2428).
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::Charset;
 use crate::control::arg::address::Extended;
@@ -85,9 +85,19 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
 /// PASV: opens a port for the client, over IPv4.
 pub(crate) fn passive(session: &mut Session) -> Result<Reply, Refusal> {
     only_epsv(&session.state.parameters)?;
-    let IpAddr::V4(own) = session.local.ip() else { return Err(Refusal::PassiveOnIpv6) };
-    let address = session.settings.masquerade.address(session.peer.ip(), own)?;
-    let port = listen(session)?;
+    if !reaches_by_pasv(session) {
+        let other = reaches_by_epsv(session).then_some(Refusal::PassiveOnIpv6);
+        return Err(other.unwrap_or_else(|| only_active(session)));
+    }
+    let (peer, own) = (session.peer.ip(), session.local.ip());
+    let mask = &session.settings.masquerade;
+    let address = mask.address(peer, own)?;
+    let mut local = session.local;
+    // the server's address for clients may be another one than that for the balancer
+    if comes_itself(session) && mask.is_for(peer) {
+        local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    }
+    let port = listen(session, local)?;
     Ok(Reply::passive(address, port))
 }
 
@@ -96,11 +106,12 @@ pub(crate) fn extended_passive(
     session: &mut Session,
     wanted: Extended,
 ) -> Result<Reply, Refusal> {
+    if !reaches_by_epsv(session) {
+        let other = reaches_by_pasv(session).then_some(Refusal::PassiveAtBalancer);
+        return Err(other.unwrap_or_else(|| only_active(session)));
+    }
     // behind a balancer, the client may use another protocol than the balancer does
     let ours = if session.peer.is_ipv4() { 1 } else { 2 };
-    if !reaches_by_epsv(session) {
-        return Err(Refusal::PassiveAtBalancer);
-    }
     match wanted {
         Extended::All => {
             session.state.parameters.epsv_all = true;
@@ -111,14 +122,39 @@ pub(crate) fn extended_passive(
         }
         Extended::Protocol(_) => {}
     }
-    listen(session).map(Reply::extended_passive)
+    let local = session.local;
+    listen(session, local).map(Reply::extended_passive)
+}
+
+/// Returns whether a client of a balancer must connect to the server itself for data.
+fn comes_itself(session: &Session) -> bool {
+    is_named(session) && !session.settings.config.server.balancers.data
+}
+
+fn is_named(session: &Session) -> bool {
+    session.live.way == CameBy::Balancer
+}
+
+/// Returns whether the client can connect to an address that PASV names. A client of a balancer may use
+/// another protocol than the balancer does with the server.
+fn reaches_by_pasv(session: &Session) -> bool {
+    let has_own = session.local.is_ipv4();
+    if !is_named(session) {
+        return has_own;
+    }
+    session.peer.is_ipv4()
+        && (has_own || session.settings.masquerade.is_for(session.peer.ip()))
 }
 
 /// Returns whether a port that EPSV names can be reached by the client: behind a balancer, it would be
 /// one of the balancer's.
 fn reaches_by_epsv(session: &Session) -> bool {
-    let server = &session.settings.config.server;
-    session.live.way != CameBy::Balancer || server.balancers.data || server.data.allow_fxp
+    !comes_itself(session)
+}
+
+/// The refusal of PASV and EPSV to a client that can use neither.
+fn only_active(session: &Session) -> Refusal {
+    Refusal::OnlyActive(if session.peer.is_ipv4() { "PORT" } else { "EPRT" })
 }
 
 fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
@@ -126,13 +162,13 @@ fn only_epsv(parameters: &Parameters) -> Result<(), Refusal> {
 }
 
 /// Opens a passive port. The previous one is closed first, so that a session has one at most.
-fn listen(session: &mut Session) -> Result<u16, Refusal> {
+fn listen(session: &mut Session, local: SocketAddr) -> Result<u16, Refusal> {
     session.drop_setup();
     let server = &session.settings.config.server;
     let owner = (!server.data.allow_fxp).then(|| session.peer.ip());
     let (patience, balancers) = (server.data.timeout, &server.balancers);
     let ports = &session.settings.ports;
-    let passive = Passive::open(ports, session.local, owner, patience, balancers)?;
+    let passive = Passive::open(ports, local, owner, patience, balancers)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)

@@ -1,0 +1,85 @@
+//! The connections of balancers to one passive port that have not said yet for whom they are. Their
+//! headers are read side by side, so that a connection that sends none does not hold up the client's.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use crate::proxy::{Introduced, Reading, Unread};
+
+/// The connections whose headers are being read.
+#[derive(Debug)]
+pub(super) struct Porch {
+    /// Readable once something has arrived on one of the connections or at the port.
+    epoll: OwnedFd,
+    /// The connections, the oldest one first.
+    arriving: VecDeque<Arriving>,
+}
+
+/// A connection of a balancer whose header is not complete.
+#[derive(Debug)]
+struct Arriving {
+    stream: TcpStream,
+    reading: Reading,
+    until: Instant,
+}
+
+/// Maximum number of connections whose headers are read side by side.
+const MOST: usize = 8;
+
+impl Porch {
+    pub(super) fn new(listener: &TcpListener) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let porch = Self { epoll, arriving: VecDeque::new() };
+        porch.watch(listener)?;
+        Ok(porch)
+    }
+
+    /// Takes in a connection, whose header may take this long. If there are too many, the oldest one is
+    /// dropped, because most headers arrive at once. Returns whether one was.
+    pub(super) fn put(&mut self, stream: TcpStream, time: Duration) -> io::Result<bool> {
+        self.watch(&stream)?;
+        let until = Instant::now() + time;
+        let is_full = self.arriving.len() >= MOST;
+        if is_full {
+            self.arriving.pop_front();
+        }
+        self.arriving.push_back(Arriving { stream, reading: Reading::default(), until });
+        Ok(is_full)
+    }
+
+    /// Reads what has arrived, and returns the first connection whose header is complete, or will never
+    /// be; `None` if all others must go on waiting.
+    pub(super) fn next(&mut self) -> Option<(TcpStream, Result<Introduced, Unread>)> {
+        for at in 0..self.arriving.len() {
+            let arriving = self.arriving.get_mut(at)?;
+            let read = match arriving.reading.go_on(&arriving.stream).transpose() {
+                None if Instant::now() < arriving.until => continue,
+                None => Err(Unread::Late),
+                Some(read) => read,
+            };
+            return Some((self.arriving.remove(at)?.stream, read));
+        }
+        None
+    }
+
+    /// Returns when the next header is late.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.arriving.iter().map(|arriving| arriving.until).min()
+    }
+
+    fn watch(&self, fd: impl AsFd) -> io::Result<()> {
+        let data = EventData::new_u64(0);
+        epoll::add(&self.epoll, fd, data, EventFlags::IN).map_err(Into::into)
+    }
+}
+
+impl AsFd for Porch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
