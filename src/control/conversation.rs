@@ -33,13 +33,19 @@ pub enum TurnedAway {
     Full,
     /// The client's address is banned.
     Banned,
+    /// The server is stopping.
+    Stopping,
 }
+
+/// Tells a client why its session ends, or does not begin.
+const STOPPING: &str = "Server is stopping";
 
 /// Turns a client away with 421, without waiting for it.
 pub fn turn_away(stream: &TcpStream, why: TurnedAway) {
     let text = match why {
         TurnedAway::Full => "Too many connections, try again later",
         TurnedAway::Banned => "Too many failures from your address, try again later",
+        TurnedAway::Stopping => STOPPING,
     };
     let reply = Reply::new(Code::Unavailable, text);
     connection::send_at_once(stream, &reply);
@@ -206,7 +212,7 @@ impl Session {
     #[inline(never)]
     fn farewell(&mut self) -> Parting {
         let ended = if self.shared.stop.is_soon() {
-            Some(("Server is stopping", "server stopped"))
+            Some((STOPPING, "server stopped"))
         } else {
             self.live.ended().map(|why| (why, why))
         };

@@ -2,17 +2,20 @@
 
 use std::fs::File;
 use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread;
 
 use rustix::io::Errno;
 
-use super::admit::admit;
+use super::admit::{Newcomer, admit};
 use super::doors::{BREATH, Door};
 use super::hub::Hub;
-use crate::control::{self, Away};
+use super::introduce;
+use crate::control::{self, Away, CameBy};
 
 /// Accepts clients until the server stops or is drained.
-pub(super) fn accept(door: &Door, hub: &Hub) {
+pub(super) fn accept(door: &Door, hub: &Arc<Hub>) {
     let mut reserve = spare();
     loop {
         if door.handed {
@@ -29,7 +32,7 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
         door.pulse.step();
         match accepted {
             Ok((stream, peer)) => {
-                admit(hub, stream, control::canonical(peer), door.implicit_tls);
+                receive(hub, stream, control::canonical(peer), door.implicit_tls);
             }
             Err(why) => match Errno::from_io_error(&why) {
                 Some(Errno::MFILE | Errno::NFILE) => {
@@ -40,6 +43,15 @@ pub(super) fn accept(door: &Door, hub: &Hub) {
         }
         door.pulse.step();
     }
+}
+
+/// Admits a client, or, if it is a balancer, waits until it has said for whom it has connected.
+fn receive(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr, implicit_tls: bool) {
+    if hub.shared.settings().config.server.balancers.contain(peer.ip()) {
+        return introduce::receive(hub, stream, peer, implicit_tls);
+    }
+    let (stream, way) = (Arc::new(stream), CameBy::Itself);
+    admit(hub, Newcomer { stream, peer, way, implicit_tls });
 }
 
 /// Logs why no client could be accepted, and pauses, so that repeated attempts do not keep the
@@ -81,7 +93,7 @@ fn spare() -> Option<File> {
 /// answer. Returns a new spare descriptor. `why` is the error of the attempt to accept the client.
 fn accept_without_files(
     door: &Door,
-    hub: &Hub,
+    hub: &Arc<Hub>,
     reserve: Option<File>,
     why: &io::Error,
 ) -> Option<File> {
@@ -101,7 +113,7 @@ fn accept_without_files(
     let again = spare();
     if again.is_some() {
         // other files were closed in the meantime
-        admit(hub, stream, peer, door.implicit_tls);
+        receive(hub, stream, peer, door.implicit_tls);
         return again;
     }
     hub.usher.turn_away(&stream, peer, Away::Files, "no file descriptor left; raise ulimit -n");

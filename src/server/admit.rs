@@ -14,23 +14,36 @@ use super::hub::Hub;
 use super::usher::tell_turned_away;
 use crate::control::{self, Away, CameBy, TurnedAway};
 
-/// Hands a client over to a worker, or turns it away.
-pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls: bool) {
+/// A client that is known and waits to be admitted.
+pub(super) struct Newcomer {
+    pub(super) stream: Arc<TcpStream>,
+    /// The client, or the balancer if it has connected for itself.
+    pub(super) peer: SocketAddr,
+    pub(super) way: CameBy,
+    pub(super) implicit_tls: bool,
+}
+
+/// Hands a client over to a worker, or turns it away. A check of a balancer has a place if one is free,
+/// and is turned away without a line in the log.
+pub(super) fn admit(hub: &Hub, newcomer: Newcomer) {
+    let Newcomer { stream, peer, way, implicit_tls } = newcomer;
     let settings = hub.shared.settings();
-    let server = &settings.config.server;
-    // what depends on the address of the client waits until the balancer has named it
-    let is_balancer = server.balancers.contain(peer.ip());
-    let is_banned = || !is_balancer && hub.usher.refuses(peer, &settings);
+    let is_check = way == CameBy::Check;
+    let is_banned = || !is_check && hub.usher.refuses(peer, &settings);
     if is_banned() {
         return hub.usher.turn_away_banned(&stream);
     }
-    let most_per_ip = server.clients.max_per_ip.filter(|_| !is_balancer);
-    let ticket = match find_place(hub, peer, most_per_ip) {
+    let most_per_ip = settings.config.server.clients.max_per_ip;
+    let place = if is_check {
+        hub.admission.admit(Origin::of(peer.ip()), None, Instant::now())
+    } else {
+        find_place(hub, peer, most_per_ip)
+    };
+    let ticket = match place {
         Ok(ticket) => ticket,
+        Err(_) if is_check => return control::turn_away(&stream, TurnedAway::Full),
         Err(full) => return hub.usher.turn_away(&stream, peer, full.away(), full.why()),
     };
-    let stream = Arc::new(stream);
-    let way = if is_balancer { CameBy::Check } else { CameBy::Itself };
     let registration = hub.registry.enter(&stream, peer, way, ticket);
     // a ban that began before the session was registered did not end it
     if is_banned() {
@@ -39,12 +52,13 @@ pub(super) fn admit(hub: &Hub, stream: TcpStream, peer: SocketAddr, implicit_tls
     if hub.shared.stop.is_soon() {
         hub.registry.wake_all();
     }
-    let client = Client { stream, implicit_tls, is_balancer, registration };
-    if let Err(client) = hand_over(hub, client) {
-        let peer = client.registration.live.peer;
-        hub.usher.turn_away(&client.stream, peer, Away::Worker, "no worker is free");
-    } else {
-        hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
+    let client = Client { stream, implicit_tls, registration };
+    match hand_over(hub, client) {
+        Ok(()) => drop(hub.shared.counters.sessions.fetch_add(1, Ordering::Relaxed)),
+        Err(client) if is_check => control::turn_away(&client.stream, TurnedAway::Full),
+        Err(client) => {
+            hub.usher.turn_away(&client.stream, peer, Away::Worker, "no worker is free");
+        }
     }
 }
 
@@ -86,8 +100,10 @@ fn find_place(
     let Some(evicted) = hub.registry.evict(most, origin, owes, WHY) else {
         return Err(full);
     };
-    hub.shared.counters.away.count(Away::Evicted);
-    hub.usher.log(evicted.peer, "not logged in, and max_cons clients are connected");
+    if evicted.way != CameBy::Check {
+        hub.shared.counters.away.count(Away::Evicted);
+        hub.usher.log(evicted.peer, "not logged in, and max_cons clients are connected");
+    }
     evicted.ticket.pass_on(origin, most_per_origin, evicted.rests, now)
 }
 

@@ -11,8 +11,6 @@ use crate::control::{Session, Shared};
 pub(super) struct Client {
     pub(super) stream: Arc<TcpStream>,
     pub(super) implicit_tls: bool,
-    /// Whether a balancer has connected, which must say for whom.
-    pub(super) is_balancer: bool,
     pub(super) registration: Registration,
 }
 

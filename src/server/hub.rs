@@ -9,6 +9,7 @@ use super::admission::Admission;
 use super::admission::bans::Bans;
 use super::bell::Bell;
 use super::client::Client;
+use super::lobby::Lobby;
 use super::muffler::Muffler;
 use super::notify::Supervisor;
 use super::orders::Orders;
@@ -27,9 +28,10 @@ pub(super) struct Hub {
     pub(super) admission: Arc<Admission>,
     pub(super) bans: Arc<Bans>,
     pub(super) registry: Arc<Registry>,
+    pub(super) lobby: Lobby,
     pub(super) pool: Pool<Client>,
     pub(super) muffler: Arc<Muffler>,
-    pub(super) usher: Arc<Usher>,
+    pub(super) usher: Usher,
     pub(super) source: SettingsSource,
     /// The settings with which the server was started.
     pub(super) started: Arc<Config>,
@@ -43,10 +45,10 @@ pub(super) struct Hub {
     pub(super) beside: Beside,
     /// Whether the thread runs that removes old files from the trash.
     pub(super) ageing: AtomicBool,
-    /// The admin socket, if the server could make it.
-    pub(super) admin: Mutex<Option<AdminSocket>>,
     /// Those who have drained the server.
     pub(super) farewell: Farewell,
+    /// The admin socket, if the server could make it.
+    pub(super) admin: Mutex<Option<AdminSocket>>,
 }
 
 impl Hub {

@@ -1,71 +1,118 @@
-//! The beginning of a balancer's connection: a worker reads for whom it is, before anything depends on
-//! the address of the client.
+//! The beginning of a balancer's connection: the header that says for whom it is. One thread waits for
+//! all headers, so that such a connection takes neither a worker nor one of `max_cons`, and nobody is
+//! evicted for it. All that depends on the client begins once the header has named it.
 
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-
-use super::bell::poll;
-use super::client::Client;
-use super::registry::Unwelcome;
-use super::usher::Usher;
-use crate::control::{self, CameBy, TurnedAway};
+use super::admit::{Newcomer, admit};
+use super::hub::Hub;
+use super::lobby::Guest;
+use crate::control::{Away, CameBy};
 use crate::proxy::{Introduced, Reading, Unread};
 
-/// Reads for whom a balancer has connected, and admits that client. Returns `false` if there will be no
-/// session.
-pub(super) fn introduce(client: &mut Client, usher: &Usher) -> bool {
-    let balancer = client.registration.live.peer;
-    let settings = usher.shared.settings();
-    let server = &settings.config.server;
-    let (peer, way) = match read(&client.stream, server.balancers.timeout) {
-        Ok(Introduced::Client(peer)) => (peer, CameBy::Balancer),
-        Ok(Introduced::Balancer) => (balancer, CameBy::Check),
-        // a balancer that looks whether the port is open
-        Err(Unread::Closed) => return false,
-        Err(why) => {
-            usher.dismiss(balancer, &why.to_string());
-            return false;
-        }
-    };
-    let is_banned = || way == CameBy::Balancer && usher.refuses(peer, &settings);
-    if is_banned() {
-        usher.turn_away_banned(&client.stream);
-        return false;
+/// Takes in a connection of a balancer.
+pub(super) fn receive(
+    hub: &Arc<Hub>,
+    stream: TcpStream,
+    balancer: SocketAddr,
+    implicit_tls: bool,
+) {
+    let until = Instant::now() + hub.shared.settings().config.server.balancers.timeout;
+    let (stream, reading) = (Arc::new(stream), Reading::default());
+    let guest = Guest { stream, balancer, implicit_tls, reading, until };
+    // most headers arrive together with the connection
+    let Some(guest) = look(hub, guest) else { return };
+    if let Err(why) = start(hub) {
+        log::error!("cannot start the thread that reads PROXY headers: {why}");
+        let why = "no thread reads PROXY headers";
+        return hub.usher.turn_away(&guest.stream, balancer, Away::Worker, why);
     }
-    match client.registration.introduce(peer, way, server.clients.max_per_ip) {
-        Ok(()) => {}
-        Err(Unwelcome::Ended) => {
-            control::turn_away(&client.stream, TurnedAway::Full);
-            return false;
-        }
-        Err(Unwelcome::Full(full)) => {
-            usher.turn_away(&client.stream, peer, full.away(), full.why());
-            return false;
-        }
+    if let Some(other) = hub.lobby.put(guest) {
+        send_away(hub, other);
     }
-    // a ban that began before the client was registered did not end the session
-    if is_banned() {
-        usher.turn_away_banned(&client.stream);
-        return false;
-    }
-    true
+    hub.lobby.ring();
 }
 
-/// Reads the header of a balancer, within this time.
-fn read(stream: &TcpStream, time: Duration) -> Result<Introduced, Unread> {
-    let until = Instant::now() + time;
-    let mut reading = Reading::default();
-    loop {
-        if let Some(introduced) = reading.go_on(stream)? {
-            return Ok(introduced);
+/// Lets no more connections wait, because the server stops, and sends away those that do.
+pub(super) fn close(hub: &Hub) {
+    for guest in hub.lobby.close() {
+        send_away(hub, guest);
+    }
+    hub.lobby.ring();
+}
+
+/// Sends a connection away that has no room, unless its header has arrived meanwhile.
+fn send_away(hub: &Hub, guest: Guest) {
+    let Some(Guest { stream, balancer, .. }) = look(hub, guest) else { return };
+    if hub.shared.stop.is_soon() {
+        hub.usher.turn_away_stopping(&stream, balancer);
+    } else {
+        hub.usher.dismiss(balancer, "too many connections without a PROXY header");
+    }
+}
+
+/// Reads what has arrived of the header of a connection. Once it is complete, admits the client that
+/// it names. Returns the connection if it must go on waiting.
+fn look(hub: &Hub, mut guest: Guest) -> Option<Guest> {
+    let read = match guest.reading.go_on(&guest.stream).transpose() {
+        None if Instant::now() < guest.until => return Some(guest),
+        None => Err(Unread::Late),
+        Some(read) => read,
+    };
+    let (peer, way) = match read {
+        Ok(Introduced::Client(peer)) => (peer, CameBy::Balancer),
+        Ok(Introduced::Balancer) => (guest.balancer, CameBy::Check),
+        // a balancer that looks whether the port is open
+        Err(Unread::Closed) => return None,
+        Err(why) => {
+            hub.usher.dismiss(guest.balancer, &why.to_string());
+            return None;
         }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Unread::Late);
+    };
+    let Guest { stream, implicit_tls, .. } = guest;
+    admit(hub, Newcomer { stream, peer, way, implicit_tls });
+    None
+}
+
+/// Starts the thread that waits for headers, if it does not run.
+#[expect(clippy::disallowed_methods, reason = "this thread is started here")]
+fn start(hub: &Arc<Hub>) -> io::Result<()> {
+    if hub.lobby.note_thread(true) {
+        return Ok(());
+    }
+    // if the thread cannot be started, dropping this notes that there is none
+    let running = Running(Arc::clone(hub));
+    thread::Builder::new().name("headers".to_owned()).spawn(move || running.work()).map(drop)
+}
+
+/// The thread that waits for headers. If it panics, the next connection starts another one.
+struct Running(Arc<Hub>);
+
+impl Running {
+    fn work(&self) {
+        let lobby = &self.0.lobby;
+        loop {
+            lobby.hush();
+            let mut at = 0;
+            while let Some(guest) = lobby.take(at) {
+                if let Some(guest) = look(&self.0, guest) {
+                    if let Some(other) = lobby.put(guest) {
+                        send_away(&self.0, other);
+                    }
+                    at += 1;
+                }
+            }
+            lobby.wait();
         }
-        let mut fds = [PollFd::new(stream, PollFlags::IN)];
-        poll(&mut fds, Timespec::try_from(left).ok().as_ref());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lobby.note_thread(false);
     }
 }

@@ -21,6 +21,7 @@ mod homes;
 mod hub;
 mod introduce;
 mod keep;
+mod lobby;
 mod metrics;
 mod muffler;
 mod notify;
@@ -53,8 +54,8 @@ use crate::config::Config;
 use crate::control::{Settings, Shared};
 use crate::launch::Launcher;
 use crate::rights;
-use admin::socket::AdminSocket;
 use admin::farewell::Farewell;
+use admin::socket::AdminSocket;
 use admission::Admission;
 use agenda::Agenda;
 use bell::Bell;
@@ -62,6 +63,7 @@ use client::Client;
 use doors::Door;
 use guard::Gate;
 use hub::Hub;
+use lobby::Lobby;
 use metrics::listeners::Listeners;
 use pool::Pool;
 use reload::turn::{Beside, Turn};
@@ -73,6 +75,7 @@ pub use admin::protocol;
 pub use doors::addresses;
 pub use handed::Handed;
 pub use homes::{late_mounts, unwritable as unwritable_homes};
+pub use lobby::MOST_WAITING;
 #[doc(hidden)]
 pub use metrics::http::parse_request;
 pub use notify::Supervisor;
@@ -119,17 +122,18 @@ impl Server {
         let gate = Gate::new(slumber);
         let guard = Box::new(gate.clone());
         let shared = Arc::new(Shared::new(settings, ports, guard, launcher)?);
-        let usher = Arc::new(Usher::new(&shared, &gate));
-        let own = Arc::clone(&usher);
-        let serve = move |client: Client| serve(client, &own);
+        let usher = Usher::new(&shared, &gate);
+        let own = Arc::clone(&shared);
+        let serve = move |client: Client| client::serve(&client, &own);
         let most = config.server.clients.max;
         let hub = Hub {
             admission: Arc::new(Admission::new(most)),
             bans: gate.bans,
+            usher,
             registry: gate.registry,
+            lobby: Lobby::new().map_err(|why| why.to_string())?,
             pool: Pool::new(most, serve, rights::is_settled),
             muffler: gate.muffler,
-            usher,
             source,
             started: Arc::clone(&config),
             orders,
@@ -139,11 +143,11 @@ impl Server {
             turn: Turn::default(),
             beside: Beside::default(),
             ageing: AtomicBool::default(),
+            farewell: Farewell::default(),
             admin,
             shared,
         };
         confine::enter(sandbox, &config)?;
-            farewell: Farewell::default(),
         for warning in homes::warnings(&config) {
             log::warn!("{warning}");
         }
@@ -236,13 +240,6 @@ impl Server {
     pub fn sessions(&self) -> impl Fn() -> Vec<protocol::SessionView> + Send + use<> {
         let hub = Arc::clone(&self.hub);
         move || admin::view::sessions(&hub)
-    }
-}
-
-/// Serves a client, unless it has come through a balancer that does not say who it is.
-fn serve(mut client: Client, usher: &Usher) {
-    if !client.is_balancer || introduce::introduce(&mut client, usher) {
-        client::serve(&client, &usher.shared);
     }
 }
 

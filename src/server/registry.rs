@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::admission::origin::Origin;
-use super::admission::{Full, Ticket};
+use super::admission::Ticket;
 use crate::control::{CameBy, Live, Sight, Stranger};
 
 /// All sessions, by their numbers.
@@ -39,18 +39,10 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Evicted {
     pub(super) peer: SocketAddr,
+    pub(super) way: CameBy,
     pub(super) ticket: Ticket,
     /// When its pause after a wrong password would have ended; `None`: it was not in a pause.
     pub(super) rests: Option<Instant>,
-}
-
-/// Why a client that a balancer has named gets no session.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Unwelcome {
-    /// The session was ended meanwhile.
-    Ended,
-    /// There is no place.
-    Full(Full),
 }
 
 /// The registration of a session. Dropping it removes the session.
@@ -102,8 +94,8 @@ impl Registry {
                 continue;
             }
             wake(&kept.stream);
-            let (peer, ticket) = (kept.live.peer, kept.ticket.take()?);
-            return Some(Evicted { peer, ticket, rests });
+            let Live { peer, way, .. } = *kept.live;
+            return Some(Evicted { peer, way, ticket: kept.ticket.take()?, rests });
         }
     }
 
@@ -197,33 +189,6 @@ impl Sessions {
 }
 
 impl Registration {
-    /// Replaces the balancer as the client by the one that it has named, which takes over the place if
-    /// `max_per_ip` allows that.
-    pub(super) fn introduce(
-        &mut self,
-        peer: SocketAddr,
-        way: CameBy,
-        most_per_origin: Option<usize>,
-    ) -> Result<(), Unwelcome> {
-        let mut sessions = self.registry.sessions();
-        let kept = sessions.by_id.get_mut(&self.live.id).ok_or(Unwelcome::Ended)?;
-        // the orders to end are given under this lock
-        if kept.live.ended().is_some() {
-            return Err(Unwelcome::Ended);
-        }
-        let ticket = kept.ticket.take().ok_or(Unwelcome::Ended)?;
-        if way == CameBy::Check {
-            kept.ticket = Some(ticket);
-        } else {
-            let (origin, now) = (Origin::of(peer.ip()), Instant::now());
-            let passed = ticket.pass_on(origin, most_per_origin, None, now);
-            kept.ticket = Some(passed.map_err(Unwelcome::Full)?);
-        }
-        kept.live = Arc::new(Live::new(self.live.id, peer, way));
-        self.live = Arc::clone(&kept.live);
-        Ok(())
-    }
-
     /// Frees the place of the session.
     pub(super) fn give_back(&self) {
         let mut sessions = self.registry.sessions();

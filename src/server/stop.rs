@@ -12,6 +12,7 @@ use super::admin::protocol;
 use super::admit::tell_unsaid;
 use super::doors::{BREATH, Door};
 use super::hub::Hub;
+use super::introduce;
 use super::orders::Order;
 use super::watch::Watch;
 
@@ -35,6 +36,7 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, order: Order, watch: &Watch) 
     }
     hub.shared.stop.soon();
     close(doors, hub);
+    introduce::close(hub);
     hub.registry.wake_all();
     // logged after the sessions were told to end, because writing to the log may block for a
     // moment
@@ -54,10 +56,10 @@ pub(super) fn stop(doors: &[Door], hub: &Arc<Hub>, order: Order, watch: &Watch) 
     hub.shared.silence.last.save(true);
     hub.shared.events.finish(until.saturating_duration_since(Instant::now()));
     crate::log::retry();
-}
-
     let stopped = protocol::done(&protocol::Stopped { stopped: true });
     hub.farewell.tell(&format!("{}\n", crate::log::json(&stopped)));
+}
+
 /// Ends the threads that accept clients.
 fn close(doors: &[Door], hub: &Hub) {
     hub.bell.ring();
@@ -81,6 +83,9 @@ fn drain(hub: &Hub, until: Instant, watch: &Watch) -> Order {
         // until then, a client may have been accepted that is no session yet
         if !watch.is_over() {
             thread::sleep(MOMENT);
+        } else if !hub.lobby.is_empty() {
+            // the session of a client that a balancer has not named yet
+            thread::sleep(if is_idle { BREATH } else { Duration::ZERO });
         } else if is_idle && hub.pool.wait_idle(Duration::ZERO) {
             return Order::Stop;
         }

@@ -1,5 +1,4 @@
-//! Turns clients away, and counts and logs that: from the thread that accepts them, or from a worker,
-//! once a balancer has said who the client is.
+//! Turns clients away, and counts and logs that.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -43,6 +42,13 @@ impl Usher {
         self.shared.counters.away.count(how);
         control::turn_away(stream, TurnedAway::Full);
         self.log(peer, why);
+    }
+
+    /// Turns away a connection of a balancer that has not said for whom it is, because the server stops,
+    /// and logs it.
+    pub(super) fn turn_away_stopping(&self, stream: &TcpStream, balancer: SocketAddr) {
+        control::turn_away(stream, TurnedAway::Stopping);
+        self.log(balancer, "the server is stopping");
     }
 
     /// Counts and logs a connection of a balancer that is closed because it does not say for whom it is.

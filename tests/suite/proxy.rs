@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use crate::client::{Client, connect_from, drain, port_command};
 use crate::server::{Server, Setup, eventually, free_port, run};
@@ -228,13 +229,100 @@ fn logins_are_allowed_from_the_address_of_the_client() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_header() {
+fn a_stop_ends_connections_whose_header_is_not_complete_with_421() {
     let mut server = setup().server("proxy_timeout = 5m\nshutdown_grace = 5m").start();
-    let mut client = balanced(&server, b"PROXY ");
-    eventually("the connection is there", || run(&["who"], server.dir()).1.contains(BALANCER));
+    let mut waiting = [balanced(&server, b"PROXY "), balanced(&server, b"")];
+    // accepted after them
+    greeted(&server, CLIENT);
     server.signal("TERM");
     assert!(server.wait_for_exit().success());
-    client.expect_close();
+    for client in &mut waiting {
+        assert!(client.expect(421).contains("stopping"));
+        client.expect_close();
+    }
+    eventually("both are logged", || {
+        server.log().matches("turned away: the server is stopping").count() == 2
+    });
+    assert!(!server.log().contains("the PROXY header"), "{}", server.log());
+}
+
+#[test]
+fn a_drained_server_serves_clients_whose_header_is_on_its_way() {
+    let mut server = setup().server("proxy_timeout = 5m\nshutdown_grace = 5m").start();
+    let mut client = balanced(&server, b"PROXY ");
+    greeted(&server, CLIENT);
+    let mut ftpd = Command::new(env!("CARGO_BIN_EXE_ftpd"));
+    ftpd.args(["stop", "--drain"]).current_dir(server.dir()).stdout(Stdio::null());
+    let mut stop = ftpd.spawn().unwrap();
+    server.wait_for_log("no more clients are accepted");
+    let rest = line(CLIENT);
+    client.raw(&rest[6..]);
+    client.expect(220);
+    log_in(&mut client);
+    client.cmd("QUIT", 221);
+    assert!(server.wait_for_exit().success());
+    assert!(stop.wait().unwrap().success());
+}
+
+/// Connections that a balancer makes to a full server: only a client that is welcome takes the place of
+/// one that is about to log in.
+#[test]
+fn nobody_is_evicted_for_a_balancer_whose_client_is_not_welcome() {
+    let server = setup().server("max_cons = 4\nmax_per_ip = 1\nproxy_timeout = 5m").start();
+    let mut user = greeted(&server, "192.0.2.8");
+    log_in(&mut user);
+    let strangers = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
+    let mut strangers = strangers.map(|address| {
+        let mut client = Client::over(from(&server, address));
+        client.expect(220);
+        client
+    });
+    let (code, _, err) = run(&["ban", "192.0.2.66"], server.dir());
+    assert_eq!(code, 0, "{err}");
+    let silent = from(&server, BALANCER);
+    for _ in 0..5 {
+        drop(from(&server, BALANCER));
+        for check in [binary(0x20, 0, &[]), b"PROXY UNKNOWN\r\n".to_vec()] {
+            let mut client = balanced(&server, &check);
+            client.expect(421);
+            client.expect_close();
+        }
+        let mut banned = balanced(&server, &line("192.0.2.66"));
+        assert!(banned.expect(421).contains("failures"));
+        // as many as it may have
+        balanced(&server, &line("192.0.2.8")).expect(421);
+    }
+    for client in &mut strangers {
+        client.cmd("NOOP", 200);
+    }
+    let log = server.log();
+    assert!(!log.contains("127.0.0.9:") && !log.contains("not logged in, and"), "{log}");
+    // and one that is welcome
+    let mut welcome = balanced(&server, &line(CLIENT));
+    assert!(strangers[0].expect(421).contains("Too many connections"));
+    welcome.expect(220);
+    log_in(&mut welcome);
+    drop(silent);
+    let (_, stats, _) = run(&["stats", "--json"], server.dir());
+    let away = "{\"banned\":5,\"evicted\":1,\"max_cons\":0,\"max_per_ip\":5,";
+    assert!(stats.contains(away), "{stats}");
+}
+
+/// More connections without a header than the server waits for: the oldest make room, and clients are
+/// served all the time.
+#[test]
+fn a_flood_of_connections_without_a_header_keeps_nobody_out() {
+    let server = setup().server("max_cons = 3\nproxy_timeout = 5m").start();
+    let mut silent: Vec<_> = (0..300).map(|_| balanced(&server, b"PROXY ")).collect();
+    let mut client = greeted(&server, CLIENT);
+    log_in(&mut client);
+    silent[0].expect_close();
+    server.wait_for_log("too many connections without a PROXY header");
+    // those that are left are waited for
+    let rest = line("192.0.2.8");
+    silent[299].raw(&rest[6..]);
+    silent[299].expect(220);
+    log_in(&mut client);
 }
 
 /// Opens a data connection of the balancer that begins with these bytes.
