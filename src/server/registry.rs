@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::admission::origin::Origin;
 use super::admission::Ticket;
+use super::admission::origin::Origin;
 use crate::control::{CameBy, Live, Sight, Stranger};
 
 /// All sessions, by their numbers.

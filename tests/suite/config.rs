@@ -962,7 +962,8 @@ fn a_prefix_that_names_a_host_is_refused() {
             ("::ffff:10.0.0.1/104", "10.0.0.0/8"),
         ] {
             let fault = fault_of(&format!("{key} = ::1, {prefix}"));
-            let why = format!("names a host in a network; write {network}, or the address alone");
+            let why =
+                format!("names a host in a network; write {network}, or the address alone");
             assert!(fault.ends_with(&format!("{key}: '{prefix}' {why}")), "{fault}");
         }
         let good = "127.0.0.9, 127.0.0.9/32, 192.168.1.0/24, ::1/128, 2001:db8::/32";

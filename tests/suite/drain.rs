@@ -114,7 +114,11 @@ fn a_server_that_is_killed_while_it_is_drained_has_not_stopped() {
         }
         let output = stop.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(1), &b""[..]),
+            "{said}"
+        );
         assert!(said.contains("killed or has crashed"), "{said}");
     }
 }

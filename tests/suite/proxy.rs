@@ -495,7 +495,10 @@ fn the_protocol_of_the_client_decides_and_not_that_of_the_balancer() {
             assert_eq!(names_pasv, has_pasv && !data, "{case}: {epsv:?}");
             if !has_pasv && !data {
                 let active = if own == 1 { "PORT" } else { "EPRT" };
-                assert!(pasv.1.contains(active) && epsv.1.contains(active), "{pasv:?} {epsv:?}");
+                assert!(
+                    pasv.1.contains(active) && epsv.1.contains(active),
+                    "{pasv:?} {epsv:?}"
+                );
             }
             client.cmd(&format!("EPSV {own}"), if data { 229 } else { 502 });
             let wrong = client.cmd(&format!("EPSV {other}"), if data { 522 } else { 502 });

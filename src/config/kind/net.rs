@@ -391,7 +391,9 @@ mod tests {
             assert_eq!(prefixes(text), prefixes(same), "{text}");
             assert_eq!(peers(text), peers(same), "{text}");
         }
-        let Err(Refused::Text(why)) = prefixes("::ffff:10.0.0.0/95") else { panic!("accepted") };
+        let Err(Refused::Text(why)) = prefixes("::ffff:10.0.0.0/95") else {
+            panic!("accepted")
+        };
         assert!(why.contains("shorter than /96"));
         for text in ["::/0", "::1", "2001:db8::/32", "64:ff9b::10.0.0.1"] {
             assert!(prefixes(text).unwrap().iter().all(|net| net.addr().is_ipv6()), "{text}");

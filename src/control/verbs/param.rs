@@ -142,8 +142,7 @@ fn reaches_by_pasv(session: &Session) -> bool {
     if !is_named(session) {
         return has_own;
     }
-    session.peer.is_ipv4()
-        && (has_own || session.settings.masquerade.is_for(session.peer.ip()))
+    session.peer.is_ipv4() && (has_own || session.settings.masquerade.is_for(session.peer.ip()))
 }
 
 /// Returns whether a port that EPSV names can be reached by the client: behind a balancer, it would be

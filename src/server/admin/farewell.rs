@@ -27,7 +27,8 @@ impl Farewell {
     pub(in crate::server) fn tell(&self, line: &str) {
         for mut stream in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // whoever has gone away need not know, and none may hold up the end
-            let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(line.as_bytes()));
+            let _ =
+                stream.set_nonblocking(true).and_then(|()| stream.write_all(line.as_bytes()));
         }
     }
 }
