@@ -201,7 +201,7 @@ impl Passive {
                 Some((true, time)) => self.await_header(stream, time, who),
                 // it may begin with a header, which must not become the content of a file
                 Some((false, _)) => {
-                    self.tell_stranger(peer, ", because proxy_data is off", who)
+                    self.tell_stranger(peer, ", because proxy_data is off", who);
                 }
                 None => self.take_in(stream, peer, "", who),
             }
