@@ -245,15 +245,16 @@ servers:
 
 # Installs the programs that the tests use: FTP clients, a browser, the tools of a file system that
 # can clone files, those that make networks, and what the programs of etc/auth ask (Debian starts slapd,
-# mosquitto and haproxy as services; the tests start their own). Without the right to install them, tests
-# say what is missing.
+# mosquitto, haproxy, clamd and freshclam as services; the tests start their own). Without the right to
+# install them, tests say what is missing.
 CLIENTS = curl lftp wget python3 tnftp inetutils-ftp ncftp rclone openssl btrfs-progs \
-  chromium logrotate faketime mandoc mosquitto strace nftables iproute2 slapd python3-ldap python3-pam db-util haproxy bindfs
+  chromium logrotate faketime mandoc mosquitto strace nftables iproute2 slapd python3-ldap python3-pam db-util haproxy bindfs \
+  clamav-daemon
 clients: servers
 	@missing=; for name in $(CLIENTS); do \
 	  case $$name in ncftp) tool=ncftpput;; btrfs-progs) tool=mkfs.btrfs;; xfsprogs) tool=mkfs.xfs;; \
 	  dosfstools) tool=mkfs.vfat;; quota) tool=setquota;; \
-	  nftables) tool=nft;; iproute2) tool=ip;; db-util) tool=db_load;; \
+	  nftables) tool=nft;; clamav-daemon) tool=clamd;; iproute2) tool=ip;; db-util) tool=db_load;; \
 	  python3-*) tool=true; dpkg -s $$name >/dev/null 2>&1 || tool=$$name;; \
 	  qemu-system-x86) tool=qemu-system-x86_64;; musl-tools) tool=musl-gcc;; *) tool=$$name;; esac; \
 	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$name"; done; \

@@ -27,9 +27,8 @@ pub(super) fn ask(
     let environment = environment(question);
     let (longest, cuts) = (LONGEST, true);
     let asked = Asked { key, program, environment, ids, input, longest, cuts, until };
-    let unanswered = |why: String| {
-        Verdict::Unanswered(format!("{key} {}: {why}", crate::log::path(&program.path)))
-    };
+    let unanswered =
+        |why: String| Verdict::Unanswered(format!("{key} {}: {why}", program.path.display()));
     match asked.run(launcher, is_over) {
         Ok((status, said)) if status.code() == Some(REFUSED) => {
             Verdict::Refused(line_of(&said))

@@ -65,6 +65,31 @@ fn number(server: &Server, name: &str) -> Value {
 }
 
 #[test]
+fn an_upload_that_a_judge_refuses_is_told_as_refused_and_not_as_an_upload() {
+    let web = taking();
+    let server = telling(&url(&web))
+        .server(
+            "event_kinds = upload, refused\n\
+             before_publish = /bin/sh -c \"grep -q bad $0 && { echo no good; exit 1; }; exit 0\"",
+        )
+        .start();
+    let mut client = Client::bob(&server);
+    for (name, content, code) in [("a", "bad", 550), ("b", "good", 226)] {
+        let mut data = client.passive();
+        client.cmd(&format!("STOR {name}"), 150);
+        data.write_all(content.as_bytes()).unwrap();
+        drop(data);
+        client.expect(code);
+    }
+    let all = told(&web, 2);
+    let texts = |at: usize, names: [&str; 3]| names.map(|name| all[at][name].as_str());
+    let names = ["kind", "path", "message"];
+    let message = Some("STOR: judged and refused: no good");
+    assert_eq!(texts(0, names), [Some("refused"), Some("/a"), message]);
+    assert_eq!(texts(1, names), [Some("upload"), Some("/b"), None]);
+}
+
+#[test]
 fn every_kind_of_event_is_told_in_the_same_shape_and_in_order() {
     let web = taking();
     let server = telling(&url(&web))
