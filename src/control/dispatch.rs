@@ -52,7 +52,10 @@ impl Session {
     fn refuse(&mut self, line: &[u8], why: &Refusal) -> Answer {
         self.shared.counters.refused(why.reason());
         self.count_refusal(line, why);
-        let reply = Reply::from(why);
+        let reply = match (why.verdict(), self.state.login.user()) {
+            (Some(reason), Some(user)) => Refusal::judged(&user.speech.text(reason)),
+            _ => Reply::from(why),
+        };
         if reply.closes() || self.refused >= MOST_REFUSED {
             Answer::End(reply, "refused")
         } else {

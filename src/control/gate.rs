@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::live::Live;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::shared::{Settings, Shared};
@@ -19,6 +20,7 @@ use crate::vfs::{Files, FsError, Stored, Upload, VirtualPath, Whole};
 pub(super) struct Judge {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
+    live: Arc<Live>,
     peer: SocketAddr,
     /// The name of the user in the settings.
     name: String,
@@ -36,6 +38,7 @@ impl Session {
         Ok(Judge {
             shared: Arc::clone(&self.shared),
             settings: Arc::clone(&self.settings),
+            live: Arc::clone(&self.live),
             peer: self.peer,
             name: user.account.name.clone(),
             is_anonymous: user.account.is_anonymous(),
@@ -64,6 +67,7 @@ impl Judge {
                 return Err(why);
             }
         };
+        self.live.judges();
         let path = upload.path().clone();
         match self.ask(&rules, &whole, &path, took, goes_on) {
             Verdict::Accepted => upload.finish(),

@@ -103,7 +103,7 @@ pub struct Stranger {
 /// A running transfer.
 #[derive(Debug, Clone)]
 pub struct Underway {
-    /// The command.
+    /// The command, or that it is judged.
     pub verb: &'static str,
     /// What the transfer moves; `None` for work on a file that moves nothing.
     pub traffic: Option<Traffic>,
@@ -296,6 +296,13 @@ impl Live {
         shown.path.extend_from_slice(path.as_os_str().as_bytes());
         shown.transfer = Some(running);
         self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Records that what the transfer has moved is judged.
+    pub(super) fn judges(&self) {
+        if let Some(running) = &mut self.shown().transfer {
+            running.verb = "judging";
+        }
     }
 
     /// Records how many bytes the transfer has moved so far.

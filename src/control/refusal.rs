@@ -122,6 +122,18 @@ impl From<DataError> for Refusal {
 }
 
 impl Refusal {
+    /// Returns the reason that a judge has given for a refused upload.
+    pub(super) fn verdict(&self) -> Option<&str> {
+        let (Self::Fs(why) | Self::Transfer(DataError::Write(why))) = self else { return None };
+        if let FsError::Rejected(why) = why { Some(why) } else { None }
+    }
+
+    /// Makes the reply to an upload that was refused for this reason, which is in the charset of the client.
+    pub(super) fn judged(reason: &[u8]) -> Reply {
+        let begin: &[u8] = if reason.is_empty() { b"Refused" } else { b"Refused: " };
+        Reply::new(Code::NoAccess, [begin, reason].concat())
+    }
+
     /// The reason under which the refusal is counted. Failed logins and transfers that had
     /// begun have counters of their own.
     pub(super) fn reason(&self) -> Option<Reason> {
@@ -297,10 +309,7 @@ fn syntax(why: SyntaxError) -> Reply {
 #[expect(clippy::too_many_lines, reason = "a flat table of replies")]
 fn file_system(why: &FsError) -> Reply {
     let (code, text) = match why {
-        FsError::Rejected(why) if why.is_empty() => (Code::NoAccess, "Refused"),
-        FsError::Rejected(why) => {
-            return Reply::new(Code::NoAccess, format!("Refused: {why}"));
-        }
+        FsError::Rejected(why) => return Refusal::judged(why.as_bytes()),
         FsError::Unjudged(_) => (Code::LocalError, "Cannot be judged now, try again later"),
         FsError::Unjudgeable => {
             (Code::BadName, "Would be changed in place without being judged, store it anew")
