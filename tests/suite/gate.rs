@@ -518,8 +518,8 @@ fn what_is_refused_is_kept_in_the_quarantine_and_never_replaced_there() {
     }
     let names = names(&apart);
     assert_eq!(names.len(), 3, "{names:?}");
-    let named = |end: &str| names.iter().filter(|name| name.contains(end)).count();
-    assert_eq!((named(" bob a.doc"), named(" bob xxx")), (2, 1), "{names:?}");
+    let count = |end: &str| names.iter().filter(|name| name.contains(end)).count();
+    assert_eq!((count(" bob a.doc"), count(" bob xxx")), (2, 1), "{names:?}");
     for name in &names {
         let path = apart.join(name);
         assert_eq!(fs::read(&path).unwrap(), b"12345");
@@ -722,7 +722,7 @@ fn both_must_accept_and_the_scanner_is_asked_first() {
     assert!(!server.log().contains("]: asked"));
 }
 
-/// The clamd of ClamAV with one signature, that of the test file EICAR.
+/// A real clamd with one signature, that of the test file EICAR.
 struct Clamd {
     child: Child,
     _tool: Tool,
@@ -739,8 +739,8 @@ fn eicar() -> Vec<u8> {
 impl Clamd {
     fn start() -> Option<Self> {
         let tool = Tool::find("clamd")?;
-        let hex: String = eicar()[28..62].iter().map(|byte| format!("{byte:02x}")).collect();
-        tool.put("db/test.ndb", format!("Eicar-Test-Signature:0:*:{hex}\n"));
+        let hex: Vec<_> = eicar()[28..62].iter().map(|byte| format!("{byte:02x}")).collect();
+        tool.put("db/test.ndb", format!("Eicar-Test-Signature:0:*:{}\n", hex.concat()));
         let (socket, db) = (tool.path("clamd.ctl"), tool.path("db"));
         let conf = format!(
             "Foreground yes\nDatabaseDirectory {}\nLocalSocket {}\nStreamMaxLength 1M\n\
