@@ -1,6 +1,7 @@
 //! How a session tells of events: it waits until there is room for one in the queue of hook programs,
 //! and tells the program and the receiver once it has happened.
 
+use std::iter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::refusal::Refusal;
 use super::session::Session;
 use crate::config::Occasion;
 use crate::data::{self, Progress};
-use crate::events::{Event, Hook, Outcome, Owner};
+use crate::events::{Event, Hook, Outcome, Owner, Turn};
 use crate::tls::{Awaited, Layer};
 use crate::vfs::VirtualPath;
 
@@ -60,6 +61,30 @@ impl Session {
                 Ok(false) | Err(_) => return Err(Refusal::ProgramsBusy),
             }
         }
+    }
+
+    /// Returns a turn at a path, and at the one that a rename is from, if the receiver is told of such events.
+    /// It is taken before the change, so that events about one path are told in the order in which they happen.
+    pub(super) fn turn(
+        &self,
+        occasion: Occasion,
+        path: &VirtualPath,
+        from: Option<&VirtualPath>,
+    ) -> Option<Turn> {
+        let user = self.user().ok()?;
+        let real = |path| user.tree.real(path);
+        let paths = || iter::once(path).chain(from).map(real).collect();
+        self.shared.events.turn(occasion, paths)
+    }
+
+    /// Takes a turn, as [`Session::turn`] describes it.
+    pub(super) fn begin_turn(
+        &self,
+        occasion: Occasion,
+        path: &VirtualPath,
+        from: Option<&VirtualPath>,
+    ) -> Option<Turn> {
+        self.turn(occasion, path, from).inspect(Turn::take)
     }
 
     /// Tells of an event that has happened.

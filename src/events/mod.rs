@@ -18,6 +18,7 @@ mod ask;
 mod duty;
 mod event;
 mod mqtt;
+mod order;
 mod outbox;
 mod output;
 mod programs;
@@ -29,18 +30,21 @@ mod webhook;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Occasion, Occasions, Server};
 use crate::launch::Launcher;
+use order::Order;
 use outbox::Outbox;
 use programs::Hooks;
 use send::Sender;
 
 pub use ask::Asked;
 pub use event::{Event, Outcome};
+pub use order::Turn;
 pub use outbox::{Dropped, Numbers};
 pub use programs::Hook;
 pub use queue::Owner;
@@ -51,6 +55,7 @@ pub use receiver::Receiver;
 pub struct Events {
     hooks: Hooks,
     outbox: Arc<Outbox>,
+    order: Arc<Order>,
     sender: Sender,
     /// The kinds of events that the receiver is told of, as a number; 0: there is no receiver.
     sent: AtomicU8,
@@ -72,6 +77,7 @@ impl Events {
             hooks: Hooks::new(server.hooks.timeout, launcher),
             sender: Sender::new(Arc::clone(&outbox)),
             outbox,
+            order: Arc::default(),
             sent: AtomicU8::default(),
         };
         events.renew(server, receiver);
@@ -90,6 +96,16 @@ impl Events {
     /// Returns whether the receiver is told of such events.
     pub fn are_sent(&self, occasion: Occasion) -> bool {
         Occasions::of_bits(self.sent.load(Ordering::Relaxed)).has(occasion)
+    }
+
+    /// Returns a turn at these paths, which the session takes before the change that the event tells of, and
+    /// keeps until it has told. `None`: the receiver is not told of such events.
+    pub fn turn(
+        &self,
+        occasion: Occasion,
+        paths: impl FnOnce() -> Vec<PathBuf>,
+    ) -> Option<Turn> {
+        self.are_sent(occasion).then(|| self.order.turn(paths()))
     }
 
     /// Checks whether the queue of programs has room for an event of this owner. If not, returns a file

@@ -18,6 +18,7 @@ use crate::clients::Tool;
 use crate::external::{Web, response, tls_of};
 use crate::server::{Server, Setup, eventually, free_port, run};
 use crate::tls_client::Authority;
+use crate::tracer::{self, Fault, Tracer};
 
 /// Settings of a server that tells this URL of events.
 fn telling(url: &str) -> Setup {
@@ -652,5 +653,38 @@ fn the_topics_for_home_assistant_are_those_that_the_server_has() {
     for name in text.split("payload_json.").skip(1).chain(text.split("value_json.").skip(1)) {
         let name: String = name.chars().take_while(char::is_ascii_lowercase).collect();
         assert!(["path", "bytes", "result", "time", "address", "message"].contains(&&*name));
+    }
+}
+
+/// The rename and the event were two steps, between which another session could do both.
+#[test]
+fn events_about_one_path_come_in_the_order_in_which_it_changed() {
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call takes long");
+        return;
+    }
+    let web = taking();
+    let server = telling(&url(&web)).server("event_kinds = upload, delete").start();
+    let mut slow = Client::bob(&server);
+    let slow_threads = tracer::threads(server.pid(), &["session-"]);
+    let mut quick = Client::bob(&server);
+    let changes: [(&str, fn(&mut Client), &str); 2] = [
+        ("renameat,renameat2", |client| drop(client.upload("STOR f", b"slow")), "slow"),
+        ("unlinkat", |client| drop(client.cmd("DELE f", 250)), ""),
+    ];
+    for (round, (call, change, left)) in changes.into_iter().enumerate() {
+        let fault = Fault { call: call.to_owned(), nth: None, error: "delay_exit=500ms" };
+        let tracer =
+            Tracer::attach(&slow_threads, "", Some(&fault), &server.dir().join("trace"));
+        std::thread::scope(|threads| {
+            threads.spawn(|| change(&mut slow));
+            eventually("the file has changed", || {
+                fs::read_to_string(server.home().join("f")).unwrap_or_default() == left
+            });
+            quick.upload("STOR f", b"quicker");
+        });
+        assert!(!tracer.end().injected.is_empty());
+        let all = told(&web, 2 * (round + 1));
+        assert_eq!(all.last().unwrap()["bytes"], 7, "{all:?}");
     }
 }

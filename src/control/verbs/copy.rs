@@ -44,7 +44,12 @@ pub(crate) fn copy_to(
     session.live.show_work(verb.name(), &tree.real(&source.path), size);
     let began = Instant::now();
     let judge = session.judge()?;
-    let publish = |upload: Upload, told: &mut Counted<'_>| {
+    let turn = session.turn(Occasion::Upload, &to, None).map(Arc::new);
+    let ahead = turn.clone();
+    let publish = |mut upload: Upload, told: &mut Counted<'_>| {
+        if let Some(turn) = ahead {
+            upload.before_finish(move || turn.take());
+        }
         judge.publish(upload, began.elapsed(), &mut || told(size))
     };
     let done = session.attend_counting(verb, |told| {
@@ -59,6 +64,7 @@ pub(crate) fn copy_to(
     session.log(&Event::Copied(&from, &tree.real(&path), stored.size, took));
     session.log_trashed(stored.kept, &path)?;
     session.happened(Occasion::Upload, &path, None, Some((stored.size, took, None)));
+    drop(turn);
     if path == to {
         return Ok(Reply::done("Copied"));
     }

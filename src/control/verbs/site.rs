@@ -115,6 +115,7 @@ pub(crate) fn make_dirs(
             continue;
         }
         session.user()?.check(Perm::MakeDir, dir)?;
+        let _turn = session.begin_turn(Occasion::Mkdir, dir, None);
         match tree.make_dir(dir, umask) {
             // another session has made it meanwhile
             Err(FsError::Exists) if is_dir(dir) => {}

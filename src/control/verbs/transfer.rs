@@ -237,10 +237,15 @@ fn receive(
     let traffic = verb.transfers.ok_or(Refusal::NotImplemented)?;
     let job = Job { verb, traffic, mark, path, ascii, speed, size };
     let relief = session.relief(&job.path)?;
+    let turn = session.turn(Occasion::Upload, &job.path, None).map(Arc::new);
+    let ahead = turn.clone();
     let judge = upload.is_judged().then(|| session.judge()).transpose()?;
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         if let Some(relief) = relief {
             upload.when_full(relief);
+        }
+        if let Some(turn) = ahead {
+            upload.before_finish(move || turn.take());
         }
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
@@ -266,6 +271,7 @@ fn receive(
             return Err(why);
         }
     };
+    drop(turn);
     let user = session.user_mut()?;
     user.aliases.note(name, &moved.path, moved.file.or(there), true);
     if moved.path == *name {

@@ -82,6 +82,7 @@ pub(crate) fn make_dir(
 ) -> Result<Reply, Refusal> {
     let user = session.user()?;
     let path = user.path(path);
+    let _turn = session.begin_turn(Occasion::Mkdir, &path, None);
     user.tree.make_dir(&path, user.umask)?;
     session.log(&Event::Changed(verb.name(), &user.tree.real(&path)));
     session.happened(Occasion::Mkdir, &path, None, None);
@@ -114,6 +115,7 @@ pub(crate) fn delete(
     session.await_program(Occasion::Delete, verb)?;
     let user = session.user()?;
     let path = user.path(path);
+    let _turn = session.begin_turn(Occasion::Delete, &path, None);
     let is_kept = match user.tree.remove_file(&path) {
         Err(FsError::NotFound) => remove_begun(user, &path)?,
         other => other?,
@@ -157,6 +159,7 @@ pub(crate) fn rename_to(
     let user = session.user()?;
     let name = user.path(to);
     let to = new_place(user, from, &name)?;
+    let _turn = session.begin_turn(Occasion::Rename, to.path(), Some(from));
     let Renamed { path, kept } = user.tree.refile(from, &to, user.umask).map_err(|why| {
         let is_denied = matches!(why, FsError::Denied(_));
         if is_denied { Refusal::RenameDenied(why, from.clone()) } else { why.into() }

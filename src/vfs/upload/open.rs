@@ -24,6 +24,7 @@ pub struct Upload {
     most: u64,
     uploads: Arc<Uploads>,
     relief: Option<Relief>,
+    first: Option<First>,
     /// What judges the file before it is put in place.
     gate: Option<Box<GateRules>>,
     /// The directories that were made for the file. This field is dropped after the file.
@@ -36,6 +37,15 @@ struct Relief(Box<dyn FnMut() -> bool + Send>);
 impl fmt::Debug for Relief {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Relief")
+    }
+}
+
+/// A function that is called before the file is put in place.
+struct First(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("First")
     }
 }
 
@@ -62,13 +72,18 @@ impl Upload {
         gate: Option<Box<GateRules>>,
         made: Option<Box<Made>>,
     ) -> Self {
-        let (uploads, relief) = (Arc::clone(uploads), None);
-        Self { path, target, most, uploads, relief, gate, made }
+        let (uploads, relief, first) = (Arc::clone(uploads), None, None);
+        Self { path, target, most, uploads, relief, first, gate, made }
     }
 
     /// From now on, calls a function when the disk is full, and tries again if it returns `true`.
     pub fn when_full(&mut self, relief: impl FnMut() -> bool + Send + 'static) {
         self.relief = Some(Relief(Box::new(relief)));
+    }
+
+    /// Calls a function right before the file is put in place.
+    pub fn before_finish(&mut self, first: impl FnOnce() + Send + 'static) {
+        self.first = Some(First(Box::new(first)));
     }
 
     /// Whether room was made for this many bytes after an error that says that there is none.
@@ -193,7 +208,10 @@ impl Upload {
     /// When the system refuses. This includes write errors that quotas and network file systems
     /// report late.
     pub fn finish(self) -> Result<Stored, FsError> {
-        let Self { path, target, made, .. } = self;
+        let Self { path, target, made, first, .. } = self;
+        if let Some(First(first)) = first {
+            first();
+        }
         let Placed { size, name, kept, file } = target.commit()?;
         if let Some(made) = made {
             made.stay();
