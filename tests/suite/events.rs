@@ -668,7 +668,8 @@ fn events_about_one_path_come_in_the_order_in_which_it_changed() {
     let mut slow = Client::bob(&server);
     let slow_threads = tracer::threads(server.pid(), &["session-"]);
     let mut quick = Client::bob(&server);
-    let changes: [(&str, fn(&mut Client), &str); 2] = [
+    type Change = (&'static str, fn(&mut Client), &'static str);
+    let changes: [Change; 2] = [
         ("renameat,renameat2", |client| drop(client.upload("STOR f", b"slow")), "slow"),
         ("unlinkat", |client| drop(client.cmd("DELE f", 250)), ""),
     ];
