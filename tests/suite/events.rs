@@ -656,6 +656,9 @@ fn the_topics_for_home_assistant_are_those_that_the_server_has() {
     }
 }
 
+/// Calls that take long, a change that makes them, and what the file contains after it.
+type Change = (&'static str, fn(&mut Client), &'static str);
+
 /// The rename and the event were two steps, between which another session could do both.
 #[test]
 fn events_about_one_path_come_in_the_order_in_which_it_changed() {
@@ -668,7 +671,6 @@ fn events_about_one_path_come_in_the_order_in_which_it_changed() {
     let mut slow = Client::bob(&server);
     let slow_threads = tracer::threads(server.pid(), &["session-"]);
     let mut quick = Client::bob(&server);
-    type Change = (&'static str, fn(&mut Client), &'static str);
     let changes: [Change; 2] = [
         ("renameat,renameat2", |client| drop(client.upload("STOR f", b"slow")), "slow"),
         ("unlinkat", |client| drop(client.cmd("DELE f", 250)), ""),
