@@ -3,6 +3,7 @@
 
 use std::iter;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::Verb;
@@ -13,7 +14,7 @@ use crate::config::Occasion;
 use crate::data::{self, Progress};
 use crate::events::{Event, Hook, Outcome, Owner, Turn};
 use crate::tls::{Awaited, Layer};
-use crate::vfs::VirtualPath;
+use crate::vfs::{Upload, VirtualPath};
 
 impl Session {
     /// Waits, for at most `data_timeout`, until there is room for this event in the queue of
@@ -145,5 +146,12 @@ impl Session {
             };
             self.shared.events.tell(&event, None, false);
         }
+    }
+}
+
+/// Takes a turn, if there is one, right before an upload is put in place.
+pub(super) fn in_turn(upload: &mut Upload, turn: Option<&Arc<Turn>>) {
+    if let Some(turn) = turn.map(Arc::clone) {
+        upload.before_finish(move || turn.take());
     }
 }

@@ -81,16 +81,15 @@ mod tests {
         turn(&["/c"]).take();
         let (told, tells) = mpsc::channel();
         let second = turn(&["/b", "/c"]);
-        let waiting = thread::spawn({
-            let told = told.clone();
-            move || {
+        thread::scope(|threads| {
+            threads.spawn(|| {
                 second.take();
                 told.send("second").unwrap();
-            }
+            });
+            told.send("first").unwrap();
+            drop(first);
         });
-        told.send("first").unwrap();
-        drop(first);
-        waiting.join().unwrap();
+        drop(second);
         assert_eq!(tells.try_iter().collect::<Vec<_>>(), ["first", "second"]);
         assert!(order.busy().is_empty(), "a turn that is over is given back");
     }

@@ -7,6 +7,7 @@ use super::transfer;
 use crate::config::Occasion;
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
+use crate::control::events::in_turn;
 use crate::control::refusal::Refusal;
 use crate::control::reply::{Code, Reply};
 use crate::control::session::Session;
@@ -45,11 +46,8 @@ pub(crate) fn copy_to(
     let began = Instant::now();
     let judge = session.judge()?;
     let turn = session.turn(Occasion::Upload, &to, None).map(Arc::new);
-    let ahead = turn.clone();
     let publish = |mut upload: Upload, told: &mut Counted<'_>| {
-        if let Some(turn) = ahead {
-            upload.before_finish(move || turn.take());
-        }
+        in_turn(&mut upload, turn.as_ref());
         judge.publish(upload, began.elapsed(), &mut || told(size))
     };
     let done = session.attend_counting(verb, |told| {

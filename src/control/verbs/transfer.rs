@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::config::{Occasion, Perm};
 use crate::control::arg::text::Pathname;
 use crate::control::command::Verb;
+use crate::control::events::in_turn;
 use crate::control::gate::Judge;
 use crate::control::kinds::Traffic;
 use crate::control::refusal::Refusal;
@@ -238,15 +239,12 @@ fn receive(
     let job = Job { verb, traffic, mark, path, ascii, speed, size };
     let relief = session.relief(&job.path)?;
     let turn = session.turn(Occasion::Upload, &job.path, None).map(Arc::new);
-    let ahead = turn.clone();
     let judge = upload.is_judged().then(|| session.judge()).transpose()?;
     let take = |mut upload: Upload, pump: &mut Pump<'_>, data: &mut DataConnection| {
         if let Some(relief) = relief {
             upload.when_full(relief);
         }
-        if let Some(turn) = ahead {
-            upload.before_finish(move || turn.take());
-        }
+        in_turn(&mut upload, turn.as_ref());
         match pump.receive(data, &mut upload, ascii) {
             Ok(()) => {
                 let Stored { path, size, kept, file } = match &judge {
