@@ -46,7 +46,7 @@ END
 done
 
 sed -e 's/192\.0\.2\./127.0.0./' -e 's/bind :21$/bind 127.0.0.10:2121/' \
-  -e 's/bind :\([0-9]\)/bind 127.0.0.10:\1/' -e 's/^\( *server . [0-9.]*\):21$/\1:2121/' \
+  -e '/bind :::/d' -e 's/bind :\([0-9]\)/bind 127.0.0.10:\1/' -e 's/^\( *server . [0-9.]*\):21$/\1:2121/' \
   etc/haproxy.cfg >"$dir/haproxy.cfg"
 haproxy -db -f "$dir/haproxy.cfg" 2>"$dir/haproxy.log" &
 pids="$pids $!"

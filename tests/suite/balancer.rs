@@ -1,9 +1,10 @@
 //! `haproxy` with `etc/haproxy.cfg` in front of two servers, each on a machine of its own: both ways of
-//! passive mode, a server that is drained, and one that is killed.
+//! passive mode, TLS that is passed through, clients on IPv6, a server that is drained, and one that is
+//! killed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::client::{Client, connect_from, drain};
+use crate::client::{Client, connect_from, drain, port_command};
 use crate::namespaces::{Machine, are_possible};
 use crate::program::{Program, folder};
 use crate::server::{PATIENCE, pause};
@@ -20,33 +21,45 @@ use crate::test_command::Found;
 use crate::tls_client::{Tls, VERSIONS};
 
 /// The address of the balancer, as in `etc/haproxy.cfg`.
-const BALANCER: &str = "192.0.2.10";
+pub(crate) const BALANCER: &str = "192.0.2.10";
+
+/// Its address for clients on IPv6.
+const BALANCER_V6: &str = "2001:db8::10";
+
+/// The address of a client on IPv6.
+const CLIENT_V6: &str = "2001:db8::1";
 
 /// The addresses of the clients, all of which are on one machine.
 const CLIENTS: [&str; 6] =
     ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"];
 
+/// The addresses of many more clients.
+pub(crate) fn crowd() -> impl Iterator<Item = IpAddr> {
+    (101..=150).map(|last| IpAddr::from([192, 0, 2, last]))
+}
+
 /// How data connections in passive mode come to the servers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Balancer,
     Direct,
 }
 
 /// A network with a balancer, two servers and clients. Fields are dropped in this order.
-struct World {
-    haproxy: Child,
+pub(crate) struct World {
+    /// The balancer; after a reload, another one as well.
+    pub(crate) haproxies: Vec<Child>,
     servers: Vec<Program>,
-    client: Machine,
-    places: Vec<Machine>,
-    _balancer: Machine,
+    pub(crate) client: Machine,
+    pub(crate) places: Vec<Machine>,
+    balancer: Machine,
     _cables: Machine,
     /// The folder of the home that both servers share.
     shared: TempDir,
 }
 
 /// Returns whether this can be tested here. If not, it says so on standard error.
-fn is_possible(test: &str) -> bool {
+pub(crate) fn is_possible(test: &str) -> bool {
     let has_haproxy = Command::new("haproxy").arg("-v").output().is_ok();
     if !has_haproxy {
         // print even if the test passes and its output is captured
@@ -57,7 +70,7 @@ fn is_possible(test: &str) -> bool {
 }
 
 impl World {
-    fn new(way: Way) -> Self {
+    pub(crate) fn new(way: Way) -> Self {
         let cables = Machine::new();
         cables.run("ip link add br0 type bridge && ip link set br0 up");
         let machine = |name: &str, addresses: &[&str]| {
@@ -66,30 +79,34 @@ impl World {
             cables.run(&format!("ip link set {name} master br0"));
             machine
         };
-        let addresses: Vec<_> = CLIENTS.iter().map(|address| format!("{address}/24")).collect();
+        let addresses = CLIENTS.iter().map(|address| format!("{address}/24"));
+        let addresses = addresses.chain(crowd().map(|address| format!("{address}/24")));
+        let addresses: Vec<_> = addresses.chain([format!("{CLIENT_V6}/64")]).collect();
         let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
         let client = machine("client", &addresses);
-        let balancer = machine("balancer", &["192.0.2.10/24"]);
-        let places =
-            vec![machine("to-a", &["192.0.2.11/24"]), machine("to-b", &["192.0.2.12/24"])];
+        let balancer = machine("balancer", &["192.0.2.10/24", "2001:db8::10/64"]);
+        let places = vec![
+            machine("to-a", &["192.0.2.11/24", "2001:db8::11/64"]),
+            machine("to-b", &["192.0.2.12/24", "2001:db8::12/64"]),
+        ];
         let shared = tempfile::tempdir().unwrap();
         fs::create_dir(shared.path().join("home")).unwrap();
         let serve = |(at, place)| serve(place, at, way, &mount(place, at, shared.path()));
         let servers = places.iter().enumerate().map(serve);
         let servers: Vec<_> = servers.collect();
         let haproxy = run_haproxy(&balancer, servers[0].dir(), way);
-        Self { haproxy, servers, client, places, _balancer: balancer, _cables: cables, shared }
+        let haproxies = vec![haproxy];
+        Self { haproxies, servers, client, places, balancer, _cables: cables, shared }
     }
 
     /// Connects as one of the clients, and tells to which server: 0 or 1. The balancer may still look
     /// which servers are there.
-    fn connect(&self, from: &str) -> (Client, usize) {
+    pub(crate) fn connect(&self, from: &str) -> (Client, usize) {
         let until = Instant::now() + PATIENCE;
         loop {
             let from: IpAddr = from.parse().unwrap();
-            let stream = self.client.inside(move || {
-                connect_from(from, SocketAddr::new(BALANCER.parse().unwrap(), 21))
-            });
+            let to = if from.is_ipv4() { BALANCER } else { BALANCER_V6 }.parse().unwrap();
+            let stream = self.client.inside(move || connect_from(from, SocketAddr::new(to, 21)));
             if let Ok(stream) = stream {
                 let mut client = Client::over(stream);
                 if let Some(greeting) = client.try_line() {
@@ -116,13 +133,31 @@ impl World {
         }
     }
 
+    /// A transfer of each direction, over a connection that the server makes.
+    fn transfer_actively(&self, client: &mut Client, name: &str) {
+        for (command, sent) in [("STOR", &b"content"[..]), ("RETR", b"")] {
+            let own = client.stream().local_addr().unwrap().ip();
+            let listener = self.client.inside(move || TcpListener::bind((own, 0))).unwrap();
+            client.cmd(&port_command(listener.local_addr().unwrap()), 200);
+            client.cmd(&format!("{command} {name}"), 150);
+            let received = finish(listener.accept().unwrap().0, sent);
+            client.expect(226);
+            assert_eq!(received, if sent.is_empty() { &b"content"[..] } else { b"" });
+        }
+    }
+
     /// The home, as it is on the disk.
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.shared.path().join("home")
     }
 
-    fn test(&self, scheme: &str) -> Found {
-        let url = format!("{scheme}://bob:tops3cret@{BALANCER}/");
+    /// Starts another balancer, which takes the place of the one that runs.
+    pub(crate) fn reload_haproxy(&self) -> Child {
+        start_haproxy(&self.balancer, self.servers[0].dir())
+    }
+
+    fn test(&self, scheme: &str, host: &str) -> Found {
+        let url = format!("{scheme}://bob:tops3cret@{host}/");
         let mut command = self.client.command(env!("CARGO_BIN_EXE_ftpd"));
         Found::of(&command.args(["test", &url, "--json", "--active"]).output().unwrap())
     }
@@ -130,9 +165,17 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = self.haproxy.kill();
-        let _ = self.haproxy.wait();
+        for haproxy in &mut self.haproxies {
+            let _ = haproxy.kill();
+            let _ = haproxy.wait();
+        }
     }
+}
+
+fn log_in(client: &mut Client) {
+    client.cmd("USER bob", 331);
+    client.cmd("PASS tops3cret", 230);
+    client.cmd("TYPE I", 200);
 }
 
 /// Sends what is to be sent and reads what is to be read.
@@ -171,7 +214,7 @@ fn serve(place: &Machine, at: usize, way: Way, home: &Path) -> Program {
     };
     let dir = folder(format!(
         "[server]\nip = 0.0.0.0\nport = 21\nwelcome_msg = server {name}\nproxy_from = {BALANCER}\n\
-         metrics_listen = {own}:9121\nshutdown_grace = 5m\ntls_cert = auto\nban_after = 1\n\
+         metrics_listen = {own}:9121\nshutdown_grace = 5m\ntls_cert = auto\ntls_implicit_port = 990\nban_after = 1\n\
          ban_exempt =\n{passive}\n[user:bob]\npassword = tops3cret\nperm = elradfmwMT\nhome = {}\n",
         home.display()
     ));
@@ -184,7 +227,7 @@ fn serve(place: &Machine, at: usize, way: Way, home: &Path) -> Program {
     program
 }
 
-/// Starts `haproxy` with the file of the source.
+/// Starts `haproxy` with the file of the source, and with the sections for implicit TLS.
 fn run_haproxy(place: &Machine, dir: &Path, way: Way) -> Child {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/haproxy.cfg");
     let mut text = fs::read_to_string(path).unwrap();
@@ -192,11 +235,22 @@ fn run_haproxy(place: &Machine, dir: &Path, way: Way) -> Child {
         let end = text.find("# way 1: the server").unwrap();
         text.truncate(end);
     }
-    let file = dir.join("haproxy.cfg");
-    fs::write(&file, text).unwrap();
+    for section in ["frontend ftps", "backend ftps"] {
+        let begin = text.find(&format!("#{section}\n")).unwrap();
+        let end = text[begin..].find("\n\n").map_or(text.len(), |length| begin + length);
+        let lines = text[begin..end].lines().map(|line| line.strip_prefix('#').unwrap());
+        text.replace_range(begin..end, &lines.collect::<Vec<_>>().join("\n"));
+    }
+    fs::write(dir.join("haproxy.cfg"), text).unwrap();
+    start_haproxy(place, dir)
+}
+
+/// Starts `haproxy`, and lets one that runs already finish its sessions, as a reload does.
+fn start_haproxy(place: &Machine, dir: &Path) -> Child {
     let log = File::create(dir.join("haproxy.log")).unwrap();
-    let mut haproxy = place.command("haproxy");
-    haproxy.arg("-db").arg("-f").arg(file);
+    let mut haproxy = place.command("sh");
+    haproxy.args(["-c", "exec haproxy -db -f \"$1\" -sf $(pidof haproxy)", "sh"]);
+    haproxy.arg(dir.join("haproxy.cfg"));
     haproxy.stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
@@ -210,9 +264,7 @@ fn clients_are_served_through_the_balancer_for_data_as_well() {
     for from in CLIENTS {
         let (mut client, at) = world.connect(from);
         places.push(at);
-        client.cmd("USER bob", 331);
-        client.cmd("PASS tops3cret", 230);
-        client.cmd("TYPE I", 200);
+        log_in(&mut client);
         for passive in ["EPSV", "PASV"] {
             world.transfer(&mut client, "file", passive);
         }
@@ -223,8 +275,8 @@ fn clients_are_served_through_the_balancer_for_data_as_well() {
         }
     }
     assert!(places.contains(&0) && places.contains(&1), "{places:?}");
-    for scheme in ["ftp", "ftpes"] {
-        world.test(scheme).fails_with(&[]);
+    for scheme in ["ftp", "ftpes", "ftps"] {
+        world.test(scheme, BALANCER).fails_with(&[]);
     }
     for program in &world.servers {
         let log = program.text("stderr");
@@ -246,14 +298,47 @@ fn clients_come_to_the_server_itself_for_data() {
     client.cmd("PASS tops3cret", 230);
     client.cmd("EPSV", 502);
     let (mut client, _) = world.connect(CLIENTS[1]);
-    client.cmd("USER bob", 331);
-    client.cmd("PASS tops3cret", 230);
-    client.cmd("TYPE I", 200);
+    log_in(&mut client);
     world.transfer(&mut client, "file", "PASV");
     client.cmd("DELE file", 250);
-    for scheme in ["ftp", "ftpes"] {
-        world.test(scheme).fails_with(&[]);
+    for scheme in ["ftp", "ftpes", "ftps"] {
+        world.test(scheme, BALANCER).fails_with(&[]);
     }
+}
+
+#[test]
+fn clients_on_ipv6_are_served_through_the_balancer() {
+    if !is_possible("the balancer with clients on IPv6") {
+        return;
+    }
+    let world = World::new(Way::Balancer);
+    let (mut client, _) = world.connect(CLIENT_V6);
+    log_in(&mut client);
+    world.transfer(&mut client, "file", "EPSV");
+    assert!(client.cmd("PASV", 502).contains("EPSV"));
+    world.transfer_actively(&mut client, "file");
+    client.cmd("DELE file", 250);
+    for scheme in ["ftp", "ftpes", "ftps"] {
+        world.test(scheme, "[2001:db8::10]").fails_with(&[]);
+    }
+    let who = world.servers.iter().map(|program| program.text("stderr")).collect::<String>();
+    assert!(who.contains(&format!("[{CLIENT_V6}]")), "{who}");
+}
+
+/// Clients on IPv6 cannot be told another host to connect to, so they are told to use active mode.
+#[test]
+fn clients_on_ipv6_that_cannot_come_to_the_server_use_active_mode() {
+    if !is_possible("the balancer without data and with clients on IPv6") {
+        return;
+    }
+    let world = World::new(Way::Direct);
+    let (mut client, _) = world.connect(CLIENT_V6);
+    log_in(&mut client);
+    for command in ["PASV", "EPSV", "EPSV 2", "EPSV ALL"] {
+        assert!(client.cmd(command, 502).contains("use EPRT"));
+    }
+    world.transfer_actively(&mut client, "file");
+    client.cmd("DELE file", 250);
 }
 
 #[test]
@@ -263,9 +348,7 @@ fn a_drained_server_keeps_its_sessions_and_others_get_the_other_one() {
     }
     let mut world = World::new(Way::Balancer);
     let (mut client, at) = world.connect(CLIENTS[0]);
-    client.cmd("USER bob", 331);
-    client.cmd("PASS tops3cret", 230);
-    client.cmd("TYPE I", 200);
+    log_in(&mut client);
     let mut stop = Command::new(env!("CARGO_BIN_EXE_ftpd"));
     let stop = stop.args(["stop", "--drain"]).current_dir(world.servers[at].dir());
     let mut stop = stop.stdout(Stdio::null()).spawn().unwrap();
@@ -294,9 +377,7 @@ fn clients_of_a_server_that_is_killed_get_the_other_one() {
     let (mut client, other) = world.connect(CLIENTS[0]);
     eprintln!("served by the other server after {:?}", began.elapsed());
     assert_eq!(other, 1 - at);
-    client.cmd("USER bob", 331);
-    client.cmd("PASS tops3cret", 230);
-    client.cmd("TYPE I", 200);
+    log_in(&mut client);
     world.transfer(&mut client, "file", "EPSV");
 }
 

@@ -36,6 +36,7 @@
 //! | speed limits that transfers share | `speed.rs` |
 //! | `ftpd stop --drain` | `drain.rs` |
 //! | a balancer in front of two servers | `balancer.rs` |
+//! | fifty clients of a balancer that do everything at random | `crowd.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | the PROXY protocol | `proxy.rs` |
@@ -114,6 +115,7 @@ mod clients_tls;
 mod config;
 mod container;
 mod copies;
+mod crowd;
 mod docs;
 mod doctor;
 mod drain;
