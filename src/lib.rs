@@ -387,20 +387,30 @@
 //!
 //! ## Behind a balancer
 //!
-//! - The header of the PROXY protocol is read by the worker and not by the accept thread, which never
-//!   waits for a client. Until it is read, the connection has a place of `max_cons`, but `max_per_ip`
-//!   and bans wait: the place then passes from the balancer to the client (`Registration::introduce`).
+//! - The headers of the PROXY protocol are read by one thread for all connections that wait for theirs
+//!   (`server/introduce.rs`), and neither by a worker nor by the thread that accepts, which only reads
+//!   what has arrived. A connection takes a place of `max_cons` once it has named its client, so bare
+//!   connects, checks and clients that are banned or over `max_per_ip` evict nobody. 256 connections may
+//!   wait; then the oldest is closed, because a balancer sends the header with the connection: a flood
+//!   without headers closes its own connections, and costs no session. A check gets a place if one is
+//!   free, and never that of somebody else.
 //!   The bytes are read in steps that certainly belong to the header, so that neither a command nor a
-//!   handshake behind it has to be put back; the crate takes a complete header apart.
+//!   handshake behind it has to be put back; the crate takes a complete header apart, except for LOCAL,
+//!   whose addresses must be ignored and which it checks.
 //! - `proxy-header` instead of `ppp`: it needs no other crate, while `ppp` would bring a second
 //!   `thiserror` and its macro.
-//! - A passive port reads one header at a time, while others wait to be accepted. A balancer sends the
-//!   header with the connection, so that strangers cannot delay it.
-//! - A session that came through a balancer without `proxy_data` gets no EPSV, which can only name the
-//!   balancer. The clients that prefer it (such as curl and lftp) then use PASV.
+//! - A passive port reads eight headers side by side (`data/porch.rs`), the oldest of which makes room
+//!   for another one. The session waits for all of them by one `epoll` descriptor, because a wait takes
+//!   one descriptor for the data connection.
+//! - PASV and EPSV go by the protocol of the client, which may not be that of the balancer's connection.
+//!   A session that came through a balancer without `proxy_data` gets no EPSV, which can only name the
+//!   balancer. The clients that prefer it (such as curl and lftp) then use PASV, and those on IPv6
+//!   active mode. Connections of balancers are then dropped, whoever may connect: in an upload, their
+//!   header would become the beginning of the file.
 //! - A server is drained in one more step before those of a stop: the threads that accept clients end
 //!   first, and only when they have is "no session" final. A client that was accepted in that moment is
-//!   served.
+//!   served, also if its header comes later. `ftpd stop --drain` keeps its connection to the admin socket,
+//!   on which the server says that it ends in order; asking time and again cannot tell this from a crash.
 //!
 //! ## Dependencies
 //!
