@@ -106,7 +106,8 @@ impl World {
         loop {
             let from: IpAddr = from.parse().unwrap();
             let to = if from.is_ipv4() { BALANCER } else { BALANCER_V6 }.parse().unwrap();
-            let stream = self.client.inside(move || connect_from(from, SocketAddr::new(to, 21)));
+            let stream =
+                self.client.inside(move || connect_from(from, SocketAddr::new(to, 21)));
             if let Ok(stream) = stream {
                 let mut client = Client::over(stream);
                 if let Some(greeting) = client.try_line() {

@@ -148,8 +148,7 @@ impl Guest<'_> {
         if self.say(&format!("RNFR {from}"))? == 550 {
             return self.is(from, None);
         }
-        let moved: States =
-            self.states(from).iter().copied().filter(Option::is_some).collect();
+        let moved: States = self.states(from).iter().copied().filter(Option::is_some).collect();
         self.states(from).push(None);
         self.states(to).extend(moved.iter());
         self.expect(&format!("RNTO {to}"), 250)?;
@@ -190,7 +189,9 @@ impl Guest<'_> {
     fn time_of(&self, name: &str, bytes: &[u8]) -> u32 {
         let own = self.own.to_string();
         let time = (1..=self.times).find(|time| bytes == content(&own, *time));
-        time.unwrap_or_else(|| panic!("{name} has {} bytes, and is none that was stored", bytes.len()))
+        time.unwrap_or_else(|| {
+            panic!("{name} has {} bytes, and is none that was stored", bytes.len())
+        })
     }
 
     /// Does everything, each thing until it succeeds. Returns the longest time that one took.
@@ -245,8 +246,15 @@ fn fifty_clients_at_random_lose_nothing_when_a_server_is_killed_and_the_balancer
     };
     let mut reloaded = None;
     thread::scope(|scope| {
-        let guests: Vec<_> =
-            (1..).zip(crowd()).map(|guest| scope.spawn({ let visit = &visit; move || visit(guest) })).collect();
+        let guests: Vec<_> = (1..)
+            .zip(crowd())
+            .map(|guest| {
+                scope.spawn({
+                    let visit = &visit;
+                    move || visit(guest)
+                })
+            })
+            .collect();
         wait_for(1);
         reloaded = Some(world.reload_haproxy());
         wait_for(2);

@@ -269,7 +269,8 @@ fn a_drained_server_serves_clients_whose_header_is_on_its_way() {
 /// one that is about to log in.
 #[test]
 fn nobody_is_evicted_for_a_balancer_whose_client_is_not_welcome() {
-    let lines = "max_cons = 4\nmax_per_ip = 1\nproxy_timeout = 5m\nmetrics_listen = 127.0.0.1:0";
+    let lines =
+        "max_cons = 4\nmax_per_ip = 1\nproxy_timeout = 5m\nmetrics_listen = 127.0.0.1:0";
     let server = setup().server(lines).start();
     let health = web(&server);
     let mut user = greeted(&server, "192.0.2.8");
