@@ -247,6 +247,19 @@ impl Passive {
         }
     }
 
+    /// Logs which connections of balancers are dropped because nobody waits for their headers any more.
+    fn tell_of_headers(&mut self, who: Who<'_>) {
+        let PortState::Waiting(Waiting { porch: Some(porch), .. }) = &mut self.state else {
+            return;
+        };
+        for _ in 0..porch.clear() {
+            self.tell_dropped(
+                "its PROXY header was not complete when the port was closed",
+                who,
+            );
+        }
+    }
+
     /// Logs that a balancer's connection was dropped.
     fn tell_dropped(&mut self, why: &str, who: Who<'_>) {
         self.strangers += 1;
@@ -320,6 +333,7 @@ impl Passive {
                 // a header is late; the client may still come
                 Ok(Ready::TimedOut) if until.is_none_or(|until| Instant::now() < until) => {}
                 Ok(Ready::TimedOut) => {
+                    self.tell_of_headers(who);
                     self.tell_of_strangers(who);
                     hint();
                     return Err(DataError::NeverCame(self.port));
@@ -345,6 +359,7 @@ impl Passive {
     fn say_unused(&mut self, who: Who<'_>) {
         // the client may have connected already
         self.admit(who);
+        self.tell_of_headers(who);
         self.tell_of_strangers(who);
         if let PortState::Waiting(..) = self.state {
             log::session(who, &Event::Note(&DataError::NeverCame(self.port).to_string()));

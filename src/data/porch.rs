@@ -67,6 +67,11 @@ impl Porch {
         None
     }
 
+    /// Drops all connections whose header is not complete, and returns their number.
+    pub(super) fn clear(&mut self) -> usize {
+        self.arriving.drain(..).count()
+    }
+
     /// Returns when the next header is late.
     pub(super) fn until(&self) -> Option<Instant> {
         self.arriving.iter().map(|arriving| arriving.until).min()

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::admit::{Newcomer, admit};
 use super::hub::Hub;
@@ -43,7 +43,15 @@ pub(super) fn close(hub: &Hub) {
         send_away(hub, guest);
     }
     hub.lobby.ring();
+    // the thread may be about to admit one, which must be a session before sessions are ended
+    let until = Instant::now() + WHILE_ADMITTING;
+    while !hub.lobby.is_empty() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
+
+/// Maximum time that a stop waits until a client is admitted.
+const WHILE_ADMITTING: Duration = Duration::from_millis(500);
 
 /// Sends a connection away that has no room, unless its header has arrived meanwhile.
 fn send_away(hub: &Hub, guest: Guest) {

@@ -433,6 +433,26 @@ fn a_data_connection_whose_header_is_late_is_dropped() {
     }
 }
 
+/// The line about a firewall alone would mislead.
+#[test]
+fn the_log_tells_of_a_header_that_was_not_complete_when_the_client_gave_up() {
+    for lines in ["proxy_timeout = 5m\ndata_timeout = 1", "proxy_timeout = 5m"] {
+        let server = setup().server(&format!("proxy_data = on\n{lines}")).start();
+        let mut client = greeted(&server, CLIENT);
+        log_in(&mut client);
+        let to = client.passive_address("EPSV");
+        let mut late = data(to, b"PROXY ");
+        if lines.contains("data_timeout") {
+            client.cmd("LIST", 425);
+        } else {
+            // another port takes the place of this one
+            client.cmd("EPSV", 229);
+        }
+        assert_eq!(drain(&mut late), b"");
+        server.wait_for_log("its PROXY header was not complete when the port was closed");
+    }
+}
+
 #[test]
 fn no_header_becomes_the_content_of_a_file() {
     let server = setup().server("allow_fxp = on").start();
