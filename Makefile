@@ -47,7 +47,8 @@ cluster:
 	@exec sh tests/cluster/run.sh $(OUT)/release/ftpd
 
 # Runs many clients that do everything at random and checks them against a model, for ten minutes in
-# each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this.
+# each of nine setups. SECONDS=, CLIENTS=, SEED=, WAY= and FTPD= change this. Fifty clients behind HAProxy:
+# FTPD_CROWD=1000 cargo test --test suite crowd::
 soak:
 	cargo test --release --test soak
 
