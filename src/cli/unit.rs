@@ -236,7 +236,8 @@ pub(super) fn server_user(origin: &Origin) -> Option<Ids> {
     owner("admin_socket").or_else(|| owner("state_dir"))
 }
 
-/// Returns a warning for each home that the unit of these settings does not let the server use.
+/// Returns a warning for each home and quarantine that the unit of these settings does not let the server
+/// use.
 pub(super) fn warnings(origin: &Origin, config: &Config) -> Vec<String> {
     let Some(unit) = Unit::of(origin) else { return Vec::new() };
     let users = config.users_by_name();
@@ -254,11 +255,15 @@ pub(super) fn warnings(origin: &Origin, config: &Config) -> Vec<String> {
         home.into_iter().chain(mounts).collect::<Vec<_>>()
     };
     let users = users.iter().filter(|(_, user)| user.enabled);
-    let all: Vec<_> = users.flat_map(about).collect();
+    let quarantines = config.quarantines().into_iter().filter_map(|folder| {
+        let why = unit.advice_for(folder, true)?;
+        Some(format!("quarantine {}: {why}", folder.display()))
+    });
+    let all: Vec<_> = users.flat_map(about).chain(quarantines).collect();
     let more = all.len().saturating_sub(MOST);
     let mut warnings: Vec<_> = all.into_iter().take(MOST).collect();
     if more > 0 {
-        warnings.push(format!("{NAME} does not let the server use {more} more homes"));
+        warnings.push(format!("{NAME} does not let the server use {more} more directories"));
     }
     warnings
 }

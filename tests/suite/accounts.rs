@@ -1470,7 +1470,7 @@ fn what_root_makes_belongs_to_the_user_of_the_settings_or_else_of_the_unit() {
     }
     let owner = |path: &Path| fs::metadata(path).unwrap().uid();
     // no user yet, which is a fault as long as there is none
-    let dir = folder("[server]\n");
+    let dir = folder("[server]\nbefore_publish = /bin/true\nquarantine = apart\n");
     let units = unit(dir.path(), "nobody");
     let add = |name: &str| {
         let words = ["adduser", name, "--home", name, "--create-home", "--perm", "elw"];
@@ -1486,6 +1486,8 @@ fn what_root_makes_belongs_to_the_user_of_the_settings_or_else_of_the_unit() {
     );
     let (code, _, err) = run_by(dir.path(), &units, &["check"]);
     assert!(code == 0 && err.contains("[user:first] home ") && err.contains(&line), "{err}");
+    let line = format!("[Service] ReadWritePaths={}/apart", dir.path().display());
+    assert!(err.contains("quarantine ") && err.contains(&line), "{err}");
     // a drop-in is a cure
     let more = format!("[Service]\nReadWritePaths={}\n", dir.path().display());
     fs::write(dir.path().join("units/ftpd.service.d/homes.conf"), more).unwrap();

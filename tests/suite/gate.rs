@@ -209,6 +209,24 @@ fn the_end_of_the_server_ends_the_wait() {
 }
 
 #[test]
+fn an_upload_that_is_judged_when_the_server_dies_is_not_in_place_and_can_be_resumed() {
+    let mut server = judged(&format!("{WAITS} exit 0")).start();
+    let mut client = Client::bob(&server);
+    send(&mut client, "STOR a", b"12345");
+    server.wait_for_log("it judges");
+    server.kill();
+    go(&server);
+    server.start_again();
+    assert!(!server.has("a"));
+    let mut client = Client::bob(&server);
+    assert!(client.cmd("SIZE a", 213).starts_with("213 5"));
+    client.cmd("REST 5", 350);
+    upload(&mut client, "STOR a", b"", 226);
+    assert_eq!(server.get("a"), b"12345");
+    no_parts(&server.home());
+}
+
+#[test]
 fn a_whole_upload_outlives_its_control_connection() {
     let server = judged(&format!("{WAITS} exit 0")).server("on_upload = /usr/bin/env").start();
     let mut client = Client::bob(&server);
@@ -488,6 +506,12 @@ fn each_folder_has_its_own_gate_and_no_rename_or_copy_leads_around_it() {
     }
     client.cmd("RNFR out", 350);
     client.cmd("RNTO in/out", 553);
+    // not even an empty directory, in which a file may appear at this moment
+    client.cmd("MKD empty", 257);
+    client.cmd("RNFR empty", 350);
+    client.cmd("RNTO in/empty", 553);
+    client.cmd("RNFR empty", 350);
+    client.cmd("RNTO out/empty", 250);
     client.cmd("RNFR a", 350);
     client.cmd("RNTO out/b", 250);
     // within a folder, and from one to another with the same judge

@@ -31,6 +31,9 @@ use crate::vfs::tree::place::{Place, found, lstat};
 /// Maximum number of names that are tried, if other sessions are always faster.
 const MOST_TRIES: u32 = 10_000;
 
+/// Why a file or directory cannot be renamed into a folder with a gate.
+const UNJUDGED: &str = "not judged by before_publish or scan of the new folder";
+
 /// Maximum length of a name for Linux; some file systems have less.
 const LONGEST_NAME: u64 = 255;
 
@@ -386,8 +389,7 @@ impl Uploads {
                 let now = self.rules_in(&own.parent());
                 let then = self.rules_in(&new.parent());
                 if then.gate.is_on() && !then.gate.judges_as(&now.gate) {
-                    let why = "not judged by before_publish or scan of the new folder";
-                    return Err(FsError::MoveRefused(why));
+                    return Err(FsError::MoveRefused(UNJUDGED));
                 }
                 let fits = |most: NonZeroU64| entry.size <= most.get();
                 if then.is_size_allowed_as_by(now) || then.max_file_size.is_none_or(fits) {
@@ -417,6 +419,11 @@ impl Uploads {
         // what the directory contains would get other letters than those of its two names
         let is_split = within.clone().any(|one| one.has_letters && !one.holds(new.as_bytes()));
         let within = within.map(|one| &one.rules);
+        // also an empty one, because something may be stored in it at this moment
+        let escapes = |then: &FolderRules| then.gate.is_on() && !then.gate.judges_as(&now.gate);
+        if within.clone().chain([self.rules_in(new)]).any(escapes) {
+            return Err(FsError::MoveRefused(UNJUDGED));
+        }
         if !is_split
             && within.chain([self.rules_in(new)]).all(|then| then.allows_as_much_as(now))
         {
