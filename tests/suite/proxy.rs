@@ -314,6 +314,25 @@ fn nobody_is_evicted_for_a_balancer_whose_client_is_not_welcome() {
     assert!(stats.contains(away), "{stats}");
 }
 
+#[test]
+fn a_client_of_a_balancer_that_serves_a_pause_evicts_nobody() {
+    let server = setup().server("max_cons = 2\nmax_login_attempts = 0").start();
+    let mut guesser = greeted(&server, CLIENT);
+    for _ in 0..3 {
+        guesser.cmd("USER bob", 331);
+        guesser.cmd("PASS wrong", 530);
+    }
+    let mut stranger = Client::over(from(&server, "127.0.0.2"));
+    stranger.expect(220);
+    // the fourth one takes two seconds
+    guesser.raw(b"USER bob\r\nPASS last\r\n");
+    guesser.expect(331);
+    eventually("the pause begins", || server.log().matches("login failed").count() == 4);
+    balanced(&server, &line(CLIENT)).expect(421);
+    log_in(&mut stranger);
+    guesser.expect(530);
+}
+
 /// More connections without a header than the server waits for: the oldest make room, and clients are
 /// served all the time.
 #[test]
