@@ -142,6 +142,7 @@ impl Judge {
             ::log::error!("quarantine {folder}: cannot keep a refused upload: {why}");
             None
         });
+        let why = if why.is_empty() { "the program gave no reason" } else { why };
         self.log(&log::Event::Rejected(&real, why, kept.as_deref()));
     }
 

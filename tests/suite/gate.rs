@@ -521,6 +521,27 @@ fn each_folder_has_its_own_gate_and_no_rename_or_copy_leads_around_it() {
     assert!(!server.has("in/a") && parts(&server.home().join("in")).is_empty());
 }
 
+#[test]
+fn a_folder_from_elsewhere_has_a_gate_of_its_own() {
+    let script = "echo $(cat $0) for $FTPD_PATH >&2; grep -q bad $0 && exit 1; exit 0";
+    let section = format!(
+        "[folder:/other]\nfrom = elsewhere\nperm = elrw\nbefore_publish = /bin/sh -c \"{script}\"\n"
+    );
+    let server = Server::setup()
+        .section(&section)
+        .start_with(|dir| fs::create_dir(dir.join("elsewhere")).unwrap());
+    let other = server.dir().join("elsewhere");
+    let mut client = Client::bob(&server);
+    upload(&mut client, "STOR other/a", b"bad one", 550);
+    server.wait_for_log("]: bad one for ");
+    server.wait_for_log("judged and refused: the program gave no reason");
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+    upload(&mut client, "STOR other/a", b"good one", 226);
+    server.wait_for_log(&format!("]: good one for {}", other.join("a").display()));
+    assert_eq!(fs::read(other.join("a")).unwrap(), b"good one");
+    upload(&mut client, "STOR a", b"bad one", 226);
+}
+
 /// The names in a quarantine.
 fn names(dir: &Path) -> Vec<String> {
     let all = fs::read_dir(dir).unwrap();
