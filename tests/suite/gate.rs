@@ -736,6 +736,28 @@ fn a_scanner_that_is_not_there_or_closes_is_no_verdict() {
 }
 
 #[test]
+fn a_scanner_is_asked_by_the_server_s_user_and_need_not_be_able_to_read_the_file() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: it takes root");
+        return;
+    }
+    let mut files = None;
+    let server = Server::setup()
+        .server("scan = clamd:./clamd.ctl")
+        .user("run_as = 61001:61002\nfile_mode = 0600")
+        .home_of(61_001)
+        .start_with(|dir| {
+            fs::set_permissions(dir.join("home"), PermissionsExt::from_mode(0o700)).unwrap();
+            let socket = dir.join("clamd.ctl");
+            files = Some(scanner(&socket, |to| to.write_all(b"stream: OK\0").unwrap()));
+            fs::set_permissions(socket, PermissionsExt::from_mode(0o600)).unwrap();
+        });
+    upload(&mut Client::bob(&server), "STOR a", b"12345", 226);
+    assert_eq!(files.unwrap().recv().unwrap(), b"12345");
+    assert_eq!(fs::metadata(server.home().join("a")).unwrap().uid(), 61_001);
+}
+
+#[test]
 fn a_scanner_may_listen_on_a_port() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
