@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, fchmod, fstat,
-    mkdirat, openat, renameat, renameat_with, statat, statx, unlinkat,
+    linkat, mkdirat, openat, renameat, renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -87,7 +87,7 @@ pub(super) fn open_at(dir: impl AsFd, path: &Path, flags: OFlags) -> rustix::io:
 pub(in crate::vfs) fn is_named(
     dir: impl AsFd,
     name: &[u8],
-    file: &File,
+    file: impl AsFd,
 ) -> Result<bool, FsError> {
     let there = found(lstat(dir, name))?.map(|stat| id_of(&stat));
     Ok(there == Some(id_of(&fstat(file)?)))
@@ -158,16 +158,57 @@ pub(in crate::vfs) fn rename_new(
 ) -> Result<(), FsError> {
     match renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
         // this file system cannot check and rename in one step
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            // no other session of this server may find the name free at the same time
-            static ALONE: Mutex<()> = Mutex::new(());
-            let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-            match statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => Ok(renameat(from_dir, from, to_dir, to)?),
-                there => there.map_or_else(|why| Err(why.into()), |_| Err(FsError::Exists)),
+        Err(Errno::INVAL | Errno::NOSYS) => link_new(from_dir, from, to_dir, to),
+        other => Ok(other?),
+    }
+}
+
+/// Renames a file to a name that must be new by giving it that name as a second one first. Other servers
+/// and programs never see a name taken that they have found free.
+fn link_new(
+    from_dir: impl AsFd,
+    from: &Path,
+    to_dir: impl AsFd,
+    to: &Path,
+) -> Result<(), FsError> {
+    let id = |dir: &dyn Fn() -> rustix::io::Result<Stat>| dir().ok().as_ref().map(id_of);
+    match linkat(&from_dir, from, &to_dir, to, AtFlags::empty()) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            // NFS may answer this to a request that it has repeated, and that has succeeded before
+            let own = id(&|| lstat_at(&from_dir, from));
+            if own.is_none() || own != id(&|| lstat_at(&to_dir, to)) {
+                return Err(FsError::Exists);
             }
         }
-        other => Ok(other?),
+        // a directory, or a file system without links
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::ACCESS) => {
+            return look_and_rename(from_dir, from, to_dir, to);
+        }
+        Err(why) => return Err(why.into()),
+    }
+    match unlinkat(&from_dir, from, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(why) => {
+            let _ = unlinkat(&to_dir, to, AtFlags::empty());
+            Err(why.into())
+        }
+    }
+}
+
+/// Renames a file to a name that must be new, in two steps.
+fn look_and_rename(
+    from_dir: impl AsFd,
+    from: &Path,
+    to_dir: impl AsFd,
+    to: &Path,
+) -> Result<(), FsError> {
+    // no other session of this server may find the name free at the same time
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    match statat(&to_dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(renameat(from_dir, from, to_dir, to)?),
+        there => there.map_or_else(|why| Err(why.into()), |_| Err(FsError::Exists)),
     }
 }
 
