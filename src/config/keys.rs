@@ -235,6 +235,8 @@ pub static KEYS: &[Key] = &[
         "How long the part of a failed upload is kept so that its user can resume it. 0: not at all. At most 50,000 parts are kept; beyond that, the user with the most parts loses the oldest."),
     fixed("state_dir", "ftpd-state", &InServer(FOLDER, |to, v| to.storage.state_dir = v),
         "Directory for the server's own records: the last login of each user, and which directories contain part files, to find them after a crash. It is created when it is needed. Empty: nothing is recorded."),
+    fixed("shared_storage", "off", &InServer(SWITCH, |to, v| to.storage.shared = v),
+        "Whether other servers serve the same homes, on a file system that all of them mount: what only one upload at a time may change is then locked against the uploads of all servers, and an upload that broke off on one server goes on at another. See SEVERAL SERVERS in ftpd(8)."),
     fixed("admin_socket", "ftpd-state/admin.sock", &InServer(SOCKET, |to, v| to.admin.socket = v),
         "Unix socket through which subcommands such as ftpd who, kick and reload talk to the server; only the server's user and root can open it. Empty: none."),
     fixed("metrics_listen", "", &InServer(LISTEN, |to, v| to.admin.metrics = v),

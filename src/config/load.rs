@@ -13,7 +13,7 @@ use super::settings::{Server, User};
 use super::tls::{CertificateSource, TlsSettings};
 use super::view::View;
 use super::whole::Config;
-use super::{anonymous, checks, elsewhere, folders, ini, keep, sections};
+use super::{anonymous, checks, elsewhere, folders, ini, keep, sections, shared};
 
 /// Reads and checks the settings in a file, in the files of its `users_file` and in the environment.
 ///
@@ -122,6 +122,7 @@ fn whole(mut draft: Draft, homes: Homes) -> Result<(Config, Vec<Explained>), Vec
     warnings.extend(checks::all(&mut draft));
     warnings.extend(keep::check(&mut draft));
     elsewhere::check(&mut draft);
+    shared::check(&mut draft);
     let asks = draft.server.elsewhere.is_on();
     let is_empty = draft.users.is_empty() && !draft.server.anonymous.enabled && !asks;
     if is_empty && !user_was_meant(&draft) {

@@ -36,6 +36,7 @@ mod origin;
 mod perm;
 mod sections;
 mod settings;
+mod shared;
 mod tls;
 mod users;
 mod value;

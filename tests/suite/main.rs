@@ -37,6 +37,7 @@
 //! | `ftpd stop --drain` | `drain.rs` |
 //! | a balancer in front of two servers | `balancer.rs` |
 //! | fifty clients of a balancer that do everything at random | `crowd.rs` |
+//! | two servers that serve the same homes (`shared_storage`) | `shared.rs` |
 //! | threads that sleep while nothing happens | `idle.rs` |
 //! | bans: what leads to them, for whom they hold, how they are lifted | `bans.rs` |
 //! | the PROXY protocol | `proxy.rs` |
@@ -162,6 +163,7 @@ mod rooms;
 mod server;
 mod service;
 mod share;
+mod shared;
 mod site;
 mod speed;
 mod synced;

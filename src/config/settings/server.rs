@@ -47,7 +47,7 @@ settings! {
         pub gate: GateLimits = GateLimits::blank(),
         /// Which events are sent, and where to.
         pub events: EventRules = EventRules::blank(),
-        /// Settings of part files, the state directory and `users_file`.
+        /// Settings of part files, the state directory, `users_file` and shared storage.
         pub storage: Storage = Storage::blank(),
         /// How retention removes files.
         pub retention: Retention = Retention::blank(),
@@ -234,7 +234,7 @@ settings! {
 }
 
 settings! {
-    /// Settings of part files, the state directory and `users_file`.
+    /// Settings of part files, the state directory, `users_file` and shared storage.
     pub struct Storage {
         /// How long the part file of a failed upload is kept so that the client can resume it;
         /// `None`: it is removed at once.
@@ -243,6 +243,8 @@ settings! {
         pub state_dir: Option<PathBuf> = None,
         /// File or directory with more sections of users.
         pub users_file: Option<PathBuf> = None,
+        /// Whether other servers serve the same homes.
+        pub shared: bool = false,
     }
 }
 

@@ -12,7 +12,8 @@ use crate::vfs::mounts::Mounts;
 use crate::vfs::parts::name::{Mark, PartName};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{Entry, FileId, FileKind, id_of};
-use crate::vfs::tree::names::{Names, is_reserved};
+use crate::vfs::tree::lock::tidy;
+use crate::vfs::tree::names::{Names, is_lock, is_reserved};
 use crate::vfs::upload::own;
 use crate::vfs::upload::uploads::Uploads;
 
@@ -53,6 +54,7 @@ impl Listing {
         }
         let (names, stat) = uploads.tree.names(path)?;
         let id = id_of(&stat);
+        own::adopt_all(&uploads, path)?;
         let own = own_parts(&uploads, id);
         let followed = uploads.followed(path.clone())?;
         let hidden = uploads.rules_in(&followed).hide.clone();
@@ -94,6 +96,8 @@ impl Listing {
             if is_reserved(name.to_bytes()) {
                 if let Some(part) = PartName::parse(name.to_bytes()) {
                     self.uploads.parts.meet(dir, self.id, &part);
+                } else if is_lock(name.to_bytes()) {
+                    tidy(dir, name.to_bytes(), false);
                 }
                 continue;
             }

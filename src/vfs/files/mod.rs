@@ -31,6 +31,7 @@ use super::trash::replace::Source;
 use super::tree::entry::{Entry, FileKind, Identity, id_of, is_directory, len_of};
 use super::tree::fence::Fence;
 use super::tree::home::Home;
+use super::tree::lock::tidy;
 use super::tree::mode::NewMode;
 use super::tree::place::found;
 use super::tree::sync::Synced;
@@ -346,8 +347,9 @@ impl Files {
     fn clear(&self, path: &VirtualPath) -> bool {
         let Ok(uploads) = self.at(path) else { return false };
         let Ok((dir, stat)) = uploads.tree.hold(path) else { return false };
-        let Some(names) = only_parts(&dir) else { return false };
-        uploads.parts.clear(&dir, id_of(&stat), &names)
+        let Some(only) = only_parts(&dir) else { return false };
+        only.locks.iter().all(|lock| tidy(&dir, lock, true))
+            && uploads.parts.clear(&dir, id_of(&stat), &only.parts)
     }
 
     /// Renames a file or directory like [`Files::rename`], and makes directories that the settings

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::name::PartName;
 use crate::vfs::error::FsError;
 use crate::vfs::quota::accounts::Accounts;
-use crate::vfs::tree::names::Names;
+use crate::vfs::tree::names::{Names, is_lock};
 use crate::vfs::tree::place::{as_path, reopened};
 
 /// Removes a part. If this fails, it logs a warning, and the part is found again when its
@@ -33,15 +33,28 @@ pub(super) fn part_names(dir: impl AsFd) -> Vec<PartName> {
     parts
 }
 
-/// Returns the parts in a directory; `None` if it also contains something else, or cannot be
-/// read.
-pub(in crate::vfs) fn only_parts(dir: impl AsFd) -> Option<Vec<PartName>> {
-    let mut parts = Vec::new();
+/// The names in a directory that contains nothing else.
+#[derive(Debug, Default)]
+pub(in crate::vfs) struct OnlyParts {
+    pub(in crate::vfs) parts: Vec<PartName>,
+    /// The files of locks.
+    pub(in crate::vfs) locks: Vec<Vec<u8>>,
+}
+
+/// Returns the parts and locks in a directory; `None` if it also contains something else, or cannot
+/// be read.
+pub(in crate::vfs) fn only_parts(dir: impl AsFd) -> Option<OnlyParts> {
+    let mut only = OnlyParts::default();
     let mut names = names(dir).ok()?;
     while let Some((_, name)) = names.next().ok()? {
-        parts.push(PartName::parse(name.to_bytes())?);
+        let name = name.to_bytes();
+        if is_lock(name) {
+            only.locks.push(name.to_owned());
+        } else {
+            only.parts.push(PartName::parse(name)?);
+        }
     }
-    Some(parts)
+    Some(only)
 }
 
 fn names(dir: impl AsFd) -> Result<Names, FsError> {

@@ -2,6 +2,7 @@
 //! were left by failed uploads.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -35,6 +36,9 @@ pub(in crate::vfs) struct ActivePart {
     /// to the part or renames it, so that the bytes of two sessions never mix. Only a session
     /// that takes the part over waits for the lock.
     gone: Mutex<bool>,
+    /// A handle of the file that keeps its lock, by which other servers see that an upload writes to it;
+    /// `None` where no other server serves the directory, and when the part has been given up.
+    lock: Mutex<Option<Arc<OwnedFd>>>,
 }
 
 /// A part that a failed upload has left.
@@ -72,7 +76,22 @@ pub(super) struct Known {
 impl ActivePart {
     pub(super) fn new(name: PartName, folder: Folder) -> Self {
         let (folder, gone) = (Mutex::new(folder), Mutex::new(false));
-        Self { file_name: name.bytes(), name, folder, base: OnceLock::new(), gone }
+        let lock = Mutex::default();
+        Self { file_name: name.bytes(), name, folder, base: OnceLock::new(), gone, lock }
+    }
+
+    /// Keeps the lock of the file for as long as an upload of this server writes to it.
+    pub(in crate::vfs) fn keep_lock(&self, lock: Option<Arc<OwnedFd>>) {
+        *self.held_lock() = lock;
+    }
+
+    /// Returns the handle of the file that keeps its lock.
+    pub(in crate::vfs) fn lock(&self) -> Option<Arc<OwnedFd>> {
+        self.held_lock().clone()
+    }
+
+    fn held_lock(&self) -> MutexGuard<'_, Option<Arc<OwnedFd>>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the directory of the part, by its current path.

@@ -4,7 +4,9 @@
 //! that are being written and those that failed uploads have left. After a crash they are found
 //! again by the journal, which says in which directories there may be parts.
 
+pub(in crate::vfs) mod adopt;
 pub(in crate::vfs) mod disk;
+mod foreign;
 pub(in crate::vfs) mod journal;
 pub(in crate::vfs) mod keep;
 pub(in crate::vfs) mod known;

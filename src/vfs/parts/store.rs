@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::disk::remove;
+use super::foreign::Foreign;
 use super::journal::{Journal, Legacy, Noted};
 use super::keep::Keep;
 use super::known::{ActivePart, DeadPart, Known, PartKey};
@@ -20,14 +22,15 @@ use crate::vfs::error::FsError;
 use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::entry::{FileId, id_of, modified};
 use crate::vfs::tree::folder::Folder;
-use crate::vfs::tree::place::{lstat, rename};
+use crate::vfs::tree::lock::{Sharing, try_lock};
+use crate::vfs::tree::place::{lstat, open, rename};
 
 /// The parts of all uploads of a server, shared by all sessions.
 #[derive(Debug)]
 pub struct Parts {
     pub(super) keep: Keep,
     /// The server's number, which is in the names of the parts that it writes.
-    server: u32,
+    pub(super) server: u32,
     /// The system users that sessions may have acted as.
     pub(super) users: Vec<Arc<Ids>>,
     /// The number of the next upload.
@@ -41,6 +44,8 @@ pub struct Parts {
     noted: Arc<Noted>,
     /// Where the parts count.
     quotas: Arc<Quotas>,
+    /// The parts of other servers that were found in directories.
+    pub(super) foreign: Foreign,
     /// Number of dead parts that are kept.
     most: usize,
     /// Whether the log already says that parts are removed because there are too many.
@@ -76,10 +81,16 @@ impl Parts {
             noted: journal.noted(),
             journal: Mutex::new(journal),
             quotas,
+            foreign: Foreign::default(),
             most: MOST_DEAD,
             is_full: AtomicBool::new(false),
         };
         (parts, legacy)
+    }
+
+    /// Returns whether other servers may have parts in the same directories.
+    pub(in crate::vfs) fn sharing(&self) -> Sharing {
+        self.quotas.sharing()
     }
 
     /// Returns the quotas that the parts count for.
@@ -173,8 +184,9 @@ impl Parts {
         active
     }
 
-    /// Records that a part is no longer being written.
+    /// Records that a part is no longer being written. Other servers may take it over from now on.
     pub(in crate::vfs) fn leave(&self, key: PartKey, active: &Arc<ActivePart>) {
+        active.keep_lock(None);
         self.change(|known| known.leave(key, active));
     }
 
@@ -262,9 +274,19 @@ impl Parts {
     pub(in crate::vfs) fn meet(&self, dir: BorrowedFd<'_>, dir_id: FileId, name: &PartName) {
         let key = PartKey { dir: dir_id, mark: name.mark };
         let known = self.known().has(key, name.tag);
-        if !known && self.is_forgotten(dir, &name.bytes()) {
-            self.remove(dir, &name.bytes());
+        let name = name.bytes();
+        if !known && self.is_forgotten(dir, &name) && !self.is_locked(dir, &name) {
+            self.remove(dir, &name);
         }
+    }
+
+    /// Whether an upload of another server writes to a part.
+    pub(super) fn is_locked(&self, dir: impl AsFd, name: &[u8]) -> bool {
+        self.sharing().is_shared()
+            && match open(dir, name, OFlags::WRONLY) {
+                Ok(file) => !try_lock(&file).unwrap_or_default(),
+                Err(why) => why != Errno::NOENT,
+            }
     }
 
     /// Removes the parts of a directory that contains nothing else. If one of them may still be
@@ -277,6 +299,10 @@ impl Parts {
     ) -> bool {
         let is_dead = |name: &PartName| match name.tag {
             Tag::Dead => true,
+            // of a server that has ended
+            Tag::Active(..) if self.sharing().is_shared() => {
+                !self.is_locked(dir, &name.bytes())
+            }
             Tag::Active(..) => self.is_forgotten(dir, &name.bytes()),
         };
         let written = self.known().is_written_in(dir_id);

@@ -74,11 +74,16 @@ impl Parts {
                 Tag::Active(server, _) => legacy.server == Some(server),
             };
             let since = modified(&part);
-            let of_use = legacy.same_boot
+            // what a file system over the network has taken, a reboot of this machine has not damaged; a
+            // part that was being written may lack something
+            let is_kept = self.sharing().is_shared() && name.tag == Tag::Dead;
+            let of_use = (legacy.same_boot || is_kept)
                 && part.st_size > 0
                 && !name.is_lone()
                 && !self.keep.is_due(since);
-            if (ours && !of_use) || self.keep.is_forgotten(since) {
+            if self.is_locked(&dir, &name.bytes()) {
+                // another server has it now
+            } else if (ours && !of_use) || self.keep.is_forgotten(since) {
                 self.remove(&dir, &name.bytes());
                 removed += 1;
             } else if ours {

@@ -18,6 +18,7 @@ use crate::config::{Config, User};
 use crate::rights;
 use crate::vfs::error::FsError;
 use crate::vfs::tree::home::open_home;
+use crate::vfs::tree::lock::Sharing;
 
 /// The ledgers of all trees with a quota, shared by all sessions of a server.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Quotas {
     made: AtomicU64,
     /// Whether the thread was started.
     hired: AtomicBool,
+    /// Whether other servers change the same trees.
+    sharing: Sharing,
     pub(super) bell: Arc<Bell>,
     pub(super) file: QuotaFile,
 }
@@ -86,6 +89,7 @@ impl Quotas {
         let quotas = Self {
             any: AtomicBool::new(false),
             hired: AtomicBool::new(false),
+            sharing: Sharing::of(config.server.storage.shared),
             trees: RwLock::new(trees),
             made: AtomicU64::new(0),
             bell: Arc::default(),
@@ -100,6 +104,7 @@ impl Quotas {
         Self {
             any: AtomicBool::new(false),
             hired: AtomicBool::new(false),
+            sharing: Sharing::Alone,
             trees: RwLock::default(),
             made: AtomicU64::new(0),
             bell: Arc::default(),
@@ -178,6 +183,11 @@ impl Quotas {
         });
         ledger.renew(limits, user.run_as.clone());
         trees.by_home.insert(user.home.clone(), ledger);
+    }
+
+    /// Returns whether other servers change the same trees.
+    pub(in crate::vfs) fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// Whether there is a quota at all.

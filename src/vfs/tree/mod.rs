@@ -9,6 +9,7 @@ pub(in crate::vfs) mod fence;
 pub(in crate::vfs) mod folder;
 mod group;
 pub(in crate::vfs) mod home;
+pub(in crate::vfs) mod lock;
 pub(in crate::vfs) mod mode;
 pub(in crate::vfs) mod names;
 pub(in crate::vfs) mod place;

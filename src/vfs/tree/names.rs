@@ -17,11 +17,15 @@ const RESERVED: &[u8] = b".ftpd-";
 /// Prefix of the name of each part of an upload.
 pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
 
+/// Prefix of the names of the files that lock something against other servers (`shared_storage`). It
+/// begins like that of parts, so that it is reserved, and no part has such a name.
+pub(in crate::vfs) const LOCK_PREFIX: &[u8] = b".ftpd-part-lock-";
+
 /// Name of the directory that keeps what was deleted. With a hyphen after it, it is also the prefix of
 /// the names of such directories of other users, and of the names of deleted files in them.
 pub(in crate::vfs) const TRASH: &[u8] = b".ftpd-trash";
 
-/// Whether a name is reserved for parts of uploads or for the trash.
+/// Whether a name is reserved for parts of uploads, for locks or for the trash.
 #[inline]
 pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
     // most names differ in their first letter
@@ -32,10 +36,15 @@ pub(in crate::vfs) fn is_reserved(name: &[u8]) -> bool {
     }
 }
 
-/// Whether a name is reserved for parts of uploads.
+/// Whether a name is reserved for parts of uploads, or for locks.
 pub(in crate::vfs) fn is_part(name: &[u8]) -> bool {
     let start = name.get(..PART_PREFIX.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(PART_PREFIX))
+}
+
+/// Whether a name is that of a file that locks something.
+pub(in crate::vfs) fn is_lock(name: &[u8]) -> bool {
+    name.starts_with(LOCK_PREFIX)
 }
 
 fn begins_as_reserved<L: Iterator<Item = char>>(letters: impl Fn() -> L) -> bool {

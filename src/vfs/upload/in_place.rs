@@ -6,12 +6,13 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::body::{Body, Placed, Target, Writing};
+use super::claims::NameClaim;
 use super::existing::Existing;
 use super::kept::OldVersion;
 use super::plan::Store;
 use super::uploads::Uploads;
 use crate::vfs::error::{FsError, Heed};
-use crate::vfs::parts::turns::{Claim, Turn};
+use crate::vfs::parts::turns::Claim;
 use crate::vfs::quota::meter::Kind;
 use crate::vfs::tree::entry::{id_of, len_of};
 use crate::vfs::tree::place::Place;
@@ -29,7 +30,7 @@ pub(super) struct InPlace {
     /// A clone of the old version in the trash.
     kept: Option<OldVersion>,
     /// Turns that keep other uploads from changing the file meanwhile.
-    _claims: (Claim, Option<Claim>),
+    _claims: (Claim, Option<NameClaim>),
 }
 
 impl InPlace {
@@ -39,11 +40,11 @@ impl InPlace {
         place: Place,
         existing: Existing,
         store: Store,
-        name: Option<Claim>,
+        name: Option<NameClaim>,
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         let Existing { file, stat } = existing;
-        let claim = uploads.turns.claim(Turn::File(id_of(&stat)), heed)?;
+        let claim = uploads.claim_file(&file, id_of(&stat), heed)?;
         // another upload may have replaced the file in the meantime
         if !place.holds(&file)? {
             return Err(FsError::Busy);

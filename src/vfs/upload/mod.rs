@@ -11,6 +11,7 @@
 
 mod attributes;
 pub(in crate::vfs) mod body;
+mod claims;
 mod copy;
 pub(in crate::vfs) mod destination;
 mod direct;

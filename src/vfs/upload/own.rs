@@ -10,6 +10,7 @@ use super::plan::PartFacts;
 use super::uploads::Uploads;
 use crate::config::{FolderRules, Overwrite};
 use crate::vfs::error::FsError;
+use crate::vfs::parts::adopt::Heir;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::parts::name::PartName;
 use crate::vfs::path::VirtualPath;
@@ -56,14 +57,16 @@ impl Candidate {
 /// it would then change the file in place.
 pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Result<Vec<Candidate>, FsError> {
     let parts = &uploads.parts;
+    adopt(uploads, place)?;
     if !parts.are_there() {
         return Ok(Vec::new());
     }
     let key = uploads.key(place);
     let look = |name: &PartName| {
         let stat = found(lstat(&place.dir, &name.bytes()))?;
-        // something other than a regular file was put there by others, and is not a part
-        Ok::<_, FsError>(stat.filter(|stat| regular(stat).is_ok()))
+        // something other than a regular file was put there by others, and is not a part; a file with a
+        // second name is complete
+        Ok::<_, FsError>(stat.filter(|stat| regular(stat).is_ok() && stat.st_nlink <= 1))
     };
     let mut all = Vec::new();
     for active in parts.active(key).into_iter().filter(|active| !active.name.is_lone()) {
@@ -84,6 +87,32 @@ pub(super) fn candidates(uploads: &Uploads, place: &Place) -> Result<Vec<Candida
     Ok(all)
 }
 
+/// Whether the user may have parts at all.
+fn may_be_there(uploads: &Uploads) -> bool {
+    uploads.parts.are_there() || uploads.parts.sharing().is_shared()
+}
+
+/// Takes over the user's parts for a place that other servers have left.
+fn adopt(uploads: &Uploads, place: &Place) -> Result<(), FsError> {
+    let heir = || heir(uploads, &place.parent);
+    uploads.parts.adopt((&place.dir, uploads.key(place)), &place.name, heir)
+}
+
+/// Takes over the user's parts in a directory that other servers have left.
+pub(in crate::vfs) fn adopt_all(uploads: &Uploads, path: &VirtualPath) -> Result<(), FsError> {
+    if !uploads.parts.sharing().is_shared() || !uploads.rules().atomic {
+        return Ok(());
+    }
+    let (dir, _) = uploads.tree.hold(path)?;
+    let is_own = |part: &PartName| part.mark == uploads.mark(&part.name);
+    uploads.parts.adopt_all(&dir, is_own, || heir(uploads, path))
+}
+
+fn heir(uploads: &Uploads, directory: &VirtualPath) -> Heir {
+    let folder = uploads.folder_at(directory);
+    Heir { folder, share: uploads.share(), uploader: uploads.uploader_name() }
+}
+
 /// Describes the youngest of the user's own parts for a name, with the number of its upload.
 pub(in crate::vfs) fn look(uploads: &Uploads, path: &VirtualPath) -> Option<(Stat, u64)> {
     find(uploads, path).map(|(_, found)| (found.stat, found.upload))
@@ -97,7 +126,7 @@ pub(in crate::vfs) fn read(uploads: &Uploads, path: &VirtualPath) -> Option<(Fil
 }
 
 fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
-    if !uploads.rules().atomic || !uploads.parts.are_there() {
+    if !uploads.rules().atomic || !may_be_there(uploads) {
         return None;
     }
     let place = uploads.place_of_parts(path).ok()?;
@@ -117,7 +146,7 @@ fn find(uploads: &Uploads, path: &VirtualPath) -> Option<(Place, Candidate)> {
 /// Returns whether the user's own part for a name would not replace the file that has the name: then
 /// it stays when the file is renamed or deleted.
 pub(in crate::vfs) fn is_apart(uploads: &Uploads, path: &VirtualPath) -> bool {
-    if !uploads.parts.are_there() || path.is_root() {
+    if !may_be_there(uploads) || path.is_root() {
         return false;
     }
     let replaces = |rules: &FolderRules| rules.overwrite == Overwrite::Yes;
@@ -135,10 +164,11 @@ pub(in crate::vfs) fn is_apart(uploads: &Uploads, path: &VirtualPath) -> bool {
 /// there was one. Refuses with [`FsError::Busy`] if a part is being written.
 pub(in crate::vfs) fn forget(uploads: &Uploads, path: &VirtualPath) -> Result<bool, FsError> {
     let parts = &uploads.parts;
-    if !parts.are_there() || path.is_root() {
+    if !may_be_there(uploads) || path.is_root() {
         return Ok(false);
     }
     let Ok(place) = uploads.tree.place(path) else { return Ok(false) };
+    adopt(uploads, &place)?;
     let key = uploads.key(&place);
     if parts.forget(key, &place.dir) {
         return Ok(true);

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, 
 
 use super::attributes::carry_over;
 use super::body::{Body, Placed, Target, Whole, Writing};
+use super::claims::{NameClaim, NewName};
 use super::copy::begin_with;
 use super::existing::Existing;
 use super::obstacle::{Hindrance, Obstacle};
@@ -18,11 +19,11 @@ use crate::config::Overwrite;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
-use crate::vfs::parts::turns::{Claim, Promise};
 use crate::vfs::quota::count::Count;
 use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::trash::replace::Source;
 use crate::vfs::tree::entry::{Identity, Version, id_of, len_of, modified, regular};
+use crate::vfs::tree::lock::try_lock;
 use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename_new};
 use crate::vfs::tree::sync::Synced;
 
@@ -43,7 +44,7 @@ pub(super) struct Part {
     /// Whether its session may go on writing to the file.
     is_own: bool,
     /// For STOU: the reserved name, which must still be new at the end.
-    promise: Option<Promise>,
+    promise: Option<NewName>,
     /// For a part that may replace only the file that it began with: the state of that file.
     base: Option<Base>,
     /// Whether a file was in place, and so the data of the part is on the disk, when it was complete.
@@ -66,7 +67,7 @@ struct Base {
     /// The version; `None`: no file was in place.
     version: Option<Version>,
     /// The turn that keeps other uploads from beginning with this version meanwhile.
-    _claim: Option<Claim>,
+    _claim: Option<NameClaim>,
 }
 
 impl Part {
@@ -109,6 +110,10 @@ impl Part {
                 return Err(why);
             }
         };
+        if let Err(why) = hold(uploads, &active, &file) {
+            parts.leave(key, &active);
+            return Err(why);
+        }
         if let Some(old) = old {
             carry_over(&old.file, &old.stat, &file, mode);
         }
@@ -200,7 +205,7 @@ impl Part {
 
     /// Requires that the file in place still has this version at the end; `None`: that it does
     /// not exist.
-    pub(super) fn based_on(mut self, version: Option<Version>, claim: Claim) -> Self {
+    pub(super) fn based_on(mut self, version: Option<Version>, claim: NameClaim) -> Self {
         if let Some(version) = version {
             let _ = self.active.base.set(version);
         }
@@ -209,7 +214,7 @@ impl Part {
     }
 
     /// Requires that the name is still new at the end.
-    pub(super) fn promised(mut self, promise: Promise) -> Self {
+    pub(super) fn promised(mut self, promise: NewName) -> Self {
         self.promise = Some(promise);
         self
     }
@@ -321,17 +326,28 @@ impl Part {
         let Place { dir, name, .. } = &self.place;
         let part = &self.active.file_name;
         let meter = &mut self.body.meter;
+        let lock = self.active.lock();
+        // NFS may report an error although it has renamed the file, if its answer was lost
+        let is_there = |name: &[u8]| {
+            lock.as_ref().is_some_and(|file| is_named(dir, name, file).unwrap_or_default())
+        };
         if may_replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
                 let source = Source::Part { is_written: self.replaces };
                 let kept = trash.replace(dir, part, &self.place, source)?;
                 return Ok((None, kept));
             }
-            let rename = || Ok(renameat(dir, as_path(part), dir, as_path(name))?);
+            let rename = || {
+                let renamed = renameat(dir, as_path(part), dir, as_path(name));
+                renamed.map_err(FsError::from).or_else(|why| unless(is_there(name), why))
+            };
             return meter.replacing(dir, name, rename).map(|()| (None, false));
         }
         let mut rename_new = |name: &[u8]| {
-            let rename = || rename_new(dir, as_path(part), dir, as_path(name));
+            let rename = || {
+                let renamed = rename_new(dir, as_path(part), dir, as_path(name));
+                renamed.or_else(|why| unless(is_there(name), why))
+            };
             meter.replacing(dir, name, rename)
         };
         let renames = self.overwrite == Overwrite::Rename;
@@ -469,6 +485,24 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.end(true);
     }
+}
+
+/// Locks the file of a part, so that other servers do not take it over. The lock lasts until the part is
+/// put in place or given up.
+fn hold(uploads: &Uploads, active: &ActivePart, file: &File) -> Result<(), FsError> {
+    if !uploads.parts.sharing().is_shared() {
+        return Ok(());
+    }
+    if !try_lock(file)? {
+        return Err(FsError::TakenOver);
+    }
+    active.keep_lock(Some(Arc::new(file.try_clone()?.into())));
+    Ok(())
+}
+
+/// Returns the error, unless it was reported by mistake.
+fn unless(is_done: bool, why: FsError) -> Result<(), FsError> {
+    if is_done { Ok(()) } else { Err(why) }
 }
 
 /// Makes the file of a part.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::body::Target;
+use super::claims::NameClaim;
 use super::copy::may_clone;
 use super::destination::Destination;
 use super::direct::Direct;
@@ -18,7 +19,6 @@ use super::resume::Takeover;
 use super::uploads::{Uploads, most_by};
 use crate::config::{FolderRules, GateRules, Overwrite};
 use crate::vfs::error::{FsError, Heed};
-use crate::vfs::parts::turns::{Claim, Turn};
 use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::count::Count;
 use crate::vfs::tree::check_name;
@@ -165,7 +165,8 @@ impl Prepared {
             if place.lstat().is_ok() {
                 continue;
             }
-            if let Some(promise) = uploads.turns.promise(place.dir_id(), path.name()) {
+            // an upload that had reserved the name may have stored its file meanwhile
+            if let Some(promise) = uploads.promise(&place)?.filter(|_| place.lstat().is_err()) {
                 let part = Part::create(uploads, place, mode, None, false)?;
                 let prepared = Self::open(uploads, &path, most, part.promised(promise));
                 return Ok(Self { gate: gate_of(rules), ..prepared });
@@ -397,8 +398,7 @@ impl Preparation<'_> {
         offset: Option<u64>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {
-        let turn = Turn::Name(place.dir_id(), place.name.clone());
-        let claim = self.uploads.turns.claim(turn, heed)?;
+        let claim = self.uploads.claim_name(&place, heed)?;
         // the upload that had the turn before this one may have replaced the file
         let (place, existing) = find(&self.uploads.tree, place, offset.is_none())?;
         self.check_free(existing.as_ref())?;
@@ -435,7 +435,7 @@ impl Preparation<'_> {
         &self,
         (place, existing): (Place, Existing),
         store: Store,
-        name: Option<Claim>,
+        name: Option<NameClaim>,
         remark: Option<Obstacle>,
         heed: &mut Heed<'_>,
     ) -> Result<Prepared, FsError> {

@@ -1,5 +1,6 @@
 //! Resuming a part that another upload of the user has left or is still writing.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
@@ -15,7 +16,8 @@ use crate::vfs::error::FsError;
 use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::quota::meter::Kind;
 use crate::vfs::tree::entry::{id_of, len_of, modified};
-use crate::vfs::tree::place::{self, Place, lstat};
+use crate::vfs::tree::lock::try_lock;
+use crate::vfs::tree::place::{self, Place, is_named, lstat};
 
 /// The parts that an upload may take over. It takes one of them over when it begins; until then
 /// they stay as they are.
@@ -33,6 +35,9 @@ pub(super) struct Takeover {
     overwrite: Overwrite,
     is_own: bool,
 }
+
+/// The handle that keeps the lock of a part; `None` where there are no other servers.
+struct Held(Option<Arc<OwnedFd>>);
 
 impl Takeover {
     /// Prepares taking over one of the candidates that the plan chose.
@@ -100,9 +105,11 @@ impl Takeover {
                 return Ok(None);
             }
         }
+        let Some(lock) = self.lock(found)? else { return Ok(None) };
         let own = parts.name(key.mark, &found.name.name, false);
         // enters the new part first: a rewrite of the journal must find a part in the directory
         let own = parts.enter(key, self.uploads.folder(&self.place), own);
+        own.keep_lock(lock.0);
         let dead = found.active.is_none() && parts.unbury(key, found.upload);
         let may = dead || found.active.is_some();
         let renamed = if may {
@@ -125,6 +132,23 @@ impl Takeover {
             parts.leave(key, active);
         }
         Ok(Some(own))
+    }
+
+    /// Locks the file of a part against other servers. Returns `None` if one of them has it.
+    fn lock(&self, found: &Candidate) -> Result<Option<Held>, FsError> {
+        if let Some(active) = &found.active {
+            return Ok(Some(Held(active.lock())));
+        }
+        if !self.uploads.parts.sharing().is_shared() {
+            return Ok(Some(Held(None)));
+        }
+        let file = match open_part(&self.place, &found.name, OFlags::WRONLY) {
+            Err(FsError::NotFound) => return Ok(None),
+            opened => opened?.0,
+        };
+        let is_free =
+            try_lock(&file)? && is_named(&self.place.dir, &found.name.bytes(), &file)?;
+        Ok(is_free.then(|| Held(Some(Arc::new(file.into())))))
     }
 
     /// Returns a dead part as it was before the attempt to take it over.

@@ -118,8 +118,13 @@ impl Uploads {
 
     /// Returns the directory of a place, in the form that the journal uses.
     pub(super) fn folder(&self, place: &Place) -> Folder {
+        self.folder_at(&place.parent)
+    }
+
+    /// Returns a directory of the tree, in the form that the journal uses.
+    pub(super) fn folder_at(&self, path: &VirtualPath) -> Folder {
         let (home, ids) = (self.tree.home().to_owned(), self.uploader.ids.clone());
-        Folder { home, path: self.tree.inner(&place.parent).into_owned(), ids }
+        Folder { home, path: self.tree.inner(path).into_owned(), ids }
     }
 
     /// Returns what is filed under a name.

@@ -1,0 +1,330 @@
+//! Two servers that serve the same homes (`shared_storage`). Most tests need no file system over a
+//! network: the locks of a local one exclude two processes as well.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::parts::{break_off, hang, make_old, noise, parts, resume};
+use crate::server::{Server, eventually};
+use crate::tracer;
+
+/// Two servers with bob's home in common.
+struct Pair {
+    one: Server,
+    two: Server,
+    home: TempDir,
+}
+
+impl Pair {
+    fn start() -> Self {
+        Self::with("", "")
+    }
+
+    /// Starts two servers with more lines of `[server]` and of `[user:bob]`.
+    fn with(server: &str, user: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let [one, two] = [(); 2].map(|()| serve(home.path(), server, user));
+        Self { one, two, home }
+    }
+
+    fn clients(&self) -> [Client; 2] {
+        [Client::bob(&self.one), Client::bob(&self.two)]
+    }
+
+    fn get(&self, name: &str) -> Vec<u8> {
+        fs::read(self.home.path().join(name)).unwrap()
+    }
+}
+
+fn serve(home: &Path, server: &str, user: &str) -> Server {
+    Server::setup()
+        .server("shared_storage = on")
+        .server(server)
+        .user(&format!("home = {}", home.display()))
+        .user(user)
+        .start()
+}
+
+/// The names in a directory.
+fn names(dir: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The names of the files that lock something.
+fn locks(dir: &Path) -> Vec<String> {
+    names(dir).into_iter().filter(|name| name.starts_with(".ftpd-part-lock-")).collect()
+}
+
+/// Ends an upload that hangs, with more bytes.
+fn end(client: &mut Client, mut data: std::net::TcpStream, bytes: &[u8]) {
+    data.write_all(bytes).unwrap();
+    drop(data);
+    client.expect(226);
+}
+
+#[test]
+fn one_server_at_a_time_appends_to_a_file() {
+    let pair = Pair::start();
+    fs::write(pair.home.path().join("log"), "0").unwrap();
+    let [mut one, mut two] = pair.clients();
+    let mut data = one.passive();
+    one.cmd("APPE log", 150);
+    data.write_all(b"1").unwrap();
+    eventually("the first byte", || pair.get("log") == b"01");
+    two.exchange_refused("APPE log", b"2");
+    end(&mut one, data, b"1");
+    two.upload("APPE log", b"2");
+    assert_eq!(pair.get("log"), b"0112");
+}
+
+#[test]
+fn one_server_at_a_time_changes_a_copy_or_the_file_in_place() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    for links in [1, 2] {
+        fs::write(home.join("a"), "0123456789").unwrap();
+        if links == 2 {
+            // with a second name, the file is changed in place
+            fs::hard_link(home.join("a"), home.join("b")).unwrap();
+        }
+        one.cmd("REST 2", 350);
+        let mut data = one.passive();
+        one.cmd("STOR a", 150);
+        data.write_all(b"x").unwrap();
+        eventually("a byte", || {
+            if links == 2 { pair.get("a").starts_with(b"01x") } else { parts(home).len() == 2 }
+        });
+        two.cmd("REST 4", 350);
+        two.exchange_refused("STOR a", b"yy");
+        end(&mut one, data, b"x");
+        two.cmd("REST 4", 350);
+        two.upload("STOR a", b"yy");
+        assert_eq!(pair.get("a"), b"01xxyy");
+        assert!(locks(home).is_empty(), "{:?}", names(home));
+    }
+}
+
+#[test]
+fn appends_from_both_servers_are_all_whole() {
+    let pair = Pair::start();
+    fs::write(pair.home.path().join("log"), "").unwrap();
+    let append = |mut client: Client, letter: char| {
+        for number in 0..40 {
+            let line = format!("{}{number}\n", letter.to_string().repeat(3000));
+            while client.exchange("APPE log", line.as_bytes()).0 != 226 {}
+        }
+    };
+    thread::scope(|scope| {
+        for (letter, server) in
+            ['a', 'b', 'c', 'd'].into_iter().zip([&pair.one, &pair.two].repeat(2))
+        {
+            let client = Client::bob(server);
+            scope.spawn(move || append(client, letter));
+        }
+    });
+    let text = String::from_utf8(pair.get("log")).unwrap();
+    assert_eq!(text.lines().count(), 160);
+    for letter in ["a", "b", "c", "d"] {
+        let own: Vec<_> = text.lines().filter(|line| line.starts_with(letter)).collect();
+        let all = (0..40).map(|number| format!("{}{number}", letter.repeat(3000)));
+        assert!(all.eq(own), "a line is torn or out of order");
+    }
+}
+
+#[test]
+fn names_that_stou_promises_are_promised_on_both_servers() {
+    let pair = Pair::start();
+    let [mut one, mut two] = pair.clients();
+    let promised = |mark: &str| mark.strip_prefix("150 FILE: ").unwrap().to_owned();
+    let first = one.passive();
+    let mark = one.cmd("STOU x", 150);
+    assert_eq!(promised(&mark), "x");
+    assert_eq!(promised(&two.upload("STOU x", b"2")), "x.1");
+    end(&mut one, first, b"1");
+    assert_eq!((pair.get("x"), pair.get("x.1")), (b"1".to_vec(), b"2".to_vec()));
+    assert_eq!(promised(&one.upload("STOU x", b"3")), "x.2");
+}
+
+#[test]
+fn hundreds_of_new_names_from_both_servers_are_all_different() {
+    let pair = Pair::with("", "overwrite = rename");
+    let store = |mut client: Client, who: usize| {
+        for number in 0..50 {
+            let content = format!("{who} {number}");
+            let mark = client.upload("STOU x", content.as_bytes());
+            let name = mark.strip_prefix("150 FILE: ").unwrap();
+            assert_eq!(client.download(&format!("RETR {name}")), content.as_bytes());
+            client.upload("STOR y", content.as_bytes());
+        }
+    };
+    thread::scope(|scope| {
+        for who in 0..4 {
+            let client = Client::bob([&pair.one, &pair.two][who % 2]);
+            scope.spawn(move || store(client, who));
+        }
+    });
+    let names = names(pair.home.path());
+    assert_eq!(names.len(), 400, "{names:?}");
+    let read = |front: &str| {
+        let all = names.iter().filter(|name| name.starts_with(front));
+        all.map(|name| pair.get(name)).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!((read("x"), read("y")), (200, 200));
+}
+
+#[test]
+fn an_upload_that_broke_off_on_one_server_goes_on_at_the_other() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    let bytes = noise(1, 300_000);
+    break_off(&mut one, "STOR a", &bytes[..200_000], home);
+    eventually("the part is given up", || two.ask("SIZE a") == (213, "213 200000".to_owned()));
+    assert!(two.lines("LIST").iter().any(|line| line.ends_with(" a")));
+    resume(&mut two, 200_000, "STOR a", &bytes[200_000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+    one.cmd("DELE a", 250);
+    // by APPE, after it was shown
+    break_off(&mut two, "STOR a", &bytes[..100_000], home);
+    eventually("the part is given up", || one.ask("SIZE a") == (213, "213 100000".to_owned()));
+    one.upload("APPE a", &bytes[100_000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+    // what has gone on elsewhere and failed again is not what was shown here
+    break_off(&mut one, "STOR b", &bytes[..1000], home);
+    eventually("the part is given up", || two.ask("SIZE b") == (213, "213 1000".to_owned()));
+    assert_eq!(one.cmd("SIZE b", 213), "213 1000");
+    two.cmd("REST 1000", 350);
+    let data = hang(&mut two, "STOR b", &bytes[1000..3000], home, 3000);
+    crate::client::reset(data);
+    two.expect(426);
+    eventually("the part is given up", || one.ask("SIZE b") == (213, "213 3000".to_owned()));
+    resume(&mut one, 3000, "STOR b", &bytes[3000..]);
+    assert!(pair.get("b") == bytes && parts(home).is_empty());
+}
+
+#[test]
+fn uploads_of_a_killed_server_go_on_at_the_other() {
+    let mut pair = Pair::start();
+    let home = pair.home.path().to_owned();
+    let bytes = noise(2, 400_000);
+    let mut hanging = Vec::new();
+    for number in 0..4 {
+        let mut client = Client::bob(&pair.one);
+        let size = 50_000 * (number + 1);
+        let data = hang(&mut client, format!("STOR f{number}"), &bytes[..size], &home, size);
+        hanging.push((client, data, number, size));
+    }
+    pair.one.kill();
+    let mut two = Client::bob(&pair.two);
+    for (_, _, number, size) in &hanging {
+        assert_eq!(two.cmd(&format!("SIZE f{number}"), 213), format!("213 {size}"));
+        resume(&mut two, *size, &format!("STOR f{number}"), &bytes[*size..]);
+        assert!(pair.get(&format!("f{number}")) == bytes);
+    }
+    assert!(parts(&home).is_empty(), "{:?}", names(&home));
+    // the killed server finds nothing of its own when it comes back
+    pair.one.start_again();
+    assert_eq!(names(&home).len(), 4);
+}
+
+#[test]
+fn a_part_that_is_written_to_belongs_to_its_server() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    let bytes = noise(3, 100_000);
+    let data = hang(&mut one, "STOR d", &bytes[..50_000], home, 50_000);
+    assert_eq!(two.ask("SIZE d").0, 550);
+    two.cmd("REST 50000", 350);
+    two.exchange_refused("STOR d", b"x");
+    // not even an old one is removed
+    make_old(home);
+    two.lines("LIST");
+    assert_eq!(parts(home).len(), 1);
+    end(&mut one, data, &bytes[50_000..]);
+    assert!(pair.get("d") == bytes);
+}
+
+#[test]
+fn directories_with_parts_are_removed_unless_a_server_writes_to_one() {
+    let mut pair = Pair::start();
+    let home = pair.home.path().to_owned();
+    let [mut one, mut two] = pair.clients();
+    one.cmd("MKD in", 257);
+    let dir = home.join("in");
+    let data = hang(&mut one, "STOR in/a", b"abc", &dir, 3);
+    assert_eq!(two.ask("RMD in").0, 550);
+    assert_eq!(parts(&dir).len(), 1);
+    pair.one.kill();
+    drop(data);
+    fs::write(dir.join(".ftpd-part-lock-0123456789abcdef01234567~"), "").unwrap();
+    two.cmd("RMD in", 250);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn locks_that_a_crash_has_left_are_removed_when_they_are_met() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let left = home.join(".ftpd-part-lock-0123456789abcdef01234567~");
+    fs::write(&left, "").unwrap();
+    let mut two = Client::bob(&pair.two);
+    assert!(two.lines("LIST").is_empty() && left.exists(), "it may be about to be locked");
+    for line in ["SIZE", "DELE", "RETR", "STOR", "RNFR"] {
+        let (code, text) =
+            two.ask(&format!("{line} .ftpd-part-lock-0123456789abcdef01234567~"));
+        assert!(code >= 500, "{line}: {text}");
+    }
+    make_old(home);
+    assert!(two.lines("LIST").is_empty() && !left.exists());
+}
+
+#[test]
+fn a_home_whose_locks_exclude_nobody_is_refused() {
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call fails");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let ini = format!(
+        "[server]\nshared_storage = on\n[user:bob]\npassword = x\nperm = elw\nhome = {}\n",
+        home.path().display()
+    );
+    let dir = crate::program::folder(&ini);
+    let check = |inject: &str| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null", "-e", "trace=flock", "-e", inject]);
+        command.args([env!("CARGO_BIN_EXE_ftpd"), "check", "--config", "ftpd.ini"]);
+        let output = command.current_dir(dir.path()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (good, text) = check("inject=flock:delay_enter=1");
+    assert!(good, "{text}");
+    for (inject, why) in [
+        ("inject=flock:retval=0", "a file can be locked there twice"),
+        ("inject=flock:error=ENOLCK", "no file can be locked there: No locks available"),
+    ] {
+        let (good, text) = check(inject);
+        let place = "ftpd.ini:2: [server] shared_storage: 'on' needs locks";
+        assert!(!good && text.contains(place) && text.contains(why), "{text}");
+        assert!(text.contains(&home.path().display().to_string()), "{text}");
+    }
+    assert!(names(home.path()).is_empty());
+}
+
+impl Client {
+    /// Sends an upload that another server's upload keeps from beginning.
+    fn exchange_refused(&mut self, line: &str, bytes: &[u8]) {
+        let (code, text, _) = self.exchange(line, bytes);
+        assert!(matches!(code, 450 | 554), "{line}: {text}");
+    }
+}
