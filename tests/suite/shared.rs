@@ -212,6 +212,19 @@ fn an_upload_that_broke_off_on_one_server_goes_on_at_the_other() {
 }
 
 #[test]
+fn a_part_is_forgotten_when_its_user_stores_the_file_at_another_server() {
+    let pair = Pair::start();
+    let [mut one, mut two] = pair.clients();
+    break_off(&mut one, "STOR a", &noise(1, 5000), pair.home.path());
+    eventually("the part is given up", || one.ask("SIZE a") == (213, "213 5000".to_owned()));
+    two.upload("STOR a", b"whole");
+    for client in [&mut one, &mut two] {
+        assert_eq!(client.cmd("SIZE a", 213), "213 5");
+    }
+    assert!(parts(pair.home.path()).is_empty());
+}
+
+#[test]
 fn uploads_of_a_killed_server_go_on_at_the_other() {
     let mut pair = Pair::start();
     let home = pair.home.path().to_owned();

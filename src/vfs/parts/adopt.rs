@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::fs::{OFlags, SeekFrom, Stat, fstat, ftruncate, seek};
 
@@ -18,7 +19,7 @@ use super::shares::Share;
 use super::store::Parts;
 use crate::vfs::error::FsError;
 use crate::vfs::quota::count::Change;
-use crate::vfs::tree::entry::{id_of, len_of, modified, regular};
+use crate::vfs::tree::entry::{changed, id_of, len_of, modified, regular};
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::lock::try_lock;
 use crate::vfs::tree::place::{found, lstat, open};
@@ -29,6 +30,9 @@ pub(in crate::vfs) struct Heir {
     pub(in crate::vfs) folder: Folder,
     pub(in crate::vfs) share: Share,
     pub(in crate::vfs) uploader: Arc<[u8]>,
+    /// Whether uploads replace the file that has their name. Then a part is of no use once a later upload
+    /// is complete, perhaps on another server.
+    pub(in crate::vfs) replaces: bool,
 }
 
 impl Parts {
@@ -106,6 +110,14 @@ impl Parts {
             return Ok(());
         };
         let since = modified(&stat);
+        let Heir { folder, share, uploader, replaces } = heir();
+        if replaces && is_outdated(dir, &name.name, since)? {
+            if let Some(known) = self.dead(key) {
+                self.unbury(key, known.upload);
+            }
+            self.remove(dir, &name.bytes());
+            return Ok(());
+        }
         if let Some(known) = self.dead(key) {
             if known.since == since {
                 return Ok(());
@@ -113,7 +125,6 @@ impl Parts {
             // another server has gone on with it, and has failed as well
             self.unbury(key, known.upload);
         }
-        let Heir { folder, share, uploader } = heir();
         self.note(&folder, false);
         let (upload, name, uploader) = (self.next_upload(), name.clone(), Some(uploader));
         let (base, shown) = (None, false);
@@ -172,6 +183,15 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// Whether the file of a part was stored after the part was written to last.
+fn is_outdated(dir: &OwnedFd, name: &[u8], since: SystemTime) -> Result<bool, FsError> {
+    if name.is_empty() {
+        return Ok(false);
+    }
+    let there = found(lstat(dir, name))?;
+    Ok(there.is_some_and(|there| changed(&there) > since))
 }
 
 /// Whether a part could be resumed. One with a second name is the complete file of an upload whose server

@@ -110,7 +110,10 @@ pub(in crate::vfs) fn adopt_all(uploads: &Uploads, path: &VirtualPath) -> Result
 
 fn heir(uploads: &Uploads, directory: &VirtualPath) -> Heir {
     let folder = uploads.folder_at(directory);
-    Heir { folder, share: uploads.share(), uploader: uploads.uploader_name() }
+    let overwrites = |rules: &FolderRules| rules.overwrite == Overwrite::Yes;
+    let replaces = uploads.rules_at(directory).is_ok_and(overwrites);
+    let (share, uploader) = (uploads.share(), uploads.uploader_name());
+    Heir { folder, share, uploader, replaces }
 }
 
 /// Describes the youngest of the user's own parts for a name, with the number of its upload.
