@@ -229,7 +229,7 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("sync_uploads", "On"),
     ("keep_parts", "2d"),
     ("state_dir", "state"),
-    ("shared_storage", "on"),
+    ("shared_storage", "off"),
     ("admin_socket", "admin"),
     ("on_upload", "/bin/true \"a b\" c"),
     ("on_download", ""),
