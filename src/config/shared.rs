@@ -5,14 +5,16 @@
 //! cannot show that the locks of another machine are seen, so the mount options are read as well.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
 use super::draft::Draft;
 use super::error::{Fault, Location};
-use super::settings::QuotaRules;
 use crate::rights::{self, Ids};
 
 /// Maximum number of homes that a fault names.
@@ -23,7 +25,6 @@ pub(super) fn check(draft: &mut Draft) {
     if !draft.server.storage.shared {
         return;
     }
-    no_quotas(draft);
     let server = draft.server.process.user.clone();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut faults = BTreeSet::new();
@@ -35,11 +36,15 @@ pub(super) fn check(draft: &mut Draft) {
         for folder in folders.chain([&user.home]) {
             let Ok(meta) = std::fs::metadata(folder) else { continue };
             let may_write = user.perm_anywhere().writes();
-            if !looked_at.insert((meta.dev(), may_write)) {
+            let quota = &user.rules.quota;
+            let has_quota =
+                *folder == user.home && (quota.bytes.is_some() || quota.files.is_some());
+            if !looked_at.insert((meta.dev(), may_write, has_quota.then_some(meta.ino()))) {
                 continue;
             }
-            let probed = if may_write { probe(folder, ids) } else { Ok(()) };
-            if let Err(why) = probed.and_then(|()| options(&mounts, folder)) {
+            let probed =
+                if may_write || has_quota { probe(folder, ids, has_quota) } else { Ok(()) };
+            if let Err(why) = probed.and_then(|()| options(&mounts, folder, has_quota)) {
                 faults.insert((folder.clone(), why));
             }
         }
@@ -52,45 +57,35 @@ pub(super) fn check(draft: &mut Draft) {
     }
 }
 
-/// Reports users with a quota, whose files each server counts by itself.
-fn no_quotas(draft: &mut Draft) {
-    let has_quota = |rules: &QuotaRules| rules.bytes.is_some() || rules.files.is_some();
-    let named = draft.users.iter().find(|named| has_quota(&named.user.rules.quota));
-    if named.is_some() || has_quota(&draft.rules.quota) {
-        let place = Location::of(draft.line("shared_storage"), "server", "shared_storage");
-        let why = "cannot be set together with quota_bytes and quota_files".to_owned();
-        draft.faults.push((place, Fault::Value("on".to_owned(), why)));
-    }
-}
-
-/// Checks that a lock in a directory excludes a second one. Makes no statement about a directory in which
-/// this user can make no file.
-fn probe(folder: &Path, ids: Option<&Ids>) -> Result<(), String> {
+/// Checks that a lock in a directory excludes a second one. A directory in which this user can make no file
+/// is a fault only if servers keep their common count of a quota there.
+fn probe(folder: &Path, ids: Option<&Ids>, has_quota: bool) -> Result<(), String> {
     let Ok(_acting) = rights::act_as(ids) else { return Ok(()) };
     let mut number = [0; 8];
     let _ = rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty());
     let path =
         folder.join(format!(".ftpd-part-lock-probe{:016x}~", u64::from_ne_bytes(number)));
-    let Ok(one) = open(&path, true) else { return Ok(()) };
+    let one = match open(&path, true) {
+        Ok(one) => one,
+        Err(why) if has_quota => {
+            return Err(format!("no file for its quota can be made there: {why}"));
+        }
+        Err(_) => return Ok(()),
+    };
     let probed = two_locks(&one, &path);
-    let _ = std::fs::remove_file(&path);
+    let _ = rustix::fs::unlink(&path);
     probed
 }
 
 fn two_locks(one: &File, path: &Path) -> Result<(), String> {
-    one.try_lock().map_err(|why| format!("no file can be locked there: {}", worded(&why)))?;
+    let lock = |file: &File| flock(file, FlockOperation::NonBlockingLockExclusive);
+    lock(one)
+        .map_err(|why| format!("no file can be locked there: {}", io::Error::from(why)))?;
     let two = open(path, false).map_err(|why| why.to_string())?;
-    match two.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(()),
-        Err(why) => Err(worded(&why)),
+    match lock(&two) {
+        Err(Errno::WOULDBLOCK) => Ok(()),
+        Err(why) => Err(io::Error::from(why).to_string()),
         Ok(()) => Err("a file can be locked there twice at the same time".to_owned()),
-    }
-}
-
-fn worded(why: &TryLockError) -> String {
-    match why {
-        TryLockError::Error(why) => why.to_string(),
-        TryLockError::WouldBlock => "a new file is locked already".to_owned(),
     }
 }
 
@@ -104,19 +99,23 @@ fn open(path: &Path, is_new: bool) -> io::Result<File> {
 
 /// Checks the options with which the file system of a directory is mounted: those of NFS may keep locks
 /// from the other machines.
-fn options(mounts: &str, folder: &Path) -> Result<(), String> {
+fn options(mounts: &str, folder: &Path, has_quota: bool) -> Result<(), String> {
     let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let Some(mount) = mount_of(mounts, &folder) else { return Ok(()) };
-    match local_locks(&mount) {
-        None => Ok(()),
-        Some(option) => {
-            let Mount { point, .. } = mount;
-            Err(format!(
-                "{} is mounted with {option}, which keeps locks to one machine",
-                point.display()
-            ))
-        }
+    let point = mount.point.display();
+    if let Some(option) = local_locks(&mount) {
+        return Err(format!(
+            "{point} is mounted with {option}, which keeps locks to one machine"
+        ));
     }
+    if has_quota && mount.kind.starts_with("fuse") {
+        return Err(format!(
+            "{point} is of the type {}, which may read from a cache what another server has written of \
+             a quota",
+            mount.kind
+        ));
+    }
+    Ok(())
 }
 
 /// A mounted file system.
@@ -171,20 +170,24 @@ mod tests {
 
     #[test]
     fn an_nfs_mount_that_keeps_its_locks_is_refused() {
-        let refused = |path: &str| options(MOUNTS, Path::new(path));
+        let refused = |path: &str| options(MOUNTS, Path::new(path), false);
         assert!(refused("/srv/homes/bob").is_ok() && refused("/home").is_ok());
         let why = refused("/srv/old homes/bob").unwrap_err();
         assert!(why.contains("/srv/old homes is mounted with nolock"), "{why}");
         // the later of two mounts covers the other
         assert!(refused("/mnt/bob").is_ok());
         let covered = MOUNTS.replace("33 21 0:47 / /mnt ", "33 21 0:47 / /other ");
-        assert!(options(&covered, Path::new("/mnt/bob")).is_err());
+        assert!(options(&covered, Path::new("/mnt/bob"), false).is_err());
+        // GlusterFS locks, but reads from a cache
+        let why = options(MOUNTS, Path::new("/mnt/bob"), true).unwrap_err();
+        assert!(why.contains("fuse.glusterfs"), "{why}");
+        assert!(options(MOUNTS, Path::new("/srv/bob"), true).is_ok());
     }
 
     #[test]
     fn two_handles_exclude_each_other_and_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(probe(dir.path(), None), Ok(()));
+        assert_eq!(probe(dir.path(), None, true), Ok(()));
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
     }
 }

@@ -34,6 +34,7 @@ passive_ports = $ports
 masquerade_address = 127.0.0.10
 metrics_listen = $ip:9121
 shutdown_grace = 1m
+shared_storage = on
 
 [user:demo]
 password = demo

@@ -27,7 +27,7 @@ fn reported(server: &Server, user: &str) -> (u64, u64, bool) {
 }
 
 /// What bob has, once it has been counted.
-fn used(server: &Server) -> (u64, u64) {
+pub(crate) fn used(server: &Server) -> (u64, u64) {
     used_by(server, "bob")
 }
 
@@ -42,7 +42,7 @@ fn used_by(server: &Server, user: &str) -> (u64, u64) {
 }
 
 /// Counts a tree as the manual says.
-fn walked(dir: &Path) -> (u64, u64) {
+pub(crate) fn walked(dir: &Path) -> (u64, u64) {
     let mut sum = (0, 0);
     for entry in fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
@@ -58,7 +58,7 @@ fn walked(dir: &Path) -> (u64, u64) {
 }
 
 /// Uploads bytes, and returns the code of the last reply.
-fn upload(client: &mut Client, line: &str, bytes: &[u8]) -> u16 {
+pub(crate) fn upload(client: &mut Client, line: &str, bytes: &[u8]) -> u16 {
     let mut data = client.passive();
     let (code, _) = client.ask(line);
     if code != 150 {

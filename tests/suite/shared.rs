@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::parts::{break_off, hang, make_old, noise, parts, resume};
-use crate::server::{Server, eventually};
+use crate::quota::{self, upload, used};
+use crate::server::{Server, eventually, run};
 use crate::tracer;
 
 /// Two servers with bob's home in common.
@@ -56,6 +57,13 @@ fn serve(home: &Path, server: &str, user: &str) -> Server {
 fn names(dir: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Counts a tree as [`quota::walked`] does, without the file in which the servers keep their count.
+fn walked(dir: &Path) -> (u64, u64) {
+    let (bytes, files) = quota::walked(dir);
+    let own = fs::metadata(dir.join(".ftpd-part-quota~")).unwrap().len();
+    (bytes - own, files - 1)
 }
 
 /// The names of the files that lock something.
@@ -299,6 +307,126 @@ fn locks_that_a_crash_has_left_are_removed_when_they_are_met() {
     }
     make_old(home);
     assert!(two.lines("LIST").is_empty() && !left.exists());
+}
+
+#[test]
+fn a_quota_holds_for_both_servers_together() {
+    let pair = Pair::with("", "quota_bytes = 1M\nquota_files = 30");
+    fs::write(pair.home.path().join("there"), noise(1, 100_000)).unwrap();
+    for server in [&pair.one, &pair.two] {
+        assert_eq!(run(&["quota", "--rescan"], server.dir()).0, 0);
+    }
+    let store = |mut client: Client, who: usize| {
+        let mut stored = 0;
+        for number in 0..20 {
+            let line = format!("STOR {who}.{number}");
+            let code = upload(&mut client, &line, &noise(2, 70_000));
+            stored += u64::from(code == 226);
+            if number % 3 == 2 && client.ask(&format!("DELE {who}.{}", number - 2)).0 == 250 {
+                stored -= 1;
+            }
+        }
+        stored
+    };
+    let stored: u64 = thread::scope(|scope| {
+        let all = [0, 1, 2, 3].map(|who| {
+            let client = Client::bob([&pair.one, &pair.two][who % 2]);
+            scope.spawn(move || store(client, who))
+        });
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    let (bytes, files) = walked(pair.home.path());
+    assert_eq!((bytes, files), (100_000 + 70_000 * stored, stored + 1));
+    assert!(bytes <= 1 << 20 && bytes > (1 << 20) - 2 * 70_000, "{bytes} in {files} files");
+    for server in [&pair.one, &pair.two] {
+        assert_eq!(used(server), (bytes, files));
+    }
+    // what one server has freed, the other one may use
+    let [mut one, mut two] = pair.clients();
+    let room = |client: &mut Client| client.cmd("AVBL /", 213);
+    assert_eq!(room(&mut one), room(&mut two));
+    one.cmd("DELE there", 250);
+    assert_eq!(upload(&mut two, "STOR there", &noise(3, 100_000)), 226);
+    assert_eq!(upload(&mut one, "STOR more", &noise(3, 100_000)), 552);
+}
+
+#[test]
+fn files_that_both_servers_replace_and_rename_count_once() {
+    let pair = Pair::with("", "quota_bytes = 100M");
+    for server in [&pair.one, &pair.two] {
+        used(server);
+    }
+    let store = |mut client: Client, who: usize| {
+        for number in 0..60 {
+            let size = (number * 7919 + who * 104_729) % 5000;
+            client.upload(&format!("STOR f{}", number % 3), &noise(4, size));
+            if number % 5 == who % 5 {
+                let _ = client.ask("DELE f0");
+                if client.ask("RNFR f1").0 == 350 {
+                    let _ = client.ask("RNTO f2");
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for who in 0..4 {
+            let client = Client::bob([&pair.one, &pair.two][who % 2]);
+            scope.spawn(move || store(client, who));
+        }
+    });
+    for server in [&pair.one, &pair.two] {
+        assert_eq!(used(server), walked(pair.home.path()));
+    }
+    drop(pair.one);
+    let again = serve(pair.home.path(), "", "quota_bytes = 100M");
+    assert_eq!(used(&again), walked(pair.home.path()));
+}
+
+#[test]
+fn a_quota_is_right_again_after_a_server_was_killed() {
+    let mut pair = Pair::with("", "quota_bytes = 1M");
+    let home = pair.home.path().to_owned();
+    for server in [&pair.one, &pair.two] {
+        used(server);
+    }
+    let mut hanging = Vec::new();
+    for number in 0..3 {
+        let mut client = Client::bob(&pair.one);
+        let data =
+            hang(&mut client, format!("STOR f{number}"), &noise(5, 50_000), &home, 50_000);
+        hanging.push((client, data));
+    }
+    assert_eq!(used(&pair.two), (150_000, 3));
+    pair.one.kill();
+    let mut two = Client::bob(&pair.two);
+    resume(&mut two, 50_000, "STOR f0", &noise(6, 10));
+    assert_eq!(upload(&mut two, "STOR big", &noise(7, 1 << 20)), 552);
+    pair.one.start_again();
+    for server in [&pair.one, &pair.two] {
+        assert_eq!(used(server), walked(&home));
+    }
+}
+
+#[test]
+fn retention_of_both_servers_keeps_as_many_files_as_it_should() {
+    let pair = Pair::with("keep_delay = 0\nkeep_grace = 0", "keep_files = 50");
+    let home = pair.home.path();
+    fs::write(home.join("f0"), "x").unwrap();
+    let file = fs::File::open(home.join("f0")).unwrap();
+    file.try_lock().unwrap();
+    for number in 1..400 {
+        fs::write(home.join(format!("f{number}")), "x").unwrap();
+    }
+    thread::scope(|scope| {
+        for server in [&pair.one, &pair.two] {
+            scope.spawn(|| assert_eq!(run(&["keep", "--now"], server.dir()).0, 0));
+        }
+    });
+    eventually("the passes are over", || locks(home).is_empty());
+    let left = names(home);
+    // the youngest, and one that another server has locked, because it writes to it
+    let young = (350..400).map(|number| format!("f{number}"));
+    assert_eq!(left, young.chain(["f0".to_owned()]).collect());
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::vfs::trash::empty::Emptied;
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::id_of;
 use crate::vfs::tree::home::open_home;
+use crate::vfs::tree::lock::{Locked, NameLock};
 
 /// A file that was removed, or would be.
 #[derive(Debug)]
@@ -90,6 +91,13 @@ pub(super) struct RoomRule {
     pub(super) wanted: u64,
 }
 
+/// Whose turn it is to carry out a pass over a home.
+enum Turn {
+    /// This server's. Other servers are locked out until this is dropped, if there are any.
+    Own(Option<NameLock>),
+    Others,
+}
+
 /// What one batch has removed.
 struct Batch {
     device: u64,
@@ -136,8 +144,9 @@ impl Gone {
 }
 
 impl Pass<'_> {
-    /// Applies the rules that do not depend on free space to a home.
+    /// Applies the rules that do not depend on free space to a home, unless another server does so now.
     pub(super) fn tidy(&mut self, home: usize) -> End {
+        let Turn::Own(_lock) = self.turn(home) else { return End::Done };
         for _ in 0..ROUNDS {
             let rules = self.plan.rules.iter().zip(&self.in_effect);
             let here = |(rule, is_on): (&Rule, &bool)| {
@@ -164,6 +173,28 @@ impl Pass<'_> {
             }
         }
         End::Done
+    }
+
+    /// Locks a home against the passes of other servers. Where no file can be made for the lock, servers
+    /// do without: they remove the same files, the oldest ones.
+    fn turn(&mut self, home: usize) -> Turn {
+        let is_shared = self.uses.parts.sharing().is_shared() && !self.dry;
+        let Some(home) = self.plan.homes.get(home).filter(|_| is_shared) else {
+            return Turn::Own(None);
+        };
+        let attempt = || {
+            let (_acting, root) = act(home)?;
+            NameLock::attempt(root.open_plain(VirtualPath::root().below_root())?, b"keep/")
+        };
+        match attempt() {
+            Ok(Locked::Own(lock)) => Turn::Own(Some(lock)),
+            Ok(Locked::Others) => Turn::Others,
+            Ok(Locked::Denied) => Turn::Own(None),
+            Err(why) => {
+                self.troubles.push((home.path.clone(), why.to_string()));
+                Turn::Others
+            }
+        }
     }
 
     /// Counts the files of a home. Returns `false` if the pass ends.

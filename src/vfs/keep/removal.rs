@@ -17,6 +17,7 @@ use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::payer::{Move, Payer};
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::{FileId, FileKind, changed, id_of, modified};
+use crate::vfs::tree::lock::is_locked;
 use crate::vfs::tree::place::{as_path, lstat};
 
 /// What became of a file that should go.
@@ -100,6 +101,7 @@ impl Remover<'_> {
             || name.is_none()
             || unused.is_none()
             || parts.is_written_as(own, &one.name)
+            || parts.sharing().is_shared() && is_locked(dir, &one.name)
         {
             return Ok(Outcome::Used);
         }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::disk::remove;
@@ -22,8 +21,8 @@ use crate::vfs::error::FsError;
 use crate::vfs::quota::quotas::Quotas;
 use crate::vfs::tree::entry::{FileId, id_of, modified};
 use crate::vfs::tree::folder::Folder;
-use crate::vfs::tree::lock::{Sharing, try_lock};
-use crate::vfs::tree::place::{lstat, open, rename};
+use crate::vfs::tree::lock::{Sharing, is_locked};
+use crate::vfs::tree::place::{lstat, rename};
 
 /// The parts of all uploads of a server, shared by all sessions.
 #[derive(Debug)]
@@ -282,11 +281,7 @@ impl Parts {
 
     /// Whether an upload of another server writes to a part.
     pub(super) fn is_locked(&self, dir: impl AsFd, name: &[u8]) -> bool {
-        self.sharing().is_shared()
-            && match open(dir, name, OFlags::WRONLY) {
-                Ok(file) => !try_lock(&file).unwrap_or_default(),
-                Err(why) => why != Errno::NOENT,
-            }
+        self.sharing().is_shared() && is_locked(dir, name)
     }
 
     /// Removes the parts of a directory that contains nothing else. If one of them may still be

@@ -232,7 +232,7 @@ impl Open<'_> {
 
     /// Reports that a directory was renamed.
     pub(in crate::vfs) fn moved(&self) {
-        self.tell(|ledger| ledger.tell(super::scan::Scan::moved));
+        self.tell(Ledger::moved);
     }
 
     fn tell(&self, what: impl Fn(&Ledger)) {

@@ -67,7 +67,7 @@ impl Count {
         self.files = self.files.saturating_add(other.files);
     }
 
-    fn less(self, other: Self) -> Self {
+    pub(super) fn less(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(other.bytes),
             files: self.files.saturating_sub(other.files),
@@ -94,6 +94,22 @@ impl Change {
     pub(super) fn add(&mut self, other: Self) {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.files = self.files.saturating_add(other.files);
+    }
+
+    /// Returns the difference in bytes and in files.
+    pub(super) fn parts(self) -> (i64, i64) {
+        (self.bytes, self.files)
+    }
+
+    /// Returns a difference of this many bytes and files.
+    pub(super) fn from_parts(bytes: i64, files: i64) -> Self {
+        Self { bytes, files }
+    }
+
+    /// Returns what has come since an earlier sum, if that is more than what has gone.
+    pub(super) fn added_since(self, before: Self) -> Count {
+        let bytes = self.bytes.saturating_sub(before.bytes);
+        Self { bytes, files: self.files.saturating_sub(before.files) }.count()
     }
 
     /// Returns the count that the changes add up to.
@@ -136,6 +152,16 @@ impl Sum {
     /// Begins with a count.
     pub(super) fn of(used: Count) -> Self {
         Self { used: Change::more(used), due: Count::default() }
+    }
+
+    /// Returns the sum of all changes, which may be negative.
+    pub(super) fn all(&self) -> Change {
+        self.used
+    }
+
+    /// Sets the sum of all changes.
+    pub(super) fn set_all(&mut self, used: Change) {
+        self.used = used;
     }
 
     /// Returns all that is there.

@@ -8,6 +8,7 @@ use std::sync::{
 };
 use std::time::{Duration, Instant};
 
+use super::common::{Common, Hold, Record};
 use super::count::{Change, Count, Limits, Sum};
 use super::doubts::Doubts;
 use super::scan::Scan;
@@ -17,7 +18,7 @@ use crate::vfs::tree::entry::FileId;
 
 /// The count of everything below a directory.
 ///
-/// A thread that needs several of the locks takes them in the order `names`, `gate`, `page`, and that
+/// A thread that needs several of the locks takes them in the order `names`, `gate`, `common`, `page`, and that
 /// of the jobs of the bell last. Of several ledgers, it takes those of the outer tree first.
 #[derive(Debug)]
 pub(in crate::vfs) struct Ledger {
@@ -29,6 +30,9 @@ pub(in crate::vfs) struct Ledger {
     /// Held for reading while something in the tree is changed and reported, and for writing by a
     /// rescan for short moments.
     gate: RwLock<()>,
+    /// The count that servers share, of which the one in `page` is a copy; `None`: only this server changes
+    /// the tree.
+    common: Option<Common>,
     page: Mutex<Page>,
     bell: Arc<Bell>,
 }
@@ -38,6 +42,11 @@ pub(in crate::vfs) struct Ledger {
 struct Page {
     sum: Sum,
     scan: Option<Scan>,
+    /// What the servers had added when the rescan began, if that is known, and what this one has added
+    /// since.
+    since: (Option<Record>, Record),
+    /// When the last rescan began.
+    begun: Option<Instant>,
     /// Whether the count is known to be exact as far as this server is concerned.
     exact: bool,
     /// When the tree is to be read through next, even if nobody asks for it.
@@ -88,9 +97,14 @@ pub(super) const DAILY: Duration = Duration::from_secs(24 * 3600);
 
 /// Right to change and report something in a tree.
 pub(super) struct Entered<'l> {
+    /// Given back first, because this writes what has changed.
+    _hold: Option<Hold<'l>>,
     _names: Option<MutexGuard<'l, ()>>,
     _gate: RwLockReadGuard<'l, ()>,
 }
+
+/// The pause before a tree that could not be read is tried again.
+pub(super) const RETRY: Duration = Duration::from_secs(60);
 
 /// How many times a rescan tries to get the gate before it makes others wait, and the pause between
 /// two attempts.
@@ -98,10 +112,18 @@ const TRIES: u32 = 500;
 const BREATH: Duration = Duration::from_millis(1);
 
 impl Ledger {
-    pub(super) fn new(path: PathBuf, known: Count, exact: bool, bell: &Arc<Bell>) -> Self {
+    /// Makes the ledger of a tree with a known count, which servers share if `common` is given.
+    pub(super) fn new(
+        path: PathBuf,
+        (known, exact): (Count, bool),
+        common: Option<Common>,
+        bell: &Arc<Bell>,
+    ) -> Self {
         let page = Page {
             sum: Sum::of(known),
             scan: None,
+            since: Default::default(),
+            begun: None,
             exact,
             due: Instant::now() + DAILY,
             unread: false,
@@ -111,14 +133,16 @@ impl Ledger {
             ids: None,
         };
         let (names, gate) = (Mutex::default(), RwLock::default());
-        Self { path, names, gate, page: Mutex::new(page), bell: Arc::clone(bell) }
+        Self { path, names, gate, common, page: Mutex::new(page), bell: Arc::clone(bell) }
     }
 
     /// Begins a change. `alone`: one in which no other may take part.
     pub(super) fn enter(&self, alone: bool) -> Entered<'_> {
         let names = alone.then(|| self.names.lock().unwrap_or_else(PoisonError::into_inner));
         let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        Entered { _names: names, _gate: gate }
+        // if the lock cannot be had, what is reserved is refused
+        let hold = self.common.as_ref().filter(|_| alone).and_then(|common| common.hold().ok());
+        Entered { _hold: hold, _names: names, _gate: gate }
     }
 
     /// Waits until no change is under way, and keeps others from beginning one.
@@ -134,10 +158,40 @@ impl Ledger {
 
     /// Reports a change in a directory of the tree.
     pub(super) fn change(&self, dir: FileId, change: Change) {
-        let mut page = self.page();
-        page.sum.add(change);
-        page.note(dir, change);
-        drop(page);
+        self.report(|page| {
+            page.sum.add(change);
+            page.note(dir, change);
+        });
+    }
+
+    /// Does `work` with the page, and with the count that servers share, if they do.
+    ///
+    /// # Errors
+    ///
+    /// When that count cannot be used. Nothing is changed then.
+    fn update<T>(&self, work: impl FnOnce(&mut Page) -> T) -> Result<T, FsError> {
+        let Some(common) = &self.common else { return Ok(work(&mut self.page())) };
+        common.with(|record| {
+            let mut page = self.page();
+            page.exact &= record.is_counted;
+            page.sum.set_all(record.used);
+            let done = work(&mut page);
+            let added = page.sum.all().added_since(record.used);
+            record.used = page.sum.all();
+            record.added.add(added);
+            page.since.1.added.add(added);
+            done
+        })
+    }
+
+    /// Does `work` with the page, which reports something that has happened.
+    fn report(&self, work: impl Fn(&mut Page)) {
+        if self.update(&work).is_err() {
+            work(&mut self.page());
+            if let Some(common) = &self.common {
+                common.spoil();
+            }
+        }
         self.bell.change();
     }
 
@@ -148,11 +202,12 @@ impl Ledger {
         (more, credit): (Count, Count),
         limits: Option<Limits>,
     ) -> Result<(), FsError> {
-        let mut page = self.page();
-        let limits = limits.unwrap_or(page.limits);
-        page.sum.reserve(more, credit, limits)?;
-        page.note(dir, Change::more(more));
-        drop(page);
+        self.update(|page| {
+            let limits = limits.unwrap_or(page.limits);
+            page.sum.reserve(more, credit, limits)?;
+            page.note(dir, Change::more(more));
+            Ok::<_, FsError>(())
+        })??;
         self.bell.change();
         Ok(())
     }
@@ -163,19 +218,17 @@ impl Ledger {
         (lost, credit): (Count, Count),
         limits: Option<Limits>,
     ) -> Result<(), FsError> {
-        let page = self.page();
-        page.sum.check_end(lost, credit, limits.unwrap_or(page.limits))
+        self.update(|page| page.sum.check_end(lost, credit, limits.unwrap_or(page.limits)))?
     }
 
     /// Reports that an upload with this credit has freed `lost` in a directory. No other upload sees
     /// one without the other.
     pub(super) fn end(&self, dir: FileId, lost: Count, credit: Count) {
-        let mut page = self.page();
-        page.sum.settle(credit);
-        page.sum.add(Change::less(lost));
-        page.note(dir, Change::less(lost));
-        drop(page);
-        self.bell.change();
+        self.report(|page| {
+            page.sum.settle(credit);
+            page.sum.add(Change::less(lost));
+            page.note(dir, Change::less(lost));
+        });
     }
 
     /// Takes back the credit of an upload that has ended.
@@ -188,6 +241,22 @@ impl Ledger {
         if let Some(scan) = &mut self.page().scan {
             what(scan);
         }
+    }
+
+    /// Records that a directory was renamed.
+    pub(super) fn moved(&self) {
+        self.tell(Scan::moved);
+        self.moved_between_servers();
+    }
+
+    /// Tells the other servers, whose rescans may have missed what was moved or have met it twice.
+    fn moved_between_servers(&self) {
+        let Some(common) = &self.common else { return };
+        let told = common.with(|record| record.moves += 1);
+        if told.is_err() {
+            common.spoil();
+        }
+        self.page().since.1.moves += 1;
     }
 
     /// Records that an upload writes to a file in place.
@@ -223,8 +292,21 @@ impl Ledger {
 
     /// Returns what is there, what counts against the limits, and whether this is exact.
     pub(in crate::vfs) fn state(&self) -> (Count, Count, bool) {
+        let state = |page: &mut Page| (page.sum.used(), page.sum.charged(), page.exact);
+        self.update(state).unwrap_or_else(|_| self.last_state())
+    }
+
+    /// Returns the same as [`Ledger::state`], but perhaps without what other servers have changed.
+    pub(super) fn last_state(&self) -> (Count, Count, bool) {
         let page = self.page();
         (page.sum.used(), page.sum.charged(), page.exact)
+    }
+
+    /// Whether the tree must be counted because the count that servers share is known to be wrong.
+    pub(super) fn must_be_counted(&self) -> bool {
+        let is_wrong = self.common.as_ref().is_some_and(Common::is_uncounted);
+        // the last attempt may have failed, or may still run
+        is_wrong && self.page().begun.is_none_or(|begun| begun.elapsed() >= RETRY)
     }
 
     /// Returns the limits of those who have their home elsewhere.
@@ -234,6 +316,9 @@ impl Ledger {
 
     /// Sets the limits for others, and who can read the tree.
     pub(super) fn renew(&self, limits: Limits, ids: Option<Arc<Ids>>) {
+        if let Some(common) = &self.common {
+            common.renew(ids.clone());
+        }
         let mut page = self.page();
         (page.limits, page.ids) = (limits, ids);
     }
@@ -264,7 +349,10 @@ impl Ledger {
 
     pub(super) fn begin_scan(&self) {
         let _gate = self.close();
+        let shared = self.common.as_ref().and_then(|common| common.with(|record| *record).ok());
         let mut page = self.page();
+        page.since = (shared, Record::default());
+        page.begun = Some(Instant::now());
         page.doubtful &= self.bell.is_doubted(self);
         page.scan = Some(Scan::default());
     }
@@ -273,19 +361,13 @@ impl Ledger {
     /// the difference that was found, and whether the result is exact.
     pub(super) fn end_scan(&self, is_whole: bool) -> (Change, bool) {
         let _gate = self.close();
-        let mut page = self.page();
-        page.due = Instant::now() + DAILY;
-        let Some(scan) = page.scan.take().filter(|_| is_whole) else {
-            return (Change::default(), false);
+        let none = Record::default();
+        let ended = match &self.common {
+            None => Ok(self.page().end_scan(is_whole, none)),
+            Some(common) => common.with(|record| self.page().end_common_scan(is_whole, record)),
         };
-        let (found, exact) = scan.result();
-        let mut difference = Change::more(found);
-        difference.add(Change::less(page.sum.used()));
-        page.sum.correct(found);
-        page.exact = exact && !page.doubtful;
-        drop(page);
         self.bell.change();
-        (difference, exact)
+        ended.unwrap_or_default()
     }
 
     fn page(&self) -> MutexGuard<'_, Page> {
@@ -294,6 +376,42 @@ impl Ledger {
 }
 
 impl Page {
+    /// Ends a rescan. `others` is what other servers have done meanwhile: what they have added counts,
+    /// although the rescan may have met it.
+    fn end_scan(&mut self, is_whole: bool, others: Record) -> (Change, bool) {
+        self.due = Instant::now() + DAILY;
+        let Some(scan) = self.scan.take().filter(|_| is_whole) else {
+            return (Change::default(), false);
+        };
+        let (mut found, exact) = scan.result();
+        let is_alone = others.added == Count::default() && others.moves == 0;
+        found.add(others.added);
+        let mut difference = Change::more(found);
+        difference.add(Change::less(self.sum.used()));
+        self.sum.correct(found);
+        self.exact = exact && is_alone && !self.doubtful;
+        (difference, exact && is_alone)
+    }
+
+    /// Ends a rescan of a tree whose count servers share.
+    fn end_common_scan(&mut self, is_whole: bool, record: &mut Record) -> (Change, bool) {
+        let (then, own) = self.since;
+        let is_whole = is_whole && then.is_some();
+        let then = then.unwrap_or_default();
+        self.sum.set_all(record.used);
+        let others = Record {
+            added: record.added.less(then.added).less(own.added),
+            moves: record.moves.saturating_sub(then.moves).saturating_sub(own.moves),
+            ..Record::default()
+        };
+        let ended = self.end_scan(is_whole, others);
+        if is_whole {
+            record.used = self.sum.all();
+            record.is_counted = true;
+        }
+        ended
+    }
+
     fn note(&mut self, dir: FileId, change: Change) {
         if let Some(scan) = &mut self.scan {
             scan.note(dir, change);

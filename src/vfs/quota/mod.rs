@@ -8,6 +8,7 @@
 //! Without a quota in the settings, there is no ledger, and nothing is looked up.
 
 pub(in crate::vfs) mod accounts;
+mod common;
 pub(in crate::vfs) mod count;
 mod doubts;
 mod file;

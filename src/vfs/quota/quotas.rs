@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustix::fs::{CWD, readlinkat};
 
 use super::accounts::{Account, Accounts};
+use super::common::Common;
 use super::count::{Count, Limits};
 use super::file::{Known, QuotaFile};
 use super::ledger::{Bell, Ledger};
@@ -172,8 +173,11 @@ impl Quotas {
         let ledger = there.unwrap_or_else(|| {
             let known = trees.known.counts.remove(path);
             let exact = known.is_some() && trees.known.is_clean;
-            let known = known.unwrap_or_default();
-            let ledger = Arc::new(Ledger::new(path.to_owned(), known, exact, &self.bell));
+            let known = (known.unwrap_or_default(), exact);
+            let common = || Common::new(path.to_owned(), user.run_as.clone());
+            let common = self.sharing.is_shared().then(common);
+            let ledger = Arc::new(Ledger::new(path.to_owned(), known, common, &self.bell));
+            let exact = ledger.state().2;
             if !exact {
                 ledger.want_scan();
             }
@@ -295,7 +299,8 @@ mod tests {
     fn a_tree_is_alone_if_it_is_in_none_and_has_none() {
         let mut trees = Trees::default();
         for path in ["/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/e", "/f/g", "/fg"] {
-            let ledger = Ledger::new(path.into(), Count::default(), true, &Arc::default());
+            let known = (Count::default(), true);
+            let ledger = Ledger::new(path.into(), known, None, &Arc::default());
             trees.by_path.insert(path.into(), Arc::new(ledger));
         }
         trees.find_lone();

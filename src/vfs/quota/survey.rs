@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags, Stat, fstat};
 
 use super::count::{Change, Count};
-use super::ledger::{DAILY, Job, Ledger};
+use super::ledger::{DAILY, Job, Ledger, RETRY};
 use super::quotas::Quotas;
 use crate::rights;
 use crate::vfs::error::FsError;
@@ -16,7 +16,7 @@ use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::beneath::Root;
 use crate::vfs::tree::entry::{FileId, id_of};
 use crate::vfs::tree::home::open_home;
-use crate::vfs::tree::names::Names;
+use crate::vfs::tree::names::{Names, is_between_servers};
 use crate::vfs::tree::place::{found, lstat};
 use crate::vfs::tree::walk::{Found, Next, Visitor, walk};
 
@@ -31,9 +31,6 @@ const ROUNDS: usize = 3;
 const REST: u32 = 20;
 const REST_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
-/// The pause before a tree that could not be read is tried again.
-const RETRY: Duration = Duration::from_secs(60);
-
 impl Quotas {
     /// Counts trees and writes the file until [`Quotas::close`] is called. The server calls this in a
     /// thread of its own.
@@ -47,6 +44,8 @@ impl Quotas {
             match self.bell.wait(look, saved + SELDOM) {
                 Job::Scan(ledger) => self.survey(&ledger),
                 Job::Save => {
+                    let uncounted = |ledger: &&Arc<Ledger>| ledger.must_be_counted();
+                    self.all().0.iter().filter(uncounted).for_each(Ledger::want_scan);
                     self.save(false);
                     saved = Instant::now();
                 }
@@ -72,8 +71,8 @@ impl Quotas {
 
     fn save(&self, is_over: bool) {
         let (ledgers, others) = self.all();
-        let is_exact = ledgers.iter().all(|ledger| ledger.state().2);
-        let own = ledgers.iter().map(|ledger| (ledger.path.as_path(), ledger.state().0));
+        let is_exact = ledgers.iter().all(|ledger| ledger.last_state().2);
+        let own = ledgers.iter().map(|ledger| (ledger.path.as_path(), ledger.last_state().0));
         let others = others.iter().map(|(path, count)| (path.as_path(), *count));
         let counts: Vec<_> = own.chain(others).collect();
         self.file.write(&counts, is_over && is_exact);
@@ -144,6 +143,11 @@ pub fn count_home(home: &Path) -> Result<(Count, bool), FsError> {
     Ok((counting.count, !counting.failed))
 }
 
+/// Returns what a name that a walk finds counts.
+fn count_of(name: &[u8], stat: &Stat) -> Count {
+    if is_between_servers(name) { Count::default() } else { Count::of(stat) }
+}
+
 /// Adds up what a walk finds.
 #[derive(Default)]
 pub(in crate::vfs) struct Counting {
@@ -153,7 +157,7 @@ pub(in crate::vfs) struct Counting {
 
 impl Visitor for Counting {
     fn entry(&mut self, found: &Found<'_>) -> Next {
-        self.count.add(Count::of(&found.stat));
+        self.count.add(count_of(found.name, &found.stat));
         Next::Enter
     }
 
@@ -189,8 +193,9 @@ impl<'s> Surveyor<'s> {
         if fstat(&dir).is_ok_and(|stat| id_of(&stat) == self.dir) {
             let mut names = Names::new(dir);
             while let Ok(Some((dir, name))) = names.next() {
-                if let Ok(Some(stat)) = found(lstat(dir, name.to_bytes())) {
-                    count.add(Count::of(&stat));
+                let name = name.to_bytes();
+                if let Ok(Some(stat)) = found(lstat(dir, name)) {
+                    count.add(count_of(name, &stat));
                 }
             }
         }
@@ -206,7 +211,7 @@ impl Visitor for Surveyor<'_> {
     }
 
     fn entry(&mut self, found: &Found<'_>) -> Next {
-        self.found.add(Count::of(&found.stat));
+        self.found.add(count_of(found.name, &found.stat));
         Next::Enter
     }
 

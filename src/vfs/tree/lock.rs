@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ring::digest::{Context, SHA256};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, flock, fstat, ftruncate,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, StatxFlags, flock, fstat, ftruncate,
     openat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::entry::{id_of, modified};
 use super::names::LOCK_PREFIX;
-use super::place::{as_path, lstat};
+use super::place::{self, as_path, lstat};
 use crate::vfs::error::{FsError, Heed};
 
 /// Whether other servers may change the same files.
@@ -55,10 +55,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// Maximum number of attempts in a row if the file of a lock was removed each time.
-const TRIES: usize = 100;
+const TRIES: usize = 10;
 
-/// How old the file of a lock must be to be removed when it is met and not locked.
-const LEFT: Duration = Duration::from_secs(60);
+/// How old the file of a lock must be to be removed when it is met and not locked. NFS remembers the names
+/// of a directory for up to a minute.
+const LEFT: Duration = Duration::from_secs(120);
 
 impl Sharing {
     /// Returns the sharing that the settings say (`shared_storage`).
@@ -151,14 +152,29 @@ pub(in crate::vfs) fn lock(file: impl AsFd, heed: &mut Heed<'_>) -> Result<(), F
     poll(heed, || Ok(try_lock(&file)?.then_some(())))
 }
 
+/// Whether an upload of another server writes to a file.
+pub(in crate::vfs) fn is_locked(dir: impl AsFd, name: &[u8]) -> bool {
+    let opened = match open(&dir, name, OFlags::empty()) {
+        Err(Errno::ACCESS | Errno::PERM) => {
+            place::open(&dir, name, OFlags::RDONLY).map(Into::into)
+        }
+        opened => opened,
+    };
+    match opened {
+        Ok(file) => match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            // NFS locks no file that is open only for reading
+            Ok(()) | Err(Errno::BADF) => false,
+            Err(_) => true,
+        },
+        Err(why) => why != Errno::NOENT,
+    }
+}
+
 /// Removes the file of a lock that a crash has left. `name` is the name of the file itself. Returns
 /// whether the file has gone, which it has not if it is locked. With `at_once`, its age does not matter.
 pub(in crate::vfs) fn tidy(dir: impl AsFd, name: &[u8], at_once: bool) -> bool {
     let Ok(file) = open(&dir, name, OFlags::empty()) else { return lstat(&dir, name).is_err() };
-    let is_old = || {
-        let age = |since| SystemTime::now().duration_since(since).unwrap_or_default();
-        fstat(&file).is_ok_and(|stat| age(modified(&stat)) >= LEFT)
-    };
+    let is_old = || fstat(&file).is_ok_and(|stat| is_left(&stat));
     if !(at_once || is_old()) || !try_lock(&file).unwrap_or(false) {
         return false;
     }
@@ -221,18 +237,25 @@ fn is_in_force(dir: impl AsFd, name: &[u8], file: &OwnedFd) -> Result<bool, FsEr
     if !FileType::from_raw_mode(stat.stx_mode.into()).is_file() {
         return Err(FsError::NotAFile);
     }
-    if stat.stx_nlink == 0 {
+    let is_given_back = stat.stx_size > 0;
+    if stat.stx_nlink == 0 || is_given_back && !is_left(&fstat(file)?) {
         return Ok(false);
     }
-    if stat.stx_size == 0 {
-        return Ok(true);
+    // GlusterFS shows old attributes for a second, but opens no file that has gone
+    if !leads_to(dir, name, file) {
+        return Ok(false);
     }
-    // it was given back and could not be removed, or NFS has renamed it
-    let is_its = leads_to(dir, name, file);
-    if is_its {
+    if is_given_back {
+        // it could not be removed
         ftruncate(file, 0)?;
     }
-    Ok(is_its)
+    Ok(true)
+}
+
+/// Whether the file of a lock was left behind, to judge by its age. By then, no machine remembers an older
+/// file of that name.
+fn is_left(stat: &Stat) -> bool {
+    SystemTime::now().duration_since(modified(stat)).is_ok_and(|age| age >= LEFT)
 }
 
 /// Whether a name leads to this file. It is opened again: names that the system remembers may be old.
@@ -243,6 +266,7 @@ fn leads_to(dir: impl AsFd, name: &[u8], file: &OwnedFd) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what a test serves")]
 mod tests {
     use std::fs::{self, File};
 
@@ -251,7 +275,7 @@ mod tests {
     fn own(locked: Locked) -> NameLock {
         match locked {
             Locked::Own(own) => own,
-            other => panic!("{other:?}"),
+            Locked::Others | Locked::Denied => panic!("not locked"),
         }
     }
 
@@ -298,6 +322,9 @@ mod tests {
         let file = folder.path().join(as_path(&lock_of(b"a")));
         // could not be removed when it was given back
         fs::write(&file, "x").unwrap();
+        assert!(matches!(NameLock::attempt(&dir, b"a"), Ok(Locked::Others)));
+        let then = SystemTime::now() - 2 * LEFT;
+        File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
         let lock = own(NameLock::attempt(&dir, b"a").unwrap());
         assert!(!tidy(&dir, &lock_of(b"a"), true) && file.exists());
         drop(lock);

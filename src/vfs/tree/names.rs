@@ -21,6 +21,9 @@ pub(in crate::vfs) const PART_PREFIX: &[u8] = b".ftpd-part-";
 /// begins like that of parts, so that it is reserved, and no part has such a name.
 pub(in crate::vfs) const LOCK_PREFIX: &[u8] = b".ftpd-part-lock-";
 
+/// Name of the file at the top of a tree that holds what servers share of its quota (`shared_storage`).
+pub(in crate::vfs) const QUOTA_FILE: &[u8] = b".ftpd-part-quota~";
+
 /// Name of the directory that keeps what was deleted. With a hyphen after it, it is also the prefix of
 /// the names of such directories of other users, and of the names of deleted files in them.
 pub(in crate::vfs) const TRASH: &[u8] = b".ftpd-trash";
@@ -45,6 +48,11 @@ pub(in crate::vfs) fn is_part(name: &[u8]) -> bool {
 /// Whether a name is that of a file that locks something.
 pub(in crate::vfs) fn is_lock(name: &[u8]) -> bool {
     name.starts_with(LOCK_PREFIX)
+}
+
+/// Whether a name is that of a file by which servers agree, which does not count for a quota.
+pub(in crate::vfs) fn is_between_servers(name: &[u8]) -> bool {
+    is_lock(name) || name == QUOTA_FILE
 }
 
 fn begins_as_reserved<L: Iterator<Item = char>>(letters: impl Fn() -> L) -> bool {

@@ -1,6 +1,7 @@
 //! Uploads to a part file, which one rename puts in place when it is complete.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -327,10 +328,7 @@ impl Part {
         let part = &self.active.file_name;
         let meter = &mut self.body.meter;
         let lock = self.active.lock();
-        // NFS may report an error although it has renamed the file, if its answer was lost
-        let is_there = |name: &[u8]| {
-            lock.as_ref().is_some_and(|file| is_named(dir, name, file).unwrap_or_default())
-        };
+        let is_there = |name: &[u8]| is_at(dir, name, lock.as_deref());
         if may_replace {
             if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
                 let source = Source::Part { is_written: self.replaces };
@@ -344,11 +342,8 @@ impl Part {
             return meter.replacing(dir, name, rename).map(|()| (None, false));
         }
         let mut rename_new = |name: &[u8]| {
-            let rename = || {
-                let renamed = rename_new(dir, as_path(part), dir, as_path(name));
-                renamed.or_else(|why| unless(is_there(name), why))
-            };
-            meter.replacing(dir, name, rename)
+            let rename = || rename_new(dir, as_path(part), dir, as_path(name));
+            meter.replacing(dir, name, || rename().or_else(|why| unless(is_there(name), why)))
         };
         let renames = self.overwrite == Overwrite::Rename;
         match rename_new(name) {
@@ -498,6 +493,12 @@ fn hold(uploads: &Uploads, active: &ActivePart, file: &File) -> Result<(), FsErr
     }
     active.keep_lock(Some(Arc::new(file.try_clone()?.into())));
     Ok(())
+}
+
+/// Whether a name leads to the file of a part whose lock is held. NFS may report an error although it has
+/// renamed the file, if its answer was lost.
+fn is_at(dir: &OwnedFd, name: &[u8], lock: Option<&OwnedFd>) -> bool {
+    lock.is_some_and(|file| is_named(dir, name, file).unwrap_or_default())
 }
 
 /// Returns the error, unless it was reported by mistake.
