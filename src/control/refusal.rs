@@ -358,6 +358,9 @@ fn file_system(why: &FsError) -> Reply {
         FsError::Busy => (Code::BusyFile, "Another upload is changing it, try again later"),
         FsError::TakenOver => (Code::DataLost, "Another session continues this upload"),
         FsError::Replaced => (Code::LocalError, "The file was removed or replaced meanwhile"),
+        FsError::Relocated => {
+            (Code::LocalError, "The directory was renamed meanwhile, try again")
+        }
         FsError::TooManyOpen(_) => (Code::BusyFile, "Too many open files, try again later"),
         FsError::Failed(_) => (Code::LocalError, "The system has failed, try again later"),
         FsError::Other(_) => (Code::NoAccess, "Not possible"),
@@ -405,7 +408,10 @@ fn data(why: &DataError) -> Reply {
             | FsError::Unjudged(_)
             | FsError::NotKept(_)
             | FsError::TakenOver
-            | FsError::Replaced),
+            | FsError::Replaced
+            | FsError::Relocated
+            | FsError::NameRefused(..)
+            | FsError::Lacks(_)),
         ) => return file_system(why),
         DataError::Write(_) => (Code::LocalError, "Writing failed"),
         DataError::Interrupted(Interrupt::Abort) => (Code::DataLost, "Transfer aborted"),

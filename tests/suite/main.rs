@@ -59,7 +59,7 @@
 //! | `ftpd stats`, the counters, the metrics and the status page over HTTP | `metrics.rs` |
 //! | the log and the transfer log | `logs.rs` |
 //! | programs of hooks, such as `on_upload` | `hooks.rs` |
-//! | judging uploads before they are in place: `before_publish`, `scan`, `quarantine` | `gate.rs` |
+//! | judging uploads before they are in place: `before_publish`, `scan`, `quarantine` | `gate.rs`; against odds `gate_faults.rs` |
 //! | events for a receiver on another machine, over HTTP and MQTT | `events.rs` |
 //! | the programs of `etc/auth` | `auth_scripts.rs` |
 //! | the process that starts programs beside the sandbox | `launch.rs` |
@@ -130,6 +130,7 @@ mod filing;
 mod folders;
 mod fuzz;
 mod gate;
+mod gate_faults;
 mod hashes;
 mod hooks;
 mod hostile;

@@ -43,7 +43,11 @@ impl Files {
         let synced = Synced::open(&place.dir, tree.syncs())?;
         let make = || Ok(symlinkat(as_path(text), place.dir.as_fd(), as_path(&place.name))?);
         let payer = uploads.payer();
-        uploads.with_room(count.bytes, || payer.filling(&place.dir, count, make))?;
+        uploads.with_room(count.bytes, || {
+            let _alone = uploads.alone();
+            uploads.check_name(link)?;
+            payer.filling(&place.dir, count, make)
+        })?;
         synced.sync(|| tree.real(link))
     }
 }

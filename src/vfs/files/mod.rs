@@ -256,6 +256,7 @@ impl Files {
     pub fn make_dir(&self, path: &VirtualPath, umask: u32) -> Result<(), FsError> {
         let uploads = self.at(path)?;
         let work = || {
+            let _still = uploads.still();
             let mode = uploads.check_name(path)?.mode_of_dir(umask);
             folders::make_dir(uploads, path, mode)
         };
@@ -387,12 +388,7 @@ impl Files {
         if self.mounts.is_at(to) || !Arc::ptr_eq(uploads, self.at(to)?) {
             return Err(FsError::Across);
         }
-        uploads.check_unset(from)?;
-        let overwrite = uploads.check_name(to)?.overwrite;
-        if uploads.tree.entry(to).is_ok() {
-            uploads.check_no_letters(to)?;
-        }
-        uploads.check_move(from, to)?;
+        let overwrite = check_rename(uploads, from, to)?;
         if overwrite == Overwrite::Rename {
             return self.rename_beside(from, to);
         }
@@ -458,12 +454,20 @@ impl Files {
         let uploads = self.at(from)?;
         let (tree, replace) = (&uploads.tree, overwrite == Overwrite::Yes);
         let trash = if replace && !to.is_root() { self.trash_for(to)? } else { None };
+        // by now another session may have renamed a directory or a link
+        let check = || {
+            if uploads.user.folders.is_empty() {
+                return Ok(());
+            }
+            let now = check_rename(uploads, from, to)?;
+            if replace && now != Overwrite::Yes { Err(FsError::Relocated) } else { Ok(()) }
+        };
         let Some(trash) = trash else {
             let rename = || match tree.rename(from, to, replace) {
                 Err(FsError::Exists) if !replace => Err(FsError::Taken),
                 renamed => renamed.map(|()| false),
             };
-            return moves::rename(uploads, from, to, rename);
+            return moves::rename(uploads, from, to, &check, rename);
         };
         let is_dir = |path| tree.entry(path).map(|entry| entry.kind == FileKind::Directory);
         if from.is_directory_s() || to.is_directory_s() || is_dir(from)? {
@@ -476,13 +480,16 @@ impl Files {
                 }
                 .map(|()| false)
             };
-            return moves::rename(uploads, from, to, rename);
+            return moves::rename(uploads, from, to, &check, rename);
         }
         check_name(to)?;
+        let still = uploads.still_but_for(from);
+        check()?;
         let (old, new) = (tree.place(from)?, tree.place(to)?);
         let syncs = tree.syncs();
         let synced = (Synced::open(&old.dir, syncs)?, Synced::open(&new.dir, syncs)?);
         let is_kept = trash.replace(&old.dir, &old.name, &new, Source::Named)?;
+        drop(still);
         synced.1.sync(|| tree.real(to))?;
         synced.0.sync(|| tree.real(from))?;
         Ok(is_kept)
@@ -638,6 +645,22 @@ impl Files {
     pub fn upload_new(&self, wanted: &Destination, umask: u32) -> Result<Prepared, FsError> {
         Prepared::under_new_name(self.at(wanted.path())?, wanted, umask)
     }
+}
+
+/// Checks that the settings of folders allow a rename. Returns what it does to a file that has the new
+/// name.
+fn check_rename(
+    uploads: &Uploads,
+    from: &VirtualPath,
+    to: &VirtualPath,
+) -> Result<Overwrite, FsError> {
+    uploads.check_unset(from)?;
+    let overwrite = uploads.check_name(to)?.overwrite;
+    if uploads.tree.entry(to).is_ok() {
+        uploads.check_no_letters(to)?;
+    }
+    uploads.check_move(from, to)?;
+    Ok(overwrite)
 }
 
 /// Returns the size of the user's trash, which is emptied before a quota refuses something.

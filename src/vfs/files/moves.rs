@@ -14,15 +14,19 @@ use crate::vfs::tree::entry::FileKind;
 use crate::vfs::tree::place::{found, lstat};
 use crate::vfs::upload::uploads::Uploads;
 
-/// Renames a file or directory with `rename`. If a file has the new name, it is gone afterwards.
+/// Renames a file or directory with `rename`, if `check` allows it at that moment. If a file has the new
+/// name, it is gone afterwards.
 pub(super) fn rename<T>(
     uploads: &Uploads,
     from: &VirtualPath,
     to: &VirtualPath,
+    check: &dyn Fn() -> Result<(), FsError>,
     rename: impl FnOnce() -> Result<T, FsError>,
 ) -> Result<T, FsError> {
     let payer = uploads.payer();
     if !payer.any() {
+        let _still = uploads.still_but_for(from);
+        check()?;
         return rename();
     }
     let (old, _) = uploads.tree.hold(&from.parent())?;
@@ -36,6 +40,8 @@ pub(super) fn rename<T>(
     let is_dir = |there: Stat| FileKind::of_mode(there.st_mode) == FileKind::Directory;
     if !found(lstat(&old, from.name()))?.is_some_and(is_dir) {
         let moved = Move { from: old.as_fd(), name: from.name(), to: Some(new.as_fd()) };
+        let _still = uploads.still_but_for(from);
+        check()?;
         let lost = Move { from: new.as_fd(), name: to.name(), to: None };
         return payer.moving(&[lost, moved], rename);
     }
@@ -48,6 +54,8 @@ pub(super) fn rename<T>(
         uploads.tree.walk(from, &mut counting)?;
         count = counting.count;
     }
+    let _still = uploads.still_but_for(from);
+    check()?;
     let (both, id) = (left.with(&entered), dir_id(&new)?);
     let open = both.open_alone();
     come.reserve(&open, id, (count, Count::default()))?;

@@ -1,7 +1,7 @@
 //! The turns that uploads take: only one at a time changes a file in place or gets a new name.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::numbers::Numbers;
@@ -18,6 +18,8 @@ pub struct Turns {
     pub(in crate::vfs) numbers: Numbers,
     /// Files and directories that sessions use without a turn.
     pub(in crate::vfs) pins: Arc<Pins>,
+    /// Taken to rename a directory or a link, and shared by what depends on where directories are.
+    pub(in crate::vfs) moves: RwLock<()>,
 }
 
 #[derive(Debug, Default)]

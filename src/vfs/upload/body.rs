@@ -11,6 +11,7 @@ use rustix::fs::fsync;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
+use crate::config::GateRules;
 use crate::vfs::error::FsError;
 use crate::vfs::quota::meter::Meter;
 use crate::vfs::tree::entry::Identity;
@@ -48,8 +49,8 @@ pub(super) trait Target: Send {
         Err(FsError::Unjudgeable)
     }
 
-    /// Makes the upload complete, and visible under its name.
-    fn commit(self: Box<Self>) -> Result<Placed, FsError>;
+    /// Makes the upload complete, and visible under its name. `gate` has judged it.
+    fn commit(self: Box<Self>, gate: Option<&GateRules>) -> Result<Placed, FsError>;
 
     /// Restores the file in place as far as possible. With `keep`, the bytes that have arrived
     /// are kept for the client to resume the upload.

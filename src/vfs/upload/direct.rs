@@ -8,7 +8,7 @@ use rustix::fs::{OFlags, fstat};
 use super::body::{Body, Placed, Target, Writing};
 use super::plan::Store;
 use super::uploads::Uploads;
-use crate::config::Overwrite;
+use crate::config::{GateRules, Overwrite};
 use crate::vfs::error::FsError;
 use crate::vfs::parts::pins::Pin;
 use crate::vfs::path::VirtualPath;
@@ -161,7 +161,7 @@ impl Target for Direct {
         if self.append { Ok(len_of(&fstat(self.body.file()?)?)) } else { Ok(self.body.size()) }
     }
 
-    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+    fn commit(mut self: Box<Self>, _gate: Option<&GateRules>) -> Result<Placed, FsError> {
         if self.uploads.rules().sync {
             self.body.sync(true)?;
         }

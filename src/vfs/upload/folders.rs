@@ -69,8 +69,12 @@ impl Made {
 
     fn make_above(&mut self, umask: u32) -> Result<(), FsError> {
         for dir in missing_above(&self.uploads, self.to.path())?.0 {
-            let mode = check_make(&self.uploads, &self.to, &dir, umask)?;
-            match make_dir(&self.uploads, &dir, mode) {
+            let make = || {
+                let _still = self.uploads.still();
+                let mode = check_make(&self.uploads, &self.to, &dir, umask)?;
+                make_dir(&self.uploads, &dir, mode)
+            };
+            match make() {
                 Ok(()) => self.dirs.push((dir.clone(), self.uploads.tree.entry(&dir)?.id)),
                 // another session has made it meanwhile
                 Err(FsError::Exists) => {}

@@ -10,7 +10,9 @@ use super::claims::NameClaim;
 use super::existing::Existing;
 use super::kept::OldVersion;
 use super::plan::Store;
+use super::settled::Terms;
 use super::uploads::Uploads;
+use crate::config::GateRules;
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::turns::Claim;
 use crate::vfs::quota::meter::Kind;
@@ -104,17 +106,22 @@ impl InPlace {
 
 impl Target for InPlace {
     fn start(&mut self) -> Result<(), FsError> {
-        if let Some(kept) = &mut self.kept {
-            kept.stay()?;
-        }
-        if self.append { Ok(()) } else { self.body.cut_to_offset() }
+        let Self { uploads, place, append, body, kept, .. } = self;
+        // who may replace the file was checked when it was opened
+        let terms = Terms { size: body.offset, replaces: false, gate: None };
+        uploads.appear(place, &place.name, terms, || {
+            if let Some(kept) = kept {
+                kept.stay()?;
+            }
+            if *append { Ok(()) } else { body.cut_to_offset() }
+        })
     }
 
     fn write(&mut self) -> Result<Writing<'_>, FsError> {
         Ok(Writing { body: &mut self.body, _guard: None })
     }
 
-    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+    fn commit(mut self: Box<Self>, _gate: Option<&GateRules>) -> Result<Placed, FsError> {
         // without this, a loss of power could leave zeros where the file was changed
         self.body.sync(self.uploads.rules().sync)?;
         let file = self.body.file()?;

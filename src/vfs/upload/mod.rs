@@ -26,5 +26,6 @@ mod part;
 pub(in crate::vfs) mod plan;
 pub(in crate::vfs) mod prepare;
 mod resume;
+pub(in crate::vfs) mod settled;
 pub(in crate::vfs) mod uploads;
 mod within;

@@ -208,11 +208,11 @@ impl Upload {
     /// When the system refuses. This includes write errors that quotas and network file systems
     /// report late.
     pub fn finish(self) -> Result<Stored, FsError> {
-        let Self { path, target, made, first, .. } = self;
+        let Self { path, target, made, first, gate, .. } = self;
         if let Some(First(first)) = first {
             first();
         }
-        let Placed { size, name, kept, file } = target.commit()?;
+        let Placed { size, name, kept, file } = target.commit(gate.as_deref())?;
         if let Some(made) = made {
             made.stay();
         }

@@ -16,7 +16,8 @@ use super::obstacle::{Hindrance, Obstacle};
 use super::own::open_part;
 use super::plan::Copying;
 use super::uploads::Uploads;
-use crate::config::Overwrite;
+use crate::config::{GateRules, Overwrite};
+use super::settled::{Terms, is_refusal};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
@@ -303,12 +304,15 @@ impl Part {
 
     /// Renames the part to the name of its file. If that name must be new but is taken, chooses
     /// another one and returns it. Also returns whether the old version was moved to the trash.
-    fn put_in_place(&mut self) -> Result<(Option<Vec<u8>>, bool), FsError> {
+    fn put_in_place(
+        &mut self,
+        gate: Option<&GateRules>,
+    ) -> Result<(Option<Vec<u8>>, bool), FsError> {
         let (uploads, active) = (Arc::clone(&self.uploads), Arc::clone(&self.active));
         let (parts, rules) = (&uploads.parts, uploads.rules());
         let synced = Synced::open(&self.place.dir, rules.sync)?;
         let mut gone = active.writing()?;
-        let (name, kept) = self.rename()?;
+        let (name, kept) = self.rename(gate)?;
         // no session may take it over from now on
         *gone = true;
         drop(gone);
@@ -321,45 +325,52 @@ impl Part {
         Ok((name, kept))
     }
 
-    fn rename(&mut self) -> Result<(Option<Vec<u8>>, bool), FsError> {
+    fn rename(&mut self, gate: Option<&GateRules>) -> Result<(Option<Vec<u8>>, bool), FsError> {
         self.check_version(&self.active.file_name)?;
         let may_replace = self.may_replace();
-        let Place { dir, name, .. } = &self.place;
+        let terms =
+            Terms { size: self.body.size(), replaces: may_replace && !self.is_own, gate };
+        let (uploads, place) = (&self.uploads, &self.place);
+        let Place { dir, name, .. } = place;
         let part = &self.active.file_name;
         let meter = &mut self.body.meter;
         let lock = self.active.lock();
         let is_there = |name: &[u8]| is_at(dir, name, lock.as_deref());
         if may_replace {
-            if let Some(trash) = self.uploads.trash_for(&self.place.parent)? {
+            if let Some(trash) = uploads.trash_for(&place.parent)? {
                 let source = Source::Part { is_written: self.replaces };
-                let kept = trash.replace(dir, part, &self.place, source)?;
-                return Ok((None, kept));
+                let replace = || trash.replace(dir, part, place, source);
+                return Ok((None, uploads.appear(place, name, terms, replace)?));
             }
             let rename = || {
                 let renamed = renameat(dir, as_path(part), dir, as_path(name));
                 renamed.map_err(FsError::from).or_else(|why| unless(is_there(name), why))
             };
-            return meter.replacing(dir, name, rename).map(|()| (None, false));
+            let replace = || meter.replacing(dir, name, rename);
+            return uploads.appear(place, name, terms, replace).map(|()| (None, false));
         }
         let mut rename_new = |name: &[u8]| {
-            let rename = || rename_new(dir, as_path(part), dir, as_path(name));
-            meter.replacing(dir, name, || rename().or_else(|why| unless(is_there(name), why)))
+            let rename = || {
+                let renamed = rename_new(dir, as_path(part), dir, as_path(name));
+                renamed.or_else(|why| unless(is_there(name), why))
+            };
+            uploads.appear(place, name, terms, || meter.replacing(dir, name, rename))
         };
         let renames = self.overwrite == Overwrite::Rename;
         match rename_new(name) {
             Err(FsError::Exists) => {}
             other => {
                 if renames {
-                    self.uploads.turns.numbers.forget(self.place.dir_id(), name);
+                    uploads.turns.numbers.forget(place.dir_id(), name);
                 }
                 return other.map(|()| (None, false));
             }
         }
         if renames {
-            let (name, ()) = self.uploads.beside(&self.place, rename_new)?;
+            let (name, ()) = uploads.beside(place, rename_new)?;
             return Ok((Some(name), false));
         }
-        for path in self.uploads.numbered(&self.place.path())? {
+        for path in uploads.numbered(&place.path())? {
             match rename_new(path.name()) {
                 Err(FsError::Exists) => {}
                 other => {
@@ -452,7 +463,7 @@ impl Target for Part {
         self.give_to_judge()
     }
 
-    fn commit(mut self: Box<Self>) -> Result<Placed, FsError> {
+    fn commit(mut self: Box<Self>, gate: Option<&GateRules>) -> Result<Placed, FsError> {
         let sealed = match self.judged.take() {
             None => self.seal(),
             Some(judged) => self.check_judged(&judged).map(|()| judged.identity),
@@ -466,7 +477,13 @@ impl Target for Part {
             }
         };
         let (uploads, size) = (Arc::clone(&self.uploads), self.body.size());
-        let (name, kept) = uploads.with_room(size, || self.put_in_place())?;
+        let (name, kept) =
+            uploads.with_room(size, || self.put_in_place(gate)).inspect_err(|why| {
+                if is_refusal(why) {
+                    // the folder does not take the file, now or later
+                    self.end(false);
+                }
+            })?;
         self.body.meter.settle();
         Ok(Placed { size: self.body.size(), name, kept, file })
     }

@@ -16,6 +16,7 @@ use super::own::{Candidate, candidates};
 use super::part::Part;
 use super::plan::{Change, ChangeFacts, Facts, Plan, Resumption, Store};
 use super::resume::Takeover;
+use super::settled::Still;
 use super::uploads::{Uploads, most_by};
 use crate::config::{FolderRules, GateRules, Overwrite};
 use crate::vfs::error::{FsError, Heed};
@@ -90,6 +91,8 @@ impl Prepared {
         heed: &mut Heed<'_>,
     ) -> Result<Self, FsError> {
         check_name(path)?;
+        // a part is checked again when it is put in place
+        let _still = if uploads.rules().atomic { Still::Free } else { uploads.still() };
         let rules = uploads.check_target(path)?;
         let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
         let own = own.filter(|_| rules.overwrite == Overwrite::Rename);
@@ -142,6 +145,7 @@ impl Prepared {
         umask: u32,
     ) -> Result<Self, FsError> {
         check_name(wanted)?;
+        let _still = if uploads.rules().atomic { Still::Free } else { uploads.still() };
         // a link of this name is not followed: the file gets a name beside it
         let rules = uploads.check_name(wanted)?;
         let (most, mode) = (most_by(rules), rules.mode_of_file(umask));
@@ -225,6 +229,7 @@ impl Prepared {
             Opening::Done(target) => target,
             Opening::Direct { store, umask, own } => {
                 let mut open = || {
+                    let _still = uploads.still();
                     // by now another session may have renamed a link on the path
                     let rules = uploads.check_target(&self.path)?;
                     most = most_by(rules);

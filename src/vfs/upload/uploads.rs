@@ -585,7 +585,8 @@ fn longest_name(place: &Place) -> usize {
     usize::try_from(most.min(LONGEST_NAME)).unwrap_or_default()
 }
 
-fn check_allowed(rules: &FolderRules, name: &[u8]) -> Result<(), FsError> {
+/// Checks that a file of this name may be in a folder with these rules.
+pub(super) fn check_allowed(rules: &FolderRules, name: &[u8]) -> Result<(), FsError> {
     let FolderRules { deny_names: deny, allow_names: allow, .. } = rules;
     if let Some(pattern) = deny.first_for(name) {
         return Err(FsError::NameRefused("deny_names", pattern.to_owned()));
