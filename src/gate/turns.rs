@@ -1,5 +1,6 @@
 //! Bounds the number of uploads that are judged at once. Others wait for their turn. Users who have
-//! the fewest uploads judged come first, so that the many uploads of one user do not keep others waiting.
+//! the fewest uploads judged come first, and among these the one whose last turn is the longest ago, so
+//! that the many uploads of one user do not keep others waiting.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,9 @@ struct State {
     /// The waiting uploads with their users, the earliest first.
     waiting: Vec<(u64, String)>,
     last: u64,
+    /// When users had their last turn: the number of turns before it.
+    served: HashMap<String, u64>,
+    turns: u64,
 }
 
 /// The right to have an upload judged, until it is dropped.
@@ -28,6 +32,9 @@ pub(super) struct Turn<'a> {
     turns: &'a Turns,
     user: String,
 }
+
+/// Maximum number of users whose last turn is remembered while they have no upload.
+const MOST_SERVED: usize = 1000;
 
 /// A waiting upload looks this often whether its session must end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -48,8 +55,7 @@ impl Turns {
         state.waiting.push((number, user.to_owned()));
         loop {
             if state.next(most) == Some(number) {
-                state.leave(number);
-                *state.running.entry(user.to_owned()).or_default() += 1;
+                state.enter(number, user);
                 // there may be room for the next one as well
                 self.changed.notify_all();
                 return Some(Turn { turns: self, user: user.to_owned() });
@@ -78,7 +84,8 @@ impl Turns {
 
 impl State {
     /// Returns the upload whose turn it is, if there is room for one: the first of a user who has the
-    /// fewest. No user has all turns, if there are several, so that one is left for others at any time.
+    /// fewest, and of these one whose last turn is the longest ago. No user has all turns, if there are
+    /// several, so that one is left for others at any time.
     fn next(&self, most: usize) -> Option<u64> {
         if self.running.values().sum::<usize>() >= most {
             return None;
@@ -86,7 +93,25 @@ impl State {
         let of = |user: &String| self.running.get(user).copied().unwrap_or_default();
         let own = most.saturating_sub(1).max(1);
         let fit = self.waiting.iter().filter(|(_, user)| of(user) < own);
-        fit.min_by_key(|(number, user)| (of(user), *number)).map(|(number, _)| *number)
+        let served = |user: &String| self.served.get(user);
+        let first = fit.min_by_key(|(number, user)| (of(user), served(user), *number));
+        first.map(|(number, _)| *number)
+    }
+
+    /// Gives a waiting upload of this user its turn.
+    fn enter(&mut self, number: u64, user: &str) {
+        self.leave(number);
+        *self.running.entry(user.to_owned()).or_default() += 1;
+        self.turns += 1;
+        self.served.insert(user.to_owned(), self.turns);
+        if self.waiting.is_empty() {
+            // nobody is kept waiting by those who had their turns
+            self.served.clear();
+        } else if self.served.len() > MOST_SERVED {
+            let Self { running, waiting, served, .. } = self;
+            let waits = |user: &String| waiting.iter().any(|(_, other)| other == user);
+            served.retain(|user, _| running.contains_key(user) || waits(user));
+        }
     }
 
     fn leave(&mut self, number: u64) {
@@ -118,7 +143,7 @@ mod tests {
     fn state(running: &[(&str, usize)], waiting: &[&str]) -> State {
         let running = running.iter().map(|(user, count)| ((*user).to_owned(), *count));
         let waiting = (1..).zip(waiting).map(|(number, user)| (number, (*user).to_owned()));
-        State { running: running.collect(), waiting: waiting.collect(), last: 0 }
+        State { running: running.collect(), waiting: waiting.collect(), ..State::default() }
     }
 
     #[test]
@@ -132,6 +157,27 @@ mod tests {
         // with one turn for all, each gets it in order
         assert_eq!(state(&[], &["ann", "ben"]).next(1), Some(1));
         assert_eq!(state(&[("ann", 1)], &["ben"]).next(1), None);
+    }
+
+    #[test]
+    fn among_equals_the_user_whose_last_turn_is_the_longest_ago_is_next() {
+        let mut state = state(&[], &["ann", "ann", "ann", "ben", "ben", "cat"]);
+        let mut order = Vec::new();
+        while let Some(number) = state.next(1) {
+            let (_, user) = state.waiting.iter().find(|(other, _)| *other == number).unwrap();
+            let user = user.clone();
+            state.enter(number, &user);
+            state.running.clear();
+            order.push(user);
+        }
+        assert_eq!(order, ["ann", "ben", "cat", "ann", "ben", "ann"]);
+        assert!(state.served.is_empty());
+        for number in 0..2 * MOST_SERVED {
+            state.waiting = vec![(1, "ann".to_owned()), (2, "ben".to_owned())];
+            state.enter(2, &format!("user {number}"));
+            state.running.clear();
+        }
+        assert!(state.served.len() <= MOST_SERVED);
     }
 
     #[test]
