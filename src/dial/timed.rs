@@ -29,7 +29,7 @@ impl<'a> Patience<'a> {
     }
 
     /// Returns the time that is left; `None` if it is over.
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub fn left(&self) -> Option<Duration> {
         let left = self.until().saturating_duration_since(Instant::now());
         (!left.is_zero() && !(self.is_over)()).then_some(left)
     }

@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::clamd::{self, Answer, Found};
 use super::question::{Verdict, line_of};
@@ -12,6 +15,9 @@ use crate::dial::{Patience, Peer, Stream};
 
 /// Number of bytes of the file in one piece.
 const PIECE: usize = 64 << 10;
+
+/// How often it is checked whether the answer is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Asks the scanner about a file.
 pub(super) fn scan(
@@ -37,49 +43,106 @@ fn ask(scanner: &Scanner, file: &File, patience: &Patience<'_>) -> io::Result<Fo
             Peer::new((host, *port), false, None).map_err(io::Error::other)?
         }
     };
-    let mut stream = peer.connect(patience)?;
-    // clamd answers and closes the connection in the middle of a file that is too large
-    let sent = send(&mut stream, file);
-    let answer = receive(&mut stream);
-    match (sent, answer) {
-        (Ok(()), answer) => answer,
-        (Err(_), Ok(Found::Error(text))) => Ok(Found::Error(text)),
-        // an answer about a part of the file does not count
-        (Err(why), _) => Err(why),
+    let mut talk =
+        Talk { stream: peer.connect(patience)?, patience, answer: Answer::default() };
+    let sent = talk.send(file);
+    let why = match sent {
+        Ok(true) => return talk.receive(),
+        Ok(false) => io::Error::other("answered before it had the whole file"),
+        Err(why) => why,
+    };
+    // clamd answers and closes the connection in the middle of a file that is too large, and a virus in
+    // a part of a file is one in the file; that nothing was found in a part says nothing
+    match talk.receive() {
+        Ok(Found::Nothing) | Err(_) => Err(why),
+        Ok(found) => Ok(found),
     }
 }
 
-fn send(stream: &mut Stream<'_>, file: &File) -> io::Result<()> {
-    stream.write_all(clamd::COMMAND)?;
-    let mut piece = vec![0; PIECE];
-    let mut at = 0;
-    loop {
-        // at an offset: a program may read the same open file
-        let read = match file.read_at(&mut piece, at) {
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        let head = clamd::head(read).unwrap_or(clamd::END);
-        stream.write_all(&head)?;
-        if read == 0 {
-            return stream.flush();
+/// A connection to a scanner.
+struct Talk<'a> {
+    stream: Stream<'a>,
+    patience: &'a Patience<'a>,
+    /// What it has answered until now.
+    answer: Answer,
+}
+
+impl Talk<'_> {
+    /// Sends a file. Returns whether it was sent to its end: not if the scanner has answered before.
+    fn send(&mut self, file: &File) -> io::Result<bool> {
+        self.stream.write_all(clamd::COMMAND)?;
+        let mut piece = vec![0; PIECE];
+        let mut at = 0;
+        loop {
+            // at an offset: a program may read the same open file
+            let read = match file.read_at(&mut piece, at) {
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let head = clamd::head(read).unwrap_or(clamd::END);
+            if !self.pass(&head)? {
+                return Ok(false);
+            }
+            if read == 0 {
+                return self.stream.flush().map(|()| true);
+            }
+            if !self.pass(piece.get(..read).unwrap_or_default())? {
+                return Ok(false);
+            }
+            at += read as u64;
         }
-        stream.write_all(piece.get(..read).unwrap_or_default())?;
-        at += read as u64;
     }
-}
 
-fn receive(stream: &mut Stream<'_>) -> io::Result<Found> {
-    let (mut answer, mut bytes) = (Answer::default(), [0; 512]);
-    loop {
-        let read = match stream.read(&mut bytes)? {
-            0 => return Err(io::Error::other("closed the connection without an answer")),
-            read => read,
-        };
-        if answer.take(bytes.get(..read).unwrap_or_default())
-            && let Some(found) = answer.found()
-        {
-            return Ok(found);
+    /// Sends bytes. Returns whether they were sent: not if the scanner has answered before.
+    fn pass(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+        while !bytes.is_empty() {
+            let (has_answered, takes) = self.wait()?;
+            if has_answered && self.hear()? {
+                return Ok(false);
+            }
+            if takes {
+                let written = self.stream.write(bytes)?;
+                bytes = bytes.get(written..).unwrap_or_default();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until the scanner answers, or takes more. Returns which of both it does.
+    #[expect(clippy::disallowed_methods, reason = "no TLS, and not the client's connection")]
+    fn wait(&self) -> io::Result<(bool, bool)> {
+        loop {
+            let left = self.patience.left().ok_or(io::ErrorKind::TimedOut)?;
+            let time = Timespec::try_from(left.min(LOOK)).unwrap_or_default();
+            let mut fds = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
+            match poll(&mut fds, Some(&time)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                done => {
+                    done?;
+                    let [found] = fds.each_ref().map(PollFd::revents);
+                    let ends = PollFlags::ERR | PollFlags::HUP;
+                    let hears = found.intersects(PollFlags::IN | ends);
+                    return Ok((hears, found.contains(PollFlags::OUT)));
+                }
+            }
+        }
+    }
+
+    /// Reads what has arrived of the answer. Returns whether that is all of it.
+    fn hear(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 512];
+        match self.stream.read(&mut bytes)? {
+            0 => Err(io::Error::other("closed the connection without an answer")),
+            read => Ok(self.answer.take(bytes.get(..read).unwrap_or_default())),
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<Found> {
+        loop {
+            if let Some(found) = self.answer.found() {
+                return Ok(found);
+            }
+            self.hear()?;
         }
     }
 }

@@ -52,7 +52,8 @@ fn strict() -> Server {
 fn begun(server: &Server, name: &str) -> (Client, TcpStream) {
     fs::create_dir(server.home().join("m")).unwrap();
     let mut client = Client::bob(server);
-    let data = hang(&mut client, format!("STOR m/{name}"), b"1234", &server.home().join("m"), 4);
+    let data =
+        hang(&mut client, format!("STOR m/{name}"), b"1234", &server.home().join("m"), 4);
     (client, data)
 }
 
@@ -123,3 +124,109 @@ fn renames_and_uploads_at_the_same_time_wait_for_each_other_and_end() {
     });
 }
 
+#[test]
+fn files_that_their_own_user_cannot_read_are_judged() {
+    let is_root = rustix::process::geteuid().is_root();
+    // root can read everything
+    let run_as = if is_root { "run_as = 61001:61002" } else { "" };
+    let setup = judged("grep -q bad $0; [ $? = 1 ]").user(run_as);
+    let server = if is_root { setup.home_of(61_001).start() } else { setup.start() };
+    let mode = |name: &str| fs::metadata(server.home().join(name)).unwrap().mode() & 0o777;
+    let mut client = Client::bob(&server);
+    client.cmd("SITE UMASK 777", 200);
+    upload(&mut client, "STOR a", b"good", 226);
+    upload(&mut client, "STOR b", b"bad", 550);
+    assert_eq!((mode("a"), server.has("b")), (0, false));
+    client.cmd("SITE UMASK 022", 200);
+    upload(&mut client, "STOR c", b"good", 226);
+    client.cmd("SITE CHMOD 200 c", 200);
+    upload(&mut client, "STOR c", b"better", 226);
+    upload(&mut client, "STOR c", b"bad", 550);
+    assert_eq!(mode("c"), 0o200);
+    fs::set_permissions(server.home().join("c"), PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(server.get("c"), b"better");
+}
+
+#[test]
+fn a_judge_that_prints_much_to_standard_error_is_in_time() {
+    let script = "head -c 5000000 /dev/zero >&2; exit 0";
+    let server = judged(script).server("gate_timeout = 4").start();
+    upload(&mut Client::bob(&server), "STOR a", b"1", 226);
+}
+
+/// A scanner that does this with each connection.
+fn scanner(lines: &str, answer: impl Fn(&mut UnixStream) + Send + 'static) -> Server {
+    let listen = |dir: &Path| {
+        let listener = UnixListener::bind(dir.join("clamd.ctl")).unwrap();
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                answer(&mut stream);
+            }
+        });
+    };
+    Server::setup().server(&format!("scan = clamd:./clamd.ctl\n{lines}")).start_with(listen)
+}
+
+/// Reads a few bytes of the file.
+fn some(stream: &mut UnixStream) {
+    stream.read_exact(&mut [0; 1000]).unwrap();
+}
+
+/// Waits until the server closes the connection, and reads nothing more before.
+fn wait_for_end(stream: &UnixStream) {
+    let mut fds = [rustix::event::PollFd::new(stream, rustix::event::PollFlags::RDHUP)];
+    rustix::event::poll(&mut fds, None).unwrap();
+}
+
+#[test]
+fn what_a_scanner_finds_in_a_part_of_a_file_refuses_it() {
+    let content = noise(1, 3_000_000);
+    let answers: [fn(&mut UnixStream); 3] = [
+        // it reads no more, and waits
+        |stream| {
+            some(stream);
+            stream.write_all(b"stream: Evil FOUND\0").unwrap();
+            wait_for_end(stream);
+        },
+        // it closes the connection
+        |stream| {
+            some(stream);
+            stream.write_all(b"stream: Evil FOUND\0").unwrap();
+        },
+        // it reads on
+        |stream| {
+            some(stream);
+            stream.write_all(b"stream: Evil FOUND\0").unwrap();
+            let _ = std::io::copy(stream, &mut std::io::sink());
+        },
+    ];
+    for answer in answers {
+        let server = scanner("gate_fail = open\ngate_timeout = 5", answer);
+        let reply = upload(&mut Client::bob(&server), "STOR a", &content, 550);
+        assert_eq!(reply.trim_end(), "550 Refused: Evil");
+        assert!(!server.has("a"));
+    }
+}
+
+#[test]
+fn that_a_scanner_finds_nothing_in_a_part_of_a_file_says_nothing() {
+    let content = noise(1, 3_000_000);
+    let answers: [fn(&mut UnixStream); 2] = [
+        |stream| {
+            some(stream);
+            stream.write_all(b"stream: OK\0").unwrap();
+            wait_for_end(stream);
+        },
+        |stream| {
+            some(stream);
+            stream.write_all(b"stream: OK\0").unwrap();
+            let _ = std::io::copy(stream, &mut std::io::sink());
+        },
+    ];
+    for answer in answers {
+        let server = scanner("gate_timeout = 5", answer);
+        upload(&mut Client::bob(&server), "STOR a", &content, 451);
+        server.wait_for_log("before it had the whole file");
+        assert!(!server.has("a"));
+    }
+}
