@@ -138,7 +138,7 @@ fn attend(
         if is_over() {
             return Err("was ended, because the session ends".to_owned());
         }
-        pipes.wait(running, left.min(LOOK));
+        pipes.wait(running, words, left.min(LOOK));
     }
 }
 
@@ -209,11 +209,12 @@ impl Pipes<'_> {
 
     /// Waits until there is something to read or to write, or the program has ended.
     #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
-    fn wait(&self, running: &Running, time: Duration) {
+    fn wait(&self, running: &Running, words: &Output<'_>, time: Duration) {
         let read = self.answer.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN));
         let write = self.input.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT));
+        let words = words.pipe().map(|pipe| PollFd::new(pipe, PollFlags::IN));
         let end = PollFd::new(running, PollFlags::IN);
-        let mut fds: Vec<_> = read.into_iter().chain(write).chain([end]).collect();
+        let mut fds: Vec<_> = read.into_iter().chain(write).chain(words).chain([end]).collect();
         let time = Timespec::try_from(time).unwrap_or_default();
         if let Err(why) = poll(&mut fds, Some(&time))
             && why != Errno::INTR

@@ -68,6 +68,11 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Returns the reading end of the pipe, unless the program has closed the other end.
+    pub(super) fn pipe(&self) -> Option<&PipeReader> {
+        self.pipe.as_ref()
+    }
+
     /// Waits up to `time` for output or for the end of the program. Returns whether there is
     /// output, or its end.
     #[expect(clippy::disallowed_methods, reason = "no connection is waited for")]
