@@ -5,7 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, renameat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, chmodat, fchmod, fstat, openat, renameat,
+};
 
 use super::attributes::carry_over;
 use super::body::{Body, Placed, Target, Whole, Writing};
@@ -15,9 +17,9 @@ use super::existing::Existing;
 use super::obstacle::{Hindrance, Obstacle};
 use super::own::open_part;
 use super::plan::Copying;
+use super::settled::{Terms, is_refusal};
 use super::uploads::Uploads;
 use crate::config::{GateRules, Overwrite};
-use super::settled::{Terms, is_refusal};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
@@ -61,6 +63,8 @@ struct Judged {
     stat: Stat,
     /// See [`Part::seal`].
     identity: Option<Identity>,
+    /// The file with the mode that it will have, if not even its owner could read it then.
+    unreadable: Option<(File, Mode)>,
 }
 
 /// The state of the file in place when a part began.
@@ -70,6 +74,16 @@ struct Base {
     version: Option<Version>,
     /// The turn that keeps other uploads from beginning with this version meanwhile.
     _claim: Option<NameClaim>,
+}
+
+impl Judged {
+    /// Gives the file its mode, if its owner could read it only to have it judged.
+    fn hide(&self) -> Result<(), FsError> {
+        match &self.unreadable {
+            Some((file, mode)) => Ok(fchmod(file, *mode)?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Part {
@@ -268,6 +282,7 @@ impl Part {
     fn give_to_judge(&mut self) -> Result<Whole, FsError> {
         let identity = self.check_whole()?;
         let writing = self.active.writing()?;
+        let unreadable = make_readable(self.body.file()?)?;
         let (file, stat) = open_part(&self.place, &self.active.name, OFlags::RDONLY)?;
         if id_of(&fstat(self.body.file()?)?) != id_of(&stat) {
             return Err(FsError::Replaced);
@@ -275,7 +290,7 @@ impl Part {
         drop(writing);
         self.body.close()?;
         let stat = fstat(&file)?;
-        self.judged = Some(Judged { stat, identity });
+        self.judged = Some(Judged { stat, identity, unreadable });
         let path = self.place.parent.join(&self.active.file_name);
         let part = self.uploads.tree.real(&path);
         Ok(Whole { file, part, size: len_of(&stat) })
@@ -409,6 +424,10 @@ impl Part {
         if *gone {
             return;
         }
+        if let Some(judged) = &self.judged {
+            // if this fails, its owner may read the part
+            let _ = judged.hide();
+        }
         let parts = &self.uploads.parts;
         let dir = &self.place.dir;
         let name = &self.active.file_name;
@@ -466,7 +485,10 @@ impl Target for Part {
     fn commit(mut self: Box<Self>, gate: Option<&GateRules>) -> Result<Placed, FsError> {
         let sealed = match self.judged.take() {
             None => self.seal(),
-            Some(judged) => self.check_judged(&judged).map(|()| judged.identity),
+            Some(judged) => self.check_judged(&judged).and_then(|()| {
+                judged.hide()?;
+                Ok(judged.identity)
+            }),
         };
         let file = match sealed {
             Ok(file) => file,
@@ -521,6 +543,19 @@ fn is_at(dir: &OwnedFd, name: &[u8], lock: Option<&OwnedFd>) -> bool {
 /// Returns the error, unless it was reported by mistake.
 fn unless(is_done: bool, why: FsError) -> Result<(), FsError> {
     if is_done { Ok(()) } else { Err(why) }
+}
+
+/// Lets the owner of a part read it, so that it can be judged. If that changes its mode, returns the file
+/// with the mode before. Only the owner may change it; others may be able to read it as it is.
+fn make_readable(part: &File) -> Result<Option<(File, Mode)>, FsError> {
+    let mode = Mode::from_raw_mode(fstat(part)?.st_mode);
+    if mode.contains(Mode::RUSR) {
+        return Ok(None);
+    }
+    if fchmod(part, mode | Mode::RUSR).is_err() {
+        return Ok(None);
+    }
+    Ok(Some((part.try_clone()?, mode)))
 }
 
 /// Makes the file of a part.
