@@ -345,25 +345,15 @@ impl Part {
         let may_replace = self.may_replace();
         let terms =
             Terms { size: self.body.size(), replaces: may_replace && !self.is_own, gate };
+        if may_replace {
+            return self.replace(terms).map(|kept| (None, kept));
+        }
         let (uploads, place) = (&self.uploads, &self.place);
         let Place { dir, name, .. } = place;
         let part = &self.active.file_name;
         let meter = &mut self.body.meter;
         let lock = self.active.lock();
         let is_there = |name: &[u8]| is_at(dir, name, lock.as_deref());
-        if may_replace {
-            if let Some(trash) = uploads.trash_for(&place.parent)? {
-                let source = Source::Part { is_written: self.replaces };
-                let replace = || trash.replace(dir, part, place, source);
-                return Ok((None, uploads.appear(place, name, terms, replace)?));
-            }
-            let rename = || {
-                let renamed = renameat(dir, as_path(part), dir, as_path(name));
-                renamed.map_err(FsError::from).or_else(|why| unless(is_there(name), why))
-            };
-            let replace = || meter.replacing(dir, name, rename);
-            return uploads.appear(place, name, terms, replace).map(|()| (None, false));
-        }
         let mut rename_new = |name: &[u8]| {
             let rename = || {
                 let renamed = rename_new(dir, as_path(part), dir, as_path(name));
@@ -394,6 +384,28 @@ impl Part {
             }
         }
         Err(FsError::Exists)
+    }
+
+    /// Renames the part to the name of its file, and replaces a file of that name. Returns whether that
+    /// was moved to the trash.
+    fn replace(&mut self, terms: Terms<'_>) -> Result<bool, FsError> {
+        let (uploads, place) = (&self.uploads, &self.place);
+        let Place { dir, name, .. } = place;
+        let part = &self.active.file_name;
+        if let Some(trash) = uploads.trash_for(&place.parent)? {
+            let source = Source::Part { is_written: self.replaces };
+            let replace = || trash.replace(dir, part, place, source);
+            return uploads.appear(place, name, terms, replace);
+        }
+        let lock = self.active.lock();
+        let rename = || {
+            let renamed = renameat(dir, as_path(part), dir, as_path(name));
+            let is_there = || is_at(dir, name, lock.as_deref());
+            renamed.map_err(FsError::from).or_else(|why| unless(is_there(), why))
+        };
+        let meter = &mut self.body.meter;
+        uploads.appear(place, name, terms, || meter.replacing(dir, name, rename))?;
+        Ok(false)
     }
 
     /// Checks that the file in place still has the version that the part began with. If its
