@@ -521,6 +521,32 @@ fn each_folder_has_its_own_gate_and_no_rename_or_copy_leads_around_it() {
     assert!(!server.has("in/a") && parts(&server.home().join("in")).is_empty());
 }
 
+/// The same judge is not enough: in one of the folders a file may lie that was not judged at all.
+#[test]
+fn no_file_moves_from_a_gate_that_fails_open_behind_one_that_fails_closed() {
+    let gate = "before_publish = /bin/sh -c \"exit 7\"";
+    let server = Server::setup()
+        .section(&format!(
+            "[folder:/open]\n{gate}\ngate_fail = open\n[folder:/closed]\n{gate}\n"
+        ))
+        .start();
+    for dir in ["open", "closed"] {
+        fs::create_dir(server.home().join(dir)).unwrap();
+    }
+    let mut client = Client::bob(&server);
+    upload(&mut client, "STOR open/a", b"x", 226);
+    client.cmd("MKD open/d", 257);
+    for name in ["a", "d"] {
+        client.cmd(&format!("RNFR open/{name}"), 350);
+        client.cmd(&format!("RNTO closed/{name}"), 553);
+    }
+    // what lies there was judged
+    server.put("closed/b", "x");
+    client.cmd("RNFR closed/b", 350);
+    client.cmd("RNTO open/b", 250);
+    assert!(!server.has("closed/a") && !server.has("closed/d"));
+}
+
 #[test]
 fn a_folder_from_elsewhere_has_a_gate_of_its_own() {
     let script = "echo $(cat $0) for $FTPD_PATH >&2; grep -q bad $0 && exit 1; exit 0";

@@ -45,9 +45,9 @@ impl GateRules {
         self.program.as_ref().map(|_| "before_publish").or(scan)
     }
 
-    /// Returns whether everything that `other` judges is judged by these rules in the same way.
+    /// Returns whether every file that has passed `other` would pass these rules.
     pub fn judges_as(&self, other: &Self) -> bool {
         let same = (&self.program, &self.scan) == (&other.program, &other.scan);
-        same && (other.fails_open || !self.fails_open)
+        same && (self.fails_open || !other.fails_open)
     }
 }
