@@ -134,9 +134,13 @@ impl Config {
 
     /// Returns the directories that refused uploads are moved to.
     pub fn quarantines(&self) -> BTreeSet<&PathBuf> {
+        self.gates().filter_map(|gate| gate.quarantine.as_ref()).collect()
+    }
+
+    /// Returns whatever has uploads judged.
+    pub fn gates(&self) -> impl Iterator<Item = &GateRules> {
         let gates = self.users.values().flat_map(|user| user.gates());
-        let gates = gates.chain(&self.common_gates).filter(|gate| gate.is_on());
-        gates.filter_map(|gate| gate.quarantine.as_ref()).collect()
+        gates.chain(&self.common_gates).filter(|gate| gate.is_on())
     }
 
     /// Returns the number of threads for hashed passwords; 0 if no user has one.

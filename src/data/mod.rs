@@ -35,6 +35,7 @@ pub use error::DataError;
 pub use masquerade::Masquerade;
 pub use owners::Owners;
 pub use passive::Passive;
+pub use porch::MOST as MOST_UNNAMED;
 pub use ports::Ports;
 pub use producer::Producer;
 pub use pump::Pump;

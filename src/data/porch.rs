@@ -29,7 +29,7 @@ struct Arriving {
 }
 
 /// Maximum number of connections whose headers are read side by side.
-const MOST: usize = 8;
+pub const MOST: usize = 8;
 
 impl Porch {
     pub(super) fn new(listener: &TcpListener) -> io::Result<Self> {

@@ -992,6 +992,21 @@ mod stopping {
 mod few_descriptors {
     use super::*;
 
+    /// The numbers say what each part of the settings may need, so that the warning comes in time.
+    #[test]
+    fn the_warning_about_open_files_counts_what_the_settings_need() {
+        for (lines, needed) in [
+            ("", 10 * 20 + 32),
+            ("before_publish = /bin/true\ngate_workers = 2", 11 * 20 + 32 + 16),
+            ("proxy_from = 127.0.0.9", 10 * 20 + 32 + 256),
+            ("proxy_from = 127.0.0.9\nproxy_data = on", 19 * 20 + 32 + 256),
+        ] {
+            let setup = Server::setup().server("max_cons = 20").server(lines);
+            let server = setup.files(64).start();
+            server.wait_for_log(&format!("max_cons may need {needed} open files"));
+        }
+    }
+
     #[test]
     fn a_server_without_descriptors_neither_ends_nor_spins_and_recovers() {
         let server = Server::setup().files(64).start();
