@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -76,6 +76,85 @@ fn end(client: &mut Client, mut data: std::net::TcpStream, bytes: &[u8]) {
     data.write_all(bytes).unwrap();
     drop(data);
     client.expect(226);
+}
+
+/// Two mounts of one directory by FUSE, each with a cache of its own, in the place of a file system of the
+/// network. They are unmounted on drop.
+struct Mounts(TempDir);
+
+impl Mounts {
+    /// Returns `None`, and says so, if FUSE or bindfs is missing here.
+    fn new() -> Option<Self> {
+        let mounts = Self(tempfile::tempdir().unwrap());
+        for name in ["below", "one", "two"] {
+            fs::create_dir(mounts.0.path().join(name)).unwrap();
+        }
+        for name in ["one", "two"] {
+            let mut bindfs = Command::new("bindfs");
+            bindfs.args(["--multithreaded", "--enable-lock-forwarding"]);
+            bindfs.args(["below", name]).current_dir(mounts.0.path());
+            if !bindfs.output().is_ok_and(|output| output.status.success()) {
+                eprintln!("skipped: bindfs cannot mount anything here");
+                return None;
+            }
+        }
+        Some(mounts)
+    }
+
+    fn pair(&self) -> (Server, Server, PathBuf) {
+        let path = |name: &str| self.0.path().join(name);
+        let [one, two] = ["one", "two"].map(|name| serve(&path(name), "", ""));
+        (one, two, path("below"))
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for name in ["one", "two"] {
+            let _ = Command::new("umount").arg("-l").arg(self.0.path().join(name)).status();
+        }
+    }
+}
+
+#[test]
+fn servers_with_a_mount_each_share_names_and_parts() {
+    let Some(mounts) = Mounts::new() else { return };
+    let (mut one, two, below) = mounts.pair();
+    let [mut first, mut second] = [&one, &two].map(Client::bob);
+    // the names are links, because FUSE cannot check and rename in one step
+    thread::scope(|scope| {
+        for (server, who) in [(&one, 1), (&two, 2)] {
+            scope.spawn(move || {
+                let mut client = Client::bob(server);
+                for number in 0..40 {
+                    client.upload("STOU y", format!("{who} {number}").as_bytes());
+                }
+            });
+        }
+    });
+    let stored = names(&below);
+    let contents: BTreeSet<_> =
+        stored.iter().map(|name| fs::read(below.join(name)).unwrap()).collect();
+    assert_eq!((stored.len(), contents.len()), (80, 80), "{stored:?}");
+    let mut data = first.passive();
+    first.cmd("APPE log", 150);
+    data.write_all(b"1").unwrap();
+    eventually("a part", || parts(&below).iter().any(|part| part.1 == 1));
+    second.exchange_refused("APPE log", b"2");
+    end(&mut first, data, b"1");
+    let bytes = noise(8, 200_000);
+    break_off(&mut first, "STOR a", &bytes[..120_000], &below);
+    eventually("the part is given up", || {
+        second.ask("SIZE a") == (213, "213 120000".to_owned())
+    });
+    resume(&mut second, 120_000, "STOR a", &bytes[120_000..]);
+    assert!(fs::read(below.join("a")).unwrap() == bytes);
+    let _data = hang(&mut first, "STOR b", &bytes[..70_000], &below, 70_000);
+    assert_eq!(second.ask("SIZE b").0, 550);
+    one.kill();
+    eventually("the part is free", || second.ask("SIZE b") == (213, "213 70000".to_owned()));
+    resume(&mut second, 70_000, "STOR b", &bytes[70_000..]);
+    assert!(fs::read(below.join("b")).unwrap() == bytes && parts(&below).is_empty());
 }
 
 #[test]
