@@ -54,6 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pauses between two attempts to get a lock: the first one, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
+/// Errors of a file that another server has removed. FUSE looks open files up by their names.
+const GONE: [Errno; 2] = [Errno::STALE, Errno::NOENT];
+
 /// Maximum number of attempts in a row if the file of a lock was removed each time.
 const TRIES: usize = 10;
 
@@ -85,7 +88,7 @@ impl NameLock {
             let file = match open(&dir, &lock, OFlags::CREATE) {
                 Ok(file) => file,
                 // it has gone between two steps of the system
-                Err(Errno::STALE | Errno::NOENT) => continue,
+                Err(why) if GONE.contains(&why) => continue,
                 Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
                     // a file that another system user has made cannot be opened
                     let is_there = lstat(&dir, &lock).is_ok();
@@ -138,7 +141,8 @@ impl Drop for NameLock {
 pub(in crate::vfs) fn try_lock(file: impl AsFd) -> Result<bool, FsError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK | Errno::STALE) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(why) if GONE.contains(&why) => Ok(false),
         Err(why) => Err(why.into()),
     }
 }
@@ -231,14 +235,15 @@ fn is_in_force(dir: impl AsFd, name: &[u8], file: &OwnedFd) -> Result<bool, FsEr
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
     let wanted = StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::TYPE;
     let stat = match statx(file, "", flags, wanted) {
-        Err(Errno::STALE) => return Ok(false),
+        Err(why) if GONE.contains(&why) => return Ok(false),
         stat => stat?,
     };
     if !FileType::from_raw_mode(stat.stx_mode.into()).is_file() {
         return Err(FsError::NotAFile);
     }
     let is_given_back = stat.stx_size > 0;
-    if stat.stx_nlink == 0 || is_given_back && !is_left(&fstat(file)?) {
+    let may_be_left = || fstat(file).is_ok_and(|stat| is_left(&stat));
+    if stat.stx_nlink == 0 || is_given_back && !may_be_left() {
         return Ok(false);
     }
     // GlusterFS shows old attributes for a second, but opens no file that has gone
