@@ -424,9 +424,9 @@
 //!   itself, by which parts tell whether their server lives. A name is locked by a file beside it.
 //! - That file is removed by whoever has the lock, so a server may lock a file that has just gone. It is
 //!   then no lock: NFS keeps such a file under another name, so its size, which is fresh once it is
-//!   locked, says that it was given back; GlusterFS shows old attributes for a second, but does not open
+//!   locked, says that it was given back; `GlusterFS` shows old attributes for a second, but does not open
 //!   the file again by its name.
-//! - NFS, CephFS and GlusterFS know no `RENAME_NOREPLACE`. A new name is a link, and then the old name
+//! - NFS, `CephFS` and `GlusterFS` know no `RENAME_NOREPLACE`. A new name is a link, and then the old name
 //!   is removed; a crash in between leaves a part with two names, which is never resumed.
 //! - The part of a killed server has a name that others cannot compute, so they read the directory, at
 //!   most a twentieth of the time. A part is cut at its first hole: file systems that write out of order
@@ -445,7 +445,7 @@
 //!
 //!   One client stored 2425 such files a second, 2607 with it `on`, and 2163 with a quota as well (medians
 //!   of nine rounds in turn, which differed by half; two processors with other work).
-//! - Two servers on two mounts of a GlusterFS 10.3 volume with one brick, its caches off, passed by hand what
+//! - Two servers on two mounts of a `GlusterFS` 10.3 volume with one brick, its caches off, passed by hand what
 //!   the tests do on a local disk: appends, names, parts that broke off or whose server was killed.
 //!
 //! ## Dependencies
