@@ -9,7 +9,7 @@ use std::thread;
 use rustix::io::Errno;
 
 use super::admit::{Newcomer, admit};
-use super::doors::{BREATH, Door};
+use super::doors::{BREATH, Door, MOMENT};
 use super::hub::Hub;
 use super::introduce;
 use crate::control::{self, Away, CameBy};
@@ -88,9 +88,19 @@ fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
+/// Opens a spare file descriptor, or waits for a moment until another thread has closed one.
+fn spare_soon() -> Option<File> {
+    (0..50).find_map(|_| {
+        spare().or_else(|| {
+            thread::sleep(MOMENT);
+            None
+        })
+    })
+}
+
 /// Accepts a client when the process has no file descriptor left, by closing the spare one
-/// (`reserve`). The client is told that the server is full, instead of waiting without an
-/// answer. Returns a new spare descriptor. `why` is the error of the attempt to accept the client.
+/// (`reserve`). Connections of balancers that have sent no header make room for it; if there are none,
+/// it is told that the server is full, instead of waiting without an answer. Returns a new spare descriptor. `why` is the error of the attempt to accept the client.
 fn accept_without_files(
     door: &Door,
     hub: &Arc<Hub>,
@@ -110,9 +120,9 @@ fn accept_without_files(
         }
     };
     let peer = control::canonical(peer);
-    let again = spare();
+    let again = spare().or_else(|| introduce::make_room(hub).then(spare_soon).flatten());
     if again.is_some() {
-        // other files were closed in the meantime
+        // others were closed in the meantime
         receive(hub, stream, peer, door.implicit_tls);
         return again;
     }

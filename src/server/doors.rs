@@ -17,6 +17,9 @@ const BACKLOG: i32 = 1024;
 /// Pause after `accept` has failed, for example because memory is short.
 pub(super) const BREATH: Duration = Duration::from_millis(100);
 
+/// Pause while another thread is about to do what is waited for.
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+
 /// A listening socket.
 pub(super) struct Door {
     pub(super) listener: TcpListener,

@@ -32,15 +32,34 @@ pub(super) fn receive(
         return hub.usher.turn_away(&guest.stream, balancer, Away::Worker, why);
     }
     if let Some(other) = hub.lobby.put(guest) {
-        send_away(hub, other);
+        send_away(hub, other, CROWDED);
     }
     hub.lobby.ring();
+}
+
+/// Why a connection is closed for a newer one.
+const CROWDED: &str = "too many connections without a PROXY header";
+
+/// Number of descriptors that a session with a transfer and its next client need.
+const DESCRIPTORS: usize = 8;
+
+/// Closes those connections that have waited for the longest time, because the process has no file
+/// descriptor left. Returns whether there were any. Their descriptors are free a moment later, when the
+/// thread that waits for headers has woken up.
+pub(super) fn make_room(hub: &Hub) -> bool {
+    let oldest = hub.lobby.shed(DESCRIPTORS);
+    let is_any = !oldest.is_empty();
+    for guest in oldest {
+        send_away(hub, guest, "no file descriptor left; raise ulimit -n");
+    }
+    hub.lobby.ring();
+    is_any
 }
 
 /// Lets no more connections wait, because the server stops, and sends away those that do.
 pub(super) fn close(hub: &Hub) {
     for guest in hub.lobby.close() {
-        send_away(hub, guest);
+        send_away(hub, guest, CROWDED);
     }
     hub.lobby.ring();
     // the thread may be about to admit one, which must be a session before sessions are ended
@@ -53,13 +72,13 @@ pub(super) fn close(hub: &Hub) {
 /// Maximum time that a stop waits until a client is admitted.
 const WHILE_ADMITTING: Duration = Duration::from_millis(500);
 
-/// Sends a connection away that has no room, unless its header has arrived meanwhile.
-fn send_away(hub: &Hub, guest: Guest) {
+/// Sends a connection away that has no room for this reason, unless its header has arrived meanwhile.
+fn send_away(hub: &Hub, guest: Guest, why: &str) {
     let Some(Guest { stream, balancer, .. }) = look(hub, guest) else { return };
     if hub.shared.stop.is_soon() {
         hub.usher.turn_away_stopping(&stream, balancer);
     } else {
-        hub.usher.dismiss(balancer, "too many connections without a PROXY header");
+        hub.usher.dismiss(balancer, why);
     }
 }
 
@@ -109,7 +128,7 @@ impl Running {
             while let Some(guest) = lobby.take(at) {
                 if let Some(guest) = look(&self.0, guest) {
                     if let Some(other) = lobby.put(guest) {
-                        send_away(&self.0, other);
+                        send_away(&self.0, other, CROWDED);
                     }
                     at += 1;
                 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Resource, getrlimit};
 
 use super::bell::{Bell, poll};
 use crate::proxy::Reading;
@@ -15,9 +16,14 @@ use crate::proxy::Reading;
 /// no limit on clients: it is reached if a balancer sends no headers, or later than hundreds of others.
 pub const MOST_WAITING: usize = 256;
 
+/// One of this many file descriptors may be that of a connection without a header.
+const SHARE: u64 = 4;
+
 /// The connections whose header is not complete.
 #[derive(Debug)]
 pub(super) struct Lobby {
+    /// Maximum number of them.
+    most: usize,
     state: Mutex<LobbyState>,
     /// Wakes the thread that waits for the headers.
     bell: Bell,
@@ -45,8 +51,13 @@ pub(super) struct Guest {
 }
 
 impl Lobby {
+    /// Makes room for [`MOST_WAITING`] connections, or for as many as leave most of the file descriptors
+    /// that the process may have to sessions.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { state: Mutex::default(), bell: Bell::new()? })
+        let files = getrlimit(Resource::Nofile).current;
+        let files = files.and_then(|files| usize::try_from(files / SHARE).ok());
+        let most = files.map_or(MOST_WAITING, |files| files.clamp(1, MOST_WAITING));
+        Ok(Self { most, state: Mutex::default(), bell: Bell::new()? })
     }
 
     /// Returns whether no connection waits for its header.
@@ -62,7 +73,7 @@ impl Lobby {
         if state.is_closed {
             return Some(guest);
         }
-        let is_full = state.guests.len() >= MOST_WAITING;
+        let is_full = state.guests.len() >= self.most;
         let oldest = is_full.then(|| state.guests.pop_front()).flatten();
         // the thread takes one at a time and returns it to its place
         let at = state.guests.partition_point(|other| other.until <= guest.until);
@@ -78,6 +89,13 @@ impl Lobby {
         guest
     }
 
+    /// Takes the oldest of the connections that wait out, at most so many, to make room.
+    pub(super) fn shed(&self, most: usize) -> Vec<Guest> {
+        let mut state = self.state();
+        let most = most.min(state.guests.len());
+        state.guests.drain(..most).collect()
+    }
+
     /// Lets no more connections wait, and returns those that do.
     pub(super) fn close(&self) -> VecDeque<Guest> {
         let mut state = self.state();
@@ -88,7 +106,8 @@ impl Lobby {
     /// Records whether there is a thread that waits for headers. Returns whether there was one.
     pub(super) fn note_thread(&self, runs: bool) -> bool {
         let mut state = self.state();
-        state.is_busy = false;
+        // it may have ended with a connection in hand
+        state.is_busy &= runs;
         std::mem::replace(&mut state.has_thread, runs)
     }
 
@@ -120,5 +139,40 @@ impl Lobby {
 
     fn state(&self) -> MutexGuard<'_, LobbyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a client of the test")]
+    fn a_connection_in_the_hands_of_the_thread_counts_as_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let balancer = listener.local_addr().unwrap();
+        let stream = Arc::new(TcpStream::connect(balancer).unwrap());
+        let until = Instant::now() + Duration::from_secs(60);
+        let reading = Reading::default();
+        let lobby = Lobby::new().unwrap();
+        assert!(!lobby.note_thread(true));
+        let guest = Guest { stream, balancer, implicit_tls: false, reading, until };
+        assert!(lobby.put(guest).is_none());
+        let guest = lobby.take(0).unwrap();
+        // another connection arrives
+        assert!(lobby.note_thread(true));
+        assert!(!lobby.is_empty());
+        assert!(lobby.put(guest).is_none());
+        assert!(lobby.take(1).is_none());
+        assert!(!lobby.is_empty());
+        assert_eq!(lobby.shed(8).len(), 1);
+        assert!(lobby.is_empty());
+        // the thread has ended by a panic, with its connection
+        lobby.state().is_busy = true;
+        assert!(lobby.note_thread(false));
+        assert!(lobby.is_empty());
     }
 }

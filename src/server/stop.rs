@@ -10,10 +10,11 @@ use socket2::SockRef;
 
 use super::admin::protocol;
 use super::admit::tell_unsaid;
-use super::doors::{BREATH, Door};
+use super::doors::{BREATH, Door, MOMENT};
 use super::hub::Hub;
 use super::introduce;
 use super::orders::Order;
+use super::reload;
 use super::watch::Watch;
 
 /// How long sessions may take to end once their transfers have ended.
@@ -69,12 +70,9 @@ fn close(doors: &[Door], hub: &Hub) {
     }
 }
 
-/// Pause while the threads that accept clients have not ended.
-const MOMENT: Duration = Duration::from_millis(1);
-
 /// Waits until all sessions have ended, until a point in time, or until another order to stop. Returns
-/// how to stop then.
-fn drain(hub: &Hub, until: Instant, watch: &Watch) -> Order {
+/// how to stop then. An order to reload is carried out, because sessions may go on for long.
+fn drain(hub: &Arc<Hub>, until: Instant, watch: &Watch) -> Order {
     let (sessions, _) = hub.registry.count();
     log::info!("no more clients are accepted; {sessions} sessions may go on");
     loop {
@@ -89,9 +87,10 @@ fn drain(hub: &Hub, until: Instant, watch: &Watch) -> Order {
         } else if is_idle && hub.pool.wait_idle(Duration::ZERO) {
             return Order::Stop;
         }
-        let order = hub.orders.wait(Some(Duration::ZERO));
-        if let Some(order @ (Order::Stop | Order::StopNow)) = order {
-            return order;
+        match hub.orders.wait(Some(Duration::ZERO)) {
+            Some(order @ (Order::Stop | Order::StopNow)) => return order,
+            Some(Order::Reload) => reload::reload_beside(hub),
+            Some(Order::Drain) | None => {}
         }
         if left.is_zero() {
             return Order::StopNow;
