@@ -19,12 +19,12 @@ fn ftpd(server: &Server, arguments: &[&str]) -> (i32, String, String) {
     run(arguments, server.dir())
 }
 
-fn socket(server: &Server) -> PathBuf {
+pub(crate) fn socket(server: &Server) -> PathBuf {
     server.dir().join("ftpd-state/admin.sock")
 }
 
 /// Replaces a part of the settings.
-fn change(server: &Server, from: &str, to: &str) {
+pub(crate) fn change(server: &Server, from: &str, to: &str) {
     let file = server.dir().join("ftpd.ini");
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "no '{from}' in\n{text}");

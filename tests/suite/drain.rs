@@ -1,12 +1,15 @@
 //! `ftpd stop --drain`: no more clients, while those that are there go on.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::admin::socket;
 use crate::client::{Client, drain};
 use crate::metrics::{raw, web};
 use crate::server::{PATIENCE, Server, Setup, eventually, run};
@@ -26,6 +29,31 @@ fn said(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// A connection to the admin socket.
+struct Admin(BufReader<UnixStream>);
+
+impl Admin {
+    fn ask(server: &Server, request: &str) -> (Self, String) {
+        let mut stream = UnixStream::connect(socket(server)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+        let mut own = Self(BufReader::new(stream));
+        let answer = own.line();
+        (own, answer)
+    }
+
+    /// Orders that the server be drained, and waits for its end.
+    fn wait(server: &Server) -> (Self, String) {
+        Self::ask(server, r#"{"command":"stop","drain":true}"#)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
 }
 
 #[test]
@@ -96,6 +124,70 @@ fn a_drained_server_without_sessions_ends_at_once() {
     assert!(server.wait_for_exit().success());
     let (code, _, err) = run(&["stop", "--drain", "--now"], server.dir());
     assert!(code == 2 && err.contains("exclude each other"), "{err}");
+}
+
+/// Connections to the admin socket make room for others, but not while they wait for the end.
+#[test]
+fn whoever_waits_for_the_end_is_not_crowded_out() {
+    let mut server = setup("5m").start();
+    let mut client = Client::bob(&server);
+    let stop = begin(&server);
+    server.wait_for_log("no more clients are accepted");
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let (waiter, answer) = Admin::wait(&server);
+            assert!(answer.contains("\"tells\":true"), "{answer}");
+            waiter
+        })
+        .collect();
+    let others: Vec<_> = (0..40).map(|_| Admin::ask(&server, r#"{"command":"who"}"#)).collect();
+    assert!(others.iter().all(|(_, answer)| answer.contains("\"ok\":true")));
+    assert_eq!(run(&["who"], server.dir()).0, 0);
+    client.cmd("QUIT", 221);
+    assert!(server.wait_for_exit().success());
+    assert_eq!(said(stop), "the server has stopped\n");
+    for mut waiter in waiting {
+        let line = waiter.line();
+        assert!(line.contains("\"stopped\":true"), "{line}");
+    }
+}
+
+#[test]
+fn whoever_cannot_wait_for_the_end_is_told_so() {
+    let mut server = setup("5m").start();
+    let mut client = Client::bob(&server);
+    // those who have gone away do not count
+    for _ in 0..100 {
+        let (_, answer) = Admin::wait(&server);
+        assert!(answer.contains("\"tells\":true"), "{answer}");
+    }
+    let mut waiting: Vec<_> = (0..64).map(|_| Admin::wait(&server)).collect();
+    assert!(waiting.iter().all(|(_, answer)| answer.contains("\"tells\":true")));
+    let (code, out, err) = run(&["stop", "--drain"], server.dir());
+    assert!(code == 1 && out.is_empty(), "{code} {out}");
+    assert!(err.contains("64 others wait for the end of the server already"), "{err}");
+    client.cmd("NOOP", 200);
+    waiting.truncate(32);
+    waiting.push(Admin::wait(&server));
+    client.cmd("QUIT", 221);
+    assert!(server.wait_for_exit().success());
+    for (mut waiter, _) in waiting {
+        let line = waiter.line();
+        assert!(line.contains("\"stopped\":true"), "{line}");
+    }
+}
+
+#[test]
+fn a_hangup_while_the_server_is_drained_reloads_the_settings() {
+    let mut server = setup("5m").start();
+    let mut client = Client::bob(&server);
+    let stop = begin(&server);
+    server.wait_for_log("no more clients are accepted");
+    server.signal("HUP");
+    server.wait_for_log("settings reloaded");
+    client.cmd("QUIT", 221);
+    assert!(server.wait_for_exit().success());
+    assert_eq!(said(stop), "the server has stopped\n");
 }
 
 /// A server that is killed has not stopped, even if another one has taken its place at once.

@@ -38,7 +38,7 @@ trait CarryOut: AdminOrder {
 /// `stream` is where the line came from.
 pub(super) fn answer(
     line: &[u8],
-    stream: &UnixStream,
+    stream: &Arc<UnixStream>,
     hub: &Arc<Hub>,
 ) -> (Value, Option<Order>) {
     let request = match request(line) {
@@ -67,8 +67,12 @@ pub(super) fn answer(
                 (false, true) => Order::Drain,
                 (false, false) => Order::Stop,
             };
-            let tells = drain && hub.farewell.add(stream);
-            return (done(&Stopping { tells }), Some(order));
+            let tells =
+                if order == Order::Drain { hub.farewell.add(stream) } else { Ok(false) };
+            return match tells {
+                Ok(tells) => (done(&Stopping { tells }), Some(order)),
+                Err(why) => (refused(&why), None),
+            };
         }
         // `ftpd why` of other versions recognizes an older server by this text
         Request::Unknown => refused("no such command"),

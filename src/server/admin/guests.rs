@@ -11,7 +11,7 @@ const MOST: usize = 16;
 /// A connection to the admin socket.
 #[derive(Debug)]
 pub(super) struct Guest {
-    pub(super) stream: UnixStream,
+    pub(super) stream: Arc<UnixStream>,
     state: Mutex<GuestState>,
 }
 
@@ -51,7 +51,7 @@ impl Guests {
             let _ = all.swap_remove(at).stream.shutdown(Shutdown::Both);
         }
         let state = GuestState { asked: false, at_work: false, since: Instant::now() };
-        let guest = Arc::new(Guest { stream, state: Mutex::new(state) });
+        let guest = Arc::new(Guest { stream: Arc::new(stream), state: Mutex::new(state) });
         all.push(Arc::clone(&guest));
         Some(guest)
     }

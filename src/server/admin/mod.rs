@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::hub::Hub;
+use super::orders::Order;
 use carry_out::answer;
 use guests::{Guest, GuestState, Guests};
 use protocol::refused;
@@ -74,7 +75,7 @@ fn serve(listener: &UnixListener, hub: &Arc<Hub>) {
 
 /// Answers the requests of one connection.
 fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
-    let stream = &guest.stream;
+    let stream = &*guest.stream;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut patience = SILENCE;
     let mut lines = BufReader::new(stream);
@@ -88,9 +89,14 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
         // the rest of a line that is too long must not be taken for another request
         let is_whole = line.len() < usize::try_from(LONGEST).unwrap_or(usize::MAX);
         *guest.state() = GuestState { asked: true, at_work: true, since: Instant::now() };
-        let (mut answer, order) =
-            if is_whole { answer(&line, stream, hub) } else { (refused("too long"), None) };
-        *guest.state() = GuestState { asked: true, at_work: false, since: Instant::now() };
+        let (mut answer, order) = if is_whole {
+            answer(&line, &guest.stream, hub)
+        } else {
+            (refused("too long"), None)
+        };
+        // whoever waits for the end of the server asks nothing more, and is told by another thread
+        let waits = order == Some(Order::Drain);
+        *guest.state() = GuestState { asked: true, at_work: waits, since: Instant::now() };
         if hub.shared.stop.is_soon()
             && let Some(answer) = answer.as_object_mut()
         {
@@ -103,7 +109,7 @@ fn converse(guest: &Guest, hub: &Arc<Hub>) -> io::Result<()> {
             hub.orders.give(order);
         }
         told?;
-        if !is_whole {
+        if !is_whole || waits {
             return Ok(());
         }
     }
