@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::draft::Draft;
 use super::environment::Environment;
 use super::error::{Fault, Location};
@@ -60,21 +62,66 @@ fn ports(draft: &mut Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Warns if everybody is a balancer, and about a key for balancers that has no effect because there are
-/// none.
+/// Warns if everybody is a balancer, about addresses that no connection comes from, about passive mode
+/// past the balancers, and about a key for balancers that has no effect because there are none.
 fn balancers(draft: &Draft, warnings: &mut Vec<String>) {
     let Balancers { from, data, .. } = &draft.server.balancers;
     let mut warn = |key, value: String, why: &str| {
         let place = Location::of(draft.line(key), "server", key);
         warnings.push(draft.printed(&(place, Fault::Value(value, why.to_owned()))));
     };
-    if let Some(all) = from.iter().find(|prefix| prefix.prefix_len() == 0) {
+    if let Some(all) = everybody(from) {
         let why = "lets each client name any address as its own, so that bans, allow_from and max_per_ip \
                    keep nobody out; name the addresses of the balancers only";
-        warn("proxy_from", all.to_string(), why);
+        warn("proxy_from", all, why);
     }
-    if *data && from.is_empty() && !draft.is_faulty(draft.line("proxy_from")) {
+    for prefix in from.iter().filter(|prefix| is_nobody(prefix)) {
+        let why = "is not the address of a balancer: no connection comes from there";
+        warn("proxy_from", shown(prefix), why);
+    }
+    if !*data || draft.is_faulty(draft.line("proxy_from")) {
+        return;
+    }
+    if from.is_empty() {
         warn("proxy_data", "on".to_owned(), "has no effect without proxy_from");
+    } else if draft.server.passive.masquerade_address.is_none()
+        && !draft.is_faulty(draft.line("masquerade_address"))
+    {
+        let why = "needs masquerade_address, the address of the balancer: without it, PASV names that of \
+                   the server, past the balancer, or is refused";
+        warn("proxy_data", "on".to_owned(), why);
+    }
+}
+
+/// Returns those of the prefixes that contain all addresses of IPv4 or of IPv6, as text, if there are any.
+fn everybody(from: &[IpNet]) -> Option<String> {
+    let is_all = |prefix: &&IpNet| prefix.prefix_len() == 0;
+    if let Some(all) = from.iter().find(is_all) {
+        return Some(all.to_string());
+    }
+    let together = IpNet::aggregate(&from.to_vec());
+    let all = together.iter().find(is_all)?;
+    let parts = from.iter().filter(|part| all.contains(*part)).map(shown);
+    Some(parts.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns whether no connection can come from these addresses.
+fn is_nobody(prefix: &IpNet) -> bool {
+    let address = prefix.addr();
+    let is_one = prefix.prefix_len() == prefix.max_prefix_len();
+    let is_multicast = match prefix {
+        IpNet::V4(v4) => v4.prefix_len() >= 4 && address.is_multicast(),
+        IpNet::V6(v6) => v6.prefix_len() >= 8 && address.is_multicast(),
+    };
+    is_one && address.is_unspecified() || is_multicast
+}
+
+/// Returns a prefix as text, and a single address without its length.
+fn shown(prefix: &IpNet) -> String {
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        prefix.addr().to_string()
+    } else {
+        prefix.to_string()
     }
 }
 

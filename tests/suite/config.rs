@@ -36,6 +36,39 @@ fn warnings(ini: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
+fn a_warning_is_about_prefixes_that_are_everybody_only_together() {
+    for (from, everybody) in [
+        ("0.0.0.0/1, 128.0.0.0/1", true),
+        ("0.0.0.0/1, 2001:db8::1, 192.0.0.0/2, 128.0.0.0/2", true),
+        ("::/1, 8000::/1, 192.0.2.1", true),
+        ("0.0.0.0/1, 192.0.0.0/2", false),
+        ("0.0.0.0/1, 8000::/1", false),
+    ] {
+        let found = warnings(format!("[server]\nproxy_from = {from}\n{BOB}"));
+        assert_eq!(found.contains("lets each client name any"), everybody, "{from}: {found}");
+    }
+    for nobody in ["0.0.0.0", "::", "224.0.0.0/4", "239.1.2.3", "ff00::/8"] {
+        let found = warnings(format!("[server]\nproxy_from = 192.0.2.1, {nobody}\n{BOB}"));
+        let why = format!("proxy_from: '{nobody}' is not the address of a balancer");
+        assert!(found.contains(&why), "{found}");
+    }
+}
+
+#[test]
+fn a_warning_is_about_passive_mode_past_the_balancer() {
+    const WHY: &str = "proxy_data: 'on' needs masquerade_address";
+    let keys = "proxy_from = 192.0.2.10\nproxy_data = on";
+    for (lines, warned) in [
+        (keys.to_owned(), true),
+        (format!("{keys}\nmasquerade_address = 192.0.2.10"), false),
+        (keys.replace("= on", "= off"), false),
+    ] {
+        let found = warnings(format!("[server]\n{lines}\n{BOB}"));
+        assert_eq!(found.contains(WHY), warned, "{found}");
+    }
+}
+
+#[test]
 fn a_warning_says_that_everybody_is_a_balancer() {
     let found = warnings(format!("[server]\nproxy_from = 10.0.0.0/8, ::/0\n{BOB}"));
     assert!(
