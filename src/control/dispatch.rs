@@ -73,7 +73,8 @@ impl Session {
         self.count_refused();
         let is_control = |&byte: &u8| byte.is_ascii_control() && byte != b'\t';
         let is_noise = line.starts_with(b"SSH-") || line.iter().any(is_control);
-        let is_unknown = matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand));
+        let is_unknown =
+            matches!(why, Refusal::Syntax(SyntaxError::UnknownCommand | SyntaxError::Proxy));
         if matches!(why, Refusal::Syntax(SyntaxError::Http)) {
             self.blame(Offence::Http);
         } else if matches!(why, Refusal::Injected) || (is_unknown && is_noise) {

@@ -60,6 +60,8 @@ pub enum Refusal {
     NoDataSetup,
     /// PORT named another host, or a port below 1024 (RFC 2577 §3).
     Bounce,
+    /// PORT or EPRT names a loopback address of the balancer's machine, which is not this one.
+    OtherLoopback,
     /// IPv4 was asked for on an IPv6 connection, or the other way round. The number is the
     /// protocol to use.
     Protocol(u8),
@@ -154,7 +156,9 @@ impl Refusal {
                 Reason::Space
             }
             Self::Data(DataError::NoPort) => Reason::Port,
-            Self::Data(_) | Self::NoDataSetup | Self::Bounce => Reason::Data,
+            Self::Data(_) | Self::NoDataSetup | Self::Bounce | Self::OtherLoopback => {
+                Reason::Data
+            }
             Self::NoTls
             | Self::TlsNeeded
             | Self::ProtectionNeeded
@@ -240,6 +244,10 @@ impl From<&Refusal> for Reply {
                 Code::BadArgument,
                 "Only your own address and ports from 1024 on are allowed",
             ),
+            Refusal::OtherLoopback => Self::new(
+                Code::BadArgument,
+                "This address would be the server's own, not yours",
+            ),
             Refusal::Protocol(other) => {
                 let text = format!("Network protocol not supported, use ({other})");
                 Self::new(Code::ProtocolUnknown, text)
@@ -288,9 +296,10 @@ impl From<&Refusal> for Reply {
 
 fn syntax(why: SyntaxError) -> Reply {
     let code = match why {
-        SyntaxError::UnknownCommand | SyntaxError::UnknownSite | SyntaxError::Http => {
-            Code::BadCommand
-        }
+        SyntaxError::UnknownCommand
+        | SyntaxError::UnknownSite
+        | SyntaxError::Http
+        | SyntaxError::Proxy => Code::BadCommand,
         SyntaxError::UnknownProtocol => Code::ProtocolUnknown,
         SyntaxError::UnknownFact => Code::NotForThat,
         SyntaxError::UnknownOption
@@ -302,7 +311,9 @@ fn syntax(why: SyntaxError) -> Reply {
         | SyntaxError::BadMode
         | SyntaxError::BadPathname => Code::BadArgument,
     };
-    let reply = Reply::new(code, why.to_string());
+    // the key is for the administrator
+    let text = if why == SyntaxError::Proxy { SyntaxError::UnknownCommand } else { why };
+    let reply = Reply::new(code, text.to_string());
     if why == SyntaxError::Http { reply.closing() } else { reply }
 }
 
@@ -446,6 +457,10 @@ impl fmt::Display for Refusal {
             Self::EpsvAll => f.write_str("EPSV ALL was sent before"),
             Self::NoDataSetup => f.write_str("neither PASV nor PORT was sent before"),
             Self::Bounce => f.write_str("not the client's own address, or a port below 1024"),
+            Self::OtherLoopback => f.write_str(
+                "a loopback address of another machine; the client must connect to the balancer's address \
+                 instead of loopback to use active mode",
+            ),
             Self::Protocol(_) => f.write_str("wrong network protocol"),
             Self::PassiveOnIpv6 => f.write_str("PASV cannot be used over IPv6"),
             Self::PassiveAtBalancer => f.write_str(

@@ -134,6 +134,8 @@ fn unknown(line: &[u8]) -> SyntaxError {
         Some(_) if after(b"SITE", line).is_some() => SyntaxError::UnknownSite,
         Some(_) => SyntaxError::UnknownOption,
         None if HTTP.iter().any(|method| after(method, line).is_some()) => SyntaxError::Http,
+        // version 2 has a NUL in a line of its own, behind empty lines
+        None if after(b"PROXY", line).is_some() || line == b"\0" => SyntaxError::Proxy,
         None => SyntaxError::UnknownCommand,
     }
 }

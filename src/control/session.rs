@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::shared::{Settings, Shared};
 use super::state::{Login, Parameters, Protection, Resumption, SessionState, Setup, User};
 use crate::config::TlsRequired;
-use crate::data::Lingering;
+use crate::data::{self, Lingering};
 use crate::log::{self, Event, Who};
 use crate::tls::SessionTls;
 use crate::vfs::VirtualPath;
@@ -26,6 +26,9 @@ pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
+    /// Whether the other end of the control connection, which is the client or its balancer, is on this
+    /// machine.
+    pub(super) is_near: bool,
     pub(super) state: SessionState,
     pub(super) began: Instant,
     /// When `login_timeout` began to run.
@@ -60,7 +63,8 @@ impl Session {
         implicit: bool,
         live: Arc<Live>,
     ) -> io::Result<Self> {
-        let local = stream.local_addr()?;
+        let local = canonical(stream.local_addr()?);
+        let is_near = |far: SocketAddr| data::is_within(local.ip(), far.ip());
         let now = Instant::now();
         let settings = shared.settings();
         let login_timeout = settings.config.server.login.timeout;
@@ -69,7 +73,8 @@ impl Session {
             shared,
             settings,
             peer: live.peer,
-            local: canonical(local),
+            local,
+            is_near: stream.peer_addr().is_ok_and(is_near),
             state: SessionState::new(implicit),
             began: now,
             login_since: now,

@@ -13,6 +13,8 @@ pub enum SyntaxError {
     UnknownOption,
     /// The line is an HTTP request, from a browser or of a cross-protocol attack.
     Http,
+    /// The line is a header of the PROXY protocol, or a part of one.
+    Proxy,
     /// The argument is missing.
     MissingArgument,
     /// The command takes no argument.
@@ -33,7 +35,7 @@ pub enum SyntaxError {
     UnknownProtocol,
 }
 
-/// The text for the client and the log.
+/// The text for the log, and for the client in most cases.
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -41,6 +43,9 @@ impl fmt::Display for SyntaxError {
             Self::UnknownSite => "Unknown SITE command",
             Self::UnknownOption => "Unknown option",
             Self::Http => "This is an FTP server",
+            Self::Proxy => {
+                "PROXY headers are read from addresses in proxy_from only, before anything else"
+            }
             Self::MissingArgument => "Argument required",
             Self::UnwantedArgument => "No argument allowed",
             Self::BadArgument => "Argument not understood",

@@ -34,6 +34,7 @@ pub use connection::{DataConnection, Lingering};
 pub use error::DataError;
 pub use masquerade::Masquerade;
 pub use owners::Owners;
+pub use pace::is_within;
 pub use passive::Passive;
 pub use porch::MOST as MOST_UNNAMED;
 pub use ports::Ports;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use socket2::SockRef;
 
 /// Returns whether both ends of a connection are on this machine.
-pub(super) fn is_within(local: IpAddr, peer: IpAddr) -> bool {
+pub fn is_within(local: IpAddr, peer: IpAddr) -> bool {
     let (local, peer) = (local.to_canonical(), peer.to_canonical());
     local == peer || peer.is_loopback()
 }

@@ -35,6 +35,8 @@ pub struct Passive {
     until: Option<Instant>,
     /// The balancers, whose connections may begin with a header.
     balancers: Option<Balancers>,
+    /// The client, if its connections begin with no header whatever the settings say now.
+    itself: Option<IpAddr>,
     /// Number of strangers turned away so far.
     strangers: u64,
     state: PortState,
@@ -73,7 +75,7 @@ const MOST_TOLD: u64 = 5;
 impl Passive {
     /// Listens on the address that the client's control connection arrived at. Only `owner`
     /// may connect; `None` lets anyone connect. [`Passive::expire`] closes a port that is not
-    /// used within `patience`.
+    /// used within `patience`. `itself` is the client if it has connected without a balancer.
     ///
     /// # Errors
     ///
@@ -84,6 +86,7 @@ impl Passive {
         owner: Option<IpAddr>,
         patience: Option<Duration>,
         balancers: &Balancers,
+        itself: Option<IpAddr>,
     ) -> Result<Self, DataError> {
         let (listener, lease) = ports.lease(|port| {
             local.set_port(port);
@@ -96,7 +99,17 @@ impl Passive {
         let porch = porch.map_err(DataError::CannotListen)?;
         let (port, until, strangers) = (lease.port(), later(patience), 0);
         let state = PortState::Waiting(Waiting { listener, lease, porch });
-        Ok(Self { port, owner, is_within, patience, until, balancers, strangers, state })
+        Ok(Self {
+            port,
+            owner,
+            is_within,
+            patience,
+            until,
+            balancers,
+            itself,
+            strangers,
+            state,
+        })
     }
 
     /// Returns the port to tell the client.
@@ -210,9 +223,8 @@ impl Passive {
 
     /// Returns the settings of the balancers if this is the address of one.
     fn balancer(&self, peer: Option<IpAddr>) -> Option<&Balancers> {
-        self.balancers
-            .as_ref()
-            .filter(|balancers| peer.is_some_and(|peer| balancers.contain(peer)))
+        let peer = peer.filter(|_| peer != self.itself)?;
+        self.balancers.as_ref().filter(|balancers| balancers.contain(peer))
     }
 
     /// Takes in a balancer's connection, whose header may take this long.
@@ -236,12 +248,8 @@ impl Passive {
                 Ok(Introduced::Client(client)) => {
                     self.take_in(stream, Some(client.ip()), " by a balancer", who);
                 }
-                Ok(Introduced::Balancer) => {
-                    let own = stream.peer_addr().ok().map(|own| own.ip().to_canonical());
-                    self.take_in(stream, own, "", who);
-                }
                 // the balancer has only looked whether the port is open
-                Err(Unread::Closed) => {}
+                Ok(Introduced::Balancer) | Err(Unread::Closed) => {}
                 Err(why) => self.tell_dropped(&why.to_string(), who),
             }
         }

@@ -1,12 +1,16 @@
 //! The PROXY protocol: a balancer names its clients, on control connections and on passive data
 //! connections, and the client that it names is the one that counts.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
+use crate::admin::change;
 use crate::client::{Client, connect_from, drain, port_command};
 use crate::metrics::{raw, web};
+use crate::namespaces::{Machine, are_possible};
+use crate::program::{Program, folder};
 use crate::server::{Server, Setup, eventually, free_port, run};
 use crate::tls_client::{Tls, VERSIONS};
 
@@ -187,6 +191,8 @@ fn a_stranger_cannot_name_a_client() {
     log_in(&mut client);
     let (_, who, _) = run(&["who"], server.dir());
     assert!(who.contains("127.0.0.2") && !who.contains(CLIENT), "{who}");
+    let why = "PROXY headers are read from addresses in proxy_from only";
+    assert!(server.wait_for_log(why).contains("127.0.0.2"));
     // the binary header ends the session of a server that takes it for commands
     let mut client = Client::over(from(&server, "127.0.0.2"));
     client.raw(&long_binary());
@@ -194,6 +200,7 @@ fn a_stranger_cannot_name_a_client() {
     while client.next_code() != 221 {
         client.expect(500);
     }
+    eventually("both are logged", || server.log().matches(why).count() == 2);
 }
 
 #[test]
@@ -671,4 +678,146 @@ fn tls_on_a_data_connection_begins_behind_the_header() {
         assert_eq!(secure.read_all().unwrap(), b"content");
         client.expect(226);
     }
+}
+
+/// A balancer looks whether the passive ports are open. With `allow_fxp`, the session waits for anybody.
+#[test]
+fn a_check_of_a_passive_port_is_not_the_data_connection_of_a_client() {
+    let local = binary(0x20, 0, &[]);
+    for lines in ["", "allow_fxp = on"] {
+        let server = setup().server(&format!("proxy_data = on\n{lines}")).start();
+        server.put("file", "old");
+        let unix = binary(0x21, 0x31, &[b'/'; 216]);
+        let mut client = greeted(&server, CLIENT);
+        log_in(&mut client);
+        for check in [&local[..], b"PROXY UNKNOWN\r\n", &unix, &binary(0x21, 0, &[])] {
+            let to = client.passive_address("EPSV");
+            assert_eq!(drain(&mut data(to, check)), b"");
+            let stream = data(to, &[&line(CLIENT)[..], b"content"].concat());
+            client.cmd("STOR file", 150);
+            drop(stream);
+            client.expect(226);
+            assert_eq!(server.get("file"), b"content");
+            client.cmd("DELE file", 250);
+        }
+        assert!(!server.log().contains("to passive port"), "{}", server.log());
+        assert!(!server.log().contains("was dropped"), "{}", server.log());
+        // the balancer itself is a client if a header names it
+        let mut own = balanced(&server, &local);
+        own.expect(220);
+        log_in(&mut own);
+        let to = own.passive_address("EPSV");
+        assert_eq!(drain(&mut data(to, &local)), b"");
+        let stream = data(to, &[&line(BALANCER)[..], b"content"].concat());
+        own.cmd("STOR file", 150);
+        drop(stream);
+        own.expect(226);
+        assert_eq!(server.get("file"), b"content");
+    }
+}
+
+/// The loopback addresses of the balancer's machine are not those of the server's.
+#[test]
+fn active_mode_leads_to_loopback_only_from_a_balancer_on_the_same_machine() {
+    if !are_possible("active mode to loopback") {
+        return;
+    }
+    for fxp in ["off", "on"] {
+        let (place, balancer) = (Machine::new(), Machine::new());
+        place.connect(("eth0", &["192.0.2.11/24"]), &balancer, ("eth0", &["192.0.2.10/24"]));
+        let dir = folder(format!(
+            "[server]\nip = 0.0.0.0\nport = 21\nallow_fxp = {fxp}\n\
+             proxy_from = 192.0.2.10, 192.0.2.11, 127.0.0.9\n\
+             [user:bob]\npassword = secret\nperm = elradfmwMT\nhome = home\n"
+        ));
+        let log = File::create(dir.path().join("stderr")).unwrap();
+        let mut command = place.command(env!("CARGO_BIN_EXE_ftpd"));
+        command.arg("--config").arg(dir.path().join("ftpd.ini"));
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut server = Program::of(child, dir);
+        server.address("stderr");
+        let balanced = |machine: &Machine, from: [u8; 4], header: String| {
+            let to = if from[0] == 127 { from } else { [192, 0, 2, 11] };
+            let to = SocketAddr::from((to, 21));
+            let stream = machine.inside(move || connect_from(from.into(), to)).unwrap();
+            let mut client = Client::over(stream);
+            client.raw(header.as_bytes());
+            client.expect(220);
+            log_in(&mut client);
+            client
+        };
+        let v4 = |client: &str| format!("PROXY TCP4 {client} 192.0.2.10 50000 21\r\n");
+        let v6 = |client: &str| format!("PROXY TCP6 {client} ::1 50000 21\r\n");
+        let far = |header| balanced(&balancer, [192, 0, 2, 10], header);
+        for (header, command) in [
+            (v4("127.0.0.1"), "PORT 127,0,0,1,200,0"),
+            (v4("127.0.0.1"), "EPRT |1|127.0.0.1|50000|"),
+            (v4("0.0.0.0"), "PORT 0,0,0,0,200,0"),
+            (v6("::1"), "EPRT |2|::1|50000|"),
+            (v6("::1"), "EPRT |2|::|50000|"),
+            (v6("::"), "EPRT |2|::|50000|"),
+        ] {
+            let reply = far(header).cmd(command, 501);
+            assert!(reply.contains("would be the server's own"), "{reply}");
+        }
+        server.wait_for("stderr", "a loopback address of another machine");
+        far(v4(CLIENT)).cmd("PORT 127,0,0,1,200,0", 501);
+        far(v6("2001:db8::7")).cmd("EPRT |2|::1|50000|", 501);
+        // those that a client on the balancer's machine has for others
+        far(v4("192.0.2.10")).cmd("PORT 192,0,2,10,200,0", 200);
+        for own in [[127, 0, 0, 9], [192, 0, 2, 11]] {
+            balanced(&place, own, v4("127.0.0.1")).cmd("PORT 127,0,0,1,200,0", 200);
+            balanced(&place, own, v6("::1")).cmd("EPRT |2|::1|50000|", 200);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_began_without_a_header_needs_none_for_data_after_a_reload() {
+    for data_too in ["on", "off"] {
+        let server = setup().server(&format!("proxy_data = {data_too}")).start();
+        let mut clients = ["127.0.0.60", "127.0.0.61"].map(|own| {
+            let mut client = Client::over(from(&server, own));
+            client.expect(220);
+            client
+        });
+        // one logs in with the old settings, and the other one with the new ones
+        log_in(&mut clients[0]);
+        let others = format!("proxy_from = {BALANCER}, 127.0.0.60, 127.0.0.61");
+        change(&server, &format!("proxy_from = {BALANCER}"), &others);
+        let (code, _, err) = run(&["reload"], server.dir());
+        assert_eq!(code, 0, "{err}");
+        log_in(&mut clients[1]);
+        for client in &mut clients {
+            let own = client.stream().local_addr().unwrap().ip();
+            for command in ["PASV", "EPSV"] {
+                let to = client.passive_address(command);
+                let mut stream = connect_from(own, to).unwrap();
+                stream.write_all(b"PROXY content").unwrap();
+                client.cmd("STOR file", 150);
+                drop(stream);
+                client.expect(226);
+                assert_eq!(server.get("file"), b"PROXY content");
+            }
+        }
+    }
+}
+
+/// Connections without a header take descriptors, but give them up for clients.
+#[test]
+fn connections_without_a_header_leave_descriptors_to_clients() {
+    let server = setup().server("proxy_timeout = 5m").files(64).start();
+    server.put("file", "content");
+    let mut silent: Vec<_> = (0..80).map(|_| balanced(&server, b"PROXY ")).collect();
+    silent[0].expect_close();
+    let mut own = greeted(&server, CLIENT);
+    log_in(&mut own);
+    let mut direct = Client::bob(&server);
+    assert_eq!(direct.download("RETR file"), b"content");
+    // those that are left are waited for, until clients need all descriptors
+    let rest = line("192.0.2.8");
+    silent[78].raw(&rest[6..]);
+    silent[78].expect(220);
+    let _clients: Vec<_> = (0..40).map(|_| Client::silent(server.address())).collect();
+    silent[79].expect_close();
 }

@@ -69,6 +69,10 @@ pub(crate) fn active(session: &mut Session, to: SocketAddr) -> Result<Reply, Ref
     if !own || to.port() < FIRST_USER_PORT {
         return Err(Refusal::Bounce);
     }
+    // a client on the machine of the balancer; the server would connect to its own machine
+    if is_named(session) && !session.is_near && (ip.is_loopback() || ip.is_unspecified()) {
+        return Err(Refusal::OtherLoopback);
+    }
     // a link-local address needs the interface that it belongs to
     let to = match (to, session.peer) {
         (SocketAddr::V6(mut v6), SocketAddr::V6(peer)) => {
@@ -167,7 +171,9 @@ fn listen(session: &mut Session, local: SocketAddr) -> Result<u16, Refusal> {
     let owner = (!server.data.allow_fxp).then(|| session.peer.ip());
     let (patience, balancers) = (server.data.timeout, &server.balancers);
     let ports = &session.settings.ports;
-    let passive = Passive::open(ports, local, owner, patience, balancers)?;
+    // its address may have become that of a balancer by a reload
+    let itself = (session.live.way == CameBy::Itself).then(|| session.peer.ip());
+    let passive = Passive::open(ports, local, owner, patience, balancers, itself)?;
     let port = passive.port();
     session.state.parameters.setup = Setup::Passive(passive);
     Ok(port)
