@@ -99,8 +99,9 @@ fn spare_soon() -> Option<File> {
 }
 
 /// Accepts a client when the process has no file descriptor left, by closing the spare one
-/// (`reserve`). Connections of balancers that have sent no header make room for it; if there are none,
-/// it is told that the server is full, instead of waiting without an answer. Returns a new spare descriptor. `why` is the error of the attempt to accept the client.
+/// (`reserve`). Connections of balancers that have sent no header make room for the client. If there are
+/// none, the client is told that the server is full, instead of waiting without an answer. Returns a new
+/// spare descriptor. `why` is the error of the attempt to accept the client.
 fn accept_without_files(
     door: &Door,
     hub: &Arc<Hub>,

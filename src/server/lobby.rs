@@ -89,7 +89,7 @@ impl Lobby {
         guest
     }
 
-    /// Takes the oldest of the connections that wait out, at most so many, to make room.
+    /// Removes at most `most` of the connections that wait, the oldest ones, and returns them.
     pub(super) fn shed(&self, most: usize) -> Vec<Guest> {
         let mut state = self.state();
         let most = most.min(state.guests.len());
