@@ -736,7 +736,7 @@ fn active_mode_leads_to_loopback_only_from_a_balancer_on_the_same_machine() {
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut server = Program::of(child, dir);
         server.address("stderr");
-        let balanced = |machine: &Machine, from: [u8; 4], header: String| {
+        let enter = |machine: &Machine, from: [u8; 4], header: String| {
             let to = if from[0] == 127 { from } else { [192, 0, 2, 11] };
             let to = SocketAddr::from((to, 21));
             let stream = machine.inside(move || connect_from(from.into(), to)).unwrap();
@@ -748,7 +748,7 @@ fn active_mode_leads_to_loopback_only_from_a_balancer_on_the_same_machine() {
         };
         let v4 = |client: &str| format!("PROXY TCP4 {client} 192.0.2.10 50000 21\r\n");
         let v6 = |client: &str| format!("PROXY TCP6 {client} ::1 50000 21\r\n");
-        let far = |header| balanced(&balancer, [192, 0, 2, 10], header);
+        let far = |header| enter(&balancer, [192, 0, 2, 10], header);
         for (header, command) in [
             (v4("127.0.0.1"), "PORT 127,0,0,1,200,0"),
             (v4("127.0.0.1"), "EPRT |1|127.0.0.1|50000|"),
@@ -766,8 +766,8 @@ fn active_mode_leads_to_loopback_only_from_a_balancer_on_the_same_machine() {
         // those that a client on the balancer's machine has for others
         far(v4("192.0.2.10")).cmd("PORT 192,0,2,10,200,0", 200);
         for own in [[127, 0, 0, 9], [192, 0, 2, 11]] {
-            balanced(&place, own, v4("127.0.0.1")).cmd("PORT 127,0,0,1,200,0", 200);
-            balanced(&place, own, v6("::1")).cmd("EPRT |2|::1|50000|", 200);
+            enter(&place, own, v4("127.0.0.1")).cmd("PORT 127,0,0,1,200,0", 200);
+            enter(&place, own, v6("::1")).cmd("EPRT |2|::1|50000|", 200);
         }
     }
 }
