@@ -411,11 +411,20 @@
 //!   A session that came through a balancer without `proxy_data` gets no EPSV, which can only name the
 //!   balancer. The clients that prefer it (such as curl and lftp) then use PASV, and those on IPv6
 //!   active mode. Connections of balancers are then dropped, whoever may connect: in an upload, their
-//!   header would become the beginning of the file.
+//!   header would become the beginning of the file. How the session came decides, and not the address
+//!   of its client, which a reload may have made that of a balancer. With `proxy_data`, a header must name
+//!   a client: with `allow_fxp` a session waits for anybody, so a check of the port would be taken for it.
+//! - Loopback addresses in a header are those of the balancer's machine. Active mode to them would lead
+//!   to programs of the server's machine, so it is refused unless the balancer's connection has both ends
+//!   on this machine. For `allow_from`, bans and `local` they count as what they are called, because no
+//!   other address of that client is known; the manual says so.
+//! - Connections without a header may have a fourth of the file descriptors, and give these up as well if
+//!   a client would get none: any other balancer's connection may be the next client.
 //! - A server is drained in one more step before those of a stop: the threads that accept clients end
 //!   first, and only when they have is "no session" final. A client that was accepted in that moment is
 //!   served, also if its header comes later. `ftpd stop --drain` keeps its connection to the admin socket,
 //!   on which the server says that it ends in order; asking time and again cannot tell this from a crash.
+//!   Such a connection is none of the 16 that the socket serves, where it would be the most silent one.
 //!
 //! ## Homes that servers share
 //!
