@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
@@ -122,6 +122,34 @@ fn renames_and_uploads_at_the_same_time_wait_for_each_other_and_end() {
             });
         }
     });
+}
+
+#[test]
+fn a_program_finds_the_file_although_the_link_to_it_leads_elsewhere_by_now() {
+    // one that takes a file that it does not find for harmless
+    let script = "echo $0 >&2; grep -q bad $0 && exit 1; exit 0";
+    let server = judged(script).start();
+    for folder in ["a", "b"] {
+        fs::create_dir(server.home().join(folder)).unwrap();
+    }
+    symlink("a", server.home().join("l")).unwrap();
+    let mut client = Client::bob(&server);
+    let data = hang(&mut client, "STOR l/f", b"bad", &server.home().join("a"), 3);
+    fs::remove_file(server.home().join("l")).unwrap();
+    symlink("b", server.home().join("l")).unwrap();
+    drop(data);
+    client.expect(550);
+    server.wait_for_log(&format!("]: {}/.ftpd-part-", server.home().join("a").display()));
+    assert!(!server.has("a/f") && !server.has("b/f"));
+}
+
+#[test]
+fn an_upload_whose_directory_is_renamed_while_a_program_judges_it_is_not_in_place() {
+    let script = "mv $(dirname $0) $(dirname $0).new; grep -q bad $0 && exit 1; exit 0";
+    let server = judged(script).start();
+    fs::create_dir(server.home().join("a")).unwrap();
+    upload(&mut Client::bob(&server), "STOR a/f", b"bad", 451);
+    assert_eq!(fs::read_dir(server.home().join("a.new")).unwrap().count(), 0);
 }
 
 #[test]

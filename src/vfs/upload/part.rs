@@ -24,6 +24,7 @@ use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
 use crate::vfs::quota::count::Count;
+use crate::vfs::path::VirtualPath;
 use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::trash::replace::Source;
 use crate::vfs::tree::entry::{Identity, Version, id_of, len_of, modified, regular};
@@ -65,6 +66,8 @@ struct Judged {
     identity: Option<Identity>,
     /// The file with the mode that it will have, if not even its owner could read it then.
     unreadable: Option<(File, Mode)>,
+    /// The path without links of its directory, under which a program was told to find it.
+    directory: VirtualPath,
 }
 
 /// The state of the file in place when a part began.
@@ -290,15 +293,20 @@ impl Part {
         drop(writing);
         self.body.close()?;
         let stat = fstat(&file)?;
-        self.judged = Some(Judged { stat, identity, unreadable });
-        let path = self.place.parent.join(&self.active.file_name);
-        let part = self.uploads.tree.real(&path);
+        let directory = self.uploads.whereabouts(&self.place)?;
+        let part = self.uploads.tree.real(&directory.join(&self.active.file_name));
+        self.judged = Some(Judged { stat, identity, directory, unreadable });
         Ok(Whole { file, part, size: len_of(&stat) })
     }
 
     /// Checks that the part is still the file that was judged. Other users of the system may have changed
-    /// it.
-    fn check_judged(&self, judged: &Judged) -> Result<(), FsError> {
+    /// it. If a program has judged it, it must have the same path, or that program may have found no file
+    /// or another one.
+    fn check_judged(&self, judged: &Judged, gate: Option<&GateRules>) -> Result<(), FsError> {
+        let by_path = gate.is_some_and(|gate| gate.program.is_some());
+        if by_path && self.uploads.whereabouts(&self.place)? != judged.directory {
+            return Err(FsError::Relocated);
+        }
         let _writing = self.active.writing()?;
         let now = lstat(&self.place.dir, &self.active.file_name)?;
         let told = |stat: &Stat| {
@@ -497,7 +505,7 @@ impl Target for Part {
     fn commit(mut self: Box<Self>, gate: Option<&GateRules>) -> Result<Placed, FsError> {
         let sealed = match self.judged.take() {
             None => self.seal(),
-            Some(judged) => self.check_judged(&judged).and_then(|()| {
+            Some(judged) => self.check_judged(&judged, gate).and_then(|()| {
                 judged.hide()?;
                 Ok(judged.identity)
             }),

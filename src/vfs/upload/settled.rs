@@ -118,11 +118,11 @@ impl Uploads {
     }
 
     /// Returns the path without links at which the directory of a place is now.
-    fn whereabouts(&self, place: &Place) -> Result<VirtualPath, FsError> {
+    pub(super) fn whereabouts(&self, place: &Place) -> Result<VirtualPath, FsError> {
         let id = dir_id(&place.dir)?;
         let is_at =
             |path: &VirtualPath| self.tree.hold(path).is_ok_and(|(_, stat)| id_of(&stat) == id);
-        let as_before = self.followed(place.parent.clone());
+        let as_before = self.tree.followed(&place.parent);
         if let Ok(path) = as_before.map_err(drop)
             && is_at(&path)
         {
