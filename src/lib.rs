@@ -275,9 +275,14 @@
 //! - Ways to write that change a file in place are refused where there is a gate, instead of judging what
 //!   readers see already. An upload that was not judged is kept as one that broke off, because the client
 //!   has sent all of it and can come back for the verdict alone.
-//! - The quarantine gets a copy, not the part itself: it may be on another file system, a rename would need
-//!   the rights of the server in one directory and those of `run_as` in the other, and whoever has the
-//!   part open or linked could change it later.
+//! - A refused file is renamed into the quarantine only if it belongs to the server's user, has one name and
+//!   is on the same file system. Otherwise the quarantine gets a copy: a rename would need the rights of the
+//!   server in one directory and those of `run_as` in the other, and the user could change the file later.
+//!   Copying counts as a part of judging: within the turn and `gate_timeout`, until ABOR, kick or stop. It
+//!   is not synced, because that cannot be broken off.
+//! - The settings of a folder go by its path, an upload by an open directory. When a file appears, the path
+//!   of that directory is found out again, and renames of directories and links by this server wait until
+//!   it is there. Other programs, and other servers of the same files, may still rename in between.
 //! - A program that judges gets its path appended by the process that starts programs, and only if the
 //!   settings name it as one that judges. So the server can add no argument to any other program.
 //!

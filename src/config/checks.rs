@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::apart::{resolved, why_not};
 use super::draft::Draft;
 use super::environment::Environment;
 use super::error::{Fault, Location};
@@ -342,7 +343,7 @@ fn needs_atomic(draft: &mut Draft, key: &str, has_key: fn(&FolderRules) -> bool)
     draft.faults.extend(faults);
 }
 
-/// Reports directories for refused uploads that lie in a home, where clients would see them.
+/// Reports directories for refused uploads where clients would see them, or that have another purpose.
 fn quarantines(draft: &mut Draft) {
     let general = draft.rules.folder.gate.quarantine.as_ref();
     let mut folders: BTreeMap<&PathBuf, Location> = BTreeMap::new();
@@ -359,29 +360,20 @@ fn quarantines(draft: &mut Draft) {
         return;
     }
     let of_user = |user: &User| {
-        let mounts = user.mounts().map(|(_, from)| resolved(from));
-        std::iter::once(resolved(&user.home)).chain(mounts).collect::<Vec<_>>()
+        let mounts = user.mounts().map(|(_, from)| from.clone());
+        std::iter::once(user.home.clone()).chain(mounts).collect::<Vec<_>>()
     };
-    let homes = draft.server.elsewhere.homes.as_deref().map(resolved);
+    let homes = draft.server.elsewhere.homes.clone();
     let seen: BTreeSet<PathBuf> =
         draft.users.iter().flat_map(|named| of_user(&named.user)).chain(homes).collect();
+    let state_dir = draft.server.storage.state_dir.as_deref();
     let fault = |(folder, place): (&PathBuf, Location)| {
-        let real = resolved(folder);
-        let home = seen.iter().find(|home| real.starts_with(home))?;
-        let why = format!("lies in {}, where clients can see it", home.display());
+        let homes = seen.iter().map(PathBuf::as_path);
+        let why = why_not(&resolved(folder), homes, state_dir)?;
         Some((place, Fault::Value(folder.display().to_string(), why)))
     };
     let faults: Vec<_> = folders.into_iter().filter_map(fault).collect();
     draft.faults.extend(faults);
-}
-
-/// Returns a path without links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let real = |above: &Path| {
-        let below = path.strip_prefix(above).ok()?;
-        Some(std::fs::canonicalize(above).ok()?.join(below))
-    };
-    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// Looks up the system user that the server switches to.

@@ -10,6 +10,7 @@ pub mod edit;
 pub mod pattern;
 
 mod anonymous;
+mod apart;
 mod charset;
 mod checks;
 mod confine;

@@ -1,7 +1,10 @@
 //! Has the uploads of a session judged before they are put in place, and says what becomes of them.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use super::session::Session;
 use super::shared::{Settings, Shared};
 use crate::config::{GateRules, Occasion, User};
 use crate::events::{Event, Outcome, Owner};
-use crate::gate::{self, Question, Verdict};
+use crate::gate::{self, Kept, Question, Verdict};
 use crate::log::{self, Who};
 use crate::tls::Layer;
 use crate::vfs::{Files, FsError, Stored, Upload, VirtualPath, Whole};
@@ -69,10 +72,16 @@ impl Judge {
         };
         self.live.judges();
         let path = upload.path().clone();
-        match self.ask(&rules, &whole, &path, took, goes_on) {
+        let rename = |dir: BorrowedFd<'_>, name: &Path| {
+            upload.move_out(dir, name).map_err(|why| match why {
+                FsError::Exists => io::ErrorKind::AlreadyExists.into(),
+                why => io::Error::other(why.to_string()),
+            })
+        };
+        match self.ask(&rules, &whole, &path, took, &rename, goes_on) {
             Verdict::Accepted => upload.finish(),
-            Verdict::Refused(why) => {
-                self.put_aside(&rules, &whole, &path, &why);
+            Verdict::Refused(why, kept) => {
+                self.tell_refused(&rules, &path, &why, kept);
                 upload.fail(false);
                 Err(FsError::Rejected(why))
             }
@@ -99,6 +108,7 @@ impl Judge {
         whole: &Whole,
         path: &VirtualPath,
         took: Duration,
+        rename: &gate::Rename<'_>,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Verdict {
         let real = self.tree.real(path);
@@ -115,12 +125,15 @@ impl Judge {
         };
         let question = Question {
             rules,
-            limits: &self.settings.config.server.gate,
+            config: &self.settings.config,
             file: &whole.file,
             part: &whole.part,
             event: &event,
             owner: &self.owner,
             ids: self.user.run_as.as_deref(),
+            user: &self.name,
+            name: path.name(),
+            rename,
         };
         let (goes_on, is_over) = (RefCell::new(goes_on), RefCell::new(false));
         let ends = || {
@@ -131,17 +144,19 @@ impl Judge {
         self.shared.gate.judge(&question, &ends)
     }
 
-    /// Copies a refused upload to the quarantine, if there is one. Without a copy, it is refused all the
-    /// same.
-    fn put_aside(&self, rules: &GateRules, whole: &Whole, path: &VirtualPath, why: &str) {
+    /// Logs that an upload is refused, and what has become of it.
+    fn tell_refused(&self, rules: &GateRules, path: &VirtualPath, why: &str, kept: Kept) {
         let real = self.tree.real(path);
-        let kept = gate::keep_aside(rules, &whole.file, &self.name, path.name());
-        let kept = kept.unwrap_or_else(|why| {
-            let folder = rules.quarantine.as_deref().map(log::path);
-            let folder = folder.map(|folder| folder.to_string()).unwrap_or_default();
-            ::log::error!("quarantine {folder}: cannot keep a refused upload: {why}");
-            None
-        });
+        let kept = match kept {
+            Kept::No => None,
+            Kept::At(path) => Some(path),
+            Kept::Failed(why) => {
+                let folder = rules.quarantine.as_deref().map(log::path);
+                let folder = folder.map(|folder| folder.to_string()).unwrap_or_default();
+                ::log::error!("quarantine {folder}: cannot keep a refused upload: {why}");
+                None
+            }
+        };
         let why = if why.is_empty() { "the program gave no reason" } else { why };
         self.log(&log::Event::Rejected(&real, why, kept.as_deref()));
     }

@@ -12,19 +12,15 @@ mod question;
 mod scan;
 mod turns;
 
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::config::GateRules;
 use crate::launch::Launcher;
 use crate::rights;
 use turns::Turns;
 
-pub use question::{Question, Verdict};
+pub use question::{Kept, Question, Rename, Verdict};
 
 /// The gate of a server.
 #[derive(Debug)]
@@ -51,22 +47,24 @@ impl Gate {
         Self { launcher, turns: Turns::default(), tally: Default::default() }
     }
 
-    /// Has an upload judged. `is_over` is called often, and says whether nobody waits for the verdict any
-    /// more.
+    /// Has an upload judged, and moves what is refused to the quarantine. `is_over` is called often, and
+    /// says whether nobody waits for the verdict any more.
     pub fn judge(&self, question: &Question<'_>, is_over: &dyn Fn() -> bool) -> Verdict {
-        let until = Instant::now() + question.limits.timeout;
-        let verdict = match self.turns.take(
-            question.owner.name(),
-            question.limits.workers,
-            until,
-            is_over,
-        ) {
-            Some(_turn) => self.ask(question, until, is_over),
-            None => Verdict::Unanswered("too many uploads wait to be judged".to_owned()),
-        };
+        let limits = &question.config.server.gate;
+        let until = Instant::now() + limits.timeout;
+        let verdict =
+            match self.turns.take(question.owner.name(), limits.workers, until, is_over) {
+                Some(_turn) => match self.ask(question, until, is_over) {
+                    Verdict::Refused(why, _) => {
+                        Verdict::Refused(why, keep_aside(question, until, is_over))
+                    }
+                    verdict => verdict,
+                },
+                None => Verdict::Unanswered("too many uploads wait to be judged".to_owned()),
+            };
         let at = match verdict {
             Verdict::Accepted => 0,
-            Verdict::Refused(_) => 1,
+            Verdict::Refused(..) => 1,
             Verdict::Unanswered(_) if is_over() => return Verdict::Over,
             Verdict::Unanswered(_) => 2,
             Verdict::Over => return Verdict::Over,
@@ -107,18 +105,13 @@ impl Gate {
     }
 }
 
-/// Copies a refused file to the quarantine, if there is one, under a name that tells when, by whom and
-/// as what it was uploaded. Returns the path of the copy.
-///
-/// # Errors
-///
-/// When the system refuses.
-pub fn keep_aside(
-    rules: &GateRules,
-    file: &File,
-    user: &str,
-    name: &[u8],
-) -> io::Result<Option<PathBuf>> {
-    let Some(folder) = &rules.quarantine else { return Ok(None) };
-    rights::as_server(|| quarantine::keep(folder, file, user, name))?.map(Some)
+/// Moves a refused file to the quarantine, if there is one, under a name that tells when, by whom and as what
+/// it was uploaded.
+fn keep_aside(question: &Question<'_>, until: Instant, is_over: &dyn Fn() -> bool) -> Kept {
+    let Some(folder) = &question.rules.quarantine else { return Kept::No };
+    let keep = || quarantine::keep(folder, question, until, is_over);
+    match rights::as_server(keep).and_then(|kept| kept) {
+        Ok(path) => Kept::At(path),
+        Err(why) => Kept::Failed(why.to_string()),
+    }
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::time::Instant;
 
-use super::question::{Question, Verdict, line_of};
+use super::question::{Kept, Question, Verdict, line_of};
 use crate::config::Program;
 use crate::events::Asked;
 use crate::launch::Launcher;
@@ -31,7 +31,7 @@ pub(super) fn ask(
         |why: String| Verdict::Unanswered(format!("{key} {}: {why}", program.path.display()));
     match asked.run(launcher, is_over) {
         Ok((status, said)) if status.code() == Some(REFUSED) => {
-            Verdict::Refused(line_of(&said))
+            Verdict::Refused(line_of(&said), Kept::No)
         }
         Ok((status, _)) if status.success() => Verdict::Accepted,
         Ok((status, _)) => unanswered(format!("ended with {status}")),

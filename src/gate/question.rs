@@ -1,19 +1,22 @@
 //! What is asked about an upload, and what can be answered.
 
+use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 
-use crate::config::{GateLimits, GateRules};
+use crate::config::{Config, GateRules};
 use crate::events::{Event, Owner};
 use crate::rights::Ids;
 
 /// An upload that is to be judged.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Question<'a> {
     /// What judges it.
     pub rules: &'a GateRules,
-    /// How long that may take.
-    pub limits: &'a GateLimits,
+    /// The settings, which say how long that may take.
+    pub config: &'a Config,
     /// The file, open for reading.
     pub file: &'a File,
     /// The path of the file on the server at present.
@@ -24,6 +27,21 @@ pub struct Question<'a> {
     pub owner: &'a Owner,
     /// The system user that a program runs as; `None`: the server's user.
     pub ids: Option<&'a Ids>,
+    /// The name of the user in the settings.
+    pub user: &'a str,
+    /// The name that the file will have.
+    pub name: &'a [u8],
+    /// Renames the file to a name in a directory, if both are on one file system and the name is new.
+    pub rename: &'a Rename<'a>,
+}
+
+/// See [`Question::rename`].
+pub type Rename<'a> = dyn Fn(BorrowedFd<'_>, &Path) -> io::Result<()> + 'a;
+
+impl fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question").field("part", &self.part).finish_non_exhaustive()
+    }
 }
 
 /// What has become of a question.
@@ -32,11 +50,22 @@ pub enum Verdict {
     /// The upload is accepted.
     Accepted,
     /// The upload is refused, for this reason.
-    Refused(String),
+    Refused(String, Kept),
     /// The upload was not judged, for this reason.
     Unanswered(String),
     /// Nobody waits for the verdict any more.
     Over,
+}
+
+/// What has become of a refused file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// It is where it was, and can be removed.
+    No,
+    /// It has this path in the quarantine.
+    At(PathBuf),
+    /// It could not be moved to the quarantine, for this reason, and can be removed.
+    Failed(String),
 }
 
 /// Maximum length of the reason of a refusal in characters.

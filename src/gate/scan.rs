@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::clamd::{self, Answer, Found};
-use super::question::{Verdict, line_of};
+use super::question::{Kept, Verdict, line_of};
 use crate::config::Scanner;
 use crate::dial::{Patience, Peer, Stream};
 
@@ -30,7 +30,7 @@ pub(super) fn scan(
     let patience = Patience::new(until, is_over);
     match ask(scanner, file, &patience) {
         Ok(Found::Nothing) => Verdict::Accepted,
-        Ok(Found::Something(name)) => Verdict::Refused(line_of(&name)),
+        Ok(Found::Something(name)) => Verdict::Refused(line_of(&name), Kept::No),
         Ok(Found::Error(text)) => unanswered(&format!("answered: {}", line_of(&text))),
         Err(why) => unanswered(&why.to_string()),
     }

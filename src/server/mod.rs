@@ -113,6 +113,7 @@ impl Server {
         let ports: Vec<_> = doors.iter().map(|door| door.address.port()).collect();
         let settings = Settings::new(Arc::clone(&config), ports.clone(), None)?;
         root::make_folders(&config);
+        root::check_quarantines(&config)?;
         let admin = Mutex::new(admin_socket(&config));
         let sandbox = confine::prepare(&config, &source)?;
         root::give_up(&config, &source)?;

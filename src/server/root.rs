@@ -26,6 +26,49 @@ pub(super) fn make_folders(config: &Config) {
     }
 }
 
+/// Makes quarantines of new settings that do not exist yet, and returns faults of those that cannot be used.
+/// A quarantine that the old settings have as well may be lost, which must not prevent other changes: for it,
+/// returns a warning.
+pub(super) fn quarantines(config: &Config, old: &Config) -> (Vec<String>, Vec<String>) {
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+    let known = old.quarantines();
+    for folder in config.quarantines() {
+        let Err(why) = make_quarantine(config, folder) else { continue };
+        let fault = format!("[server] quarantine {}: {why}", folder.display());
+        if known.contains(folder) {
+            warnings.push(format!("{fault}; what is refused is not kept meanwhile"));
+        } else {
+            faults.push(fault);
+        }
+    }
+    (faults, warnings)
+}
+
+fn make_quarantine(config: &Config, folder: &Path) -> Result<(), String> {
+    if !folder.is_dir() {
+        let made = rights::make_folder(folder, None);
+        made.map_err(|why| format!("cannot be made: {why}; restart the server to use it"))?;
+    }
+    check_quarantine(config, folder)
+}
+
+/// Checks that clients do not see a quarantine, wherever its path leads now.
+fn check_quarantine(config: &Config, folder: &Path) -> Result<(), String> {
+    // one that is missing is checked when it is used
+    let why =
+        std::fs::canonicalize(folder).ok().and_then(|real| config.why_no_quarantine(&real));
+    why.map_or(Ok(()), Err)
+}
+
+/// Returns the first fault of a quarantine at the start.
+pub(super) fn check_quarantines(config: &Config) -> Result<(), String> {
+    let check = |folder: &PathBuf| {
+        let checked = check_quarantine(config, folder);
+        checked.map_err(|why| format!("[server] quarantine {}: {why}", folder.display()))
+    };
+    config.quarantines().into_iter().try_for_each(check)
+}
+
 /// Switches to the user that the settings name, if they name one, and hides the memory of the
 /// server from its user's other programs.
 pub(super) fn give_up(config: &Config, source: &SettingsSource) -> Result<(), String> {

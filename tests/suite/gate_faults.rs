@@ -11,7 +11,8 @@ use std::thread;
 
 use crate::client::Client;
 use crate::parts::{hang, noise, parts};
-use crate::server::{Server, Setup};
+use crate::program::{BOB, folder};
+use crate::server::{Server, Setup, run};
 
 /// The settings for a judge: a shell script without double quotes, to which `$0` is the file.
 fn judged(script: &str) -> Setup {
@@ -257,4 +258,84 @@ fn that_a_scanner_finds_nothing_in_a_part_of_a_file_says_nothing() {
         server.wait_for_log("before it had the whole file");
         assert!(!server.has("a"));
     }
+}
+
+#[test]
+fn a_quarantine_that_leads_into_a_home_or_has_another_purpose_is_a_fault() {
+    for (quarantine, why) in [
+        ("new/../home/q", ", where clients can see it"),
+        ("link", ", where clients can see it"),
+        ("link/q", ", where clients can see it"),
+        ("state", "is state_dir"),
+        ("new/../state", "is state_dir"),
+        ("/", "is the root of the file system"),
+    ] {
+        let lines =
+            format!("scan = clamd:./clamd.ctl\nstate_dir = state\nquarantine = {quarantine}");
+        let dir = folder(format!("[server]\n{lines}\n{BOB}"));
+        fs::create_dir(dir.path().join("state")).unwrap();
+        symlink("home/zz", dir.path().join("link")).unwrap();
+        let (code, _, err) = run(&["check"], dir.path());
+        assert!(code == 78 && err.contains(why), "{quarantine}: {code} {err}");
+        fs::write(dir.path().join("ftpd.ini"), format!("[server]\n{lines}/q\n{BOB}")).unwrap();
+        if quarantine == "state" {
+            assert_eq!(run(&["check"], dir.path()).0, 0, "below it");
+        }
+    }
+}
+
+#[test]
+fn a_quarantine_that_is_led_into_a_home_later_gets_nothing() {
+    let server = judged("exit 1").server("quarantine = apart/files").start();
+    let apart = server.dir().join("apart/files");
+    fs::remove_dir(&apart).unwrap();
+    symlink(server.home(), &apart).unwrap();
+    let mut client = Client::bob(&server);
+    upload(&mut client, "STOR a", b"12345", 550);
+    server.wait_for_log("cannot keep a refused upload: it lies in ");
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 0);
+}
+
+/// Changes a line of the settings, and reloads them. Returns the exit status and the messages.
+fn reloaded(server: &Server, from: &str, to: &str) -> (i32, String) {
+    let ini = server.dir().join("ftpd.ini");
+    let text = fs::read_to_string(&ini).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(&ini, text.replace(from, to)).unwrap();
+    let (code, _, err) = run(&["reload"], server.dir());
+    (code, err)
+}
+
+#[test]
+fn a_reload_makes_a_new_quarantine_or_changes_nothing() {
+    let server = judged("exit 1").server("quarantine = apart").start();
+    let dir = server.dir();
+    let (code, err) = reloaded(&server, "quarantine = apart", "quarantine = apart/new");
+    assert_eq!(code, 0, "{err}");
+    assert!(dir.join("apart/new").is_dir());
+    let mut client = Client::bob(&server);
+    upload(&mut client, "STOR a", b"12345", 550);
+    assert_eq!(fs::read_dir(dir.join("apart/new")).unwrap().count(), 1);
+    if !server.log().contains("sandbox: enforced") {
+        eprintln!("not tested: no sandbox");
+        return;
+    }
+    let (code, err) = reloaded(&server, "quarantine = apart/new", "quarantine = other/new");
+    assert!(code != 0 && err.contains("cannot be made") && err.contains("restart"), "{err}");
+    upload(&mut Client::bob(&server), "STOR a", b"12345", 550);
+    assert_eq!(fs::read_dir(dir.join("apart/new")).unwrap().count(), 2);
+    assert!(!dir.join("other").exists());
+}
+
+#[test]
+fn a_refused_file_of_the_server_s_user_is_renamed() {
+    let server = judged("stat -c i%i. $0 >&2; exit 1").server("quarantine = apart").start();
+    let mut client = Client::bob(&server);
+    client.cmd("SITE UMASK 0", 200);
+    upload(&mut client, "STOR a", &noise(1, 100_000), 550);
+    let kept = fs::read_dir(server.dir().join("apart")).unwrap().next().unwrap().unwrap();
+    let kept = kept.metadata().unwrap();
+    server.wait_for_log(&format!("]: i{}.", kept.ino()));
+    assert_eq!((kept.len(), kept.nlink(), kept.mode() & 0o777), (100_000, 1, 0o600));
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 0);
 }

@@ -293,7 +293,8 @@ fn published(judge: &Judge, upload: Upload, pump: &mut Pump<'_>) -> Result<Store
     // the transfer did not take the time in which it was judged
     pump.progress.since += arrived.elapsed();
     match (stored, interrupt) {
-        (Err(FsError::Interrupted), Some(interrupt)) => Err(interrupt.into()),
+        // also if it was refused, and the client wants to wait no more until it is in the quarantine
+        (Err(_), Some(interrupt)) => Err(interrupt.into()),
         (stored, _) => stored.map_err(DataError::Write),
     }
 }

@@ -93,6 +93,8 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     let config = Arc::new(config);
     let old = hub.shared.settings();
     let mut faults = root::missing_rights(&config);
+    let (unusable, lost) = root::quarantines(&config, &old.config);
+    faults.extend(unusable);
     let (outside, refused) = confine::outside(&config, &old.config);
     faults.extend(outside);
     if !faults.is_empty() {
@@ -101,6 +103,7 @@ fn take_over(hub: &Arc<Hub>, turn: &mut Held<'_>) -> Result<Reloaded, Vec<String
     let mut warnings = config.warnings.clone();
     warnings.extend(homes::warnings(&config));
     warnings.extend(refused);
+    warnings.extend(lost);
     for key in config.restart_keys(&hub.started) {
         warnings.push(format!("{key} has changed; restart the server to apply it"));
     }

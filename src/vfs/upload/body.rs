@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 
 use rustix::fs::fsync;
@@ -46,6 +46,11 @@ pub(super) trait Target: Send {
 
     /// Makes the file complete, but not yet visible under its name, so that it can be judged.
     fn hold(&mut self) -> Result<Whole, FsError> {
+        Err(FsError::Unjudgeable)
+    }
+
+    /// Renames the file that was made complete to a new name in a directory outside of the tree.
+    fn move_out(&self, _dir: BorrowedFd<'_>, _name: &Path) -> Result<(), FsError> {
         Err(FsError::Unjudgeable)
     }
 

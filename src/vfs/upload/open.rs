@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -199,6 +200,16 @@ impl Upload {
     /// As for [`Upload::finish`].
     pub fn hold(&mut self) -> Result<Whole, FsError> {
         self.target.hold()
+    }
+
+    /// Renames the file that [`Upload::hold`] has made complete to a name in a directory outside of the tree.
+    /// The upload must fail then.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Exists`], if the name is taken; or when the system refuses.
+    pub fn move_out(&self, dir: BorrowedFd<'_>, name: &Path) -> Result<(), FsError> {
+        self.target.move_out(dir, name)
     }
 
     /// Puts the file in place, which completes the upload.

@@ -1,7 +1,8 @@
 //! Uploads to a part file, which one rename puts in place when it is complete.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -23,9 +24,10 @@ use crate::config::{GateRules, Overwrite};
 use crate::vfs::error::{FsError, Heed};
 use crate::vfs::parts::known::{ActivePart, DeadPart, PartKey};
 use crate::vfs::parts::name::{PartName, Tag};
-use crate::vfs::quota::count::Count;
 use crate::vfs::path::VirtualPath;
+use crate::vfs::quota::count::Count;
 use crate::vfs::quota::meter::{Kind, Meter};
+use crate::vfs::quota::payer::Move;
 use crate::vfs::trash::replace::Source;
 use crate::vfs::tree::entry::{Identity, Version, id_of, len_of, modified, regular};
 use crate::vfs::tree::lock::try_lock;
@@ -64,10 +66,10 @@ struct Judged {
     stat: Stat,
     /// See [`Part::seal`].
     identity: Option<Identity>,
-    /// The file with the mode that it will have, if not even its owner could read it then.
-    unreadable: Option<(File, Mode)>,
     /// The path without links of its directory, under which a program was told to find it.
     directory: VirtualPath,
+    /// The file with the mode that it will have, if not even its owner could read it then.
+    unreadable: Option<(File, Mode)>,
 }
 
 /// The state of the file in place when a part began.
@@ -444,7 +446,7 @@ impl Part {
         if *gone {
             return;
         }
-        if let Some(judged) = &self.judged {
+        if let Some(judged) = self.judged.as_ref().filter(|_| keep) {
             // if this fails, its owner may read the part
             let _ = judged.hide();
         }
@@ -500,6 +502,16 @@ impl Target for Part {
 
     fn hold(&mut self) -> Result<Whole, FsError> {
         self.give_to_judge()
+    }
+
+    fn move_out(&self, to: BorrowedFd<'_>, name: &Path) -> Result<(), FsError> {
+        let judged = self.judged.as_ref().ok_or(FsError::Unjudgeable)?;
+        self.check_judged(judged, None)?;
+        let _writing = self.active.writing()?;
+        let (dir, part) = (&self.place.dir, &self.active.file_name);
+        let gone = Move { from: dir.as_fd(), name: part, to: None };
+        let rename = || rename_new(dir, as_path(part), to, name);
+        self.uploads.payer().moving(&[gone], rename)
     }
 
     fn commit(mut self: Box<Self>, gate: Option<&GateRules>) -> Result<Placed, FsError> {
