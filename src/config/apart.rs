@@ -46,7 +46,8 @@ pub(super) fn why_not<'p>(
         // it may be made later
         None => real.starts_with(resolved(home)),
     };
-    let home = homes.into_iter().find(|home| holds(home))?;
+    // one that is empty is a fault of its own
+    let home = homes.into_iter().find(|home| home.is_absolute() && holds(home))?;
     Some(format!("lies in {}, where clients can see it", home.display()))
 }
 

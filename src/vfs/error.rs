@@ -67,7 +67,8 @@ pub enum FsError {
     TakenOver,
     /// The file was removed or replaced during the action.
     Replaced,
-    /// The directory of an upload was renamed to where other settings apply.
+    /// The directory of an upload was renamed, to where other settings apply or while a program looked for
+    /// the file.
     Relocated,
     /// The file or directory cannot be moved to the trash, for this reason, and is not deleted.
     NotTrashed(String),
@@ -174,9 +175,7 @@ impl fmt::Display for FsError {
             Self::MoveRefused(why) => f.write_str(why),
             Self::TakenOver => f.write_str("another session has resumed the upload"),
             Self::Replaced => f.write_str("it was removed or replaced in the meantime"),
-            Self::Relocated => f.write_str(
-                "its directory was renamed in the meantime, and other settings apply there",
-            ),
+            Self::Relocated => f.write_str("its directory was renamed in the meantime"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::LosesSetGid => f.write_str(
                 "the directory would lose its set-group-ID bit, because the server's user is not \
