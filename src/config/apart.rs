@@ -89,7 +89,7 @@ mod tests {
     fn a_path_is_followed_through_links_that_lead_to_nothing_and_back_up() {
         let dir = tempfile::tempdir().unwrap();
         let dir = std::fs::canonicalize(dir.path()).unwrap();
-        std::fs::create_dir(dir.join("home")).unwrap();
+        std::fs::create_dir_all(dir.join("home")).unwrap();
         symlink("home/new", dir.join("link")).unwrap();
         symlink(dir.join("link/more"), dir.join("again")).unwrap();
         symlink("loop", dir.join("loop")).unwrap();

@@ -73,9 +73,12 @@ impl Judge {
         self.live.judges();
         let path = upload.path().clone();
         let rename = |dir: BorrowedFd<'_>, name: &Path| {
-            upload.move_out(dir, name).map_err(|why| match why {
-                FsError::Exists => io::ErrorKind::AlreadyExists.into(),
-                why => io::Error::other(why.to_string()),
+            upload.move_out(dir, name).map_err(|why| {
+                if matches!(why, FsError::Exists) {
+                    io::ErrorKind::AlreadyExists.into()
+                } else {
+                    io::Error::other(why.to_string())
+                }
             })
         };
         match self.ask(&rules, &whole, &path, took, &rename, goes_on) {

@@ -54,12 +54,7 @@ impl Gate {
         let until = Instant::now() + limits.timeout;
         let verdict =
             match self.turns.take(question.owner.name(), limits.workers, until, is_over) {
-                Some(_turn) => match self.ask(question, until, is_over) {
-                    Verdict::Refused(why, _) => {
-                        Verdict::Refused(why, keep_aside(question, until, is_over))
-                    }
-                    verdict => verdict,
-                },
+                Some(_turn) => self.decide(question, until, is_over),
                 None => Verdict::Unanswered("too many uploads wait to be judged".to_owned()),
             };
         let at = match verdict {
@@ -71,6 +66,20 @@ impl Gate {
         };
         if let Some(count) = self.tally.get(at) {
             count.fetch_add(1, Ordering::Relaxed);
+        }
+        verdict
+    }
+
+    /// Asks, and moves what is refused to the quarantine.
+    fn decide(
+        &self,
+        question: &Question<'_>,
+        until: Instant,
+        is_over: &dyn Fn() -> bool,
+    ) -> Verdict {
+        let verdict = self.ask(question, until, is_over);
+        if let Verdict::Refused(why, _) = verdict {
+            return Verdict::Refused(why, keep_aside(question, until, is_over));
         }
         verdict
     }
