@@ -1,9 +1,15 @@
 //! The files of `vfs`, all of which are modelled.
 
+#[path = "../../../src/vfs/beside.rs"]
+mod beside;
 #[path = "../../../src/vfs/error.rs"]
 mod error;
 #[path = "../../../src/vfs/files/mod.rs"]
 mod files;
+#[path = "../../../src/vfs/hash/mod.rs"]
+mod hash;
+#[path = "../../../src/vfs/mounts.rs"]
+mod mounts;
 mod parts;
 #[path = "../../../src/vfs/path.rs"]
 mod path;

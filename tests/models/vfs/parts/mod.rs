@@ -2,16 +2,24 @@
 
 use crate::check::Model;
 
+#[path = "../../../../src/vfs/parts/adopt.rs"]
+pub(in crate::vfs) mod adopt;
 #[path = "../../../../src/vfs/parts/disk.rs"]
 pub(in crate::vfs) mod disk;
+#[path = "../../../../src/vfs/parts/foreign.rs"]
+pub(in crate::vfs) mod foreign;
 #[path = "../../../../src/vfs/parts/journal.rs"]
 pub(in crate::vfs) mod journal;
 #[path = "../../../../src/vfs/parts/keep.rs"]
 pub(in crate::vfs) mod keep;
 #[path = "../../../../src/vfs/parts/known.rs"]
 pub(in crate::vfs) mod known;
+#[path = "../../../../src/vfs/parts/left.rs"]
+pub(in crate::vfs) mod left;
 #[path = "../../../../src/vfs/parts/name.rs"]
 pub(in crate::vfs) mod name;
+#[path = "../../../../src/vfs/parts/numbers.rs"]
+pub(in crate::vfs) mod numbers;
 #[path = "../../../../src/vfs/parts/pins.rs"]
 pub(in crate::vfs) mod pins;
 #[path = "../../../../src/vfs/parts/shares.rs"]

@@ -9,6 +9,7 @@ use shuttle::rand::{Rng, thread_rng};
 use super::home::{World, path};
 use crate::vfs::error::FsError;
 use crate::vfs::files::Files;
+use crate::vfs::upload::destination::Destination;
 use crate::vfs::upload::open::Upload;
 use crate::vfs::upload::plan::Store;
 
@@ -20,7 +21,7 @@ const PIECE: usize = 2;
 type Begun = Arc<Mutex<Vec<(u8, u64)>>>;
 
 fn begin(files: &Files, store: Store) -> Result<Upload, FsError> {
-    let mut upload = files.upload(&path(), store, 0o644, true, &mut || true)?.ready()?;
+    let mut upload = files.upload(&Destination::exactly(path()), store, 0o644, true, None, &mut || true)?.ready()?;
     upload.begin()?;
     Ok(upload)
 }
