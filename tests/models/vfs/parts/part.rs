@@ -21,7 +21,9 @@ const PIECE: usize = 2;
 type Begun = Arc<Mutex<Vec<(u8, u64)>>>;
 
 fn begin(files: &Files, store: Store) -> Result<Upload, FsError> {
-    let mut upload = files.upload(&Destination::exactly(path()), store, 0o644, true, None, &mut || true)?.ready()?;
+    let mut upload = files
+        .upload(&Destination::exactly(path()), store, 0o644, true, None, &mut || true)?
+        .ready()?;
     upload.begin()?;
     Ok(upload)
 }
