@@ -39,14 +39,21 @@ pub(super) fn check(draft: &mut Draft) {
             let quota = &user.rules.quota;
             let has_quota =
                 *folder == user.home && (quota.bytes.is_some() || quota.files.is_some());
-            if !looked_at.insert((meta.dev(), may_write, has_quota.then_some(meta.ino()))) {
+            let key = (meta.dev(), may_write, has_quota.then_some(meta.ino()));
+            if looked_at.contains(&key) {
                 continue;
             }
             let probed =
-                if may_write || has_quota { probe(folder, ids, has_quota) } else { Ok(()) };
-            if let Err(why) = probed.and_then(|()| options(&mounts, folder, has_quota)) {
-                faults.insert((folder.clone(), why));
+                if may_write || has_quota { probe(folder, ids, has_quota) } else { Ok(true) };
+            match probed.and_then(|said| options(&mounts, folder, has_quota).map(|()| said)) {
+                // a home in which no file can be made says nothing of the others
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(why) => {
+                    faults.insert((folder.clone(), why));
+                }
             }
+            looked_at.insert(key);
         }
     }
     let place = Location::of(draft.line("shared_storage"), "server", "shared_storage");
@@ -58,9 +65,9 @@ pub(super) fn check(draft: &mut Draft) {
 }
 
 /// Checks that a lock in a directory excludes a second one. A directory in which this user can make no file
-/// is a fault only if servers keep their common count of a quota there.
-fn probe(folder: &Path, ids: Option<&Ids>, has_quota: bool) -> Result<(), String> {
-    let Ok(_acting) = rights::act_as(ids) else { return Ok(()) };
+/// is a fault only if servers keep their common count of a quota there. Returns whether a file was locked.
+fn probe(folder: &Path, ids: Option<&Ids>, has_quota: bool) -> Result<bool, String> {
+    let Ok(_acting) = rights::act_as(ids) else { return Ok(false) };
     let mut number = [0; 8];
     let _ = rustix::rand::getrandom(&mut number, rustix::rand::GetRandomFlags::empty());
     let path =
@@ -70,11 +77,11 @@ fn probe(folder: &Path, ids: Option<&Ids>, has_quota: bool) -> Result<(), String
         Err(why) if has_quota => {
             return Err(format!("no file for its quota can be made there: {why}"));
         }
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(false),
     };
     let probed = two_locks(&one, &path);
     let _ = rustix::fs::unlink(&path);
-    probed
+    probed.map(|()| true)
 }
 
 fn two_locks(one: &File, path: &Path) -> Result<(), String> {
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn two_handles_exclude_each_other_and_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(probe(dir.path(), None, true), Ok(()));
+        assert_eq!(probe(dir.path(), None, true), Ok(true));
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -541,6 +542,43 @@ fn a_home_whose_locks_exclude_nobody_is_refused() {
         assert!(text.contains(&home.path().display().to_string()), "{text}");
     }
     assert!(names(home.path()).is_empty());
+}
+
+#[test]
+fn a_home_in_which_no_file_can_be_made_does_not_answer_for_another_one() {
+    if !tracer::is_there() {
+        eprintln!("skipped: strace is not installed, so no call fails");
+        return;
+    }
+    let homes = tempfile::tempdir().unwrap();
+    let mode = |mode| PermissionsExt::from_mode(mode);
+    fs::set_permissions(homes.path(), mode(0o755)).unwrap();
+    for (name, bits) in [("closed", 0o555), ("open", 0o777)] {
+        fs::create_dir(homes.path().join(name)).unwrap();
+        fs::set_permissions(homes.path().join(name), mode(bits)).unwrap();
+    }
+    // root can make a file anywhere
+    let run_as =
+        if rustix::process::geteuid().is_root() { "run_as = 61001:61001\n" } else { "" };
+    for order in [["closed", "open"], ["open", "closed"]] {
+        let user = |name: &str| {
+            let home = homes.path().join(name);
+            format!(
+                "[user:{name}]\npassword = x\nperm = elw\n{run_as}home = {}\n",
+                home.display()
+            )
+        };
+        let users: String = order.into_iter().map(user).collect();
+        let dir = crate::program::folder(&format!("[server]\nshared_storage = on\n{users}"));
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null", "-e", "trace=flock"]);
+        command.args(["-e", "inject=flock:error=ENOLCK", env!("CARGO_BIN_EXE_ftpd")]);
+        command.args(["check", "--config", "ftpd.ini"]).current_dir(dir.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{order:?}");
+        assert!(text.contains("/open: no file can be locked there"), "{text}");
+    }
 }
 
 impl Client {
