@@ -315,6 +315,41 @@ fn a_part_is_forgotten_when_its_user_stores_the_file_at_another_server() {
 }
 
 #[test]
+fn a_lock_that_cannot_be_removed_is_used_again() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can act as two users");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mode = |mode| PermissionsExt::from_mode(mode);
+    fs::set_permissions(home.path(), mode(0o1777)).unwrap();
+    fs::write(home.path().join("log"), "").unwrap();
+    fs::set_permissions(home.path().join("log"), mode(0o666)).unwrap();
+    let at = home.path().display();
+    let [mut one, two] = [(); 2].map(|()| {
+        Server::setup()
+            .server("shared_storage = on")
+            .user(&format!("home = {at}\nrun_as = 61001:61001\nfile_mode = 666"))
+            .section(&format!(
+                "[user:eve]\npassword = x\nperm = elradfmw\nhome = {at}\nrun_as = 61002:61002"
+            ))
+            .start()
+    });
+    let mut bob = Client::bob(&one);
+    let mut data = bob.passive();
+    bob.cmd("APPE log", 150);
+    data.write_all(b"x").unwrap();
+    eventually("a lock", || locks(home.path()).len() == 1);
+    one.kill();
+    let mut eve = Client::login(&two, "eve", "x");
+    for _ in 0..3 {
+        eve.upload("APPE log", b"1");
+    }
+    Client::bob(&two).upload("APPE log", b"2");
+    assert!(locks(home.path()).is_empty());
+}
+
+#[test]
 fn uploads_of_a_killed_server_go_on_at_the_other() {
     let mut pair = Pair::start();
     let home = pair.home.path().to_owned();

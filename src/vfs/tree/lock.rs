@@ -85,7 +85,7 @@ impl NameLock {
     pub(in crate::vfs) fn attempt(dir: impl AsFd, name: &[u8]) -> Result<Locked, FsError> {
         let lock = lock_of(name);
         for _ in 0..TRIES {
-            let file = match open(&dir, &lock, OFlags::CREATE) {
+            let file = match open_or_make(&dir, &lock) {
                 Ok(file) => file,
                 // it has gone between two steps of the system
                 Err(why) if GONE.contains(&why) => continue,
@@ -129,10 +129,8 @@ impl NameLock {
 
 impl Drop for NameLock {
     fn drop(&mut self) {
-        // NFS renames a file that is open instead of removing it, so whoever waits for the lock is told
-        // by the size that it is not in force any more
-        let _ = ftruncate(&self.file, 1);
-        let _ = unlinkat(&self.dir, as_path(&self.lock), AtFlags::empty());
+        // nobody else has the lock before the file is closed
+        give_back(&self.dir, &self.lock, &self.file);
     }
 }
 
@@ -183,9 +181,19 @@ pub(in crate::vfs) fn tidy(dir: impl AsFd, name: &[u8], at_once: bool) -> bool {
         return false;
     }
     let is_its = leads_to(&dir, name, &file);
-    // whoever has opened it meanwhile must not take it for a lock
-    let _ = ftruncate(&file, 1);
-    !is_its || unlinkat(&dir, as_path(name), AtFlags::empty()).is_ok()
+    !is_its || give_back(&dir, name, &file)
+}
+
+/// Removes the file of a lock, which is locked. Returns whether it has gone.
+fn give_back(dir: impl AsFd, name: &[u8], file: &OwnedFd) -> bool {
+    // in a sticky directory, only the owner of the file can remove it; then it is used again
+    let has_gone = unlinkat(dir, as_path(name), AtFlags::empty()).is_ok();
+    if has_gone {
+        // NFS renames a file that is open instead of removing it, so whoever waits for the lock is told by
+        // the size that it is not in force any more
+        let _ = ftruncate(file, 1);
+    }
+    has_gone
 }
 
 /// Calls `attempt` until it returns something, for at most [`PATIENCE`].
@@ -222,6 +230,18 @@ fn lock_of(name: &[u8]) -> Vec<u8> {
     lock
 }
 
+/// Opens the file of a lock, and makes it if it is missing.
+fn open_or_make(dir: impl AsFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    match open(&dir, name, OFlags::CREATE) {
+        // in a sticky directory, the system may refuse to make a file that another user has made already
+        Err(Errno::ACCESS) => open(&dir, name, OFlags::empty()).map_err(|why| match why {
+            Errno::NOENT => Errno::ACCESS,
+            why => why,
+        }),
+        opened => opened,
+    }
+}
+
 fn open(dir: impl AsFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mode = Mode::from_raw_mode(0o666);
@@ -251,7 +271,7 @@ fn is_in_force(dir: impl AsFd, name: &[u8], file: &OwnedFd) -> Result<bool, FsEr
         return Ok(false);
     }
     if is_given_back {
-        // it could not be removed
+        // its server was killed when it gave it back
         ftruncate(file, 0)?;
     }
     Ok(true)
