@@ -441,7 +441,11 @@
 //!   locked, says that it was given back; `GlusterFS` shows old attributes for a second, but does not open
 //!   the file again by its name.
 //! - NFS, `CephFS` and `GlusterFS` know no `RENAME_NOREPLACE`. A new name is a link, and then the old name
-//!   is removed; a crash in between leaves a part with two names, which is never resumed.
+//!   is removed; a crash in between leaves a part with two names, which is never resumed, and is removed
+//!   when it is met.
+//! - Nothing tells for sure whether a file was stored after a part was left: modes, times and links change its
+//!   attributes as well. So whoever puts a file in place removes the parts of its name, and a part that
+//!   is overlooked stays until `keep_parts`: it takes room, but no upload is lost.
 //! - The part of a killed server has a name that others cannot compute, so they read the directory, at
 //!   most a twentieth of the time. A part is cut at its first hole: file systems that write out of order
 //!   may have lost what a machine without power had not sent.
@@ -449,11 +453,12 @@
 //!   rescan has met it; the result is too large rather than too small, and the rescan is repeated.
 //! - Slabs that a server reserves in advance would save locks and were given up: a rescan could not tell
 //!   what of them is on the disk already.
-//! - It costs system calls, here for an upload of 1000 bytes to a local disk, all of the server:
+//! - It costs system calls, here for an upload of 1000 bytes to a local disk, all of the server, with a
+//!   reading of the directory for parts of killed servers in each STOR:
 //!
 //!   | | `off` | `on` | of them `flock` | `on` with a quota | of them `flock` |
 //!   | --- | --- | --- | --- | --- | --- |
-//!   | STOR of a new name | 34 | 37 | 1 | 51 | 9 |
+//!   | STOR of a new name | 34 | 43 | 1 | 57 | 9 |
 //!   | APPE to a file | 46 | 64 | 2 | 76 | 6 |
 //!   | STOU | 32 | 47 | 2 | 63 | 10 |
 //!

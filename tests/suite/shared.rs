@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -312,6 +313,91 @@ fn a_part_is_forgotten_when_its_user_stores_the_file_at_another_server() {
         assert_eq!(client.cmd("SIZE a", 213), "213 5");
     }
     assert!(parts(pair.home.path()).is_empty());
+}
+
+#[test]
+fn a_part_of_a_killed_server_is_forgotten_when_its_user_stores_the_file() {
+    let mut pair = Pair::start();
+    let home = pair.home.path().to_owned();
+    let [mut one, mut two] = pair.clients();
+    let _data = hang(&mut one, "STOR a", &noise(1, 5000), &home, 5000);
+    pair.one.kill();
+    two.upload("STOR a", b"whole");
+    assert_eq!(two.cmd("SIZE a", 213), "213 5");
+    assert!(parts(&home).is_empty());
+}
+
+#[test]
+fn a_part_stays_when_the_attributes_of_the_file_in_place_are_changed() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    let bytes = noise(1, 5000);
+    one.upload("STOR a", b"old");
+    break_off(&mut one, "STOR a", &bytes[..3000], home);
+    let is_shown = |client: &mut Client| client.ask("SIZE a") == (213, "213 3000".to_owned());
+    eventually("the part is given up", || is_shown(&mut two));
+    two.cmd("SITE CHMOD 600 a", 200);
+    assert!(is_shown(&mut two) && is_shown(&mut one));
+    two.cmd("MFMT 20200101000000 a", 213);
+    assert!(is_shown(&mut two) && is_shown(&mut one));
+    fs::hard_link(home.join("a"), home.join("b")).unwrap();
+    assert!(is_shown(&mut two) && is_shown(&mut one));
+    fs::remove_file(home.join("b")).unwrap();
+    resume(&mut two, 3000, "STOR a", &bytes[3000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+}
+
+#[test]
+fn a_part_that_another_server_writes_to_again_cannot_be_deleted() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    let bytes = noise(1, 5000);
+    break_off(&mut one, "STOR a", &bytes[..3000], home);
+    eventually("the part is given up", || two.ask("SIZE a") == (213, "213 3000".to_owned()));
+    one.cmd("REST 3000", 350);
+    let data = hang(&mut one, "STOR a", &bytes[3000..4000], home, 4000);
+    for client in [&mut Client::bob(&pair.one), &mut two] {
+        client.cmd("DELE a", 450);
+    }
+    let (_, listed, _) = run(&["parts"], pair.two.dir());
+    assert!(!listed.contains("/a"), "{listed}");
+    end(&mut one, data, &bytes[4000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+}
+
+#[test]
+fn a_server_that_was_killed_between_two_names_of_a_file_leaves_one() {
+    for comes_back in [false, true] {
+        let mut pair = Pair::start();
+        let home = pair.home.path().to_owned();
+        let [mut one, mut two] = pair.clients();
+        let _data = hang(&mut one, "STOR a", &noise(1, 3000), &home, 3000);
+        pair.one.kill();
+        let part = home.join(std::ffi::OsStr::from_bytes(&parts(&home)[0].0));
+        fs::hard_link(part, home.join("a")).unwrap();
+        if comes_back {
+            pair.one.start_again();
+        } else {
+            assert_eq!(two.cmd("SIZE a", 213), "213 3000");
+        }
+        assert_eq!(names(&home), BTreeSet::from(["a".to_owned()]));
+        two.cmd("DELE a", 250);
+        assert_eq!(two.ask("SIZE a").0, 550);
+        assert!(names(&home).is_empty());
+    }
+}
+
+#[test]
+fn no_server_keeps_the_parts_of_another_one_with_keep_parts_0() {
+    let mut pair = Pair::with("keep_parts = 0", "");
+    let home = pair.home.path().to_owned();
+    let [mut one, mut two] = pair.clients();
+    let _data = hang(&mut one, "STOR a", &noise(1, 3000), &home, 3000);
+    pair.one.kill();
+    assert_eq!(two.ask("SIZE a").0, 550);
+    assert!(parts(&home).is_empty());
 }
 
 #[test]

@@ -284,6 +284,7 @@ impl Files {
         match self.remove_or_discard(path) {
             Err(FsError::NotFound) => match own::forget(uploads, path) {
                 Ok(true) => Ok(false),
+                Ok(false) if own::is_written_elsewhere(uploads, path) => Err(FsError::Busy),
                 Ok(false) => Err(FsError::NotFound),
                 Err(why) => Err(why),
             },

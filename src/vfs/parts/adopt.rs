@@ -8,9 +8,8 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use rustix::fs::{OFlags, SeekFrom, Stat, fstat, ftruncate, seek};
+use rustix::fs::{AtFlags, OFlags, SeekFrom, Stat, fstat, ftruncate, seek, unlinkat};
 
 use super::disk::part_names;
 use super::known::{DeadPart, PartKey};
@@ -19,10 +18,10 @@ use super::shares::Share;
 use super::store::Parts;
 use crate::vfs::error::FsError;
 use crate::vfs::quota::count::Change;
-use crate::vfs::tree::entry::{changed, id_of, len_of, modified, regular};
+use crate::vfs::tree::entry::{id_of, len_of, modified, regular};
 use crate::vfs::tree::folder::Folder;
 use crate::vfs::tree::lock::try_lock;
-use crate::vfs::tree::place::{found, lstat, open};
+use crate::vfs::tree::place::{as_path, found, lstat, open};
 
 /// The user whose parts are taken over.
 #[derive(Debug)]
@@ -30,9 +29,6 @@ pub(in crate::vfs) struct Heir {
     pub(in crate::vfs) folder: Folder,
     pub(in crate::vfs) share: Share,
     pub(in crate::vfs) uploader: Arc<[u8]>,
-    /// Whether uploads replace the file that has their name. Then a part is of no use once a later upload
-    /// is complete, perhaps on another server.
-    pub(in crate::vfs) replaces: bool,
 }
 
 impl Parts {
@@ -53,9 +49,10 @@ impl Parts {
         }
         let is_foreign = |part: &PartName| part.mark == key.mark;
         for part in self.foreign_in(dir, key, is_foreign) {
-            self.adopt_active(dir, key, &part, &heir)?;
+            self.adopt_active((dir, key), &part, name, &heir)?;
         }
-        self.adopt_dead(dir, key, &PartName::new(key.mark, Tag::Dead, name), &heir)
+        let dead = PartName::new(key.mark, Tag::Dead, name);
+        self.adopt_dead((dir, key), &dead, name, &heir)
     }
 
     /// Makes all parts of a user in a directory, which other servers have left, parts of this server.
@@ -73,12 +70,48 @@ impl Parts {
         let of = |part: &PartName| PartKey { dir: id, mark: part.mark };
         let any = PartKey { dir: id, mark: Mark::FIRST };
         for part in self.foreign_in(dir, any, is_own) {
+            let at = (dir, of(&part));
             match part.tag {
-                Tag::Dead => self.adopt_dead(dir, of(&part), &part, &heir)?,
-                Tag::Active(..) => self.adopt_active(dir, of(&part), &part, &heir)?,
+                Tag::Dead => self.adopt_dead(at, &part, &part.name, &heir)?,
+                Tag::Active(..) => self.adopt_active(at, &part, &part.name, &heir)?,
             }
         }
         Ok(())
+    }
+
+    /// Removes the parts of a user for a name whose file is complete now, those that other servers have left
+    /// as well. A part that an upload writes to stays.
+    pub(in crate::vfs) fn forget_all(&self, dir: &OwnedFd, key: PartKey, name: &[u8]) {
+        self.forget(key, dir);
+        if !self.sharing().is_shared() {
+            return;
+        }
+        let is_foreign = |part: &PartName| part.mark == key.mark && part.tag != Tag::Dead;
+        let mut all = self.foreign_in(dir, key, is_foreign);
+        all.push(PartName::new(key.mark, Tag::Dead, name));
+        for part in all.iter().map(PartName::bytes) {
+            if let Ok(file) = open(dir, &part, OFlags::RDWR)
+                && try_lock(&file).unwrap_or_default()
+            {
+                self.remove(dir, &part);
+            }
+        }
+    }
+
+    /// Whether an upload of another server writes to a part of one user for one name.
+    pub(in crate::vfs) fn is_written_elsewhere(&self, dir: &OwnedFd, key: PartKey) -> bool {
+        let is_written = |part: PartName| {
+            part.mark == key.mark
+                && self.is_foreign(&part)
+                && self.is_locked(dir, &part.bytes())
+        };
+        self.sharing().is_shared() && part_names(dir).into_iter().any(is_written)
+    }
+
+    /// Whether this server does not write to a part, which may be resumed.
+    fn is_foreign(&self, part: &PartName) -> bool {
+        let is_ours = matches!(part.tag, Tag::Active(server, _) if server == self.server);
+        !is_ours && !part.is_lone()
     }
 
     /// Returns the parts in a directory that this server does not write.
@@ -90,34 +123,37 @@ impl Parts {
     ) -> Vec<PartName> {
         let read = || {
             let mut names = part_names(dir);
-            let is_ours =
-                |tag: Tag| matches!(tag, Tag::Active(server, _) if server == self.server);
-            names.retain(|name| !is_ours(name.tag) && !name.is_lone());
+            names.retain(|name| self.is_foreign(name));
             names
         };
         self.foreign.of(key.dir, read, wanted)
     }
 
-    /// Takes over the part of a failed upload.
+    /// Takes over the part of a failed upload of the file `file`.
     fn adopt_dead(
         &self,
-        dir: &OwnedFd,
-        key: PartKey,
+        (dir, key): (&OwnedFd, PartKey),
         name: &PartName,
+        file: &[u8],
         heir: &impl Fn() -> Heir,
     ) -> Result<(), FsError> {
-        let Some(stat) = found(lstat(dir, &name.bytes()))?.filter(is_of_use) else {
-            return Ok(());
-        };
-        let since = modified(&stat);
-        let Heir { folder, share, uploader, replaces } = heir();
-        if replaces && is_outdated(dir, &name.name, since)? {
-            if let Some(known) = self.dead(key) {
+        // looked up first: another session may leave a part between the two
+        let known = self.dead(key).filter(|known| known.name == *name);
+        let Some(stat) = found(lstat(dir, &name.bytes()))? else {
+            // another server has resumed or removed it
+            if let Some(known) = known {
                 self.unbury(key, known.upload);
             }
-            self.remove(dir, &name.bytes());
+            return Ok(());
+        };
+        if is_second_name(dir, &stat, file)? {
+            remove_second_name(dir, name);
             return Ok(());
         }
+        if !is_of_use(&stat) || !self.are_kept() {
+            return Ok(());
+        }
+        let since = modified(&stat);
         if let Some(known) = self.dead(key) {
             if known.since == since {
                 return Ok(());
@@ -125,6 +161,7 @@ impl Parts {
             // another server has gone on with it, and has failed as well
             self.unbury(key, known.upload);
         }
+        let Heir { folder, share, uploader } = heir();
         self.note(&folder, false);
         let (upload, name, uploader) = (self.next_upload(), name.clone(), Some(uploader));
         let (base, shown) = (None, false);
@@ -132,12 +169,12 @@ impl Parts {
         Ok(())
     }
 
-    /// Takes over the part of a server that has ended, unless that server is still there.
+    /// Takes over a part of the file `target` whose server has ended, unless that server is still there.
     fn adopt_active(
         &self,
-        dir: &OwnedFd,
-        key: PartKey,
+        (dir, key): (&OwnedFd, PartKey),
         name: &PartName,
+        target: &[u8],
         heir: &impl Fn() -> Heir,
     ) -> Result<(), FsError> {
         if name.tag == Tag::Dead {
@@ -150,7 +187,18 @@ impl Parts {
         // from here on, no other server takes it over
         self.foreign.forget(key.dir, name.mark);
         let (own, there) = (fstat(&file)?, found(lstat(dir, &name.bytes()))?);
-        if there.is_none_or(|there| id_of(&there) != id_of(&own)) || !is_of_use(&own) {
+        if there.is_none_or(|there| id_of(&there) != id_of(&own)) {
+            return Ok(());
+        }
+        if is_second_name(dir, &own, target)? {
+            remove_second_name(dir, name);
+            return Ok(());
+        }
+        if !is_of_use(&own) {
+            return Ok(());
+        }
+        if !self.are_kept() {
+            self.remove(dir, &name.bytes());
             return Ok(());
         }
         self.cut_to_first_hole(&file, (dir, key), len_of(&own))?;
@@ -162,7 +210,7 @@ impl Parts {
             self.rename(dir, &name.bytes(), &dead.bytes())?;
         }
         drop(file);
-        self.adopt_dead(dir, key, &dead, heir)
+        self.adopt_dead((dir, key), &dead, target, heir)
     }
 
     /// Cuts a file at its first hole. An upload writes no holes, so data is missing that a machine had not
@@ -185,17 +233,23 @@ impl Parts {
     }
 }
 
-/// Whether the file of a part was stored after the part was written to last.
-fn is_outdated(dir: &OwnedFd, name: &[u8], since: SystemTime) -> Result<bool, FsError> {
-    if name.is_empty() {
+/// Whether a part is the file `name` itself, under a second name: its server was killed after it had given
+/// the complete file its name, where files cannot be renamed to a new name in one step.
+pub(super) fn is_second_name(dir: &OwnedFd, part: &Stat, name: &[u8]) -> Result<bool, FsError> {
+    if part.st_nlink < 2 || name.is_empty() {
         return Ok(false);
     }
     let there = found(lstat(dir, name))?;
-    Ok(there.is_some_and(|there| changed(&there) > since))
+    Ok(there.is_some_and(|there| id_of(&there) == id_of(part)))
 }
 
-/// Whether a part could be resumed. One with a second name is the complete file of an upload whose server
-/// was killed when it gave it that name.
+/// Removes the name of a part that is a second name of the file in place. Nothing counts less then.
+pub(super) fn remove_second_name(dir: &OwnedFd, part: &PartName) {
+    // if this fails, it is tried again when the part is met
+    let _ = unlinkat(dir, as_path(&part.bytes()), AtFlags::empty());
+}
+
+/// Whether a part could be resumed. One with a second name may be a complete file.
 fn is_of_use(stat: &Stat) -> bool {
     regular(stat).is_ok() && stat.st_nlink <= 1 && len_of(stat) > 0
 }

@@ -248,11 +248,14 @@ impl Parts {
     /// Removes the dead part of one user for one name, and returns whether there was one.
     pub(in crate::vfs) fn forget(&self, key: PartKey, dir: impl AsFd) -> bool {
         let Some(dead) = self.dead(key) else { return false };
+        let name = dead.name.bytes();
         let known = self.unbury(key, dead.upload);
-        if known {
-            self.remove(dir, &dead.name.bytes());
+        // another server may have resumed or removed it
+        let is_there = known && lstat(&dir, &name).is_ok();
+        if is_there {
+            self.remove(dir, &name);
         }
-        known
+        is_there
     }
 
     /// Returns what `find` finds in the youngest part for which it finds something.

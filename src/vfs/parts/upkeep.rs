@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::adopt::{is_second_name, remove_second_name};
 use super::disk::part_names;
 use super::journal::Legacy;
 use super::known::{DeadPart, PartKey};
@@ -73,6 +74,12 @@ impl Parts {
                 Tag::Dead => true,
                 Tag::Active(server, _) => legacy.server == Some(server),
             };
+            let is_second = is_second_name(&dir, &part, &name.name).unwrap_or_default();
+            if ours && is_second && !self.is_locked(&dir, &name.bytes()) {
+                remove_second_name(&dir, &name);
+                removed += 1;
+                continue;
+            }
             let since = modified(&part);
             // what a file system over the network has taken, a reboot of this machine has not damaged; a
             // part that was being written may lack something

@@ -110,10 +110,7 @@ pub(in crate::vfs) fn adopt_all(uploads: &Uploads, path: &VirtualPath) -> Result
 
 fn heir(uploads: &Uploads, directory: &VirtualPath) -> Heir {
     let folder = uploads.folder_at(directory);
-    let overwrites = |rules: &FolderRules| rules.overwrite == Overwrite::Yes;
-    let replaces = uploads.rules_at(directory).is_ok_and(overwrites);
-    let (share, uploader) = (uploads.share(), uploads.uploader_name());
-    Heir { folder, share, uploader, replaces }
+    Heir { folder, share: uploads.share(), uploader: uploads.uploader_name() }
 }
 
 /// Describes the youngest of the user's own parts for a name, with the number of its upload.
@@ -177,6 +174,15 @@ pub(in crate::vfs) fn forget(uploads: &Uploads, path: &VirtualPath) -> Result<bo
         return Ok(true);
     }
     if parts.active(key).is_empty() { Ok(false) } else { Err(FsError::Busy) }
+}
+
+/// Whether an upload of the user to this path is in progress on another server.
+pub(in crate::vfs) fn is_written_elsewhere(uploads: &Uploads, path: &VirtualPath) -> bool {
+    uploads.parts.sharing().is_shared()
+        && !path.is_root()
+        && uploads.tree.place(path).is_ok_and(|place| {
+            uploads.parts.is_written_elsewhere(&place.dir, uploads.key(&place))
+        })
 }
 
 /// Opens a part. Refuses it if somebody has put anything but a regular file in its place.

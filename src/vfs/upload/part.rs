@@ -342,7 +342,7 @@ impl Part {
         *gone = true;
         drop(gone);
         parts.leave(self.key, &self.active);
-        parts.forget(self.key, &self.place.dir);
+        parts.forget_all(&self.place.dir, self.key, &self.place.name);
         synced.sync(|| {
             let path = self.place.parent.join(name.as_ref().unwrap_or(&self.place.name));
             self.uploads.tree.real(&path)
