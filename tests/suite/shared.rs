@@ -349,6 +349,27 @@ fn a_part_stays_when_the_attributes_of_the_file_in_place_are_changed() {
 }
 
 #[test]
+fn an_append_goes_on_with_a_part_whose_size_another_server_has_told() {
+    let pair = Pair::start();
+    let home = pair.home.path();
+    let [mut one, mut two] = pair.clients();
+    let bytes = noise(1, 5000);
+    break_off(&mut one, "STOR a", &bytes[..3000], home);
+    eventually("the part is given up", || one.ask("SIZE a") == (213, "213 3000".to_owned()));
+    two.upload("APPE a", &bytes[3000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+    // the client may mean the file in place or the part
+    break_off(&mut two, "STOR a", &bytes[..2000], home);
+    eventually("the part is given up", || two.ask("SIZE a") == (213, "213 2000".to_owned()));
+    let (code, text, _) = one.exchange("APPE a", &bytes[2000..]);
+    assert_eq!(code, 554, "{text}");
+    assert!(pair.get("a") == bytes && parts(home).len() == 1);
+    one.cmd("SIZE a", 213);
+    one.upload("APPE a", &bytes[2000..]);
+    assert!(pair.get("a") == bytes && parts(home).is_empty());
+}
+
+#[test]
 fn a_part_that_another_server_writes_to_again_cannot_be_deleted() {
     let pair = Pair::start();
     let home = pair.home.path();

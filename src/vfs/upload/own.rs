@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat, fstat};
 
-use super::plan::PartFacts;
+use super::plan::{PartFacts, Shown};
 use super::uploads::Uploads;
 use crate::config::{FolderRules, Overwrite};
 use crate::vfs::error::FsError;
@@ -15,6 +15,7 @@ use crate::vfs::parts::known::{ActivePart, DeadPart};
 use crate::vfs::parts::name::PartName;
 use crate::vfs::path::VirtualPath;
 use crate::vfs::tree::entry::{Version, len_of, modified, regular};
+use crate::vfs::tree::lock::Sharing;
 use crate::vfs::tree::place::{Place, found, lstat, open};
 
 /// A part that an upload could resume.
@@ -44,8 +45,14 @@ impl Candidate {
     }
 
     /// Returns the facts that a plan needs.
-    pub(super) fn facts(&self) -> PartFacts {
-        PartFacts { size: len_of(&self.stat), upload: self.upload, shown: self.shown }
+    pub(super) fn facts(&self, sharing: Sharing) -> PartFacts {
+        let shown = match self.shown {
+            true => Shown::Yes,
+            // another server may have shown it
+            false if self.active.is_none() && sharing.is_shared() => Shown::Perhaps,
+            false => Shown::No,
+        };
+        PartFacts { size: len_of(&self.stat), upload: self.upload, shown }
     }
 }
 

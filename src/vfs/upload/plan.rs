@@ -41,8 +41,18 @@ pub(super) struct PartFacts {
     pub(super) size: u64,
     /// The number of the part's upload.
     pub(super) upload: u64,
-    /// Whether its upload has failed and the part has been shown to the user since.
-    pub(super) shown: bool,
+    pub(super) shown: Shown,
+}
+
+/// Whether the upload of a part has failed, and the part has been shown to the user since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It has.
+    Yes,
+    /// It has failed, and another server may have shown the part.
+    Perhaps,
+    /// It has not.
+    No,
 }
 
 /// How an upload is made.
@@ -94,7 +104,16 @@ impl Plan {
             Store::Append(Some(Told { part: None, .. })) => (Vec::new(), None),
             // it is not known where another session's upload will end, and the client does not
             // know of a part that it was not shown
-            Store::Append(None) => (those(|part, _| part.shown, 0), None),
+            Store::Append(None) => {
+                let shown = those(|part, _| part.shown == Shown::Yes, 0);
+                let perhaps = those(|part, _| part.shown == Shown::Perhaps, 0);
+                let is_either = shown.is_empty() && !perhaps.is_empty();
+                if is_either && let Some(size) = facts.size {
+                    // the client may mean the file in place or the part
+                    return Err(FsError::BadOffset(size));
+                }
+                (if is_either { perhaps } else { shown }, None)
+            }
         };
         if order.is_empty() {
             return Ok(Self::Change(offset));
@@ -212,6 +231,7 @@ mod tests {
     use super::*;
 
     fn part(size: u64, upload: u64, shown: bool) -> PartFacts {
+        let shown = if shown { Shown::Yes } else { Shown::No };
         PartFacts { size, upload, shown }
     }
 
@@ -257,6 +277,16 @@ mod tests {
         let ended = append(Some(Told { size: 6, part: Some(5) }));
         assert!(matches!(ended, Err(FsError::BadOffset(9))));
         assert!(matches!(plan(Store::Append(None), None, &parts[..1]), Ok(Plan::Change(None))));
+    }
+
+    #[test]
+    fn an_append_resumes_what_its_client_may_have_seen_at_another_server() {
+        let perhaps = PartFacts { shown: Shown::Perhaps, ..part(7, 1, false) };
+        let append = |size, parts: &[PartFacts]| plan(Store::Append(None), size, parts);
+        assert_eq!(resumed(append(None, &[perhaps])), (vec![0], 7));
+        assert_eq!(resumed(append(Some(9), &[perhaps, part(3, 2, true)])), (vec![1], 3));
+        // it may mean the file in place
+        assert!(matches!(append(Some(9), &[perhaps]), Err(FsError::BadOffset(9))));
     }
 
     fn change(

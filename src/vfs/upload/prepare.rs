@@ -14,7 +14,7 @@ use super::obstacle::{Hindrance, Obstacle};
 use super::open::Upload;
 use super::own::{Candidate, candidates};
 use super::part::Part;
-use super::plan::{Change, ChangeFacts, Facts, Plan, Resumption, Store};
+use super::plan::{Change, ChangeFacts, Facts, PartFacts, Plan, Resumption, Store};
 use super::resume::Takeover;
 use super::settled::Still;
 use super::uploads::{Uploads, most_by};
@@ -294,7 +294,7 @@ impl Preparation<'_> {
             own = candidates(self.uploads, &place)?;
             // a part that did not begin with the session's own file must not replace it
             own.retain(|part| self.own.is_none() || part.base.is_some());
-            facts.parts = own.iter().map(Candidate::facts).collect();
+            facts.parts = self.facts_of(&own);
         }
         match (Plan::new(store, facts)?, existing) {
             (Plan::New | Plan::InPlace(_), None) => {
@@ -328,7 +328,7 @@ impl Preparation<'_> {
             own = candidates(self.uploads, &place)?;
             own.retain(|part| part.base.is_none());
         }
-        let parts = own.iter().map(Candidate::facts).collect();
+        let parts = self.facts_of(&own);
         match Plan::new(store, Facts { parts, ..Facts::default() })? {
             Plan::Resume(plan) => {
                 self.uploads.accounts(&place.dir)?.check_room(Count::bytes(1))?;
@@ -469,6 +469,11 @@ impl Preparation<'_> {
             (Some(_), None) if self.overwrite != Overwrite::Yes => Err(FsError::Taken),
             _ => Ok(()),
         }
+    }
+
+    fn facts_of(&self, parts: &[Candidate]) -> Vec<PartFacts> {
+        let sharing = self.uploads.parts.sharing();
+        parts.iter().map(|part| part.facts(sharing)).collect()
     }
 
     /// Whether the session may go on writing to the file.
