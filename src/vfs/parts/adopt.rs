@@ -90,7 +90,10 @@ impl Parts {
         let mut all = self.foreign_in(dir, key, is_foreign);
         all.push(PartName::new(key.mark, Tag::Dead, name));
         for part in all.iter().map(PartName::bytes) {
+            // an empty one may be about to be locked by the upload that has made it
+            let has_begun = |file: &File| fstat(file).is_ok_and(|stat| len_of(&stat) > 0);
             if let Ok(file) = open(dir, &part, OFlags::RDWR)
+                && has_begun(&file)
                 && try_lock(&file).unwrap_or_default()
             {
                 self.remove(dir, &part);
