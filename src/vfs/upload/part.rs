@@ -30,7 +30,7 @@ use crate::vfs::quota::meter::{Kind, Meter};
 use crate::vfs::quota::payer::Move;
 use crate::vfs::trash::replace::Source;
 use crate::vfs::tree::entry::{Identity, Version, id_of, len_of, modified, regular};
-use crate::vfs::tree::lock::try_lock;
+use crate::vfs::tree::lock::lock;
 use crate::vfs::tree::place::{Place, as_path, found, is_named, lstat, rename_new};
 use crate::vfs::tree::sync::Synced;
 
@@ -559,9 +559,8 @@ fn hold(uploads: &Uploads, active: &ActivePart, file: &File) -> Result<(), FsErr
     if !uploads.parts.sharing().is_shared() {
         return Ok(());
     }
-    if !try_lock(file)? {
-        return Err(FsError::TakenOver);
-    }
+    // a server that looks whether the file is locked has it locked for a moment
+    lock(file, &mut || true)?;
     active.keep_lock(Some(Arc::new(file.try_clone()?.into())));
     Ok(())
 }
