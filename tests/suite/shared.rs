@@ -711,7 +711,7 @@ fn a_home_in_which_no_file_can_be_made_does_not_answer_for_another_one() {
             )
         };
         let users: String = order.into_iter().map(user).collect();
-        let dir = crate::program::folder(&format!("[server]\nshared_storage = on\n{users}"));
+        let dir = crate::program::folder(format!("[server]\nshared_storage = on\n{users}"));
         let mut command = Command::new("strace");
         command.args(["-f", "-o", "/dev/null", "-e", "trace=flock"]);
         command.args(["-e", "inject=flock:error=ENOLCK", env!("CARGO_BIN_EXE_ftpd")]);
