@@ -32,7 +32,7 @@ fn wait_for_end(mut rest: BufReader<UnixStream>) -> Result<ExitCode, Stop> {
     let mut line = String::new();
     let read = rest.get_ref().set_read_timeout(None).and_then(|()| rest.read_line(&mut line));
     if read.is_err() || !serde_json::from_str::<Stopped>(&line).is_ok_and(|told| told.stopped) {
-        let why = "the server has not stopped in order: it was killed or has crashed";
+        let why = "the server has not stopped: it was killed or has crashed";
         return Err(Stop::Failed(why.to_owned()));
     }
     // its process closes the connection when it ends

@@ -99,7 +99,7 @@ pub static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("reload", "", super::reload::run, "make the running server read its settings again",
         "Users, passwords, limits, the banner, certificates and logs take effect for new logins at once, and speed limits for all transfers. Sessions of users that were removed end. Changed keys that need a restart are listed. If the settings have a fault, it is printed and nothing changes. SIGHUP does the same, and reports to the log."),
     subcommand("stop", "[--now|--drain]", super::stop::run, "stop the running server",
-        "Works like SIGTERM: running transfers may continue for shutdown_grace. --now: they end at once. --drain: the server accepts no more clients, and /health answers 503, but sessions go on until they end, or until shutdown_grace is over; waits until the server has ended. Exit status 1: it was killed or has crashed before that. See SEVERAL SERVERS."),
+        "Works like SIGTERM: running transfers may continue for shutdown_grace. --now: they end at once. --drain: the server accepts no more clients, and /health answers 503, but sessions go on until they end, or until shutdown_grace is over; waits until the server has ended. Exit status 1: the server was killed or crashed instead. See SEVERAL SERVERS."),
     subcommand("completions", "bash|zsh|fish", super::help::completions, "print the completions of a shell",
         "Prints a text with which the shell completes subcommands, options and the names of users. Packages and 'make install' install it. Elsewhere, try: source <(ftpd completions bash)"),
     subcommand("help", "[SUBCOMMAND]", super::help::run, "explain a subcommand, or list all of them",

@@ -289,9 +289,9 @@ fn tls_with_certificate(draft: &mut Draft, is_auto: bool) {
     }
 }
 
-/// Reports users whose uploads are not atomic, so that they write to the file itself, but have a key that
-/// needs them to be: the old version cannot be kept in the trash, and an upload cannot be judged before
-/// it is in place.
+/// Reports keys that need `atomic_uploads = on` where it is off. Uploads then write to the file
+/// itself, so that its old version cannot be kept in the trash, and the upload cannot be judged
+/// before it is in place.
 fn atomic(draft: &mut Draft) {
     needs_atomic(draft, "trash", |rules| rules.trash);
     needs_atomic(draft, "before_publish", |rules| rules.gate.program.is_some());

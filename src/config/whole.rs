@@ -41,7 +41,7 @@ pub struct Config {
     pub(super) folder: PathBuf,
     /// The folders with settings of their own in all homes.
     pub(super) for_all: Vec<Named>,
-    /// What judges the uploads of users that the settings do not have.
+    /// The gates of users from elsewhere, whom the settings do not have.
     pub(super) common_gates: Vec<GateRules>,
 }
 
@@ -132,7 +132,7 @@ impl Config {
         logins + if judges { 2 * self.server.gate.workers } else { 0 }
     }
 
-    /// Returns the directories that refused uploads are moved to.
+    /// Returns the directories to which refused uploads are moved.
     pub fn quarantines(&self) -> BTreeSet<&PathBuf> {
         self.gates().filter_map(|gate| gate.quarantine.as_ref()).collect()
     }

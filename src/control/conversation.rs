@@ -37,7 +37,7 @@ pub enum TurnedAway {
     Stopping,
 }
 
-/// Tells a client why its session ends, or does not begin.
+/// The text of 421 for a client whose session ends, or does not begin, because of a stop.
 const STOPPING: &str = "Server is stopping";
 
 /// Turns a client away with 421, without waiting for it.

@@ -1,4 +1,5 @@
-//! Has the uploads of a session judged before they are put in place, and says what becomes of them.
+//! Has the uploads of a session judged before they are put in place, and carries out the
+//! verdicts.
 
 use std::cell::RefCell;
 use std::io;
@@ -19,7 +20,7 @@ use crate::log::{self, Who};
 use crate::tls::Layer;
 use crate::vfs::{Files, FsError, Stored, Upload, VirtualPath, Whole};
 
-/// What is needed of a session to have an upload judged.
+/// Has uploads judged. Holds what this needs of the session, which is lent to a transfer then.
 pub(super) struct Judge {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
@@ -54,8 +55,9 @@ impl Session {
 }
 
 impl Judge {
-    /// Puts an upload that took this long in place, if it is accepted or nothing judges it. `goes_on` says
-    /// whether the session waits for that; it is called often.
+    /// Has an upload judged if its folder has a gate, and puts it in place unless it is not
+    /// accepted. `took` is the time of the transfer. `goes_on` is called often, and returns
+    /// `false` once the session does not wait any more.
     pub(super) fn publish(
         &self,
         mut upload: Upload,

@@ -103,7 +103,7 @@ pub struct Stranger {
 /// A running transfer.
 #[derive(Debug, Clone)]
 pub struct Underway {
-    /// The command, or that it is judged.
+    /// The command, or `judging` while an upload is judged.
     pub verb: &'static str,
     /// What the transfer moves; `None` for work on a file that moves nothing.
     pub traffic: Option<Traffic>,

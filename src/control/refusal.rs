@@ -323,7 +323,7 @@ fn file_system(why: &FsError) -> Reply {
         FsError::Rejected(why) => return Refusal::judged(why.as_bytes()),
         FsError::Unjudged(_) => (Code::LocalError, "Cannot be judged now, try again later"),
         FsError::Unjudgeable => {
-            (Code::BadName, "Would be changed in place without being judged, store it anew")
+            (Code::BadName, "Would be changed without being judged, store it as a new file")
         }
         FsError::BadOffset(fits) => {
             let text = format!("Restart offset does not fit, {fits} would fit");

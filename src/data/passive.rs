@@ -255,7 +255,8 @@ impl Passive {
         }
     }
 
-    /// Logs which connections of balancers are dropped because nobody waits for their headers any more.
+    /// Drops the balancers' connections whose headers are not complete, and logs each.
+    /// Called when the port closes.
     fn tell_of_headers(&mut self, who: Who<'_>) {
         let PortState::Waiting(Waiting { porch: Some(porch), .. }) = &mut self.state else {
             return;

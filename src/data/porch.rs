@@ -52,8 +52,8 @@ impl Porch {
         Ok(is_full)
     }
 
-    /// Reads what has arrived, and returns the first connection whose header is complete, or will never
-    /// be; `None` if all others must go on waiting.
+    /// Reads what has arrived. Returns the oldest connection whose header is complete, late or
+    /// faulty; `None` if there is none, so that all must go on waiting.
     pub(super) fn next(&mut self) -> Option<(TcpStream, Result<Introduced, Unread>)> {
         for at in 0..self.arriving.len() {
             let arriving = self.arriving.get_mut(at)?;

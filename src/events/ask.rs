@@ -31,7 +31,7 @@ pub struct Asked<'a> {
     pub input: Vec<u8>,
     /// Maximum length of the answer in bytes.
     pub longest: usize,
-    /// Whether what an answer has beyond that is dropped. If not, a longer one is an error.
+    /// Whether a longer answer is cut off at `longest`. If not, it is an error.
     pub cuts: bool,
     /// The program is ended at this time.
     pub until: Instant,

@@ -3,10 +3,10 @@
 /// The command after which a file is sent in pieces. With the letter z, clamd ends its answer by a NUL.
 pub(super) const COMMAND: &[u8] = b"zINSTREAM\0";
 
-/// What ends the file: a piece without bytes.
+/// The end of the file: the head of a piece without bytes.
 pub(super) const END: [u8; 4] = [0; 4];
 
-/// Returns what comes before a piece of this length.
+/// Returns the head of a piece: its length, in four bytes. `None` if it is too long for that.
 pub(super) fn head(length: usize) -> Option<[u8; 4]> {
     u32::try_from(length).ok().map(u32::to_be_bytes)
 }
@@ -18,12 +18,12 @@ pub(super) struct Answer {
     is_whole: bool,
 }
 
-/// What clamd says about a file.
+/// The verdict of clamd on a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     /// It has found nothing.
     Nothing,
-    /// It has found what has this name.
+    /// It has found malware with this name.
     Something(Vec<u8>),
     /// It has not examined the whole file, for this reason.
     Error(Vec<u8>),

@@ -1,9 +1,9 @@
 //! The gate: judges the whole file of an upload before it is put in place.
 //!
 //! A virus scanner, a program or both judge. The session's own thread asks them, and waits for no
-//! longer than `gate_timeout`, its turn included. A refused file is moved to the quarantine, if there
-//! is one. Only this room writes there and speaks with scanners; it puts nothing in place, and
-//! chooses no reply.
+//! longer than `gate_timeout`, its turn included. A refused file is moved to the quarantine,
+//! if there is one. Only this room writes there and speaks with scanners; it puts nothing in
+//! place, and chooses no reply.
 
 mod clamd;
 mod program;

@@ -1,4 +1,4 @@
-//! What is asked about an upload, and what can be answered.
+//! The question whether to accept an upload, and the possible verdicts.
 
 use std::fmt;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::rights::Ids;
 /// An upload that is to be judged.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
-    /// What judges it.
+    /// The program and the scanner that judge it.
     pub rules: &'a GateRules,
     /// The settings, which say how long that may take.
     pub config: &'a Config,
@@ -44,7 +44,7 @@ impl fmt::Debug for Question<'_> {
     }
 }
 
-/// What has become of a question.
+/// The result of having an upload judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The upload is accepted.

@@ -45,7 +45,7 @@ pub(super) struct Hub {
     pub(super) beside: Beside,
     /// Whether the thread runs that removes old files from the trash.
     pub(super) ageing: AtomicBool,
-    /// Those who have drained the server.
+    /// The connections of those who have drained the server and wait for its end.
     pub(super) farewell: Farewell,
     /// The admin socket, if the server could make it.
     pub(super) admin: Mutex<Option<AdminSocket>>,

@@ -1,4 +1,4 @@
-//! Where the connections of balancers wait that have not said yet for whom they are.
+//! Holds the connections of balancers until their header has named the client.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,8 +12,8 @@ use rustix::process::{Resource, getrlimit};
 use super::bell::{Bell, poll};
 use crate::proxy::Reading;
 
-/// Maximum number of connections that wait for their header. A session needs none of them, so this is
-/// no limit on clients: it is reached if a balancer sends no headers, or later than hundreds of others.
+/// Maximum number of connections that wait for their header. This does not limit the number of
+/// sessions. It is reached only if headers do not come, or if hundreds of them come late.
 pub const MOST_WAITING: usize = 256;
 
 /// One of this many file descriptors may be that of a connection without a header.

@@ -9,14 +9,14 @@ use crate::config::hook::Program;
 use crate::config::value::Scanner;
 
 settings! {
-    /// What judges the uploads to a folder, and what becomes of those that it refuses.
+    /// How uploads to a folder are judged, and what becomes of those that are refused.
     #[derive(PartialEq, Eq)]
     pub struct GateRules {
         /// The program that judges.
         pub program: Option<Arc<Program>> = None,
         /// The virus scanner that judges.
         pub scan: Option<Scanner> = None,
-        /// The directory that refused uploads are moved to; `None`: they are removed.
+        /// The directory to which refused uploads are moved; `None`: they are removed.
         pub quarantine: Option<PathBuf> = None,
         /// Whether an upload that was not judged is accepted.
         pub fails_open: bool = false,
@@ -28,7 +28,7 @@ settings! {
     pub struct GateLimits {
         /// How long an upload waits to be judged, its turn included.
         pub timeout: Duration = Duration::from_secs(15),
-        /// Number of uploads that are judged at once.
+        /// Maximum number of uploads that are judged at once.
         pub workers: usize = 1,
     }
 }

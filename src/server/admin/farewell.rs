@@ -1,5 +1,5 @@
-//! Tells those who have drained the server that it has ended in order, so that they can tell this from
-//! the end of a server that was killed.
+//! Keeps the connections of `ftpd stop --drain`, and tells them that the server has ended.
+//! A connection that closes without this line means that the server was killed or has crashed.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

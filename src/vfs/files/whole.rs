@@ -67,7 +67,8 @@ impl Files {
     }
 
     /// Copies a file. The copy is an upload, which is whole or not there. `relief` makes room when the
-    /// disk is full, and `publish` puts the copy in place. Also returns a remark for the log, as [`Files::upload`] does.
+    /// disk is full, and `publish` puts the copy in place. Also returns a remark for the log,
+    /// as [`Files::upload`] does.
     ///
     /// # Errors
     ///

@@ -91,7 +91,7 @@ pub(super) struct RoomRule {
     pub(super) wanted: u64,
 }
 
-/// Whose turn it is to carry out a pass over a home.
+/// The server that may carry out a pass over a home now.
 enum Turn {
     /// This server's. Other servers are locked out until this is dropped, if there are any.
     Own(Option<NameLock>),
