@@ -194,7 +194,9 @@ fn finish(mut data: TcpStream, sent: &[u8]) -> Vec<u8> {
 fn mount(place: &Machine, at: usize, shared: &Path) -> PathBuf {
     let (home, mounted) = (shared.join("home"), shared.join(["a", "b"][at]));
     fs::create_dir(&mounted).unwrap();
-    let output = place.command("bindfs").arg(&home).arg(&mounted).output().unwrap();
+    let mut bindfs = place.command("bindfs");
+    bindfs.args(["--multithreaded", "--enable-lock-forwarding"]);
+    let output = bindfs.arg(&home).arg(&mounted).output().unwrap();
     if output.status.success() {
         return mounted;
     }
@@ -216,7 +218,7 @@ fn serve(place: &Machine, at: usize, way: Way, home: &Path) -> Program {
     let dir = folder(format!(
         "[server]\nip = 0.0.0.0\nport = 21\nwelcome_msg = server {name}\nproxy_from = {BALANCER}\n\
          metrics_listen = {own}:9121\nshutdown_grace = 5m\ntls_cert = auto\ntls_implicit_port = 990\nban_after = 1\n\
-         ban_exempt =\n{passive}\n[user:bob]\npassword = tops3cret\nperm = elradfmwMT\nhome = {}\n",
+         ban_exempt =\nshared_storage = on\n{passive}\n[user:bob]\npassword = tops3cret\nperm = elradfmwMT\nhome = {}\n",
         home.display()
     ));
     let log = File::create(dir.path().join("stderr")).unwrap();

@@ -139,6 +139,10 @@ impl Guest<'_> {
         let before = self.states(name).clone();
         self.states(name).push(None);
         let code = self.say(&format!("DELE {name}"))?;
+        if code == 450 {
+            // the session that this client has lost may go on for a while, on either server
+            return Err(Lost);
+        }
         let is_possible = match code {
             250 => before.iter().any(Option::is_some),
             _ => code == 550 && before.contains(&None),

@@ -118,6 +118,22 @@ impl Drop for Mounts {
     }
 }
 
+/// The machine that lists a file remembers its size for a second, and cut the next version there: 226 for a
+/// part of the file.
+#[test]
+fn a_file_that_another_server_has_just_replaced_is_sent_whole() {
+    let Some(mounts) = Mounts::new() else { return };
+    let (one, two, _) = mounts.pair();
+    let [mut first, mut second] = [&one, &two].map(Client::bob);
+    for (old, new) in [(1000, 5000), (5000, 300)] {
+        first.upload("STOR f", &vec![b'o'; old]);
+        second.download("LIST");
+        let new = vec![b'n'; new];
+        first.upload("STOR f", &new);
+        assert_eq!(second.download("RETR f"), new);
+    }
+}
+
 #[test]
 fn servers_with_a_mount_each_share_names_and_parts() {
     let Some(mounts) = Mounts::new() else { return };

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Stat};
 
 pub use self::listing::Listing;
 use self::plenty::Plenty;
@@ -28,7 +28,7 @@ use super::quota::accounts::Accounts;
 use super::quota::count::Count;
 use super::trash::discard::Trash;
 use super::trash::replace::Source;
-use super::tree::entry::{Entry, FileKind, Identity, id_of, is_directory, len_of};
+use super::tree::entry::{Entry, FileKind, Identity, fresh, id_of, is_directory, len_of};
 use super::tree::fence::Fence;
 use super::tree::home::Home;
 use super::tree::lock::tidy;
@@ -124,7 +124,7 @@ impl Files {
     /// When the system refuses, or the path leads to a FIFO, a socket or a device. This does
     /// not block.
     pub fn read(&self, path: &VirtualPath) -> Result<(File, u64), FsError> {
-        self.tree(path)?.read(path)
+        self.read_known(path).map(|(file, stat)| (file, len_of(&stat)))
     }
 
     /// Like [`Files::read`], and notes that the file is used until the returned [`Pin`] is dropped, so
@@ -134,9 +134,21 @@ impl Files {
     ///
     /// As for [`Files::read`].
     pub fn read_pinned(&self, path: &VirtualPath) -> Result<(File, u64, Pin), FsError> {
-        let (file, stat) = self.tree(path)?.read_known(path)?;
+        let (file, stat) = self.read_known(path)?;
         let pin = self.mounts.home().turns.pins.pin_known(id_of(&stat));
         Ok((file, len_of(&stat), pin))
+    }
+
+    /// Opens a file to read. Of what other servers may have stored, its size is that of now: a machine with a
+    /// mount of its own may remember that of an older version for a while, and would cut the file there.
+    fn read_known(&self, path: &VirtualPath) -> Result<(File, Stat), FsError> {
+        let known = self.tree(path)?.read_known(path)?;
+        if !self.mounts.home().parts.sharing().is_shared() {
+            return Ok(known);
+        }
+        let (file, _) = known;
+        let stat = fresh(&file)?;
+        Ok((file, stat))
     }
 
     /// Notes that a directory is used, like [`Files::read_pinned`].

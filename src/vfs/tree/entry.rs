@@ -282,6 +282,14 @@ pub(in crate::vfs) fn plain(file: impl AsFd) -> Result<Stat, FsError> {
     if is_of_proc { Err(FsError::NotAFile) } else { Ok(stat) }
 }
 
+/// Returns the attributes of an open file as the file system has them now, and not as this machine remembers
+/// them.
+pub(in crate::vfs) fn fresh(file: impl AsFd) -> Result<Stat, FsError> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+    statx(&file, "", flags, StatxFlags::SIZE)?;
+    Ok(fstat(&file)?)
+}
+
 /// Returns the size of a regular file, and refuses everything else.
 pub(in crate::vfs) fn regular(stat: &Stat) -> Result<u64, FsError> {
     match FileKind::of_mode(stat.st_mode) {
