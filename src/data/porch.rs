@@ -1,4 +1,4 @@
-//! The connections of balancers to one passive port that have not said yet for whom they are. Their
+//! Holds the connections of balancers to one passive port until one of them has named the client. Their
 //! headers are read side by side, so that a connection that sends none does not hold up the client's.
 
 use std::collections::VecDeque;
@@ -25,7 +25,6 @@ pub(super) struct Porch {
 struct Arriving {
     stream: TcpStream,
     reading: Reading,
-    until: Instant,
 }
 
 /// Maximum number of connections whose headers are read side by side.
@@ -43,12 +42,12 @@ impl Porch {
     /// dropped, because most headers arrive at once. Returns whether one was.
     pub(super) fn put(&mut self, stream: TcpStream, time: Duration) -> io::Result<bool> {
         self.watch(&stream)?;
-        let until = Instant::now() + time;
+        let reading = Reading::new(Instant::now() + time);
         let is_full = self.arriving.len() >= MOST;
         if is_full {
             self.arriving.pop_front();
         }
-        self.arriving.push_back(Arriving { stream, reading: Reading::default(), until });
+        self.arriving.push_back(Arriving { stream, reading });
         Ok(is_full)
     }
 
@@ -57,12 +56,9 @@ impl Porch {
     pub(super) fn next(&mut self) -> Option<(TcpStream, Result<Introduced, Unread>)> {
         for at in 0..self.arriving.len() {
             let arriving = self.arriving.get_mut(at)?;
-            let read = match arriving.reading.go_on(&arriving.stream).transpose() {
-                None if Instant::now() < arriving.until => continue,
-                None => Err(Unread::Late),
-                Some(read) => read,
-            };
-            return Some((self.arriving.remove(at)?.stream, read));
+            if let Some(read) = arriving.reading.go_on(&arriving.stream).transpose() {
+                return Some((self.arriving.remove(at)?.stream, read));
+            }
         }
         None
     }
@@ -74,7 +70,7 @@ impl Porch {
 
     /// Returns when the next header is late.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.arriving.iter().map(|arriving| arriving.until).min()
+        self.arriving.iter().map(|arriving| arriving.reading.until()).min()
     }
 
     fn watch(&self, fd: impl AsFd) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -10,11 +11,13 @@ use rustix::net::{RecvFlags, recv};
 use super::header::{Introduced, Malformed, is_local, missing, parse};
 
 /// The part of a header that has arrived.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reading {
     bytes: Vec<u8>,
     /// Number of bytes after these that were read and need not be kept.
     skipped: usize,
+    /// When the header is late.
+    until: Instant,
 }
 
 /// Why a header was not read.
@@ -35,8 +38,18 @@ pub enum Unread {
 const PIECE: usize = 256;
 
 impl Reading {
+    /// Begins to read a header that must be complete at this time.
+    pub fn new(until: Instant) -> Self {
+        Self { bytes: Vec::new(), skipped: 0, until }
+    }
+
+    /// Returns when the header is late.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Reads what has arrived of the header, and nothing of what follows it. Returns `None` while the
-    /// header is not complete.
+    /// header is neither complete nor late.
     ///
     /// # Errors
     ///
@@ -61,7 +74,8 @@ impl Reading {
                 Ok((read, _)) => {
                     self.bytes.extend_from_slice(piece.get(..read).unwrap_or_default());
                 }
-                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::AGAIN) if Instant::now() < self.until => return Ok(None),
+                Err(Errno::AGAIN) => return Err(Unread::Late),
                 Err(Errno::INTR) => {}
                 Err(why) => return Err(Unread::Broken(why.into())),
             }

@@ -22,8 +22,8 @@ pub(super) fn receive(
     implicit_tls: bool,
 ) {
     let until = Instant::now() + hub.shared.settings().config.server.balancers.timeout;
-    let (stream, reading) = (Arc::new(stream), Reading::default());
-    let guest = Guest { stream, balancer, implicit_tls, reading, until };
+    let (stream, reading) = (Arc::new(stream), Reading::new(until));
+    let guest = Guest { stream, balancer, implicit_tls, reading };
     // most headers arrive together with the connection
     let Some(guest) = look(hub, guest) else { return };
     if let Err(why) = start(hub) {
@@ -85,11 +85,7 @@ fn send_away(hub: &Hub, guest: Guest, why: &str) {
 /// Reads what has arrived of the header of a connection. Once it is complete, admits the client that
 /// it names. Returns the connection if it must go on waiting.
 fn look(hub: &Hub, mut guest: Guest) -> Option<Guest> {
-    let read = match guest.reading.go_on(&guest.stream).transpose() {
-        None if Instant::now() < guest.until => return Some(guest),
-        None => Err(Unread::Late),
-        Some(read) => read,
-    };
+    let Some(read) = guest.reading.go_on(&guest.stream).transpose() else { return Some(guest) };
     let (peer, way) = match read {
         Ok(Introduced::Client(peer)) => (peer, CameBy::Balancer),
         Ok(Introduced::Balancer) => (guest.balancer, CameBy::Check),

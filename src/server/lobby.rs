@@ -46,8 +46,6 @@ pub(super) struct Guest {
     pub(super) balancer: SocketAddr,
     pub(super) implicit_tls: bool,
     pub(super) reading: Reading,
-    /// When the header is late.
-    pub(super) until: Instant,
 }
 
 impl Lobby {
@@ -76,7 +74,8 @@ impl Lobby {
         let is_full = state.guests.len() >= self.most;
         let oldest = is_full.then(|| state.guests.pop_front()).flatten();
         // the thread takes one at a time and returns it to its place
-        let at = state.guests.partition_point(|other| other.until <= guest.until);
+        let until = guest.reading.until();
+        let at = state.guests.partition_point(|other| other.reading.until() <= until);
         state.guests.insert(at, guest);
         oldest
     }
@@ -126,7 +125,10 @@ impl Lobby {
         let (streams, until) = {
             let guests = &self.state().guests;
             let streams = guests.iter().map(|guest| Arc::clone(&guest.stream));
-            (streams.collect::<Vec<_>>(), guests.iter().map(|guest| guest.until).min())
+            (
+                streams.collect::<Vec<_>>(),
+                guests.iter().map(|guest| guest.reading.until()).min(),
+            )
         };
         let streams = streams.iter().map(|stream| PollFd::new(stream, PollFlags::IN));
         let bell = PollFd::new(&self.bell, PollFlags::IN);
@@ -156,10 +158,10 @@ mod tests {
         let balancer = listener.local_addr().unwrap();
         let stream = Arc::new(TcpStream::connect(balancer).unwrap());
         let until = Instant::now() + Duration::from_secs(60);
-        let reading = Reading::default();
+        let reading = Reading::new(until);
         let lobby = Lobby::new().unwrap();
         assert!(!lobby.note_thread(true));
-        let guest = Guest { stream, balancer, implicit_tls: false, reading, until };
+        let guest = Guest { stream, balancer, implicit_tls: false, reading };
         assert!(lobby.put(guest).is_none());
         let guest = lobby.take(0).unwrap();
         // another connection arrives
