@@ -79,9 +79,10 @@ pub enum AuthProtocol {
 /// A virus scanner that speaks the protocol of clamd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scanner {
-    /// It listens on this socket of the same machine.
+    /// A scanner that listens on this socket of the same machine.
     Local(PathBuf),
-    /// It listens on a port of this name or address, without the brackets of IPv6.
+    /// A scanner that listens on this port of a host: a name, or an address without the brackets
+    /// of IPv6.
     Remote(String, u16),
 }
 

@@ -41,7 +41,7 @@ pub struct Config {
     pub(super) folder: PathBuf,
     /// The folders with settings of their own in all homes.
     pub(super) for_all: Vec<Named>,
-    /// The gates of users from elsewhere, whom the settings do not have.
+    /// The gates that apply to users from elsewhere (`auth_program`, `auth_url`).
     pub(super) common_gates: Vec<GateRules>,
 }
 

@@ -65,7 +65,8 @@ impl Session {
     }
 
     /// Returns a turn at a path, and at the one that a rename is from, if the receiver is told of such events.
-    /// It is taken before the change, so that events about one path are told in the order in which they happen.
+    /// The session takes the turn before it changes anything, so that a receiver is told of the changes to
+    /// one path in their order.
     pub(super) fn turn(
         &self,
         occasion: Occasion,

@@ -21,9 +21,9 @@ pub(super) struct Answer {
 /// The verdict of clamd on a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// It has found nothing.
+    /// The scanner has found nothing.
     Nothing,
-    /// It has found malware with this name.
+    /// The scanner has found malware with this name.
     Something(Vec<u8>),
     /// It has not examined the whole file, for this reason.
     Error(Vec<u8>),

@@ -40,7 +40,7 @@ pub(in crate::config) const LOG_FORM: ValueKind<LogForm> =
 pub(in crate::config) const AUTH_PROTOCOL: ValueKind<AuthProtocol> =
     words(&[("json", AuthProtocol::Json), ("extauth", AuthProtocol::Extauth)]);
 
-/// What becomes of an upload that was not judged: whether it is accepted.
+/// Whether an upload that was not judged is accepted.
 pub(in crate::config) const GATE_FAIL: ValueKind<bool> =
     words(&[("closed", false), ("open", true)]);
 

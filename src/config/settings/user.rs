@@ -321,7 +321,7 @@ settings! {
         pub from: Option<PathBuf> = None,
         /// Which files the server removes by itself.
         pub keep: KeepRules = KeepRules::blank(),
-        /// What judges uploads before they are put in place.
+        /// The gate that judges uploads before they are put in place.
         pub gate: GateRules = GateRules::blank(),
     }
 }
